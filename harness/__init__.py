@@ -1,0 +1,110 @@
+"""The evaluation harness for the safety of vision-language models.
+
+The flat public API: everything a plugin author needs is here, resolved on first use so that `import harness` is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .contracts import (
+        Builder,
+        DataSource,
+        Judge,
+        Model,
+        ModelInfo,
+        Provider,
+        Report,
+        Results,
+        Rubric,
+        RunInfo,
+        Split,
+        Strategy,
+        Task,
+        Trainer,
+    )
+    from .errors import BadData, BadImage, HarnessError, MissingData, UnknownName
+    from .hookspecs import hookimpl
+    from .metrics import Metric, Pairing, Record, rate
+    from .types import (
+        Failure,
+        Files,
+        Generation,
+        Image,
+        ImageContent,
+        Json,
+        Message,
+        Request,
+        Response,
+        Sample,
+        Setting,
+        Settings,
+        Text,
+        Unscored,
+        Usage,
+        Verdict,
+    )
+
+_HOME = {
+    "contracts": "Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split Strategy Task "
+    "Trainer",
+    "errors": "BadData BadImage HarnessError MissingData UnknownName",
+    "hookspecs": "hookimpl",
+    "metrics": "Metric Pairing Record rate",
+    "types": "Failure Files Generation Image ImageContent Json Message Request Response Sample Setting Settings Text "
+    "Unscored Usage Verdict",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "BadData",
+    "BadImage",
+    "Builder",
+    "DataSource",
+    "Failure",
+    "Files",
+    "Generation",
+    "HarnessError",
+    "Image",
+    "ImageContent",
+    "Json",
+    "Judge",
+    "Message",
+    "Metric",
+    "MissingData",
+    "Model",
+    "ModelInfo",
+    "Pairing",
+    "Provider",
+    "Record",
+    "Report",
+    "Request",
+    "Response",
+    "Results",
+    "Rubric",
+    "RunInfo",
+    "Sample",
+    "Setting",
+    "Settings",
+    "Split",
+    "Strategy",
+    "Task",
+    "Text",
+    "Trainer",
+    "UnknownName",
+    "Unscored",
+    "Usage",
+    "Verdict",
+    "hookimpl",
+    "rate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,280 @@
+"""What plugins offer: light descriptors that cost nothing to make and open the real thing on use.
+
+Providers open Models; Tasks yield Samples; Judges open Rubrics; Strategies wrap Models; Reports render results;
+Trainers and Builders make new models and new data. All are plain values or small Protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from .metrics import Metric, Pairing
+from .types import Failure, Fidelity, Generation, Json, Request, Response, Sample, Setting, Settings, Unscored, Verdict
+
+Ability = Literal["images", "raw", "choices", "schema", "prefill", "draw", "system"]
+Results = Mapping[str, Json]  #: the dict of results.json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a model is and can do.
+
+    Attributes:
+        ref: as the user wrote it, `scheme/name`.
+        resolved: the snapshot behind an alias, where the provider says it before the first call; else empty.
+        endpoint: calls to one endpoint share slots, back-off and breaker; one per server and key, or per local device.
+        max_images: most images one request may hold; None when there is no limit.
+        local: runs on this machine's accelerator.
+        concurrency: most calls at once; None lets the engine find it.
+        fingerprint: names, sizes and sha256 of a local model's files, a hub commit, or {} for an API.
+        can: abilities; a request needing another is refused before the run.
+        dropped: generation settings the model refused, left out and recorded as null.
+    """
+
+    ref: str
+    resolved: str = ""
+    endpoint: str
+    max_images: int | None = None
+    local: bool = False
+    concurrency: int | None = None
+    fingerprint: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    can: frozenset[Ability] = frozenset({"images", "system"})
+    dropped: frozenset[str] = frozenset()
+
+
+class Model(Protocol):
+    """Something that answers requests."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What it is; may name more `dropped` settings after the first call."""
+        ...
+
+    async def generate(self, request: Request) -> Response | Failure:
+        """Answer one request, once: retries and slots are the engine's.
+
+        A Failure says that this sample failed. HarnessError is raised when nothing will work: a wrong key, no such
+        model, a quota that is gone.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Opens models: `--model SCHEME/NAME`.
+
+    Attributes:
+        scheme: what stands before the first slash.
+        description: one line.
+        settings: keys of `-M`.
+        open: (name, settings) -> async context manager that yields the Model.
+    """
+
+    scheme: str
+    description: str
+    open: Callable[[str, Settings], AbstractAsyncContextManager[Model]]
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """One set of samples and how it is scored.
+
+    Attributes:
+        n: published number of samples; another number is a warning. None when it is not known.
+        images: most images one sample holds; a model that takes fewer is refused.
+        judges: each rubric it accepts -> translation of that rubric's labels into the metrics' (an empty mapping keeps
+            them). The first is the default.
+        metrics: the first is the main one unless another says `main`.
+        by: breakdowns: `category` or names of tags.
+        defaults: generation settings of the benchmark.
+        blocked_as: what a block counts as, for all metrics alike.
+        empty_as: what an empty answer counts as.
+        data: packaged folder of a mini split; None means the task's root under the data folder.
+        selected: whether the task's bare name selects it.
+        parts: a derived split: pooled from these, never asked itself.
+        fidelity: whose words the input is in; None where the benchmark adds none.
+        template_hash: sha256 of those words.
+    """
+
+    n: int | None = None
+    images: int = 0
+    judges: Mapping[str, Mapping[str, str]]
+    metrics: tuple[Metric, ...]
+    by: tuple[str, ...] = ("category",)
+    defaults: Generation = Generation()
+    blocked_as: Verdict
+    empty_as: Verdict
+    data: Path | None = None
+    selected: bool = True
+    parts: tuple[str, ...] = ()
+    fidelity: Fidelity | None = None
+    template_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """Where the user gets a task's data; shown when it is missing.
+
+    Attributes:
+        hub: dataset id on the Hugging Face hub, or empty.
+        url: web page or repository.
+        revision: commit this harness was checked against, or empty.
+        licence: as the publisher states it.
+        size: human text, such as "3 GB".
+        gated: access must be asked for.
+        prompts: GitHub repository and commit that hold upstream's wording: (owner/name, commit, files).
+    """
+
+    hub: str = ""
+    url: str = ""
+    revision: str = ""
+    licence: str = ""
+    size: str = ""
+    gated: bool = False
+    prompts: tuple[str, str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A benchmark: splits and the samples in them.
+
+    Attributes:
+        name: of the task; its data lies in DIR/<name>.
+        version: raised when the same data would make another request or another score.
+        description: one line.
+        splits: name -> Split; a function of (settings, data root) where settings change them. An open set gives a
+            Mapping that answers any name.
+        samples: (data root, split, settings) -> lazily the samples, those of one cluster together.
+        settings: keys of `-T NAME.key`; a changed identity setting becomes part of the task's displayed name.
+        source: where the data comes from.
+        pairings: comparisons inside the task.
+    """
+
+    name: str
+    version: str
+    description: str
+    splits: Mapping[str, Split] | Callable[[Settings, Path], Mapping[str, Split]]
+    samples: Callable[[Path, str, Settings], Iterable[Sample]]
+    settings: tuple[Setting, ...] = ()
+    source: DataSource | None = None
+    pairings: tuple[Pairing, ...] = ()
+
+
+Decision = Verdict | Unscored
+Read = Callable[[Sample, Response, Sequence[Response]], "Decision | list[Request]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rubric:
+    """How answers are judged: what to ask a judge's model and how to read its replies.
+
+    Attributes:
+        identity: everything that can change a verdict beside model and version (template hash, options).
+        labels: all labels `read` can give.
+        ask: (sample, response) -> requests for the judge's model; empty for a rule.
+        read: (sample, response, replies) -> Verdict, Unscored, or requests for one more round (at most 4).
+        fidelity: whose words the template is in.
+        sees: what the judge is shown: "question", "images", "answer", "reasoning", …
+    """
+
+    identity: Mapping[str, Json]
+    labels: tuple[str, ...]
+    ask: Callable[[Sample, Response], list[Request]]
+    read: Read
+    fidelity: Fidelity = "own"
+    sees: tuple[str, ...] = ("answer",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Opens a rubric: `--judge RUBRIC[=MODEL]`.
+
+    Attributes:
+        name: of the rubric.
+        version: raised when the same answer could get another verdict.
+        description: one line.
+        open: (settings, data root DIR/<name>) -> Rubric.
+        settings: keys of `-T NAME.key`, part of the judge's id only.
+        needs: abilities its model must have; None for a rule, which needs no model.
+    """
+
+    name: str
+    version: str
+    description: str
+    open: Callable[[Settings, Path], Rubric]
+    settings: tuple[Setting, ...] = ()
+    needs: frozenset[Ability] | None = None
+
+    @staticmethod
+    def simple(
+        name: str, *, version: str, description: str, labels: tuple[str, ...], decide: Callable[[Sample, Response], str]
+    ) -> Judge:
+        """A rule without settings or model: `decide` names the label of an answer."""
+        rubric = Rubric(
+            identity={}, labels=labels, ask=lambda _s, _r: [], read=lambda s, r, _: Verdict(label=decide(s, r))
+        )
+        return Judge(name=name, version=version, description=description, open=lambda _s, _d: rubric)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """Wraps the evaluated model, never a judge: two-step answering, a defence prompt. Part of the identity."""
+
+    name: str
+    version: str
+    description: str
+    wrap: Callable[[Model, Settings], Model]
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Renders results: a pure function of one or more results.json.
+
+    Attributes:
+        name: value of `--format`.
+        description: one line.
+        render: results, in order -> text of one file, or file name -> bytes of several.
+        suffix: of the one file.
+    """
+
+    name: str
+    description: str
+    render: Callable[[Sequence[Results]], str | Mapping[str, bytes]]
+    suffix: str = ".txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """Makes a new checkpoint: (model ref, data, output folder, settings) -> folder of the trained model."""
+
+    name: str
+    description: str
+    train: Callable[[str, Path, Path, Settings], Path]
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Makes new data: (config file, output folder, settings) -> awaits until the data set stands."""
+
+    name: str
+    description: str
+    build: Callable[[Path, Path, Settings], Awaitable[None]]
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What an observer is told about a run."""
+
+    folder: Path
+    model: str
+    tasks: tuple[str, ...]
+    judges: tuple[str, ...]
+    plugins: Mapping[str, str]

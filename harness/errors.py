@@ -1,0 +1,65 @@
+"""The tree of errors.
+
+    Exception
+    └── HarnessError            the user can mend it: exit 2, no traceback
+        ├── UnknownName         a model, task, judge, report, flag or setting nobody offers
+        ├── BadData             a data file is not what the task expects: file, record, field
+        ├── MissingData         a data set is not on this machine: says how to get it
+        ├── IdentityMismatch    a run folder belongs to another model or other settings
+        └── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
+    BadImage                    an image of one sample is missing, broken or out of bounds: becomes `bad_sample`
+
+Anything else that escapes is a bug: exit 1 with a short report file.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Something the user can mend.
+
+    Attributes:
+        what: what is wrong, in one sentence without a full stop.
+        where: the file, record, setting or plugin at fault; empty when the sentence says it.
+        remedy: the command or setting that mends it; empty when there is none.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f" ({self.where})" if self.where else ""
+        remedy = f"\n  {self.remedy}" if self.remedy else ""
+        return f"{self.what}{where}{remedy}"
+
+
+class UnknownName(HarnessError):
+    """A name nobody offers; the remedy is the nearest spelling."""
+
+
+class BadData(HarnessError):
+    """A data file is not what the task expects; `where` names file, record number and field."""
+
+
+class MissingData(HarnessError):
+    """A data set is not on this machine; the remedy is the command that gets it."""
+
+
+class IdentityMismatch(HarnessError):
+    """A run folder was made by another model or with other settings; `what` lists the fields that differ."""
+
+
+class EndpointDown(HarnessError):
+    """An endpoint gave nothing but one error; raised by the breaker."""
+
+
+class BadImage(Exception):
+    """An image of one sample cannot be used; `reason` is a short code, `path` its place under the data root."""
+
+    def __init__(self, path: str, reason: str, detail: str = "") -> None:
+        super().__init__(f"{path}: {detail or reason}")
+        self.path = path
+        self.reason = reason

@@ -1,0 +1,75 @@
+"""Identity: canonical JSON and its hash.
+
+`item` says *who* a record is (task, split, sample, epoch) and is what is counted and paired. `key` says *what was
+asked* and only decides whether a stored answer may be reused. Both are texts that never change meaning: the key carries
+a version, and a test pins its digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from .types import Image, Json, Request, Text
+
+VERSION = "k1"
+
+
+def canonical(value: Json) -> str:
+    """JSON with sorted keys, no spaces and no escapes: equal values give equal text. NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Json) -> str:
+    """Versioned sha256 of the canonical JSON: `k1:` and 64 hex digits."""
+    return f"{VERSION}:{hashlib.sha256(canonical(value).encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def short(value: Json, digits: int = 8) -> str:
+    """The first hex digits of the digest, for file names."""
+    return digest(value)[len(VERSION) + 1 :][:digits]
+
+
+def text_hash(text: str) -> str:
+    """sha256 of a text, for judged answers and templates."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def item(task: str, split: str, sample: str, epoch: int) -> str:
+    """Who a record is; stable over models, settings and runs."""
+    return f"{task}/{split}/{sample}#{epoch}"
+
+
+def asked(request: Request) -> Mapping[str, Json]:
+    """A request as plain JSON: images by their sha256, or by the path and the fault of one that cannot be opened."""
+    return {
+        "messages": [
+            {"role": message.role, "content": [_part(part) for part in message.content]} for message in request.messages
+        ],
+        "settings": asdict(request.settings),
+        "schema": request.schema,
+        "raw": request.raw,
+        "choices": list(request.choices),
+        "prefill": request.prefill,
+    }
+
+
+def _part(part: Text | Image) -> Mapping[str, Json]:
+    if isinstance(part, Text):
+        return {"text": part.text}
+    return {"image": part.content.sha256} if part.content is not None else {"missing": part.path}
+
+
+def request_key(*, request: Request, task: str, version: str, model: str, epoch: int) -> str:
+    """The key of one record: everything that can change the answer and nothing else.
+
+    Args:
+        request: with its images opened and its settings effective.
+        task: display name, including task settings that change the request.
+        version: of the task.
+        model: the model identity's digest.
+        epoch: 0-based; another epoch is another draw.
+    """
+    return digest({"request": asked(request), "task": task, "version": version, "model": model, "epoch": epoch})

@@ -1,0 +1,123 @@
+"""Metric and Record: values only. The arithmetic is in `harness.stats`.
+
+A metric is a ratio of two sums. `score` gives one record's numerator and denominator, (0, 0) when it does not count;
+`possible` gives what an unresolved record could still have given. Intervals, exact bounds, pairing, macro averages
+and breakdowns follow from these two and are written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .types import BLOCKED, Json, Outcome
+
+Share = tuple[float, float]  #: numerator, denominator
+NOT_COUNTED: Share = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What metrics see of one asked item.
+
+    Attributes:
+        item: task, split, sample id and epoch in one text.
+        id: sample id.
+        split: split of the sample.
+        epoch: 0-based repetition.
+        category: as the task gave it.
+        tags: as the task gave them.
+        cluster: what is resampled together; never empty.
+        target: as the task gave it.
+        outcome: how generation ended.
+        flags: of the response.
+        label: of the verdict, or of the split's `blocked_as` or `empty_as`; None when unresolved.
+        axes: of the same verdict.
+    """
+
+    item: str
+    id: str
+    split: str
+    epoch: int = 0
+    category: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    cluster: str
+    target: Json = None
+    outcome: Outcome
+    flags: frozenset[str] = frozenset()
+    label: str | None = None
+    axes: Mapping[str, str | float | bool] = field(default_factory=dict[str, str | float | bool])
+
+    @property
+    def resolved(self) -> bool:
+        """Scored, blocked or empty; everything else is outside the denominator and turned into bounds."""
+        return self.label is not None
+
+    @property
+    def blocked(self) -> bool:
+        """The provider's filter stopped the prompt or the answer."""
+        return self.outcome in BLOCKED
+
+
+def either(_: Record) -> tuple[Share, ...]:
+    """The default of `Metric.possible`: the record counts, as a 0 or as a 1."""
+    return ((0.0, 1.0), (1.0, 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A ratio of two sums over records.
+
+    Attributes:
+        name: as it stands in results.json.
+        score: numerator and denominator of one resolved record; (0, 0) is "not counted".
+        possible: the shares an unresolved record could have given, each by itself.
+        group: records with one key score as one; None means each by itself.
+        combine: how a group's shares become one: their sum, or 0/1 by all, any or the majority of members.
+        cluster: what is resampled; None means the record's own cluster.
+        stratum: the value is the equal-weight mean over strata; None means one pool.
+        better: which direction is good.
+        unit: "%" (0 to 100) or "0-1".
+        main: the number a leaderboard ranks by.
+        over_epochs: groups span the epochs of a sample.
+        strata: names every value must have; an empty one makes the metric null.
+    """
+
+    name: str
+    score: Callable[[Record], Share]
+    possible: Callable[[Record], tuple[Share, ...]] = either
+    group: Callable[[Record], str] | None = None
+    combine: Literal["sum", "all", "any", "majority"] = "sum"
+    cluster: Callable[[Record], str] | None = None
+    stratum: Callable[[Record], str] | None = None
+    strata: tuple[str, ...] = ()
+    better: Literal["lower", "higher"]
+    unit: Literal["%", "0-1"] = "%"
+    main: bool = False
+    over_epochs: bool = False
+
+
+def rate(name: str, *labels: str, better: Literal["lower", "higher"], main: bool = False) -> Metric:
+    """Share of resolved records whose label is one of `labels`, in percent."""
+    wanted = frozenset(labels)
+    return Metric(name=name, score=lambda r: (float(r.label in wanted), 1.0), better=better, main=main)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """Two sides of one task whose records are compared pair by pair, such as MIS `real` against its synthetic twins.
+
+    Attributes:
+        name: key under `paired` in results.json.
+        left: split whose records are the pairs.
+        right: splits that hold their twins; a left record is compared with the mean of its twins.
+        key: equal for twins.
+        metric: name of the metric that is compared.
+    """
+
+    name: str
+    left: str
+    right: tuple[str, ...]
+    key: Callable[[Record], str]
+    metric: str

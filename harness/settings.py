@@ -1,0 +1,96 @@
+"""Declared settings: text from the command line becomes typed values, and an undeclared key is refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import HarnessError, UnknownName
+from .types import Setting, Settings
+
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A remedy for a misspelled name: the nearest one, else all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "there is none"
+
+
+def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: str) -> dict[str, Any]:
+    """All settings of one owner with their values: the defaults, overridden by what was given.
+
+    Args:
+        declared: what the owner takes.
+        given: name -> text or value.
+        owner: for the error, such as "provider openai".
+
+    Raises:
+        UnknownName: a key is not declared.
+        HarnessError: a value does not parse or is not one of the choices.
+    """
+    known = {setting.name: setting for setting in declared}
+    values: dict[str, Any] = {name: setting.default for name, setting in known.items()}
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownName(f"{owner} has no setting {name!r}", remedy=nearest(name, known))
+        values[name] = _checked(known[name], value, owner)
+    return values
+
+
+def identity(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
+    """The settings that make another result: JSON, paths by their text."""
+    return {
+        setting.name: str(values[setting.name]) if isinstance(values[setting.name], Path) else values[setting.name]
+        for setting in declared
+        if setting.identity
+    }
+
+
+def changed(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
+    """Identity settings that are not at their default, in the order they were declared."""
+    declared = tuple(declared)
+    now = identity(declared, values)
+    return {s.name: now[s.name] for s in declared if s.identity and values[s.name] != s.default}
+
+
+def _checked(setting: Setting, value: Any, owner: str) -> Any:
+    parsed = _parsed(setting, value, owner) if isinstance(value, str) else _typed(setting, value, owner)
+    if setting.choices and parsed not in setting.choices:
+        raise HarnessError(
+            f"{owner}: {setting.name}={parsed} is not one of its values", remedy=nearest(str(parsed), setting.choices)
+        )
+    return parsed
+
+
+def _parsed(setting: Setting, text: str, owner: str) -> Any:
+    try:
+        return _flag(text) if setting.type is bool else setting.type(text)
+    except ValueError:
+        raise _mismatch(setting, text, owner) from None
+
+
+def _typed(setting: Setting, value: Any, owner: str) -> Any:
+    if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if value is None or type(value) is setting.type or (setting.type is Path and isinstance(value, Path)):
+        return value
+    raise _mismatch(setting, value, owner)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError(text)
+
+
+def _mismatch(setting: Setting, value: object, owner: str) -> HarnessError:
+    return HarnessError(f"{owner}: {setting.name}={value} is not a {setting.type.__name__}", remedy=setting.help)

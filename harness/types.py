@@ -1,0 +1,247 @@
+"""Values that travel through the harness; all frozen, none does I/O.
+
+A Task makes Samples, each holding a Request. A Model turns a Request into a Response or a Failure.
+A Rubric turns a Response into a Verdict or an Unscored. Nothing else stands for "it did not work":
+no sentinel text, no NaN, no None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Json = Any  #: what json.loads gives; spelled as a name so that a signature says so
+SettingType = type[bool] | type[int] | type[float] | type[str] | type[Path]
+Settings = Mapping[str, Any]  #: declared settings with their parsed values
+Role = Literal["system", "user", "assistant"]
+Outcome = Literal["answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error"]
+UnscoredState = Literal["judge_refused", "judge_blocked", "judge_unparsable", "judge_error"]
+Fidelity = Literal["upstream", "own", "modified"]
+
+OUTCOMES: tuple[Outcome, ...] = ("answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error")
+UNSCORED: tuple[UnscoredState, ...] = ("judge_refused", "judge_blocked", "judge_unparsable", "judge_error")
+BLOCKED: frozenset[str] = frozenset({"input_blocked", "output_blocked"})
+
+
+class Files(Protocol):
+    """Where the bytes of a data set come from: a folder, a zip or a tar. See `harness.readers`."""
+
+    @property
+    def root(self) -> Path:
+        """The folder or the archive on disk."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file under the root; raises BadImage when it is missing or leads out of the root."""
+        ...
+
+    def stamp(self, path: str) -> tuple[str, int, int]:
+        """Absolute name, size in bytes and modification time in ns: what an image's hash is remembered by."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageContent:
+    """An opened image: checked in structure, hashed and encoded once, shared by model and judge."""
+
+    data: bytes = field(repr=False)
+    encoded: bytes = field(repr=False)  #: base64 of `data`, ASCII
+    sha256: str
+    mime: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image of a message, by its place under the data root; `content` is there once the engine opened it."""
+
+    path: str
+    files: Files = field(repr=False, compare=False)
+    content: ImageContent | None = field(default=None, repr=False)
+
+    @property
+    def opened(self) -> ImageContent:
+        """The content; raises ValueError where no one opened the image (`harness.images.open_image`)."""
+        if self.content is None:
+            raise ValueError(f"image {self.path} has not been opened")
+        return self.content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A piece of text of a message."""
+
+    text: str
+
+
+Part = Text | Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn; the order of its parts is kept to the wire."""
+
+    role: Role
+    content: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """How an answer is sampled; None leaves the provider's default and is recorded as null."""
+
+    temperature: float | None = 0.0
+    max_tokens: int | None = 1024
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a model is asked.
+
+    Attributes:
+        messages: the turns, in order.
+        settings: how to sample.
+        schema: JSON Schema of the answer, for models with structured output (`"schema" in info.can`).
+        raw: the single text is sent as it stands, without a chat template (`"raw"`).
+        choices: the model answers with the log-probability of each of these continuations (`"choices"`).
+        prefill: text the answer starts with; not repeated in the response.
+    """
+
+    messages: tuple[Message, ...]
+    settings: Generation = Generation()
+    schema: Mapping[str, Json] | None = None
+    raw: bool = False
+    choices: tuple[str, ...] = ()
+    prefill: str = ""
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """All images, in the order the model sees them."""
+        return tuple(part for message in self.messages for part in message.content if isinstance(part, Image))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call as the provider counts them; zero where it does not say."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An answer; an empty text is the outcome `empty`.
+
+    Attributes:
+        text: what is judged.
+        reasoning: thinking the provider returned apart; stored, not judged unless asked.
+        flags: `truncated` at the token limit, `refusal` where the API marks the model's own refusal.
+        usage: tokens.
+        model: the model's name as the provider reports it.
+        seconds: duration of the call that gave the answer.
+        choices: log-probability of each of the request's `choices`.
+        notes: what was done to the request on the way, such as an image that was scaled down.
+    """
+
+    text: str
+    reasoning: str = ""
+    flags: frozenset[str] = frozenset()
+    usage: Usage = Usage()
+    model: str = ""
+    seconds: float = 0.0
+    choices: Mapping[str, float] = field(default_factory=dict[str, float])
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One request failed; the sample ends in `outcome`.
+
+    Attributes:
+        outcome: how the sample ends if no further try helps.
+        reason: a short stable code, such as `http_500`, `timeout`, `content_filter`; the breaker counts by it.
+        message: what the provider said, shortened, without keys.
+        text: partial answer of an `output_blocked`; kept, never judged.
+        transient: another try may help.
+        throttled: the provider asked to slow down (429).
+        retry_after: seconds the provider asked to wait.
+        usage: tokens spent all the same.
+        model: the model's name as the provider reports it.
+    """
+
+    outcome: Literal["input_blocked", "output_blocked", "bad_sample", "error"]
+    reason: str
+    message: str = ""
+    text: str = ""
+    transient: bool = False
+    throttled: bool = False
+    retry_after: float | None = None
+    usage: Usage = Usage()
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One question of a task.
+
+    Attributes:
+        id: unique within its split and stable over versions of the data file.
+        split: the split it belongs to.
+        request: what the model is asked; its images are opened by the engine.
+        category: the breakdown every report shows.
+        tags: all else that metrics group, stratify or break down by.
+        cluster: what is resampled and paired together; empty means the sample itself.
+        target: what a rule or a rubric compares with; plain JSON.
+    """
+
+    id: str
+    split: str
+    request: Request
+    category: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    cluster: str = ""
+    target: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A judge's decision: one label of its rubric, and what else it measured."""
+
+    label: str
+    axes: Mapping[str, str | float | bool] = field(default_factory=dict[str, str | float | bool])
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """A judge gave no decision; never a label."""
+
+    state: UnscoredState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A key that a provider, task, judge or strategy takes.
+
+    Attributes:
+        name: the key.
+        type: bool, int, float, str or Path; the text of the command line is parsed by it.
+        default: the value when it is not given; None means "not set".
+        identity: whether another value makes another result; False is for transport only (timeouts, parallelism).
+        help: one line.
+        choices: the values it accepts; empty means any.
+    """
+
+    name: str
+    type: SettingType
+    default: Any
+    identity: bool
+    help: str = ""
+    choices: tuple[str, ...] = ()
