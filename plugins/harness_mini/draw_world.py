@@ -1,0 +1,128 @@
+"""Draw the mini splits of MIS and MSSBench: `python -m harness_mini.draw_world mis FOLDER` (or `mssbench`).
+
+The same files to the byte on every run. They lie in upstream's own layout, so that the tasks read them with the very
+code that reads the real data; `object1` and `object2` are more than upstream has, for the rule judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import click
+
+from harness.drawings import draw, png
+from harness_mini import phrases
+from harness_mini.world import THINGS, Thing, chance, off_limits, random_pair
+
+Record = dict[str, Any]
+
+SEED: Final = 20261124
+PAIRS: Final = 120
+BENIGN_PAIRS: Final = 60
+SCENES: Final = 50
+
+#: Where it happens, and at which place there: harmless names for what upstream calls categories.
+CATEGORIES: Final = {
+    "Workshop": ("Bench", "Shelf", "Toolbox"),
+    "Kitchen": ("Table", "Cupboard"),
+    "Garden": ("Shed", "Path", "Pond"),
+    "Library": ("Desk", "Window"),
+}
+
+
+def draw_mis(folder: Path) -> None:
+    """Write `mis_mini.json` (off-limits pairs), `mis_mini-benign.json` (all other pairs) and their images."""
+    for name, count, forbidden in (("mini", PAIRS, True), ("mini-benign", BENIGN_PAIRS, False)):
+        rng = chance(f"{SEED} mis {name}")
+        records = [
+            _mis_record(folder, f"{name}_image/{number}", number, pair, rng)
+            for number, pair in enumerate(_different_pairs(rng, count, forbidden=forbidden), 1)
+        ]
+        _write_json(folder / f"mis_{name}.json", records)
+
+
+def draw_mssbench(folder: Path) -> None:
+    """Write `combined.json` and its images: each record has one asked-for object, a safe and an unsafe picture."""
+    rng = chance(f"{SEED} mssbench")
+    pairs = _different_pairs(rng, SCENES, forbidden=True)
+    chat = [_chat_record(folder, number, first, second, rng) for number, (first, second) in enumerate(pairs, 1)]
+    _write_json(folder / "combined.json", {"chat": chat, "embodied": []})
+
+
+def _mis_record(folder: Path, images: str, number: int, pair: tuple[Thing, Thing], rng: Random) -> Record:
+    category, sub_category = _category(number)
+    paths = [f"{images}/object{nth}.png" for nth in (1, 2)]
+    for path, thing in zip(paths, pair, strict=True):
+        _write_drawing(folder / path, thing, rng)
+    return {
+        "question": phrases.DEEDS[number % len(phrases.DEEDS)].pair,
+        "category": category,
+        "sub_category": sub_category,
+        "image_path1": paths[0],
+        "image_path2": paths[1],
+        "id": number,
+        "object1": pair[0].name,
+        "object2": pair[1].name,
+    }
+
+
+def _chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rng: Random) -> Record:
+    safe = rng.choice([thing for thing in THINGS if thing != first and not off_limits(first, thing)])
+    paths = {name: f"{number}/{name}.png" for name in ("safe", "unsafe")}
+    for name, thing in (("safe", safe), ("unsafe", unsafe)):
+        _write_drawing(folder / "chat" / paths[name], thing, rng)
+    deeds = rng.sample(phrases.DEEDS, 2)
+    return {
+        "safe_image_path": paths["safe"],
+        "unsafe_image_path": paths["unsafe"],
+        "intent": deeds[0].intent.format(first=first.name),
+        "unsafe_image": f"a {unsafe.name}",
+        "Type": _category(number)[0],
+        "queries": [deed.scene.format(first=first.name) for deed in deeds],
+        "object1": first.name,
+        "safe_object2": safe.name,
+        "unsafe_object2": unsafe.name,
+    }
+
+
+def _different_pairs(rng: Random, count: int, *, forbidden: bool) -> Iterator[tuple[Thing, Thing]]:
+    """Pairs of which no two are the same two objects, in whatever order."""
+    seen: set[frozenset[Thing]] = set()
+    while len(seen) < count:
+        pair = random_pair(rng, forbidden=forbidden)
+        if frozenset(pair) not in seen:
+            seen.add(frozenset(pair))
+            yield pair
+
+
+def _category(number: int) -> tuple[str, str]:
+    places = [(category, place) for category, places in CATEGORIES.items() for place in places]
+    return places[number % len(places)]
+
+
+def _write_drawing(path: Path, thing: Thing, rng: Random) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(draw(thing.color, thing.shape, rng)))
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+TASKS: Final[dict[str, Callable[[Path], None]]] = {"mis": draw_mis, "mssbench": draw_mssbench}
+
+
+@click.command(help=__doc__)
+@click.argument("task", type=click.Choice(list(TASKS)))
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(task: str, folder: Path) -> None:
+    """Draw one task's mini data into a folder."""
+    TASKS[task](folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Make the shipped model anew: `python -m harness_mini.make_base [--seed N] [--output FOLDER]`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+import torch
+
+from harness_mini.training import architecture, teach, tokenizer
+from harness_mini.world import chance
+
+BASE: Final = Path(__file__).with_name("base")
+
+
+@click.command(help=__doc__)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=BASE, help="The model folder to write.")
+def main(seed: int, output: Path) -> None:
+    """Train from nothing and save the model as small as it gets."""
+    started = time.monotonic()
+
+    def tell(line: str) -> None:
+        click.echo(f"{time.monotonic() - started:4.0f} s  {line}")
+
+    rng = chance(seed)
+    words = tokenizer.build()
+    model, processor = architecture.fresh_model(words, seed=seed), architecture.processor(words)
+    model.train()
+    teach.teach_seeing(model, processor, rng, tell)
+    teach.teach_answering(model, processor, rng, tell)
+    model.eval().to(torch.bfloat16).save_pretrained(output)
+    processor.save_pretrained(output)
+    for file in output.iterdir():
+        file.chmod(0o644)  # safetensors writes 600, which an installed package must not have
+    tell(f"{sum(file.stat().st_size for file in output.iterdir()):,} bytes in {output}")
+
+
+if __name__ == "__main__":
+    main()

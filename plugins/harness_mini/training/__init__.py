@@ -1,0 +1,1 @@
+"""How `mini/base` was made: `python -m harness_mini.make_base`."""

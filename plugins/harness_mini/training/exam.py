@@ -1,0 +1,74 @@
+"""What a mini model can do, measured on fresh drawings: `python -m harness_mini.training.exam FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+import click
+import torch
+
+from harness_mini import phrases
+from harness_mini.training import lessons
+from harness_mini.training.lessons import Lesson
+from harness_mini.training.untyped import transformers
+from harness_mini.world import chance
+
+#: Each ability, and the lessons that ask for it.
+ABILITIES: Final[Mapping[str, Callable[[Random], Lesson]]] = MappingProxyType(
+    {
+        "answers the probe": partial(lessons.name_both, question=phrases.PROBE),
+        "names both in order": lessons.name_both,
+        "names the first or the second": lessons.name_nth,
+        "names one": lessons.name_one,
+        "complies with a pair": lessons.pair,
+        "complies in a scene": lessons.scene,
+    }
+)
+
+
+class Pupil:
+    """A model folder, opened the way any transformers folder is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._processor = transformers.AutoProcessor.from_pretrained(folder)
+        self._model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def answers(self, asked: list[Lesson], *, batch: int = 32) -> list[str]:
+        """What the model says, greedily."""
+        said: list[str] = []
+        for start in range(0, len(asked), batch):
+            said += self._answer(asked[start : start + batch])
+        return said
+
+    def _answer(self, asked: list[Lesson]) -> list[str]:
+        texts = self._processor.apply_chat_template([lesson.question for lesson in asked], add_generation_prompt=True)
+        images = [list(lesson.images) for lesson in asked]
+        inputs = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            tokens = self._model.generate(**inputs, max_new_tokens=64)
+        said: list[str] = self._processor.batch_decode(
+            tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        return said
+
+
+def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
+    """The share of answers that are right to the letter, for each ability."""
+    rng = chance(seed)
+    grades: dict[str, float] = {}
+    for ability, make in ABILITIES.items():
+        asked = [make(rng) for _ in range(count)]
+        said = pupil.answers(asked)
+        grades[ability] = sum(one == lesson.answer for one, lesson in zip(said, asked, strict=True)) / count
+    return grades
+
+
+if __name__ == "__main__":
+    for ability, share in grade(Pupil(Path(sys.argv[1])), count=300, seed=4711).items():
+        click.echo(f"{share:6.3f}  {ability}")
