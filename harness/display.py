@@ -1,0 +1,70 @@
+"""Numbers and foreign text as a person reads them; results keep full precision, only display rounds.
+
+Names of models, tasks, labels and categories come from outside: `plain` makes them safe to print in a terminal. Each
+report escapes further for its own format.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+NOTHING = "—"  #: stands where there is no number
+ARROWS = {"lower": "↓", "higher": "↑"}
+
+# control, format (bidirectional overrides, zero width), surrogate, private use, line and paragraph separators
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def plain(text: object) -> str:
+    """One line of text without control characters; white space becomes one space."""
+    one_line = " ".join(str(text).split())
+    if one_line.isascii() and one_line.isprintable():
+        return one_line
+    return "".join(char for char in one_line if unicodedata.category(char) not in _HIDDEN)
+
+
+def figure(value: float | None, unit: str = "%") -> str:
+    """A metric's value: one decimal for percent, three for a score between 0 and 1."""
+    if value is None:
+        return NOTHING
+    return f"{value:.1f}" if unit == "%" else f"{value:.3f}"
+
+
+def span(ends: Sequence[float | None] | None, unit: str = "%") -> str:
+    """An interval: `[78.3, 82.1]`; empty when there is none."""
+    if ends is None or any(end is None for end in ends):
+        return ""
+    return f"[{', '.join(figure(end, unit) for end in ends)}]"
+
+
+def estimate(value: float | None, ends: Sequence[float | None] | None, unit: str = "%") -> str:
+    """A value with its interval: `80.3 [78.3, 82.1]`."""
+    return f"{figure(value, unit)} {span(ends, unit)}".rstrip()
+
+
+def share(part: float | None) -> str:
+    """A share of 1 in percent; 100% only when nothing is missing, since a rounded 100% would hide it."""
+    if part is None:
+        return NOTHING
+    text = f"{part:.1%}"
+    if part < 1 and text == "100.0%":
+        return "99.9%"
+    return "100%" if part == 1 else text
+
+
+def amount(number: float) -> str:
+    """A count in few characters: 950, 12.3k, 4.6M."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{suffix}"
+    return f"{number:.0f}"
+
+
+def clock(seconds: float | None) -> str:
+    """A duration as 1:05 or 2:03:07; `—` when it is not known."""
+    if seconds is None:
+        return NOTHING
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

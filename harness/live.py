@@ -1,0 +1,77 @@
+"""The live table of a run on a terminal: one row per split, redrawn four times a second by rich's own thread.
+
+Events only raise counters; the drawing thread reads them. A count may be one event old, never wrong in the end, because
+the last frame is drawn after the last event.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .display import clock as duration
+from .display import plain
+from .progress import Clock, CountingProgress, counts, done, running, spending
+from .tally import View
+
+
+class LiveProgress(CountingProgress):
+    """Redraws on stderr; notes scroll above the table; what others write to stderr does so too."""
+
+    def __init__(self, stream: TextIO, *, clock: Clock = time.monotonic, console: Console | None = None) -> None:
+        super().__init__(clock)
+        self._start = clock()
+        self._console = console or Console(file=stream, highlight=False)
+        # stdout is left alone: it carries results
+        self._live = Live(
+            console=self._console, get_renderable=self.picture, refresh_per_second=4, redirect_stdout=False
+        )
+
+    def __enter__(self) -> Self:
+        """Start the drawing thread."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Draw the last state and leave it on the screen."""
+        self._live.stop()
+
+    def note(self, text: str) -> None:
+        """Print it above the table."""
+        self._console.print(Text(plain(text)))
+
+    def picture(self) -> RenderableType:
+        """The table as it is now."""
+        now = self._clock()
+        table = Table.grid(padding=(0, 2))
+        for view in self.tally.views(now):
+            table.add_row(*_row(view))
+        return Group(table, Text(f"{duration(now - self._start)}{spending(self.tally)}", style="dim"))
+
+
+def _row(view: View) -> tuple[RenderableType, ...]:
+    pace = "" if view.remaining == 0 else f"{view.rate:.1f}/s"
+    return (
+        Text(plain(view.name), style="bold"),
+        _bar(view),
+        Text(done(view), justify="right"),
+        Text(pace, justify="right"),
+        Text("" if view.remaining in (None, 0) else duration(view.remaining), style="cyan", justify="right"),
+        Text(running(view)),
+        Text(counts(view), style="yellow"),
+    )
+
+
+def _bar(view: View) -> ProgressBar:
+    if view.fraction is None:
+        return ProgressBar(total=None, pulse=True, width=16)
+    return ProgressBar(total=1.0, completed=view.fraction, width=16)
