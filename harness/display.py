@@ -1,27 +1,11 @@
-"""Numbers and foreign text as a person reads them; results keep full precision, only display rounds.
-
-Names of models, tasks, labels and categories come from outside: `plain` makes them safe to print in a terminal. Each
-report escapes further for its own format.
-"""
+"""Numbers as a person reads them; results keep full precision, only display rounds."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 NOTHING = "—"  #: stands where there is no number
 ARROWS = {"lower": "↓", "higher": "↑"}
-
-# control, format (bidirectional overrides, zero width), surrogate, private use, line and paragraph separators
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-
-
-def plain(text: object) -> str:
-    """One line of text without control characters; white space becomes one space."""
-    one_line = " ".join(str(text).split())
-    if one_line.isascii() and one_line.isprintable():
-        return one_line
-    return "".join(char for char in one_line if unicodedata.category(char) not in _HIDDEN)
 
 
 def figure(value: float | None, unit: str = "%") -> str:

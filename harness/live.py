@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .display import clock as duration
-from .display import plain
 from .progress import Clock, CountingProgress, counts, done, running, spending
 from .tally import View
+from .terminal import one_line
 
 
 class LiveProgress(CountingProgress):
@@ -47,28 +47,33 @@ class LiveProgress(CountingProgress):
 
     def note(self, text: str) -> None:
         """Print it above the table."""
-        self._console.print(Text(plain(text)))
+        self._console.print(Text(one_line(text)))
 
     def picture(self) -> RenderableType:
         """The table as it is now."""
         now = self._clock()
-        table = Table.grid(padding=(0, 2))
+        table = _grid()
         for view in self.tally.views(now):
             table.add_row(*_row(view))
         return Group(table, Text(f"{duration(now - self._start)}{spending(self.tally)}", style="dim"))
 
 
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", overflow="fold")
+    table.add_column()
+    for style in (None, None, "cyan"):
+        table.add_column(justify="right", no_wrap=True, style=style)
+    table.add_column(no_wrap=True)
+    table.add_column(style="yellow")
+    return table
+
+
 def _row(view: View) -> tuple[RenderableType, ...]:
-    pace = "" if view.remaining == 0 else f"{view.rate:.1f}/s"
-    return (
-        Text(plain(view.name), style="bold"),
-        _bar(view),
-        Text(done(view), justify="right"),
-        Text(pace, justify="right"),
-        Text("" if view.remaining in (None, 0) else duration(view.remaining), style="cyan", justify="right"),
-        Text(running(view)),
-        Text(counts(view), style="yellow"),
-    )
+    ended = view.remaining == 0
+    eta = "" if ended or view.remaining is None else duration(view.remaining)
+    texts = (done(view), "" if ended else f"{view.rate:.1f}/s", eta, running(view), counts(view))
+    return Text(one_line(view.name)), _bar(view), *(Text(text) for text in texts)
 
 
 def _bar(view: View) -> ProgressBar:

@@ -7,15 +7,17 @@ to stderr, since stdout carries results. The counting is in `harness.tally`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from .display import amount, clock, estimate, plain
+from .display import amount, clock, estimate
 from .metrics import NOT_COUNTED, Metric, Share
 from .tally import Tally, View
+from .terminal import one_line
 from .types import Outcome, Usage
 
 Clock = Callable[[], float]
@@ -156,8 +158,7 @@ class LineProgress(CountingProgress):
 
     def note(self, text: str) -> None:
         """Write it at once."""
-        self._stream.write(f"{plain(text)}\n")
-        self._stream.flush()
+        self._write([one_line(text)])
 
     def _tick(self) -> None:
         now = self._clock()
@@ -167,10 +168,17 @@ class LineProgress(CountingProgress):
 
     def _write_lines(self, now: float) -> None:
         moved = [view for view in self.tally.views(now) if self._shown.get(view.name) != (view.ended, view.judged)]
-        for view in moved:
-            self._shown[view.name] = (view.ended, view.judged)
-        self._stream.writelines(f"{line(view)}{spending(self.tally)}\n" for view in moved)
-        self._stream.flush()
+        if not moved:
+            return
+        self._shown.update({view.name: (view.ended, view.judged) for view in moved})
+        lines = [line(view) for view in moved]
+        self._write([*lines[:-1], lines[-1] + spending(self.tally)])
+
+    def _write(self, lines: list[str]) -> None:
+        # a log that is closed or full must not end a run that has paid for its answers
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.writelines(f"{text}\n" for text in lines)
+            self._stream.flush()
 
 
 def choose(stderr: TextIO, environ: Mapping[str, str] = os.environ) -> Progress:
@@ -196,7 +204,7 @@ def running(view: View) -> str:
     """The main metric so far; empty before the first record counts."""
     if view.metric is None or view.value is None:
         return ""
-    return f"{plain(view.metric.name)} {estimate(view.value, view.interval, view.metric.unit)}"
+    return f"{one_line(view.metric.name)} {estimate(view.value, view.interval, view.metric.unit)}"
 
 
 def counts(view: View) -> str:
@@ -221,7 +229,7 @@ def spending(tally: Tally) -> str:
 
 def _done(view: View) -> str:
     percent = "" if view.fraction is None else f" ({int(100 * view.fraction)}%)"
-    return f"{plain(view.name)} {done(view)}{percent}"
+    return f"{one_line(view.name)} {done(view)}{percent}"
 
 
 def _pace(view: View) -> str:
