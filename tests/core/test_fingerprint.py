@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import HarnessError, fingerprint
+
+LARGE = 3 << 20
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: folder)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "chat_template.jinja").write_text("hello")
+    (folder / "tokenizer.json").write_text("[]")
+    write(folder / "model.safetensors", b"w" * LARGE)
+    return folder
+
+
+def write(path: Path, data: bytes, *, age: float = 60.0) -> None:
+    """Write a file as if `age` seconds ago; only its change time cannot be set back."""
+    path.write_bytes(data)
+    then = time.time() - age
+    os.utime(path, (then, then))
+
+
+def settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a minute pass."""
+    later = time.time() + 60
+    monkeypatch.setattr(fingerprint.time, "time", lambda: later)
+
+
+def count_hashing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    hashed: list[str] = []
+    inner = hashlib.file_digest
+
+    def counted(file, digest):
+        hashed.append(Path(file.name).name)
+        return inner(file, digest)
+
+    monkeypatch.setattr(fingerprint.hashlib, "file_digest", counted)
+    return hashed
+
+
+def test_a_folder_is_known_by_names_sizes_and_hashes_of_what_decides_its_answers(model: Path) -> None:
+    marks = fingerprint.of_folder(model)
+
+    assert list(marks) == ["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"]
+    assert marks["chat_template.jinja"] == {"size": 5, "sha256": hashlib.sha256(b"hello").hexdigest()}
+    assert marks["model.safetensors"] == {"size": LARGE, "sha256": hashlib.sha256(b"w" * LARGE).hexdigest()}
+
+
+def test_the_path_never_enters(model: Path, tmp_path: Path) -> None:
+    elsewhere = shutil.copytree(model, tmp_path / "elsewhere" / "other-name")
+
+    assert fingerprint.of_folder(elsewhere) == fingerprint.of_folder(model)
+    assert str(tmp_path) not in str(fingerprint.of_folder(model))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json"])
+def test_another_byte_in_any_of_them_is_another_model(model: Path, name: str) -> None:
+    before = fingerprint.of_folder(model)
+    data = (model / name).read_bytes()
+    (model / name).write_bytes(data[:-1] + b"!")
+
+    after = fingerprint.of_folder(model)
+
+    assert {key for key in before if before[key] != after[key]} == {name}
+
+
+def test_an_adapter_code_and_named_templates_count(model: Path) -> None:
+    (model / "additional_chat_templates").mkdir()
+    added = ["adapter_model.safetensors", "modeling_own.py", "additional_chat_templates/tool_use.jinja", "merges.txt"]
+    for name in added:
+        (model / name).write_text("x")
+
+    assert set(added) < set(fingerprint.of_folder(model))
+
+
+def test_what_a_trainer_leaves_behind_does_not_count(model: Path) -> None:
+    before = fingerprint.of_folder(model)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state_0.pth", "training_args.bin", "trainer_state.json"):
+        (model / name).write_text("x")
+    for name in ("README.md", "LICENSE.txt", ".gitattributes", "events.log"):
+        (model / name).write_text("x")
+    (model / "checkpoint-100").mkdir()
+    (model / "checkpoint-100" / "model.safetensors").write_text("x")
+
+    assert fingerprint.of_folder(model) == before
+
+
+def test_a_large_file_is_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle(monkeypatch)
+    hashed = count_hashing(monkeypatch)
+
+    first = fingerprint.of_folder(model)
+    second = fingerprint.of_folder(model)
+
+    assert first == second
+    assert hashed.count("model.safetensors") == 1
+    assert hashed.count("config.json") == 2
+
+
+def test_a_file_that_was_just_written_is_not_remembered(model: Path, cache: Path) -> None:
+    fingerprint.of_folder(model)
+
+    assert not cache.exists()
+
+
+def test_a_file_overwritten_with_its_size_and_time_kept_is_noticed(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = model / "model.safetensors"
+    settle(monkeypatch)
+    before = fingerprint.of_file(weights)
+    kept = weights.stat()
+
+    weights.write_bytes(b"v" * LARGE)
+    os.utime(weights, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+
+    assert fingerprint.of_file(weights) == {"size": LARGE, "sha256": hashlib.sha256(b"v" * LARGE).hexdigest()} != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"state": 1}', b"\xff"])
+def test_a_damaged_cache_is_only_slower(
+    model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    settle(monkeypatch)
+    before = fingerprint.of_folder(model)
+    (memory,) = cache.rglob("*.json")
+    memory.write_bytes(damage)
+
+    assert fingerprint.of_folder(model) == before
+
+
+def test_a_cache_that_cannot_be_written_is_only_slower(
+    model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(monkeypatch)
+    cache.write_text("a file where the folder should be")
+
+    assert fingerprint.of_folder(model)["model.safetensors"]["size"] == LARGE
+
+
+def test_a_folder_without_a_model_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="no model file") as caught:
+        fingerprint.of_folder(tmp_path)
+
+    assert caught.value.where == str(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="cannot read") as caught:
+        fingerprint.of_file(tmp_path / "gone.safetensors")
+
+    assert caught.value.where.endswith("gone.safetensors")
