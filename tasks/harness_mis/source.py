@@ -1,0 +1,31 @@
+"""Where the data of MIS comes from, and where upstream's judge prompt stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from harness import DataSource
+from harness.upstream import Pin, Upstream
+
+JUDGE_SCRIPT: Final = "evaluation/gpt_eval.py"
+
+PIN: Final = Pin(
+    task="mis",
+    repository="DripNowhy/MIS",
+    commit="9cd94ecc0dc005a0c17e039d4078bafaf0fa0ea8",
+    files={JUDGE_SCRIPT: "150b7cae3d131f015ca3c8e6d6ac7b092a577bae028c89d1fd537f3792dab2e8"},
+)
+
+SOURCE: Final = DataSource(
+    hub="Tuwhy/MIS_Test",
+    url="https://huggingface.co/datasets/Tuwhy/MIS_Test",
+    licence="apache-2.0",
+    size="about 6 GB (estimated from the training set's images)",
+    prompts=PIN.source,
+)
+
+
+def upstream(root: Path) -> Upstream:
+    """Upstream's judge script under the task's data root, once it has been fetched."""
+    return Upstream(root, PIN)
