@@ -56,6 +56,11 @@ def asked(request: Request) -> Mapping[str, Json]:
     }
 
 
+def messages_digest(request: Request) -> str:
+    """Digest of the turns alone: what the data says, whoever is asked and however."""
+    return digest(asked(request)["messages"])
+
+
 def _part(part: Text | Image) -> Mapping[str, Json]:
     if isinstance(part, Text):
         return {"text": part.text}

@@ -1,0 +1,62 @@
+"""As many samples under way as calls may be on the wire.
+
+One worker carries one sample from its first image to its last verdict (`harness.carrier`), so there is no queue between
+stages and nothing holds the whole set. What was answered before is read back by its offset. Whatever ends a run (a dead
+endpoint, an interrupt, a full disk), what is in flight is written, and what is written is never asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import anyio
+import anyio.lowlevel
+
+from .carrier import Carrier
+from .errors import HarnessError
+from .limits import Endpoint, Metered
+from .types import Sample
+from .work import Work
+
+
+async def carry_all(work: Work, samples: Iterable[Sample]) -> None:
+    """Carry all samples of a split; what stopped it early is in `work.stop`. Raises what `Task.samples` raises."""
+    await _Crew(work).run(samples)
+
+
+class _Crew:
+    """As many workers as calls may be on the wire, each with one sample."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._active = 0
+        self._changed = anyio.Event()
+        models = [work.model, *(bench.model for bench, _ in work.benches)]
+        self._endpoints: set[Endpoint] = {model.endpoint for model in models if isinstance(model, Metered)}
+
+    async def run(self, samples: Iterable[Sample]) -> None:
+        async with anyio.create_task_group() as group:
+            for sample in samples:
+                await self._room()
+                if self._work.stop.asked:
+                    return
+                self._active += 1
+                group.start_soon(self._carry, sample)
+
+    async def _room(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        while self._active >= max(1, sum(endpoint.slots for endpoint in self._endpoints)) and not self._work.stop.asked:
+            self._changed = anyio.Event()
+            await self._changed.wait()
+
+    async def _carry(self, sample: Sample) -> None:
+        try:
+            await Carrier(self._work, sample).run(self._changed_now)
+        except HarnessError as error:
+            self._work.stop.because(error)
+        finally:
+            self._active -= 1
+            self._changed_now()
+
+    def _changed_now(self) -> None:
+        self._changed.set()

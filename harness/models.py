@@ -1,0 +1,104 @@
+"""Opening models by reference, and what identifies one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import plugins, settings
+from .contracts import Model, Provider, Strategy
+from .errors import HarnessError
+from .keys import digest
+from .types import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A model as the user names it: `scheme/name`, its settings, and the strategy around it."""
+
+    ref: str
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    strategy: str = ""
+    strategy_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def scheme(self) -> str:
+        """The provider's scheme."""
+        return self.ref.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """What the provider is asked to open."""
+        return self.ref.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A spec whose provider and strategy are found and whose settings are complete; nothing is opened yet."""
+
+    spec: ModelSpec
+    provider: Provider
+    settings: Mapping[str, Any]
+    strategy: Strategy | None
+    strategy_settings: Mapping[str, Any]
+
+    def identity(self, model: Model) -> dict[str, Json]:
+        """What was requested, as JSON: the part of a run's identity that says which model answered."""
+        return {
+            "scheme": self.spec.scheme,
+            # a local model is known by its files, wherever they lie
+            "name": "" if model.info.fingerprint else self.spec.name,
+            "settings": settings.identity(self.provider.settings, self.settings),
+            "strategy": self._strategy_identity(),
+            "fingerprint": dict(model.info.fingerprint),
+        }
+
+    def _strategy_identity(self) -> Json:
+        if self.strategy is None:
+            return None
+        values = settings.identity(self.strategy.settings, self.strategy_settings)
+        return {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
+
+    def wrap(self, model: Model) -> Model:
+        """The model with its strategy around it."""
+        return model if self.strategy is None else self.strategy.wrap(model, self.strategy_settings)
+
+
+def resolve(spec: ModelSpec) -> Resolved:
+    """Find a spec's provider and strategy. Raises UnknownName or HarnessError with the nearest spelling."""
+    if not spec.name:
+        raise HarnessError(
+            f"{spec.ref!r} is not a model",
+            remedy="write SCHEME/NAME, such as openai/NAME or hf/PATH: see `harness models`",
+        )
+    host = plugins.current()
+    provider = host.provider(spec.scheme)
+    strategy = host.strategy(spec.strategy) if spec.strategy else None
+    return Resolved(
+        spec=spec,
+        provider=provider,
+        settings=settings.effective(provider.settings, spec.settings, owner=f"provider {spec.scheme}"),
+        strategy=strategy,
+        strategy_settings=settings.effective(
+            strategy.settings if strategy else (), spec.strategy_settings, owner=f"strategy {spec.strategy}"
+        ),
+    )
+
+
+@asynccontextmanager
+async def open_model(ref: str, settings: Mapping[str, Any] | None = None) -> AsyncIterator[Model]:
+    """Open `SCHEME/NAME` with its provider.
+
+    A provider may use it to offer another provider's model under a name of its own. Raises HarnessError where nobody
+    offers the scheme, a setting is not declared, or the model cannot be opened.
+    """
+    found = resolve(ModelSpec(ref=ref, settings=settings or {}))
+    async with found.provider.open(found.spec.name, found.settings) as model:
+        yield model
+
+
+def identity_digest(identity: Mapping[str, Json]) -> str:
+    """The text by which a model enters keys and judge ids."""
+    return digest(identity)

@@ -1,0 +1,151 @@
+"""Values to lines of the run folder, and back.
+
+Each line starts with id, split, epoch and key: see `harness.journal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from .contracts import Decision
+from .judging import Judgement
+from .keys import item, text_hash
+from .metrics import Record
+from .sampling import cluster_of
+from .types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
+
+
+def outcome_of(result: Response | Failure) -> Outcome:
+    """How a sample's generation ended."""
+    if isinstance(result, Failure):
+        return result.outcome
+    return "answered" if result.text.strip() else "empty"
+
+
+def asked_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
+    """Who is asked, what it is grouped by, and the key of what is asked."""
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "epoch": epoch,
+        "key": key,
+        "category": sample.category,
+        "cluster": cluster_of(sample),
+        "tags": dict(sample.tags),
+        "target": sample.target,
+    }
+
+
+def response_line(sample: Sample, epoch: int, key: str, result: Response | Failure) -> dict[str, Json]:
+    """One answer or failure."""
+    answer = isinstance(result, Response)
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "epoch": epoch,
+        "key": key,
+        "outcome": outcome_of(result),
+        "text": result.text,
+        "reasoning": result.reasoning if answer else "",
+        "flags": sorted(result.flags) if answer else [],
+        "reason": "" if answer else result.reason,
+        "message": "" if answer else result.message,
+        "usage": asdict(result.usage),
+        "seconds": round(result.seconds, 4) if answer else None,
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "model": result.model,
+        "choices": dict(result.choices) if answer else {},
+        "notes": list(result.notes) if answer else [],
+        "category": sample.category,
+        "cluster": cluster_of(sample),
+        "tags": dict(sample.tags),
+        "target": sample.target,
+        "prompt": [part for message in sample.request.messages for part in _prompt(message)],
+    }
+
+
+def _prompt(message: Message) -> list[dict[str, Json]]:
+    return [
+        {"role": message.role, "text": part.text}
+        if isinstance(part, Text)
+        else {"role": message.role, "image": part.path, "sha256": part.content.sha256 if part.content else None}
+        for part in message.content
+    ]
+
+
+def response_of(line: Mapping[str, Any]) -> Response:
+    """The answer a line holds."""
+    return Response(
+        text=line["text"],
+        reasoning=line["reasoning"],
+        flags=frozenset(line["flags"]),
+        usage=Usage(**line["usage"]),
+        model=line["model"],
+        seconds=line["seconds"] or 0.0,
+        choices=line["choices"],
+        notes=tuple(line["notes"]),
+    )
+
+
+def failure_of(line: Mapping[str, Any]) -> Failure:
+    """The failure a line holds."""
+    return Failure(
+        outcome=line["outcome"],
+        reason=line["reason"],
+        message=line["message"],
+        text=line["text"],
+        usage=Usage(**line["usage"]),
+        model=line["model"],
+    )
+
+
+def answer_hash(response: Response) -> str:
+    """What ties a verdict to the text it was given on."""
+    return text_hash(response.text)
+
+
+def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:
+    """One verdict, or the reason why there is none."""
+    decision = judgement.decision
+    scored = isinstance(decision, Verdict)
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "epoch": epoch,
+        "key": key,
+        "answer": answer,
+        "state": "scored" if scored else decision.state,
+        "label": decision.label if scored else None,
+        "axes": dict(decision.axes) if scored else {},
+        "reason": decision.reason if scored else decision.message,
+        "raw": list(judgement.replies),
+        "usage": asdict(judgement.usage),
+        "models": list(judgement.models),
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def decision_of(line: Mapping[str, Any]) -> Decision:
+    """The decision a line holds, with the rubric's own label."""
+    if line["state"] == "scored":
+        return Verdict(label=line["label"], axes=line["axes"], reason=line["reason"])
+    return Unscored(state=line["state"], message=line["reason"])
+
+
+def record_of(task: str, asked: Mapping[str, Any], response: Mapping[str, Any] | None) -> Record:
+    """An asked item as metrics see it, not yet labelled; one without a response line is an unresolved error."""
+    return Record(
+        item=item(task, asked["split"], asked["id"], asked["epoch"]),
+        id=asked["id"],
+        split=asked["split"],
+        epoch=asked["epoch"],
+        category=asked["category"],
+        tags=asked["tags"],
+        cluster=asked["cluster"],
+        target=asked["target"],
+        outcome=response["outcome"] if response else "error",
+        flags=frozenset(response["flags"] if response else ()),
+    )
