@@ -1,0 +1,117 @@
+"""The command line: a group whose commands are modules, imported only when used.
+
+Each core command is a module of this package with a click command named `command`; plugins add theirs through
+`harness_commands`. A command returns its exit code, or None for 0. stdout carries results, stderr all else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from collections.abc import Sequence
+
+import click
+
+from harness.errors import HarnessError
+from harness.terminal import plain
+
+from .options import loaded, plugin_options, provenance
+
+CORE = {
+    "run": "Ask a model the questions of some tasks, and judge its answers.",
+    "judge": "Judge the stored answers of runs, again or with another judge.",
+    "report": "Render the results of one or more runs.",
+    "data": "List, fetch and verify the data of tasks.",
+    "models": "List the providers of models.",
+    "tasks": "List the tasks, or show some in detail.",
+    "judges": "List the judges, or show some in detail.",
+    "plugins": "List plugins, diagnose them, or begin a new one.",
+    "doctor": "Show what this machine has and what is missing.",
+}
+
+
+class Commands(click.Group):
+    """Core commands by their module, then those of plugins; no plugin can replace a core command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Core commands in the order of work, then plugins' by name."""
+        return [*CORE, *sorted(_of_plugins(ctx))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; plugins are loaded only for a name that is not core."""
+        if cmd_name in CORE:
+            command = importlib.import_module(f"{__name__}.{cmd_name}").command
+            assert isinstance(command, click.Command)
+            return command
+        return _of_plugins(ctx).get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, but an unknown name is compared with all commands, plugins' too."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            raise unknown_command(name, self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Core commands by the table above: help must not import what a run needs."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(CORE.items()))
+        try:
+            added = sorted(_of_plugins(ctx).items())
+        except HarnessError as error:  # --strict-plugins, or a file that is not there: help is shown all the same
+            click.echo(plain(str(error)), err=True)
+            added = []
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an error that may be a plugin's carries the plugins along, for its report."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            error.add_note(f"plugins: {provenance(ctx)}")
+            raise
+
+
+def _of_plugins(ctx: click.Context) -> dict[str, click.Command]:
+    return {name: command for name, (command, _) in loaded(ctx).commands(CORE).items()}
+
+
+def unknown_command(name: str, known: Sequence[str], ctx: click.Context) -> click.UsageError:
+    """The error of an unknown command, with the nearest spelling."""
+    from harness.settings import nearest
+
+    return click.UsageError(f"no command is called {name!r}; {nearest(name, known)}", ctx)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from .crash import version
+
+        click.echo(f"harness {version()}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@plugin_options
+def cli() -> None:
+    """Measure the safety of vision-language models."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The command `harness`: runs a command and exits with its code.
+
+    0 done, 1 a bug, 2 the user can fix it, 3 done but incomplete, 4 a gate failed, 130 interrupted.
+    """
+    from .crash import exit_code
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = list(sys.argv[1:] if args is None else args)
+    sys.exit(exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments))

@@ -1,0 +1,136 @@
+"""From what a command raised to an exit code, and the report of a bug."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from harness.errors import HarnessError
+from harness.terminal import plain
+
+DISTRIBUTION = "vlm-safety-harness"
+_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+def version() -> str:
+    """The installed version."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
+    """Run a command; whatever it raises is said on stderr and becomes an exit code."""
+    try:
+        result = run()
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - the last place that can turn an error into a sentence
+        return _failed(_leaf(error), arguments)
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _failed(error: BaseException, arguments: Sequence[str]) -> int:
+    if os.environ.get("HARNESS_DEBUG") == "1" and not isinstance(error, click.ClickException):
+        click.echo(plain(_story(error)), err=True)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, BrokenPipeError):
+        return _unread()
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, HarnessError):
+        return _mendable(str(error))
+    if isinstance(error, OSError) and error.errno in _MENDABLE:
+        return _mendable(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+    return _bug(error, arguments)
+
+
+def _mendable(text: str) -> int:
+    click.echo(f"error: {plain(text)}", err=True)
+    return 2
+
+
+def _unread() -> int:
+    # Whoever read stdout has seen enough; Python would complain again when it flushes at exit.
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """What stands behind click's Abort and behind groups of errors: an interrupt before a bug before a HarnessError."""
+    if isinstance(error, click.Abort):
+        return error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
+    leaves = sorted(_leaves(error), key=lambda leaf: (not isinstance(leaf, KeyboardInterrupt), _expected(leaf)))
+    return leaves[0]
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _expected(error: BaseException) -> bool:
+    return isinstance(error, HarnessError)
+
+
+def _bug(error: BaseException, arguments: Sequence[str]) -> int:
+    click.echo(f"error: this is a bug: {type(error).__name__}: {plain(str(error))}", err=True)
+    try:
+        path = _write_report(error, arguments)
+    except OSError as unwritable:
+        click.echo(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
+    else:
+        click.echo(f"  please send the report {path}", err=True)
+    return 1
+
+
+def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
+    """Write the report to the user's state folder: it is always there, and not among the user's own files."""
+    import time
+
+    import platformdirs
+
+    folder = platformdirs.user_state_path("harness") / "bugs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    lines = [
+        f"harness {version()}",
+        f"python {platform.python_version()} on {platform.platform()}",
+        f"command: harness {' '.join(arguments)}",
+        "",
+        _story(error),
+    ]
+    path.write_text(_without_secrets("\n".join(lines)), encoding="utf-8", errors="backslashreplace")
+    return path
+
+
+def _story(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))
+
+
+def _without_secrets(text: str) -> str:
+    for name, value in os.environ.items():
+        if len(value) >= 8 and any(word in name.upper() for word in _SECRETS):
+            text = text.replace(value, f"[{name}]")
+    return text

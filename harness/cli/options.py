@@ -1,0 +1,86 @@
+"""Options that several commands share, and the host they load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.plugins import Host, use
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_KEY = "harness.loading"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """How the host is to be loaded; files and strictness may be given before or after the command's name."""
+
+    files: tuple[Path, ...] = ()
+    strict: bool = False
+    host: Host | None = None
+
+
+def _state(ctx: click.Context) -> Loading:
+    state = ctx.find_root().meta.get(_KEY, Loading())
+    assert isinstance(state, Loading)
+    return state
+
+
+def _set(ctx: click.Context, state: Loading) -> None:
+    ctx.find_root().meta[_KEY] = state
+
+
+def _add_files(ctx: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
+    if files:
+        _set(ctx, replace(_state(ctx), files=(*_state(ctx).files, *files), host=None))
+
+
+def _add_strict(ctx: click.Context, _: click.Parameter, strict: bool) -> None:
+    if strict:
+        _set(ctx, replace(_state(ctx), strict=True, host=None))
+
+
+def plugin_options(function: _F) -> _F:
+    """Add `--plugin FILE.py` and `--strict-plugins`; they reach `loaded`, not the function."""
+    file = click.option(
+        "--plugin",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        is_eager=True,  # so that it counts before --help
+        expose_value=False,
+        callback=_add_files,
+        metavar="FILE.py",
+        help="Load a Python file as a plugin; repeatable.",
+    )
+    strict = click.option(
+        "--strict-plugins",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_add_strict,
+        help="A plugin that fails ends the command with exit 2.",
+    )
+    return file(strict(function))
+
+
+def loaded(ctx: click.Context | None = None) -> Host:
+    """The host as the options want it, loaded once; it becomes the current one of the process."""
+    ctx = ctx or click.get_current_context()
+    state = _state(ctx)
+    if state.host is None:
+        host = Host.load(state.files, strict=state.strict)
+        ctx.find_root().with_resource(use(host))
+        state = replace(state, host=host)
+        _set(ctx, state)
+    assert state.host is not None
+    return state.host
+
+
+def provenance(ctx: click.Context) -> str:
+    """The plugins of the loaded host on one line; never loads one."""
+    host = _state(ctx).host
+    return ", ".join(f"{name} ({origin})" for name, origin in host.provenance().items()) if host else "not loaded"
