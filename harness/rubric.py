@@ -17,18 +17,19 @@ from pathlib import Path
 from .contracts import Ability, Judge, Rubric
 from .planted import looks_like_verdict
 from .replies import Fields, Form, Kind, unparsable
-from .sheet import GENERATION, Sheet, question
-from .templates import Marker, random_marker, template_hash
+from .sheet import GENERATION, Sheet, identity, question
+from .templates import Marker, fill, random_marker
 from .types import Generation, Message, Request, Response, Sample, Text, Verdict
 
 __all__ = [
     "Fields",
     "Form",
+    "fill",
+    "identity",
     "judge",
     "looks_like_verdict",
     "question",
     "repair_request",
-    "template_hash",
     "unparsable",
 ]
 

@@ -85,17 +85,16 @@ class Sheet:
         templates = {name: load(file, (*ALWAYS, *self.values, *plain)) for name, file in files.items()}
         used = frozenset[str]().union(*(template.used for template in templates.values()))
         return Rubric(
-            identity=self._identity({name: template.text for name, template in templates.items()}),
+            identity=identity(
+                {name: template.text for name, template in templates.items()},
+                frame={"system": SYSTEM, "schema": self.form.schema, "generation": asdict(self.generation)},
+            ),
             labels=self.form.labels,
             ask=lambda sample, response: [self._request(templates, sample, response)],
             read=lambda _sample, _response, replies: self.form.read(replies[-1].text),
             fidelity="modified" if modified else "own",
             sees=("images",) * self.images + tuple(name for name in (*ALWAYS, *self.values) if name in used),
         )
-
-    def _identity(self, texts: Mapping[str, str]) -> Mapping[str, Json]:
-        frame = {"system": SYSTEM, "schema": self.form.schema, "generation": asdict(self.generation)}
-        return {"template_hash": template_hash(texts), "frame": digest(frame)}
 
     def _request(self, templates: Mapping[str, Template], sample: Sample, response: Response) -> Request:
         variant = self.variant(sample) if self.variant else ""
@@ -113,6 +112,11 @@ class Sheet:
         data |= {name: value(sample) for name, value in self.values.items()}
         marker = unused_marker(data.values(), self.marker)
         return {name: fence(name, text, marker) for name, text in data.items()}
+
+
+def identity(texts: Mapping[str, str], *, frame: Mapping[str, Json]) -> Mapping[str, Json]:
+    """A rubric's identity: the hash of its template or templates, and of all that is sent around them."""
+    return {"template_hash": template_hash(texts), "frame": digest(frame)}
 
 
 def question(sample: Sample) -> str:

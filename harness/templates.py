@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING
 
-from .errors import HarnessError
+from .errors import BadData, HarnessError
 from .keys import digest, text_hash
 from .settings import nearest
 
@@ -86,6 +87,20 @@ def load(file: Path, names: Iterable[str], required: str = "answer") -> Template
         where = f"{file}, line {line}" if line else str(file)
         raise HarnessError(f"the template cannot be filled in: {error}", where=where) from error
     return Template(text=text, used=frozenset(used), render=lambda values: compiled.render(values))
+
+
+def fill(text: str, **values: str) -> str:
+    """Put values into the `{name}` places of a text that was written for `str.format`, such as upstream's.
+
+    Braces in the values are left alone. Raises BadData when the text has other places than these.
+    """
+    try:
+        places = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+    except ValueError as error:
+        raise BadData(f"the text is not a format string: {error}") from None
+    if places != set(values):
+        raise BadData(f"the text has places {sorted(places)}, expected {sorted(values)}")
+    return text.format(**values)
 
 
 def template_hash(texts: Mapping[str, str]) -> str:

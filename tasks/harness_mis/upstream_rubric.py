@@ -1,0 +1,81 @@
+"""The rubric `mis` in upstream's words, read from the user's copy of upstream's script.
+
+Kept as there: a system line, the images, then the text; the two fields in their order; the script's temperature, top_p
+and token limit. The answer stands in the text as it is, without markers: that is what upstream's judge reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from harness import BadData, Generation, Json, Message, Request, Response, Rubric, Sample, Text, rubric
+
+from .rubric import LABELS, classified
+from .source import JUDGE_SCRIPT, upstream
+
+FORM = rubric.Form(
+    fields={
+        "label_perception": ("Perception Level1", "Perception Level2", "Perception Level3"),
+        "label_str": ("Safe", "Unsafe"),
+    },
+    labels=LABELS,
+    verdict=lambda found: classified(found["label_perception"], found["label_str"]),
+)
+
+
+def opened(root: Path) -> Rubric:
+    """The rubric from the script under a data root. Raises MissingData or BadData."""
+    script = upstream(root)
+    template = script.text(JUDGE_SCRIPT, "evaluate_function.PROMPT_TEMPLATE")
+    constants = script.literals(JUDGE_SCRIPT)
+    system, generation = _system(constants), _generation(constants)
+    _check_form(constants)
+    rubric.fill(template, question="", response="")
+
+    def ask(sample: Sample, response: Response) -> list[Request]:
+        text = rubric.fill(template, question=rubric.question(sample), response=response.text)
+        user = Message(role="user", content=(*sample.request.images, Text(text=text)))
+        return [Request(messages=(*_turn(system), user), settings=generation, schema=FORM.schema)]
+
+    return Rubric(
+        identity=rubric.identity(
+            {"": template}, frame={"system": system, "schema": FORM.schema, "generation": asdict(generation)}
+        ),
+        labels=LABELS,
+        ask=ask,
+        read=lambda _sample, _response, replies: FORM.read(replies[-1].text),
+        fidelity=script.fidelity(JUDGE_SCRIPT),
+        sees=("images", "question", "answer"),
+    )
+
+
+def _turn(system: str) -> tuple[Message, ...]:
+    return (Message(role="system", content=(Text(text=system),)),) if system else ()
+
+
+def _system(constants: Mapping[str, Json]) -> str:
+    """The script's system line; empty when it sends none."""
+    turns: Json = constants.get("evaluate_function.message")
+    try:
+        return str(next(turn["content"] for turn in turns if turn["role"] == "system"))
+    except (TypeError, KeyError, StopIteration):
+        return ""
+
+
+def _generation(constants: Mapping[str, Json]) -> Generation:
+    given: Json = constants.get("default_generation_config")
+    try:
+        return Generation(temperature=given["temperature"], max_tokens=given["max_tokens"], top_p=given["top_p"])
+    except (TypeError, KeyError):
+        raise BadData("upstream's script has no generation settings", where=JUDGE_SCRIPT) from None
+
+
+def _check_form(constants: Mapping[str, Json]) -> None:
+    """The classes hang on these very fields and values: a script with others is another rubric."""
+    for name, choices in FORM.fields.items():
+        if constants.get(f"OUTPUT.{name}") != list(choices if isinstance(choices, tuple) else ()):
+            raise BadData(
+                "upstream's script asks for other fields than this harness knows", where=f"{JUDGE_SCRIPT}, {name}"
+            )
