@@ -1,0 +1,131 @@
+"""Which rows of a board may be ranked, against which others, and how.
+
+Subsets and incomplete results are never ranked. Rows are ranked only against rows with the same judge, wording, data
+and settings; others get a letter of their own and a note says what differs. A rank is one more than the number of rows
+whose whole interval is better, so rows that cannot be told apart share it. The interval is `ci95_worst`, which covers
+what unresolved records could still have been.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from .display import share, span
+from .leaderboard import Board, Measure, Row
+
+
+def ranked(board: Board) -> Board:
+    """The board with its rows named apart, grouped, ranked and sorted, and its notes written."""
+    rows = sorted((replace(row, unranked=_unranked(row)) for row in _named_apart(board.rows)), key=_order)
+    bases = list(dict.fromkeys(_key(row) for row in rows))
+    letters = dict(zip(bases, _letters(), strict=False)) if len(bases) > 1 else {}
+    lettered = [replace(row, group=letters.get(_key(row), "")) for row in rows]
+    placed = tuple(replace(row, rank=_rank(row, lettered)) for row in lettered)
+    return replace(board, rows=placed, notes=(*_apart(placed), *_remarks(placed)))
+
+
+def worst_interval(row: Row) -> tuple[float, float] | None:
+    """The interval ranks use, turned so that lower is better; None when there is none."""
+    if row.main is None:
+        return None
+    low, high = row.main.ci95_worst
+    if low is None or high is None:
+        return None
+    return (low, high) if row.main.better == "lower" else (-high, -low)
+
+
+def _unranked(row: Row) -> str:
+    if row.main is None or row.main.value is None:
+        return "nothing scored"
+    if row.subset is not None:
+        return f"subset ({', '.join(f'{name} {value}' for name, value in row.subset.items())})"
+    if not row.complete:
+        return f"incomplete (coverage {share(row.coverage)})"
+    return "" if worst_interval(row) is not None else "no interval"
+
+
+def _rank(row: Row, rows: Sequence[Row]) -> int | None:
+    mine = None if row.unranked else worst_interval(row)
+    if mine is None:
+        return None
+    rivals = (worst_interval(other) for other in rows if not other.unranked and other.group == row.group)
+    return 1 + sum(rival is not None and rival[1] < mine[0] for rival in rivals)
+
+
+def _order(row: Row) -> tuple[bool, bool, float]:
+    value = None if row.main is None else row.main.value
+    turned = 0.0 if value is None or row.main is None else value if row.main.better == "lower" else -value
+    return bool(row.unranked), value is None, turned
+
+
+def _key(row: Row) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(row.basis.items()))
+
+
+def _letters() -> Iterator[str]:
+    yield from string.ascii_uppercase
+    for first in string.ascii_uppercase:
+        yield from (first + second for second in string.ascii_uppercase)
+
+
+def _named_apart(rows: Sequence[Row]) -> Iterator[Row]:
+    """Each row's name: the ref and the strategy; for several runs of one ref also the options that differ."""
+    for row in rows:
+        twins = [other for other in rows if (other.ref, other.strategy) == (row.ref, row.strategy)]
+        name = f"{row.ref} + {row.strategy}" if row.strategy else row.ref
+        differing = _differing([twin.options for twin in twins])
+        told = [f"{option}={row.options.get(option, '')}" for option in differing if option != "identity"]
+        if not told and differing:
+            told = [f"identity {row.options['identity'][-8:]}"]
+        yield replace(row, model=f"{name} ({', '.join(told)})" if told else name)
+
+
+def _differing(options: Sequence[Mapping[str, str]]) -> list[str]:
+    names = dict.fromkeys(name for mapping in options for name in mapping)
+    return [name for name in names if len({mapping.get(name) for mapping in options}) > 1]
+
+
+def _apart(rows: Sequence[Row]) -> Iterator[str]:
+    """What differs between rows that are not ranked against each other."""
+    sample = {row.group: row.basis for row in rows if row.group}
+    for name in dict.fromkeys(name for basis in sample.values() for name in basis):
+        values = {group: basis.get(name, "") for group, basis in sorted(sample.items())}
+        if len(set(values.values())) > 1:
+            yield f"Ranked apart, since the {name} differs: {_listed(values.items())}."
+
+
+def _listed(pairs: Iterable[tuple[str, str]]) -> str:
+    return "; ".join(f"{group} {value or 'none'}" for group, value in pairs)
+
+
+def _remarks(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        yield from (f"{row.model}: {remark}." for remark in _remarks_on(row))
+
+
+def _remarks_on(row: Row) -> Iterator[str]:
+    if row.unranked:
+        yield f"not ranked: {row.unranked}{_bounds(row)}"
+    if row.n_expected is not None and row.n != row.n_expected and row.subset is None:
+        yield f"{row.n} samples, where {row.n_expected} are published"
+    if row.main is not None and not row.unranked:
+        yield from _stretched(row.main)
+    if len(row.resolved) > 1:
+        yield f"answered under several names ({', '.join(row.resolved)})"
+    if "temperature" in row.settings and row.settings["temperature"] is None:
+        yield "provider sampling (no temperature was set)"
+
+
+def _bounds(row: Row) -> str:
+    if row.main is None or not row.main.unresolved:
+        return ""
+    return f"; {row.main.name} of all records lies in {span(row.main.bounds, row.main.unit)}"
+
+
+def _stretched(main: Measure) -> Iterator[str]:
+    """The interval ranks use, where it differs from the one in the table."""
+    worst = span(main.ci95_worst, main.unit)
+    if worst != span(main.ci95, main.unit):
+        yield f"{main.unresolved:g} unresolved, so {main.name} is ranked by {worst}"

@@ -1,0 +1,26 @@
+"""The leaderboard as JSON, for another program: `harness report RUNS --format json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness import Report, Results, hookimpl
+
+SCHEMA = "harness.leaderboard/1"
+
+
+def render(results: Sequence[Results]) -> str:
+    """`{"schema", "boards": [{name, task, split, part_of, rows, notes}]}`; the fields are those of the leaderboard."""
+    import json
+    from dataclasses import asdict
+
+    from harness.leaderboard import boards
+
+    made = [{"name": board.name, **asdict(board)} for board in boards(results)]
+    return json.dumps({"schema": SCHEMA, "boards": made}, indent=2, allow_nan=False) + "\n"
+
+
+@hookimpl
+def harness_reports() -> Iterable[Report]:
+    """Offer `json`."""
+    return (Report(name="json", description="the leaderboard as data", render=render, suffix=".json"),)

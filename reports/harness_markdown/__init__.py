@@ -1,0 +1,22 @@
+"""The leaderboard as Markdown tables: `harness report RUNS --format markdown`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness import Report, Results, hookimpl
+
+
+def render(results: Sequence[Results]) -> str:
+    """The leaderboard of these results as GitHub Markdown."""
+    from harness.leaderboard import boards
+
+    from .document import document
+
+    return document(boards(results))
+
+
+@hookimpl
+def harness_reports() -> Iterable[Report]:
+    """Offer `markdown`."""
+    return (Report(name="markdown", description="leaderboard tables for a README", render=render, suffix=".md"),)

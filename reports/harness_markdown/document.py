@@ -1,0 +1,144 @@
+"""Boards drawn as Markdown: a heading, what all rows share in one line, a table, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.display import ARROWS, NOTHING, estimate, figure, share
+from harness.leaderboard import Board, Measure, Row
+
+from .escape import escape
+
+_MOST_METRICS = 6  #: a wider table does not fit a page; the rest is named below it
+_LEGEND = "↓ lower is better, ↑ higher is better. Brackets: 95% interval. Coverage: share of the records with a result."
+_RANKS = "Rank: one more than the number of models whose whole interval is better; unresolved records widen it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: its head and what it shows of a row; both Markdown already."""
+
+    head: str
+    cell: Callable[[Row], str]
+    left: bool = False
+
+
+def document(boards: Sequence[Board]) -> str:
+    """All boards, one after the other; the parts of a derived split are folded away."""
+    whole = [_section(board) for board in boards if not board.part_of]
+    parts = [_section(board) for board in boards if board.part_of]
+    folded = ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []
+    legend = f"{_LEGEND} {_RANKS}" if any(_is_ranked(board) for board in boards) else _LEGEND
+    return "\n\n".join([*whole, *folded, f"<sub>{legend}</sub>"]) + "\n"
+
+
+def _section(board: Board) -> str:
+    blocks = [f"### {escape(board.name)}", _shared(board), _table(board), _notes(board)]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _shared(board: Board) -> str:
+    """Judge, wording and settings, where they are the same in all rows."""
+    said = [
+        f"Judge: {escape(_only(board, _judge))}" if _same(board, _judge) else "",
+        f"Input wording: {escape(_only(board, _wording))}" if _same(board, _wording) and _only(board, _wording) else "",
+        f"Settings: {escape(_only(board, _settings))}" if _same(board, _settings) else "",
+    ]
+    return " · ".join(part for part in said if part)
+
+
+def _columns(board: Board) -> Iterator[Column]:
+    if _is_ranked(board):
+        yield Column(head="#", cell=_rank)
+    yield _text_column("Model", lambda row: row.model)
+    for measure in board.measures[:_MOST_METRICS]:
+        yield Column(head=_metric_head(measure), cell=_metric_cell(measure))
+    yield Column(head="n", cell=_samples)
+    yield Column(head="Coverage", cell=lambda row: share(row.coverage) + ("" if row.complete else " (incomplete)"))
+    yield Column(head="Blocked", cell=lambda row: str(row.blocked))
+    for head, shown in (("Judge", _judge), ("Input wording", _wording), ("Settings", _settings)):
+        if not _same(board, shown):
+            yield _text_column(head, shown)
+
+
+def _text_column(head: str, shown: Callable[[Row], str]) -> Column:
+    return Column(head=head, cell=lambda row: escape(shown(row)), left=True)
+
+
+def _table(board: Board) -> str:
+    columns = list(_columns(board))
+    cells = [[column.head for column in columns], *([column.cell(row) for column in columns] for row in board.rows)]
+    widths = [max(3, *(len(line[place]) for line in cells)) for place in range(len(columns))]
+    rule = [_rule(column, width) for column, width in zip(columns, widths, strict=True)]
+    lines = [_padded(line, columns, widths) for line in cells]
+    return "\n".join([_line(lines[0]), _line(rule), *(_line(line) for line in lines[1:])])
+
+
+def _padded(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> list[str]:
+    return [
+        cell.ljust(width) if column.left else cell.rjust(width)
+        for cell, column, width in zip(cells, columns, widths, strict=True)
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(column: Column, width: int) -> str:
+    return "-" * width if column.left else "-" * (width - 1) + ":"
+
+
+def _notes(board: Board) -> str:
+    left_out = [measure.name for measure in board.measures[_MOST_METRICS:]]
+    more = [f"Not shown here: {', '.join(left_out)}."] if left_out else []
+    return "\n".join(f"- {escape(note)}" for note in (*board.notes, *more))
+
+
+def _metric_head(measure: Measure) -> str:
+    unit = " %" if measure.unit == "%" else ""
+    return f"{escape(measure.name)}{unit} {ARROWS[measure.better]}"
+
+
+def _metric_cell(measure: Measure) -> Callable[[Row], str]:
+    return lambda row: next((_number(mine) for mine in row.measures if mine.name == measure.name), NOTHING)
+
+
+def _number(measure: Measure) -> str:
+    if measure.main:
+        return estimate(measure.value, measure.ci95, measure.unit)
+    return figure(measure.value, measure.unit)
+
+
+def _rank(row: Row) -> str:
+    return NOTHING if row.rank is None else f"{row.group}{row.rank}"
+
+
+def _samples(row: Row) -> str:
+    return f"{row.n} (subset)" if row.subset is not None else str(row.n)
+
+
+def _judge(row: Row) -> str:
+    named = row.judge.rubric or row.judge.id or "none"
+    return f"{named} by {row.judge.model}" if row.judge.model else named
+
+
+def _wording(row: Row) -> str:
+    return row.fidelity
+
+
+def _settings(row: Row) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.settings.items() if value not in (None, [], ""))
+
+
+def _is_ranked(board: Board) -> bool:
+    return sum(row.rank is not None for row in board.rows) > 1
+
+
+def _same(board: Board, shown: Callable[[Row], str]) -> bool:
+    return len({shown(row) for row in board.rows}) == 1
+
+
+def _only(board: Board, shown: Callable[[Row], str]) -> str:
+    return shown(board.rows[0])
