@@ -63,16 +63,14 @@ class Fault:
     """Something a plugin did wrong.
 
     Attributes:
-        plugin: name of the source.
-        origin: its distribution and version.
+        source: the plugin.
         stage: when it happened.
         what: one line, without control characters.
         story: the whole traceback, or empty.
         remedy: what mends it, or empty.
     """
 
-    plugin: str
-    origin: str
+    source: Source
     stage: Stage
     what: str
     story: str = ""
@@ -80,12 +78,12 @@ class Fault:
 
     def __str__(self) -> str:
         remedy = f" ({self.remedy})" if self.remedy else ""
-        return f"plugin {one_line(self.plugin)} ({one_line(self.origin)}): {self.what}{remedy}"
+        return f"plugin {one_line(self.source.name)} ({one_line(self.source.origin)}): {self.what}{remedy}"
 
 
 def fault(source: Source, stage: Stage, what: str, *, remedy: str = "") -> Fault:
     """A fault without a traceback."""
-    return Fault(plugin=source.name, origin=source.origin, stage=stage, what=one_line(what), remedy=one_line(remedy))
+    return Fault(source=source, stage=stage, what=one_line(what), remedy=one_line(remedy))
 
 
 @contextlib.contextmanager
@@ -163,7 +161,7 @@ def from_file(path: Path) -> Source:
     from hashlib import sha256
 
     version = sha256(content).hexdigest()[:12]
-    entry = re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower())
+    entry = re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower()).removeprefix("harness_")
     run = partial(_run_file, path, version)
     return Source(name=entry, entry=entry, distribution="file", version=version, value=str(path), load=run)
 

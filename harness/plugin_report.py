@@ -85,10 +85,10 @@ def unknown(
             )
             return UnknownName(f"no {word} is called {name!r}", remedy=why)
     failed = list(
-        dict.fromkeys(each.plugin for each in faults if each.stage in ("import", "register", "offer", "hook"))
+        dict.fromkeys(each.source.name for each in faults if each.stage in ("import", "register", "offer", "hook"))
     )
     if name in failed:
-        said = next(each for each in faults if each.plugin == name)
+        said = next(each for each in faults if each.source.name == name)
         return UnknownName(f"no {word} is called {name!r}: {said}", remedy="the whole story: harness plugins doctor")
     remedy = nearest(name, known)
     if failed:

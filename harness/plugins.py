@@ -35,6 +35,7 @@ from .offers import (
 )
 from .plugin_report import clash, unknown
 from .registry import Registry
+from .terminal import one_line
 
 if TYPE_CHECKING:
     import click
@@ -58,6 +59,7 @@ class Host:
     ) -> None:
         self._registry = Registry(tell or _to_stderr)
         self._books: dict[str, _Book[Any]] = {}
+        self._commands: dict[str, tuple[click.Command, Source]] | None = None
         for each in faults:
             self._registry.report(each)
         self._registry.load(sources, choice or Choice.of(None, ()))
@@ -178,15 +180,19 @@ class Host:
         """Commands of plugins by name; a name in `taken`, or of two plugins, is refused and reported.
 
         Each plugin adds to a group of its own, so that one which fails midway, or adds a command that is there
-        already, changes nothing.
+        already, changes nothing. Called once; the answer is kept.
         """
+        if self._commands is None:
+            self._commands = self._collected_commands(frozenset(taken))
+        return self._commands
+
+    def _collected_commands(self, taken: frozenset[str]) -> dict[str, tuple[click.Command, Source]]:
         import click
 
-        taken = set(taken)
         found: list[Offer[click.Command]] = []
         for source, call in self._registry.calls("harness_commands"):
             group = click.Group(name="harness")
-            with self._registry.guarded(source, "hook"):
+            with self._registry.guarded(source, "hook"), contextlib.redirect_stdout(sys.stderr):
                 call({"cli": group})
                 found += [Offer(name=name, item=item, source=source) for name, item in group.commands.items()]
         single, several = settled(found)
@@ -225,7 +231,7 @@ class Host:
         error = clash(word, name, sources, self.plugins)
         for source in sources:
             self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
-        self._registry.tell(f"{error.what}; nobody's until one is blocked: harness plugins doctor")
+        self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))
 
 
 def _listed(variable: str) -> list[str] | None:

@@ -16,6 +16,7 @@ import click
 from harness.errors import HarnessError
 from harness.terminal import plain
 
+from .groups import Group
 from .options import loaded, plugin_options, provenance
 
 CORE = {
@@ -31,7 +32,7 @@ CORE = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Core commands by their module, then those of plugins; no plugin can replace a core command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -45,15 +46,6 @@ class Commands(click.Group):
             assert isinstance(command, click.Command)
             return command
         return _of_plugins(ctx).get(cmd_name)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, but an unknown name is compared with all commands, plugins' too."""
-        name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
-            raise unknown_command(name, self.list_commands(ctx), ctx)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Core commands by the table above: help must not import what a run needs."""
@@ -79,13 +71,6 @@ class Commands(click.Group):
 
 def _of_plugins(ctx: click.Context) -> dict[str, click.Command]:
     return {name: command for name, (command, _) in loaded(ctx).commands(CORE).items()}
-
-
-def unknown_command(name: str, known: Sequence[str], ctx: click.Context) -> click.UsageError:
-    """The error of an unknown command, with the nearest spelling."""
-    from harness.settings import nearest
-
-    return click.UsageError(f"no command is called {name!r}; {nearest(name, known)}", ctx)
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

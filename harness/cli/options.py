@@ -67,12 +67,17 @@ def plugin_options(function: _F) -> _F:
     return file(strict(function))
 
 
-def loaded(ctx: click.Context | None = None) -> Host:
-    """The host as the options want it, loaded once; it becomes the current one of the process."""
+def loaded(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
+    """The host as the options want it, loaded once; it becomes the current one of the process.
+
+    Args:
+        ctx: of any command; None means the current one.
+        quiet: say nothing on stderr, because the command itself tells all faults.
+    """
     ctx = ctx or click.get_current_context()
     state = _state(ctx)
     if state.host is None:
-        host = Host.load(state.files, strict=state.strict)
+        host = Host.load(state.files, strict=state.strict, tell=_nothing if quiet else None)
         ctx.find_root().with_resource(use(host))
         state = replace(state, host=host)
         _set(ctx, state)
@@ -84,3 +89,7 @@ def provenance(ctx: click.Context) -> str:
     """The plugins of the loaded host on one line; never loads one."""
     host = _state(ctx).host
     return ", ".join(f"{name} ({origin})" for name, origin in host.provenance().items()) if host else "not loaded"
+
+
+def _nothing(_: str) -> None:
+    """Where the lines of faults go that are told otherwise."""

@@ -1,0 +1,141 @@
+"""The list commands: `harness models`, `tasks` and `judges` are one command over three kinds of offers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import click
+
+from harness.errors import UnknownName
+from harness.plugins import Host
+from harness.settings import nearest
+from harness.terminal import plain
+from harness.types import Json, Setting
+
+from .groups import Group
+from .options import loaded, plugin_options
+from .table import indented, table
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Generic[_T]):
+    """How one kind is listed.
+
+    Attributes:
+        kind: as `Host.offers` calls it.
+        key: the field that holds the name.
+        columns: header -> cell, between name and plugin.
+        facts: what `--json` and the details add, by name; plain JSON.
+        details: the sections a detailed view adds.
+        flag: how the command line sets a setting of it.
+    """
+
+    kind: str
+    key: str = "name"
+    columns: Mapping[str, Callable[[_T], str]]
+    facts: Callable[[_T], Mapping[str, Json]]
+    details: Callable[[_T], str]
+    flag: Callable[[_T], str]
+
+
+def list_command(listing: Listing[Any], text: str) -> click.Group:
+    """The group `harness KIND` with its command `list`; without a command it lists too."""
+
+    @click.group(cls=Group, name=listing.kind, help=text, invoke_without_command=True)
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @plugin_options
+    @click.pass_context
+    def group(ctx: click.Context, as_json: bool) -> None:
+        if ctx.invoked_subcommand is None:
+            _show(loaded(ctx), listing, (), as_json)
+
+    @group.command("list", help=f"{text} With names, show those in detail.")
+    @click.argument("names", nargs=-1)
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @plugin_options
+    @click.pass_context
+    def list_(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+        parent = ctx.parent.params.get("as_json") if ctx.parent else False
+        _show(loaded(ctx), listing, names, as_json or bool(parent))
+
+    del list_
+    return group
+
+
+def _show(host: Host, listing: Listing[Any], names: Sequence[str], as_json: bool) -> None:
+    offers = {getattr(item, listing.key): (item, plugin) for item, plugin in host.offers(listing.kind)}
+    for name in names:
+        _insist(host, listing, name, offers)
+    chosen = [offers[name] for name in names or offers]
+    if as_json:
+        click.echo(json.dumps([_as_json(host, listing, *offer) for offer in chosen], indent=2, ensure_ascii=False))
+    elif names:
+        click.echo("\n\n".join(_detailed(host, listing, *offer) for offer in chosen))
+    else:
+        header = ["NAME", *listing.columns, "PLUGIN", "DESCRIPTION"]
+        cells = [[cell(item) for cell in listing.columns.values()] for item, _ in chosen]
+        rows = [
+            [getattr(item, listing.key), *row, plugin, item.description]
+            for (item, plugin), row in zip(chosen, cells, strict=True)
+        ]
+        click.echo(table(header, rows))
+
+
+def _insist(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, object]) -> None:
+    if name in offers:
+        return
+    one = {"models": host.provider, "tasks": host.task, "judges": host.judge}[listing.kind]
+    one(name)  # raises, and says whether it is unknown, disputed or of a plugin that failed
+    raise UnknownName(f"{name!r} is not among the {listing.kind}", remedy=nearest(name, offers))
+
+
+def _as_json(host: Host, listing: Listing[_T], item: _T, plugin: str) -> dict[str, Json]:
+    source = host.source(plugin)
+    return {
+        "name": getattr(item, listing.key),
+        "description": getattr(item, "description", ""),
+        **listing.facts(item),
+        "settings": [_setting(setting) for setting in getattr(item, "settings", ())],
+        "plugin": {"name": plugin, "distribution": source.distribution, "version": source.version},
+    }
+
+
+def _setting(setting: Setting) -> dict[str, Json]:
+    default = str(setting.default) if isinstance(setting.default, Path) else setting.default
+    return {
+        "name": setting.name,
+        "type": setting.type.__name__,
+        "default": default,
+        "identity": setting.identity,
+        "choices": list(setting.choices),
+        "help": setting.help,
+    }
+
+
+def _detailed(host: Host, listing: Listing[_T], item: _T, plugin: str) -> str:
+    name = getattr(item, listing.key)
+    head = f"{name}: {getattr(item, 'description', '')}\n  plugin {plugin} ({host.source(plugin).origin})"
+    parts = [head, listing.details(item), _settings(getattr(item, "settings", ()), listing.flag(item))]
+    return plain("\n".join(part for part in parts if part))
+
+
+def _settings(settings: Sequence[Setting], flag: str) -> str:
+    if not settings:
+        return ""
+    rows = [
+        [
+            setting.name,
+            "|".join(setting.choices) or setting.type.__name__,
+            "" if setting.default is None else str(setting.default),
+            "identity" if setting.identity else "transport",
+            setting.help,
+        ]
+        for setting in settings
+    ]
+    return indented(f"settings: {flag}\n{indented(table(['KEY', 'VALUE', 'DEFAULT', 'COUNTS AS', 'HELP'], rows))}")
