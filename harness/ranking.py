@@ -9,7 +9,7 @@ what unresolved records could still have been.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .display import share, span
@@ -73,31 +73,35 @@ def _letters() -> Iterator[str]:
 def _named_apart(rows: Sequence[Row]) -> Iterator[Row]:
     """Each row's name: the ref and the strategy; for several runs of one ref also the options that differ."""
     for row in rows:
-        twins = [other for other in rows if (other.ref, other.strategy) == (row.ref, row.strategy)]
         name = f"{row.ref} + {row.strategy}" if row.strategy else row.ref
-        differing = _differing([twin.options for twin in twins])
-        told = [f"{option}={row.options.get(option, '')}" for option in differing if option != "identity"]
-        if not told and differing:
-            told = [f"identity {row.options['identity'][-8:]}"]
-        yield replace(row, model=f"{name} ({', '.join(told)})" if told else name)
+        twins = [other.options for other in rows if (other.ref, other.strategy) == (row.ref, row.strategy)]
+        told = _told_apart(row.options, twins)
+        yield replace(row, model=f"{name} ({told})" if told else name)
 
 
-def _differing(options: Sequence[Mapping[str, str]]) -> list[str]:
-    names = dict.fromkeys(name for mapping in options for name in mapping)
-    return [name for name in names if len({mapping.get(name) for mapping in options}) > 1]
+def _told_apart(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:
+    names = dict.fromkeys(name for options in all_options for name in options)
+    differing = [name for name in names if len({options.get(name, "") for options in all_options}) > 1]
+    told = [f"{name}={mine.get(name) or 'unset'}" for name in differing if name != "identity"]
+    if not told and differing:
+        return f"identity {mine['identity'][-8:]}"
+    return ", ".join(told)
 
 
 def _apart(rows: Sequence[Row]) -> Iterator[str]:
     """What differs between rows that are not ranked against each other."""
-    sample = {row.group: row.basis for row in rows if row.group}
-    for name in dict.fromkeys(name for basis in sample.values() for name in basis):
-        values = {group: basis.get(name, "") for group, basis in sorted(sample.items())}
-        if len(set(values.values())) > 1:
-            yield f"Ranked apart, since the {name} differs: {_listed(values.items())}."
+    bases = dict(sorted((row.group, row.basis) for row in rows if row.group))
+    names = dict.fromkeys(name for basis in bases.values() for name in basis)
+    told = [_differs(name, {group: basis.get(name, "") for group, basis in bases.items()}) for name in names]
+    if any(told):
+        yield f"Ranked apart, since they differ in {' and '.join(text for text in told if text)}."
 
 
-def _listed(pairs: Iterable[tuple[str, str]]) -> str:
-    return "; ".join(f"{group} {value or 'none'}" for group, value in pairs)
+def _differs(name: str, values: Mapping[str, str]) -> str:
+    if len(set(values.values())) == 1:
+        return ""
+    told = (f"{group} {value or 'unset'}" for group, value in values.items())
+    return f"{name} ({'; '.join(told)})"
 
 
 def _remarks(rows: Sequence[Row]) -> Iterator[str]:

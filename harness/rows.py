@@ -142,6 +142,9 @@ def _options(section: Section) -> dict[str, str]:
 
 
 def _shown(value: Json) -> str:
+    """A setting's value as text; empty when it is not set."""
+    if value is None or value == []:
+        return ""
     return value if isinstance(value, str) else canonical(value)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from harness.display import ARROWS, NOTHING, estimate, figure, share
+from harness.keys import canonical
 from harness.leaderboard import Board, Measure, Row
 
 from .escape import escape
@@ -40,12 +42,10 @@ def _section(board: Board) -> str:
 
 def _shared(board: Board) -> str:
     """Judge, wording and settings, where they are the same in all rows."""
-    said = [
-        f"Judge: {escape(_only(board, _judge))}" if _same(board, _judge) else "",
-        f"Input wording: {escape(_only(board, _wording))}" if _same(board, _wording) and _only(board, _wording) else "",
-        f"Settings: {escape(_only(board, _settings))}" if _same(board, _settings) else "",
-    ]
-    return " · ".join(part for part in said if part)
+    first = board.rows[0]
+    said = [(head, shown(first)) for head, shown in _TOLD if _same(board, shown)]
+    said.append(("Settings", _settings(first, _common(board))))
+    return " · ".join(f"{head}: {escape(text)}" for head, text in said if text)
 
 
 def _columns(board: Board) -> Iterator[Column]:
@@ -57,9 +57,10 @@ def _columns(board: Board) -> Iterator[Column]:
     yield Column(head="n", cell=_samples)
     yield Column(head="Coverage", cell=lambda row: share(row.coverage) + ("" if row.complete else " (incomplete)"))
     yield Column(head="Blocked", cell=lambda row: str(row.blocked))
-    for head, shown in (("Judge", _judge), ("Input wording", _wording), ("Settings", _settings)):
-        if not _same(board, shown):
-            yield _text_column(head, shown)
+    yield from (_text_column(head, shown) for head, shown in _TOLD if not _same(board, shown))
+    own = {name for row in board.rows for name in row.settings} - _common(board)
+    if own:
+        yield _text_column("Settings", lambda row: _settings(row, own))
 
 
 def _text_column(head: str, shown: Callable[[Row], str]) -> Column:
@@ -128,8 +129,20 @@ def _wording(row: Row) -> str:
     return row.fidelity
 
 
-def _settings(row: Row) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row.settings.items() if value not in (None, [], ""))
+_TOLD = (("Judge", _judge), ("Input wording", _wording))  #: said once where all rows agree, else a column
+
+
+def _common(board: Board) -> set[str]:
+    """Settings that have one value in all rows."""
+    values: dict[str, set[str]] = {name: set() for row in board.rows for name in row.settings}
+    for name, row in product(values, board.rows):
+        values[name].add(canonical(row.settings.get(name)))
+    return {name for name, found in values.items() if len(found) == 1}
+
+
+def _settings(row: Row, names: set[str]) -> str:
+    given = {name: value for name, value in row.settings.items() if name in names and value not in (None, [], "")}
+    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 def _is_ranked(board: Board) -> bool:
@@ -138,7 +151,3 @@ def _is_ranked(board: Board) -> bool:
 
 def _same(board: Board, shown: Callable[[Row], str]) -> bool:
     return len({shown(row) for row in board.rows}) == 1
-
-
-def _only(board: Board, shown: Callable[[Row], str]) -> str:
-    return shown(board.rows[0])
