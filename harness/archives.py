@@ -1,0 +1,226 @@
+"""Zips and tars read in place, as if they were folders.
+
+Members are read one by one, on demand, and never unpacked by name, so that no entry of an archive can write anywhere.
+A compressed tar cannot be read from the middle: its plain tar is kept in the user's cache and read by offsets. A link
+is followed when it ends inside its archive; device files are not there. Sizes are limited against archives that unpack
+to far more than they hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import posixpath
+import stat
+import struct
+import tarfile
+import threading
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import IO, Any, Final
+
+READ_LIMIT: Final = 1 << 30  #: bytes of one member
+MEMBER_LIMIT: Final = 1_000_000
+EXPANSION_LIMIT: Final = 100  #: how many times its own size a compressed tar may become …
+EXPANSION_FLOOR: Final = 1 << 30  #: … beyond this many bytes
+LINK_LIMIT: Final = 8  #: links followed in a row
+
+#: What reading an archive can raise; the caller names the file.
+FAULTS: Final = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # an encrypted zip
+    NotImplementedError,  # a compression this Python does not know
+    ImportError,  # a Python built without bz2 or lzma
+    zlib.error,
+    struct.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
+
+_COMPRESSED: Final = {
+    ".tar.gz": "gzip",
+    ".tgz": "gzip",
+    ".tar.bz2": "bz2",
+    ".tbz2": "bz2",
+    ".tar.xz": "lzma",
+    ".txz": "lzma",
+}
+SUFFIXES: Final = (".zip", ".tar", *_COMPRESSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One file of an archive.
+
+    Attributes:
+        size: in bytes.
+        read: gives them.
+        refused: why it is never handed out; empty when it is.
+    """
+
+    size: int
+    read: Callable[[], bytes]
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """The files of one zip or tar."""
+
+    path: Path
+    mtime_ns: int
+    members: Mapping[str, Member]
+    top: str  #: the one folder everything lies in, with its slash, or empty
+
+    def find(self, path: str) -> str | None:
+        """The member that holds a data file: of the same path, below the one top folder, or without the folder the
+        archive is named after (`chat.zip` holding `1/a.png` for `chat/1/a.png`)."""
+        own = stem(self.path) + "/"
+        bare = path.removeprefix(own) if path.startswith(own) else path
+        return next((name for name in (path, self.top + path, bare) if name in self.members), None)
+
+
+def suffix(path: Path) -> str:
+    """The archive suffix of a file name, or an empty text."""
+    name = path.name.lower()
+    return max((one for one in SUFFIXES if name.endswith(one)), key=len, default="")
+
+
+def stem(path: Path) -> str:
+    """The file name without its archive suffix."""
+    return path.name[: len(path.name) - len(suffix(path))]
+
+
+def open_archive(path: Path) -> Archive:
+    """The archive at a path; the index of the last ones is kept for as long as the file does not change.
+
+    Raises:
+        one of FAULTS: it cannot be read.
+    """
+    found = path.stat()
+    return _indexed(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _indexed(path: Path, _size: int, mtime_ns: int) -> Archive:
+    members = _zip(path) if suffix(path) == ".zip" else _tar(plain_tar(path))
+    tops = {name.partition("/")[0] + "/" if "/" in name else "" for name in members}
+    return Archive(path=path, mtime_ns=mtime_ns, members=members, top=tops.pop() if len(tops) == 1 else "")
+
+
+def _safe(name: str) -> str:
+    """A member's name as a data file would spell it; empty for one that is never handed out."""
+    clean = posixpath.normpath(name)
+    out = clean.startswith(("/", "../", "__MACOSX/")) or clean in {"..", "."}
+    return "" if out else clean
+
+
+def _zip(path: Path) -> dict[str, Member]:
+    file, lock = zipfile.ZipFile(path), threading.Lock()
+    infos = _counted(info for info in file.infolist() if not info.is_dir())
+    return {
+        name: Member(
+            size=info.file_size,
+            read=partial(_read_zip, file, lock, info),
+            refused="a link inside a zip" if stat.S_ISLNK(info.external_attr >> 16) else "",
+        )
+        for info in infos
+        if (name := _safe(info.filename))
+    }
+
+
+def _read_zip(file: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
+    with lock:  # opening and closing count users of the shared handle, which is not safe between threads
+        member = file.open(info)
+    try:
+        return member.read(READ_LIMIT)
+    finally:
+        with lock:
+            member.close()
+
+
+def _tar(path: Path) -> dict[str, Member]:
+    members: dict[str, Member] = {}
+    links: dict[str, str] = {}
+    with tarfile.open(path, "r:") as file:
+        for info in _counted(file):
+            name = _safe(info.name)
+            if name and info.isreg() and not info.issparse():
+                members[name] = Member(size=info.size, read=partial(_read_at, path, info.offset_data, info.size))
+            elif name and (info.issym() or info.islnk()):
+                links[name] = posixpath.join(posixpath.dirname(name), info.linkname) if info.issym() else info.linkname
+    return {name: _target(target, members, links) for name, target in links.items()} | members
+
+
+def _target(target: str, members: Mapping[str, Member], links: Mapping[str, str]) -> Member:
+    name = _safe(target)
+    for _ in range(LINK_LIMIT):
+        if name in members:
+            return members[name]
+        name = _safe(links.get(name, ""))
+    return Member(size=0, read=bytes, refused=f"a link to {target}, which is no file of its archive")
+
+
+def _read_at(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(min(size, READ_LIMIT))
+    if len(data) < size:
+        raise EOFError(f"{path.name} ends inside a file")
+    return data
+
+
+def _counted(infos: Iterable[Any]) -> Iterable[Any]:
+    for number, info in enumerate(infos):
+        if number >= MEMBER_LIMIT:
+            raise ValueError(f"more than {MEMBER_LIMIT} files")
+        yield info
+
+
+def plain_tar(path: Path) -> Path:
+    """The path itself, or the plain tar of a compressed one: made once, kept in the user's cache under a name made of
+    the archive's path, size and modification time.
+
+    Raises:
+        one of FAULTS: it cannot be read, or unpacks to implausibly much.
+    """
+    if suffix(path) not in _COMPRESSED:
+        return path
+    from filelock import FileLock
+    from platformdirs import user_cache_path
+
+    found = path.stat()
+    name = hashlib.sha256(f"{path.absolute()} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:32]
+    plain = user_cache_path("harness", appauthor=False, ensure_exists=True) / f"{name}.tar"
+    with FileLock(plain.with_suffix(".lock")):
+        if not plain.exists():
+            _decompress(path, plain, max(EXPANSION_FLOOR, EXPANSION_LIMIT * found.st_size))
+    return plain
+
+
+def _decompress(path: Path, plain: Path, limit: int) -> None:
+    module = importlib.import_module(_COMPRESSED[suffix(path)])
+    partial_file = plain.with_suffix(".part")
+    try:
+        with module.open(path, "rb") as source, partial_file.open("wb") as target:
+            _copy(source, target, limit)
+        partial_file.replace(plain)
+    except getattr(module, "LZMAError", EOFError) as error:
+        raise ValueError(str(error)) from None
+    finally:
+        partial_file.unlink(missing_ok=True)
+
+
+def _copy(source: IO[bytes], target: IO[bytes], limit: int) -> None:
+    copied = 0
+    while piece := source.read(1 << 20):
+        copied += len(piece)
+        if copied > limit:
+            raise ValueError(f"unpacks to more than {limit} bytes")
+        target.write(piece)
