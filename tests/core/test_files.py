@@ -44,13 +44,6 @@ def zipped(path: Path, content: dict[str, bytes]) -> Path:
 
 
 def tarred(path: Path, content: dict[str, bytes]) -> Path:
-    packed = {
-        ".gz": gzip.compress,
-        "tgz": gzip.compress,
-        "bz2": bz2.compress,
-        ".xz": lzma.compress,
-        "txz": lzma.compress,
-    }
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as file:
         for name, data in content.items():
