@@ -52,6 +52,12 @@ class JudgeNote:
     model: str = ""
     fidelity: str = ""
 
+    @property
+    def label(self) -> str:
+        """How it is shown: `mis (own rubric v1) by openai/NAME`; `none` where nobody judged."""
+        named = self.rubric or self.id or "none"
+        return f"{named} by {self.model}" if self.model else named
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

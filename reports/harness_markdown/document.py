@@ -121,8 +121,7 @@ def _samples(row: Row) -> str:
 
 
 def _judge(row: Row) -> str:
-    named = row.judge.rubric or row.judge.id or "none"
-    return f"{named} by {row.judge.model}" if row.judge.model else named
+    return row.judge.label
 
 
 def _wording(row: Row) -> str:
