@@ -1,0 +1,65 @@
+"""Models behind OpenAI's Chat Completions: OpenAI, Azure OpenAI and every compatible server. `--model openai/NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+
+from harness import Model, Provider, Setting, Settings, hookimpl
+
+
+@asynccontextmanager
+async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+    from .model import open_model
+
+    async with open_model(name, settings) as model:
+        yield model
+
+
+def _identity(name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = ()) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices)
+
+
+def _transport(name: str, kind: type, default: object, text: str) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=False, help=text)
+
+
+SETTINGS = (
+    _identity("base_url", str, "", "a compatible server, such as http://127.0.0.1:8000/v1; empty is OpenAI itself"),
+    _identity(
+        "azure_endpoint", str, "", "an Azure OpenAI resource, https://….openai.azure.com; NAME is the deployment"
+    ),
+    _identity("api_version", str, "2024-10-21", "Azure's API version"),
+    _identity("detail", str, "", "how closely images are looked at", ("auto", "low", "high")),
+    _identity("resize", bool, True, "scale images over the limit down; off makes them an error"),
+    _identity("max_image_mb", float, 20.0, "largest image file that is sent as it is, in megabytes"),
+    _identity("max_image_side", int, None, "longest side of an image that is sent as it is, in pixels"),
+    _identity(
+        "max_tokens_field",
+        str,
+        "auto",
+        "name of the token limit on the wire; auto takes the other one where the first is refused",
+        ("auto", "max_tokens", "max_completion_tokens"),
+    ),
+    _identity("reasoning_effort", str, "", "how long a reasoning model may think, such as low or high"),
+    _identity("think_tags", bool, True, "split <think>…</think> at the start of an answer off as reasoning"),
+    _identity("extra", str, "", "more of the request's body, as a JSON object"),
+    _transport("api_key_env", str, "", "environment variable that holds the key"),
+    _transport("organization", str, "", "OpenAI organization the call is billed to"),
+    _transport("project", str, "", "OpenAI project the call is billed to"),
+    _transport("timeout", float, 600.0, "seconds one call may take"),
+    _transport("max_images", int, None, "most images the model takes in one request; 0 is a model without vision"),
+)
+
+
+@hookimpl
+def harness_models() -> Iterable[Provider]:
+    """Offer `openai/NAME`."""
+    return [
+        Provider(
+            scheme="openai",
+            description="OpenAI, Azure OpenAI (-M azure_endpoint=…) and compatible servers (-M base_url=…)",
+            open=_open,
+            settings=SETTINGS,
+        )
+    ]

@@ -1,0 +1,140 @@
+"""The official SDK, opened for OpenAI, Azure OpenAI or a compatible server, and one POST through it.
+
+The SDK keeps authorization, Azure's addresses and the types of its errors; the body is ours and goes out in pieces, and
+the answer comes back as bytes, which leaves out the SDK's JSON and model building (most of its cost with images).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+
+import aiohttp
+import anyio
+import openai
+
+from harness import Failure, Generation, HarnessError, Json, Settings
+from harness.http import Address, Body, Reply, address, parse, unreachable
+from harness.status import Complaint, as_mapping, failure
+
+_OFFICIAL = "https://api.openai.com/v1"
+_NO_KEY = "none"  # the SDK wants one; servers without keys do not look
+_CONNECT_SECONDS = 30.0
+_OWNED = frozenset({"messages", "model", "n", "response_format", "stream", "max_completion_tokens"}) | {
+    setting.name for setting in fields(Generation)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A status of 300 and more, not yet turned into what it means."""
+
+    status: int
+    headers: Mapping[str, str]
+    complaint: Complaint
+    where: Address
+
+    def failure(self) -> Failure:
+        """What it means; raises HarnessError where no request will work."""
+        return failure(self.status, self.headers, self.complaint, self.where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """An open client and what is known about its server."""
+
+    address: Address
+    client: openai.AsyncOpenAI = field(repr=False)
+    limit: str
+    seconds: float
+
+    async def post(self, body: Body) -> Reply | Rejected | Failure:
+        """One attempt."""
+        started = time.perf_counter()
+        try:
+            with anyio.fail_after(self.seconds):
+                content = await self.client.post(
+                    "/chat/completions", cast_to=bytes, content=body, options={"headers": body.headers}
+                )
+        except openai.APIStatusError as error:
+            answer = error.response
+            complaint = Complaint.of(answer.content)
+            return Rejected(status=error.status_code, headers=answer.headers, complaint=complaint, where=self.address)
+        except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
+            return unreachable(error, self.address)
+        return parse(content, time.perf_counter() - started, self.address)
+
+
+@asynccontextmanager
+async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
+    """Open the client the settings ask for. Raises HarnessError where they do not fit together or a key is missing."""
+    where = _address(settings)
+    client = _azure(name, settings, where) if settings["azure_endpoint"] else _plain(settings, where)
+    limit = "max_tokens" if settings["base_url"] else "max_completion_tokens"
+    async with client:
+        yield Connection(address=where, client=client, limit=limit, seconds=settings["timeout"])
+
+
+def extra(settings: Settings) -> dict[str, Json]:
+    """Parameters of the body that the settings fix.
+
+    Raises HarnessError where `extra` is not a JSON object, or names what the harness itself sets and records.
+    """
+    try:
+        parsed = json.loads(settings["extra"] or "{}")
+    except ValueError:
+        parsed = None
+    given = as_mapping(parsed)
+    if given != parsed:
+        raise HarnessError("-M extra is not a JSON object", remedy="""such as -M extra='{"top_k": 20}'""")
+    if owned := sorted(_OWNED.intersection(given)):
+        raise HarnessError(f"-M extra must not hold {', '.join(owned)}", remedy="the harness sets and records these")
+    effort = settings["reasoning_effort"]
+    return {**given, **({"reasoning_effort": effort} if effort else {})}
+
+
+def _address(settings: Settings) -> Address:
+    azure, base = settings["azure_endpoint"], settings["base_url"]
+    if azure and base:
+        raise HarnessError("-M azure_endpoint and -M base_url exclude each other", remedy="give one of them")
+    if not azure and not base and os.environ.get("OPENAI_BASE_URL"):
+        raise HarnessError(
+            "OPENAI_BASE_URL is set, but a server is part of the model's identity and must be named",
+            remedy="add -M base_url=$OPENAI_BASE_URL, or unset the variable to ask OpenAI itself",
+        )
+    # A key in the environment is for the server it belongs to: OpenAI's is not sent to just any base_url.
+    usual = "AZURE_OPENAI_API_KEY" if azure else "" if base else "OPENAI_API_KEY"
+    return address(azure or base or _OFFICIAL, key_env=settings["api_key_env"] or usual)
+
+
+def _plain(settings: Settings, where: Address) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        api_key=where.key or _NO_KEY,
+        base_url=where.url,
+        organization=settings["organization"] or None,
+        project=settings["project"] or None,
+        timeout=_timeout(settings),
+        max_retries=0,
+        http_client=openai.DefaultAioHttpClient(),
+    )
+
+
+def _azure(name: str, settings: Settings, where: Address) -> openai.AsyncOpenAI:
+    return openai.AsyncAzureOpenAI(
+        azure_endpoint=where.url,
+        azure_deployment=name,
+        api_version=settings["api_version"],
+        api_key=where.key,
+        timeout=_timeout(settings),
+        max_retries=0,
+        http_client=openai.DefaultAioHttpClient(),
+    )
+
+
+def _timeout(settings: Settings) -> openai.Timeout:
+    seconds = settings["timeout"]
+    return openai.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
