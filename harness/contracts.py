@@ -72,12 +72,14 @@ class Provider:
         description: one line.
         settings: keys of `-M`.
         open: (name, settings) -> async context manager that yields the Model.
+        local: its models run on this machine's accelerator, so two of them do not run at once.
     """
 
     scheme: str
     description: str
     open: Callable[[str, Settings], AbstractAsyncContextManager[Model]]
     settings: tuple[Setting, ...] = ()
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ endpoint, an interrupt, a full disk), what is in flight is written, and what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import anyio
 import anyio.lowlevel
@@ -19,8 +19,12 @@ from .types import Sample
 from .work import Work
 
 
+class SamplesError(Exception):
+    """A task raised while it listed its samples; its split ends, the run does not."""
+
+
 async def carry_all(work: Work, samples: Iterable[Sample]) -> None:
-    """Carry all samples of a split; what stopped it early is in `work.stop`. Raises what `Task.samples` raises."""
+    """Carry all samples of a split; what stopped it early is in `work.stop`. Raises SamplesError."""
     await _Crew(work).run(samples)
 
 
@@ -31,17 +35,27 @@ class _Crew:
         self._work = work
         self._active = 0
         self._changed = anyio.Event()
+        self._fault: Exception | None = None
         models = [work.model, *(bench.model for bench, _ in work.benches)]
         self._endpoints: set[Endpoint] = {model.endpoint for model in models if isinstance(model, Metered)}
 
     async def run(self, samples: Iterable[Sample]) -> None:
         async with anyio.create_task_group() as group:
-            for sample in samples:
+            for sample in self._listed(iter(samples)):
                 await self._room()
                 if self._work.stop.asked:
-                    return
+                    break
                 self._active += 1
                 group.start_soon(self._carry, sample)
+        if self._fault is not None:
+            raise SamplesError(f"{type(self._fault).__name__}: {self._fault}") from self._fault
+
+    def _listed(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        """The samples; a task that raises ends here, and what is under way goes on."""
+        try:
+            yield from samples
+        except Exception as error:  # noqa: BLE001 - a task is a plugin
+            self._fault = error
 
     async def _room(self) -> None:
         await anyio.lowlevel.checkpoint()

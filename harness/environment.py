@@ -8,7 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 from .types import Json
 
-_PACKAGES = {"torch": "torch", "transformers": "transformers", "vllm": "vllm", "openai": "openai", "anthropic": "anthropic"}
+_PACKAGES = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "vllm": "vllm",
+    "openai": "openai",
+    "anthropic": "anthropic",
+}
 
 
 def environment() -> dict[str, Json]:

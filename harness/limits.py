@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import anyio
 
 from .contracts import Model, ModelInfo
-from .errors import EndpointDown
+from .errors import EndpointDown, HarnessError
 from .types import Failure, Request, Response
 
 
@@ -206,8 +206,13 @@ class Metered:
 
     async def _within_deadline(self, request: Request) -> Response | Failure:
         seconds = math.inf if self.info.local else self._policy.deadline
-        with anyio.move_on_after(seconds):
-            return await self._model.generate(request)
+        try:
+            with anyio.move_on_after(seconds):
+                return await self._model.generate(request)
+        except HarnessError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a model is a plugin: what it raises fails this sample, not the run
+            return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
         return Failure(outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True)
 
     def _backoff(self, tries: int, asked: float | None) -> float:

@@ -55,6 +55,12 @@ class Resolved:
             "fingerprint": dict(model.info.fingerprint),
         }
 
+    @property
+    def overrides(self) -> dict[str, Json]:
+        """Identity settings that are not at their default, and the strategy: part of the folder's name."""
+        changed = settings.changed(self.provider.settings, self.settings)
+        return changed if self.strategy is None else {**changed, "strategy": self._strategy_identity()}
+
     def _strategy_identity(self) -> Json:
         if self.strategy is None:
             return None

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from .contracts import Ability
 from .keys import text_hash
-from .types import Sample
+from .types import Request, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Survey:
         found: how many there are.
         images: images in the samples taken.
         most_images: most images one of them holds.
+        needs: abilities a model must have to answer them.
         taken: clusters that are taken; None means all.
     """
 
@@ -29,6 +31,7 @@ class Survey:
     found: int
     images: int
     most_images: int
+    needs: frozenset[Ability]
     taken: frozenset[str] | None
 
     def takes(self, sample: Sample) -> bool:
@@ -45,10 +48,12 @@ def survey(samples: Iterable[Sample], limit: int | None) -> Survey:
     """List a split once: count it and choose what a limit takes."""
     categories: dict[str, str] = {}
     sizes: list[tuple[str, int]] = []
+    needs: set[Ability] = set()
     for sample in samples:
         cluster = cluster_of(sample)
         if limit is not None:
             categories.setdefault(cluster, sample.category)
+        needs |= needed(sample.request)
         sizes.append((cluster if limit is not None else "", len(sample.request.images)))
     taken = None if limit is None else frozenset(islice(turns(categories.items()), limit))
     counted = [images for cluster, images in sizes if taken is None or cluster in taken]
@@ -57,8 +62,21 @@ def survey(samples: Iterable[Sample], limit: int | None) -> Survey:
         found=len(sizes),
         images=sum(counted),
         most_images=max(counted, default=0),
+        needs=frozenset(needs),
         taken=taken,
     )
+
+
+def needed(request: Request) -> set[Ability]:
+    """Abilities a model must have to answer a request."""
+    wanted: dict[Ability, bool] = {
+        "images": bool(request.images),
+        "raw": request.raw,
+        "choices": bool(request.choices),
+        "prefill": bool(request.prefill),
+        "system": any(message.role == "system" for message in request.messages),
+    }
+    return {ability for ability, is_needed in wanted.items() if is_needed}
 
 
 def turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -158,7 +158,7 @@ class Listing:
         self._scratch.replace(self._path)
 
     def abandon(self) -> None:
-        """Leave the old listing as it was."""
+        """Leave the old listing as it was; nothing after `finish`."""
         self._file.close()
         self._scratch.unlink(missing_ok=True)
 

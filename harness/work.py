@@ -26,6 +26,10 @@ class Stop:
     asked: bool = False
     reason: HarnessError | None = None
 
+    def interrupt(self) -> None:
+        """Stop because a person said so."""
+        self.asked = True
+
     def because(self, error: HarnessError) -> None:
         """Stop, and say why; the first reason stays."""
         self.asked = True

@@ -1,0 +1,36 @@
+"""Printing what `--dry-run` found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harness.options import Options
+
+
+def show(every: Sequence[Options], *, as_json: bool) -> None:
+    """A table of samples, calls, images and bytes for each model and judge; nothing is opened."""
+    from harness.dry_run import dry_run
+
+    loads = [load for options in every for load in dry_run(options)]
+    if as_json:
+        click.echo(json.dumps([asdict(load) for load in loads], indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    for name in ("model", "as", "task"):
+        table.add_column(name)
+    for name in ("samples", "calls", "images", "MB", "missing images"):
+        table.add_column(name, justify="right")
+    for load in loads:
+        numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
+        table.add_row(load.who, load.role, load.task, *(str(number) for number in numbers))
+    Console().print(table)

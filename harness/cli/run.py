@@ -1,0 +1,182 @@
+"""`harness run`: ask a model the questions of some tasks, and judge its answers."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .flags import judging_flags, names, pairs
+from .options import loaded, plugin_options
+
+if TYPE_CHECKING:
+    from harness.models import ModelSpec
+    from harness.options import Options
+    from harness.runs import Run
+
+#: which exit code wins when several models were run
+ORDER = (130, 1, 2, 3, 0)
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, metavar="SCHEME/NAME", help="Evaluated model; repeatable.")
+@click.option(
+    "--models",
+    "models_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.yaml",
+    help="List of {model, settings, strategy}; one failing does not stop the rest.",
+)
+@click.option(
+    "--tasks", default="", metavar="NAME[:SPLIT][,…]", help="Tasks or single splits, or suites of the config."
+)
+@click.option("-M", "model_settings", multiple=True, metavar="KEY=VALUE", help="Setting of the model's provider.")
+@click.option("--strategy", default="", metavar="NAME", help="Strategy around the model.")
+@click.option("-S", "strategy_settings", multiple=True, metavar="KEY=VALUE", help="Setting of the strategy.")
+@click.option("--temperature", type=click.FloatRange(0), help="Override of the tasks' temperature.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Override of the tasks' token limit.")
+@click.option("--system", default="", metavar="TEXT", help="System message put before each request.")
+@click.option("--seed", type=int, help="Seed sent to the provider.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="First N clusters of each split; raising it extends."
+)
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Answers for each sample.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Run folder; their parent for several models."
+)
+@click.option(
+    "--phases",
+    type=click.Choice(["auto", "sequential", "overlap"]),
+    default="auto",
+    show_default=True,
+    help="Judge while answering, or after the model is closed; auto: after, when both are local.",
+)
+@click.option("--fresh", is_flag=True, help="Put an old run of this folder aside and start anew.")
+@click.option("--no-probe", is_flag=True, help="Skip the start-up check of the model and the judges.")
+@click.option("--dry-run", is_flag=True, help="Show what would be asked of whom, and ask nothing.")
+@judging_flags
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, **given: Any) -> int:
+    """Ask a model the questions of some tasks, and judge its answers.
+
+    The run folder resumes: what was answered is never asked again. Exit codes: 0 done, 2 you can mend it, 3 done but
+    incomplete, 130 interrupted.
+    """
+    loaded(ctx)
+    specs = _specs(given)
+    several = len(specs) > 1
+    every = [_options(spec, given, ctx, several=several) for spec in specs]
+    if given["dry_run"]:
+        from .dry import show
+
+        show(every, as_json=given["as_json"])
+        return 0
+    return _all(every, as_json=given["as_json"]) if several else _one(every[0], as_json=given["as_json"])
+
+
+def _specs(given: dict[str, Any]) -> list[ModelSpec]:
+    from harness.errors import HarnessError
+    from harness.models import ModelSpec
+
+    common = {
+        "settings": pairs(given["model_settings"], "-M"),
+        "strategy": given["strategy"],
+        "strategy_settings": pairs(given["strategy_settings"], "-S"),
+    }
+    specs = [ModelSpec(ref=ref, **common) for ref in given["models"]]
+    if given["models_file"] is not None:
+        from .models_file import read
+
+        specs += read(given["models_file"])
+    if not specs:
+        raise HarnessError("no model to run", remedy="give --model SCHEME/NAME: see `harness models list`")
+    return specs
+
+
+def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, several: bool) -> Options:
+    from harness.config import expand
+    from harness.limits import Policy
+    from harness.options import Options
+
+    output: Path | None = given["output"]
+    overrides = {name: given[name] for name in ("temperature", "max_tokens", "seed") if given[name] is not None}
+    concurrency: int | None = given["concurrency"]
+    options = Options(
+        model=spec,
+        tasks=expand(names(given["tasks"]), (ctx.obj or {}).get("suites", {})),
+        judges=tuple(name for text in given["judges"] for name in names(text)),
+        judge_settings=pairs(given["judge_settings"], "-J"),
+        task_settings=pairs(given["task_settings"], "-T"),
+        generation=overrides,
+        system=given["system"],
+        limit=given["limit"],
+        epochs=given["epochs"],
+        data=given["data"],
+        output=None if several else output,
+        fresh=given["fresh"],
+        retry=frozenset(names(given["retry"])),
+        probe=not given["no_probe"],
+        phases=given["phases"],
+        min_coverage=given["min_coverage"],
+        policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+    if several and output is not None:
+        from dataclasses import replace
+
+        from harness.runs import default_folder
+
+        return replace(options, output=output / default_folder(options).name)
+    return options
+
+
+def _one(options: Options, *, as_json: bool) -> int:
+    from .outcome import printed
+
+    run = _run(options)
+    printed([run], as_json=as_json, several=False)
+    return run.exit_code
+
+
+def _run(options: Options) -> Run:
+    from harness.errors import HarnessError
+    from harness.progress import choose
+    from harness.runs import run_async
+
+    from .interrupt import interruptible
+    from .outcome import resume_hint
+
+    progress = choose(sys.stderr)
+    try:
+        return interruptible(lambda stop: run_async(options, progress=progress, stop=stop))
+    except KeyboardInterrupt:
+        click.echo(resume_hint(options.command), err=True)
+        raise
+    except HarnessError as error:
+        if not error.remedy:
+            error.remedy = resume_hint(options.command)
+        raise
+
+
+def _all(every: Sequence[Options], *, as_json: bool) -> int:
+    """Several models, one after the other; one failing does not stop the rest, an interrupt does."""
+    from harness.errors import HarnessError
+
+    from .outcome import printed
+
+    runs: list[Run] = []
+    codes: list[int] = []
+    for options in every:
+        try:
+            runs.append(_run(options))
+            codes.append(runs[-1].exit_code)
+        except HarnessError as error:
+            click.echo(f"error: {options.model.ref}: {error}", err=True)
+            codes.append(2)
+    printed(runs, as_json=as_json, several=True)
+    return next(code for code in ORDER if code in codes)

@@ -1,0 +1,61 @@
+"""Config files: `./harness.yaml` over the user's, under flags and environment.
+
+Keys are the long flags' names with `_`, and `suites`: name -> list of tasks, usable wherever a task's name is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from .errors import HarnessError, UnknownName
+from .settings import nearest
+
+LOCAL = Path("harness.yaml")
+
+
+def user_config() -> Path:
+    """The user's own config file, whether or not it is there."""
+    from platformdirs import user_config_path
+
+    return user_config_path("harness") / "harness.yaml"
+
+
+def load(explicit: Path | None, known: Collection[str]) -> dict[str, Any]:
+    """The merged config: an explicit file alone, else `./harness.yaml` over the user's.
+
+    Raises HarnessError for a file that is missing or no mapping, UnknownName for a key nobody knows.
+    """
+    if explicit is not None:
+        return _read(explicit, known)
+    files = [path for path in (user_config(), LOCAL) if path.exists()]
+    merged: dict[str, Any] = {}
+    for path in files:
+        merged.update(_read(path, known))
+    return merged
+
+
+def expand(tasks: Collection[str], suites: Mapping[str, Any]) -> tuple[str, ...]:
+    """Task names with each suite's name replaced by its tasks."""
+    return tuple(name for task in tasks for name in (suites.get(task) or [task]))
+
+
+def _read(path: Path, known: Collection[str]) -> dict[str, Any]:
+    import yaml
+
+    try:
+        loaded: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HarnessError(f"cannot read the config: {error.strerror}", where=str(path)) from None
+    except yaml.YAMLError as error:
+        raise HarnessError(f"the config is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise HarnessError("the config must be a mapping of flags to values", where=str(path))
+    values = {str(key): value for key, value in cast("dict[object, Any]", loaded).items()}
+    for key in values:
+        if key not in known:
+            raise UnknownName(f"the config has an unknown key {key!r}", where=str(path), remedy=nearest(key, known))
+    return values

@@ -1,0 +1,241 @@
+from collections.abc import Iterator
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from harness.contracts import ModelInfo
+from harness.errors import EndpointDown, HarnessError
+from harness.limits import Endpoint, Endpoints, Metered, Policy
+from harness.types import Failure, Message, Request, Response, Text
+
+FAST = Policy(start=4, cap=8, tries=3, throttled_tries=4, base=0.0, longest=0.0, deadline=5, breaker=5)
+ASK = Request(messages=(Message(role="user", content=(Text(text="hello"),)),))
+GONE = Failure(outcome="error", reason="http_500", transient=True)
+BAD = Failure(outcome="error", reason="http_400")
+SLOW_DOWN = Failure(outcome="error", reason="http_429", transient=True, throttled=True)
+
+
+class Scripted:
+    """Answers with what it was given, in turn; counts calls and the most at once."""
+
+    def __init__(self, answers: Iterator[Response | Failure | Exception], *, concurrency: int | None = None) -> None:
+        self.info = ModelInfo(ref="fake/x", endpoint="fake", concurrency=concurrency)
+        self.calls = 0
+        self.at_once = 0
+        self.most = 0
+        self._answers = answers
+
+    async def generate(self, request: Request) -> Response | Failure:
+        self.calls += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await anyio.lowlevel.checkpoint()
+        self.at_once -= 1
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def repeat(answer: Response | Failure | Exception) -> Iterator[Response | Failure | Exception]:
+    while True:
+        yield answer
+
+
+def ask(model: Scripted, policy: Policy = FAST) -> Response | Failure:
+    return anyio.run(Metered(model, Endpoints(policy)).generate, ASK)
+
+
+def test_a_passing_failure_is_tried_again_and_the_answer_is_what_counts() -> None:
+    model = Scripted(iter([GONE, GONE, Response(text="ok")]))
+    assert ask(model) == Response(text="ok")
+    assert model.calls == 3
+
+
+def test_tries_end_and_the_last_error_is_kept() -> None:
+    model = Scripted(repeat(GONE))
+    assert ask(model) == GONE
+    assert model.calls == FAST.tries
+
+
+@pytest.mark.parametrize("failure", [BAD, Failure(outcome="input_blocked", reason="content_filter")])
+def test_a_failure_that_will_not_pass_is_asked_once(failure: Failure) -> None:
+    model = Scripted(repeat(failure))
+    assert ask(model) == failure
+    assert model.calls == 1
+
+
+def test_being_told_to_slow_down_has_more_tries_than_an_error() -> None:
+    model = Scripted(repeat(SLOW_DOWN))
+    assert ask(model) == SLOW_DOWN
+    assert model.calls == FAST.throttled_tries
+
+
+def test_what_a_model_plugin_raises_fails_the_sample_and_not_the_run() -> None:
+    assert ask(Scripted(repeat(ValueError("no such thing")))) == Failure(
+        outcome="error", reason="ValueError", message="no such thing"
+    )
+
+
+def test_a_harness_error_is_not_a_samples_failure() -> None:
+    with pytest.raises(HarnessError, match="wrong key"):
+        ask(Scripted(repeat(HarnessError("wrong key"))))
+
+
+def test_a_call_beyond_the_deadline_is_a_failure_that_may_pass() -> None:
+    class Stalled(Scripted):
+        async def generate(self, request: Request) -> Response | Failure:
+            self.calls += 1
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    model = Stalled(repeat(GONE))
+    result = ask(model, Policy(tries=2, base=0, longest=0, deadline=0.01))
+    assert isinstance(result, Failure)
+    assert result.reason == "deadline"
+    assert model.calls == 2
+
+
+def test_the_breaker_opens_after_enough_errors_of_one_reason_in_a_row() -> None:
+    model = Scripted(repeat(BAD))
+    metered = Metered(model, Endpoints(FAST))
+
+    async def body() -> None:
+        for _ in range(FAST.breaker - 1):
+            assert await metered.generate(ASK) == BAD
+        with pytest.raises(EndpointDown, match="5 errors in a row: http_400"):
+            await metered.generate(ASK)
+        with pytest.raises(EndpointDown):
+            await metered.generate(ASK)
+
+    anyio.run(body)
+    assert model.calls == FAST.breaker
+
+
+@pytest.mark.parametrize(
+    "between",
+    [Response(text="ok"), Failure(outcome="error", reason="other"), Failure(outcome="input_blocked", reason="f")],
+)
+def test_a_success_a_block_or_another_reason_between_keeps_the_breaker_closed(between: Response | Failure) -> None:
+    script = [BAD] * (FAST.breaker - 1) + [between] + [BAD] * (FAST.breaker - 1)
+    metered = Metered(Scripted(iter(script)), Endpoints(FAST))
+
+    async def body() -> None:
+        for expected in script:
+            assert await metered.generate(ASK) == expected
+
+    anyio.run(body)
+
+
+def together(model: Scripted, count: int, policy: Policy) -> Endpoint:
+    endpoints = Endpoints(policy)
+    metered = Metered(model, endpoints)
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(count):
+                group.start_soon(metered.generate, ASK)
+
+    anyio.run(body)
+    return metered.endpoint
+
+
+def test_no_more_calls_are_on_the_wire_than_the_cap() -> None:
+    model = Scripted(repeat(Response(text="ok")))
+    endpoint = together(model, 200, FAST)
+    assert model.most == FAST.cap
+    assert endpoint.slots == FAST.cap
+
+
+def test_a_model_that_states_its_concurrency_never_gets_more() -> None:
+    model = Scripted(repeat(Response(text="ok")), concurrency=2)
+    together(model, 50, FAST)
+    assert model.most == 2
+
+
+def test_slots_grow_by_one_with_each_success_until_the_first_429() -> None:
+    endpoint = Endpoint("e", Policy(start=4, cap=100))
+    for _ in range(6):
+        endpoint.succeeded()
+    assert endpoint.slots == 10
+    endpoint.throttled(0.0, None)
+    assert endpoint.slots == 5
+    for _ in range(5):
+        endpoint.succeeded()
+    assert endpoint.slots in {5, 6}
+
+
+def test_calls_that_were_on_the_wire_together_halve_the_slots_once() -> None:
+    endpoint = Endpoint("e", Policy(start=64, cap=100))
+    for _ in range(10):
+        endpoint.throttled(0.0, None)
+    assert endpoint.slots == 32
+
+
+def test_judges_go_first_on_a_shared_endpoint() -> None:
+    order: list[str] = []
+    endpoint = Endpoint("e", Policy(start=1, cap=1))
+
+    async def call(name: str, urgent: bool) -> None:
+        async with endpoint.slot(urgent=urgent):
+            order.append(name)
+            await anyio.lowlevel.checkpoint()
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(call, "first", False)
+            await anyio.wait_all_tasks_blocked()
+            for name, urgent in (("a", False), ("b", False), ("judge 1", True), ("judge 2", True)):
+                group.start_soon(call, name, urgent)
+
+    anyio.run(body)
+    assert sorted(order[:1]) == ["first"]
+    assert order.index("judge 1") < order.index("b")
+    assert order.index("judge 2") < order.index("b")
+
+
+def test_a_waiting_call_that_is_cancelled_gives_its_turn_away() -> None:
+    endpoint = Endpoint("e", Policy(start=1, cap=1))
+    served: list[str] = []
+
+    async def call(name: str) -> None:
+        async with endpoint.slot(urgent=False):
+            served.append(name)
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group, endpoint.slot(urgent=False):
+            scopes = anyio.CancelScope()
+
+            async def cancelled() -> None:
+                with scopes:
+                    await call("cancelled")
+
+            group.start_soon(cancelled)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(call, "next")
+            await anyio.wait_all_tasks_blocked()
+            scopes.cancel()
+
+    anyio.run(body)
+    assert served == ["next"]
+
+
+def test_retry_after_pauses_the_whole_endpoint() -> None:
+    endpoint = Endpoint("e", Policy(start=4, cap=4))
+    moments: list[float] = []
+
+    async def call() -> None:
+        async with endpoint.slot(urgent=False):
+            moments.append(anyio.current_time())
+
+    async def body() -> float:
+        endpoint.throttled(0.0, 0.2)
+        begun = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            group.start_soon(call)
+        return begun
+
+    begun = anyio.run(body)
+    assert min(moments) - begun >= 0.19
