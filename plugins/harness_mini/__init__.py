@@ -10,7 +10,7 @@ from harness import Judge, Provider, hookimpl
 @hookimpl
 def harness_models() -> Iterable[Provider]:
     """Offer `mini/base`."""
-    from harness_mini.provider import PROVIDER
+    from .provider import PROVIDER
 
     return (PROVIDER,)
 
@@ -18,6 +18,6 @@ def harness_models() -> Iterable[Provider]:
 @hookimpl
 def harness_judges() -> Iterable[Judge]:
     """Offer the rule `mini`."""
-    from harness_mini.judge import JUDGE
+    from .judge import JUDGE
 
     return (JUDGE,)

@@ -15,8 +15,9 @@ from typing import Any, Final
 import click
 
 from harness.drawings import draw, png
-from harness_mini import phrases
-from harness_mini.world import THINGS, Thing, chance, off_limits, random_pair
+
+from . import phrases
+from .world import THINGS, Thing, chance, off_limits, random_pair
 
 Record = dict[str, Any]
 

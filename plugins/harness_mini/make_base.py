@@ -9,8 +9,8 @@ from typing import Final
 import click
 import torch
 
-from harness_mini.training import architecture, teach, tokenizer
-from harness_mini.world import chance
+from .training import architecture, teach, tokenizer
+from .world import chance
 
 BASE: Final = Path(__file__).with_name("base")
 

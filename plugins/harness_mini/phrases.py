@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from harness_mini.world import Kind, Thing, off_limits
+from .world import Kind, Thing, off_limits
 
 #: The start-up probe's question, word for word as in `harness.probe`; a test compares them.
 PROBE: Final = (

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import Failure, Model, ModelInfo, Provider, Request, Response, Settings, UnknownName, open_model
+from harness import Failure, Model, ModelInfo, Provider, Request, Response, Settings, UnknownName
 
 BASE = Path(__file__).with_name("base")
 
@@ -33,6 +33,8 @@ class Alias:
 async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
     if name != BASE.name:
         raise UnknownName(f"there is no model mini/{name}", remedy="use mini/base")
+    from harness import open_model  # on use: listing the models must not load what opens them
+
     async with open_model(f"hf/{BASE}", settings) as model:
         yield Alias(inner=model, ref=f"mini/{name}")
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import torch
 
-from harness_mini.training.tokenizer import SPECIAL
-from harness_mini.training.untyped import Untyped, transformers
+from .tokenizer import SPECIAL
+from .untyped import Untyped, transformers
 
 WIDTH: Final = 128
 _PICTURE: Final[dict[str, Any]] = {

@@ -14,10 +14,11 @@ import click
 import torch
 
 from harness_mini import phrases
-from harness_mini.training import lessons
-from harness_mini.training.lessons import Lesson
-from harness_mini.training.untyped import transformers
 from harness_mini.world import chance
+
+from . import lessons
+from .lessons import Lesson
+from .untyped import transformers
 
 #: Each ability, and the lessons that ask for it.
 ABILITIES: Final[Mapping[str, Callable[[Random], Lesson]]] = MappingProxyType(

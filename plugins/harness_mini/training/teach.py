@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from harness.drawings import COLORS, SHAPES, draw
-from harness_mini.training.architecture import WIDTH
-from harness_mini.training.lessons import Lesson, draw_lessons
-from harness_mini.training.untyped import Untyped
 from harness_mini.world import THINGS
+
+from .architecture import WIDTH
+from .lessons import Lesson, draw_lessons
+from .untyped import Untyped
 
 Tell = Callable[[str], None]
 
 BATCH: Final = 32
 SEEING_STEPS: Final = 2000
-ANSWERING_STEPS: Final = 700
+ANSWERING_STEPS: Final = 900
 
 
 def teach_seeing(model: Untyped, processor: Untyped, rng: Random, tell: Tell) -> None:

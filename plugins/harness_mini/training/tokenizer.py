@@ -9,8 +9,9 @@ from typing import Final
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from harness_mini import phrases
-from harness_mini.training.untyped import Untyped, transformers
 from harness_mini.world import THINGS, chance
+
+from .untyped import Untyped, transformers
 
 #: Qwen2-VL's own, at ids 0 to 7.
 SPECIAL: Final = (
