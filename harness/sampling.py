@@ -52,7 +52,7 @@ def survey(samples: Iterable[Sample], limit: int | None) -> Survey:
     for sample in samples:
         cluster = cluster_of(sample)
         if limit is not None:
-            categories.setdefault(cluster, sample.category)
+            categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
         needs |= needed(sample.request)
         sizes.append((cluster if limit is not None else "", len(sample.request.images)))
     taken = None if limit is None else frozenset(islice(turns(categories.items()), limit))

@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError, UnknownName
+from harness.settings import changed, effective, identity
+from harness.types import Setting
+
+DECLARED = (
+    Setting(name="detail", type=str, default="auto", identity=True, choices=("auto", "low", "high")),
+    Setting(name="timeout", type=float, default=60.0, identity=False),
+    Setting(name="pixels", type=int, default=None, identity=True),
+    Setting(name="resize", type=bool, default=True, identity=True),
+    Setting(name="words", type=Path, default=None, identity=True),
+)
+
+
+def values(**given: Any) -> dict[str, Any]:
+    return effective(DECLARED, given, owner="provider fake")
+
+
+def test_what_is_not_given_has_its_default() -> None:
+    assert values() == {"detail": "auto", "timeout": 60.0, "pixels": None, "resize": True, "words": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ({"pixels": "12"}, 12),
+        ({"timeout": "2.5"}, 2.5),
+        ({"timeout": 3}, 3.0),
+        ({"resize": "off"}, False),
+        ({"resize": "Yes"}, True),
+        ({"resize": False}, False),
+        ({"words": "a/b.txt"}, Path("a/b.txt")),
+        ({"detail": "high"}, "high"),
+    ],
+)
+def test_text_becomes_a_value_of_the_declared_type(given: dict[str, Any], value: object) -> None:
+    name = next(iter(given))
+    assert values(**given)[name] == value
+
+
+def test_an_undeclared_key_is_refused_with_the_nearest_spelling() -> None:
+    with pytest.raises(UnknownName, match=r"provider fake has no setting 'timout'\n  did you mean 'timeout'"):
+        values(timout=1)
+
+
+@pytest.mark.parametrize(
+    "given", [{"pixels": "many"}, {"pixels": 1.5}, {"resize": "perhaps"}, {"detail": "huge"}, {"pixels": True}]
+)
+def test_a_value_that_does_not_fit_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(HarnessError, match=next(iter(given))):
+        values(**given)
+
+
+def test_transport_is_no_part_of_the_identity() -> None:
+    assert set(identity(DECLARED, values(timeout=1))) == {"detail", "pixels", "resize", "words"}
+
+
+def test_only_changed_identity_settings_are_named() -> None:
+    assert changed(DECLARED, values(timeout=1, pixels=9)) == {"pixels": 9}

@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError, IdentityMismatch
+from harness.journal import lines
+from harness.store import RunFolder, TaskFolder, file_name
+
+
+def asked(sample: str, split: str = "easy", key: str = "k1:a", epoch: int = 0) -> dict[str, object]:
+    return {"id": sample, "split": split, "epoch": epoch, "key": key}
+
+
+def ids(folder: TaskFolder, split: str = "easy") -> list[str]:
+    return [line["id"] for line in folder.asked(split)]
+
+
+def put(folder: TaskFolder, *samples: str, split: str = "easy", keep: bool = False, key: str = "k1:a") -> str:
+    listing = folder.listing(split, keep=keep)
+    for sample in samples:
+        listing.add(asked(sample, split, key), f"k1:{int(sample):064x}")
+    listing.finish()
+    return listing.content
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TaskFolder:
+    return RunFolder(tmp_path / "run").task("mis")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("openai-Qwen/Qwen2-VL", "openai-Qwen-Qwen2-VL"),
+        ("mssbench+setting=qc", "mssbench+setting=qc"),
+        ("../../etc", "etc"),
+        (".hidden", "hidden"),
+        ("ü", "x"),
+        ("", "x"),
+    ],
+)
+def test_a_file_name_never_leaves_its_folder_and_is_never_hidden(text: str, name: str) -> None:
+    assert file_name(text) == name
+
+
+def test_a_new_listing_takes_the_place_of_the_old_one_of_its_split_only(folder: TaskFolder) -> None:
+    put(folder, "1", "2", "3")
+    put(folder, "7", split="hard")
+    put(folder, "2")
+    assert ids(folder) == ["2"]
+    assert ids(folder, "hard") == ["7"]
+
+
+def test_a_lower_limit_never_shrinks_what_was_asked(folder: TaskFolder) -> None:
+    put(folder, "1", "2", "3")
+    put(folder, "2", keep=True, key="k1:b")
+    assert sorted(ids(folder)) == ["1", "2", "3"]
+    assert [line["key"] for line in folder.asked("easy") if line["id"] == "2"] == ["k1:b"]
+
+
+def test_an_abandoned_listing_leaves_the_old_one_and_no_scratch(folder: TaskFolder) -> None:
+    put(folder, "1")
+    listing = folder.listing("easy", keep=False)
+    listing.add(asked("9"), "k1:09")
+    listing.abandon()
+    assert ids(folder) == ["1"]
+    assert [path.name for path in folder.path.iterdir()] == ["asked.jsonl"]
+
+
+def test_the_hash_of_the_data_does_not_depend_on_the_order_in_which_samples_ended(folder: TaskFolder) -> None:
+    assert put(folder, "1", "2", "3") == put(folder, "3", "1", "2")
+    assert put(folder, "1", "2", "3") != put(folder, "1", "2")
+
+
+def test_a_folder_of_another_identity_is_refused_with_the_fields_that_differ(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.claim({"scheme": "openai", "settings": {"detail": "low"}}, "remedy")
+    with folder.changing("run.json") as run:
+        run["identity"] = {"scheme": "openai", "settings": {"detail": "low"}}
+    folder.claim({"scheme": "openai", "settings": {"detail": "low"}}, "remedy")
+    with pytest.raises(IdentityMismatch, match=r'settings.detail was "low" and is "high"') as caught:
+        folder.claim({"scheme": "openai", "settings": {"detail": "high"}}, "give --output")
+    assert caught.value.remedy == "give --output"
+
+
+def test_responses_without_a_run_file_are_never_taken_over(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.task("mis").responses(write=True).close()
+    with pytest.raises(HarnessError, match="holds responses and no run"):
+        folder.claim({"scheme": "x"}, "remedy")
+
+
+def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.changing("run.json") as run:
+        run["a"] = 1
+    with pytest.raises(ZeroDivisionError), folder.changing("run.json") as run:
+        run["a"] = 1 / 0
+    assert folder.run == {"a": 1}
+
+
+def test_a_file_that_is_not_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(HarnessError, match="not JSON") as caught:
+        _ = RunFolder(tmp_path).run
+    assert "run.json" in caught.value.where
+
+
+def test_the_judges_of_a_task_are_those_that_have_a_file(folder: TaskFolder) -> None:
+    for judge in ("mis-openai-x-1f3a9c2e", "keyword-00112233"):
+        folder.verdicts(judge, write=True).close()
+    assert folder.judges() == ("keyword-00112233", "mis-openai-x-1f3a9c2e")
+
+
+def test_what_was_asked_is_plain_json_lines(folder: TaskFolder) -> None:
+    put(folder, "1")
+    assert [json.dumps(line) for line in lines(folder.path / "asked.jsonl")] == [json.dumps(asked("1"))]
