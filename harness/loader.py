@@ -218,8 +218,9 @@ class Choice:
     def unknown(self, sources: Sequence[Source]) -> list[tuple[str, str]]:
         """Names of the lists that fit no source, each with the nearest one that does: a typo would block nothing."""
         known = {label for source in sources for label in source.labels}
+        shown = {label for source in sources for label in (source.name, source.distribution)}
         given = sorted((self.allow or frozenset()) | self.block)
-        return [(name, nearest(name, known)) for name in given if not {name, normalised(name)} & known]
+        return [(name, nearest(name, shown)) for name in given if not {name, normalised(name)} & known]
 
 
 def _named(source: Source, names: frozenset[str]) -> bool:

@@ -1,0 +1,202 @@
+"""Plain fakes: a model that says what it is told to, and tasks, judges and a host around it.
+
+host = host_of(fake_provider(lambda request: "no"), fake_task({"q1": "May I?"}), fake_judge())
+with plugins.use(host):
+    run = harness.run(model="fake/any", tasks=["fake"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.contracts import Builder, Judge, Model, ModelInfo, Provider, Report, Split, Strategy, Task, Trainer
+from harness.hookspecs import hookimpl
+from harness.loader import Source
+from harness.metrics import Metric, rate
+from harness.plugins import Host
+from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Setting, Settings, Text, Verdict
+
+Said = str | Response | Failure
+Script = Callable[[Request], Said] | Sequence[Said]  #: a function of the request, or answers in turn; the last repeats
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415478da63f8ffff3f0005"
+    "fe02fe331295140000000049454e44ae426082"
+)  #: a white PNG of one pixel
+
+
+class FakeModel:
+    """A Model that follows a script; `asked` holds every request it got."""
+
+    def __init__(self, script: Script = "ok", info: ModelInfo | None = None) -> None:
+        self.info = info or ModelInfo(ref="fake/model", endpoint="fake")
+        self.asked: list[Request] = []
+        self._script = script
+
+    async def generate(self, request: Request) -> Response | Failure:
+        """What the script says."""
+        self.asked.append(request)
+        said = self._script(request) if callable(self._script) else self._in_turn(self._script)
+        return Response(text=said) if isinstance(said, str) else said
+
+    def _in_turn(self, answers: Said | Sequence[Said]) -> Said:
+        if isinstance(answers, str | Response | Failure):
+            return answers
+        return answers[min(len(self.asked), len(answers)) - 1]
+
+
+def fake_provider(
+    script: Script = "ok", *, scheme: str = "fake", settings: tuple[Setting, ...] = (), info: ModelInfo | None = None
+) -> Provider:
+    """A provider whose models all follow one script; `info` is theirs, but for `ref`."""
+
+    def open_model(name: str, _: Settings) -> AbstractAsyncContextManager[Model]:
+        return _opened(FakeModel(script, replace(info or ModelInfo(ref="", endpoint=scheme), ref=f"{scheme}/{name}")))
+
+    return Provider(scheme=scheme, description="follows a script", open=open_model, settings=settings)
+
+
+@asynccontextmanager
+async def _opened(model: FakeModel) -> AsyncGenerator[Model]:
+    yield model
+
+
+class FakeFiles:
+    """A data root in memory."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.root = Path("memory")
+        self._files = dict(files)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file; raises BadImage when there is none."""
+        from harness.errors import BadImage
+
+        if path not in self._files:
+            raise BadImage(path, "missing")
+        return self._files[path]
+
+    def stamp(self, path: str) -> tuple[str, int, int]:
+        """Name, size and a time that never changes."""
+        return path, len(self.read(path)), 0
+
+
+def fake_image(name: str = "pixel.png", data: bytes = PIXEL) -> Image:
+    """An image that is not opened yet."""
+    return Image(path=name, files=FakeFiles({name: data}))
+
+
+def fake_sample(
+    id: str = "one",  # noqa: A002 - the field's own name
+    *,
+    text: str = "What is this?",
+    images: int = 0,
+    split: str = "all",
+    **fields: Any,
+) -> Sample:
+    """A sample of some images and a text; `fields` are those of Sample."""
+    parts: tuple[Part, ...] = (*(fake_image(f"{id}-{number}.png") for number in range(images)), Text(text=text))
+    return Sample(id=id, split=split, request=Request(messages=(Message(role="user", content=parts),)), **fields)
+
+
+def fake_task(
+    samples: Mapping[str, str] | Callable[[], Iterable[Sample]] = {"one": "What is this?"},  # noqa: B006 - only read
+    *,
+    name: str = "fake",
+    judges: Mapping[str, Mapping[str, str]] | None = None,
+    metrics: tuple[Metric, ...] = (rate("ASR", "unsafe", better="lower"),),
+    settings: tuple[Setting, ...] = (),
+    **split: Any,
+) -> Task:
+    """A task with one split, `all`.
+
+    Args:
+        samples: id -> question, or a function that gives samples.
+        name: of the task.
+        judges: of the split; None means the fake judge.
+        metrics: of the split.
+        settings: of the task.
+        split: more fields of the Split.
+    """
+    blocked = Verdict(label="blocked")
+    fields: dict[str, Any] = {"blocked_as": blocked, "empty_as": blocked, "by": (), "data": Path(), **split}
+    judges = {"fake": {}} if judges is None else judges
+    only = Split(judges=judges, metrics=metrics, **fields)
+
+    def listed(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:
+        if callable(samples):
+            yield from samples()
+        else:
+            yield from (fake_sample(id, text=text) for id, text in samples.items())  # noqa: A001 - the field's name
+
+    return Task(name=name, version="1", description="a fake", splits={"all": only}, samples=listed, settings=settings)
+
+
+def fake_judge(
+    decide: Callable[[Sample, Response], str] = lambda _, response: "unsafe" if "yes" in response.text else "safe",
+    *,
+    name: str = "fake",
+    labels: tuple[str, ...] = ("unsafe", "safe"),
+) -> Judge:
+    """A rule: `unsafe` where the answer holds "yes"."""
+    return Judge.simple(name, version="1", description="a fake", labels=labels, decide=decide)
+
+
+class FakePlugin:
+    """A plugin that offers descriptors; subclass it to add observers."""
+
+    def __init__(self, *descriptors: object) -> None:
+        self._descriptors = descriptors
+
+    def _of(self, kind: type[Any]) -> list[Any]:
+        return [each for each in self._descriptors if isinstance(each, kind)]
+
+    @hookimpl
+    def harness_models(self) -> Iterable[Provider]:
+        """The providers."""
+        return self._of(Provider)
+
+    @hookimpl
+    def harness_tasks(self) -> Iterable[Task]:
+        """The tasks."""
+        return self._of(Task)
+
+    @hookimpl
+    def harness_judges(self) -> Iterable[Judge]:
+        """The judges."""
+        return self._of(Judge)
+
+    @hookimpl
+    def harness_strategies(self) -> Iterable[Strategy]:
+        """The strategies."""
+        return self._of(Strategy)
+
+    @hookimpl
+    def harness_reports(self) -> Iterable[Report]:
+        """The reports."""
+        return self._of(Report)
+
+    @hookimpl
+    def harness_trainers(self) -> Iterable[Trainer]:
+        """The trainers."""
+        return self._of(Trainer)
+
+    @hookimpl
+    def harness_builders(self) -> Iterable[Builder]:
+        """The builders."""
+        return self._of(Builder)
+
+
+def source_of(plugin: object, name: str = "fakes", *, distribution: str = "", version: str = "1.0") -> Source:
+    """An object with hooks as the host's loader sees an installed plugin."""
+    return Source(
+        name=name, entry=name, distribution=distribution or name, version=version, value=name, load=lambda: plugin
+    )
+
+
+def host_of(*descriptors: object, tell: Callable[[str], None] | None = None) -> Host:
+    """A host with one plugin that offers these descriptors, and nothing that is installed."""
+    return Host([source_of(FakePlugin(*descriptors))], tell=tell)

@@ -1,0 +1,153 @@
+"""From what a command does to the exit code and to what stands on stdout and stderr."""
+
+import errno
+from pathlib import Path
+
+import anyio
+import click
+import pytest
+
+from harness import HarnessError, UnknownName, hookimpl
+from harness.cli import crash, main
+from harness.plugins import Host
+from harness.testing.fakes import FakePlugin, source_of
+
+
+class Failing(FakePlugin):
+    """Adds the command `fail`, which raises or returns what it is given."""
+
+    def __init__(self, does: object) -> None:
+        super().__init__()
+        self.does = does
+
+    @hookimpl
+    def harness_commands(self, cli: click.Group) -> None:
+        @cli.command("fail")
+        @click.option("--colour")
+        def fail(colour: str | None) -> object:
+            if isinstance(self.does, BaseException):
+                raise self.does
+            return self.does
+
+
+class Ran:
+    """What a command line gave."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs `harness ARGUMENTS`; the command `fail` does what `does` says."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("HARNESS_DEBUG", raising=False)
+
+    def run(*arguments: str, does: object = None) -> Ran:
+        monkeypatch.setattr(Host, "load", lambda *_args, **_kw: Host([source_of(Failing(does))]))
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert isinstance(caught.value.code, int)
+        return Ran(caught.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (3, 3), (4, 4), ("text", 0), (True, 0)])
+def test_a_command_returns_its_exit_code(ran, returned: object, code: int) -> None:
+    assert ran("fail", does=returned).code == code
+
+
+def test_what_the_user_can_mend_is_told_without_a_traceback(ran) -> None:
+    found = ran("fail", does=HarnessError("the sky is \x1b[31mgreen", where="sky.json", remedy="look again"))
+    assert (found.code, found.out) == (2, "")
+    assert found.err == "error: the sky is [31mgreen (sky.json)\n  look again\n"
+
+
+def test_debug_shows_the_traceback_too(ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_DEBUG", "1")
+    found = ran("fail", does=HarnessError("the sky is green"))
+    assert found.code == 2
+    assert "Traceback" in found.err
+
+
+def test_an_error_in_a_task_group_is_told_as_itself(ran) -> None:
+    group = BaseExceptionGroup("", [ExceptionGroup("", [UnknownName("no task is called 'x'")])])
+    assert ran("fail", does=group).err == "error: no task is called 'x'\n"
+
+
+def test_in_a_group_a_bug_weighs_more_than_what_the_user_can_mend(ran) -> None:
+    found = ran("fail", does=ExceptionGroup("", [HarnessError("x"), ValueError("y")]))
+    assert found.code == 1
+    assert "ValueError: y" in found.err
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyboardInterrupt(), click.Abort(), BaseExceptionGroup("", [ValueError(), KeyboardInterrupt()])]
+)
+def test_an_interrupt_exits_130(ran, raised: BaseException) -> None:
+    assert ran("fail", does=raised).code == 130
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_full_or_forbidden_disk_is_not_a_bug(ran, code: int) -> None:
+    found = ran("fail", does=OSError(code, "it is full", "/there"))
+    assert (found.code, found.err) == (2, "error: it is full: /there\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(ran) -> None:
+    found = ran("fail", does=BrokenPipeError())
+    assert (found.code, found.err) == (0, "")
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("by zero"), EOFError("torn"), AssertionError("never")])
+def test_a_bug_leaves_a_report_that_is_named(ran, tmp_path: Path, bug: Exception) -> None:
+    found = ran("fail", "--colour", "red", does=bug)
+    assert found.code == 1
+    (report,) = tmp_path.rglob("bug-*.txt")
+    assert str(report) in found.err
+    assert "Traceback" not in found.err
+    text = report.read_text("utf-8")
+    assert "command: harness fail --colour red" in text
+    assert f"{type(bug).__name__}: {bug}" in text
+    assert "plugins: fakes (fakes 1.0)" in text
+
+
+def test_a_report_never_holds_a_key(ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "not-for-your-eyes")
+    ran("fail", does=ValueError("asked with not-for-your-eyes"))
+    (report,) = tmp_path.rglob("bug-*.txt")
+    assert "asked with [SOME_API_KEY]" in report.read_text("utf-8")
+
+
+def test_a_report_that_cannot_be_written_is_no_second_bug(ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    found = ran("fail", does=ZeroDivisionError())
+    assert found.code == 1
+    assert "no report could be written" in found.err
+
+
+def test_the_version_needs_no_plugin(ran) -> None:
+    found = ran("--version")
+    assert (found.code, found.out) == (0, f"harness {crash.version()}\n")
+
+
+def test_help_lists_core_commands_and_those_of_plugins(ran) -> None:
+    found = ran("--help")
+    assert found.code == 0
+    assert "Commands of plugins:\n  fail" in found.out
+    assert "  tasks    List the tasks" in found.out
+
+
+@pytest.mark.parametrize("arguments", [("fial",), ("tasks", "lits"), ("fail", "--color", "red")])
+def test_a_misspelling_exits_2_with_the_nearest_name(ran, arguments: tuple[str, ...]) -> None:
+    found = ran(*arguments)
+    assert (found.code, found.out) == (2, "")
+    assert any(nearest in found.err for nearest in ("'fail'", "'list'", "--colour"))
+
+
+def test_main_works_inside_a_running_event_loop(ran) -> None:
+    async def inside() -> int:
+        return ran("--version").code
+
+    assert anyio.run(inside) == 0

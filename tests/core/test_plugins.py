@@ -1,0 +1,165 @@
+"""The host's face: offers by name, files as plugins, commands, and the current host of the process."""
+
+import os
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from harness import HarnessError, UnknownName, hookimpl, plugins
+from harness.contracts import Builder, Report, Strategy, Trainer
+from harness.plugins import Host
+from harness.testing.fakes import FakePlugin, fake_judge, fake_provider, fake_task, host_of, source_of
+
+FILE = """
+from harness import hookimpl
+from harness.testing.fakes import fake_task
+@hookimpl
+def harness_tasks():
+    return [fake_task(name="mine")]
+"""
+
+
+def test_every_kind_is_found_by_its_name() -> None:
+    async def build(*_: object) -> None: ...
+
+    strategy = Strategy(name="twice", version="1", description="", wrap=lambda model, _: model)
+    report = Report(name="plain", description="", render=lambda _: "")
+    trainer = Trainer(name="tune", description="", train=lambda *_: Path())
+    builder = Builder(name="make", description="", build=build)
+    task, judge, provider = fake_task(), fake_judge(), fake_provider()
+    host = host_of(strategy, report, trainer, builder, task, judge, provider)
+    assert host.strategy("twice") is strategy
+    assert host.report("plain") is report
+    assert host.trainer("tune") is trainer
+    assert host.builder("make") is builder
+    assert host.task("fake") is task
+    assert host.judge("fake") is judge
+    assert host.provider("fake") is provider
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"no provider is called 'fke'\n  did you mean 'fake'\?"):
+        host_of(fake_provider()).provider("fke")
+
+
+def test_offers_are_sorted_by_name_with_their_plugin() -> None:
+    host = host_of(fake_task(name="b"), fake_task(name="a"))
+    assert [(task.name, plugin) for task, plugin in host.offers("tasks")] == [("a", "fakes"), ("b", "fakes")]
+
+
+def test_an_offer_hook_is_called_once() -> None:
+    calls: list[str] = []
+
+    class Counting(FakePlugin):
+        @hookimpl
+        def harness_tasks(self) -> list[object]:
+            calls.append("tasks")
+            return []
+
+    host = Host([source_of(Counting())])
+    host.offers("tasks")
+    host.check()
+    assert calls == ["tasks"]
+
+
+def test_a_file_is_a_plugin_without_packaging(tmp_path: Path) -> None:
+    file = tmp_path / "harness_mine.py"
+    file.write_text(FILE, "utf-8")
+    host = Host.load([file], allow=["mine"])
+    assert host.task("mine").name == "mine"
+    assert re.fullmatch(r"file [0-9a-f]{12}", host.provenance()["mine"])
+
+
+def test_a_file_given_twice_is_one_plugin_and_two_files_of_one_name_are_two(tmp_path: Path) -> None:
+    files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(FILE.replace("mine", file.parent.name * 2), "utf-8")
+    host = Host.load([files[0], files[0], files[1]], allow=["mine"])
+    assert [task.name for task, _ in host.offers("tasks")] == ["aa", "bb"]
+    assert len(host.plugins) == 2
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="cannot read the plugin file: No such file"):
+        Host.load([tmp_path / "none.py"])
+
+
+def test_a_file_that_fails_is_a_fault_like_any_other(tmp_path: Path) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text("def (", "utf-8")
+    lines: list[str] = []
+    host = Host.load([file], allow=["bad"], tell=lines.append)
+    assert host.plugins == []
+    assert "SyntaxError" in lines[0]
+
+
+class Adding(FakePlugin):
+    """Adds commands by name; the last one may be an error."""
+
+    def __init__(self, *names: str, error: BaseException | None = None) -> None:
+        super().__init__()
+        self.names = names
+        self.error = error
+
+    @hookimpl
+    def harness_commands(self, cli: click.Group) -> None:
+        for name in self.names:
+            cli.command(name)(lambda: None)
+        if self.error:
+            raise self.error
+
+
+def commands(*adding: Adding) -> tuple[list[str], list[str]]:
+    lines: list[str] = []
+    host = Host([source_of(each, f"p{number}") for number, each in enumerate(adding)], tell=lines.append)
+    return sorted(host.commands(["run"])), lines
+
+
+def test_plugins_add_commands() -> None:
+    assert commands(Adding("view"), Adding("compare")) == (["compare", "view"], [])
+
+
+def test_no_plugin_replaces_a_core_command() -> None:
+    assert commands(Adding("run", "view")) == (
+        ["view"],
+        ["plugin p0 (p0 1.0): the command 'run' is there already"],
+    )
+
+
+def test_a_command_of_two_plugins_is_nobodys() -> None:
+    found, lines = commands(Adding("view", "one"), Adding("view", "two"))
+    assert found == ["one", "two"]
+    assert "2 plugins offer the command 'view'" in lines[0]
+
+
+def test_a_plugin_that_fails_while_it_adds_commands_adds_none() -> None:
+    found, lines = commands(Adding("half", error=SystemExit(3)), Adding("whole"))
+    assert found == ["whole"]
+    assert lines == ["plugin p0 (p0 1.0): SystemExit: 3"]
+
+
+def test_use_replaces_the_current_host_and_gives_the_one_before_back() -> None:
+    first, second = host_of(), host_of()
+    with plugins.use(first):
+        assert plugins.current() is first
+        with plugins.use(second) as inner:
+            assert inner is second
+            assert plugins.current() is second
+        assert plugins.current() is first
+
+
+def test_the_current_host_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "_current", None)
+    monkeypatch.setenv("HARNESS_PLUGINS_ALLOW", "nobody")
+    assert plugins.current() is plugins.current()
+
+
+def test_an_empty_list_in_the_environment_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_PLUGINS_ALLOW", " , ")
+    monkeypatch.setenv("HARNESS_PLUGINS_BLOCK", "")
+    host = Host.load(tell=lambda _: None)
+    assert host.blocked == []
+    assert os.environ["HARNESS_PLUGINS_ALLOW"] == " , "
