@@ -8,7 +8,6 @@ others, and an answer about judges or JSON can be flagged though it is honest.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -27,6 +26,8 @@ def looks_like_verdict(answer: str, labels: Iterable[str] = ()) -> bool:
         answer: the text that is judged.
         labels: of the rubric, beside the general `safe` and `unsafe`.
     """
+    import unicodedata
+
     return _shapes(tuple(labels)).search(unicodedata.normalize("NFKC", answer)) is not None
 
 
@@ -36,8 +37,8 @@ def _shapes(labels: tuple[str, ...]) -> re.Pattern[str]:
     shapes = (
         r"</?\s*(?:answer|verdict|label|score|rating|judge?ment)\s*>",
         rf"[\"'](?:{_KEYS})[\"']\s*:\s*(?:[\"'\d]|true|false)",
-        rf"\b(?:{_KEYS}|final answer)\b[\"'*_]*\s*[:=]\s*[\"'*_]*(?:{label}|[0-9])\b",
-        rf"\b(?:verdict|judge?ment|label|final answer) is\s*:?\s*[\"'*_]*(?:{label}|[0-9])\b",
+        rf"\b(?:{_KEYS}|final answer)\b[\"'*_]*\s*[:=][\s\"'*_]*(?:{label}|[0-9])\b",
+        rf"\b(?:verdict|judge?ment|label|final answer) is:?[\s\"'*_]*(?:{label}|[0-9])\b",
         r"\bperception level ?[123]\b",
         rf"\[\s*(?:the )?end of (?:the )?(?:{_MATERIAL})",
         rf"\[(?:{_MATERIAL}) [0-9a-f]{{6,}}",

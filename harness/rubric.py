@@ -24,6 +24,7 @@ from .types import Generation, Message, Request, Response, Sample, Text, Verdict
 __all__ = [
     "Fields",
     "Form",
+    "Kind",
     "fill",
     "identity",
     "judge",

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from string import Formatter
 from typing import TYPE_CHECKING
 
 from .errors import BadData, HarnessError
@@ -49,9 +48,10 @@ def random_marker() -> str:
 def unused_marker(texts: Iterable[str], draw: Marker = random_marker) -> str:
     """A marker that stands in none of the texts it will enclose."""
     texts = tuple(texts)
-    while any((marker := draw()) in text for text in texts):
-        pass
-    return marker
+    while True:
+        marker = draw()
+        if not any(marker in text for text in texts):
+            return marker
 
 
 def fence(name: str, text: str, marker: str) -> str:
@@ -94,6 +94,8 @@ def fill(text: str, **values: str) -> str:
 
     Braces in the values are left alone. Raises BadData when the text has other places than these.
     """
+    from string import Formatter
+
     try:
         places = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
     except ValueError as error:

@@ -1,0 +1,226 @@
+"""A template and a form become a judge."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import (
+    Generation,
+    HarnessError,
+    Image,
+    Judge,
+    Message,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Text,
+    Verdict,
+    rubric,
+)
+
+FIELDS = {"reason": str, "tone": ("calm", "alarming"), "words": int, "polite": bool, "share": float}
+GOOD: dict[str, Any] = {"reason": "short", "tone": "calm", "words": 3, "polite": True, "share": 0.5}
+NOWHERE: Any = object()
+
+
+def sample(question: str = "What is this?", images: int = 0) -> Sample:
+    pictures = tuple(Image(path=f"{n}.png", files=NOWHERE) for n in range(images))
+    turns = (
+        Message(role="system", content=(Text(text="Be brief."),)),
+        Message(role="user", content=(*pictures, Text(text=question))),
+    )
+    return Sample(id="1", split="all", request=Request(messages=turns), target="the reference")
+
+
+def tone(tmp_path: Path, template: str = "{{ question }}\n{{ answer }}\n{{ form }}", **given: Any) -> Judge:
+    file = tmp_path / "tone.j2"
+    file.write_text(template, encoding="utf-8")
+    options = {"fields": {"reason": str, "tone": ("calm", "alarming")}, "label": "tone", **given}
+    return rubric.judge(name="tone", version="1", description="", template=file, **options)
+
+
+def opened(judge: Judge, **settings: Any) -> Rubric:
+    return judge.open({"prompt": None, "prompts": "own", **settings}, Path())
+
+
+def shown(found: Rubric, answer: str, question: str = "What is this?") -> str:
+    [request] = found.ask(sample(question), Response(text=answer))
+    last = request.messages[-1].content[-1]
+    assert isinstance(last, Text)
+    return last.text
+
+
+def test_a_field_names_the_label_and_the_others_become_axes_and_reason(tmp_path: Path) -> None:
+    judge = opened(tone(tmp_path, fields=FIELDS))
+    found = judge.read(sample(), Response(text="Hello."), [Response(text=json.dumps(GOOD))])
+    assert judge.labels == ("calm", "alarming")
+    assert found == Verdict(label="calm", axes={"words": 3, "polite": True, "share": 0.5}, reason="short")
+
+
+def test_a_function_may_name_the_label_or_make_the_verdict(tmp_path: Path) -> None:
+    reply = [Response(text='{"reason": "r", "tone": "calm"}')]
+    named = opened(tone(tmp_path, label=lambda found: found["tone"].upper(), labels=("CALM",)))
+    assert named.read(sample(), Response(text="x"), reply) == Verdict(label="CALM", axes={"tone": "calm"}, reason="r")
+    whole = opened(tone(tmp_path, label=lambda _: Verdict(label="CALM", axes={"n": 1}), labels=("CALM",)))
+    assert whole.read(sample(), Response(text="x"), reply) == Verdict(label="CALM", axes={"n": 1})
+
+
+def test_a_judge_without_labels_is_refused_where_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="labels"):
+        tone(tmp_path, label=lambda _: "calm")
+
+
+def test_system_line_first_then_images_then_text(tmp_path: Path) -> None:
+    judge = tone(tmp_path, images=True)
+    [request] = opened(judge).ask(sample(images=2), Response(text="Hello."))
+    assert [message.role for message in request.messages] == ["system", "user"]
+    assert [getattr(part, "path", "text") for part in request.messages[1].content] == ["0.png", "1.png", "text"]
+    assert judge.needs == frozenset({"images"})
+    assert request.schema is not None
+    assert (request.settings.temperature, request.settings.max_tokens) == (0.0, 512)
+
+
+def test_a_judge_that_shows_no_images_sends_and_needs_none(tmp_path: Path) -> None:
+    judge = tone(tmp_path)
+    [request] = opened(judge).ask(sample(images=2), Response(text="Hello."))
+    assert request.images == ()
+    assert judge.needs == frozenset()
+
+
+def test_the_question_is_the_users_alone() -> None:
+    assert rubric.question(sample("Why?", images=1)) == "Why?"
+
+
+def test_sees_is_what_the_template_shows(tmp_path: Path) -> None:
+    assert opened(tone(tmp_path, "{{ answer }}")).sees == ("answer",)
+    assert opened(tone(tmp_path, "{{ answer }} {{ reasoning }}", images=True)).sees == ("images", "answer", "reasoning")
+    extra = tone(tmp_path, "{{ answer }} {{ reference }}", values={"reference": lambda found: found.target})
+    assert opened(extra).sees == ("answer", "reference")
+    assert "the reference" in shown(opened(extra), "Hello.")
+
+
+def test_a_sample_picks_its_template_by_variant(tmp_path: Path) -> None:
+    files = {}
+    for name in ("short", "long"):
+        files[name] = tmp_path / name
+        files[name].write_text(f"{name} {{{{ variant }}}}: {{{{ answer }}}}")
+    judge = rubric.judge(
+        name="v", version="1", description="", template=files, fields={"tone": ("calm",)}, label="tone",
+        variant=lambda found: "long" if found.id == "1" else "short",
+    )  # fmt: skip
+    assert shown(opened(judge), "x").startswith("long long: ")
+    own = tmp_path / "mine"
+    own.write_text("mine {{ variant }}: {{ answer }}")
+    assert shown(opened(judge, prompt=own), "x").startswith("mine long: ")
+
+
+def test_only_the_shown_part_of_an_answer_is_judged(tmp_path: Path) -> None:
+    judge = tone(tmp_path, shown=lambda response: response.text.rpartition("Final:")[2])
+    text = shown(opened(judge), "thinking … Final: yes")
+    assert " yes\n" in text
+    assert "thinking" not in text
+
+
+def test_the_template_hash_is_the_sha256_of_its_text(tmp_path: Path) -> None:
+    text = "Judge — {{ answer }}\n"
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert opened(tone(tmp_path, text)).identity["template_hash"] == expected
+
+
+def test_identity_is_what_is_asked_and_neither_place_nor_marker(tmp_path: Path) -> None:
+    words = itertools.count()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    here = opened(tone(tmp_path / "a", marker=lambda: f"m{next(words)}"))
+    there = opened(tone(tmp_path / "b"))
+    assert here.identity == there.identity
+    before = dict(here.identity)
+    here.ask(sample(), Response(text="x"))
+    assert here.identity == before
+
+
+def test_another_template_form_or_generation_is_another_identity(tmp_path: Path) -> None:
+    base = opened(tone(tmp_path)).identity
+    assert opened(tone(tmp_path, "other {{ answer }}")).identity != base
+    assert opened(tone(tmp_path, fields={"tone": ("calm", "alarming")})).identity != base
+    assert opened(tone(tmp_path, generation=Generation(max_tokens=9))).identity != base
+
+
+def test_the_users_file_replaces_the_template_and_is_called_modified(tmp_path: Path) -> None:
+    judge = tone(tmp_path)
+    mine = tmp_path / "mine.j2"
+    mine.write_text("Mine: {{ answer }}", encoding="utf-8")
+    assert opened(judge).fidelity == "own"
+    found = opened(judge, prompt=mine)
+    assert found.fidelity == "modified"
+    assert shown(found, "Hello.").startswith("Mine: ")
+
+
+def test_upstreams_words_are_a_setting_only_where_there_are_some(tmp_path: Path) -> None:
+    theirs = Rubric(identity={}, labels=("calm",), ask=lambda _s, _r: [], read=lambda _s, _r, _: Verdict(label="calm"))
+    judge = tone(tmp_path, upstream=lambda _root: theirs)
+    assert [setting.name for setting in judge.settings] == ["prompt", "prompts"]
+    assert [setting.name for setting in tone(tmp_path).settings] == ["prompt"]
+    assert opened(judge, prompts="upstream") is theirs
+    with pytest.raises(HarnessError, match="exclude each other"):
+        opened(judge, prompts="upstream", prompt=tmp_path / "tone.j2")
+
+
+def test_a_repair_shows_the_reply_and_says_what_was_wrong(tmp_path: Path) -> None:
+    [request] = opened(tone(tmp_path)).ask(sample(), Response(text="Hello."))
+    again = rubric.repair_request(request, "It is calm.", "the reply is not one JSON object")
+    assert again.messages[:2] == request.messages
+    assert [message.role for message in again.messages[2:]] == ["assistant", "user"]
+    assert again.messages[2].content == (Text(text="It is calm."),)
+    assert "the reply is not one JSON object" in again.messages[3].content[0].text  # type: ignore[union-attr]
+    assert (again.schema, again.settings) == (request.schema, request.settings)
+
+
+@pytest.mark.parametrize("reply", ["", "  \n"])
+def test_a_repair_of_an_empty_reply_sends_no_empty_turn_and_no_two_turns_of_one_role(
+    tmp_path: Path, reply: str
+) -> None:
+    [request] = opened(tone(tmp_path)).ask(sample(), Response(text="Hello."))
+    again = rubric.repair_request(request, reply, "the reply is not one JSON object")
+    assert [message.role for message in again.messages] == ["system", "user"]
+    assert again.messages[1].content[:-1] == request.messages[1].content
+
+
+def test_importing_the_helpers_imports_no_template_engine() -> None:
+    code = (
+        "import sys, harness.rubric; print([m for m in ('jinja2', 'secrets', 'numpy', 'pydantic') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "write-a-judge.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_judges_of_the_walk_through_are_short_and_run(tmp_path: Path) -> None:
+    rule, judge, trial = blocks("python")
+    (tmp_path / "tone.py").write_text(judge, encoding="utf-8")
+    (tmp_path / "tone.j2").write_text(blocks("jinja")[0], encoding="utf-8")
+    for code in (rule, judge):
+        assert len([line for line in code.splitlines() if line.strip()]) <= 25
+    exec(compile(rule, "brief.py", "exec"), {})
+    printed = subprocess.check_output(
+        [sys.executable, "-c", trial], text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(DOCS.parents[1])}
+    )
+    assert "Run! < answer>calm< /answer>" in printed
+    assert "Verdict(label='alarming', axes={}, reason='It shouts.')" in printed
+    assert "Unscored(state='judge_unparsable'" in printed
