@@ -50,6 +50,16 @@ class Tally:
         """Take in one record, resolved or not."""
         self._table.add(record)
 
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def samples(self) -> int:
+        """How many samples the records are of."""
+        import numpy as np
+
+        return len(np.unique(np.asarray(self._table.sample)))
+
     def results(self) -> dict[str, Json]:
         """`metrics` and `by` as they stand in results.json."""
         from .units import order
