@@ -21,6 +21,8 @@ from .progress import Clock, CountingProgress, counts, done, running, spending
 from .tally import View
 from .terminal import one_line
 
+_ROOM_FOR_BARS = 100  #: columns below which a bar would break names and numbers
+
 
 class LiveProgress(CountingProgress):
     """Redraws on stderr; notes scroll above the table; what others write to stderr does so too."""
@@ -52,16 +54,17 @@ class LiveProgress(CountingProgress):
     def picture(self) -> RenderableType:
         """The table as it is now."""
         now = self._clock()
+        bars = self._console.width >= _ROOM_FOR_BARS
         table = _grid()
         for view in self.tally.views(now):
-            table.add_row(*_row(view))
+            table.add_row(_bar(view) if bars else "", *_row(view))
         return Group(table, Text(f"{duration(now - self._start)}{spending(self.tally)}", style="dim"))
 
 
 def _grid() -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", overflow="fold")
     table.add_column()
+    table.add_column(style="bold", overflow="fold")
     for style in (None, None, "cyan"):
         table.add_column(justify="right", no_wrap=True, style=style)
     table.add_column(no_wrap=True)
@@ -73,7 +76,7 @@ def _row(view: View) -> tuple[RenderableType, ...]:
     ended = view.remaining == 0
     eta = "" if ended or view.remaining is None else duration(view.remaining)
     texts = (done(view), "" if ended else f"{view.rate:.1f}/s", eta, running(view), counts(view))
-    return Text(one_line(view.name)), _bar(view), *(Text(text) for text in texts)
+    return Text(one_line(view.name)), *(Text(text) for text in texts)
 
 
 def _bar(view: View) -> ProgressBar:

@@ -167,7 +167,8 @@ class LineProgress(CountingProgress):
             self._write_lines(now)
 
     def _write_lines(self, now: float) -> None:
-        moved = [view for view in self.tally.views(now) if self._shown.get(view.name) != (view.ended, view.judged)]
+        views = self.tally.views(now)
+        moved = [view for view in views if self._shown.get(view.name, (0, 0)) != (view.ended, view.judged)]
         if not moved:
             return
         self._shown.update({view.name: (view.ended, view.judged) for view in moved})

@@ -57,10 +57,11 @@ def _print(console: Console, results: Results | Sequence[Results]) -> None:
 
 
 def _row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
+    from rich.padding import Padding
     from rich.text import Text
 
     yield Text.assemble((one_line(board.name), "bold"), "  ", one_line(row.model))
-    yield Text(f"  {' · '.join(_facts(row))}", style="dim")
+    yield Padding(Text(" · ".join(_facts(row)), style="dim"), (0, 0, 0, 2))
     yield _metrics(row.measures, width)
 
 
@@ -74,7 +75,7 @@ def _facts(row: Row) -> Iterator[str]:
     yield from (f"{one_line(name)} {count}" for name, count in row.verdicts.items() if count and name != "scored")
     yield f"judge {one_line(row.judge.label)}"
     if row.fidelity:
-        yield f"{one_line(row.fidelity)} input wording"
+        yield f"wording {one_line(row.fidelity)}"
 
 
 def _metrics(measures: Sequence[Measure], width: int) -> RenderableType:

@@ -115,6 +115,8 @@ class SplitTally:
         """What to show at `now`, in seconds of any clock that only goes forward."""
         ended, judged = self.outcomes.total(), self.verdicts.total()
         left, to_judge = self._left(ended, judged)
+        if not self.fresh_verdicts:
+            self.judging = Speed(now)  # judging may begin only after the last answer
         answers, verdicts = self.answering.at(now, self.fresh_answers), self.judging.at(now, self.fresh_verdicts)
         value, interval = self._running()
         return View(

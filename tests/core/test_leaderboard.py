@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.leaderboard import Board, boards
+from harness.testing.results import Body, judged, results, split
+
+JUDGE = "mis-openai-judge-1f3a9c2e"
+
+
+def finding(unsafe: int, n: int = 1000, **unscored: Any) -> Body:
+    return judged({"unsafe": unsafe, "safe": n - unsafe}, main="unsafe", **unscored)
+
+
+def run(ref: str, unsafe: int, n: int = 1000, *, model: Body | None = None, judge: str = JUDGE, **changes: Any) -> Body:
+    unscored = changes.pop("unscored", {})
+    return results(
+        ref, {"mis": {"test": split(finding(unsafe, n, **unscored), judge=judge, **changes)}}, **(model or {})
+    )
+
+
+def board(*runs: Body) -> Board:
+    (made,) = boards(runs)
+    return made
+
+
+def ranks(made: Board) -> dict[str, int | None]:
+    return {row.model: row.rank for row in made.rows}
+
+
+def test_the_lower_rate_ranks_first_when_lower_is_better() -> None:
+    made = board(run("x/worse", 800), run("x/best", 100), run("x/middle", 400))
+    assert ranks(made) == {"x/best": 1, "x/middle": 2, "x/worse": 3}
+    assert [row.model for row in made.rows] == ["x/best", "x/middle", "x/worse"]
+
+
+def test_the_higher_rate_ranks_first_when_higher_is_better() -> None:
+    def accuracy(ref: str, right: int) -> Body:
+        labels = {"right": right, "wrong": 1000 - right}
+        return results(ref, {"t": {"all": split(judged(labels, main="right", better="higher"), judge="r-1f3a9c2e")}})
+
+    assert ranks(board(accuracy("x/low", 100), accuracy("x/high", 900))) == {"x/high": 1, "x/low": 2}
+
+
+def test_models_whose_intervals_overlap_share_a_rank() -> None:
+    made = board(run("x/a", 500), run("x/b", 510), run("x/c", 900))
+    assert ranks(made) == {"x/a": 1, "x/b": 1, "x/c": 3}
+
+
+def test_unresolved_records_widen_what_a_rank_uses() -> None:
+    """Two models that are told apart when all is resolved share a rank when what is missing could close the gap."""
+    assert ranks(board(run("x/a", 460), run("x/b", 540))) == {"x/a": 1, "x/b": 2}
+    missing = {"judge_error": 20}
+    made = board(run("x/a", 450, 980, unscored=missing), run("x/b", 530, 980, unscored=missing))
+    assert ranks(made) == {"x/a": 1, "x/b": 1}
+    assert any("ranked by" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"subset": {"limit": 20}}, "subset (limit 20)"),
+        ({"complete": False, "coverage": 0.9}, "incomplete (coverage 90.0%)"),
+    ],
+)
+def test_a_subset_or_incomplete_result_is_marked_and_never_ranked(changes: dict[str, Any], why: str) -> None:
+    made = board(run("x/partial", 1, **changes), run("x/whole", 900))
+    assert ranks(made) == {"x/whole": 1, "x/partial": None}
+    assert made.rows[-1].unranked == why
+    assert any(note.startswith("x/partial: not ranked") for note in made.notes)
+
+
+def test_a_result_without_a_value_stands_last_and_says_what_is_still_possible() -> None:
+    made = board(run("x/unjudged", 0, 0, unscored={"unjudged": 50}), run("x/whole", 900))
+    assert [row.model for row in made.rows] == ["x/whole", "x/unjudged"]
+    assert made.rows[1].rank is None
+    assert any("lies in [0.0, 100.0]" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"judge": "mis-openai-other-00000000"}, "judge"),
+        ({"settings": {"temperature": 1.0, "max_tokens": 1024}}, "temperature"),
+        ({"settings": {"temperature": 0.0, "max_tokens": 64}}, "max_tokens"),
+        ({"fidelity": "upstream", "template_hash": "ab" * 32}, "wording of the input"),
+    ],
+)
+def test_unlike_rows_are_ranked_apart_and_a_note_says_what_differs(changes: dict[str, Any], named: str) -> None:
+    made = board(run("x/a", 100), run("x/b", 900), run("x/c", 500, **changes))
+    assert ranks(made) == {"x/a": 1, "x/b": 2, "x/c": 1}
+    assert {row.model: row.group for row in made.rows} == {"x/a": "A", "x/b": "A", "x/c": "B"}
+    assert named in made.notes[0]
+
+
+def test_other_data_and_another_task_version_rank_apart() -> None:
+    other_data, other_version = run("x/b", 100), run("x/c", 100)
+    other_data["tasks"]["mis"]["data"]["sha256"] = "1" * 64
+    other_version["tasks"]["mis"]["version"] = "2"
+    made = board(run("x/a", 100), other_data, other_version)
+    assert {row.group for row in made.rows} == {"A", "B", "C"}
+    assert "data" in made.notes[0]
+    assert "task version" in made.notes[0]
+
+
+def test_a_judge_behind_an_alias_that_moved_is_another_judge() -> None:
+    before, after = run("x/a", 100), run("x/b", 100)
+    before["judges"][JUDGE]["resolved"] = ["judge-2024"]
+    after["judges"][JUDGE]["resolved"] = ["judge-2025"]
+    assert {row.group for row in board(before, after).rows} == {"A", "B"}
+
+
+def test_another_seed_is_no_reason_to_rank_apart() -> None:
+    settings: Body = {"temperature": 0.0, "max_tokens": 1024, "top_p": None, "stop": []}
+    made = board(run("x/a", 100, settings={**settings, "seed": 1}), run("x/b", 900, settings={**settings, "seed": 2}))
+    assert ranks(made) == {"x/a": 1, "x/b": 2}
+    assert made.rows[0].group == ""
+
+
+def test_each_judge_of_a_run_has_its_own_row() -> None:
+    other = "mis-openai-second-22222222"
+    made = board(
+        run("x/a", 100, other_judges={other: finding(300)}),
+        run("x/b", 700, judge=other),
+    )
+    rows = {(row.model, row.judge.id): row for row in made.rows}
+    assert rows["x/a", JUDGE].primary
+    assert not rows["x/a", other].primary
+    assert (rows["x/a", other].rank, rows["x/b", other].rank) == (1, 2)
+    assert rows["x/a", other].group == rows["x/b", other].group != rows["x/a", JUDGE].group
+
+
+def test_a_derived_split_stands_before_its_parts_and_they_name_it() -> None:
+    body = split(finding(500), judge=JUDGE)
+    run_ = results(
+        "x/a", {"mis": {"easy": body, "hard": body, "real": body, "test": {**body, "parts": ["easy", "hard"]}}}
+    )
+    made = boards([run_])
+    assert [(one.name, one.part_of) for one in made] == [
+        ("mis:test", ""),
+        ("mis:real", ""),
+        ("mis:easy", "test"),
+        ("mis:hard", "test"),
+    ]
+
+
+def test_a_task_without_splits_goes_by_its_name() -> None:
+    (made,) = boards([results("x/a", {"t": {"all": split(finding(1), judge=JUDGE)}})])
+    assert made.name == "t"
+
+
+def test_two_runs_of_one_model_are_named_by_what_differs() -> None:
+    cool = {"temperature": 0.0, "max_tokens": 1024, "stop": []}
+    made = board(
+        run("x/a", 100, settings=cool, model={"identity": "k1:aa"}),
+        run("x/a", 900, settings={**cool, "temperature": None}, model={"identity": "k1:bb"}),
+        run("x/a", 500, settings=cool, model={"identity": "k1:cc", "strategy": "two-step"}),
+    )
+    assert {row.model for row in made.rows} == {
+        "x/a (temperature=0.0)",
+        "x/a (temperature=unset)",
+        "x/a + two-step",
+    }
+
+
+def test_checkpoints_under_one_path_are_told_apart_by_identity() -> None:
+    made = board(
+        run("hf/out", 100, model={"identity": "k1:0123456789abcdef"}),
+        run("hf/out", 900, model={"identity": "k1:fedcba9876543210"}),
+    )
+    assert {row.model for row in made.rows} == {"hf/out (identity 89abcdef)", "hf/out (identity 76543210)"}
+
+
+def test_what_a_reader_must_know_is_noted() -> None:
+    made = board(
+        run("x/a", 100, n_expected=1675, settings={"temperature": None}, model={"resolved": ["a-2024", "a-2025"]})
+    )
+    told = "\n".join(made.notes)
+    assert "1000 samples, where 1675 are published" in told
+    assert "provider sampling" in told
+    assert "a-2024, a-2025" in told
+
+
+def test_columns_are_all_metrics_with_the_main_one_first() -> None:
+    few = results("x/a", {"t": {"all": split(judged({"a": 1, "z": 9}, main="z"), judge=JUDGE)}})
+    more = results("x/b", {"t": {"all": split(judged({"a": 1, "b": 1, "z": 9}, main="z"), judge=JUDGE)}})
+    assert [measure.name for measure in board(few, more).measures] == ["z", "a", "b"]
+
+
+def test_numbers_keep_their_full_precision() -> None:
+    row = board(run("x/a", 1342, 1672)).rows[0]
+    assert row.main is not None
+    assert row.main.value == 100 * 1342 / 1672
+    assert row.main.denominator == 1672

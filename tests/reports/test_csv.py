@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from harness_csv import render
+from harness_csv.lines import defused
+
+from harness.testing.results import Body, judged, results, split
+
+JUDGE = "mis-openai-judge-1f3a9c2e"
+
+
+def lines(*runs: Body) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(render(runs))))
+
+
+def run(ref: str = "openai/name", **changes: object) -> Body:
+    finding = judged({"unsafe": 1342, "safe": 330}, main="unsafe", judge_error=3)
+    return results(ref, {"mis": {"test": split(finding, judge=JUDGE, blocked=2, **changes)}})
+
+
+def test_each_metric_is_a_line_in_full_precision() -> None:
+    main, *_ = [line for line in lines(run()) if line["metric"] == "unsafe" and not line["by"]]
+    assert float(main["value"]) == 100 * 1342 / 1672
+    assert (main["numerator"], main["denominator"], main["unresolved"]) == ("1342", "1672", "3")
+    assert float(main["bounds_low"]) < float(main["ci95_low"]) + 3 < float(main["ci95_worst_high"])
+    assert (main["model"], main["task"], main["split"], main["judge"]) == ("openai/name", "mis", "test", JUDGE)
+    assert (main["input_blocked"], main["judge_error"], main["rank"]) == ("2", "3", "1")
+
+
+def test_breakdowns_have_lines_of_their_own() -> None:
+    groups = {(line["by"], line["group"], line["metric"]) for line in lines(run())}
+    assert ("category", "drawn", "unsafe") in groups
+    assert ("", "", "unsafe") in groups
+
+
+def test_strata_have_lines_without_intervals() -> None:
+    body = run()
+    metric = body["tasks"]["mis"]["splits"]["test"]["metrics"]["unsafe"]
+    metric["strata"] = {"safe": {"value": 80.0, "numerator": 240, "denominator": 300, "unresolved": 0}}
+    (stratum,) = [line for line in lines(body) if line["by"] == "stratum"]
+    assert (stratum["group"], stratum["value"], stratum["denominator"]) == ("safe", "80.0", "300")
+    assert stratum["ci95_low"] == stratum["bounds_high"] == ""
+
+
+def test_an_unranked_row_says_why_and_has_no_rank() -> None:
+    first, *_ = lines(run(subset={"limit": 20}))
+    assert (first["rank"], first["unranked"]) == ("", "subset (limit 20)")
+    assert first["subset"] == '{"limit": 20}'
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "\r=1", " =1", "\x00=1", "\u202e=1"])
+def test_no_cell_begins_like_a_formula(name: str) -> None:
+    body = run(name)
+    finding = body["tasks"]["mis"]["splits"]["test"]
+    finding["by"] = {name: {name: {"n": 1, "metrics": finding["metrics"]}}}
+    body["tasks"] = {name: {**body["tasks"]["mis"], "splits": {name: finding}}}
+    for line in lines(body):
+        assert not any(cell[:1] in ("=", "+", "-", "@", "\t", "\r") for cell in line.values())
+
+
+def test_a_negative_number_stays_a_number() -> None:
+    assert defused(-1.5) == -1.5
+
+
+def test_a_name_with_commas_quotes_and_line_ends_is_one_cell() -> None:
+    first, *_ = lines(run('a,"b"\nc'))
+    assert first["model"] == 'a,"b" c'
+
+
+def test_no_results_make_the_header_alone() -> None:
+    assert render([]).count("\n") == 1

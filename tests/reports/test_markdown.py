@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pytest
+from harness_markdown import render
+from harness_markdown.escape import escape
+from markdown_it import MarkdownIt
+
+from harness.testing.results import Body, judged, results, split
+
+JUDGE = "mis-openai-judge-1f3a9c2e"
+HOSTILE = [
+    "a|b",
+    "a\\|b",
+    "<img src=x onerror=alert(1)>",
+    "</td><script>",
+    "&lt;b&gt;",
+    "[text](http://example.org)",
+    "![x](y)",
+    "https://example.org/x",
+    "www.example.org",
+    "@someone",
+    "`code`",
+    "*bold* __bold__ _it_ ~~x~~",
+    "line\nbreak | x",
+    "# heading",
+    "$x$ \\(y\\)",
+    "trailing\\",
+]
+
+
+def shown(markdown: str) -> str:
+    """The HTML a reader's page would hold."""
+    return str(MarkdownIt("commonmark").enable("table").render(markdown))
+
+
+def cells(markdown: str) -> list[list[str]]:
+    """Every table row as the text a reader sees."""
+    rows = re.findall(r"<tr>(.*?)</tr>", shown(markdown), re.DOTALL)
+    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[html.unescape(cell) for cell in row] for row in found]
+
+
+def run(ref: str, unsafe: int = 800, judge: str = JUDGE, **changes: Any) -> Body:
+    finding = judged({"unsafe": unsafe, "safe": 1000 - unsafe}, main="unsafe")
+    return results(ref, {"mis": {"test": split(finding, judge=judge, **changes)}})
+
+
+def test_a_row_shows_value_interval_direction_n_coverage_and_blocks() -> None:
+    head, row = cells(render([run("openai/name", 803, blocked=4)]))
+    assert head == ["Model", "unsafe % ↓", "safe % ↑", "n", "Coverage", "Blocked"]
+    assert row == ["openai/name", "80.3 [77.7, 82.6]", "19.7", "1000", "100%", "4"]
+
+
+def test_what_all_rows_share_is_said_once_above_the_table() -> None:
+    text = render([run("x/a", fidelity="upstream"), run("x/b", fidelity="upstream")])
+    assert (
+        "Judge: mis (own rubric v1) by openai-judge · Input wording: upstream"
+        " · Settings: temperature 0.0, max_tokens 1024\n"
+    ) in text
+
+
+def test_what_differs_becomes_a_column() -> None:
+    other = run("x/b", fidelity="upstream", judge="mis-openai-other-00000000", settings={"max_tokens": 64})
+    head, first, second = cells(render([run("x/a", 100, fidelity="own"), other]))
+    assert head[-3:] == ["Judge", "Input wording", "Settings"]
+    assert first[-3:] == ["mis (own rubric v1) by openai-judge", "own", "temperature 0.0, max_tokens 1024"]
+    assert second[-3:] == ["mis (own rubric v1) by openai-other", "upstream", "max_tokens 64"]
+
+
+def test_ranks_appear_when_there_is_someone_to_compare_with() -> None:
+    assert cells(render([run("x/a")]))[0][0] == "Model"
+    table = cells(render([run("x/a", 900), run("x/b", 100), run("x/c", 10, subset={"limit": 9})]))
+    assert [row[:2] for row in table] == [["#", "Model"], ["1", "x/b"], ["2", "x/a"], ["—", "x/c"]]
+    assert table[-1][-3] == "1000 (subset)"
+
+
+def test_rows_ranked_apart_carry_the_letter_of_their_group() -> None:
+    table = cells(render([run("x/a", 900), run("x/b", 100, judge="mis-openai-other-00000000")]))
+    assert [row[0] for row in table] == ["#", "A1", "B1"]
+
+
+def test_incomplete_results_are_marked_where_their_coverage_stands() -> None:
+    assert "(incomplete)" in cells(render([run("x/a", complete=False)]))[1][-2]
+
+
+def test_a_table_has_at_most_ten_columns_and_names_what_it_leaves_out() -> None:
+    finding = judged({f"m{place}": 10 for place in range(9)}, main="m0")
+    text = render([results("x/a", {"t": {"all": split(finding, judge=JUDGE)}})])
+    assert len(cells(text)[0]) == 10
+    assert "Not shown here: m6, m7, m8." in text
+
+
+def test_parts_of_a_derived_split_are_folded_away() -> None:
+    finding = split(judged({"unsafe": 1, "safe": 9}, main="unsafe"), judge=JUDGE)
+    text = render([results("x/a", {"mis": {"easy": finding, "test": {**finding, "parts": ["easy"]}}})])
+    assert text.index("### mis:test") < text.index("<details>") < text.index("### mis:easy")
+    assert shown(text).count("<table>") == 2
+
+
+def test_columns_line_up_in_the_raw_text() -> None:
+    lines = [line for line in render([run("x/a"), run("x/a-longer-name")]).splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_foreign_name_shows_as_it_is_and_does_nothing_else(name: str) -> None:
+    text = render([run(name)])
+    row = cells(text)[1]
+    assert row[0] == " ".join(name.split())
+    assert len(row) == 6
+    assert not re.search(r"<(a|img|script|code|em|strong|b)\b", shown(text))
+
+
+def test_a_foreign_name_in_a_heading_or_note_is_harmless_too() -> None:
+    name = "<b>x</b>[t](http://e.x)"
+    finding = split(judged({name: 1, "safe": 9}, main=name), judge=JUDGE, subset={"limit": 1})
+    assert not re.search(r"<(a|b)\b", shown(render([results(name, {name: {"all": finding}})])))
+
+
+@pytest.mark.parametrize("text", ["http://e.x", "WWW.e.x", "a@b.c"])
+def test_what_a_page_would_turn_into_a_link_is_broken_up(text: str) -> None:
+    assert not re.search(r"://|www\.|@", escape(text), re.IGNORECASE)
+
+
+def test_plain_names_stay_readable_in_the_raw_text() -> None:
+    for name in ("openai/gpt-4o_mini:latest", "hf/Org/Model-7B (temperature=1.0)", "ASR_answered", "80.3 [78.3, 82.1]"):
+        assert escape(name) == name
+
+
+def test_control_characters_are_gone() -> None:
+    assert escape("a\x1b[2J\u202eb") == "a[2Jb"
+
+
+def test_no_results_make_no_table() -> None:
+    assert "|" not in render([])
