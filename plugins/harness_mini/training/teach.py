@@ -23,7 +23,7 @@ Tell = Callable[[str], None]
 
 BATCH: Final = 32
 SEEING_STEPS: Final = 2000
-ANSWERING_STEPS: Final = 900
+ANSWERING_STEPS: Final = 800
 
 
 def teach_seeing(model: Untyped, processor: Untyped, rng: Random, tell: Tell) -> None:
