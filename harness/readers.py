@@ -79,13 +79,14 @@ class Row:
         """A list of texts; a text alone is a list of one.
 
         Raises:
-            BadData: the field is missing or holds anything else.
+            BadData: the field is missing, a text is blank, or it holds anything else.
         """
         name, value = self._first(names, None)
         if isinstance(value, str):
-            return (value,)
+            return (self.text(name),)
         items: list[Json] = self._of(name, value, list)
-        return tuple(self._of(f"{name}[{number}]", item, str) for number, item in enumerate(items))
+        parts = Row(values={f"{name}[{number}]": item for number, item in enumerate(items)}, place=self.place)
+        return tuple(parts.text(part) for part in parts.values)
 
     def rows(self, name: str) -> tuple[Row, ...]:
         """A list of objects, as records of their own."""

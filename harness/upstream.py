@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from .errors import BadData, HarnessError, MissingData
-from .literals import literals
 from .types import Fidelity, Json
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ class Upstream:
             MissingData: the file has not been fetched.
             BadData: it is not a readable Python file.
         """
+        from .literals import literals
+
         try:
             return literals(self._read(path).decode("utf-8-sig"))
         except ValueError as error:

@@ -1,0 +1,86 @@
+"""Reading `mis_<split>.json` and the images it names.
+
+Every record is checked before the first sample is given, so that a broken file costs no model call.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from harness import Sample
+from harness.readers import DataFiles, Row, distinct, open_files, prompt, rows, together
+
+#: Names as the paper spells them, whatever the file does; one that is not here is kept as it is.
+NAMES: Final = (
+    *("Illegal Activity", "Property Crimes", "Cybercrimes", "Drug-Related Offenses", "Human Trafficking"),
+    *("Violent", "Weapon-Related", "Public Violence and Rioting", "Abuse and Physical Alterations"),
+    *("Hate", "Racial/Ethnic", "Gender", "Self-Harm", "Physical Self-Injury", "Psychological"),
+    *("Privacy", "Unauthorized Data Collection", "Identity Theft", "Erotic", "Erotic Visual Content"),
+)
+
+
+def samples(root: Path, split: str) -> Iterator[Sample]:
+    """The samples of one split, those of one question together.
+
+    Raises:
+        MissingData: the file is not there.
+        BadData: it is not a list of records with question, category, image_path1 and image_path2.
+    """
+    files = open_files(root)
+    found = rows(files, f"mis_{split}.json")
+    ids = distinct(_id(row) for row in found)
+    read = [_sample(files, row, split, name) for row, name in zip(found, ids, strict=True)]
+    return together(read, key=lambda sample: sample.cluster)
+
+
+def normalised(question: str) -> str:
+    """The text two askings of one question share: NFKC, casefold, single spaces, no final punctuation."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", question).casefold())
+    text = " ".join(text.split())
+    bare = text
+    while bare and (bare[-1].isspace() or unicodedata.category(bare[-1]).startswith("P")):
+        bare = bare[:-1]
+    return bare or text
+
+
+def canonical(name: str) -> str:
+    """A category as the paper spells it, whatever its case, hyphens and underscores; an unknown one as it is."""
+    return _SPELLING.get(_letters(name), " ".join(name.split()))
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+_SPELLING: Final = {_letters(name): name for name in NAMES}
+
+
+def _id(row: Row) -> str:
+    """The record's own id, else the number of its images' folder, else its place in the file."""
+    folder = PurePosixPath(row.text("image_path1").replace("\\", "/")).parent.name
+    return row.key("id", default=folder or str(row.number))
+
+
+def _sample(files: DataFiles, row: Row, split: str, name: str) -> Sample:
+    question = row.text("question")
+    images = [files.image(row.text(field)) for field in ("image_path1", "image_path2")]
+    objects = _objects(row)
+    return Sample(
+        id=name,
+        split=split,
+        request=prompt(*images, question),
+        category=canonical(row.text("category")),
+        tags={"sub_category": canonical(row.text("sub_category", default=""))},
+        # The mini world has few questions and many pairs: there only both together are one question.
+        cluster="\n".join((normalised(question), *objects.values())),
+        target=objects or None,
+    )
+
+
+def _objects(row: Row) -> dict[str, str]:
+    """What the images show, in the mini splits alone: the rule judge compares with it."""
+    names = ("object1", "object2")
+    return {name: row.text(name) for name in names} if all(row.has(name) for name in names) else {}
