@@ -8,14 +8,12 @@ work. Trying again, slots and back-off are the engine's. `harness.chat` has the 
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import anyio
 
 from .address import Address, address
 from .status import Complaint, failure
@@ -38,7 +36,7 @@ __all__ = [
     "unreachable",
 ]
 
-_TOKEN = secrets.token_hex(16)  # drawn per process, so that no data set can hold it
+_TOKEN = os.urandom(16).hex()  # drawn per process, so that no data set can hold it
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +143,7 @@ class Client:
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
         """One attempt. Raises HarnessError where no request will work: a wrong key, no such model, no quota."""
+        import anyio
         import httpx
 
         started = time.perf_counter()

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from .errors import BadImage
 from .types import Failure, Image, ImageContent, Message, Part, Request
 
@@ -65,6 +63,8 @@ async def fit(request: Request, limit: ImageLimit, *, resize: bool = True) -> Fi
         seen = over[0].opened
         what = f"{over[0].path}: {seen.width}x{seen.height}, {len(seen.data)} bytes is over the provider's limit"
         return Failure(outcome="error", reason="image_too_large", message=what)
+    import anyio.to_thread
+
     try:
         return await anyio.to_thread.run_sync(_fitted, request, limit)
     except BadImage as fault:

@@ -6,7 +6,6 @@ one of the few sentences it is known to begin its message with. Any other 400 is
 
 from __future__ import annotations
 
-import email.utils
 import json
 import math
 import time
@@ -174,6 +173,8 @@ def _number(text: str | None) -> float | None:
 
 
 def _until(date: str | None, now: float) -> float | None:
+    import email.utils
+
     try:
         return max(0.0, email.utils.parsedate_to_datetime(date or "").timestamp() - now)
     except (ValueError, OverflowError):

@@ -1,0 +1,204 @@
+"""Helpers for provider authors: addresses, bodies, one POST, and the provider of docs/write-a-provider.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import Failure, HarnessError, Message, Model, Request, Response, Text, chat
+from harness.http import Address, Client, Reply, Splice, address, connect, encode, parse, unreachable
+from harness.images import inline_image, open_image
+from harness.settings import effective
+from harness.testing.fakes import PIXEL
+from harness.testing.faults import ROWS, Row, wrong_key
+from harness.testing.server import ChatServer
+
+pytestmark = pytest.mark.anyio
+DOCS = Path(__file__).parents[2] / "docs"
+ASKED = Request(
+    messages=(Message(role="user", content=(open_image(inline_image("a.png", PIXEL)), Text(text="What is it?"))),)
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def test_a_key_comes_from_the_environment_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", " secret-key-1\n")
+    where = address("https://acme.example/v1/", key_env="ACME_KEY")
+    assert (where.url, where.key) == ("https://acme.example/v1", "secret-key-1")
+    assert where.headers == {"authorization": "Bearer secret-key-1"}
+    assert "secret" not in f"{where!r} {where.id} {where.redact('the key secret-key-1 is wrong')}"
+
+
+def test_a_placeholder_for_a_key_does_not_tear_words_apart() -> None:
+    assert Address(url="http://a", key="none").redact("nonetheless") == "nonetheless"
+
+
+@pytest.mark.parametrize("url", ["", "acme.example/v1", "ftp://acme.example", "https://", "file:///etc/passwd"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(HarnessError, match="not the address"):
+        address(url)
+
+
+def test_a_password_in_an_address_is_refused_without_repeating_it() -> None:
+    with pytest.raises(HarnessError, match="must not hold") as refused:
+        address("https://me:hunter2@acme.example/v1")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_missing_key_is_refused_unless_the_server_may_want_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ACME_KEY", raising=False)
+    with pytest.raises(HarnessError, match="no key") as refused:
+        address("https://acme.example", key_env="ACME_KEY")
+    assert refused.value.remedy == "export ACME_KEY=…"
+    assert address("https://acme.example", key_env="ACME_KEY", required=False).headers == {}
+
+
+@pytest.mark.parametrize("key", ["two words", "schlüssel", "a\nb"])
+def test_what_cannot_be_a_key_is_refused_without_repeating_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", key)
+    with pytest.raises(HarnessError, match="not a key") as refused:
+        address("https://acme.example", key_env="ACME_KEY")
+    assert key not in str(refused.value)
+
+
+def test_an_endpoint_is_one_server_with_one_key() -> None:
+    names = {Address(url=url, key=key).id for url in ("http://a/v1", "http://a/v2") for key in ("", "k1", "k2")}
+    assert len(names) == 6
+    assert Address(url="http://a:1/v1", key="k").id.startswith("a:1#")
+
+
+def test_splices_are_placed_and_not_copied() -> None:
+    data = b"QUJD" * 3
+    body = encode(
+        {"a": Splice("data:,", data), "list": ["ü\n", Splice("", b"WFla"), Splice("again ", data)], "z": None}
+    )
+    assert json.loads(bytes(body)) == {
+        "a": "data:,QUJDQUJDQUJD",
+        "list": ["ü\n", "WFla", "again QUJDQUJDQUJD"],
+        "z": None,
+    }
+    assert [piece for piece in body.pieces if piece is data] == [data, data]
+    assert body.headers["content-length"] == str(len(bytes(body)))
+
+
+async def test_a_body_can_be_sent_again() -> None:
+    body = encode({"a": Splice("", b"QUJD")})
+    assert [b"".join([piece async for piece in body]) for _ in range(2)] == [b'{"a":"QUJD"}'] * 2
+
+
+@pytest.mark.parametrize("value", [{"a": {1, 2}}, {"a": b"bytes"}, {"a": float("nan")}])
+def test_what_is_no_json_is_a_mistake_of_the_author(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        encode(value)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"torn": ', b"\xff\xfe", b"[" * 100_000])
+def test_a_body_that_is_not_json_is_an_error_worth_another_try(content: bytes) -> None:
+    found = parse(content, 0.0, Address(url="http://a"))
+    assert isinstance(found, Failure)
+    assert (found.reason, found.transient) == ("not_json", True)
+
+
+def test_a_call_without_an_answer_says_why() -> None:
+    error = ValueError("outer")
+    error.__cause__ = ConnectionRefusedError("refused by the host")
+    found = unreachable(error, Address(url="http://a"))
+    assert (found.reason, found.message, found.transient) == ("connection", "http://a: refused by the host", True)
+
+
+@asynccontextmanager
+async def client_of(server: ChatServer, seconds: float = 30.0) -> AsyncIterator[Client]:
+    async with connect(address(server.base_url), seconds=seconds) as client:
+        yield client
+
+
+async def ask(client: Client) -> Response | Failure:
+    reply = await client.post("/chat/completions", encode({"model": "m", "messages": chat.messages(ASKED)}))
+    return chat.answer(reply) if isinstance(reply, Reply) else reply
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+async def test_the_client_leads_every_reply_to_its_outcome(row: Row) -> None:
+    async with ChatServer(row.reply) as server, client_of(server, 0.3 if row.name == "stall" else 30.0) as client:
+        if row.outcome is None:
+            with pytest.raises(HarnessError):
+                await ask(client)
+        else:
+            found = await ask(client)
+            outcome = found.outcome if isinstance(found, Failure) else "answered" if found.text else "empty"
+            assert outcome == row.outcome
+            assert row.transient == (isinstance(found, Failure) and found.transient)
+        assert len(server.calls) == 1
+
+
+async def test_nobody_listening_is_a_connection_error_with_the_address() -> None:
+    async with ChatServer() as server:
+        url = server.base_url
+    async with connect(address(url)) as client:
+        found = await ask(client)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.transient) == ("connection", True)
+    assert url in found.message
+
+
+async def test_headers_of_the_author_replace_the_usual_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", "secret-key-1")
+    async with ChatServer() as server:
+        where = address(server.base_url, key_env="ACME_KEY")
+        async with connect(where) as client:
+            await ask(client)
+        async with connect(where, headers={"x-api-key": where.key}) as client:
+            await ask(client)
+        usual, own = server.calls
+    assert usual.headers["authorization"] == "Bearer secret-key-1"
+    assert own.headers["x-api-key"] == "secret-key-1"
+    assert "authorization" not in own.headers
+
+
+def documented() -> dict[str, Any]:
+    """The provider of the documentation, run as a file would be."""
+    text = (DOCS / "write-a-provider.md").read_text("utf-8")
+    source = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    assert len([line for line in source.splitlines() if line.strip()]) <= 25
+    names: dict[str, Any] = {"__name__": "acme"}
+    exec(compile(source, "acme.py", "exec"), names)
+    return names
+
+
+@asynccontextmanager
+async def acme(server: ChatServer) -> AsyncIterator[Model]:
+    [provider] = documented()["harness_models"]()
+    settings = effective(provider.settings, {"url": server.base_url}, owner="provider acme")
+    async with provider.open("tiny", settings) as model:
+        yield model
+
+
+async def test_the_provider_of_the_documentation_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "secret-key-1")
+    async with ChatServer(lambda call: f"{len(call.images)} image, {call.text}") as server, acme(server) as model:
+        found = await model.generate(ASKED)
+        assert model.info.ref == "acme/tiny"
+        [call] = server.calls
+    assert isinstance(found, Response)
+    assert found.text == "1 image, What is it?"
+    assert (call.model, call.images) == ("tiny", tuple(image.opened.sha256 for image in ASKED.images))
+    assert call.headers["authorization"] == "Bearer secret-key-1"
+
+
+async def test_the_provider_of_the_documentation_stops_on_a_wrong_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "secret-key-1")
+    async with ChatServer(wrong_key("secret-key-1")) as server, acme(server) as model:
+        with pytest.raises(HarnessError) as stopped:
+            await model.generate(ASKED)
+    assert "ACME_API_KEY" in str(stopped.value)
+    assert "secret-key-1" not in str(stopped.value)

@@ -1,0 +1,182 @@
+"""What error bodies of real servers become. The bodies are in the shapes the servers were seen to send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from harness.address import Address
+from harness.errors import HarnessError
+from harness.status import Complaint, failure, retry_after
+
+WHERE = Address(url="https://models.example/v1", key="secret-key-1", key_env="EXAMPLE_KEY")
+
+
+def refused(status: int, body: Any, **headers: str) -> Any:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return failure(status, headers, Complaint.of(raw), WHERE)
+
+
+def openai(message: str, code: Any = None, kind: str | None = "invalid_request_error", **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": code, **more}}
+
+
+FILTERS: dict[str, tuple[int, Any]] = {
+    "openai": (400, openai("Your request was rejected as a result of our safety system.", "content_policy_violation")),
+    "openai images": (400, openai("Your request was rejected by the safety system.", "moderation_blocked")),
+    "openai reasoning": (
+        400,
+        openai("Invalid prompt: your prompt was flagged as potentially violating our usage policy.", "invalid_prompt"),
+    ),
+    "azure": (
+        400,
+        openai(
+            "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+            "content_filter",
+            None,
+            innererror={"code": "ResponsibleAIPolicyViolation", "content_filter_result": {}},
+        ),
+    ),
+    "azure, inner code alone": (
+        400,
+        openai("Filtered.", None, None, innererror={"code": "ResponsibleAIPolicyViolation"}),
+    ),
+    "moonshot": (400, openai("The request was rejected because it was considered high risk", None, "content_filter")),
+    "dashscope": (
+        400,
+        openai("Input data may contain inappropriate content.", "data_inspection_failed", "data_inspection_failed"),
+    ),
+    "volcengine": (400, openai("The request failed.", "InputImageSensitiveContentDetected", "BadRequest")),
+    "gateway": (400, openai("input contains sensitive words", "sensitive_words_detected", "new_api_error")),
+    "deepseek": (400, openai("Content Exists Risk", "invalid_request_error")),
+    "deepseek, plain": (400, {"detail": "Content Exists Risk"}),
+    "xai": (
+        403,
+        {
+            "code": "permission-denied",
+            "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+        },
+    ),
+    "openrouter": (
+        403,
+        {"error": {"code": 403, "message": "Input was flagged", "metadata": {"flagged_input": "x", "reasons": ["y"]}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), FILTERS.values(), ids=FILTERS)
+def test_a_filter_that_says_so_blocks_the_input(status: int, body: Any) -> None:
+    found = refused(status, body)
+    assert (found.outcome, found.reason, found.transient) == ("input_blocked", "content_filter", False)
+
+
+def test_a_filter_that_speaks_of_the_output_blocks_the_output() -> None:
+    found = refused(400, openai("Output data may contain inappropriate content.", "data_inspection_failed"))
+    assert found.outcome == "output_blocked"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        openai("Invalid image.", "invalid_image_format"),
+        openai("Invalid prompt: too long.", "invalid_prompt"),
+        openai("Unknown word in 'Content Exists Risk, says the user'.", "invalid_value"),
+        openai("max_tokens is too large: 100000.", "invalid_value", param="max_tokens"),
+        {"object": "error", "message": "maximum context length is 4096 tokens", "type": "BadRequestError", "code": 400},
+        b"<html>Bad Request</html>",
+        b"",
+        b"[]",
+    ],
+)
+def test_any_other_400_is_a_final_error_and_never_a_block(body: Any) -> None:
+    found = refused(400, body)
+    assert (found.outcome, found.reason, found.transient) == ("error", "http_400", False)
+    assert found.message
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 500, 502, 503, 504, 529])
+def test_a_passing_status_is_worth_another_try(status: int) -> None:
+    found = refused(status, b"upstream timed out")
+    assert (found.outcome, found.reason) == ("error", f"http_{status}")
+    assert (found.transient, found.throttled) == (True, False)
+
+
+@pytest.mark.parametrize("status", [405, 413, 415, 422, 302])
+def test_other_statuses_are_final(status: int) -> None:
+    assert not refused(status, b"no").transient
+
+
+def test_a_429_slows_down_and_hands_the_wait_on() -> None:
+    found = refused(429, openai("Rate limit reached", "rate_limit_exceeded", "requests"), **{"Retry-After": "7"})
+    assert (found.transient, found.throttled, found.retry_after) == (True, True, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"Retry-After-Ms": "250", "Retry-After": "9"}, 0.25),
+        ({"retry-after": "Thu, 01 Jan 1970 00:02:00 GMT"}, 20.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+    ],
+)
+def test_retry_after_is_read_in_seconds_milliseconds_or_as_a_date(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after(headers, now=100.0) == seconds
+
+
+STOPS: dict[str, tuple[int, Any, str]] = {
+    "wrong key": (401, openai("Incorrect API key provided: secret-key-1.", "invalid_api_key"), "EXAMPLE_KEY"),
+    "azure key": (401, {"error": {"code": "401", "message": "Access denied."}}, "EXAMPLE_KEY"),
+    "not allowed": (403, openai("Country not supported", "unsupported_country_region_territory"), "EXAMPLE_KEY"),
+    "no model": (404, openai("The model `x` does not exist", "model_not_found"), "model's name"),
+    "no deployment": (404, {"error": {"code": "DeploymentNotFound", "message": "does not exist"}}, "model's name"),
+    "no address": (404, b"404 page not found", "/v1"),
+    "no model as a 400": (400, openai("unknown model", "model_not_found"), "model's name"),
+    "no quota": (429, openai("You exceeded your current quota", "insufficient_quota", "insufficient_quota"), "credit"),
+    "no quota by type": (429, openai("You exceeded your current quota", None, "insufficient_quota"), "credit"),
+    "no balance": (402, openai("Insufficient Balance", "invalid_request_error"), "credit"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "remedy"), STOPS.values(), ids=STOPS)
+def test_where_nothing_will_work_the_run_stops_with_a_remedy(status: int, body: Any, remedy: str) -> None:
+    with pytest.raises(HarnessError) as stopped:
+        refused(status, body)
+    assert remedy in stopped.value.remedy
+    assert WHERE.url in stopped.value.where
+    assert WHERE.key not in str(stopped.value)
+
+
+def test_a_message_holds_no_key_no_line_break_and_not_a_whole_page() -> None:
+    body = openai(f"bad key {WHERE.key}, sk-abcdefgh1234 and Bearer abc.def\n" + "x" * 5000)
+    message = refused(400, body).message
+    assert WHERE.key not in message
+    assert "abcdefgh" not in message
+    assert "abc.def" not in message
+    assert "\n" not in message
+    assert len(message) < 600
+
+
+def test_words_of_the_provider_behind_a_gateway_are_kept() -> None:
+    body = {"error": {"code": 502, "message": "Provider returned error", "metadata": {"raw": "out of memory"}}}
+    assert refused(502, body).message == "Provider returned error: out of memory"
+
+
+def test_an_error_in_a_list_is_read() -> None:
+    assert refused(400, [{"error": {"code": 400, "message": "Bad image", "status": "INVALID"}}]).message == "Bad image"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"null", b"7", b'"text"', b'{"error": null}', b'{"error": 3}', b"\xff\xfe"]
+)
+def test_no_error_body_however_odd_raises(body: bytes) -> None:
+    assert refused(500, body).reason == "http_500"
