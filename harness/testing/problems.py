@@ -1,0 +1,51 @@
+"""What a suite found: every breach of a contract in one error, not only the first."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+class NotConforming(AssertionError):
+    """A descriptor breaks its contract; the message lists how."""
+
+
+class Problems:
+    """Collects breaches, each with its place."""
+
+    def __init__(self, about: str) -> None:
+        self._about = about
+        self._place: list[str] = []
+        self.found: list[str] = []
+
+    def add(self, what: str) -> None:
+        """Note a breach."""
+        line = ": ".join([*self._place, what])
+        if line not in self.found:
+            self.found.append(line)
+
+    def require(self, holds: object, what: str) -> None:
+        """Note a breach unless it holds."""
+        if not holds:
+            self.add(what)
+
+    def require_type(self, value: object, kinds: type | tuple[type, ...], what: str) -> None:
+        """Note a breach unless the value is of one of these types, whatever its annotation promises."""
+        self.require(isinstance(value, kinds), f"{what} {type(value).__name__}")
+
+    @contextmanager
+    def at(self, place: str) -> Generator[None]:
+        """Whatever is found inside is of this place; what is raised inside is a breach too."""
+        self._place.append(place)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the suite goes on to the next place
+            self.add(f"raised {type(error).__name__}: {error}")
+        finally:
+            self._place.pop()
+
+    def settle(self) -> None:
+        """Raise NotConforming when something was found."""
+        if self.found:
+            lines = "\n  ".join(self.found[:50])
+            raise NotConforming(f"{self._about} breaks its contract in {len(self.found)} places:\n  {lines}")

@@ -1,0 +1,121 @@
+"""Whether a split's metrics, judges, and its `blocked_as` and `empty_as` fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+
+from harness.contracts import Split
+from harness.metrics import Metric, Record, Share
+from harness.plugins import Host
+from harness.settings import effective
+from harness.types import Sample, Verdict
+
+from .problems import Problems
+
+
+def check_split(problems: Problems, split: Split, host: Host, root: Path) -> None:
+    """What can be told without samples: names, main metric, rubrics and their translations."""
+    names = [metric.name for metric in split.metrics]
+    problems.require(names, "has no metrics")
+    problems.require(len(set(names)) == len(names), f"two metrics share a name: {names}")
+    problems.require(sum(metric.main for metric in split.metrics) <= 1, "more than one metric says main")
+    problems.require(split.judges, "accepts no rubric")
+    problems.require(split.images >= 0, "images is negative")
+    for rubric, translation in split.judges.items():
+        with problems.at(f"rubric {rubric}"):
+            labels = _labels(host, rubric, root)
+            unknown = sorted(set(translation) - set(labels))
+            problems.require(not unknown, f"the translation names labels it never gives: {unknown}")
+
+
+def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], host: Host, root: Path) -> None:
+    """Each metric gives finite shares for each label, within what it calls possible; blocks and empties count."""
+    main = next((metric for metric in split.metrics if metric.main), split.metrics[0] if split.metrics else None)
+    verdicts = {"blocked_as": split.blocked_as, "empty_as": split.empty_as}
+    records = [_record(sample) for sample in samples]
+    for name, verdict in verdicts.items():
+        with problems.at(f"{name} {verdict.label!r}"):
+            resolved = [replace(record, label=verdict.label, axes=verdict.axes) for record in records]
+            if main is not None and resolved:
+                problems.require(any(main.score(record)[1] for record in resolved), f"never counts in {main.name}")
+    labels = {verdict.label: verdict for verdict in (*verdicts.values(), *_verdicts(split, host, root))}
+    for label, verdict in labels.items():
+        counts = any(_counts(metric, records, verdict) for metric in split.metrics)
+        problems.require(counts or not records, f"the label {label!r} counts in no metric")
+    for metric in split.metrics:
+        with problems.at(f"metric {metric.name}"):
+            for record in records:
+                _check_metric(problems, metric, record, labels.values())
+
+
+def _verdicts(split: Split, host: Host, root: Path) -> Iterable[Verdict]:
+    for rubric, translation in split.judges.items():
+        try:
+            labels = _labels(host, rubric, root)
+        except Exception:  # noqa: BLE001, S112 - `check_split` has told of it
+            continue
+        yield from (Verdict(label=translation.get(label, label)) for label in labels)
+
+
+def _labels(host: Host, rubric: str, root: Path) -> tuple[str, ...]:
+    judge = host.judge(rubric)
+    return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
+
+
+def _record(sample: Sample) -> Record:
+    return Record(
+        item=sample.id,
+        id=sample.id,
+        split=sample.split,
+        category=sample.category,
+        tags=sample.tags,
+        cluster=sample.cluster or sample.id,
+        target=sample.target,
+        outcome="answered",
+    )
+
+
+def _counts(metric: Metric, records: Sequence[Record], verdict: Verdict) -> bool:
+    try:
+        return any(metric.score(replace(record, label=verdict.label, axes=verdict.axes))[1] for record in records)
+    except KeyError:  # the metric reads axes, which a label alone does not have
+        return True
+
+
+def _check_metric(problems: Problems, metric: Metric, record: Record, verdicts: Iterable[Verdict]) -> None:
+    possible = metric.possible(record)
+    for verdict in verdicts:
+        try:
+            share = metric.score(replace(record, label=verdict.label, axes=verdict.axes))
+        except KeyError:  # as in `_counts`
+            continue
+        sound = all(isfinite(number) for number in share) and share[1] >= 0
+        problems.require(sound, f"label {verdict.label!r} scores {share}")
+        if not (sound and _within(share, possible)):
+            problems.add(f"label {verdict.label!r} scores {share}, which is not among the possible {possible}")
+    for function in (metric.group, metric.cluster, metric.stratum):
+        if function is not None:
+            problems.require_type(function(record), str, "a group, cluster or stratum is a")
+
+
+def _within(share: Share, possible: tuple[Share, ...]) -> bool:
+    """Whether a share moves no ratio further than the possible ones could: at ratio R it adds num - R * den."""
+    if share == (0.0, 0.0):
+        return True
+    for ratio in (0.0, 0.5, 1.0):
+        gains = [numerator - ratio * denominator for numerator, denominator in possible] or [0.0]
+        if not min(gains) - 1e-9 <= share[0] - ratio * share[1] <= max(gains) + 1e-9:
+            return False
+    return True
+
+
+def tags_of(samples: Sequence[Sample]) -> Mapping[str, set[str]]:
+    """Every tag with its values, `category` among them."""
+    found: dict[str, set[str]] = {"category": {sample.category for sample in samples}}
+    for sample in samples:
+        for name, value in sample.tags.items():
+            found.setdefault(name, set()).add(value)
+    return found

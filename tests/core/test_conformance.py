@@ -1,0 +1,293 @@
+"""The suites for plugin authors pass what keeps its contract and name what does not."""
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import (
+    Judge,
+    Metric,
+    ModelInfo,
+    Provider,
+    Report,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Setting,
+    Split,
+    Strategy,
+)
+from harness.contracts import Model
+from harness.metrics import Share
+from harness.testing.conformance import (
+    NotConforming,
+    check_judge,
+    check_provider,
+    check_report,
+    check_strategy,
+    check_task,
+)
+from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_sample, fake_task, host_of
+from harness.types import Failure, Unscored, Verdict
+
+HOST = host_of(fake_judge())
+TASK = fake_task()
+
+
+def listing(*samples: Sample) -> Callable[..., Iterator[Sample]]:
+    return lambda *_: iter(samples)
+
+
+def breach(check: Callable[..., None], *arguments: Any, **options: Any) -> str:
+    with pytest.raises(NotConforming) as caught:
+        check(*arguments, **options)
+    return str(caught.value)
+
+
+def split_of(**changes: Any) -> Split:
+    assert not callable(TASK.splits)
+    return replace(TASK.splits["all"], **changes)
+
+
+def wrong_task(samples: Any = None, **changes: Any) -> str:
+    task = replace(TASK, splits={"all": split_of(**changes)}, samples=samples or TASK.samples)
+    return breach(check_task, task, host=HOST)
+
+
+def test_the_fakes_keep_their_contracts() -> None:
+    check_task(TASK, host=HOST)
+    check_judge(fake_judge())
+    check_provider(fake_provider(), "any")
+
+
+def test_all_breaches_are_told_at_once() -> None:
+    said = wrong_task(listing(fake_sample("a", images=2), fake_sample("a", split="other")))
+    assert "breaks its contract in 3 places" in said
+    for what in ("ids are not unique", "of split 'other'", "holds 2 images"):
+        assert what in said
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (listing(), "there are no samples"),
+        (lambda *_: [fake_sample()], "not lazily"),
+        (
+            lambda *_: iter([fake_sample("a", cluster="x"), fake_sample("b"), fake_sample("c", cluster="x")]),
+            "a cluster's samples are not together",
+        ),
+        (lambda *_: iter([fake_sample(" a")]), "an id is not plain"),
+        (lambda *_: iter([fake_sample(target=float("nan"))]), "raised ValueError"),
+        (lambda *_: iter([fake_sample(tags={"n": 1})]), "a tag, category or cluster is a int"),
+    ],
+)
+def test_samples_that_break_the_contract_are_named(samples: Any, said: str) -> None:
+    assert said in wrong_task(samples)
+
+
+def test_samples_that_change_between_two_listings_are_named() -> None:
+    numbers = iter(range(100))
+    assert "second listing" in wrong_task(lambda *_: iter([fake_sample(text=str(next(numbers)))]))
+
+
+def test_an_image_that_cannot_be_opened_is_named() -> None:
+    sample = fake_sample(images=1)
+    message = sample.request.messages[0]
+    gone = replace(message.content[0], path="gone.png")  # type: ignore[type-var]
+    broken = replace(sample, request=Request(messages=(replace(message, content=(gone,)),)))
+    assert "its image cannot be opened: gone.png" in wrong_task(lambda *_: iter([broken]), images=1)
+
+
+def number(name: str, score: Callable[[Any], Share], **options: Any) -> Metric:
+    return Metric(name=name, score=score, better="lower", **options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metrics": ()}, "has no metrics"),
+        ({"metrics": (number("a", lambda _: (0, 1)),) * 2}, "two metrics share a name"),
+        (
+            {"metrics": (number("a", lambda _: (0, 1), main=True), number("b", lambda _: (0, 1), main=True))},
+            "more than one metric says main",
+        ),
+        ({"metrics": (number("a", lambda _: (float("nan"), 1)),)}, "label 'blocked' scores (nan, 1)"),
+        ({"metrics": (number("a", lambda _: (2, 1)),)}, "which is not among the possible"),
+        ({"metrics": (number("a", lambda r: (0, r.label != "blocked")),)}, "blocked_as 'blocked': never counts in a"),
+        ({"metrics": (number("a", lambda r: (0, r.label != "safe")),)}, "the label 'safe' counts in no metric"),
+        ({"metrics": (number("a", lambda _: (0, 1), cluster=lambda _: None),)}, "a group, cluster or stratum"),
+        ({"judges": {}}, "accepts no rubric"),
+        ({"judges": {"fak": {}}}, "did you mean 'fake'?"),
+        ({"judges": {"fake": {"unsure": "safe"}}}, "names labels it never gives: ['unsure']"),
+        ({"n": 5}, "n is 5, but there are 1 samples"),
+        ({"by": ("colour",)}, "breaks down by ['colour'], which no sample has"),
+        ({"parts": ("none",)}, "parts ('none',) are not all splits"),
+    ],
+)
+def test_a_split_that_breaks_the_contract_is_named(changes: dict[str, Any], said: str) -> None:
+    assert said in wrong_task(**changes)
+
+
+def test_a_mini_split_runs_only_by_name() -> None:
+    assert "runs only by name" in breach(check_task, replace(TASK, splits={"mini": split_of()}), host=HOST)
+
+
+def test_without_data_a_split_is_only_described() -> None:
+    def unreadable(*_: Any) -> Iterator[Sample]:
+        raise AssertionError
+
+    check_task(replace(TASK, splits={"all": split_of(data=None)}, samples=unreadable), host=HOST)
+
+
+def test_data_that_is_given_is_listed(tmp_path: Path) -> None:
+    roots: list[Path] = []
+
+    def samples(root: Path, *_: Any) -> Iterator[Sample]:
+        roots.append(root)
+        yield fake_sample()
+
+    check_task(replace(TASK, splits={"all": split_of(data=None)}, samples=samples), tmp_path, host=HOST)
+    assert set(roots) == {tmp_path}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (Setting(name="k", type=int, default=1, identity=True), "the help is not one line"),
+        (Setting(name="k", type=int, default="x", identity=True, help="h"), "k=x is not a int"),
+        (Setting(name="k", type=int, default=1, identity=None, help="h"), "identity is a NoneType"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_setting_that_does_not_say_what_it_is_is_named(setting: Setting, said: str) -> None:
+    assert said in breach(check_provider, replace(fake_provider(), settings=(setting,)))
+
+
+def rule(**changes: Any) -> Judge:
+    judge = fake_judge()
+    rubric = replace(judge.open({}, Path()), **changes)
+    return replace(judge, open=lambda *_: rubric)
+
+
+def requests(*_: Any) -> list[Request]:
+    return [fake_sample().request]
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        (rule(labels=()), "the rubric has no labels"),
+        (rule(labels=("a", "a")), "two labels are the same"),
+        (rule(labels=("other",)), "gives the label 'safe', which it does not declare"),
+        (rule(identity={"x": object()}), "raised TypeError"),
+        (rule(read=lambda *_: "safe"), "read gives a str"),
+        (rule(read=lambda *_: [fake_sample().request]), "still asks after 4 rounds"),
+        (rule(read=lambda *_: Unscored(state="judge_error")), "a rule gives no verdict"),
+        (rule(read=lambda s, r, _: Verdict(label=r.text[0])), "raised IndexError"),
+        (rule(ask=requests), "needs no model, but asks one"),
+        (rule(ask=lambda *_: ()), "ask gives a tuple"),
+        (rule(ask=lambda *_: ["text"]), "ask gives a list with a str"),
+        (replace(rule(), needs=frozenset()), "needs a model, but asks nothing"),
+        (replace(rule(ask=requests, read=requests), needs=frozenset()), "still asks after 4 rounds"),
+    ],
+)
+def test_a_judge_that_breaks_the_contract_is_named(judge: Judge, said: str) -> None:
+    assert said in breach(check_judge, judge)
+
+
+def test_a_judge_that_reads_strictly_keeps_the_contract_and_a_good_reply_must_decide() -> None:
+    def read(_sample: Sample, _response: Response, replies: Any) -> Verdict | Unscored:
+        good = replies[-1].text == "safe!"
+        return Verdict(label="safe") if good else Unscored(state="judge_unparsable")
+
+    rubric = Rubric(identity={}, labels=("safe",), ask=requests, read=read)
+    judge = Judge(name="j", version="1", description="d", open=lambda *_: rubric, needs=frozenset())
+    check_judge(judge, replies=["safe!"])
+    assert "gives no verdict on the reply ['safe?']" in breach(check_judge, judge, replies=["safe?"])
+
+
+class Wrong:
+    """A model with one thing wrong."""
+
+    def __init__(self, answer: Any = None, **info: Any) -> None:
+        self.info = ModelInfo(**{"ref": "fake/any", "endpoint": "e", **info})
+        self.answer = answer or Response(text="ok")
+
+    async def generate(self, _: Request) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def provider_of(model: Model) -> Provider:
+    @asynccontextmanager
+    async def opened(*_: Any) -> AsyncGenerator[Model]:
+        yield model
+
+    return replace(fake_provider(), open=opened)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Wrong("text"), "answers with a str"),
+        (Wrong(ValueError("boom")), "raised ValueError: boom"),
+        (Wrong(ref="x/y"), "info.ref is 'x/y', not 'fake/any'"),
+        (Wrong(endpoint=""), "info.endpoint is empty"),
+        (Wrong(concurrency=0), "info.concurrency is not positive"),
+        (Wrong(fingerprint={"x": object()}), "raised TypeError"),
+    ],
+)
+def test_a_provider_that_breaks_the_contract_is_named(model: Model, said: str) -> None:
+    assert said in breach(check_provider, provider_of(model), "any")
+
+
+STRATEGY = Strategy(name="s", version="1", description="d", wrap=lambda model, _: model)
+
+
+def test_a_strategy_that_passes_everything_on_keeps_the_contract() -> None:
+    check_strategy(STRATEGY)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "said"),
+    [
+        (lambda model, _: FakeModel("ok", model.info), "the model was never asked"),
+        (lambda model, _: Wrong(endpoint="other"), "the endpoint changes"),
+        (lambda model, _: Wrong(endpoint="fake", ref="other/name"), "the model's ref changes"),
+        (lambda model, _: FakeModel("ok", model.info), "turns a Failure into an answer"),
+    ],
+)
+def test_a_strategy_that_breaks_the_contract_is_named(wrap: Any, said: str) -> None:
+    assert said in breach(check_strategy, replace(STRATEGY, wrap=wrap))
+
+
+def test_a_report_may_be_text_or_files() -> None:
+    check_report(Report(name="r", description="d", render=lambda results: str(len(results))))
+    check_report(Report(name="r", description="d", render=lambda _: {"index.html": b""}))
+
+
+COUNTER = iter(range(1000))
+
+
+@pytest.mark.parametrize(
+    ("render", "said"),
+    [
+        (lambda _: None, "renders a NoneType"),
+        (lambda _: str(next(COUNTER)), "something else the second time"),
+        (lambda results: str(results[0].pop("schema", "")), "changes the results"),
+        (lambda results: str(results[1]), "one result: raised IndexError"),
+        (lambda r: [f"{m['value']:.1f}" for m in r[0]["tasks"]["mis"]["splits"]["easy"]["metrics"].values()] and "",
+         "nothing judged: raised TypeError"),
+    ],
+)  # fmt: skip
+def test_a_report_that_breaks_the_contract_is_named(render: Any, said: str) -> None:
+    assert said in breach(check_report, Report(name="r", description="d", render=render))
+
+
+def test_a_failure_passes_where_a_response_would() -> None:
+    check_provider(provider_of(Wrong(Failure(outcome="error", reason="http_500"))), "any")
