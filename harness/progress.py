@@ -44,7 +44,7 @@ class Progress(Protocol):
     def begin(
         self, task: str, split: str, *, total: int | None = None, metric: Metric | None = None, judge: bool = True
     ) -> None:
-        """A split begins, or more is known about it.
+        """A split begins, or a second pass over it, which tells all its records again.
 
         Args:
             task: its displayed name.
@@ -116,7 +116,7 @@ class CountingProgress(SilentProgress):
     def begin(
         self, task: str, split: str, *, total: int | None = None, metric: Metric | None = None, judge: bool = True
     ) -> None:
-        """Start a split or learn its total."""
+        """Start a split, or start it again."""
         self.tally.begin(task, split, self._clock(), total=total, metric=metric, judge=judge)
         self._tick()
 

@@ -12,18 +12,19 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from .display import share, span
-from .leaderboard import Board, Measure, Row
+from .board import Board, Measure, Row
+from .display import estimate, figure, share, span
+from .types import Json
 
 
 def ranked(board: Board) -> Board:
     """The board with its rows named apart, grouped, ranked and sorted, and its notes written."""
     rows = sorted((replace(row, unranked=_unranked(row)) for row in _named_apart(board.rows)), key=_order)
-    bases = list(dict.fromkeys(_key(row) for row in rows))
+    bases = list(dict.fromkeys(_key(row) for row in rows if not row.unranked))
     letters = dict(zip(bases, _letters(), strict=False)) if len(bases) > 1 else {}
-    lettered = [replace(row, group=letters.get(_key(row), "")) for row in rows]
+    lettered = [row if row.unranked else replace(row, group=letters.get(_key(row), "")) for row in rows]
     placed = tuple(replace(row, rank=_rank(row, lettered)) for row in lettered)
-    return replace(board, rows=placed, notes=(*_apart(placed), *_remarks(placed)))
+    return replace(board, rows=placed, notes=(*_apart(placed), *_remarks(board.split, placed)))
 
 
 def worst_interval(row: Row) -> tuple[float, float] | None:
@@ -84,7 +85,7 @@ def _told_apart(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]
     differing = [name for name in names if len({options.get(name, "") for options in all_options}) > 1]
     told = [f"{name}={mine.get(name) or 'unset'}" for name in differing if name != "identity"]
     if not told and differing:
-        return f"identity {mine['identity'][-8:]}"
+        return f"identity {mine['identity']}"
     return ", ".join(told)
 
 
@@ -104,9 +105,10 @@ def _differs(name: str, values: Mapping[str, str]) -> str:
     return f"{name} ({'; '.join(told)})"
 
 
-def _remarks(rows: Sequence[Row]) -> Iterator[str]:
+def _remarks(split: str, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
-        yield from (f"{row.model}: {remark}." for remark in _remarks_on(row))
+        compared = (text for pairing in row.paired.values() for text in _compared(pairing, split, row))
+        yield from (f"{row.model}: {remark}." for remark in (*_remarks_on(row), *compared))
 
 
 def _remarks_on(row: Row) -> Iterator[str]:
@@ -133,3 +135,15 @@ def _stretched(main: Measure) -> Iterator[str]:
     worst = span(main.ci95_worst, main.unit)
     if worst != span(main.ci95, main.unit):
         yield f"{main.unresolved:g} unresolved, so {main.name} is ranked by {worst}"
+
+
+def _compared(pairing: Mapping[str, Json], left: str, row: Row) -> Iterator[str]:
+    """One comparison inside the task, for each metric it was made on."""
+    units = {measure.name: measure.unit for measure in row.measures}
+    matched = f"{pairing['pairs']} pairs, {pairing['unmatched']} unmatched"
+    for metric in pairing:
+        if metric not in ("pairs", "unmatched"):
+            side: Mapping[str, Json] = pairing[metric]
+            unit = units.get(metric, "%")
+            values = f"{metric} {figure(side[left], unit)} against {figure(side['synthetic'], unit)} on its twins"
+            yield f"{values}, difference {estimate(side['difference'], side['ci95'], unit)} ({matched})"

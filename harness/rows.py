@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .board import Ends, JudgeNote, Measure, Row
 from .contracts import Results
-from .keys import canonical
-from .leaderboard import Ends, JudgeNote, Measure, Row
+from .keys import canonical, short
 from .types import Json
 
 _FREE = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
@@ -68,6 +68,7 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         complete=judged["complete"],
         measures=_measures(judged["metrics"]),
         by=_by(_dict(judged, "by")),
+        paired=_paired(section) if primary else {},
         settings=_dict(body, "settings"),
         basis=_basis(section, judge, note),
     )
@@ -128,8 +129,18 @@ def _basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
         "judge": judge if note.model in judge else f"{judge} ({note.model})",
         "wording of the input": f"{body.get('fidelity') or ''} {(body.get('template_hash') or '')[:8]}".strip(),
         "task version": str(about.get("version") or ""),
-        "data": _shown(_dict(about, "data").get("sha256") or ""),
+        "data": (body.get("content") or "")[:8],
+        "samples": str(body["n"]),
         **settings,
+    }
+
+
+def _paired(section: Section) -> dict[str, Json]:
+    """Comparisons inside the task whose left side is this split."""
+    return {
+        name: body
+        for name, body in _dict(section.about, "paired").items()
+        if any(isinstance(side, dict) and section.split in side for side in body.values())
     }
 
 
@@ -138,7 +149,7 @@ def _options(section: Section) -> dict[str, str]:
     model = section.run["model"]
     own = {name: _shown(value) for name, value in _dict(model, "settings").items()}
     effective = {name: _shown(value) for name, value in _dict(section.body, "settings").items()}
-    return {**own, **effective, "identity": _shown(model.get("identity"))}
+    return {**own, **effective, "identity": short(model.get("identity"))}
 
 
 def _shown(value: Json) -> str:

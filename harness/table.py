@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from .board import Board, Measure, Row
 from .contracts import Results
 from .display import ARROWS, figure, share, span
-from .leaderboard import Board, Measure, Row, boards
+from .leaderboard import boards
 from .terminal import one_line
 
 if TYPE_CHECKING:

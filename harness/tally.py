@@ -53,7 +53,7 @@ class View:
         total: records asked for; None while it is not known.
         judged: answers a judge has seen.
         waiting: answers that wait for the judge; 0 where no judge reads them.
-        rate: records a second now (answers; judgements once all are answered).
+        rate: records a second now, of what is faster, answering or judging.
         remaining: seconds, None when unknown.
         fraction: work done, 0 to 1; None when unknown.
         metric: the main metric, None when there is none.
@@ -87,11 +87,11 @@ class SplitTally:
     """Counters of one split."""
 
     name: str
+    total: int | None
+    metric: Metric | None
+    judge: bool
     answering: Speed
     judging: Speed
-    total: int | None = None
-    metric: Metric | None = None
-    judge: bool = False
     outcomes: Counter[str] = field(default_factory=Counter[str])
     verdicts: Counter[str] = field(default_factory=Counter[str])
     fresh_answers: int = 0
@@ -125,7 +125,7 @@ class SplitTally:
             total=self.total,
             judged=judged,
             waiting=max(0, self.outcomes["answered"] - judged) if self.judge else 0,
-            rate=verdicts if left == 0 and to_judge else answers,
+            rate=max(answers, verdicts),
             remaining=_time_for(left, answers, to_judge, verdicts),
             fraction=_fraction(ended + judged, left, to_judge),
             metric=self.metric,
@@ -184,12 +184,11 @@ class Tally:
     def begin(
         self, task: str, split: str, now: float, *, total: int | None, metric: Metric | None, judge: bool
     ) -> None:
-        """Start a split, or learn more about one that has started."""
-        tally = self.splits.get((task, split))
-        if tally is None:
-            name = task if split == "all" else f"{task}:{split}"
-            tally = self.splits[task, split] = SplitTally(name=name, answering=Speed(now), judging=Speed(now))
-        tally.total, tally.metric, tally.judge = total, metric, judge
+        """Start a split, or go over it once more: its counts begin again, since each pass tells all its records."""
+        name = task if split == "all" else f"{task}:{split}"
+        self.splits[task, split] = SplitTally(
+            name=name, total=total, metric=metric, judge=judge, answering=Speed(now), judging=Speed(now)
+        )
 
     def spent(self, usage: Usage, cost: float | None) -> None:
         """Tokens of one call and what they cost in US dollars, None where no price is known."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from harness.board import Board, Measure, Row
 from harness.display import ARROWS, NOTHING, estimate, figure, share
 from harness.keys import canonical
-from harness.leaderboard import Board, Measure, Row
 
 from .escape import escape
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.leaderboard import Board, boards
+from harness.board import Board
+from harness.leaderboard import boards
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
@@ -96,13 +97,34 @@ def test_unlike_rows_are_ranked_apart_and_a_note_says_what_differs(changes: dict
 
 
 def test_other_data_and_another_task_version_rank_apart() -> None:
-    other_data, other_version = run("x/b", 100), run("x/c", 100)
-    other_data["tasks"]["mis"]["data"]["sha256"] = "1" * 64
+    other_version = run("x/c", 100)
     other_version["tasks"]["mis"]["version"] = "2"
-    made = board(run("x/a", 100), other_data, other_version)
+    made = board(run("x/a", 100, content="aa"), run("x/b", 100, content="bb"), other_version)
     assert {row.group for row in made.rows} == {"A", "B", "C"}
-    assert "data" in made.notes[0]
+    assert "data (" in made.notes[0]
     assert "task version" in made.notes[0]
+
+
+def test_another_number_of_samples_is_not_the_same_question() -> None:
+    made = board(run("x/a", 100), run("x/b", 100, 900))
+    assert {row.group for row in made.rows} == {"A", "B"}
+    assert "samples (A 1000; B 900)" in made.notes[0]
+
+
+def test_rows_that_are_not_ranked_have_no_letter_and_no_note_on_what_differs() -> None:
+    made = board(run("x/a", 100), run("x/b", 100, settings={"temperature": 1.0}, subset={"limit": 5}))
+    assert {row.group for row in made.rows} == {""}
+    assert not any("apart" in note for note in made.notes)
+
+
+def test_a_split_that_was_compared_with_its_twins_says_how() -> None:
+    body = run("x/a", 100)
+    side = {"test": 70.0, "synthetic": 80.0, "difference": -10.0, "ci95": [-15.0, -5.0]}
+    body["tasks"]["mis"]["paired"] = {"real": {"pairs": 90, "unmatched": 3, "unsafe": side}}
+    (note,) = board(body).notes
+    assert note == (
+        "x/a: unsafe 70.0 against 80.0 on its twins, difference -10.0 [-15.0, -5.0] (90 pairs, 3 unmatched)."
+    )
 
 
 def test_a_judge_behind_an_alias_that_moved_is_another_judge() -> None:
@@ -167,10 +189,12 @@ def test_two_runs_of_one_model_are_named_by_what_differs() -> None:
 
 def test_checkpoints_under_one_path_are_told_apart_by_identity() -> None:
     made = board(
-        run("hf/out", 100, model={"identity": "k1:0123456789abcdef"}),
-        run("hf/out", 900, model={"identity": "k1:fedcba9876543210"}),
+        run("hf/out", 100, model={"identity": {"fingerprint": "one"}}),
+        run("hf/out", 900, model={"identity": {"fingerprint": "two"}}),
     )
-    assert {row.model for row in made.rows} == {"hf/out (identity 89abcdef)", "hf/out (identity 76543210)"}
+    one, two = (row.model for row in made.rows)
+    assert one != two
+    assert one.startswith("hf/out (identity ")
 
 
 def test_what_a_reader_must_know_is_noted() -> None:

@@ -101,21 +101,39 @@ def test_the_rate_follows_the_last_half_minute(clock: Clock) -> None:
     assert view(progress, clock).rate == pytest.approx(10.0, rel=0.01)
 
 
-def test_judging_after_answering_has_its_own_rate_and_remaining_time(clock: Clock) -> None:
+def test_judging_after_answering_is_a_second_pass_with_its_own_rate(clock: Clock) -> None:
+    progress = CountingProgress(clock)
+    progress.begin("mis", "easy", total=100, metric=ASR, judge=False)
+    for _ in range(100):
+        progress.answered("mis", "easy", "answered")
+    clock.now = 100.0
+    assert (view(progress, clock).fraction, view(progress, clock).remaining) == (1.0, 0.0)
+    progress.begin("mis", "easy", total=100, metric=ASR)
+    clock.now = 110.0
+    for _ in range(50):
+        progress.answered("mis", "easy", "answered", fresh=False)
+        progress.judged("mis", "easy", "unsafe", share=(1.0, 1.0))
+    clock.now = 120.0
+    for _ in range(10):
+        progress.answered("mis", "easy", "answered", fresh=False)
+        progress.judged("mis", "easy", "unsafe", share=(1.0, 1.0))
+    seen = view(progress, clock)
+    assert (seen.ended, seen.judged, seen.fraction) == (60, 60, 0.6)
+    assert seen.rate == pytest.approx(3.0)
+    assert seen.remaining == pytest.approx(40 / 3)
+
+
+def test_waiting_for_the_first_verdict_does_not_count_as_slow_judging(clock: Clock) -> None:
     progress = CountingProgress(clock)
     progress.begin("mis", "easy", total=100, metric=ASR)
     for _ in range(100):
         progress.answered("mis", "easy", "answered")
     clock.now = 100.0
-    assert view(progress, clock).remaining is None
     assert view(progress, clock).waiting == 100
-    assert view(progress, clock).fraction == 0.5
     clock.now = 110.0
     for _ in range(50):
         progress.judged("mis", "easy", "unsafe")
-    seen = view(progress, clock)
-    assert seen.rate == pytest.approx(50 / 10, rel=0.01)
-    assert seen.remaining == pytest.approx(10.0, rel=0.01)
+    assert view(progress, clock).remaining == pytest.approx(10.0)
 
 
 def test_a_finished_split_has_no_time_left(clock: Clock) -> None:
@@ -131,12 +149,12 @@ def test_a_finished_split_has_no_time_left(clock: Clock) -> None:
 
 def test_a_total_that_is_not_known_yet_gives_no_percent_and_no_eta(clock: Clock) -> None:
     progress = CountingProgress(clock)
-    progress.begin("mis", "easy", metric=ASR)
-    answer(progress, 3)
-    clock.now = 1.0
-    assert line(view(progress, clock)) == "mis:easy 3 · 3.0/s · ASR 100.0 [43.9, 100.0]"
-    progress.begin("mis", "easy", total=6, metric=ASR)
-    assert line(view(progress, clock)) == "mis:easy 3/6 (50%) · 3.0/s · ETA 0:01 · ASR 100.0 [43.9, 100.0]"
+    for total, text in ((None, "mis:easy 3 · 3.0/s"), (6, "mis:easy 3/6 (50%) · 3.0/s · ETA 0:01")):
+        clock.now = 0.0
+        progress.begin("mis", "easy", total=total, metric=ASR)
+        answer(progress, 3)
+        clock.now = 1.0
+        assert line(view(progress, clock)) == f"{text} · ASR 100.0 [43.9, 100.0]"
 
 
 def test_an_answer_no_judge_will_read_is_work_done(clock: Clock) -> None:
