@@ -60,7 +60,8 @@ def check_described(problems: Problems, version: str, description: str, settings
         with problems.at(f"setting {setting.name}"):
             problems.require_type(setting.identity, bool, "identity is a")
             problems.require(setting.help and "\n" not in setting.help, "the help is not one line")
-            effective((setting,), {} if setting.default in (None, "") else {setting.name: setting.default}, owner="default")
+            given = {} if setting.default in (None, "") else {setting.name: setting.default}
+            effective((setting,), given, owner="default")
 
 
 class _Listing:
