@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api import run, run_async
     from .contracts import (
         Builder,
         DataSource,
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     )
     from .errors import BadData, BadImage, HarnessError, MissingData, UnknownName
     from .hookspecs import hookimpl
+    from .limits import Policy
     from .metrics import Metric, Pairing, Record, rate
+    from .models import open_model
+    from .runs import Run
     from .types import (
         Failure,
         Files,
@@ -48,6 +52,10 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "api": "run run_async",
+    "limits": "Policy",
+    "models": "open_model",
+    "runs": "Run",
     "contracts": "Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split Strategy Task "
     "Trainer",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
@@ -77,6 +85,7 @@ __all__ = [
     "Model",
     "ModelInfo",
     "Pairing",
+    "Policy",
     "Provider",
     "Record",
     "Report",
@@ -84,6 +93,7 @@ __all__ = [
     "Response",
     "Results",
     "Rubric",
+    "Run",
     "RunInfo",
     "Sample",
     "Setting",
@@ -98,7 +108,10 @@ __all__ = [
     "Usage",
     "Verdict",
     "hookimpl",
+    "open_model",
     "rate",
+    "run",
+    "run_async",
 ]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .contracts import Results
-from .types import Json, Usage
+from .types import Json, Usage, add_usage
 
 SCHEMA = "harness.results/1"
 
@@ -20,11 +20,12 @@ class Spend:
     def add(self, usage: Usage) -> None:
         """Count one call."""
         self.calls += 1
-        self._tokens = Usage(
-            input_tokens=self._tokens.input_tokens + usage.input_tokens,
-            output_tokens=self._tokens.output_tokens + usage.output_tokens,
-            reasoning_tokens=self._tokens.reasoning_tokens + usage.reasoning_tokens,
-        )
+        self._tokens = add_usage(self._tokens, usage)
+
+    def merge(self, other: Spend) -> None:
+        """Count all that another counted."""
+        self.calls += other.calls
+        self._tokens = add_usage(self._tokens, other._tokens)
 
     def as_json(self) -> dict[str, Json]:
         """Calls and tokens, by name."""
@@ -47,7 +48,7 @@ def assemble(
     version: str,
     started: str,
     finished: str,
-    command: str,
+    command: Sequence[str],
     environment: Mapping[str, Json],
     model: Mapping[str, Json],
     judges: Mapping[str, Mapping[str, Json]],
@@ -62,7 +63,7 @@ def assemble(
         version: of the harness.
         started: of the first invocation, ISO 8601 with its zone.
         finished: of the last one.
-        command: of the last one, as a person would type it, without keys.
+        command: of the last one, argument by argument, without keys.
         environment: python, platform, gpu, driver, torch, transformers, vllm, SDKs; null where absent.
         model: ref, resolved, identity, settings, strategy.
         judges: judge id -> rubric, version, template_hash, fidelity, model, resolved, settings, sees.
@@ -76,7 +77,7 @@ def assemble(
         "harness": version,
         "started": started,
         "finished": finished,
-        "command": command,
+        "command": list(command),
         "environment": dict(environment),
         "model": dict(model),
         "judges": {judge: dict(about) for judge, about in judges.items()},

@@ -43,6 +43,7 @@ class Carrier:
         self._content = ""
 
     async def run(self, answered: Callable[[], None]) -> None:
+        """Carry it to its last verdict; `answered` is called when its model call is over."""
         opened, self._fault = await _opened(self._sample)
         self._content = messages_digest(opened.request)
         self._sample = _asked(opened, self._work)

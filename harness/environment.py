@@ -35,6 +35,11 @@ def package_version(package: str) -> str | None:
         return None
 
 
+def harness_version() -> str:
+    """The harness's own version."""
+    return package_version("vlm-safety-harness") or "not installed"
+
+
 def _accelerator() -> dict[str, Json]:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():

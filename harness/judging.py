@@ -6,7 +6,7 @@ their own; an unreadable reply is asked for once more, with what was wrong with 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,7 +15,19 @@ import anyio
 from . import rubric as rubrics
 from .contracts import Decision, Judge, Model, Rubric
 from .errors import HarnessError
-from .types import BLOCKED, Failure, Generation, Json, Request, Response, Sample, Unscored, Usage
+from .types import (
+    BLOCKED,
+    Failure,
+    Generation,
+    Json,
+    Request,
+    Response,
+    Sample,
+    Unscored,
+    UnscoredState,
+    Usage,
+    add_usage,
+)
 
 ROUNDS = 4
 
@@ -133,14 +145,14 @@ class _Hearing:
 
 def _unscored(result: Response | Failure) -> Unscored | None:
     if isinstance(result, Failure):
-        state = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
+        state: UnscoredState = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
         return Unscored(state=state, message=f"{result.reason}: {result.message}")
     if "refusal" in result.flags:
         return Unscored(state="judge_refused", message=result.text)
     return None
 
 
-async def gather(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
+async def gather(calls: Sequence[Callable[[], Coroutine[object, object, None]]]) -> None:
     """Await all calls at once; what one raises is raised as it is, not in a group."""
     if len(calls) == 1:
         await calls[0]()
@@ -151,15 +163,6 @@ async def gather(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
                 group.start_soon(call)
     except BaseExceptionGroup as error:
         raise error.exceptions[0] from None
-
-
-def add_usage(*usages: Usage) -> Usage:
-    """The sum of several calls' tokens."""
-    return Usage(
-        input_tokens=sum(usage.input_tokens for usage in usages),
-        output_tokens=sum(usage.output_tokens for usage in usages),
-        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
-    )
 
 
 def generation_overrides(values: Mapping[str, Json]) -> dict[str, Json]:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from .assembly import Spend
 from .contracts import Decision
 from .journal import Journal
-from .judging import add_usage
 from .keys import text_hash
-from .metrics import Record
 from .records import decision_of, record_of
 from .store import TaskFolder
-from .types import Usage, Verdict
+from .summary import Row
+from .types import Usage
 
 
 @dataclass(slots=True)
 class Spent:
     """Calls and tokens, summed over current lines, and the names the provider reported."""
 
-    calls: int = 0
-    usage: Usage = Usage()
+    spend: Spend = field(default_factory=Spend)
     models: set[str] = field(default_factory=set[str])
 
-    def add(self, usage: Mapping[str, int], models: Iterator[str] | list[str]) -> None:
+    def add(self, tokens: Mapping[str, int], models: Iterable[str]) -> None:
         """Count one line."""
-        self.calls += 1
-        self.usage = add_usage(self.usage, Usage(**usage))
+        self.spend.add(Usage(**tokens))
         self.models.update(name for name in models if name)
+
+    def merge(self, other: Spent) -> None:
+        """Count all that another counted."""
+        self.spend.merge(other.spend)
+        self.models |= other.models
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,18 +41,18 @@ class Ledger:
 
     Attributes:
         folder: of the task.
-        judges: id of each judge -> translation of its labels.
+        judges: ids of the judges whose verdicts are read.
         model: what answers took.
         judged: what each judge took.
     """
 
     folder: TaskFolder
-    judges: Mapping[str, Mapping[str, str]]
+    judges: tuple[str, ...]
     model: Spent = field(default_factory=Spent)
     judged: dict[str, Spent] = field(default_factory=dict[str, Spent])
 
-    def rows(self, split: str) -> Iterator[tuple[Record, dict[str, Decision]]]:
-        """Each record asked of a split, unlabelled, with the judges' decisions in the metrics' labels."""
+    def rows(self, split: str) -> Iterator[Row]:
+        """Each record asked of a split, with the decisions of the judges on its current answer."""
         with ExitStack() as stack:
             responses = self.folder.responses(write=False)
             stack.callback(responses.close)
@@ -59,24 +62,19 @@ class Ledger:
             for asked in self.folder.asked(split):
                 yield self._row(asked, responses, verdicts)
 
-    def _row(
-        self, asked: Mapping[str, Any], responses: Journal, verdicts: Mapping[str, Journal]
-    ) -> tuple[Record, dict[str, Decision]]:
+    def _row(self, asked: Mapping[str, Any], responses: Journal, verdicts: Mapping[str, Journal]) -> Row:
         where = (asked["split"], asked["id"], asked["epoch"], asked["key"])
         found = responses.find(*where)
         response = None if found is None else responses.read(found[0])
         record = record_of(self.folder.display, asked, response)
         if response is None:
-            return record, {}
+            return Row(record=record)
         self.model.add(response["usage"], [response["model"]])
         if response["outcome"] != "answered":
-            return record, {}
+            return Row(record=record)
         answer = text_hash(response["text"])
-        return record, {
-            judge: decision
-            for judge, journal in verdicts.items()
-            if (decision := self._decision(judge, journal, (*where, answer))) is not None
-        }
+        decisions = {judge: self._decision(judge, journal, (*where, answer)) for judge, journal in verdicts.items()}
+        return Row(record=record, verdicts={judge: said for judge, said in decisions.items() if said is not None})
 
     def _decision(self, judge: str, journal: Journal, where: tuple[object, ...]) -> Decision | None:
         found = journal.find(*where)
@@ -84,8 +82,4 @@ class Ledger:
             return None
         line = journal.read(found[0])
         self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
-        decision = decision_of(line)
-        if isinstance(decision, Verdict):
-            translation = self.judges[judge]
-            return replace(decision, label=translation.get(decision.label, decision.label))
-        return decision
+        return decision_of(line)

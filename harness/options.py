@@ -36,7 +36,7 @@ class Options:
         phases: whether judging waits for all answers.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
-        command: how to run it again; recorded, and shown after an interrupt.
+        command: the arguments it was started with; recorded, and shown after an interrupt.
     """
 
     model: ModelSpec
@@ -56,7 +56,7 @@ class Options:
     phases: Phases = "auto"
     min_coverage: float = MIN_COVERAGE
     policy: Policy = Policy()
-    command: str = ""
+    command: tuple[str, ...] = ()
 
     @property
     def overrides(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from . import plugins, settings
 from .conclude import Conclusion, conclude
 from .contracts import Model, Results
 from .environment import environment
-from .errors import HarnessError
 from .models import Resolved, identity_digest
 from .options import Options
 from .plan import SplitPlan
@@ -82,7 +82,6 @@ class Recorder:
             folder=self.folder,
             plans=[assignment.plan for assignment in session.assignments],
             min_coverage=self.options.min_coverage,
-            started=self.started,
             command=self.options.command,
         )
         with self.folder.changing("results.json") as results:
@@ -132,13 +131,14 @@ class Recorder:
                 {
                     "started": _iso(self.started),
                     "finished": _iso(datetime.now(UTC).timestamp()),
-                    "command": self.options.command,
+                    "seconds": round(datetime.now(UTC).timestamp() - self.started, 3),
+                    "command": list(self.options.command),
                     "tasks": [plan.title for plan in _plans(session)],
                     "end": end,
                     "reason": reason,
                 }
             )
-        self.folder.log(f"{_iso(self.started)} {end} {reason} {self.options.command}")
+        self.folder.log(f"{_iso(self.started)} {end} {reason} {shlex.join(self.options.command)}")
 
 
 def _plans(session: Session) -> list[SplitPlan]:
@@ -181,5 +181,3 @@ def _sizes(session: Session) -> list[str]:
         for a in session.assignments
         if a.survey is not None and a.plan.split.n not in (None, a.survey.found)
     ]
-
-

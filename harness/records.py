@@ -41,7 +41,6 @@ def asked_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
 
 def response_line(sample: Sample, epoch: int, key: str, result: Response | Failure) -> dict[str, Json]:
     """One answer or failure."""
-    answer = isinstance(result, Response)
     return {
         "id": sample.id,
         "split": sample.split,
@@ -49,22 +48,30 @@ def response_line(sample: Sample, epoch: int, key: str, result: Response | Failu
         "key": key,
         "outcome": outcome_of(result),
         "text": result.text,
-        "reasoning": result.reasoning if answer else "",
-        "flags": sorted(result.flags) if answer else [],
-        "reason": "" if answer else result.reason,
-        "message": "" if answer else result.message,
+        **(_answer(result) if isinstance(result, Response) else _failure(result)),
         "usage": asdict(result.usage),
-        "seconds": round(result.seconds, 4) if answer else None,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "model": result.model,
-        "choices": dict(result.choices) if answer else {},
-        "notes": list(result.notes) if answer else [],
         "category": sample.category,
         "cluster": cluster_of(sample),
         "tags": dict(sample.tags),
         "target": sample.target,
         "prompt": [part for message in sample.request.messages for part in _prompt(message)],
     }
+
+
+def _answer(response: Response) -> dict[str, Json]:
+    return {
+        "reasoning": response.reasoning,
+        "flags": sorted(response.flags),
+        "seconds": round(response.seconds, 4),
+        "choices": dict(response.choices),
+        "notes": list(response.notes),
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Json]:
+    return {"flags": [], "reason": failure.reason, "message": failure.message}
 
 
 def _prompt(message: Message) -> list[dict[str, Json]]:
@@ -84,7 +91,7 @@ def response_of(line: Mapping[str, Any]) -> Response:
         flags=frozenset(line["flags"]),
         usage=Usage(**line["usage"]),
         model=line["model"],
-        seconds=line["seconds"] or 0.0,
+        seconds=line["seconds"],
         choices=line["choices"],
         notes=tuple(line["notes"]),
     )
@@ -110,22 +117,26 @@ def answer_hash(response: Response) -> str:
 def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:
     """One verdict, or the reason why there is none."""
     decision = judgement.decision
-    scored = isinstance(decision, Verdict)
     return {
         "id": sample.id,
         "split": sample.split,
         "epoch": epoch,
         "key": key,
         "answer": answer,
-        "state": "scored" if scored else decision.state,
-        "label": decision.label if scored else None,
-        "axes": dict(decision.axes) if scored else {},
-        "reason": decision.reason if scored else decision.message,
+        **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
         "raw": list(judgement.replies),
         "usage": asdict(judgement.usage),
         "models": list(judgement.models),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+
+
+def _scored(verdict: Verdict) -> dict[str, Json]:
+    return {"state": "scored", "label": verdict.label, "axes": dict(verdict.axes), "reason": verdict.reason}
+
+
+def _unscored(unscored: Unscored) -> dict[str, Json]:
+    return {"state": unscored.state, "label": None, "axes": {}, "reason": unscored.message}
 
 
 def decision_of(line: Mapping[str, Any]) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from . import plan, plugins
 from .contracts import Model, Results, RunInfo
 from .errors import HarnessError
-from .past import past
-from .recorder import Recorder
 from .keys import short
 from .limits import Endpoints, Metered
 from .models import Resolved, identity_digest, resolve
 from .options import Options
-from .plan import SplitPlan, split_judge
+from .past import past
+from .plan import SplitPlan
 from .probe import probe
 from .progress import Progress, SilentProgress
+from .recorder import Recorder
 from .sampling import Survey, survey
 from .session import Assignment, Session
 from .store import RunFolder, file_name

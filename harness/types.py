@@ -134,6 +134,15 @@ class Usage:
     reasoning_tokens: int = 0
 
 
+def add_usage(*usages: Usage) -> Usage:
+    """The sum of several calls' tokens."""
+    return Usage(
+        input_tokens=sum(usage.input_tokens for usage in usages),
+        output_tokens=sum(usage.output_tokens for usage in usages),
+        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """An answer; an empty text is the outcome `empty`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 @judging_flags
 @plugin_options
 @click.pass_context
-def command(ctx: click.Context, runs: tuple[Path, ...], **given: Any) -> int:
+def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """Judge the stored answers of runs, again or with another judge; nothing is asked of the model.
 
     Verdicts of several judges stand side by side. An answer is judged only if the data still asks the same.
@@ -55,7 +54,7 @@ def _options(given: dict[str, Any]) -> Options:
         probe=not given["no_probe"],
         min_coverage=given["min_coverage"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
-        command=shlex.join(["harness", *sys.argv[1:]]),
+        command=("harness", *sys.argv[1:]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
         click.echo(f"results: {run.folder / 'results.json'}", err=True)
 
 
-def resume_hint(command: str) -> str:
+def resume_hint(command: Sequence[str]) -> str:
     """How to go on: running the same command again resumes."""
-    return f"what was answered is kept; go on with: {command.replace(' --fresh', '')}"
+    again = shlex.join(word for word in command if word != "--fresh")
+    return f"what was answered is kept; go on with: {again}"

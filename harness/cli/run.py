@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +60,7 @@ ORDER = (130, 1, 2, 3, 0)
 @judging_flags
 @plugin_options
 @click.pass_context
-def command(ctx: click.Context, **given: Any) -> int:
+def command(ctx: click.Context, /, **given: Any) -> int:
     """Ask a model the questions of some tasks, and judge its answers.
 
     The run folder resumes: what was answered is never asked again. Exit codes: 0 done, 2 you can mend it, 3 done but
@@ -124,7 +123,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
         phases=given["phases"],
         min_coverage=given["min_coverage"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
-        command=shlex.join(["harness", *sys.argv[1:]]),
+        command=("harness", *sys.argv[1:]),
     )
     if several and output is not None:
         from dataclasses import replace
