@@ -1,0 +1,131 @@
+"""Gathers requests that may run together into batches, and runs one batch at a time in a thread.
+
+Whoever submits waits for its own result. While a batch runs the next one gathers, so the device never waits for the
+harness. A request that nobody waits for any more leaves its batch without breaking it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.to_thread
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Ticket(Generic[Item, Result]):
+    """One item on its way.
+
+    Attributes:
+        item: what is submitted.
+        key: items of one key may share a batch; None shares with nobody.
+        due: when it stops waiting for others, on anyio's clock.
+        wanted: turns false, at any moment, when nobody waits for the result any more.
+    """
+
+    def __init__(self, item: Item, key: Hashable, due: float) -> None:
+        self.item = item
+        self.key = key
+        self.due = due
+        self.wanted = True
+        self._settled = anyio.Event()
+        self._results: list[Result] = []
+
+    async def result(self) -> Result:
+        """Wait until the batch has run."""
+        await self._settled.wait()
+        return self._results[0]
+
+    def settle(self, result: Result) -> None:
+        """Hand the result to whoever waits."""
+        self._results.append(result)
+        self._settled.set()
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs `work` on batches.
+
+    Args:
+        work: (tickets of one batch) -> one result each, in order; called in a thread, never twice at once. It must not
+            raise, and should give up early on tickets that are no longer wanted.
+        size: most items in a batch.
+        wait: seconds the first of a batch waits for others; 0 takes what is there.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[Ticket[Item, Result]]], Sequence[Result]], *, size: int, wait: float
+    ) -> None:
+        self._work = work
+        self._size = size
+        self._wait = wait
+        self._waiting: list[Ticket[Item, Result]] = []
+        self._arrived = anyio.Event()
+        self._thread = anyio.CapacityLimiter(1)
+
+    async def submit(self, item: Item, key: Hashable) -> Result:
+        """The result of one item, from the batch it ends up in."""
+        ticket: Ticket[Item, Result] = Ticket(item, key, anyio.current_time() + self._wait)
+        self._waiting.append(ticket)
+        self._arrived.set()
+        try:
+            return await ticket.result()
+        finally:
+            ticket.wanted = False
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        """Run batches while the block runs; what the block raises comes out as it is, not in a group."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._serve)
+                yield
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from group.exceptions[0].__cause__
+            raise
+
+    async def _serve(self) -> None:
+        while True:
+            batch = await self._gather()
+            try:
+                results = await anyio.to_thread.run_sync(
+                    self._work, batch, limiter=self._thread, abandon_on_cancel=True
+                )
+            finally:
+                for ticket in batch:  # tells an abandoned thread to stop
+                    ticket.wanted = False
+            for ticket, result in zip(batch, results, strict=True):
+                ticket.settle(result)
+
+    async def _gather(self) -> list[Ticket[Item, Result]]:
+        while True:
+            first = await self._first()
+            with anyio.CancelScope(deadline=first.due):
+                while len(self._joining(first)) < self._most(first):
+                    await self._arrival()
+            batch = self._joining(first)[: self._most(first)]
+            if batch:
+                self._waiting = [ticket for ticket in self._waiting if ticket not in batch]
+                return batch
+
+    async def _first(self) -> Ticket[Item, Result]:
+        while not (wanted := [ticket for ticket in self._waiting if ticket.wanted]):
+            await self._arrival()
+        return wanted[0]
+
+    def _most(self, first: Ticket[Item, Result]) -> int:
+        return 1 if first.key is None else self._size
+
+    def _joining(self, first: Ticket[Item, Result]) -> list[Ticket[Item, Result]]:
+        if first.key is None:
+            return [first] if first.wanted else []
+        return [ticket for ticket in self._waiting if ticket.key == first.key and ticket.wanted]
+
+    async def _arrival(self) -> None:
+        self._arrived = anyio.Event()
+        await self._arrived.wait()

@@ -1,0 +1,102 @@
+"""What stands before the model: the processor of a VLM or the tokenizer of a text model, as one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Conversation = list[dict[str, Any]]  # as chat templates take it: role, and content as text or as parts
+Batch = dict[str, Any]  # what the model's forward takes: tensors, mostly
+
+
+class Frontend:
+    """Text and images to tensors, and tokens to text.
+
+    Args:
+        processor: of transformers: a processor where `vlm`, else a tokenizer.
+        vlm: whether it takes images.
+
+    Attributes:
+        tokenizer: the tokenizer inside.
+        template: source of the chat template; empty where the model has none.
+    """
+
+    def __init__(self, processor: Any, *, vlm: bool) -> None:
+        self._processor = processor
+        self.vlm = vlm
+        self.tokenizer: Any = processor.tokenizer if vlm else processor
+        self.template = _template(processor) or _template(self.tokenizer)
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+
+    @property
+    def pad_token_id(self) -> int:
+        """What shorter rows are filled with."""
+        return int(self.tokenizer.pad_token_id)
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Tokens that may stand for an image in a text, the likeliest first."""
+        names = ("image_token", "boi_token")
+        return tuple(token for name in names if isinstance(token := getattr(self._processor, name, None), str))
+
+    def control_tokens(self) -> set[str]:
+        """Every text that becomes one token with a meaning of its own, such as the end of a turn."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        special = {token.content for token in added if token.special} | set(self.tokenizer.all_special_tokens)
+        return {token for token in special | set(self.placeholders) if len(token) > 1}
+
+    def render(self, conversation: Conversation, options: Mapping[str, Any]) -> str:
+        """The text of a conversation up to where the model's answer starts, by the chat template."""
+        text: str = self._processor.apply_chat_template(
+            conversation, chat_template=self.template, tokenize=False, add_generation_prompt=True, **options
+        )
+        return text
+
+    def encode(
+        self, texts: Sequence[str], images: Sequence[Sequence[Image]], *, raw: bool, side: Literal["left", "right"]
+    ) -> Batch:
+        """A batch of texts, each with as many images as every other.
+
+        Args:
+            texts: with a placeholder where an image stands.
+            images: of each text, in order.
+            raw: the texts did not come from the chat template.
+            side: where shorter rows are filled up.
+        """
+        arguments: Batch = {"text": list(texts), "padding": True, "padding_side": side, "return_tensors": "pt"}
+        if any(images):
+            arguments["images"] = [list(row) for row in images]
+        if self._starts(texts[0]) or not (raw or self.vlm):
+            arguments["add_special_tokens"] = False  # the template has written them
+        return dict(self._processor(**arguments))
+
+    def _starts(self, text: str) -> bool:
+        first: str | None = self.tokenizer.bos_token
+        return bool(first) and text.startswith(str(first))
+
+    def count(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of an answer, without control tokens."""
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+
+def lengths(batch: Batch) -> list[int]:
+    """Tokens of each row, filling not counted."""
+    counts: list[int] = batch["attention_mask"].sum(dim=1).tolist()
+    return counts
+
+
+def _template(owner: Any) -> str:
+    """A tokenizer may have several templates by name."""
+    found: str | dict[str, str] | None = getattr(owner, "chat_template", None)
+    if isinstance(found, dict):
+        return found.get("default") or next(iter(found.values()), "")
+    return found or ""

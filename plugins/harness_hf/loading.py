@@ -1,0 +1,199 @@
+"""Loads a model: onto which device, in which number format, with all its weights and nothing made up."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harness import HarnessError, Json, Settings
+from harness.fingerprint import of_folder
+from harness_hf.frontend import Batch, Frontend
+from harness_hf.origin import ADAPTER_CONFIG, Origin, find
+
+INSTALL: Final = "pip install 'vlm-safety-harness[hf]'"
+
+try:
+    import torch
+
+    from harness_hf.untyped import transformers
+except ImportError as error:
+    raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """A model in memory.
+
+    Attributes:
+        model: of transformers; gone after `release`.
+        frontend: its processor or tokenizer.
+        device: where it is.
+        origin: where it came from.
+        fingerprint: of the model and its adapter.
+    """
+
+    model: Any
+    frontend: Frontend
+    device: torch.device
+    origin: Origin
+    fingerprint: dict[str, Json]
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens of prompt and answer together; None where the model does not say."""
+        found: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return found
+
+    def to_device(self, batch: Batch) -> Batch:
+        """The batch where the model is, its pixels in the model's number format."""
+        dtype: torch.dtype = self.model.dtype
+
+        def moved(value: object) -> object:
+            if not isinstance(value, torch.Tensor):
+                return value
+            return value.to(self.device, dtype) if value.is_floating_point() else value.to(self.device)
+
+        return {name: moved(value) for name, value in batch.items()}
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self.model = None
+        gc.collect()
+        free_cache()
+
+
+def free_cache() -> None:
+    """Hand unused device memory back, so that another model or a smaller batch finds it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def load(name: str, settings: Settings) -> Loaded:
+    """Load `hf/NAME`.
+
+    Raises:
+        HarnessError: no such model, no such device, or transformers cannot open it.
+    """
+    device = find_device(settings["device"])
+    origin = find(name, settings["revision"])
+    try:
+        return _load(origin, device, settings)
+    except HarnessError:
+        raise
+    except ImportError as error:
+        raise HarnessError(f"the model needs a package: {error}", where=f"hf/{name}", remedy=INSTALL) from error
+    except Exception as error:
+        raise HarnessError(
+            f"transformers cannot open this model: {_first_line(error)}",
+            where=f"hf/{name}",
+            remedy="see docs/providers/hf.md; code that comes with a model runs only with -M trust_remote_code=true",
+        ) from error
+
+
+def _load(origin: Origin, device: torch.device, settings: Settings) -> Loaded:
+    common: dict[str, Any] = {"trust_remote_code": settings["trust_remote_code"]}
+    if origin.commit:
+        common["revision"] = origin.commit
+    config = transformers.AutoConfig.from_pretrained(origin.place, **common)
+    vlm = _sees(config)
+    frontend = _frontend(origin, common, settings, vlm=vlm)
+    model = _model(origin, common, settings, device, vlm=vlm)
+    fingerprint = dict(origin.fingerprint)
+    if settings["adapter"] is not None:
+        fingerprint["adapter"] = _adapt(model, Path(settings["adapter"]).expanduser())
+    return Loaded(
+        model=model.eval().to(device), frontend=frontend, device=device, origin=origin, fingerprint=fingerprint
+    )
+
+
+def _sees(config: Any) -> bool:
+    return type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
+        "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    )
+
+
+def _frontend(origin: Origin, common: dict[str, Any], settings: Settings, *, vlm: bool) -> Frontend:
+    pixels = {key: settings[key] for key in ("min_pixels", "max_pixels") if settings[key] is not None}
+    kind = transformers.AutoProcessor if vlm else transformers.AutoTokenizer
+    processor = kind.from_pretrained(origin.place, **common, **pixels)
+    known = getattr(getattr(getattr(processor, "image_processor", None), "valid_kwargs", None), "__annotations__", ())
+    for key in pixels:
+        if key not in known:
+            raise HarnessError(f"the model's processor takes no {key}", remedy=f"leave out -M {key}")
+    return Frontend(processor, vlm=vlm)
+
+
+def _model(origin: Origin, common: dict[str, Any], settings: Settings, device: torch.device, *, vlm: bool) -> Any:
+    kind = transformers.AutoModelForImageTextToText if vlm else transformers.AutoModelForCausalLM
+    more: dict[str, Any] = {} if device.type == "cpu" else {"device_map": str(device)}
+    if settings["attn_implementation"] is not None:
+        more["attn_implementation"] = settings["attn_implementation"]
+    dtype = settings["dtype"] if settings["dtype"] == "auto" else getattr(torch, settings["dtype"])
+    model, info = kind.from_pretrained(origin.place, dtype=dtype, output_loading_info=True, **common, **more)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise HarnessError(
+            f"the checkpoint lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])}, …",
+            where=f"hf/{origin.name}",
+            remedy="save the whole model, or name a LoRA folder by -M adapter=FOLDER",
+        )
+    return model
+
+
+def _adapt(model: Any, folder: Path) -> dict[str, Json]:
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise HarnessError(
+            f"this folder holds no {ADAPTER_CONFIG}", where=str(folder), remedy="name a folder saved by peft"
+        )
+    found = model.load_adapter(str(folder))
+    missing = [key for key in getattr(found, "missing_keys", ()) if "lora" in key]
+    if missing:
+        raise HarnessError(
+            f"the adapter lacks {len(missing)} weights of this model: {', '.join(missing[:3])}, …",
+            where=str(folder),
+            remedy="name the model it was trained on",
+        )
+    return of_folder(folder)
+
+
+def find_device(name: str) -> torch.device:
+    """The device of `-M device=NAME`, with its number. Raises HarnessError where this machine has none such."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        name = "cuda" if cuda else "mps" if mps else "cpu"
+    kind, _, number = name.partition(":")
+    usable = {"cpu": not number, "mps": mps and not number, "cuda": cuda and (number or "0").isdecimal()}
+    if not usable.get(kind, False):
+        raise HarnessError(f"this machine has no device {name!r}", remedy="-M device=auto, cpu, cuda, cuda:N or mps")
+    if kind != "cuda":
+        return torch.device(kind)
+    index = int(number) if number else torch.cuda.current_device()
+    if index >= torch.cuda.device_count():
+        raise HarnessError(f"this machine has {torch.cuda.device_count()} CUDA devices", remedy="they count from 0")
+    return torch.device("cuda", index)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def quiet() -> Generator[None]:
+    """transformers without its hints, and without progress bars where nobody watches."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,90 @@
+"""Where a model comes from: a folder, known by its files, or a hub repository, known by its commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harness import HarnessError, Json
+from harness.fingerprint import of_folder
+
+CONFIG: Final = "config.json"
+ADAPTER_CONFIG: Final = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A model that can be loaded.
+
+    Attributes:
+        place: folder or hub id, as `from_pretrained` takes it.
+        name: of the model, without the path that leads to it.
+        commit: on the hub; empty for a folder.
+        fingerprint: what identifies the weights.
+    """
+
+    place: str
+    name: str
+    commit: str
+    fingerprint: dict[str, Json]
+
+
+def find(name: str, revision: str | None) -> Origin:
+    """The model of `hf/NAME`; a hub model's configuration is downloaded to learn its commit.
+
+    Raises:
+        HarnessError: no such folder or repository, no access, or no network.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _folder(folder)
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        raise HarnessError("there is no such model folder", where=name, remedy="name a folder, or a hub id: OWNER/NAME")
+    return _hub(name, revision)
+
+
+def _folder(folder: Path) -> Origin:
+    if not (folder / CONFIG).is_file():
+        adapter = (folder / ADAPTER_CONFIG).is_file()
+        raise HarnessError(
+            "this folder holds an adapter, not a model" if adapter else f"this folder holds no {CONFIG}",
+            where=str(folder),
+            remedy=f"--model hf/ITS_BASE -M adapter={folder}" if adapter else "name the folder of a saved model",
+        )
+    return Origin(place=str(folder), name=folder.resolve().name, commit="", fingerprint=of_folder(folder))
+
+
+def _hub(name: str, revision: str | None) -> Origin:
+    import huggingface_hub as _hub_client
+    from httpx import HTTPError
+    from huggingface_hub import errors
+
+    client: Any = _hub_client
+
+    def refused(what: str, remedy: str) -> HarnessError:
+        return HarnessError(what, where=f"hf/{name}", remedy=remedy)
+
+    try:
+        config: str = client.hf_hub_download(name, CONFIG, revision=revision)
+    except errors.HFValidationError:
+        raise refused("neither a folder nor a hub id", "name a folder, or a hub id: OWNER/NAME") from None
+    except errors.GatedRepoError:
+        raise refused("access to this model must be asked for on the hub", "then set HF_TOKEN") from None
+    except errors.RevisionNotFoundError:
+        raise refused(f"the model has no revision {revision}", "see its branches and tags on the hub") from None
+    except errors.RepositoryNotFoundError:
+        raise refused(
+            "no such folder and no such model on the hub", "check its name; set HF_TOKEN if private"
+        ) from None
+    except errors.LocalEntryNotFoundError:
+        remedy = f"fetch it where there is a network: hf download {name}"
+        raise refused("the model is not on this machine and the hub cannot be reached", remedy) from None
+    except errors.EntryNotFoundError:
+        raise refused(
+            f"the hub's repository holds no {CONFIG}", "name the repository of a transformers model"
+        ) from None
+    except (HTTPError, OSError) as error:
+        raise refused(f"the hub did not answer: {type(error).__name__}", "try again") from None
+    commit = Path(config).parent.name
+    return Origin(place=name, name=name, commit=commit, fingerprint={"hub": name, "commit": commit})
