@@ -24,13 +24,13 @@ class Reply:
         body: as sent.
         headers: beside the content type.
         fault: instead of an answer: `drop` closes the connection, `cut` closes it inside the body, `garbage` is not
-            HTTP, `stall` says nothing until the server is closed.
+            HTTP, `stall` says nothing and `drip` sends a blank now and then, both until the server is closed.
     """
 
     status: int = 200
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    fault: Literal["", "drop", "cut", "garbage", "stall"] = ""
+    fault: Literal["", "drop", "cut", "garbage", "stall", "drip"] = ""
 
 
 def _json(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
@@ -155,6 +155,11 @@ class Row:
     judged: UnscoredState | None = None
     transient: bool = False
 
+    @property
+    def endless(self) -> bool:
+        """Whether only a deadline ends the call."""
+        return self.reply.fault in ("stall", "drip")
+
 
 def _row(name: str, reply: Reply, outcome: Outcome | None, judged: UnscoredState | None = None, *flags: str) -> Row:
     return Row(name=name, reply=reply, outcome=outcome, judged=judged, flags=frozenset(flags))
@@ -189,9 +194,10 @@ ROWS: tuple[Row, ...] = (
     _passing("cut", Reply(fault="cut")),
     _passing("garbage", Reply(fault="garbage")),
     _passing("stall", Reply(fault="stall")),
+    _passing("drip", Reply(fault="drip")),
     _passing("not_json", not_json()),
     _passing("wrong_shape", wrong_shape()),
     _row("wrong_key", wrong_key(), None),
     _row("no_model", no_model(), None),
     _row("no_quota", no_quota(), None),
-)  #: every row; a "stall" needs a deadline
+)  #: every row

@@ -7,11 +7,12 @@
 
 It runs in a thread of its own (`with`) or in the running loop (`async with`), speaks HTTP on 127.0.0.1, and takes every
 path that ends in `/chat/completions`. What it plays is a function of the call: a text, or one of the replies of
-`harness.testing.faults`. Nothing sleeps longer than asked; a stall ends when the server is closed.
+`harness.testing.faults`. Nothing sleeps longer than asked; a stall or a drip ends when the server is closed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -28,6 +29,8 @@ from .calls import Call, read_body
 from .faults import Reply, answer, bad_request, error, server_error
 
 Play = Callable[[Call], str | Reply]
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n"
+_DRIP_SECONDS = 0.05
 
 
 def in_turn(*replies: str | Reply) -> Play:
@@ -157,15 +160,31 @@ class ChatServer:
         wire = request.transport
         if reply.fault == "stall":
             await self._closing.wait()
-        if wire is not None and reply.fault == "cut":
-            wire.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"id": "chat')
-            wire.close()
-        elif wire is not None and reply.fault == "garbage":
+        if wire is None or reply.fault in ("drop", "stall"):
+            _end(wire)
+        elif reply.fault == "garbage":
             wire.write(b"220 this is another protocol\r\n\r\n")
             wire.close()
-        elif wire is not None:
-            wire.abort()
+        elif reply.fault == "cut":
+            wire.write(_HEAD + b"{")
+            wire.close()
+        else:
+            await self._drip(wire)
         return web.Response()
+
+    async def _drip(self, wire: asyncio.Transport) -> None:
+        """Blanks before the JSON, as gateways send to keep a connection open."""
+        wire.write(_HEAD)
+        while not (self._closing.is_set() or wire.is_closing()):
+            wire.write(b" ")
+            with anyio.move_on_after(_DRIP_SECONDS):
+                await self._closing.wait()
+        _end(wire)
+
+
+def _end(wire: asyncio.Transport | None) -> None:
+    if wire is not None:
+        wire.abort()
 
 
 def _sent(reply: Reply) -> web.Response:

@@ -129,7 +129,7 @@ async def ask(client: Client) -> Response | Failure:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 async def test_the_client_leads_every_reply_to_its_outcome(row: Row) -> None:
-    async with ChatServer(row.reply) as server, client_of(server, 0.3 if row.name == "stall" else 30.0) as client:
+    async with ChatServer(row.reply) as server, client_of(server, 0.3 if row.endless else 30.0) as client:
         if row.outcome is None:
             with pytest.raises(HarnessError):
                 await ask(client)

@@ -112,6 +112,14 @@ def test_a_stall_says_nothing_and_ends_with_the_server() -> None:
     assert time.monotonic() - before < 5
 
 
+def test_a_drip_of_blanks_outlives_a_timeout_between_bytes_and_ends_with_the_server() -> None:
+    with ChatServer(Reply(fault="drip")) as server:
+        url = f"{server.base_url}/chat/completions"
+        with httpx.stream("POST", url, json=BODY, timeout=1) as response:
+            blanks = response.iter_raw()
+            assert next(blanks) + next(blanks) + next(blanks) == b"   "
+
+
 def test_a_mistake_in_what_is_played_is_raised_at_the_end() -> None:
     def play(_call: object) -> str:
         raise KeyError("oops")
