@@ -82,6 +82,8 @@ class Row:
         paired: comparisons of this split with its twins, as in results.json.
         settings: effective generation settings.
         options: what can tell it from another row of the same ref, as text.
+        data: hash of the task's data, over the splits in `asked`.
+        asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
         group: letter of the rows with the same basis; empty when the board has one basis.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
@@ -110,6 +112,8 @@ class Row:
     paired: Mapping[str, Json] = field(default_factory=dict[str, Json])
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
     options: Mapping[str, str] = field(default_factory=dict[str, str])
+    data: str = ""
+    asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     group: str = ""
     rank: int | None = None

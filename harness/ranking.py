@@ -9,7 +9,7 @@ what unresolved records could still have been.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from .board import Board, Measure, Row
@@ -19,7 +19,8 @@ from .types import Json
 
 def ranked(board: Board) -> Board:
     """The board with its rows named apart, grouped, ranked and sorted, and its notes written."""
-    rows = sorted((replace(row, unranked=_unranked(row)) for row in _named_apart(board.rows)), key=_order)
+    rows = [replace(row, unranked=_unranked(row)) for row in _named_apart(board.rows)]
+    rows = sorted(_with_data(rows), key=_order)
     bases = list(dict.fromkeys(_key(row) for row in rows if not row.unranked))
     letters = dict(zip(bases, _letters(), strict=False)) if len(bases) > 1 else {}
     lettered = [row if row.unranked else replace(row, group=letters.get(_key(row), "")) for row in rows]
@@ -59,6 +60,13 @@ def _order(row: Row) -> tuple[bool, bool, float]:
     value = None if row.main is None else row.main.value
     turned = 0.0 if value is None or row.main is None else value if row.main.better == "lower" else -value
     return bool(row.unranked), value is None, turned
+
+
+def _with_data(rows: Sequence[Row]) -> Iterable[Row]:
+    """Rows that rest on the data's hash too, where all runs asked the same splits: only then is it of the same data."""
+    if len({row.asked for row in rows if not row.unranked}) != 1:
+        return rows
+    return (replace(row, basis={**row.basis, "data": row.data[:8]}) for row in rows)
 
 
 def _key(row: Row) -> tuple[tuple[str, str], ...]:

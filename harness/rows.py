@@ -70,6 +70,8 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         by=_by(_dict(judged, "by")),
         paired=_paired(section) if primary else {},
         settings=_dict(body, "settings"),
+        data=_dict(section.about, "data").get("sha256") or "",
+        asked=_asked(section),
         basis=_basis(section, judge, note),
     )
 
@@ -129,17 +131,24 @@ def _basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
         "judge": judge if note.model in judge else f"{judge} ({note.model})",
         "wording of the input": f"{body.get('fidelity') or ''} {(body.get('template_hash') or '')[:8]}".strip(),
         "task version": str(about.get("version") or ""),
-        "data": (body.get("content") or "")[:8],
         "samples": str(body["n"]),
         **settings,
     }
 
 
+def _asked(section: Section) -> tuple[str, ...]:
+    """The task's splits that were asked, with how much of them: what the data's hash is over."""
+    splits: Mapping[str, Mapping[str, Json]] = section.about["splits"]
+    return tuple(sorted(f"{name} {body.get('subset')}" for name, body in splits.items() if not body.get("parts")))
+
+
 def _paired(section: Section) -> dict[str, Json]:
-    """Comparisons inside the task whose left side is this split."""
+    """Comparisons inside the task whose left side is this split; a single one stands there without a name."""
+    paired = _dict(section.about, "paired")
+    named = {"": paired} if "pairs" in paired else paired
     return {
         name: body
-        for name, body in _dict(section.about, "paired").items()
+        for name, body in named.items()
         if any(isinstance(side, dict) and section.split in side for side in body.values())
     }
 

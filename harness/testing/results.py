@@ -10,6 +10,8 @@ from harness.types import OUTCOMES, UNSCORED
 
 Body = dict[str, Any]
 
+_SPENT = {"calls": 0, "input_tokens": 0, "output_tokens": 0, "reasoning_tokens": 0}
+
 
 def metric(
     numerator: float,
@@ -92,6 +94,7 @@ def split(finding: Body, *, judge: str, blocked: int = 0, **changes: Any) -> Bod
         "outcomes": {**dict.fromkeys(OUTCOMES, 0), "answered": records - blocked, "input_blocked": blocked},
         "settings": {"temperature": 0.0, "max_tokens": 1024, "top_p": None, "seed": None, "stop": []},
         "template_hash": "",
+        "fidelity": None,
         "judge": judge,
         **finding,
         "other_judges": {},
@@ -111,13 +114,13 @@ def results(ref: str, tasks: Mapping[str, Mapping[str, Body]], **changes: Any) -
         "harness": "0.1.0",
         "started": "2026-01-01T00:00:00Z",
         "finished": "2026-01-01T00:01:00Z",
-        "command": "harness run",
+        "command": ["harness", "run", "--model", ref],
         "environment": {"python": "3.12.0", "platform": "example"},
         "model": {"ref": ref, "resolved": [], "identity": f"k1:{ref}", "settings": {}, "strategy": None, **changes},
         "judges": {name: judge(name) for name in judges},
         "plugins": {},
         "tasks": {name: _task(body) for name, body in tasks.items()},
-        "usage": {"model": {}, "judges": {}, "cost_usd": None},
+        "usage": {"model": dict(_SPENT), "judges": {name: dict(_SPENT) for name in judges}, "cost_usd": None},
         "wall_s": 60.0,
     }
 

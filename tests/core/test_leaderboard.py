@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from harness.board import Board
@@ -97,12 +101,22 @@ def test_unlike_rows_are_ranked_apart_and_a_note_says_what_differs(changes: dict
 
 
 def test_other_data_and_another_task_version_rank_apart() -> None:
-    other_version = run("x/c", 100)
+    other_data, other_version = run("x/b", 100), run("x/c", 100)
+    other_data["tasks"]["mis"]["data"]["sha256"] = "1" * 64
     other_version["tasks"]["mis"]["version"] = "2"
-    made = board(run("x/a", 100, content="aa"), run("x/b", 100, content="bb"), other_version)
+    made = board(run("x/a", 100), other_data, other_version)
     assert {row.group for row in made.rows} == {"A", "B", "C"}
     assert "data (" in made.notes[0]
     assert "task version" in made.notes[0]
+
+
+def test_the_data_of_runs_that_asked_other_splits_cannot_be_compared_and_is_no_reason_to_rank_apart() -> None:
+    """The hash is over all splits a run asked, so it differs although this split's data may be the same."""
+    wider = run("x/b", 900)
+    wider["tasks"]["mis"]["data"]["sha256"] = "1" * 64
+    wider["tasks"]["mis"]["splits"]["real"] = split(finding(1), judge=JUDGE)
+    made, _ = boards([run("x/a", 100), wider])
+    assert ranks(made) == {"x/a": 1, "x/b": 2}
 
 
 def test_another_number_of_samples_is_not_the_same_question() -> None:
@@ -117,10 +131,13 @@ def test_rows_that_are_not_ranked_have_no_letter_and_no_note_on_what_differs() -
     assert not any("apart" in note for note in made.notes)
 
 
-def test_a_split_that_was_compared_with_its_twins_says_how() -> None:
+@pytest.mark.parametrize(
+    "paired", [lambda one: one, lambda one: {"real": one, "other": {**one, "unsafe": {}}}], ids=["one", "several"]
+)
+def test_a_split_that_was_compared_with_its_twins_says_how(paired: Callable[[Body], Body]) -> None:
     body = run("x/a", 100)
     side = {"test": 70.0, "synthetic": 80.0, "difference": -10.0, "ci95": [-15.0, -5.0]}
-    body["tasks"]["mis"]["paired"] = {"real": {"pairs": 90, "unmatched": 3, "unsafe": side}}
+    body["tasks"]["mis"]["paired"] = paired({"pairs": 90, "unmatched": 3, "unsafe": side})
     (note,) = board(body).notes
     assert note == (
         "x/a: unsafe 70.0 against 80.0 on its twins, difference -10.0 [-15.0, -5.0] (90 pairs, 3 unmatched)."
@@ -218,3 +235,10 @@ def test_numbers_keep_their_full_precision() -> None:
     assert row.main is not None
     assert row.main.value == 100 * 1342 / 1672
     assert row.main.denominator == 1672
+
+
+def test_the_example_results_are_of_the_published_schema() -> None:
+    """All tests of reports rest on them."""
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text(encoding="utf-8"))
+    body = run("x/a", 100, parts=["easy"], subset={"limit": 3}, other_judges={"mis-x-1": finding(3)})
+    jsonschema.validate(body, schema)
