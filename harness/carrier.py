@@ -55,14 +55,16 @@ class Carrier:
         key = request_key(
             request=sample.request, task=work.display, version=work.version, model=work.model_identity, epoch=epoch
         )
+        asked = asked_line(sample, epoch, key)
         if work.listing is not None:
-            work.listing.add(asked_line(sample, epoch, key), self._content)
+            work.listing.add(asked, self._content)
         result, fresh = await self._result(epoch, key)
         answered()
         if result is None:
             return
         outcome = outcome_of(result)
-        record = record_of(work.display, asked_line(sample, epoch, key), response_line(sample, epoch, key, result))
+        flags = result.flags if isinstance(result, Response) else ()
+        record = record_of(work.display, asked, {"outcome": outcome, "flags": flags})
         work.progress.answered(
             work.display, work.name, outcome, share=_share(work, settled(record, work.split)), fresh=fresh
         )

@@ -6,13 +6,12 @@ Each line starts with id, split, epoch and key: see `harness.journal`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from .contracts import Decision
 from .judging import Judgement
-from .keys import item, text_hash
+from .keys import item, plain, text_hash
 from .metrics import Record
 from .sampling import cluster_of
 from .types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
@@ -49,7 +48,7 @@ def response_line(sample: Sample, epoch: int, key: str, result: Response | Failu
         "outcome": outcome_of(result),
         "text": result.text,
         **(_answer(result) if isinstance(result, Response) else _failure(result)),
-        "usage": asdict(result.usage),
+        "usage": plain(result.usage),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "model": result.model,
         "category": sample.category,
@@ -125,7 +124,7 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
         "answer": answer,
         **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
         "raw": list(judgement.replies),
-        "usage": asdict(judgement.usage),
+        "usage": plain(judgement.usage),
         "models": list(judgement.models),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
