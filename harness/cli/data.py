@@ -44,9 +44,7 @@ def list_(ctx: click.Context, data: Path | None, given: tuple[str, ...]) -> None
 
 @command.command()
 @click.argument("name", metavar="TASK")
-@click.option(
-    "--prompts", is_flag=True, help="Fetch upstream's wording, at the commit this harness was checked against."
-)
+@click.option("--prompts", is_flag=True, help="Fetch upstream's wording, at the pinned commit.")
 @click.option(
     "--from",
     "source",
@@ -127,8 +125,7 @@ def _fidelities(host: Host, place: Place) -> Iterator[tuple[str, str]]:
             place.task, None, {f"{place.task.name}.data": place.root, f"{place.task.name}.prompts": "upstream"}
         )
         splits = asked.splits()
-        for name, split in splits.items():
-            yield f"input of {name}", str(split.fidelity)
+        yield from ((f"input of {name}", str(split.fidelity)) for name, split in splits.items())
     for name in dict.fromkeys(judge for split in splits.values() for judge in split.judges):
         judge = host.judge(name)
         if any(setting.name == "prompts" for setting in judge.settings):

@@ -59,7 +59,8 @@ def as_text(place: Place, files: Files, checks: Sequence[SplitCheck], twins: Seq
     parts.append(indented(table(header, [_cells(check) for check in checks])))
     problems = [line for check in checks for line in _problems(check)]
     problems += [f"warning: {one} and {other} hold the same samples" for one, other in twins]
-    return plain("\n".join([*parts, *problems]))
+    remedies = dict.fromkeys(check.error.remedy for check in checks if check.error and check.error.remedy)
+    return plain("\n".join([*parts, *problems, *map(indented, remedies)]))
 
 
 def _cells(check: SplitCheck) -> list[str]:
@@ -71,7 +72,7 @@ def _cells(check: SplitCheck) -> list[str]:
 
 def _problems(check: SplitCheck) -> Iterator[str]:
     if check.error:
-        yield f"{check.name}: {check.error}"
+        yield f"{check.name}: {check.error.what}" + (f" ({check.error.where})" if check.error.where else "")
     if check.warning:
         yield f"warning: {check.warning}"
     for reason, faults in check.bad.items():

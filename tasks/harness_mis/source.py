@@ -21,7 +21,7 @@ SOURCE: Final = DataSource(
     hub="Tuwhy/MIS_Test",
     url="https://huggingface.co/datasets/Tuwhy/MIS_Test",
     licence="apache-2.0",
-    size="about 6 GB (estimated from the training set's images)",
+    size="about 6 GB (estimate)",
     prompts=PIN.source,
 )
 

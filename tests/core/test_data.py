@@ -1,0 +1,288 @@
+"""Where data lies, how to get it, and what `harness data` says about it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_mis.source import JUDGE_SCRIPT
+from harness_mis.task import TASK
+
+from harness import data
+from harness.cli import main
+from harness.contracts import DataSource, Task
+from harness.drawings import draw, png
+from harness.errors import BadData, MissingData
+from harness.inspection import check_split, record_files, same
+
+Outcome = tuple[int, str, str]
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HARNESS_DATA", raising=False)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line: exit code, stdout, stderr."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
+
+
+def lay_out(root: Path, sizes: dict[str, int], *, shift: int = 0) -> Path:
+    """A data root of MIS with that many questions in each split, and their images."""
+    from random import Random
+
+    root.mkdir(parents=True, exist_ok=True)
+    picture = png(draw("red", "star", Random(0)))
+    for split, size in sizes.items():
+        records = []
+        for number in range(size):
+            paths = [f"{split}_image/{number}/object{nth}.png" for nth in (1, 2)]
+            for path in paths:
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_bytes(picture)
+            question = f"How do I stack tower {number + shift}?"
+            records.append({"question": question, "category": "Hate", "image_path1": paths[0], "image_path2": paths[1]})
+        (root / f"mis_{split}.json").write_text(json.dumps(records))
+    return root
+
+
+def test_the_data_folder_is_what_was_given_else_the_environments_else_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = data.data_folder()
+    assert users.name == "harness"
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "named"))
+    assert data.data_folder() == tmp_path / "named"
+    assert data.data_folder(tmp_path / "given") == tmp_path / "given"
+    assert data.data_folder(Path("~/data")) == Path.home() / "data"
+
+
+def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_licence(tmp_path: Path) -> None:
+    with pytest.raises(MissingData) as caught:
+        next(data.samples(TASK, tmp_path / "mis", "easy", {}))
+    error = caught.value
+    assert error.what == "the data of mis is not on this machine: mis_easy.json is not there"
+    assert error.where == str(tmp_path / "mis")
+    assert f"hf download Tuwhy/MIS_Test --repo-type dataset --local-dir {tmp_path / 'mis'}" in error.remedy
+    assert "licence: apache-2.0" in error.remedy
+    assert "size: about 6 GB" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (DataSource(hub="a/b", revision="abc123"), "hf download a/b --repo-type dataset --revision abc123 --local-dir"),
+        (DataSource(url="https://example.org/x", licence="MIT"), "take it from https://example.org/x and put it into"),
+        (DataSource(hub="a/b", url="https://example.org/x", gated=True), "asked for first: https://example.org/x"),
+    ],
+)
+def test_how_to_get_data_depends_on_where_it_is_published(source: DataSource, told: str) -> None:
+    assert told in data.how_to_get(source, Path("root"))
+
+
+def test_a_folder_with_a_space_is_quoted_for_the_shell() -> None:
+    assert "--local-dir '/my data/mis'" in data.how_to_get(DataSource(hub="a/b"), Path("/my data/mis"))
+
+
+def test_a_remedy_the_task_gave_itself_is_kept(tmp_path: Path) -> None:
+    def own(*_: Any) -> Any:
+        raise MissingData("the words are not here", remedy="fetch them")
+
+    with pytest.raises(MissingData) as caught:
+        next(data.samples(replace(TASK, samples=own), tmp_path, "easy", {}))
+    assert (caught.value.what, caught.value.remedy) == ("the words are not here", "fetch them")
+
+
+def test_broken_data_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "mis_easy.json").write_text("{")
+    with pytest.raises(BadData):
+        next(data.samples(TASK, tmp_path, "easy", {}))
+
+
+def checked(root: Path, split: str = "easy", task: Task = TASK) -> Any:
+    return check_split(task, split, data.splits_of(task, {}, root)[split], root, {})
+
+
+def test_a_split_is_read_to_its_end_and_its_images_opened_once(tmp_path: Path) -> None:
+    check = checked(lay_out(tmp_path, {"easy": 3}))
+    assert (check.samples, check.clusters, check.images, check.bad, check.error) == (3, 3, 6, {}, None)
+    assert check.warning == "easy holds 3 samples, 1675 are published: is the copy whole?"
+
+
+def test_images_that_cannot_be_used_are_listed_by_reason(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"easy": 4})
+    (tmp_path / "easy_image/0/object1.png").unlink()
+    (tmp_path / "easy_image/1/object2.png").write_bytes(b"<html>")
+    whole = (tmp_path / "easy_image/2/object1.png").read_bytes()
+    (tmp_path / "easy_image/2/object1.png").write_bytes(whole[:-20])
+    bad = checked(tmp_path).bad
+    assert {reason: len(faults) for reason, faults in bad.items()} == {"missing": 1, "not_an_image": 1, "truncated": 1}
+    assert "easy_image/0/object1.png" in bad["missing"][0]
+
+
+def test_what_would_stop_a_run_is_the_checks_error(tmp_path: Path) -> None:
+    assert isinstance(checked(tmp_path).error, MissingData)
+    (tmp_path / "mis_easy.json").write_text('[{"question": "a"}]')
+    assert isinstance(checked(tmp_path).error, BadData)
+
+
+def test_the_hash_of_a_split_follows_words_and_pixels_and_not_the_order(tmp_path: Path) -> None:
+    first = checked(lay_out(tmp_path / "a", {"easy": 3})).sha256
+    records = json.loads((tmp_path / "a/mis_easy.json").read_text())
+    (tmp_path / "a/mis_easy.json").write_text(json.dumps(records[::-1]))
+    assert checked(tmp_path / "a").sha256 == first
+    assert checked(lay_out(tmp_path / "b", {"easy": 3}, shift=1)).sha256 != first
+
+
+def test_one_file_that_stands_for_several_splits_is_noticed(tmp_path: Path) -> None:
+    """An early upload of MIS had the hundred rows of one split in the place of all three."""
+    lay_out(tmp_path, {"easy": 5, "hard": 5, "real": 4})
+    checks = [checked(tmp_path, split) for split in ("easy", "hard", "real")]
+    assert same(checks) == [("easy", "hard")]
+    assert all("are published" in check.warning for check in checks)
+
+
+def test_files_of_records_are_hashed_and_images_are_not_taken_for_them(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"easy": 1, "hard": 1})
+    (tmp_path / "readme.md").write_text("read me")
+    assert list(record_files(tmp_path)) == ["mis_easy.json", "mis_hard.json"]
+    assert record_files(tmp_path / "nowhere") == {}
+
+
+def test_list_shows_what_is_here_its_licence_its_size_and_where_it_is_expected(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "mis", {"easy": 1, "real": 1})
+    code, out, _ = run("data", "list", "--data", tmp_path)
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert code == 0
+    assert "easy real" in lines["mis"]
+    assert "apache-2.0" in lines["mis"]
+    assert str(tmp_path / "mis") in lines["mis"]
+    assert "missing" in lines["mssbench"]
+
+
+def test_list_calls_data_broken_that_is_there_and_cannot_be_read(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "mis").mkdir()
+    (tmp_path / "mis/mis_easy.json").write_text("<html>rate limited</html>")
+    code, out, _ = run("data", "list", "--data", tmp_path)
+    assert code == 0
+    assert "broken: not JSON" in out
+
+
+def test_verify_ends_with_0_when_all_is_well_and_warns_of_another_size(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "mis", {"easy": 2, "hard": 3, "real": 4})
+    code, out, err = run("data", "verify", "mis", "--data", tmp_path)
+    assert code == 0
+    assert "warning: hard holds 3 samples, 510 are published" in out
+    assert "mis_real.json" in out
+    assert "reading mis:easy" in err
+
+
+def test_verify_ends_with_3_for_bad_images_and_names_some(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "mis", {"easy": 9, "hard": 1, "real": 1})
+    for number in range(8):
+        (tmp_path / f"mis/easy_image/{number}/object1.png").unlink()
+    code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
+    assert code == 3
+    assert "easy: 8 images missing" in out
+    assert "easy_image/0/object1.png" in out
+    assert "and 3 more" in out
+
+
+def test_verify_ends_with_2_when_a_run_could_not_start_and_says_how_to_mend_it_once(tmp_path: Path, run: Run) -> None:
+    code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
+    assert code == 2
+    assert out.count("hf download Tuwhy/MIS_Test") == 1
+    assert out.count("is not on this machine") == 3
+
+
+def test_verify_names_file_record_and_field_of_broken_data(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "mis", {"hard": 1, "real": 1})
+    (tmp_path / "mis/mis_easy.json").write_text('[{"question": 5}]')
+    code, out, _ = run("data", "verify", "mis:easy", "--data", tmp_path)
+    assert code == 2
+    assert "mis_easy.json, record 1, field" in out
+
+
+def test_verify_takes_one_split_and_a_root_of_its_own_and_prints_json(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "elsewhere", {"real": 2})
+    code, out, _ = run("data", "verify", "mis:real", "-T", f"mis.data={tmp_path / 'elsewhere'}", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["splits"]["real"]["samples"] == 2
+    assert len(found["files"]["mis_real.json"]["sha256"]) == 64
+
+
+def test_the_packaged_splits_verify_without_any_data(run: Run, tmp_path: Path) -> None:
+    for name in ("mis:mini", "mis:mini-benign", "mssbench:mini"):
+        code, out, _ = run("data", "verify", name, "--data", tmp_path)
+        assert code == 0, out
+        assert "warning" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("data", "verify", "mios"), "did you mean 'mis'?"),
+        (("data", "verify", "mis:eassy"), "did you mean 'easy'?"),
+        (("data", "verify", "mis", "-T", "mis.dta=x"), "mis has no setting 'dta'"),
+        (("data", "list", "-T", "mios.data=x"), "did you mean 'mis'?"),
+        (("data", "fetsh", "mis"), "fetch"),
+        (("data", "fetch", "mis"), "hf download Tuwhy/MIS_Test"),
+    ],
+)
+def test_a_misspelling_or_a_fetch_of_data_ends_with_2_and_the_way_out(
+    run: Run, arguments: tuple[str, ...], told: str
+) -> None:
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert told in err
+
+
+def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_words(tmp_path: Path, run: Run) -> None:
+    clone = tmp_path / "clone"
+    (clone / JUDGE_SCRIPT).parent.mkdir(parents=True)
+    (clone / JUDGE_SCRIPT).write_text("nothing = 1")
+    code, _, err = run("data", "fetch", "mis", "--prompts", "--from", clone, "--data", tmp_path / "data")
+    assert code == 2
+    assert "gpt_eval.py" in err
+    assert list((tmp_path / "data/mis/prompts").glob(f"*/{JUDGE_SCRIPT}"))
+
+
+def test_fetch_from_a_place_that_has_no_script_ends_with_2(tmp_path: Path, run: Run) -> None:
+    code, _, err = run("data", "fetch", "mis", "--prompts", "--from", tmp_path, "--data", tmp_path)
+    assert code == 2
+    assert JUDGE_SCRIPT in err
+
+
+def test_fetch_says_whose_words_it_found(tmp_path: Path, run: Run) -> None:
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    names = [f"PROMPT_{who}_{what}" for who in ("CHAT", "EMBODIED") for what in ("IF", "QC", "IC", "IC_CAP")]
+    (clone / "prompts.py").write_text("\n".join(f"{name} = 'Words of {name}: '" for name in names))
+    (clone / "gpt4_eval.py").write_text(MSS_JUDGE)
+    code, out, err = run("data", "fetch", "mssbench", "--prompts", "--from", clone, "--data", tmp_path / "data")
+    assert code == 0, err
+    assert "input of chat: modified" in out
+    assert "results will say 'modified'" in err
+
+
+MSS_JUDGE = """
+prompt_chat = prompt_embodied = {
+    "prompt_template": "{prompt1} {response} {prompt2} <answer>index</answer>",
+    "prompt1": "Read this.",
+    "prompt2": "Choose: {rubric}",
+}
+annotation_aspects_chat = annotation_aspects_embodied = {"do_not_answer": {"0": "a", "1": "b", "2": "c", "3": "d"}}
+"""
