@@ -1,0 +1,16 @@
+"""`python -m benchmarks [NAME…]`: run all benchmarks, or those named."""
+
+import subprocess
+import sys
+
+NAMES = ("startup", "throughput", "memory", "intervals")
+
+
+def main() -> None:
+    for name in sys.argv[1:] or NAMES:
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+
+
+if __name__ == "__main__":
+    main()
