@@ -20,7 +20,7 @@ from .status import Complaint, failure
 from .types import Failure, ImageContent, Json
 
 if TYPE_CHECKING:
-    import httpx
+    import aiohttp
 
 __all__ = [
     "Address",
@@ -136,25 +136,28 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 class Client:
     """POSTs JSON to one address; made by `connect`."""
 
-    def __init__(self, where: Address, session: httpx.AsyncClient, seconds: float) -> None:
+    def __init__(self, where: Address, session: aiohttp.ClientSession, seconds: float) -> None:
         self.address = where
         self._session = session
         self._seconds = seconds
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
         """One attempt. Raises HarnessError where no request will work: a wrong key, no such model, no quota."""
+        import aiohttp
         import anyio
-        import httpx
 
         started = time.perf_counter()
         try:
             with anyio.fail_after(self._seconds):
-                answer = await self._session.post(path, content=body, headers=body.headers)
-        except (httpx.HTTPError, TimeoutError) as error:
+                async with self._session.post(
+                    self.address.url + path, data=body, headers=body.headers, allow_redirects=False
+                ) as answer:
+                    content = await answer.read()
+        except (aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
-        if not answer.is_success:
-            return failure(answer.status_code, answer.headers, Complaint.of(answer.content), self.address)
-        return parse(answer.content, time.perf_counter() - started, self.address)
+        if answer.status >= 300:
+            return failure(answer.status, answer.headers, Complaint.of(content), self.address)
+        return parse(content, time.perf_counter() - started, self.address)
 
 
 @asynccontextmanager
@@ -168,9 +171,11 @@ async def connect(
         headers: sent with each call instead of the usual authorization, such as {"x-api-key": where.key}.
         seconds: what one call may take, from its start to the end of the answer.
     """
-    import httpx
+    import aiohttp
 
     usual = where.headers if headers is None else headers
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-    async with httpx.AsyncClient(base_url=where.url, headers=usual, timeout=seconds, limits=limits) as session:
+    connector = aiohttp.TCPConnector(limit=0)  # how many calls there are at once is the engine's to say
+    # the deadline is the whole call's and set around it; aiohttp's own would be another, of five minutes
+    forever = aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(connector=connector, headers=usual, timeout=forever, trust_env=True) as session:
         yield Client(where, session, seconds)

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
+from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
@@ -74,7 +75,8 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
     """Open the client the settings ask for. Raises HarnessError where they do not fit together or a key is missing."""
     where = _address(settings)
     client = _azure(name, settings, where) if settings["azure_endpoint"] else _plain(settings, where)
-    limit = "max_tokens" if settings["base_url"] else "max_completion_tokens"
+    newer = settings["azure_endpoint"] or _official(where.url)
+    limit = "max_completion_tokens" if newer else "max_tokens"
     async with client:
         yield Connection(address=where, client=client, limit=limit, seconds=settings["timeout"])
 
@@ -107,8 +109,15 @@ def _address(settings: Settings) -> Address:
             remedy="add -M base_url=$OPENAI_BASE_URL, or unset the variable to ask OpenAI itself",
         )
     # A key in the environment is for the server it belongs to: OpenAI's is not sent to just any base_url.
-    usual = "AZURE_OPENAI_API_KEY" if azure else "" if base else "OPENAI_API_KEY"
-    return address(azure or base or _OFFICIAL, key_env=settings["api_key_env"] or usual)
+    url = azure or base or _OFFICIAL
+    usual = "AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY" if _official(url) else ""
+    return address(url, key_env=settings["api_key_env"] or usual)
+
+
+def _official(url: str) -> bool:
+    """Whether a server is OpenAI's own, in any region."""
+    host = urlsplit(url).hostname or ""
+    return f".{host}".endswith(".api.openai.com")
 
 
 def _plain(settings: Settings, where: Address) -> openai.AsyncOpenAI:

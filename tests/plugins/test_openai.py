@@ -211,8 +211,29 @@ async def test_openai_itself_needs_a_key() -> None:
 
 async def test_openai_itself_is_asked_where_no_server_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    async with opened() as model:
+    async with opened() as model, opened(base_url="https://api.openai.com/v1") as same:
         assert model.info.endpoint.startswith("api.openai.com#")
+        assert same.info.endpoint == model.info.endpoint
+
+
+@pytest.mark.parametrize(
+    ("url", "official"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://api.openai.com.example/v1", False),
+        ("https://notapi.openai.com/v1", False),
+        ("https://example/api.openai.com", False),
+    ],
+)
+async def test_only_openai_s_own_servers_want_openai_s_key(url: str, official: bool) -> None:
+    if official:
+        with pytest.raises(HarnessError, match="no key"):
+            async with opened(base_url=url):
+                pass
+    else:
+        async with opened(base_url=url) as model:
+            assert model.info.ref == "openai/tiny"
 
 
 async def test_a_key_that_lies_in_the_environment_is_not_sent_to_another_server(
