@@ -56,9 +56,11 @@ class LiveProgress(CountingProgress):
         now = self._clock()
         bars = self._console.width >= _ROOM_FOR_BARS
         table = _grid()
-        for view in self.tally.views(now):
+        views = self.tally.views(now)
+        for view in views:
             table.add_row(_bar(view) if bars else "", *_row(view))
-        return Group(table, Text(f"{duration(now - self._start)}{spending(self.tally)}", style="dim"))
+        foot = spending(self.tally) if views else " · starting"
+        return Group(table, Text(f"{duration(now - self._start)}{foot}", style="dim"))
 
 
 def _grid() -> Table:

@@ -50,9 +50,9 @@ def show(results: Results | Sequence[Results], stream: TextIO | None = None) -> 
 def _print(console: Console, results: Results | Sequence[Results]) -> None:
     made = boards(results if isinstance(results, Sequence) else [results])
     width = max((len(_label(measure)) for board in made for measure in board.measures), default=0)
-    for board in made:
-        for row in board.rows:
-            console.print(*_row(board, row, width), "", sep="\n")
+    for place, board in enumerate(made):
+        for number, row in enumerate(board.rows):
+            console.print(*([""] if place or number else []), *_row(board, row, width), sep="\n")
         for note in board.notes:
             console.print(f"  {one_line(note)}", style="yellow", markup=False)
 

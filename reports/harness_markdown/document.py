@@ -141,7 +141,11 @@ def _common(board: Board) -> set[str]:
 
 def _settings(row: Row, names: set[str]) -> str:
     given = {name: value for name, value in row.settings.items() if name in names and value not in (None, [], "")}
-    return ", ".join(f"{name} {value}" for name, value in given.items())
+    return ", ".join(f"{name} {_plain(value)}" for name, value in given.items())
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _is_ranked(board: Board) -> bool:

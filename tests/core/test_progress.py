@@ -246,6 +246,12 @@ def test_the_live_table_shows_progress_value_counts_and_spending(clock: Clock, w
         assert text in shown
 
 
+def test_the_live_table_says_that_it_starts_while_there_is_nothing_to_show(clock: Clock) -> None:
+    progress, _ = live(clock)
+    clock.now = 3.0
+    assert frame(progress).strip() == "0:03 · starting"
+
+
 def test_the_live_table_shows_markup_in_a_name_as_it_is(clock: Clock) -> None:
     progress, _ = live(clock)
     progress.begin("[red]evil[/red]", "x", total=1)

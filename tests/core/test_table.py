@@ -55,8 +55,10 @@ def test_a_metric_without_a_value_shows_a_dash() -> None:
 
 
 def test_several_models_stand_in_one_table() -> None:
-    shown = render([run("x/a"), run("x/b")])
-    assert shown.index("x/a") < shown.index("x/b")
+    lines = render([run("x/a"), run("x/b")]).splitlines()
+    heads = [place for place, text in enumerate(lines) if text.startswith("mis:easy")]
+    assert [lines[place] for place in heads] == ["mis:easy  x/a", "mis:easy  x/b"]
+    assert lines[heads[1] - 1] == ""
 
 
 def test_no_control_character_and_no_markup_of_a_name_is_obeyed() -> None:

@@ -59,7 +59,7 @@ def test_what_all_rows_share_is_said_once_above_the_table() -> None:
     text = render([run("x/a", fidelity="upstream"), run("x/b", fidelity="upstream")])
     assert (
         "Judge: mis (own rubric v1) by openai-judge · Input wording: upstream"
-        " · Settings: temperature 0.0, max_tokens 1024\n"
+        " · Settings: temperature 0, max_tokens 1024\n"
     ) in text
 
 
@@ -67,7 +67,7 @@ def test_what_differs_becomes_a_column() -> None:
     other = run("x/b", fidelity="upstream", judge="mis-openai-other-00000000", settings={"max_tokens": 64})
     head, first, second = cells(render([run("x/a", 100, fidelity="own"), other]))
     assert head[-3:] == ["Judge", "Input wording", "Settings"]
-    assert first[-3:] == ["mis (own rubric v1) by openai-judge", "own", "temperature 0.0, max_tokens 1024"]
+    assert first[-3:] == ["mis (own rubric v1) by openai-judge", "own", "temperature 0, max_tokens 1024"]
     assert second[-3:] == ["mis (own rubric v1) by openai-other", "upstream", "max_tokens 64"]
 
 
