@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -334,6 +335,18 @@ def test_what_a_metric_raises_names_the_metric_and_the_record() -> None:
     with pytest.raises(KeyError) as caught:
         tally([yes_rate(stratum=lambda r: r.tags["nowhere"])], [record(7, "yes")])
     assert caught.value.__notes__ == ["in metric yes of t/s/7#0"]
+
+
+def test_a_record_of_six_metrics_takes_less_than_100_bytes() -> None:
+    metrics = [rate(f"m{i}", "unsafe", better="lower") for i in range(6)]
+    made = tally(metrics, [record(0, "unsafe", category="a")])
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for i in range(1, 20_001):
+        made.add(record(i, "unsafe" if i % 3 else "safe", category="ab"[i % 2], cluster=f"question number {i}"))
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (after - before) / 20_000 < 100
 
 
 def test_counting_records_imports_neither_numpy_nor_scipy() -> None:
