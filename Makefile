@@ -37,7 +37,7 @@ mini: setup
 	$(PY) -m harness_mini.make_base
 
 docs: setup
-	$(PY) -m harness.docs
+	$(PY) docs/generate.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs
