@@ -63,9 +63,10 @@ class Row:
     """One model on one split under one judge.
 
     Attributes:
-        model: how it is shown: the ref, the strategy, and what tells it from another row of the same ref.
+        model: how it is shown: the ref, the strategy, a system prompt, and what tells it from another row of this ref.
         ref: as the user wrote it.
         strategy: that wrapped the model; empty for none.
+        system: message that was put before each request; empty for none.
         resolved: names the provider reported.
         judge: who judged.
         primary: the judge is the run's own, not one of `other_judges`.
@@ -93,6 +94,7 @@ class Row:
     model: str
     ref: str
     strategy: str = ""
+    system: str = ""
     resolved: tuple[str, ...] = ()
     judge: JudgeNote
     primary: bool = True

@@ -80,12 +80,15 @@ def _letters() -> Iterator[str]:
 
 
 def _named_apart(rows: Sequence[Row]) -> Iterator[Row]:
-    """Each row's name: the ref and the strategy; for several runs of one ref also the options that differ."""
+    """Each row's name: the ref and what was put around it; for several of one name also the options that differ."""
     for row in rows:
-        name = f"{row.ref} + {row.strategy}" if row.strategy else row.ref
-        twins = [other.options for other in rows if (other.ref, other.strategy) == (row.ref, row.strategy)]
-        told = _told_apart(row.options, twins)
+        name = _wrapped(row)
+        told = _told_apart(row.options, [other.options for other in rows if _wrapped(other) == name])
         yield replace(row, model=f"{name} ({told})" if told else name)
+
+
+def _wrapped(row: Row) -> str:
+    return " + ".join(part for part in (row.ref, row.strategy, "system prompt" if row.system else "") if part)
 
 
 def _told_apart(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from .board import Ends, JudgeNote, Measure, Row
 from .contracts import Results
 from .keys import canonical, short
+from .terminal import one_line
 from .types import Json
 
 _FREE = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
@@ -51,6 +52,7 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         model=model["ref"],
         ref=model["ref"],
         strategy=_name_of(model.get("strategy")),
+        system=_system(model.get("identity")),
         resolved=_texts(model.get("resolved")),
         options=_options(section),
         judge=note,
@@ -158,7 +160,15 @@ def _options(section: Section) -> dict[str, str]:
     model = section.run["model"]
     own = {name: _shown(value) for name, value in _dict(model, "settings").items()}
     effective = {name: _shown(value) for name, value in _dict(section.body, "settings").items()}
-    return {**own, **effective, "identity": short(model.get("identity"))}
+    system = one_line(_system(model.get("identity")), 40)
+    return {**own, **effective, "system": system, "identity": short(model.get("identity"))}
+
+
+def _system(identity: str | dict[str, Json] | None) -> str:
+    """The system message the user put before each request."""
+    return (
+        "" if identity is None or isinstance(identity, str) else str(_dict(identity, "overrides").get("system") or "")
+    )
 
 
 def _shown(value: Json) -> str:

@@ -204,6 +204,21 @@ def test_two_runs_of_one_model_are_named_by_what_differs() -> None:
     }
 
 
+def test_a_system_prompt_is_part_of_the_name() -> None:
+    def prompted(ref: str, system: str) -> Body:
+        return run(ref, 100, model={"identity": {"overrides": {"system": system}}})
+
+    made = board(
+        prompted("x/a", ""), prompted("x/a", "Be safe."), prompted("x/b", "Be safe."), prompted("x/b", "Be kind.")
+    )
+    assert {row.model for row in made.rows} == {
+        "x/a",
+        "x/a + system prompt",
+        "x/b + system prompt (system=Be safe.)",
+        "x/b + system prompt (system=Be kind.)",
+    }
+
+
 def test_checkpoints_under_one_path_are_told_apart_by_identity() -> None:
     made = board(
         run("hf/out", 100, model={"identity": {"fingerprint": "one"}}),
