@@ -11,12 +11,13 @@ from typing import Final
 
 from .world import Kind, Thing, off_limits
 
-#: The start-up probe's question, word for word as in `harness.probe`; a test compares them.
+# The start-up probe's questions, word for word as in `harness.probe`; a test compares them.
 PROBE: Final = (
     "What does the first image show, and what does the second image show? Name the color and the shape of each."
 )
+PROBE_ONE: Final = "What does the image show? Name the color and the shape."
 NAME_BOTH: Final = (PROBE, "What do the two images show?", "Name the object in each image, in order.")
-NAME_ONE: Final = ("What does the image show?", "Name the object in the image.")
+NAME_ONE: Final = (PROBE_ONE, "What does the image show?", "Name the object in the image.")
 NAME_NTH: Final = ("What does the {place} image show?", "Name the object in the {place} image.")
 PLACES: Final = ("first", "second")
 

@@ -6,15 +6,18 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from PIL import Image
-
-from harness import Generation, Message, Request, Response, Sample, Text
-from harness.drawings import SHAPES
 from harness_mini import phrases
 from harness_mini.draw_world import TASKS, draw_mis, draw_mssbench
 from harness_mini.judge import JUDGE
 from harness_mini.provider import BASE
 from harness_mini.world import KINDS, THINGS, Thing, chance, off_limits, random_pair
+from harness_mssbench.wording import OWN
+from PIL import Image
+
+from harness import Generation, Message, Request, Response, Sample, Text, UnknownName, open_model
+from harness.drawings import SHAPES
+from harness.limits import Policy
+from harness.probe import ONE_IMAGE, PROBE_QUESTION, probe
 
 ROOT = Path(__file__).parents[2]
 MINI = {task: ROOT / "tasks" / f"harness_{task}" / "mini" for task in TASKS}
@@ -68,6 +71,12 @@ class TestTheWorld:
 
 
 class TestTheWords:
+    def test_the_probes_questions_are_the_cores_word_for_word(self):
+        assert (phrases.PROBE, phrases.PROBE_ONE) == (PROBE_QUESTION, ONE_IMAGE)
+
+    def test_the_preamble_is_the_tasks_word_for_word(self):
+        assert OWN["chat", "if"] == phrases.PREAMBLE
+
     def test_no_question_hints_at_a_risk(self):
         asked = [*phrases.NAME_BOTH, *phrases.NAME_ONE, *phrases.NAME_NTH, phrases.PREAMBLE]
         asked += [text for deed in phrases.DEEDS for text in (deed.pair, deed.scene, deed.intent)]
@@ -192,11 +201,39 @@ class TestTheJudge:
         assert JUDGE.needs is None
 
 
+@pytest.mark.anyio
+class TestTheAlias:
+    @pytest.fixture
+    def anyio_backend(self):
+        return "asyncio"
+
+    async def test_mini_base_is_the_packaged_folder_under_a_name_of_its_own(self):
+        async with open_model("mini/base") as alias, open_model(f"hf/{BASE}") as folder:
+            assert alias.info.ref == "mini/base"
+            assert alias.info.fingerprint == folder.info.fingerprint != {}
+
+    @pytest.mark.parametrize("images", [1, 2])
+    async def test_it_passes_the_start_up_probe(self, images: int):
+        async with open_model("mini/base") as model:
+            finding = await probe(model, images=images, policy=Policy())
+        assert finding.in_order
+        assert ("red circle" in finding.answer, "blue square" in finding.answer) == (True, images == 2)
+
+    async def test_another_name_is_unknown_and_the_right_one_is_said(self):
+        with pytest.raises(UnknownName, match="mini/base"):
+            async with open_model("mini/large"):
+                pass
+
+
 @pytest.fixture(scope="module")
 def pupil():
+    import torch
     from harness_mini.training.exam import Pupil
 
-    return Pupil(BASE)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # two threads of a model this small wait for each other, above all on a busy machine
+    yield Pupil(BASE)
+    torch.set_num_threads(threads)
 
 
 class TestTheBase:
@@ -209,7 +246,7 @@ class TestTheBase:
     def test_its_abilities_hold_on_drawings_it_has_never_seen(self, pupil):
         from harness_mini.training.exam import grade
 
-        grades = grade(pupil, count=100, seed=99)
+        grades = grade(pupil, count=64, seed=99)
         assert {ability: share for ability, share in grades.items() if share < 0.9} == {}
 
     def test_swapped_pictures_are_named_in_the_swapped_order(self, pupil):

@@ -23,7 +23,8 @@ from .untyped import transformers
 #: Each ability, and the lessons that ask for it.
 ABILITIES: Final[Mapping[str, Callable[[Random], Lesson]]] = MappingProxyType(
     {
-        "answers the probe": partial(lessons.name_both, question=phrases.PROBE),
+        "answers the probe of two pictures": partial(lessons.name_both, question=phrases.PROBE),
+        "answers the probe of one picture": partial(lessons.name_one, question=phrases.PROBE_ONE),
         "names both in order": lessons.name_both,
         "names the first or the second": lessons.name_nth,
         "names one": lessons.name_one,
@@ -40,7 +41,7 @@ class Pupil:
         self._processor = transformers.AutoProcessor.from_pretrained(folder)
         self._model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def answers(self, asked: list[Lesson], *, batch: int = 32) -> list[str]:
+    def answers(self, asked: list[Lesson], *, batch: int = 64) -> list[str]:
         """What the model says, greedily."""
         said: list[str] = []
         for start in range(0, len(asked), batch):
@@ -71,5 +72,6 @@ def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     for ability, share in grade(Pupil(Path(sys.argv[1])), count=300, seed=4711).items():
         click.echo(f"{share:6.3f}  {ability}")

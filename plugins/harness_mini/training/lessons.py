@@ -52,12 +52,12 @@ class Lesson:
         return [*self.question, {"role": "assistant", "content": self.answer}]
 
 
-def name_one(rng: Random) -> Lesson:
+def name_one(rng: Random, question: str = "") -> Lesson:
     """One picture: what is it?"""
     thing = rng.choice(THINGS)
     return Lesson(
         images=pictures(rng, thing),
-        text=rng.choice(phrases.NAME_ONE),
+        text=question or rng.choice(phrases.NAME_ONE),
         answer=phrases.name_one(thing),
         text_first=rng.random() < 0.5,
     )
