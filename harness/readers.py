@@ -104,7 +104,9 @@ class Row:
     def _of(self, name: str, value: Json, kind: type[Any]) -> Json:
         if value is None:
             raise self._wrong(name, "is missing")
-        return _checked(value, kind, self._wrong(name, _mismatch(value, kind)))
+        if not _is(value, kind):
+            raise self._wrong(name, _mismatch(value, kind))
+        return value
 
     def _wrong(self, name: str, what: str) -> BadData:
         return BadData(f"field {name!r} {what}", where=f"{self.place}, field {name}")
@@ -129,7 +131,9 @@ def document(files: DataFiles, *names: str) -> Row:
     """The first of these files that is there, as one JSON object; raises as `rows` does."""
     name, text = _loaded(files, names)
     value = _parsed(name, text)
-    return Row(values=_checked(value, dict, BadData(f"the file {_mismatch(value, dict)}", where=name)), place=name)
+    if not _is(value, dict):
+        raise BadData(f"the file {_mismatch(value, dict)}", where=name)
+    return Row(values=value, place=name)
 
 
 def prompt(*parts: str | Image) -> Request:
@@ -149,16 +153,14 @@ def together(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterator[T]:
 
 def distinct(ids: Iterable[str]) -> list[str]:
     """The same ids, with `-2`, `-3`, … on those that would repeat an earlier one."""
-    taken: set[str] = set()
-    found: list[str] = []
+    taken: dict[str, int] = {}  # each name given out, and the number its next repetition tries first
     for wanted in ids:
-        number, name = 1, wanted
+        name = wanted
         while name in taken:
-            number += 1
-            name = f"{wanted}-{number}"
-        taken.add(name)
-        found.append(name)
-    return found
+            taken[wanted] += 1
+            name = f"{wanted}-{taken[wanted]}"
+        taken[name] = 1
+    return list(taken)
 
 
 def _loaded(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
@@ -185,7 +187,9 @@ def _parsed(where: str, text: str) -> Json:
 
 def _list(name: str, text: str) -> Json:
     value = _parsed(name, text)
-    return _checked(value, list, BadData(f"the file {_mismatch(value, list)} of records", where=name))
+    if not _is(value, list):
+        raise BadData(f"the file {_mismatch(value, list)} of records", where=name)
+    return value
 
 
 def _lines(name: str, text: str) -> Iterator[Json]:
@@ -206,15 +210,14 @@ def _table(name: str, text: str) -> Iterator[Json]:
 
 def _row(record: Json, place: str, number: int) -> Row:
     where = f"{place}, record {number}"
-    fields = _checked(record, dict, BadData(f"the record {_mismatch(record, dict)}", where=where))
-    return Row(values=fields, place=where, number=number)
+    if not _is(record, dict):
+        raise BadData(f"the record {_mismatch(record, dict)}", where=where)
+    return Row(values=record, place=where, number=number)
 
 
 def _mismatch(value: Json, kind: type[Any]) -> str:
     return f"is {_KINDS[type(value)]}, not {_KINDS[kind]}"
 
 
-def _checked(value: Json, kind: type[Any], error: BadData) -> Json:
-    if not isinstance(value, kind):
-        raise error
-    return value
+def _is(value: Json, kind: type[Any]) -> bool:
+    return isinstance(value, kind)

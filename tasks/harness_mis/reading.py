@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -46,6 +47,7 @@ def normalised(question: str) -> str:
     return bare or text
 
 
+@lru_cache(maxsize=1024)
 def canonical(name: str) -> str:
     """A category as the paper spells it, whatever its case, hyphens and underscores; an unknown one as it is."""
     return _SPELLING.get(_letters(name), " ".join(name.split()))
