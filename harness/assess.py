@@ -71,7 +71,7 @@ class Cells:
     def estimates(self, weights: Sequence[float]) -> Estimates | None:
         """Rates and the covariance of their errors; None where a stratum has no denominator."""
         num, den = self.totals
-        if not den.all():
+        if not (self.strata and den.all()):
             return None
         rates = num / den
         residual = self.num - rates[self.stratum] * self.den
@@ -133,7 +133,7 @@ def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
         units: with `strata` the number of weights.
         weights: one per stratum; None is their equal-weight mean.
     """
-    weights = [1 / units.strata] * units.strata if weights is None else weights
+    weights = [1 / max(units.strata, 1)] * units.strata if weights is None else weights
     point = cells(units.pick(~units.left_out))
     estimates = point.estimates(weights)
     ci95 = estimates.interval() if estimates else None

@@ -94,6 +94,8 @@ def test_without_a_denominator_the_value_is_null_and_never_nan() -> None:
 
 def test_a_metric_of_no_records_at_all_is_null() -> None:
     assert figures(ASR, [])["value"] is None
+    unnamed = figures(replace(STRATIFIED, strata=()), [])
+    assert (unnamed["value"], unnamed["bounds"], unnamed["strata"]) == (None, None, {})
 
 
 def test_where_answers_are_there_and_no_judge_scored_any_the_value_is_null_and_the_bounds_are_given() -> None:
