@@ -6,7 +6,6 @@ resumed run and an undisturbed one end alike. A task whose plugin is gone keeps 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +124,7 @@ def _assembled(
         version=harness_version(),
         started=history[0]["started"],
         finished=history[-1]["finished"],
-        command=shlex.join(conclusion.command),
+        command=conclusion.command,
         environment=run["environment"],
         model={
             "ref": run["model"]["ref"],

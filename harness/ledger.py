@@ -81,5 +81,6 @@ class Ledger:
         if found is None:
             return None
         line = journal.read(found[0])
-        self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
+        if line["raw"] or line["models"]:  # a rule calls nobody
+            self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
         return decision_of(line)

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -73,7 +73,7 @@ class Endpoint:
         return int(self._limit)
 
     @asynccontextmanager
-    async def slot(self, *, urgent: bool) -> AsyncIterator[float]:
+    async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
         """One call on the wire; yields the moment it started."""
         await self._take(urgent)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +94,7 @@ def resolve(spec: ModelSpec) -> Resolved:
 
 
 @asynccontextmanager
-async def open_model(ref: str, settings: Mapping[str, Any] | None = None) -> AsyncIterator[Model]:
+async def open_model(ref: str, settings: Mapping[str, Any] | None = None) -> AsyncGenerator[Model]:
     """Open `SCHEME/NAME` with its provider.
 
     A provider may use it to offer another provider's model under a name of its own. Raises HarnessError where nobody

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -170,7 +170,7 @@ async def _answer(session: Session, resolved: Resolved, recorder: Recorder) -> N
 
 
 @asynccontextmanager
-async def _evaluated(session: Session, resolved: Resolved, recorder: Recorder) -> AsyncIterator[Model]:
+async def _evaluated(session: Session, resolved: Resolved, recorder: Recorder) -> AsyncGenerator[Model]:
     """The evaluated model: opened, checked, probed, and known to the folder."""
     options = session.options
     async with resolved.provider.open(resolved.spec.name, resolved.settings) as inner:

@@ -7,7 +7,7 @@ closed, and only then are the judges opened and read the answers back: two local
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -18,6 +18,7 @@ import anyio.to_thread
 from .benches import Benches
 from .contracts import Model
 from .engine import SamplesError, carry_all
+from .journal import Journal
 from .judging import Bench
 from .limits import Endpoints
 from .observers import Observers
@@ -98,7 +99,7 @@ class Session:
             await self._carry(None, benches)
 
     @asynccontextmanager
-    async def _judges(self) -> AsyncIterator[Benches]:
+    async def _judges(self) -> AsyncGenerator[Benches]:
         async with AsyncExitStack() as stack:
             benches = Benches(self.options, self.endpoints, stack)
             for assignment in self.assignments:
@@ -174,10 +175,10 @@ class Session:
 
 
 @contextmanager
-def _open(folder: TaskFolder, judges: set[str], *, answers: bool) -> Iterator[Books]:
+def _open(folder: TaskFolder, judges: set[str], *, answers: bool) -> Generator[Books]:
     """The journals of a task; those already open are closed when another cannot be opened."""
     responses = folder.responses(write=answers)
-    verdicts = {}
+    verdicts: dict[str, Journal] = {}
     try:
         for judge in sorted(judges):
             verdicts[judge] = folder.verdicts(judge, write=True)
@@ -187,7 +188,7 @@ def _open(folder: TaskFolder, judges: set[str], *, answers: bool) -> Iterator[Bo
 
 
 @asynccontextmanager
-async def _flushing(books: Books) -> AsyncIterator[None]:
+async def _flushing(books: Books) -> AsyncGenerator[None]:
     """Sync the journals every second, in a thread, while the body runs."""
 
     async def flush() -> None:

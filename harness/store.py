@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -54,7 +54,7 @@ class RunFolder:
         return TaskFolder(self.path / file_name(display), display)
 
     @contextmanager
-    def changing(self, name: str) -> Iterator[dict[str, Any]]:
+    def changing(self, name: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it: under a short lock, in one step."""
         self.path.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path / f".{name}.lock", timeout=30):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 import click
@@ -47,5 +47,7 @@ async def _listen(stop: Stop, scope: anyio.CancelScope) -> None:
 
 def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error a person needs to see: groups are how tasks end, not what went wrong."""
-    found = error.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+    found: BaseException = error
+    while isinstance(found, BaseExceptionGroup):
+        found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
+    return found

@@ -22,9 +22,9 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
         click.echo(json.dumps(every if several else every[0], ensure_ascii=False, indent=1))
     for run in runs:
         if not as_json:
-            from harness.table import render
+            from harness.table import show
 
-            click.echo(render(run.results))
+            show(run.results)
         for note in run.notes:
             click.echo(plain(f"note: {note}"), err=True)
         click.echo(f"results: {run.folder / 'results.json'}", err=True)
