@@ -10,6 +10,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -145,14 +146,16 @@ class DataFiles:
         if self._root.is_file():
             yield self._root.absolute()
             return
-        inner = sorted(self._root.iterdir()) if self._root.is_dir() else []
+        inner: list[Path] = []
+        with suppress(OSError):  # no folder, or one that may not be listed
+            inner = sorted(self._root.iterdir())
         beside = [self._root.with_name(self._root.name + ending) for ending in archives.SUFFIXES]
         for path in (*inner, *beside):
-            if archives.suffix(path) and path.is_file() and (path in beside or self.has_own(path.name)):
+            if archives.suffix(path) and path.is_file() and (path in beside or self._own(path.name)):
                 yield path.absolute()
 
-    def has_own(self, name: str) -> bool:
-        """Whether a file lies in the folder itself, not in an archive."""
+    def _own(self, name: str) -> bool:
+        """Whether an archive lies in the folder itself, and is no link that leads out of it."""
         try:
             return self._in_folder(name, name) is not None
         except BadImage:
