@@ -32,7 +32,7 @@ def render(results: Results | Sequence[Results]) -> str:
     from rich.console import Console
 
     out = io.StringIO()
-    _print(Console(file=out, width=WIDTH, highlight=False, color_system=None), results)
+    draw(Console(file=out, width=WIDTH, highlight=False, color_system=None), results)
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
@@ -42,12 +42,13 @@ def show(results: Results | Sequence[Results], stream: TextIO | None = None) -> 
 
     out = sys.stdout if stream is None else stream
     if out.isatty():
-        _print(Console(file=out, highlight=False), results)
+        draw(Console(file=out, highlight=False), results)
     else:
         out.write(render(results))
 
 
-def _print(console: Console, results: Results | Sequence[Results]) -> None:
+def draw(console: Console, results: Results | Sequence[Results]) -> None:
+    """Print the table on a console of the caller's."""
     made = boards(results if isinstance(results, Sequence) else [results])
     width = max((len(_label(measure)) for board in made for measure in board.measures), default=0)
     for place, board in enumerate(made):
