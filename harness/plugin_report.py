@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections import Counter
@@ -49,6 +48,8 @@ def _unmarked(plugin: object, hooks: Collection[str]) -> Iterator[tuple[str, str
     home = getattr(plugin, "__name__", None)
     for name, value in vars(plugin).items() if hasattr(plugin, "__dict__") else ():
         if name.startswith("harness_") and inspect.isfunction(value) and not hasattr(value, _MARK):
+            import difflib
+
             meant = difflib.get_close_matches(name, hooks, n=1, cutoff=0.85)
             if meant and value.__module__ == home:
                 yield name, meant[0]

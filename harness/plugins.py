@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import plugin_report
 from .contracts import Builder, Judge, Provider, Report, RunInfo, Strategy, Task, Trainer
 from .errors import HarnessError
 from .loader import Choice, Fault, Source, fault, from_file, installed
-from .observers import Observer, Observers
 from .offers import (
     BUILDERS,
     JUDGES,
@@ -33,12 +33,13 @@ from .offers import (
     consumed,
     settled,
 )
-from .plugin_report import clash, unknown
 from .registry import Registry
 from .terminal import one_line
 
 if TYPE_CHECKING:
     import click
+
+    from .observers import Observers
 
 _T = TypeVar("_T")
 _Book = tuple[dict[str, Offer[_T]], dict[str, list[Offer[_T]]]]
@@ -167,6 +168,8 @@ class Host:
             patience: seconds that closing waits for a slow observer.
             tell: what a fault's line is given to while the run goes on; None means as at loading.
         """
+        from .observers import Observer, Observers
+
         observers = [
             Observer(source=source, hook=hook, call=call)
             for hook in OBSERVERS
@@ -224,11 +227,11 @@ class Host:
         if name in single:
             return single[name].item
         if name in several:
-            raise clash(kind.word, name, [offer.source for offer in several[name]], self.plugins)
-        raise unknown(kind.word, name, single, self.faults, self.blocked)
+            raise plugin_report.clash(kind.word, name, [offer.source for offer in several[name]], self.plugins)
+        raise plugin_report.unknown(kind.word, name, single, self.faults, self.blocked)
 
     def _report_clash(self, word: str, name: str, sources: Sequence[Source]) -> None:
-        error = clash(word, name, sources, self.plugins)
+        error = plugin_report.clash(word, name, sources, self.plugins)
         for source in sources:
             self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
         self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))

@@ -17,6 +17,12 @@ HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"
 Call = Callable[[Mapping[str, Any]], Any]  #: a hook implementation as a function of all the hook's arguments
 
 
+class _Manager(pluggy.PluginManager):
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """Skip names that hold no hook: pluggy's own look at each of them is most of what registration costs."""
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+
 class Registry:
     """Loads sources and keeps what came of each.
 
@@ -31,7 +37,7 @@ class Registry:
         self.blocked: list[Source] = []
         self.faults: list[Fault] = []
         self.tell = tell
-        self._manager = pluggy.PluginManager("harness")
+        self._manager = _Manager("harness")
         self._manager.add_hookspecs(hookspecs)
 
     def load(self, sources: Iterable[Source], choice: Choice) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ _FALSE = {"false", "no", "off", "0"}
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A remedy for a misspelled name: the nearest one, else all of them."""
+    import difflib
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -105,6 +104,7 @@ def _bug(error: BaseException, arguments: Sequence[str]) -> int:
 
 def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
     """Write the report to the user's state folder: it is always there, and not among the user's own files."""
+    import platform
     import time
 
     import platformdirs

@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.plugins import Host, use
+if TYPE_CHECKING:
+    from harness.plugins import Host
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _KEY = "harness.loading"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loading:
+class _Loading:
     """How the host is to be loaded; files and strictness may be given before or after the command's name."""
 
-    files: tuple[Path, ...] = ()
-    strict: bool = False
-    host: Host | None = None
+    def __init__(self) -> None:
+        self.files: list[Path] = []
+        self.strict = False
+        self.host: Host | None = None
 
 
-def _state(ctx: click.Context) -> Loading:
-    state = ctx.find_root().meta.get(_KEY, Loading())
-    assert isinstance(state, Loading)
+def _state(ctx: click.Context) -> _Loading:
+    state = ctx.find_root().meta.setdefault(_KEY, _Loading())
+    assert isinstance(state, _Loading)
     return state
-
-
-def _set(ctx: click.Context, state: Loading) -> None:
-    ctx.find_root().meta[_KEY] = state
 
 
 def _add_files(ctx: click.Context, _: click.Parameter, files: tuple[Path, ...]) -> None:
     if files:
-        _set(ctx, replace(_state(ctx), files=(*_state(ctx).files, *files), host=None))
+        _state(ctx).files += files
+        _state(ctx).host = None
 
 
 def _add_strict(ctx: click.Context, _: click.Parameter, strict: bool) -> None:
     if strict:
-        _set(ctx, replace(_state(ctx), strict=True, host=None))
+        _state(ctx).strict = True
+        _state(ctx).host = None
 
 
 def plugin_options(function: _F) -> _F:
@@ -74,14 +72,13 @@ def loaded(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
         ctx: of any command; None means the current one.
         quiet: say nothing on stderr, because the command itself tells all faults.
     """
+    from harness.plugins import Host, use
+
     ctx = ctx or click.get_current_context()
     state = _state(ctx)
     if state.host is None:
-        host = Host.load(state.files, strict=state.strict, tell=_nothing if quiet else None)
-        ctx.find_root().with_resource(use(host))
-        state = replace(state, host=host)
-        _set(ctx, state)
-    assert state.host is not None
+        state.host = Host.load(state.files, strict=state.strict, tell=_nothing if quiet else None)
+        ctx.find_root().with_resource(use(state.host))
     return state.host
 
 

@@ -1,0 +1,92 @@
+"""What the command line imports before it is asked to do anything; how long that takes is in benchmarks/startup.py."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from harness.testing.installed import install
+
+HEAVY = {
+    "torch", "pandas", "numpy", "scipy", "pydantic", "rich", "transformers", "openai", "anthropic", "jinja2", "PIL",
+    "httpx", "aiohttp", "anyio", "yaml", "filelock",
+}  # fmt: skip
+PLUGINS = sorted(entry.value for entry in entry_points(group="harness") if entry.dist.name == "vlm-safety-harness")
+PROGRAM = """
+import json, sys
+from harness.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as done:
+    json.dump({"code": done.code, "modules": sorted(sys.modules)}, sys.stderr)
+"""
+IMPORT = """
+import importlib, json, sys
+import harness
+for name in harness.__all__:
+    getattr(harness, name)
+before = set(sys.modules)
+importlib.import_module(sys.argv[1])
+json.dump(sorted(set(sys.modules) - before), sys.stderr)
+"""
+
+
+def said(program: str, *arguments: str, path: Path | None = None) -> object:
+    """The JSON that a program leaves at the end of stderr."""
+    environment = None if path is None else {"PYTHONPATH": str(path)}
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return json.loads(done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("tasks", "list"), ("models",), ("judges", "list"), ("plugins", "list")]
+)
+def test_nothing_heavy_is_imported_before_it_is_used(arguments: tuple[str, ...]) -> None:
+    found = said(PROGRAM, *arguments)
+    assert isinstance(found, dict)
+    assert found["code"] == 0
+    assert HEAVY & {name.partition(".")[0] for name in found["modules"]} == set()
+
+
+def test_help_of_a_core_command_loads_no_plugin() -> None:
+    found = said(PROGRAM, "tasks", "--help")
+    assert isinstance(found, dict)
+    assert [name for name in found["modules"] if name.startswith("harness_")] == []
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_imports_only_the_harness_and_the_standard_library(plugin: str) -> None:
+    new = said(IMPORT, plugin.partition(":")[0])
+    assert isinstance(new, list)
+    allowed = {*sys.stdlib_module_names, "harness", plugin.partition(".")[0]}
+    assert {name.partition(".")[0] for name in new} - allowed == set()
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("plugins", "list")])
+def test_with_every_kind_of_broken_plugin_these_commands_still_work(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    mark = "from harness import hookimpl\n@hookimpl\n"
+    tasks = "from harness.testing.fakes import fake_task\n" + mark + "def harness_tasks():\n    "
+    broken = {
+        "bad-import": "import a_module_nobody_has",
+        "bad-exit": "raise SystemExit(7)",
+        "bad-claim": tasks + "return [fake_task(name='mis')]",
+        "bad-hook": mark + "def harness_task():\n    return []",
+        "bad-generator": tasks + "yield fake_task(name='half')\n    raise RuntimeError('midway')",
+        "bad-observer": mark + "def harness_response_added(run):\n    raise RuntimeError",
+        "slow-observer": mark + "def harness_response_added(run):\n    import time; time.sleep(9)",
+        "bad-command": mark + "def harness_commands(cli):\n    raise SystemExit(7)",
+        "bad-print": "print('{')",
+    }
+    for name, source in broken.items():
+        module = name.replace("-", "_") + "_plugin"
+        install(tmp_path, name, entries={name: module}, modules={module: source})
+    for number in range(45):
+        install(tmp_path, f"trivial-{number}", entries={f"trivial{number}": f"trivial_{number}"},
+                modules={f"trivial_{number}": mark + "def harness_tasks():\n    return ()"})  # fmt: skip
+    found = said(PROGRAM, *arguments, path=tmp_path)
+    assert isinstance(found, dict)
+    assert found["code"] == 0
