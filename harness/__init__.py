@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from .limits import Policy
     from .metrics import Metric, Pairing, Record, rate
     from .models import open_model
+    from .readers import distinct, document, open_files, prompt, rows, together
     from .runs import Run
     from .types import (
         Failure,
+        Fidelity,
         Files,
         Generation,
         Image,
@@ -55,14 +57,15 @@ _HOME = {
     "api": "run run_async",
     "limits": "Policy",
     "models": "open_model",
+    "readers": "distinct document open_files prompt rows together",
     "runs": "Run",
     "contracts": "Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split Strategy Task "
     "Trainer",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
-    "types": "Failure Files Generation Image ImageContent Json Message Request Response Sample Setting Settings Text "
-    "Unscored Usage Verdict",
+    "types": "Failure Fidelity Files Generation Image ImageContent Json Message Request Response Sample Setting Settings "
+    "Text Unscored Usage Verdict",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -72,6 +75,7 @@ __all__ = [
     "Builder",
     "DataSource",
     "Failure",
+    "Fidelity",
     "Files",
     "Generation",
     "HarnessError",
@@ -107,11 +111,17 @@ __all__ = [
     "Unscored",
     "Usage",
     "Verdict",
+    "distinct",
+    "document",
     "hookimpl",
+    "open_files",
     "open_model",
+    "prompt",
     "rate",
+    "rows",
     "run",
     "run_async",
+    "together",
 ]
 
 

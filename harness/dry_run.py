@@ -69,7 +69,7 @@ def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
 def _weight(each: SplitPlan, found: Survey) -> tuple[int, int]:
     """Bytes of all image files that are sent, and how many are missing; none is read."""
     size = missing = 0
-    for sample in each.task.samples(each.root, each.name, each.settings):
+    for sample in each.samples():
         for image in sample.request.images if found.takes(sample) else ():
             try:
                 size += image.files.stamp(image.path)[1]

@@ -5,17 +5,17 @@ Nothing is opened and nothing is spent here; every misspelling ends here with it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import plugins, settings
 from .contracts import Judge, Split, Task
-from .data import data_folder
+from .data import data_folder, samples
 from .errors import HarnessError, UnknownName
 from .options import Options
-from .types import Generation, Settings
+from .types import Generation, Sample, Settings
 
 #: `-T NAME.key` that the core answers for every task
 CORE_KEYS = ("data", "judge")
@@ -62,6 +62,10 @@ class SplitPlan:
     def title(self) -> str:
         """Task and split, as `--tasks` takes them."""
         return f"{self.display}:{self.name}"
+
+    def samples(self) -> Iterator[Sample]:
+        """All samples of the split, lazily. Raises MissingData with how to get the data, or BadData."""
+        return samples(self.task, self.root, self.name, self.settings)
 
 
 def make(options: Options) -> tuple[SplitPlan, ...]:

@@ -121,7 +121,7 @@ def run(options: Options, *, progress: Progress | None = None) -> Run:
 
 def surveyed(each: SplitPlan, options: Options) -> Survey:
     """List a split once, before anything is opened or spent. Raises MissingData or BadData."""
-    return survey(each.task.samples(each.root, each.name, each.settings), options.limit)
+    return survey(each.samples(), options.limit)
 
 
 def default_folder(options: Options) -> Path:

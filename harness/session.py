@@ -44,8 +44,7 @@ class Assignment:
 
     def samples(self) -> Iterator[Sample]:
         """The samples to carry, lazily."""
-        plan = self.plan
-        for sample in plan.task.samples(plan.root, plan.name, plan.settings):
+        for sample in self.plan.samples():
             if self.survey is None or self.survey.takes(sample):
                 yield sample
 
