@@ -64,8 +64,8 @@ _HOME = {
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
-    "types": "Failure Fidelity Files Generation Image ImageContent Json Message Request Response Sample Setting Settings "
-    "Text Unscored Usage Verdict",
+    "types": "Failure Fidelity Files Generation Image ImageContent Json Message Request Response Sample Setting "
+    "Settings Text Unscored Usage Verdict",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
