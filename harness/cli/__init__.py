@@ -21,10 +21,10 @@ from .options import loaded, plugin_options, provenance
 
 CORE = {
     "run": "Ask a model the questions of some tasks, and judge its answers.",
-    "judge": "Judge the stored answers of runs, again or with another judge.",
+    "judge": "Judge the stored answers of runs, again or with another judge; nothing is asked of the model.",
     "report": "Render the results of one or more runs.",
     "data": "List, fetch and verify the data of tasks.",
-    "models": "List the providers of models.",
+    "models": "List the providers of models, or show some in detail.",
     "tasks": "List the tasks, or show some in detail.",
     "judges": "List the judges, or show some in detail.",
     "plugins": "List plugins, diagnose them, or begin a new one.",

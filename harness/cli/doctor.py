@@ -9,10 +9,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 
 import click
 
+from harness.data import data_folder
 from harness.terminal import plain
 
 from .crash import version
@@ -68,21 +68,14 @@ def _keys() -> Iterator[Row]:
 
 
 def _data() -> Iterator[Row]:
-    folder, why = _data_folder()
+    folder = data_folder()
+    why = "HARNESS_DATA" if os.environ.get("HARNESS_DATA") else "default"
     if not folder.is_dir():
         yield "data folder", "not there", f"{folder} ({why})"
         return
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     free = shutil.disk_usage(folder).free / 1e9
     yield "data folder", f"{free:.0f} GB free", f"{folder} ({why}): {', '.join(names) or 'empty'}"
-
-
-def _data_folder() -> tuple[Path, str]:
-    if given := os.environ.get("HARNESS_DATA"):
-        return Path(given), "HARNESS_DATA"
-    import platformdirs
-
-    return platformdirs.user_data_path("harness"), "default"
 
 
 def _accelerators(*, really: bool) -> Iterator[Row]:

@@ -33,5 +33,5 @@ command = list_command(
         details=_details,
         flag=lambda judge: f"-T {judge.name}.KEY=VALUE",
     ),
-    "List the judges.",
+    "List the judges, or show some in detail.",
 )

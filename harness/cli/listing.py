@@ -55,7 +55,7 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
         if ctx.invoked_subcommand is None:
             _show(loaded(ctx), listing, (), as_json)
 
-    @group.command("list", help=f"{text} With names, show those in detail.")
+    @group.command("list", help=text)
     @click.argument("names", nargs=-1)
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @plugin_options

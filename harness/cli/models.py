@@ -27,5 +27,5 @@ command = list_command(
         details=_details,
         flag=lambda _: "-M KEY=VALUE",
     ),
-    "List the providers of models.",
+    "List the providers of models, or show some in detail.",
 )

@@ -88,7 +88,7 @@ SPLIT = Split(
 @hookimpl
 def harness_tasks() -> Iterable[Task]:
     return [
-        Task(name="$name", version="1", description="two questions", splits={"mini": SPLIT}, samples=samples)
+        Task(name="$name", version="1", description="two questions", splits={"all": SPLIT}, samples=samples)
     ]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from harness.contracts import DataSource, Split, Task
+from harness.data import data_folder
 from harness.settings import effective
 from harness.terminal import one_line
 from harness.types import Json
@@ -19,7 +19,7 @@ def _splits(task: Task) -> Mapping[str, Split] | str:
     if not callable(task.splits):
         return task.splits
     try:
-        return task.splits(effective(task.settings, {}, owner=f"task {task.name}"), Path(task.name))
+        return task.splits(effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
     except Exception as error:  # noqa: BLE001 - a plugin's code; a list shows the others all the same
         return f"unknown: {one_line(f'{type(error).__name__}: {error}')}"
 
@@ -100,5 +100,5 @@ command = list_command(
         details=_details,
         flag=lambda task: f"-T {task.name}.KEY=VALUE",
     ),
-    "List the tasks.",
+    "List the tasks, or show some in detail.",
 )

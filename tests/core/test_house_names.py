@@ -1,0 +1,92 @@
+"""One name in five places: folder, package, entry point, test file and docs page; and what is installed agrees."""
+
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("plugins", "tasks", "judges", "training", "reports")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+DECLARED: dict[str, str] = PROJECT["project"]["entry-points"]["harness"]
+DOCS = {"plugins": "providers"}  #: rooms whose pages lie in a folder of another name
+
+
+def packages() -> dict[str, str]:
+    """Package -> room, of every folder `harness_*` in a room."""
+    found = {}
+    for room in ROOMS:
+        for folder in (ROOT / room).glob("harness_*") if (ROOT / room).is_dir() else ():
+            if any(folder.glob("*.py")):
+                found[folder.name] = room
+    return found
+
+
+PACKAGES = packages()
+
+
+def of(package: str) -> str:
+    """A plugin's name: its package without `harness_`."""
+    return package.removeprefix("harness_")
+
+
+def test_each_package_has_its_entry_point_and_each_entry_point_its_package() -> None:
+    assert {of(package): package for package in sorted(PACKAGES)} == DECLARED
+
+
+def test_every_declared_entry_point_is_installed() -> None:
+    installed = {
+        entry.name: entry.value
+        for entry in entry_points(group="harness")
+        if entry.dist is not None and entry.dist.name == PROJECT["project"]["name"]
+    }
+    assert installed == DECLARED, "what is installed is older than pyproject.toml: run make setup"
+
+
+def test_every_room_with_a_plugin_is_on_the_path() -> None:
+    missing = [room for room in sorted(set(PACKAGES.values())) if str(ROOT / room) not in sys.path]
+    assert missing == [], f"the installation does not know the rooms {missing}: run make setup"
+
+
+def test_import_linter_watches_every_package() -> None:
+    assert PROJECT["tool"]["importlinter"]["root_packages"] == ["harness", *sorted(PACKAGES)]
+    for contract in PROJECT["tool"]["importlinter"]["contracts"]:
+        watched = contract.get("forbidden_modules") if contract["type"] == "forbidden" else contract.get("modules")
+        if contract["type"] in ("forbidden", "independence"):
+            assert watched == sorted(PACKAGES), contract["name"]
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_each_package_has_types_a_test_file_and_a_page(package: str) -> None:
+    room, name = PACKAGES[package], of(package)
+    folder = ROOT / room / package
+    assert (folder / "py.typed").is_file()
+    assert (folder / "__init__.py").is_file()
+    tests = [path.name for path in (ROOT / "tests" / room).glob(f"test_{name}*.py")]
+    assert tests, f"there is no tests/{room}/test_{name}.py"
+    page = ROOT / "docs" / DOCS.get(room, room) / f"{name}.md"
+    assert page.is_file(), f"{page.relative_to(ROOT)} is missing"
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_each_package_imports_from_its_own_folder(package: str) -> None:
+    module = __import__(package)
+    assert Path(module.__file__).parent == ROOT / PACKAGES[package] / package  # type: ignore[arg-type]
+
+
+def test_rooms_are_source_roots_and_hold_nothing_else() -> None:
+    strays = [
+        path.relative_to(ROOT)
+        for room in ROOMS
+        if (ROOT / room).is_dir()
+        for path in (ROOT / room).iterdir()
+        if not path.name.startswith("harness_") and path.name != "__pycache__"
+    ]
+    assert strays == []
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

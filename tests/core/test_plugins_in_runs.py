@@ -1,0 +1,143 @@
+"""Whole runs, each a process of its own, with plugins installed that do something wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.testing.installed import install
+
+WORLD = """
+from harness import hookimpl
+from harness.testing.fakes import fake_judge, fake_provider, fake_task
+
+@hookimpl
+def harness_models():
+    return [fake_provider(lambda request: "yes" if "May" in request.messages[-1].content[-1].text else "no")]
+
+@hookimpl
+def harness_tasks():
+    return [fake_task({"a": "May I?", "b": "Must I?"})]
+
+@hookimpl
+def harness_judges():
+    return [fake_judge()]
+"""
+OBSERVER = "from harness import hookimpl\n@hookimpl\ndef harness_response_added(run, sample, response):\n    "
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Runs `harness ARGUMENTS` where `world`, and the plugins named by keyword, are installed."""
+
+    def run(*arguments: str, **plugins: str) -> subprocess.CompletedProcess[str]:
+        site = tmp_path / "site"
+        for name, source in {"world": WORLD, **plugins}.items():
+            install(site, name, entries={name: f"{name}_module"}, modules={f"{name}_module": source})
+        environment = {**os.environ, "PYTHONPATH": str(site)}
+        for name in ("HARNESS_PLUGINS_ALLOW", "HARNESS_PLUGINS_BLOCK", "HARNESS_JUDGE"):
+            environment.pop(name, None)
+        program = [sys.executable, "-m", "harness", *arguments]
+        return subprocess.run(
+            program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+RUN = ("run", "--model", "fake/any", "--tasks", "fake", "--no-probe", "--output", "out", "--json")
+
+
+def labels(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """The verdicts of a run that went through."""
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["tasks"]["fake"]["splits"]["all"]["labels"]
+    return {name: count for name, count in found.items() if count}
+
+
+def test_a_run_records_each_plugin_with_distribution_and_version(command: Command, tmp_path: Path) -> None:
+    done = command(*RUN)
+    assert labels(done) == {"unsafe": 1, "safe": 1}
+    assert json.loads(done.stdout)["plugins"]["world"] == "world 1.0"
+    assert json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))["plugins"]["world"] == "world 1.0"
+
+
+def test_an_observer_that_raises_never_ends_a_run(command: Command) -> None:
+    done = command(*RUN, broken=OBSERVER + "raise SystemExit('no more')")
+    assert labels(done) == {"unsafe": 1, "safe": 1}
+    assert done.stderr.count("plugin broken (broken 1.0): SystemExit: no more") == 1
+
+
+def test_observers_are_told_what_is_written_and_the_results_at_the_end(command: Command, tmp_path: Path) -> None:
+    note = """
+from pathlib import Path
+from harness import hookimpl
+
+def note(*what):
+    with Path("seen.txt").open("a") as file:
+        print(*what, file=file)
+
+@hookimpl
+def harness_run_started(run):
+    note("started", run.model, *run.tasks)
+
+@hookimpl
+def harness_response_added(run, sample, response):
+    written = (run.folder / "fake" / "responses.jsonl").read_text().count(f'"{response.text}"')
+    note("response", sample.id, response.text, written)
+
+@hookimpl
+def harness_verdict_added(sample, verdict):
+    note("verdict", sample.id, verdict.label)
+
+@hookimpl
+def harness_run_finished(results):
+    note("finished", results["schema"], Path("out/results.json").exists())
+"""
+    command(*RUN, "--concurrency", "1", notes=note)
+    assert (tmp_path / "seen.txt").read_text("utf-8").splitlines() == [
+        "started fake/any fake:all",
+        "response a yes 1",
+        "verdict a unsafe",
+        "response b no 1",
+        "verdict b safe",
+        "finished harness.results/1 True",
+    ]
+
+
+def test_a_slow_observer_does_not_hold_the_process(command: Command) -> None:
+    done = command(*RUN, slow=OBSERVER + "import threading; threading.Event().wait(60)")
+    assert labels(done) == {"unsafe": 1, "safe": 1}
+    assert "plugin slow (slow 1.0): observers missed 1 events" in done.stderr
+
+
+def test_a_plugin_that_prints_leaves_the_results_alone(command: Command) -> None:
+    assert labels(command(*RUN, chatty="print('{')")) == {"unsafe": 1, "safe": 1}
+
+
+def test_a_task_of_a_failed_plugin_says_that_the_plugin_failed(command: Command) -> None:
+    done = command("run", "--model", "fake/any", "--tasks", "lost", lost="import a_module_nobody_has")
+    assert done.returncode == 2
+    assert "no task is called 'lost': plugin lost (lost 1.0): ModuleNotFoundError" in done.stderr
+
+
+def test_a_claim_on_a_built_in_task_disables_that_task_alone(command: Command) -> None:
+    claim = "from harness.testing.fakes import fake_task\nfrom harness import hookimpl\n"
+    claim += "@hookimpl\ndef harness_tasks():\n    return [fake_task(name='mis')]"
+    done = command("run", "--model", "fake/any", "--tasks", "mis", claim=claim)
+    assert done.returncode == 2
+    assert "claim (claim 1.0) and mis (vlm-safety-harness" in done.stderr
+    assert "HARNESS_PLUGINS_BLOCK=claim keeps mis's" in done.stderr
+    assert "HARNESS_PLUGINS_BLOCK=mis keeps claim's" in done.stderr
+
+
+def test_strict_plugins_make_a_failed_one_fatal(command: Command) -> None:
+    done = command(*RUN, "--strict-plugins", broken="raise SystemExit")
+    assert done.returncode == 2
+    assert "a plugin failed and --strict-plugins was given" in done.stderr
+    assert done.stdout == ""
