@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from harness import Model, Provider, Setting, Settings, hookimpl
+from harness import HarnessError, Model, Provider, Setting, Settings, hookimpl
 
+INSTALL = "pip install 'vlm-safety-harness[hf]'"
 #: Device and batching are transport: they change speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
     Setting(name="device", type=str, default="auto", identity=False, help="auto, cpu, cuda, cuda:N or mps"),
@@ -82,8 +83,10 @@ SETTINGS = (
 
 
 def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
-    from harness_hf.model import open_model
-
+    try:
+        from harness_hf.model import open_model
+    except ImportError as error:
+        raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
     return open_model(name, settings)
 
 

@@ -48,7 +48,7 @@ class Reader:
         tokens, ended = self._cut(written.tokens)
         text, stopped = _before(self._frontend.decode(tokens), prompt.settings.stop)
         reasoning, text = _split(text, prompt) if prompt.reasons else ("", text)
-        truncated = not ended and not stopped and len(tokens) >= written.most
+        truncated = not stopped and len(tokens) >= written.most  # an end token leaves room for one less
         usage = Usage(
             input_tokens=written.read,
             output_tokens=len(tokens) + ended,

@@ -8,21 +8,17 @@ import sys
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+import torch
 
 from harness import HarnessError, Json, Settings
 from harness.fingerprint import of_folder
+from harness_hf import INSTALL
+from harness_hf.devices import find_device, free_cache
 from harness_hf.frontend import Batch, Frontend
 from harness_hf.origin import ADAPTER_CONFIG, Origin, find
-
-INSTALL: Final = "pip install 'vlm-safety-harness[hf]'"
-
-try:
-    import torch
-
-    from harness_hf.untyped import transformers
-except ImportError as error:
-    raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
+from harness_hf.untyped import transformers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,12 +61,6 @@ class Loaded:
         self.model = None
         gc.collect()
         free_cache()
-
-
-def free_cache() -> None:
-    """Hand unused device memory back, so that another model or a smaller batch finds it."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def load(name: str, settings: Settings) -> Loaded:
@@ -118,14 +108,20 @@ def _sees(config: Any) -> bool:
 
 
 def _frontend(origin: Origin, common: dict[str, Any], settings: Settings, *, vlm: bool) -> Frontend:
-    pixels = {key: settings[key] for key in ("min_pixels", "max_pixels") if settings[key] is not None}
     kind = transformers.AutoProcessor if vlm else transformers.AutoTokenizer
-    processor = kind.from_pretrained(origin.place, **common, **pixels)
-    known = getattr(getattr(getattr(processor, "image_processor", None), "valid_kwargs", None), "__annotations__", ())
-    for key in pixels:
-        if key not in known:
-            raise HarnessError(f"the model's processor takes no {key}", remedy=f"leave out -M {key}")
+    processor = kind.from_pretrained(origin.place, **common)
+    for key, edge in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
+        if settings[key] is not None:
+            _limit(getattr(processor, "image_processor", None), key, edge, settings[key])
     return Frontend(processor, vlm=vlm)
+
+
+def _limit(pictures: Any, key: str, edge: str, pixels: int) -> None:
+    """Set one limit of a processor that counts in pixels: its `size` holds areas under the names of edges."""
+    if key not in getattr(getattr(pictures, "valid_kwargs", None), "__annotations__", ()):
+        raise HarnessError(f"the model's processor takes no {key}", remedy=f"leave out -M {key}")
+    size = {name: pictures.size[name] for name in ("shortest_edge", "longest_edge")}
+    pictures.size = type(pictures.size)(**{**size, edge: pixels})
 
 
 def _model(origin: Origin, common: dict[str, Any], settings: Settings, device: torch.device, *, vlm: bool) -> Any:
@@ -150,32 +146,20 @@ def _adapt(model: Any, folder: Path) -> dict[str, Json]:
         raise HarnessError(
             f"this folder holds no {ADAPTER_CONFIG}", where=str(folder), remedy="name a folder saved by peft"
         )
-    found = model.load_adapter(str(folder))
-    missing = [key for key in getattr(found, "missing_keys", ()) if "lora" in key]
-    if missing:
-        raise HarnessError(
-            f"the adapter lacks {len(missing)} weights of this model: {', '.join(missing[:3])}, …",
-            where=str(folder),
-            remedy="name the model it was trained on",
-        )
+    try:
+        found = model.load_adapter(str(folder))
+    except ValueError as error:  # none of the layers it names is there
+        raise _misfit(folder, str(error)) from error
+    strange = sorted({*found.missing_keys, *found.unexpected_keys})
+    if strange:
+        raise _misfit(folder, f"{len(strange)} weights, such as {strange[0]}")
     return of_folder(folder)
 
 
-def find_device(name: str) -> torch.device:
-    """The device of `-M device=NAME`, with its number. Raises HarnessError where this machine has none such."""
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if name == "auto":
-        name = "cuda" if cuda else "mps" if mps else "cpu"
-    kind, _, number = name.partition(":")
-    usable = {"cpu": not number, "mps": mps and not number, "cuda": cuda and (number or "0").isdecimal()}
-    if not usable.get(kind, False):
-        raise HarnessError(f"this machine has no device {name!r}", remedy="-M device=auto, cpu, cuda, cuda:N or mps")
-    if kind != "cuda":
-        return torch.device(kind)
-    index = int(number) if number else torch.cuda.current_device()
-    if index >= torch.cuda.device_count():
-        raise HarnessError(f"this machine has {torch.cuda.device_count()} CUDA devices", remedy="they count from 0")
-    return torch.device("cuda", index)
+def _misfit(folder: Path, detail: str) -> HarnessError:
+    return HarnessError(
+        f"the adapter does not fit this model: {detail}", where=str(folder), remedy="name the model it was trained on"
+    )
 
 
 def _first_line(error: Exception) -> str:

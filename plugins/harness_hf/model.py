@@ -13,11 +13,11 @@ from harness import Failure, Model, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
 from harness_hf.batching import Batcher
 from harness_hf.chat import Chat, study
+from harness_hf.devices import free_cache, threads, wanted
 from harness_hf.generating import Asked, ContextOverflow, Writer
 from harness_hf.halves import in_halves
-from harness_hf.loading import Loaded, free_cache, load, quiet
+from harness_hf.loading import Loaded, load, quiet
 from harness_hf.prompts import Prompt, Prompter
-from harness_hf.threads import threads, wanted
 from harness_hf.weighing import Weigher
 
 
@@ -62,7 +62,7 @@ class Runner:
     def __call__(self, asked: Sequence[Asked]) -> list[Response | Failure]:
         """One result for each, in order."""
         with threads(self._threads):
-            return in_halves(self._answer, asked, failed=_failure, between=free_cache)
+            return in_halves(self._answer, asked, failed=failure, between=free_cache)
 
     def _answer(self, asked: Sequence[Asked]) -> list[Response | Failure]:
         if not any(ticket.wanted for ticket in asked):
@@ -72,7 +72,8 @@ class Runner:
         return self._writer(asked)
 
 
-def _failure(error: Exception) -> Failure:
+def failure(error: Exception) -> Failure:
+    """What a sample gets for an exception of the model's."""
     return Failure(outcome="error", reason=_reason(error), message=str(error)[:300])
 
 

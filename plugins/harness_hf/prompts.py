@@ -97,6 +97,10 @@ class Prompter:
                 "the model has no chat template, so it can only answer raw requests",
                 remedy="name an instruction-tuned model, or put a chat_template.jinja into its folder",
             )
+        if chat.system is None and any(message.role == "system" for message in request.messages):
+            return Failure(
+                outcome="error", reason="system_message", message="the model's chat template takes no system message"
+            )
         conversation = [{"role": each.role, "content": chat.content(each, self._spell)} for each in request.messages]
         try:
             text = self._frontend.render(conversation, chat.options)

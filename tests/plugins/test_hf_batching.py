@@ -1,0 +1,248 @@
+"""How the `hf` provider gathers requests, runs what failed in halves, and reads what a model wrote."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+from harness_hf.batching import Batcher, Ticket
+from harness_hf.halves import in_halves
+
+from harness import Generation, Response
+
+pytestmark = pytest.mark.anyio
+LONG = 60.0  # seconds no test waits for
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Doubling:
+    """Work that doubles its items and remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def __call__(self, tickets: Sequence[Ticket[int, int]]) -> list[int]:
+        self.batches.append([ticket.item for ticket in tickets])
+        return [2 * ticket.item for ticket in tickets]
+
+
+async def submitted(batcher: Batcher[int, int], items: Sequence[int], key: Callable[[int], Any]) -> dict[int, int]:
+    results: dict[int, int] = {}
+
+    async def submit(item: int) -> None:
+        results[item] = await batcher.submit(item, key(item))
+
+    async with batcher.serving(), anyio.create_task_group() as tasks:
+        for item in items:
+            tasks.start_soon(submit, item)
+    return results
+
+
+class TestABatch:
+    async def test_is_full_before_it_runs_and_gives_each_its_own_result(self) -> None:
+        work = Doubling()
+        results = await submitted(Batcher(work, size=4, wait=LONG), range(8), lambda _: "one group")
+
+        assert work.batches == [[0, 1, 2, 3], [4, 5, 6, 7]]
+        assert results == {item: 2 * item for item in range(8)}
+
+    async def test_does_not_wait_for_ever_for_company(self) -> None:
+        work = Doubling()
+
+        assert await submitted(Batcher(work, size=4, wait=0.001), [1], lambda _: "group") == {1: 2}
+
+    async def test_holds_one_group_only_and_the_oldest_group_goes_first(self) -> None:
+        work = Doubling()
+        await submitted(Batcher(work, size=3, wait=LONG), range(6), lambda item: "odd" if item % 2 else "even")
+
+        assert work.batches == [[0, 2, 4], [1, 3, 5]]
+
+    async def test_without_a_group_is_one_item_that_waits_for_nobody(self) -> None:
+        work = Doubling()
+        await submitted(Batcher(work, size=3, wait=LONG), range(3), lambda _: None)
+
+        assert work.batches == [[0], [1], [2]]
+
+    async def test_gathers_while_the_one_before_runs_and_never_runs_beside_it(self) -> None:
+        go, inner = threading.Event(), Doubling()
+
+        def work(tickets: Sequence[Ticket[int, int]]) -> list[int]:
+            go.wait(LONG)
+            return inner(tickets)
+
+        batcher = Batcher(work, size=4, wait=0.0)
+        async with batcher.serving(), anyio.create_task_group() as tasks:
+            tasks.start_soon(batcher.submit, 0, "group")
+            await anyio.wait_all_tasks_blocked()
+            for item in range(1, 5):
+                tasks.start_soon(batcher.submit, item, "group")
+            await anyio.wait_all_tasks_blocked()
+            assert inner.batches == []
+            go.set()
+
+        assert inner.batches == [[0], [1, 2, 3, 4]]
+
+    async def test_goes_on_without_an_item_that_nobody_waits_for(self) -> None:
+        work = Doubling()
+        batcher = Batcher(work, size=2, wait=LONG)
+        async with batcher.serving(), anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(_cancel_when_blocked, scope)
+                await batcher.submit(1, "group")
+            for item in (2, 3):
+                tasks.start_soon(batcher.submit, item, "group")
+
+        assert work.batches == [[2, 3]]
+
+    async def test_learns_while_it_runs_that_nobody_waits_any_more(self) -> None:
+        started, gave_up = threading.Event(), threading.Event()
+
+        def work(tickets: Sequence[Ticket[int, int]]) -> list[int]:
+            started.set()
+            while any(ticket.wanted for ticket in tickets):
+                pass
+            gave_up.set()
+            return [0 for _ in tickets]
+
+        batcher = Batcher(work, size=1, wait=0.0)
+        async with batcher.serving(), anyio.create_task_group() as tasks:
+            tasks.start_soon(batcher.submit, 1, "group")
+            await anyio.to_thread.run_sync(started.wait, LONG)
+            tasks.cancel_scope.cancel()
+        assert await anyio.to_thread.run_sync(gave_up.wait, LONG)
+
+    async def test_lets_what_the_block_raises_through_as_it_is(self) -> None:
+        with pytest.raises(KeyError, match="mine"):
+            async with Batcher(Doubling(), size=1, wait=0.0).serving():
+                raise KeyError("mine")
+
+
+async def _cancel_when_blocked(scope: anyio.CancelScope) -> None:
+    await anyio.wait_all_tasks_blocked()
+    scope.cancel()
+
+
+class TestHalves:
+    @staticmethod
+    def halved(work: Callable[[Sequence[int]], list[str]], count: int) -> tuple[list[str], int]:
+        freed = 0
+
+        def between() -> None:
+            nonlocal freed
+            freed += 1
+
+        return in_halves(work, range(count), failed=lambda error: f"failed: {error}", between=between), freed
+
+    def test_are_not_made_of_a_batch_that_succeeds(self) -> None:
+        assert self.halved(lambda items: [str(item) for item in items], 3) == (["0", "1", "2"], 0)
+
+    @pytest.mark.parametrize("count", range(1, 10))
+    def test_fit_into_memory_at_last_and_keep_the_order(self, count: int) -> None:
+        import torch
+
+        def work(items: Sequence[int]) -> list[str]:
+            if len(items) > 2:
+                raise torch.cuda.OutOfMemoryError("too many")
+            return [str(item) for item in items]
+
+        assert self.halved(work, count)[0] == [str(item) for item in range(count)]
+
+    @pytest.mark.parametrize("culprit", range(5))
+    def test_leave_the_fault_with_the_one_item_that_has_it(self, culprit: int) -> None:
+        def work(items: Sequence[int]) -> list[str]:
+            if culprit in items:
+                raise ValueError("culprit")
+            return [str(item) for item in items]
+
+        expected = ["failed: culprit" if item == culprit else str(item) for item in range(5)]
+        results, freed = self.halved(work, 5)
+
+        assert results == expected
+        assert freed > 0
+
+    def test_out_of_memory_has_a_reason_of_its_own(self) -> None:
+        import torch
+        from harness_hf.model import failure
+
+        assert failure(torch.cuda.OutOfMemoryError("CUDA out of memory")).reason == "out_of_memory"
+        assert failure(RuntimeError("DefaultCPUAllocator: can't allocate memory")).reason == "out_of_memory"
+        assert failure(ValueError("odd")).reason == "ValueError"
+
+
+class TestWhatAModelWrote:
+    @staticmethod
+    def read(text: str, *, most: int = 999, thinking: bool = False, reasons: bool = True, stop: str = "") -> Response:
+        from harness_hf.answers import Reader, Written
+        from harness_hf.frontend import Frontend
+        from harness_hf.prompts import Prompt
+
+        from tests.plugins import tiny_models
+
+        frontend = Frontend(tiny_models.tokenizer(), vlm=False)
+        reader = Reader(frontend, frozenset({frontend.tokenizer.eos_token_id}), "tiny")
+        settings = Generation(stop=(stop,) if stop else ())
+        prompt = Prompt(text="?", settings=settings, reasons=reasons, thinking=thinking)
+        tokens = frontend.tokenizer.encode(text, add_special_tokens=False)
+        return reader(prompt, Written(tokens=tokens, read=7, most=most), 0.5)
+
+    def test_ends_at_the_end_token_whatever_fills_the_row(self) -> None:
+        given = self.read("yes<|im_end|><|endoftext|><|endoftext|>")
+
+        assert given.text == "yes"
+        assert (given.usage.input_tokens, given.usage.output_tokens) == (7, 4)
+
+    def test_is_truncated_only_where_the_limit_ended_it(self) -> None:
+        assert self.read("yes<|im_end|>", most=4).flags == frozenset()
+        assert self.read("yes!", most=4).flags == {"truncated"}
+        assert self.read("yes!<|endoftext|>", most=5, stop="!").flags == frozenset()
+
+    @pytest.mark.parametrize(
+        ("text", "thinking", "reasoning", "answer"),
+        [
+            ("<think>\nlet me see\n</think>\n\nyes", False, "let me see", "yes"),
+            ("let me see\n</think>\nyes", True, "let me see", "yes"),
+            ("yes", False, "", "yes"),
+            (" yes\n", False, "", " yes\n"),
+            ("<think>never ends", False, "never ends", ""),
+            ("never ends", True, "never ends", ""),
+        ],
+    )
+    def test_is_split_into_reasoning_and_answer(self, text: str, thinking: bool, reasoning: str, answer: str) -> None:
+        given = self.read(text, thinking=thinking)
+
+        assert (given.reasoning, given.text) == (reasoning, answer)
+        assert given.usage.reasoning_tokens == len(reasoning)
+
+    def test_is_all_answer_where_the_model_does_not_reason(self) -> None:
+        assert self.read("</think>", reasons=False).text == "</think>"
+
+    async def test_ends_at_once_for_rows_that_nobody_waits_for(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        import harness_hf
+        from harness_hf.devices import threads
+        from harness_hf.generating import Writer
+        from harness_hf.loading import load
+        from harness_hf.prompts import Prompt
+
+        from harness.settings import effective
+        from tests.plugins import tiny_models
+
+        folder = tiny_models.save_lm(tmp_path_factory.mktemp("models") / "lm")
+        [provider] = harness_hf.harness_models()
+        writer = Writer(load(str(folder), effective(provider.settings, {}, owner="hf")))
+        prompt = Prompt(text="hello", settings=Generation(max_tokens=100))
+        tickets = [Ticket[Prompt, Any](replace(prompt), "group", 0.0) for _ in range(2)]
+        tickets[0].wanted = False
+
+        with threads(1):
+            first, second = writer(tickets)
+
+        assert first.usage.output_tokens == 1
+        assert second.usage.output_tokens > 20
