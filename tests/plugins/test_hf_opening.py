@@ -15,7 +15,9 @@ import pytest
 
 from harness import Generation, HarnessError, Message, Model, Request, Response, Text
 from harness.fingerprint import of_folder
+from harness.images import inline_image, open_image
 from harness.settings import effective
+from harness.testing.fakes import PIXEL
 
 pytestmark = pytest.mark.anyio
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -92,10 +94,10 @@ class TestSettings:
         assert trust.default is False
 
     async def test_of_pixels_change_how_many_tokens_an_image_takes(self, vlm: Path) -> None:
-        from tests.plugins.test_hf import asked, picture
-
-        small = await said(vlm, asked(picture(), "?"))
-        large = await said(vlm, asked(picture(), "?"), min_pixels=128 * 128, max_pixels=128 * 128)
+        picture = open_image(inline_image("pixel.png", PIXEL))
+        request = Request(messages=(Message(role="user", content=(picture, Text(text="?"))),), settings=ASKED.settings)
+        small = await said(vlm, request)
+        large = await said(vlm, request, min_pixels=128 * 128, max_pixels=128 * 128)
 
         assert large.usage.input_tokens == small.usage.input_tokens + 12
 
