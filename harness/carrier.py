@@ -11,8 +11,10 @@ import anyio.to_thread
 from .contracts import Model
 from .errors import BadImage, HarnessError
 from .images import open_image
+from .journal import Journal
 from .judging import Bench
 from .keys import messages_digest, request_key
+from .limits import trying_again
 from .metrics import NOT_COUNTED, Record, Share
 from .planted import looks_like_verdict
 from .records import (
@@ -80,7 +82,8 @@ class Carrier:
             return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
         if work.model is None or work.stop.asked:
             return None, False
-        result = await self._ask(work.model)
+        with trying_again(_reason(work.books.responses, stored)):
+            result = await self._ask(work.model)
         line = response_line(sample, epoch, key, result)
         work.books.responses.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
         work.progress.spent(result.usage)
@@ -117,7 +120,8 @@ class Carrier:
         if bench.dead is not None or self._fault is not None:
             return None
         try:
-            judgement = await bench.decide(sample, response)
+            with trying_again(_reason(journal, stored)):
+                judgement = await bench.decide(sample, response)
         except HarnessError as error:
             bench.dead = bench.dead or error
             return None
@@ -136,6 +140,11 @@ class Carrier:
             work.progress.judged(work.display, work.name, label, share=_share(work, record), fresh=fresh)
         else:
             work.progress.judged(work.display, work.name, decision.state, fresh=fresh)
+
+
+def _reason(journal: Journal, stored: tuple[int, str] | None) -> str:
+    """Why the stored try failed, as the breaker counts it; empty where nothing is stored or it did not fail."""
+    return "" if stored is None else str(journal.read(stored[0]).get("reason", "")).partition(":")[0]
 
 
 def _share(work: Work, record: Record) -> Share:

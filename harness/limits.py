@@ -10,15 +10,33 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 
 from .contracts import Model, ModelInfo
 from .errors import EndpointDown, HarnessError
 from .types import Failure, Request, Response
+
+_failed_before: Final[ContextVar[str]] = ContextVar("_failed_before", default="")
+
+
+@contextmanager
+def trying_again(reason: str) -> Generator[None]:
+    """Calls inside repeat one that failed for this reason in an earlier run; empty where it did not.
+
+    Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but requests
+    that it refuses, and they must not open the breaker.
+    """
+    token = _failed_before.set(reason)
+    try:
+        yield
+    finally:
+        _failed_before.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,10 +207,10 @@ class Metered:
             await anyio.sleep(self._backoff(max(tries, throttled), result.retry_after))
 
     def _final(self, failure: Failure) -> Failure:
-        if failure.outcome == "error":
-            self.endpoint.failed(failure)
-        else:
+        if failure.outcome != "error":
             self.endpoint.succeeded()
+        elif failure.reason != _failed_before.get():
+            self.endpoint.failed(failure)
         return failure
 
     async def _once(self, request: Request) -> Response | Failure:
