@@ -1,15 +1,17 @@
-"""Flags that `run` and `judge` share, and how their text becomes values."""
+"""Flags that `run` and `judge` share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from harness.config import load
-from harness.errors import HarnessError
+from .configured import configured
+from .values import JudgeName, Names, Pairs, names, pairs
+
+__all__ = ["judging_flags", "names", "pairs"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -20,6 +22,7 @@ def judging_flags(function: _F) -> _F:
         click.option(
             "--judge",
             "judges",
+            type=JudgeName(),
             multiple=True,
             envvar="HARNESS_JUDGE",
             metavar="MODEL|RUBRIC|RUBRIC=MODEL",
@@ -29,6 +32,7 @@ def judging_flags(function: _F) -> _F:
             "-J",
             "judge_settings",
             multiple=True,
+            callback=Pairs(dotted=True),
             metavar="[RUBRIC.]KEY=VALUE",
             help="Setting of the judge's provider, or temperature, max_tokens, top_p, seed.",
         ),
@@ -36,6 +40,7 @@ def judging_flags(function: _F) -> _F:
             "-T",
             "task_settings",
             multiple=True,
+            callback=Pairs(dotted=True),
             metavar="NAME.KEY=VALUE",
             help="Setting of a task or a rubric; NAME.data is a task's folder, NAME.judge its rubric.",
         ),
@@ -55,6 +60,7 @@ def judging_flags(function: _F) -> _F:
         ),
         click.option(
             "--retry",
+            type=Names(),
             default="",
             metavar="NAME[,NAME]",
             help="Outcomes or judge states to try again beside error, bad_sample and judge_error.",
@@ -65,47 +71,10 @@ def judging_flags(function: _F) -> _F:
             type=click.Path(path_type=Path, dir_okay=False),
             is_eager=True,
             expose_value=False,
-            callback=_configured,
+            callback=configured,
             help="YAML with the flags' names as keys; default ./harness.yaml over the user's.",
         ),
     )
     for flag in reversed(flags):
         function = flag(function)
     return function
-
-
-def pairs(texts: Sequence[str] | dict[str, Any], flag: str) -> dict[str, Any]:
-    """`KEY=VALUE` texts, or a mapping of the config, as a dict. Raises HarnessError for one without `=`."""
-    if isinstance(texts, dict):
-        return dict(texts)
-    found: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise HarnessError(f"{flag} {text}: not KEY=VALUE", remedy=f"write {flag} key=value")
-        found[key] = value
-    return found
-
-
-def names(text: str | Sequence[str]) -> tuple[str, ...]:
-    """`a,b` as names, blanks dropped; a list of the config as it is."""
-    parts = text.split(",") if isinstance(text, str) else text
-    return tuple(name.strip() for part in parts for name in str(part).split(",") if name.strip())
-
-
-def _configured(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> Path | None:
-    """Put the config under the flags: click takes it where neither flag nor environment says otherwise."""
-    flags = {
-        (max(parameter.opts, key=len).lstrip("-").replace("-", "_")): parameter
-        for parameter in ctx.command.params
-        if isinstance(parameter, click.Option)
-    }
-    values = load(explicit, {*flags, "suites"} - {"config", "help"})
-    ctx.obj = {"suites": values.pop("suites", {})}
-    ctx.default_map = {str(flags[key].name): _as_flag(value) for key, value in values.items()}
-    return explicit
-
-
-def _as_flag(value: Any) -> Any:
-    """A mapping is what `KEY=VALUE` flags spell out."""
-    return [f"{key}={item}" for key, item in value.items()] if isinstance(value, dict) else value

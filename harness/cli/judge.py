@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import judging_flags, names, pairs
+from .flags import judging_flags
 from .options import loaded, plugin_options
+from .values import Names
 
 if TYPE_CHECKING:
     from harness.options import Options
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--tasks", default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
+@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
 @click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first.")
 @click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
 @judging_flags
@@ -29,12 +32,20 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
     Verdicts of several judges stand side by side. An answer is judged only if the data still asks the same.
     """
+    from harness.config import expand
+
     from .outcome import printed
+    from .several import each
 
     loaded(ctx)
-    done = [_judge(folder, _options(given), given) for folder in runs]
-    printed(done, as_json=given["as_json"], several=len(done) > 1)
-    return max(run.exit_code for run in done)
+    tasks = expand(given["tasks"], ctx.obj["suites"])
+    if len(runs) == 1:
+        run = _judge(runs[0], tasks, given)
+        printed([run], as_json=given["as_json"], several=False)
+        return run.exit_code
+    done, code = each((str(folder), partial(_judge, folder, tasks, given)) for folder in runs)
+    printed(done, as_json=given["as_json"], several=True)
+    return code
 
 
 def _options(given: dict[str, Any]) -> Options:
@@ -46,11 +57,11 @@ def _options(given: dict[str, Any]) -> Options:
     return Options(
         model=ModelSpec(ref=""),
         tasks=(),
-        judges=tuple(name for text in given["judges"] for name in names(text)),
-        judge_settings=pairs(given["judge_settings"], "-J"),
-        task_settings=pairs(given["task_settings"], "-T"),
+        judges=given["judges"],
+        judge_settings=given["judge_settings"],
+        task_settings=given["task_settings"],
         data=given["data"],
-        retry=frozenset(names(given["retry"])),
+        retry=frozenset(given["retry"]),
         probe=not given["no_probe"],
         min_coverage=given["min_coverage"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
@@ -58,14 +69,14 @@ def _options(given: dict[str, Any]) -> Options:
     )
 
 
-def _judge(folder: Path, options: Options, given: dict[str, Any]) -> Run:
+def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     from harness.progress import choose
     from harness.runs import judge_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    progress, tasks = choose(sys.stderr), names(given["tasks"])
+    options, progress = _options(given), choose(sys.stderr)
     try:
         return interruptible(
             lambda stop: judge_async(

@@ -25,16 +25,23 @@ def read(path: Path) -> list[ModelSpec]:
     import yaml
 
     try:
-        entries = TypeAdapter(list[_Entry]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        loaded: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise HarnessError(f"cannot read --models: {error.strerror}", where=str(path)) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HarnessError(f"--models is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+    return checked(loaded, str(path))
+
+
+def checked(loaded: object, where: str) -> list[ModelSpec]:
+    """The models of a list that was read from `where`. Raises HarnessError with the entry and the field."""
+    try:
+        entries = TypeAdapter(list[_Entry]).validate_python(loaded)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise HarnessError(
-            f"--models: {place}: {first['msg']}", where=str(path), remedy="write a list of {model, settings, strategy}"
+            f"--models: {place}: {first['msg']}", where=where, remedy="write a list of {model, settings, strategy}"
         ) from None
     return [
         ModelSpec(

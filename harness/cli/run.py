@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .flags import judging_flags, names, pairs
+from .flags import judging_flags
 from .options import loaded, plugin_options
+from .values import ModelsFile, Names, Pairs
 
 if TYPE_CHECKING:
     from harness.models import ModelSpec
     from harness.options import Options
     from harness.runs import Run
-
-#: which exit code wins when several models were run
-ORDER = (130, 1, 2, 3, 0)
 
 
 @click.command()
@@ -26,16 +25,34 @@ ORDER = (130, 1, 2, 3, 0)
 @click.option(
     "--models",
     "models_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=ModelsFile(),
     metavar="FILE.yaml",
     help="List of {model, settings, strategy}; one failing does not stop the rest.",
 )
 @click.option(
-    "--tasks", default="", metavar="NAME[:SPLIT][,…]", help="Tasks or single splits, or suites of the config."
+    "--tasks",
+    type=Names(),
+    default="",
+    metavar="NAME[:SPLIT][,…]",
+    help="Tasks or single splits, or suites of the config.",
 )
-@click.option("-M", "model_settings", multiple=True, metavar="KEY=VALUE", help="Setting of the model's provider.")
+@click.option(
+    "-M",
+    "model_settings",
+    multiple=True,
+    callback=Pairs(dotted=False),
+    metavar="KEY=VALUE",
+    help="Setting of the model's provider.",
+)
 @click.option("--strategy", default="", metavar="NAME", help="Strategy around the model.")
-@click.option("-S", "strategy_settings", multiple=True, metavar="KEY=VALUE", help="Setting of the strategy.")
+@click.option(
+    "-S",
+    "strategy_settings",
+    multiple=True,
+    callback=Pairs(dotted=False),
+    metavar="KEY=VALUE",
+    help="Setting of the strategy.",
+)
 @click.option("--temperature", type=click.FloatRange(0), help="Override of the tasks' temperature.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Override of the tasks' token limit.")
 @click.option("--system", default="", metavar="TEXT", help="System message put before each request.")
@@ -68,33 +85,42 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """
     loaded(ctx)
     specs = _specs(given)
-    several = len(specs) > 1
-    every = [_options(spec, given, ctx, several=several) for spec in specs]
+    every = [partial(_options, spec, given, ctx, several=len(specs) > 1) for spec in specs]
     if given["dry_run"]:
         from .dry import show
 
-        show(every, as_json=given["as_json"])
+        show([options() for options in every], as_json=given["as_json"])
         return 0
-    return _all(every, as_json=given["as_json"]) if several else _one(every[0], as_json=given["as_json"])
+    if len(specs) == 1:
+        return _one(every[0], as_json=given["as_json"])
+    from .outcome import printed
+    from .several import each
+
+    runs, code = each((spec.ref, partial(_run, options)) for spec, options in zip(specs, every, strict=True))
+    printed(runs, as_json=given["as_json"], several=True)
+    return code
 
 
 def _specs(given: dict[str, Any]) -> list[ModelSpec]:
+    """The models: those of a file have their own settings over those of the flags."""
+    from dataclasses import replace
+
     from harness.errors import HarnessError
     from harness.models import ModelSpec
 
-    common = {
-        "settings": pairs(given["model_settings"], "-M"),
-        "strategy": given["strategy"],
-        "strategy_settings": pairs(given["strategy_settings"], "-S"),
-    }
-    specs = [ModelSpec(ref=ref, **common) for ref in given["models"]]
-    if given["models_file"] is not None:
-        from .models_file import read
-
-        specs += read(given["models_file"])
+    common, around = given["model_settings"], given["strategy_settings"]
+    specs = [ModelSpec(ref=ref) for ref in given["models"]] + list(given["models_file"] or ())
     if not specs:
         raise HarnessError("no model to run", remedy="give --model SCHEME/NAME: see `harness models list`")
-    return specs
+    return [
+        replace(
+            spec,
+            settings={**common, **spec.settings},
+            strategy=spec.strategy or given["strategy"],
+            strategy_settings={**around, **spec.strategy_settings},
+        )
+        for spec in specs
+    ]
 
 
 def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, several: bool) -> Options:
@@ -107,10 +133,10 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
     concurrency: int | None = given["concurrency"]
     options = Options(
         model=spec,
-        tasks=expand(names(given["tasks"]), (ctx.obj or {}).get("suites", {})),
-        judges=tuple(name for text in given["judges"] for name in names(text)),
-        judge_settings=pairs(given["judge_settings"], "-J"),
-        task_settings=pairs(given["task_settings"], "-T"),
+        tasks=expand(given["tasks"], ctx.obj["suites"]),
+        judges=given["judges"],
+        judge_settings=given["judge_settings"],
+        task_settings=given["task_settings"],
         generation=overrides,
         system=given["system"],
         limit=given["limit"],
@@ -118,7 +144,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
         data=given["data"],
         output=None if several else output,
         fresh=given["fresh"],
-        retry=frozenset(names(given["retry"])),
+        retry=frozenset(given["retry"]),
         probe=not given["no_probe"],
         phases=given["phases"],
         min_coverage=given["min_coverage"],
@@ -134,7 +160,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
     return options
 
 
-def _one(options: Options, *, as_json: bool) -> int:
+def _one(options: Callable[[], Options], *, as_json: bool) -> int:
     from .outcome import printed
 
     run = _run(options)
@@ -142,7 +168,7 @@ def _one(options: Options, *, as_json: bool) -> int:
     return run.exit_code
 
 
-def _run(options: Options) -> Run:
+def _run(made: Callable[[], Options]) -> Run:
     from harness.errors import HarnessError
     from harness.progress import choose
     from harness.runs import run_async
@@ -150,7 +176,7 @@ def _run(options: Options) -> Run:
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    progress = choose(sys.stderr)
+    options, progress = made(), choose(sys.stderr)
     try:
         return interruptible(lambda stop: run_async(options, progress=progress, stop=stop))
     except KeyboardInterrupt:
@@ -160,22 +186,3 @@ def _run(options: Options) -> Run:
         if not error.remedy:
             error.remedy = resume_hint(options.command)
         raise
-
-
-def _all(every: Sequence[Options], *, as_json: bool) -> int:
-    """Several models, one after the other; one failing does not stop the rest, an interrupt does."""
-    from harness.errors import HarnessError
-
-    from .outcome import printed
-
-    runs: list[Run] = []
-    codes: list[int] = []
-    for options in every:
-        try:
-            runs.append(_run(options))
-            codes.append(runs[-1].exit_code)
-        except HarnessError as error:
-            click.echo(f"error: {options.model.ref}: {error}", err=True)
-            codes.append(2)
-    printed(runs, as_json=as_json, several=True)
-    return next(code for code in ORDER if code in codes)

@@ -1,0 +1,95 @@
+"""The config: where it is read from, what it may hold, and what it says to a mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.config import expand, load
+from harness.errors import HarnessError, UnknownName
+
+KNOWN = ("data", "judge", "suites", "task_settings", "limit")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's config folder; the working directory is another one, and empty."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "harness").mkdir()
+    return tmp_path / "harness"
+
+
+def put(folder: Path, text: str) -> Path:
+    path = folder / "harness.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_there_is_nothing(home: Path) -> None:
+    assert load(None, KNOWN) == {}
+
+
+def test_the_local_file_stands_over_the_users(home: Path) -> None:
+    put(home, "limit: 1\ndata: /user")
+    put(Path(), "limit: 2")
+    assert load(None, KNOWN) == {"limit": 2, "data": "/user"}
+
+
+def test_mappings_of_both_files_are_merged_key_by_key(home: Path) -> None:
+    put(home, "suites: {core: [mis], mine: [mssbench]}\ntask_settings: {mis.data: /a}")
+    put(Path(), "suites: {core: [mis, mssbench]}\ntask_settings: {mis.prompts: own}")
+    found = load(None, KNOWN)
+    assert found["suites"] == {"core": ["mis", "mssbench"], "mine": ["mssbench"]}
+    assert found["task_settings"] == {"mis.data": "/a", "mis.prompts": "own"}
+
+
+def test_a_file_that_is_named_is_the_only_one(home: Path, tmp_path: Path) -> None:
+    put(home, "limit: 1")
+    put(Path(), "data: /local")
+    assert load(put(tmp_path, "limit: 3"), KNOWN) == {"limit": 3}
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_and_the_file(home: Path) -> None:
+    put(Path(), "limits: 3")
+    with pytest.raises(UnknownName, match="unknown key 'limits'") as caught:
+        load(None, KNOWN)
+    assert caught.value.where == "harness.yaml"
+    assert caught.value.remedy == "did you mean 'limit'?"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b", "must be a mapping of flags"),
+        ("a: b: c", "not YAML"),
+        ("suites: [mis]", "suites must be a mapping"),
+        ("suites: {core: {mis: 1}}", "suite 'core' must be a list"),
+    ],
+)
+def test_what_is_no_config_is_said(home: Path, text: str, said: str) -> None:
+    put(Path(), text)
+    with pytest.raises(HarnessError, match=said):
+        load(None, KNOWN)
+
+
+def test_a_file_in_another_encoding_is_said(home: Path) -> None:
+    Path("harness.yaml").write_bytes(b"data: \xff\xfe")
+    with pytest.raises(HarnessError, match="not YAML"):
+        load(None, KNOWN)
+
+
+def test_a_named_file_that_is_missing_is_said(home: Path) -> None:
+    with pytest.raises(HarnessError, match="cannot read the config: No such file"):
+        load(Path("gone.yaml"), KNOWN)
+
+
+def test_an_empty_file_says_nothing(home: Path) -> None:
+    put(Path(), "# nothing yet\n")
+    assert load(None, KNOWN) == {}
+
+
+def test_a_suite_stands_for_its_tasks_in_their_order(home: Path) -> None:
+    put(Path(), "suites: {core: 'mis:easy, mssbench', one: [vlguard]}")
+    suites = load(None, KNOWN)["suites"]
+    assert expand(("one", "core", "figstep"), suites) == ("vlguard", "mis:easy", "mssbench", "figstep")

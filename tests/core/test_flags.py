@@ -1,0 +1,219 @@
+"""What reaches `run` and `judge` from flags, environment and config, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from harness.cli import judge, run
+from harness.cli.configured import key_of, known
+from harness.cli.models_file import read
+from harness.cli.run import _specs
+from harness.errors import HarnessError, UnknownName
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working directory, no config of the user's, no environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("HARNESS_JUDGE", "HARNESS_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def config(text: str) -> None:
+    Path("harness.yaml").write_text(text, encoding="utf-8")
+
+
+def parsed(*words: str) -> dict[str, Any]:
+    """The values of `harness run WORDS`."""
+    with run.command.make_context("run", list(words)) as ctx:
+        return dict(ctx.params)
+
+
+def parsed_judge(*words: str) -> dict[str, Any]:
+    with judge.command.make_context("judge", ["folder", *words]) as ctx:
+        return dict(ctx.params)
+
+
+def test_names_are_split_at_commas_and_blanks_are_dropped() -> None:
+    assert parsed("--tasks", "mis:easy, mssbench,")["tasks"] == ("mis:easy", "mssbench")
+    assert parsed("--retry", "empty,judge_refused")["retry"] == ("empty", "judge_refused")
+
+
+def test_a_list_of_the_config_is_a_list_whatever_the_flag() -> None:
+    config("tasks: [mis, 'mssbench:chat']\nretry: [empty]\njudge: [openai/A, mis=openai/B]\nmodel: [mini/base]")
+    found = parsed()
+    assert found["tasks"] == ("mis", "mssbench:chat")
+    assert found["retry"] == ("empty",)
+    assert found["judges"] == ("openai/A", "mis=openai/B")
+    assert found["models"] == ("mini/base",)
+
+
+def test_one_value_of_the_config_does_for_a_flag_that_may_be_repeated() -> None:
+    config("judge: openai/A\nmodel: mini/base\ntasks: mis,mssbench")
+    found = parsed()
+    assert (found["judges"], found["models"], found["tasks"]) == (("openai/A",), ("mini/base",), ("mis", "mssbench"))
+
+
+def test_numbers_and_switches_of_the_config_keep_their_types() -> None:
+    config("limit: 5\ntemperature: 0\nno_probe: true\njson: yes\nmin_coverage: 1\nseed:\n")
+    found = parsed()
+    assert (found["limit"], found["temperature"], found["no_probe"], found["as_json"]) == (5, 0.0, True, True)
+    assert isinstance(found["temperature"], float)
+    assert (found["min_coverage"], found["seed"]) == (1.0, None)
+
+
+def test_flags_stand_over_the_environment_and_both_over_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    config("judge: openai/config\ndata: /config\nlimit: 5")
+    assert parsed()["judges"] == ("openai/config",)
+    monkeypatch.setenv("HARNESS_JUDGE", "openai/environment")
+    monkeypatch.setenv("HARNESS_DATA", "/environment")
+    found = parsed()
+    assert (found["judges"], found["data"]) == (("openai/environment",), Path("/environment"))
+    found = parsed("--judge", "openai/flag", "--data", "/flag", "--limit", "1")
+    assert (found["judges"], found["data"], found["limit"]) == (("openai/flag",), Path("/flag"), 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "judges"),
+    [
+        ("mis=openai/NAME", ("mis=openai/NAME",)),
+        ("openai/A, mis=openai/B", ("openai/A", "mis=openai/B")),
+        ("hf/my models/a", ("hf/my models/a",)),
+        ("", ()),
+    ],
+)
+def test_the_environment_names_one_judge_or_several(
+    value: str, judges: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_JUDGE", value)
+    assert parsed()["judges"] == judges
+
+
+def test_settings_are_key_and_value_and_a_value_may_hold_anything() -> None:
+    found = parsed("-M", 'extra={"a": 1}', "-M", "base_url=http://x/?a=b", "-T", "mis.prompt=", "-J", "mis.seed=1")
+    assert found["model_settings"] == {"extra": '{"a": 1}', "base_url": "http://x/?a=b"}
+    assert (found["task_settings"], found["judge_settings"]) == ({"mis.prompt": ""}, {"mis.seed": "1"})
+
+
+@pytest.mark.parametrize("text", ["alone", "=value", ""])
+def test_a_setting_that_is_no_pair_is_refused(text: str) -> None:
+    with pytest.raises(HarnessError, match="not KEY=VALUE"):
+        parsed("-T", text)
+
+
+def test_settings_of_the_config_are_mappings_under_the_names_of_what_they_set() -> None:
+    config(
+        "model_settings: {timeout: 5.5, extra: {a: 1}, max_images: }\n"
+        "task_settings:\n  mis.prompts: own\n  mssbench: {setting: qc, queries: first}\n"
+        "judge_settings: {temperature: 0, mis: {max_tokens: 9}}\n"
+        "strategy_settings: {lines: 3}\n"
+    )
+    found = parsed()
+    assert found["model_settings"] == {"timeout": 5.5, "extra": '{"a": 1}', "max_images": None}
+    assert found["task_settings"] == {"mis.prompts": "own", "mssbench.setting": "qc", "mssbench.queries": "first"}
+    assert found["judge_settings"] == {"temperature": 0, "mis.max_tokens": 9}
+    assert found["strategy_settings"] == {"lines": 3}
+
+
+def test_a_setting_on_the_command_line_replaces_that_key_of_the_config_and_no_other() -> None:
+    config("task_settings: {mis: {data: /here, prompts: own}}")
+    assert parsed("-T", "mis.prompts=upstream")["task_settings"] == {"mis.data": "/here", "mis.prompts": "upstream"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limit: [1]", "limit takes one value"),
+        ("limit: {a: 1}", "limit takes no mapping"),
+        ("judge_settings: [temperature=0]", "judge_settings must be a mapping"),
+    ],
+)
+def test_a_value_of_the_wrong_shape_is_refused(text: str, said: str) -> None:
+    config(text)
+    with pytest.raises(HarnessError, match=said):
+        parsed()
+
+
+def test_a_value_of_the_config_that_the_flag_would_not_take_is_refused() -> None:
+    config("limit: 0")
+    with pytest.raises(click.BadParameter, match="range"):
+        parsed()
+
+
+def test_one_config_serves_run_and_judge() -> None:
+    config("limit: 5\nmodel: mini/base\ntasks: mis\nprimary: true\nconcurrency: 3\nsuites: {core: [mis]}")
+    assert parsed()["limit"] == 5
+    found = parsed_judge()
+    assert (found["concurrency"], found["primary"]) == (3, True)
+    assert found["tasks"] == (), "what is run by default is no filter of what is judged"
+
+
+def test_a_key_of_no_command_is_answered_with_the_nearest() -> None:
+    config("max_token: 5")
+    with pytest.raises(UnknownName, match="unknown key 'max_token'") as caught:
+        parsed()
+    assert caught.value.remedy == "did you mean 'max_tokens'?"
+
+
+def test_every_flag_has_a_key_of_its_own() -> None:
+    for command in (run.command, judge.command):
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        keys = [key_of(option) for option in options]
+        assert len(keys) == len(set(keys))
+        assert set(keys) - {"config"} <= known()
+        assert all(key.isidentifier() for key in keys)
+
+
+def test_models_come_from_flags_and_from_a_file_whose_own_settings_stand_first() -> None:
+    Path("models.yaml").write_text(
+        "- model: openai/A\n  settings: {timeout: 9}\n- {model: hf/B, strategy: cautious, strategy_settings: {n: 2}}\n"
+    )
+    given = parsed("--model", "mini/base", "--models", "models.yaml", "-M", "timeout=1", "--strategy", "plain")
+    assert [(spec.ref, dict(spec.settings), spec.strategy) for spec in _specs(given)] == [
+        ("mini/base", {"timeout": "1"}, "plain"),
+        ("openai/A", {"timeout": 9}, "plain"),
+        ("hf/B", {"timeout": "1"}, "cautious"),
+    ]
+
+
+def test_models_may_stand_in_the_config_itself() -> None:
+    config("models:\n- model: openai/A\n- model: openai/B\n  settings: {timeout: 2}\n")
+    assert [(spec.ref, dict(spec.settings)) for spec in _specs(parsed())] == [
+        ("openai/A", {}),
+        ("openai/B", {"timeout": 2}),
+    ]
+
+
+def test_no_model_at_all_is_said() -> None:
+    with pytest.raises(HarnessError, match="no model to run"):
+        _specs(parsed())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: openai/A", "the file: Input should be a valid list"),
+        ("- settings: {}", "0.model: Field required"),
+        ("- {model: a/b, setings: {}}", "0.setings: Extra inputs"),
+        ("- {model: a/b, settings: [1]}", "0.settings: Input should be a valid dictionary"),
+        ("a: b: c", "not YAML"),
+    ],
+)
+def test_a_models_file_that_is_wrong_is_answered_with_entry_and_field(text: str, said: str) -> None:
+    Path("models.yaml").write_text(text)
+    with pytest.raises(HarnessError, match=said) as caught:
+        read(Path("models.yaml"))
+    assert caught.value.where == "models.yaml"
+
+
+def test_a_plugin_file_of_the_config_is_loaded() -> None:
+    Path("mine.py").write_text("import harness\n")
+    config(f"plugin: [{json.dumps(str(Path('mine.py').resolve()))}]")
+    with run.command.make_context("run", []) as ctx:
+        from harness.cli.options import loaded
+
+        assert "mine" in {source.entry for source in loaded(ctx, quiet=True).plugins}
