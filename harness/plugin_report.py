@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -55,16 +54,26 @@ def _unmarked(plugin: object, hooks: Collection[str]) -> Iterator[tuple[str, str
                 yield name, meant[0]
 
 
-def clash(word: str, name: str, sources: Sequence[Source], every: Sequence[Source]) -> UnknownName:
-    """The error of asking for a name that several plugins offer: both distributions, and the line that settles it."""
+def clash(
+    word: str, name: str, sources: Sequence[Source], every: Sequence[Source], blocked: Collection[str]
+) -> UnknownName:
+    """The error of asking for a name that several plugins offer: both distributions, and the line that settles it.
+
+    Args:
+        word: what kind of thing has the name.
+        name: that several offer.
+        sources: those plugins.
+        every: all loaded plugins.
+        blocked: the block list in force, which the line keeps.
+    """
+
+    def line(kept: Source) -> str:
+        names = [*sorted(blocked), *(_handle(source, every) for source in sources if source != kept)]
+        return f"HARNESS_PLUGINS_BLOCK={','.join(names)} keeps {kept.name}'s"
+
     owners = " and ".join(f"{source.name} ({source.origin})" for source in sources)
-    lines = [f"{_block([other for other in sources if other != one], every)} keeps {one.name}'s" for one in sources]
+    lines = [line(source) for source in sources]
     return UnknownName(f"{len(sources)} plugins offer the {word} {name!r}: {owners}", remedy="\n  ".join(lines))
-
-
-def _block(sources: Sequence[Source], every: Sequence[Source]) -> str:
-    set_already = [each.strip() for each in os.environ.get("HARNESS_PLUGINS_BLOCK", "").split(",") if each.strip()]
-    return "HARNESS_PLUGINS_BLOCK=" + ",".join([*set_already, *(_handle(source, every) for source in sources)])
 
 
 def _handle(source: Source, every: Sequence[Source]) -> str:

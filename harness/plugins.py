@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import plugin_report
 from .contracts import Builder, Judge, Provider, Report, RunInfo, Strategy, Task, Trainer
-from .errors import HarnessError
+from .errors import HarnessError, UnknownName
 from .loader import Choice, Fault, Source, fault, from_file, installed
 from .offers import (
     BUILDERS,
@@ -58,12 +58,12 @@ class Host:
         faults: Iterable[Fault] = (),
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._registry = Registry(tell or _to_stderr)
+        self._registry = Registry(choice or Choice.of(None, ()), tell or _to_stderr)
         self._books: dict[str, _Book[Any]] = {}
         self._commands: dict[str, tuple[click.Command, Source]] | None = None
         for each in faults:
             self._registry.report(each)
-        self._registry.load(sources, choice or Choice.of(None, ()))
+        self._registry.load(sources)
         if strict and self.check():
             lines = "\n  ".join(str(said) for said in self.faults)
             raise HarnessError("a plugin failed and --strict-plugins was given", remedy=lines)
@@ -227,11 +227,14 @@ class Host:
         if name in single:
             return single[name].item
         if name in several:
-            raise plugin_report.clash(kind.word, name, [offer.source for offer in several[name]], self.plugins)
+            raise self._clash(kind.word, name, [offer.source for offer in several[name]])
         raise plugin_report.unknown(kind.word, name, single, self.faults, self.blocked)
 
+    def _clash(self, word: str, name: str, sources: Sequence[Source]) -> UnknownName:
+        return plugin_report.clash(word, name, sources, self.plugins, self._registry.choice.block)
+
     def _report_clash(self, word: str, name: str, sources: Sequence[Source]) -> None:
-        error = plugin_report.clash(word, name, sources, self.plugins)
+        error = self._clash(word, name, sources)
         for source in sources:
             self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
         self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))

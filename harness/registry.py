@@ -30,9 +30,11 @@ class Registry:
         plugins: what loaded, in a fixed order.
         blocked: what the allow and block lists kept out; never imported.
         faults: everything that went wrong so far.
+        choice: the lists in force.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, choice: Choice, tell: Callable[[str], None]) -> None:
+        self.choice = choice
         self.plugins: list[Source] = []
         self.blocked: list[Source] = []
         self.faults: list[Fault] = []
@@ -40,13 +42,13 @@ class Registry:
         self._manager = _Manager("harness")
         self._manager.add_hookspecs(hookspecs)
 
-    def load(self, sources: Iterable[Source], choice: Choice) -> None:
-        """Import and register what the choice admits."""
+    def load(self, sources: Iterable[Source]) -> None:
+        """Import and register what the lists admit."""
         ordered = distinct(sources)
-        self._check_lists(choice, ordered)
+        self._check_lists(ordered)
         with contextlib.redirect_stdout(sys.stderr):
             for source in ordered:
-                if choice.admits(source):
+                if self.choice.admits(source):
                     self._register(source)
                 else:
                     self._manager.set_blocked(source.name)
@@ -80,8 +82,8 @@ class Registry:
         """Run a plugin's code: whatever it raises is reported."""
         return guarded(source, stage, self.report)
 
-    def _check_lists(self, choice: Choice, sources: Sequence[Source]) -> None:
-        for name, remedy in choice.unknown(sources):
+    def _check_lists(self, sources: Sequence[Source]) -> None:
+        for name, remedy in self.choice.unknown(sources):
             listed = Source(name=name, entry=name, distribution="not", version="installed", value="", load=lambda: None)
             self.report(fault(listed, "find", "an allow or block list names it", remedy=remedy))
 

@@ -16,11 +16,13 @@ _KEY = "harness.loading"
 
 
 class _Loading:
-    """How the host is to be loaded; files and strictness may be given before or after the command's name."""
+    """How the host is to be loaded; all of it may be given before or after the command's name."""
 
     def __init__(self) -> None:
         self.files: list[Path] = []
         self.strict = False
+        self.allow: list[str] | None = None
+        self.block: list[str] | None = None
         self.host: Host | None = None
 
 
@@ -42,8 +44,31 @@ def _add_strict(ctx: click.Context, _: click.Parameter, strict: bool) -> None:
         _state(ctx).host = None
 
 
+def _set_list(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> None:
+    """Keep an allow or block list; what the config or the environment says never replaces a flag."""
+    which = "allow" if option.name == "plugins_allow" else "block"
+    given = ctx.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+    listed = [name.strip() for value in values for name in value.split(",") if name.strip()]
+    if listed and (given or getattr(_state(ctx), which) is None):
+        setattr(_state(ctx), which, listed)
+        _state(ctx).host = None
+
+
+def _list(name: str, variable: str, text: str) -> Callable[[_F], _F]:
+    return click.option(
+        name,
+        multiple=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_set_list,
+        envvar=variable,
+        metavar="NAME[,…]",
+        help=text,
+    )
+
+
 def plugin_options(function: _F) -> _F:
-    """Add `--plugin FILE.py` and `--strict-plugins`; they reach `loaded`, not the function."""
+    """Add `--plugin --strict-plugins --plugins-allow --plugins-block`; they reach `loaded`, not the function."""
     file = click.option(
         "--plugin",
         type=click.Path(path_type=Path),
@@ -62,7 +87,9 @@ def plugin_options(function: _F) -> _F:
         callback=_add_strict,
         help="A plugin that fails ends the command with exit 2.",
     )
-    return file(strict(function))
+    allow = _list("--plugins-allow", "HARNESS_PLUGINS_ALLOW", "Load only these plugins or distributions.")
+    block = _list("--plugins-block", "HARNESS_PLUGINS_BLOCK", "Keep these plugins or distributions out.")
+    return file(strict(allow(block(function))))
 
 
 def loaded(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
@@ -77,7 +104,8 @@ def loaded(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
     ctx = ctx or click.get_current_context()
     state = _state(ctx)
     if state.host is None:
-        state.host = Host.load(state.files, strict=state.strict, tell=_nothing if quiet else None)
+        tell = _nothing if quiet else None
+        state.host = Host.load(state.files, strict=state.strict, allow=state.allow, block=state.block, tell=tell)
         ctx.find_root().with_resource(use(state.host))
     return state.host
 

@@ -36,7 +36,7 @@ def command(tmp_path: Path) -> Command:
     """Runs `harness ARGUMENTS` where `world`, and the plugins named by keyword, are installed."""
 
     def run(*arguments: str, **plugins: str) -> subprocess.CompletedProcess[str]:
-        site = tmp_path / "site"
+        site = tmp_path / f"site{len(list(tmp_path.glob('site*')))}"
         for name, source in {"world": WORLD, **plugins}.items():
             install(site, name, entries={name: f"{name}_module"}, modules={f"{name}_module": source})
         environment = {**os.environ, "PYTHONPATH": str(site)}
@@ -141,3 +141,26 @@ def test_strict_plugins_make_a_failed_one_fatal(command: Command) -> None:
     assert done.returncode == 2
     assert "a plugin failed and --strict-plugins was given" in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_flag_keeps_a_plugin_out_before_and_after_the_commands_name(command: Command, before: bool) -> None:
+    flag = ("--plugins-block", "other, broken")
+    done = (
+        command(*flag, *RUN, broken="raise SystemExit") if before else command(*RUN, *flag, broken="raise SystemExit")
+    )
+    assert labels(done) == {"unsafe": 1, "safe": 1}
+    assert "SystemExit" not in done.stderr
+    assert "plugin other (not installed): an allow or block list names it" in done.stderr
+
+
+def test_the_config_limits_what_loads(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "harness.yaml").write_text("plugins_block: [broken]\nstrict_plugins: true\n", "utf-8")
+    assert labels(command(*RUN, broken="raise SystemExit")) == {"unsafe": 1, "safe": 1}
+
+
+def test_a_flag_outranks_the_config(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "harness.yaml").write_text("plugins_allow: nobody\n", "utf-8")
+    assert command(*RUN).returncode == 2
+    assert labels(command(*RUN, "--plugins-allow", "world")) == {"unsafe": 1, "safe": 1}
+    assert labels(command("--plugins-allow", "world", *RUN)) == {"unsafe": 1, "safe": 1}
