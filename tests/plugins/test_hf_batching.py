@@ -224,19 +224,16 @@ class TestWhatAModelWrote:
     def test_is_all_answer_where_the_model_does_not_reason(self) -> None:
         assert self.read("</think>", reasons=False).text == "</think>"
 
-    async def test_ends_at_once_for_rows_that_nobody_waits_for(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        import harness_hf
+    async def test_ends_at_once_for_rows_that_nobody_waits_for(self, tiny_lm: str) -> None:
         from harness_hf.devices import threads
         from harness_hf.generating import Writer
         from harness_hf.loading import load
         from harness_hf.prompts import Prompt
+        from harness_hf.provider import PROVIDER
 
         from harness.settings import effective
-        from tests.plugins import tiny_models
 
-        folder = tiny_models.save_lm(tmp_path_factory.mktemp("models") / "lm")
-        [provider] = harness_hf.harness_models()
-        writer = Writer(load(str(folder), effective(provider.settings, {}, owner="hf")))
+        writer = Writer(load(tiny_lm, effective(PROVIDER.settings, {}, owner="hf")))
         prompt = Prompt(text="hello", settings=Generation(max_tokens=100))
         tickets = [Ticket[Prompt, Any](replace(prompt), "group", 0.0) for _ in range(2)]
         tickets[0].wanted = False

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import harness_hf
 import pytest
+from harness_hf.provider import SETTINGS
 
-from harness import Generation, HarnessError, Message, Model, Request, Response, Text
+from harness import Generation, HarnessError, Message, Request, Response, Text
 from harness.fingerprint import of_folder
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
+from tests.plugins.hf_asking import opened
 
 pytestmark = pytest.mark.anyio
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -31,18 +30,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def vlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.plugins import tiny_models
-
-    return tiny_models.save_vlm(tmp_path_factory.mktemp("models") / "tiny-vlm")
+@pytest.fixture
+def vlm(tiny_vlm: str) -> Path:
+    return Path(tiny_vlm)
 
 
-@pytest.fixture(scope="session")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.plugins import tiny_models
-
-    return tiny_models.save_lm(tmp_path_factory.mktemp("models") / "tiny-lm")
+@pytest.fixture
+def lm(tiny_lm: str) -> Path:
+    return Path(tiny_lm)
 
 
 @pytest.fixture
@@ -53,13 +48,6 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
-
-
-@asynccontextmanager
-async def opened(name: object, **settings: Any) -> AsyncIterator[Model]:
-    [provider] = harness_hf.harness_models()
-    async with provider.open(str(name), effective(provider.settings, settings, owner="provider hf")) as model:
-        yield model
 
 
 async def refused(name: object, **settings: Any) -> HarnessError:
@@ -85,11 +73,11 @@ class TestSettings:
             *("thinking", "control_tokens", "trust_remote_code"),
         }
 
-        assert {setting.name for setting in harness_hf.SETTINGS if not setting.identity} == transport
-        assert {setting.name for setting in harness_hf.SETTINGS if setting.identity} == identity
+        assert {setting.name for setting in SETTINGS if not setting.identity} == transport
+        assert {setting.name for setting in SETTINGS if setting.identity} == identity
 
     def test_never_run_code_of_a_model_unless_told(self) -> None:
-        [trust] = [setting for setting in harness_hf.SETTINGS if setting.name == "trust_remote_code"]
+        [trust] = [setting for setting in SETTINGS if setting.name == "trust_remote_code"]
 
         assert trust.default is False
 
@@ -115,7 +103,7 @@ class TestSettings:
         from harness_hf.loading import load
 
         values = {"dtype": "bfloat16", "attn_implementation": "eager"}
-        loaded = load(str(lm), effective(harness_hf.SETTINGS, values, owner="hf"))
+        loaded = load(str(lm), effective(SETTINGS, values, owner="hf"))
 
         assert str(loaded.model.dtype) == "torch.bfloat16"
         assert loaded.model.config._attn_implementation == "eager"
