@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import anyio
 import click
 
+from harness.groups import ungrouped
 from harness.work import Stop
 
 _T = TypeVar("_T")
 GRACE_SECONDS = 5.0
 
 
-def interruptible(body: Callable[[Stop], Awaitable[_T]]) -> _T:
-    """Run a coroutine under the handler. Raises KeyboardInterrupt when it was interrupted."""
-    return anyio.run(_under_handler, body)
+def interruptible(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
+    """Run a coroutine under the handler, which asks `stop`. Raises KeyboardInterrupt when it was interrupted."""
+    return anyio.run(_under_handler, body, stop)
 
 
-async def _under_handler(body: Callable[[Stop], Awaitable[_T]]) -> _T:
-    stop, results = Stop(), list[_T]()
+async def _under_handler(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
+    results = list[_T]()
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_listen, stop, group.cancel_scope)
-            results.append(await body(stop))
+            results.append(await body())
             group.cancel_scope.cancel()
-    except BaseExceptionGroup as error:
-        raise _first(error) from None
     if not results:
         raise KeyboardInterrupt
     return results[0]
@@ -44,10 +43,3 @@ async def _listen(stop: Stop, scope: anyio.CancelScope) -> None:
             click.echo(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now", err=True)
             scope.deadline = anyio.current_time() + GRACE_SECONDS
 
-
-def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error a person needs to see: groups are how tasks end, not what went wrong."""
-    found: BaseException = error
-    while isinstance(found, BaseExceptionGroup):
-        found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
-    return found

@@ -72,16 +72,16 @@ def _options(given: dict[str, Any]) -> Options:
 def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     from harness.progress import choose
     from harness.runs import judge_async
+    from harness.work import Stop
 
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    options, progress = _options(given), choose(sys.stderr)
+    options, progress, stop = _options(given), choose(sys.stderr), Stop()
     try:
         return interruptible(
-            lambda stop: judge_async(
-                folder, options, tasks=tasks, primary=given["primary"], progress=progress, stop=stop
-            )
+            lambda: judge_async(folder, options, tasks=tasks, primary=given["primary"], progress=progress, stop=stop),
+            stop,
         )
     except KeyboardInterrupt:
         click.echo(resume_hint(options.command), err=True)

@@ -172,17 +172,18 @@ def _run(made: Callable[[], Options]) -> Run:
     from harness.errors import HarnessError
     from harness.progress import choose
     from harness.runs import run_async
+    from harness.work import Stop
 
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    options, progress = made(), choose(sys.stderr)
+    options, progress, stop = made(), choose(sys.stderr), Stop()
     try:
-        return interruptible(lambda stop: run_async(options, progress=progress, stop=stop))
+        return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
         click.echo(resume_hint(options.command), err=True)
         raise
     except HarnessError as error:
-        if not error.remedy:
-            error.remedy = resume_hint(options.command)
+        if stop.asked:  # answers were being taken: they are kept, whatever ended it
+            error.remedy = "\n  ".join(filter(None, (error.remedy, resume_hint(options.command))))
         raise
