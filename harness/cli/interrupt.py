@@ -23,7 +23,7 @@ def interruptible(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
 
 async def _under_handler(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
     results = list[_T]()
-    try:
+    with ungrouped():
         async with anyio.create_task_group() as group:
             group.start_soon(_listen, stop, group.cancel_scope)
             results.append(await body())

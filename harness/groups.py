@@ -1,0 +1,31 @@
+"""Errors out of their groups: groups are how tasks of one scope end, not what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from .errors import HarnessError
+
+
+@contextmanager
+def ungrouped() -> Generator[None]:
+    """Raise the one error that tells most, where a group is raised inside."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise leaf(group) from None
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The error behind groups: an interrupt before a bug, a bug before what the user can mend."""
+    return min(_leaves(error), key=lambda each: (isinstance(each, Exception), isinstance(each, HarnessError)))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        inner: tuple[BaseException, ...] = error.exceptions
+        for each in inner:
+            yield from _leaves(each)
+    else:
+        yield error
