@@ -4,20 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from . import plugins, settings
+from .choosing import JudgeChoice
 from .contracts import Model, Rubric
-from .errors import HarnessError
-from .judging import Bench, generation_overrides
+from .errors import HarnessError, UnknownName
+from .judging import Bench
 from .keys import canonical, short
 from .limits import Endpoints, Metered
 from .models import ModelSpec, Resolved, resolve
 from .options import Options
-from .plan import JudgeChoice
 from .probe import probe
 from .store import file_name
-from .types import Json
+from .types import Json, Setting
+
+#: what `-J` can change of a rubric's own requests, beside the settings of the judge's provider
+GENERATION = (
+    Setting(name="temperature", type=float, default=None, identity=True, help="of the judge's replies"),
+    Setting(name="max_tokens", type=int, default=None, identity=True, help="most tokens of one reply"),
+    Setting(name="top_p", type=float, default=None, identity=True, help="of the judge's replies"),
+    Setting(name="seed", type=int, default=None, identity=True, help="sent to the judge's provider"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What `-J` says for one choice: overrides of the rubric's requests, and the model with its settings."""
+
+    overrides: Mapping[str, Json]
+    model: Resolved | None
+
+    @staticmethod
+    def of(choice: JudgeChoice, options: Options) -> Orders:
+        """Raises UnknownName or HarnessError for a model, a key or a value that is wrong; opens nothing."""
+        if not choice.model:
+            return Orders(overrides={}, model=None)
+        given = settings_for(choice.judge.name, options.judge_settings)
+        names = {setting.name for setting in GENERATION}
+        bare = ModelSpec(ref=choice.model)
+        known = (*resolve(bare).provider.settings, *GENERATION)
+        values = settings.effective(known, given, owner=f"judge's provider {bare.scheme}")
+        own = {name: value for name, value in given.items() if name not in names}
+        return Orders(
+            overrides={name: values[name] for name in given if name in names},
+            model=resolve(ModelSpec(ref=choice.model, settings=own)),
+        )
+
+
+def check(choices: Iterable[JudgeChoice], options: Options) -> None:
+    """Find each mistake in judges' models and settings before anything is opened. Raises UnknownName, HarnessError."""
+    names = {judge.name for judge, _ in plugins.current().offers("judges")}
+    for key in options.judge_settings:
+        head, dot, _ = key.partition(".")
+        if dot and head not in names:
+            raise UnknownName(f"-J {key}: no judge {head!r}", remedy=settings.nearest(head, names))
+    for choice in choices:
+        Orders.of(choice, options)
 
 
 class Benches:
@@ -27,7 +71,7 @@ class Benches:
         self._options = options
         self._endpoints = endpoints
         self._stack = stack
-        self._models: dict[str, tuple[Model, Resolved]] = {}
+        self._models: dict[str, Model] = {}
         self._benches: dict[tuple[str, str], Bench] = {}
 
     @property
@@ -40,37 +84,32 @@ class Benches:
         place = (choice.judge.name, choice.model)
         if place not in self._benches:
             self._benches[place] = await self._new(choice)
-        return self._benches[place]
+        bench = self._benches[place]
+        if bench.model is not None:
+            _check_abilities(choice, bench.model)
+        return bench
 
     async def _new(self, choice: JudgeChoice) -> Bench:
-        judge = choice.judge
-        rubric = judge.open(choice.settings, choice.root)
-        given = settings_for(judge.name, self._options.judge_settings)
-        overrides = generation_overrides(given)
-        model, identity = None, None
-        if choice.model:
-            spec = ModelSpec(ref=choice.model, settings={k: v for k, v in given.items() if k not in overrides})
-            inner, resolved = await self._model(spec)
-            identity = resolved.identity(inner)
-            model = Metered(inner, self._endpoints, urgent=True)
-            _check_abilities(choice, model)
+        rubric = choice.judge.open(choice.settings, choice.root)
+        orders = Orders.of(choice, self._options)
+        model = None if orders.model is None else await self._model(orders.model)
+        identity = None if orders.model is None or model is None else orders.model.identity(model)
         return Bench(
-            id=_judge_id(choice, rubric, identity, overrides),
-            judge=judge,
+            id=_judge_id(choice, rubric, identity, orders.overrides),
+            judge=choice.judge,
             rubric=rubric,
-            model=model,
-            overrides=_typed(overrides),
-            card=_card(choice, rubric, overrides),
+            model=None if model is None else Metered(model, self._endpoints, urgent=True),
+            overrides=orders.overrides,
+            card=_card(choice, rubric, orders),
         )
 
-    async def _model(self, spec: ModelSpec) -> tuple[Model, Resolved]:
-        place = canonical({"ref": spec.ref, "settings": {k: str(v) for k, v in spec.settings.items()}})
+    async def _model(self, resolved: Resolved) -> Model:
+        place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
         if place not in self._models:
-            resolved = resolve(spec)
-            model = await self._stack.enter_async_context(resolved.provider.open(spec.name, resolved.settings))
+            model = await self._stack.enter_async_context(resolved.provider.open(resolved.spec.name, resolved.settings))
             if self._options.probe:
                 await probe(model, images=0, policy=self._options.policy)
-            self._models[place] = (model, resolved)
+            self._models[place] = model
         return self._models[place]
 
 
@@ -88,22 +127,21 @@ def settings_for(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**common, **own}
 
 
-def _typed(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Generation settings given as text, as their values."""
-    kinds: dict[str, type] = {"temperature": float, "max_tokens": int, "top_p": float, "seed": int}
-    try:
-        return {name: kinds[name](value) for name, value in overrides.items()}
-    except (KeyError, ValueError) as error:
-        raise HarnessError(f"-J: {error} is not a generation setting's value", remedy=", ".join(kinds)) from None
-
-
 def _check_abilities(choice: JudgeChoice, model: Model) -> None:
-    missing = (choice.judge.needs or frozenset()) - model.info.can
+    needs = choice.judge.needs or frozenset()
+    missing = needs - model.info.can
+    remedy = f"--judge {choice.judge.name}=SCHEME/NAME with another model"
     if missing:
         raise HarnessError(
             f"rubric {choice.judge.name!r} needs a model that can: {', '.join(sorted(missing))}",
             where=choice.model,
-            remedy=f"--judge {choice.judge.name}=SCHEME/NAME with another model",
+            remedy=remedy,
+        )
+    most = model.info.max_images
+    if "images" in needs and most is not None and most < choice.images:
+        raise HarnessError(
+            f"rubric {choice.judge.name!r} shows {choice.images} images at once; {model.info.ref} takes {most}",
+            remedy=remedy,
         )
 
 
@@ -113,7 +151,7 @@ def _judge_id(choice: JudgeChoice, rubric: Rubric, model: Json, overrides: Mappi
         "rubric": dict(rubric.identity),
         "settings": settings.identity((s for s in choice.judge.settings if s.type in _PLAIN), choice.settings),
         "model": model,
-        "generation": {name: str(value) for name, value in overrides.items()},
+        "generation": dict(overrides),
     }
     names = [choice.judge.name, *([file_name(choice.model)] if choice.model else []), short(parts)]
     return "-".join(names)
@@ -123,7 +161,7 @@ def _judge_id(choice: JudgeChoice, rubric: Rubric, model: Json, overrides: Mappi
 _PLAIN = (bool, int, float, str)
 
 
-def _card(choice: JudgeChoice, rubric: Rubric, overrides: Mapping[str, Json]) -> dict[str, Json]:
+def _card(choice: JudgeChoice, rubric: Rubric, orders: Orders) -> dict[str, Json]:
     """What results.json says of a judge; `resolved` is filled from what its model reported."""
     return {
         "rubric": choice.judge.name,
@@ -132,6 +170,10 @@ def _card(choice: JudgeChoice, rubric: Rubric, overrides: Mapping[str, Json]) ->
         "fidelity": rubric.fidelity,
         "model": choice.model or None,
         "resolved": [],
-        "settings": {**settings.identity(choice.judge.settings, choice.settings), **overrides},
+        "settings": {
+            **settings.identity(choice.judge.settings, choice.settings),
+            **(orders.model.overrides if orders.model else {}),
+            **orders.overrides,
+        },
         "sees": list(rubric.sees),
     }

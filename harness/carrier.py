@@ -59,7 +59,7 @@ class Carrier:
         )
         asked = asked_line(sample, epoch, key)
         if work.listing is not None:
-            work.listing.add(asked, self._content)
+            work.listing.add(asked, self._content if epoch == 0 else "")
         result, fresh = await self._result(epoch, key)
         answered()
         if result is None:

@@ -13,7 +13,7 @@ from typing import Any
 from .assembly import assemble, usage
 from .environment import harness_version
 from .ledger import Ledger, Spent
-from .plan import SplitPlan, task_splits
+from .plan import SplitPlan
 from .pooling import TaskSummary
 from .store import RunFolder
 from .summary import Ran
@@ -63,9 +63,8 @@ def _read_through(ledger: Ledger, splits: Mapping[str, Any]) -> None:
 
 def _task(conclusion: Conclusion, run: Mapping[str, Any], plan: SplitPlan, ledger: Ledger) -> dict[str, Json]:
     task: Mapping[str, Any] = run["tasks"][plan.display]
-    splits = task_splits(plan.task, plan.settings, plan.root)
-    ran = {name: _ran(conclusion, run, plan, name, ledger) for name in task["splits"]}
-    summary = TaskSummary(splits, ran, plan.task.pairings)
+    ran = {name: _ran(conclusion, run, plan, name, ledger) for name in task["splits"] if name in plan.splits}
+    summary = TaskSummary(plan.splits, ran, plan.task.pairings)
     for name in ran:
         for row in ledger.rows(name):
             summary.add(row)
@@ -84,7 +83,7 @@ def _task(conclusion: Conclusion, run: Mapping[str, Any], plan: SplitPlan, ledge
 
 def _ran(conclusion: Conclusion, run: Mapping[str, Any], plan: SplitPlan, name: str, ledger: Ledger) -> Ran:
     entry: Mapping[str, Any] = run["tasks"][plan.display]["splits"][name]
-    split = task_splits(plan.task, plan.settings, plan.root)[name]
+    split = plan.splits[name]
     rubrics = {judge: run["judges"][judge]["rubric"] for judge in ledger.judges}
     return Ran(
         split=split,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import plan
+from . import benches, plan
+from .assignment import surveyed
 from .errors import BadImage
+from .models import resolve
 from .options import Options
 from .plan import SplitPlan
-from .runs import surveyed
 from .sampling import Survey
 
 
@@ -40,7 +41,11 @@ class Load:
 
 def dry_run(options: Options) -> list[Load]:
     """One Load for each model and split. Raises what `run` would raise before it opens a model."""
-    return [load for each in plan.make(options) for load in _loads(each, options)]
+    options.check()
+    plans = plan.make(options)
+    resolve(options.model)
+    benches.check((choice for each in plans for choice in each.judges), options)
+    return [load for each in plans for load in _loads(each, options)]
 
 
 def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:

@@ -14,7 +14,6 @@ import anyio.lowlevel
 
 from .carrier import Carrier
 from .errors import HarnessError
-from .limits import Endpoint, Metered
 from .types import Sample
 from .work import Work
 
@@ -37,7 +36,7 @@ class _Crew:
         self._changed = anyio.Event()
         self._fault: Exception | None = None
         models = [work.model, *(bench.model for bench, _ in work.benches)]
-        self._endpoints: set[Endpoint] = {model.endpoint for model in models if isinstance(model, Metered)}
+        self._endpoints = {work.endpoints.of(model.info) for model in models if model is not None}
 
     async def run(self, samples: Iterable[Sample]) -> None:
         async with anyio.create_task_group() as group:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeGuard, TypeVar
 
 import anyio
 
@@ -18,7 +19,6 @@ from .errors import HarnessError
 from .types import (
     BLOCKED,
     Failure,
-    Generation,
     Json,
     Request,
     Response,
@@ -26,9 +26,11 @@ from .types import (
     Unscored,
     UnscoredState,
     Usage,
+    Verdict,
     add_usage,
 )
 
+_T = TypeVar("_T")
 ROUNDS = 4
 
 
@@ -72,8 +74,12 @@ class Bench:
         except HarnessError:
             raise
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
-            decision = Unscored(state="judge_error", message=f"{type(error).__name__}: {error}")
+            decision = Unscored(state="judge_error", message=_told(error))
         return hearing.judgement(decision)
+
+
+class _RubricError(Exception):
+    """What a rubric raised or returned is no decision; a HarnessError of its own is not one of the judge's model."""
 
 
 class _Hearing:
@@ -81,40 +87,50 @@ class _Hearing:
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
+        self._rubric = bench.rubric
         self._replies: list[Response] = []
         self._spent: list[Response | Failure] = []
+        self._repaired = False
 
     def judgement(self, decision: Decision) -> Judgement:
         return Judgement(
             decision=decision,
-            replies=tuple(reply.text for reply in self._replies),
+            replies=tuple(result.text for result in self._spent if isinstance(result, Response)),
             usage=add_usage(*(result.usage for result in self._spent)),
             models=tuple(dict.fromkeys(result.model for result in self._spent if result.model)),
         )
 
     async def run(self, sample: Sample, response: Response) -> Decision:
-        requests = self._bench.rubric.ask(sample, response)
-        for _ in range(ROUNDS):
+        requests = _guarded(lambda: self._rubric.ask(sample, response))
+        rounds = 1
+        while True:
             failed = await self._ask(requests)
             if failed is not None:
                 return failed
-            outcome = self._bench.rubric.read(sample, response, self._replies)
-            if isinstance(outcome, Unscored) and outcome.state == "judge_unparsable" and len(requests) == 1:
-                return await self._repair(requests[0], sample, response, outcome)
-            if not isinstance(outcome, list):
-                return outcome
-            requests = outcome
-        return Unscored(state="judge_error", message=f"no decision after {ROUNDS} rounds")
+            outcome = _guarded(lambda: self._rubric.read(sample, response, self._replies))
+            if self._may_repair(outcome, requests):
+                requests = [self._repair(requests[0], outcome)]
+            elif not isinstance(outcome, list):
+                return self._checked(outcome)
+            elif rounds == ROUNDS:
+                return Unscored(state="judge_error", message=f"no decision after {ROUNDS} rounds")
+            else:
+                requests, rounds = outcome, rounds + 1
 
-    async def _repair(self, request: Request, sample: Sample, response: Response, bad: Unscored) -> Decision:
-        """Ask once more for a reply that could not be read."""
-        reply = self._replies.pop()
-        again = rubrics.repair_request(request, reply.text, bad.message)
-        failed = await self._ask([again])
-        if failed is not None:
-            return failed
-        outcome = self._bench.rubric.read(sample, response, self._replies)
-        return bad if isinstance(outcome, list) else outcome
+    def _may_repair(self, outcome: Decision | list[Request], requests: list[Request]) -> TypeGuard[Unscored]:
+        unreadable = isinstance(outcome, Unscored) and outcome.state == "judge_unparsable"
+        return unreadable and len(requests) == 1 and not self._repaired
+
+    def _repair(self, request: Request, bad: Unscored) -> Request:
+        """The request that asks once more for a reply that could not be read."""
+        self._repaired = True
+        return rubrics.repair_request(request, self._replies.pop().text, bad.message)
+
+    def _checked(self, decision: object) -> Decision:
+        """A plugin's decision as it may be written: a label that is none of the rubric's would count as nothing."""
+        if isinstance(decision, Unscored) or (isinstance(decision, Verdict) and decision.label in self._rubric.labels):
+            return decision
+        raise _RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
 
     async def _ask(self, requests: list[Request]) -> Unscored | None:
         """Ask all requests of a round at once and keep the replies in order; what failed, if any did."""
@@ -124,23 +140,30 @@ class _Hearing:
             results[n] = await self._send(request)
 
         await gather([partial(one, n, request) for n, request in enumerate(requests)])
-        for result in results:
-            assert result is not None
-            self._spent.append(result)
-            unscored = _unscored(result)
-            if unscored is not None:
-                return unscored
-            assert isinstance(result, Response)
-            self._replies.append(result)
-        return None
+        ended = [result for result in results if result is not None]
+        self._spent += ended
+        self._replies += [result for result in ended if isinstance(result, Response)]
+        return next((unscored for unscored in map(_unscored, ended) if unscored is not None), None)
 
     async def _send(self, request: Request) -> Response | Failure:
         model = self._bench.model
         if model is None:
-            raise RuntimeError(f"rubric {self._bench.judge.name} asks a model and says it needs none")
+            raise _RubricError(f"rubric {self._bench.judge.name} asks a model and says it needs none")
         settings = replace(request.settings, **self._bench.overrides) if self._bench.overrides else request.settings
         schema = request.schema if "schema" in model.info.can else None
         return await model.generate(replace(request, settings=settings, schema=schema))
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, _RubricError) else f"{type(error).__name__}: {error}"
+
+
+def _guarded(call: Callable[[], _T]) -> _T:
+    """What a rubric returns; whatever it raises is its own fault."""
+    try:
+        return call()
+    except Exception as error:
+        raise _RubricError(f"{type(error).__name__}: {error}") from error
 
 
 def _unscored(result: Response | Failure) -> Unscored | None:
@@ -163,9 +186,3 @@ async def gather(calls: Sequence[Callable[[], Coroutine[object, object, None]]])
                 group.start_soon(call)
     except BaseExceptionGroup as error:
         raise error.exceptions[0] from None
-
-
-def generation_overrides(values: Mapping[str, Json]) -> dict[str, Json]:
-    """Those of some settings that are a rubric request's own: temperature, max_tokens, top_p, seed."""
-    names = Generation.__dataclass_fields__
-    return {name: value for name, value in values.items() if name in names}

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from .data import data_folder
+from .errors import HarnessError, UnknownName
 from .limits import Policy
 from .models import ModelSpec
+from .settings import nearest
+from .types import OUTCOMES, UNSCORED
 
 Phases = Literal["auto", "sequential", "overlap"]
+#: what `--retry` can name
+STATES = (*OUTCOMES, "scored", *UNSCORED)
 MIN_COVERAGE = 0.98
 
 
@@ -65,3 +71,25 @@ class Options:
         if self.system:
             given["system"] = self.system
         return given
+
+    def given(self, name: str) -> dict[str, Any]:
+        """The `-T` settings of one task or rubric, key -> value."""
+        prefix = f"{name}."
+        return {key[len(prefix) :]: value for key, value in self.task_settings.items() if key.startswith(prefix)}
+
+    def root(self, name: str) -> Path:
+        """Where a task's or a rubric's data lies: DIR/NAME, unless `-T NAME.data` names another folder."""
+        given = self.given(name).get("data")
+        return Path(str(given)).expanduser() if given else data_folder(self.data) / name
+
+    def check(self) -> None:
+        """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
+        for name in sorted(self.retry - set(STATES)):
+            raise UnknownName(f"--retry {name}: no outcome or judge state", remedy=nearest(name, STATES))
+        for flag, number in (("--epochs", self.epochs), ("--limit", self.limit)):
+            if number is not None and number < 1:
+                raise HarnessError(f"{flag} must be at least 1")
+        if not 0 <= self.min_coverage <= 1:
+            raise HarnessError("--min-coverage must be between 0 and 1")
+        if self.phases not in get_args(Phases):
+            raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))

@@ -6,16 +6,19 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from . import plugins, settings
+from .assignment import Assignment
 from .conclude import Conclusion, conclude
 from .contracts import Model, Results
+from .data import data_folder
 from .environment import environment
 from .models import Resolved, identity_digest
 from .options import Options
 from .plan import SplitPlan
-from .session import Assignment, Session
+from .session import Session
 from .store import RunFolder
 from .types import Json
 
@@ -32,6 +35,8 @@ class Recorder:
         started: Unix time in seconds.
         primary: the judge of this invocation becomes the one whose numbers stand first.
         judging: this invocation only judges.
+        ours: the folder is known to be this model's, so that its history may be written.
+        aside: where `--fresh` put the folder that was there before.
     """
 
     folder: RunFolder
@@ -39,13 +44,21 @@ class Recorder:
     started: float
     primary: bool = False
     judging: bool = False
+    ours: bool = False
+    aside: Path | None = None
 
-    def claim(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
-        """Make the folder this model's. Raises IdentityMismatch with the fields that differ."""
-        overrides = {"generation": dict(self.options.generation), "system": self.options.system}
-        self.folder.claim(
-            {**identity, "overrides": overrides}, "give --output another folder, or --fresh to put this one aside"
-        )
+    def refuse(self, identity: Mapping[str, Json]) -> None:
+        """Raise IdentityMismatch, with the fields that differ, where the folder is another model's."""
+        if not self.options.fresh:
+            self.folder.claim(
+                {**identity, "overrides": self._overrides},
+                "give --output another folder, or --fresh to put this one aside",
+            )
+
+    def enter(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
+        """Make the folder this model's; with `--fresh` an old one is put aside first."""
+        if self.options.fresh:
+            self.aside = _put_aside(self.folder.path)
         with self.folder.changing("run.json") as run:
             run.setdefault("schema", SCHEMA)
             run.setdefault("started", _iso(self.started))
@@ -55,22 +68,25 @@ class Recorder:
                 "settings": settings.identity(resolved.provider.settings, resolved.settings),
                 "strategy": identity["strategy"],
             }
-            run["identity"] = {**identity, "overrides": overrides}
+            run["identity"] = {**identity, "overrides": self._overrides}
             run["identity_digest"] = identity_digest(identity)
-            run["overrides"] = overrides
-            run["plugins"] = dict(plugins.current().provenance())
+            run["overrides"] = self._overrides
+            run["plugins"] = {}
             run["environment"] = environment()
             run.setdefault("judges", {})
             run.setdefault("tasks", {})
+        self.ours = True
 
-    def stopped(self, session: Session) -> None:
-        """An invocation that ended early: noted, and nothing else is changed."""
-        reason = "interrupted" if session.stop.reason is None else str(session.stop.reason)
-        self._history(session, "stopped", reason)
+    def stopped(self, session: Session, error: BaseException) -> None:
+        """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""
+        if self.ours:
+            told = "interrupted" if not isinstance(error, Exception) else f"{type(error).__name__}: {error}"
+            self._history(session, "stopped", told)
 
     def conclude(self, session: Session) -> Results:
         """Write what was done into run.json, then results.json from the lines of the folder."""
         with self.folder.changing("run.json") as run:
+            run["plugins"].update(plugins.current().provenance())
             for bench in session.benches:
                 run["judges"][bench.id] = dict(bench.card)
             for assignment in session.assignments:
@@ -90,50 +106,42 @@ class Recorder:
             results.update(new)
         return new
 
-    def exit_code(self, session: Session, results: Results) -> int:
-        """0 done, 3 done but incomplete; what is missing is added to the session's notes."""
-        notes = session.notes
-        for plan, error in session.failed:
-            notes.append(f"{plan.title} ended early: its task raised {error}")
-        for bench in session.benches:
-            if bench.dead is not None:
-                notes.append(f"judge {bench.id} stopped: {bench.dead}")
-        missing = [plan for plan in _plans(session) if not plan.judges]
-        notes += [_unjudged(self.folder, plan) for plan in missing[:1]]
-        incomplete = [plan for plan in _plans(session) if plan.judges and not _complete(results, plan)]
-        for plan in incomplete:
-            notes.append(f"{plan.title} is incomplete: see coverage, outcomes and verdicts; running again tries again")
-        notes += _sizes(session)
-        return 3 if session.failed or missing or incomplete else 0
+    @property
+    def _overrides(self) -> dict[str, Json]:
+        return {"generation": dict(self.options.generation), "system": self.options.system}
 
     def _enter(self, run: dict[str, Any], assignment: Assignment, session: Session) -> None:
         plan = assignment.plan
         task = run["tasks"].setdefault(plan.display, {"splits": {}})
-        task["task"] = plan.task.name
-        task["version"] = plan.task.version
-        task["settings"] = settings.changed(plan.task.settings, plan.settings)
-        task["data"] = _data(plan, self.options)
         entry = task["splits"].setdefault(plan.name, {})
         chosen = session.chosen.get((plan.display, plan.name), ())
         if chosen and (self.primary or not entry.get("judge")):
             entry["judge"] = chosen[0].id
+        if self.judging:
+            return
+        task["task"] = plan.task.name
+        task["version"] = plan.task.version
+        task["settings"] = settings.changed(plan.task.settings, plan.settings)
+        task["data"] = _data(plan, self.options)
         entry["packaged"] = plan.split.data is not None
-        if not self.judging:
+        entry["generation"] = _sent(plan, entry.get("generation", {}), session.dropped)
+        listed = (plan.display, plan.name) in session.contents
+        if "epochs" not in entry or (listed and not assignment.keep):
             entry["epochs"] = assignment.epochs
             entry["limit"] = self.options.limit
-            entry["generation"] = asdict(plan.generation)
-            entry["content"] = session.contents.get((plan.display, plan.name), entry.get("content", ""))
+            entry["content"] = session.contents.get((plan.display, plan.name), "")
             entry["found"] = assignment.survey.found if assignment.survey else None
 
     def _history(self, session: Session, end: str, reason: str) -> None:
+        now = datetime.now(UTC).timestamp()
         with self.folder.changing("run.json") as run:
             run.setdefault("history", []).append(
                 {
                     "started": _iso(self.started),
-                    "finished": _iso(datetime.now(UTC).timestamp()),
-                    "seconds": round(datetime.now(UTC).timestamp() - self.started, 3),
+                    "finished": _iso(now),
+                    "seconds": round(now - self.started, 3),
                     "command": list(self.options.command),
-                    "tasks": [plan.title for plan in _plans(session)],
+                    "tasks": [assignment.plan.title for assignment in session.assignments],
                     "end": end,
                     "reason": reason,
                 }
@@ -141,43 +149,33 @@ class Recorder:
         self.folder.log(f"{_iso(self.started)} {end} {reason} {shlex.join(self.options.command)}")
 
 
-def _plans(session: Session) -> list[SplitPlan]:
-    return [assignment.plan for assignment in session.assignments]
-
-
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def _data(plan: SplitPlan, options: Options) -> dict[str, Json]:
-    from .plan import task_root
-
     source = plan.task.source
-    root = task_root(options, plan.task.name)
     return {
-        "root": str(root.absolute()),
-        "folder": str(root.absolute().parent),
+        "root": str(options.root(plan.task.name).absolute()),
+        "folder": str(data_folder(options.data).absolute()),
         "source": "" if source is None else source.hub or source.url,
         "revision": "" if source is None else source.revision,
         "licence": "" if source is None else source.licence,
     }
 
 
-def _complete(results: Results, plan: SplitPlan) -> bool:
-    return bool(results["tasks"][plan.display]["splits"][plan.name]["complete"])
+def _sent(plan: SplitPlan, before: Mapping[str, Json], dropped: frozenset[str]) -> dict[str, Json]:
+    """The effective generation settings, null where the model refused one, now or in an earlier invocation.
+
+    An invocation that asks nothing new does not hear of it again.
+    """
+    wanted = asdict(plan.generation)
+    gone = dropped | {name for name, value in before.items() if value is None}
+    return {name: None if name in gone else value for name, value in wanted.items()}
 
 
-def _unjudged(folder: RunFolder, plan: SplitPlan) -> str:
-    """The one command that finishes a run whose answers wait for a judge."""
-    return (
-        f"the answers wait for a judge: rubric {plan.default.name!r} needs a model, and none is ever assumed; "
-        f"finish with: harness judge {folder.path} --judge SCHEME/NAME"
-    )
-
-
-def _sizes(session: Session) -> list[str]:
-    return [
-        f"{a.plan.title} holds {a.survey.found} samples; {a.plan.split.n} are published: is the copy whole?"
-        for a in session.assignments
-        if a.survey is not None and a.plan.split.n not in (None, a.survey.found)
-    ]
+def _put_aside(folder: Path) -> Path | None:
+    """The old run stays beside, under a name with the time and out of the way of `runs/*`."""
+    if not (folder / "run.json").exists():
+        return None
+    return folder.rename(folder.with_name(f".{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))

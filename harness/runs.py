@@ -1,29 +1,27 @@
-"""The public door: `run`, `run_async` and `judge_async`, from options to a finished run folder."""
+"""The public door: `run_async` and `judge_async`, from options to a finished run folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import plan, plugins
-from .contracts import Model, Results, RunInfo
-from .errors import HarnessError
+from . import benches, plan, plugins
+from .assignment import Assignment, assign
+from .contracts import Results, RunInfo
+from .groups import ungrouped
 from .keys import short
-from .limits import Endpoints, Metered
-from .models import Resolved, identity_digest, resolve
+from .limits import Endpoints
+from .models import Resolved, resolve
+from .opening import evaluated, is_local, sequential
 from .options import Options
 from .past import past
-from .plan import SplitPlan
-from .probe import probe
 from .progress import Progress, SilentProgress
 from .recorder import Recorder
-from .sampling import Survey, survey
-from .session import Assignment, Session
+from .remarks import remarks
+from .session import Session
 from .store import RunFolder, file_name
 from .work import Stop
 
@@ -62,24 +60,19 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     Args:
         options: what to do.
         progress: told what happens; None says nothing.
-        stop: set its `asked` to end early; the run then raises Interrupted.
+        stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
-    started = _now()
+    started = time.time()
+    options.check()
     plans = plan.make(options)
-    surveys = [surveyed(each, options) for each in plans]
     resolved = resolve(options.model)
-    _check_epochs(options)
+    benches.check((choice for each in plans for choice in each.judges), options)
     folder = RunFolder(options.output or default_folder(options))
-    if options.fresh:
-        _put_aside(folder.path)
-    assignments = [
-        Assignment(plan=each, epochs=options.epochs, survey=found) for each, found in zip(plans, surveys, strict=True)
-    ]
+    assignments, failed = assign(plans, options, {} if options.fresh else folder.run)
     recorder = Recorder(folder=folder, options=options, started=started)
     session = _session(options, assignments, folder, progress, stop)
-    with session.progress, session.observers:
-        await _answer(session, resolved, recorder)
-        return _finish(session, recorder)
+    session.failed += failed
+    return await _carried(session, recorder, resolved)
 
 
 async def judge_async(
@@ -101,27 +94,15 @@ async def judge_async(
         progress: told what happens; None says nothing.
         stop: as for `run_async`.
     """
+    started = time.time()
+    options.check()
     run = RunFolder(folder)
     known = past(run, options, tasks)
-    recorder = Recorder(folder=run, options=known.options, started=_now(), primary=primary, judging=True)
+    benches.check((choice for each in known.assignments for choice in each.plan.judges), options)
+    recorder = Recorder(folder=run, options=known.options, started=started, primary=primary, judging=True, ours=True)
     session = _session(known.options, known.assignments, run, progress, stop)
     session.digest = known.digest
-    with session.progress, session.observers:
-        await session.judging()
-        return _finish(session, recorder)
-
-
-def run(options: Options, *, progress: Progress | None = None) -> Run:
-    """`run_async` from ordinary code, in a thread of its own: it works in a notebook too."""
-    from anyio.from_thread import start_blocking_portal
-
-    with start_blocking_portal() as portal:
-        return portal.call(lambda: run_async(options, progress=progress))
-
-
-def surveyed(each: SplitPlan, options: Options) -> Survey:
-    """List a split once, before anything is opened or spent. Raises MissingData or BadData."""
-    return survey(each.samples(), options.limit)
+    return await _carried(session, recorder, None)
 
 
 def default_folder(options: Options) -> Path:
@@ -160,93 +141,30 @@ def _session(
     )
 
 
+async def _carried(session: Session, recorder: Recorder, resolved: Resolved | None) -> Run:
+    """Carry out a session to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
+    with session.progress, session.observers:
+        try:
+            with ungrouped():
+                await (session.judging() if resolved is None else _answer(session, resolved, recorder))
+                session.stop.check()
+        except BaseException as error:
+            recorder.stopped(session, error)
+            raise
+        results = recorder.conclude(session)
+        session.observers.finished(results)
+    if recorder.aside is not None:
+        session.notes.append(f"the run that was here before is in {recorder.aside}")
+    code, notes = remarks(session, results, session.folder.path)
+    return Run(folder=session.folder.path, results=results, exit_code=code, notes=tuple(notes))
+
+
 async def _answer(session: Session, resolved: Resolved, recorder: Recorder) -> None:
     """The phases that need the model, then the judges that wait for it to be gone."""
-    sequential = _sequential(session, resolved)
-    async with _evaluated(session, resolved, recorder) as model:
-        await (session.answering(model) if sequential else session.overlapping(model))
-    if sequential and not session.stop.asked:
+    later = sequential(session, resolved)
+    if later:
+        await session.rehearse(is_local)
+    async with evaluated(session, resolved, recorder) as model:
+        await (session.answering(model) if later else session.overlapping(model))
+    if later and not session.stop.asked:
         await session.judging()
-
-
-@asynccontextmanager
-async def _evaluated(session: Session, resolved: Resolved, recorder: Recorder) -> AsyncGenerator[Model]:
-    """The evaluated model: opened, checked, probed, and known to the folder."""
-    options = session.options
-    async with resolved.provider.open(resolved.spec.name, resolved.settings) as inner:
-        _check_abilities(session, inner)
-        identity = resolved.identity(inner)
-        session.digest = identity_digest(identity)
-        recorder.claim(identity, resolved, inner)
-        if options.probe:
-            await _probe(session, resolved.wrap(inner))
-        yield resolved.wrap(Metered(inner, session.endpoints))
-
-
-async def _probe(session: Session, model: Model) -> None:
-    most = max((a.survey.most_images for a in session.assignments if a.survey), default=0)
-    session.finding = await probe(model, images=most, policy=session.options.policy)
-    if not session.finding.in_order:
-        session.notes.append(
-            f"{model.info.ref} did not name the {session.finding.images} probe images in order; it answered: "
-            f"{session.finding.answer[:200]!r}"
-        )
-
-
-def _check_abilities(session: Session, model: Model) -> None:
-    """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
-    for assignment in session.assignments:
-        found = assignment.survey
-        if found is None:
-            continue
-        missing = found.needs - model.info.can
-        if missing:
-            raise HarnessError(
-                f"{model.info.ref} cannot answer {assignment.plan.title}: it has no {', '.join(sorted(missing))}"
-            )
-        most = model.info.max_images
-        if most is not None and most < found.most_images:
-            raise HarnessError(
-                f"{assignment.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
-                remedy="run it on a model that takes several images: none is ever dropped",
-            )
-
-
-def _sequential(session: Session, resolved: Resolved) -> bool:
-    if session.options.phases != "auto":
-        return session.options.phases == "sequential"
-    judges = {choice.model for assignment in session.assignments for choice in assignment.plan.judges if choice.model}
-    host = plugins.current()
-    return resolved.provider.local and any(host.provider(ref.partition("/")[0]).local for ref in judges)
-
-
-def _finish(session: Session, recorder: Recorder) -> Run:
-    """Conclude, or say why not: what is written is kept and running again goes on from it."""
-    if session.stop.asked:
-        recorder.stopped(session)
-        raise session.stop.reason or KeyboardInterrupt
-    results = recorder.conclude(session)
-    session.observers.finished(results)
-    return Run(
-        folder=session.folder.path,
-        results=results,
-        exit_code=recorder.exit_code(session, results),
-        notes=tuple(session.notes),
-    )
-
-
-def _put_aside(folder: Path) -> None:
-    """`--fresh`: the old run stays beside, under a name with the time."""
-    if (folder / "run.json").exists():
-        folder.rename(folder.with_name(f"{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}.old"))
-
-
-def _check_epochs(options: Options) -> None:
-    if options.epochs < 1:
-        raise HarnessError("--epochs must be at least 1")
-    if options.limit is not None and options.limit < 1:
-        raise HarnessError("--limit must be at least 1")
-
-
-def _now() -> float:
-    return time.time()

@@ -7,7 +7,7 @@ closed, and only then are the judges opened and read the answers back: two local
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -15,7 +15,9 @@ from itertools import groupby
 import anyio
 import anyio.to_thread
 
+from .assignment import Assignment, Failed
 from .benches import Benches
+from .choosing import JudgeChoice
 from .contracts import Model
 from .engine import SamplesError, carry_all
 from .journal import Journal
@@ -26,27 +28,10 @@ from .options import Options
 from .plan import SplitPlan
 from .probe import Finding
 from .progress import Progress
-from .sampling import Survey
 from .store import RunFolder, TaskFolder
-from .types import Sample
 from .work import ALWAYS_RETRIED, Books, Stop, Work
 
 FLUSH_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """One split of this invocation; `survey` is None where only stored answers are judged."""
-
-    plan: SplitPlan
-    epochs: int
-    survey: Survey | None = None
-
-    def samples(self) -> Iterator[Sample]:
-        """The samples to carry, lazily."""
-        for sample in self.plan.samples():
-            if self.survey is None or self.survey.takes(sample):
-                yield sample
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +51,7 @@ class Session:
         contents: hash of what each split's data says, for those that were listed.
         finding: what the probe saw.
         failed: splits whose task raised while it listed its samples.
+        dropped: generation settings that the model refused.
     """
 
     options: Options
@@ -81,7 +67,26 @@ class Session:
     contents: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     chosen: dict[tuple[str, str], tuple[Bench, ...]] = field(default_factory=dict[tuple[str, str], tuple[Bench, ...]])
     finding: Finding | None = None
-    failed: list[tuple[SplitPlan, SamplesError]] = field(default_factory=list[tuple[SplitPlan, SamplesError]])
+    failed: list[Failed] = field(default_factory=list[Failed])
+    dropped: frozenset[str] = frozenset()
+
+    @property
+    def choices(self) -> list[JudgeChoice]:
+        """The judges of all splits."""
+        return [choice for assignment in self.assignments for choice in assignment.plan.judges]
+
+    async def rehearse(self, local: Callable[[str], bool]) -> None:
+        """Open and close all that judging will need and the accelerator is not: rubrics, and models elsewhere.
+
+        Where judging comes last, a wrong key or a missing template is so found before anything is spent.
+        """
+        async with AsyncExitStack() as stack:
+            benches = Benches(self.options, self.endpoints, stack)
+            for choice in self.choices:
+                if local(choice.model):
+                    choice.judge.open(choice.settings, choice.root)
+                else:
+                    await benches.open(choice)
 
     async def overlapping(self, model: Model) -> None:
         """Answer and judge, sample by sample."""
@@ -101,9 +106,8 @@ class Session:
     async def _judges(self) -> AsyncGenerator[Benches]:
         async with AsyncExitStack() as stack:
             benches = Benches(self.options, self.endpoints, stack)
-            for assignment in self.assignments:
-                for choice in assignment.plan.judges:
-                    await benches.open(choice)
+            for choice in self.choices:
+                await benches.open(choice)
             self.benches = list(benches.all)
             yield benches
 
@@ -140,7 +144,7 @@ class Session:
         books: Books,
     ) -> None:
         plan, options = assignment.plan, self.options
-        listing = None if model is None else folder.listing(plan.name, keep=options.limit is not None)
+        listing = None if model is None else folder.listing(plan.name, keep=assignment.keep)
         work = Work(
             display=plan.display,
             version=plan.task.version,
@@ -152,6 +156,7 @@ class Session:
             model=model,
             model_identity=self.digest,
             benches=benches,
+            endpoints=self.endpoints,
             books=books,
             listing=listing,
             retry=ALWAYS_RETRIED | options.retry,
@@ -159,8 +164,8 @@ class Session:
             observers=self.observers,
             stop=self.stop,
         )
-        total = None if assignment.survey is None else assignment.survey.samples * assignment.epochs
-        self.progress.begin(plan.display, plan.name, total=total, metric=work.metric, judge=bool(benches))
+        total, judge = assignment.total, bool(benches)
+        self.progress.begin(plan.display, plan.name, total=total, metric=work.metric, judge=judge)
         try:
             await carry_all(work, assignment.samples())
             if listing is not None and not self.stop.asked:

@@ -13,19 +13,21 @@ whose key stands beside it in asked.jsonl; a verdict is current when it was give
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from .errors import HarnessError, IdentityMismatch
 from .journal import Journal, lines, replace
 from .types import OUTCOMES, UNSCORED, Json
 
 STATES: tuple[str, ...] = ("scored", *UNSCORED)
+LOCK_SECONDS = 30.0
 
 
 def file_name(text: str) -> str:
@@ -57,7 +59,7 @@ class RunFolder:
     def changing(self, name: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it: under a short lock, in one step."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path / f".{name}.lock", timeout=30):
+        with _held(self.path / f".{name}.lock"):
             value = _load(self.path / name)
             yield value
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
@@ -139,8 +141,8 @@ class Listing:
         self._file = self._scratch.open("w", encoding="utf-8", errors="backslashreplace")
 
     def add(self, line: Mapping[str, Json], content: str) -> None:
-        """List one item; `content` is the digest of what the data says."""
-        self._content = (self._content + int(content.rpartition(":")[2], 16)) % 2**256
+        """List one item; `content` is the digest of what the data says, empty where that was said before."""
+        self._content = (self._content + int(content.rpartition(":")[2] or "0", 16)) % 2**256
         if self._keep:
             self._seen.add((line["id"], line["epoch"]))
         self._file.write(_line(line))
@@ -154,6 +156,8 @@ class Listing:
         """Put the new listing in the old one's place."""
         for line in self._kept():
             self._file.write(_line(line))
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
         self._scratch.replace(self._path)
 
@@ -167,6 +171,20 @@ class Listing:
             other = line["split"] != self._split
             if other or (self._keep and (line["id"], line["epoch"]) not in self._seen):
                 yield line
+
+
+@contextmanager
+def _held(path: Path) -> Generator[None]:
+    """A short lock on a file that is replaced."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        raise HarnessError("another process holds a lock of this run", where=str(path)) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _line(value: Mapping[str, Json]) -> str:

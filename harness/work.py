@@ -9,6 +9,7 @@ from .contracts import Model, Split
 from .errors import HarnessError
 from .journal import Journal
 from .judging import Bench
+from .limits import Endpoints
 from .metrics import Metric
 from .observers import Observers
 from .progress import Progress
@@ -34,6 +35,11 @@ class Stop:
         """Stop, and say why; the first reason stays."""
         self.asked = True
         self.reason = self.reason or error
+
+    def check(self) -> None:
+        """Raise why the run was stopped, if it was; KeyboardInterrupt where a person did."""
+        if self.asked:
+            raise self.reason or KeyboardInterrupt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,7 @@ class Work:
         model: None judges only what is stored.
         model_identity: digest that enters each key.
         benches: judges at work, with the translation of each one's labels.
+        endpoints: whose slots say how many samples are under way.
         books: where it is written.
         listing: None leaves what was asked as it is.
         retry: outcomes and judge states to try again.
@@ -89,6 +96,7 @@ class Work:
     model: Model | None
     model_identity: str
     benches: tuple[tuple[Bench, Mapping[str, str]], ...]
+    endpoints: Endpoints
     books: Books
     listing: Listing | None
     retry: frozenset[str]

@@ -42,4 +42,3 @@ async def _listen(stop: Stop, scope: anyio.CancelScope) -> None:
             stop.interrupt()
             click.echo(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now", err=True)
             scope.deadline = anyio.current_time() + GRACE_SECONDS
-
