@@ -22,6 +22,7 @@ from .stats import Tally
 from .types import OUTCOMES, UNSCORED, Json, Verdict
 
 STATES: tuple[str, ...] = ("scored", *UNSCORED, "unjudged")  #: of an answer, as one judge left it
+FLAGS: tuple[str, ...] = ("truncated", "refusal", "verdict_like")  #: of an answer; a provider may know more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ class SplitSummary:
     def __init__(self, ran: Ran) -> None:
         self._ran = ran
         self._outcomes: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
         self._views = {judge: _View(ran) for judge in ran.judge_ids}
 
     def add(self, row: Row) -> dict[str | None, Record]:
@@ -116,14 +118,19 @@ class SplitSummary:
         for judge, view in self._views.items():
             seen[judge] = judged(row.record, row.decision(judge), self._ran.split, self._ran.translation(judge))
             view.add(seen[judge], row.decision(judge))
-        self._outcomes[row.record.outcome] += 1
+        self._count(row.record)
         return seen
 
     def pool(self, row: Row, seen: Mapping[str | None, Record]) -> None:
         """Take in a row of one of the derived split's parts, as the part's judges see it."""
         for judge, view in self._views.items():
             view.add(seen[judge], row.decision(judge))
-        self._outcomes[row.record.outcome] += 1
+        self._count(row.record)
+
+    def _count(self, record: Record) -> None:
+        self._outcomes[record.outcome] += 1
+        if record.outcome == "answered":
+            self._flags.update(record.flags)
 
     def finish(self) -> dict[str, Json]:
         """The split's dict of results.json."""
@@ -138,6 +145,7 @@ class SplitSummary:
             "epochs": ran.epochs,
             "records": self._outcomes.total(),
             "outcomes": {name: self._outcomes[name] for name in OUTCOMES},
+            "flags": {name: self._flags[name] for name in (*FLAGS, *sorted(self._flags.keys() - set(FLAGS)))},
             "settings": dict(ran.settings),
             "template_hash": split.template_hash,
             "fidelity": split.fidelity,

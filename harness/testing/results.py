@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from harness.summary import FLAGS
 from harness.tally import wilson
 from harness.types import OUTCOMES, UNSCORED
 
@@ -92,6 +93,7 @@ def split(finding: Body, *, judge: str, blocked: int = 0, **changes: Any) -> Bod
         "epochs": 1,
         "records": records,
         "outcomes": {**dict.fromkeys(OUTCOMES, 0), "answered": records - blocked, "input_blocked": blocked},
+        "flags": dict.fromkeys(FLAGS, 0),
         "settings": {"temperature": 0.0, "max_tokens": 1024, "top_p": None, "seed": None, "stop": []},
         "template_hash": "",
         "fidelity": None,

@@ -118,6 +118,17 @@ def test_each_record_ends_where_the_table_of_outcomes_says() -> None:
     assert found["metrics"]["ASR"]["unresolved"] == 5
 
 
+def test_flags_count_answers_only_and_one_answer_may_bear_several() -> None:
+    found = summary(
+        [
+            row("1", said="unsafe", flags=frozenset({"truncated", "verdict_like"})),
+            row("2", flags=frozenset({"truncated", "seen_by_a_provider"})),
+            row("3", "empty", flags=frozenset({"truncated"})),
+        ]
+    )
+    assert found["flags"] == {"truncated": 2, "refusal": 0, "verdict_like": 1, "seen_by_a_provider": 1}
+
+
 def test_counts_always_add_up_and_the_classes_of_a_partition_to_100() -> None:
     rng = random.Random(1)
     for _ in range(40):
