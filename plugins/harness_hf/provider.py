@@ -94,4 +94,5 @@ PROVIDER = Provider(
     description="a model folder or a Hugging Face hub id, run by transformers here",
     open=_open,
     settings=SETTINGS,
+    local=True,
 )

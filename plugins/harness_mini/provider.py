@@ -39,4 +39,6 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
         yield Alias(inner=model, ref=f"mini/{name}")
 
 
-PROVIDER = Provider(scheme="mini", description="the mini world's own model, packaged: mini/base", open=_open)
+PROVIDER = Provider(
+    scheme="mini", description="the mini world's own model, packaged: mini/base", open=_open, local=True
+)
