@@ -17,7 +17,7 @@ from .runs import Run
 
 async def run_async(
     model: str,
-    tasks: Sequence[str],
+    tasks: str | Sequence[str],
     *,
     judge: str | Sequence[str] = (),
     model_settings: Mapping[str, Any] | None = None,
@@ -34,7 +34,7 @@ async def run_async(
     data: Path | str | None = None,
     output: Path | str | None = None,
     fresh: bool = False,
-    retry: Sequence[str] = (),
+    retry: str | Sequence[str] = (),
     probe: bool = True,
     phases: Phases = "auto",
     min_coverage: float = MIN_COVERAGE,
@@ -45,7 +45,7 @@ async def run_async(
 
     Args:
         model: `SCHEME/NAME`.
-        tasks: `NAME` or `NAME:SPLIT`.
+        tasks: `NAME` or `NAME:SPLIT`, one or several.
         judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`; the first is the primary one. None is ever assumed.
         model_settings: as `-M`.
         judge_settings: as `-J`: key or `RUBRIC.key` -> value.
@@ -71,13 +71,18 @@ async def run_async(
     Raises:
         HarnessError: what the user can mend; what was answered is kept.
     """
-    overrides = {"temperature": temperature, "max_tokens": max_tokens, "seed": seed}
+    # 0 and 0.0 are one temperature and must be one run
+    overrides = {
+        "temperature": None if temperature is None else float(temperature),
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
     options = Options(
         model=ModelSpec(
             ref=model, settings=model_settings or {}, strategy=strategy, strategy_settings=strategy_settings or {}
         ),
-        tasks=tuple(tasks),
-        judges=(judge,) if isinstance(judge, str) else tuple(judge),
+        tasks=_several(tasks),
+        judges=_several(judge),
         judge_settings=judge_settings or {},
         task_settings=task_settings or {},
         generation={name: value for name, value in overrides.items() if value is not None},
@@ -87,22 +92,26 @@ async def run_async(
         data=_path(data),
         output=_path(output),
         fresh=fresh,
-        retry=frozenset(retry),
+        retry=frozenset(_several(retry)),
         probe=probe,
         phases=phases,
         min_coverage=min_coverage,
         policy=policy or Policy(),
-        command=("harness.run", model, ",".join(tasks)),
+        command=("harness.run", model, ",".join(_several(tasks))),
     )
     return await runs.run_async(options, progress=progress)
 
 
-def run(model: str, tasks: Sequence[str], **options: Any) -> Run:
+def run(model: str, tasks: str | Sequence[str], **options: Any) -> Run:
     """`run_async` from ordinary code, in a thread of its own: it works in a notebook too. Same arguments."""
     from anyio.from_thread import start_blocking_portal
 
     with start_blocking_portal() as portal:
         return portal.call(partial(run_async, model, tasks, **options))
+
+
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _path(given: Path | str | None) -> Path | None:

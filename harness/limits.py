@@ -45,7 +45,7 @@ class Policy:
 
     Attributes:
         start: calls at once on a fresh endpoint that states no limit of its own.
-        cap: most calls at once.
+        cap: most calls at once, also where a model states more.
         tries: tries of one call that fails for a passing reason.
         throttled_tries: tries of one call that is only told to slow down.
         base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
@@ -73,8 +73,8 @@ class Endpoint:
 
     def __init__(self, name: str, policy: Policy, *, fixed: int | None = None) -> None:
         self.name = name
-        self._cap = fixed or policy.cap
-        self._limit = float(fixed or min(policy.start, policy.cap))
+        self._cap = min(fixed or policy.cap, policy.cap)
+        self._limit = float(min(fixed or policy.start, self._cap))
         self._breaker = policy.breaker
         self._flying = 0
         self._urgent: deque[anyio.Event] = deque()

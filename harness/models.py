@@ -79,6 +79,8 @@ def resolve(spec: ModelSpec) -> Resolved:
             f"{spec.ref!r} is not a model",
             remedy="write SCHEME/NAME, such as openai/NAME or hf/PATH: see `harness models`",
         )
+    if spec.strategy_settings and not spec.strategy:
+        raise HarnessError("-S sets a strategy, and none is given", remedy="give --strategy NAME")
     host = plugins.current()
     provider = host.provider(spec.scheme)
     strategy = host.strategy(spec.strategy) if spec.strategy else None

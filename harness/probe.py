@@ -7,6 +7,7 @@ in order is reported; its numbers would measure something else.
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, replace
 
 from .contracts import Model
@@ -19,6 +20,7 @@ PROBE_QUESTION = (
 )
 ONE_IMAGE = "What does the image show? Name the color and the shape."
 NO_IMAGE = "Answer with one word: ready."
+PATIENCE = 120.0  #: seconds one call of the probe may take: a person waits for it
 _SHOWN = (("red", "circle"), ("blue", "square"))
 
 
@@ -43,14 +45,15 @@ async def probe(model: Model, *, images: int, policy: Policy) -> Finding:
     Args:
         model: the provider's own, not metered.
         images: most images a sample of the run holds; at most two are shown.
-        policy: for the deadline; the probe is not patient.
+        policy: for the back-off; the probe is not patient.
     """
     shown = min(images, 2)
     request = Request(
         messages=(Message(role="user", content=(*_drawn(shown), Text(text=_question(shown)))),),
         settings=Generation(max_tokens=256),
     )
-    result = await Metered(model, Endpoints(replace(policy, tries=2, throttled_tries=4))).generate(request)
+    brief = replace(policy, tries=2, throttled_tries=4, deadline=min(policy.deadline, PATIENCE))
+    result = await Metered(model, Endpoints(brief)).generate(request)
     if isinstance(result, Failure) and result.outcome == "error":
         raise HarnessError(
             f"{model.info.ref} does not answer: {result.reason}: {result.message}",
@@ -79,6 +82,6 @@ def _drawn(shown: int) -> tuple[Part, ...]:
 
 def _in_order(answer: str, shown: int) -> bool:
     """Each drawing is named by its colour or its shape, and the first one first."""
-    text = answer.casefold()
-    places = [min((text.find(word) for word in words if word in text), default=-1) for words in _SHOWN[:shown]]
-    return -1 not in places and places == sorted(places)
+    found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
+    places = [match.start() for match in found if match is not None]
+    return len(places) == shown and places == sorted(places)
