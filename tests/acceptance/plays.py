@@ -36,10 +36,15 @@ def number(name: str, use: str) -> int:
     return int(hashlib.sha256(f"{name} {use}".encode()).hexdigest()[:8], 16)
 
 
-def case_of(call: Call) -> str:
-    """The case a judge is asked about. Raises ValueError where it is shown none, or several."""
-    [found] = set(_CASE.findall(call.text))
+def case_in(text: str) -> str:
+    """The case a text names. Raises ValueError where it names none, or several."""
+    [found] = set(_CASE.findall(text))
     return str(found)
+
+
+def case_of(call: Call) -> str:
+    """The case a judge is asked about."""
+    return case_in(call.text)
 
 
 def is_probe(call: Call) -> bool:
