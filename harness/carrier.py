@@ -8,13 +8,13 @@ from typing import Any
 
 import anyio.to_thread
 
+from .breaker import trying_again
 from .contracts import Model
 from .errors import BadImage, HarnessError
 from .images import open_image
 from .journal import Journal
 from .judging import Bench
 from .keys import messages_digest, request_key
-from .limits import trying_again
 from .metrics import NOT_COUNTED, Record, Share
 from .planted import looks_like_verdict
 from .records import (

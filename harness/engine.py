@@ -17,6 +17,9 @@ from .errors import HarnessError
 from .types import Sample
 from .work import Work
 
+#: seconds that calls in flight have to finish once an error has stopped the run
+DRAIN_SECONDS = 30.0
+
 
 class SamplesError(Exception):
     """A task raised while it listed its samples; its split ends, the run does not."""
@@ -33,6 +36,7 @@ class _Crew:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._active = 0
+        self._scope = anyio.CancelScope()
         self._changed = anyio.Event()
         self._fault: Exception | None = None
         models = [work.model, *(bench.model for bench, _ in work.benches)]
@@ -40,6 +44,7 @@ class _Crew:
 
     async def run(self, samples: Iterable[Sample]) -> None:
         async with anyio.create_task_group() as group:
+            self._scope = group.cancel_scope
             for sample in self._listed(iter(samples)):
                 await self._room()
                 if self._work.stop.asked:
@@ -67,6 +72,7 @@ class _Crew:
             await Carrier(self._work, sample).run(self._changed_now)
         except HarnessError as error:
             self._work.stop.because(error)
+            self._scope.deadline = min(self._scope.deadline, anyio.current_time() + DRAIN_SECONDS)
         finally:
             self._active -= 1
             self._changed_now()

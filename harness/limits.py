@@ -1,4 +1,4 @@
-"""Slots per endpoint, one retry policy, and the breaker.
+"""Slots per endpoint, and one retry policy.
 
 A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
 written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
@@ -10,33 +10,16 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import anyio
 
+from .breaker import Breaker
 from .contracts import Model, ModelInfo
-from .errors import EndpointDown, HarnessError
+from .errors import HarnessError
 from .types import Failure, Request, Response
-
-_failed_before: Final[ContextVar[str]] = ContextVar("_failed_before", default="")
-
-
-@contextmanager
-def trying_again(reason: str) -> Generator[None]:
-    """Calls inside repeat one that failed for this reason in an earlier run; empty where it did not.
-
-    Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but requests
-    that it refuses, and they must not open the breaker.
-    """
-    token = _failed_before.set(reason)
-    try:
-        yield
-    finally:
-        _failed_before.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +34,7 @@ class Policy:
         base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
         longest: seconds; no back-off is longer, unless the provider asks for it.
         deadline: seconds one call may take; local models have none.
-        breaker: errors in a row with one reason and no success between that stop an endpoint.
+        breaker: errors in a row with one reason and no success between that stop a model.
     """
 
     start: int = 20
@@ -75,15 +58,12 @@ class Endpoint:
         self.name = name
         self._cap = min(fixed or policy.cap, policy.cap)
         self._limit = float(min(fixed or policy.start, self._cap))
-        self._breaker = policy.breaker
         self._flying = 0
         self._urgent: deque[anyio.Event] = deque()
         self._waiting: deque[anyio.Event] = deque()
         self._throttled = False
         self._halved_at = -math.inf
         self._paused_until = -math.inf
-        self._streak: tuple[str, int] = ("", 0)
-        self._last = ""
 
     @property
     def slots(self) -> int:
@@ -135,7 +115,6 @@ class Endpoint:
 
     def succeeded(self) -> None:
         """A call was answered, however: the endpoint lives."""
-        self._streak = ("", 0)
         self._limit = min(self._cap, self._limit + (1 / self._limit if self._throttled else 1))
         self._wake()
 
@@ -148,19 +127,6 @@ class Endpoint:
             self._halved_at = now
         if wait:
             self._paused_until = max(self._paused_until, now + wait)
-
-    def failed(self, failure: Failure) -> None:
-        """A call failed for good. Raises EndpointDown when nothing but this error came for too long."""
-        reason, count = self._streak
-        self._streak = (failure.reason, count + 1 if reason == failure.reason else 1)
-        self._last = failure.message
-        self.check()
-
-    def check(self) -> None:
-        """Raise EndpointDown when the breaker is open."""
-        reason, count = self._streak
-        if count >= self._breaker:
-            raise EndpointDown(f"{count} errors in a row: {reason}: {self._last}", where=self.name)
 
 
 class Endpoints:
@@ -183,6 +149,7 @@ class Metered:
     def __init__(self, model: Model, endpoints: Endpoints, *, urgent: bool = False) -> None:
         self._model = model
         self._policy = endpoints.policy
+        self._breaker = Breaker(model.info.endpoint, endpoints.policy.breaker)
         self.endpoint = endpoints.of(model.info)
         self._urgent = urgent
 
@@ -195,7 +162,7 @@ class Metered:
         """Answer one request, with retries. Raises HarnessError when nothing will work."""
         tries = throttled = 0
         while True:
-            self.endpoint.check()
+            self._breaker.check()
             result = await self._once(request)
             if isinstance(result, Response):
                 return result
@@ -207,17 +174,21 @@ class Metered:
             await anyio.sleep(self._backoff(max(tries, throttled), result.retry_after))
 
     def _final(self, failure: Failure) -> Failure:
-        if failure.outcome != "error":
-            self.endpoint.succeeded()
-        elif failure.reason != _failed_before.get():
-            self.endpoint.failed(failure)
+        if failure.outcome == "error":
+            self._breaker.failed(failure)
+        else:
+            self._succeeded()
         return failure
+
+    def _succeeded(self) -> None:
+        self.endpoint.succeeded()
+        self._breaker.succeeded()
 
     async def _once(self, request: Request) -> Response | Failure:
         async with self.endpoint.slot(urgent=self._urgent) as started:
             result = await self._within_deadline(request)
         if isinstance(result, Response):
-            self.endpoint.succeeded()
+            self._succeeded()
         elif result.throttled:
             self.endpoint.throttled(started, result.retry_after)
         return result
