@@ -8,15 +8,17 @@ import json
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+import anyio
 import psutil
 
 from harness.models import ModelSpec
 from harness.options import Options
 from harness.plugins import Host, use
-from harness.progress import SilentProgress
-from harness.runs import run
+from harness.progress import Progress, SilentProgress
+from harness.runs import Run, run_async
 from harness.store import RunFolder
 
 N = int(os.environ.get("BENCH_SAMPLES", "100000"))
@@ -35,6 +37,10 @@ class Watching(SilentProgress):
         self.count += 1
         if self.count in {1000, N // 2, N}:
             self.seen[self.count] = self._process.memory_info().rss / 1e6
+
+
+def run(options: Options, progress: Progress | None = None) -> Run:
+    return anyio.run(partial(run_async, options, progress=progress))
 
 
 def main() -> None:

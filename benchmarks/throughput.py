@@ -19,16 +19,18 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+import anyio
 
 from harness.limits import Policy
 from harness.models import ModelSpec
 from harness.options import Options
 from harness.plugins import Host, use
-from harness.progress import SilentProgress
-from harness.runs import run
+from harness.progress import Progress, SilentProgress
+from harness.runs import Run, run_async
 
 SAMPLES, SIDE, IN_FLIGHT, ROUNDS = 200, 590, 64, 5
 
@@ -84,6 +86,10 @@ def server() -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.communicate("")
+
+
+def run(options: Options, progress: Progress | None = None) -> Run:
+    return anyio.run(partial(run_async, options, progress=progress))
 
 
 def ours(root: Path, url: str, folder: Path) -> tuple[float, float]:
