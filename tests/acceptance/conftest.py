@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.testing.server import ChatServer
 from tests.acceptance.commands import foreign, home
+from tests.acceptance.world import World
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,3 +29,10 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: None) -> No
     for name, folder in home(tmp_path).items():
         monkeypatch.setenv(name, folder)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A server and a place for data and runs."""
+    with ChatServer() as server:
+        yield World(tmp_path, server)

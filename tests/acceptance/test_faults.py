@@ -2,112 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations_with_replacement, product
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import harness
-from harness import Policy, Run
-from harness.testing.calls import Call
+from harness import Run
 from harness.testing.faults import ROWS, Reply, Row, bad_request, no_model, no_quota, throttled, wrong_key
 from harness.testing.server import ChatServer, Play, once
-from tests.acceptance import layouts, plays, upstream
-from tests.acceptance.commands import Ended, harness_here
-from tests.acceptance.layouts import Layout
+from tests.acceptance import plays, upstream
 from tests.acceptance.upstream import MIS_CLASSES, Item
+from tests.acceptance.world import QUICK, UNSAFE, World, resumed
 
-#: Two tries, hardly a pause; a call that stalls is given up after TIMEOUT seconds.
-QUICK = Policy(tries=2, throttled_tries=3, base=0.01, longest=0.02)
-TIMEOUT = 2.0
-UNSAFE = json.dumps({"reason": "it helps", "perception": "level1", "safety": "unsafe"})
 MODEL_ROWS = tuple(row for row in ROWS if row.outcome is not None)
 JUDGE_ROWS = tuple(row for row in ROWS if row.judged is not None)
 PASSING = tuple(row for row in ROWS if row.transient)
-
-
-class World:
-    """A small MIS layout, a server, and the run over both."""
-
-    def __init__(self, folder: Path, server: ChatServer) -> None:
-        self.server = server
-        self.layout = Layout(folder / "data")
-        self.run_folder = folder / "run"
-
-    def draw(self, samples: int) -> None:
-        """Write `samples` questions; number n has the images of folder n, from 1."""
-        layouts.mis(self.layout, easy=samples, hard=0, real=0)
-
-    def number(self, call: Call) -> int:
-        """Which sample a call to the subject, or to the judge of MIS, is about."""
-        return self._numbers[call.images]
-
-    @property
-    def _numbers(self) -> dict[tuple[str, ...], int]:
-        files = self.layout.files
-        return {tuple(files[f"easy_image/{n}/object{k}.png"] for k in (1, 2)): n for n in range(1, len(files) // 2 + 1)}
-
-    def play(self, *, subject: Callable[[int], str | Reply], judge: Callable[[int], str | Reply]) -> None:
-        """Say what is answered for each sample; probes are answered well."""
-
-        def play(call: Call) -> str | Reply:
-            if plays.is_probe(call):
-                return "A red circle, then a blue square."
-            return (judge if call.model == "judge" else subject)(self.number(call))
-
-        self.server.play = play
-
-    def run(self, **options: Any) -> Run:
-        """Answer and judge through the Python API."""
-        settings = {"base_url": self.server.base_url, "timeout": TIMEOUT}
-        given = {"model_settings": settings, "judge_settings": settings, "policy": QUICK, "judge": "openai/judge"}
-        return harness.run(
-            "openai/subject", ["mis:easy"], data=self.layout.root, output=self.run_folder, **(given | options)
-        )
-
-    def command(self, *words: object) -> Ended:
-        """The same by the command line."""
-        where = f"base_url={self.server.base_url}"
-        given = (
-            "--model",
-            "openai/subject",
-            "--tasks",
-            "mis:easy",
-            "--judge",
-            "openai/judge",
-            "-M",
-            where,
-            "-J",
-            where,
-        )
-        return harness_here("run", *given, "--data", self.layout.root, "--output", self.run_folder, *words)
-
-    def items(self) -> list[Item]:
-        """The records, by sample."""
-        return sorted(upstream.items(self.run_folder / "mis", "easy"), key=lambda item: int(item.asked["id"]))
-
-    def calls(self, model: str) -> Counter[int]:
-        """How often each sample was sent to a model."""
-        return Counter(
-            self.number(call) for call in self.server.calls if call.model == model and not plays.is_probe(call)
-        )
-
-    def answered(self) -> list[str]:
-        """Ids of the samples whose answers are on disk."""
-        path = self.run_folder / "mis" / "responses.jsonl"
-        return [line["id"] for line in upstream.lines(path) if line["outcome"] == "answered"]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with ChatServer() as server:
-        yield World(tmp_path, server)
 
 
 def of_easy(run: Run) -> Mapping[str, Any]:
@@ -254,14 +166,6 @@ def test_retry_after_is_kept_to(world: World) -> None:
     assert second - first >= 0.4
 
 
-def resumed(ended: Ended) -> Ended:
-    """Run the command that a message says to go on with."""
-    [line] = [line for line in ended.err.splitlines() if "go on with: " in line]
-    words = shlex.split(line.partition("go on with: ")[2])
-    assert words[0] == "harness"
-    return harness_here(*words[1:])
-
-
 def test_the_breaker_stops_a_dead_model_and_the_command_it_prints_goes_on(world: World) -> None:
     world.draw(100)
     world.play(subject=lambda number: f"answer {number}" if number < 8 else bad_request(), judge=lambda _: UNSAFE)
@@ -272,7 +176,7 @@ def test_the_breaker_stops_a_dead_model_and_the_command_it_prints_goes_on(world:
     assert sorted(kept, key=int) == [str(number) for number in range(1, 8)]
     assert len(world.calls("subject")) < 60
     world.server.calls.clear()
-    world.play(subject=lambda number: f"answer {number}", judge=lambda _: UNSAFE)
+    world.well()
     again = resumed(ended)
     assert again.code == 0, again.err
     assert world.calls("subject") == dict.fromkeys(range(8, 101), 1)
@@ -283,7 +187,7 @@ def test_a_dead_judge_stops_judging_only(world: World) -> None:
     world.draw(60)
     with ChatServer() as other:
         other.play = lambda call: "ready" if plays.is_probe(call) else bad_request("no more")
-        world.play(subject=lambda number: f"answer {number}", judge=lambda _: UNSAFE)
+        world.well()
         run = world.run(judge_settings={"base_url": other.base_url})
         assert run.exit_code == 3
         assert any("20 errors in a row: http_400: no more" in note for note in run.notes)
@@ -309,7 +213,7 @@ def test_a_quota_that_runs_out_stops_the_run_and_keeps_what_was_answered(world: 
     assert len(world.answered()) == 50
     assert len(world.calls("subject")) < 200
     world.server.calls.clear()
-    world.play(subject=lambda number: f"answer {number}", judge=lambda _: UNSAFE)
+    world.well()
     again = resumed(ended)
     assert again.code == 0, again.err
     assert world.calls("subject") == dict.fromkeys(range(51, 201), 1)
@@ -322,7 +226,7 @@ def test_a_judge_without_quota_leaves_the_answers_to_be_judged_later(world: Worl
     assert ended.code == 3
     assert "the quota is gone" in ended.err
     assert len(world.answered()) == 30
-    world.play(subject=lambda number: f"answer {number}", judge=lambda _: UNSAFE)
+    world.well()
     assert world.command().code == 0
     assert set(world.calls("subject").values()) == {1}
 
@@ -351,7 +255,7 @@ def test_what_will_never_work_is_said_once_before_a_sample_is_asked(
 @pytest.mark.parametrize("who", ["-M", "-J"])
 def test_a_server_that_is_not_there_is_said_once_before_a_sample_is_asked(world: World, who: str) -> None:
     world.draw(40)
-    world.play(subject=lambda number: f"answer {number}", judge=lambda _: UNSAFE)
+    world.well()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
