@@ -1,0 +1,110 @@
+"""The start-up question: what it asks, what it takes for an answer, and what it refuses to begin with."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import anyio
+import pytest
+
+from harness.errors import HarnessError
+from harness.limits import Policy
+from harness.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION, Finding, probe
+from harness.testing.fakes import FakeModel, Script
+from harness.types import Failure, Request, Response, Text
+
+FAST = Policy(base=0, longest=0)
+GOOD = "First a red circle, then a blue square."
+GONE = Failure(outcome="error", reason="http_503", message="overloaded", transient=True)
+
+
+def ask(model: FakeModel, images: int = 2, policy: Policy = FAST) -> Finding:
+    return anyio.run(partial(probe, model, images=images, policy=policy))
+
+
+def question(request: Request) -> str:
+    (text,) = (part.text for part in request.messages[0].content if isinstance(part, Text))
+    return text
+
+
+def in_order(answer: Script, images: int = 2) -> bool:
+    return ask(FakeModel(answer), images).in_order
+
+
+@pytest.mark.parametrize(("most", "shown", "said"), [(0, 0, NO_IMAGE), (1, 1, ONE_IMAGE), (2, 2, PROBE_QUESTION)])
+def test_as_many_images_are_shown_as_a_sample_holds(most: int, shown: int, said: str) -> None:
+    model = FakeModel(GOOD)
+    assert ask(model, most) == Finding(answer=GOOD, images=shown, in_order=True)
+    (request,) = model.asked
+    assert question(request) == said
+    assert [image.path for image in request.images] == ["probe-red-circle.png", "probe-blue-square.png"][:shown]
+    assert all(image.content is not None for image in request.images)
+
+
+def test_never_more_than_two_are_shown() -> None:
+    model = FakeModel(GOOD)
+    assert ask(model, 7).images == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "images", "expected"),
+    [
+        (GOOD, 2, True),
+        ("RED and BLUE", 2, True),
+        ("A circle. A square.", 2, True),
+        ("A blue square, then a red circle.", 2, False),
+        ("Two coloured shapes: a blue square and a red circle.", 2, False),
+        ("The colored shapes are blue, then red.", 2, False),
+        ("A red circle.", 2, False),
+        ("", 2, False),
+        ("I see circles, in red.", 1, True),
+        ("A green star.", 1, False),
+        ("whatever", 0, True),
+    ],
+)
+def test_each_drawing_must_be_named_by_colour_or_shape_and_the_first_one_first(
+    answer: str, images: int, expected: bool
+) -> None:
+    assert in_order(answer, images) == expected
+
+
+def test_a_block_is_an_answer_since_the_model_is_there() -> None:
+    found = ask(FakeModel(Failure(outcome="input_blocked", reason="content_filter", message="no")))
+    assert found == Finding(answer="input_blocked: no", images=2, in_order=False)
+
+
+def test_a_passing_fault_is_tried_once_more_and_no_longer() -> None:
+    assert in_order([GONE, GOOD])
+    model = FakeModel(GONE)
+    with pytest.raises(HarnessError, match="fake/model does not answer: http_503: overloaded") as caught:
+        ask(model)
+    assert len(model.asked) == 2
+    assert "--no-probe" in caught.value.remedy
+
+
+def test_a_wrong_key_is_told_as_the_provider_tells_it() -> None:
+    class WrongKey(FakeModel):
+        async def generate(self, request: Request) -> Response | Failure:
+            raise HarnessError("the key is not accepted")
+
+    with pytest.raises(HarnessError, match="the key is not accepted"):
+        ask(WrongKey())
+
+
+def test_an_endless_stall_ends_with_one_message() -> None:
+    class Stalled(FakeModel):
+        async def generate(self, request: Request) -> Response | Failure:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    with pytest.raises(HarnessError, match="does not answer: deadline"):
+        ask(Stalled(), policy=Policy(base=0, longest=0, deadline=0.01))
+
+
+def test_the_same_pictures_are_drawn_each_time() -> None:
+    hashes: list[Sequence[str]] = []
+    for _ in range(2):
+        model = FakeModel(GOOD)
+        ask(model)
+        hashes.append([image.opened.sha256 for image in model.asked[0].images])
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes[0])) == 2
