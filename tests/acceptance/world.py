@@ -114,3 +114,15 @@ def resumed(ended: Ended) -> Ended:
     words = shlex.split(line.partition("go on with: ")[2])
     assert words[0] == "harness"
     return harness_here(*words[1:])
+
+
+def refused(world: World, words: tuple[object, ...], *said: str) -> None:
+    """Run a command that must say all this on stderr and end before anything is asked or made."""
+    ended = harness_here(*words)
+    assert ended.code == 2, ended.err
+    for text in said:
+        assert text in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert world.server.calls == []
+    assert not world.run_folder.exists()
