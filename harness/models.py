@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from . import plugins, settings
@@ -50,7 +51,7 @@ class Resolved:
             "scheme": self.spec.scheme,
             # a local model is known by its files, wherever they lie
             "name": "" if model.info.fingerprint else self.spec.name,
-            "settings": settings.identity(self.provider.settings, self.settings),
+            "settings": self._requested(),
             "strategy": self._strategy_identity(),
             "fingerprint": dict(model.info.fingerprint),
         }
@@ -58,8 +59,14 @@ class Resolved:
     @property
     def overrides(self) -> dict[str, Json]:
         """Identity settings that are not at their default, and the strategy: part of the folder's name."""
-        changed = settings.changed(self.provider.settings, self.settings)
+        changed = {name: self._requested()[name] for name in settings.changed(self.provider.settings, self.settings)}
         return changed if self.strategy is None else {**changed, "strategy": self._strategy_identity()}
+
+    def _requested(self) -> dict[str, Json]:
+        """The provider's identity settings; a folder by its name, since the fingerprint tells its files."""
+        values = settings.identity(self.provider.settings, self.settings)
+        folders = {setting.name for setting in self.provider.settings if setting.type is Path}
+        return {name: Path(value).name if value and name in folders else value for name, value in values.items()}
 
     def _strategy_identity(self) -> Json:
         if self.strategy is None:

@@ -115,6 +115,12 @@ def test_a_local_model_is_known_by_its_files_wherever_they_lie() -> None:
     assert identity_digest(overwritten) != identity_digest(here)
 
 
+def test_a_folder_in_a_setting_is_known_by_its_name_since_the_fingerprint_tells_its_files() -> None:
+    here, there = (identity(settings={"adapter": Path(place) / "lora"}) for place in ("/here", "there"))
+    assert here == there
+    assert here["settings"]["adapter"] == "lora"
+
+
 def test_a_strategy_is_part_of_the_identity_with_its_version_and_its_settings() -> None:
     plain = identity()
     assert identity(strategy="two-steps")["strategy"] == {

@@ -1,0 +1,208 @@
+"""Every setting and every option is filed: does another value make another result, or only another way to it?
+
+Resume is right because of this table. A setting that is missing here fails a test that names the line to edit; filing
+it is a decision, not a formality: what is filed as transport is reused under another value.
+"""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from harness.contracts import ModelInfo
+from harness.limits import Policy
+from harness.models import ModelSpec, resolve
+from harness.options import Options
+from harness.plugins import Host, use
+from harness.runs import default_folder
+from harness.settings import effective
+from harness.testing.fakes import FakeModel
+from harness.types import Setting
+
+#: identity: another value is another model, task or judge. transport: how it is reached. file: a path whose content is
+#: part of the identity, so that the place is not.
+Filed = Literal["identity", "transport", "file"]
+OURS = "vlm-safety-harness"
+
+SETTINGS: dict[str, dict[str, Filed]] = {
+    "models hf": {
+        "device": "transport",
+        "threads": "transport",
+        "batch_size": "transport",
+        "batch_wait": "transport",
+        "dtype": "identity",
+        "attn_implementation": "identity",
+        "revision": "identity",
+        "adapter": "identity",
+        "min_pixels": "identity",
+        "max_pixels": "identity",
+        "thinking": "identity",
+        "control_tokens": "identity",
+        "trust_remote_code": "identity",
+    },
+    "models mini": {},
+    "models openai": {
+        "base_url": "identity",
+        "azure_endpoint": "identity",
+        "api_version": "identity",
+        "detail": "identity",
+        "resize": "identity",
+        "max_image_mb": "identity",
+        "max_image_side": "identity",
+        "max_tokens_field": "identity",
+        "reasoning_effort": "identity",
+        "think_tags": "identity",
+        "extra": "identity",
+        "api_key_env": "transport",
+        "organization": "transport",
+        "project": "transport",
+        "timeout": "transport",
+        "max_images": "transport",
+    },
+    "tasks mis": {},
+    "tasks mssbench": {"setting": "identity", "queries": "identity", "prompts": "identity"},
+    "judges keyword": {"words": "file"},
+    "judges mini": {},
+    "judges mis": {"prompt": "file", "prompts": "identity"},
+    "judges mssbench": {"prompt": "file", "prompts": "identity"},
+    "judges mssbench-yesno": {},
+}
+
+#: identity: another folder, another key or another judge's id. subset: which records are asked. transport: all else.
+OPTIONS: dict[str, Literal["identity", "subset", "transport"]] = {
+    "model": "identity",
+    "tasks": "subset",
+    "judges": "identity",
+    "judge_settings": "identity",
+    "task_settings": "identity",
+    "generation": "identity",
+    "system": "identity",
+    "limit": "subset",
+    "epochs": "subset",
+    "data": "transport",
+    "output": "transport",
+    "fresh": "transport",
+    "retry": "transport",
+    "probe": "transport",
+    "phases": "transport",
+    "min_coverage": "transport",
+    "policy": "transport",
+    "command": "transport",
+}
+POLICY: dict[str, Literal["identity", "subset", "transport"]] = {
+    "start": "transport",
+    "cap": "transport",
+    "tries": "transport",
+    "throttled_tries": "transport",
+    "base": "transport",
+    "longest": "transport",
+    "deadline": "transport",
+    "breaker": "transport",
+}
+HERE = "tests/core/test_identity_classified.py"
+HOST = Host.load(tell=lambda _: None)
+
+
+def declared() -> dict[str, tuple[Setting, ...]]:
+    """The settings of everything that this distribution offers."""
+    return {
+        f"{kind} {getattr(item, 'name', None) or item.scheme}": item.settings
+        for kind in ("models", "tasks", "judges", "strategies")
+        for item, plugin in HOST.offers(kind)
+        if HOST.source(plugin).distribution == OURS
+    }
+
+
+@pytest.mark.parametrize("owner", sorted({*declared(), *SETTINGS}))
+def test_every_setting_is_filed_as_what_it_declares(owner: str) -> None:
+    settings, filed = declared().get(owner), SETTINGS.get(owner)
+    assert settings is not None, f"{HERE}: nobody offers {owner!r} any more: take it out of SETTINGS"
+    assert filed is not None, f'{HERE}: file the settings of a new owner in SETTINGS: "{owner}": {{…}}'
+    for setting in settings:
+        assert setting.name in filed, f"{HERE}: file {setting.name!r} under SETTINGS[{owner!r}]"
+        expected = filed[setting.name] == "identity"
+        assert setting.identity == expected, f"{owner}: {setting.name} says identity={setting.identity}"
+    gone = set(filed) - {setting.name for setting in settings}
+    assert gone == set(), f"{HERE}: {owner} has no {gone} any more: take it out of SETTINGS"
+
+
+@pytest.mark.parametrize(("kind", "filed", "name"), [(Options, OPTIONS, "OPTIONS"), (Policy, POLICY, "POLICY")])
+def test_every_option_is_filed(kind: type[Any], filed: dict[str, str], name: str) -> None:
+    there = {field.name for field in fields(kind)}
+    assert there - set(filed) == set(), f"{HERE}: file the new field of {kind.__name__} in {name}"
+    assert set(filed) - there == set(), f"{HERE}: {kind.__name__} has no such field any more"
+
+
+FILES = [(owner, name) for owner, filed in SETTINGS.items() for name, how in filed.items() if how == "file"]
+
+
+@pytest.mark.parametrize(("owner", "name"), FILES)
+def test_a_file_is_known_by_what_it_holds_wherever_it_lies(owner: str, name: str, tmp_path: Path) -> None:
+    judge = HOST.judge(owner.removeprefix("judges "))
+
+    def identity(place: str, text: str) -> Any:
+        path = tmp_path / place
+        path.write_text(text, encoding="utf-8")
+        return judge.open(effective(judge.settings, {name: path}, owner=owner), tmp_path).identity
+
+    text = "{{ question }} {{ answer }} {{ form }}"
+    assert identity("here", text) == identity("there", text)
+    assert identity("here", text + " again") != identity("there", text)
+
+
+def identity_of(ref: str, settings: dict[str, Any]) -> Any:
+    with use(HOST):
+        return resolve(ModelSpec(ref=ref, settings=settings)).identity(FakeModel(info=ModelInfo(ref=ref, endpoint="e")))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "setting"),
+    [
+        pytest.param(owner.removeprefix("models "), setting, id=f"{owner.removeprefix('models ')} {setting.name}")
+        for owner, settings in declared().items()
+        if owner.startswith("models ")
+        for setting in settings
+    ],
+)
+def test_another_value_of_a_providers_setting_is_another_model_if_and_only_if_it_is_identity(
+    scheme: str, setting: Setting
+) -> None:
+    other = {bool: not setting.default, int: 7, float: 0.5, str: "other", Path: Path("other")}[setting.type]
+    if setting.choices:
+        other = next(choice for choice in setting.choices if choice != setting.default)
+    changed = identity_of(f"{scheme}/x", {setting.name: other})
+    filed = SETTINGS[f"models {scheme}"][setting.name]
+    assert (changed != identity_of(f"{scheme}/x", {})) == (filed == "identity")
+
+
+CHANGED: dict[str, Any] = {
+    "model": ModelSpec(ref="openai/other"),
+    "tasks": ("mssbench",),
+    "judges": ("openai/J",),
+    "judge_settings": {"temperature": "1"},
+    "task_settings": {"mssbench.setting": "qc"},
+    "generation": {"temperature": 1.0},
+    "system": "Be brief.",
+    "limit": 3,
+    "epochs": 3,
+    "data": Path("data"),
+    "fresh": True,
+    "retry": frozenset({"empty"}),
+    "probe": False,
+    "phases": "sequential",
+    "min_coverage": 0.5,
+    "policy": Policy(cap=1),
+    "command": ("harness",),
+}
+#: identity that is not the model's: it enters keys by the task's displayed name, or a judge's id
+NOT_OF_THE_FOLDER = {"judges", "judge_settings", "task_settings"}
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"output"}))
+def test_an_option_is_another_folder_if_and_only_if_it_makes_another_model(name: str) -> None:
+    options = Options(model=ModelSpec(ref="openai/x"), tasks=("mis",))
+    changed: Options = replace(options, **{name: CHANGED[name]})
+    with use(HOST):
+        moved = default_folder(changed) != default_folder(options)
+    assert moved == (OPTIONS[name] == "identity" and name not in NOT_OF_THE_FOLDER)
