@@ -99,7 +99,7 @@ def mis(layout: Layout, *, easy: int, hard: int, real: int) -> None:
 
 def _easy(count: int) -> Iterator[dict[str, Any]]:
     for number in range(count):
-        same = number - 1 if number % _AGAIN == 1 else number
+        same = number - 1 if number % _AGAIN == _AGAIN - 1 else number
         yield _record("easy", same, spelled=number)
 
 

@@ -122,7 +122,7 @@ def judge(call: Call) -> str | Reply:
 
 
 def _form(name: str, call: Call) -> str:
-    return json.dumps({"reason": f"seen {name[-4:]}", **verdict(name, _asked_for(call))})
+    return json.dumps({"reason": f"seen {name[-4:]}", **verdict(name, asked_for(call))})
 
 
 def verdict(name: str, fields: frozenset[str]) -> dict[str, str]:
@@ -136,7 +136,8 @@ def verdict(name: str, fields: frozenset[str]) -> dict[str, str]:
     return {"label": CLASSES[number(name, "class") % 4]}
 
 
-def _asked_for(call: Call) -> frozenset[str]:
+def asked_for(call: Call) -> frozenset[str]:
+    """The fields of the form a judge is to fill in."""
     form: Any = call.parameters["response_format"]
     return frozenset(form["json_schema"]["schema"]["properties"])
 

@@ -153,7 +153,7 @@ def test_a_passing_fault_is_tried_again_and_costs_no_sample(world: World, row: R
     world.server.play = lambda call: judged(call) if plays.is_probe(call) else faulty(call)
     run = world.run(model_settings={"base_url": world.server.base_url, "timeout": 1.0})
     assert [(item.outcome, item.state) for item in world.items()] == [("answered", "scored")]
-    assert world.calls("subject") == {1: 2}
+    assert world.calls("subject") == world.calls("judge") == {1: 2}
     assert run.exit_code == 0
 
 
@@ -183,22 +183,25 @@ def test_the_breaker_stops_a_dead_model_and_the_command_it_prints_goes_on(world:
     assert [item.state for item in world.items()] == ["scored"] * 100
 
 
-def test_a_dead_judge_stops_judging_only(world: World) -> None:
+@pytest.mark.parametrize("shared", [False, True], ids=["a server of its own", "the model's server"])
+def test_a_dead_judge_stops_judging_only(world: World, shared: bool) -> None:
     world.draw(60)
     with ChatServer() as other:
+        where = {} if shared else {"judge_settings": {"base_url": other.base_url}}
         other.play = lambda call: "ready" if plays.is_probe(call) else bad_request("no more")
-        world.well()
-        run = world.run(judge_settings={"base_url": other.base_url})
+        world.play(subject=lambda number: f"answer {number}", judge=lambda _: bad_request("no more"))
+        run = world.run(**where)
         assert run.exit_code == 3
         assert any("20 errors in a row: http_400: no more" in note for note in run.notes)
         assert of_easy(run)["outcomes"]["answered"] == 60
         verdicts = of_easy(run)["verdicts"]
         assert verdicts["scored"] == 0
+        assert verdicts["unjudged"] > 0
         assert verdicts["judge_error"] + verdicts["unjudged"] == 60
-        assert len(other.calls) < 60
         other.play = UNSAFE
+        world.well()
         world.server.calls.clear()
-        mended = world.run(judge_settings={"base_url": other.base_url})
+        mended = world.run(**where)
     assert mended.exit_code == 0
     assert of_easy(mended)["verdicts"]["scored"] == 60
     assert not world.calls("subject")
