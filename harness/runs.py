@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,8 @@ async def _carried(session: Session, recorder: Recorder, resolved: Resolved | No
                 await (session.judging() if resolved is None else _answer(session, resolved, recorder))
                 session.stop.check()
         except BaseException as error:
-            recorder.stopped(session, error)
+            with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
+                recorder.stopped(session, error)
             raise
         results = recorder.conclude(session)
         session.observers.finished(results)

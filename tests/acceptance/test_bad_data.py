@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
 import subprocess
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from harness.store import RunFolder
+from harness.testing.faults import no_quota
 from tests.acceptance import layouts, plays, upstream
 from tests.acceptance.commands import command
-from tests.acceptance.world import World, refused
+from tests.acceptance.world import UNSAFE, World, refused
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -165,6 +168,19 @@ def test_a_full_disk_stops_the_run_and_nothing_is_torn(world: World) -> None:
     assert world.command("--min-coverage", 0.5).code == 0
     assert not {int(name) for name in kept} & world.calls("subject").keys()
     assert world.split()["n"] == 60
+
+
+def test_a_note_that_a_full_disk_does_not_take_hides_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "log", full)
+    world.draw(30)
+    world.play(subject=lambda number: "an answer" if number < 5 else no_quota(), judge=lambda _: UNSAFE)
+    ended = world.command()
+    assert ended.code == 2
+    assert "the quota is gone" in ended.err
+    assert "go on with: harness run" in ended.err
 
 
 def _is_final(line: upstream.Line) -> bool:
