@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.testing.calls import Call
-from harness.testing.faults import Reply, bad_request
+from harness.testing.faults import Reply, bad_request, no_model
 from tests.acceptance import commands, layouts, plays
 from tests.acceptance.commands import harness_here
 from tests.acceptance.world import UNSAFE, World
@@ -80,6 +80,40 @@ def test_more_epochs_are_more_answers_to_the_same_samples(world: World) -> None:
     assert world.split() == split
 
 
+def test_a_start_that_fails_leaves_the_folder_to_the_next_and_an_old_run_where_it_is(world: World) -> None:
+    world.draw(2)
+    world.server.play = no_model()
+    assert world.command("-M", "detail=low").code == 2
+    world.well()
+    assert world.command().code == 0
+    results = world.results
+    world.server.play = no_model()
+    assert world.command("--fresh").code == 2
+    assert world.results == results
+
+
+def test_judging_afterwards_gives_the_same_results_as_judging_at_once(world: World, tmp_path: Path) -> None:
+    layouts.mis(world.layout, easy=40, hard=10, real=5)
+    world.server.play = plays.both
+    found = []
+    for phases in ("overlap", "sequential"):
+        world.run_folder = tmp_path / phases
+        assert world.command("--phases", phases, "--min-coverage", 0.5, tasks="mis").code == 0
+        found.append(world.results["tasks"])
+    assert found[0] == found[1]
+    models = [call.model for call in world.server.calls if not plays.is_probe(call)]
+    assert models[len(models) // 2 :] == sorted(models[len(models) // 2 :], reverse=True), "first all answers"
+
+
+def test_the_data_folder_may_be_named_in_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.draw(1)
+    world.well()
+    words = [word for word in world.words() if word not in ("--data", world.layout.root)]
+    assert harness_here(*words).code == 2
+    monkeypatch.setenv("HARNESS_DATA", str(world.layout.root))
+    assert harness_here(*words).code == 0
+
+
 def test_a_dry_run_counts_and_asks_nothing(world: World) -> None:
     layouts.mis(world.layout, easy=7, hard=4, real=2)
     layouts.mssbench(world.layout, chat=3, embodied=2)
@@ -104,9 +138,6 @@ def test_json_prints_results_json_and_nothing_else(world: World) -> None:
     ended = world.command("--json")
     assert json.loads(ended.out) == world.results
     assert "results:" in ended.err
-
-
-# ---- configuration
 
 
 def temperatures(world: World) -> set[Any]:
@@ -167,9 +198,6 @@ def test_a_config_that_is_wrong_is_named_and_nothing_is_asked(world: World, text
     for words in said:
         assert words in ended.err
     assert world.server.calls == []
-
-
-# ---- several at once
 
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(world: World) -> None:

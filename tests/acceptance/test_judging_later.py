@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,17 @@ def test_a_new_answer_is_judged_anew(world: World) -> None:
     assert world.calls("subject") == {1: 3, 2: 2}
     assert len(upstream.lines(world.run_folder / "mis" / "responses.jsonl")) == 5
     assert world.split()["n"] == world.split()["verdicts"]["scored"] == 2
+
+
+def test_several_runs_are_judged_by_one_command(world: World, tmp_path: Path) -> None:
+    world.draw(2)
+    world.well()
+    folders = [tmp_path / name for name in ("one", "two")]
+    for world.run_folder in folders:
+        assert world.command(judge="").code == 3
+    ended = harness_here(
+        *("judge", *folders, "--judge", "openai/judge", "-J", f"base_url={world.server.base_url}", "--json")
+    )
+    assert ended.code == 0, ended.err
+    found = [results["tasks"]["mis"]["splits"]["easy"]["verdicts"]["scored"] for results in json.loads(ended.out)]
+    assert found == [2, 2]
