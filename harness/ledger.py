@@ -69,7 +69,8 @@ class Ledger:
         record = record_of(self.folder.display, asked, response)
         if response is None:
             return Row(record=record)
-        self.model.add(response["usage"], [response["model"]])
+        if response["outcome"] != "bad_sample":  # nobody was called
+            self.model.add(response["usage"], [response["model"]])
         if response["outcome"] != "answered":
             return Row(record=record)
         answer = text_hash(response["text"])

@@ -1,0 +1,164 @@
+"""Reading a run folder back: which lines are current, and what they took."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import Decision
+from harness.judging import Judgement
+from harness.keys import text_hash
+from harness.ledger import Ledger
+from harness.records import asked_line, response_line, verdict_line
+from harness.store import RunFolder, TaskFolder
+from harness.summary import Row
+from harness.testing.fakes import fake_sample
+from harness.types import Failure, Response, Unscored, Usage, Verdict
+
+JUDGE, OTHER = "tone-openai-J-00000001", "words-00000002"
+UNSAFE = Verdict(label="unsafe", axes={"level": 2.0}, reason="it tells how")
+
+
+class Folder:
+    """A task's folder that a test writes into, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.task: TaskFolder = RunFolder(path).task("fake")
+
+    def ask(self, *samples: str, key: str = "k1:a", split: str = "all", epochs: int = 1) -> None:
+        listing = self.task.listing(split, keep=False)
+        for name in samples:
+            for epoch in range(epochs):
+                sample = fake_sample(name, split=split, category="odd", tags={"where": "here"}, target=name)
+                listing.add(asked_line(sample, epoch, key), "")
+        listing.finish()
+
+    def answer(self, sample: str, result: Response | Failure, *, key: str = "k1:a", epoch: int = 0) -> None:
+        journal = self.task.responses(write=True)
+        line = response_line(fake_sample(sample), epoch, key, result)
+        journal.append(line, "all", sample, epoch, key, state=str(line["outcome"]))
+        journal.close()
+
+    def judge(
+        self, sample: str, text: str, decision: Decision, *, by: str = JUDGE, key: str = "k1:a", **took: object
+    ) -> None:
+        journal = self.task.verdicts(by, write=True)
+        judgement = Judgement(decision=decision, **took)  # type: ignore[arg-type]
+        line = verdict_line(fake_sample(sample), 0, key, text_hash(text), judgement)
+        journal.append(line, "all", sample, 0, key, text_hash(text), state=str(line["state"]))
+        journal.close()
+
+    def ledger(self, *judges: str) -> Ledger:
+        return Ledger(folder=self.task, judges=judges or (JUDGE,))
+
+    def rows(self, *judges: str) -> list[Row]:
+        return list(self.ledger(*judges).rows("all"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_an_asked_item_without_a_line_is_an_unresolved_error_with_its_groups(folder: Folder) -> None:
+    folder.ask("a")
+    (row,) = folder.rows()
+    assert (row.record.outcome, row.record.resolved, row.verdicts) == ("error", False, {})
+    assert (row.record.item, row.record.category) == ("fake/all/a#0", "odd")
+    assert (row.record.tags, row.record.cluster, row.record.target) == ({"where": "here"}, "a", "a")
+
+
+def test_the_last_line_with_the_asked_key_is_current_and_all_else_is_history(folder: Folder) -> None:
+    folder.ask("a", key="k1:new")
+    folder.answer("a", Response(text="asked otherwise"), key="k1:old")
+    folder.answer("a", Failure(outcome="error", reason="http_500"), key="k1:new")
+    assert [row.record.outcome for row in folder.rows()] == ["error"]
+    folder.answer("a", Response(text="fine", flags=frozenset({"truncated"})), key="k1:new")
+    (row,) = folder.rows()
+    assert (row.record.outcome, row.record.flags) == ("answered", {"truncated"})
+
+
+def test_an_answer_that_nobody_asked_for_now_is_not_counted(folder: Folder) -> None:
+    folder.ask("a")
+    folder.answer("a", Response(text="fine", usage=Usage(input_tokens=1)))
+    folder.answer("b", Response(text="fine", usage=Usage(input_tokens=100)))
+    ledger = folder.ledger()
+    assert [row.record.id for row in ledger.rows("all")] == ["a"]
+    assert ledger.model.spend.as_json()["input_tokens"] == 1
+
+
+def test_a_verdict_counts_on_the_text_it_was_given_on_and_on_no_other(folder: Folder) -> None:
+    folder.ask("a")
+    folder.answer("a", Response(text="first"))
+    folder.judge("a", "first", UNSAFE)
+    assert [row.verdicts for row in folder.rows()] == [{JUDGE: UNSAFE}]
+    folder.answer("a", Response(text="second"))
+    assert [row.verdicts for row in folder.rows()] == [{}]
+
+
+def test_the_last_verdict_on_a_text_is_current(folder: Folder) -> None:
+    folder.ask("a")
+    folder.answer("a", Response(text="first"))
+    gone = Unscored(state="judge_error", message="http_500: down")
+    folder.judge("a", "first", gone)
+    assert [row.verdicts for row in folder.rows()] == [{JUDGE: gone}]
+    folder.judge("a", "first", UNSAFE)
+    assert [row.verdicts for row in folder.rows()] == [{JUDGE: UNSAFE}]
+
+
+def test_judges_stand_side_by_side_and_one_that_is_not_asked_for_is_not_read(folder: Folder) -> None:
+    folder.ask("a")
+    folder.answer("a", Response(text="first"))
+    folder.judge("a", "first", UNSAFE)
+    folder.judge("a", "first", Verdict(label="safe"), by=OTHER)
+    assert set(folder.rows(JUDGE, OTHER)[0].verdicts) == {JUDGE, OTHER}
+    assert set(folder.rows(OTHER)[0].verdicts) == {OTHER}
+
+
+def test_each_epoch_is_a_row(folder: Folder) -> None:
+    folder.ask("a", epochs=3)
+    folder.answer("a", Response(text="fine"), epoch=1)
+    assert [(row.record.epoch, row.record.outcome) for row in folder.rows()] == [
+        (0, "error"),
+        (1, "answered"),
+        (2, "error"),
+    ]
+
+
+def test_tokens_and_names_are_summed_over_current_lines(folder: Folder) -> None:
+    folder.ask("a", "b", "c")
+    usage = Usage(input_tokens=10, output_tokens=2, reasoning_tokens=1)
+    folder.answer("a", Response(text="old", usage=usage, model="x-0"))
+    folder.answer("a", Response(text="fine", usage=usage, model="x-1"))
+    folder.answer("b", Failure(outcome="output_blocked", reason="content_filter", usage=usage, model="x-2"))
+    folder.answer("c", Response(text="fine"))
+    folder.judge("a", "fine", UNSAFE, usage=usage, models=("j-1",), replies=("unsafe",))
+    ledger = folder.ledger()
+    list(ledger.rows("all"))
+    assert ledger.model.spend.as_json() == {
+        "calls": 3, "input_tokens": 20, "output_tokens": 4, "reasoning_tokens": 2,
+    }  # fmt: skip
+    assert ledger.model.models == {"x-1", "x-2"}
+    assert (ledger.judged[JUDGE].spend.calls, ledger.judged[JUDGE].models) == (1, {"j-1"})
+
+
+def test_a_rule_calls_nobody(folder: Folder) -> None:
+    folder.ask("a")
+    folder.answer("a", Response(text="fine"))
+    folder.judge("a", "fine", UNSAFE, by=OTHER)
+    ledger = folder.ledger(OTHER)
+    list(ledger.rows("all"))
+    assert ledger.judged == {}
+
+
+def test_a_sample_whose_image_is_broken_was_no_call(folder: Folder) -> None:
+    folder.ask("a")
+    folder.answer("a", Failure(outcome="bad_sample", reason="missing"))
+    ledger = folder.ledger()
+    list(ledger.rows("all"))
+    assert ledger.model.spend.calls == 0
+
+
+def test_splits_are_read_one_by_one(folder: Folder) -> None:
+    folder.ask("a")
+    folder.ask("b", split="hard")
+    assert [row.record.id for row in folder.ledger().rows("hard")] == ["b"]
