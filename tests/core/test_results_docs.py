@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from harness_csv import render
 
-from harness.cli.report import command
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -36,8 +35,3 @@ def test_every_key_of_results_json_is_explained(key: str) -> None:
 @pytest.mark.parametrize("column", render([]).strip().split(","))
 def test_every_column_of_csv_is_explained(column: str) -> None:
     assert f"`{column}`" in text("reports/csv.md")
-
-
-@pytest.mark.parametrize("option", [name for option in command.params for name in option.opts if name.startswith("-")])
-def test_every_option_of_report_is_explained(option: str) -> None:
-    assert f"`{option}" in text("commands/report.md")
