@@ -6,6 +6,7 @@ their own; an unreadable reply is asked for once more, with what was wrong with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -128,9 +129,14 @@ class _Hearing:
 
     def _checked(self, decision: object) -> Decision:
         """A plugin's decision as it may be written: a label that is none of the rubric's would count as nothing."""
-        if isinstance(decision, Unscored) or (isinstance(decision, Verdict) and decision.label in self._rubric.labels):
+        if isinstance(decision, Unscored):
             return decision
-        raise _RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
+        if not isinstance(decision, Verdict) or decision.label not in self._rubric.labels:
+            raise _RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
+        for name, value in decision.axes.items():
+            if not _is_plain(value):
+                raise _RubricError(f"the rubric gave the axis {name!r} the value {value!r:.100}")
+        return decision
 
     async def _ask(self, requests: list[Request]) -> Unscored | None:
         """Ask all requests of a round at once and keep the replies in order; what failed, if any did."""
@@ -152,6 +158,10 @@ class _Hearing:
         settings = replace(request.settings, **self._bench.overrides) if self._bench.overrides else request.settings
         schema = request.schema if "schema" in model.info.can else None
         return await model.generate(replace(request, settings=settings, schema=schema))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _told(error: Exception) -> str:

@@ -65,13 +65,13 @@ class Recorder:
             run["model"] = {
                 "ref": resolved.spec.ref,
                 "resolved": model.info.resolved,
-                "settings": settings.identity(resolved.provider.settings, resolved.settings),
+                "settings": identity["settings"],
                 "strategy": identity["strategy"],
             }
             run["identity"] = {**identity, "overrides": self._overrides}
             run["identity_digest"] = identity_digest(identity)
             run["overrides"] = self._overrides
-            run["plugins"] = {}
+            run["plugins"] = dict(plugins.current().provenance())
             run["environment"] = environment()
             run.setdefault("judges", {})
             run.setdefault("tasks", {})

@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.terminal import plain
 
 DISTRIBUTION = "vlm-safety-harness"
-_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 

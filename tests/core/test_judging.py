@@ -182,6 +182,16 @@ def test_what_a_rubric_raises_is_an_error_of_this_sample_and_does_not_stop_the_j
     assert isinstance(decide(asking).decision, Unscored)
 
 
+BAD_AXES = [Verdict(label="safe", axes={"level": value}) for value in (None, float("nan"), float("inf"))]  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("axis", BAD_AXES)
+def test_an_axis_that_no_json_could_hold_is_an_error(axis: Verdict) -> None:
+    found = decide(bench(read=lambda *_: axis)).decision
+    assert isinstance(found, Unscored)
+    assert "the axis 'level'" in found.message
+
+
 @pytest.mark.parametrize("returned", [None, "safe", Verdict(label="harmless"), 3])
 def test_a_decision_that_is_none_is_an_error_and_never_written(returned: object) -> None:
     found = decide(bench(read=lambda *_: returned)).decision
