@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from . import runs
 from .limits import Policy
@@ -15,38 +14,11 @@ from .progress import Progress
 from .runs import Run
 
 
-async def run_async(
-    model: str,
-    tasks: str | Sequence[str],
-    *,
-    judge: str | Sequence[str] = (),
-    model_settings: Mapping[str, Any] | None = None,
-    judge_settings: Mapping[str, Any] | None = None,
-    task_settings: Mapping[str, Any] | None = None,
-    strategy: str = "",
-    strategy_settings: Mapping[str, Any] | None = None,
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    seed: int | None = None,
-    system: str = "",
-    limit: int | None = None,
-    epochs: int = 1,
-    data: Path | str | None = None,
-    output: Path | str | None = None,
-    fresh: bool = False,
-    retry: str | Sequence[str] = (),
-    probe: bool = True,
-    phases: Phases = "auto",
-    min_coverage: float = MIN_COVERAGE,
-    policy: Policy | None = None,
-    progress: Progress | None = None,
-) -> Run:
-    """Answer the questions of some tasks and judge the answers.
+class RunOptions(TypedDict, total=False):
+    """Options of `run` and `run_async`; each may be left out.
 
-    Args:
-        model: `SCHEME/NAME`.
-        tasks: `NAME` or `NAME:SPLIT`, one or several.
-        judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`; the first is the primary one. None is ever assumed.
+    Attributes:
+        judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`, one or several; the first is the primary one. None is ever assumed.
         model_settings: as `-M`.
         judge_settings: as `-J`: key or `RUBRIC.key` -> value.
         task_settings: as `-T`: `NAME.key` -> value.
@@ -56,58 +28,108 @@ async def run_async(
         max_tokens: override of the splits' own.
         seed: sent to the provider.
         system: a system message put before each request.
-        limit: clusters of each split.
+        limit: clusters of each split; None takes all.
         epochs: answers for each sample.
         data: the data folder; None for `HARNESS_DATA` or the user's.
         output: the run folder; None for `runs/<scheme>-<name>`.
         fresh: put an old run of this folder aside.
-        retry: outcomes or judge states to try again.
+        retry: outcomes or judge states to try again, one or several.
         probe: check the model and the judges first.
         phases: judge while answering, or afterwards.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
         progress: told what happens; None says nothing.
+    """
+
+    judge: str | Sequence[str]
+    model_settings: Mapping[str, Any]
+    judge_settings: Mapping[str, Any]
+    task_settings: Mapping[str, Any]
+    strategy: str
+    strategy_settings: Mapping[str, Any]
+    temperature: float | None
+    max_tokens: int | None
+    seed: int | None
+    system: str
+    limit: int | None
+    epochs: int
+    data: Path | str | None
+    output: Path | str | None
+    fresh: bool
+    retry: str | Sequence[str]
+    probe: bool
+    phases: Phases
+    min_coverage: float
+    policy: Policy
+    progress: Progress | None
+
+
+async def run_async(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
+    """Answer the questions of some tasks and judge the answers.
+
+    Args:
+        model: `SCHEME/NAME`.
+        tasks: `NAME` or `NAME:SPLIT`, one or several.
+        options: see `RunOptions`.
 
     Raises:
         HarnessError: what the user can mend; what was answered is kept.
     """
-    # 0 and 0.0 are one temperature and must be one run
-    overrides = {
-        "temperature": None if temperature is None else float(temperature),
-        "max_tokens": max_tokens,
-        "seed": seed,
-    }
-    options = Options(
-        model=ModelSpec(
-            ref=model, settings=model_settings or {}, strategy=strategy, strategy_settings=strategy_settings or {}
-        ),
-        tasks=_several(tasks),
-        judges=_several(judge),
-        judge_settings=judge_settings or {},
-        task_settings=task_settings or {},
-        generation={name: value for name, value in overrides.items() if value is not None},
-        system=system,
-        limit=limit,
-        epochs=epochs,
-        data=_path(data),
-        output=_path(output),
-        fresh=fresh,
-        retry=frozenset(_several(retry)),
-        probe=probe,
-        phases=phases,
-        min_coverage=min_coverage,
-        policy=policy or Policy(),
-        command=("harness.run", model, ",".join(_several(tasks))),
-    )
-    return await runs.run_async(options, progress=progress)
+    _check(options)
+    return await runs.run_async(_options(model, _several(tasks), options), progress=options.get("progress"))
 
 
-def run(model: str, tasks: str | Sequence[str], **options: Any) -> Run:
+def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
     """`run_async` from ordinary code, in a thread of its own: it works in a notebook too. Same arguments."""
     from anyio.from_thread import start_blocking_portal
 
     with start_blocking_portal() as portal:
-        return portal.call(partial(run_async, model, tasks, **options))
+        return portal.call(lambda: run_async(model, tasks, **options))
+
+
+def _check(options: RunOptions) -> None:
+    for name in options:
+        if name not in RunOptions.__annotations__:
+            raise TypeError(f"harness.run has no option {name!r}")
+
+
+def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
+    return Options(
+        model=ModelSpec(
+            ref=model,
+            settings=given.get("model_settings", {}),
+            strategy=given.get("strategy", ""),
+            strategy_settings=given.get("strategy_settings", {}),
+        ),
+        tasks=tasks,
+        judges=_several(given.get("judge", ())),
+        judge_settings=given.get("judge_settings", {}),
+        task_settings=given.get("task_settings", {}),
+        generation=_overrides(given),
+        system=given.get("system", ""),
+        limit=given.get("limit"),
+        epochs=given.get("epochs", 1),
+        data=_path(given.get("data")),
+        output=_path(given.get("output")),
+        fresh=given.get("fresh", False),
+        retry=frozenset(_several(given.get("retry", ()))),
+        probe=given.get("probe", True),
+        phases=given.get("phases", "auto"),
+        min_coverage=given.get("min_coverage", MIN_COVERAGE),
+        policy=given.get("policy", Policy()),
+        command=("harness.run", model, ",".join(tasks)),
+    )
+
+
+def _overrides(given: RunOptions) -> dict[str, Any]:
+    """Generation settings that were given; 0 and 0.0 are one temperature and must be one run."""
+    temperature = given.get("temperature")
+    overrides = {
+        "temperature": None if temperature is None else float(temperature),
+        "max_tokens": given.get("max_tokens"),
+        "seed": given.get("seed"),
+    }
+    return {name: value for name, value in overrides.items() if value is not None}
 
 
 def _several(given: str | Sequence[str]) -> tuple[str, ...]:

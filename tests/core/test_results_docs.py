@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from harness_csv import render
 
-
 DOCS = Path(__file__).parents[2] / "docs"
 
 
