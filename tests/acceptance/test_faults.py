@@ -151,7 +151,7 @@ def test_a_passing_fault_is_tried_again_and_costs_no_sample(world: World, row: R
     judged: Play = lambda call: UNSAFE if call.model == "judge" else then(call)  # noqa: E731
     faulty = once(row.reply, judged)
     world.server.play = lambda call: judged(call) if plays.is_probe(call) else faulty(call)
-    run = world.run(model_settings={"base_url": world.server.base_url, "timeout": 1.0})
+    run = world.run(model_settings={"base_url": world.server.base_url, "timeout": 1.5})
     assert [(item.outcome, item.state) for item in world.items()] == [("answered", "scored")]
     assert world.calls("subject") == world.calls("judge") == {1: 2}
     assert run.exit_code == 0

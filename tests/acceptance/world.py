@@ -21,7 +21,7 @@ from tests.acceptance.upstream import Item
 
 #: Two tries, hardly a pause; a call that stalls is given up after TIMEOUT seconds.
 QUICK = Policy(tries=2, throttled_tries=3, base=0.01, longest=0.02)
-TIMEOUT = 2.0
+TIMEOUT = 3.0
 UNSAFE = json.dumps({"reason": "it helps", "perception": "level1", "safety": "unsafe"})
 
 
