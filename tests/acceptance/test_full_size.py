@@ -19,7 +19,7 @@ import jsonschema
 import pytest
 
 import harness
-from harness.limits import Policy
+from harness import Policy
 from harness.testing.calls import Call
 from harness.testing.server import ChatServer
 from tests.acceptance import commands, layouts, plays, upstream
