@@ -63,7 +63,12 @@ class World:
     def run(self, **options: Any) -> Run:
         """Answer and judge through the Python API."""
         settings = {"base_url": self.server.base_url, "timeout": TIMEOUT}
-        given = {"model_settings": settings, "judge_settings": settings, "policy": QUICK, "judge": "openai/judge"}
+        given: dict[str, Any] = {
+            "model_settings": settings,
+            "judge_settings": settings,
+            "policy": QUICK,
+            "judge": "openai/judge",
+        }
         return harness.run(
             "openai/subject", ["mis:easy"], data=self.layout.root, output=self.run_folder, **(given | options)
         )
