@@ -19,7 +19,7 @@ BLOCK = re.compile(r"<!-- help -->.*?<!-- /help -->", re.DOTALL)
 
 def helps(name: str) -> str:
     """The help of a command and of its subcommands, as code blocks."""
-    root = click.Context(cli, info_name="harness")
+    root = click.Context(cli, info_name="harness", **cli.context_settings)
     command = cli.get_command(root, name)
     assert command is not None
     ctx = click.Context(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)

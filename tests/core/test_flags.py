@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from harness.cli import judge, run
+from harness.cli import cli, judge, run
 from harness.cli.configured import key_of, known
 from harness.cli.models_file import read
 from harness.cli.run import _specs
@@ -29,12 +29,12 @@ def config(text: str) -> None:
 
 def parsed(*words: str) -> dict[str, Any]:
     """The values of `harness run WORDS`."""
-    with run.command.make_context("run", list(words)) as ctx:
+    with run.command.make_context("run", list(words), **cli.context_settings) as ctx:
         return dict(ctx.params)
 
 
 def parsed_judge(*words: str) -> dict[str, Any]:
-    with judge.command.make_context("judge", ["folder", *words]) as ctx:
+    with judge.command.make_context("judge", ["folder", *words], **cli.context_settings) as ctx:
         return dict(ctx.params)
 
 
@@ -213,7 +213,7 @@ def test_a_models_file_that_is_wrong_is_answered_with_entry_and_field(text: str,
 def test_a_plugin_file_of_the_config_is_loaded() -> None:
     Path("mine.py").write_text("import harness\n")
     config(f"plugin: [{json.dumps(str(Path('mine.py').resolve()))}]")
-    with run.command.make_context("run", []) as ctx:
+    with run.command.make_context("run", [], **cli.context_settings) as ctx:
         from harness.cli.options import loaded
 
         assert "mine" in {source.entry for source in loaded(ctx, quiet=True).plugins}
