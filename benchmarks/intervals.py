@@ -2,7 +2,8 @@
 
     python -m benchmarks.intervals [REPLICATES]
 
-Each case draws data sets from a known truth and asks `harness.assess`, which computes every interval the harness shows.
+Each case draws data sets from a known truth and asks `harness.stats.assess`, which computes
+every interval the harness shows.
 Beside it stand two usual ways: the percentile bootstrap over clusters, and Wilson over all records as if independent.
 `above` is the share of intervals that lie above the truth, `below` of those below it.
 """
@@ -20,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.assess import assess
-from harness.intervals import Interval, wilson
-from harness.units import SETTLED, Units
+from harness.stats.assess import assess
+from harness.stats.intervals import Interval, wilson
+from harness.stats.units import SETTLED, Units
 
 REPLICATES = 1500
 REFERENCES = 250  #: replicates on which the bootstrap is tried, which costs most of the time
@@ -37,7 +38,7 @@ SCENARIOS = (97, 163, 44, 144, 122, 154, 109, 153, 130, 167, 109, 139, 149)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Data sets of one kind; `weights` as in `harness.assess`, None for a mean over strata."""
+    """Data sets of one kind; `weights` as in `harness.stats.assess`, None for a mean over strata."""
 
     name: str
     truth: float

@@ -18,7 +18,7 @@ from harness.models import ModelSpec
 from harness.options import Options
 from harness.plugins import Host, use
 from harness.progress import Progress, SilentProgress
-from harness.runs import Run, run_async
+from harness.runs.running import Run, run_async
 from harness.store import RunFolder
 
 N = int(os.environ.get("BENCH_SAMPLES", "100000"))

@@ -30,7 +30,7 @@ from harness.models import ModelSpec
 from harness.options import Options
 from harness.plugins import Host, use
 from harness.progress import Progress, SilentProgress
-from harness.runs import Run, run_async
+from harness.runs.running import Run, run_async
 
 SAMPLES, SIDE, IN_FLIGHT, ROUNDS = 200, 590, 64, 5
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.table import draw
+from harness.board.table import draw
 
 WIDTH = 92
 

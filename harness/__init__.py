@@ -9,8 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import run, run_async
-    from .contracts import (
+    from harness.contracts import (
         Builder,
         DataSource,
         Judge,
@@ -26,14 +25,15 @@ if TYPE_CHECKING:
         Task,
         Trainer,
     )
-    from .errors import BadData, BadImage, HarnessError, MissingData, UnknownName
-    from .hookspecs import hookimpl
-    from .limits import Policy
-    from .metrics import Metric, Pairing, Record, rate
-    from .models import open_model
-    from .readers import distinct, document, open_files, prompt, rows, together
-    from .runs import Run
-    from .types import (
+    from harness.errors import BadData, BadImage, HarnessError, MissingData, UnknownName
+    from harness.hookspecs import hookimpl
+    from harness.limits.slots import Policy
+    from harness.metrics import Metric, Pairing, Record, rate
+    from harness.models import open_model
+    from harness.readers.records import distinct, document, open_files, prompt, rows, together
+    from harness.runs.api import run, run_async
+    from harness.runs.running import Run
+    from harness.types import (
         Failure,
         Fidelity,
         Files,
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "api": "run run_async",
+    "runs.api": "run run_async",
     "limits": "Policy",
     "models": "open_model",
     "readers": "distinct document open_files prompt rows together",
-    "runs": "Run",
+    "runs.running": "Run",
     "contracts": "Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split Strategy Task "
     "Trainer",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",

@@ -12,8 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from .metrics import Metric, Pairing
-from .types import Failure, Fidelity, Generation, Json, Request, Response, Sample, Setting, Settings, Unscored, Verdict
+from harness.metrics import Metric, Pairing
+from harness.types import (
+    Failure,
+    Fidelity,
+    Generation,
+    Json,
+    Request,
+    Response,
+    Sample,
+    Setting,
+    Settings,
+    Unscored,
+    Verdict,
+)
 
 Ability = Literal["images", "raw", "choices", "schema", "prefill", "draw", "system"]
 Results = Mapping[str, Json]  #: the dict of results.json

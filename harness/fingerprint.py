@@ -22,8 +22,8 @@ from typing import Final
 
 import platformdirs
 
-from .errors import HarnessError
-from .types import Json
+from harness.errors import HarnessError
+from harness.types import Json
 
 #: Smaller files are hashed each time: that is faster than remembering.
 _REMEMBERED_FROM: Final = 1 << 20

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from .errors import HarnessError
+from harness.errors import HarnessError
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from .contracts import Builder, Judge, Provider, Report, Results, RunInfo, Strategy, Task, Trainer
-from .types import Failure, Response, Sample, Unscored, Verdict
+from harness.contracts import Builder, Judge, Provider, Report, Results, RunInfo, Strategy, Task, Trainer
+from harness.types import Failure, Response, Sample, Unscored, Verdict
 
 if TYPE_CHECKING:
     import click

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from .types import Generation, Image, Json, Request, Text, Usage
+from harness.types import Generation, Image, Json, Request, Text, Usage
 
 VERSION = "k1"
 

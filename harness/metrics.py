@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .types import BLOCKED, Json, Outcome
+from harness.types import BLOCKED, Json, Outcome
 
 Share = tuple[float, float]  #: numerator, denominator
 NOT_COUNTED: Share = (0.0, 0.0)

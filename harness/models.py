@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import plugins, settings
-from .contracts import Model, Provider, Strategy
-from .errors import HarnessError
-from .keys import digest
-from .types import Json
+from harness import plugins, settings
+from harness.contracts import Model, Provider, Strategy
+from harness.errors import HarnessError
+from harness.keys import digest
+from harness.types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

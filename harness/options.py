@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .data import data_folder
-from .errors import HarnessError, UnknownName
-from .limits import Policy
-from .models import ModelSpec
-from .settings import nearest
-from .types import OUTCOMES, UNSCORED
+from harness.data.places import data_folder
+from harness.errors import HarnessError, UnknownName
+from harness.limits.slots import Policy
+from harness.models import ModelSpec
+from harness.settings import nearest
+from harness.types import OUTCOMES, UNSCORED
 
 Phases = Literal["auto", "sequential", "overlap"]
 #: what `--retry` can name

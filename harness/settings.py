@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import HarnessError, UnknownName
-from .types import Setting, Settings
+from harness.errors import HarnessError, UnknownName
+from harness.types import Setting, Settings
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}

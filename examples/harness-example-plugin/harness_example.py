@@ -16,7 +16,8 @@ class ChatModel:
         self.name, self.client = name, client
 
     async def generate(self, request: h.Request) -> h.Response | h.Failure:
-        from harness import chat, http
+        from harness import http
+        from harness.http import chat
 
         asked = {"model": self.name, **chat.sampling(request.settings), "messages": chat.messages(request)}
         reply = await self.client.post("/chat/completions", http.encode(asked))

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from harness.config import load
 from harness.errors import HarnessError
+from harness.runs.config import load
 
 from .values import ModelsFile, Names, Pairs
 

@@ -18,9 +18,9 @@ from .place import Place, place_flags, task_settings
 from .table import table
 
 if TYPE_CHECKING:
-    from harness.inspection import SplitCheck
-    from harness.plugins import Host
-    from harness.upstream import Upstream
+    from harness.data.inspection import SplitCheck
+    from harness.data.upstream import Upstream
+    from harness.plugins.host import Host
 
 
 @click.group(cls=Group, name="data")
@@ -82,7 +82,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, give
     Exit 0 when all is well, 2 when a run could not start, 3 when it would end incomplete because of images that cannot
     be used. Another size than the published one is a warning.
     """
-    from harness.inspection import check_split, record_files, same
+    from harness.data.inspection import check_split, record_files, same
 
     from .data_view import as_json, as_text
 
@@ -99,7 +99,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, give
 
 
 def _only_prompts(place: Place) -> HarnessError:
-    from harness.data import how_to_get
+    from harness.data.places import how_to_get
 
     name, source = place.task.name, place.task.source
     how = [how_to_get(source, place.root)] if source else []
@@ -108,7 +108,7 @@ def _only_prompts(place: Place) -> HarnessError:
 
 
 def _fetched(place: Place, source: Path | None) -> Upstream:
-    from harness.upstream import Pin, copy, fetch
+    from harness.data.upstream import Pin, copy, fetch
 
     if place.task.source is None or place.task.source.prompts is None:
         raise HarnessError(f"task {place.task.name} needs no wording of upstream's")

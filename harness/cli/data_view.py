@@ -12,7 +12,7 @@ from harness.terminal import one_line, plain
 from .table import indented, table
 
 if TYPE_CHECKING:
-    from harness.inspection import SplitCheck
+    from harness.data.inspection import SplitCheck
 
     from .place import Place
 
@@ -39,7 +39,7 @@ def _here(place: Place) -> str:
 
 
 def _there(place: Place, name: str) -> bool:
-    from harness.data import samples
+    from harness.data.places import samples
 
     split = place.splits()[name]
     try:

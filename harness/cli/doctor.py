@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 import click
 
-from harness.data import data_folder
+from harness.data.places import data_folder
 from harness.terminal import plain
 
 from .crash import version

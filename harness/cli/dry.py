@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def show(every: Sequence[Options], *, as_json: bool) -> None:
     """A table of samples, calls, images and bytes for each model and judge; nothing is opened."""
-    from harness.dry_run import dry_run
+    from harness.runs.dry_run import dry_run
 
     loads = [load for options in every for load in dry_run(options)]
     if as_json:

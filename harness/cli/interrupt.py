@@ -9,8 +9,8 @@ from typing import TypeVar
 import anyio
 import click
 
+from harness.engine.work import Stop
 from harness.groups import ungrouped
-from harness.work import Stop
 
 _T = TypeVar("_T")
 GRACE_SECONDS = 5.0

@@ -16,7 +16,7 @@ from .values import Names
 
 if TYPE_CHECKING:
     from harness.options import Options
-    from harness.runs import Run
+    from harness.runs.running import Run
 
 
 @click.command()
@@ -32,7 +32,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
     Verdicts of several judges stand side by side. An answer is judged only if the data still asks the same.
     """
-    from harness.config import expand
+    from harness.runs.config import expand
 
     from .outcome import printed
     from .several import each
@@ -49,7 +49,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
 
 def _options(given: dict[str, Any]) -> Options:
-    from harness.limits import Policy
+    from harness.limits.slots import Policy
     from harness.models import ModelSpec
     from harness.options import Options
 
@@ -70,9 +70,9 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
-    from harness.progress import choose
-    from harness.runs import judge_async
-    from harness.work import Stop
+    from harness.engine.work import Stop
+    from harness.progress.lines import choose
+    from harness.runs.running import judge_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint

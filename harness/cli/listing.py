@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from harness.errors import UnknownName
-from harness.plugins import Host
+from harness.plugins.host import Host
 from harness.settings import nearest
 from harness.terminal import plain
 from harness.types import Json, Setting

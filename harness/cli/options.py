@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from harness.plugins import Host
+    from harness.plugins.host import Host
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _KEY = "harness.loading"
@@ -99,7 +99,7 @@ def loaded(ctx: click.Context | None = None, *, quiet: bool = False) -> Host:
         ctx: of any command; None means the current one.
         quiet: say nothing on stderr, because the command itself tells all faults.
     """
-    from harness.plugins import Host, use
+    from harness.plugins.host import Host, use
 
     ctx = ctx or click.get_current_context()
     state = _state(ctx)

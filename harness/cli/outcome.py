@@ -12,7 +12,7 @@ import click
 from harness.terminal import plain
 
 if TYPE_CHECKING:
-    from harness.runs import Run
+    from harness.runs.running import Run
 
 
 def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
@@ -22,7 +22,7 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
         click.echo(json.dumps(every if several else every[0], ensure_ascii=False, indent=1))
     for run in runs:
         if not as_json:
-            from harness.table import show
+            from harness.board.table import show
 
             show(run.results)
         for note in run.notes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.data import data_folder, splits_of
+from harness.data.places import data_folder, splits_of
 from harness.errors import UnknownName
 from harness.settings import effective, nearest
 
@@ -16,7 +16,7 @@ from .flags import pairs
 
 if TYPE_CHECKING:
     from harness.contracts import Split, Task
-    from harness.plugins import Host
+    from harness.plugins.host import Host
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from harness.loader import Fault, Source
-from harness.offers import KINDS
-from harness.plugins import Host
+from harness.plugins.host import Host
+from harness.plugins.loader import Fault, Source
+from harness.plugins.offers import KINDS
 from harness.terminal import plain
 from harness.types import Json
 

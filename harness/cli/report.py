@@ -24,7 +24,7 @@ from .options import loaded, plugin_options
 @plugin_options
 def command(runs: tuple[str, ...], name: str, output: Path | None) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
-    from harness.results import find, read
+    from harness.board.results import find, read
 
     report = loaded().report(name)
     rendered = report.render([read(path) for path in find(runs)])

@@ -17,7 +17,7 @@ from .values import ModelsFile, Names, Pairs
 if TYPE_CHECKING:
     from harness.models import ModelSpec
     from harness.options import Options
-    from harness.runs import Run
+    from harness.runs.running import Run
 
 
 @click.command()
@@ -124,9 +124,9 @@ def _specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 
 def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, several: bool) -> Options:
-    from harness.config import expand
-    from harness.limits import Policy
+    from harness.limits.slots import Policy
     from harness.options import Options
+    from harness.runs.config import expand
 
     output: Path | None = given["output"]
     overrides = {name: given[name] for name in ("temperature", "max_tokens", "seed") if given[name] is not None}
@@ -154,7 +154,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
     if several and output is not None:
         from dataclasses import replace
 
-        from harness.runs import default_folder
+        from harness.runs.running import default_folder
 
         return replace(options, output=output / default_folder(options).name)
     return options
@@ -169,10 +169,10 @@ def _one(options: Callable[[], Options], *, as_json: bool) -> int:
 
 
 def _run(made: Callable[[], Options]) -> Run:
+    from harness.engine.work import Stop
     from harness.errors import HarnessError
-    from harness.progress import choose
-    from harness.runs import run_async
-    from harness.work import Stop
+    from harness.progress.lines import choose
+    from harness.runs.running import run_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint

@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from .crash import exit_code
 
 if TYPE_CHECKING:
-    from harness.runs import Run
+    from harness.runs.running import Run
 
 #: which exit code wins
 ORDER = (130, 1, 2, 3, 0)

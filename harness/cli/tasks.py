@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.contracts import DataSource, Split, Task
-from harness.data import data_folder
+from harness.data.places import data_folder
 from harness.settings import effective
 from harness.terminal import one_line
 from harness.types import Json

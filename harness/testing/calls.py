@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.status import as_list, as_mapping
+from harness.http.status import as_list, as_mapping
 from harness.types import Json
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 
 from harness.contracts import Judge, Model, Provider, Report, Results, Rubric, Strategy
-from harness.images import open_image
+from harness.images.opening import open_image
 from harness.keys import canonical
 from harness.settings import effective
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Text, Unscored, Verdict

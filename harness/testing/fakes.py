@@ -15,9 +15,9 @@ from typing import Any
 
 from harness.contracts import Builder, Judge, Model, ModelInfo, Provider, Report, Split, Strategy, Task, Trainer
 from harness.hookspecs import hookimpl
-from harness.loader import Source
 from harness.metrics import Metric, rate
-from harness.plugins import Host
+from harness.plugins.host import Host
+from harness.plugins.loader import Source
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Setting, Settings, Text, Verdict
 
 Said = str | Response | Failure

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from harness.plugins import Host
+    from harness.plugins.host import Host
     from harness.testing.fakes import FakeModel
     from harness.testing.server import ChatServer
 
@@ -34,7 +34,7 @@ def harness_host() -> Callable[..., AbstractContextManager[Host]]:
     """Makes these descriptors the only plugins, as a context manager."""
 
     def hosting(*descriptors: object) -> AbstractContextManager[Host]:
-        from harness.plugins import use
+        from harness.plugins.host import use
         from harness.testing.fakes import host_of
 
         return use(host_of(*descriptors))

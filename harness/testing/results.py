@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from harness.summary import FLAGS
-from harness.tally import wilson
+from harness.progress.tally import wilson
+from harness.summary.split import FLAGS
 from harness.types import OUTCOMES, UNSCORED
 
 Body = dict[str, Any]

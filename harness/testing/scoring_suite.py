@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.contracts import Split
 from harness.metrics import Metric, Record, Share
-from harness.plugins import Host
+from harness.plugins.host import Host
 from harness.settings import effective
 from harness.types import Sample, Verdict
 

@@ -10,9 +10,9 @@ from typing import Any
 from harness import plugins
 from harness.contracts import Split, Task
 from harness.errors import BadImage
-from harness.images import open_image
+from harness.images.opening import open_image
 from harness.keys import asked, canonical
-from harness.plugins import Host
+from harness.plugins.host import Host
 from harness.settings import effective
 from harness.types import Image, Sample, Setting, Settings
 

@@ -20,7 +20,7 @@ import openai
 
 from harness import Failure, Generation, HarnessError, Json, Settings
 from harness.http import Address, Body, Reply, address, parse, unreachable
-from harness.status import Complaint, as_mapping, failure
+from harness.http.status import Complaint, as_mapping, failure
 
 _OFFICIAL = "https://api.openai.com/v1"
 _NO_KEY = "none"  # the SDK wants one; servers without keys do not look

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, replace
 
 from harness import Json, Request
-from harness.chat import response_format, sampling
-from harness.status import Complaint
+from harness.http.chat import response_format, sampling
+from harness.http.status import Complaint
 
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _SCHEMA = "response_format"

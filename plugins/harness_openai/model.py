@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from harness import Failure, HarnessError, Json, ModelInfo, Request, Response, Settings
-from harness.chat import answer, messages
 from harness.contracts import Ability
 from harness.http import Reply, encode
-from harness.scaling import ImageLimit, fit
+from harness.http.chat import answer, messages
+from harness.http.scaling import ImageLimit, fit
 
 from .client import Connection, Rejected, connect, extra
 from .dialect import Dialect, refused

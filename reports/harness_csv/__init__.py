@@ -9,7 +9,7 @@ from harness import Report, Results, hookimpl
 
 def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as CSV, one line per metric of each row, group and stratum."""
-    from harness.leaderboard import boards
+    from harness.board.leaderboard import boards
 
     from .lines import document
 

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.board import Board, Measure, Row
+from harness.board.values import Board, Measure, Row
 from harness.terminal import plain
 from harness.types import OUTCOMES, UNSCORED
 

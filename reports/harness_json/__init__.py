@@ -14,7 +14,7 @@ def render(results: Sequence[Results]) -> str:
     import json
     from dataclasses import asdict
 
-    from harness.leaderboard import boards
+    from harness.board.leaderboard import boards
 
     made = [{"name": board.name, **asdict(board)} for board in boards(results)]
     return json.dumps({"schema": SCHEMA, "boards": made}, indent=2, allow_nan=False) + "\n"

@@ -9,7 +9,7 @@ from harness import Report, Results, hookimpl
 
 def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as GitHub Markdown."""
-    from harness.leaderboard import boards
+    from harness.board.leaderboard import boards
 
     from .document import document
 

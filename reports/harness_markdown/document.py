@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from harness.board import Board, Measure, Row
-from harness.display import ARROWS, NOTHING, estimate, figure, share
+from harness.board.display import ARROWS, NOTHING, estimate, figure, share
+from harness.board.values import Board, Measure, Row
 from harness.keys import canonical
 
 from .escape import escape

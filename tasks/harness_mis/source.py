@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource
-from harness.upstream import Pin, Upstream
+from harness.data.upstream import Pin, Upstream
 
 JUDGE_SCRIPT: Final = "evaluation/gpt_eval.py"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource
-from harness.upstream import Pin, Upstream
+from harness.data.upstream import Pin, Upstream
 
 PREAMBLE_SCRIPT: Final = "utils/prompts.py"
 JUDGE_SCRIPT: Final = "utils/gpt4_eval.py"

@@ -21,7 +21,7 @@ from harness import (
     Verdict,
     rubric,
 )
-from harness.upstream import Upstream
+from harness.data.upstream import Upstream
 
 from .rubric import LABELS, SCENARIOS, judged, scenario
 from .source import JUDGE_SCRIPT, upstream

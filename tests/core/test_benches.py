@@ -8,15 +8,16 @@ from typing import Any
 import anyio
 import pytest
 
-from harness import benches, plugins
-from harness.benches import Benches, settings_for
-from harness.choosing import JudgeChoice
+from harness import plugins
 from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric
+from harness.engine import benches
+from harness.engine.benches import Benches, settings_for
+from harness.engine.judging import Bench
 from harness.errors import HarnessError, UnknownName
-from harness.judging import Bench
 from harness.limits import Endpoints
 from harness.models import ModelSpec
 from harness.options import Options
+from harness.plan.choosing import JudgeChoice
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, host_of
 from harness.types import Failure, Request, Response, Setting, Settings, Verdict
 

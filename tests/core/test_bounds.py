@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.bounds import extreme
 from harness.metrics import Metric, Record, Share, rate
 from harness.stats import Tally
+from harness.stats.bounds import extreme
 from harness.types import Outcome
 
 COMBINES: tuple[Literal["sum", "all", "any", "majority"], ...] = ("sum", "all", "any", "majority")

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness import chat
-from harness.address import Address
 from harness.errors import HarnessError
-from harness.http import Reply, encode
+from harness.http import Reply, chat, encode
+from harness.http.addresses import Address
 from harness.images import inline_image, open_image
 from harness.testing.fakes import PIXEL
 from harness.types import Failure, Generation, Image, Message, Request, Response, Text

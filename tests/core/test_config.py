@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import expand, load
 from harness.errors import HarnessError, UnknownName
+from harness.runs.config import expand, load
 
 KNOWN = ("data", "judge", "suites", "task_settings", "limit")
 

@@ -10,12 +10,12 @@ import pytest
 from harness_mis.source import JUDGE_SCRIPT
 from harness_mis.task import TASK
 
-from harness import data
 from harness.cli import main
 from harness.contracts import DataSource, Task
+from harness.data import places as data
+from harness.data.inspection import check_split, record_files, same
 from harness.drawings import draw, png
 from harness.errors import BadData, MissingData
-from harness.inspection import check_split, record_files, same
 
 Outcome = tuple[int, str, str]
 Run = Callable[..., Outcome]

@@ -12,16 +12,17 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from harness import engine, plugins
+from harness import plugins
 from harness.contracts import Model, ModelInfo, Provider, Strategy, Task
+from harness.engine import crew as engine
+from harness.engine.work import Stop
 from harness.errors import EndpointDown, HarnessError
 from harness.limits import Policy
 from harness.models import ModelSpec
 from harness.options import Options
-from harness.runs import Run, run_async
+from harness.runs.running import Run, run_async
 from harness.testing.fakes import fake_image, fake_judge, fake_sample, fake_task, host_of
 from harness.types import Failure, Image, Message, Request, Response, Sample, Settings, Text
-from harness.work import Stop
 
 POLICY = Policy(start=4, cap=8, tries=2, base=0, longest=0, breaker=5)
 Script = Callable[[str], str | Response | Failure]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import archives, files
 from harness.errors import BadImage
-from harness.files import open_files
+from harness.readers import archives, files
+from harness.readers.files import open_files
 
 Build = Callable[[Path, dict[str, bytes]], Path]
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from harness.frame import frame
+from harness.runs.frame import frame
 from harness.testing.results import judged, results, split
 
 

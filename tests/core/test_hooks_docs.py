@@ -10,7 +10,7 @@ import pytest
 
 from harness import hookspecs
 from harness.plugins import Host
-from harness.registry import HOOKS
+from harness.plugins.registry import HOOKS
 from harness.testing.conformance import check_task
 from harness.testing.fakes import PIXEL, source_of
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness import Failure, HarnessError, Message, Model, Request, Response, Text, chat
-from harness.http import Address, Client, Reply, Splice, address, connect, encode, parse, unreachable
+from harness import Failure, HarnessError, Message, Model, Request, Response, Text
+from harness.http import Address, Client, Reply, Splice, address, chat, connect, encode, parse, unreachable
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.journal import Journal, lines, replace
+from harness.store.journal import Journal, lines, replace
 
 STATES = ("answered", "error")
 

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from harness.contracts import Decision, Judge, ModelInfo, Rubric
+from harness.engine.judging import ROUNDS, Bench, Judgement
 from harness.errors import HarnessError
-from harness.judging import ROUNDS, Bench, Judgement
 from harness.testing.fakes import FakeModel, Script, fake_sample
 from harness.types import Failure, Generation, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
 

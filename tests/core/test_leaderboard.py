@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.board import Board
-from harness.leaderboard import boards
+from harness.board.leaderboard import boards
+from harness.board.values import Board
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.intervals import wilson
 from harness.metrics import Metric, Record, Share, rate
-from harness.pairing import paired
-from harness.significance import holm, mcnemar
+from harness.stats.intervals import wilson
+from harness.stats.pairing import paired
+from harness.stats.significance import holm, mcnemar
 from harness.types import Outcome
 
 ASR = rate("ASR", "U", better="lower", main=True)

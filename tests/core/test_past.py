@@ -17,7 +17,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.metrics import rate
 from harness.models import ModelSpec
 from harness.options import Options
-from harness.runs import Run, judge_async, run_async
+from harness.runs.running import Run, judge_async, run_async
 from harness.testing.fakes import PIXEL, FakeFiles, fake_judge, fake_provider, fake_sample, host_of
 from harness.types import Image, Message, Request, Sample, Setting, Settings, Text, Verdict
 

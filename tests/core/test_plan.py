@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from harness import plan, plugins
-from harness.choosing import split_judge
+from harness import plugins
 from harness.contracts import Judge, Rubric, Split, Task
 from harness.errors import HarnessError, UnknownName
 from harness.metrics import rate
 from harness.models import ModelSpec
 from harness.options import Options
+from harness.plan import splits as plan
+from harness.plan.choosing import split_judge
 from harness.testing.fakes import fake_judge, fake_sample, host_of
 from harness.types import Generation, Sample, Setting, Settings, Verdict
 

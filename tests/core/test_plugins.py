@@ -10,6 +10,7 @@ import pytest
 from harness import HarnessError, UnknownName, hookimpl, plugins
 from harness.contracts import Builder, Report, Strategy, Trainer
 from harness.plugins import Host
+from harness.plugins import host as host_module
 from harness.testing.fakes import FakePlugin, fake_judge, fake_provider, fake_task, host_of, source_of
 
 FILE = """
@@ -152,7 +153,7 @@ def test_use_replaces_the_current_host_and_gives_the_one_before_back() -> None:
 
 
 def test_the_current_host_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "_current", None)
+    monkeypatch.setattr(host_module, "_current", None)
     monkeypatch.setenv("HARNESS_PLUGINS_ALLOW", "nobody")
     assert plugins.current() is plugins.current()
 

@@ -8,8 +8,8 @@ import pytest
 
 from harness import Failure, Response, RunInfo, Sample, Unscored, Verdict, hookimpl
 from harness.images import open_image
-from harness.loader import Fault
 from harness.plugins import Host
+from harness.plugins.loader import Fault
 from harness.testing.fakes import FakePlugin, fake_image, fake_sample, source_of
 
 RUN = RunInfo(folder=Path("runs/x"), model="fake/x", tasks=("fake",), judges=(), plugins={})

@@ -6,9 +6,9 @@ from functools import partial
 import anyio
 import pytest
 
+from harness.engine.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION, Finding, probe
 from harness.errors import HarnessError
 from harness.limits import Policy
-from harness.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION, Finding, probe
 from harness.testing.fakes import FakeModel, Script
 from harness.types import Failure, Request, Response, Text
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from harness.live import LiveProgress
 from harness.metrics import rate
 from harness.progress import CountingProgress, LineProgress, Progress, SilentProgress, choose, line, spending
-from harness.tally import View, wilson
+from harness.progress.live import LiveProgress
+from harness.progress.tally import View, wilson
 from harness.types import OUTCOMES, UNSCORED, Usage
 
 ASR = rate("ASR", "unsafe", better="lower", main=True)

@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from harness import Response, plugins
+from harness.plugins import host as host_module
 from harness.testing.fakes import fake_sample, fake_task
 
 
@@ -23,7 +24,7 @@ def test_a_host_of_descriptors_is_the_current_one_for_a_while(harness_host) -> N
     with harness_host(fake_task(name="mine")) as host:
         assert plugins.current() is host
         assert [task.name for task, _ in host.offers("tasks")] == ["mine"]
-    assert plugins._current is not host
+    assert host_module._current is not host
 
 
 def test_a_chat_server_listens(chat_server) -> None:

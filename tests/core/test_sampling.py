@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.sampling import survey, turns
+from harness.plan.sampling import survey, turns
 from harness.types import Message, Request, Sample, Text
 
 ASK = Request(messages=(Message(role="user", content=(Text(text="?"),)),))

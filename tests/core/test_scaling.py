@@ -9,8 +9,8 @@ from dataclasses import replace
 import PIL.Image
 import pytest
 
+from harness.http.scaling import Fitted, ImageLimit, fit, scale
 from harness.images import decode, inline_image, open_image
-from harness.scaling import Fitted, ImageLimit, fit, scale
 from harness.types import Failure, Image, ImageContent, Message, Request, Text
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, t
 
-from harness.assess import assess
-from harness.intervals import Z95, Estimates, wilson
-from harness.units import SETTLED, Units
+from harness.stats.assess import assess
+from harness.stats.intervals import Z95, Estimates, wilson
+from harness.stats.units import SETTLED, Units
 
 
 def units(num: object, den: object, cluster: object, stratum: object = 0, strata: int = 1) -> Units:

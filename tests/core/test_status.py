@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.address import Address
 from harness.errors import HarnessError
-from harness.status import Complaint, failure, retry_after
+from harness.http.addresses import Address
+from harness.http.status import Complaint, failure, retry_after
 
 WHERE = Address(url="https://models.example/v1", key="secret-key-1", key_env="EXAMPLE_KEY")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, IdentityMismatch
-from harness.journal import lines
 from harness.store import RunFolder, TaskFolder, file_name
+from harness.store.journal import lines
 
 
 def asked(sample: str, split: str = "easy", key: str = "k1:a", epoch: int = 0) -> dict[str, object]:

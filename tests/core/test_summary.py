@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from harness.assembly import Spend, assemble, is_complete, usage
 from harness.contracts import Decision, Split
 from harness.metrics import Metric, Pairing, Record, rate
-from harness.pooling import TaskSummary
 from harness.summary import STATES, Ran, Row, SplitSummary, settled
+from harness.summary.assembly import Spend, assemble, is_complete, usage
+from harness.summary.pooling import TaskSummary
 from harness.types import OUTCOMES, UNSCORED, Outcome, Unscored, Usage, Verdict
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text(encoding="utf-8"))

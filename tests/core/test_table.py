@@ -4,7 +4,7 @@ import io
 import subprocess
 import sys
 
-from harness.table import render, show
+from harness.board.table import render, show
 from harness.testing.results import Body, judged, metric, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
@@ -81,6 +81,6 @@ def test_a_pipe_gets_plain_text_and_a_terminal_gets_bold() -> None:
 
 
 def test_rich_is_imported_only_when_a_table_is_drawn() -> None:
-    code = "import sys, harness.table; print('rich' in sys.modules)"
+    code = "import sys, harness.board.table; print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -21,7 +21,7 @@ from harness import (
     Text,
     rubric,
 )
-from harness.templates import fence, load, unused_marker
+from harness.rubric.templates import fence, load, unused_marker
 
 
 def opened(folder: Path, template: str = "{{ question }}\n{{ answer }}\n{{ form }}", **given: Any) -> Rubric:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.literals import literals
+from harness.data.upstream import Pin, Upstream, copy, fetch
 from harness.errors import BadData, HarnessError, MissingData
-from harness.literals import literals
-from harness.upstream import Pin, Upstream, copy, fetch
 
 SCRIPT = '''
 import a_module_nobody_has
@@ -201,6 +201,6 @@ def test_a_server_that_is_not_there_is_an_error_that_offers_a_local_copy(tmp_pat
 
 
 def test_an_endless_file_is_refused(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.upstream.SIZE_LIMIT", 100)
+    monkeypatch.setattr("harness.data.upstream.SIZE_LIMIT", 100)
     with pytest.raises(HarnessError, match="larger than a script"):
         fetch(pin(), tmp_path, url=address)

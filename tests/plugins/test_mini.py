@@ -16,8 +16,8 @@ from PIL import Image
 
 from harness import Generation, Message, Request, Response, Sample, Text, UnknownName, open_model
 from harness.drawings import SHAPES
+from harness.engine.probe import ONE_IMAGE, PROBE_QUESTION, probe
 from harness.limits import Policy
-from harness.probe import ONE_IMAGE, PROBE_QUESTION, probe
 
 ROOT = Path(__file__).parents[2]
 MINI = {task: ROOT / "tasks" / f"harness_{task}" / "mini" for task in TASKS}

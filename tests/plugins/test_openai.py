@@ -19,9 +19,9 @@ import pytest
 from harness_openai.dialect import refused
 
 from harness import Failure, Generation, HarnessError, Message, Model, Request, Response, Text
+from harness.http.status import Complaint
 from harness.images import inline_image, open_image
 from harness.settings import effective
-from harness.status import Complaint
 from harness.testing.calls import Call
 from harness.testing.fakes import PIXEL
 from harness.testing.faults import ROWS, Reply, Row, answer, bad_request, error, throttled, unsupported, wrong_key

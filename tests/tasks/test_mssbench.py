@@ -13,13 +13,13 @@ from harness_mssbench.task import METRICS, MINI, SETTINGS, TASK, splits
 from harness_mssbench.wording import OWN
 
 from harness.contracts import Split
+from harness.data.upstream import copy
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image
 from harness.keys import text_hash
 from harness.metrics import Record
 from harness.settings import changed, effective
 from harness.types import Image, Sample, Text
-from harness.upstream import copy
 
 KINDS = ("if", "qc", "ic", "ic_cap")
 

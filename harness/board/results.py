@@ -1,0 +1,88 @@
+"""Finding and reading results.json: by run folder, by file, or by a pattern that names several."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from harness.board.rows import rows, sections
+from harness.contracts import Results
+from harness.errors import BadData, HarnessError
+from harness.types import Json
+
+FILE = "results.json"
+SCHEMA = "harness.results/1"
+
+
+def find(places: Iterable[str]) -> list[Path]:
+    """The results.json of each place, in order, each once.
+
+    Args:
+        places: run folders, results.json files, or patterns such as `runs/*`, of which the folders without a
+            results.json are left out.
+
+    Raises:
+        HarnessError: a place holds no results, or a pattern matches none.
+    """
+    found = (path for place in places for path in _find(place))
+    return list({path.resolve(): path for path in found}.values())
+
+
+def read(path: Path) -> Results:
+    """One results.json.
+
+    Raises:
+        BadData: it is not JSON, of another schema, or lacks a key.
+    """
+    try:
+        results: Results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadData("cannot read results", where=f"{path}: {error}") from None
+    except json.JSONDecodeError as error:
+        raise BadData("results are not JSON", where=f"{path}: line {error.lineno}: {error.msg}") from None
+    _check(results, path)
+    return results
+
+
+def _find(place: str) -> Iterator[Path]:
+    path = Path(place)
+    if path.is_file():
+        yield path
+    elif (path / FILE).is_file():
+        yield path / FILE
+    elif path.exists() or not glob.has_magic(place):
+        raise HarnessError(f"there is no {FILE}", where=place, remedy=_remedy(path))
+    else:
+        yield from _matching(place)
+
+
+def _matching(pattern: str) -> Iterator[Path]:
+    matches = [Path(match) for match in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 - a user's pattern
+    files = [path if path.name == FILE else path / FILE for path in matches]
+    if not any(file.is_file() for file in files):
+        raise HarnessError("no run with results matches", where=pattern, remedy=f"a run's folder holds {FILE}")
+    yield from (file for file in files if file.is_file())
+
+
+def _remedy(path: Path) -> str:
+    if not path.exists():
+        return "give the folder of a run, as `harness run` printed it"
+    if any(path.glob(f"*/{FILE}")):
+        return f"its sub-folders hold runs: harness report {path}/*"
+    if (path / "run.json").is_file():
+        return "the run has not written its results; the same `harness run` command goes on with it"
+    return "give the folder of a run, as `harness run` printed it"
+
+
+def _check(results: Json, path: Path) -> None:
+    try:
+        schema = results["schema"]
+        if schema == SCHEMA:
+            _ = [list(rows(section)) for section in sections(results)]
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise BadData(f"not results as {SCHEMA} has them", where=f"{path}: {told}") from error
+    if schema != SCHEMA:
+        raise BadData(f"results of the schema {schema!r}, not {SCHEMA}", where=str(path))

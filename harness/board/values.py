@@ -1,0 +1,163 @@
+"""What a leaderboard is made of: boards of rows of measures; values only.
+
+A row is one model under one judge. A number never stands alone: its interval, what it was divided by, coverage, blocks,
+judge and fidelity are in the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.types import BLOCKED, Json
+
+Ends = tuple[float | None, float | None]  #: an interval or bounds; None where there is none
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One metric of one row, in full precision; the keys are those of results.json."""
+
+    name: str
+    unit: str
+    better: Literal["lower", "higher"]
+    main: bool
+    value: float | None
+    ci95: Ends
+    ci95_worst: Ends
+    bounds: Ends
+    numerator: float | None
+    denominator: float | None
+    unresolved: float
+    clusters: int | None = None
+    strata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeNote:
+    """Who judged: shown beside each number.
+
+    Attributes:
+        id: as in results.json; empty where nobody judged.
+        rubric: name, whose words and version, as it is shown: `mis (own rubric v1)`.
+        model: the judge's model; empty for a rule.
+        fidelity: of the rubric.
+    """
+
+    id: str = ""
+    rubric: str = ""
+    model: str = ""
+    fidelity: str = ""
+
+    @property
+    def label(self) -> str:
+        """How it is shown: `mis (own rubric v1) by openai/NAME`; `none` where nobody judged."""
+        named = self.rubric or self.id or "none"
+        return f"{named} by {self.model}" if self.model else named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model on one split under one judge.
+
+    Attributes:
+        model: how it is shown: the ref, the strategy, a system prompt, and what tells it from another row of this ref.
+        ref: as the user wrote it.
+        strategy: that wrapped the model; empty for none.
+        system: message that was put before each request; empty for none.
+        resolved: names the provider reported.
+        judge: who judged.
+        primary: the judge is the run's own, not one of `other_judges`.
+        fidelity: whose words the input is in; empty where the benchmark adds none.
+        n: samples; `n_expected` is the published number, `subset` what was asked for less.
+        records: samples x epochs.
+        outcomes: how generation ended, in records.
+        verdicts: how judging ended, in records.
+        labels: in records.
+        coverage: resolved records / records.
+        complete: coverage reached the minimum.
+        measures: the metrics, in order.
+        by: breakdown -> group -> (n, measures).
+        paired: comparisons of this split with its twins, as in results.json.
+        settings: effective generation settings.
+        options: what can tell it from another row of the same ref, as text.
+        data: hash of the task's data, over the splits in `asked`.
+        asked: splits of the task that were asked, and how much of them.
+        basis: what must be equal for two rows to be ranked against each other.
+        group: letter of the rows with the same basis; empty when the board has one basis.
+        rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
+        unranked: why it is not ranked; empty when it is.
+    """
+
+    model: str
+    ref: str
+    strategy: str = ""
+    system: str = ""
+    resolved: tuple[str, ...] = ()
+    judge: JudgeNote
+    primary: bool = True
+    fidelity: str = ""
+    n: int
+    n_expected: int | None = None
+    subset: Mapping[str, Json] | None = None
+    epochs: int = 1
+    records: int
+    outcomes: Counts
+    verdicts: Counts
+    labels: Counts
+    coverage: float | None
+    complete: bool
+    measures: tuple[Measure, ...]
+    by: Mapping[str, Mapping[str, tuple[int, tuple[Measure, ...]]]] = field(default_factory=dict[str, Any])
+    paired: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+    data: str = ""
+    asked: tuple[str, ...] = ()
+    basis: Mapping[str, str] = field(default_factory=dict[str, str])
+    group: str = ""
+    rank: int | None = None
+    unranked: str = ""
+
+    @property
+    def blocked(self) -> int:
+        """Records the provider's filter stopped."""
+        return sum(self.outcomes.get(name, 0) for name in BLOCKED)
+
+    @property
+    def main(self) -> Measure | None:
+        """The number the row is ranked by."""
+        return next((measure for measure in self.measures if measure.main), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """All rows of one split, best first, unranked ones last.
+
+    Attributes:
+        task: its displayed name.
+        split: its name.
+        part_of: the derived split that pools this one; empty for none.
+        rows: best first.
+        notes: what a reader must know before comparing rows.
+    """
+
+    task: str
+    split: str
+    part_of: str = ""
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`mis:test`, or the task's name alone where it has no splits."""
+        return self.task if self.split == "all" else f"{self.task}:{self.split}"
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The columns: each metric once, the main one first."""
+        named = {measure.name: measure for row in reversed(self.rows) for measure in row.measures}
+        order = dict.fromkeys(measure.name for row in self.rows for measure in row.measures)
+        return tuple(sorted((named[name] for name in order), key=lambda measure: not measure.main))

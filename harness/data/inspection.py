@@ -1,0 +1,143 @@
+"""Look at a data set as a run would: read every record, open every image, and say what is wrong.
+
+    check_split(task, "easy", split, root, settings).bad
+
+Nothing is asked of a model. What would stop a run is an error, what would spoil samples is a fault, another size than
+the published one is a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from harness.contracts import Split, Task
+from harness.data.places import samples
+from harness.errors import BadImage, HarnessError
+from harness.images.opening import open_image
+from harness.keys import asked, digest
+from harness.types import Image, Request, Sample, Settings
+
+RECORD_SUFFIXES: Final = frozenset({".json", ".jsonl", ".csv", ".tsv"})
+_PIECE: Final = 1 << 20
+
+
+@dataclass(slots=True, kw_only=True)
+class SplitCheck:
+    """What one split holds.
+
+    Attributes:
+        name: of the split.
+        published: how many samples it should hold; None when that is not known.
+        samples: how many it holds.
+        clusters: what is resampled.
+        images: distinct images.
+        bad: distinct images that cannot be used, by reason.
+        sha256: of all requests with their images, whatever their ids and order; empty when it could not be read.
+        error: why it could not be read.
+    """
+
+    name: str
+    published: int | None = None
+    samples: int = 0
+    clusters: int = 0
+    images: int = 0
+    bad: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    sha256: str = ""
+    error: HarnessError | None = None
+
+    @property
+    def warning(self) -> str:
+        """A sentence when the size is not the published one."""
+        if self.error or self.published in (None, self.samples):
+            return ""
+        return f"{self.name} holds {self.samples} samples, {self.published} are published: is the copy whole?"
+
+
+def check_split(task: Task, name: str, split: Split, root: Path, settings: Settings) -> SplitCheck:
+    """Read one split to its end.
+
+    Args:
+        task: whose split it is.
+        name: of the split.
+        split: how the task describes it.
+        root: the task's data root.
+        settings: of the task, complete.
+    """
+    check = SplitCheck(name=name, published=split.n)
+    look = _Look(check)
+    try:
+        for sample in samples(task, split.data or root, name, settings):
+            look.take(sample)
+    except HarnessError as error:
+        check.error = error
+    else:
+        look.close()
+    return check
+
+
+def same(checks: list[SplitCheck]) -> list[tuple[str, str]]:
+    """Pairs of splits with the same content: the mark of a copy in which one file stands for several."""
+    read = [check for check in checks if check.sha256 and check.samples]
+    return [(a.name, b.name) for i, a in enumerate(read) for b in read[i + 1 :] if a.sha256 == b.sha256]
+
+
+def record_files(root: Path) -> Mapping[str, tuple[int, str]]:
+    """Size in bytes and sha256 of each file of records directly under a data root, by name."""
+    if not root.is_dir():
+        return {}
+    found = sorted(path for path in root.iterdir() if path.suffix.lower() in RECORD_SUFFIXES and path.is_file())
+    return {path.name: (path.stat().st_size, _hash(path)) for path in found}
+
+
+class _Look:
+    """Fills in a check, sample by sample; an image is opened once however often it is used."""
+
+    def __init__(self, check: SplitCheck) -> None:
+        self._check = check
+        self._opened: dict[str, Image] = {}
+        self._clusters: set[str] = set()
+        self._contents: list[str] = []
+
+    def take(self, sample: Sample) -> None:
+        """Count a sample and open its images."""
+        self._check.samples += 1
+        self._clusters.add(sample.cluster or sample.id)
+        self._contents.append(digest(asked(self._with_images(sample.request))))
+
+    def close(self) -> None:
+        """Everything has been taken."""
+        self._check.clusters = len(self._clusters)
+        self._check.images = len(self._opened)
+        self._check.sha256 = hashlib.sha256("\n".join(sorted(self._contents)).encode()).hexdigest()
+
+    def _with_images(self, request: Request) -> Request:
+        messages = (
+            replace(message, content=tuple(self._image(p) if isinstance(p, Image) else p for p in message.content))
+            for message in request.messages
+        )
+        return replace(request, messages=tuple(messages))
+
+    def _image(self, image: Image) -> Image:
+        if image.path not in self._opened:
+            self._opened[image.path] = self._looked_at(image)
+        return self._opened[image.path]
+
+    def _looked_at(self, image: Image) -> Image:
+        try:
+            content = open_image(image).opened
+        except BadImage as fault:
+            self._check.bad.setdefault(fault.reason, []).append(str(fault))
+            return image
+        return replace(image, content=replace(content, data=b"", encoded=b""))  # the hash is enough from here on
+
+
+def _hash(path: Path) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            total.update(piece)
+    return total.hexdigest()

@@ -1,0 +1,72 @@
+"""Where data lies, and how to get what is missing.
+
+A task's data lies in DIR/<task>: DIR is `--data`, else `HARNESS_DATA`, else the user's data folder. Mini splits are
+packaged and lie nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.contracts import DataSource, Split, Task
+from harness.errors import HarnessError, MissingData
+from harness.types import Sample, Settings
+
+
+def data_folder(given: Path | None = None) -> Path:
+    """The folder that holds each task's data: what was given, else HARNESS_DATA, else the user's data folder."""
+    if given is not None:
+        return given.expanduser()
+    if named := os.environ.get("HARNESS_DATA"):
+        return Path(named).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("harness")
+
+
+def splits_of(task: Task, settings: Settings, root: Path) -> dict[str, Split]:
+    """A task's splits under some settings, without derived ones, which have no data of their own."""
+    found = task.splits(settings, root) if callable(task.splits) else task.splits
+    return {name: split for name, split in found.items() if not split.parts}
+
+
+def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+    """A task's samples; data that is not there is answered with how to get it.
+
+    Args:
+        task: whose `samples` is asked.
+        root: the task's data root, or the folder of a packaged split.
+        split: name.
+        settings: of the task, complete.
+
+    Raises:
+        MissingData: with the command that gets the data, its size and its licence.
+        BadData: as the task raises it.
+    """
+    try:
+        yield from task.samples(root, split, settings)
+    except MissingData as error:
+        raise _completed(error, task, root) from None
+
+
+def how_to_get(source: DataSource, root: Path) -> str:
+    """The command that puts the data into its root, with size and licence."""
+    if source.hub:
+        revision = f" --revision {source.revision}" if source.revision else ""
+        place = shlex.quote(str(root))
+        how = f"hf download {source.hub} --repo-type dataset{revision} --local-dir {place}"
+    else:
+        how = f"take it from {source.url} and put it into {root}"
+    about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]
+    gate = f"access must be asked for first: {source.url}" if source.gated else ""
+    return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate])])
+
+
+def _completed(error: MissingData, task: Task, root: Path) -> HarnessError:
+    if error.remedy or task.source is None:
+        return error
+    what = f"the data of {task.name} is not on this machine: {error.what}"
+    return MissingData(what, where=error.where or str(root), remedy=how_to_get(task.source, root))

@@ -1,0 +1,164 @@
+"""Upstream's own words: a script at a pinned commit, fetched into the data folder and read, never run.
+
+The wording of a benchmark is its authors' and is not ours to copy; the user fetches it
+(`harness data fetch TASK --prompts`) into ROOT/prompts/<commit>/, ROOT being the task's data root. A `Pin` knows the
+sha256 of each file at its commit, so that a copy with other words is called `modified`, not `upstream`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from harness.errors import BadData, HarnessError, MissingData
+from harness.types import Fidelity, Json
+
+if TYPE_CHECKING:
+    import httpx
+
+RAW_URL: Final = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
+SIZE_LIMIT: Final = 4 << 20  #: bytes of one script
+_PATIENCE: Final = 30.0  # seconds a silent server is waited for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Where upstream's words stand.
+
+    Attributes:
+        task: the task they belong to.
+        repository: owner/name on GitHub.
+        commit: full hash.
+        files: path in the repository -> sha256 of that file at the commit.
+    """
+
+    task: str
+    repository: str
+    commit: str
+    files: Mapping[str, str]
+
+    def folder(self, root: Path) -> Path:
+        """Where the files lie under the task's data root."""
+        return root / "prompts" / self.commit
+
+    @property
+    def source(self) -> tuple[str, str, tuple[str, ...]]:
+        """As `DataSource.prompts` has it."""
+        return self.repository, self.commit, tuple(self.files)
+
+
+class Upstream:
+    """The pinned files in one data root."""
+
+    def __init__(self, root: Path, pin: Pin) -> None:
+        self.root = root
+        self.pin = pin
+
+    def literals(self, path: str) -> Mapping[str, Json]:
+        """The constants of one file by name, see `harness.data.literals.literals`.
+
+        Raises:
+            MissingData: the file has not been fetched.
+            BadData: it is not a readable Python file.
+        """
+        from harness.data.literals import literals
+
+        try:
+            return literals(self._read(path).decode("utf-8-sig"))
+        except ValueError as error:
+            raise BadData(str(error), where=str(self.pin.folder(self.root) / path), remedy=self._remedy) from None
+
+    def text(self, path: str, name: str, *keys: str) -> str:
+        """One text: the constant `name` or, with `keys`, what stands there in its nested dicts.
+
+        Raises:
+            MissingData: the file has not been fetched.
+            BadData: it has no such text.
+        """
+        value: Json = self.literals(path).get(name)
+        for key in keys:
+            value = cast("dict[str, Json]", value).get(key) if isinstance(value, dict) else None
+        if not isinstance(value, str):
+            where = f"{self.pin.folder(self.root) / path}, {'.'.join((name, *keys))}"
+            raise BadData("upstream's script has no such text", where=where, remedy=self._remedy)
+        return value
+
+    def fidelity(self, *paths: str) -> Fidelity:
+        """`upstream` when these files are byte for byte those of the pinned commit, else `modified`."""
+        same = all(hashlib.sha256(self._read(path)).hexdigest() == self.pin.files.get(path) for path in paths)
+        return "upstream" if same else "modified"
+
+    @property
+    def _remedy(self) -> str:
+        return f"harness data fetch {self.pin.task} --prompts"
+
+    def _read(self, path: str) -> bytes:
+        try:
+            return (self.pin.folder(self.root) / path).read_bytes()
+        except OSError:
+            what = f"upstream's wording of {self.pin.task} is not on this machine"
+            raise MissingData(what, where=str(self.pin.folder(self.root) / path), remedy=self._remedy) from None
+
+
+def fetch(pin: Pin, root: Path, *, url: str = RAW_URL) -> Upstream:
+    """Download the pinned files.
+
+    Args:
+        pin: what to fetch.
+        root: the task's data root.
+        url: template of a file's address with `repository`, `commit` and `path`.
+
+    Raises:
+        HarnessError: a file does not come; nothing is left half written.
+    """
+    import httpx
+
+    with httpx.Client(follow_redirects=True, timeout=_PATIENCE) as client:
+        for path in pin.files:
+            address = url.format(repository=pin.repository, commit=pin.commit, path=path)
+            try:
+                _write(pin.folder(root) / path, _downloaded(client, address))
+            except httpx.HTTPError as error:
+                what = f"could not download {address}: {error or type(error).__name__}"
+                remedy = f"harness data fetch {pin.task} --prompts --from PATH, a copy of {pin.repository}"
+                raise HarnessError(what, remedy=remedy) from None
+    return Upstream(root, pin)
+
+
+def copy(pin: Pin, root: Path, source: Path) -> Upstream:
+    """Take the pinned files from a copy the user has: a clone, a folder with the files, or the one file needed.
+
+    Raises:
+        MissingData: a file is not there.
+    """
+    for path in pin.files:
+        _write(pin.folder(root) / path, _local(source, path))
+    return Upstream(root, pin)
+
+
+def _local(source: Path, path: str) -> bytes:
+    for place in (source / path, source / Path(path).name, source):
+        if place.is_file() and place.name == Path(path).name:
+            return place.read_bytes()
+    raise MissingData(f"{path} is not in {source}", remedy="give the folder that holds upstream's repository")
+
+
+def _downloaded(client: httpx.Client, address: str) -> bytes:
+    data = b""
+    with client.stream("GET", address) as reply:
+        reply.raise_for_status()
+        for piece in reply.iter_bytes():
+            data += piece
+            if len(data) > SIZE_LIMIT:
+                raise HarnessError(f"{address} is larger than a script can be ({SIZE_LIMIT >> 20} MiB)")
+    return data
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(data)
+    partial.replace(path)

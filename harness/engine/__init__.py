@@ -1,0 +1,1 @@
+"""One sample's way, and the body of a run."""

@@ -1,0 +1,198 @@
+"""One answer, one judge: from a Response to a Verdict or an Unscored.
+
+A judge's failure is never a label. A filter's block, a refusal, an unreadable reply and an error each have a state of
+their own; an unreadable reply is asked for once more, with what was wrong with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeGuard, TypeVar
+
+import anyio
+
+from harness import rubric as rubrics
+from harness.contracts import Decision, Judge, Model, Rubric
+from harness.errors import HarnessError
+from harness.types import (
+    BLOCKED,
+    Failure,
+    Json,
+    Request,
+    Response,
+    Sample,
+    Unscored,
+    UnscoredState,
+    Usage,
+    Verdict,
+    add_usage,
+)
+
+_T = TypeVar("_T")
+ROUNDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A decision and what it took: the judge's raw replies and the tokens."""
+
+    decision: Decision
+    replies: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    models: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """A judge ready to work: its rubric, its model where it needs one, and its id.
+
+    Attributes:
+        id: `<rubric>-<model>-<8 hex>`; names its file in the run folder.
+        judge: the descriptor.
+        rubric: opened.
+        model: metered; None for a rule.
+        overrides: generation settings given with `-J`, over those of the rubric's requests.
+        dead: why it stopped working; answers go on without it.
+        card: what results.json says of it.
+    """
+
+    id: str
+    judge: Judge
+    rubric: Rubric
+    model: Model | None
+    overrides: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    dead: HarnessError | None = None
+    card: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+    async def decide(self, sample: Sample, response: Response) -> Judgement:
+        """Judge one answer. Raises HarnessError when the judge's model will never work; no other exception leaves."""
+        hearing = _Hearing(self)
+        try:
+            decision = await hearing.run(sample, response)
+        except HarnessError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
+            decision = Unscored(state="judge_error", message=_told(error))
+        return hearing.judgement(decision)
+
+
+class _RubricError(Exception):
+    """What a rubric raised or returned is no decision; a HarnessError of its own is not one of the judge's model."""
+
+
+class _Hearing:
+    """The rounds of one decision, and what they used."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._rubric = bench.rubric
+        self._replies: list[Response] = []
+        self._spent: list[Response | Failure] = []
+        self._repaired = False
+
+    def judgement(self, decision: Decision) -> Judgement:
+        return Judgement(
+            decision=decision,
+            replies=tuple(result.text for result in self._spent if isinstance(result, Response)),
+            usage=add_usage(*(result.usage for result in self._spent)),
+            models=tuple(dict.fromkeys(result.model for result in self._spent if result.model)),
+        )
+
+    async def run(self, sample: Sample, response: Response) -> Decision:
+        requests = _guarded(lambda: self._rubric.ask(sample, response))
+        rounds = 1
+        while True:
+            failed = await self._ask(requests)
+            if failed is not None:
+                return failed
+            outcome = _guarded(lambda: self._rubric.read(sample, response, self._replies))
+            if self._may_repair(outcome, requests):
+                requests = [self._repair(requests[0], outcome)]
+            elif not isinstance(outcome, list):
+                return self._checked(outcome)
+            elif rounds == ROUNDS:
+                return Unscored(state="judge_error", message=f"no decision after {ROUNDS} rounds")
+            else:
+                requests, rounds = outcome, rounds + 1
+
+    def _may_repair(self, outcome: Decision | list[Request], requests: list[Request]) -> TypeGuard[Unscored]:
+        unreadable = isinstance(outcome, Unscored) and outcome.state == "judge_unparsable"
+        return unreadable and len(requests) == 1 and not self._repaired
+
+    def _repair(self, request: Request, bad: Unscored) -> Request:
+        """The request that asks once more for a reply that could not be read."""
+        self._repaired = True
+        return rubrics.repair_request(request, self._replies.pop().text, bad.message)
+
+    def _checked(self, decision: object) -> Decision:
+        """A plugin's decision as it may be written: a label that is none of the rubric's would count as nothing."""
+        if isinstance(decision, Unscored):
+            return decision
+        if not isinstance(decision, Verdict) or decision.label not in self._rubric.labels:
+            raise _RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
+        for name, value in decision.axes.items():
+            if not _is_plain(value):
+                raise _RubricError(f"the rubric gave the axis {name!r} the value {value!r:.100}")
+        return decision
+
+    async def _ask(self, requests: list[Request]) -> Unscored | None:
+        """Ask all requests of a round at once and keep the replies in order; what failed, if any did."""
+        results: list[Response | Failure | None] = [None] * len(requests)
+
+        async def one(n: int, request: Request) -> None:
+            results[n] = await self._send(request)
+
+        await gather([partial(one, n, request) for n, request in enumerate(requests)])
+        ended = [result for result in results if result is not None]
+        self._spent += ended
+        self._replies += [result for result in ended if isinstance(result, Response)]
+        return next((unscored for unscored in map(_unscored, ended) if unscored is not None), None)
+
+    async def _send(self, request: Request) -> Response | Failure:
+        model = self._bench.model
+        if model is None:
+            raise _RubricError(f"rubric {self._bench.judge.name} asks a model and says it needs none")
+        settings = replace(request.settings, **self._bench.overrides) if self._bench.overrides else request.settings
+        schema = request.schema if "schema" in model.info.can else None
+        return await model.generate(replace(request, settings=settings, schema=schema))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, _RubricError) else f"{type(error).__name__}: {error}"
+
+
+def _guarded(call: Callable[[], _T]) -> _T:
+    """What a rubric returns; whatever it raises is its own fault."""
+    try:
+        return call()
+    except Exception as error:
+        raise _RubricError(f"{type(error).__name__}: {error}") from error
+
+
+def _unscored(result: Response | Failure) -> Unscored | None:
+    if isinstance(result, Failure):
+        state: UnscoredState = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
+        return Unscored(state=state, message=f"{result.reason}: {result.message}")
+    if "refusal" in result.flags:
+        return Unscored(state="judge_refused", message=result.text)
+    return None
+
+
+async def gather(calls: Sequence[Callable[[], Coroutine[object, object, None]]]) -> None:
+    """Await all calls at once; what one raises is raised as it is, not in a group."""
+    if len(calls) == 1:
+        await calls[0]()
+        return
+    try:
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(call)
+    except BaseExceptionGroup as error:
+        raise error.exceptions[0] from None

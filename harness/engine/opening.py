@@ -1,0 +1,81 @@
+"""The evaluated model: opened, checked against what it will be asked, probed, and known to the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from harness import plugins
+from harness.contracts import Model
+from harness.engine.probe import probe
+from harness.engine.session import Session
+from harness.errors import HarnessError
+from harness.limits.slots import Metered
+from harness.models import Resolved, identity_digest
+from harness.runs.recorder import Recorder
+
+
+@asynccontextmanager
+async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) -> AsyncGenerator[Model]:
+    """Open the model, metered and with its strategy around it. Nothing is written before the probe has passed.
+
+    Raises:
+        HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
+        IdentityMismatch: the folder is another model's.
+    """
+    async with resolved.provider.open(resolved.spec.name, resolved.settings) as inner:
+        _check_abilities(session, inner)
+        identity = resolved.identity(inner)
+        session.digest = identity_digest(identity)
+        recorder.refuse(identity)
+        if session.options.probe:
+            await _probe(session, resolved.wrap(inner))
+        recorder.enter(identity, resolved, inner)
+        try:
+            yield resolved.wrap(Metered(inner, session.endpoints))
+        finally:
+            session.dropped |= inner.info.dropped
+
+
+async def _probe(session: Session, model: Model) -> None:
+    most = max((a.survey.most_images for a in session.assignments if a.survey), default=0)
+    session.finding = await probe(model, images=most, policy=session.options.policy)
+    if not session.finding.in_order:
+        note = (
+            f"{model.info.ref} did not name the {session.finding.images} probe images in order; it answered: "
+            f"{session.finding.answer[:200]!r}"
+        )
+        session.progress.note(note)
+        session.notes.append(note)
+
+
+def _check_abilities(session: Session, model: Model) -> None:
+    """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
+    added = {"system"} if session.options.system else set[str]()
+    for assignment in session.assignments:
+        found = assignment.survey
+        if found is None:
+            continue
+        missing = (found.needs | added) - model.info.can
+        if missing:
+            raise HarnessError(
+                f"{model.info.ref} cannot answer {assignment.plan.title}: it has no {', '.join(sorted(missing))}"
+            )
+        most = model.info.max_images
+        if most is not None and most < found.most_images:
+            raise HarnessError(
+                f"{assignment.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
+                remedy="run it on a model that takes several images: none is ever dropped",
+            )
+
+
+def sequential(session: Session, resolved: Resolved) -> bool:
+    """Whether judging waits until the model is closed: where both run on this machine's accelerator."""
+    if session.options.phases != "auto":
+        return session.options.phases == "sequential"
+    return resolved.provider.local and any(is_local(choice.model) for choice in session.choices)
+
+
+def is_local(ref: str) -> bool:
+    """Whether a model runs on this machine's accelerator; False for none."""
+    return bool(ref) and plugins.current().provider(ref.partition("/")[0]).local

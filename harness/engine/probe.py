@@ -1,0 +1,87 @@
+"""Before anything is spent: does the model answer, and can it tell two drawn images apart, in order?
+
+A wrong key, an unreachable server and an unknown model end here with one message. A model that does not see both images
+in order is reported; its numbers would measure something else.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, replace
+
+from harness.contracts import Model
+from harness.errors import HarnessError
+from harness.limits.slots import Endpoints, Metered, Policy
+from harness.types import Failure, Generation, Image, Message, Part, Request, Response, Text
+
+PROBE_QUESTION = (
+    "What does the first image show, and what does the second image show? Name the color and the shape of each."
+)
+ONE_IMAGE = "What does the image show? Name the color and the shape."
+NO_IMAGE = "Answer with one word: ready."
+PATIENCE = 120.0  #: seconds one call of the probe may take: a person waits for it
+_SHOWN = (("red", "circle"), ("blue", "square"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the probe saw.
+
+    Attributes:
+        answer: the model's text.
+        images: images it was shown.
+        in_order: it named all that was shown, in order; True where nothing was shown.
+    """
+
+    answer: str
+    images: int
+    in_order: bool
+
+
+async def probe(model: Model, *, images: int, policy: Policy) -> Finding:
+    """Ask one small question. Raises HarnessError when the model cannot be used at all.
+
+    Args:
+        model: the provider's own, not metered.
+        images: most images a sample of the run holds; at most two are shown.
+        policy: for the back-off; the probe is not patient.
+    """
+    shown = min(images, 2)
+    request = Request(
+        messages=(Message(role="user", content=(*_drawn(shown), Text(text=_question(shown)))),),
+        settings=Generation(max_tokens=256),
+    )
+    brief = replace(policy, tries=2, throttled_tries=4, deadline=min(policy.deadline, PATIENCE))
+    result = await Metered(model, Endpoints(brief)).generate(request)
+    if isinstance(result, Failure) and result.outcome == "error":
+        raise HarnessError(
+            f"{model.info.ref} does not answer: {result.reason}: {result.message}",
+            remedy="check the address, the model's name and the key; --no-probe skips this check",
+        )
+    answer = result.text if isinstance(result, Response) else f"{result.outcome}: {result.message}"
+    return Finding(answer=answer, images=shown, in_order=_in_order(answer, shown))
+
+
+def _question(shown: int) -> str:
+    return (NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown]
+
+
+def _drawn(shown: int) -> tuple[Part, ...]:
+    if not shown:
+        return ()
+    from harness.drawings import draw, png
+    from harness.images.opening import inline_image, open_image
+
+    def image(color: str, shape: str) -> Image:
+        drawing = draw(color, shape, random.Random(f"{color} {shape}"))
+        return open_image(inline_image(f"probe-{color}-{shape}.png", png(drawing)))
+
+    return tuple(image(color, shape) for color, shape in _SHOWN[:shown])
+
+
+def _in_order(answer: str, shown: int) -> bool:
+    """Each drawing is named by its colour or its shape, and the first one first."""
+    found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
+    places = [match.start() for match in found if match is not None]
+    return len(places) == shown and places == sorted(places)

@@ -1,0 +1,208 @@
+"""The body of a run: open the model and the judges, check them, carry each split, and leave the folder whole.
+
+Phases: with `overlap` a sample is judged as soon as it is answered. With `sequential` the model answers everything, is
+closed, and only then are the judges opened and read the answers back: two local models never share an accelerator.
+`harness judge` is the second phase alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import anyio
+import anyio.to_thread
+
+from harness.contracts import Model
+from harness.engine.assignment import Assignment, Failed
+from harness.engine.benches import Benches
+from harness.engine.crew import SamplesError, carry_all
+from harness.engine.judging import Bench
+from harness.engine.probe import Finding
+from harness.engine.work import ALWAYS_RETRIED, Books, Stop, Work
+from harness.limits.slots import Endpoints
+from harness.options import Options
+from harness.plan.choosing import JudgeChoice
+from harness.plan.splits import SplitPlan
+from harness.plugins.observers import Observers
+from harness.progress.lines import Progress
+from harness.store.folder import RunFolder, TaskFolder
+from harness.store.journal import Journal
+
+FLUSH_SECONDS = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One invocation of a run: what is shared by its phases.
+
+    Attributes:
+        options: as given.
+        assignments: splits, in order.
+        folder: where it is written.
+        progress: told what happens.
+        stop: ends it early.
+        observers: plugins told of what was written.
+        digest: of the model's identity; enters each key.
+        notes: what the user should read afterwards.
+        benches: judges that were opened.
+        contents: hash of what each split's data says, for those that were listed.
+        finding: what the probe saw.
+        failed: splits whose task raised while it listed its samples.
+        dropped: generation settings that the model refused.
+    """
+
+    options: Options
+    assignments: Sequence[Assignment]
+    folder: RunFolder
+    progress: Progress
+    stop: Stop
+    observers: Observers
+    endpoints: Endpoints
+    digest: str
+    notes: list[str] = field(default_factory=list[str])
+    benches: list[Bench] = field(default_factory=list[Bench])
+    contents: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    chosen: dict[tuple[str, str], tuple[Bench, ...]] = field(default_factory=dict[tuple[str, str], tuple[Bench, ...]])
+    finding: Finding | None = None
+    failed: list[Failed] = field(default_factory=list[Failed])
+    dropped: frozenset[str] = frozenset()
+
+    @property
+    def choices(self) -> list[JudgeChoice]:
+        """The judges of all splits."""
+        return [choice for assignment in self.assignments for choice in assignment.plan.judges]
+
+    async def rehearse(self, local: Callable[[str], bool]) -> None:
+        """Open and close all that judging will need and the accelerator is not: rubrics, and models elsewhere.
+
+        Where judging comes last, a wrong key or a missing template is so found before anything is spent.
+        """
+        async with AsyncExitStack() as stack:
+            benches = Benches(self.options, self.endpoints, stack)
+            for choice in self.choices:
+                if local(choice.model):
+                    choice.judge.open(choice.settings, choice.root)
+                else:
+                    await benches.open(choice)
+
+    async def overlapping(self, model: Model) -> None:
+        """Answer and judge, sample by sample."""
+        async with self._judges() as benches:
+            await self._carry(model, benches)
+
+    async def answering(self, model: Model) -> None:
+        """Answer only; each answer is kept for judges to come."""
+        await self._carry(model, None)
+
+    async def judging(self) -> None:
+        """Judge what is stored."""
+        async with self._judges() as benches:
+            await self._carry(None, benches)
+
+    @asynccontextmanager
+    async def _judges(self) -> AsyncGenerator[Benches]:
+        async with AsyncExitStack() as stack:
+            benches = Benches(self.options, self.endpoints, stack)
+            for choice in self.choices:
+                await benches.open(choice)
+            self.benches = list(benches.all)
+            yield benches
+
+    async def _carry(self, model: Model | None, benches: Benches | None) -> None:
+        for display, group in groupby(self.assignments, key=lambda assignment: assignment.plan.display):
+            if not self.stop.asked:
+                await self._task(self.folder.task(display), list(group), model, benches)
+
+    async def _task(
+        self, folder: TaskFolder, assignments: list[Assignment], model: Model | None, benches: Benches | None
+    ) -> None:
+        """All splits of one task, over the same open journals."""
+        chosen = {assignment.plan.name: await self._benches(assignment.plan, benches) for assignment in assignments}
+        ids = {bench.id for pairs in chosen.values() for bench, _ in pairs}
+        with _open(folder, ids, answers=model is not None) as books:
+            async with _flushing(books):
+                for assignment in assignments:
+                    if not self.stop.asked:
+                        await self._split(folder, assignment, model, chosen[assignment.plan.name], books)
+
+    async def _benches(self, plan: SplitPlan, benches: Benches | None) -> tuple[tuple[Bench, Mapping[str, str]], ...]:
+        if benches is None:
+            return ()
+        pairs = [(await benches.open(choice), choice.translation) for choice in plan.judges]
+        self.chosen[plan.display, plan.name] = tuple(bench for bench, _ in pairs)
+        return tuple(pairs)
+
+    async def _split(
+        self,
+        folder: TaskFolder,
+        assignment: Assignment,
+        model: Model | None,
+        benches: tuple[tuple[Bench, Mapping[str, str]], ...],
+        books: Books,
+    ) -> None:
+        plan, options = assignment.plan, self.options
+        listing = None if model is None else folder.listing(plan.name, keep=assignment.keep)
+        work = Work(
+            display=plan.display,
+            version=plan.task.version,
+            split=plan.split,
+            name=plan.name,
+            generation=plan.generation,
+            system=options.system,
+            epochs=assignment.epochs,
+            model=model,
+            model_identity=self.digest,
+            benches=benches,
+            endpoints=self.endpoints,
+            books=books,
+            listing=listing,
+            retry=ALWAYS_RETRIED | options.retry,
+            progress=self.progress,
+            observers=self.observers,
+            stop=self.stop,
+        )
+        total, judge = assignment.total, bool(benches)
+        self.progress.begin(plan.display, plan.name, total=total, metric=work.metric, judge=judge)
+        try:
+            await carry_all(work, assignment.samples())
+            if listing is not None and not self.stop.asked:
+                listing.finish()
+                self.contents[plan.display, plan.name] = listing.content
+        except SamplesError as error:
+            self.failed.append((plan, error))
+        finally:
+            if listing is not None:
+                listing.abandon()
+
+
+@contextmanager
+def _open(folder: TaskFolder, judges: set[str], *, answers: bool) -> Generator[Books]:
+    """The journals of a task; those already open are closed when another cannot be opened."""
+    responses = folder.responses(write=answers)
+    verdicts: dict[str, Journal] = {}
+    try:
+        for judge in sorted(judges):
+            verdicts[judge] = folder.verdicts(judge, write=True)
+        yield Books(responses=responses, verdicts=verdicts)
+    finally:
+        Books(responses=responses, verdicts=verdicts).close()
+
+
+@asynccontextmanager
+async def _flushing(books: Books) -> AsyncGenerator[None]:
+    """Sync the journals every second, in a thread, while the body runs."""
+
+    async def flush() -> None:
+        while True:
+            await anyio.sleep(FLUSH_SECONDS)
+            await anyio.to_thread.run_sync(books.sync)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(flush)
+        try:
+            yield
+        finally:
+            group.cancel_scope.cancel()

@@ -1,0 +1,81 @@
+"""Where a provider's server is, and the key for it: from the environment, and never shown."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from harness.errors import HarnessError
+
+_SECRET = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
+_SHORTEST_KEY = 6  # a shorter one is a placeholder, and taking it out would tear words apart
+_LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A server and the key for it; made by `address`.
+
+    Attributes:
+        url: what paths are added to, without a slash at the end.
+        key: empty where the server wants none.
+        key_env: the environment variable the key came from or should come from.
+    """
+
+    url: str
+    key: str = field(default="", repr=False)
+    key_env: str = ""
+
+    @property
+    def id(self) -> str:
+        """Name of the endpoint for slots and breaker: the host and a hash of server and key."""
+        mark = hashlib.sha256(f"{self.url}\0{self.key}".encode()).hexdigest()[:8]
+        return f"{urlsplit(self.url).netloc}#{mark}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The usual authorization; nothing without a key."""
+        return {"authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def redact(self, text: str) -> str:
+        """The text on one line, shortened and without keys: fit for a message, a record or a log."""
+        bare = text.replace(self.key, "***") if len(self.key) >= _SHORTEST_KEY else text
+        line = " ".join(_SECRET.sub(r"\1***", bare).split())
+        return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+
+
+def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
+    """An address whose key comes from the environment, the only place a key may come from.
+
+    Args:
+        url: http or https, without user name and password.
+        key_env: name of the environment variable; empty where the server wants no key.
+        required: whether a missing key is an error; False for servers that may want none.
+
+    Raises:
+        HarnessError: the URL is not one, or the key is missing or not a key.
+    """
+    return Address(url=_checked(url), key=_key(url, key_env, required=required), key_env=key_env)
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HarnessError(f"{url!r} is not the address of a server", remedy="write http://… or https://…")
+    if "@" in parts.netloc:
+        raise HarnessError(
+            "an address must not hold a user name or password", remedy="put the key in an environment variable"
+        )
+    return url.rstrip("/")
+
+
+def _key(url: str, key_env: str, *, required: bool) -> str:
+    key = os.environ.get(key_env, "").strip() if key_env else ""
+    if key_env and required and not key:
+        raise HarnessError(f"there is no key for {urlsplit(url).netloc}", remedy=f"export {key_env}=…")
+    if not all("!" <= letter <= "~" for letter in key):
+        raise HarnessError(f"what {key_env} holds is not a key", remedy="a key is one line of ASCII without spaces")
+    return key

@@ -1,0 +1,181 @@
+"""What an error status becomes: a Failure of one sample, or a HarnessError that ends the run.
+
+A filter is recognised by the code, type or inner code a server gives, or, where a server gives only a general code, by
+one of the few sentences it is known to begin its message with. Any other 400 is an `error`, never a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from harness.errors import HarnessError
+from harness.http.addresses import Address
+from harness.types import Failure, Json
+
+#: Codes and types by which servers say that a content filter refused the request.
+FILTER_CODES = frozenset({
+    "content_filter",  # OpenAI, Azure OpenAI, Moonshot
+    "content_policy_violation",  # OpenAI
+    "moderation_blocked",  # OpenAI
+    "ResponsibleAIPolicyViolation",  # Azure OpenAI, inner error
+    "data_inspection_failed",  # DashScope
+    "DataInspectionFailed",
+    "sensitive_words_detected",  # gateways
+})  # fmt: skip
+_FILTER_CODE_ENDS = ("SensitiveContentDetected",)  # Volcengine: InputText…, InputImage…, OutputText…
+#: How the message of a filter begins where its code says nothing.
+FILTER_SENTENCES = (
+    "invalid prompt: your prompt was flagged as potentially violating our usage policy",  # OpenAI reasoning models
+    "content exists risk",  # DeepSeek
+    "content violates usage guidelines",  # xAI, with status 403
+)
+QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+MODEL_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
+_PASSING = frozenset({408, 409, 425, 429})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """What a server says went wrong, out of the several shapes of error bodies.
+
+    Attributes:
+        message: its words, with those of the provider behind a gateway.
+        codes: code, type and inner code, as text.
+        param: the parameter it names, or empty.
+        moderated: a gateway's own moderation flagged the input (OpenRouter).
+    """
+
+    message: str
+    codes: frozenset[str] = frozenset()
+    param: str = ""
+    moderated: bool = False
+
+    @staticmethod
+    def of(body: bytes) -> Complaint:
+        """Read an error body; one that is not JSON is its own message."""
+        try:
+            return Complaint.read(json.loads(body))
+        except (ValueError, RecursionError):
+            return Complaint(message=body[:2000].decode("utf-8", "replace"))
+
+    @staticmethod
+    def read(payload: Json) -> Complaint:
+        """Read parsed JSON: `{"error": {…}}`, `{"error": "…"}`, `{"message": …}`, `{"detail": …}`, or a list of one."""
+        outer = as_mapping(next(iter(as_list(payload)), payload))
+        error = outer.get("error", outer)
+        inside = as_mapping(error) or outer
+        inner = as_mapping(inside.get("innererror") or inside.get("inner_error"))
+        behind = as_mapping(inside.get("metadata"))
+        codes = (inside.get("code"), inside.get("type"), inner.get("code"))
+        return Complaint(
+            message=_words(error if isinstance(error, str) else inside, behind, payload),
+            codes=frozenset(str(code) for code in codes if isinstance(code, str | int)),
+            param=inside["param"] if isinstance(inside.get("param"), str) else "",
+            moderated="flagged_input" in behind,
+        )
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a content filter refused the request, by its code or by a known first sentence."""
+        if self.moderated or self.codes & FILTER_CODES or any(code.endswith(_FILTER_CODE_ENDS) for code in self.codes):
+            return True
+        return self.message.strip().casefold().startswith(FILTER_SENTENCES)
+
+    @property
+    def blocked(self) -> Literal["input_blocked", "output_blocked"]:
+        """What a filter blocked: the prompt, unless it speaks of the output first."""
+        words = (self.message, *self.codes)
+        return "output_blocked" if any(word.casefold().startswith("output") for word in words) else "input_blocked"
+
+
+def as_mapping(value: Json) -> Mapping[str, Json]:
+    """A JSON object, or an empty one where something else stands."""
+    return cast("Mapping[str, Json]", value) if isinstance(value, Mapping) else {}
+
+
+def as_list(value: Json) -> Sequence[Json]:
+    """A JSON array, or an empty one where something else stands."""
+    return cast("Sequence[Json]", value) if isinstance(value, list) else ()
+
+
+def _words(error: Json, behind: Mapping[str, Json], payload: Json) -> str:
+    inside = as_mapping(error)
+    said = error if isinstance(error, str) else inside.get("message") or inside.get("detail")
+    text = said if isinstance(said, str) else json.dumps(said if said is not None else payload)
+    raw = behind.get("raw")
+    return f"{text}: {raw}" if isinstance(raw, str) else text
+
+
+def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where: Address) -> Failure:
+    """The Failure for a status of 300 and more.
+
+    408, 409, 425, 429 and 5xx are worth another try; 429 also says that the endpoint is throttled; a filter gives
+    `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
+
+    Raises:
+        HarnessError: no request will work: 401, 402, 403, 404, no such model, or the quota is gone.
+    """
+    message = where.redact(complaint.message)
+    if complaint.filtered:
+        return Failure(outcome=complaint.blocked, reason="content_filter", message=message)
+    _stop(status, complaint, message, where)
+    return Failure(
+        outcome="error",
+        reason=f"http_{status}",
+        message=message or f"status {status} without a word",
+        transient=status in _PASSING or status >= 500,
+        throttled=status == 429,
+        retry_after=retry_after(headers),
+    )
+
+
+def _stop(status: int, complaint: Complaint, message: str, where: Address) -> None:
+    key = f"the key in {where.key_env}" if where.key_env else "the key"
+    if complaint.codes & QUOTA_CODES or status == 402:
+        raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
+    if complaint.codes & MODEL_CODES or status == 404:
+        raise HarnessError(
+            f"no such model or address: {message}",
+            where=where.url,
+            remedy="check the model's name and the server's address (most want it to end in /v1)",
+        )
+    if status in (401, 403):
+        verb = "is not accepted" if status == 401 else "may not do this"
+        raise HarnessError(f"{key} {verb}: {message}", where=where.url, remedy=_key_remedy(where))
+
+
+def _key_remedy(where: Address) -> str:
+    return f"export {where.key_env}=…" if where.key_env else "name the environment variable that holds the key"
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds a server asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date. Keys in any case."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    milliseconds = _number(lower.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    asked = lower.get("retry-after")
+    seconds = _number(asked)
+    return seconds if seconds is not None else _until(asked, time.time() if now is None else now)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _until(date: str | None, now: float) -> float | None:
+    import email.utils
+
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(date or "").timestamp() - now)
+    except (ValueError, OverflowError):
+        return None

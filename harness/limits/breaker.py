@@ -1,0 +1,64 @@
+"""The breaker: a model that gives nothing but one error is not asked a hundred thousand times.
+
+One breaker watches one model, not its endpoint: a judge that is refused must not stop the answers that come from the
+same server, and their successes must not hide that it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from harness.errors import EndpointDown
+from harness.types import Failure
+
+_failed_before: Final[ContextVar[str]] = ContextVar("_failed_before", default="")
+
+
+@contextmanager
+def trying_again(reason: str) -> Generator[None]:
+    """Calls inside repeat one that failed for this reason in an earlier run; empty where it did not.
+
+    Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but requests
+    that it refuses, and they must not open the breaker.
+    """
+    token = _failed_before.set(reason)
+    try:
+        yield
+    finally:
+        _failed_before.reset(token)
+
+
+class Breaker:
+    """Counts errors in a row with one reason and no success between.
+
+    Args:
+        where: the endpoint, for the error.
+        most: how many open it.
+    """
+
+    def __init__(self, where: str, most: int) -> None:
+        self._where = where
+        self._most = most
+        self._reason = ""
+        self._count = 0
+        self._last = ""
+
+    def succeeded(self) -> None:
+        """A call was answered, however."""
+        self._count = 0
+
+    def failed(self, failure: Failure) -> None:
+        """A call failed for good. Raises EndpointDown when it was one too many."""
+        if failure.reason == _failed_before.get():
+            return
+        self._count = self._count + 1 if failure.reason == self._reason else 1
+        self._reason, self._last = failure.reason, failure.message
+        self.check()
+
+    def check(self) -> None:
+        """Raise EndpointDown when the breaker is open."""
+        if self._count >= self._most:
+            raise EndpointDown(f"{self._count} errors in a row: {self._reason}: {self._last}", where=self._where)

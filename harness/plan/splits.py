@@ -1,0 +1,133 @@
+"""From names to what will be done: which splits of which tasks, with which settings, judged by which rubrics.
+
+Nothing is opened and nothing is spent here; every misspelling ends here with its nearest spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import plugins, settings
+from harness.contracts import Judge, Split, Task
+from harness.data.places import samples
+from harness.errors import HarnessError, UnknownName
+from harness.options import Options
+from harness.plan.choosing import JudgeChoice, check_rubrics, choose, default_judge
+from harness.types import Generation, Sample, Settings
+
+#: `-T NAME.key` that the core answers for every task
+CORE_KEYS = ("data", "judge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitPlan:
+    """One split to run.
+
+    Attributes:
+        task: its task.
+        display: the task's name with the settings that change the request.
+        name: of the split.
+        split: how it is scored.
+        splits: all of the task under these settings, derived ones too.
+        settings: of the task, complete.
+        root: its data.
+        generation: effective settings.
+        judges: the first is the primary one; empty when the split needs a judge's model and none was named.
+        default: the rubric that would judge it.
+    """
+
+    task: Task
+    display: str
+    name: str
+    split: Split
+    splits: Mapping[str, Split]
+    settings: Settings
+    root: Path
+    generation: Generation
+    judges: tuple[JudgeChoice, ...]
+    default: Judge
+
+    @property
+    def title(self) -> str:
+        """Task and split, as `--tasks` takes them."""
+        return f"{self.display}:{self.name}"
+
+    def samples(self) -> Iterator[Sample]:
+        """All samples of the split, lazily. Raises MissingData with how to get the data, or BadData."""
+        return samples(self.task, self.root, self.name, self.settings)
+
+
+def make(options: Options) -> tuple[SplitPlan, ...]:
+    """Resolve all tasks, splits and judges of some options. Raises UnknownName or HarnessError."""
+    check_task_settings(options)
+    planned = tuple(plan for name in options.tasks for plan in _splits(name, options))
+    if not planned:
+        raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
+    check_rubrics(options.judges, (plan.split for plan in planned))
+    unique = {(plan.display, plan.name): plan for plan in planned}
+    return tuple(unique.values())
+
+
+def display_name(task: Task, values: Settings) -> str:
+    """A task's name with each identity setting that is not at its default."""
+    changed = settings.changed(task.settings, values)
+    return task.name + "".join(f"+{name}={value}" for name, value in changed.items())
+
+
+def _splits(name: str, options: Options) -> Iterable[SplitPlan]:
+    task_name, _, wanted = name.partition(":")
+    task = plugins.current().task(task_name)
+    values = settings.effective(task.settings, _own(options, task), owner=f"task {task.name}")
+    root = options.root(task.name)
+    splits = task.splits(values, root) if callable(task.splits) else task.splits
+    for split_name in _names(task, splits, wanted):
+        split = splits[split_name]
+        default = default_judge(split, task.name, options)
+        yield SplitPlan(
+            task=task,
+            display=display_name(task, values),
+            name=split_name,
+            split=split,
+            splits=splits,
+            settings=values,
+            root=split.data or root,
+            generation=replace(split.defaults, **options.generation),
+            judges=choose(split, default, options),
+            default=default,
+        )
+
+
+def _names(task: Task, splits: Mapping[str, Split], wanted: str) -> Sequence[str]:
+    """The splits a name stands for; a derived one stands for its parts."""
+    if not wanted:
+        return [name for name, split in splits.items() if split.selected and not split.parts]
+    if wanted not in splits:
+        raise UnknownName(f"task {task.name} has no split {wanted!r}", remedy=settings.nearest(wanted, splits))
+    return splits[wanted].parts or (wanted,)
+
+
+def _own(options: Options, task: Task) -> dict[str, Any]:
+    """The `-T` settings of a task that are the task's own."""
+    declared = {setting.name for setting in task.settings}
+    return {key: value for key, value in options.given(task.name).items() if key in declared}
+
+
+def check_task_settings(options: Options) -> None:
+    """Each `-T NAME.key` must be a key of the task or of the rubric of that name."""
+    host = plugins.current()
+    tasks = {task.name: task for task, _ in host.offers("tasks")}
+    judges = {judge.name: judge for judge, _ in host.offers("judges")}
+    for full in options.task_settings:
+        name, _, key = full.partition(".")
+        if name not in tasks and name not in judges:
+            raise UnknownName(f"-T {full}: no task or judge {name!r}", remedy=settings.nearest(name, {*tasks, *judges}))
+        declared = [
+            *(tasks[name].settings if name in tasks else ()),
+            *(judges[name].settings if name in judges else ()),
+        ]
+        known = {setting.name for setting in declared} | (set(CORE_KEYS) if name in tasks else set[str]())
+        if key not in known:
+            raise UnknownName(f"-T {full}: {name} has no setting {key!r}", remedy=settings.nearest(key, known))

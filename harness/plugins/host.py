@@ -1,0 +1,280 @@
+"""The host: the only module that calls hooks.
+
+Plugins are imported and registered one by one, each hook implementation is called by itself, and what it returns is
+checked before anyone sees it. A plugin that fails is skipped, named in one line on stderr and shown in full by
+`harness plugins doctor`. A name that two plugins offer is nobody's until the user says whose: the answer to "which
+`mis` did you run" must never depend on the order of installation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.contracts import Builder, Judge, Provider, Report, RunInfo, Strategy, Task, Trainer
+from harness.errors import HarnessError, UnknownName
+from harness.plugins import report as plugin_report
+from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
+from harness.plugins.offers import (
+    BUILDERS,
+    JUDGES,
+    KINDS,
+    MODELS,
+    REPORTS,
+    STRATEGIES,
+    TASKS,
+    TRAINERS,
+    Kind,
+    Offer,
+    consumed,
+    settled,
+)
+from harness.plugins.registry import Registry
+from harness.terminal import one_line
+
+if TYPE_CHECKING:
+    import click
+
+    from harness.plugins.observers import Observers
+
+_T = TypeVar("_T")
+_Book = tuple[dict[str, Offer[_T]], dict[str, list[Offer[_T]]]]
+OBSERVERS = ("harness_run_started", "harness_response_added", "harness_verdict_added", "harness_run_finished")
+
+
+class Host:
+    """All plugins of this process, by what they offer."""
+
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        *,
+        strict: bool = False,
+        choice: Choice | None = None,
+        faults: Iterable[Fault] = (),
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self._registry = Registry(choice or Choice.of(None, ()), tell or _to_stderr)
+        self._books: dict[str, _Book[Any]] = {}
+        self._commands: dict[str, tuple[click.Command, Source]] | None = None
+        for each in faults:
+            self._registry.report(each)
+        self._registry.load(sources)
+        if strict and self.check():
+            lines = "\n  ".join(str(said) for said in self.faults)
+            raise HarnessError("a plugin failed and --strict-plugins was given", remedy=lines)
+
+    @property
+    def plugins(self) -> Sequence[Source]:
+        """What loaded, in a fixed order."""
+        return self._registry.plugins
+
+    @property
+    def blocked(self) -> Sequence[Source]:
+        """What the allow and block lists kept out; never imported."""
+        return self._registry.blocked
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """Everything that went wrong so far."""
+        return self._registry.faults
+
+    @classmethod
+    def load(
+        cls,
+        files: Sequence[Path | str] = (),
+        *,
+        strict: bool = False,
+        allow: Iterable[str] | None = None,
+        block: Iterable[str] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Host:
+        """Load every installed plugin, and files as plugins.
+
+        Args:
+            files: Python files with hooks (`--plugin FILE.py`).
+            strict: any fault is fatal (`--strict-plugins`).
+            allow: distributions or entry names that may load; None means `HARNESS_PLUGINS_ALLOW`, else all.
+            block: those that may not; None means `HARNESS_PLUGINS_BLOCK`, else none.
+            tell: what each fault's line is given to; None means stderr.
+
+        Raises:
+            HarnessError: a file does not exist, or `strict` and something failed.
+        """
+        faults: list[Fault] = []
+        sources = [*installed(faults.append), *(from_file(Path(file)) for file in files)]
+        chosen = Choice.of(
+            _listed("HARNESS_PLUGINS_ALLOW") if allow is None else allow,
+            (_listed("HARNESS_PLUGINS_BLOCK") or ()) if block is None else block,
+        )
+        return cls(sources, strict=strict, choice=chosen, faults=faults, tell=tell)
+
+    def provider(self, scheme: str) -> Provider:
+        """The provider of `SCHEME/NAME`; raises UnknownName."""
+        return self._named(MODELS, scheme)
+
+    def task(self, name: str) -> Task:
+        """The task of that name; raises UnknownName."""
+        return self._named(TASKS, name)
+
+    def judge(self, name: str) -> Judge:
+        """The judge whose rubric has that name; raises UnknownName."""
+        return self._named(JUDGES, name)
+
+    def strategy(self, name: str) -> Strategy:
+        """The strategy of that name; raises UnknownName."""
+        return self._named(STRATEGIES, name)
+
+    def report(self, name: str) -> Report:
+        """The report of that name; raises UnknownName."""
+        return self._named(REPORTS, name)
+
+    def trainer(self, name: str) -> Trainer:
+        """The trainer of that name; raises UnknownName."""
+        return self._named(TRAINERS, name)
+
+    def builder(self, name: str) -> Builder:
+        """The builder of that name; raises UnknownName."""
+        return self._named(BUILDERS, name)
+
+    def offers(self, kind: str) -> list[tuple[Any, str]]:
+        """All descriptors of one kind ("tasks", "models", …) with their plugin's name, sorted by their own name."""
+        return [(offer.item, offer.source.name) for offer in self._book(KINDS[kind])[0].values()]
+
+    def clashes(self, kind: str) -> dict[str, list[Source]]:
+        """Names that several plugins offer, and which do."""
+        return {name: [offer.source for offer in same] for name, same in self._book(KINDS[kind])[1].items()}
+
+    def source(self, plugin: str) -> Source:
+        """A loaded plugin by its name."""
+        return next(source for source in self.plugins if source.name == plugin)
+
+    def provenance(self) -> dict[str, str]:
+        """Plugin -> distribution and version, for run.json and results.json."""
+        return {source.name: source.origin for source in self.plugins}
+
+    def observe(
+        self, run: RunInfo, *, capacity: int = 1000, patience: float = 5.0, tell: Callable[[str], None] | None = None
+    ) -> Observers:
+        """The observers of a run, as a context manager; see `harness.plugins.observers`.
+
+        Args:
+            run: what they are told about it.
+            capacity: most events that wait.
+            patience: seconds that closing waits for a slow observer.
+            tell: what a fault's line is given to while the run goes on; None means as at loading.
+        """
+        from harness.plugins.observers import Observer, Observers
+
+        observers = [
+            Observer(source=source, hook=hook, call=call)
+            for hook in OBSERVERS
+            for source, call in self._registry.calls(hook)
+        ]
+        return Observers(
+            observers, run, lambda said: self._registry.report(said, tell), capacity=capacity, patience=patience
+        )
+
+    def commands(self, taken: Iterable[str]) -> dict[str, tuple[click.Command, Source]]:
+        """Commands of plugins by name; a name in `taken`, or of two plugins, is refused and reported.
+
+        Each plugin adds to a group of its own, so that one which fails midway, or adds a command that is there
+        already, changes nothing. Called once; the answer is kept.
+        """
+        if self._commands is None:
+            self._commands = self._collected_commands(frozenset(taken))
+        return self._commands
+
+    def _collected_commands(self, taken: frozenset[str]) -> dict[str, tuple[click.Command, Source]]:
+        import click
+
+        found: list[Offer[click.Command]] = []
+        for source, call in self._registry.calls("harness_commands"):
+            group = click.Group(name="harness")
+            with self._registry.guarded(source, "hook"), contextlib.redirect_stdout(sys.stderr):
+                call({"cli": group})
+                found += [Offer(name=name, item=item, source=source) for name, item in group.commands.items()]
+        single, several = settled(found)
+        for offer in [offer for name, offer in single.items() if name in taken]:
+            self._registry.report(fault(offer.source, "name", f"the command {offer.name!r} is there already"))
+        for name, same in several.items():
+            self._report_clash("command", name, [offer.source for offer in same])
+        return {name: (offer.item, offer.source) for name, offer in single.items() if name not in taken}
+
+    def check(self) -> Sequence[Fault]:
+        """Ask every plugin for everything it offers; all faults."""
+        for kind in KINDS.values():
+            self._book(kind)
+        return self.faults
+
+    def _book(self, kind: Kind[_T]) -> _Book[_T]:
+        if kind.name not in self._books:
+            offers: list[Offer[_T]] = []
+            for source, call in self._registry.calls(kind.hook):
+                with self._registry.guarded(source, "offer"), contextlib.redirect_stdout(sys.stderr):
+                    offers += consumed(kind, call({}), source)
+            book = self._books[kind.name] = settled(offers)
+            for name, same in book[1].items():
+                self._report_clash(kind.word, name, [offer.source for offer in same])
+        return self._books[kind.name]
+
+    def _named(self, kind: Kind[_T], name: str) -> _T:
+        single, several = self._book(kind)
+        if name in single:
+            return single[name].item
+        if name in several:
+            raise self._clash(kind.word, name, [offer.source for offer in several[name]])
+        raise plugin_report.unknown(kind.word, name, single, self.faults, self.blocked)
+
+    def _clash(self, word: str, name: str, sources: Sequence[Source]) -> UnknownName:
+        return plugin_report.clash(word, name, sources, self.plugins, self._registry.choice.block)
+
+    def _report_clash(self, word: str, name: str, sources: Sequence[Source]) -> None:
+        error = self._clash(word, name, sources)
+        for source in sources:
+            self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
+        self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))
+
+
+def _listed(variable: str) -> list[str] | None:
+    text = os.environ.get(variable, "").strip()
+    return [name.strip() for name in text.split(",") if name.strip()] or None
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+_current: Host | None = None
+
+
+def current() -> Host:
+    """The host of this process; loads all installed plugins the first time."""
+    global _current
+    if _current is None:
+        _current = Host.load()
+    return _current
+
+
+def use(host: Host) -> contextlib.AbstractContextManager[Host]:
+    """Make `host` the current one, at once; as a context manager, the one before comes back at the end."""
+    global _current
+    before, _current = _current, host
+    return _Restored(host, before)
+
+
+class _Restored(contextlib.AbstractContextManager[Host]):
+    def __init__(self, host: Host, before: Host | None) -> None:
+        self._host = host
+        self._before = before
+
+    def __enter__(self) -> Host:
+        return self._host
+
+    def __exit__(self, *_: object) -> None:
+        global _current
+        _current = self._before

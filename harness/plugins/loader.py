@@ -1,0 +1,227 @@
+"""Finds plugins and loads them one by one, so that a broken one breaks nothing else.
+
+A Source is something that wants to be a plugin: an entry point of the group `harness` or a file named by `--plugin`.
+Whatever a plugin does while it is imported, registered or called, `guarded` turns into a Fault; only KeyboardInterrupt
+passes. Distributions are read one at a time: another package's broken metadata is no reason to lose ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import HarnessError
+from harness.settings import nearest
+from harness.terminal import one_line
+
+GROUP = "harness"
+Stage = Literal["find", "import", "register", "offer", "name", "hook", "observe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Something that wants to be a plugin.
+
+    Attributes:
+        name: unique among all sources: the entry name, or `entry@distribution` where two distributions use one.
+        entry: name of the entry point, or of the file.
+        distribution: normalised name of the distribution; `file` for `--plugin FILE.py`.
+        version: of the distribution, or the hash of the file.
+        value: what the entry point names, or the file.
+        load: imports it and gives the object that holds the hooks; may raise anything.
+    """
+
+    name: str
+    entry: str
+    distribution: str
+    version: str
+    value: str
+    load: Callable[[], object] = field(repr=False, compare=False)
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version."""
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """All that allow and block lists may call it."""
+        return frozenset({self.name, self.entry, self.distribution, f"{self.entry}@{self.distribution}"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something a plugin did wrong.
+
+    Attributes:
+        source: the plugin.
+        stage: when it happened.
+        what: one line, without control characters.
+        story: the whole traceback, or empty.
+        remedy: what mends it, or empty.
+    """
+
+    source: Source
+    stage: Stage
+    what: str
+    story: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"plugin {one_line(self.source.name)} ({one_line(self.source.origin)}): {self.what}{remedy}"
+
+
+def fault(source: Source, stage: Stage, what: str, *, remedy: str = "") -> Fault:
+    """A fault without a traceback."""
+    return Fault(source=source, stage=stage, what=one_line(what), remedy=one_line(remedy))
+
+
+@contextlib.contextmanager
+def guarded(source: Source, stage: Stage, report: Callable[[Fault], None]) -> Generator[None]:
+    """Run a plugin's code: whatever it raises becomes a Fault."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit at import is what this guard is for
+        report(replace(fault(source, stage, _said(error)), story=_story(error)))
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - an error whose own text raises
+        return type(error).__name__
+
+
+def _story(error: BaseException) -> str:
+    import traceback
+
+    try:
+        return "".join(traceback.format_exception(error, limit=-20))
+    except Exception:  # noqa: BLE001 - an error whose own text raises
+        return type(error).__name__
+
+
+_UNREADABLE = Source(name="?", entry="?", distribution="unreadable", version="", value="", load=lambda: None)
+
+
+def normalised(distribution: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def installed(report: Callable[[Fault], None]) -> list[Source]:
+    """Every entry point of the group, from every distribution on the path; the first of a name hides the others."""
+    found: dict[str, list[Source]] = {}
+    for distribution in importlib.metadata.distributions():
+        with guarded(_UNREADABLE, "find", report):
+            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+                name, version = _header(distribution)
+                found.setdefault(name, _entries(distribution, name, version))
+    return [source for sources in found.values() for source in sources]
+
+
+def _entries(distribution: importlib.metadata.Distribution, name: str, version: str) -> list[Source]:
+    return [
+        Source(name=e.name, entry=e.name, distribution=name, version=version, value=e.value, load=e.load)
+        for e in distribution.entry_points.select(group=GROUP)
+    ]
+
+
+def _header(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Name and version, by the two lines that hold them: parsing the whole metadata costs ten times as much."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    head = text.split("\n\n", 1)[0]
+    name = re.search(r"^Name:[ \t]*(\S+)", head, re.MULTILINE)
+    version = re.search(r"^Version:[ \t]*(\S+)", head, re.MULTILINE)
+    return normalised(name[1]) if name else "unnamed", version[1] if version else "unknown"
+
+
+def from_file(path: Path) -> Source:
+    """A plugin in one file, without packaging; its version is the hash of its text.
+
+    Raises:
+        HarnessError: there is no such file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise HarnessError(f"cannot read the plugin file: {error.strerror}", where=str(path)) from None
+    from hashlib import sha256
+
+    version = sha256(content).hexdigest()[:12]
+    entry = re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower()).removeprefix("harness_")
+    run = partial(_run_file, path, version)
+    return Source(name=entry, entry=entry, distribution="file", version=version, value=str(path), load=run)
+
+
+def _run_file(path: Path, version: str) -> object:
+    name = f"harness_file_{version}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path.name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def distinct(sources: Iterable[Source]) -> list[Source]:
+    """The sources in a fixed order, whatever the order of installation, each under a name of its own.
+
+    The same file given twice is one source; two that share an entry name are told apart by distribution, then version.
+    """
+    ordered = sorted(set(sources), key=lambda source: (source.entry, source.distribution, source.version))
+    entries = Counter(source.entry for source in ordered)
+    pairs = Counter((source.entry, source.distribution) for source in ordered)
+
+    def name(source: Source) -> str:
+        if entries[source.entry] == 1:
+            return source.entry
+        alone = pairs[source.entry, source.distribution] == 1
+        return f"{source.entry}@{source.distribution}" + ("" if alone else f"-{source.version}")
+
+    return [replace(source, name=name(source)) for source in ordered]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which sources may load: those allowed and not blocked, by distribution or entry name."""
+
+    allow: frozenset[str] | None
+    block: frozenset[str]
+
+    @staticmethod
+    def of(allow: Iterable[str] | None, block: Iterable[str]) -> Choice:
+        """From lists of distributions and entry names, in any spelling of a distribution."""
+        return Choice(allow=None if allow is None else frozenset(allow), block=frozenset(block))
+
+    def admits(self, source: Source) -> bool:
+        """Whether the source may load."""
+        return (self.allow is None or _named(source, self.allow)) and not _named(source, self.block)
+
+    def unknown(self, sources: Sequence[Source]) -> list[tuple[str, str]]:
+        """Names of the lists that fit no source, each with the nearest one that does: a typo would block nothing."""
+        known = {label for source in sources for label in source.labels}
+        shown = {label for source in sources for label in (source.name, source.distribution)}
+        given = sorted((self.allow or frozenset()) | self.block)
+        return [(name, nearest(name, shown)) for name in given if not {name, normalised(name)} & known]
+
+
+def _named(source: Source, names: frozenset[str]) -> bool:
+    return any(name in source.labels or normalised(name) == source.distribution for name in names)

@@ -1,0 +1,151 @@
+"""Tells observers what has been written, without letting them slow or end a run.
+
+One thread calls them in order, behind a bounded queue. A full queue drops events and counts them: the files are the
+truth. An observer that raises is reported once per hook. Closing waits a bounded time for a slow one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from harness.contracts import Results, RunInfo
+from harness.plugins.loader import Fault, Source, fault, guarded
+from harness.types import Failure, Image, Message, Response, Sample, Unscored, Verdict
+
+Event = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observer:
+    """One implementation of an observer hook."""
+
+    source: Source
+    hook: str
+    call: Callable[[Mapping[str, Any]], None]
+
+
+class Observers:
+    """The observers of one run; a context manager that is idle, without a thread, where there are none.
+
+    Attributes:
+        dropped: events that were not delivered.
+    """
+
+    def __init__(
+        self,
+        observers: Sequence[Observer],
+        run: RunInfo,
+        report: Callable[[Fault], None],
+        *,
+        capacity: int = 1000,
+        patience: float = 5.0,
+    ) -> None:
+        self.dropped = 0
+        self._by_hook = {each.hook: [other for other in observers if other.hook == each.hook] for each in observers}
+        self._run = run
+        self._report = report
+        self._capacity = capacity
+        self._patience = patience
+        self._reported: set[tuple[str, str]] = set()
+        self._spent = {observer.source: 0.0 for observer in observers}
+        self._now: Source | None = None
+        self._events: deque[Event] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._deliver, name="harness-observers", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._by_hook:
+            self._thread.start()
+        self._add("harness_run_started", {}, urgent=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def response_added(self, sample: Sample, response: Response | Failure) -> None:
+        """A response or failure has been written; returns at once."""
+        self._add("harness_response_added", {"sample": sample, "response": response})
+
+    def verdict_added(self, sample: Sample, response: Response, verdict: Verdict | Unscored) -> None:
+        """A verdict has been written; returns at once."""
+        self._add("harness_verdict_added", {"sample": sample, "response": response, "verdict": verdict})
+
+    def finished(self, results: Results) -> None:
+        """results.json stands; a full queue does not drop it."""
+        self._add("harness_run_finished", {"results": results}, urgent=True)
+
+    def close(self) -> None:
+        """Deliver what is queued, for at most `patience` seconds; what is left counts as dropped. Blocks."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(self._patience)
+        with self._changed:
+            self.dropped += len(self._events)
+            self._events.clear()
+        if self.dropped:
+            self._report(fault(self._slowest(), "observe", f"observers missed {self.dropped} events: this one is slow"))
+
+    def _add(self, hook: str, arguments: Mapping[str, Any], *, urgent: bool = False) -> None:
+        if hook not in self._by_hook:
+            return
+        if "sample" in arguments:
+            arguments = {**arguments, "sample": _light(arguments["sample"])}
+        with self._changed:
+            if self._closed or (len(self._events) >= self._capacity and not urgent):
+                self.dropped += 1
+                return
+            self._events.append((hook, {"run": self._run, **arguments}))
+            self._changed.notify()
+
+    def _next(self) -> Event | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._closed)
+            return self._events.popleft() if self._events else None
+
+    def _deliver(self) -> None:
+        while (event := self._next()) is not None:
+            hook, arguments = event
+            for observer in self._by_hook[hook]:
+                self._call(observer, arguments)
+
+    def _call(self, observer: Observer, arguments: Mapping[str, Any]) -> None:
+        started = time.monotonic()
+        self._now = observer.source
+        with guarded(observer.source, "observe", lambda said: self._once(observer, said)):
+            observer.call(arguments)
+        self._now = None
+        self._spent[observer.source] += time.monotonic() - started
+
+    def _once(self, observer: Observer, said: Fault) -> None:
+        key = (observer.source.name, observer.hook)
+        if key not in self._reported:
+            self._reported.add(key)
+            self._report(said)
+
+    def _slowest(self) -> Source:
+        if self._now is not None:
+            return self._now
+        return max(self._spent, key=lambda source: self._spent[source])
+
+
+def _light(sample: Sample) -> Sample:
+    """The sample without its images' bytes: a queue of events must not hold the data set in memory."""
+    if all(image.content is None for image in sample.request.images):
+        return sample
+    messages = tuple(_closed(message) for message in sample.request.messages)
+    return replace(sample, request=replace(sample.request, messages=messages))
+
+
+def _closed(message: Message) -> Message:
+    parts = (replace(part, content=None) if isinstance(part, Image) else part for part in message.content)
+    return replace(message, content=tuple(parts))

@@ -1,0 +1,87 @@
+"""The live table of a run on a terminal: one row per split, redrawn four times a second by rich's own thread.
+
+Events only raise counters; the drawing thread reads them. A count may be one event old, never wrong in the end, because
+the last frame is drawn after the last event.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.board.display import clock as duration
+from harness.progress.lines import Clock, CountingProgress, counts, done, running, spending
+from harness.progress.tally import View
+from harness.terminal import one_line
+
+_ROOM_FOR_BARS = 100  #: columns below which a bar would break names and numbers
+
+
+class LiveProgress(CountingProgress):
+    """Redraws on stderr; notes scroll above the table; what others write to stderr does so too."""
+
+    def __init__(self, stream: TextIO, *, clock: Clock = time.monotonic, console: Console | None = None) -> None:
+        super().__init__(clock)
+        self._start = clock()
+        self._console = console or Console(file=stream, highlight=False)
+        # stdout is left alone: it carries results
+        self._live = Live(
+            console=self._console, get_renderable=self.picture, refresh_per_second=4, redirect_stdout=False
+        )
+
+    def __enter__(self) -> Self:
+        """Start the drawing thread."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Draw the last state and leave it on the screen."""
+        self._live.stop()
+
+    def note(self, text: str) -> None:
+        """Print it above the table."""
+        self._console.print(Text(one_line(text)))
+
+    def picture(self) -> RenderableType:
+        """The table as it is now."""
+        now = self._clock()
+        bars = self._console.width >= _ROOM_FOR_BARS
+        table = _grid()
+        views = self.tally.views(now)
+        for view in views:
+            table.add_row(_bar(view) if bars else "", *_row(view))
+        foot = spending(self.tally) if views else " · starting"
+        return Group(table, Text(f"{duration(now - self._start)}{foot}", style="dim"))
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(style="bold", overflow="fold")
+    for style in (None, None, "cyan"):
+        table.add_column(justify="right", no_wrap=True, style=style)
+    table.add_column(no_wrap=True)
+    table.add_column(style="yellow")
+    return table
+
+
+def _row(view: View) -> tuple[RenderableType, ...]:
+    ended = view.remaining == 0
+    eta = "" if ended or view.remaining is None else duration(view.remaining)
+    texts = (done(view), "" if ended else f"{view.rate:.1f}/s", eta, running(view), counts(view))
+    return Text(one_line(view.name)), *(Text(text) for text in texts)
+
+
+def _bar(view: View) -> ProgressBar:
+    if view.fraction is None:
+        return ProgressBar(total=None, pulse=True, width=16)
+    return ProgressBar(total=1.0, completed=view.fraction, width=16)

@@ -1,0 +1,182 @@
+"""Where the bytes of a data set come from: a folder first, then the zips and tars in it and beside it.
+
+A path out of a data file is untrusted. It stays under the data root: no `..`, no absolute path, no link that leads
+out. What is wrong with one file is a BadImage, the fault of one sample, never of the run.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from harness.errors import BadImage
+from harness.readers import archives
+from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
+from harness.types import Image
+
+
+def open_files(root: Path) -> DataFiles:
+    """The files under a data root: a folder, or a single zip or tar. Nothing is read before it is asked for."""
+    return DataFiles(root)
+
+
+def inside(path: str) -> str:
+    """A path out of a data file, with forward slashes and no detours.
+
+    Raises:
+        BadImage: outside_root.
+    """
+    pure = PurePosixPath(path.replace("\\", "/"))
+    if pure.is_absolute() or ".." in pure.parts or Path(pure).drive:
+        raise BadImage(path, "outside_root", "paths of data files stay under the data root")
+    return str(pure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that was located: its absolute name, size and modification time, and how to read it."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    member: Member | None = None
+
+    def read(self) -> bytes:
+        if self.member:
+            return self.member.read()
+        with Path(self.name).open("rb") as file:
+            return file.read(READ_LIMIT)
+
+
+class DataFiles:
+    """The files of one data root; see `harness.types.Files`. Safe to use from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._realms = _realms(root)
+        self._lock = threading.Lock()
+        self._archives: tuple[list[Archive], str] | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder or the archive on disk."""
+        return self._root
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        try:
+            return self._locate(path) is not None
+        except BadImage:
+            return False
+
+    def read(self, path: str) -> bytes:
+        """The bytes of one file under the root.
+
+        Raises:
+            BadImage: missing, outside_root, too_many_bytes or unreadable.
+        """
+        found = self._required(path)
+        if found.size > READ_LIMIT:
+            raise BadImage(path, "too_many_bytes", f"{found.size} bytes, at most {READ_LIMIT} are read")
+        try:
+            return found.read()
+        except FAULTS as fault:
+            raise BadImage(path, "unreadable", str(fault) or type(fault).__name__) from None
+
+    def stamp(self, path: str) -> tuple[str, int, int]:
+        """Absolute name, size in bytes and modification time in ns; raises BadImage as `read` does."""
+        found = self._required(path)
+        return found.name, found.size, found.mtime_ns
+
+    def image(self, path: str) -> Image:
+        """The image at a path, not opened yet: whatever is wrong with it shows when the engine opens it."""
+        return Image(path=path, files=self)
+
+    def _required(self, path: str) -> _Found:
+        found = self._locate(path)
+        if found is None:
+            _, broken = self._all_archives()
+            raise BadImage(path, "unreadable" if broken else "missing", broken or "there is no such file")
+        return found
+
+    def _locate(self, path: str) -> _Found | None:
+        relative = inside(path)
+        return self._in_folder(path, relative) or self._in_archives(path, relative)
+
+    def _in_folder(self, path: str, relative: str) -> _Found | None:
+        if relative == ".":
+            return None
+        try:
+            real = os.path.realpath(self._root / relative)
+            if not any(real.startswith(realm) for realm in self._realms):
+                raise BadImage(path, "outside_root", "a link leads out of the data root")
+            found = Path(real).stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        except OSError as error:
+            raise BadImage(path, "unreadable", error.strerror or str(error)) from None
+        if not stat.S_ISREG(found.st_mode):
+            raise BadImage(path, "unreadable", "not a regular file")
+        return _Found(real, found.st_size, found.st_mtime_ns)
+
+    def _in_archives(self, path: str, relative: str) -> _Found | None:
+        for archive in self._all_archives()[0]:
+            name = archive.find(relative)
+            if name is None:
+                continue
+            member = archive.members[name]
+            if member.refused:
+                raise BadImage(path, "outside_root", member.refused)
+            return _Found(f"{archive.path}!{name}", member.size, archive.mtime_ns, member)
+        return None
+
+    def _all_archives(self) -> tuple[list[Archive], str]:
+        """The archives, and what is wrong with those that cannot be read."""
+        with self._lock:
+            if self._archives is None:
+                self._archives = _opened(self._archive_paths())
+            return self._archives
+
+    def _archive_paths(self) -> Iterator[Path]:
+        if self._root.is_file():
+            yield self._root.absolute()
+            return
+        inner: list[Path] = []
+        with suppress(OSError):  # no folder, or one that may not be listed
+            inner = sorted(self._root.iterdir())
+        beside = [self._root.with_name(self._root.name + ending) for ending in archives.SUFFIXES]
+        for path in (*inner, *beside):
+            if archives.suffix(path) and path.is_file() and (path in beside or self._own(path.name)):
+                yield path.absolute()
+
+    def _own(self, name: str) -> bool:
+        """Whether an archive lies in the folder itself, and is no link that leads out of it."""
+        try:
+            return self._in_folder(name, name) is not None
+        except BadImage:
+            return False
+
+
+def _realms(root: Path) -> tuple[str, ...]:
+    """The folders a file may really lie in: the root and, where the root is a snapshot in the hub client's cache, the
+    store of that repository, which the client's own links lead to."""
+    real = Path(os.path.realpath(root))
+    blobs = real.parent.parent / "blobs"
+    hub = real.parent.name == "snapshots" and blobs.is_dir()
+    return tuple(os.path.join(folder, "") for folder in ((real, blobs) if hub else (real,)))  # noqa: PTH118
+
+
+def _opened(paths: Iterator[Path]) -> tuple[list[Archive], str]:
+    found: list[Archive] = []
+    broken: list[str] = []
+    for path in paths:
+        try:
+            found.append(open_archive(path))
+        except FAULTS as fault:
+            broken.append(f"{path.name}: {fault}")
+    return found, "; ".join(broken)

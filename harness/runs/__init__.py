@@ -1,0 +1,1 @@
+"""The public door: from options to a finished run folder."""

@@ -1,0 +1,140 @@
+"""`harness.run(...)` and `await harness.run_async(...)`: the command `harness run` for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from harness.limits.slots import Policy
+from harness.models import ModelSpec
+from harness.options import MIN_COVERAGE, Options, Phases
+from harness.progress.lines import Progress
+from harness.runs import running as runs
+from harness.runs.running import Run
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of `run` and `run_async`; each may be left out.
+
+    Attributes:
+        judge: `MODEL`, `RUBRIC` or `RUBRIC=MODEL`, one or several; the first is the primary one. None is ever assumed.
+        model_settings: as `-M`.
+        judge_settings: as `-J`: key or `RUBRIC.key` -> value.
+        task_settings: as `-T`: `NAME.key` -> value.
+        strategy: around the model.
+        strategy_settings: as `-S`.
+        temperature: override of the splits' own.
+        max_tokens: override of the splits' own.
+        seed: sent to the provider.
+        system: a system message put before each request.
+        limit: clusters of each split; None takes all.
+        epochs: answers for each sample.
+        data: the data folder; None for `HARNESS_DATA` or the user's.
+        output: the run folder; None for `runs/<scheme>-<name>`.
+        fresh: put an old run of this folder aside.
+        retry: outcomes or judge states to try again, one or several.
+        probe: check the model and the judges first.
+        phases: judge while answering, or afterwards.
+        min_coverage: share of records that must be resolved.
+        policy: slots, retries and breaker.
+        progress: told what happens; None says nothing.
+    """
+
+    judge: str | Sequence[str]
+    model_settings: Mapping[str, Any]
+    judge_settings: Mapping[str, Any]
+    task_settings: Mapping[str, Any]
+    strategy: str
+    strategy_settings: Mapping[str, Any]
+    temperature: float | None
+    max_tokens: int | None
+    seed: int | None
+    system: str
+    limit: int | None
+    epochs: int
+    data: Path | str | None
+    output: Path | str | None
+    fresh: bool
+    retry: str | Sequence[str]
+    probe: bool
+    phases: Phases
+    min_coverage: float
+    policy: Policy
+    progress: Progress | None
+
+
+async def run_async(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
+    """Answer the questions of some tasks and judge the answers.
+
+    Args:
+        model: `SCHEME/NAME`.
+        tasks: `NAME` or `NAME:SPLIT`, one or several.
+        options: see `RunOptions`.
+
+    Raises:
+        HarnessError: what the user can mend; what was answered is kept.
+    """
+    _check(options)
+    return await runs.run_async(_options(model, _several(tasks), options), progress=options.get("progress"))
+
+
+def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
+    """`run_async` from ordinary code, in a thread of its own: it works in a notebook too. Same arguments."""
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as portal:
+        return portal.call(lambda: run_async(model, tasks, **options))
+
+
+def _check(options: RunOptions) -> None:
+    for name in options:
+        if name not in RunOptions.__annotations__:
+            raise TypeError(f"harness.run has no option {name!r}")
+
+
+def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
+    return Options(
+        model=ModelSpec(
+            ref=model,
+            settings=given.get("model_settings", {}),
+            strategy=given.get("strategy", ""),
+            strategy_settings=given.get("strategy_settings", {}),
+        ),
+        tasks=tasks,
+        judges=_several(given.get("judge", ())),
+        judge_settings=given.get("judge_settings", {}),
+        task_settings=given.get("task_settings", {}),
+        generation=_overrides(given),
+        system=given.get("system", ""),
+        limit=given.get("limit"),
+        epochs=given.get("epochs", 1),
+        data=_path(given.get("data")),
+        output=_path(given.get("output")),
+        fresh=given.get("fresh", False),
+        retry=frozenset(_several(given.get("retry", ()))),
+        probe=given.get("probe", True),
+        phases=given.get("phases", "auto"),
+        min_coverage=given.get("min_coverage", MIN_COVERAGE),
+        policy=given.get("policy", Policy()),
+        command=("harness.run", model, ",".join(tasks)),
+    )
+
+
+def _overrides(given: RunOptions) -> dict[str, Any]:
+    """Generation settings that were given; 0 and 0.0 are one temperature and must be one run."""
+    temperature = given.get("temperature")
+    overrides = {
+        "temperature": None if temperature is None else float(temperature),
+        "max_tokens": given.get("max_tokens"),
+        "seed": given.get("seed"),
+    }
+    return {name: value for name, value in overrides.items() if value is not None}
+
+
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,0 +1,77 @@
+"""Config files: `./harness.yaml` over the user's, under flags and environment.
+
+Keys are the long flags' names with `_`; `-M -J -T -S`, which have none, are the mappings `model_settings judge_settings
+task_settings strategy_settings`; `suites` is name -> list of tasks, usable wherever a task's name is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from harness.errors import HarnessError, UnknownName
+from harness.settings import nearest
+
+LOCAL = Path("harness.yaml")
+
+
+def user_config() -> Path:
+    """The user's own config file, whether or not it is there."""
+    from platformdirs import user_config_path
+
+    return user_config_path("harness") / "harness.yaml"
+
+
+def load(explicit: Path | None, known: Collection[str]) -> dict[str, Any]:
+    """The merged config: an explicit file alone, else `./harness.yaml` over the user's, mappings key by key.
+
+    Raises HarnessError for a file that is missing or no mapping, UnknownName for a key nobody knows.
+    """
+    files = [path for path in (user_config(), LOCAL) if path.exists()] if explicit is None else [explicit]
+    merged: dict[str, Any] = {}
+    for path in files:
+        for key, value in _read(path, known).items():
+            below = merged.get(key)
+            merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def expand(tasks: Collection[str], suites: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Task names with each suite's name replaced by its tasks."""
+    return tuple(name for task in tasks for name in suites.get(task, [task]))
+
+
+def _read(path: Path, known: Collection[str]) -> dict[str, Any]:
+    import yaml
+
+    try:
+        loaded: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HarnessError(f"cannot read the config: {error.strerror}", where=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HarnessError(f"the config is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise HarnessError("the config must be a mapping of flags to values", where=str(path))
+    values = {str(key): value for key, value in cast("dict[object, Any]", loaded).items()}
+    for key in values:
+        if key not in known:
+            raise UnknownName(f"the config has an unknown key {key!r}", where=str(path), remedy=nearest(key, known))
+    if "suites" in values:
+        values["suites"] = _suites(values["suites"], path)
+    return values
+
+
+def _suites(value: object, path: Path) -> dict[str, list[str]]:
+    """Suites as name -> tasks; a text with commas is a list too."""
+    if not isinstance(value, dict):
+        raise HarnessError("suites must be a mapping of names to lists of tasks", where=str(path))
+    suites: dict[str, list[str]] = {}
+    for name, tasks in cast("dict[object, Any]", value).items():
+        listed = tasks.split(",") if isinstance(tasks, str) else tasks
+        if not isinstance(listed, list):
+            raise HarnessError(f"suite {name!r} must be a list of tasks", where=str(path))
+        suites[str(name)] = [str(task).strip() for task in cast("list[object]", listed)]
+    return suites

@@ -1,0 +1,84 @@
+"""`--dry-run`: what a run would ask of whom, before anything is opened or spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.engine import benches
+from harness.engine.assignment import surveyed
+from harness.errors import BadImage
+from harness.models import resolve
+from harness.options import Options
+from harness.plan import splits as plan
+from harness.plan.sampling import Survey
+from harness.plan.splits import SplitPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one model, or one judge's model, would be asked for one split.
+
+    Attributes:
+        who: the model's reference.
+        role: "model" or the rubric it answers for.
+        task: task and split.
+        samples: questions.
+        calls: requests; for a judge at least this many, since a bad reply is asked for once more.
+        images: images sent.
+        bytes: of the image files that are sent; those that are missing count as zero.
+        missing: image files that are not there.
+    """
+
+    who: str
+    role: str
+    task: str
+    samples: int
+    calls: int
+    images: int
+    bytes: int
+    missing: int
+
+
+def dry_run(options: Options) -> list[Load]:
+    """One Load for each model and split. Raises what `run` would raise before it opens a model."""
+    options.check()
+    plans = plan.make(options)
+    resolve(options.model)
+    benches.check((choice for each in plans for choice in each.judges), options)
+    return [load for each in plans for load in _loads(each, options)]
+
+
+def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
+    found = surveyed(each, options)
+    size, missing = _weight(each, found)
+    calls, images = found.samples * options.epochs, found.images * options.epochs
+
+    def load(who: str, role: str, *, shown: bool) -> Load:
+        return Load(
+            who=who,
+            role=role,
+            task=each.title,
+            samples=found.samples,
+            calls=calls,
+            images=images if shown else 0,
+            bytes=size * options.epochs if shown else 0,
+            missing=missing if shown else 0,
+        )
+
+    yield load(options.model.ref, "model", shown=True)
+    for choice in each.judges:
+        if choice.model:
+            yield load(choice.model, choice.judge.name, shown="images" in (choice.judge.needs or ()))
+
+
+def _weight(each: SplitPlan, found: Survey) -> tuple[int, int]:
+    """Bytes of all image files that are sent, and how many are missing; none is read."""
+    size = missing = 0
+    for sample in each.samples():
+        for image in sample.request.images if found.takes(sample) else ():
+            try:
+                size += image.files.stamp(image.path)[1]
+            except BadImage:
+                missing += 1
+    return size, missing

@@ -1,0 +1,101 @@
+"""What is left to say when a run has ended: its exit code, and what a person should read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.contracts import Results
+from harness.engine.judging import Bench
+from harness.engine.session import Session
+from harness.plan.splits import SplitPlan
+
+
+def remarks(session: Session, results: Results, folder: Path) -> tuple[int, list[str]]:
+    """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
+    missing = [*_failed(session), *_dead(session), *_incomplete(session, results, folder)]
+    return 3 if missing else 0, [
+        *missing,
+        *session.notes,
+        *_sizes(session),
+        *_refused(session),
+        *_names(session, results),
+    ]
+
+
+def _failed(session: Session) -> Iterator[str]:
+    for plan, error in session.failed:
+        yield f"{plan.title} ended early: its task raised {error}"
+
+
+def _dead(session: Session) -> Iterator[str]:
+    for bench in session.benches:
+        if bench.dead is not None:
+            yield f"judge {bench.id} stopped: {bench.dead}"
+
+
+def _incomplete(session: Session, results: Results, folder: Path) -> Iterator[str]:
+    waiting: list[SplitPlan] = []
+    for assignment in session.assignments:
+        plan = assignment.plan
+        split = results["tasks"][plan.display]["splits"][plan.name]
+        benches = session.chosen.get((plan.display, plan.name), ())
+        if all(_complete(split, bench) for bench in benches) if benches else split["complete"]:
+            continue
+        if benches or not split["verdicts"]["unjudged"]:
+            yield f"{plan.title} is incomplete: see coverage, outcomes and verdicts; running again tries again"
+        else:
+            waiting.append(plan)
+    if waiting:
+        yield _finish(waiting[0], session, folder)
+
+
+def _complete(split: Mapping[str, Any], bench: Bench) -> bool:
+    """Whether a judge's view of a split is complete; one that has seen no answer is not in the results."""
+    if split["judge"] == bench.id:
+        return bool(split["complete"])
+    view = split["other_judges"].get(bench.id)
+    return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
+
+
+def _finish(plan: SplitPlan, session: Session, folder: Path) -> str:
+    """The one command that finishes a run whose answers wait for a judge."""
+    rubric = plan.default
+    declared = {setting.name for setting in rubric.settings}
+    own = [(key, value) for key, value in session.options.given(rubric.name).items() if key in declared]
+    words = [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
+    command = shlex.join(["harness", "judge", str(folder), "--judge", "SCHEME/NAME", *words])
+    return (
+        f"the answers wait for a judge: rubric {rubric.name!r} needs a model, and none is ever assumed; "
+        f"finish with: {command}"
+    )
+
+
+def _sizes(session: Session) -> Iterator[str]:
+    for assignment in session.assignments:
+        found, published = assignment.survey, assignment.plan.split.n
+        if found is not None and published not in (None, found.found):
+            yield f"{assignment.plan.title} holds {found.found} samples; {published} are published: is the copy whole?"
+
+
+def _refused(session: Session) -> Iterator[str]:
+    if session.dropped:
+        names = ", ".join(sorted(session.dropped))
+        yield f"provider sampling: the model refuses {names}, which was left out and is recorded as null"
+
+
+def _names(session: Session, results: Results) -> Iterator[str]:
+    """Names that providers reported: several behind one name, and judges that were named by an alias."""
+    answered = results["model"]["resolved"]
+    if len(answered) > 1:
+        yield f"{results['model']['ref']} answered under several names: {', '.join(answered)}"
+    for bench in session.benches:
+        if bench.model is None:
+            continue
+        ref, said = bench.model.info.ref, results["judges"][bench.id]["resolved"]
+        if len(said) > 1:
+            yield f"judge {bench.id} answered under several names: {', '.join(said)}"
+        elif said and not bench.model.info.local and said[0] != ref.partition("/")[2]:
+            yield f"judge {ref} is an alias of {said[0]} now: name that one where numbers are to be compared later"

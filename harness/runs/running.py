@@ -1,0 +1,174 @@
+"""The public door: `run_async` and `judge_async`, from options to a finished run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import plugins
+from harness.contracts import Results, RunInfo
+from harness.engine import benches
+from harness.engine.assignment import Assignment, assign
+from harness.engine.opening import evaluated, is_local, sequential
+from harness.engine.session import Session
+from harness.engine.work import Stop
+from harness.groups import ungrouped
+from harness.keys import short
+from harness.limits.slots import Endpoints
+from harness.models import Resolved, resolve
+from harness.options import Options
+from harness.plan import splits as plan
+from harness.progress.lines import Progress, SilentProgress
+from harness.runs.past import past
+from harness.runs.recorder import Recorder
+from harness.runs.remarks import remarks
+from harness.store.folder import RunFolder, file_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that ended.
+
+    Attributes:
+        folder: where everything is.
+        results: the dict of results.json.
+        exit_code: 0 done, 3 done but incomplete.
+        notes: what the user should read.
+    """
+
+    folder: Path
+    results: Results
+    exit_code: int = 0
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each task, split and metric (pandas is imported here)."""
+        from harness.runs.frame import frame
+
+        return frame([self.results])
+
+
+async def run_async(options: Options, *, progress: Progress | None = None, stop: Stop | None = None) -> Run:
+    """Answer and judge. Raises HarnessError for what the user can mend; what was answered is kept.
+
+    Args:
+        options: what to do.
+        progress: told what happens; None says nothing.
+        stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
+    """
+    started = time.time()
+    options.check()
+    plans = plan.make(options)
+    resolved = resolve(options.model)
+    benches.check((choice for each in plans for choice in each.judges), options)
+    folder = RunFolder(options.output or default_folder(options))
+    assignments, failed = assign(plans, options, {} if options.fresh else folder.run)
+    recorder = Recorder(folder=folder, options=options, started=started)
+    session = _session(options, assignments, folder, progress, stop)
+    session.failed += failed
+    return await _carried(session, recorder, resolved)
+
+
+async def judge_async(
+    folder: Path,
+    options: Options,
+    *,
+    tasks: Sequence[str] = (),
+    primary: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Run:
+    """Judge the stored answers of a run, again or with another judge; nothing is asked of the model.
+
+    Args:
+        folder: of the run.
+        options: judges and their settings; the rest is read from the folder.
+        tasks: `NAME` or `NAME:SPLIT` of those in the folder; empty is all.
+        primary: the judge given becomes the one whose numbers stand first.
+        progress: told what happens; None says nothing.
+        stop: as for `run_async`.
+    """
+    started = time.time()
+    options.check()
+    run = RunFolder(folder)
+    known = past(run, options, tasks)
+    benches.check((choice for each in known.assignments for choice in each.plan.judges), options)
+    recorder = Recorder(folder=run, options=known.options, started=started, primary=primary, judging=True, ours=True)
+    session = _session(known.options, known.assignments, run, progress, stop)
+    session.digest = known.digest
+    return await _carried(session, recorder, None)
+
+
+def default_folder(options: Options) -> Path:
+    """`runs/<scheme>-<name>`, and six hex digits when anything overrides the model's defaults."""
+    spec = options.model
+    name = Path(spec.name).name if Path(spec.name).exists() else spec.name
+    changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
+    suffix = f"-{short(changed, 6)}" if changed else ""
+    return RUNS / f"{file_name(f'{spec.scheme}-{name}')}{suffix}"
+
+
+def _session(
+    options: Options,
+    assignments: Sequence[Assignment],
+    folder: RunFolder,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> Session:
+    host = plugins.current()
+    info = RunInfo(
+        folder=folder.path,
+        model=options.model.ref,
+        tasks=tuple(assignment.plan.title for assignment in assignments),
+        judges=options.judges,
+        plugins=host.provenance(),
+    )
+    return Session(
+        options=options,
+        assignments=assignments,
+        folder=folder,
+        progress=progress or SilentProgress(),
+        stop=stop or Stop(),
+        observers=host.observe(info),
+        endpoints=Endpoints(options.policy),
+        digest="",
+    )
+
+
+async def _carried(session: Session, recorder: Recorder, resolved: Resolved | None) -> Run:
+    """Carry out a session to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
+    with session.progress, session.observers:
+        try:
+            with ungrouped():
+                await (session.judging() if resolved is None else _answer(session, resolved, recorder))
+                session.stop.check()
+        except BaseException as error:
+            with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
+                recorder.stopped(session, error)
+            raise
+        results = recorder.conclude(session)
+        session.observers.finished(results)
+    if recorder.aside is not None:
+        session.notes.append(f"the run that was here before is in {recorder.aside}")
+    code, notes = remarks(session, results, session.folder.path)
+    return Run(folder=session.folder.path, results=results, exit_code=code, notes=tuple(notes))
+
+
+async def _answer(session: Session, resolved: Resolved, recorder: Recorder) -> None:
+    """The phases that need the model, then the judges that wait for it to be gone."""
+    later = sequential(session, resolved)
+    if later:
+        await session.rehearse(is_local)
+    async with evaluated(session, resolved, recorder) as model:
+        await (session.answering(model) if later else session.overlapping(model))
+    if later and not session.stop.asked:
+        await session.judging()

@@ -1,0 +1,169 @@
+"""Paired comparison: the same questions answered by two models, or a question and its twins.
+
+    paired(metric, records_of_run_a, records_of_run_b)               # matched by item
+    paired(metric, real, easy_and_hard, key=same_question)           # each left record against the mean of its twins
+
+The difference of the two ratios gets the same interval as everything else (`harness.stats.intervals`), with the
+correlation that pairing brings. Where each cluster gives one 0 or 1 on both sides the p-value is McNemar's exact test;
+elsewhere it is the level at which the interval would just touch 0, so test and interval never disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.metrics import Metric, Record
+from harness.stats.columns import Table
+from harness.stats.tally import rescaled
+from harness.types import Json
+
+if TYPE_CHECKING:
+    from harness.stats.assess import Assessment
+    from harness.stats.intervals import Interval
+    from harness.stats.matching import Match
+    from harness.stats.significance import Test
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedResult:
+    """Two sides of one metric compared pair by pair; rates in the metric's unit, intervals as (low, high).
+
+    Attributes:
+        metric: its name.
+        unit: "%" or "0-1".
+        better: which direction is good.
+        pairs: left units that have a partner.
+        unmatched: left units without one.
+        unmatched_right: right units without one.
+        unresolved: pairs with an open side; outside the estimate, inside the bounds.
+        clusters: that bear on the difference.
+        left: value of the left side over the resolved pairs; None where it has no denominator.
+        right: the same of the right side.
+        difference: left - right.
+        ci95: of the difference.
+        bounds: exact extremes of the difference over all completions.
+        ci95_worst: the interval stretched over the bounds.
+        p: that the difference is 0, two-sided; None where there is no difference to test.
+        test: what gave p.
+    """
+
+    metric: str
+    unit: str
+    better: str
+    pairs: int
+    unmatched: int
+    unmatched_right: int
+    unresolved: int
+    clusters: int
+    left: float | None
+    right: float | None
+    difference: float | None
+    ci95: Interval | None
+    bounds: Interval | None
+    ci95_worst: Interval | None
+    p: float | None
+    test: Test | None
+
+    def as_json(self, left: str, right: str) -> dict[str, Json]:
+        """As `paired` of results.json: {pairs, unmatched, <metric>: {<left>, <right>, difference, ci95, …}}."""
+        return {
+            "pairs": self.pairs,
+            "unmatched": self.unmatched,
+            self.metric: {
+                left: self.left,
+                right: self.right,
+                "difference": self.difference,
+                "ci95": _listed(self.ci95),
+                "unresolved": self.unresolved,
+                "bounds": _listed(self.bounds),
+                "ci95_worst": _listed(self.ci95_worst),
+            },
+        }
+
+
+class Pairs:
+    """Accumulates both sides of a comparison; a few bytes a record.
+
+    Args:
+        metric: what is compared.
+        key: equal for twins; None pairs the same item, or the same group, of two runs.
+    """
+
+    def __init__(self, metric: Metric, key: Callable[[Record], str] | None = None) -> None:
+        self.metric = metric
+        self.left = Table([metric], key=key or _identity(metric))
+        self.right = Table([metric], key=key or _identity(metric))
+
+    def result(self) -> PairedResult:
+        """Compare what was added to `left` and `right`."""
+        from harness.stats.assess import assess
+        from harness.stats.matching import matched
+
+        match = matched(self.left, self.right)
+        return _described(self.metric, match, assess(match.units, match.weights))
+
+
+def paired(
+    metric: Metric, left: Iterable[Record], right: Iterable[Record], *, key: Callable[[Record], str] | None = None
+) -> PairedResult:
+    """Compare two sets of records pair by pair.
+
+    Args:
+        metric: what is compared.
+        left: each of its units is one pair.
+        right: their partners; several with one key stand as their mean.
+        key: equal for twins; None pairs the same item, or the same group, of two runs.
+    """
+    pairs = Pairs(metric, key)
+    for record in left:
+        pairs.left.add(record)
+    for record in right:
+        pairs.right.add(record)
+    return pairs.result()
+
+
+def _identity(metric: Metric) -> Callable[[Record], str]:
+    """What two runs share of one unit: its sample or group, and the epoch unless units span the epochs."""
+    group = metric.group
+
+    def identity(record: Record) -> str:
+        who = f"{record.split}/{record.id if group is None else group(record)}"
+        return who if metric.over_epochs else f"{who}#{record.epoch}"
+
+    return identity
+
+
+def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult:
+    from harness.stats.significance import difference_test
+
+    estimates = result.estimates if match.known else None
+    p, test = difference_test(match.units, estimates) if estimates else (None, None)
+    unit = metric.unit
+    return PairedResult(
+        metric=metric.name,
+        unit=unit,
+        better=metric.better,
+        pairs=match.pairs,
+        unmatched=match.unmatched,
+        unmatched_right=match.unmatched_right,
+        unresolved=match.unresolved,
+        clusters=result.clusters,
+        left=rescaled(estimates.side(1), unit) if estimates else None,
+        right=rescaled(estimates.side(-1), unit) if estimates else None,
+        difference=rescaled(estimates.value, unit) if estimates else None,
+        ci95=_interval(result.ci95 if estimates else None, unit),
+        bounds=_interval(result.bounds, unit),
+        ci95_worst=_interval(result.worst, unit),
+        p=p,
+        test=test,
+    )
+
+
+def _interval(pair: Interval | None, unit: str) -> Interval | None:
+    return None if pair is None else (rescaled(pair[0], unit), rescaled(pair[1], unit))
+
+
+def _listed(pair: Interval | None) -> list[float] | None:
+    return None if pair is None else list(pair)

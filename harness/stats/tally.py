@@ -1,0 +1,184 @@
+"""The arithmetic of metrics: records go in one by one, the figures of results.json come out.
+
+    tally = Tally(split.metrics, split.by)
+    for record in records:
+        tally.add(record)
+    tally.results()     # {"metrics": {"ASR": {"value": ..., ...}}, "by": {"category": {"Violent": {"n", "metrics"}}}}
+
+A value is a ratio of two sums over what is resolved; what is unresolved stands beside it and gives the exact bounds.
+Memory is a few bytes a record and metric (`harness.stats.columns`); numpy and scipy are imported when results
+are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from harness.metrics import Metric, Record
+from harness.stats.columns import ANSWERED, RESOLVED, Lane, Table
+from harness.types import Json
+
+if TYPE_CHECKING:
+    from harness.stats.assess import Assessment, Stratum
+    from harness.stats.units import Ints, Units
+
+_DIGITS = 10  #: results are rounded here: far below any meaning, just above the dust of floating point
+_FOLDS: tuple[Literal["worst", "majority"], ...] = ("worst", "majority")
+
+
+def main_metric(metrics: Sequence[Metric]) -> Metric:
+    """The metric a leaderboard ranks by: the one that says `main`, else the first."""
+    return next((metric for metric in metrics if metric.main), metrics[0])
+
+
+class Tally:
+    """Accumulates the records of one split as one judge sees them.
+
+    Args:
+        metrics: of the split.
+        by: breakdowns, `category` or names of tags; a record without that tag is in none of its parts.
+        epochs: with more than one, the main 0/1 metric is also given as `<name>_worst` and `<name>_majority` (strict:
+            a tie is none) over the epochs of a sample.
+    """
+
+    def __init__(self, metrics: Iterable[Metric], by: Iterable[str] = ("category",), *, epochs: int = 1) -> None:
+        self._table = Table(metrics, by=by)
+        self._main = main_metric([lane.metric for lane in self._table.lanes]) if self._table.lanes else None
+        self._epochs = epochs
+
+    def add(self, record: Record) -> None:
+        """Take in one record, resolved or not."""
+        self._table.add(record)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def samples(self) -> int:
+        """How many samples the records are of."""
+        import numpy as np
+
+        return len(np.unique(np.asarray(self._table.sample)))
+
+    def results(self) -> dict[str, Json]:
+        """`metrics` and `by` as they stand in results.json."""
+        from harness.stats.units import order
+
+        rows = order(self._table)
+        return {
+            "metrics": self._metrics(rows),
+            "by": {name: self._breakdown(name, rows) for name in self._table.by},
+        }
+
+    def _breakdown(self, name: str, rows: Ints) -> dict[str, Json]:
+        import numpy as np
+
+        from harness.stats.units import column
+
+        code = column(self._table.by[name])[rows]
+        sample = column(self._table.sample)[rows]
+        parts = sorted((text, number) for number, text in enumerate(self._table.parts[name].values) if text)
+        chosen = {text: np.flatnonzero(code == number) for text, number in parts}
+        return {
+            text: {"n": len(np.unique(sample[part])), "metrics": self._metrics(rows[part])}
+            for text, part in chosen.items()
+        }
+
+    def _metrics(self, rows: Ints) -> dict[str, Json]:
+        known = scored(self._table, rows)
+        return {
+            name: figures(lane.metric, units, main=main, known=known, strata=lane.strata.values)
+            for lane in self._table.lanes
+            for name, units, main in self._readings(lane, rows)
+        }
+
+    def _readings(self, lane: Lane, rows: Ints) -> Iterator[tuple[str, Units, bool]]:
+        """The metric itself and, over epochs, its worst and majority readings."""
+        from harness.stats.units import folded, lane_units
+
+        metric, main = lane.metric, lane.metric is self._main
+        yield metric.name, lane_units(self._table, lane, rows), main
+        if main and self._epochs > 1 and _is_binary(lane):
+            for fold in _FOLDS:
+                combine = fold if fold == "majority" else _worst(metric)
+                yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False
+
+
+def scored(table: Table, rows: Ints) -> bool:
+    """Whether there is anything to estimate from: not where something was answered and no judge scored any of it."""
+    import numpy as np
+
+    state = np.asarray(table.state)[rows]
+    answered = (state & ANSWERED) > 0
+    return bool(not answered.any() or (answered & ((state & RESOLVED) > 0)).any())
+
+
+def figures(metric: Metric, units: Units, *, main: bool, known: bool, strata: Sequence[str]) -> dict[str, Json]:
+    """One metric as it stands in results.json.
+
+    Args:
+        metric: gives unit and direction.
+        units: what it is computed from.
+        main: whether it is the split's main metric.
+        known: False withholds value and interval, which then rest on no judge's verdict; sums and bounds stay.
+        strata: their names, by number.
+    """
+    from harness.stats.assess import assess
+
+    result = assess(units)
+    stratified = metric.stratum is not None
+    return {
+        "value": rescaled(result.value, metric.unit) if known and result.value is not None else None,
+        "unit": metric.unit,
+        "better": metric.better,
+        "ci95": _pair(result.ci95, metric.unit) if known else None,
+        "numerator": None if stratified else number(sum(part.num for part in result.strata)),
+        "denominator": None if stratified else number(sum(part.den for part in result.strata)),
+        "unresolved": sum(part.unresolved for part in result.strata),
+        "bounds": _pair(result.bounds, metric.unit),
+        "ci95_worst": _pair(result.worst, metric.unit),
+        "clusters": result.clusters,
+        "main": main,
+        **({"strata": _strata(metric, result, strata, known=known)} if stratified else {}),
+    }
+
+
+def _strata(metric: Metric, result: Assessment, names: Sequence[str], *, known: bool) -> dict[str, Json]:
+    named = dict(zip(names, result.strata, strict=True))
+    return {name: _stratum(metric, named[name], known=known) for name in sorted(named)}
+
+
+def _stratum(metric: Metric, part: Stratum, *, known: bool) -> dict[str, Json]:
+    return {
+        "value": rescaled(part.num / part.den, metric.unit) if part.den and known else None,
+        "numerator": number(part.num),
+        "denominator": number(part.den),
+        "unresolved": part.unresolved,
+    }
+
+
+def rescaled(rate: float, unit: str) -> float:
+    """A rate in the metric's unit."""
+    return round(rate * 100 if unit == "%" else rate, _DIGITS)
+
+
+def _pair(pair: tuple[float, float] | None, unit: str) -> list[float] | None:
+    return None if pair is None else [rescaled(end, unit) for end in pair]
+
+
+def number(value: float) -> float | int:
+    """A sum, as an integer where it is one."""
+    return int(value) if value == int(value) else round(value, _DIGITS)
+
+
+def _worst(metric: Metric) -> Literal["any", "all"]:
+    return "any" if metric.better == "lower" else "all"
+
+
+def _is_binary(lane: Lane) -> bool:
+    """A percentage whose every share is nothing, a 0 or a 1; groups stay so unless they are summed."""
+    metric = lane.metric
+    plain = metric.group is None or metric.combine != "sum"
+    shares = {share for menu in lane.menus.values for share in menu}
+    return plain and not metric.over_epochs and metric.unit == "%" and shares <= {(0, 0), (0, 1), (1, 1)}

@@ -1,0 +1,207 @@
+"""The run folder: what was asked, what came back, and who said what of it. See design §6.
+
+    run.json                         who was asked, how, with which plugins; the history of invocations
+    <task>/asked.jsonl               the items the latest invocation asked for, each with its key
+    <task>/responses.jsonl           one line for each answer or failure
+    <task>/verdicts-<judge id>.jsonl one line for each verdict of one judge
+    results.json, log.txt
+
+`item` (task, split, id, epoch) says who a record is; `key` says what was asked. An item's current line is the last one
+whose key stands beside it in asked.jsonl; a verdict is current when it was given on the text that is current.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+
+from harness.errors import HarnessError, IdentityMismatch
+from harness.store.journal import Journal, lines, replace
+from harness.types import OUTCOMES, UNSCORED, Json
+
+STATES: tuple[str, ...] = ("scored", *UNSCORED)
+LOCK_SECONDS = 30.0
+
+
+def file_name(text: str) -> str:
+    """A text as a file name of `[A-Za-z0-9._+=-]`; never empty and never hidden."""
+    return re.sub(r"[^A-Za-z0-9._+=-]+", "-", text).strip("-.") or "x"
+
+
+class RunFolder:
+    """One model with its overrides: a folder that is made, resumed and added to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """run.json; empty when the folder is new."""
+        return _load(self.path / "run.json")
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """results.json; empty when no run has ended here."""
+        return _load(self.path / "results.json")
+
+    def task(self, display: str) -> TaskFolder:
+        """The folder of one task by its displayed name."""
+        return TaskFolder(self.path / file_name(display), display)
+
+    @contextmanager
+    def changing(self, name: str) -> Generator[dict[str, Any]]:
+        """Read a JSON file, let the caller change it, and replace it: under a short lock, in one step."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with _held(self.path / f".{name}.lock"):
+            value = _load(self.path / name)
+            yield value
+            replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+    def claim(self, identity: Mapping[str, Json], remedy: str) -> None:
+        """Make the folder this model's. Raises IdentityMismatch with the fields that differ."""
+        known = self.run.get("identity")
+        if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
+            raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)
+        differing = [] if known is None else list(differences(known, json.loads(json.dumps(identity))))
+        if differing:
+            raise IdentityMismatch(
+                f"this folder was made by another model or with other settings: {'; '.join(differing)}",
+                where=str(self.path),
+                remedy=remedy,
+            )
+
+    def log(self, text: str) -> None:
+        """Add a line to log.txt: what a person needs afterwards."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text.rstrip() + "\n")
+
+
+def differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
+    """Each field in which two identities differ, as text."""
+    if isinstance(known, dict) and isinstance(now, dict):
+        old, new = cast("dict[str, Json]", known), cast("dict[str, Json]", now)
+        for name in sorted({*old, *new}):
+            yield from differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+    elif known != now:
+        yield f"{path} was {_brief(known)} and is {_brief(now)}"
+
+
+class TaskFolder:
+    """The files of one task in a run folder."""
+
+    def __init__(self, path: Path, display: str) -> None:
+        self.path = path
+        self.display = display
+
+    def responses(self, *, write: bool) -> Journal:
+        """The journal of answers and failures, found by (split, id, epoch, key)."""
+        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write)
+
+    def verdicts(self, judge: str, *, write: bool) -> Journal:
+        """The journal of one judge, found by (split, id, epoch, key, hash of the judged answer)."""
+        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write)
+
+    def judges(self) -> tuple[str, ...]:
+        """Ids of all judges that have a file here."""
+        return tuple(sorted(path.stem.removeprefix("verdicts-") for path in self.path.glob("verdicts-*.jsonl")))
+
+    def asked(self, split: str) -> Iterator[dict[str, Any]]:
+        """What the latest invocation asked of one split: id, split, epoch, key, and what a record is grouped by."""
+        return (line for line in lines(self.path / "asked.jsonl") if line["split"] == split)
+
+    def listing(self, split: str, *, keep: bool) -> Listing:
+        """A new listing of one split, which takes the place of the old one when it is complete.
+
+        Args:
+            split: its name.
+            keep: items of the old listing that are not listed anew stay (a lower `--limit` never shrinks a run).
+        """
+        return Listing(self.path / "asked.jsonl", split, keep=keep)
+
+
+class Listing:
+    """Collects what is asked of a split, on disk, and replaces asked.jsonl in one step."""
+
+    def __init__(self, path: Path, split: str, *, keep: bool) -> None:
+        self._path = path
+        self._split = split
+        self._keep = keep
+        self._seen: set[tuple[str, int]] = set()
+        self._content = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch = path.with_name(f".asked-{file_name(split)}.jsonl")
+        self._file = self._scratch.open("w", encoding="utf-8", errors="backslashreplace")
+
+    def add(self, line: Mapping[str, Json], content: str) -> None:
+        """List one item; `content` is the digest of what the data says, empty where that was said before."""
+        self._content = (self._content + int(content.rpartition(":")[2] or "0", 16)) % 2**256
+        if self._keep:
+            self._seen.add((line["id"], line["epoch"]))
+        self._file.write(_line(line))
+
+    @property
+    def content(self) -> str:
+        """Hash of all that was listed, in whatever order: hex sum of the items' digests."""
+        return f"{self._content:064x}"
+
+    def finish(self) -> None:
+        """Put the new listing in the old one's place."""
+        for line in self._kept():
+            self._file.write(_line(line))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._scratch.replace(self._path)
+
+    def abandon(self) -> None:
+        """Leave the old listing as it was; nothing after `finish`."""
+        self._file.close()
+        self._scratch.unlink(missing_ok=True)
+
+    def _kept(self) -> Iterable[Mapping[str, Json]]:
+        for line in lines(self._path):
+            other = line["split"] != self._split
+            if other or (self._keep and (line["id"], line["epoch"]) not in self._seen):
+                yield line
+
+
+@contextmanager
+def _held(path: Path) -> Generator[None]:
+    """A short lock on a file that is replaced."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        raise HarnessError("another process holds a lock of this run", where=str(path)) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _line(value: Mapping[str, Json]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise HarnessError(
+            f"not JSON: {error}", where=str(path), remedy="restore the file, or run with --fresh"
+        ) from None
+
+
+def _brief(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,187 @@
+"""One file of JSON lines that is only ever appended to, and an index of what it holds.
+
+Invariants: a line is written by one `write`; a line that was begun and not ended is cut when the file is opened; the
+last line with a key is the current one, all before it are history. The index keeps an offset and a state for each key,
+no text, so that a run of any length fits in memory; a line is read back by its offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness.errors import HarnessError
+from harness.types import Json
+
+#: Every line starts with these fields in this order, so that the index need not parse the rest.
+_HEAD = re.compile(
+    rb'\{"id": ?("(?:[^"\\]|\\.)*"), ?"split": ?("(?:[^"\\]|\\.)*"), ?"epoch": ?(\d+), ?"key": ?"([^"]*)", ?'
+    rb'"(?:outcome|answer)": ?"([^"]*)"(?:, ?"state": ?"([^"]*)")?'
+)
+
+
+def place(*parts: object) -> int:
+    """A 64-bit hash of what a line is found by: a key of 8 bytes instead of 100."""
+    text = "\0".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+class Journal:
+    """An append-only file of JSON lines.
+
+    Args:
+        path: of the file; made when it is missing.
+        names: state names; their number in this tuple is what the index keeps.
+        write: take the lock, cut a torn end and allow `append`; else the file is only read, and may be missing.
+
+    Raises HarnessError when another process writes to it.
+    """
+
+    def __init__(self, path: Path, names: tuple[str, ...], *, write: bool = True) -> None:
+        self.path = path
+        self._names = names
+        self._index: dict[int, int] = {}
+        self._dirty = False
+        self._lock = _lock(path) if write else None
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644) if write else _reader(path)
+        self._end = self._load()
+        if write:
+            os.ftruncate(self._fd, self._end)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def find(self, *where: object) -> tuple[int, str] | None:
+        """Offset and state of the current line found by these parts."""
+        entry = self._index.get(place(*where))
+        return None if entry is None else (entry >> 4, self._names[entry & 15])
+
+    def read(self, offset: int) -> dict[str, Any]:
+        """The line at an offset. Raises HarnessError when the file was changed under our hands."""
+        line = self._line(offset)
+        try:
+            return dict(json.loads(line))
+        except ValueError:
+            raise HarnessError("a line of the run folder is not JSON", where=f"{self.path}, byte {offset}") from None
+
+    def append(self, line: Mapping[str, Json], *where: object, state: str) -> None:
+        """Write one line and make it the current one of these parts.
+
+        Raises HarnessError when the disk does not take it; the file then ends as before.
+        """
+        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            raise self._refused(error.strerror or "input/output error") from error
+        if written != len(data):
+            raise self._refused("no space left on device")
+        self._note(where, self._end, state)
+        self._end += len(data)
+        self._dirty = True
+
+    def sync(self) -> None:
+        """Make what was written outlive a power cut."""
+        if self._dirty:
+            self._dirty = False
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Sync and let the lock go."""
+        self.sync()
+        os.close(self._fd)
+        self._fd = -1
+        if self._lock is not None:
+            self._lock.release()
+
+    def _refused(self, why: str) -> HarnessError:
+        os.ftruncate(self._fd, self._end)
+        return HarnessError(f"cannot write: {why}", where=str(self.path), remedy="free some space and run it again")
+
+    def _note(self, where: tuple[object, ...], offset: int, state: str) -> None:
+        self._index[place(*where)] = offset << 4 | self._names.index(state)
+
+    def _line(self, offset: int) -> bytes:
+        size, data = 1 << 13, b""
+        while b"\n" not in data and len(data) < self._end - offset:
+            data = os.pread(self._fd, size, offset)
+            size *= 4
+        return data.partition(b"\n")[0]
+
+    def _load(self) -> int:
+        """Index all whole lines; the offset where they end."""
+        end = 0
+        if not self.path.exists():
+            return end
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                head = _head(line)
+                if head is not None and head[-1] in self._names:
+                    self._note(head[:-1], end, head[-1])
+                end += len(line)
+        return end
+
+
+def _reader(path: Path) -> int:
+    return os.open(path if path.exists() else os.devnull, os.O_RDONLY)
+
+
+def _head(line: bytes) -> tuple[str, ...] | None:
+    """What a line is found by, and its state; None for a line that is not ours.
+
+    A response line is found by (split, id, epoch, key); a verdict line by these and the hash of the judged answer.
+    """
+    match = _HEAD.match(line)
+    if match is None:
+        return None
+    sample, split, epoch, key, second, state = match.groups()
+    found = (json.loads(split), json.loads(sample), epoch.decode(), key.decode())
+    if state is None:
+        return (*found, second.decode())
+    return (*found, second.decode(), state.decode())
+
+
+def _lock(path: Path) -> FileLock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HarnessError(
+            "another process is writing to this run", where=str(path), remedy="wait for it, or give --output"
+        ) from None
+    return lock
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """All whole lines of a file; none when it is missing."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader sees the old or the new and never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,87 @@
+"""Reading a run folder back: each asked item once, with its current answer and the verdicts given on that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.contracts import Decision
+from harness.keys import text_hash
+from harness.store.folder import TaskFolder
+from harness.store.journal import Journal
+from harness.store.records import decision_of, record_of
+from harness.summary.assembly import Spend
+from harness.summary.split import Row
+from harness.types import Usage
+
+
+@dataclass(slots=True)
+class Spent:
+    """Calls and tokens, summed over current lines, and the names the provider reported."""
+
+    spend: Spend = field(default_factory=Spend)
+    models: set[str] = field(default_factory=set[str])
+
+    def add(self, tokens: Mapping[str, int], models: Iterable[str]) -> None:
+        """Count one line."""
+        self.spend.add(Usage(**tokens))
+        self.models.update(name for name in models if name)
+
+    def merge(self, other: Spent) -> None:
+        """Count all that another counted."""
+        self.spend.merge(other.spend)
+        self.models |= other.models
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """The current records of one task.
+
+    Attributes:
+        folder: of the task.
+        judges: ids of the judges whose verdicts are read.
+        model: what answers took.
+        judged: what each judge took.
+    """
+
+    folder: TaskFolder
+    judges: tuple[str, ...]
+    model: Spent = field(default_factory=Spent)
+    judged: dict[str, Spent] = field(default_factory=dict[str, Spent])
+
+    def rows(self, split: str) -> Iterator[Row]:
+        """Each record asked of a split, with the decisions of the judges on its current answer."""
+        with ExitStack() as stack:
+            responses = self.folder.responses(write=False)
+            stack.callback(responses.close)
+            verdicts = {judge: self.folder.verdicts(judge, write=False) for judge in self.judges}
+            for journal in verdicts.values():
+                stack.callback(journal.close)
+            for asked in self.folder.asked(split):
+                yield self._row(asked, responses, verdicts)
+
+    def _row(self, asked: Mapping[str, Any], responses: Journal, verdicts: Mapping[str, Journal]) -> Row:
+        where = (asked["split"], asked["id"], asked["epoch"], asked["key"])
+        found = responses.find(*where)
+        response = None if found is None else responses.read(found[0])
+        record = record_of(self.folder.display, asked, response)
+        if response is None:
+            return Row(record=record)
+        if response["outcome"] != "bad_sample":  # nobody was called
+            self.model.add(response["usage"], [response["model"]])
+        if response["outcome"] != "answered":
+            return Row(record=record)
+        answer = text_hash(response["text"])
+        decisions = {judge: self._decision(judge, journal, (*where, answer)) for judge, journal in verdicts.items()}
+        return Row(record=record, verdicts={judge: said for judge, said in decisions.items() if said is not None})
+
+    def _decision(self, judge: str, journal: Journal, where: tuple[object, ...]) -> Decision | None:
+        found = journal.find(*where)
+        if found is None:
+            return None
+        line = journal.read(found[0])
+        if line["raw"] or line["models"]:  # a rule calls nobody
+            self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
+        return decision_of(line)

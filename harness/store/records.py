@@ -1,0 +1,161 @@
+"""Values to lines of the run folder, and back.
+
+Each line starts with id, split, epoch and key: see `harness.store.journal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.contracts import Decision
+from harness.engine.judging import Judgement
+from harness.keys import item, plain, text_hash
+from harness.metrics import Record
+from harness.plan.sampling import cluster_of
+from harness.types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
+
+
+def outcome_of(result: Response | Failure) -> Outcome:
+    """How a sample's generation ended."""
+    if isinstance(result, Failure):
+        return result.outcome
+    return "answered" if result.text.strip() else "empty"
+
+
+def asked_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
+    """Who is asked, what it is grouped by, and the key of what is asked."""
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "epoch": epoch,
+        "key": key,
+        "category": sample.category,
+        "cluster": cluster_of(sample),
+        "tags": dict(sample.tags),
+        "target": sample.target,
+    }
+
+
+def response_line(sample: Sample, epoch: int, key: str, result: Response | Failure) -> dict[str, Json]:
+    """One answer or failure."""
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "epoch": epoch,
+        "key": key,
+        "outcome": outcome_of(result),
+        "text": result.text,
+        **(_answer(result) if isinstance(result, Response) else _failure(result)),
+        "usage": plain(result.usage),
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "model": result.model,
+        "category": sample.category,
+        "cluster": cluster_of(sample),
+        "tags": dict(sample.tags),
+        "target": sample.target,
+        "prompt": [part for message in sample.request.messages for part in _prompt(message)],
+    }
+
+
+def _answer(response: Response) -> dict[str, Json]:
+    return {
+        "reasoning": response.reasoning,
+        "flags": sorted(response.flags),
+        "seconds": round(response.seconds, 4),
+        "choices": dict(response.choices),
+        "notes": list(response.notes),
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Json]:
+    return {"flags": [], "reason": failure.reason, "message": failure.message}
+
+
+def _prompt(message: Message) -> list[dict[str, Json]]:
+    return [
+        {"role": message.role, "text": part.text}
+        if isinstance(part, Text)
+        else {"role": message.role, "image": part.path, "sha256": part.content.sha256 if part.content else None}
+        for part in message.content
+    ]
+
+
+def response_of(line: Mapping[str, Any]) -> Response:
+    """The answer a line holds."""
+    return Response(
+        text=line["text"],
+        reasoning=line["reasoning"],
+        flags=frozenset(line["flags"]),
+        usage=Usage(**line["usage"]),
+        model=line["model"],
+        seconds=line["seconds"],
+        choices=line["choices"],
+        notes=tuple(line["notes"]),
+    )
+
+
+def failure_of(line: Mapping[str, Any]) -> Failure:
+    """The failure a line holds."""
+    return Failure(
+        outcome=line["outcome"],
+        reason=line["reason"],
+        message=line["message"],
+        text=line["text"],
+        usage=Usage(**line["usage"]),
+        model=line["model"],
+    )
+
+
+def answer_hash(response: Response) -> str:
+    """What ties a verdict to the text it was given on."""
+    return text_hash(response.text)
+
+
+def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:
+    """One verdict, or the reason why there is none."""
+    decision = judgement.decision
+    return {
+        "id": sample.id,
+        "split": sample.split,
+        "epoch": epoch,
+        "key": key,
+        "answer": answer,
+        **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
+        "raw": list(judgement.replies),
+        "usage": plain(judgement.usage),
+        "models": list(judgement.models),
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _scored(verdict: Verdict) -> dict[str, Json]:
+    return {"state": "scored", "label": verdict.label, "axes": dict(verdict.axes), "reason": verdict.reason}
+
+
+def _unscored(unscored: Unscored) -> dict[str, Json]:
+    return {"state": unscored.state, "label": None, "axes": {}, "reason": unscored.message}
+
+
+def decision_of(line: Mapping[str, Any]) -> Decision:
+    """The decision a line holds, with the rubric's own label."""
+    if line["state"] == "scored":
+        return Verdict(label=line["label"], axes=line["axes"], reason=line["reason"])
+    return Unscored(state=line["state"], message=line["reason"])
+
+
+def record_of(task: str, asked: Mapping[str, Any], response: Mapping[str, Any] | None) -> Record:
+    """An asked item as metrics see it, not yet labelled; one without a response line is an unresolved error."""
+    return Record(
+        item=item(task, asked["split"], asked["id"], asked["epoch"]),
+        id=asked["id"],
+        split=asked["split"],
+        epoch=asked["epoch"],
+        category=asked["category"],
+        tags=asked["tags"],
+        cluster=asked["cluster"],
+        target=asked["target"],
+        outcome=response["outcome"] if response else "error",
+        flags=frozenset(response["flags"] if response else ()),
+    )

@@ -1,0 +1,192 @@
+"""Records to the results of one split: pure, one pass, a few bytes a record.
+
+    summary = SplitSummary(ran)
+    for row in rows:                      # each asked item with what each judge said of it
+        summary.add(row)
+    summary.finish()                      # the split's dict of results.json
+
+Every record ends in one outcome and, when it was answered, in one state of each judge, so both sets of counts always
+add up. A block and an empty answer are labelled here (`settled`), and so are the judges' words translated into those
+the split's metrics know.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from harness.contracts import Decision, Split
+from harness.metrics import Record
+from harness.stats.tally import Tally
+from harness.types import OUTCOMES, UNSCORED, Json, Verdict
+
+STATES: tuple[str, ...] = ("scored", *UNSCORED, "unjudged")  #: of an answer, as one judge left it
+FLAGS: tuple[str, ...] = ("truncated", "refusal", "verdict_like")  #: of an answer; a provider may know more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One asked item.
+
+    Attributes:
+        record: without a label; the outcome of an item that has no answer yet is `error`.
+        verdicts: judge id -> its current decision; a judge that is missing has not seen the answer.
+    """
+
+    record: Record
+    verdicts: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
+
+    def decision(self, judge: str | None) -> Decision | None:
+        """What one judge said of it; None where it has not seen the answer, or is no judge."""
+        return None if judge is None else self.verdicts.get(judge)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One split as it was run.
+
+    Attributes:
+        split: what the task says of it.
+        judges: id of each judge -> translation of its labels into those of the split's metrics.
+        primary: id of the judge whose figures stand first; None where there is none.
+        settings: effective generation settings; null where the model refused one.
+        subset: {"limit": N}, or None for all samples.
+        epochs: repetitions of each sample.
+        min_coverage: share of records that must be resolved.
+    """
+
+    split: Split
+    judges: Mapping[str, Mapping[str, str]]
+    primary: str | None
+    settings: Mapping[str, Json]
+    subset: Mapping[str, Json] | None = None
+    epochs: int = 1
+    min_coverage: float = 0.98
+
+    @property
+    def judge_ids(self) -> tuple[str | None, ...]:
+        """The primary judge, or None, then the others in their order."""
+        return (self.primary, *(judge for judge in self.judges if judge != self.primary))
+
+    def translation(self, judge: str | None) -> Mapping[str, str]:
+        """One judge's labels in the words of the split's metrics; a label that is not in it stays."""
+        return {} if judge is None else self.judges.get(judge, {})
+
+
+def settled(record: Record, split: Split) -> Record:
+    """The record with the label its outcome alone decides: a block, or an empty answer that was not cut off."""
+    if record.blocked:
+        return _labelled(record, split.blocked_as)
+    if record.outcome == "empty" and "truncated" not in record.flags:
+        return _labelled(record, split.empty_as)
+    return record
+
+
+def judged(record: Record, decision: Decision | None, split: Split, translation: Mapping[str, str]) -> Record:
+    """The record as one judge sees it, labelled in the words of the split's metrics.
+
+    Args:
+        record: without a label.
+        decision: the judge's; looked at only for an answer.
+        split: says what blocks and empty answers count as.
+        translation: the judge's label -> the split's; a label that is not in it stays.
+    """
+    if record.outcome != "answered":
+        return settled(record, split)
+    if not isinstance(decision, Verdict):
+        return record
+    return _labelled(record, replace(decision, label=translation.get(decision.label, decision.label)))
+
+
+def _labelled(record: Record, verdict: Verdict) -> Record:
+    return replace(record, label=verdict.label, axes=verdict.axes)
+
+
+class SplitSummary:
+    """Accumulates one split; `labelled` of its rows may go on into derived splits and pairings."""
+
+    def __init__(self, ran: Ran) -> None:
+        self._ran = ran
+        self._outcomes: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._views = {judge: _View(ran) for judge in ran.judge_ids}
+
+    def add(self, row: Row) -> dict[str | None, Record]:
+        """Take in one row of the split; its record as each judge sees it, None standing for no judge at all."""
+        seen: dict[str | None, Record] = {}
+        for judge, view in self._views.items():
+            seen[judge] = judged(row.record, row.decision(judge), self._ran.split, self._ran.translation(judge))
+            view.add(seen[judge], row.decision(judge))
+        self._count(row.record)
+        return seen
+
+    def pool(self, row: Row, seen: Mapping[str | None, Record]) -> None:
+        """Take in a row of one of the derived split's parts, as the part's judges see it."""
+        for judge, view in self._views.items():
+            view.add(seen[judge], row.decision(judge))
+        self._count(row.record)
+
+    def _count(self, record: Record) -> None:
+        self._outcomes[record.outcome] += 1
+        if record.outcome == "answered":
+            self._flags.update(record.flags)
+
+    def finish(self) -> dict[str, Json]:
+        """The split's dict of results.json."""
+        ran, split = self._ran, self._ran.split
+        views: dict[str | None, dict[str, Json]] = {
+            judge: view.finish(ran.min_coverage) for judge, view in self._views.items()
+        }
+        return {
+            "n": self._views[ran.primary].samples,
+            "n_expected": split.n,
+            "subset": None if ran.subset is None else dict(ran.subset),
+            "epochs": ran.epochs,
+            "records": self._outcomes.total(),
+            "outcomes": {name: self._outcomes[name] for name in OUTCOMES},
+            "flags": {name: self._flags[name] for name in (*FLAGS, *sorted(self._flags.keys() - set(FLAGS)))},
+            "settings": dict(ran.settings),
+            "template_hash": split.template_hash,
+            "fidelity": split.fidelity,
+            **({"parts": list(split.parts)} if split.parts else {}),
+            "judge": ran.primary,
+            **views.pop(ran.primary),
+            "other_judges": views,
+        }
+
+
+class _View:
+    """The split as one judge sees it."""
+
+    def __init__(self, ran: Ran) -> None:
+        self._states: Counter[str] = Counter()
+        self._labels: Counter[str] = Counter()
+        self._tally = Tally(ran.split.metrics, ran.split.by, epochs=ran.epochs)
+
+    @property
+    def samples(self) -> int:
+        return self._tally.samples
+
+    def add(self, record: Record, decision: Decision | None) -> None:
+        if record.outcome == "answered":
+            self._states[_state(decision)] += 1
+        if record.label is not None:
+            self._labels[record.label] += 1
+        self._tally.add(record)
+
+    def finish(self, min_coverage: float) -> dict[str, Json]:
+        coverage = self._labels.total() / len(self._tally) if len(self._tally) else None
+        return {
+            "verdicts": {name: self._states[name] for name in STATES},
+            "labels": {label: self._labels[label] for label in sorted(self._labels)},
+            "coverage": coverage,
+            "complete": coverage is not None and coverage >= min_coverage,
+            **self._tally.results(),
+        }
+
+
+def _state(decision: Decision | None) -> str:
+    if decision is None:
+        return "unjudged"
+    return "scored" if isinstance(decision, Verdict) else decision.state
