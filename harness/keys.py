@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from harness.types import Generation, Image, Json, Request, Text, Usage
+from harness.types import Generation, Image, Json, Request, Sample, Text, Usage
 
 VERSION = "k1"
 
@@ -39,6 +39,11 @@ def text_hash(text: str) -> str:
 def item(task: str, split: str, sample: str, epoch: int) -> str:
     """Who a record is; stable over models, settings and runs."""
     return f"{task}/{split}/{sample}#{epoch}"
+
+
+def cluster_of(sample: Sample) -> str:
+    """What a sample is resampled with: its own id where the task names no cluster."""
+    return sample.cluster or sample.id
 
 
 def asked(request: Request) -> Mapping[str, Json]:

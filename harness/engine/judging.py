@@ -17,6 +17,7 @@ import anyio
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError
+from harness.store.records import Judgement
 from harness.types import (
     BLOCKED,
     Failure,
@@ -26,23 +27,12 @@ from harness.types import (
     Sample,
     Unscored,
     UnscoredState,
-    Usage,
     Verdict,
     add_usage,
 )
 
 _T = TypeVar("_T")
 ROUNDS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """A decision and what it took: the judge's raw replies and the tokens."""
-
-    decision: Decision
-    replies: tuple[str, ...] = ()
-    usage: Usage = Usage()
-    models: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from harness.contracts import Ability
-from harness.keys import text_hash
+from harness.keys import cluster_of, text_hash
 from harness.types import Request, Sample
 
 
@@ -37,11 +37,6 @@ class Survey:
     def takes(self, sample: Sample) -> bool:
         """Whether a sample is part of the run."""
         return self.taken is None or cluster_of(sample) in self.taken
-
-
-def cluster_of(sample: Sample) -> str:
-    """What a sample is resampled with: its own id where the task names no cluster."""
-    return sample.cluster or sample.id
 
 
 def survey(samples: Iterable[Sample], limit: int | None) -> Survey:

@@ -13,7 +13,6 @@ from harness import plugins
 from harness.contracts import Results, RunInfo
 from harness.engine import benches
 from harness.engine.assignment import Assignment, assign
-from harness.engine.opening import evaluated, is_local, sequential
 from harness.engine.session import Session
 from harness.engine.work import Stop
 from harness.groups import ungrouped
@@ -23,6 +22,7 @@ from harness.models import Resolved, resolve
 from harness.options import Options
 from harness.plan import splits as plan
 from harness.progress.lines import Progress, SilentProgress
+from harness.runs.opening import evaluated, is_local, sequential
 from harness.runs.past import past
 from harness.runs.recorder import Recorder
 from harness.runs.remarks import remarks

@@ -6,15 +6,24 @@ Each line starts with id, split, epoch and key: see `harness.store.journal`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.contracts import Decision
-from harness.engine.judging import Judgement
-from harness.keys import item, plain, text_hash
+from harness.keys import cluster_of, item, plain, text_hash
 from harness.metrics import Record
-from harness.plan.sampling import cluster_of
 from harness.types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A decision and what it took: the judge's raw replies and the tokens."""
+
+    decision: Decision
+    replies: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    models: tuple[str, ...] = ()
 
 
 def outcome_of(result: Response | Failure) -> Outcome:

@@ -8,8 +8,9 @@ import anyio
 import pytest
 
 from harness.contracts import Decision, Judge, ModelInfo, Rubric
-from harness.engine.judging import ROUNDS, Bench, Judgement
+from harness.engine.judging import ROUNDS, Bench
 from harness.errors import HarnessError
+from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, Script, fake_sample
 from harness.types import Failure, Generation, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import Decision
-from harness.engine.judging import Judgement
 from harness.keys import text_hash
 from harness.store import RunFolder, TaskFolder
 from harness.store.ledger import Ledger
-from harness.store.records import asked_line, response_line, verdict_line
+from harness.store.records import Judgement, asked_line, response_line, verdict_line
 from harness.summary import Row
 from harness.testing.fakes import fake_sample
 from harness.types import Failure, Response, Unscored, Usage, Verdict
