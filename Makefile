@@ -21,7 +21,7 @@ demo: setup
 	@cat runs/demo/leaderboard.md
 
 test: setup
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n auto --dist loadscope
 
 check: setup
 	$(BIN)/ruff check .
