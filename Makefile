@@ -35,6 +35,8 @@ bench: setup
 
 mini: setup
 	$(PY) -m harness_mini.make_base
+	$(PY) -m harness_mini.draw_world mis tasks/harness_mis/mini
+	$(PY) -m harness_mini.draw_world mssbench tasks/harness_mssbench/mini
 
 docs: setup
 	$(PY) docs/generate.py

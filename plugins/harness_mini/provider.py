@@ -35,7 +35,8 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
         raise UnknownName(f"there is no model mini/{name}", remedy="use mini/base")
     from harness import open_model  # on use: listing the models must not load what opens them
 
-    async with open_model(f"hf/{BASE}", settings) as model:
+    # stored in half precision to be small; computed in single, in which batches of any size answer alike
+    async with open_model(f"hf/{BASE}", {"dtype": "float32", **settings}) as model:
         yield Alias(inner=model, ref=f"mini/{name}")
 
 
