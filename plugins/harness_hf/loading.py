@@ -14,10 +14,10 @@ import torch
 
 from harness import HarnessError, Json, Settings
 from harness.fingerprint import of_folder
+from harness_hf import INSTALL
 from harness_hf.devices import find_device, free_cache
 from harness_hf.frontend import Batch, Frontend
 from harness_hf.origin import ADAPTER_CONFIG, Origin, find
-from harness_hf.provider import INSTALL
 from harness_hf.untyped import transformers
 
 

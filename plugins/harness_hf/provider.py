@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from harness import HarnessError, Model, Provider, Setting, Settings
+from harness_hf import INSTALL
 
-INSTALL = "pip install 'vlm-safety-harness[hf]'"
 #: Device and batching are transport: they change speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
     Setting(name="device", type=str, default="auto", identity=False, help="auto, cpu, cuda, cuda:N or mps"),
