@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from harness.board.table import WIDTH
+
     table = Table(box=box.SIMPLE)
     for name in ("model", "as", "task"):
         table.add_column(name)
@@ -33,4 +36,4 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
     for load in loads:
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.task, *(str(number) for number in numbers))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)

@@ -42,7 +42,7 @@ from harness import (
     Failure, Generation, Judge, Model, ModelInfo, Provider, Request, Response, Sample, Settings, Split, Task, Text,
     Verdict, hookimpl, rate,
 )
-from harness.readers.records import prompt
+from harness.readers import prompt
 
 
 class Echo:

@@ -1,12 +1,14 @@
 """The docs say what the code does: a rule that nobody enforces is a wish."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from harness.cli import CORE, cli
 from harness.types import OUTCOMES, UNSCORED
@@ -58,16 +60,18 @@ def test_the_design_names_every_outcome_and_every_judge_state() -> None:
         assert f"`{name}`" in design
 
 
-def test_the_example_plugin_of_the_readme_is_a_judge_that_works(tmp_path: Path) -> None:
-    from harness.plugins import Host
-
+def test_the_example_plugin_of_the_readme_runs_as_the_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    path = tmp_path / "short.py"
-    path.write_text(code, encoding="utf-8")
-    judge = Host.load([path], strict=True).judge("short")
-    assert judge.needs is None
-    assert judge.open({}, tmp_path).labels == ("short", "long")
+    (line,) = re.findall(r"`harness (run --plugin never\.py [^`]+)`", readme)
+    monkeypatch.chdir(tmp_path)
+    Path("never.py").write_text(code, encoding="utf-8")
+    done = CliRunner().invoke(cli, [*line.split(), "--strict-plugins", "--json", "--limit", "2"])
+    assert done.exit_code == 0, done.output
+    (split,) = json.loads(done.stdout)["tasks"]["mis"]["splits"].values()
+    assert split["metrics"]["RR"]["value"] == 100
 
 
 def test_every_make_verb_of_the_readme_and_the_rules_is_there() -> None:
