@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 NOTHING = "—"  #: stands where there is no number
 ARROWS = {"lower": "↓", "higher": "↑"}
+_MARKS = {
+    "truncated": "cut off at the token limit",
+    "refusal": "marked as a refusal by the provider",
+    "verdict_like": "shaped like a verdict",
+}
 
 
 def figure(value: float | None, unit: str = "%") -> str:
@@ -35,6 +40,11 @@ def share(part: float | None) -> str:
     if part < 1 and text == "100.0%":
         return "99.9%"
     return "100%" if part == 1 else text
+
+
+def marks(flags: Mapping[str, int]) -> str:
+    """How many answers carry each flag: `12 cut off at the token limit`; empty when none does."""
+    return ", ".join(f"{count} {_MARKS.get(flag, flag)}" for flag, count in flags.items() if count)
 
 
 def amount(number: float) -> str:

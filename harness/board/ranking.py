@@ -25,7 +25,8 @@ def ranked(board: Board) -> Board:
     letters = dict(zip(bases, _letters(), strict=False)) if len(bases) > 1 else {}
     lettered = [row if row.unranked else replace(row, group=letters.get(_key(row), "")) for row in rows]
     placed = tuple(replace(row, rank=_rank(row, lettered)) for row in lettered)
-    return replace(board, rows=placed, notes=(*_apart(placed), *_remarks(board.split, placed)))
+    notes = dict.fromkeys((*_apart(placed), *_remarks(board.split, placed)))  # two judges of a run may earn the same
+    return replace(board, rows=placed, notes=tuple(notes))
 
 
 def worst_interval(row: Row) -> tuple[float, float] | None:

@@ -64,6 +64,7 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         epochs=body.get("epochs", 1),
         records=body["records"],
         outcomes=body["outcomes"],
+        flags=_dict(body, "flags"),
         verdicts=judged["verdicts"],
         labels=judged["labels"],
         coverage=judged["coverage"],

@@ -74,6 +74,7 @@ def _facts(row: Row) -> Iterator[str]:
     yield f"coverage {share(row.coverage)}{'' if row.complete else ' (incomplete)'}"
     yield f"blocked {row.blocked}"
     yield from (f"{name} {row.outcomes[name]}" for name in _MISSING if row.outcomes.get(name))
+    yield from (f"{one_line(name)} {count}" for name, count in row.flags.items() if count)
     yield from (f"{one_line(name)} {count}" for name, count in row.verdicts.items() if count and name != "scored")
     yield f"judge {one_line(row.judge.label)}"
     if row.fidelity:

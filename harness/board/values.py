@@ -74,6 +74,7 @@ class Row:
         n: samples; `n_expected` is the published number, `subset` what was asked for less.
         records: samples x epochs.
         outcomes: how generation ended, in records.
+        flags: answers that are marked (`truncated`, `refusal`, `verdict_like`), in records.
         verdicts: how judging ended, in records.
         labels: in records.
         coverage: resolved records / records.
@@ -105,6 +106,7 @@ class Row:
     epochs: int = 1
     records: int
     outcomes: Counts
+    flags: Counts = field(default_factory=dict[str, int])
     verdicts: Counts
     labels: Counts
     coverage: float | None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.board.values import Board, Measure, Row
+from harness.summary.split import FLAGS
 from harness.terminal import plain
 from harness.types import OUTCOMES, UNSCORED
 
@@ -22,6 +23,7 @@ _COLUMNS = (
     *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "rank_group", "rank", "unranked"),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
     *OUTCOMES,
+    *FLAGS,
     *_VERDICTS,
 )
 
@@ -80,6 +82,7 @@ def _about(board: Board, row: Row) -> dict[str, Cell]:
         "coverage": row.coverage,
         "complete": row.complete,
         **{name: row.outcomes.get(name, 0) for name in OUTCOMES},
+        **{name: row.flags.get(name, 0) for name in FLAGS},
         **{name: row.verdicts.get(name, 0) for name in _VERDICTS},
     }
 

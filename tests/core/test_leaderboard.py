@@ -239,6 +239,12 @@ def test_what_a_reader_must_know_is_noted() -> None:
     assert "a-2024, a-2025" in told
 
 
+def test_what_holds_under_each_judge_of_a_run_is_noted_once() -> None:
+    made = board(run("x/a", 100, subset={"limit": 3}, other_judges={"mis-x-1": finding(3)}))
+    assert len(made.rows) == 2
+    assert made.notes == ("x/a: not ranked: subset (limit 3).",)
+
+
 def test_columns_are_all_metrics_with_the_main_one_first() -> None:
     few = results("x/a", {"t": {"all": split(judged({"a": 1, "z": 9}, main="z"), judge=JUDGE)}})
     more = results("x/b", {"t": {"all": split(judged({"a": 1, "b": 1, "z": 9}, main="z"), judge=JUDGE)}})

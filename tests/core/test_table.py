@@ -29,6 +29,11 @@ def test_the_head_says_how_many_who_judged_and_whose_words() -> None:
     )
 
 
+def test_flags_of_answers_are_counted_where_there_are_any() -> None:
+    _, second, *_ = render(run(flags={"truncated": 12, "refusal": 0, "verdict_like": 1, "cached": 3})).splitlines()
+    assert " · truncated 12 · verdict_like 1 · cached 3 · judge_unparsable 3 · " in second
+
+
 def test_incomplete_and_subset_results_are_marked() -> None:
     shown = render(run(complete=False, subset={"limit": 5}))
     assert "(incomplete)" in shown

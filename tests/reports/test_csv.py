@@ -30,6 +30,11 @@ def test_each_metric_is_a_line_in_full_precision() -> None:
     assert (main["input_blocked"], main["judge_error"], main["rank"]) == ("2", "3", "1")
 
 
+def test_flags_of_answers_have_columns() -> None:
+    first, *_ = lines(run(flags={"truncated": 12, "refusal": 0, "verdict_like": 1}))
+    assert (first["truncated"], first["refusal"], first["verdict_like"]) == ("12", "0", "1")
+
+
 def test_breakdowns_have_lines_of_their_own() -> None:
     groups = {(line["by"], line["group"], line["metric"]) for line in lines(run())}
     assert ("category", "drawn", "unsafe") in groups

@@ -94,6 +94,14 @@ def test_a_table_has_at_most_ten_columns_and_names_what_it_leaves_out() -> None:
     assert "Not shown here: m6, m7, m8." in text
 
 
+def test_flags_of_answers_are_noted_in_words_where_there_are_any() -> None:
+    other = {"keyword-1": judged({"unsafe": 1, "safe": 999}, main="unsafe")}
+    marked = run("x/a", flags={"truncated": 12, "refusal": 0, "verdict_like": 1}, other_judges=other)
+    text = render([marked, run("x/b")])
+    assert text.count("- x/a: of 1000 answers, 12 cut off at the token limit, 1 shaped like a verdict.") == 1
+    assert "x/b: of" not in text
+
+
 def test_parts_of_a_derived_split_are_folded_away() -> None:
     finding = split(judged({"unsafe": 1, "safe": 9}, main="unsafe"), judge=JUDGE)
     text = render([results("x/a", {"mis": {"easy": finding, "test": {**finding, "parts": ["easy"]}}})])
