@@ -13,7 +13,8 @@ from harness.engine.judging import Bench
 from harness.engine.probe import probe
 from harness.errors import HarnessError, UnknownName
 from harness.keys import canonical, short
-from harness.limits.slots import Endpoints, Metered
+from harness.limits.metered import Metered
+from harness.limits.slots import Endpoints
 from harness.models import ModelSpec, Resolved, resolve
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice
@@ -94,11 +95,13 @@ class Benches:
         orders = Orders.of(choice, self._options)
         model = None if orders.model is None else await self._model(orders.model)
         identity = None if orders.model is None or model is None else orders.model.identity(model)
+        metered = None if model is None else Metered(model, self._endpoints, urgent=True)
         return Bench(
             id=_judge_id(choice, rubric, identity, orders.overrides),
             judge=choice.judge,
             rubric=rubric,
-            model=None if model is None else Metered(model, self._endpoints, urgent=True),
+            model=metered,
+            breaker=None if metered is None else metered.breaker,
             overrides=orders.overrides,
             card=_card(choice, rubric, orders),
         )
@@ -108,7 +111,7 @@ class Benches:
         if place not in self._models:
             model = await self._stack.enter_async_context(resolved.provider.open(resolved.spec.name, resolved.settings))
             if self._options.probe:
-                await probe(model, images=0, policy=self._options.policy)
+                await probe(model, images=0, policy=self._options.policy, tell=self._endpoints.tell)
             self._models[place] = model
         return self._models[place]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.engine.work import Work
 from harness.errors import BadImage, HarnessError
 from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
-from harness.limits.breaker import trying_again
+from harness.limits.breaker import Breaker
 from harness.metrics import NOT_COUNTED, Record, Share
 from harness.rubric.planted import looks_like_verdict
 from harness.store.journal import Journal
@@ -82,7 +83,7 @@ class Carrier:
             return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
         if work.model is None or work.stop.asked:
             return None, False
-        with trying_again(_reason(work.books.responses, stored)):
+        with _repeating(work.breaker, work.books.responses, stored):
             result = await self._ask(work.model)
         line = response_line(sample, epoch, key, result)
         work.books.responses.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
@@ -120,7 +121,7 @@ class Carrier:
         if bench.dead is not None or self._fault is not None:
             return None
         try:
-            with trying_again(_reason(journal, stored)):
+            with _repeating(bench.breaker, journal, stored):
                 judgement = await bench.decide(sample, response)
         except HarnessError as error:
             bench.dead = bench.dead or error
@@ -142,9 +143,13 @@ class Carrier:
             work.progress.judged(work.display, work.name, decision.state, fresh=fresh)
 
 
-def _reason(journal: Journal, stored: tuple[int, str] | None) -> str:
-    """Why the stored try failed, as the breaker counts it; empty where nothing is stored or it did not fail."""
-    return "" if stored is None else str(journal.read(stored[0]).get("reason", "")).partition(":")[0]
+def _repeating(
+    breaker: Breaker | None, journal: Journal, stored: tuple[int, str] | None
+) -> AbstractContextManager[None]:
+    """Tell the breaker, while the body lasts, why the stored try failed; nothing where none is stored or watched."""
+    if breaker is None or stored is None:
+        return nullcontext()
+    return breaker.expecting(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
 
 
 def _share(work: Work, record: Record) -> Share:

@@ -17,6 +17,7 @@ import anyio
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError
+from harness.limits.breaker import Breaker
 from harness.store.records import Judgement
 from harness.types import (
     BLOCKED,
@@ -44,6 +45,7 @@ class Bench:
         judge: the descriptor.
         rubric: opened.
         model: metered; None for a rule.
+        breaker: of the model's calls; None where nothing watches them.
         overrides: generation settings given with `-J`, over those of the rubric's requests.
         dead: why it stopped working; answers go on without it.
         card: what results.json says of it.
@@ -53,6 +55,7 @@ class Bench:
     judge: Judge
     rubric: Rubric
     model: Model | None
+    breaker: Breaker | None = None
     overrides: Mapping[str, Json] = field(default_factory=dict[str, Json])
     dead: HarnessError | None = None
     card: Mapping[str, Json] = field(default_factory=dict[str, Json])

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from harness.contracts import Model
 from harness.errors import HarnessError
-from harness.limits.slots import Endpoints, Metered, Policy
+from harness.limits.metered import Metered
+from harness.limits.slots import Endpoints, Policy, Tell
 from harness.types import Failure, Generation, Image, Message, Part, Request, Response, Text
 
 PROBE_QUESTION = (
@@ -20,7 +21,7 @@ PROBE_QUESTION = (
 )
 ONE_IMAGE = "What does the image show? Name the color and the shape."
 NO_IMAGE = "Answer with one word: ready."
-PATIENCE = 120.0  #: seconds one call of the probe may take: a person waits for it
+PATIENCE = 120.0  #: seconds one call of the probe may take, or be told to wait: a person waits for it
 _SHOWN = (("red", "circle"), ("blue", "square"))
 
 
@@ -39,21 +40,28 @@ class Finding:
     in_order: bool
 
 
-async def probe(model: Model, *, images: int, policy: Policy) -> Finding:
+async def probe(model: Model, *, images: int, policy: Policy, tell: Tell | None = None) -> Finding:
     """Ask one small question. Raises HarnessError when the model cannot be used at all.
 
     Args:
         model: the provider's own, not metered.
         images: most images a sample of the run holds; at most two are shown.
         policy: for the back-off; the probe is not patient.
+        tell: given what a person should know of the endpoint; None says nothing.
     """
     shown = min(images, 2)
     request = Request(
         messages=(Message(role="user", content=(*_drawn(shown), Text(text=_question(shown)))),),
         settings=Generation(max_tokens=256),
     )
-    brief = replace(policy, tries=2, throttled_tries=4, deadline=min(policy.deadline, PATIENCE))
-    result = await Metered(model, Endpoints(brief)).generate(request)
+    brief = replace(
+        policy,
+        tries=2,
+        throttled_tries=4,
+        deadline=min(policy.deadline, PATIENCE),
+        patience=min(policy.patience, PATIENCE),
+    )
+    result = await Metered(model, Endpoints(brief, tell=tell)).generate(request)
     if isinstance(result, Failure) and result.outcome == "error":
         raise HarnessError(
             f"{model.info.ref} does not answer: {result.reason}: {result.message}",

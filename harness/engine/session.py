@@ -22,6 +22,7 @@ from harness.engine.crew import SamplesError, carry_all
 from harness.engine.judging import Bench
 from harness.engine.probe import Finding
 from harness.engine.work import ALWAYS_RETRIED, Books, Stop, Work
+from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice
@@ -46,6 +47,7 @@ class Session:
         stop: ends it early.
         observers: plugins told of what was written.
         digest: of the model's identity; enters each key.
+        breaker: of the model's calls, beneath its strategy; None until it is open.
         notes: what the user should read afterwards.
         benches: judges that were opened.
         contents: hash of what each split's data says, for those that were listed.
@@ -62,6 +64,7 @@ class Session:
     observers: Observers
     endpoints: Endpoints
     digest: str
+    breaker: Breaker | None = None
     notes: list[str] = field(default_factory=list[str])
     benches: list[Bench] = field(default_factory=list[Bench])
     contents: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
@@ -154,6 +157,7 @@ class Session:
             system=options.system,
             epochs=assignment.epochs,
             model=model,
+            breaker=self.breaker,
             model_identity=self.digest,
             benches=benches,
             endpoints=self.endpoints,

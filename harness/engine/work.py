@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.contracts import Model, Split
 from harness.engine.judging import Bench
 from harness.errors import HarnessError
+from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
 from harness.metrics import Metric
 from harness.plugins.observers import Observers
@@ -75,6 +76,7 @@ class Work:
         system: put before each request; empty for none.
         epochs: answers for each sample.
         model: None judges only what is stored.
+        breaker: of the calls beneath the model and its strategy; None where nothing watches them.
         model_identity: digest that enters each key.
         benches: judges at work, with the translation of each one's labels.
         endpoints: whose slots say how many samples are under way.
@@ -94,6 +96,7 @@ class Work:
     system: str
     epochs: int
     model: Model | None
+    breaker: Breaker | None
     model_identity: str
     benches: tuple[tuple[Bench, Mapping[str, str]], ...]
     endpoints: Endpoints

@@ -1,13 +1,15 @@
 """Slots per endpoint, one retry policy, and the breaker."""
 
+from harness.limits.breaker import Breaker
+from harness.limits.metered import Metered
 from harness.limits.slots import (
     Endpoint,
     Endpoints,
-    Metered,
     Policy,
 )
 
 __all__ = [
+    "Breaker",
     "Endpoint",
     "Endpoints",
     "Metered",

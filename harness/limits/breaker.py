@@ -6,29 +6,12 @@ same server, and their successes must not hide that it is refused.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Final
 
 from harness.errors import EndpointDown
 from harness.types import Failure
-
-_failed_before: Final[ContextVar[str]] = ContextVar("_failed_before", default="")
-
-
-@contextmanager
-def trying_again(reason: str) -> Generator[None]:
-    """Calls inside repeat one that failed for this reason in an earlier run; empty where it did not.
-
-    Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but requests
-    that it refuses, and they must not open the breaker.
-    """
-    token = _failed_before.set(reason)
-    try:
-        yield
-    finally:
-        _failed_before.reset(token)
 
 
 class Breaker:
@@ -45,6 +28,22 @@ class Breaker:
         self._reason = ""
         self._count = 0
         self._last = ""
+        self._expected = Counter[str]()
+
+    @contextmanager
+    def expecting(self, reason: str) -> Generator[None]:
+        """While the body repeats what failed for this reason in an earlier run, errors of that reason do not count.
+
+        Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but
+        requests that it refuses, and they must not open the breaker. An error of something new that comes meanwhile
+        does not count either; those that come once no repetition is under way do. An empty reason expects nothing.
+        """
+        self._expected[reason] += 1
+        try:
+            yield
+        finally:
+            self._expected[reason] -= 1
+            self._expected += Counter[str]()  # drops what is down to nothing
 
     def succeeded(self) -> None:
         """A call was answered, however."""
@@ -52,7 +51,7 @@ class Breaker:
 
     def failed(self, failure: Failure) -> None:
         """A call failed for good. Raises EndpointDown when it was one too many."""
-        if failure.reason == _failed_before.get():
+        if failure.reason and self._expected[failure.reason]:
             return
         self._count = self._count + 1 if failure.reason == self._reason else 1
         self._reason, self._last = failure.reason, failure.message

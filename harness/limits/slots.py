@@ -1,4 +1,4 @@
-"""Slots per endpoint, and one retry policy.
+"""Slots per endpoint, and the policy of all calls.
 
 A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
 written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
@@ -7,19 +7,20 @@ written, while backing off, or by a strategy or rubric that makes several calls.
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 
-from harness.contracts import Model, ModelInfo
-from harness.errors import HarnessError
-from harness.limits.breaker import Breaker
-from harness.types import Failure, Request, Response
+from harness.contracts import ModelInfo
+
+Tell = Callable[[str], None]  #: takes a line that a person should read now
+#: seconds; a shorter pause is over before a person has read of it
+WORTH_TELLING: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Policy:
         throttled_tries: tries of one call that is only told to slow down.
         base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
         longest: seconds; no back-off is longer, unless the provider asks for it.
+        patience: seconds; a provider that asks to wait longer is down.
         deadline: seconds one call may take; local models have none.
         breaker: errors in a row with one reason and no success between that stop a model.
     """
@@ -43,6 +45,7 @@ class Policy:
     throttled_tries: int = 30
     base: float = 1.0
     longest: float = 60.0
+    patience: float = 600.0
     deadline: float = 600.0
     breaker: int = 20
 
@@ -52,12 +55,16 @@ class Endpoint:
 
     The limit grows by one with each success until the first 429, then by one a round; a 429 halves it, at most once
     for all the calls that were on the wire together.
+
+    A pause is told when it begins and not when it grows; a halving is told when there were never so few slots before.
     """
 
-    def __init__(self, name: str, policy: Policy, *, fixed: int | None = None) -> None:
+    def __init__(self, name: str, policy: Policy, *, fixed: int | None = None, tell: Tell | None = None) -> None:
         self.name = name
+        self._tell = tell
         self._cap = min(fixed or policy.cap, policy.cap)
         self._limit = float(min(fixed or policy.start, self._cap))
+        self._fewest = self.slots
         self._flying = 0
         self._urgent: deque[anyio.Event] = deque()
         self._waiting: deque[anyio.Event] = deque()
@@ -125,85 +132,36 @@ class Endpoint:
         if started > self._halved_at:
             self._limit = max(1.0, self._limit / 2)
             self._halved_at = now
-        if wait:
-            self._paused_until = max(self._paused_until, now + wait)
+        pause = wait or 0.0
+        begins = pause >= WORTH_TELLING and now >= self._paused_until
+        self._paused_until = max(self._paused_until, now + pause)
+        self._told(pause if begins else 0.0)
+
+    def _told(self, pause: float) -> None:
+        """Say what is new: a pause of so many seconds, 0 for none, and fewer slots than ever before."""
+        said = [f"asked to wait {pause:.0f} s"] if pause else []
+        if self.slots < self._fewest:
+            self._fewest = self.slots
+            said.append(f"takes too many calls at once: {self.slots} from now on")
+        if said and self._tell is not None:
+            self._tell(f"{self.name} {'; it '.join(said)}")
 
 
 class Endpoints:
-    """All endpoints of a process, by name: calls to one server share slots whoever makes them."""
+    """All endpoints of a process, by name: calls to one server share slots whoever makes them.
 
-    def __init__(self, policy: Policy) -> None:
+    Attributes:
+        policy: of all of them.
+        tell: given what a person should know of them; None says nothing.
+    """
+
+    def __init__(self, policy: Policy, *, tell: Tell | None = None) -> None:
         self.policy = policy
+        self.tell = tell
         self._known: dict[str, Endpoint] = {}
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint a model's calls go to."""
         if info.endpoint not in self._known:
-            self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency)
+            self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency, tell=self.tell)
         return self._known[info.endpoint]
-
-
-class Metered:
-    """A Model whose calls take a slot, are tried again for passing reasons, and open the breaker."""
-
-    def __init__(self, model: Model, endpoints: Endpoints, *, urgent: bool = False) -> None:
-        self._model = model
-        self._policy = endpoints.policy
-        self._breaker = Breaker(model.info.endpoint, endpoints.policy.breaker)
-        self.endpoint = endpoints.of(model.info)
-        self._urgent = urgent
-
-    @property
-    def info(self) -> ModelInfo:
-        """The wrapped model's."""
-        return self._model.info
-
-    async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, with retries. Raises HarnessError when nothing will work."""
-        tries = throttled = 0
-        while True:
-            self._breaker.check()
-            result = await self._once(request)
-            if isinstance(result, Response):
-                return result
-            throttled += result.throttled
-            tries += not result.throttled
-            spent = tries >= self._policy.tries or throttled >= self._policy.throttled_tries
-            if not result.transient or spent:
-                return self._final(result)
-            await anyio.sleep(self._backoff(max(tries, throttled), result.retry_after))
-
-    def _final(self, failure: Failure) -> Failure:
-        if failure.outcome == "error":
-            self._breaker.failed(failure)
-        else:
-            self._succeeded()
-        return failure
-
-    def _succeeded(self) -> None:
-        self.endpoint.succeeded()
-        self._breaker.succeeded()
-
-    async def _once(self, request: Request) -> Response | Failure:
-        async with self.endpoint.slot(urgent=self._urgent) as started:
-            result = await self._within_deadline(request)
-        if isinstance(result, Response):
-            self._succeeded()
-        elif result.throttled:
-            self.endpoint.throttled(started, result.retry_after)
-        return result
-
-    async def _within_deadline(self, request: Request) -> Response | Failure:
-        seconds = math.inf if self.info.local else self._policy.deadline
-        try:
-            with anyio.move_on_after(seconds):
-                return await self._model.generate(request)
-        except HarnessError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a model is a plugin: what it raises fails this sample, not the run
-            return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
-        return Failure(outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True)
-
-    def _backoff(self, tries: int, asked: float | None) -> float:
-        longest = min(self._policy.longest, self._policy.base * 2 ** (tries - 1))
-        return max(asked or 0.0, random.uniform(0, longest))

@@ -10,7 +10,7 @@ from harness.contracts import Model
 from harness.engine.probe import probe
 from harness.engine.session import Session
 from harness.errors import HarnessError
-from harness.limits.slots import Metered
+from harness.limits.metered import Metered
 from harness.models import Resolved, identity_digest
 from harness.runs.recorder import Recorder
 
@@ -31,15 +31,17 @@ async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) ->
         if session.options.probe:
             await _probe(session, resolved.wrap(inner))
         recorder.enter(identity, resolved, inner)
+        metered = Metered(inner, session.endpoints)
+        session.breaker = metered.breaker
         try:
-            yield resolved.wrap(Metered(inner, session.endpoints))
+            yield resolved.wrap(metered)
         finally:
             session.dropped |= inner.info.dropped
 
 
 async def _probe(session: Session, model: Model) -> None:
     most = max((a.survey.most_images for a in session.assignments if a.survey), default=0)
-    session.finding = await probe(model, images=most, policy=session.options.policy)
+    session.finding = await probe(model, images=most, policy=session.options.policy, tell=session.progress.note)
     if not session.finding.in_order:
         note = (
             f"{model.info.ref} did not name the {session.finding.images} probe images in order; it answered: "

@@ -124,7 +124,7 @@ def _session(
     progress: Progress | None,
     stop: Stop | None,
 ) -> Session:
-    host = plugins.current()
+    host, shown = plugins.current(), progress or SilentProgress()
     info = RunInfo(
         folder=folder.path,
         model=options.model.ref,
@@ -136,10 +136,10 @@ def _session(
         options=options,
         assignments=assignments,
         folder=folder,
-        progress=progress or SilentProgress(),
+        progress=shown,
         stop=stop or Stop(),
-        observers=host.observe(info),
-        endpoints=Endpoints(options.policy),
+        observers=host.observe(info, tell=None if progress is None else progress.note),
+        endpoints=Endpoints(options.policy, tell=shown.note),
         digest="",
     )
 

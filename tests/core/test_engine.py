@@ -20,6 +20,7 @@ from harness.errors import EndpointDown, HarnessError
 from harness.limits import Policy
 from harness.models import ModelSpec
 from harness.options import Options
+from harness.progress.lines import SilentProgress
 from harness.runs.running import Run, run_async
 from harness.testing.fakes import fake_image, fake_judge, fake_sample, fake_task, host_of
 from harness.types import Failure, Image, Message, Request, Response, Sample, Settings, Text
@@ -74,13 +75,13 @@ def numbered(count: int) -> dict[str, str]:
 
 
 def go(server: Server, folder: Path, *extra: Any, task: Task | None = None, **fields: Any) -> Run:
-    """Run task `fake` on the server, judged by a rule; `stop` is handed on."""
-    stop = fields.pop("stop", None)
+    """Run task `fake` on the server, judged by a rule; `stop` and `progress` are handed on."""
+    stop, progress = fields.pop("stop", None), fields.pop("progress", None)
     spec = ModelSpec(ref="seen/x", strategy=fields.pop("strategy", ""))
     defaults: dict[str, Any] = {"tasks": ("fake",), "output": folder, "probe": False, "policy": POLICY}
     options = Options(model=spec, **defaults | fields)
     with plugins.use(host_of(server.provider, task or fake_task(numbered(10)), fake_judge(), *extra)):
-        return anyio.run(partial(run_async, options, stop=stop))
+        return anyio.run(partial(run_async, options, stop=stop, progress=progress))
 
 
 def lines(folder: Path, name: str = "responses") -> list[dict[str, Any]]:
@@ -284,3 +285,43 @@ def test_calls_in_flight_do_not_keep_a_stopped_run_for_ever(tmp_path: Path, monk
 
     with pytest.raises(HarnessError, match="the quota is gone"):
         go(Stuck(), tmp_path)
+
+
+@pytest.mark.parametrize("strategy", ["", "plain"])
+def test_what_failed_before_and_fails_again_does_not_stop_a_resumed_run(strategy: str, tmp_path: Path) -> None:
+    def refuse(text: str) -> str | Failure:
+        return Failure(outcome="error", reason="http_400") if int(text.split()[-1]) % 2 else "no"
+
+    plain = Strategy(name="plain", version="1", description="", wrap=lambda model, _: _Around(model))
+    go(Server(refuse), tmp_path, plain, strategy=strategy, task=fake_task(numbered(40)), policy=Policy(start=1, cap=1))
+    again = Server(refuse)
+    run = go(again, tmp_path, plain, strategy=strategy, task=fake_task(numbered(40)))
+    assert len(again.asked) == 20, "each refused one once more, though five in a row open the breaker"
+    assert split(run)["outcomes"] == split(run)["outcomes"] | {"answered": 20, "error": 20}
+
+
+@dataclass
+class Heard(SilentProgress):
+    """Keeps what a person is told."""
+
+    notes: list[str] = field(default_factory=list[str])
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_person_is_told_when_an_endpoint_asks_to_slow_down(tmp_path: Path) -> None:
+    heard, first = Heard(), [Failure(outcome="error", reason="http_429", transient=True, throttled=True)]
+    go(Server(lambda text: first.pop() if first else "no"), tmp_path, progress=heard)
+    assert heard.notes == ["seen takes too many calls at once: 2 from now on"]
+
+
+def test_a_wait_of_hours_ends_the_run_with_what_was_asked_and_what_was_answered_is_kept(tmp_path: Path) -> None:
+    later = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=7200)
+    server = Server(lambda text: "no" if text == "question 0" else later)
+    with pytest.raises(EndpointDown, match="asked to wait 7200 s"):
+        go(server, tmp_path, policy=Policy(start=1, cap=1))
+    assert [line["id"] for line in lines(tmp_path)] == ["q0"]
+    again = Server()
+    go(again, tmp_path)
+    assert len(again.asked) == 9
