@@ -1,4 +1,4 @@
-"""Models that several test files open."""
+"""Fixtures that several test files use: models, an environment, an event loop."""
 
 import pytest
 
@@ -17,3 +17,16 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.plugins import tiny_models
 
     return str(tiny_models.save_lm(tmp_path_factory.mktemp("models") / "tiny-lm"))
+
+
+@pytest.fixture
+def without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key and no address of a server in the environment."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The SDKs of providers run on asyncio."""
+    return "asyncio"
