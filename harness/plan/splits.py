@@ -5,6 +5,7 @@ Nothing is opened and nothing is spent here; every misspelling ends here with it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,8 +57,16 @@ class SplitPlan:
         return f"{self.display}:{self.name}"
 
     def samples(self) -> Iterator[Sample]:
-        """All samples of the split, lazily. Raises MissingData with how to get the data, or BadData."""
-        return samples(self.task, self.root, self.name, self.settings)
+        """All samples of the split, lazily.
+
+        Raises:
+            MissingData: with how to get the data.
+            BadData: as the task raises it.
+            TypeError, ValueError: a sample cannot be kept in a line of JSON.
+        """
+        for sample in samples(self.task, self.root, self.name, self.settings):
+            check_kept(sample)
+            yield sample
 
 
 def make(options: Options) -> tuple[SplitPlan, ...]:
@@ -71,6 +80,17 @@ def make(options: Options) -> tuple[SplitPlan, ...]:
     return tuple(unique.values())
 
 
+def check_kept(sample: Sample) -> None:
+    """Refuse what a run folder cannot keep of a sample: what it is grouped and scored by must be JSON."""
+    for name, value in (("category", sample.category), ("tags", dict(sample.tags)), ("target", sample.target)):
+        if isinstance(value, str) or value is None:
+            continue
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name} of sample {sample.id!r} is not JSON: {error}") from None
+
+
 def display_name(task: Task, values: Settings) -> str:
     """A task's name with each identity setting that is not at its default."""
     changed = settings.changed(task.settings, values)
@@ -82,7 +102,7 @@ def _splits(name: str, options: Options) -> Iterable[SplitPlan]:
     task = plugins.current().task(task_name)
     values = settings.effective(task.settings, _own(options, task), owner=f"task {task.name}")
     root = options.root(task.name)
-    splits = task.splits(values, root) if callable(task.splits) else task.splits
+    splits = _offered(task, values, root)
     for split_name in _names(task, splits, wanted):
         split = splits[split_name]
         default = default_judge(split, task.name, options)
@@ -98,6 +118,19 @@ def _splits(name: str, options: Options) -> Iterable[SplitPlan]:
             judges=choose(split, default, options),
             default=default,
         )
+
+
+def _offered(task: Task, values: Settings, root: Path) -> Mapping[str, Split]:
+    if not callable(task.splits):
+        return task.splits
+    try:
+        return task.splits(values, root)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise HarnessError(
+            f"task {task.name} cannot say its splits: it raised {type(error).__name__}: {error}"
+        ) from error
 
 
 def _names(task: Task, splits: Mapping[str, Split], wanted: str) -> Sequence[str]:
