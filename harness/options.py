@@ -84,12 +84,74 @@ class Options:
 
     def check(self) -> None:
         """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
-        for name in sorted(self.retry - set(STATES)):
-            raise UnknownName(f"--retry {name}: no outcome or judge state", remedy=nearest(name, STATES))
+        _check_retry(self.retry)
         for flag, number in (("--epochs", self.epochs), ("--limit", self.limit)):
             if number is not None and number < 1:
                 raise HarnessError(f"{flag} must be at least 1")
-        if not 0 <= self.min_coverage <= 1:
-            raise HarnessError("--min-coverage must be between 0 and 1")
+        _check_coverage(self.min_coverage)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """Judging of stored answers as it was asked for; what was asked of the model is the run's.
+
+    Attributes:
+        judges: as of a run.
+        judge_settings: as of a run.
+        task_settings: as of a run; those of a task are only its data folder and its rubric.
+        tasks: `NAME` or `NAME:SPLIT` of those in the run; empty is all.
+        primary: the judge given becomes the one whose numbers stand first.
+        data: as of a run, where the run's own is gone.
+        retry: outcomes and judge states to try again.
+        probe: ask the judges' models something small first.
+        min_coverage: share of records that must be resolved; None for what the run used.
+        policy: slots, retries and breaker.
+        command: the arguments it was started with.
+    """
+
+    judges: tuple[str, ...] = ()
+    judge_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    task_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tasks: tuple[str, ...] = ()
+    primary: bool = False
+    data: Path | None = None
+    retry: frozenset[str] = frozenset()
+    probe: bool = True
+    min_coverage: float | None = None
+    policy: Policy = Policy()
+    command: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
+        _check_retry(self.retry)
+        if self.min_coverage is not None:
+            _check_coverage(self.min_coverage)
+
+    def of(self, model: ModelSpec, generation: Mapping[str, Any], system: str) -> Options:
+        """The options under which a run of this model would be judged so; its tasks are yet to be named."""
+        return Options(
+            model=model,
+            tasks=(),
+            judges=self.judges,
+            judge_settings=self.judge_settings,
+            task_settings=self.task_settings,
+            generation=generation,
+            system=system,
+            data=self.data,
+            retry=self.retry,
+            probe=self.probe,
+            policy=self.policy,
+            command=self.command,
+        )
+
+
+def _check_retry(retry: frozenset[str]) -> None:
+    for name in sorted(retry - set(STATES)):
+        raise UnknownName(f"--retry {name}: no outcome or judge state", remedy=nearest(name, STATES))
+
+
+def _check_coverage(least: float) -> None:
+    if not 0 <= least <= 1:
+        raise HarnessError("--min-coverage must be between 0 and 1")

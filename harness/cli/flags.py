@@ -52,8 +52,7 @@ _FLAGS = (
     click.option(
         "--min-coverage",
         type=click.FloatRange(0, 1),
-        default=0.98,
-        show_default=True,
+        show_default="0.98; judge: the run's",
         help="Share of records that must be resolved; below it the run is incomplete (exit 3).",
     ),
     click.option(

@@ -15,7 +15,7 @@ from .options import loaded, plugin_options
 from .values import Names
 
 if TYPE_CHECKING:
-    from harness.options import Options
+    from harness.options import Judging
     from harness.runs.running import Run
 
 
@@ -48,18 +48,17 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     return code
 
 
-def _options(given: dict[str, Any]) -> Options:
+def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
     from harness.limits.slots import Policy
-    from harness.models import ModelSpec
-    from harness.options import Options
+    from harness.options import Judging
 
     concurrency: int | None = given["concurrency"]
-    return Options(
-        model=ModelSpec(ref=""),
-        tasks=(),
+    return Judging(
         judges=given["judges"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
+        tasks=tuple(tasks),
+        primary=given["primary"],
         data=given["data"],
         retry=frozenset(given["retry"]),
         probe=not given["no_probe"],
@@ -77,12 +76,9 @@ def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    options, progress, stop = _options(given), choose(sys.stderr), Stop()
+    judging, progress, stop = _judging(tasks, given), choose(sys.stderr), Stop()
     try:
-        return interruptible(
-            lambda: judge_async(folder, options, tasks=tasks, primary=given["primary"], progress=progress, stop=stop),
-            stop,
-        )
+        return interruptible(lambda: judge_async(folder, judging, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        click.echo(resume_hint(options.command), err=True)
+        click.echo(resume_hint(judging.command), err=True)
         raise

@@ -125,7 +125,7 @@ def _specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, several: bool) -> Options:
     from harness.limits.slots import Policy
-    from harness.options import Options
+    from harness.options import MIN_COVERAGE, Options
     from harness.runs.config import expand
 
     output: Path | None = given["output"]
@@ -147,7 +147,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
         retry=frozenset(given["retry"]),
         probe=not given["no_probe"],
         phases=given["phases"],
-        min_coverage=given["min_coverage"],
+        min_coverage=MIN_COVERAGE if given["min_coverage"] is None else given["min_coverage"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.engine.crew import SamplesError
 from harness.errors import HarnessError
 from harness.options import Options
 from harness.plan.sampling import Survey, survey
 from harness.plan.splits import SplitPlan
+from harness.store.run_file import RunFile
 from harness.types import Sample
 
 Failed = tuple[SplitPlan, SamplesError]
@@ -51,15 +51,13 @@ def surveyed(plan: SplitPlan, options: Options) -> Survey:
     return survey(plan.samples(), options.limit)
 
 
-def assign(
-    plans: Sequence[SplitPlan], options: Options, run: Mapping[str, Any]
-) -> tuple[list[Assignment], list[Failed]]:
+def assign(plans: Sequence[SplitPlan], options: Options, run: RunFile | None) -> tuple[list[Assignment], list[Failed]]:
     """Survey all splits; those whose task raised are not carried, and the others are.
 
     Args:
         plans: the splits.
         options: as given.
-        run: run.json of the folder, or nothing.
+        run: run.json of the folder; None where it is new.
 
     Raises:
         HarnessError: data is missing or broken, every task raised, or an earlier listing cannot be kept.
@@ -82,14 +80,15 @@ def assign(
     return assignments, failed
 
 
-def _asked_more(plan: SplitPlan, options: Options, run: Mapping[str, Any]) -> bool:
+def _asked_more(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:
     """Whether the folder's listing of a split has a higher limit: a lower one never shrinks it."""
-    entry = run.get("tasks", {}).get(plan.display, {}).get("splits", {}).get(plan.name)
-    if entry is None or options.limit is None or (entry["limit"] is not None and entry["limit"] <= options.limit):
+    task = None if run is None else run.tasks.get(plan.display)
+    entry = None if task is None else task.splits.get(plan.name)
+    if entry is None or options.limit is None or (entry.limit is not None and entry.limit <= options.limit):
         return False
-    if entry["epochs"] != options.epochs:
+    if entry.epochs != options.epochs:
         raise HarnessError(
-            f"{plan.title} was asked with --epochs {entry['epochs']} and a higher --limit, which a lower one keeps",
-            remedy=f"give --epochs {entry['epochs']}, or the higher --limit, or --fresh",
+            f"{plan.title} was asked with --epochs {entry.epochs} and a higher --limit, which a lower one keeps",
+            remedy=f"give --epochs {entry.epochs}, or the higher --limit, or --fresh",
         )
     return True

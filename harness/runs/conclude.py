@@ -6,17 +6,19 @@ resumed run and an undisturbed one end alike. A task whose plugin is gone keeps 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.contracts import Results
 from harness.plan.splits import SplitPlan
 from harness.runs.environment import harness_version
+from harness.runs.scoring import Guard, ScoringError, summarise
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger, Spent
+from harness.store.run_file import RunFile, TaskEntry
 from harness.summary.assembly import assemble, usage
-from harness.summary.pooling import TaskSummary
-from harness.summary.split import Ran
+from harness.summary.split import Ran, Row
 from harness.types import Json
 
 
@@ -26,73 +28,88 @@ class Conclusion:
 
     Attributes:
         folder: of the run.
+        run: run.json, with this invocation.
         plans: splits of this invocation; one of each task says how the task is scored.
-        min_coverage: share of records that must be resolved.
         command: of this invocation.
     """
 
     folder: RunFolder
+    run: RunFile
     plans: Sequence[SplitPlan]
-    min_coverage: float
     command: Sequence[str]
 
 
-def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> dict[str, Json]:
-    """The dict of results.json; `old` is the one that stood before, for tasks not of this invocation."""
-    run = conclusion.folder.run
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concluded:
+    """The end of an invocation.
+
+    Attributes:
+        results: the dict of results.json.
+        unscored: displayed name -> what was raised, of each task whose own code raised; its former entry stays.
+    """
+
+    results: Results
+    unscored: Mapping[str, ScoringError]
+
+
+def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> Concluded:
+    """results.json anew; `old` is the one that stood before, for tasks not of this invocation."""
+    run = conclusion.run
     tasks: dict[str, Any] = dict(old.get("tasks", {}))
-    ledgers = {display: _ledger(conclusion.folder, run, display) for display in run["tasks"]}
-    for display, plan in {plan.display: plan for plan in conclusion.plans}.items():
-        tasks[display] = _task(conclusion, run, plan, ledgers[display])
-    for display in run["tasks"].keys() - {plan.display for plan in conclusion.plans}:
-        _read_through(ledgers[display], run["tasks"][display]["splits"])
-    return _assembled(conclusion, run, tasks, list(ledgers.values()))
+    unscored: dict[str, ScoringError] = {}
+    ledgers = {display: _ledger(conclusion.folder, run, display) for display in run.tasks}
+    plans = {plan.display: plan for plan in conclusion.plans}
+    for display, ledger in ledgers.items():
+        rows = (row for name in run.tasks[display].splits for row in ledger.rows(name))
+        try:
+            if display in plans:
+                tasks[display] = _task(run, plans[display], ledger.judges, rows)
+        except ScoringError as error:
+            unscored[display] = error
+        _read_through(rows)
+    return Concluded(results=_assembled(conclusion, tasks, list(ledgers.values())), unscored=unscored)
 
 
-def _ledger(folder: RunFolder, run: Mapping[str, Any], display: str) -> Ledger:
+def _ledger(folder: RunFolder, run: RunFile, display: str) -> Ledger:
     task = folder.task(display)
-    return Ledger(folder=task, judges=tuple(judge for judge in task.judges() if judge in run["judges"]))
+    return Ledger(folder=task, judges=tuple(judge for judge in task.judges() if judge in run.judges))
 
 
-def _read_through(ledger: Ledger, splits: Mapping[str, Any]) -> None:
-    """Count what a task took that is not summed up anew."""
-    for split in splits:
-        for _ in ledger.rows(split):
-            pass
+def _read_through(rows: Iterator[Row]) -> None:
+    """Count what was spent on rows that are not summed up anew."""
+    for _ in rows:
+        pass
 
 
-def _task(conclusion: Conclusion, run: Mapping[str, Any], plan: SplitPlan, ledger: Ledger) -> dict[str, Json]:
-    task: Mapping[str, Any] = run["tasks"][plan.display]
-    ran = {name: _ran(conclusion, run, plan, name, ledger) for name in task["splits"] if name in plan.splits}
-    summary = TaskSummary(plan.splits, ran, plan.task.pairings)
-    for name in ran:
-        for row in ledger.rows(name):
-            summary.add(row)
-    finished = summary.finish()
+def _task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[Row]) -> dict[str, Json]:
+    """What results.json says of a task. Raises ScoringError."""
+    task = run.tasks[plan.display]
+    with Guard():
+        ran = {name: _ran(run, plan, name, judges) for name in task.splits if name in plan.splits}
+    finished = summarise(plan.splits, ran, plan.task.pairings, (row for row in rows if row.record.split in ran))
     for split in finished["splits"].values():
         _drop_idle_judges(split)
-    about = task["data"]
     data = {
-        "source": about["source"],
-        "revision": about["revision"],
+        "source": task.data.source,
+        "revision": task.data.revision,
         "sha256": _content(task),
-        "licence": about["licence"],
+        "licence": task.data.licence,
     }
-    return {"version": task["version"], "settings": task["settings"], "data": data, **finished}
+    return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
 
 
-def _ran(conclusion: Conclusion, run: Mapping[str, Any], plan: SplitPlan, name: str, ledger: Ledger) -> Ran:
-    entry: Mapping[str, Any] = run["tasks"][plan.display]["splits"][name]
+def _ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
+    entry = run.tasks[plan.display].splits[name]
     split = plan.splits[name]
-    rubrics = {judge: run["judges"][judge]["rubric"] for judge in ledger.judges}
+    rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     return Ran(
         split=split,
         judges={judge: split.judges[rubric] for judge, rubric in rubrics.items() if rubric in split.judges},
-        primary=entry.get("judge"),
-        settings=entry["generation"],
-        subset={"limit": entry["limit"]} if entry["limit"] else None,
-        epochs=entry["epochs"],
-        min_coverage=conclusion.min_coverage,
+        primary=entry.judge,
+        settings=entry.generation,
+        subset={"limit": entry.limit} if entry.limit else None,
+        epochs=entry.epochs,
+        min_coverage=entry.min_coverage,
     )
 
 
@@ -104,37 +121,35 @@ def _drop_idle_judges(split: dict[str, Any]) -> None:
     }
 
 
-def _content(task: Mapping[str, Any]) -> str:
+def _content(task: TaskEntry) -> str:
     """Hash of what the data of all splits says: the sum of the splits' hashes."""
-    total = sum(int(entry.get("content") or "0", 16) for entry in task["splits"].values())
+    total = sum(int(entry.content or "0", 16) for entry in task.splits.values())
     return f"{total % 2**256:064x}"
 
 
-def _assembled(
-    conclusion: Conclusion, run: Mapping[str, Any], tasks: Mapping[str, Any], ledgers: Sequence[Ledger]
-) -> dict[str, Json]:
-    answered, judged = Spent(), {judge: Spent() for judge in run["judges"]}
+def _assembled(conclusion: Conclusion, tasks: Mapping[str, Any], ledgers: Sequence[Ledger]) -> dict[str, Json]:
+    run = conclusion.run
+    answered, judged = Spent(), {judge: Spent() for judge in run.judges}
     for ledger in ledgers:
         answered.merge(ledger.model)
         for judge, took in ledger.judged.items():
             judged[judge].merge(took)
-    history = run["history"]
     return assemble(
         version=harness_version(),
-        started=history[0]["started"],
-        finished=history[-1]["finished"],
+        started=run.history[0].started,
+        finished=run.history[-1].finished,
         command=conclusion.command,
-        environment=run["environment"],
+        environment=run.environment,
         model={
-            "ref": run["model"]["ref"],
+            "ref": run.model.ref,
             "resolved": sorted(answered.models),
-            "identity": run["identity"],
-            "settings": run["model"]["settings"],
-            "strategy": run["model"]["strategy"],
+            "identity": run.identity,
+            "settings": run.model.settings,
+            "strategy": run.model.strategy,
         },
-        judges={judge: {**card, "resolved": sorted(judged[judge].models)} for judge, card in run["judges"].items()},
-        plugins=run["plugins"],
+        judges={judge: {**card, "resolved": sorted(judged[judge].models)} for judge, card in run.judges.items()},
+        plugins=run.plugins,
         tasks=tasks,
         usage=usage(answered.spend, {judge: took.spend for judge, took in judged.items() if took.spend.calls}),
-        wall_s=round(sum(entry["seconds"] for entry in history), 3),
+        wall_s=round(sum(entry.seconds for entry in run.history), 3),
     )

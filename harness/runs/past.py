@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.engine.assignment import Assignment
 from harness.errors import HarnessError, UnknownName
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.options import Judging, Options
 from harness.plan import splits as plan
 from harness.plan.choosing import check_rubrics, choose, default_judge
 from harness.settings import nearest
 from harness.store.folder import RunFolder
+from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,28 +26,21 @@ class Past:
     digest: str
 
 
-def past(folder: RunFolder, options: Options, tasks: Sequence[str]) -> Past:
+def past(folder: RunFolder, judging: Judging) -> Past:
     """Read a run back. Raises HarnessError when the folder holds none, UnknownName for a task it does not have.
 
     Splits for which the judges that were named are not meant are left out.
 
     Args:
         folder: of the run.
-        options: judges and their settings as given now.
-        tasks: `NAME` or `NAME:SPLIT`; empty is all.
+        judging: judges and their settings as given now.
     """
     run = folder.run
-    if not run:
+    if run is None:
         raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
+    options = judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
     plan.check_task_settings(options)
-    overrides = run["overrides"]
-    options = replace(
-        options,
-        model=ModelSpec(ref=run["model"]["ref"]),
-        generation=overrides["generation"],
-        system=overrides["system"],
-    )
-    assignments = [_assignment(folder, entry, options) for entry in _entries(run, tasks)]
+    assignments = [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
     check_rubrics(options.judges, (assignment.plan.split for assignment in assignments))
     judged = [assignment for assignment in assignments if assignment.plan.judges]
     if not judged:
@@ -55,7 +48,7 @@ def past(folder: RunFolder, options: Options, tasks: Sequence[str]) -> Past:
     return Past(
         options=replace(options, tasks=tuple(a.plan.title for a in judged)),
         assignments=judged if options.judges else assignments,
-        digest=run["identity_digest"],
+        digest=run.identity_digest,
     )
 
 
@@ -65,22 +58,22 @@ class _Entry:
 
     display: str
     name: str
-    task: Mapping[str, Any]
-    split: Mapping[str, Any]
+    task: TaskEntry
+    split: SplitEntry
 
     @property
     def names(self) -> frozenset[str]:
         """What `--tasks` may call it: by the displayed name or by the task's, with or without the split."""
-        whole = {self.display, str(self.task["task"])}
+        whole = {self.display, self.task.task}
         return frozenset({*whole, *(f"{task}:{self.name}" for task in whole)})
 
 
-def _entries(run: Mapping[str, Any], tasks: Sequence[str]) -> Iterator[_Entry]:
+def _entries(run: RunFile, tasks: Sequence[str]) -> Iterator[_Entry]:
     """The splits that are wanted."""
     every = [
         _Entry(display=display, name=name, task=task, split=split)
-        for display, task in run["tasks"].items()
-        for name, split in task["splits"].items()
+        for display, task in run.tasks.items()
+        for name, split in task.splits.items()
     ]
     known = {name for entry in every for name in entry.names}
     for wanted in tasks:
@@ -91,10 +84,10 @@ def _entries(run: Mapping[str, Any], tasks: Sequence[str]) -> Iterator[_Entry]:
 
 def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignment:
     """The split as it was asked, judged as is wanted now: a task's settings are the run's, a rubric's may be new."""
-    task = str(entry.task["task"])
-    then = {f"{task}.{key}": value for key, value in entry.task["settings"].items()}
-    root = {} if entry.split["packaged"] else {f"{task}.data": str(_root(entry, options))}
-    options = replace(options, data=_still(entry.task["data"]["folder"]) or options.data)
+    task = entry.task.task
+    then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
+    root = {} if entry.split.packaged else {f"{task}.data": str(_root(entry, options))}
+    options = replace(options, data=_still(entry.task.data.folder) or options.data)
     (planned,) = plan.make(replace(options, tasks=(f"{task}:{entry.name}",), task_settings=then | root, judges=()))
     if planned.display != entry.display:
         raise HarnessError(
@@ -104,15 +97,15 @@ def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignmen
     default = default_judge(planned.split, task, now)
     return Assignment(
         plan=replace(planned, judges=choose(planned.split, default, now), default=default),
-        epochs=entry.split["epochs"],
+        epochs=entry.split.epochs,
         asked=frozenset(line["id"] for line in folder.task(entry.display).asked(entry.name)),
     )
 
 
 def _root(entry: _Entry, options: Options) -> Path:
     """Where the data lies: as `-T` says now, else where it lay, else where a new run would look for it."""
-    task = str(entry.task["task"])
-    stored = Path(entry.task["data"]["root"])
+    task = entry.task.task
+    stored = Path(entry.task.data.root)
     return stored if "data" not in options.given(task) and _still(str(stored.parent)) else options.root(task)
 
 

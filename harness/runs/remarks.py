@@ -7,15 +7,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import plugins
 from harness.contracts import Results
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.plan.splits import SplitPlan
+from harness.runs.conclude import Concluded
 
 
-def remarks(session: Session, results: Results, folder: Path) -> tuple[int, list[str]]:
+def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, list[str]]:
     """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
-    missing = [*_failed(session), *_dead(session), *_incomplete(session, results, folder)]
+    results = concluded.results
+    missing = [
+        *_failed(session),
+        *_dead(session),
+        *_unscored(concluded),
+        *_incomplete(session, concluded, folder),
+    ]
     return 3 if missing else 0, [
         *missing,
         *session.notes,
@@ -36,11 +44,25 @@ def _dead(session: Session) -> Iterator[str]:
             yield f"judge {bench.id} stopped: {bench.dead}"
 
 
-def _incomplete(session: Session, results: Results, folder: Path) -> Iterator[str]:
+def _unscored(concluded: Concluded) -> Iterator[str]:
+    """Tasks whose own code raised while their results were computed: nothing the user can give again mends that."""
+    owners = {task.name: plugin for task, plugin in plugins.current().offers("tasks")}
+    for display, fault in concluded.unscored.items():
+        there = "keeps what stood there before" if display in concluded.results["tasks"] else "does not hold it"
+        yield (
+            f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} raised {fault}; "
+            f"results.json {there}; the answers and verdicts are kept, and `harness judge RUN` cannot mend it: "
+            "mend the plugin, then run again"
+        )
+
+
+def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterator[str]:
     waiting: list[SplitPlan] = []
     for assignment in session.assignments:
         plan = assignment.plan
-        split = results["tasks"][plan.display]["splits"][plan.name]
+        if plan.display in concluded.unscored:
+            continue
+        split = concluded.results["tasks"][plan.display]["splits"][plan.name]
         benches = session.chosen.get((plan.display, plan.name), ())
         if all(_complete(split, bench) for bench in benches) if benches else split["complete"]:
             continue

@@ -19,7 +19,7 @@ from harness.groups import ungrouped
 from harness.keys import short
 from harness.limits.slots import Endpoints
 from harness.models import Resolved, resolve
-from harness.options import Options
+from harness.options import Judging, Options
 from harness.plan import splits as plan
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential
@@ -71,7 +71,7 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     resolved = resolve(options.model)
     benches.check((choice for each in plans for choice in each.judges), options)
     folder = RunFolder(options.output or default_folder(options))
-    assignments, failed = assign(plans, options, {} if options.fresh else folder.run)
+    assignments, failed = assign(plans, options, None if options.fresh else folder.run)
     recorder = Recorder(folder=folder, options=options, started=started)
     session = _session(options, assignments, folder, progress, stop)
     session.failed += failed
@@ -79,30 +79,22 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
 
 
 async def judge_async(
-    folder: Path,
-    options: Options,
-    *,
-    tasks: Sequence[str] = (),
-    primary: bool = False,
-    progress: Progress | None = None,
-    stop: Stop | None = None,
+    folder: Path, judging: Judging, *, progress: Progress | None = None, stop: Stop | None = None
 ) -> Run:
     """Judge the stored answers of a run, again or with another judge; nothing is asked of the model.
 
     Args:
         folder: of the run.
-        options: judges and their settings; the rest is read from the folder.
-        tasks: `NAME` or `NAME:SPLIT` of those in the folder; empty is all.
-        primary: the judge given becomes the one whose numbers stand first.
+        judging: judges and their settings; the rest is read from the folder.
         progress: told what happens; None says nothing.
         stop: as for `run_async`.
     """
     started = time.time()
-    options.check()
+    judging.check()
     run = RunFolder(folder)
-    known = past(run, options, tasks)
-    benches.check((choice for each in known.assignments for choice in each.plan.judges), options)
-    recorder = Recorder(folder=run, options=known.options, started=started, primary=primary, judging=True, ours=True)
+    known = past(run, judging)
+    benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
+    recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
     session = _session(known.options, known.assignments, run, progress, stop)
     session.digest = known.digest
     return await _carried(session, recorder, None)
@@ -155,12 +147,12 @@ async def _carried(session: Session, recorder: Recorder, resolved: Resolved | No
             with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
                 recorder.stopped(session, error)
             raise
-        results = recorder.conclude(session)
-        session.observers.finished(results)
+        concluded = recorder.conclude(session)
+        session.observers.finished(concluded.results)
     if recorder.aside is not None:
         session.notes.append(f"the run that was here before is in {recorder.aside}")
-    code, notes = remarks(session, results, session.folder.path)
-    return Run(folder=session.folder.path, results=results, exit_code=code, notes=tuple(notes))
+    code, notes = remarks(session, concluded, session.folder.path)
+    return Run(folder=session.folder.path, results=concluded.results, exit_code=code, notes=tuple(notes))
 
 
 async def _answer(session: Session, resolved: Resolved, recorder: Recorder) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -24,10 +24,12 @@ from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, IdentityMismatch
 from harness.store.journal import Journal, lines, replace
+from harness.store.run_file import RunFile
 from harness.types import OUTCOMES, UNSCORED, Json
 
 STATES: tuple[str, ...] = ("scored", *UNSCORED)
 LOCK_SECONDS = 30.0
+_RESTORE = "restore the file, or run with --fresh"
 
 
 def file_name(text: str) -> str:
@@ -42,9 +44,16 @@ class RunFolder:
         self.path = path
 
     @property
-    def run(self) -> dict[str, Any]:
-        """run.json; empty when the folder is new."""
-        return _load(self.path / "run.json")
+    def run(self) -> RunFile | None:
+        """run.json; None when the folder is new. Raises HarnessError for a file that is no run's."""
+        return self._run_file(_load(self.path / "run.json"))
+
+    def rewrite_run(self, change: Callable[[RunFile | None], RunFile]) -> None:
+        """Put what `change` makes of run.json in its place."""
+        with self.changing("run.json") as raw:
+            new = change(self._run_file(raw)).as_json()
+            raw.clear()
+            raw.update(new)
 
     @property
     def results(self) -> dict[str, Any]:
@@ -66,7 +75,8 @@ class RunFolder:
 
     def claim(self, identity: Mapping[str, Json], remedy: str) -> None:
         """Make the folder this model's. Raises IdentityMismatch with the fields that differ."""
-        known = self.run.get("identity")
+        run = self.run
+        known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
             raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)
         differing = [] if known is None else list(differences(known, json.loads(json.dumps(identity))))
@@ -76,6 +86,14 @@ class RunFolder:
                 where=str(self.path),
                 remedy=remedy,
             )
+
+    def _run_file(self, raw: Mapping[str, Any]) -> RunFile | None:
+        try:
+            return RunFile.from_json(raw) if raw else None
+        except ValueError as error:
+            raise HarnessError(
+                f"not a run's file: {error}", where=str(self.path / "run.json"), remedy=_RESTORE
+            ) from None
 
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""
@@ -193,13 +211,14 @@ def _line(value: Mapping[str, Json]) -> str:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        loaded: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise HarnessError(
-            f"not JSON: {error}", where=str(path), remedy="restore the file, or run with --fresh"
-        ) from None
+        raise HarnessError(f"not JSON: {error}", where=str(path), remedy=_RESTORE) from None
+    if not isinstance(loaded, dict):
+        raise HarnessError("not a JSON object", where=str(path), remedy=_RESTORE)
+    return cast("dict[str, Any]", loaded)
 
 
 def _brief(value: Json) -> str:

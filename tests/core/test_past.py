@@ -16,7 +16,7 @@ from harness.contracts import Judge, Rubric, Split, Task
 from harness.errors import HarnessError, UnknownName
 from harness.metrics import rate
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.options import Judging, Options
 from harness.runs.running import Run, judge_async, run_async
 from harness.testing.fakes import PIXEL, FakeFiles, fake_judge, fake_provider, fake_sample, host_of
 from harness.types import Image, Message, Request, Sample, Setting, Settings, Text, Verdict
@@ -88,8 +88,8 @@ def run(data: Path, *tasks: str, **fields: Any) -> Run:
 
 
 def judge(folder: Path, *judges: str, tasks: tuple[str, ...] = (), primary: bool = False, **fields: Any) -> Run:
-    options = Options(model=ModelSpec(ref=""), tasks=(), judges=judges, **{"probe": False, **fields})
-    return anyio.run(partial(judge_async, folder, options, tasks=tasks, primary=primary))
+    judging = Judging(judges=judges, tasks=tasks, primary=primary, **{"probe": False, **fields})
+    return anyio.run(partial(judge_async, folder, judging))
 
 
 def split(run: Run, task: str = "talk", name: str = "easy") -> dict[str, Any]:

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError, IdentityMismatch
 from harness.store import RunFolder, TaskFolder, file_name
 from harness.store.journal import lines
+from harness.store.run_file import SCHEMA, RunFile
 
 
 def asked(sample: str, split: str = "easy", key: str = "k1:a", epoch: int = 0) -> dict[str, object]:
@@ -73,11 +75,18 @@ def test_the_hash_of_the_data_does_not_depend_on_the_order_in_which_samples_ende
     assert put(folder, "1", "2", "3") != put(folder, "1", "2")
 
 
+def run_file(**fields: Any) -> RunFile:
+    raw = {"schema": SCHEMA, "started": "", "identity_digest": "", "plugins": {}, "environment": {}, "judges": {}}
+    model = {"ref": "a/b", "resolved": "b", "settings": {}, "strategy": None}
+    return RunFile.from_json(
+        {**raw, "model": model, "overrides": {"generation": {}, "system": ""}, "tasks": {}, "identity": {}, **fields}
+    )
+
+
 def test_a_folder_of_another_identity_is_refused_with_the_fields_that_differ(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.claim({"scheme": "openai", "settings": {"detail": "low"}}, "remedy")
-    with folder.changing("run.json") as run:
-        run["identity"] = {"scheme": "openai", "settings": {"detail": "low"}}
+    folder.rewrite_run(lambda _: run_file(identity={"scheme": "openai", "settings": {"detail": "low"}}))
     folder.claim({"scheme": "openai", "settings": {"detail": "low"}}, "remedy")
     with pytest.raises(IdentityMismatch, match=r'settings.detail was "low" and is "high"') as caught:
         folder.claim({"scheme": "openai", "settings": {"detail": "high"}}, "give --output")
@@ -93,11 +102,11 @@ def test_responses_without_a_run_file_are_never_taken_over(tmp_path: Path) -> No
 
 def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    with folder.changing("run.json") as run:
-        run["a"] = 1
-    with pytest.raises(ZeroDivisionError), folder.changing("run.json") as run:
-        run["a"] = 1 / 0
-    assert folder.run == {"a": 1}
+    with folder.changing("results.json") as results:
+        results["a"] = 1
+    with pytest.raises(ZeroDivisionError), folder.changing("results.json") as results:
+        results["a"] = 1 / 0
+    assert folder.results == {"a": 1}
 
 
 def test_a_file_that_is_not_json_is_named(tmp_path: Path) -> None:

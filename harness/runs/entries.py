@@ -1,0 +1,102 @@
+"""What run.json says of a task and of a split once an invocation has carried it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from harness import settings
+from harness.data.places import data_folder
+from harness.engine.assignment import Assignment
+from harness.engine.session import Session
+from harness.options import Judging, Options
+from harness.plan.splits import SplitPlan
+from harness.store.run_file import DataEntry, SplitEntry, TaskEntry
+from harness.types import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What an invocation did.
+
+    Attributes:
+        options: of the invocation.
+        judging: as asked for, where it only judged.
+        session: as it ended.
+    """
+
+    options: Options
+    judging: Judging | None
+    session: Session
+
+    def into(self, tasks: Mapping[str, TaskEntry]) -> dict[str, TaskEntry]:
+        """The tasks of run.json with all that was carried."""
+        entered = dict(tasks)
+        for assignment in self.session.assignments:
+            display = assignment.plan.display
+            entered[display] = self._task(entered.get(display), assignment)
+        return entered
+
+    def _task(self, old: TaskEntry | None, assignment: Assignment) -> TaskEntry:
+        plan = assignment.plan
+        before: Mapping[str, SplitEntry] = {} if old is None else old.splits
+        splits = {**before, plan.name: self._split(before.get(plan.name), assignment)}
+        if old is not None and self.judging is not None:
+            return replace(old, splits=splits)
+        return TaskEntry(
+            task=plan.task.name,
+            version=plan.task.version,
+            settings=settings.changed(plan.task.settings, plan.settings),
+            data=_data(plan, self.options),
+            splits=splits,
+            extra={} if old is None else old.extra,
+        )
+
+    def _split(self, old: SplitEntry | None, assignment: Assignment) -> SplitEntry:
+        plan = assignment.plan
+        judge = self._judge(None if old is None else old.judge, plan)
+        if old is not None and self.judging is not None:
+            least = self.judging.min_coverage
+            return replace(old, judge=judge, min_coverage=old.min_coverage if least is None else least)
+        content = self.session.contents.get((plan.display, plan.name))
+        new = SplitEntry(
+            judge=judge,
+            packaged=plan.split.data is not None,
+            generation=_sent(plan, {} if old is None else old.generation, self.session.dropped),
+            epochs=assignment.epochs,
+            limit=self.options.limit,
+            content=content or "",
+            found=assignment.survey.found if assignment.survey else None,
+            min_coverage=self.options.min_coverage,
+            extra={} if old is None else old.extra,
+        )
+        if old is None or (content is not None and not assignment.keep):
+            return new
+        return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
+
+    def _judge(self, old: str | None, plan: SplitPlan) -> str | None:
+        """The judge whose figures stand first: the one that did, unless another is to be the primary one now."""
+        chosen = self.session.chosen.get((plan.display, plan.name), ())
+        anew = old is None or (self.judging is not None and self.judging.primary)
+        return chosen[0].id if chosen and anew else old
+
+
+def _data(plan: SplitPlan, options: Options) -> DataEntry:
+    source = plan.task.source
+    return DataEntry(
+        root=str(options.root(plan.task.name).absolute()),
+        folder=str(data_folder(options.data).absolute()),
+        source="" if source is None else source.hub or source.url,
+        revision="" if source is None else source.revision,
+        licence="" if source is None else source.licence,
+    )
+
+
+def _sent(plan: SplitPlan, before: Mapping[str, Json], dropped: frozenset[str]) -> dict[str, Json]:
+    """The effective generation settings, null where the model refused one, now or in an earlier invocation.
+
+    An invocation that asks nothing new does not hear of it again.
+    """
+    wanted = asdict(plan.generation)
+    gone = dropped | {name for name, value in before.items() if value is None}
+    return {name: None if name in gone else value for name, value in wanted.items()}

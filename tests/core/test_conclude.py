@@ -1,0 +1,145 @@
+"""A task's own code that raises while its results are computed costs that task its numbers, and nothing else."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness import plugins
+from harness.contracts import Split, Task
+from harness.errors import HarnessError
+from harness.metrics import Metric, Pairing, Record, Share, rate
+from harness.models import ModelSpec
+from harness.options import Judging, Options
+from harness.runs.running import Run, judge_async, run_async
+from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
+from harness.types import Failure, Sample
+
+WELL = rate("ASR", "unsafe", better="lower")
+QUESTIONS = {"a": "a", "b": "b"}
+GOOD = fake_task(QUESTIONS, name="good")
+
+
+def raising(_: object) -> Any:
+    raise ZeroDivisionError("no such label")
+
+
+def scoring(metric: Metric) -> Task:
+    return fake_task(QUESTIONS, name="odd", metrics=(metric,))
+
+
+class Raising(dict[str, Split]):
+    """Splits that can be listed and planned, and not looked up once the answers are there."""
+
+    looks = 0
+
+    def __getitem__(self, name: str) -> Split:
+        self.looks += 1
+        return super().__getitem__(name) if self.looks < 2 else raising(name)
+
+
+def looked_up() -> Task:
+    task = scoring(WELL)
+    assert isinstance(task.splits, Mapping)
+    return replace(task, splits=Raising(task.splits))
+
+
+def go(folder: Path, odd: Task, *tasks: str, said: str | Failure = "no") -> Run:
+    options = Options(model=ModelSpec(ref="fake/x"), tasks=tasks, output=folder, probe=False)
+    with plugins.use(host_of(fake_provider(said), odd, GOOD, fake_judge())):
+        return anyio.run(partial(run_async, options))
+
+
+PAIRING = Pairing(name="twins", left="all", right=("all",), key=raising, metric="ASR")
+BROKEN = {
+    "score": lambda: scoring(replace(WELL, score=raising)),
+    "no share": lambda: scoring(replace(WELL, score=lambda _: None)),
+    "breakdown": lambda: fake_task(QUESTIONS, name="odd", by=(raising,)),
+    "pairing": lambda: replace(scoring(WELL), pairings=(PAIRING,)),
+    "split": looked_up,
+}
+
+
+@pytest.mark.parametrize("odd", BROKEN)
+def test_a_task_whose_scoring_raises_is_left_out_and_named_and_the_others_have_their_numbers(
+    odd: str, tmp_path: Path
+) -> None:
+    run = go(tmp_path, BROKEN[odd](), "odd", "good")
+    assert (run.exit_code, set(run.results["tasks"])) == (3, {"good"})
+    assert run.results["usage"]["model"]["calls"] == 4, "what was asked was spent, whether or not it can be scored"
+    (note,) = (note for note in run.notes if note.startswith("odd could not be scored: plugin "))
+    assert "results.json does not hold it" in note
+    assert "`harness judge RUN` cannot mend it" in note
+
+
+def test_a_metric_that_raises_only_where_an_answer_is_missing_is_caught_as_well(tmp_path: Path) -> None:
+    fault = Failure(outcome="error", reason="http_400")
+    run = go(tmp_path, scoring(replace(WELL, possible=raising)), "odd", said=fault)
+    assert (run.exit_code, run.results["tasks"]) == (3, {})
+
+
+def test_the_note_says_what_was_raised(tmp_path: Path) -> None:
+    run = go(tmp_path, scoring(replace(WELL, score=raising)), "odd")
+    assert any("ZeroDivisionError: no such label" in note for note in run.notes)
+
+
+def test_a_task_whose_scoring_raises_keeps_what_was_concluded_before(tmp_path: Path) -> None:
+    before = go(tmp_path, scoring(WELL), "odd")
+    after = go(tmp_path, scoring(replace(WELL, score=raising)), "odd")
+    assert (before.exit_code, after.exit_code) == (0, 3)
+    assert after.results["tasks"] == before.results["tasks"]
+    assert any("results.json keeps what stood there before" in note for note in after.notes)
+
+
+def test_judging_says_so_too_and_a_mended_plugin_has_its_numbers_without_asking_again(tmp_path: Path) -> None:
+    odd = scoring(replace(WELL, score=raising))
+    go(tmp_path, odd, "odd")
+    with plugins.use(host_of(odd, fake_judge())):
+        assert anyio.run(partial(judge_async, tmp_path, Judging())).exit_code == 3
+    with plugins.use(host_of(scoring(WELL), fake_judge())):
+        mended = anyio.run(partial(judge_async, tmp_path, Judging()))
+    assert (mended.exit_code, mended.results["usage"]["model"]["calls"]) == (0, 2)
+
+
+def test_a_number_that_is_not_one_is_never_written(tmp_path: Path) -> None:
+    def nan(_: Record) -> Share:
+        return Share(float("nan"), 1)
+
+    run = go(tmp_path, scoring(replace(WELL, score=nan)), "odd", "good")
+    assert (run.exit_code, set(run.results["tasks"])) == (3, {"good"})
+
+
+def with_target(target: Any, first: int = 0) -> Task:
+    def listed() -> Iterator[Sample]:
+        for n in range(3):
+            yield replace(fake_sample(f"q{n}"), target=target if n == first else None)
+
+    return fake_task(listed, name="odd")
+
+
+@pytest.mark.parametrize("target", [{1, 2}, object(), float("nan"), {"deep": [b"bytes"]}])
+def test_a_target_that_is_not_json_ends_its_split_and_the_run_goes_on(target: object, tmp_path: Path) -> None:
+    run = go(tmp_path, with_target(target, first=2), "odd", "good")
+    assert (run.exit_code, set(run.results["tasks"])) == (3, {"good"})
+    (note,) = (note for note in run.notes if note.startswith("odd:all ended early: its task raised "))
+    assert "target of sample 'q2' is not JSON" in note
+
+
+def test_a_task_alone_whose_target_is_not_json_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(
+        HarnessError, match="odd:all cannot be listed: its task raised TypeError: target of sample 'q0'"
+    ):
+        go(tmp_path, with_target({1}), "odd")
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_a_task_that_cannot_say_its_splits_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    def splits(*_: object) -> Any:
+        raise KeyError("x")
+
+    with pytest.raises(HarnessError, match="task odd cannot say its splits: it raised KeyError"):
+        go(tmp_path, replace(GOOD, name="odd", splits=splits), "odd")
