@@ -99,6 +99,7 @@ POLICY: dict[str, Literal["identity", "subset", "transport"]] = {
     "longest": "transport",
     "deadline": "transport",
     "breaker": "transport",
+    "patience": "transport",
 }
 HERE = "tests/core/test_identity_classified.py"
 HOST = Host.load(tell=lambda _: None)
