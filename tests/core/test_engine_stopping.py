@@ -1,0 +1,133 @@
+"""What ends a run early, and what it leaves behind."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from harness.contracts import Strategy
+from harness.engine import crew as engine
+from harness.engine.work import Stop
+from harness.errors import EndpointDown, HarnessError
+from harness.limits import Policy
+from harness.progress.lines import SilentProgress
+from harness.testing.fakes import fake_sample, fake_task
+from harness.types import Failure, Request, Response, Sample
+from tests.core.carried import Around, Server, go, lines, numbered, split
+
+
+def raising_after(count: int, times: list[int]) -> Callable[[], Iterator[Sample]]:
+    """Samples of a task that breaks off on the passes named."""
+
+    def samples() -> Iterator[Sample]:
+        times[0] -= 1
+        for n in range(10):
+            if n == count and times[0] < 0:
+                raise ValueError("the disk is gone")
+            yield fake_sample(f"q{n}", text=f"question {n}")
+
+    return samples
+
+
+def test_a_task_that_raises_midway_ends_its_split_and_keeps_what_it_was_answered(tmp_path: Path) -> None:
+    run = go(Server(), tmp_path, task=fake_task(raising_after(4, [1])))
+    assert run.exit_code == 3
+    assert any("fake:all ended early: its task raised ValueError: the disk is gone" in note for note in run.notes)
+    assert len(lines(tmp_path)) == 4
+    again = Server()
+    go(again, tmp_path, task=fake_task(numbered(10)))
+    assert len(again.asked) == 6
+
+
+def test_a_task_that_raises_at_once_leaves_the_others_their_run(tmp_path: Path) -> None:
+    broken = fake_task(raising_after(0, [0]), name="broken")
+    run = go(Server(), tmp_path, broken, tasks=("broken", "fake"))
+    assert (run.exit_code, set(run.results["tasks"])) == (3, {"fake"})
+    assert any("broken:all ended early" in note for note in run.notes)
+    with pytest.raises(HarnessError, match="broken:all cannot be listed: its task raised ValueError"):
+        go(Server(), tmp_path, broken, tasks=("broken",))
+
+
+def test_a_stop_takes_no_new_sample_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    stop = Stop()
+
+    def script(_: str) -> str:
+        stop.interrupt()
+        return "no"
+
+    first = Server(script)
+    with pytest.raises(KeyboardInterrupt):
+        go(first, tmp_path, stop=stop, task=fake_task(numbered(50)))
+    written = len(lines(tmp_path))
+    assert 0 < written == len(first.asked) <= 8
+    assert not (tmp_path / "results.json").exists()
+    assert json.loads((tmp_path / "run.json").read_text())["history"][0]["reason"] == "interrupted"
+    again = Server()
+    go(again, tmp_path, task=fake_task(numbered(50)))
+    assert len(again.asked) == 50 - written
+
+
+def test_a_dead_endpoint_stops_the_run_before_it_wastes_the_rest(tmp_path: Path) -> None:
+    server = Server(lambda _: Failure(outcome="error", reason="http_500"))
+    with pytest.raises(EndpointDown, match="5 errors in a row"):
+        go(server, tmp_path, task=fake_task(numbered(1000)))
+    assert len(server.asked) < 20
+
+
+def test_calls_in_flight_do_not_keep_a_stopped_run_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DRAIN_SECONDS", 0.01)
+
+    class Stuck(Server):
+        async def generate(self, request: Request) -> Response | Failure:
+            self.asked.append(request)
+            if len(self.asked) == 3:
+                raise HarnessError("the quota is gone")
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    with pytest.raises(HarnessError, match="the quota is gone"):
+        go(Stuck(), tmp_path)
+
+
+@pytest.mark.parametrize("strategy", ["", "plain"])
+def test_what_failed_before_and_fails_again_does_not_stop_a_resumed_run(strategy: str, tmp_path: Path) -> None:
+    def refuse(text: str) -> str | Failure:
+        return Failure(outcome="error", reason="http_400") if int(text.split()[-1]) % 2 else "no"
+
+    plain = Strategy(name="plain", version="1", description="", wrap=lambda model, _: Around(model))
+    go(Server(refuse), tmp_path, plain, strategy=strategy, task=fake_task(numbered(40)), policy=Policy(start=1, cap=1))
+    again = Server(refuse)
+    run = go(again, tmp_path, plain, strategy=strategy, task=fake_task(numbered(40)))
+    assert len(again.asked) == 20, "each refused one once more, though five in a row open the breaker"
+    assert split(run)["outcomes"] == split(run)["outcomes"] | {"answered": 20, "error": 20}
+
+
+@dataclass
+class Heard(SilentProgress):
+    """Keeps what a person is told."""
+
+    notes: list[str] = field(default_factory=list[str])
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_person_is_told_when_an_endpoint_asks_to_slow_down(tmp_path: Path) -> None:
+    heard, first = Heard(), [Failure(outcome="error", reason="http_429", transient=True, throttled=True)]
+    go(Server(lambda text: first.pop() if first else "no"), tmp_path, progress=heard)
+    assert heard.notes == ["seen takes too many calls at once: 2 from now on"]
+
+
+def test_a_wait_of_hours_ends_the_run_with_what_was_asked_and_what_was_answered_is_kept(tmp_path: Path) -> None:
+    later = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=7200)
+    server = Server(lambda text: "no" if text == "question 0" else later)
+    with pytest.raises(EndpointDown, match="asked to wait 7200 s"):
+        go(server, tmp_path, policy=Policy(start=1, cap=1))
+    assert [line["id"] for line in lines(tmp_path)] == ["q0"]
+    again = Server()
+    go(again, tmp_path)
+    assert len(again.asked) == 9

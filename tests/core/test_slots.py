@@ -1,0 +1,198 @@
+"""How many calls one endpoint gets at once, and how long it is left alone."""
+
+import time
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from harness.errors import EndpointDown
+from harness.limits import Endpoint, Endpoints, Metered, Policy
+from harness.types import Failure, Response
+from tests.core.scripted import ASK, BAD, FAST, Scripted, ask, repeat
+
+
+def together(model: Scripted, count: int, policy: Policy) -> Endpoint:
+    endpoints = Endpoints(policy)
+    metered = Metered(model, endpoints)
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(count):
+                group.start_soon(metered.generate, ASK)
+
+    anyio.run(body)
+    return metered.endpoint
+
+
+def test_no_more_calls_are_on_the_wire_than_the_cap() -> None:
+    model = Scripted(repeat(Response(text="ok")))
+    endpoint = together(model, 200, FAST)
+    assert model.most == FAST.cap
+    assert endpoint.slots == FAST.cap
+
+
+def test_a_model_that_states_its_concurrency_never_gets_more() -> None:
+    model = Scripted(repeat(Response(text="ok")), concurrency=2)
+    together(model, 50, FAST)
+    assert model.most == 2
+
+
+def test_slots_grow_by_one_with_each_success_until_the_first_429() -> None:
+    endpoint = Endpoint("e", Policy(start=4, cap=100))
+    for _ in range(6):
+        endpoint.succeeded()
+    assert endpoint.slots == 10
+    endpoint.throttled(0.0, None)
+    assert endpoint.slots == 5
+    for _ in range(5):
+        endpoint.succeeded()
+    assert endpoint.slots in {5, 6}
+
+
+def test_calls_that_were_on_the_wire_together_halve_the_slots_once() -> None:
+    endpoint = Endpoint("e", Policy(start=64, cap=100))
+    for _ in range(10):
+        endpoint.throttled(0.0, None)
+    assert endpoint.slots == 32
+
+
+def test_judges_go_first_on_a_shared_endpoint() -> None:
+    order: list[str] = []
+    endpoint = Endpoint("e", Policy(start=1, cap=1))
+
+    async def call(name: str, urgent: bool) -> None:
+        async with endpoint.slot(urgent=urgent):
+            order.append(name)
+            await anyio.lowlevel.checkpoint()
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(call, "first", False)
+            await anyio.wait_all_tasks_blocked()
+            for name, urgent in (("a", False), ("b", False), ("judge 1", True), ("judge 2", True)):
+                group.start_soon(call, name, urgent)
+
+    anyio.run(body)
+    assert sorted(order[:1]) == ["first"]
+    assert order.index("judge 1") < order.index("b")
+    assert order.index("judge 2") < order.index("b")
+
+
+def test_a_waiting_call_that_is_cancelled_gives_its_turn_away() -> None:
+    endpoint = Endpoint("e", Policy(start=1, cap=1))
+    served: list[str] = []
+
+    async def call(name: str) -> None:
+        async with endpoint.slot(urgent=False):
+            served.append(name)
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group, endpoint.slot(urgent=False):
+            scopes = anyio.CancelScope()
+
+            async def cancelled() -> None:
+                with scopes:
+                    await call("cancelled")
+
+            group.start_soon(cancelled)
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(call, "next")
+            await anyio.wait_all_tasks_blocked()
+            scopes.cancel()
+
+    anyio.run(body)
+    assert served == ["next"]
+
+
+def test_retry_after_pauses_the_whole_endpoint() -> None:
+    endpoint = Endpoint("e", Policy(start=4, cap=4))
+    moments: list[float] = []
+
+    async def call() -> None:
+        async with endpoint.slot(urgent=False):
+            moments.append(anyio.current_time())
+
+    async def body() -> float:
+        endpoint.throttled(0.0, 0.2)
+        begun = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            group.start_soon(call)
+        return begun
+
+    begun = anyio.run(body)
+    assert min(moments) - begun >= 0.19
+
+
+def told(*waits: float | None) -> list[str]:
+    """What is said when calls that started one after another, one at a time, are told to wait."""
+    said: list[str] = []
+    endpoint = Endpoint("openai", Policy(start=1, cap=1), tell=said.append)
+    for wait in waits:
+        endpoint.throttled(time.monotonic(), wait)
+    return said
+
+
+def test_a_pause_is_told_once_however_many_calls_ask_for_it() -> None:
+    assert told(90.0, 90.0, 91.0) == ["openai asked to wait 90 s"]
+
+
+def test_a_pause_that_begins_after_another_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    said: list[str] = []
+    endpoint = Endpoint("openai", Policy(start=1, cap=1), tell=said.append)
+    for now, wait in ((100.0, 90.0), (150.0, 60.0), (215.0, 30.0)):
+        endpoint.throttled(now, wait)
+    assert said == ["openai asked to wait 90 s", "openai asked to wait 30 s"]
+
+
+def test_a_pause_too_short_to_read_of_is_not_told() -> None:
+    assert told(0.5, None) == []
+
+
+def test_fewer_slots_than_ever_are_told_with_the_pause_and_not_again_at_each_halving() -> None:
+    said: list[str] = []
+    endpoint = Endpoint("openai", Policy(start=8, cap=8), tell=said.append)
+    endpoint.throttled(time.monotonic(), 90.0)
+    assert said == ["openai asked to wait 90 s; it takes too many calls at once: 4 from now on"]
+    for _ in range(100):
+        endpoint.succeeded()
+    endpoint.throttled(time.monotonic(), None)
+    assert endpoint.slots == 4
+    assert len(said) == 1
+    endpoint.throttled(time.monotonic(), None)
+    assert said[1:] == ["openai takes too many calls at once: 2 from now on"]
+
+
+@pytest.mark.parametrize("throttled", [False, True])
+@pytest.mark.parametrize("wait", [601.0, float("inf")])
+def test_a_wait_longer_than_a_run_waits_ends_at_once_with_what_was_asked(throttled: bool, wait: float) -> None:
+    later = Failure(outcome="error", reason="http_503", transient=True, throttled=throttled, retry_after=wait)
+    model = Scripted(repeat(later))
+    with pytest.raises(EndpointDown, match=f"asked to wait {wait:.0f} s.* 600 s .*http_503") as raised:
+        ask(model)
+    assert model.calls == 1
+    assert "run it again" in raised.value.remedy
+
+
+def test_a_judge_told_to_wait_too_long_does_not_pause_the_model_beside_it() -> None:
+    endpoints = Endpoints(FAST)
+    later = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=7200.0)
+    judge, model = Metered(Scripted(repeat(later)), endpoints), Metered(Scripted(repeat(BAD)), endpoints)
+
+    async def body() -> None:
+        with pytest.raises(EndpointDown):
+            await judge.generate(ASK)
+        with anyio.fail_after(5):
+            assert await model.generate(ASK) == BAD
+
+    anyio.run(body)
+
+
+@pytest.mark.parametrize("wait", [float("nan"), -5.0, 0.0])
+def test_a_wait_that_is_no_time_is_not_waited_for(wait: float) -> None:
+    later = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=wait)
+    model = Scripted(iter([later, Response(text="ok")]))
+    assert ask(model) == Response(text="ok")
