@@ -6,13 +6,13 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 
 from harness.errors import HarnessError
+from harness.groups import leaf
 from harness.terminal import plain
 
 DISTRIBUTION = "vlm-safety-harness"
@@ -75,20 +75,7 @@ def _leaf(error: BaseException) -> BaseException:
     """What stands behind click's Abort and behind groups of errors: an interrupt before a bug before a HarnessError."""
     if isinstance(error, click.Abort):
         return error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
-    leaves = sorted(_leaves(error), key=lambda leaf: (not isinstance(leaf, KeyboardInterrupt), _expected(leaf)))
-    return leaves[0]
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
-            yield from _leaves(each)
-    else:
-        yield error
-
-
-def _expected(error: BaseException) -> bool:
-    return isinstance(error, HarnessError)
+    return leaf(error)
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> int:

@@ -24,11 +24,6 @@ from tests.plugins.hf_asking import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class TestAnAnswer:
     async def test_is_what_transformers_alone_would_say(self, tiny_vlm: str) -> None:
         first, second = picture("star"), picture("ring", "blue")

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.anyio
 LONG = 60.0  # seconds no test waits for
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Doubling:
     """Work that doubles its items and remembers its batches."""
 

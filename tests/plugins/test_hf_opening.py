@@ -26,11 +26,6 @@ ASKED = Request(
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def vlm(tiny_vlm: str) -> Path:
     return Path(tiny_vlm)
 

@@ -23,11 +23,6 @@ from tests.plugins.hf_asking import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class TestARawRequest:
     async def test_is_sent_as_it_stands(self, tiny_lm: str) -> None:
         async with opened(tiny_lm) as model:
