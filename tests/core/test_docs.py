@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pkgutil
 import re
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from harness.types import OUTCOMES, UNSCORED
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+NAME = re.compile(r"\bharness(?:\.[A-Za-z_]+)+\b(?!/)(?<!\.yaml)")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -52,6 +54,12 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 def test_every_link_leads_to_a_file(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_name_of_the_harness_that_a_page_mentions_exists(page: Path) -> None:
+    for name in NAME.findall(page.read_text(encoding="utf-8")):
+        pkgutil.resolve_name(name)
 
 
 def test_the_design_names_every_outcome_and_every_judge_state() -> None:
