@@ -30,6 +30,7 @@ from harness.store.records import (
     response_of,
     verdict_line,
 )
+from harness.store.sound import sound
 from harness.summary.split import settled
 from harness.types import Failure, Image, Message, Part, Response, Sample, Text, Verdict
 
@@ -94,7 +95,7 @@ class Carrier:
     async def _ask(self, model: Model) -> Result:
         if self._fault is not None:
             return Failure(outcome="bad_sample", reason=self._fault.reason, message=str(self._fault))
-        result = await model.generate(self._sample.request)
+        result = sound(await model.generate(self._sample.request))
         if isinstance(result, Response) and looks_like_verdict(result.text):
             return replace(result, flags=result.flags | {"verdict_like"})
         return result

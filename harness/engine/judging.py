@@ -19,6 +19,7 @@ from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError
 from harness.limits.breaker import Breaker
 from harness.store.records import Judgement
+from harness.store.sound import sound
 from harness.types import (
     BLOCKED,
     Failure,
@@ -150,7 +151,7 @@ class _Hearing:
             raise _RubricError(f"rubric {self._bench.judge.name} asks a model and says it needs none")
         settings = replace(request.settings, **self._bench.overrides) if self._bench.overrides else request.settings
         schema = request.schema if "schema" in model.info.can else None
-        return await model.generate(replace(request, settings=settings, schema=schema))
+        return sound(await model.generate(replace(request, settings=settings, schema=schema)))
 
 
 def _is_plain(value: object) -> bool:

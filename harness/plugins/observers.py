@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+import anyio
+import anyio.to_thread
+
 from harness.contracts import Results, RunInfo
 from harness.plugins.loader import Fault, Source, fault, guarded
 from harness.types import Failure, Image, Message, Response, Sample, Unscored, Verdict
@@ -31,6 +34,8 @@ class Observer:
 
 class Observers:
     """The observers of one run; a context manager that is idle, without a thread, where there are none.
+
+    In async code it is an async one: leaving waits in a thread, and whatever else goes on goes on.
 
     Attributes:
         dropped: events that were not delivered.
@@ -67,6 +72,13 @@ class Observers:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):  # bounded by `patience`
+            await anyio.to_thread.run_sync(self.close)
 
     def response_added(self, sample: Sample, response: Response | Failure) -> None:
         """A response or failure has been written; returns at once."""

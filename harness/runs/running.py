@@ -138,17 +138,18 @@ def _session(
 
 async def _carried(session: Session, recorder: Recorder, resolved: Resolved | None) -> Run:
     """Carry out a session to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
-    with session.progress, session.observers:
-        try:
-            with ungrouped():
-                await (session.judging() if resolved is None else _answer(session, resolved, recorder))
-                session.stop.check()
-        except BaseException as error:
-            with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
-                recorder.stopped(session, error)
-            raise
-        concluded = recorder.conclude(session)
-        session.observers.finished(concluded.results)
+    with session.progress:
+        async with session.observers:
+            try:
+                with ungrouped():
+                    await (session.judging() if resolved is None else _answer(session, resolved, recorder))
+                    session.stop.check()
+            except BaseException as error:
+                with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
+                    recorder.stopped(session, error)
+                raise
+            concluded = recorder.conclude(session)
+            session.observers.finished(concluded.results)
     if recorder.aside is not None:
         session.notes.append(f"the run that was here before is in {recorder.aside}")
     code, notes = remarks(session, concluded, session.folder.path)

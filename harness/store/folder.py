@@ -23,7 +23,7 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, IdentityMismatch
-from harness.store.journal import Journal, lines, replace
+from harness.store.journal import Journal, encoded, lines, replace
 from harness.store.run_file import RunFile
 from harness.types import OUTCOMES, UNSCORED, Json
 
@@ -156,14 +156,14 @@ class Listing:
         self._content = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._scratch = path.with_name(f".asked-{file_name(split)}.jsonl")
-        self._file = self._scratch.open("w", encoding="utf-8", errors="backslashreplace")
+        self._file = self._scratch.open("wb")
 
     def add(self, line: Mapping[str, Json], content: str) -> None:
         """List one item; `content` is the digest of what the data says, empty where that was said before."""
         self._content = (self._content + int(content.rpartition(":")[2] or "0", 16)) % 2**256
         if self._keep:
             self._seen.add((line["id"], line["epoch"]))
-        self._file.write(_line(line))
+        self._file.write(encoded(line, self._path))
 
     @property
     def content(self) -> str:
@@ -173,7 +173,7 @@ class Listing:
     def finish(self) -> None:
         """Put the new listing in the old one's place."""
         for line in self._kept():
-            self._file.write(_line(line))
+            self._file.write(encoded(line, self._path))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -203,10 +203,6 @@ def _held(path: Path) -> Generator[None]:
         yield
     finally:
         lock.release()
-
-
-def _line(value: Mapping[str, Json]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -74,9 +74,9 @@ class Journal:
     def append(self, line: Mapping[str, Json], *where: object, state: str) -> None:
         """Write one line and make it the current one of these parts.
 
-        Raises HarnessError when the disk does not take it; the file then ends as before.
+        Raises HarnessError when it is no JSON or the disk does not take it; the file then ends as before.
         """
-        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+        data = encoded(line, self.path)
         try:
             written = os.write(self._fd, data)
         except OSError as error:
@@ -160,6 +160,16 @@ def _lock(path: Path) -> FileLock:
             "another process is writing to this run", where=str(path), remedy="wait for it, or give --output"
         ) from None
     return lock
+
+
+def encoded(line: Mapping[str, Json], path: Path) -> bytes:
+    """A line of the file at `path`. Raises HarnessError for what JSON cannot hold: NaN, infinity, an object."""
+    try:
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        who = f"{path}, sample {line.get('id')!r}"
+        raise HarnessError(f"a plugin gave what JSON cannot hold: {error}", where=who) from None
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:

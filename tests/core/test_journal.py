@@ -138,3 +138,15 @@ def test_replacing_a_file_leaves_no_scratch_behind(tmp_path: Path) -> None:
     replace(tmp_path / "run.json", json.dumps({"a": 2}))
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     assert json.loads((tmp_path / "run.json").read_text())["a"] == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), {1, 2}])
+def test_what_json_cannot_hold_is_refused_by_name_and_the_file_ends_as_before(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "r.jsonl"
+    journal = Journal(path, STATES)
+    put(journal, "1")
+    with pytest.raises(HarnessError, match=r"what JSON cannot hold.*sample 'bad'"):
+        put(journal, "bad", target=value)
+    put(journal, "2")
+    journal.close()
+    assert [each["id"] for each in lines(path)] == ["1", "2"]

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from harness import Failure, Response, RunInfo, Sample, Unscored, Verdict, hookimpl
@@ -210,3 +211,38 @@ def test_an_observer_may_take_fewer_arguments_than_its_hook(hook: str) -> None:
     with host(Bare())[0].observe(RUN) as observers:
         observers.response_added(fake_sample(), ANSWER)
     assert called == [hook]
+
+
+def test_in_async_code_closing_waits_in_a_thread_and_all_else_goes_on() -> None:
+    slow = Slow()
+    found, lines = host(slow)
+
+    async def let_go() -> None:
+        """Only runs while the other task waits for the observer to end."""
+        slow.go.set()
+
+    async def body() -> None:
+        async with anyio.create_task_group() as group, found.observe(RUN, patience=5) as observers:
+            observers.response_added(fake_sample(), ANSWER)
+            assert slow.entered.wait(60)
+            observers.finished({})
+            group.start_soon(let_go)
+
+    anyio.run(body)
+    assert slow.finished.is_set()
+    assert lines == []
+
+
+def test_a_run_that_is_cancelled_still_delivers_what_is_queued() -> None:
+    notes = Notes()
+    found, _ = host(notes)
+
+    async def body() -> None:
+        with anyio.CancelScope() as scope:
+            async with found.observe(RUN) as observers:
+                observers.response_added(fake_sample("a"), ANSWER)
+                scope.cancel()
+                await anyio.sleep_forever()
+
+    anyio.run(body)
+    assert notes.seen[-1] == ("a", ANSWER)

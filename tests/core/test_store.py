@@ -125,3 +125,10 @@ def test_the_judges_of_a_task_are_those_that_have_a_file(folder: TaskFolder) -> 
 def test_what_was_asked_is_plain_json_lines(folder: TaskFolder) -> None:
     put(folder, "1")
     assert [json.dumps(line) for line in lines(folder.path / "asked.jsonl")] == [json.dumps(asked("1"))]
+
+
+def test_a_listing_takes_nothing_that_json_cannot_hold(folder: TaskFolder) -> None:
+    listing = folder.listing("easy", keep=False)
+    with pytest.raises(HarnessError, match="what JSON cannot hold"):
+        listing.add({**asked("1"), "target": float("nan")}, "")
+    listing.abandon()
