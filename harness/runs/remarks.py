@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness import plugins
 from harness.contracts import Results
 from harness.engine.judging import Bench
 from harness.engine.session import Session
+from harness.engine.work import ALWAYS_RETRIED
 from harness.plan.splits import SplitPlan
 from harness.runs.conclude import Concluded
 
@@ -64,14 +65,29 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
             continue
         split = concluded.results["tasks"][plan.display]["splits"][plan.name]
         benches = session.chosen.get((plan.display, plan.name), ())
-        if all(_complete(split, bench) for bench in benches) if benches else split["complete"]:
+        short = [bench for bench in benches if not _complete(split, bench)]
+        if not short and (benches or split["complete"]):
             continue
-        if benches or not split["verdicts"]["unjudged"]:
-            yield f"{plan.title} is incomplete: see coverage, outcomes and verdicts; running again tries again"
+        if short or not split["verdicts"]["unjudged"]:
+            yield f"{plan.title} is incomplete: {_open(split, short)}"
         else:
             waiting.append(plan)
     if waiting:
         yield _finish(waiting[0], session, folder)
+
+
+def _open(split: Mapping[str, Any], short: Sequence[Bench]) -> str:
+    """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself."""
+    view = split["other_judges"].get(short[0].id, split) if short else split
+    left = {
+        **{name: split["outcomes"][name] for name in ("bad_sample", "error")},
+        **{state: count for state, count in view["verdicts"].items() if state != "scored"},
+    }
+    left = {name: count for name, count in left.items() if count}
+    asked = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
+    retry = f", with --retry {','.join(asked)} for the rest" if asked else ""
+    counts = ", ".join(f"{name} {count}" for name, count in left.items()) or "answers cut off before any text"
+    return f"coverage {view['coverage']:.1%}, {counts}; run it again{retry}"
 
 
 def _complete(split: Mapping[str, Any], bench: Bench) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -71,7 +70,14 @@ def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
     return grades
 
 
-if __name__ == "__main__":
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def main(folder: Path) -> None:
+    """Print the share of answers right to the letter, for each ability of the base in FOLDER."""
     torch.set_num_threads(1)
-    for ability, share in grade(Pupil(Path(sys.argv[1])), count=300, seed=4711).items():
+    for ability, share in grade(Pupil(folder), count=300, seed=4711).items():
         click.echo(f"{share:6.3f}  {ability}")
+
+
+if __name__ == "__main__":
+    main()
