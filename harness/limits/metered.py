@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import cast
 
 import anyio
 
@@ -74,13 +75,8 @@ class Metered:
 
     async def _within_deadline(self, request: Request) -> Response | Failure:
         seconds = math.inf if self.info.local else self._policy.deadline
-        try:
-            with anyio.move_on_after(seconds):
-                return await self._model.generate(request)
-        except HarnessError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a model is a plugin: what it raises fails this sample, not the run
-            return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
+        with anyio.move_on_after(seconds):
+            return await try_once(self._model, request)
         return Failure(outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True)
 
     def _backoff(self, tries: int) -> float:
@@ -96,6 +92,22 @@ class Metered:
                 where=self.endpoint.name,
                 remedy="run it again after that time: what was answered is kept",
             )
+
+
+async def try_once(model: Model, request: Request) -> Response | Failure:
+    """What a model or a strategy answers; what it raises, and what is no answer, fails this sample and not the run.
+
+    Raises HarnessError as the model does: nothing will work.
+    """
+    try:
+        result = cast("object", await model.generate(request))  # a plugin may break its promise
+    except HarnessError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a model is a plugin
+        return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
+    if isinstance(result, Response | Failure):
+        return result
+    return Failure(outcome="error", reason="no_answer", message=f"the model gave a {type(result).__name__}")
 
 
 def _asked(failure: Failure) -> float:

@@ -87,7 +87,8 @@ def _open(split: Mapping[str, Any], short: Sequence[Bench]) -> str:
     asked = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
     retry = f", with --retry {','.join(asked)} for the rest" if asked else ""
     counts = ", ".join(f"{name} {count}" for name, count in left.items()) or "answers cut off before any text"
-    return f"coverage {view['coverage']:.1%}, {counts}; run it again{retry}"
+    coverage = "nothing was asked" if view["coverage"] is None else f"coverage {view['coverage']:.1%}, {counts}"
+    return f"{coverage}; run it again{retry}"
 
 
 def _complete(split: Mapping[str, Any], bench: Bench) -> bool:

@@ -16,7 +16,7 @@ from harness.errors import EndpointDown, HarnessError
 from harness.limits import Policy
 from harness.progress.lines import SilentProgress
 from harness.testing.fakes import fake_sample, fake_task
-from harness.types import Failure, Request, Response, Sample
+from harness.types import Failure, Request, Response, Sample, Text
 from tests.core.carried import Around, Server, go, lines, numbered, split
 
 
@@ -104,6 +104,26 @@ def test_what_failed_before_and_fails_again_does_not_stop_a_resumed_run(strategy
     run = go(again, tmp_path, plain, strategy=strategy, task=fake_task(numbered(40)))
     assert len(again.asked) == 20, "each refused one once more, though five in a row open the breaker"
     assert split(run)["outcomes"] == split(run)["outcomes"] | {"answered": 20, "error": 20}
+
+
+class Odd(Around):
+    """A strategy with a mistake of its own in it."""
+
+    async def generate(self, request: Request) -> Response | Failure:
+        answer = await super().generate(request)
+        if request.messages[-1].content[-1] == Text(text="question 3"):
+            raise ZeroDivisionError("odd")
+        return "a bare text" if request.messages[-1].content[-1] == Text(text="question 4") else answer  # type: ignore[return-value]
+
+
+def test_a_strategy_that_raises_or_gives_no_answer_fails_that_sample_and_not_the_run(tmp_path: Path) -> None:
+    odd = Strategy(name="odd", version="1", description="", wrap=lambda model, _: Odd(model))
+    run = go(Server(), tmp_path, odd, strategy="odd", task=fake_task(numbered(10)))
+    assert split(run)["outcomes"] == split(run)["outcomes"] | {"answered": 8, "error": 2}
+    assert {line["reason"] for line in lines(tmp_path) if line["outcome"] == "error"} == {
+        "ZeroDivisionError",
+        "no_answer",
+    }
 
 
 @dataclass
