@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from harness.errors import HarnessError
 from harness.models import ModelSpec
+from harness.runs.config import yaml_of
 
 
 class _Entry(BaseModel):
@@ -22,15 +23,7 @@ class _Entry(BaseModel):
 
 def read(path: Path) -> list[ModelSpec]:
     """The models of a file. Raises HarnessError with the entry and the field that is wrong."""
-    import yaml
-
-    try:
-        loaded: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HarnessError(f"cannot read --models: {error.strerror}", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HarnessError(f"--models is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
-    return checked(loaded, str(path))
+    return checked(yaml_of(path, "--models"), str(path))
 
 
 def checked(loaded: object, where: str) -> list[ModelSpec]:

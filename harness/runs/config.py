@@ -42,15 +42,21 @@ def expand(tasks: Collection[str], suites: Mapping[str, Sequence[str]]) -> tuple
     return tuple(name for task in tasks for name in suites.get(task, [task]))
 
 
-def _read(path: Path, known: Collection[str]) -> dict[str, Any]:
+def yaml_of(path: Path, what: str) -> object:
+    """What a YAML file holds. Raises HarnessError that names `what` it should have been."""
     import yaml
 
     try:
         loaded: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HarnessError(f"cannot read the config: {error.strerror}", where=str(path)) from None
+        raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HarnessError(f"the config is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+        raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+    return loaded
+
+
+def _read(path: Path, known: Collection[str]) -> dict[str, Any]:
+    loaded = yaml_of(path, "the config")
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
