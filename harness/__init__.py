@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.limits.slots import Policy
     from harness.metrics import Metric, Pairing, Record, rate
     from harness.models import open_model
-    from harness.readers.records import distinct, document, open_files, prompt, rows, together
+    from harness.readers import distinct, document, open_files, prompt, rows, together
     from harness.runs.api import run, run_async
     from harness.runs.running import Run
     from harness.types import (

@@ -1,19 +1,8 @@
 """Helpers for provider authors: a client, chat messages as bytes, status codes to failures."""
 
 from harness.http import chat
-from harness.http.client import (
-    Address,
-    Body,
-    Client,
-    Reply,
-    Splice,
-    address,
-    connect,
-    data_url,
-    encode,
-    parse,
-    unreachable,
-)
+from harness.http.addresses import Address, address
+from harness.http.client import Body, Client, Reply, Splice, connect, data_url, encode, parse, unreachable
 
 __all__ = [
     "Address",

@@ -16,26 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.http.addresses import Address, address
+from harness.http.addresses import Address
 from harness.http.status import Complaint, failure
 from harness.types import Failure, ImageContent, Json
 
 if TYPE_CHECKING:
     import aiohttp
-
-__all__ = [
-    "Address",
-    "Body",
-    "Client",
-    "Reply",
-    "Splice",
-    "address",
-    "connect",
-    "data_url",
-    "encode",
-    "parse",
-    "unreachable",
-]
 
 _TOKEN = os.urandom(16).hex()  # drawn per process, so that no data set can hold it
 

@@ -1,16 +1,7 @@
 """Safe readers of data files for task authors."""
 
-from harness.readers.records import (
-    DataFiles,
-    Row,
-    distinct,
-    document,
-    inside,
-    open_files,
-    prompt,
-    rows,
-    together,
-)
+from harness.readers.files import DataFiles, inside, open_files
+from harness.readers.records import Row, distinct, document, prompt, rows, together
 
 __all__ = [
     "DataFiles",

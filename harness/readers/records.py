@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from harness.errors import BadData, BadImage, MissingData
-from harness.readers.files import DataFiles, inside, open_files
+from harness.readers.files import DataFiles
 from harness.types import Image, Json, Message, Part, Request, Text
-
-__all__ = ["DataFiles", "Row", "distinct", "document", "inside", "open_files", "prompt", "rows", "together"]
 
 T = TypeVar("T")
 _KINDS: Mapping[type[Any], str] = {

@@ -1,17 +1,10 @@
 """Helpers for judge authors: template and fields to a Verdict."""
 
-from harness.rubric.making import (
-    Fields,
-    Form,
-    Kind,
-    fill,
-    identity,
-    judge,
-    looks_like_verdict,
-    question,
-    repair_request,
-    unparsable,
-)
+from harness.rubric.making import judge, repair_request
+from harness.rubric.planted import looks_like_verdict
+from harness.rubric.replies import Fields, Form, Kind, unparsable
+from harness.rubric.sheet import identity, question
+from harness.rubric.templates import fill
 
 __all__ = [
     "Fields",

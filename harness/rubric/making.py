@@ -16,24 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.contracts import Ability, Judge, Rubric
-from harness.rubric.planted import looks_like_verdict
-from harness.rubric.replies import Fields, Form, Kind, unparsable
-from harness.rubric.sheet import GENERATION, Sheet, identity, question
-from harness.rubric.templates import Marker, fill, random_marker
+from harness.rubric.replies import Fields, Form, Kind
+from harness.rubric.sheet import GENERATION, Sheet
+from harness.rubric.templates import Marker, random_marker
 from harness.types import Generation, Message, Request, Response, Sample, Text, Verdict
-
-__all__ = [
-    "Fields",
-    "Form",
-    "Kind",
-    "fill",
-    "identity",
-    "judge",
-    "looks_like_verdict",
-    "question",
-    "repair_request",
-    "unparsable",
-]
 
 Label = str | Callable[[Fields], str | Verdict]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.contracts import Results
 from harness.types import Json, Usage, add_usage
 
 SCHEMA = "harness.results/1"
@@ -86,9 +85,3 @@ def assemble(
         "usage": dict(usage),
         "wall_s": wall_s,
     }
-
-
-def is_complete(results: Results) -> bool:
-    """Whether every split that was asked itself is complete: exit 0, else 3. Derived splits do not count."""
-    splits = [split for task in results["tasks"].values() for split in task["splits"].values()]
-    return all(split["complete"] for split in splits if not split.get("parts"))

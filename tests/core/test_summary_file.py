@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from harness.metrics import Metric
-from harness.summary.assembly import Spend, assemble, is_complete, usage
+from harness.summary.assembly import Spend, assemble, usage
 from harness.summary.pooling import TaskSummary
 from harness.types import Usage
 from tests.core.summed import SPLITS, TWINS, all_ran, ran, row, rows, split, task
@@ -120,11 +120,3 @@ def test_usage_adds_up_and_an_unknown_cost_is_null() -> None:
     found = whole()["usage"]
     assert found["model"] == {"calls": 2, "input_tokens": 11, "output_tokens": 5, "reasoning_tokens": 2}
     assert found["cost_usd"] is None
-
-
-def test_a_run_is_complete_when_every_split_that_was_asked_is() -> None:
-    results = whole(mis=task(rows(), **all_ran()))
-    assert not is_complete(results)
-    for name, one in results["tasks"]["mis"]["splits"].items():
-        one["complete"] = name != "test"
-    assert is_complete(results)
