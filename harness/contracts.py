@@ -45,6 +45,7 @@ class ModelInfo:
         fingerprint: names, sizes and sha256 of a local model's files, a hub commit, or {} for an API.
         can: abilities; a request needing another is refused before the run.
         dropped: generation settings the model refused, left out and recorded as null.
+        notes: what the user should read, such as a batch that was halved; may grow while the model is open.
     """
 
     ref: str
@@ -56,6 +57,7 @@ class ModelInfo:
     fingerprint: Mapping[str, Json] = field(default_factory=dict[str, Json])
     can: frozenset[Ability] = frozenset({"images", "system"})
     dropped: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 class Model(Protocol):

@@ -1,0 +1,1 @@
+"""Claude models through the Messages API. `--model anthropic/NAME`."""

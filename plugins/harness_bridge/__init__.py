@@ -1,0 +1,1 @@
+"""`harness bridge`: the command lines of lm-eval and VLMEvalKit with our models in them."""

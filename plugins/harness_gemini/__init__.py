@@ -1,0 +1,1 @@
+"""Gemini models through the Gemini API or Vertex AI. `--model gemini/NAME`."""

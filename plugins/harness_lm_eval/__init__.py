@@ -1,0 +1,1 @@
+"""lm-eval's own models as a provider. `--model lm-eval/TYPE`."""

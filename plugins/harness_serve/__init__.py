@@ -1,0 +1,1 @@
+"""`harness serve`: any model as an OpenAI-compatible server on this machine."""

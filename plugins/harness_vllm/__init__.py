@@ -1,0 +1,1 @@
+"""Models run by vLLM in this process. `--model vllm/ID_OR_PATH`."""

@@ -1,0 +1,1 @@
+"""Models of VLMEvalKit's zoo, run in a child process. `--model vlmeval/NAME`."""
