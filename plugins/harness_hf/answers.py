@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from harness import Response, Usage
-from harness_hf.frontend import Frontend
-from harness_hf.prompts import Prompt
-
-_OPEN: Final = "<think>"
-_CLOSE: Final = "</think>"
+from harness.local import Frontend, Prompt, before, split_reasoning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +41,8 @@ class Reader:
     def __call__(self, prompt: Prompt, written: Written, seconds: float) -> Response:
         """The response; `truncated` when neither an end token nor a stop text came within the allowed tokens."""
         tokens, ended = self._cut(written.tokens)
-        text, stopped = _before(self._frontend.decode(tokens), prompt.settings.stop)
-        reasoning, text = _split(text, prompt) if prompt.reasons else ("", text)
+        text, stopped = before(self._frontend.decode(tokens), prompt.settings.stop)
+        reasoning, text = split_reasoning(text, prompt)
         truncated = not stopped and len(tokens) >= written.most  # an end token leaves room for one less
         usage = Usage(
             input_tokens=written.read,
@@ -73,19 +68,3 @@ class Reader:
         while kept and kept[-1] == self._frontend.pad_token_id:
             kept.pop()
         return kept, False
-
-
-def _before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop, and whether there was one."""
-    found = [at for stop in stops if (at := text.find(stop)) >= 0]
-    return (text[: min(found)], True) if found else (text, False)
-
-
-def _split(text: str, prompt: Prompt) -> tuple[str, str]:
-    """Reasoning and answer; reasoning that was never closed leaves no answer."""
-    before, closed, after = text.partition(_CLOSE)
-    if closed:
-        return before.strip().removeprefix(_OPEN).strip(), after.strip()
-    if prompt.thinking or text.lstrip().startswith(_OPEN):
-        return text.strip().removeprefix(_OPEN).strip(), ""
-    return "", text

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from harness import Failure, Generation, Response
+from harness.local import Prompt
 from harness_hf.answers import Reader, Written
 from harness_hf.batching import Ticket
-from harness_hf.frontend import lengths
+from harness_hf.encoding import encode, lengths
 from harness_hf.loading import Loaded
-from harness_hf.prompts import Prompt
 from harness_hf.untyped import Untyped
 
 Asked = Ticket[Prompt, Response | Failure]
@@ -59,7 +59,7 @@ class Writer:
         settings = prompts[0].settings
         started = time.monotonic()
         texts, images = [prompt.text for prompt in prompts], [prompt.images for prompt in prompts]
-        batch = self._loaded.frontend.encode(texts, images, raw=prompts[0].raw, side="left")
+        batch = encode(self._loaded.frontend, texts, images, raw=prompts[0].raw, side="left")
         read = lengths(batch)
         refuse_overflow(read, self._loaded.context)
         config = self._config(settings)

@@ -14,10 +14,10 @@ import torch
 
 from harness import HarnessError, Json, Settings
 from harness.fingerprint import of_folder
+from harness.local import ADAPTER_CONFIG, Frontend, Origin, find
 from harness_hf import INSTALL
 from harness_hf.devices import find_device, free_cache
-from harness_hf.frontend import Batch, Frontend
-from harness_hf.origin import ADAPTER_CONFIG, Origin, find
+from harness_hf.encoding import Batch
 from harness_hf.untyped import transformers
 
 
@@ -70,7 +70,7 @@ def load(name: str, settings: Settings) -> Loaded:
         HarnessError: no such model, no such device, or transformers cannot open it.
     """
     device = find_device(settings["device"])
-    origin = find(name, settings["revision"])
+    origin = find(name, settings["revision"], scheme="hf", adapter="adapter")
     try:
         return _load(origin, device, settings)
     except HarnessError:

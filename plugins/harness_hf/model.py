@@ -11,13 +11,12 @@ import torch
 
 from harness import Failure, Model, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
+from harness.local import Chat, Prompt, Prompter, study
 from harness_hf.batching import Batcher
-from harness_hf.chat import Chat, study
 from harness_hf.devices import free_cache, threads, wanted
 from harness_hf.generating import Asked, ContextOverflow, Writer
 from harness_hf.halves import in_halves
 from harness_hf.loading import Loaded, load, quiet
-from harness_hf.prompts import Prompt, Prompter
 from harness_hf.weighing import Weigher
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from harness import Response, Usage
-from harness_hf.frontend import Batch, lengths
+from harness.local import Prompt
+from harness_hf.encoding import Batch, encode, lengths
 from harness_hf.generating import refuse_overflow
 from harness_hf.loading import Loaded
-from harness_hf.prompts import Prompt
 
 
 class Weigher:
@@ -52,7 +52,7 @@ class Weigher:
     def _encode(self, prompt: Prompt, choices: Sequence[str]) -> Batch:
         texts = [prompt.text + choice for choice in choices]
         images = [prompt.images for _ in choices]
-        return self._loaded.frontend.encode(texts, images, raw=prompt.raw, side="right")
+        return encode(self._loaded.frontend, texts, images, raw=prompt.raw, side="right")
 
     def _weights(self, batch: Batch, start: int) -> list[float]:
         """The sums over the tokens from `start` on."""

@@ -176,9 +176,8 @@ class TestWhatAModelWrote:
     @staticmethod
     def read(text: str, *, most: int = 999, thinking: bool = False, reasons: bool = True, stop: str = "") -> Response:
         from harness_hf.answers import Reader, Written
-        from harness_hf.frontend import Frontend
-        from harness_hf.prompts import Prompt
 
+        from harness.local import Frontend, Prompt
         from tests.plugins import tiny_models
 
         frontend = Frontend(tiny_models.tokenizer(), vlm=False)
@@ -223,9 +222,9 @@ class TestWhatAModelWrote:
         from harness_hf.devices import threads
         from harness_hf.generating import Writer
         from harness_hf.loading import load
-        from harness_hf.prompts import Prompt
         from harness_hf.provider import PROVIDER
 
+        from harness.local import Prompt
         from harness.settings import effective
 
         writer = Writer(load(tiny_lm, effective(PROVIDER.settings, {}, owner="hf")))

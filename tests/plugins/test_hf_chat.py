@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness_hf.chat import Chat, study
-from harness_hf.frontend import Frontend
-from harness_hf.prompts import Prompt, Prompter
+from harness_hf.encoding import encode
 
 from harness import Failure, Generation, HarnessError, Image, Message, Request, Text
 from harness.images import inline_image, open_image
+from harness.local import Chat, Frontend, Prompt, Prompter, study
 from harness.testing.fakes import PIXEL
 
 PICTURE = open_image(inline_image("pixel.png", PIXEL))
@@ -234,7 +233,7 @@ class TestTheFirstToken:
             single="<|vision_pad|> $A", special_tokens=[("<|vision_pad|>", start)]
         )
         text = "<|vision_pad|>hello" if written else "hello"
-        batch = Frontend(owner, vlm=vlm).encode([text, text], [(), ()], raw=raw, side="left")
+        batch = encode(Frontend(owner, vlm=vlm), [text, text], [(), ()], raw=raw, side="left")
 
         # a text model's template writes it or wants none; nobody else may write it then
         expected = 0 if not (written or raw or vlm) else 1

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness import HarnessError, Json
+from harness.errors import HarnessError
 from harness.fingerprint import of_folder
+from harness.types import Json
 
 CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
@@ -30,32 +31,38 @@ class Origin:
     fingerprint: dict[str, Json]
 
 
-def find(name: str, revision: str | None) -> Origin:
-    """The model of `hf/NAME`; a hub model's configuration is downloaded to learn its commit.
+def find(name: str, revision: str | None, *, scheme: str, adapter: str) -> Origin:
+    """The model of `SCHEME/NAME`; a hub model's configuration is downloaded to learn its commit.
+
+    Args:
+        name: a folder, or the id of a hub repository.
+        revision: branch, tag or commit on the hub; None is its main branch.
+        scheme: of the provider, for its errors.
+        adapter: the provider's setting that takes an adapter's folder, for its errors.
 
     Raises:
         HarnessError: no such folder or repository, no access, or no network.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _folder(folder)
+        return _folder(folder, f"--model {scheme}/ITS_BASE -M {adapter}={folder}")
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         raise HarnessError("there is no such model folder", where=name, remedy="name a folder, or a hub id: OWNER/NAME")
-    return _hub(name, revision)
+    return _hub(name, revision, f"{scheme}/{name}")
 
 
-def _folder(folder: Path) -> Origin:
+def _folder(folder: Path, with_adapter: str) -> Origin:
     if not (folder / CONFIG).is_file():
         adapter = (folder / ADAPTER_CONFIG).is_file()
         raise HarnessError(
             "this folder holds an adapter, not a model" if adapter else f"this folder holds no {CONFIG}",
             where=str(folder),
-            remedy=f"--model hf/ITS_BASE -M adapter={folder}" if adapter else "name the folder of a saved model",
+            remedy=with_adapter if adapter else "name the folder of a saved model",
         )
     return Origin(place=str(folder), name=folder.resolve().name, commit="", fingerprint=of_folder(folder))
 
 
-def _hub(name: str, revision: str | None) -> Origin:
+def _hub(name: str, revision: str | None, ref: str) -> Origin:
     import huggingface_hub as _hub_client
     from httpx import HTTPError
     from huggingface_hub import errors
@@ -63,7 +70,7 @@ def _hub(name: str, revision: str | None) -> Origin:
     client: Any = _hub_client
 
     def refused(what: str, remedy: str) -> HarnessError:
-        return HarnessError(what, where=f"hf/{name}", remedy=remedy)
+        return HarnessError(what, where=ref, remedy=remedy)
 
     try:
         config: str = client.hf_hub_download(name, CONFIG, revision=revision)

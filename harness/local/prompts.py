@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from harness import BadImage, Failure, Generation, HarnessError, Request, Text
+from harness.errors import BadImage, HarnessError
 from harness.images import decode
-from harness_hf.chat import Chat
-from harness_hf.frontend import Frontend
+from harness.local.chat import Chat
+from harness.local.frontend import Frontend
+from harness.types import Failure, Generation, Request, Text
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from typing import Any
 
 Conversation = list[dict[str, Any]]  # as chat templates take it: role, and content as text or as parts
-Batch = dict[str, Any]  # what the model's forward takes: tensors, mostly
 
 
 class Frontend:
-    """Text and images to tensors, and tokens to text.
+    """Conversations to text, and tokens to text.
 
     Args:
         processor: of transformers: a processor where `vlm`, else a tokenizer.
         vlm: whether it takes images.
 
     Attributes:
+        processor: as given.
+        vlm: as given.
         tokenizer: the tokenizer inside.
         template: source of the chat template; empty where the model has none.
     """
 
     def __init__(self, processor: Any, *, vlm: bool) -> None:
-        self._processor = processor
+        self.processor = processor
         self.vlm = vlm
         self.tokenizer: Any = processor.tokenizer if vlm else processor
         self.template = _template(processor) or _template(self.tokenizer)
@@ -41,7 +39,7 @@ class Frontend:
     def placeholders(self) -> tuple[str, ...]:
         """Tokens that may stand for an image in a text, the likeliest first."""
         names = ("image_token", "boi_token")
-        return tuple(token for name in names if isinstance(token := getattr(self._processor, name, None), str))
+        return tuple(token for name in names if isinstance(token := getattr(self.processor, name, None), str))
 
     def control_tokens(self) -> set[str]:
         """Every text that becomes one token with a meaning of its own, such as the end of a turn."""
@@ -51,32 +49,20 @@ class Frontend:
 
     def render(self, conversation: Conversation, options: Mapping[str, Any]) -> str:
         """The text of a conversation up to where the model's answer starts, by the chat template."""
-        text: str = self._processor.apply_chat_template(
+        text: str = self.processor.apply_chat_template(
             conversation, chat_template=self.template, tokenize=False, add_generation_prompt=True, **options
         )
         return text
 
-    def encode(
-        self, texts: Sequence[str], images: Sequence[Sequence[Image]], *, raw: bool, side: Literal["left", "right"]
-    ) -> Batch:
-        """A batch of texts, each with as many images as every other.
+    def begins(self, text: str, *, raw: bool) -> bool:
+        """Whether a text already starts as the model expects, so that no token is to be put before it.
 
         Args:
-            texts: with a placeholder where an image stands.
-            images: of each text, in order.
-            raw: the texts did not come from the chat template.
-            side: where shorter rows are filled up.
+            text: of the prompt.
+            raw: it did not come from the chat template.
         """
-        arguments: Batch = {"text": list(texts), "padding": True, "padding_side": side, "return_tensors": "pt"}
-        if any(images):
-            arguments["images"] = [list(row) for row in images]
-        if self._starts(texts[0]) or not (raw or self.vlm):
-            arguments["add_special_tokens"] = False  # the template has written them
-        return dict(self._processor(**arguments))
-
-    def _starts(self, text: str) -> bool:
         first: str | None = self.tokenizer.bos_token
-        return bool(first) and text.startswith(str(first))
+        return bool(first and text.startswith(str(first))) or not (raw or self.vlm)
 
     def count(self, text: str) -> int:
         """Tokens of a text."""
@@ -86,12 +72,6 @@ class Frontend:
         """The text of an answer, without control tokens."""
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
-
-
-def lengths(batch: Batch) -> list[int]:
-    """Tokens of each row, filling not counted."""
-    counts: list[int] = batch["attention_mask"].sum(dim=1).tolist()
-    return counts
 
 
 def _template(owner: Any) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from harness import HarnessError, Message, Text
-from harness_hf.frontend import Conversation, Frontend
+from harness.errors import HarnessError
+from harness.local.frontend import Conversation, Frontend
+from harness.types import Message, Text
 
 Style = Literal["parts", "plain"]
 _WORD: Final = "Zq7"  # found in no template

@@ -1,0 +1,28 @@
+"""Helpers for authors of providers whose models run here: where a model comes from, and how it wants to be spoken to.
+
+    from harness.local import find, Frontend, study, Prompter, split_reasoning
+
+Needs transformers' processors and tokenizers, but never imports them: the provider hands them in.
+"""
+
+from harness.local.answers import before, split_reasoning
+from harness.local.chat import Chat, study
+from harness.local.frontend import Conversation, Frontend
+from harness.local.origin import ADAPTER_CONFIG, CONFIG, Origin, find
+from harness.local.prompts import BROKEN_UP, Prompt, Prompter
+
+__all__ = [
+    "ADAPTER_CONFIG",
+    "BROKEN_UP",
+    "CONFIG",
+    "Chat",
+    "Conversation",
+    "Frontend",
+    "Origin",
+    "Prompt",
+    "Prompter",
+    "before",
+    "find",
+    "split_reasoning",
+    "study",
+]
