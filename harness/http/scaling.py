@@ -2,8 +2,9 @@
 
 An image over the limit is scaled down by its longest side with Lanczos resampling: to the longest side allowed, or to
 three quarters of its own where only the file is too large, and to three quarters again until the file fits. A JPEG
-stays a JPEG of quality 95, everything else becomes a PNG. What was done is noted in the response; that it may be done
-is a setting.
+stays a JPEG of quality 95, everything else becomes a PNG. An image of a type the provider does not take becomes a PNG
+of its own size, its first frame where it moves. What was done is noted in the response; that it may be done is a
+setting.
 """
 
 from __future__ import annotations
@@ -32,15 +33,22 @@ class ImageLimit:
     Attributes:
         size: bytes of the file, before base64; None where there is no limit.
         side: pixels of the longest side; None where there is no limit.
+        types: MIME types it takes, PNG and JPEG among them; None where it takes all.
     """
 
     size: int | None = None
     side: int | None = None
+    types: frozenset[str] | None = None
 
     def holds(self, content: ImageContent) -> bool:
         """Whether an image may be sent as it is."""
         too_large = self.size is not None and len(content.data) > self.size
-        return not too_large and (self.side is None or max(content.width, content.height) <= self.side)
+        too_long = self.side is not None and max(content.width, content.height) > self.side
+        return self.takes(content.mime) and not too_large and not too_long
+
+    def takes(self, mime: str) -> bool:
+        """Whether images of a type may be sent."""
+        return self.types is None or mime in self.types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +68,22 @@ async def fit(request: Request, limit: ImageLimit, *, resize: bool = True) -> Fi
     if not over:
         return Fitted(request=request)
     if not resize:
-        seen = over[0].opened
-        what = f"{over[0].path}: {seen.width}x{seen.height}, {len(seen.data)} bytes is over the provider's limit"
-        return Failure(outcome="error", reason="image_too_large", message=what)
+        return _refused(over[0], limit)
     import anyio.to_thread
 
     try:
         return await anyio.to_thread.run_sync(_fitted, request, limit)
     except BadImage as fault:
         return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+
+
+def _refused(image: Image, limit: ImageLimit) -> Failure:
+    seen = image.opened
+    if not limit.takes(seen.mime):
+        what = f"{image.path}: the provider takes no {seen.mime}"
+        return Failure(outcome="error", reason="image_type", message=what)
+    what = f"{image.path}: {seen.width}x{seen.height}, {len(seen.data)} bytes is over the provider's limit"
+    return Failure(outcome="error", reason="image_too_large", message=what)
 
 
 def _fitted(request: Request, limit: ImageLimit) -> Fitted:
@@ -78,8 +93,7 @@ def _fitted(request: Request, limit: ImageLimit) -> Fitted:
         if not isinstance(old, Image) or limit.holds(old.opened):
             return old
         small = scale(old.opened, limit)
-        before, after = (f"{seen.width}x{seen.height}" for seen in (old.opened, small))
-        notes.append(f"{old.path}: scaled from {before} to {after} (longest side, Lanczos)")
+        notes.append(f"{old.path}: {_done(old.opened, small)}")
         return replace(old, content=small)
 
     messages = tuple(
@@ -88,21 +102,31 @@ def _fitted(request: Request, limit: ImageLimit) -> Fitted:
     return Fitted(request=replace(request, messages=messages), notes=tuple(notes))
 
 
+def _done(old: ImageContent, new: ImageContent) -> str:
+    before, after = (f"{seen.width}x{seen.height}" for seen in (old, new))
+    if before == after:
+        return f"{old.mime} sent as {new.mime}"
+    return f"scaled from {before} to {after} (longest side, Lanczos)"
+
+
 def scale(content: ImageContent, limit: ImageLimit) -> ImageContent:
     """An image by the rule above. Blocking: decodes and encodes."""
     from harness.images.opening import decode
 
     whole = decode(content)
     small = content
-    for side in _sides(max(content.width, content.height), limit):
+    for side in _sides(content, limit):
         small = _at(whole, side, content.mime)
         if limit.holds(small):
             break
     return small
 
 
-def _sides(longest: int, limit: ImageLimit) -> Iterator[int]:
-    side = limit.side if limit.side is not None and limit.side < longest else int(longest * _STEP)
+def _sides(content: ImageContent, limit: ImageLimit) -> Iterator[int]:
+    longest = max(content.width, content.height)
+    side = longest if not limit.takes(content.mime) else int(longest * _STEP)
+    if limit.side is not None and limit.side < longest:
+        side = limit.side
     while side >= 1:
         yield side
         side = int(side * _STEP)

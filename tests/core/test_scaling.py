@@ -72,6 +72,24 @@ def test_a_jpeg_stays_a_jpeg_and_all_else_becomes_a_png(form: str, mime: str) ->
     assert open_image(inline_image("again", scaled.data)).opened == scaled
 
 
+@pytest.mark.parametrize("form", ["GIF", "BMP"])
+async def test_an_image_of_a_type_that_is_not_taken_becomes_a_png_of_its_own_size(form: str) -> None:
+    strange, usual = image(80, 40, form), image(80, 40, "WEBP")
+    limit = ImageLimit(types=frozenset({"image/png", "image/jpeg", "image/webp"}))
+    found = await fitted(asking(strange, usual), limit)
+    made, kept = found.request.images
+    assert kept.opened is usual.opened
+    assert made.opened.mime == "image/png"
+    assert decode(made.opened).tobytes() == decode(strange.opened).tobytes()
+    assert found.notes == (f"a.png: {strange.opened.mime} sent as image/png",)
+
+
+async def test_without_resizing_an_image_of_a_type_that_is_not_taken_is_an_error() -> None:
+    found = await fit(asking(image(8, 8, "GIF")), ImageLimit(types=frozenset({"image/png"})), resize=False)
+    assert isinstance(found, Failure)
+    assert (found.outcome, found.reason) == ("error", "image_type")
+
+
 def test_the_same_image_is_scaled_to_the_same_bytes() -> None:
     content = image(80, 80).opened
     assert scale(content, ImageLimit(side=40)) == scale(content, ImageLimit(side=40))
