@@ -1,0 +1,124 @@
+"""A web server inside the event loop that is running: its port is known, it takes no signals, and it ends cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from harness.errors import HarnessError
+from harness.groups import ungrouped
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
+INSTALL: Final = "pip install 'vlm-safety-harness[serve]'"
+LOOPBACK: Final = "127.0.0.1"
+_GRACE_SECONDS = 5.0
+_IDLE_SECONDS = 75.0  # longer than clients keep a connection they mean to use again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A server that listens.
+
+    Attributes:
+        host: as it was asked for.
+        port: the real one, also where any free one was asked for.
+    """
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, *, host: str = LOOPBACK, port: int = 0) -> AsyncGenerator[Served]:
+    """Serve an ASGI application while the block runs; calls in flight have 5 s to finish when it ends.
+
+    Args:
+        app: see `guarded` for one that asks for a token.
+        host: another one than loopback lets other machines in; say so to the user.
+        port: 0 takes any that is free.
+
+    Raises:
+        HarnessError: the address cannot be listened on, or the extra `serve` is missing.
+    """
+    with _listening(host, port) as listener:
+        server = _server(app)
+
+        async def run() -> None:
+            with anyio.CancelScope(shield=True):  # it ends by itself, and closes its connections
+                await server.serve(sockets=[listener])
+
+        with ungrouped():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run)
+                try:
+                    yield Served(host=host, port=listener.getsockname()[1])
+                finally:
+                    server.should_exit = True
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Generator[socket.socket]:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise HarnessError(f"{host} is no address of this machine: {error}") from None
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1024)
+        except OSError as error:
+            raise HarnessError(f"cannot listen on {host}:{port}: {error}", remedy="give another --port") from None
+        yield listener
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise HarnessError(f"a local server needs the extra `serve`: {error}", remedy=INSTALL) from error
+
+    class Quiet(uvicorn.Server):
+        """Signals are the command's to handle."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=int(_IDLE_SECONDS),
+        timeout_graceful_shutdown=int(_GRACE_SECONDS),
+    )
+    return Quiet(config)
