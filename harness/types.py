@@ -178,7 +178,7 @@ class Failure:
         message: what the provider said, shortened, without keys.
         text: partial answer of an `output_blocked`; kept, never judged.
         transient: another try may help.
-        throttled: the provider asked to slow down (429).
+        throttled: the provider asked to slow down (429), or is overloaded (529).
         retry_after: seconds the provider asked to wait.
         usage: tokens spent all the same.
         model: the model's name as the provider reports it.

@@ -33,10 +33,21 @@ FILTER_SENTENCES = (
     "invalid prompt: your prompt was flagged as potentially violating our usage policy",  # OpenAI reasoning models
     "content exists risk",  # DeepSeek
     "content violates usage guidelines",  # xAI, with status 403
+    "output blocked by content filtering policy",  # Anthropic
 )
-QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+QUOTA_CODES = frozenset({
+    "insufficient_quota", "billing_hard_limit_reached", "billing_not_active",  # OpenAI
+    "billing_error", "contract_spend_limit_reached", "enforced_spend_limit_reached",  # Anthropic
+})  # fmt: skip
+#: How the message begins where the code of an account without credit is that of any bad request.
+QUOTA_SENTENCES = (
+    "your credit balance is too low",  # Anthropic
+    "you have reached your specified api usage limits",
+)
 MODEL_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
+ACCOUNT_CODES = frozenset({"organization_on_hold"})  # Anthropic, with status 400
 _PASSING = frozenset({408, 409, 425, 429})
+_THROTTLED = frozenset({429, 529})  # the latter: Anthropic is overloaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +56,7 @@ class Complaint:
 
     Attributes:
         message: its words, with those of the provider behind a gateway.
-        codes: code, type and inner code, as text.
+        codes: code, type and inner codes, as text.
         param: the parameter it names, or empty.
         moderated: a gateway's own moderation flagged the input (OpenRouter).
     """
@@ -71,7 +82,8 @@ class Complaint:
         inside = as_mapping(error) or outer
         inner = as_mapping(inside.get("innererror") or inside.get("inner_error"))
         behind = as_mapping(inside.get("metadata"))
-        codes = (inside.get("code"), inside.get("type"), inner.get("code"))
+        details = as_mapping(inside.get("details"))  # Anthropic's
+        codes = (inside.get("code"), inside.get("type"), inner.get("code"), details.get("error_code"))
         return Complaint(
             message=_words(error if isinstance(error, str) else inside, behind, payload),
             codes=frozenset(str(code) for code in codes if isinstance(code, str | int)),
@@ -84,7 +96,15 @@ class Complaint:
         """Whether a content filter refused the request, by its code or by a known first sentence."""
         if self.moderated or self.codes & FILTER_CODES or any(code.endswith(_FILTER_CODE_ENDS) for code in self.codes):
             return True
-        return self.message.strip().casefold().startswith(FILTER_SENTENCES)
+        return self._begins(FILTER_SENTENCES)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the account has no credit left, by its code or by a known first sentence."""
+        return bool(self.codes & QUOTA_CODES) or self._begins(QUOTA_SENTENCES)
+
+    def _begins(self, sentences: tuple[str, ...]) -> bool:
+        return self.message.strip().casefold().startswith(sentences)
 
     @property
     def blocked(self) -> Literal["input_blocked", "output_blocked"]:
@@ -114,7 +134,7 @@ def _words(error: Json, behind: Mapping[str, Json], payload: Json) -> str:
 def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where: Address) -> Failure:
     """The Failure for a status of 300 and more.
 
-    408, 409, 425, 429 and 5xx are worth another try; 429 also says that the endpoint is throttled; a filter gives
+    408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter gives
     `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
 
     Raises:
@@ -129,14 +149,14 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
         reason=f"http_{status}",
         message=message or f"status {status} without a word",
         transient=status in _PASSING or status >= 500,
-        throttled=status == 429,
+        throttled=status in _THROTTLED,
         retry_after=retry_after(headers),
     )
 
 
 def _stop(status: int, complaint: Complaint, message: str, where: Address) -> None:
     key = f"the key in {where.key_env}" if where.key_env else "the key"
-    if complaint.codes & QUOTA_CODES or status == 402:
+    if complaint.spent or status == 402:
         raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
     if complaint.codes & MODEL_CODES or status == 404:
         raise HarnessError(
@@ -144,7 +164,7 @@ def _stop(status: int, complaint: Complaint, message: str, where: Address) -> No
             where=where.url,
             remedy="check the model's name and the server's address (most want it to end in /v1)",
         )
-    if status in (401, 403):
+    if status in (401, 403) or complaint.codes & ACCOUNT_CODES:
         verb = "is not accepted" if status == 401 else "may not do this"
         raise HarnessError(f"{key} {verb}: {message}", where=where.url, remedy=_key_remedy(where))
 

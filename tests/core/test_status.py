@@ -23,6 +23,11 @@ def openai(message: str, code: Any = None, kind: str | None = "invalid_request_e
     return {"error": {"message": message, "type": kind, "param": None, "code": code, **more}}
 
 
+def anthropic(message: str, kind: str = "invalid_request_error", code: str | None = None) -> dict[str, Any]:
+    details = {"error_code": code} if code else None
+    return {"type": "error", "error": {"type": kind, "message": message, "details": details}, "request_id": "req_1"}
+
+
 FILTERS: dict[str, tuple[int, Any]] = {
     "openai": (400, openai("Your request was rejected as a result of our safety system.", "content_policy_violation")),
     "openai images": (400, openai("Your request was rejected by the safety system.", "moderation_blocked")),
@@ -72,9 +77,15 @@ def test_a_filter_that_says_so_blocks_the_input(status: int, body: Any) -> None:
     assert (found.outcome, found.reason, found.transient) == ("input_blocked", "content_filter", False)
 
 
-def test_a_filter_that_speaks_of_the_output_blocks_the_output() -> None:
-    found = refused(400, openai("Output data may contain inappropriate content.", "data_inspection_failed"))
-    assert found.outcome == "output_blocked"
+@pytest.mark.parametrize(
+    "body",
+    [
+        openai("Output data may contain inappropriate content.", "data_inspection_failed"),
+        anthropic("Output blocked by content filtering policy"),
+    ],
+)
+def test_a_filter_that_speaks_of_the_output_blocks_the_output(body: Any) -> None:
+    assert refused(400, body).outcome == "output_blocked"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +94,7 @@ def test_a_filter_that_speaks_of_the_output_blocks_the_output() -> None:
         openai("Invalid image.", "invalid_image_format"),
         openai("Invalid prompt: too long.", "invalid_prompt"),
         openai("Unknown word in 'Content Exists Risk, says the user'.", "invalid_value"),
+        anthropic("text: 'Your credit balance is too low' is no prompt"),
         openai("max_tokens is too large: 100000.", "invalid_value", param="max_tokens"),
         {"object": "error", "message": "maximum context length is 4096 tokens", "type": "BadRequestError", "code": 400},
         b"<html>Bad Request</html>",
@@ -100,7 +112,7 @@ def test_any_other_400_is_a_final_error_and_never_a_block(body: Any) -> None:
 def test_a_passing_status_is_worth_another_try(status: int) -> None:
     found = refused(status, b"upstream timed out")
     assert (found.outcome, found.reason) == ("error", f"http_{status}")
-    assert (found.transient, found.throttled) == (True, False)
+    assert (found.transient, found.throttled) == (True, status == 529)
 
 
 @pytest.mark.parametrize("status", [405, 413, 415, 422, 302])
@@ -144,6 +156,22 @@ STOPS: dict[str, tuple[int, Any, str]] = {
     "no quota": (429, openai("You exceeded your current quota", "insufficient_quota", "insufficient_quota"), "credit"),
     "no quota by type": (429, openai("You exceeded your current quota", None, "insufficient_quota"), "credit"),
     "no balance": (402, openai("Insufficient Balance", "invalid_request_error"), "credit"),
+    "no credit as a 400": (
+        400,
+        anthropic("Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."),
+        "credit",
+    ),
+    "limit of the user's own": (
+        400,
+        anthropic("You have reached your specified API usage limits. You will regain access on 2026-04-01."),
+        "credit",
+    ),
+    "limit of the contract": (
+        429,
+        anthropic("Limit reached.", "rate_limit_error", "contract_spend_limit_reached"),
+        "credit",
+    ),
+    "account on hold": (400, anthropic("Disabled.", code="organization_on_hold"), "EXAMPLE_KEY"),
 }
 
 
