@@ -134,8 +134,8 @@ def _words(error: Json, behind: Mapping[str, Json], payload: Json) -> str:
 def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where: Address) -> Failure:
     """The Failure for a status of 300 and more.
 
-    408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter gives
-    `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
+    408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter
+    gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
 
     Raises:
         HarnessError: no request will work: 401, 402, 403, 404, no such model, or the quota is gone.
