@@ -1,0 +1,77 @@
+"""Flags of commands that open one model outside of a run; for authors of commands.
+
+@click.command()
+@model_flags
+@click.pass_context
+def command(ctx, /, **given):
+    spec, policy = chosen(ctx, given)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .configured import schemes_flag, with_schemes
+from .options import plugin_options
+from .values import pairs
+
+if TYPE_CHECKING:
+    from harness.limits.slots import Policy
+    from harness.models import ModelSpec
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _settings(_: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+    return pairs(texts, param.opts[0])
+
+
+_FLAGS = (
+    click.option("--model", "ref", required=True, metavar="SCHEME/NAME", help="The model: see `harness models`."),
+    click.option(
+        "-M",
+        "model_settings",
+        multiple=True,
+        callback=_settings,
+        metavar="KEY=VALUE",
+        help="Setting of the model's provider.",
+    ),
+    click.option("--strategy", default="", metavar="NAME", help="Strategy around the model."),
+    click.option(
+        "-S",
+        "strategy_settings",
+        multiple=True,
+        callback=_settings,
+        metavar="KEY=VALUE",
+        help="Setting of the strategy.",
+    ),
+    click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to the model."),
+    schemes_flag,
+    plugin_options,
+)
+
+
+def model_flags(function: _F) -> _F:
+    """Add `--model -M --strategy -S --concurrency --config` and the flags of plugins."""
+    for flag in reversed(_FLAGS):
+        function = flag(function)
+    return function
+
+
+def chosen(ctx: click.Context, given: dict[str, Any]) -> tuple[ModelSpec, Policy]:
+    """The model that the flags name, and how it is asked. Raises HarnessError; opens nothing."""
+    from harness.limits import Policy
+    from harness.models import ModelSpec
+
+    with_schemes(ctx)
+    spec = ModelSpec(
+        ref=given["ref"],
+        settings=given["model_settings"],
+        strategy=given["strategy"],
+        strategy_settings=given["strategy_settings"],
+    )
+    most: int | None = given["concurrency"]
+    return spec, Policy(start=most, cap=most) if most else Policy()

@@ -1,0 +1,82 @@
+"""The flags of `harness serve`, and what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import HarnessError
+from harness.cli.one_model import chosen, model_flags
+
+if TYPE_CHECKING:
+    from .server import Opened
+
+
+@click.command("serve")
+@model_flags
+@click.option("--name", default="", metavar="TEXT", help="What clients call the model; default: as --model names it.")
+@click.option(
+    "--host", default="", metavar="ADDRESS", help="Address to listen on; default: 127.0.0.1, this machine alone."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port to listen on."
+)
+@click.option("--token-env", default="", metavar="VAR", help="Environment variable with the token; default: a new one.")
+@click.option(
+    "--files",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The one folder whose images clients may name as file://…; default: none.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print address, model and token as one line of JSON.")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int:
+    """Offer one model to OpenAI's clients until Ctrl-C.
+
+    The first line of stdout is the base URL, once the model is open and asked calls are answered; stderr says how to
+    use it. Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 you can mend it.
+    """
+    from .server import Place, serve
+
+    spec, policy = chosen(ctx, given)
+    variable: str = given["token_env"]
+    place = Place(
+        name=given["name"] or spec.ref,
+        host=given["host"],
+        port=given["port"],
+        token=_token(variable),
+        files=given["files"],
+    )
+    serve(spec, policy, place, ready=lambda opened: _say(opened, variable, as_json=given["as_json"]))
+    return 0
+
+
+def _token(variable: str) -> str:
+    """The token the user wants; empty for a new one."""
+    token = os.environ.get(variable, "").strip() if variable else ""
+    if variable and not token:
+        raise HarnessError(f"--token-env {variable}: there is no token", remedy=f"export {variable}=…")
+    if not all("!" <= letter <= "~" for letter in token):
+        raise HarnessError(f"what {variable} holds is not a token", remedy="a token is ASCII without spaces")
+    return token
+
+
+def _say(opened: Opened, variable: str, *, as_json: bool) -> None:
+    """The address on stdout; how to use it on stderr. A token of the user's own is not shown again."""
+    url = f"{opened.url}/v1"
+    if as_json:
+        token = {} if variable else {"token": opened.token}
+        click.echo(json.dumps({"base_url": url, "model": opened.name, **token}))
+    else:
+        click.echo(url)
+    for note in opened.notes:
+        click.echo(note, err=True)
+    click.echo(
+        f"{opened.name} is served; Ctrl-C ends it. To use it:\n"
+        f"  export OPENAI_BASE_URL={url}\n"
+        f"  export OPENAI_API_KEY={f'${variable}' if variable else opened.token}",
+        err=True,
+    )
