@@ -31,13 +31,14 @@ SIZES = ((64, 64), (64, 32), (32, 96), (90, 70))
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Each family's model folder, made when it is first asked for."""
-    from tests.plugins.tiny import families
+    from tests.plugins.tiny.families import FAMILIES
+    from tests.plugins.tiny.parts import save
 
     class Made(dict[str, Path]):
         def __missing__(self, name: str) -> Path:
             if name == "smolvlm":
                 pytest.importorskip("num2words", reason="SmolVLM's processor needs it")
-            self[name] = families.save(families.FAMILIES[name], tmp_path_factory.mktemp("families") / name)
+            self[name] = save(FAMILIES[name], tmp_path_factory.mktemp("families") / name)
             return self[name]
 
     return Made()

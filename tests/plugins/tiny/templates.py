@@ -59,7 +59,9 @@ GEMMA3 = """\
 {%- set messages = messages[1:] -%}
 {%- endif -%}
 {%- for message in messages -%}
-{%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}{{ raise_exception('the turns must alternate') }}{%- endif -%}
+{%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}
+{{ raise_exception('the turns must alternate') }}
+{%- endif -%}
 {{ '<start_of_turn>' + ('model' if message.role == 'assistant' else 'user') + '\\n' + (first if loop.first else '') }}
 {%- if message.content is string -%}{{ message.content | trim }}
 {%- else -%}
