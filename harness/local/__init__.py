@@ -7,22 +7,28 @@ Needs transformers' processors and tokenizers, but never imports them: the provi
 
 from harness.local.answers import before, split_reasoning
 from harness.local.chat import Chat, study
+from harness.local.forms import Form
 from harness.local.frontend import Conversation, Frontend
 from harness.local.origin import ADAPTER_CONFIG, CONFIG, Origin, find
+from harness.local.profiles import PROFILES, Profile, find_profile
 from harness.local.prompts import BROKEN_UP, Prompt, Prompter
 
 __all__ = [
     "ADAPTER_CONFIG",
     "BROKEN_UP",
     "CONFIG",
+    "PROFILES",
     "Chat",
     "Conversation",
+    "Form",
     "Frontend",
     "Origin",
+    "Profile",
     "Prompt",
     "Prompter",
     "before",
     "find",
+    "find_profile",
     "split_reasoning",
     "study",
 ]

@@ -32,6 +32,7 @@ class Chat:
         max_images: most images that the template places in one message; None where there is no limit.
         options: variables of the template.
         reasons: the model thinks before it answers.
+        end: the control token that the template writes after an answer; empty where it writes none.
     """
 
     style: Style
@@ -40,6 +41,7 @@ class Chat:
     max_images: int | None
     options: Mapping[str, Any]
     reasons: bool
+    end: str = ""
 
     def content(self, message: Message, spell: Callable[[str], str]) -> str | list[dict[str, str]]:
         """The content of one message; `spell` writes its texts."""
@@ -74,6 +76,7 @@ def study(frontend: Frontend, *, thinking: str) -> Chat | None:
         max_images=most,
         options=options,
         reasons="</think>" in frontend.template,
+        end=_end(frontend, options, style),
     )
 
 
@@ -113,6 +116,13 @@ def _images(frontend: Frontend, options: Mapping[str, Any]) -> tuple[str, int | 
         if mark and none.count(mark) == 0 and one.count(mark) == 1:
             return mark, None if two.count(mark) == 2 else 1
     return "", 0
+
+
+def _end(frontend: Frontend, options: Mapping[str, Any], style: Style) -> str:
+    answer = _WORD if style == "plain" else [{"type": "text", "text": _WORD}]
+    text = _try(frontend, [_user(_word(style)), {"role": "assistant", "content": answer}], options)
+    after = text.partition(_WORD)[2].lstrip()
+    return max((token for token in frontend.control_tokens() if after.startswith(token)), key=len, default="")
 
 
 def _inserted(without: str, with_one: str) -> str:

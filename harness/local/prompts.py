@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import BadImage, HarnessError
 from harness.images import decode
 from harness.local.chat import Chat
-from harness.local.frontend import Frontend
+from harness.local.forms import Form
+from harness.local.frontend import Conversation, Frontend
 from harness.types import Failure, Generation, Request, Text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _OPENED: Final = re.compile(r"<think>\s*$")
+PLAIN: Final = Form()
 BROKEN_UP: Final = "control tokens spelled out in a message were broken up"
 
 
@@ -56,12 +58,15 @@ class Prompter:
         frontend: renders and encodes.
         chat: how to render; None for a model without a chat template.
         escape: whether control tokens in messages are broken up.
+        form: how images and questions are written, where not by the chat template alone.
     """
 
-    def __init__(self, frontend: Frontend, chat: Chat | None, *, escape: bool) -> None:
+    def __init__(self, frontend: Frontend, chat: Chat | None, *, escape: bool, form: Form = PLAIN) -> None:
         self._frontend = frontend
         self._chat = chat
-        self._mark = chat.mark if chat else next(iter(frontend.placeholders), "")
+        self._form = form
+        own = next(iter(frontend.placeholders), "")
+        self._mark = own if chat is None or (form != PLAIN and not chat.mark) else chat.mark
         tokens = sorted(frontend.control_tokens(), key=len, reverse=True) if escape else []
         self._control = re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
 
@@ -71,7 +76,8 @@ class Prompter:
         Raises:
             HarnessError: the model has no chat template and the request needs one.
         """
-        prompt = self._raw(request) if request.raw else self._rendered(request)
+        make = self._raw if request.raw else self._written if self._form.turn else self._rendered
+        prompt = make(request)
         if isinstance(prompt, Failure):
             return prompt
         places = prompt.text.count(self._mark) if self._mark else 0
@@ -91,6 +97,16 @@ class Prompter:
             return Failure(outcome="error", reason="raw_request", message=message)
         return Prompt(text=texts[0] + request.prefill, raw=True)
 
+    def _written(self, request: Request) -> Prompt | Failure:
+        if [message.role for message in request.messages] != ["user"]:
+            message = "the prompt format takes one question, without a system message or earlier turns"
+            return Failure(outcome="error", reason="prompt_format", message=message)
+        return Prompt(
+            text=self._form.prompt(request, self._mark, self._spell) + self._spell(request.prefill),
+            raw=True,
+            notes=(BROKEN_UP,) if self._spells(request) else (),
+        )
+
     def _rendered(self, request: Request) -> Prompt | Failure:
         chat = self._chat
         if chat is None:
@@ -102,9 +118,8 @@ class Prompter:
             return Failure(
                 outcome="error", reason="system_message", message="the model's chat template takes no system message"
             )
-        conversation = [{"role": each.role, "content": chat.content(each, self._spell)} for each in request.messages]
         try:
-            text = self._frontend.render(conversation, chat.options)
+            text = self._frontend.render(self._conversation(request, chat), chat.options)
         except Exception as error:  # noqa: BLE001 - a template refuses by raising whatever it likes
             return Failure(outcome="error", reason="chat_template", message=str(error)[:300])
         return Prompt(
@@ -113,6 +128,12 @@ class Prompter:
             thinking=chat.reasons and _OPENED.search(text) is not None and "</think>" not in request.prefill,
             notes=(BROKEN_UP,) if self._spells(request) else (),
         )
+
+    def _conversation(self, request: Request, chat: Chat) -> Conversation:
+        if not self._form.line:
+            return [{"role": each.role, "content": chat.content(each, self._spell)} for each in request.messages]
+        flat = self._form.flat(request.messages, self._mark, self._spell)
+        return [{"role": each.role, "content": chat.content(each, str)} for each in flat]
 
     def _spell(self, text: str) -> str:
         return self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
