@@ -1,0 +1,12 @@
+"""The other end: runs in the interpreter that has VLMEvalKit, where this harness may not be installed.
+
+Nothing here imports the harness, and nothing but the standard library until VLMEvalKit itself is needed. Started by
+path; speaks JSON lines on what were stdin and stdout. Python 3.9 and later.
+
+    → {"id": 1, "op": "open", "name": "GPT4o", …}
+    ← {"id": 1, "ok": {…}}                     or {"id": 1, "error": {"kind": "unknown_model", …}}
+
+Operations: `hello` (which package, which version), `list` (names of models), `open` and `generate` (one model, one turn
+of text and images by path), `close`. An operation that is not known is refused by `unknown_op`, so more may be added;
+one that changes raises PROTOCOL.
+"""

@@ -1,0 +1,52 @@
+"""Which VLMEvalKit this interpreter has, and the models in it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import platform
+from typing import Any
+
+from .faults import Refused
+
+PROTOCOL = 1
+_DISTRIBUTIONS = ("ms-vlmeval", "nvidia-vlmeval", "vlmeval")  # one import name
+
+
+def hello() -> dict[str, Any]:
+    """Who answers; looks VLMEvalKit up without importing it, which takes seconds."""
+    return {"protocol": PROTOCOL, "python": platform.python_version(), **_package()}
+
+
+def _package() -> dict[str, Any]:
+    if importlib.util.find_spec("vlmeval") is None:
+        return {"package": "", "version": ""}
+    for name in _DISTRIBUTIONS:
+        try:
+            return {"package": name, "version": importlib.metadata.version(name)}
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"package": "vlmeval", "version": "unknown"}  # a checkout on the path
+
+
+def zoo() -> dict[str, Any]:
+    """VLMEvalKit's table of models: name -> partial of a class. Raises Refused where it is not installed."""
+    if importlib.util.find_spec("vlmeval") is None:
+        raise Refused("not_installed", "this interpreter has no VLMEvalKit")
+    table: dict[str, Any] = importlib.import_module("vlmeval.config").supported_VLM
+    return table
+
+
+def names() -> list[str]:
+    """The names of all models."""
+    return sorted(zoo())
+
+
+def class_called(name: str) -> Any:
+    """A class of VLMEvalKit by its own name, as its configuration files name one; None where there is none."""
+    for module in ("vlmeval.api", "vlmeval.vlm"):
+        found = getattr(importlib.import_module(module), name, None)
+        if isinstance(found, type) and hasattr(found, "generate"):
+            return found
+    return None

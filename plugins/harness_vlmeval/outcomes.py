@@ -1,0 +1,106 @@
+"""What a reply of the zoo means for a sample.
+
+VLMEvalKit knows text only: its classes give a fail string, or the error's own words, where there is no answer. What the
+child saw beside it decides: a server's status and body are read as every provider's here, so that a filter is a block.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from harness import Failure, HarnessError, Json, Response
+from harness.http import Address, Reply, chat
+from harness.http.status import Complaint, as_mapping, failure
+
+from .child.secrets import redact
+
+_PASSING = ("Timeout", "Connection", "ChunkedEncoding", "ProtocolError", "RemoteDisconnected")
+_MEMORY = "out_of_memory"
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who answered: the model as VLMEvalKit names it, its server where it has one, and whether it asks an API."""
+
+    name: str
+    server: str
+    is_api: bool
+
+    @property
+    def address(self) -> Address:
+        """For messages."""
+        return Address(url=self.server or f"vlmeval/{self.name}")
+
+
+def outcome(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
+    """The answer or the failure. Raises HarnessError where no request will work."""
+    seen = as_mapping(reply.get("seen"))
+    raised = as_mapping(reply.get("raised")) or as_mapping(seen.get("raised"))
+    if raised:
+        return _raised(raised)
+    status = seen.get("status")
+    if isinstance(status, int) and status >= 300:
+        return _refused(status, seen, origin)
+    seconds = float(reply.get("seconds") or 0.0)
+    completion = _completion(seen, origin, seconds)
+    if isinstance(completion, Failure) and completion.reason != "wrong_shape":
+        return completion
+    if reply.get("failed"):
+        return _unsaid(reply, completion, origin)
+    text = reply.get("text")
+    if not isinstance(text, str):
+        return Failure(outcome="error", reason="no_answer", message=f"the class gave a {reply.get('type')}")
+    return _answer(text, completion, seconds)
+
+
+def _answer(text: str, completion: Response | Failure | None, seconds: float) -> Response:
+    """The class's own text, with what the server said of it where that is known."""
+    said, reasoning = chat.split_think(text)
+    if isinstance(completion, Response):
+        return replace(completion, text=said, reasoning=completion.reasoning or reasoning)
+    return Response(text=said, reasoning=reasoning, seconds=seconds)
+
+
+def _unsaid(reply: Mapping[str, Json], completion: Response | Failure | None, origin: Origin) -> Response | Failure:
+    """A fail string: a refusal or an empty answer that the class could not read, else an error."""
+    if isinstance(completion, Response) and (not completion.text or "refusal" in completion.flags):
+        return completion
+    words = (reply.get("text"), as_mapping(reply.get("seen")).get("log"))
+    message = ": ".join(dict.fromkeys(str(each).strip() for each in words if each))
+    return Failure(outcome="error", reason="fail_string", message=_short(message), transient=origin.is_api)
+
+
+def _raised(raised: Mapping[str, Json]) -> Failure:
+    kind = str(raised.get("type") or raised.get("kind"))
+    message = f"{raised.get('message')} ({raised.get('place')})" if raised.get("place") else str(raised.get("message"))
+    passing = any(word in kind for word in _PASSING)
+    return Failure(outcome="error", reason=kind, message=_short(message), transient=passing and kind != _MEMORY)
+
+
+def _refused(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
+    headers = {str(name): str(value) for name, value in as_mapping(seen.get("headers")).items()}
+    complaint = Complaint.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
+    try:
+        return failure(status, headers, complaint, origin.address)
+    except HarnessError as error:
+        remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
+        raise HarnessError(error.what, where=error.where, remedy=remedy) from error
+
+
+def _completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:
+    """A body in the form of Chat Completions, read; None where it is something else."""
+    try:
+        payload: Json = json.loads(str(seen.get("body") or "null"))
+    except (ValueError, RecursionError):
+        return None
+    if "choices" not in as_mapping(payload):
+        return None
+    return chat.answer(Reply(payload=payload, where=origin.address, seconds=seconds))
+
+
+def _short(message: str) -> str:
+    line = " ".join(redact(message).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

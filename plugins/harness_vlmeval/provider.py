@@ -1,0 +1,51 @@
+"""The descriptor of `vlmeval/…`: its settings, and how it opens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from harness import Model, Provider, Setting, Settings
+
+SETTINGS = (
+    Setting(
+        name="python",
+        type=str,
+        default="",
+        identity=False,
+        help="interpreter that has VLMEvalKit; else HARNESS_VLMEVAL_PYTHON, else this one",
+    ),
+    Setting(
+        name="model_path",
+        type=Path,
+        default=None,
+        identity=True,
+        help="other weights for the class: a folder or a hub id",
+    ),
+    Setting(name="args", type=str, default="", identity=True, help="more arguments of the class, as a JSON object"),
+    Setting(
+        name="restarts",
+        type=int,
+        default=3,
+        identity=False,
+        help="how often VLMEvalKit's process is started again when it dies",
+    ),
+)
+
+
+@asynccontextmanager
+async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+    from .model import open_model
+
+    async with open_model(name, settings) as model:
+        yield model
+
+
+PROVIDER = Provider(
+    scheme="vlmeval",
+    description="any model of VLMEvalKit's zoo, in a process of its own",
+    open=_open,
+    settings=SETTINGS,
+    local=True,
+)
