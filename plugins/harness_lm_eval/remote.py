@@ -1,0 +1,92 @@
+"""Models of lm-eval that ask a server: one call each, in a thread, with the outcome lm-eval would lose.
+
+lm-eval keeps only the text of a completion, makes an empty answer of a blocked one, and of any error an exception. The
+server's own answer is caught on its way, so that a block, a token limit and a wrong key are what they are.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from harness import Failure, Json, Response
+from harness.http import Address, Reply
+from harness.http.chat import answer
+from harness.http.status import Complaint, failure
+
+from .contexts import Context
+from .untyped import Untyped, module
+from .zoo import Made
+
+_caught: contextvars.ContextVar[list[Json]] = contextvars.ContextVar("caught")
+
+
+class Caller:
+    """Makes one call; called in a thread, also several at once."""
+
+    def __init__(self, made: Made, name: str) -> None:
+        self._lm = made.lm
+        self._chat = made.kind == "chat"
+        self._name = name
+        self._where = Address(url=str(made.lm.base_url), key_env="OPENAI_API_KEY")
+        _hush(made.lm)
+        made.lm.model_call = _catching(made.lm.model_call)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the calls go."""
+        return self._where.id
+
+    def __call__(self, context: Context) -> Response | Failure:
+        """One attempt. Raises HarnessError where no request will work."""
+        replies: list[Json] = []
+        token = _caught.set(replies)
+        started = time.perf_counter()
+        try:
+            (text,) = self._lm.generate_until(context.instances(), disable_tqdm=True)
+        except Exception as error:  # noqa: BLE001 - requests, tenacity, aiohttp and lm-eval itself
+            return self._failed(error)
+        finally:
+            _caught.reset(token)
+        seconds = time.perf_counter() - started
+        if self._chat and replies:
+            said = answer(Reply(payload=replies[-1], seconds=seconds, where=self._where))
+            return said if isinstance(said, Failure) or not text else replace(said, text=text)
+        return Response(text=text, model=self._name, seconds=seconds)
+
+    def _failed(self, error: Exception) -> Failure:
+        reply: Any = getattr(error, "response", None)
+        if reply is not None and hasattr(reply, "status_code"):
+            headers: Mapping[str, str] = dict(reply.headers)
+            return failure(reply.status_code, headers, Complaint.of(reply.content), self._where)
+        lost = "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
+        reason = "connection" if lost else type(error).__name__
+        return Failure(outcome="error", reason=reason, message=self._where.redact(str(error)), transient=lost)
+
+
+def _catching(call: Untyped) -> Untyped:
+    """lm-eval's call of a server, with what it got put aside."""
+
+    def caught(*arguments: Untyped, **options: Untyped) -> Untyped:
+        reply = call(*arguments, **options)
+        _caught.get([]).append(reply)
+        return reply
+
+    return caught
+
+
+def _hush(lm: Untyped) -> None:
+    """No progress bar for each single call; the run has its own."""
+    shown: Untyped = module("tqdm").tqdm
+
+    def hidden(*arguments: Untyped, **options: Untyped) -> Untyped:
+        return shown(*arguments, **options | {"disable": True})
+
+    bases: tuple[type, ...] = type(lm).__mro__
+    for base in bases:
+        home = module(base.__module__)
+        if getattr(home, "tqdm", None) is shown:
+            home.tqdm = hidden
