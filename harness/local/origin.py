@@ -20,12 +20,14 @@ class Origin:
 
     Attributes:
         place: folder or hub id, as `from_pretrained` takes it.
+        folder: where its files lie; of a hub model, where they will lie once they are downloaded.
         name: of the model, without the path that leads to it.
         commit: on the hub; empty for a folder.
         fingerprint: what identifies the weights.
     """
 
     place: str
+    folder: Path
     name: str
     commit: str
     fingerprint: dict[str, Json]
@@ -59,7 +61,9 @@ def _folder(folder: Path, with_adapter: str) -> Origin:
             where=str(folder),
             remedy=with_adapter if adapter else "name the folder of a saved model",
         )
-    return Origin(place=str(folder), name=folder.resolve().name, commit="", fingerprint=of_folder(folder))
+    return Origin(
+        place=str(folder), folder=folder, name=folder.resolve().name, commit="", fingerprint=of_folder(folder)
+    )
 
 
 def _hub(name: str, revision: str | None, ref: str) -> Origin:
@@ -93,5 +97,6 @@ def _hub(name: str, revision: str | None, ref: str) -> Origin:
         ) from None
     except (HTTPError, OSError) as error:
         raise refused(f"the hub did not answer: {type(error).__name__}", "try again") from None
-    commit = Path(config).parent.name
-    return Origin(place=name, name=name, commit=commit, fingerprint={"hub": name, "commit": commit})
+    folder = Path(config).parent
+    commit = folder.name
+    return Origin(place=name, folder=folder, name=name, commit=commit, fingerprint={"hub": name, "commit": commit})
