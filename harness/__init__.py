@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from harness.limits.slots import Policy
     from harness.metrics import Metric, Pairing, Record, rate
     from harness.models import open_model
+    from harness.presets import preset
     from harness.readers import distinct, document, open_files, prompt, rows, together
     from harness.runs.api import run, run_async
     from harness.runs.running import Run
+    from harness.schemes import add_scheme
     from harness.types import (
         Failure,
         Fidelity,
@@ -57,6 +59,8 @@ _HOME = {
     "runs.api": "run run_async",
     "limits": "Policy",
     "models": "open_model",
+    "presets": "preset",
+    "schemes": "add_scheme",
     "readers": "distinct document open_files prompt rows together",
     "runs.running": "Run",
     "contracts": "Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split Strategy Task "
@@ -111,11 +115,13 @@ __all__ = [
     "Unscored",
     "Usage",
     "Verdict",
+    "add_scheme",
     "distinct",
     "document",
     "hookimpl",
     "open_files",
     "open_model",
+    "preset",
     "prompt",
     "rate",
     "rows",

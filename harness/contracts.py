@@ -87,6 +87,7 @@ class Provider:
         settings: keys of `-M`.
         open: (name, settings) -> async context manager that yields the Model.
         local: its models run on this machine's accelerator, so two of them do not run at once.
+        base: the scheme it was made of by `preset`; empty for one of its own.
     """
 
     scheme: str
@@ -94,6 +95,7 @@ class Provider:
     open: Callable[[str, Settings], AbstractAsyncContextManager[Model]]
     settings: tuple[Setting, ...] = ()
     local: bool = False
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

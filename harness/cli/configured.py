@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.errors import HarnessError
 from harness.runs.config import load
 
+from .options import loaded
 from .values import ModelsFile, Names, Pairs
+
+if TYPE_CHECKING:
+    from harness.plugins.host import Host
 
 #: what a run is made of, and not which of its splits are judged again
 _NOT_OF_JUDGE = frozenset({"tasks"})
@@ -32,7 +36,7 @@ def configured(ctx: click.Context, _: click.Parameter, explicit: Path | None) ->
     if ctx.resilient_parsing:
         return
     values = load(explicit, known())
-    ctx.obj = {"suites": values.pop("suites", {})}
+    ctx.obj = {"suites": values.pop("suites", {}), "schemes": values.pop("schemes", {})}
     ctx.default_map = {}
     own = {key_of(option): option for option in _options(ctx.command)}
     for key, value in values.items():
@@ -45,7 +49,33 @@ def known() -> frozenset[str]:
     from . import judge, run
 
     flags = {key_of(option) for command in (run.command, judge.command) for option in _options(command)}
-    return frozenset(flags - _NO_KEYS | {"suites"})
+    return frozenset(flags - _NO_KEYS | {"suites", "schemes"})
+
+
+def _schemes(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
+    # a command below its group has what the group was given
+    if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
+        ctx.obj = {"schemes": load(explicit, known()).get("schemes", {})}
+
+
+schemes_flag = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_schemes,
+    help="YAML with schemes of your own; default ./harness.yaml over the user's.",
+)
+
+
+def with_schemes(ctx: click.Context) -> Host:
+    """The host with the schemes of the config that the command read. Raises HarnessError for a row that is wrong."""
+    from harness.schemes import register
+
+    host = loaded(ctx)
+    for row in ctx.obj["schemes"].values():
+        register(host, row)
+    return host
 
 
 def _options(command: click.Command) -> Iterator[click.Option]:

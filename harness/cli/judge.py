@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .configured import with_schemes
 from .flags import judging_flags
-from .options import loaded, plugin_options
+from .options import plugin_options
 from .values import Names
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     from .outcome import printed
     from .several import each
 
-    loaded(ctx)
+    with_schemes(ctx)
     tasks = expand(given["tasks"], ctx.obj["suites"])
     if len(runs) == 1:
         run = _judge(runs[0], tasks, given)

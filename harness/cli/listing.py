@@ -21,6 +21,11 @@ from .options import loaded, plugin_options
 from .table import indented, table
 
 _T = TypeVar("_T")
+_F = Callable[..., Any]
+
+
+def _unchanged(function: _F) -> _F:
+    return function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class Listing(Generic[_T]):
         facts: what `--json` and the details add, by name; plain JSON.
         details: the sections a detailed view adds.
         flag: how the command line sets a setting of it.
+        host: what loads the offers.
+        flags: adds what `host` needs of the command line.
     """
 
     kind: str
@@ -42,6 +49,8 @@ class Listing(Generic[_T]):
     facts: Callable[[_T], Mapping[str, Json]]
     details: Callable[[_T], str]
     flag: Callable[[_T], str]
+    host: Callable[[click.Context], Host] = loaded
+    flags: Callable[[_F], _F] = _unchanged
 
 
 def list_command(listing: Listing[Any], text: str) -> click.Group:
@@ -49,20 +58,22 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
 
     @click.group(cls=Group, name=listing.kind, help=text, invoke_without_command=True)
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @listing.flags
     @plugin_options
     @click.pass_context
     def group(ctx: click.Context, as_json: bool) -> None:
         if ctx.invoked_subcommand is None:
-            _show(loaded(ctx), listing, (), as_json)
+            _show(listing.host(ctx), listing, (), as_json)
 
     @group.command("list", help=text)
     @click.argument("names", nargs=-1)
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @listing.flags
     @plugin_options
     @click.pass_context
     def list_(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
         parent = ctx.parent.params.get("as_json") if ctx.parent else False
-        _show(loaded(ctx), listing, names, as_json or bool(parent))
+        _show(listing.host(ctx), listing, names, as_json or bool(parent))
 
     del list_
     return group

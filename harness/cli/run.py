@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .configured import with_schemes
 from .flags import judging_flags
-from .options import loaded, plugin_options
+from .options import plugin_options
 from .values import ModelsFile, Names, Pairs
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     The run folder resumes: what was answered is never asked again. Exit codes: 0 done, 2 you can mend it, 3 done but
     incomplete, 130 interrupted.
     """
-    loaded(ctx)
+    with_schemes(ctx)
     specs = _specs(given)
     every = [partial(_options, spec, given, ctx, several=len(specs) > 1) for spec in specs]
     if given["dry_run"]:

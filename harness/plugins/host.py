@@ -60,6 +60,7 @@ class Host:
     ) -> None:
         self._registry = Registry(choice or Choice.of(None, ()), tell or _to_stderr)
         self._books: dict[str, _Book[Any]] = {}
+        self._own: dict[str, Source] = {}
         self._commands: dict[str, tuple[click.Command, Source]] | None = None
         for each in faults:
             self._registry.report(each)
@@ -77,6 +78,11 @@ class Host:
     def blocked(self) -> Sequence[Source]:
         """What the allow and block lists kept out; never imported."""
         return self._registry.blocked
+
+    @property
+    def choice(self) -> Choice:
+        """The allow and block lists in force."""
+        return self._registry.choice
 
     @property
     def faults(self) -> Sequence[Fault]:
@@ -150,8 +156,21 @@ class Host:
         return {name: [offer.source for offer in same] for name, same in self._book(KINDS[kind])[1].items()}
 
     def source(self, plugin: str) -> Source:
-        """A loaded plugin by its name."""
-        return next(source for source in self.plugins if source.name == plugin)
+        """A loaded plugin, or the origin of a scheme of the user's own, by its name."""
+        return self._own.get(plugin) or next(source for source in self.plugins if source.name == plugin)
+
+    def offer_scheme(self, provider: Provider, origin: Source) -> None:
+        """Offer a scheme of the user's own, in place of one that was offered so before.
+
+        Raises HarnessError where a plugin offers it: what a name means must not depend on the folder one stands in.
+        """
+        single, several = self._book(MODELS)
+        scheme = provider.scheme
+        if scheme in several or (scheme in single and single[scheme].source.name not in self._own):
+            raise HarnessError(f"a plugin offers the scheme {scheme!r} already", remedy="give yours another name")
+        self._own[origin.name] = origin
+        offers = {**single, scheme: Offer(name=scheme, item=provider, source=origin)}
+        self._books[MODELS.name] = (dict(sorted(offers.items())), several)
 
     def provenance(self) -> dict[str, str]:
         """Plugin -> distribution and version, for run.json and results.json."""

@@ -103,7 +103,7 @@ def _offer(kind: Kind[_T], item: object, source: Source) -> Offer[_T]:
 
 
 def _check_fields(kind: Kind[Any], name: str, item: object) -> None:
-    for field in ("description", "version"):
+    for field in ("description", "version", "base"):
         if not isinstance(getattr(item, field, ""), str):
             raise TypeError(f"{kind.word} {name!r}: {field} is {_a(getattr(item, field))}, not text")
     for field in kind.calls:

@@ -101,6 +101,8 @@ def unknown(
         said = next(each for each in faults if each.source.name == name)
         return UnknownName(f"no {word} is called {name!r}: {said}", remedy="the whole story: harness plugins doctor")
     remedy = nearest(name, known)
+    if word == "provider":
+        remedy += "\n  one of your own is a row under schemes in harness.yaml, on each machine that uses it"
     if failed:
         remedy += f"\n  or a plugin that failed offers it ({', '.join(failed)}): harness plugins doctor"
     return UnknownName(f"no {word} is called {name!r}", remedy=remedy)

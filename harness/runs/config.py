@@ -1,7 +1,8 @@
 """Config files: `./harness.yaml` over the user's, under flags and environment.
 
 Keys are the long flags' names with `_`; `-M -J -T -S`, which have none, are the mappings `model_settings judge_settings
-task_settings strategy_settings`; `suites` is name -> list of tasks, usable wherever a task's name is.
+task_settings strategy_settings`; `suites` is name -> list of tasks, usable wherever a task's name is; `schemes` is
+name -> row, usable wherever a provider's scheme is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import HarnessError, UnknownName
+from harness.schemes import Row
 from harness.settings import nearest
 
 LOCAL = Path("harness.yaml")
@@ -67,6 +69,8 @@ def _read(path: Path, known: Collection[str]) -> dict[str, Any]:
             raise UnknownName(f"the config has an unknown key {key!r}", where=str(path), remedy=nearest(key, known))
     if "suites" in values:
         values["suites"] = _suites(values["suites"], path)
+    if "schemes" in values:
+        values["schemes"] = _schemes(values["schemes"], path)
     return values
 
 
@@ -81,3 +85,11 @@ def _suites(value: object, path: Path) -> dict[str, list[str]]:
             raise HarnessError(f"suite {name!r} must be a list of tasks", where=str(path))
         suites[str(name)] = [str(task).strip() for task in cast("list[object]", listed)]
     return suites
+
+
+def _schemes(value: object, path: Path) -> dict[str, Row]:
+    """Schemes as name -> row, each with the place it was read from."""
+    if not isinstance(value, dict):
+        raise HarnessError("schemes must be a mapping of names to rows", where=str(path))
+    rows = cast("dict[object, Any]", value).items()
+    return {str(name): Row.read(str(name), raw, f"{path}: schemes.{name}") for name, raw in rows}

@@ -50,7 +50,9 @@ SETTINGS: dict[str, dict[str, Filed]] = {
         "resize": "identity",
         "max_image_mb": "identity",
         "max_image_side": "identity",
+        "image_types": "identity",
         "max_tokens_field": "identity",
+        "seed_field": "identity",
         "reasoning_effort": "identity",
         "think_tags": "identity",
         "extra": "identity",
@@ -106,12 +108,12 @@ HOST = Host.load(tell=lambda _: None)
 
 
 def declared() -> dict[str, tuple[Setting, ...]]:
-    """The settings of everything that this distribution offers."""
+    """The settings of everything that this distribution offers; a preset's are filed with those it was made of."""
     return {
         f"{kind} {getattr(item, 'name', None) or item.scheme}": item.settings
         for kind in ("models", "tasks", "judges", "strategies")
         for item, plugin in HOST.offers(kind)
-        if HOST.source(plugin).distribution == OURS
+        if HOST.source(plugin).distribution == OURS and not getattr(item, "base", "")
     }
 
 
