@@ -39,6 +39,6 @@ def unsupported(complaint: Complaint, sent: Collection[str]) -> str | None:
 def _names(message: str, name: str) -> bool:
     name = re.escape(name)
     quoted = rf"""['"`]{name}['"`]"""
-    plain = rf"(?:^|\b(?:parameter|argument)s?\b[^:]{{0,20}}:?\s*){name}\b"
+    plain = rf"(?:^|\b(?i:parameter|argument)s?\b[^:]{{0,30}}:?\s*){name}\b"
     fixed = rf"\b{name}(?:\.\w+)*(?:: Extra inputs are not permitted| is deprecated for this model)"
     return re.search(f"{quoted}|{plain}|{fixed}", message) is not None

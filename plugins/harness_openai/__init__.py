@@ -1,4 +1,7 @@
-"""Models behind OpenAI's Chat Completions: OpenAI, Azure OpenAI and every compatible server. `--model openai/NAME`."""
+"""Models behind OpenAI's Chat Completions: OpenAI, Azure OpenAI and every compatible server.
+
+`--model openai/NAME`, and for well-known servers a scheme of their own, such as `--model openrouter/NAME`.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,20 @@ SETTINGS = (
     _identity("max_image_mb", float, 20.0, "largest image file that is sent as it is, in megabytes"),
     _identity("max_image_side", int, None, "longest side of an image that is sent as it is, in pixels"),
     _identity(
+        "image_types",
+        str,
+        "any",
+        "types of images that are sent as they are; others become a PNG",
+        ("any", "png,jpeg"),
+    ),
+    _identity(
         "max_tokens_field",
         str,
         "auto",
         "name of the token limit on the wire; auto takes the other one where the first is refused",
         ("auto", "max_tokens", "max_completion_tokens"),
     ),
+    _identity("seed_field", str, "seed", "name of the seed on the wire", ("seed", "random_seed")),
     _identity("reasoning_effort", str, "", "how long a reasoning model may think, such as low or high"),
     _identity("think_tags", bool, True, "split <think>…</think> at the start of an answer off as reasoning"),
     _identity("extra", str, "", "more of the request's body, as a JSON object"),
@@ -52,14 +63,17 @@ SETTINGS = (
 )
 
 
+OPENAI = Provider(
+    scheme="openai",
+    description="OpenAI, Azure OpenAI (-M azure_endpoint=…) and compatible servers (-M base_url=…)",
+    open=_open,
+    settings=SETTINGS,
+)
+
+
 @hookimpl
 def harness_models() -> Iterable[Provider]:
-    """Offer `openai/NAME`."""
-    return [
-        Provider(
-            scheme="openai",
-            description="OpenAI, Azure OpenAI (-M azure_endpoint=…) and compatible servers (-M base_url=…)",
-            open=_open,
-            settings=SETTINGS,
-        )
-    ]
+    """Offer `openai/NAME`, and the presets."""
+    from .presets import presets
+
+    return [OPENAI, *presets(OPENAI)]

@@ -22,10 +22,11 @@ from harness import Failure, Generation, HarnessError, Json, Settings
 from harness.http import Address, Body, Reply, address, parse, unreachable
 from harness.http.status import Complaint, as_mapping, failure
 
-_OFFICIAL = "https://api.openai.com/v1"
+from .presets import OPENAI, key_env
+
 _NO_KEY = "none"  # the SDK wants one; servers without keys do not look
 _CONNECT_SECONDS = 30.0
-_OWNED = frozenset({"messages", "model", "n", "response_format", "stream", "max_completion_tokens"}) | {
+_OWNED = {"messages", "model", "n", "response_format", "stream", "max_completion_tokens", "random_seed"} | {
     setting.name for setting in fields(Generation)
 }
 
@@ -46,12 +47,21 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """An open client and what is known about its server."""
+    """An open client and what is known about its server.
+
+    Attributes:
+        address: of the server.
+        client: open.
+        limit: name of the token limit to begin with.
+        seconds: one call may take.
+        headers: what stands in place of the SDK's own.
+    """
 
     address: Address
     client: openai.AsyncOpenAI = field(repr=False)
     limit: str
     seconds: float
+    headers: Mapping[str, str | openai.Omit] = field(repr=False)
 
     async def post(self, body: Body) -> Reply | Rejected | Failure:
         """One attempt."""
@@ -59,7 +69,10 @@ class Connection:
         try:
             with anyio.fail_after(self.seconds):
                 content = await self.client.post(
-                    "/chat/completions", cast_to=bytes, content=body, options={"headers": body.headers}
+                    "/chat/completions",
+                    cast_to=bytes,
+                    content=body,
+                    options={"headers": {**self.headers, **body.headers}},
                 )
         except openai.APIStatusError as error:
             answer = error.response
@@ -75,10 +88,15 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
     """Open the client the settings ask for. Raises HarnessError where they do not fit together or a key is missing."""
     where = _address(settings)
     client = _azure(name, settings, where) if settings["azure_endpoint"] else _plain(settings, where)
-    newer = settings["azure_endpoint"] or _official(where.url)
-    limit = "max_completion_tokens" if newer else "max_tokens"
+    official = settings["azure_endpoint"] or OPENAI.owns(urlsplit(where.url).hostname or "")
     async with client:
-        yield Connection(address=where, client=client, limit=limit, seconds=settings["timeout"])
+        yield Connection(
+            address=where,
+            client=client,
+            limit="max_completion_tokens" if official else "max_tokens",
+            seconds=settings["timeout"],
+            headers={} if official else {**_withheld(settings), **where.headers},
+        )
 
 
 def extra(settings: Settings) -> dict[str, Json]:
@@ -108,16 +126,18 @@ def _address(settings: Settings) -> Address:
             "OPENAI_BASE_URL is set, but a server is part of the model's identity and must be named",
             remedy="add -M base_url=$OPENAI_BASE_URL, or unset the variable to ask OpenAI itself",
         )
-    # A key in the environment is for the server it belongs to: OpenAI's is not sent to just any base_url.
-    url = azure or base or _OFFICIAL
-    usual = "AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY" if _official(url) else ""
+    # A key in the environment is for the server it belongs to, and is not sent to just any base_url.
+    url = azure or base or OPENAI.base_url
+    usual = "AZURE_OPENAI_API_KEY" if azure else key_env(url)
     return address(url, key_env=settings["api_key_env"] or usual)
 
 
-def _official(url: str) -> bool:
-    """Whether a server is OpenAI's own, in any region."""
-    host = urlsplit(url).hostname or ""
-    return f".{host}".endswith(".api.openai.com")
+def _withheld(settings: Settings) -> dict[str, openai.Omit]:
+    """Headers that the SDK takes from the environment and would send to any server: they are for OpenAI's eyes."""
+    own = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+    names = [header for name, header in own.items() if not settings[name]]
+    return {name: openai.Omit() for name in (*names, *(line.partition(":")[0].strip() for line in lines)) if name}
 
 
 def _plain(settings: Settings, where: Address) -> openai.AsyncOpenAI:

@@ -8,19 +8,16 @@ run by `ModelInfo`. Only an answer that says a parameter is not supported counts
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from harness import Json, Request
 from harness.http.chat import response_format, sampling
+from harness.http.refusals import unsupported
 from harness.http.status import Complaint
 
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _SCHEMA = "response_format"
-_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
-_WORDS = re.compile(
-    r"not supported|unsupported|not support|not permitted|extra_forbidden|unrecogni[sz]ed|unknown (parameter|argument)",
-    re.IGNORECASE,
-)
 _SCHEMA_WORDS = re.compile(r"response_format|json.?schema|grammar|guided", re.IGNORECASE)
 
 
@@ -31,12 +28,14 @@ class Dialect:
     Attributes:
         limit: name of the token limit on the wire.
         settled: the name was given or found; another refusal drops the limit.
+        seed: name of the seed on the wire.
         dropped: sampling settings that are left out.
         schema: structured output is asked for.
     """
 
     limit: str
     settled: bool = False
+    seed: str = "seed"
     dropped: frozenset[str] = frozenset()
     schema: bool = True
 
@@ -45,6 +44,8 @@ class Dialect:
         wanted = {name: value for name, value in sampling(request.settings).items() if name not in self.dropped}
         if "max_tokens" in wanted:
             wanted[self.limit] = wanted.pop("max_tokens")
+        if "seed" in wanted:
+            wanted[self.seed] = wanted.pop("seed")
         if request.schema is not None and self.schema:
             wanted[_SCHEMA] = response_format(request.schema)
         return wanted
@@ -53,6 +54,8 @@ class Dialect:
         """The dialect after a parameter was refused; the same where that was known."""
         if name == _SCHEMA:
             return replace(self, schema=False)
+        if name == self.seed:
+            return replace(self, dropped=self.dropped | {"seed"})
         if name not in _LIMITS:
             return replace(self, dropped=self.dropped | {name})
         if name != self.limit:
@@ -62,23 +65,12 @@ class Dialect:
         return replace(self, limit=_LIMITS[name], settled=True)
 
 
-def refused(complaint: Complaint, sent: set[str]) -> str | None:
+def refused(complaint: Complaint, sent: Collection[str]) -> str | None:
     """The parameter of those sent that a server says it does not support, if it says so.
 
-    `param` counts where the code says unsupported; else the message must say so and name it in quotes, or after
-    "parameter" or "argument". Any complaint about structured output counts: answers are parsed strictly without it.
+    Any complaint about structured output counts: answers are parsed strictly without it.
     """
     named = complaint.param.partition(".")[0]
     if _SCHEMA in sent and (named == _SCHEMA or _SCHEMA_WORDS.search(complaint.message)):
         return _SCHEMA
-    if named in sent and (complaint.codes & _CODES or _WORDS.search(complaint.message)):
-        return named
-    if not _WORDS.search(complaint.message):
-        return None
-    return next((name for name in sorted(sent, key=len, reverse=True) if _names(complaint.message, name)), None)
-
-
-def _names(message: str, name: str) -> bool:
-    quoted = rf"""['"`]{re.escape(name)}['"`]"""
-    plain = rf"\b(?:parameter|argument)s?\b[^:]{{0,20}}:?\s*{re.escape(name)}\b"
-    return re.search(f"{quoted}|{plain}", message) is not None
+    return unsupported(complaint, sent)

@@ -9,12 +9,11 @@ from harness import Failure, HarnessError, Json, ModelInfo, Request, Response, S
 from harness.contracts import Ability
 from harness.http import Reply, encode
 from harness.http.chat import answer, messages
+from harness.http.refusals import REFUSALS
 from harness.http.scaling import ImageLimit, fit
 
 from .client import Connection, Rejected, connect, extra
 from .dialect import Dialect, refused
-
-_REFUSALS = frozenset({400, 422})
 
 
 @asynccontextmanager
@@ -33,8 +32,17 @@ class OpenAIModel:
         self._connection = connection
         self._fixed = extra(settings)
         field = settings["max_tokens_field"]
-        self._dialect = Dialect(limit=connection.limit if field == "auto" else field, settled=field != "auto")
-        self._limit = ImageLimit(size=int(settings["max_image_mb"] * 1_000_000), side=settings["max_image_side"])
+        self._dialect = Dialect(
+            limit=connection.limit if field == "auto" else field,
+            settled=field != "auto",
+            seed=settings["seed_field"],
+        )
+        types = settings["image_types"]
+        self._limit = ImageLimit(
+            size=int(settings["max_image_mb"] * 1_000_000),
+            side=settings["max_image_side"],
+            types=None if types == "any" else frozenset(f"image/{name}" for name in types.split(",")),
+        )
 
     @property
     def info(self) -> ModelInfo:
@@ -79,13 +87,13 @@ class OpenAIModel:
 
     def _learn(self, rejected: Rejected, sent: dict[str, Json]) -> None:
         complaint = rejected.complaint
-        if rejected.status not in _REFUSALS or complaint.filtered:
+        if rejected.status not in REFUSALS or complaint.filtered:
             return
-        if (fixed := refused(complaint, set(self._fixed))) is not None:
+        if (fixed := refused(complaint, self._fixed)) is not None:
             raise HarnessError(
                 f"the model refuses {fixed}: {rejected.where.redact(complaint.message)}",
                 where=rejected.where.url,
                 remedy=f"leave {fixed} out of the -M settings",
             )
-        if (name := refused(complaint, set(sent))) is not None:
+        if (name := refused(complaint, sent)) is not None:
             self._dialect = self._dialect.without(name)

@@ -17,6 +17,7 @@ from harness.testing.calls import Call
 from harness.testing.fakes import PIXEL
 from harness.testing.server import ChatServer
 
+PROVIDERS = {provider.scheme: provider for provider in harness_openai.harness_models()}
 FIRST = open_image(inline_image("first.png", PIXEL))
 SECOND = open_image(inline_image("second.png", PIXEL[:-12] + b"\0\0\0\2teXtab" + b"\xc9\x87\x7f\x1e" + PIXEL[-12:]))
 ASKED = Request(
@@ -29,9 +30,9 @@ ASKED = Request(
 
 
 @asynccontextmanager
-async def opened(name: str = "tiny", **settings: Any) -> AsyncIterator[Model]:
-    [provider] = harness_openai.harness_models()
-    async with provider.open(name, effective(provider.settings, settings, owner="provider openai")) as model:
+async def opened(name: str = "tiny", scheme: str = "openai", **settings: Any) -> AsyncIterator[Model]:
+    provider = PROVIDERS[scheme]
+    async with provider.open(name, effective(provider.settings, settings, owner=f"provider {scheme}")) as model:
         yield model
 
 

@@ -126,6 +126,11 @@ REFUSALS: dict[str, tuple[Any, str | None]] = {
     ),
     "vllm": ({"message": "[{'type': 'extra_forbidden', 'loc': ('body', 'top_p'), 'msg': 'no'}]", "code": 400}, "top_p"),
     "code alone": ({"error": {"message": "no", "code": "unsupported_parameter", "param": "stop"}}, "stop"),
+    "claude behind a gateway": ({"error": {"message": "`temperature` is deprecated for this model."}}, "temperature"),
+    "claude, without quotes": (
+        {"error": {"message": "litellm: 400: temperature: Extra inputs are not permitted", "code": "400"}},
+        "temperature",
+    ),
     "too large": (
         {"error": {"message": "max_tokens is too large", "param": "max_tokens", "code": "invalid_value"}},
         None,
