@@ -73,7 +73,7 @@ class Contexts:
             return "the model has no chat template"
         if request.raw and self._made.kind == "chat":
             return "a chat server takes no raw prompt"
-        if self._made.kind == "pictures" and request.images and MARK in _text(request.messages):
+        if self._made.kind == "pictures" and request.images and _spells_mark(request.messages):
             return f"the text holds {MARK}, which lm-eval would take for a picture"
         return None
 
@@ -83,6 +83,10 @@ class Contexts:
             return module("lm_eval.models.api_models").JsonChatStr(json.dumps(turns))
         history = [{"role": message.role, "content": _text((message,))} for message in messages]
         return self._made.lm.apply_chat_template(history)
+
+
+def _spells_mark(messages: Sequence[Message]) -> bool:
+    return any(isinstance(part, Text) and MARK in part.text for message in messages for part in message.content)
 
 
 def _text(messages: Sequence[Message]) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from harness import HarnessError, Json, Settings, UnknownName
 from harness.fingerprint import of_folder
@@ -81,12 +81,13 @@ def _defaults(kind: Untyped, settings: Settings) -> dict[str, Any]:
     return {"batch_size": settings["batch_size"]}
 
 
-def _lineage(kind: type) -> set[str]:
-    return {base.__name__ for base in kind.__mro__}
+def _lineage(kind: Untyped) -> set[str]:
+    bases: tuple[type, ...] = kind.__mro__
+    return {base.__name__ for base in bases}
 
 
 def _kind(lm: Untyped) -> Kind:
-    lineage = _lineage(cast("type", type(lm)))
+    lineage = _lineage(lm.__class__)
     if "LocalChatCompletion" in lineage and _OWN_MESSAGES not in lineage:
         return "chat"
     if "TemplateAPI" in lineage:
