@@ -47,8 +47,10 @@ class Resolved:
 
     def identity(self, model: Model) -> dict[str, Json]:
         """What was requested, as JSON: the part of a run's identity that says which model answered."""
+        base = self.provider.base
         return {
             "scheme": self.spec.scheme,
+            **({"base": base} if base else {}),
             # a local model is known by its files, wherever they lie
             "name": "" if model.info.fingerprint else self.spec.name,
             "settings": self._requested(),
