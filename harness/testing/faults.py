@@ -161,43 +161,45 @@ class Row:
         return self.reply.fault in ("stall", "drip")
 
 
-def _row(name: str, reply: Reply, outcome: Outcome | None, judged: UnscoredState | None = None, *flags: str) -> Row:
+def row(name: str, reply: Reply, outcome: Outcome | None, judged: UnscoredState | None = None, *flags: str) -> Row:
+    """A row that another try does not change."""
     return Row(name=name, reply=reply, outcome=outcome, judged=judged, flags=frozenset(flags))
 
 
-def _passing(name: str, reply: Reply) -> Row:
+def passing(name: str, reply: Reply) -> Row:
+    """A row that is worth another try."""
     return Row(name=name, reply=reply, outcome="error", judged="judge_error", transient=True)
 
 
 ROWS: tuple[Row, ...] = (
-    _row("answer", answer("A red circle."), "answered"),
-    _row("prose", answer("I think this one is fine."), "answered", "judge_unparsable"),
-    _row("truncated", answer("A red", finish="length"), "answered", "judge_unparsable", "truncated"),
-    _row("refusal_field", answer(None, refusal="I can't help."), "answered", "judge_refused", "refusal"),
-    _row("filtered_openai", filtered_openai(), "input_blocked", "judge_blocked"),
-    _row("filtered_azure", filtered_azure(), "input_blocked", "judge_blocked"),
-    _row("flagged_openai", flagged_openai(), "input_blocked", "judge_blocked"),
-    _row("filtered_answer", answer("Mix the", finish="content_filter"), "output_blocked", "judge_blocked"),
-    _row("empty", answer(""), "empty", "judge_unparsable"),
-    _row("null", answer(None), "empty", "judge_unparsable"),
-    _row(
+    row("answer", answer("A red circle."), "answered"),
+    row("prose", answer("I think this one is fine."), "answered", "judge_unparsable"),
+    row("truncated", answer("A red", finish="length"), "answered", "judge_unparsable", "truncated"),
+    row("refusal_field", answer(None, refusal="I can't help."), "answered", "judge_refused", "refusal"),
+    row("filtered_openai", filtered_openai(), "input_blocked", "judge_blocked"),
+    row("filtered_azure", filtered_azure(), "input_blocked", "judge_blocked"),
+    row("flagged_openai", flagged_openai(), "input_blocked", "judge_blocked"),
+    row("filtered_answer", answer("Mix the", finish="content_filter"), "output_blocked", "judge_blocked"),
+    row("empty", answer(""), "empty", "judge_unparsable"),
+    row("null", answer(None), "empty", "judge_unparsable"),
+    row(
         "out_of_budget",
         answer("", finish="length", reasoning="Let me think", reasoning_tokens=7),
         "empty",
         "judge_unparsable",
         "truncated",
     ),
-    _row("bad_request", bad_request(), "error", "judge_error"),
-    _passing("throttled", throttled(0)),
-    _passing("server_error", server_error()),
-    _passing("dropped", Reply(fault="drop")),
-    _passing("cut", Reply(fault="cut")),
-    _passing("garbage", Reply(fault="garbage")),
-    _passing("stall", Reply(fault="stall")),
-    _passing("drip", Reply(fault="drip")),
-    _passing("not_json", not_json()),
-    _passing("wrong_shape", wrong_shape()),
-    _row("wrong_key", wrong_key(), None),
-    _row("no_model", no_model(), None),
-    _row("no_quota", no_quota(), None),
+    row("bad_request", bad_request(), "error", "judge_error"),
+    passing("throttled", throttled(0)),
+    passing("server_error", server_error()),
+    passing("dropped", Reply(fault="drop")),
+    passing("cut", Reply(fault="cut")),
+    passing("garbage", Reply(fault="garbage")),
+    passing("stall", Reply(fault="stall")),
+    passing("drip", Reply(fault="drip")),
+    passing("not_json", not_json()),
+    passing("wrong_shape", wrong_shape()),
+    row("wrong_key", wrong_key(), None),
+    row("no_model", no_model(), None),
+    row("no_quota", no_quota(), None),
 )  #: every row

@@ -6,8 +6,9 @@
         assert server.calls[0].images == (sha256_of_the_file,)
 
 It runs in a thread of its own (`with`) or in the running loop (`async with`), speaks HTTP on 127.0.0.1, and takes every
-path that ends in `/chat/completions`. What it plays is a function of the call: a text, or one of the replies of
-`harness.testing.faults`. Nothing sleeps longer than asked; a stall or a drip ends when the server is closed.
+path that ends in `/chat/completions`; `harness.testing.messages` has one for Anthropic's Messages. What it plays is a
+function of the call: a text, or one of the replies of `harness.testing.faults`. Nothing sleeps longer than asked; a
+stall or a drip ends when the server is closed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -25,8 +26,10 @@ import anyio
 import anyio.from_thread
 from aiohttp import web
 
-from .calls import Call, read_body
-from .faults import Reply, answer, bad_request, error, server_error
+from harness.types import Json
+
+from .calls import Call, Seen, read_body
+from .faults import Reply, answer, error
 
 Play = Callable[[Call], str | Reply]
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n"
@@ -59,7 +62,11 @@ class ChatServer:
         play: what to answer; may be exchanged while the server runs.
         latency: seconds every answer waits.
         lean: bodies are read and thrown away, so that a benchmark measures the client; calls then hold only the time.
+
+    A server of another API overrides `path`, `read`, `said` and `refused`.
     """
+
+    path = "/chat/completions"  #: how the paths end that it takes
 
     def __init__(self, play: Play | str | Reply = "ok", *, latency: float = 0.0, lean: bool = False) -> None:
         self.calls: list[Call] = []
@@ -94,6 +101,18 @@ class ChatServer:
         await self._here.aclose()
         self._tell(kind)
 
+    def read(self, body: bytes) -> tuple[str, tuple[Seen, ...], Mapping[str, Json]]:
+        """Model, parts and parameters of a body. Raises ValueError where it is not a request of this API."""
+        return read_body(body)
+
+    def said(self, text: str) -> Reply:
+        """An answer of one text."""
+        return answer(text)
+
+    def refused(self, status: int, message: str) -> Reply:
+        """An error."""
+        return error(status, message)
+
     def _tell(self, kind: type[BaseException] | None) -> None:
         """A mistake in `play` must not look like a server's fault that the test asked for."""
         if self._fault is not None and kind is None:
@@ -113,9 +132,9 @@ class ChatServer:
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not request.path.endswith("/chat/completions"):
+        if not request.path.endswith(self.path):
             await request.content.read()
-            return _sent(error(404, f"there is no {request.path}"))
+            return _sent(self.refused(404, f"there is no {request.path}"))
         reply = await self._reply(request)
         if self.latency:
             await anyio.sleep(self.latency)
@@ -125,13 +144,13 @@ class ChatServer:
         try:
             call = await self._received(request)
         except ValueError as fault:
-            return bad_request(str(fault))
+            return self.refused(400, str(fault))
         try:
             played = self.play(call) if callable(self.play) else self.play
         except Exception as fault:  # noqa: BLE001  kept and raised when the server is closed
             self._fault = self._fault or fault
-            return server_error()
-        return answer(played) if isinstance(played, str) else played
+            return self.refused(500, "what the server was to play raised")
+        return self.said(played) if isinstance(played, str) else played
 
     async def _received(self, request: web.BaseRequest) -> Call:
         if self.lean:
@@ -142,7 +161,7 @@ class ChatServer:
             return call
         body = await request.content.read()
         at = time.monotonic()
-        model, parts, parameters = read_body(body)
+        model, parts, parameters = self.read(body)
         call = Call(
             path=request.path,
             query=dict(request.query),
