@@ -79,9 +79,9 @@ def outcome(rejected: Rejected, trouble: Trouble) -> Failure:
 def _stop(rejected: Rejected, trouble: Trouble) -> None:
     status, said, where = rejected.status, trouble.message, rejected.where
     if status == 401 or trouble.reasons & _KEY_REASONS or (status == 400 and _KEY_WORDS.search(said)):
-        what = f"the key in {where.key_env}" if where.key_env else "the credentials"
+        what = f"the key in {where.key_env} is" if where.key_env else "the credentials are"
         remedy = f"export {where.key_env}=…" if where.key_env else LOGIN
-        raise HarnessError(f"{what} is not accepted: {said}", where=where.url, remedy=remedy)
+        raise HarnessError(f"{what} not accepted: {said}", where=where.url, remedy=remedy)
     if trouble.status == "FAILED_PRECONDITION" or (status == 400 and _PLACE.search(said)):
         remedy = "the place you ask from, or the account's billing, must change"
         raise HarnessError(f"the service cannot be asked: {said}", where=where.url, remedy=remedy)

@@ -1,5 +1,7 @@
 """Fixtures that several test files use: models, an environment, an event loop."""
 
+import os
+
 import pytest
 
 
@@ -24,6 +26,14 @@ def without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key and no address of a server in the environment."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def without_google(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in the environment that Google's SDK reads, and a key under a name of its own."""
+    for name in [name for name in os.environ if name.startswith(("GOOGLE_", "GEMINI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MY_KEY", "AIza-key-of-the-test")
 
 
 @pytest.fixture

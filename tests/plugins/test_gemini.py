@@ -1,0 +1,331 @@
+"""The `gemini` provider: Google's SDK over real HTTP against a local server that plays every row of the outcomes."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import harness_gemini
+import pytest
+from google.genai import types
+from harness_gemini.asking import CATEGORIES, UNSENT
+from harness_gemini.outcomes import FINISHES, UNBLOCKED
+
+from harness import Failure, Generation, HarnessError, Message, Request, Response, Text
+from harness.testing.conformance import check_provider
+from harness.testing.faults import Reply
+from tests.plugins.gemini_asking import ASKED, FIRST, KEY, SECOND, served
+from tests.plugins.gemini_serving import GeminiServer, blocked, said, sent
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]
+FILTERED = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY")
+PASSING = ("OTHER", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE")
+FINAL = ("LANGUAGE", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE", "IMAGE_OTHER", "NEW_REASON")
+EMPTY: dict[str, Any] = {"usageMetadata": {"promptTokenCount": 12}}
+
+#: name -> what the server says, (outcome, reason, transient)
+ROWS: dict[str, tuple[Reply, tuple[str, str, bool]]] = {
+    **{f"prompt {name}": (blocked(name), ("input_blocked", name.lower(), False)) for name in (
+        "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK", "NEW_REASON"
+    )},
+    **{name: (said("Mix the", finish=name), ("output_blocked", name.lower(), False)) for name in FILTERED},
+    "blocked without a word": (said(None, finish="SAFETY"), ("output_blocked", "safety", False)),
+    "request filtered": (said(None, finish="ESCALATION"), ("input_blocked", "escalation", False)),
+    **{name: (said("Mix the", finish=name), ("error", f"finish_{name.lower()}", True)) for name in PASSING},
+    **{name: (said("Mix the", finish=name), ("error", f"finish_{name.lower()}", False)) for name in FINAL},
+    "no end, no text": (said("", finish=None), ("error", "finish_unsaid", True)),
+    "nothing": (sent(EMPTY), ("error", "no_candidates", True)),
+    "no reason": (blocked("BLOCK_REASON_UNSPECIFIED"), ("error", "no_candidates", True)),
+    "empty list": (sent({"candidates": [], **EMPTY}), ("error", "no_candidates", True)),
+    "another shape": (sent(["no", "object"]), ("error", "no_candidates", True)),
+    "not json": (Reply(body=b"<html>", headers={"Content-Type": "text/html"}), ("error", "not_json", True)),
+    "lost": (Reply(fault="drop"), ("error", "connection", True)),
+    "stall": (Reply(fault="stall"), ("error", "timeout", True)),
+}  # fmt: skip
+#: name -> what the server says, (text, flags)
+ANSWERS: dict[str, tuple[Reply, tuple[str, frozenset[str]]]] = {
+    "text": (said("A red circle."), ("A red circle.", frozenset())),
+    "truncated": (said("A red", finish="MAX_TOKENS"), ("A red", frozenset({"truncated"}))),
+    "limit of the service": (said("A red", finish="CONTINUATION"), ("A red", frozenset({"truncated"}))),
+    "empty": (said(""), ("", frozenset())),
+    "no content": (said(None), ("", frozenset())),
+    "out of budget": (said(None, finish="MAX_TOKENS", tokens=64), ("", frozenset({"truncated"}))),
+    "no end": (said("Yes", finish=None), ("Yes", frozenset())),
+}
+
+
+# ---- every reply ends in its outcome -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reply", "ends"), ROWS.values(), ids=ROWS)
+async def test_every_failure_ends_in_its_outcome_after_one_attempt(reply: Reply, ends: tuple[str, str, bool]) -> None:
+    async with served(reply, timeout=0.3 if reply.fault == "stall" else 30.0) as (model, server):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Failure)
+    assert (found.outcome, found.reason, found.transient) == ends
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(("reply", "ends"), ANSWERS.values(), ids=ANSWERS)
+async def test_every_answer_has_its_text_and_flags(reply: Reply, ends: tuple[str, frozenset[str]]) -> None:
+    async with served(reply) as (model, _):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Response)
+    assert (found.text, found.flags) == ends
+
+
+async def test_a_blocked_answer_keeps_what_was_said_and_which_filter_stopped_it() -> None:
+    ratings = [
+        {"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": True},
+        {"category": "HARM_CATEGORY_HARASSMENT", "probability": "NEGLIGIBLE"},
+    ]
+    async with served(said("Mix the", finish="SAFETY", safetyRatings=ratings)) as (model, _):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Failure)
+    assert (found.text, found.usage.output_tokens, found.model) == ("Mix the", 7, "gemini-test-001")
+    assert found.message == "HARM_CATEGORY_DANGEROUS_CONTENT HIGH"
+
+
+async def test_a_blocked_prompt_says_why() -> None:
+    async with served(blocked("MODEL_ARMOR", blockReasonMessage="Blocked by Model Armor.")) as (model, _):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Failure)
+    assert (found.message, found.usage.input_tokens) == ("Blocked by Model Armor.", 12)
+
+
+async def test_an_account_that_is_disabled_stops_the_run() -> None:
+    async with served(said(None, finish="PUP_LIMITED_DISABLED")) as (model, _):
+        with pytest.raises(HarnessError, match="limited or disabled"):
+            await model.generate(ASKED)
+
+
+async def test_thinking_is_split_off_and_counted_as_output() -> None:
+    async with served(said("yes", thought="Let me see.", tokens=30)) as (model, _):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Response)
+    assert (found.text, found.reasoning, found.model) == ("yes", "Let me see.", "gemini-test-001")
+    assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.reasoning_tokens) == (12, 37, 30)
+    assert 0 < found.seconds < 30
+
+
+async def test_thinking_that_took_the_whole_budget_is_told_once() -> None:
+    async with served(said(None, finish="MAX_TOKENS", tokens=64)) as (model, _):
+        assert len(model.info.notes) == 1
+        await model.generate(ASKED)
+        await model.generate(ASKED)
+        assert ["thinking_budget" in note for note in model.info.notes] == [False, True]
+
+
+# ---- what the SDK knows is decided here --------------------------------------------------------------------------
+
+
+def test_every_finish_reason_of_the_sdk_is_decided() -> None:
+    assert [reason.value for reason in types.FinishReason if reason.value not in FINISHES] == []
+
+
+def test_every_block_reason_of_the_sdk_is_tried() -> None:
+    tried = {name.removeprefix("prompt ") for name in ROWS if name.startswith("prompt ")} | UNBLOCKED
+    assert [reason.value for reason in types.BlockedReason if reason.value not in tried] == []
+
+
+def test_every_harm_category_of_the_sdk_is_sent_or_left_out_for_a_reason() -> None:
+    assert [name.value for name in types.HarmCategory if name.value not in {*CATEGORIES, *UNSENT}] == []
+
+
+def test_every_threshold_of_the_sdk_can_be_chosen() -> None:
+    known = {name.value for name in types.HarmBlockThreshold} - {"HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
+    assert known == set(harness_gemini.THRESHOLDS)
+
+
+# ---- what goes out -----------------------------------------------------------------------------------------------
+
+
+async def test_texts_and_images_arrive_in_order_and_byte_for_byte() -> None:
+    async with served() as (model, server):
+        await model.generate(ASKED)
+        [call] = server.calls
+    images = [
+        {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(image.opened.data).decode()}}
+        for image in (FIRST, SECOND)
+    ]
+    parts = [{"text": "one"}, images[0], {"text": "two"}, images[1], {"text": "both?"}]
+    assert call.body["contents"] == [{"role": "user", "parts": parts}]
+    assert call.body["systemInstruction"] == {"parts": [{"text": "be brief"}]}
+    assert call.path == "/v1beta/models/gemini-test:generateContent"
+    assert (call.headers["x-goog-api-key"], call.headers["content-type"]) == (KEY, "application/json")
+    assert call.headers["user-agent"].startswith("google-genai-sdk/")
+    assert "transfer-encoding" not in call.headers
+    assert call.config == {
+        "temperature": 0.0, "maxOutputTokens": 64, "topP": 0.9, "seed": 3, "stopSequences": ["END"]
+    }  # fmt: skip
+
+
+async def test_an_answer_of_the_assistant_is_a_turn_of_the_model_and_empty_texts_are_left_out() -> None:
+    turns = (
+        Message(role="user", content=(Text(text=""), FIRST)),
+        Message(role="assistant", content=(Text(text="A dot."),)),
+        Message(role="user", content=(Text(text="Sure?"),)),
+    )
+    async with served() as (model, server):
+        await model.generate(Request(messages=turns))
+    contents = server.calls[0].body["contents"]
+    assert [turn["role"] for turn in contents] == ["user", "model", "user"]
+    assert [list(part) for part in contents[0]["parts"]] == [["inlineData"]]
+    assert "systemInstruction" not in server.calls[0].body
+
+
+async def test_megabytes_of_images_go_out_without_a_warning() -> None:
+    large = replace(FIRST.opened, data=b"x" * 3_000_000, encoded=b"eHh4" * 1_000_000)
+    parts = (replace(FIRST, content=large), SECOND)
+    async with served() as (model, server):
+        found = await model.generate(Request(messages=(Message(role="user", content=parts),)))
+    assert isinstance(found, Response)
+    assert len(server.calls[0].body["contents"][0]["parts"][0]["inlineData"]["data"]) == 4_000_000
+
+
+async def test_settings_that_are_not_set_are_left_to_the_service() -> None:
+    async with served() as (model, server):
+        await model.generate(replace(ASKED, settings=Generation(temperature=None, max_tokens=None)))
+    assert "generationConfig" not in server.calls[0].body
+
+
+@pytest.mark.parametrize(("given", "threshold"), [({}, "BLOCK_NONE"), ({"safety": "OFF"}, "OFF")])
+async def test_a_threshold_is_sent_for_every_category_and_told_to_the_run(
+    given: dict[str, str], threshold: str
+) -> None:
+    async with served(**given) as (model, server):
+        await model.generate(ASKED)
+        [note] = model.info.notes
+    settings = server.calls[0].body["safetySettings"]
+    assert settings == [{"category": name, "threshold": threshold} for name in CATEGORIES]
+    assert note == (
+        f"safety filters: {threshold} is sent for harassment, hate_speech, sexually_explicit, dangerous_content, "
+        "civic_integrity"
+    )
+
+
+async def test_the_product_s_own_filters_are_asked_for_by_sending_none() -> None:
+    async with served(safety="default") as (model, server):
+        await model.generate(ASKED)
+        assert "those of the product" in model.info.notes[0]
+    assert "safetySettings" not in server.calls[0].body
+
+
+async def test_a_budget_of_thinking_is_added_to_the_answer_s() -> None:
+    async with served(thinking_budget=100, include_thoughts=True) as (model, server):
+        await model.generate(ASKED)
+    assert server.calls[0].config["maxOutputTokens"] == 164
+    assert server.calls[0].config["thinkingConfig"] == {"thinkingBudget": 100, "includeThoughts": True}
+
+
+@pytest.mark.parametrize("budget", [0, -1])
+async def test_thinking_that_is_off_or_dynamic_leaves_the_answer_s_budget_alone(budget: int) -> None:
+    async with served(thinking_budget=budget) as (model, server):
+        await model.generate(ASKED)
+    assert server.calls[0].config["maxOutputTokens"] == 64
+    assert server.calls[0].config["thinkingConfig"] == {"thinkingBudget": budget}
+
+
+async def test_level_resolution_and_extra_are_sent() -> None:
+    async with served(thinking_level="low", media_resolution="high", extra='{"topK": 20}') as (model, server):
+        await model.generate(ASKED)
+    config = server.calls[0].config
+    assert config["thinkingConfig"] == {"thinkingLevel": "LOW"}
+    assert (config["mediaResolution"], config["topK"]) == ("MEDIA_RESOLUTION_HIGH", 20)
+
+
+async def test_structured_output_is_asked_for_by_the_schema_as_it_is() -> None:
+    schema = {"type": "object", "properties": {"label": {"type": "string"}}, "additionalProperties": False}
+    async with served() as (model, server):
+        await model.generate(replace(ASKED, schema=schema))
+    config = server.calls[0].config
+    assert (config["responseMimeType"], config["responseJsonSchema"]) == ("application/json", schema)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"extra": "[1]"},
+        {"extra": "topK=20"},
+        {"extra": '{"temperature": 1}'},
+        {"extra": '{"thinkingConfig": {}}'},
+        {"thinking_budget": 5, "thinking_level": "low"},
+    ],
+)
+async def test_settings_that_do_not_fit_are_said_before_anything_is_asked(given: dict[str, Any]) -> None:
+    with pytest.raises(HarnessError, match=r"extra|thinking_budget"):
+        async with served(**given):
+            pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"raw": True},
+        {"choices": ("Yes", "No")},
+        {"prefill": "Sure"},
+        {"messages": (Message(role="system", content=(FIRST,)), *ASKED.messages[1:])},
+    ],
+)
+async def test_what_the_service_has_not_is_an_error_and_not_sent(change: dict[str, Any]) -> None:
+    async with served() as (model, server):
+        found = await model.generate(replace(ASKED, **change))
+        assert model.info.can == {"images", "system", "schema"}
+    assert isinstance(found, Failure)
+    assert (found.reason, found.transient, server.calls) == ("unsupported_request", False, [])
+
+
+# ---- the plugin --------------------------------------------------------------------------------------------------
+
+
+async def test_an_open_model_keeps_the_contract_of_providers() -> None:
+    import anyio.to_thread
+
+    [provider] = harness_gemini.harness_models()
+    async with GeminiServer() as server:
+        settings = {"base_url": server.url, "api_key_env": "MY_KEY"}
+        await anyio.to_thread.run_sync(lambda: check_provider(provider, "gemini-test", settings=settings))
+        assert len(server.calls) == 2
+
+
+def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:
+    transport = {setting.name for setting in harness_gemini.SETTINGS if not setting.identity}
+    assert transport == {"api_key_env", "timeout", "max_images"}
+    assert all(setting.help for setting in harness_gemini.SETTINGS)
+
+
+def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
+    code = (
+        "import sys, harness_gemini; harness_gemini.harness_models(); "
+        "print([m for m in ('google', 'google.genai', 'aiohttp', 'httpx', 'pydantic', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_the_extra_the_command_that_installs_it_is_said() -> None:
+    code = (
+        "import sys, anyio, harness_gemini; sys.modules['google.genai'] = None\n"
+        "async def main():\n"
+        "    async with harness_gemini.harness_models()[0].open('m', {}): pass\n"
+        "try: anyio.run(main)\n"
+        "except harness_gemini.HarnessError as error: print(error.remedy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == 'pip install "vlm-safety-harness[gemini]"'
+
+
+def test_every_setting_finish_and_block_reason_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "providers" / "gemini.md").read_text("utf-8")
+    named = [
+        *(setting.name for setting in harness_gemini.SETTINGS),
+        *(name for name in FINISHES if name),
+        *(reason.value for reason in types.BlockedReason if reason.value not in UNBLOCKED),
+        *CATEGORIES,
+        *(name for name in UNSENT if "IMAGE" not in name and "UNSPECIFIED" not in name),
+    ]
+    assert [name for name in named if f"`{name}`" not in page] == []
