@@ -13,9 +13,8 @@ from .opening import Opened, no_grad
 def ask(opened: Opened, message: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
     """The reply to `generate`: `text`, `seconds`, whether it `failed`, and `seen` or `raised` where there is more."""
     model = opened.variant(settings)
-    watched: Any = getattr(model, "harness_seen", None)
-    if watched is not None:
-        watched.facts = {}
+    if hasattr(model, "harness_seen"):
+        model.harness_seen.facts = {}
     started = time.perf_counter()
     try:
         with no_grad():
@@ -23,7 +22,7 @@ def ask(opened: Opened, message: list[dict[str, Any]], settings: dict[str, Any])
     except BaseException as error:  # noqa: BLE001 - classes of the zoo even call sys.exit
         return {"raised": _raised(error), "seconds": time.perf_counter() - started}
     text = cast("dict[str, Any]", said).get("prediction") if isinstance(said, dict) else said
-    seen: dict[str, Any] = {} if watched is None else watched.facts
+    seen = _seen(model)
     if seen.get("empty") and not seen.get("code"):
         text = ""  # VLMEvalKit makes its fail string of an empty answer
     return {
@@ -33,6 +32,10 @@ def ask(opened: Opened, message: list[dict[str, Any]], settings: dict[str, Any])
         "seconds": time.perf_counter() - started,
         "seen": seen,
     }
+
+
+def _seen(model: Any) -> dict[str, Any]:
+    return model.harness_seen.facts if hasattr(model, "harness_seen") else {}
 
 
 def _failed(model: Any, text: Any, seen: dict[str, Any]) -> bool:

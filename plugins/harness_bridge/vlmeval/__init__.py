@@ -1,0 +1,56 @@
+"""The flags of `harness bridge vlmeval`, and what it prints at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.one_model import chosen, model_flags
+
+if TYPE_CHECKING:
+    from .running import Ended
+
+
+@click.command("vlmeval")
+@model_flags
+@click.option(
+    "--python",
+    default="",
+    metavar="INTERPRETER",
+    help="Python that has VLMEvalKit; default: HARNESS_VLMEVAL_PYTHON, else this one.",
+)
+@click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="Of each answer.")
+@click.option("--max-tokens", type=click.IntRange(1), default=2048, show_default=True, help="Of each answer.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="-- FLAGS OF VLMEVALKIT")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int:
+    """Run VLMEvalKit's command line with one of our models.
+
+    Flags after -- are VLMEvalKit's: --data, --work-dir, --api-nproc and so on. The model is added, and
+    `--judge exact_matching` where no judge is named. Exit codes: 0 done, 2 you can mend it, 3 done but a data set or a
+    sample failed.
+    """
+    from harness import Generation
+
+    from .running import run
+
+    spec, policy = chosen(ctx, given)
+    settings = Generation(temperature=given["temperature"], max_tokens=given["max_tokens"])
+    ended = run(spec, policy, settings, python=given["python"], flags=given["flags"])
+    return _told(ended)
+
+
+def _told(ended: Ended) -> int:
+    """Say how it went; the exit code."""
+    asked = sum(ended.outcomes.values())
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ended.outcomes.items())) or "none"
+    click.echo(f"{ended.model}: {asked} answers asked for: {counts}", err=True)
+    for reason, count in sorted(ended.reasons.items(), key=lambda each: -each[1])[:5]:
+        click.echo(f"  {count} times {reason}", err=True)
+    if asked > ended.outcomes["answered"]:
+        click.echo("  what was not answered went to VLMEvalKit as its fail string, and counts as wrong there", err=True)
+    for name, words in ended.failed.items():
+        click.echo(f"  {name}: {words}", err=True)
+    click.echo(f"results: {ended.folder}", err=True)
+    return 3 if ended.failed or ended.outcomes["error"] or ended.outcomes["bad_sample"] else 0
