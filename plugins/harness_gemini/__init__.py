@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from harness import HarnessError, Model, Provider, Setting, Settings, hookimpl
 
-INSTALL = 'pip install "vlm-safety-harness[gemini]"'
+INSTALL = "pip install 'vlm-safety-harness[gemini]'"
 
 
 @asynccontextmanager

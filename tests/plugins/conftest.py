@@ -26,6 +26,8 @@ def without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key and no address of a server in the environment."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("ANTHROPIC_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

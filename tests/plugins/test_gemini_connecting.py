@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def account(folder: Path, server: GeminiServer) -> Path:
 @asynccontextmanager
 async def vertex(
     folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
-) -> AsyncIterator[tuple[Model, GeminiServer]]:
+) -> AsyncGenerator[tuple[Model, GeminiServer]]:
     async with GeminiServer() as server:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account(folder, server)))
         async with opened(base_url=server.url, **PLACE, **settings) as model:

@@ -9,10 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_hf.batching import Batcher, Ticket
 from harness_hf.halves import in_halves
 
 from harness import Generation, Response
+from harness.local.batching import Batcher, Ticket
 
 pytestmark = pytest.mark.anyio
 LONG = 60.0  # seconds no test waits for
