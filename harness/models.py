@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness import plugins, settings
 from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError
 from harness.keys import digest
-from harness.types import Json
+from harness.replicas.places import SETTINGS, Place, places, spelled
+from harness.types import Json, Setting
+
+if TYPE_CHECKING:
+    from harness.limits.slots import Policy, Tell
+
+#: a provider that declares this setting is told how many images a request of the run holds at most
+IMAGES: Final = "images_per_prompt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +44,40 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A spec whose provider and strategy are found and whose settings are complete; nothing is opened yet."""
+    """A spec whose provider and strategy are found and whose settings are complete; nothing is opened yet.
+
+    Attributes:
+        spec: as the user names it.
+        provider: of its scheme.
+        settings: all that `declared(provider)` names.
+        strategy: around it.
+        strategy_settings: of the strategy, complete.
+        places: of its replicas; none where it is opened in this process.
+    """
 
     spec: ModelSpec
     provider: Provider
     settings: Mapping[str, Any]
     strategy: Strategy | None
     strategy_settings: Mapping[str, Any]
+    places: tuple[Place, ...] = ()
+
+    def open(self, *, images: int | None = None) -> AbstractAsyncContextManager[Model]:
+        """Open the model, without its strategy: here, or in a process for each of its places.
+
+        Args:
+            images: most images one request will hold; None where that is not known. A provider that declares
+                `images_per_prompt` gets it, unless the user has set that.
+        """
+        own = {setting.name: self.settings[setting.name] for setting in self.provider.settings}
+        if images is not None and IMAGES in own and own[IMAGES] is None:
+            own[IMAGES] = images
+        if not self.places:
+            return self.provider.open(self.spec.name, own)
+        from harness.replicas.order import Order
+        from harness.replicas.pool import open_replicas
+
+        return open_replicas(Order.of(self.provider, self.spec.name, own), self.places)
 
     def identity(self, model: Model) -> dict[str, Json]:
         """What was requested, as JSON: the part of a run's identity that says which model answered."""
@@ -81,8 +115,22 @@ class Resolved:
         return model if self.strategy is None else self.strategy.wrap(model, self.strategy_settings)
 
 
-def resolve(spec: ModelSpec) -> Resolved:
-    """Find a spec's provider and strategy. Raises UnknownName or HarnessError with the nearest spelling."""
+def declared(provider: Provider) -> tuple[Setting, ...]:
+    """What `-M` takes for a provider: its own settings, and those that the core gives every local one."""
+    return (*provider.settings, *SETTINGS) if provider.local else provider.settings
+
+
+def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:
+    """Find a spec's provider and strategy, and where its replicas run.
+
+    Args:
+        spec: as the user names it.
+        devices: of a local model whose settings name none.
+
+    Raises:
+        UnknownName: nobody offers a name; with the nearest spelling.
+        HarnessError: a value is wrong, or a device is not there.
+    """
     if not spec.name:
         raise HarnessError(
             f"{spec.ref!r} is not a model",
@@ -93,15 +141,26 @@ def resolve(spec: ModelSpec) -> Resolved:
     host = plugins.current()
     provider = host.provider(spec.scheme)
     strategy = host.strategy(spec.strategy) if spec.strategy else None
+    given = placed(provider, spec.settings, devices)
+    values = settings.effective(declared(provider), given, owner=f"provider {spec.scheme}")
     return Resolved(
         spec=spec,
         provider=provider,
-        settings=settings.effective(provider.settings, spec.settings, owner=f"provider {spec.scheme}"),
+        settings=values,
+        places=places(values["replicas"], values["devices"]) if provider.local else (),
         strategy=strategy,
         strategy_settings=settings.effective(
             strategy.settings if strategy else (), spec.strategy_settings, owner=f"strategy {spec.strategy}"
         ),
     )
+
+
+def placed(provider: Provider, given: Mapping[str, Any], devices: str = "") -> Mapping[str, Any]:
+    """Settings as given, with `devices` as text; `devices` stands in where a local model's settings name none."""
+    if not provider.local:
+        return given
+    own = devices if given.get("devices") in (None, "") else given["devices"]
+    return {**given, "devices": spelled(own)} if own != "" else given
 
 
 @asynccontextmanager
@@ -112,8 +171,28 @@ async def open_model(ref: str, settings: Mapping[str, Any] | None = None) -> Asy
     offers the scheme, a setting is not declared, or the model cannot be opened.
     """
     found = resolve(ModelSpec(ref=ref, settings=settings or {}))
-    async with found.provider.open(found.spec.name, found.settings) as model:
+    async with found.open() as model:
         yield model
+
+
+@asynccontextmanager
+async def open_metered(spec: ModelSpec, policy: Policy, *, tell: Tell | None = None) -> AsyncGenerator[Model]:
+    """Open a model for who asks it outside of a run: its calls take slots and are tried again, as those of a run.
+
+    Args:
+        spec: with a strategy, that is put around it.
+        policy: slots, retries and breaker.
+        tell: given what a person should know of the endpoint; None says nothing.
+
+    Raises:
+        HarnessError: as `open_model`.
+    """
+    from harness.limits import Endpoints, Metered
+
+    found, endpoints = resolve(spec), Endpoints(policy, tell=tell)
+    async with found.open() as model:
+        endpoints.watch(model)
+        yield found.wrap(Metered(model, endpoints))
 
 
 def identity_digest(identity: Mapping[str, Json]) -> str:

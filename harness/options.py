@@ -40,6 +40,7 @@ class Options:
         retry: outcomes and judge states to try again beside those always tried.
         probe: ask the model to tell two drawn images apart before anything is spent.
         phases: whether judging waits for all answers.
+        devices: of local models and judges whose settings name none, `0,1`; empty leaves it to them.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
         command: the arguments it was started with; recorded, and shown after an interrupt.
@@ -60,6 +61,7 @@ class Options:
     retry: frozenset[str] = frozenset()
     probe: bool = True
     phases: Phases = "auto"
+    devices: str = ""
     min_coverage: float = MIN_COVERAGE
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
@@ -106,6 +108,7 @@ class Judging:
         data: as of a run, where the run's own is gone.
         retry: outcomes and judge states to try again.
         probe: ask the judges' models something small first.
+        devices: as of a run.
         min_coverage: share of records that must be resolved; None for what the run used.
         policy: slots, retries and breaker.
         command: the arguments it was started with.
@@ -119,6 +122,7 @@ class Judging:
     data: Path | None = None
     retry: frozenset[str] = frozenset()
     probe: bool = True
+    devices: str = ""
     min_coverage: float | None = None
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
@@ -142,6 +146,7 @@ class Judging:
             data=self.data,
             retry=self.retry,
             probe=self.probe,
+            devices=self.devices,
             policy=self.policy,
             command=self.command,
         )

@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.runs.config import load
 
 from .options import loaded
-from .values import ModelsFile, Names, Pairs
+from .values import Devices, ModelsFile, Names, Pairs
 
 if TYPE_CHECKING:
     from harness.plugins.host import Host
@@ -91,7 +91,7 @@ def _put(ctx: click.Context, option: click.Option, key: str, value: Any) -> None
     if isinstance(value, Mapping):
         raise HarnessError(f"the config's {key} takes no mapping")
     listed = isinstance(value, list)
-    if listed and not (option.multiple or isinstance(option.type, Names | ModelsFile)):
+    if listed and not (option.multiple or isinstance(option.type, Names | ModelsFile | Devices)):
         raise HarnessError(f"the config's {key} takes one value, not a list")
     assert isinstance(ctx.default_map, dict)
     ctx.default_map[str(option.name)] = value if listed or not option.multiple else [value]

@@ -29,11 +29,11 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
     from harness.board.table import WIDTH
 
     table = Table(box=box.SIMPLE)
-    for name in ("model", "as", "task"):
+    for name in ("model", "as", "opened in", "task"):
         table.add_column(name)
     for name in ("samples", "calls", "images", "MB", "missing images"):
         table.add_column(name, justify="right")
     for load in loads:
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
-        table.add_row(load.who, load.role, load.task, *(str(number) for number in numbers))
+        table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from .configured import configured
-from .values import JudgeName, Names, Pairs, names, pairs
+from .values import Devices, JudgeName, Names, Pairs, names, pairs
 
 __all__ = ["judging_flags", "names", "pairs"]
 
@@ -48,6 +48,13 @@ _FLAGS = (
         envvar="HARNESS_DATA",
         help="Data folder: a task's data lies in DATA/<task>.",
     ),
+    click.option(
+        "--devices",
+        type=Devices(),
+        default="",
+        metavar="N[,…]",
+        help="CUDA devices of local models and judges: one replica on each, or as replicas=N shares them out.",
+    ),
     click.option("--concurrency", type=click.IntRange(1), help="Most calls at once to one endpoint."),
     click.option(
         "--min-coverage",
@@ -75,7 +82,7 @@ _FLAGS = (
 
 
 def judging_flags(function: _F) -> _F:
-    """Add `--judge -J -T --data --min-coverage --concurrency --retry --json --config`."""
+    """Add `--judge -J -T --data --devices --min-coverage --concurrency --retry --json --config`."""
     for flag in reversed(_FLAGS):
         function = flag(function)
     return function

@@ -63,6 +63,7 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
         data=given["data"],
         retry=frozenset(given["retry"]),
         probe=not given["no_probe"],
+        devices=given["devices"],
         min_coverage=given["min_coverage"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),

@@ -39,6 +39,7 @@ class Listing(Generic[_T]):
         facts: what `--json` and the details add, by name; plain JSON.
         details: the sections a detailed view adds.
         flag: how the command line sets a setting of it.
+        settings: what it takes.
         host: what loads the offers.
         flags: adds what `host` needs of the command line.
     """
@@ -49,6 +50,7 @@ class Listing(Generic[_T]):
     facts: Callable[[_T], Mapping[str, Json]]
     details: Callable[[_T], str]
     flag: Callable[[_T], str]
+    settings: Callable[[_T], Sequence[Setting]] = lambda item: getattr(item, "settings", ())
     host: Callable[[click.Context], Host] = loaded
     flags: Callable[[_F], _F] = _unchanged
 
@@ -112,7 +114,7 @@ def _as_json(host: Host, listing: Listing[_T], item: _T, plugin: str) -> dict[st
         "name": getattr(item, listing.key),
         "description": getattr(item, "description", ""),
         **listing.facts(item),
-        "settings": [_setting(setting) for setting in getattr(item, "settings", ())],
+        "settings": [_setting(setting) for setting in listing.settings(item)],
         "plugin": {"name": plugin, "distribution": source.distribution, "version": source.version},
     }
 
@@ -132,7 +134,7 @@ def _setting(setting: Setting) -> dict[str, Json]:
 def _detailed(host: Host, listing: Listing[_T], item: _T, plugin: str) -> str:
     name = getattr(item, listing.key)
     head = f"{name}: {getattr(item, 'description', '')}\n  plugin {plugin} ({host.source(plugin).origin})"
-    parts = [head, listing.details(item), _settings(getattr(item, "settings", ()), listing.flag(item))]
+    parts = [head, listing.details(item), _settings(listing.settings(item), listing.flag(item))]
     return plain("\n".join(part for part in parts if part))
 
 

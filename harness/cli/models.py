@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.contracts import Provider
+from harness.models import declared
 from harness.types import Json
 
 from .configured import schemes_flag, with_schemes
@@ -28,6 +29,7 @@ command = list_command(
         facts=_example,
         details=_details,
         flag=lambda _: "-M KEY=VALUE",
+        settings=declared,
         host=with_schemes,
         flags=schemes_flag,
     ),

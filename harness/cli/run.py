@@ -147,6 +147,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, seve
         fresh=given["fresh"],
         retry=frozenset(given["retry"]),
         probe=not given["no_probe"],
+        devices=given["devices"],
         phases=given["phases"],
         min_coverage=MIN_COVERAGE if given["min_coverage"] is None else given["min_coverage"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),

@@ -29,6 +29,18 @@ class Names(ParamType):
         return names(value)
 
 
+class Devices(ParamType):
+    """`0,1`, or a number or a list of the config, as text."""
+
+    name = "devices"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """The devices with commas between."""
+        from harness.replicas.places import spelled
+
+        return str(spelled(value))
+
+
 class JudgeName(ParamType):
     """One `--judge`; the environment variable holds several with commas between."""
 

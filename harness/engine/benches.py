@@ -15,7 +15,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.keys import canonical, short
 from harness.limits.metered import Metered
 from harness.limits.slots import Endpoints
-from harness.models import ModelSpec, Resolved, resolve
+from harness.models import ModelSpec, Resolved, declared, placed, resolve
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice
 from harness.store.folder import file_name
@@ -42,15 +42,16 @@ class Orders:
         """Raises UnknownName or HarnessError for a model, a key or a value that is wrong; opens nothing."""
         if not choice.model:
             return Orders(overrides={}, model=None)
-        given = settings_for(choice.judge.name, options.judge_settings)
         names = {setting.name for setting in GENERATION}
-        bare = ModelSpec(ref=choice.model)
-        known = (*resolve(bare).provider.settings, *GENERATION)
-        values = settings.effective(known, given, owner=f"judge's provider {bare.scheme}")
+        provider = resolve(ModelSpec(ref=choice.model)).provider
+        given = placed(provider, settings_for(choice.judge.name, options.judge_settings))
+        values = settings.effective(
+            (*declared(provider), *GENERATION), given, owner=f"judge's provider {provider.scheme}"
+        )
         own = {name: value for name, value in given.items() if name not in names}
         return Orders(
             overrides={name: values[name] for name in given if name in names},
-            model=resolve(ModelSpec(ref=choice.model, settings=own)),
+            model=resolve(ModelSpec(ref=choice.model, settings=own), devices=options.devices),
         )
 
 
@@ -66,12 +67,27 @@ def check(choices: Iterable[JudgeChoice], options: Options) -> None:
 
 
 class Benches:
-    """The judges of a run, opened one by one and closed with the stack."""
+    """The judges of a run, opened one by one and closed with the stack.
 
-    def __init__(self, options: Options, endpoints: Endpoints, stack: AsyncExitStack) -> None:
+    Args:
+        options: of the run.
+        endpoints: whose slots their calls take.
+        stack: closes them.
+        images: model -> most images one of its requests will hold; a model that is not there is shown none, None is
+            not known.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        endpoints: Endpoints,
+        stack: AsyncExitStack,
+        images: Mapping[str, int | None] | None = None,
+    ) -> None:
         self._options = options
         self._endpoints = endpoints
         self._stack = stack
+        self._images = images or {}
         self._models: dict[str, Model] = {}
         self._benches: dict[tuple[str, str], Bench] = {}
 
@@ -109,7 +125,9 @@ class Benches:
     async def _model(self, resolved: Resolved) -> Model:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
         if place not in self._models:
-            model = await self._stack.enter_async_context(resolved.provider.open(resolved.spec.name, resolved.settings))
+            images = self._images.get(resolved.spec.ref, 0)
+            model = await self._stack.enter_async_context(resolved.open(images=images))
+            self._endpoints.watch(model)
             if self._options.probe:
                 await probe(model, images=0, policy=self._options.policy, tell=self._endpoints.tell)
             self._models[place] = model

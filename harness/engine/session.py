@@ -84,7 +84,7 @@ class Session:
         Where judging comes last, a wrong key or a missing template is so found before anything is spent.
         """
         async with AsyncExitStack() as stack:
-            benches = Benches(self.options, self.endpoints, stack)
+            benches = Benches(self.options, self.endpoints, stack, self._shown())
             for choice in self.choices:
                 if local(choice.model):
                     choice.judge.open(choice.settings, choice.root)
@@ -108,11 +108,21 @@ class Session:
     @asynccontextmanager
     async def _judges(self) -> AsyncGenerator[Benches]:
         async with AsyncExitStack() as stack:
-            benches = Benches(self.options, self.endpoints, stack)
+            benches = Benches(self.options, self.endpoints, stack, self._shown())
             for choice in self.choices:
                 await benches.open(choice)
             self.benches = list(benches.all)
             yield benches
+
+    def _shown(self) -> dict[str, int | None]:
+        """Judges' models that are shown images -> the most at once; None where a split does not say."""
+        shown: dict[str, list[int]] = {}
+        for each in self.assignments:
+            most = max(each.plan.split.images, each.survey.most_images if each.survey else 0)
+            for choice in each.plan.judges:
+                if "images" in (choice.judge.needs or ()):
+                    shown.setdefault(choice.model, []).append(most)
+        return {model: max(most) if all(most) else None for model, most in shown.items()}
 
     async def _carry(self, model: Model | None, benches: Benches | None) -> None:
         for display, group in groupby(self.assignments, key=lambda assignment: assignment.plan.display):
@@ -126,7 +136,7 @@ class Session:
         chosen = {assignment.plan.name: await self._benches(assignment.plan, benches) for assignment in assignments}
         ids = {bench.id for pairs in chosen.values() for bench, _ in pairs}
         with _open(folder, ids, answers=model is not None) as books:
-            async with _flushing(books):
+            async with _flushing(books, self.endpoints):
                 for assignment in assignments:
                     if not self.stop.asked:
                         await self._split(folder, assignment, model, chosen[assignment.plan.name], books)
@@ -196,12 +206,13 @@ def _open(folder: TaskFolder, judges: set[str], *, answers: bool) -> Generator[B
 
 
 @asynccontextmanager
-async def _flushing(books: Books) -> AsyncGenerator[None]:
-    """Sync the journals every second, in a thread, while the body runs."""
+async def _flushing(books: Books, endpoints: Endpoints) -> AsyncGenerator[None]:
+    """Sync the journals every second, in a thread, while the body runs, and tell what a silent model has to say."""
 
     async def flush() -> None:
         while True:
             await anyio.sleep(FLUSH_SECONDS)
+            endpoints.listen()
             await anyio.to_thread.run_sync(books.sync)
 
     async with anyio.create_task_group() as group:

@@ -28,6 +28,7 @@ class Metered:
         self._policy = endpoints.policy
         self.breaker = Breaker(model.info.endpoint, endpoints.policy.breaker)
         self.endpoint = endpoints.of(model.info)
+        self._listen = endpoints.listen
         self._urgent = urgent
 
     @property
@@ -64,6 +65,7 @@ class Metered:
     async def _once(self, request: Request) -> Response | Failure:
         async with self.endpoint.slot(urgent=self._urgent) as started:
             result = await self._within_deadline(request)
+        self._listen()
         if isinstance(result, Response):
             self._succeeded()
             return result

@@ -16,7 +16,7 @@ from typing import Final
 
 import anyio
 
-from harness.contracts import ModelInfo
+from harness.contracts import Model, ModelInfo
 
 Tell = Callable[[str], None]  #: takes a line that a person should read now
 #: seconds; a shorter pause is over before a person has read of it
@@ -153,15 +153,32 @@ class Endpoints:
     Attributes:
         policy: of all of them.
         tell: given what a person should know of them; None says nothing.
+        notes: what the watched models had to say so far, each text once.
     """
 
     def __init__(self, policy: Policy, *, tell: Tell | None = None) -> None:
         self.policy = policy
         self.tell = tell
+        self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
+        self._watched: list[Model] = []
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint a model's calls go to."""
         if info.endpoint not in self._known:
             self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency, tell=self.tell)
         return self._known[info.endpoint]
+
+    def watch(self, model: Model) -> None:
+        """Tell what this model has to say, now and whenever there is more of it."""
+        self._watched.append(model)
+        self.listen()
+
+    def listen(self) -> None:
+        """Take up new notes of the watched models, and tell them."""
+        for model in self._watched:
+            for note in model.info.notes:
+                if note not in self.notes:
+                    self.notes.append(note)
+                    if self.tell is not None:
+                        self.tell(note)

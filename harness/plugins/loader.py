@@ -24,6 +24,7 @@ from harness.settings import nearest
 from harness.terminal import one_line
 
 GROUP = "harness"
+FILE = "file"  #: what stands for the distribution of `--plugin FILE.py`
 Stage = Literal["find", "import", "register", "offer", "name", "hook", "observe"]
 
 
@@ -163,7 +164,7 @@ def from_file(path: Path) -> Source:
     version = sha256(content).hexdigest()[:12]
     entry = re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower()).removeprefix("harness_")
     run = partial(_run_file, path, version)
-    return Source(name=entry, entry=entry, distribution="file", version=version, value=str(path), load=run)
+    return Source(name=entry, entry=entry, distribution=FILE, version=version, value=str(path), load=run)
 
 
 def _run_file(path: Path, version: str) -> object:

@@ -10,6 +10,7 @@ from harness.limits.slots import Policy
 from harness.models import ModelSpec
 from harness.options import MIN_COVERAGE, Options, Phases
 from harness.progress.lines import Progress
+from harness.replicas.places import spelled
 from harness.runs import running as runs
 from harness.runs.running import Run
 
@@ -36,6 +37,7 @@ class RunOptions(TypedDict, total=False):
         retry: outcomes or judge states to try again, one or several.
         probe: check the model and the judges first.
         phases: judge while answering, or afterwards.
+        devices: CUDA devices of local models and judges, `"0,1"` or `[0, 1]`; one replica for each.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
         progress: told what happens; None says nothing.
@@ -59,6 +61,7 @@ class RunOptions(TypedDict, total=False):
     retry: str | Sequence[str]
     probe: bool
     phases: Phases
+    devices: str | int | Sequence[str | int]
     min_coverage: float
     policy: Policy
     progress: Progress | None
@@ -115,6 +118,7 @@ def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
         retry=frozenset(_several(given.get("retry", ()))),
         probe=given.get("probe", True),
         phases=given.get("phases", "auto"),
+        devices=str(spelled(given.get("devices", ""))),
         min_coverage=given.get("min_coverage", MIN_COVERAGE),
         policy=given.get("policy", Policy()),
         command=("harness.run", model, ",".join(tasks)),

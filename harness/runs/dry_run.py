@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from harness.engine import benches
 from harness.engine.assignment import surveyed
 from harness.errors import BadImage
-from harness.models import resolve
+from harness.models import Resolved, resolve
 from harness.options import Options
 from harness.plan import splits as plan
 from harness.plan.sampling import Survey
 from harness.plan.splits import SplitPlan
+from harness.replicas.places import told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Load:
     Attributes:
         who: the model's reference.
         role: "model" or the rubric it answers for.
+        where: it would be opened: this process, so many processes with their devices, or elsewhere for an API.
         task: task and split.
         samples: questions.
         calls: requests; for a judge at least this many, since a bad reply is asked for once more.
@@ -32,6 +34,7 @@ class Load:
 
     who: str
     role: str
+    where: str
     task: str
     samples: int
     calls: int
@@ -44,7 +47,7 @@ def dry_run(options: Options) -> list[Load]:
     """One Load for each model and split. Raises what `run` would raise before it opens a model."""
     options.check()
     plans = plan.make(options)
-    resolve(options.model)
+    resolve(options.model, devices=options.devices)
     benches.check((choice for each in plans for choice in each.judges), options)
     return [load for each in plans for load in _loads(each, options)]
 
@@ -54,10 +57,11 @@ def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
     size, missing = _weight(each, found)
     calls, images = found.samples * options.epochs, found.images * options.epochs
 
-    def load(who: str, role: str, *, shown: bool) -> Load:
+    def load(who: Resolved, role: str, *, shown: bool) -> Load:
         return Load(
-            who=who,
+            who=who.spec.ref,
             role=role,
+            where=told(who.places) if who.provider.local else "elsewhere",
             task=each.title,
             samples=found.samples,
             calls=calls,
@@ -66,10 +70,11 @@ def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
             missing=missing if shown else 0,
         )
 
-    yield load(options.model.ref, "model", shown=True)
+    yield load(resolve(options.model, devices=options.devices), "model", shown=True)
     for choice in each.judges:
-        if choice.model:
-            yield load(choice.model, choice.judge.name, shown="images" in (choice.judge.needs or ()))
+        judge = benches.Orders.of(choice, options).model
+        if judge is not None:
+            yield load(judge, choice.judge.name, shown="images" in (choice.judge.needs or ()))
 
 
 def _weight(each: SplitPlan, found: Survey) -> tuple[int, int]:

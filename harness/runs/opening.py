@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from harness import plugins
@@ -12,6 +12,8 @@ from harness.engine.session import Session
 from harness.errors import HarnessError
 from harness.limits.metered import Metered
 from harness.models import Resolved, identity_digest
+from harness.options import Options
+from harness.plan.choosing import JudgeChoice
 from harness.runs.recorder import Recorder
 
 
@@ -23,7 +25,8 @@ async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) ->
         HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
         IdentityMismatch: the folder is another model's.
     """
-    async with resolved.provider.open(resolved.spec.name, resolved.settings) as inner:
+    async with resolved.open(images=_most_images(session)) as inner:
+        session.endpoints.watch(inner)
         _check_abilities(session, inner)
         identity = resolved.identity(inner)
         session.digest = identity_digest(identity)
@@ -37,11 +40,12 @@ async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) ->
             yield resolved.wrap(metered)
         finally:
             session.dropped |= inner.info.dropped
+            session.endpoints.listen()
 
 
 async def _probe(session: Session, model: Model) -> None:
-    most = max((a.survey.most_images for a in session.assignments if a.survey), default=0)
-    session.finding = await probe(model, images=most, policy=session.options.policy, tell=session.progress.note)
+    most, policy = _most_images(session), session.options.policy
+    session.finding = await probe(model, images=most, policy=policy, tell=session.progress.note)
     if not session.finding.in_order:
         note = (
             f"{model.info.ref} did not name the {session.finding.images} probe images in order; it answered: "
@@ -49,6 +53,10 @@ async def _probe(session: Session, model: Model) -> None:
         )
         session.progress.note(note)
         session.notes.append(note)
+
+
+def _most_images(session: Session) -> int:
+    return max((a.survey.most_images for a in session.assignments if a.survey), default=0)
 
 
 def _check_abilities(session: Session, model: Model) -> None:
@@ -69,6 +77,14 @@ def _check_abilities(session: Session, model: Model) -> None:
                 f"{assignment.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
                 remedy="run it on a model that takes several images: none is ever dropped",
             )
+
+
+def unplaced(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
+    """What to say of `--devices` where nothing is opened on this machine."""
+    local = resolved is not None and resolved.provider.local
+    if not options.devices or local or any(is_local(choice.model) for choice in choices):
+        return []
+    return ["--devices says nothing here: neither the model nor a judge runs on this machine"]
 
 
 def sequential(session: Session, resolved: Resolved) -> bool:

@@ -28,6 +28,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
     return 3 if missing else 0, [
         *missing,
         *session.notes,
+        *session.endpoints.notes,
         *_sizes(session),
         *_refused(session),
         *_names(session, results),

@@ -22,7 +22,7 @@ from harness.models import Resolved, resolve
 from harness.options import Judging, Options
 from harness.plan import splits as plan
 from harness.progress.lines import Progress, SilentProgress
-from harness.runs.opening import evaluated, is_local, sequential
+from harness.runs.opening import evaluated, is_local, sequential, unplaced
 from harness.runs.past import past
 from harness.runs.recorder import Recorder
 from harness.runs.remarks import remarks
@@ -68,13 +68,14 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     started = time.time()
     options.check()
     plans = plan.make(options)
-    resolved = resolve(options.model)
+    resolved = resolve(options.model, devices=options.devices)
     benches.check((choice for each in plans for choice in each.judges), options)
     folder = RunFolder(options.output or default_folder(options))
     assignments, failed = assign(plans, options, None if options.fresh else folder.run)
     recorder = Recorder(folder=folder, options=options, started=started)
     session = _session(options, assignments, folder, progress, stop)
     session.failed += failed
+    session.notes += unplaced(resolved, session.choices, options)
     return await _carried(session, recorder, resolved)
 
 
@@ -97,6 +98,7 @@ async def judge_async(
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
     session = _session(known.options, known.assignments, run, progress, stop)
     session.digest = known.digest
+    session.notes += unplaced(None, session.choices, known.options)
     return await _carried(session, recorder, None)
 
 

@@ -15,6 +15,7 @@ from harness.limits import Policy
 from harness.models import ModelSpec, resolve
 from harness.options import Options
 from harness.plugins import Host, use
+from harness.replicas.places import SETTINGS as PLACED
 from harness.runs.running import default_folder
 from harness.settings import effective
 from harness.testing.fakes import FakeModel
@@ -88,6 +89,7 @@ OPTIONS: dict[str, Literal["identity", "subset", "transport"]] = {
     "retry": "transport",
     "probe": "transport",
     "phases": "transport",
+    "devices": "transport",
     "min_coverage": "transport",
     "policy": "transport",
     "command": "transport",
@@ -128,6 +130,11 @@ def test_every_setting_is_filed_as_what_it_declares(owner: str) -> None:
         assert setting.identity == expected, f"{owner}: {setting.name} says identity={setting.identity}"
     gone = set(filed) - {setting.name for setting in settings}
     assert gone == set(), f"{HERE}: {owner} has no {gone} any more: take it out of SETTINGS"
+
+
+def test_where_the_replicas_of_a_model_run_makes_no_other_model() -> None:
+    assert [setting.name for setting in PLACED if setting.identity] == []
+    assert identity_of("mini/base", {"replicas": 2}) == identity_of("mini/base", {})
 
 
 @pytest.mark.parametrize(("kind", "filed", "name"), [(Options, OPTIONS, "OPTIONS"), (Policy, POLICY, "POLICY")])
@@ -194,6 +201,7 @@ CHANGED: dict[str, Any] = {
     "retry": frozenset({"empty"}),
     "probe": False,
     "phases": "sequential",
+    "devices": "0,1",
     "min_coverage": 0.5,
     "policy": Policy(cap=1),
     "command": ("harness",),
