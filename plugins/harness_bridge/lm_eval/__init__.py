@@ -1,0 +1,39 @@
+"""`harness bridge lm-eval`: the flags; all else is imported when it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from harness import HarnessError
+from harness.cli.one_model import chosen, model_flags
+
+INSTALL = "pip install 'vlm-safety-harness[lm-eval]'"
+
+
+@click.command("lm-eval")
+@model_flags
+@click.option(
+    "--on-failure",
+    type=click.Choice(["stop", "empty"]),
+    default="stop",
+    show_default=True,
+    help="A sample without an answer: stop before there are numbers, or let lm-eval count an empty text (exit 3).",
+)
+@click.argument("theirs", nargs=-1, type=click.UNPROCESSED, metavar="-- LM-EVAL'S FLAGS")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int:
+    """Run lm-eval's own command line with one of our models.
+
+    harness bridge lm-eval --model mini/base -- --tasks NAME --include_path DIR --apply_chat_template --log_samples
+
+    Their --model and --model_args are ours to give. Exit codes: 0 done, 2 you can mend it, 3 done, but samples without
+    an answer were counted as empty ones.
+    """
+    try:
+        from .running import run
+    except ImportError as error:
+        raise HarnessError(f"the bridge to lm-eval needs the extra `lm-eval`: {error}", remedy=INSTALL) from error
+    spec, policy = chosen(ctx, given)
+    return run(spec, policy, given["theirs"], stops=given["on_failure"] == "stop")
