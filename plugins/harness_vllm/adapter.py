@@ -1,0 +1,123 @@
+"""A LoRA adapter, checked against its base before the engine starts.
+
+vLLM copies an adapter's weights into slots of the base's size, so that one of another size may be applied in part; and
+it leaves out, with a warning, what an adapter changes outside the language model. Both would be another model under
+this one's name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harness import HarnessError, Json
+from harness.fingerprint import of_folder
+from harness.local import ADAPTER_CONFIG
+from harness_vllm.untyped import load
+
+Shapes = Mapping[str, tuple[int, ...]]  # name of a weight -> its shape
+
+_WEIGHTS: Final = "adapter_model.safetensors"
+_RANKS: Final = (8, 16, 32, 64, 128, 256, 320, 512)  # those vLLM has slots for
+_PART: Final = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(A|B)(?:\.\w+)?\.weight")
+_LAYER: Final = re.compile(r"(?:.*\.)?(layers\.\d+\..+)")
+_OUTSIDE: Final = re.compile(
+    r"(^|\.)(visual|vision\w*|image\w*|\w*projector|mlp1|connector|aligner|merger|resampler|vpm)\."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A LoRA adapter that fits its base.
+
+    Attributes:
+        folder: where it lies.
+        rank: the least of vLLM's ranks that holds it.
+        fingerprint: of its files.
+    """
+
+    folder: Path
+    rank: int
+    fingerprint: dict[str, Json]
+
+
+def read(folder: Path) -> Adapter:
+    """The adapter in a folder. Raises HarnessError where there is none that vLLM can put on a model."""
+    config = folder / ADAPTER_CONFIG
+    if not config.is_file() or not (folder / _WEIGHTS).is_file():
+        missing = _WEIGHTS if config.is_file() else ADAPTER_CONFIG
+        raise HarnessError(f"this folder holds no {missing}", where=str(folder), remedy="name a folder saved by peft")
+    said: dict[str, Any] = json.loads(config.read_bytes())
+    ranks: dict[str, int] = said.get("rank_pattern") or {}
+    largest = max(int(said["r"]), *ranks.values()) if ranks else int(said["r"])
+    rank = next((each for each in _RANKS if each >= largest), None)
+    if rank is None:
+        raise HarnessError(f"the adapter's rank is {largest}, vLLM takes at most {_RANKS[-1]}", where=str(folder))
+    return Adapter(folder=folder, rank=rank, fingerprint=of_folder(folder))
+
+
+def check(adapter: Adapter, base: Path) -> None:
+    """Compare an adapter's weights with those of its base, as far as they lie in a folder.
+
+    Raises:
+        HarnessError: it was made for another model, or changes what vLLM would leave as it is.
+    """
+    parts = shapes([adapter.folder / _WEIGHTS])
+    if outside := sorted(name for name in parts if _OUTSIDE.search(name)):
+        raise HarnessError(
+            f"the adapter also changes weights outside the language model, such as {outside[0]}, which vLLM leaves out",
+            where=str(adapter.folder),
+            remedy="--model hf/… -M adapter=… applies all of it; or merge it into its base",
+        )
+    known = shapes(sorted(base.glob("*.safetensors")))
+    if known and (misfit := _misfit(parts, known)):
+        raise unfit(adapter, misfit)
+
+
+def unfit(adapter: Adapter, detail: str) -> HarnessError:
+    """The error of an adapter that its base does not take."""
+    return HarnessError(
+        f"the adapter does not fit this model: {detail}",
+        where=str(adapter.folder),
+        remedy="name the model it was trained on",
+    )
+
+
+def shapes(files: Iterable[Path]) -> Shapes:
+    """Names and shapes of the weights in safetensors files; only their headers are read."""
+    safetensors = load("safetensors")
+    found: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        with safetensors.safe_open(file, framework="numpy") as weights:
+            for name in weights.keys():  # noqa: SIM118 - a handle, which is no mapping
+                found[name] = tuple(weights.get_slice(name).get_shape())
+    return found
+
+
+def _misfit(parts: Shapes, base: Shapes) -> str:
+    """What of an adapter has no place in its base; empty where all fits."""
+    by_layer: dict[str, list[tuple[int, ...]]] = {}
+    for name, shape in base.items():
+        by_layer.setdefault(_layer(name.rpartition(".")[0]), []).append(shape)
+    for name, shape in parts.items():
+        part = _PART.fullmatch(name)
+        if part is None:
+            continue
+        there = by_layer.get(_layer(part[1]))
+        if there is None:
+            return f"it has no {part[1]}"
+        size, at = (shape[1], 1) if part[2] == "A" else (shape[0], 0)
+        plain = [each for each in there if len(each) == 2]  # a quantised weight has another form
+        if plain and all(each[at] != size for each in plain):
+            return f"{part[1]} is of another size"
+    return ""
+
+
+def _layer(module: str) -> str:
+    """A module's name from its layer on: what stands before differs between versions of transformers."""
+    found = _LAYER.fullmatch(module)
+    return found[1] if found else module

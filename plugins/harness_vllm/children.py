@@ -1,0 +1,57 @@
+"""vLLM's own processes: what they are told before they start, and how they are kept from the terminal.
+
+vLLM computes in child processes, which would write to our stdout and stderr and would be stopped by the Ctrl-C that is
+meant for us. It calls `settle` in each of them (entry point `vllm.general_plugins`): from then on their words go to a
+file, and only we stop them.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+LOG: Final = "HARNESS_VLLM_LOG"
+#: What vLLM reads when it is imported; whatever the user has set stays.
+ENVIRONMENT: Final = {
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process with threads may hang
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout carries results
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_HOST_IP": "127.0.0.1",  # its processes are all here
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def prepare() -> None:
+    """Set the environment; to be called before vLLM is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("vllm").addHandler(logging.NullHandler())  # it warns before it has set up its own
+
+
+@contextmanager
+def logging_to(log: Path) -> Generator[None]:
+    """Children that start in this block write to a file."""
+    os.environ[LOG] = str(log)
+    try:
+        yield
+    finally:
+        os.environ.pop(LOG, None)
+
+
+def settle() -> None:
+    """In a child of ours: write to the file, and leave Ctrl-C to the parent. Anywhere else: nothing."""
+    log = os.environ.get(LOG)
+    if not log or multiprocessing.parent_process() is None:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)

@@ -1,0 +1,44 @@
+"""Tests with vLLM's real engine and servers: `make test-vllm`. Where vLLM is not installed, none is collected."""
+
+import importlib.util
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+collect_ignore_glob = [] if importlib.util.find_spec("vllm") else ["test_*.py"]
+
+#: Small and offline; compiling costs more than it saves on these models.
+ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "OMP_NUM_THREADS": "1",
+    "TORCH_COMPILE_DISABLE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+}
+os.environ.update(ENVIRONMENT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Warnings of vLLM and torch are theirs to mend."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """One event loop for an engine and all tests that share it."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def mini() -> AsyncIterator[object]:
+    """The mini world's model in a running engine."""
+    from tests.plugins.hf_asking import MINI
+    from tests.vllm.engine_asking import opened
+
+    async with opened(MINI, images_per_prompt=2) as model:
+        yield model
