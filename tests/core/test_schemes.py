@@ -1,22 +1,20 @@
-"""Schemes of the user's own, and presets: another provider's models with other defaults."""
+"""Schemes of the user's own: rows of the config, and calls from Python."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 import harness
-from harness import ModelInfo, Provider, Request, Setting, plugins, preset
+from harness import Judge, ModelInfo, Rubric, Setting, Settings, Verdict, plugins
 from harness.errors import HarnessError, UnknownName
 from harness.models import ModelSpec, Resolved, identity_digest, resolve
 from harness.options import Options
 from harness.plugins import Host
 from harness.runs.running import default_folder
-from harness.testing.conformance import check_provider
-from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_sample, fake_task, host_of
+from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_task, host_of
 from tests.acceptance.commands import Ended, harness_here
 
 SETTINGS = (
@@ -29,20 +27,27 @@ SETTINGS = (
 ROW = "{provider: fake, description: our cluster, settings: {url: http://a, timeout: 5}}"
 
 
-def answer(request: Request) -> str:
-    return f"answer to {len(request.messages)}"
+FAKE = fake_provider("an answer", settings=SETTINGS)
 
 
-FAKE = fake_provider(answer, settings=SETTINGS)
+def _rubric(_settings: Settings, _root: Path) -> Rubric:
+    return Rubric(
+        identity={"template_hash": "abc"},
+        labels=("calm",),
+        ask=lambda sample, _answer: [sample.request],
+        read=lambda *_: Verdict(label="calm"),
+        sees=("question",),
+    )
 
 
-def made(scheme: str = "mine", **settings: Any) -> Provider:
-    return preset(FAKE, scheme, description="mine", settings=settings)
+#: a rubric that asks a model
+TONE = Judge(name="tone", version="1", description="", open=_rubric, needs=frozenset())
+TASK = fake_task(judges={"fake": {}, "tone": {}})
 
 
 @pytest.fixture
 def host() -> Host:
-    return host_of(FAKE, fake_task(), fake_judge())
+    return host_of(FAKE, TASK, fake_judge(), TONE)
 
 
 @pytest.fixture(autouse=True)
@@ -65,71 +70,6 @@ def config(rows: str, folder: Path = Path()) -> None:
 
 def run(*words: object) -> Ended:
     return harness_here("run", "--tasks", "fake", "--no-probe", *words)
-
-
-# ---- presets -----------------------------------------------------------------------------------------------------
-
-
-def test_a_preset_is_a_provider_with_other_defaults() -> None:
-    provider = made(url="http://a", detail="high", share="0.5")
-    check_provider(provider, "x")
-    assert (provider.scheme, provider.base, provider.local) == ("mine", "fake", FAKE.local)
-    defaults = {setting.name: setting.default for setting in provider.settings}
-    assert defaults == {"url": "http://a", "detail": "high", "share": 0.5, "timeout": 60.0, "file": None}
-    assert all(a.identity == b.identity for a, b in zip(provider.settings, SETTINGS, strict=True))
-
-
-def test_what_makes_no_sense_is_not_offered_and_keeps_its_default() -> None:
-    seen: list[Any] = []
-    inner = fake_provider(answer, settings=SETTINGS)
-    watched = harness.Provider(
-        scheme="fake",
-        description="",
-        settings=SETTINGS,
-        open=lambda name, settings: (seen.append(dict(settings)), inner.open(name, settings))[1],
-    )
-    provider = preset(watched, "mine", description="", settings={"url": "http://a"}, without=("file", "share"))
-    assert [setting.name for setting in provider.settings] == ["url", "detail", "timeout"]
-
-    async def body() -> None:
-        async with provider.open("x", {"url": "http://b", "detail": "low", "timeout": 1.0}):
-            pass
-
-    anyio.run(body)
-    assert seen == [{"url": "http://b", "detail": "low", "share": None, "timeout": 1.0, "file": None}]
-
-
-def test_a_model_of_a_preset_has_the_presets_name_and_its_providers_endpoint() -> None:
-    async def info(provider: Provider) -> ModelInfo:
-        async with provider.open("a/b", {setting.name: setting.default for setting in provider.settings}) as model:
-            assert isinstance(await model.generate(fake_sample().request), harness.Response)
-            return model.info
-
-    inner, outer = anyio.run(info, FAKE), anyio.run(info, made())
-    assert (inner.ref, outer.ref) == ("fake/a/b", "mine/a/b")
-    assert inner.endpoint == outer.endpoint
-
-
-def test_a_preset_of_a_preset_is_one_too() -> None:
-    outer = preset(made(url="http://a"), "outer", description="outer", settings={"detail": "high"})
-    assert outer.base == "mine"
-    assert [setting.default for setting in outer.settings][:2] == ["http://a", "high"]
-    check_provider(outer, "x")
-
-
-@pytest.mark.parametrize(
-    ("settings", "what", "remedy"),
-    [
-        ({"ulr": "x"}, "provider fake has no setting 'ulr'", "did you mean 'url'?"),
-        ({"detail": "hihg"}, "detail=hihg is not one of its values", "did you mean 'high'?"),
-        ({"timeout": "soon"}, "timeout=soon is not a float", ""),
-        ({"url": 5}, "url=5 is not a str", "where it is"),
-    ],
-)
-def test_a_preset_with_a_wrong_setting_is_refused(settings: dict[str, Any], what: str, remedy: str) -> None:
-    with pytest.raises(HarnessError, match=what) as caught:
-        made(**settings)
-    assert remedy in caught.value.remedy
 
 
 # ---- identity and folder -----------------------------------------------------------------------------------------
@@ -286,18 +226,36 @@ def test_a_run_is_judged_where_its_models_scheme_is_unknown() -> None:
     config(f"mylab: {ROW}")
     assert run("--model", "mylab/x").code == 0
     Path("harness.yaml").unlink()
-    fresh = host_of(FAKE, fake_task(), fake_judge())
+    fresh = host_of(FAKE, TASK, fake_judge(), TONE)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Host, "load", lambda *_args, **_kw: fresh)
         done = harness_here("judge", "runs/mylab-x")
     assert done.code == 0, done.err
 
 
+def test_a_row_judges_as_any_model_does_and_its_settings_enter_the_judges_id() -> None:
+    def judged() -> dict[str, Any]:
+        done = run("--model", "fake/x", "--judge", "tone=mylab/j", "--fresh", "--json")
+        assert done.code == 0, done.err
+        return dict(json.loads(done.out)["judges"])
+
+    config(f"mylab: {ROW}")
+    ((first, card),) = judged().items()
+    assert (card["model"], first.rpartition("-")[0]) == ("mylab/j", "tone-mylab-j")
+    assert list(judged()) == [first]
+    config(f"mylab: {ROW.replace('http://a', 'http://b')}")
+    assert list(judged()) != [first], "another row is another judge"
+    Path("harness.yaml").unlink()
+
+
 def test_a_scheme_that_this_machine_does_not_know_is_named_with_how_to_add_it() -> None:
-    done = run("--model", "mylab/x")
-    assert done.code == 2
-    assert "no provider is called 'mylab'" in done.err
-    assert "schemes in harness.yaml" in done.err
+    assert run("--model", "fake/x").code == 0
+    asked = ("run", "--tasks", "fake", "--model", "mylab/x"), ("judge", "runs/fake-x", "--judge", "tone=mylab/j")
+    for words in asked:
+        done = harness_here(*words)
+        assert done.code == 2
+        assert "no provider is called 'mylab'" in done.err
+        assert "schemes in harness.yaml" in done.err
 
 
 # ---- Python ------------------------------------------------------------------------------------------------------
