@@ -1,17 +1,20 @@
 """Gathers requests that may run together into batches, and runs one batch at a time in a thread.
 
-Whoever submits waits for its own result. While a batch runs the next one gathers, so the device never waits for the
-harness. A request that nobody waits for any more leaves its batch without breaking it.
+Whoever submits waits for its own result. While a batch runs the next one gathers, and one that is full is prepared
+beside it, so the device never waits for the harness. A request that nobody waits for any more leaves its batch without
+breaking it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,19 +55,27 @@ class Batcher(Generic[Item, Result]):
     Args:
         work: (tickets of one batch) -> one result each, in order; called in a thread, never twice at once. It must not
             raise, and should give up early on tickets that are no longer wanted.
-        size: most items in a batch.
+        size: most items in a batch; asked each time, since it may shrink.
         wait: seconds the first of a batch waits for others; 0 takes what is there.
+        ahead: called in another thread with a full batch that has to wait for the one before; must not raise.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Ticket[Item, Result]]], Sequence[Result]], *, size: int, wait: float
+        self,
+        work: Callable[[Sequence[Ticket[Item, Result]]], Sequence[Result]],
+        *,
+        size: int | Callable[[], int],
+        wait: float,
+        ahead: Callable[[Sequence[Ticket[Item, Result]]], None] | None = None,
     ) -> None:
         self._work = work
         self._size = size
         self._wait = wait
+        self._ahead = ahead
         self._waiting: list[Ticket[Item, Result]] = []
         self._arrived = anyio.Event()
-        self._thread = anyio.CapacityLimiter(1)
+        self._idle = anyio.Event()
+        self._idle.set()
 
     async def submit(self, item: Item, key: Hashable) -> Result:
         """The result of one item, from the batch it ends up in."""
@@ -81,7 +92,7 @@ class Batcher(Generic[Item, Result]):
         """Run batches while the block runs; what the block raises comes out as it is, not in a group."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._serve)
+                tasks.start_soon(self._serve, tasks)
                 yield
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -89,29 +100,41 @@ class Batcher(Generic[Item, Result]):
                 raise group.exceptions[0] from group.exceptions[0].__cause__
             raise
 
-    async def _serve(self) -> None:
+    async def _serve(self, tasks: TaskGroup) -> None:
         while True:
             batch = await self._gather()
-            try:
-                results = await anyio.to_thread.run_sync(
-                    self._work, batch, limiter=self._thread, abandon_on_cancel=True
-                )
-            finally:
-                for ticket in batch:  # tells an abandoned thread to stop
-                    ticket.wanted = False
-            for ticket, result in zip(batch, results, strict=True):
-                ticket.settle(result)
+            if self._ahead is not None and not self._idle.is_set():
+                await anyio.to_thread.run_sync(self._ahead, batch, limiter=_alone(), abandon_on_cancel=True)
+            await self._idle.wait()
+            self._idle = anyio.Event()
+            tasks.start_soon(self._run, batch)
+
+    async def _run(self, batch: Sequence[Ticket[Item, Result]]) -> None:
+        try:
+            results = await anyio.to_thread.run_sync(self._work, batch, limiter=_alone(), abandon_on_cancel=True)
+        finally:
+            for ticket in batch:  # tells an abandoned thread to stop
+                ticket.wanted = False
+        for ticket, result in zip(batch, results, strict=True):
+            ticket.settle(result)
+        self._idle.set()
+        self._arrived.set()
 
     async def _gather(self) -> list[Ticket[Item, Result]]:
+        """The next batch: as soon as it is full, or else once nothing runs and its first has waited long enough."""
         while True:
             first = await self._first()
-            with anyio.CancelScope(deadline=first.due):
-                while len(self._joining(first)) < self._most(first):
+            while len(self._joining(first)) < self._most(first) and self._patient(first):
+                deadline = first.due if self._idle.is_set() else inf
+                with anyio.CancelScope(deadline=deadline):
                     await self._arrival()
             batch = self._joining(first)[: self._most(first)]
             if batch:
                 self._waiting = [ticket for ticket in self._waiting if ticket not in batch]
                 return batch
+
+    def _patient(self, first: Ticket[Item, Result]) -> bool:
+        return not self._idle.is_set() or anyio.current_time() < first.due
 
     async def _first(self) -> Ticket[Item, Result]:
         while not (wanted := [ticket for ticket in self._waiting if ticket.wanted]):
@@ -119,7 +142,8 @@ class Batcher(Generic[Item, Result]):
         return wanted[0]
 
     def _most(self, first: Ticket[Item, Result]) -> int:
-        return 1 if first.key is None else self._size
+        size = self._size if isinstance(self._size, int) else self._size()
+        return 1 if first.key is None else size
 
     def _joining(self, first: Ticket[Item, Result]) -> list[Ticket[Item, Result]]:
         if first.key is None:
@@ -129,3 +153,8 @@ class Batcher(Generic[Item, Result]):
     async def _arrival(self) -> None:
         self._arrived = anyio.Event()
         await self._arrived.wait()
+
+
+def _alone() -> anyio.CapacityLimiter:
+    """A thread that waits for no other: the batcher itself runs one batch at a time."""
+    return anyio.CapacityLimiter(1)

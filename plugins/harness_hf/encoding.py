@@ -35,7 +35,9 @@ def encode(
         arguments["images"] = [list(row) for row in images]
     if frontend.begins(texts[0], raw=raw):
         arguments["add_special_tokens"] = False
-    return dict(frontend.processor(**arguments))
+    batch: Batch = dict(frontend.processor(**arguments))
+    batch.pop("labels", None)  # PaliGemma's processor makes some for training
+    return batch
 
 
 def lengths(batch: Batch) -> list[int]:

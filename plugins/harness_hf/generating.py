@@ -14,15 +14,17 @@ from typing import Any
 
 import torch
 
-from harness import Failure, Generation, Response
+from harness import Failure, Generation, HarnessError, Response
 from harness.local import Prompt
+from harness.local.batching import Ticket
 from harness_hf.answers import Reader, Written
-from harness_hf.batching import Ticket
-from harness_hf.encoding import encode, lengths
+from harness_hf.encoding import Batch, encode, lengths
 from harness_hf.loading import Loaded
+from harness_hf.speech import Speech
 from harness_hf.untyped import Untyped
 
-Asked = Ticket[Prompt, Response | Failure]
+Answered = Response | Failure | HarnessError  # the last: nothing will work
+Asked = Ticket[Prompt, Answered]
 #: Where neither the request nor the model says how long an answer may get.
 MOST_TOKENS = 1024
 
@@ -34,12 +36,16 @@ class ContextOverflow(Exception):
 class Writer:
     """Writes answers with one model."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, speech: Speech) -> None:
         self._loaded = loaded
+        self._most = speech.most
         self._defaults: Any = loaded.model.generation_config
         if self._defaults.pad_token_id is None:
             self._defaults.pad_token_id = loaded.frontend.pad_token_id
-        self._reader = Reader(loaded.frontend, self._ends(), loaded.origin.name)
+        ends = self._ends() | speech.ends
+        self._defaults.eos_token_id = sorted(ends) or None
+        self._reader = Reader(loaded.frontend, ends, loaded.origin.name)
+        self._ready: tuple[tuple[Asked, ...], Batch] | None = None
 
     def _ends(self) -> frozenset[int]:
         ends = self._defaults.eos_token_id
@@ -53,13 +59,20 @@ class Writer:
             return bool(self._defaults.do_sample)
         return settings.temperature > 0
 
-    def __call__(self, asked: Sequence[Asked]) -> list[Response | Failure]:
+    def ahead(self, asked: Sequence[Asked]) -> None:
+        """Encode prompts that will be asked next; what cannot be encoded fails when its turn comes."""
+        with contextlib.suppress(Exception):
+            self._ready = tuple(asked), self._encode(asked)
+
+    def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
         """The answers of prompts of one group, in order; raises whatever torch or the model raises."""
         prompts = [ticket.item for ticket in asked]
         settings = prompts[0].settings
         started = time.monotonic()
-        texts, images = [prompt.text for prompt in prompts], [prompt.images for prompt in prompts]
-        batch = encode(self._loaded.frontend, texts, images, raw=prompts[0].raw, side="left")
+        ready, batch = self._ready, None
+        if ready is not None and ready[0] == tuple(asked):
+            self._ready, batch = None, ready[1]
+        batch = batch or self._encode(asked)
         read = lengths(batch)
         refuse_overflow(read, self._loaded.context)
         config = self._config(settings)
@@ -69,6 +82,11 @@ class Writer:
             self._reader(prompt, Written(tokens=row, read=count, most=config.max_new_tokens), seconds)
             for prompt, row, count in zip(prompts, rows, read, strict=True)
         ]
+
+    def _encode(self, asked: Sequence[Asked]) -> Batch:
+        prompts = [ticket.item for ticket in asked]
+        texts, images = [prompt.text for prompt in prompts], [prompt.images for prompt in prompts]
+        return encode(self._loaded.frontend, texts, images, raw=prompts[0].raw, side="left")
 
     def _generate(
         self, batch: dict[str, Any], config: Any, settings: Generation, asked: Sequence[Asked]
@@ -80,14 +98,18 @@ class Writer:
                 stopping_criteria=[_unwanted(asked)],
                 tokenizer=self._loaded.frontend.tokenizer,  # finds stop texts that span tokens
             )
-        rows: list[list[int]] = tokens[:, batch["input_ids"].shape[1] :].tolist()
+        prompt = batch["input_ids"]
+        # A model whose code makes embeddings first gives back only what is new.
+        repeats = tokens[:, : prompt.shape[1]].equal(prompt.to(tokens.device))
+        rows: list[list[int]] = (tokens[:, prompt.shape[1] :] if repeats else tokens).tolist()
         return rows
 
     def _config(self, settings: Generation) -> Any:
         """The model's own generation settings, overridden by what the request says."""
         config = copy.deepcopy(self._defaults)
         config.max_length = None
-        config.max_new_tokens = settings.max_tokens or config.max_new_tokens or MOST_TOKENS
+        most = settings.max_tokens or config.max_new_tokens or MOST_TOKENS
+        config.max_new_tokens = most if self._most is None else min(most, self._most)
         config.do_sample = self.samples(settings)
         config.return_dict_in_generate = False
         if settings.stop:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from harness import HarnessError, Json, Settings
-from harness.fingerprint import of_folder
-from harness.local import ADAPTER_CONFIG, Frontend, Origin, find
+from harness.local import Frontend, Origin, Profile, find, find_profile
 from harness_hf import INSTALL
+from harness_hf.adapters import adapt
 from harness_hf.devices import find_device, free_cache
 from harness_hf.encoding import Batch
+from harness_hf.families import Known, known
+from harness_hf.knobs import limit
 from harness_hf.untyped import transformers
+from harness_hf.weights import load_weights, own_class
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class Loaded:
         device: where it is.
         origin: where it came from.
         fingerprint: of the model and its adapter.
+        known: what is known of its family.
+        profile: how a paper ran its family; None where none is asked for.
     """
 
     model: Any
@@ -38,6 +43,8 @@ class Loaded:
     device: torch.device
     origin: Origin
     fingerprint: dict[str, Json]
+    known: Known
+    profile: Profile | None
 
     @property
     def context(self) -> int | None:
@@ -49,7 +56,9 @@ class Loaded:
         """The batch where the model is, its pixels in the model's number format."""
         dtype: torch.dtype = self.model.dtype
 
-        def moved(value: object) -> object:
+        def moved(value: Any) -> Any:
+            if isinstance(value, (list, tuple)):
+                return [moved(each) for each in cast("Sequence[Any]", value)]
             if not isinstance(value, torch.Tensor):
                 return value
             return value.to(self.device, dtype) if value.is_floating_point() else value.to(self.device)
@@ -90,76 +99,52 @@ def _load(origin: Origin, device: torch.device, settings: Settings) -> Loaded:
     if origin.commit:
         common["revision"] = origin.commit
     config = transformers.AutoConfig.from_pretrained(origin.place, **common)
-    vlm = _sees(config)
-    frontend = _frontend(origin, common, settings, vlm=vlm)
-    model = _model(origin, common, settings, device, vlm=vlm)
+    profile = _profile(config, settings)
+    frontend, kind = _opened(origin, config, common)
+    limit(getattr(frontend.processor, "image_processor", None), settings, profile)
+    dtype = settings["dtype"]
+    if dtype == "auto" and profile is not None:
+        dtype = profile.dtype.value or "auto"
+    model = load_weights(kind, origin, settings, device, dtype=dtype, **common)
     fingerprint = dict(origin.fingerprint)
     if settings["adapter"] is not None:
-        fingerprint["adapter"] = _adapt(model, Path(settings["adapter"]).expanduser())
+        fingerprint["adapter"] = adapt(model, Path(settings["adapter"]).expanduser())
     return Loaded(
-        model=model.eval().to(device), frontend=frontend, device=device, origin=origin, fingerprint=fingerprint
+        model=model.eval(),
+        frontend=frontend,
+        device=device,
+        origin=origin,
+        fingerprint=fingerprint,
+        known=known(config.model_type),
+        profile=profile,
     )
 
 
-def _sees(config: Any) -> bool:
-    return type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
-        "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
-    )
+def _profile(config: Any, settings: Settings) -> Profile | None:
+    if settings["profile"] is None:
+        return None
+    language = getattr(config.get_text_config(), "model_type", "")
+    return find_profile(settings["profile"], config.model_type, language)
 
 
-def _frontend(origin: Origin, common: dict[str, Any], settings: Settings, *, vlm: bool) -> Frontend:
-    kind = transformers.AutoProcessor if vlm else transformers.AutoTokenizer
-    processor = kind.from_pretrained(origin.place, **common)
-    for key, edge in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
-        if settings[key] is not None:
-            _limit(getattr(processor, "image_processor", None), key, edge, settings[key])
-    return Frontend(processor, vlm=vlm)
-
-
-def _limit(pictures: Any, key: str, edge: str, pixels: int) -> None:
-    """Set one limit of a processor that counts in pixels: its `size` holds areas under the names of edges."""
-    if key not in getattr(getattr(pictures, "valid_kwargs", None), "__annotations__", ()):
-        raise HarnessError(f"the model's processor takes no {key}", remedy=f"leave out -M {key}")
-    size = {name: pictures.size[name] for name in ("shortest_edge", "longest_edge")}
-    pictures.size = type(pictures.size)(**{**size, edge: pixels})
-
-
-def _model(origin: Origin, common: dict[str, Any], settings: Settings, device: torch.device, *, vlm: bool) -> Any:
-    kind = transformers.AutoModelForImageTextToText if vlm else transformers.AutoModelForCausalLM
-    more: dict[str, Any] = {} if device.type == "cpu" else {"device_map": str(device)}
-    if settings["attn_implementation"] is not None:
-        more["attn_implementation"] = settings["attn_implementation"]
-    dtype = settings["dtype"] if settings["dtype"] == "auto" else getattr(torch, settings["dtype"])
-    model, info = kind.from_pretrained(origin.place, dtype=dtype, output_loading_info=True, **common, **more)
-    missing = sorted(info["missing_keys"])
-    if missing:
+def _opened(origin: Origin, config: Any, common: dict[str, Any]) -> tuple[Frontend, Any]:
+    """What stands before the model, and the class of the model."""
+    if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        processor = transformers.AutoProcessor.from_pretrained(origin.place, **common)
+        return Frontend(processor, vlm=True), transformers.AutoModelForImageTextToText
+    kind = own_class(config, origin, **common) if common["trust_remote_code"] else None
+    if kind is None:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(origin.place, **common)
+        return Frontend(tokenizer, vlm=False), transformers.AutoModelForCausalLM
+    processor = transformers.AutoProcessor.from_pretrained(origin.place, **common)
+    vlm = hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")
+    if not vlm and getattr(config, "vision_config", None) is not None:
         raise HarnessError(
-            f"the checkpoint lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])}, …",
+            "the model sees, but comes without a processor: its code answers through a method of its own only",
             where=f"hf/{origin.name}",
-            remedy="save the whole model, or name a LoRA folder by -M adapter=FOLDER",
+            remedy=f"--model vllm/{origin.name} -M trust_remote_code=true, or its port to transformers",
         )
-    return model
-
-
-def _adapt(model: Any, folder: Path) -> dict[str, Json]:
-    if not (folder / ADAPTER_CONFIG).is_file():
-        raise HarnessError(
-            f"this folder holds no {ADAPTER_CONFIG}", where=str(folder), remedy="name a folder saved by peft"
-        )
-    try:
-        found = model.load_adapter(str(folder))
-    except ValueError as error:  # none of the layers it names is there
-        raise _misfit(folder, str(error)) from error
-    strange = sorted({*found.missing_keys, *found.unexpected_keys})
-    if strange:
-        raise _misfit(folder, f"{len(strange)} weights, such as {strange[0]}")
-    return of_folder(folder)
-
-
-def _misfit(folder: Path, detail: str) -> HarnessError:
-    return HarnessError(
-        f"the adapter does not fit this model: {detail}", where=str(folder), remedy="name the model it was trained on"
-    )
+    return Frontend(processor, vlm=vlm), kind
 
 
 def _first_line(error: Exception) -> str:

@@ -7,49 +7,60 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio.to_thread
-import torch
 
-from harness import Failure, Model, ModelInfo, Request, Response, Settings
-from harness.contracts import Ability
-from harness.local import Chat, Prompt, Prompter, study
-from harness_hf.batching import Batcher
+from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings
+from harness.local import Prompt, Prompter
+from harness.local.batching import Batcher
 from harness_hf.devices import free_cache, threads, wanted
-from harness_hf.generating import Asked, ContextOverflow, Writer
+from harness_hf.generating import Answered, Asked, ContextOverflow, Writer
 from harness_hf.halves import in_halves
 from harness_hf.loading import Loaded, load, quiet
+from harness_hf.memory import Room, exhausted, out_of_memory
+from harness_hf.speech import Speech, speech_of
 from harness_hf.weighing import Weigher
 
 
 class HfModel:
-    """A model on this machine.
+    """A model on this machine."""
 
-    Attributes:
-        info: what it is.
-    """
-
-    def __init__(
-        self, info: ModelInfo, prompter: Prompter, runner: Runner, batcher: Batcher[Prompt, Response | Failure]
-    ) -> None:
-        self.info = info
+    def __init__(self, info: ModelInfo, prompter: Prompter, runner: Runner, batcher: Batcher[Prompt, Answered]) -> None:
+        self._info = info
         self._prompter = prompter
         self._runner = runner
         self._batcher = batcher
 
+    @property
+    def info(self) -> ModelInfo:
+        """What it is; its notes grow when memory runs out."""
+        return replace(self._info, notes=(*self._info.notes, *self._runner.room.notes))
+
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, together with others that are asked meanwhile."""
+        """Answer one request, together with others that are asked meanwhile.
+
+        Raises:
+            HarnessError: the model cannot answer chats, or has no memory for a single request.
+        """
         prompt = await anyio.to_thread.run_sync(self._prompter, request)
         if isinstance(prompt, Failure):
             return prompt
-        return await self._batcher.submit(prompt, self._runner.group(prompt))
+        answered = await self._batcher.submit(prompt, self._runner.group(prompt))
+        if isinstance(answered, HarnessError):
+            raise answered
+        return answered
 
 
 class Runner:
-    """Runs one batch; called in the batcher's thread."""
+    """Runs one batch; called in the batcher's threads.
 
-    def __init__(self, loaded: Loaded, *, size: int, threads: int | None) -> None:
+    Attributes:
+        room: how many run together.
+    """
+
+    def __init__(self, loaded: Loaded, speech: Speech, *, room: Room, threads: int | None) -> None:
+        self.room = room
         self._threads = wanted(loaded.model, threads)
-        self._writer = Writer(loaded)
-        self._weigher = Weigher(loaded, size=size)
+        self._writer = Writer(loaded, speech)
+        self._weigher = Weigher(loaded, room)
 
     def group(self, prompt: Prompt) -> Hashable:
         """What prompts must share to run together; None for one that runs alone."""
@@ -58,12 +69,18 @@ class Runner:
             return None
         return replace(prompt.settings, seed=None), prompt.raw, len(prompt.images)
 
-    def __call__(self, asked: Sequence[Asked]) -> list[Response | Failure]:
+    def ahead(self, asked: Sequence[Asked]) -> None:
+        """Encode a batch while the one before still runs."""
+        if not asked[0].item.choices:
+            with threads(self._threads):
+                self._writer.ahead(asked)
+
+    def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
         """One result for each, in order."""
         with threads(self._threads):
-            return in_halves(self._answer, asked, failed=failure, between=free_cache)
+            return in_halves(self._answer, asked, room=self.room, failed=failure, between=free_cache)
 
-    def _answer(self, asked: Sequence[Asked]) -> list[Response | Failure]:
+    def _answer(self, asked: Sequence[Asked]) -> list[Answered]:
         if not any(ticket.wanted for ticket in asked):
             return [Failure(outcome="error", reason="abandoned") for _ in asked]
         if asked[0].item.choices:
@@ -71,62 +88,46 @@ class Runner:
         return self._writer(asked)
 
 
-def failure(error: Exception) -> Failure:
-    """What a sample gets for an exception of the model's."""
-    return Failure(outcome="error", reason=_reason(error), message=str(error)[:300])
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ContextOverflow):
-        return "context_length"
-    if isinstance(error, torch.cuda.OutOfMemoryError) or "allocate memory" in str(error):
-        return "out_of_memory"
-    return type(error).__name__
+def failure(error: Exception) -> Answered:
+    """What a sample gets for an exception of the model's; out of memory with one request at a time ends the run."""
+    if out_of_memory(error):
+        return exhausted(error)
+    reason = "context_length" if isinstance(error, ContextOverflow) else type(error).__name__
+    return Failure(outcome="error", reason=reason, message=str(error)[:300])
 
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
     """Load `hf/NAME` and answer with it; its memory is given back at the end. Raises HarnessError."""
     with quiet():
-        loaded, chat = await anyio.to_thread.run_sync(_prepare, name, settings, abandon_on_cancel=True)
+        loaded, speech = await anyio.to_thread.run_sync(_prepare, name, settings, abandon_on_cancel=True)
         try:
-            runner = Runner(loaded, size=settings["batch_size"], threads=settings["threads"])
-            prompter = Prompter(loaded.frontend, chat, escape=settings["control_tokens"] == "text")
-            batcher = Batcher(runner, size=settings["batch_size"], wait=settings["batch_wait"] / 1000)
+            room = Room(settings["batch_size"])
+            runner = Runner(loaded, speech, room=room, threads=settings["threads"])
+            escape = settings["control_tokens"] == "text"
+            prompter = Prompter(loaded.frontend, speech.chat, escape=escape, form=speech.form)
+            wait = settings["batch_wait"] / 1000
+            batcher = Batcher(runner, size=lambda: room.size, wait=wait, ahead=runner.ahead)
             async with batcher.serving():
-                yield HfModel(_info(name, loaded, chat, settings), prompter, runner, batcher)
+                yield HfModel(_info(name, loaded, speech, settings), prompter, runner, batcher)
         finally:
             loaded.release()
 
 
-def _prepare(name: str, settings: Settings) -> tuple[Loaded, Chat | None]:
+def _prepare(name: str, settings: Settings) -> tuple[Loaded, Speech]:
     loaded = load(name, settings)
-    return loaded, study(loaded.frontend, thinking=settings["thinking"])
+    return loaded, speech_of(loaded, settings)
 
 
-def _info(name: str, loaded: Loaded, chat: Chat | None, settings: Settings) -> ModelInfo:
+def _info(name: str, loaded: Loaded, speech: Speech, settings: Settings) -> ModelInfo:
     return ModelInfo(
         ref=f"hf/{name}",
         resolved=loaded.origin.commit,
         endpoint=f"local:{loaded.device}",
-        max_images=_max_images(loaded, chat),
+        max_images=speech.max_images,
         local=True,
         concurrency=2 * settings["batch_size"],
         fingerprint=loaded.fingerprint,
-        can=_abilities(loaded, chat),
+        can=speech.can,
+        notes=speech.notes,
     )
-
-
-def _max_images(loaded: Loaded, chat: Chat | None) -> int | None:
-    if not loaded.frontend.vlm:
-        return 0
-    return chat.max_images if chat else None
-
-
-def _abilities(loaded: Loaded, chat: Chat | None) -> frozenset[Ability]:
-    can: set[Ability] = {"raw", "choices", "prefill"}
-    if _max_images(loaded, chat) != 0:
-        can.add("images")
-    if chat and chat.system:
-        can.add("system")
-    return frozenset(can)

@@ -12,6 +12,21 @@ from harness_hf import INSTALL
 SETTINGS = (
     Setting(name="device", type=str, default="auto", identity=False, help="auto, cpu, cuda, cuda:N or mps"),
     Setting(
+        name="sharding",
+        type=str,
+        default="off",
+        identity=False,
+        help="auto spreads one model over all GPUs of this machine",
+        choices=("off", "auto"),
+    ),
+    Setting(
+        name="max_images",
+        type=int,
+        default=None,
+        identity=False,
+        help="most images one request may hold; not set: what is known of the model",
+    ),
+    Setting(
         name="threads", type=int, default=None, identity=False, help="CPU threads; not set: as the model's size asks"
     ),
     Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together"),
@@ -37,6 +52,14 @@ SETTINGS = (
         identity=True,
         help="attention of transformers: sdpa, eager, …",
     ),
+    Setting(
+        name="load_in",
+        type=str,
+        default=None,
+        identity=True,
+        help="quantise the weights while they load (bitsandbytes, CUDA)",
+        choices=("4bit", "8bit"),
+    ),
     Setting(name="revision", type=str, default=None, identity=True, help="branch, tag or commit on the hub"),
     Setting(
         name="adapter", type=Path, default=None, identity=True, help="folder of a LoRA adapter (peft) put on the model"
@@ -54,6 +77,35 @@ SETTINGS = (
         default=None,
         identity=True,
         help="larger images are scaled down, where the processor can",
+    ),
+    Setting(
+        name="max_patches",
+        type=int,
+        default=None,
+        identity=True,
+        help="most tiles an image is cut into, where the processor cuts",
+    ),
+    Setting(
+        name="longest_edge",
+        type=int,
+        default=None,
+        identity=True,
+        help="longest side an image is scaled to, where the processor does so",
+    ),
+    Setting(
+        name="profile",
+        type=str,
+        default=None,
+        identity=True,
+        help="run the model's family as a paper did: see docs/providers/hf.md",
+        choices=("mis-paper",),
+    ),
+    Setting(
+        name="prompt_format",
+        type=str,
+        default=None,
+        identity=True,
+        help="the whole prompt with {images} and {question}, in place of a chat template",
     ),
     Setting(
         name="thinking",

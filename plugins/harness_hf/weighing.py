@@ -16,24 +16,37 @@ import torch
 
 from harness import Response, Usage
 from harness.local import Prompt
+from harness_hf.devices import free_cache
 from harness_hf.encoding import Batch, encode, lengths
 from harness_hf.generating import refuse_overflow
 from harness_hf.loading import Loaded
+from harness_hf.memory import Room, out_of_memory
 
 
 class Weigher:
-    """Weighs continuations with one model, at most `size` at once."""
+    """Weighs continuations with one model, as many at once as there is room for."""
 
-    def __init__(self, loaded: Loaded, *, size: int) -> None:
+    def __init__(self, loaded: Loaded, room: Room) -> None:
         self._loaded = loaded
-        self._size = size
+        self._room = room
         self._keeps = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
 
     def __call__(self, prompt: Prompt) -> Response:
         """A response whose text is the likeliest continuation; raises whatever torch or the model raises."""
+        while True:
+            size = min(self._room.size, len(prompt.choices))
+            try:
+                return self._weighed(prompt, size)
+            except Exception as error:
+                if size == 1 or not out_of_memory(error):
+                    raise
+            self._room.halve(size)
+            free_cache()
+
+    def _weighed(self, prompt: Prompt, size: int) -> Response:
         started = time.monotonic()
         alone = self._encode(prompt, [""])
-        chunks = [self._encode(prompt, chunk) for chunk in _chunks(prompt.choices, self._size)]
+        chunks = [self._encode(prompt, chunk) for chunk in _chunks(prompt.choices, size)]
         sizes = [size for chunk in chunks for size in lengths(chunk)]
         refuse_overflow(sizes, self._loaded.context)
         start = _common(alone, chunks)

@@ -10,8 +10,9 @@ from typing import Any
 import anyio
 import pytest
 from harness_hf.halves import in_halves
+from harness_hf.memory import Room
 
-from harness import Generation, Response
+from harness import Failure, Generation, HarnessError, Response
 from harness.local.batching import Batcher, Ticket
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +135,8 @@ class TestHalves:
             nonlocal freed
             freed += 1
 
-        return in_halves(work, range(count), failed=lambda error: f"failed: {error}", between=between), freed
+        done = in_halves(work, range(count), room=Room(99), failed=lambda error: f"failed: {error}", between=between)
+        return done, freed
 
     def test_are_not_made_of_a_batch_that_succeeds(self) -> None:
         assert self.halved(lambda items: [str(item) for item in items], 3) == (["0", "1", "2"], 0)
@@ -163,13 +165,18 @@ class TestHalves:
         assert results == expected
         assert freed > 0
 
-    def test_out_of_memory_has_a_reason_of_its_own(self) -> None:
+    def test_of_one_item_out_of_memory_end_the_run_and_any_other_fault_does_not(self) -> None:
         import torch
         from harness_hf.model import failure
 
-        assert failure(torch.cuda.OutOfMemoryError("CUDA out of memory")).reason == "out_of_memory"
-        assert failure(RuntimeError("DefaultCPUAllocator: can't allocate memory")).reason == "out_of_memory"
-        assert failure(ValueError("odd")).reason == "ValueError"
+        for error in (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        ):
+            assert isinstance(failure(error), HarnessError)
+        odd = failure(ValueError("odd"))
+        assert isinstance(odd, Failure)
+        assert odd.reason == "ValueError"
 
 
 class TestWhatAModelWrote:
@@ -223,11 +230,14 @@ class TestWhatAModelWrote:
         from harness_hf.generating import Writer
         from harness_hf.loading import load
         from harness_hf.provider import PROVIDER
+        from harness_hf.speech import speech_of
 
         from harness.local import Prompt
         from harness.settings import effective
 
-        writer = Writer(load(tiny_lm, effective(PROVIDER.settings, {}, owner="hf")))
+        settings = effective(PROVIDER.settings, {}, owner="hf")
+        loaded = load(tiny_lm, settings)
+        writer = Writer(loaded, speech_of(loaded, settings))
         prompt = Prompt(text="hello", settings=Generation(max_tokens=100))
         tickets = [Ticket[Prompt, Any](replace(prompt), "group", 0.0) for _ in range(2)]
         tickets[0].wanted = False

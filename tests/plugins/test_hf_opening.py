@@ -62,9 +62,10 @@ async def said(name: object, request: Request = ASKED, **settings: Any) -> Respo
 class TestSettings:
     def test_are_each_filed_as_identity_or_as_transport(self) -> None:
         """A new setting belongs here: would another value make another answer?"""
-        transport = {"device", "threads", "batch_size", "batch_wait"}
+        transport = {"device", "sharding", "threads", "batch_size", "batch_wait", "max_images"}
         identity = {
-            *("dtype", "attn_implementation", "revision", "adapter", "min_pixels", "max_pixels"),
+            *("dtype", "load_in", "attn_implementation", "revision", "adapter", "profile", "prompt_format"),
+            *("min_pixels", "max_pixels", "max_patches", "longest_edge"),
             *("thinking", "control_tokens", "trust_remote_code"),
         }
 
