@@ -63,6 +63,15 @@ async def test_an_error_inside_a_good_status_and_one_without_json_keep_their_sta
     assert torn.message == '{"error": {"code"'
 
 
+@pytest.mark.parametrize("body", [b"", b"5", b"[1, 2]", b'{"error": null}', b'{"error": "no"}', b"[" * 100_000])
+async def test_an_error_of_any_shape_keeps_its_status(body: bytes) -> None:
+    async with served(Reply(status=502, body=body)) as (model, _):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Failure)
+    assert (found.outcome, found.reason, found.transient) == ("error", "http_502", True)
+    assert found.message
+
+
 async def test_a_redirect_is_not_followed_with_the_key() -> None:
     async with served() as (model, server):
         server.play = Reply(status=307, headers={"Location": f"{server.url}/elsewhere"})
