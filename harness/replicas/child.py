@@ -28,6 +28,7 @@ from harness.groups import ungrouped
 from harness.limits.metered import try_once
 from harness.replicas import wire
 from harness.replicas.frames import GREETING, Frame, read
+from harness.replicas.machine import accelerator
 from harness.replicas.order import Order
 from harness.types import Failure, Response
 
@@ -122,7 +123,7 @@ def _serve(line: Line) -> None:
 async def _answer_all(order: Order, line: Line) -> None:
     async with order.open() as model:
         clerk = _Clerk(model, line)
-        line.send(Frame(kind="ready", body=wire.info_out(model.info)))
+        line.send(Frame(kind="ready", body={"info": wire.info_out(model.info), "accelerator": accelerator()}))
         async with anyio.create_task_group() as tasks:
             waiting = anyio.CapacityLimiter(1)
             while (frame := await anyio.to_thread.run_sync(line.incoming.get, limiter=waiting)) is not None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from harness.types import Json
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -46,6 +49,14 @@ class Machine:
         if entry.isdecimal():
             return self.count is None or int(entry) < self.count
         return entry.startswith(("GPU-", "MIG-")) and self.count != 0
+
+
+def accelerator() -> dict[str, Json]:
+    """Name and driver of the device that torch uses in this process; null where it is not imported or has none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {"gpu": None, "driver": None}
+    return {"gpu": torch.cuda.get_device_name(0), "driver": f"CUDA {torch.version.cuda}"}
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -15,7 +15,7 @@ from harness.groups import ungrouped
 from harness.replicas.order import Order
 from harness.replicas.places import Place, environment, told
 from harness.replicas.seat import Lost, Seat, other_files
-from harness.types import Failure, Request, Response
+from harness.types import Failure, Json, Request, Response
 
 #: replicas that one request may take down before it is given up
 SUSPICIONS: Final = 2
@@ -47,6 +47,11 @@ class Pool:
             infos = [seat.info for seat in self.seats if seat.info is not None]
             self._info = replace(_merged(infos, self._notes), ref=self._order.ref, endpoint=self._endpoint)
         return self._info
+
+    @property
+    def accelerator(self) -> Mapping[str, Json]:
+        """What the first replica runs on; read by whoever writes down the environment of a run."""
+        return self.seats[0].accelerator
 
     async def generate(self, request: Request) -> Response | Failure:
         """Let a replica answer. Raises HarnessError when none is left."""

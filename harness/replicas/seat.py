@@ -54,13 +54,13 @@ class _End:
     Attributes:
         why: in words, such as `was killed by SIGKILL`.
         error: what its model raised; else one that says why.
-        raised: the model raised it, so that the requests under way beside are not to blame.
+        over: the request that it was raised over; None where each one under way may have been the cause.
         final: another life would end so too.
     """
 
     why: str
     error: Exception
-    raised: bool
+    over: int | None
     final: bool
 
 
@@ -72,6 +72,7 @@ class Seat:
         state: what it is doing.
         info: of its model, the latest; None before it was ever open.
         fault: why it is gone.
+        accelerator: what its process runs on, as run.json has it.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Seat:
         self.state: State = "starting"
         self.info: ModelInfo | None = None
         self.fault: Exception | None = None
+        self.accelerator: Mapping[str, Json] = {}
         self._order = order
         self._variables = variables
         self._changed = changed
@@ -138,10 +140,11 @@ class Seat:
             return await self._died(child)
         if frame.kind == "failed":
             return _raised(_error(frame.body, self.name), final=True)
-        info = wire.info_in(frame.body)
+        info = wire.info_in(frame.body["info"])
         if self.info is not None and info.fingerprint != self.info.fingerprint:
             return _raised(other_files(self.name), final=True)
         self.info, self._child, self._answered = info, child, False
+        self.accelerator = frame.body["accelerator"]
         self.state = "live"
         child.opened = True
         self._changed(self, "")
@@ -154,9 +157,7 @@ class Seat:
                 self._changed(self, "")
             call, answer = self._calls.get(frame.number), wire.answer_in(frame.body)
             if isinstance(answer, HarnessError):
-                if call is not None:
-                    call.settle(Lost(why=answer.what, suspect=True))
-                return _raised(answer, final=not self._answered)
+                return _raised(answer, over=frame.number, final=not self._answered)
             self._answered = True
             if call is not None:
                 call.settle(answer)
@@ -170,13 +171,13 @@ class Seat:
             f"{self._order.ref}: {self.name} {why}",
             remedy="\n  ".join(["it said last:", *child.said] * bool(child.said)),
         )
-        return _End(why=why, error=error, raised=False, final=self.info is None)
+        return _End(why=why, error=error, over=None, final=self.info is None)
 
     def _over(self, end: _End, then: str) -> None:
         self.fault = end.error
-        waiting = [call for call in self._calls.values() if not call.settled.is_set()]
-        for call in waiting:
-            call.settle(Lost(why=end.why, suspect=not end.raised))
+        waiting = {number: call for number, call in self._calls.items() if not call.settled.is_set()}
+        for number, call in waiting.items():
+            call.settle(Lost(why=end.why, suspect=end.over in (None, number)))
         had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
         asked = f"{had} asked again, and " if waiting else ""
         self._changed(self, f"{self.name} {end.why}: {asked}{then}")
@@ -189,9 +190,9 @@ def other_files(name: str) -> HarnessError:
     )
 
 
-def _raised(error: Exception, *, final: bool) -> _End:
+def _raised(error: Exception, *, final: bool, over: int = -1) -> _End:
     what = error.what if isinstance(error, HarnessError) else str(error).strip().rpartition("\n")[2]
-    return _End(why=f"says: {what}", error=error, raised=True, final=final)
+    return _End(why=f"says: {what}", error=error, over=over, final=final)
 
 
 def _error(body: Json, name: str) -> Exception:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from harness.contracts import Model
+from harness.replicas.machine import accelerator
 from harness.types import Json
 
 _PACKAGES = {
@@ -17,12 +18,15 @@ _PACKAGES = {
 }
 
 
-def environment() -> dict[str, Json]:
-    """Python, platform, packages and, where torch is in use, the accelerator; null is "not there"."""
+def environment(model: Model) -> dict[str, Json]:
+    """Python, platform, packages and, where torch is in use, the accelerator; null is "not there".
+
+    A model in processes of its own says what it runs on as `accelerator`: this process never imports torch.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **_accelerator(),
+        **(getattr(model, "accelerator", None) or accelerator()),
         **{name: package_version(package) for name, package in _PACKAGES.items()},
     }
 
@@ -38,10 +42,3 @@ def package_version(package: str) -> str | None:
 def harness_version() -> str:
     """The harness's own version."""
     return package_version("vlm-safety-harness") or "not installed"
-
-
-def _accelerator() -> dict[str, Json]:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return {"gpu": None, "driver": None}
-    return {"gpu": torch.cuda.get_device_name(0), "driver": f"CUDA {torch.version.cuda}"}

@@ -97,7 +97,7 @@ class Recorder:
             identity_digest=identity_digest(identity),
             overrides=self._overrides,
             plugins=dict(plugins.current().provenance()),
-            environment=environment(),
+            environment=environment(model),
             judges={} if old is None else old.judges,
             tasks={} if old is None else old.tasks,
             probe=None if old is None else old.probe,

@@ -1,0 +1,345 @@
+"""A model in several processes: who answers, and what becomes of a request when a process ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import psutil
+import pytest
+
+from harness import plugins
+from harness.contracts import Model
+from harness.errors import HarnessError, MissingData
+from harness.images.opening import open_image
+from harness.models import ModelSpec, resolve
+from harness.plugins import Host
+from harness.testing.fakes import fake_image
+from harness.types import Failure, Message, Request, Response, Text
+
+TOY = Path(__file__).with_name("toy_models.py")
+T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def toys() -> Iterator[None]:
+    with plugins.use(Host.load([TOY])):
+        yield
+
+
+def ask(text: str, images: int = 0) -> Request:
+    shown = [open_image(fake_image(f"{number}.png")) for number in range(images)]
+    return Request(messages=(Message(role="user", content=(*shown, Text(text=text))),))
+
+
+@asynccontextmanager
+async def model(replicas: int = 2, name: str = "plain", **settings: Any) -> AsyncGenerator[Model]:
+    with anyio.fail_after(60):
+        async with resolve(ModelSpec(ref=f"toy/{name}", settings={"replicas": replicas, **settings})).open() as opened:
+            yield opened
+
+
+def within(body: Callable[[Model], Awaitable[T]], *arguments: Any, **settings: Any) -> T:
+    """What a body gives that is handed an open model; afterwards no process is left."""
+
+    async def run() -> T:
+        async with model(*arguments, **settings) as opened:
+            return await body(opened)
+
+    given = anyio.run(run)
+    assert psutil.Process().children(recursive=True) == []
+    return given
+
+
+def told(answer: Response | Failure) -> dict[str, Any]:
+    assert isinstance(answer, Response), answer
+    return dict(json.loads(answer.text))
+
+
+async def all_of(model: Model, *texts: str) -> list[Response | Failure]:
+    """The answers to requests that are asked at once, in their order."""
+    answers: dict[int, Response | Failure] = {}
+
+    async def one(number: int, text: str) -> None:
+        answers[number] = await model.generate(ask(text))
+
+    async with anyio.create_task_group() as tasks:
+        for number, text in enumerate(texts):
+            tasks.start_soon(one, number, text)
+    return [answers[number] for number in range(len(texts))]
+
+
+async def release(fifo: Path) -> None:
+    """Let one who holds go on; comes back once it was there."""
+    await anyio.to_thread.run_sync(fifo.write_bytes, b"go on")
+
+
+def test_replicas_are_one_model_whose_processes_share_its_requests() -> None:
+    async def body(model: Model) -> None:
+        assert (model.info.ref, model.info.local, model.info.concurrency) == ("toy/plain", True, 4)
+        assert model.info.fingerprint == {"weights": "abc"}
+        answers = [told(answer) for answer in await all_of(model, *(f"say {number}" for number in range(20)))]
+        assert [answer["said"] for answer in answers] == [str(number) for number in range(20)]
+        assert len({answer["pid"] for answer in answers}) == 2
+        assert os.getpid() not in {answer["pid"] for answer in answers}
+
+    within(body)
+
+
+def test_a_request_goes_to_the_replica_with_the_least_to_do(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+
+    async def body(model: Model) -> None:
+        holding: list[Response | Failure] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def hold() -> None:
+                holding.append(await model.generate(ask("hold gate")))
+
+            tasks.start_soon(hold)
+            await anyio.wait_all_tasks_blocked()
+            others = [told(await model.generate(ask("say x")))["pid"] for _ in range(3)]
+            await release(tmp_path / "gate")
+        assert len(set(others)) == 1
+        assert told(holding[0])["pid"] not in others
+
+    within(body, folder=tmp_path)
+
+
+def test_images_arrive_byte_for_byte_and_in_order() -> None:
+    async def body(model: Model) -> None:
+        request = ask("say x", images=2)
+        answer = told(await model.generate(request))
+        assert answer["images"] == [image.opened.sha256 for image in request.images]
+        assert answer["encoded"] == [image.opened.encoded.decode() for image in request.images]
+
+    within(body, 1)
+
+
+def test_nothing_that_a_replica_prints_reaches_our_output(capfd: pytest.CaptureFixture[str]) -> None:
+    async def body(model: Model) -> None:
+        await model.generate(ask("say x"))
+
+    within(body, 1)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_replica_opens_the_model_with_the_same_settings(tmp_path: Path) -> None:
+    async def body(model: Model) -> None:
+        settings = told(await model.generate(ask("say x")))["settings"]
+        assert settings == {"folder": str(tmp_path), "tone": "low", "images_per_prompt": "None"}
+
+    within(body, 1, folder=tmp_path, tone="low")
+
+
+def test_what_the_model_fails_with_comes_back_as_it_is() -> None:
+    async def body(model: Model) -> None:
+        assert await model.generate(ask("fail")) == Failure(
+            outcome="error", reason="http_500", message="\ud800", transient=True, retry_after=1.5
+        )
+        bug = await model.generate(ask("bug"))
+        assert bug == Failure(outcome="error", reason="ValueError", message="a bug of the model's")
+
+    within(body, 1)
+
+
+def test_a_note_of_any_replica_is_one_of_the_model() -> None:
+    async def body(model: Model) -> None:
+        await all_of(model, "note batch halved", "note batch halved", "note slow", "say x")
+        assert sorted(model.info.notes) == ["batch halved", "slow"]
+
+    within(body)
+
+
+def test_requests_of_a_replica_that_dies_are_answered_by_another_and_it_is_started_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+
+    async def body(model: Model) -> None:
+        answers = await all_of(model, "die once a", *(f"say {number}" for number in range(10)))
+        assert [told(answer)["said"] for answer in answers] == ["once a", *map(str, range(10))]
+        [note] = model.info.notes
+        assert "was killed by SIGKILL" in note
+        assert note.endswith("asked again, and it is started again (1 of 2)")
+
+    within(body, folder=tmp_path)
+
+
+def test_a_single_replica_that_dies_is_waited_for(tmp_path: Path) -> None:
+    async def body(model: Model) -> None:
+        answers = await all_of(model, "say a", "die once a", "say b")
+        assert [told(answer)["said"] for answer in answers] == ["a", "once a", "b"]
+
+    within(body, 1, folder=tmp_path)
+
+
+def test_a_request_that_two_replicas_die_over_is_given_up() -> None:
+    async def body(model: Model) -> None:
+        answer = await model.generate(ask("die"))
+        assert isinstance(answer, Failure)
+        assert (answer.outcome, answer.reason, answer.transient) == ("error", "replica_died", False)
+        assert "killed by SIGKILL" in answer.message
+        assert told(await model.generate(ask("say x")))["said"] == "x", "both were started again"
+
+    within(body)
+
+
+def test_when_none_is_left_the_last_words_are_told_without_control_characters() -> None:
+    async def body(model: Model) -> None:
+        for _ in range(2):
+            with pytest.raises(HarnessError) as caught:
+                await all_of_once(model)
+            assert "toy/plain: replica 1 (CPU) was killed by SIGKILL" in caught.value.what
+            assert "[31mfatal: no more" in caught.value.remedy
+            assert "\x1b" not in caught.value.remedy
+
+    async def all_of_once(model: Model) -> None:
+        for _ in range(3):
+            await model.generate(ask("die"))
+
+    within(body, 1)
+
+
+def test_a_replica_whose_model_gives_up_costs_only_its_own_requests(tmp_path: Path) -> None:
+    async def body(model: Model) -> None:
+        assert told(await model.generate(ask("refuse once a")))["said"] == "once a"
+        [note] = model.info.notes
+        assert "says: no memory for it: its request is asked again, and it is gone for good" in note
+
+    within(body, folder=tmp_path)
+
+
+def test_a_replica_that_has_answered_before_it_gives_up_is_started_again(tmp_path: Path) -> None:
+    async def body(model: Model) -> None:
+        await model.generate(ask("say x"))
+        assert told(await model.generate(ask("refuse once a")))["said"] == "once a"
+        assert model.info.notes[0].endswith("it is started again (1 of 2)")
+
+    within(body, 1, folder=tmp_path)
+
+
+def test_when_all_models_give_up_the_run_hears_what_they_say() -> None:
+    async def body(model: Model) -> None:
+        for _ in range(2):
+            with pytest.raises(HarnessError) as caught:
+                await model.generate(ask("refuse"))
+            assert (caught.value.what, caught.value.where, caught.value.remedy) == (
+                "no memory for it",
+                "toy",
+                "use less",
+            )
+
+    within(body)
+
+
+@pytest.mark.parametrize("name", ["closed", "late"])
+def test_a_replica_that_cannot_be_opened_is_told_as_one_process_would(name: str, tmp_path: Path) -> None:
+    async def body(_: Model) -> None:
+        raise AssertionError("it opened")
+
+    with pytest.raises(HarnessError) as caught:
+        within(body, name=name, folder=tmp_path)
+    error = caught.value
+    assert (error.what, error.where, error.remedy) == ("this model is not for you", "the hub", "ask for access")
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_a_replica_that_dies_while_it_starts_is_told_with_its_last_words() -> None:
+    async def body(_: Model) -> None:
+        raise AssertionError("it opened")
+
+    with pytest.raises(HarnessError, match=r"toy/crashing: replica \d \(CPU\) was killed by SIGKILL") as caught:
+        within(body, name="crashing")
+    assert "fatal: no more" in caught.value.remedy
+
+
+def test_replicas_that_would_answer_as_different_models_are_refused() -> None:
+    async def body(_: Model) -> None:
+        raise AssertionError("it opened")
+
+    with pytest.raises(HarnessError, match="opened other files"):
+        within(body, name="odd")
+
+
+def test_a_bug_of_the_provider_is_told_as_a_bug() -> None:
+    async def body(_: Model) -> None:
+        raise AssertionError("it opened")
+
+    with pytest.raises(RuntimeError, match="a bug of the provider's"):
+        within(body, name="broken")
+
+
+def test_what_the_body_raises_comes_out_as_it_is() -> None:
+    async def body(_: Model) -> None:
+        raise MissingData("no data")
+
+    with pytest.raises(MissingData, match="no data"):
+        within(body)
+
+
+def test_a_request_that_nobody_waits_for_any_more_makes_room(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+
+    async def body(model: Model) -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(model.generate, ask("hold gate"))
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        assert told(await model.generate(ask("say x")))["said"] == "x"
+        await release(tmp_path / "gate")
+
+    within(body, 1, folder=tmp_path)
+
+
+def test_a_process_that_does_not_end_by_itself_is_ended(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+
+    async def body(model: Model) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(model.generate, ask("hold gate"))
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+
+    within(body, 1, folder=tmp_path)
+
+
+PARENT = """
+import json, sys, anyio
+from harness import open_model, plugins
+from harness.plugins import Host
+from harness.types import Message, Request, Text
+
+async def main():
+    async with open_model("toy/plain", {"replicas": 2}) as model:
+        answers = {}
+        async def ask(number):
+            text = Text(text=f"say {number}")
+            answers[number] = await model.generate(Request(messages=(Message(role="user", content=(text,)),)))
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(ask, number)
+        print(json.dumps(sorted({json.loads(answer.text)["pid"] for answer in answers.values()})), flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.read)
+
+with plugins.use(Host.load([sys.argv[1]])):
+    anyio.run(main)
+"""
+
+
+def test_replicas_end_with_a_parent_that_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(TOY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pids = json.loads(parent.stdout.readline())
+        replicas = [psutil.Process(pid) for pid in pids]
+        parent.send_signal(signal.SIGKILL)
+        gone, alive = psutil.wait_procs(replicas, timeout=20)
+    assert (len(gone), alive) == (2, [])
