@@ -2,7 +2,7 @@
 
 Requests: `say X`, `fail`, `bug`, `note X`, `die`, `die once X`, `refuse`, `refuse once X`, `hold X` (until the FIFO X
 is written to). Names: `plain`, `closed`, `crashing` and `broken` (cannot be opened), `late` (opens in the first process
-alone), `odd` (other files in each process).
+alone), `odd` (other files in each process). Openings and closings are noted in the file `story`, where there is one.
 """
 
 import hashlib
@@ -76,6 +76,7 @@ class Toy:
 @asynccontextmanager
 async def opened(name: str, settings: Settings) -> AsyncGenerator[Model]:
     print("a library prints")
+    _note(settings, f"open {name}")
     toy = Toy(name, settings)
     if name == "closed" or (name == "late" and not toy._first("late")):
         raise HarnessError("this model is not for you", where="the hub", remedy="ask for access")
@@ -85,6 +86,14 @@ async def opened(name: str, settings: Settings) -> AsyncGenerator[Model]:
     if name == "broken":
         raise ValueError("a bug of the provider's")
     yield toy
+    _note(settings, f"close {name}")
+
+
+def _note(settings: Settings, line: str) -> None:
+    """Append to `story` in the folder, where somebody put that file."""
+    if (settings["folder"] / "story").exists():
+        with (settings["folder"] / "story").open("a") as file:
+            file.write(f"{line}\n")
 
 
 @hookimpl
