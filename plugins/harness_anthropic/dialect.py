@@ -86,7 +86,9 @@ class Dialect:
             return replace(self, prefill=False)
         asked = "tool" if "tools" in sent else "format" if "format" in sent.get("output_config", {}) else ""
         if asked and _SCHEMA_WORDS[asked].search(words):
-            return replace(self, schema=_NEXT[asked]) if asked == self.schema else self
+            # a tool cannot be forced on a model that thinks
+            following = "" if self.thinking.on else _NEXT[asked]
+            return replace(self, schema=following) if asked == self.schema else self
         if "thinking" in sent:
             return replace(self, thinking=self.thinking.refused(words, sent["thinking"]))
         return self
@@ -95,9 +97,7 @@ class Dialect:
         return _NAMES.get(name) in self.dropped
 
     def _asks(self, request: Request) -> str:
-        # a tool cannot be forced on a model that thinks
-        forced = self.schema == "tool" and self.thinking.on
-        return self.schema if request.schema is not None and not forced else ""
+        return self.schema if request.schema is not None else ""
 
     def _output(self, request: Request) -> Json:
         effort = {"effort": self.effort} if self.effort else {}

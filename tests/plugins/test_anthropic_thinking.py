@@ -199,4 +199,5 @@ async def test_a_schema_is_asked_for_without_a_forced_tool_where_the_model_is_to
 
     async with served(play, thinking="on") as (model, server):
         assert isinstance(await model.generate(replace(ASKED, schema={"type": "object"})), Response)
+        assert "schema" not in model.info.can
     assert ["tools" in call.parameters for call in server.calls] == [False, False]
