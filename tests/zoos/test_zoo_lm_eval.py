@@ -1,0 +1,144 @@
+"""lm-eval's own models as `lm-eval/TYPE`, with the mini world's model in them."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from harness import Failure, Generation, HarnessError, Message, Model, Request, Response, Text, UnknownName, open_model
+from harness.models import resolve
+from harness.testing.conformance import check_provider
+from harness.types import Part
+from tests.zoos.drawings import QUESTION, drawing
+
+pytestmark = pytest.mark.anyio
+RED, BLUE = drawing("red circle"), drawing("blue square")
+
+
+def asked(*parts: Part, **fields: Any) -> Request:
+    return Request(messages=(Message(role="user", content=parts),), settings=Generation(max_tokens=40), **fields)
+
+
+async def answers(model: Model, *requests: Request) -> list[Response | Failure]:
+    """Asked together, so that they may share a batch."""
+    found: dict[int, Response | Failure] = {}
+
+    async def one(at: int) -> None:
+        found[at] = await model.generate(requests[at])
+
+    async with anyio.create_task_group() as tasks:
+        for at in range(len(requests)):
+            tasks.start_soon(one, at)
+    return [found[at] for at in range(len(requests))]
+
+
+def settings(kind: str, base: str) -> Mapping[str, Any]:
+    more = ",add_bos_token=False" if kind == "hf" else ""
+    return {"model_args": f"pretrained={base},dtype=float32{more}", "device": "cpu", "batch_wait": 100.0}
+
+
+@asynccontextmanager
+async def pictures(base: str) -> AsyncGenerator[Model]:
+    async with open_model("lm-eval/hf-multimodal", settings("hf-multimodal", base)) as model:
+        yield model
+
+
+async def test_its_multimodal_model_answers_as_our_own_provider_does(base: str) -> None:
+    requests = [
+        asked(RED, BLUE, Text(text=QUESTION)),
+        asked(BLUE, RED, Text(text=QUESTION)),
+        asked(Text(text="Answer with one word: ready.")),
+    ]
+    async with pictures(base) as theirs, open_model("mini/base") as ours:
+        found = await answers(theirs, *requests)
+        expected = await answers(ours, *requests)
+
+    assert [each.text for each in found] == [each.text for each in expected]
+    assert "first image shows a red circle" in found[0].text
+    assert "first image shows a blue square" in found[1].text
+
+
+async def test_choices_have_the_probabilities_of_our_own_provider(base: str) -> None:
+    request = asked(Text(text="Sure. Take the"), raw=True, choices=(" red", " blue"))
+    async with pictures(base) as theirs, open_model("mini/base") as ours:
+        [found], [expected] = await answers(theirs, request), await answers(ours, request)
+
+    assert isinstance(found, Response)
+    assert isinstance(expected, Response)
+    assert found.choices == pytest.approx(expected.choices, abs=1e-4)
+    assert found.text == expected.text
+
+
+async def test_a_sample_that_cannot_be_asked_fails_alone_and_says_why(base: str) -> None:
+    async with pictures(base) as model:
+        mark, long, fine = await answers(
+            model,
+            asked(RED, Text(text="what is <image>?")),
+            asked(Text(text="long " * 3000)),
+            asked(Text(text="Answer with one word: ready.")),
+        )
+
+    assert isinstance(mark, Failure)
+    assert (mark.outcome, mark.reason) == ("error", "unsupported_request")
+    assert isinstance(long, Failure)
+    assert (long.outcome, long.reason) == ("error", "context_length")
+    assert "tokens where" in long.message
+    assert isinstance(fine, Response)
+
+
+async def test_a_stop_ends_the_answer_and_is_not_in_it(base: str) -> None:
+    request = Request(
+        messages=(Message(role="user", content=(RED, BLUE, Text(text=QUESTION))),),
+        settings=Generation(max_tokens=40, stop=("circle",)),
+    )
+    async with pictures(base) as model:
+        [found] = await answers(model, request)
+
+    assert found.text == "The first image shows a red "
+
+
+async def test_what_it_says_of_itself_is_what_it_can_do(base: str) -> None:
+    async with pictures(base) as model:
+        assert model.info.can >= {"images", "raw", "choices", "system"}
+        assert model.info.max_images == 999
+        assert model.info.dropped == {"seed"}
+        assert "model.safetensors" in model.info.fingerprint
+        assert model.info.fingerprint["type"] == "HFMultimodalLM"
+        [note] = model.info.notes
+        assert "truncated" in note
+
+
+async def test_a_text_model_takes_no_images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from tests.plugins import tiny_models
+
+    folder = tiny_models.save_lm(tmp_path_factory.mktemp("models") / "tiny-lm")
+    async with open_model("lm-eval/hf", settings("hf", str(folder))) as model:
+        [found] = await answers(model, asked(Text(text="hello")))
+
+        assert model.info.max_images == 0
+        assert "images" not in model.info.can
+        assert isinstance(found, Response)
+
+
+async def test_an_unknown_type_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(UnknownName, match="no model type 'hf-multimodl'") as fault:
+        async with open_model("lm-eval/hf-multimodl"):
+            pass
+    assert "did you mean 'hf-multimodal'?" in fault.value.remedy
+
+
+@pytest.mark.parametrize("arguments", ["", "pretrained=/there/is/none", "nonsense=1"])
+async def test_arguments_it_cannot_be_opened_with_are_the_users_to_mend(arguments: str) -> None:
+    with pytest.raises(HarnessError, match="lm-eval/hf-multimodal cannot be opened") as fault:
+        async with open_model("lm-eval/hf-multimodal", {"model_args": arguments, "device": "cpu"}):
+            pass
+    assert "model_args" in fault.value.remedy
+
+
+def test_the_provider_keeps_its_contract_with_a_real_model(base: str) -> None:
+    from harness.models import ModelSpec
+
+    provider = resolve(ModelSpec(ref="lm-eval/hf-multimodal")).provider
+    check_provider(provider, "hf-multimodal", settings=settings("hf-multimodal", base))
