@@ -33,6 +33,7 @@ VARIABLE = "HARNESS_VLMEVAL_PYTHON"
 INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LONGEST_LINE = 256 << 20
+_HELP = frozenset({"-h", "--help"})  # writes nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def run(spec: ModelSpec, policy: Policy, settings: Generation, *, python: str, f
         folder=place,
         outcomes=answers.outcomes,
         reasons=answers.reasons,
-        failed=failures(place, started),
+        failed={} if _HELP.intersection(flags) else failures(place, started),
     )
 
 
@@ -102,7 +103,7 @@ class Answers:
             self.outcomes["answered" if result.text else "empty"] += 1
             return result.text
         self.outcomes[result.outcome] += 1
-        self.reasons[one_line(f"{result.reason}: {result.message}", 200)] += 1
+        self.reasons[one_line(": ".join(filter(None, (result.reason, result.message))), 200)] += 1
         return ""
 
 

@@ -1,0 +1,3 @@
+"""Classes by their own name."""
+
+from vlmeval.models import Echo  # noqa: F401
