@@ -45,7 +45,7 @@ class Writer:
         ends = self._ends() | speech.ends
         self._defaults.eos_token_id = sorted(ends) or None
         self._reader = Reader(loaded.frontend, ends, loaded.origin.name)
-        self._ready: tuple[tuple[Asked, ...], Batch] | None = None
+        self._ready: dict[Asked, tuple[Sequence[Asked], Batch]] = {}  # by the first of each batch
 
     def _ends(self) -> frozenset[int]:
         ends = self._defaults.eos_token_id
@@ -62,17 +62,17 @@ class Writer:
     def ahead(self, asked: Sequence[Asked]) -> None:
         """Encode prompts that will be asked next; what cannot be encoded fails when its turn comes."""
         with contextlib.suppress(Exception):
-            self._ready = tuple(asked), self._encode(asked)
+            self._ready[asked[0]] = asked, self._encode(asked)
+        for stale in list(self._ready)[:-2]:  # one waits and one starts; what is older was given up
+            del self._ready[stale]
 
     def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
         """The answers of prompts of one group, in order; raises whatever torch or the model raises."""
         prompts = [ticket.item for ticket in asked]
         settings = prompts[0].settings
         started = time.monotonic()
-        ready, batch = self._ready, None
-        if ready is not None and ready[0] == tuple(asked):
-            self._ready, batch = None, ready[1]
-        batch = batch or self._encode(asked)
+        ready = self._ready.pop(asked[0], None)
+        batch = ready[1] if ready is not None and ready[0] == asked else self._encode(asked)
         read = lengths(batch)
         refuse_overflow(read, self._loaded.context)
         config = self._config(settings)

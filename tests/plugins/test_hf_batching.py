@@ -86,6 +86,50 @@ class TestABatch:
 
         assert inner.batches == [[0], [1, 2, 3, 4]]
 
+    async def test_that_is_full_is_prepared_while_the_one_before_runs(self) -> None:
+        ready, inner = threading.Event(), Doubling()
+        prepared: list[list[int]] = []
+
+        def work(tickets: Sequence[Ticket[int, int]]) -> list[int]:
+            assert ready.wait(LONG)
+            return inner(tickets)
+
+        def ahead(tickets: Sequence[Ticket[int, int]]) -> None:
+            prepared.append([ticket.item for ticket in tickets])
+            ready.set()
+
+        await submitted(Batcher(work, size=2, wait=0.001, ahead=ahead), range(4), lambda _: "group")
+
+        assert inner.batches == [[0, 1], [2, 3]]
+        assert prepared == [[2, 3]]
+
+    async def test_that_is_not_full_gathers_until_the_one_before_is_done(self) -> None:
+        go, inner = threading.Event(), Doubling()
+
+        def work(tickets: Sequence[Ticket[int, int]]) -> list[int]:
+            go.wait(LONG)
+            return inner(tickets)
+
+        batcher = Batcher(work, size=4, wait=0.0)
+        async with batcher.serving(), anyio.create_task_group() as tasks:
+            for item in range(4):
+                tasks.start_soon(batcher.submit, item, "group")
+                await anyio.wait_all_tasks_blocked()
+            go.set()
+
+        assert inner.batches == [[0], [1, 2, 3]]
+
+    async def test_shrinks_with_its_size(self) -> None:
+        sizes, inner = [3], Doubling()
+
+        def work(tickets: Sequence[Ticket[int, int]]) -> list[int]:
+            sizes[0] = 1
+            return inner(tickets)
+
+        await submitted(Batcher(work, size=lambda: sizes[0], wait=0.01), range(5), lambda _: "group")
+
+        assert inner.batches == [[0, 1, 2], [3], [4]]
+
     async def test_goes_on_without_an_item_that_nobody_waits_for(self) -> None:
         work = Doubling()
         batcher = Batcher(work, size=2, wait=LONG)
