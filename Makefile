@@ -2,9 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+ZOOS := .venv-zoos
 CODE := harness plugins tasks judges reports
 
-.PHONY: setup demo test check bench docs mini clean
+.PHONY: setup demo test test-zoos check bench docs mini clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -22,6 +23,17 @@ demo: setup
 
 test: setup
 	$(PY) -m pytest -q -n auto --dist loadscope
+
+# VLMEvalKit and lm-eval, with us beside them
+$(ZOOS)/.ready: pyproject.toml
+	test -x $(ZOOS)/bin/python || $(PYTHON) -m venv $(ZOOS)
+	$(ZOOS)/bin/pip install --quiet --upgrade pip
+	$(ZOOS)/bin/pip install --quiet torch torchvision
+	$(ZOOS)/bin/pip install --quiet -e '.[lm-eval,serve,vlmeval]' 'pytest>=9' 'pytest-timeout>=2.3'
+	touch $@
+
+test-zoos: $(ZOOS)/.ready
+	$(ZOOS)/bin/python -m pytest -q tests/zoos
 
 check: setup
 	$(BIN)/ruff check .
