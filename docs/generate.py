@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli import CORE, cli
+from harness.cli import cli
 
 PAGES = Path(__file__).parent / "commands"
 BLOCK = re.compile(r"<!-- help -->.*?<!-- /help -->", re.DOTALL)
@@ -41,14 +41,14 @@ def filled(page: str, name: str) -> str:
 
 def main() -> int:
     """Renew all pages; the number of those that changed is said."""
-    changed = 0
-    for name in CORE:
-        path = PAGES / f"{name}.md"
+    changed, paths = 0, sorted(PAGES.glob("*.md"))
+    for path in paths:
+        name = path.stem
         page = path.read_text(encoding="utf-8")
         new = filled(page, name)
         changed += new != page
         path.write_text(new, encoding="utf-8")
-    sys.stdout.write(f"{len(CORE)} pages, {changed} changed\n")
+    sys.stdout.write(f"{len(paths)} pages, {changed} changed\n")
     return 0
 
 

@@ -11,12 +11,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import CORE, cli
+from harness.cli import cli
 from harness.types import OUTCOMES, UNSCORED
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 NAME = re.compile(r"\bharness(?:\.[A-Za-z_]+)+\b(?!/)(?<!\.yaml)")
+COMMANDS = cli.list_commands(click.Context(cli))  # those of plugins too
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -29,13 +30,13 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_page_with_its_current_help(name: str) -> None:
     page = (DOCS / "commands" / f"{name}.md").read_text(encoding="utf-8")
     assert generator().filled(page, name) == page, "run `make docs`"
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_flag_of_a_command_says_what_it_does(name: str) -> None:
     ctx = click.Context(cli, info_name="harness")
     command = cli.get_command(ctx, name)

@@ -76,6 +76,12 @@ SETTINGS: dict[str, dict[str, Filed]] = {
         "control_tokens": "identity",
         "trust_remote_code": "identity",
     },
+    "models lm-eval": {
+        "model_args": "identity",
+        "device": "transport",
+        "batch_size": "transport",
+        "batch_wait": "transport",
+    },
     "models mini": {},
     "models openai": {
         "base_url": "identity",
