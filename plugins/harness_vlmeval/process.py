@@ -32,6 +32,7 @@ _LONGEST_LINE = 64 << 20
 _KEPT_LINES = 40
 _LAST_WORDS = 8
 _GRACE = 2.0
+_NOISE = "Did not detect the .env file"  # said at each start
 
 
 class Died(Exception):
@@ -52,7 +53,7 @@ class Refused(Exception):
     """The process answered that it cannot: `kind` is a stable code, `facts` all it said."""
 
     def __init__(self, facts: Mapping[str, Json]) -> None:
-        super().__init__(redact(str(facts.get("message", ""))))
+        super().__init__(" ".join(redact(str(facts.get("message", ""))).split()))
         self.kind = str(facts.get("kind"))
         self.facts = facts
 
@@ -146,7 +147,7 @@ class Child:
             while True:
                 text = rest + (await self._process.stderr.receive()).decode("utf-8", "replace")
                 *lines, rest = re.split(r"[\r\n]+", text)
-                self._lines.extend(line[:500] for line in lines if line.strip())
+                self._lines.extend(line[:500] for line in lines if line.strip() and _NOISE not in line)
                 rest = rest[-500:]
 
     def _death(self) -> Died:

@@ -103,6 +103,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
         "timeout": "transport",
         "max_images": "transport",
     },
+    "models vlmeval": {"python": "transport", "model_path": "identity", "args": "identity", "restarts": "transport"},
     "tasks mis": {},
     "tasks mssbench": {"setting": "identity", "queries": "identity", "prompts": "identity"},
     "judges keyword": {"words": "file"},

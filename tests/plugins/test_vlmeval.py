@@ -99,7 +99,7 @@ async def test_a_call_is_one_try_and_what_a_class_prints_harms_nothing() -> None
 
 
 async def test_a_model_is_known_by_package_class_arguments_and_server_and_never_by_a_key() -> None:
-    async with opened("Echo-1", args={"max_tokens": 99}) as model:
+    async with opened("Echo-1", args={"max_tokens": 99, "retry": 9}) as model:
         known = model.info.fingerprint
     assert known["package"] == "vlmeval unknown"
     assert known["class"] == "vlmeval.models.Echo"

@@ -16,6 +16,7 @@ from .secrets import secret
 from .watching import watched
 
 _NEAREST = 5
+_QUIET = {"retry": 1, "wait": 0, "verbose": False}
 
 
 class Opened:
@@ -40,7 +41,7 @@ class Opened:
             "takes": sorted(self._knobs.takes),
             "server": self._server(),
             "local_media": bool(getattr(self._model, "local_media", False)),
-            "arguments": {name: _plain(value) for name, value in self._partial.keywords.items() if not secret(name)},
+            "arguments": {name: _plain(value) for name, value in self._partial.keywords.items() if _counts(name)},
         }
 
     def variant(self, settings: dict[str, Any]) -> Any:
@@ -87,7 +88,7 @@ def _found(name: str) -> Any:
 
 def _quiet(model: Any) -> None:
     """One try a call, no answers on the terminal: trying again and telling are the harness's."""
-    for name, value in {"retry": 1, "wait": 0, "verbose": False}.items():
+    for name, value in _QUIET.items():
         if hasattr(model, name):
             with suppress(AttributeError):
                 setattr(model, name, value)
@@ -97,6 +98,10 @@ def no_grad() -> Any:
     """Gradients off in this thread, where torch is there: VLMEvalKit turns them off in the importing thread only."""
     torch = sys.modules.get("torch")
     return torch.no_grad() if torch is not None else nullcontext()
+
+
+def _counts(name: str) -> bool:
+    return name not in _QUIET and not secret(name)
 
 
 def _plain(value: Any) -> Any:
