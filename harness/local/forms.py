@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from harness.errors import HarnessError
 from harness.types import Message, Request, Text
 
 IMAGE: Final = "{image}"
@@ -27,6 +28,16 @@ class Form:
     line: str = ""
     turn: str = ""
 
+    @classmethod
+    def asked(cls, prompt_format: str) -> Form:
+        """The form of `-M prompt_format=…`. Raises HarnessError where it has no place for the question."""
+        if QUESTION not in prompt_format:
+            raise HarnessError(
+                "-M prompt_format has no place for the question",
+                remedy=f"write {QUESTION}, and {IMAGES} where it sees",
+            )
+        return cls(turn=prompt_format.replace("\\n", "\n"))
+
     def flat(self, messages: Sequence[Message], mark: str, spell: Spell) -> list[Message]:
         """The messages with every image written as its line, each as one text, in the order of its parts."""
         numbers = iter(range(1, 1 + sum(len(message.content) for message in messages)))
@@ -47,4 +58,4 @@ class Form:
         return before.replace(IMAGES, lines) + "\n".join(texts) + after.replace(IMAGES, lines)
 
     def _line(self, number: int, mark: str) -> str:
-        return (self.line or IMAGE).replace(NUMBER, str(number)).replace(IMAGE, mark)
+        return (self.line or IMAGE).replace(IMAGE, mark).replace(NUMBER, str(number))

@@ -14,6 +14,7 @@ class Frontend:
     Args:
         processor: of transformers: a processor where `vlm`, else a tokenizer.
         vlm: whether it takes images.
+        image: what stands for an image in a text, where the processor does not say; `{i}` in it is its number.
 
     Attributes:
         processor: as given.
@@ -22,8 +23,9 @@ class Frontend:
         template: source of the chat template; empty where the model has none.
     """
 
-    def __init__(self, processor: Any, *, vlm: bool) -> None:
+    def __init__(self, processor: Any, *, vlm: bool, image: str = "") -> None:
         self.processor = processor
+        self._image = image
         self.vlm = vlm
         self.tokenizer: Any = processor.tokenizer if vlm else processor
         self.template = _template(processor) or _template(self.tokenizer)
@@ -39,7 +41,8 @@ class Frontend:
     def placeholders(self) -> tuple[str, ...]:
         """Tokens that may stand for an image in a text, the likeliest first."""
         names = ("image_token", "boi_token")
-        return tuple(token for name in names if isinstance(token := getattr(self.processor, name, None), str))
+        own = [token for name in names if isinstance(token := getattr(self.processor, name, None), str)]
+        return tuple(filter(None, (*own, self._image)))
 
     def control_tokens(self) -> set[str]:
         """Every text that becomes one token with a meaning of its own, such as the end of a turn."""

@@ -148,7 +148,11 @@ MIS: Final = (
         family="DeepSeek-VL2",
         model_types=("deepseek_vl_v2",),
         line=Value(value="{image}\n", basis="published"),
-        turn=Value(value="<|User|>: {images}{question}\n\n<|Assistant|>:", basis="published"),
+        turn=Value(
+            value="<|User|>: {images}{question}\n\n<|Assistant|>:",
+            basis="effective",
+            why="what its own processor makes of their conversation",
+        ),
         dtype=Value(value="bfloat16", basis="published"),
         max_tokens=Value(
             value=512, basis="published", why="the end token stays in their answers, and failed rows are dropped"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import BadImage, HarnessError
 from harness.images import decode
 from harness.local.chat import Chat
-from harness.local.forms import Form
+from harness.local.forms import NUMBER, Form
 from harness.local.frontend import Conversation, Frontend
 from harness.types import Failure, Generation, Request, Text
 
@@ -67,6 +67,7 @@ class Prompter:
         self._form = form
         own = next(iter(frontend.placeholders), "")
         self._mark = own if chat is None or (form != PLAIN and not chat.mark) else chat.mark
+        self._place = re.compile(re.escape(self._mark).replace(re.escape(NUMBER), r"\d+") or r"(?!)")
         tokens = sorted(frontend.control_tokens(), key=len, reverse=True) if escape else []
         self._control = re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
 
@@ -80,7 +81,7 @@ class Prompter:
         prompt = make(request)
         if isinstance(prompt, Failure):
             return prompt
-        places = prompt.text.count(self._mark) if self._mark else 0
+        places = len(self._place.findall(prompt.text))
         if places != len(request.images):
             message = f"the prompt has places for {places} images, the request holds {len(request.images)}"
             return Failure(outcome="error", reason="image_places", message=message)

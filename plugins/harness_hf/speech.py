@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness import HarnessError, Settings
+from harness import Settings
 from harness.contracts import Ability
 from harness.local import Chat, Form, study
 from harness_hf.loading import Loaded
@@ -62,11 +62,7 @@ def speech_of(loaded: Loaded, settings: Settings) -> Speech:
 def _form(loaded: Loaded, settings: Settings) -> Form:
     asked = settings["prompt_format"]
     if asked is not None:
-        if "{question}" not in asked:
-            raise HarnessError(
-                "-M prompt_format has no place for the question", remedy="write {question}, and {images} where it sees"
-            )
-        return Form(turn=asked.replace("\\n", "\n"))
+        return Form.asked(asked)
     if loaded.profile is not None:
         return loaded.profile.form
     return Form() if loaded.frontend.template else Form(turn=loaded.known.turn)

@@ -12,6 +12,7 @@ from harness import Failure, Generation, Json, Response, Usage
 from harness.local import Frontend, Prompt, split_reasoning
 from harness_vllm import faults
 from harness_vllm.engine import Running
+from harness_vllm.speech import Speech
 from harness_vllm.untyped import Untyped, load
 
 #: Where neither the request nor the model says how long an answer may get.
@@ -87,13 +88,13 @@ class Writer:
     Args:
         line: to the engine.
         config: vLLM's configuration.
-        frontend: counts tokens.
+        speech: how the model is spoken to, and when it is done.
         name: of the model, put into each response.
     """
 
-    def __init__(self, line: Line, config: Untyped, frontend: Frontend, name: str) -> None:
+    def __init__(self, line: Line, config: Untyped, speech: Speech, name: str) -> None:
         self._line = line
-        self._frontend = frontend
+        self._speech = speech
         self._name = name
         self._own: dict[str, Any] = config.model_config.get_diff_sampling_param()
         self._sampling = load("vllm.sampling_params")
@@ -114,6 +115,10 @@ class Writer:
         for name in ("temperature", "top_p", "seed", "max_tokens"):
             if getattr(settings, name) is not None:
                 values[name] = getattr(settings, name)
+        if self._speech.most is not None:
+            values["max_tokens"] = min(values["max_tokens"], self._speech.most)
+        if self._speech.ends:
+            values["stop_token_ids"] = list(self._speech.ends)
         if settings.stop:
             values["stop"] = list(settings.stop)
         if schema is not None:
@@ -132,7 +137,7 @@ class Writer:
             usage=Usage(
                 input_tokens=len(output.read),
                 output_tokens=output.written,
-                reasoning_tokens=self._frontend.count(reasoning) if reasoning else 0,
+                reasoning_tokens=self._speech.frontend.count(reasoning) if reasoning else 0,
             ),
             model=self._name,
             seconds=seconds,

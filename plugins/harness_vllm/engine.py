@@ -45,6 +45,8 @@ class Running:
 
     async def stop(self) -> None:
         """End its processes and wait until they are gone. The log stays where the engine has died."""
+        if self.llm.output_handler is not None:
+            self.llm.output_handler.cancel()  # else it may take the end for a death, and say so
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.stop_here)
 

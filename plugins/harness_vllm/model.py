@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import anyio.to_thread
 
-from harness import Failure, Json, Model, ModelInfo, Request, Response, Settings
-from harness.contracts import Ability
-from harness.local import Chat, Frontend, Origin, Prompter, find, study
-from harness_vllm.adapter import Adapter, check, read, unfit
+from harness import Failure, Model, ModelInfo, Request, Response, Settings
+from harness.local import Form, Prompter
+from harness_vllm.adapter import check, unfit
 from harness_vllm.asking import Line, Writer
 from harness_vllm.children import prepare
 from harness_vllm.engine import Running, Start
-from harness_vllm.opening import arguments, make_frontend
+from harness_vllm.opening import Found, arguments, look_up, make_frontend
+from harness_vllm.speech import Speech, speech_of
 from harness_vllm.untyped import Untyped, load
 from harness_vllm.weighing import Weigher
 
@@ -42,53 +40,31 @@ class VllmModel:
         return await (self._weigher(prompt) if prompt.choices else self._writer(prompt, request.schema))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What is known before the engine starts: a model, and the adapter on it."""
-
-    origin: Origin
-    adapter: Adapter | None
-
-    @property
-    def fingerprint(self) -> dict[str, Json]:
-        """Of the model and its adapter."""
-        more: dict[str, Json] = {"adapter": self.adapter.fingerprint} if self.adapter else {}
-        return {**self.origin.fingerprint, **more}
-
-
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
     """Start an engine for `vllm/NAME`; its memory and processes are given back at the end. Raises HarnessError."""
     prepare()
-    found = await anyio.to_thread.run_sync(_find, name, settings, abandon_on_cancel=True)
-    start = Start(f"vllm/{name}", arguments(found.origin, found.adapter, settings))
+    found = await anyio.to_thread.run_sync(look_up, name, settings, abandon_on_cancel=True)
+    start = Start(f"vllm/{name}", arguments(found, settings))
     config = await start.configure()
-    frontend, chat = await anyio.to_thread.run_sync(_study, found.origin, config, settings)
+    speech = await anyio.to_thread.run_sync(_listen, found, config, settings, abandon_on_cancel=True)
     running = await start.run(config)
     try:
-        line = Line(running, frontend, await _put_on(running, found))
+        line = Line(running, speech.frontend, await _put_on(running, found))
+        escape = settings["control_tokens"] == "text"
         yield VllmModel(
-            _info(running, found, frontend, chat, settings),
-            Prompter(frontend, chat, escape=settings["control_tokens"] == "text"),
-            Writer(line, config, frontend, found.origin.name),
-            Weigher(line, frontend, found.origin.name),
+            _info(running, found, speech),
+            Prompter(speech.frontend, speech.chat, escape=escape, form=speech.form),
+            Writer(line, config, speech, found.origin.name),
+            Weigher(line, speech.frontend, found.origin.name),
         )
     finally:
         await running.stop()
 
 
-def _find(name: str, settings: Settings) -> Found:
-    origin = find(name, settings["revision"], scheme="vllm", adapter="lora")
-    folder = settings["lora"]
-    adapter = read(Path(folder).expanduser()) if folder is not None else None
-    if adapter is not None:
-        check(adapter, origin.folder)
-    return Found(origin=origin, adapter=adapter)
-
-
-def _study(origin: Origin, config: Untyped, settings: Settings) -> tuple[Frontend, Chat | None]:
-    frontend = make_frontend(origin, settings, vlm=bool(config.model_config.is_multimodal_model))
-    return frontend, study(frontend, thinking=settings["thinking"])
+def _listen(found: Found, config: Untyped, settings: Settings) -> Speech:
+    sees = bool(config.model_config.is_multimodal_model)
+    return speech_of(make_frontend(found, config, settings), settings, found.profile, sees=sees)
 
 
 async def _put_on(running: Running, found: Found) -> Untyped:
@@ -108,34 +84,26 @@ async def _put_on(running: Running, found: Found) -> Untyped:
     return request
 
 
-def _info(running: Running, found: Found, frontend: Frontend, chat: Chat | None, settings: Settings) -> ModelInfo:
+def _info(running: Running, found: Found, speech: Speech) -> ModelInfo:
     parallel, scheduler = running.config.parallel_config, running.config.scheduler_config
-    most = _max_images(running, frontend, chat)
-    can: set[Ability] = {"raw", "choices", "prefill"}
-    if most != 0:
-        can.add("images")
-    if chat and chat.system:
-        can.add("system")
-    if not (chat and chat.reasons and settings["thinking"] != "off"):
-        can.add("schema")  # a grammar would hold from the first token of the reasoning on
     return ModelInfo(
         ref=running.ref,
         resolved=found.origin.commit,
         endpoint=f"local:{load('vllm.platforms').current_platform.device_type}",
-        max_images=most,
+        max_images=_max_images(running, speech),
         local=True,
         # as many again are made ready while the engine is full, so that it never waits
         concurrency=2 * scheduler.max_num_seqs * parallel.data_parallel_size,
         fingerprint=found.fingerprint,
-        can=frozenset(can),
+        can=speech.can,
+        notes=(found.profile.told(),) if found.profile else (),
     )
 
 
-def _max_images(running: Running, frontend: Frontend, chat: Chat | None) -> int | None:
-    if not frontend.vlm:
+def _max_images(running: Running, speech: Speech) -> int:
+    if "images" not in speech.can:
         return 0
     limits: Mapping[str, int] = running.llm.renderer.get_mm_processor().info.allowed_mm_limits
-    own = [limits.get("image", 0)]
-    if chat is not None and chat.max_images is not None:
-        own.append(chat.max_images)
-    return min(own)
+    own = limits.get("image", 0)
+    template = speech.chat.max_images if speech.chat and speech.form == Form() else None
+    return own if template is None else min(own, template)

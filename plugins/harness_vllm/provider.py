@@ -40,6 +40,8 @@ SETTINGS = (
     _identity("lora", Path, None, "folder of a LoRA adapter (peft) put on the model"),
     _identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
     _identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
+    _identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
+    _identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
     _identity("mm_processor_kwargs", str, "", "more for the model's image processor, as a JSON object"),
     _identity(
         "thinking",

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ ENVIRONMENT = {
     "TRANSFORMERS_OFFLINE": "1",
 }
 os.environ.update(ENVIRONMENT)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """An engine that died or never started leaves a socket's context behind."""
+    warnings.filterwarnings("ignore", "Unclosed context", ResourceWarning)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
