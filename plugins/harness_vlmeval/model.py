@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -62,13 +61,14 @@ class VlmevalModel:
         self._origin = Origin(name=name, server=str(facts["server"]), is_api=bool(facts["is_api"]))
         self._fingerprint = fingerprint
         self._takes = frozenset(map(str, as_list(facts["takes"])))
+        self._dropped: frozenset[str] = frozenset()
         self._zoo = zoo
         self._pictures = pictures
         self._suspects: set[str] = set()
 
     @property
     def info(self) -> ModelInfo:
-        """What it is; notes grow when its process had to be started again."""
+        """What it is; names a setting as dropped once it was asked for."""
         origin = self._origin
         server = urlsplit(origin.server).netloc or origin.name
         return ModelInfo(
@@ -79,7 +79,7 @@ class VlmevalModel:
             concurrency=None if origin.is_api else 1,
             fingerprint=self._fingerprint,
             can=frozenset({"images"}),
-            dropped=frozenset(each.name for each in fields(Generation)) - self._takes,
+            dropped=self._dropped,
             notes=(*self._own_notes(), *self._zoo.notes),
         )
 
@@ -107,7 +107,9 @@ class VlmevalModel:
             "seed": asked.seed,
             "stop": list(asked.stop) or None,
         }
-        return {name: value for name, value in given.items() if value is not None and name in self._takes}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        self._dropped |= wanted.keys() - self._takes
+        return {name: value for name, value in wanted.items() if name in self._takes}
 
     def _crashed(self, message: Json, death: Died) -> Failure:
         """One more try for a question that was under way when the process died; a second death is laid at its door."""

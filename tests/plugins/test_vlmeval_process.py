@@ -81,7 +81,7 @@ async def test_a_question_that_is_given_up_does_not_hold_the_end() -> None:
     assert not child.is_running()
 
 
-async def test_a_process_whose_parent_is_gone_ends_itself() -> None:
+async def test_a_process_whose_parent_is_gone_ends_itself(tmp_path: Path) -> None:
     script = (
         "import anyio, sys\n"
         "from tests.plugins.vlmeval_asking import opened\n"
@@ -92,7 +92,8 @@ async def test_a_process_whose_parent_is_gone_ends_itself() -> None:
         "anyio.run(main)\n"
     )
     root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((os.environ["PYTHONPATH"], root))}
+    path = os.pathsep.join((os.environ["PYTHONPATH"], root))
+    environment = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)}
     async with await anyio.open_process([sys.executable, "-c", script], env=environment) as parent:
         assert parent.stdout is not None
         await parent.stdout.receive()

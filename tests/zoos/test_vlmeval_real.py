@@ -100,7 +100,7 @@ async def test_a_model_of_the_zoo_asks_its_server_with_parts_in_order_and_gives_
         assert empty.text == ""
         assert len(server.calls) == 4  # one try a call
         info = model.info
-    assert info.dropped == {"top_p", "seed", "stop"}
+    assert info.dropped == frozenset()
     assert "JPEG" in info.notes[0]
     assert str(info.fingerprint["package"]).startswith("ms-vlmeval ")
     assert info.fingerprint["class"] == "vlmeval.api.gpt.GPT4V"
