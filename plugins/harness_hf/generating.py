@@ -64,7 +64,7 @@ class Writer:
         with contextlib.suppress(Exception):
             self._ready[asked[0]] = asked, self._encode(asked)
         for stale in list(self._ready)[:-2]:  # one waits and one starts; what is older was given up
-            del self._ready[stale]
+            self._ready.pop(stale, None)
 
     def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
         """The answers of prompts of one group, in order; raises whatever torch or the model raises."""

@@ -47,12 +47,11 @@ def _counts_area(pictures: Any) -> bool:
 
 
 def _tiles(pictures: Any, _: str, number: int) -> bool:
-    """Processors that cut an image into at most so many tiles: InternVL's and Mllama's."""
-    for name in ("max_patches", "max_image_tiles"):
-        if isinstance(getattr(pictures, name, None), int):
-            setattr(pictures, name, number)
-            return True
-    return False
+    """Processors that cut an image into at most so many tiles, as InternVL's. Mllama's model counts on its four."""
+    if not isinstance(getattr(pictures, "max_patches", None), int):
+        return False
+    pictures.max_patches = number
+    return True
 
 
 def _edge(pictures: Any, _: str, pixels: int) -> bool:
@@ -78,6 +77,6 @@ _SET: Final[Mapping[str, Callable[[Any, str, int], bool]]] = {
 
 def _remedy(pictures: Any, name: str) -> str:
     known = ["min_pixels", "max_pixels"] if _counts_area(pictures) else []
-    known += ["max_patches"] if any(hasattr(pictures, each) for each in ("max_patches", "max_image_tiles")) else []
+    known += ["max_patches"] if hasattr(pictures, "max_patches") else []
     known += ["longest_edge"] if pictures is not None and _given(pictures.size) == ["longest_edge"] else []
     return f"leave out -M {name}; this model takes {', '.join(known) or 'no limit of its images'}"

@@ -36,6 +36,7 @@ class Loaded:
         fingerprint: of the model and its adapter.
         known: what is known of its family.
         profile: how a paper ran its family; None where none is asked for.
+        note: what a person should read of its adapter; empty where there is nothing to say.
     """
 
     model: Any
@@ -45,6 +46,7 @@ class Loaded:
     fingerprint: dict[str, Json]
     known: Known
     profile: Profile | None
+    note: str
 
     @property
     def context(self) -> int | None:
@@ -106,9 +108,9 @@ def _load(origin: Origin, device: torch.device, settings: Settings) -> Loaded:
     if dtype == "auto" and profile is not None:
         dtype = profile.dtype.value or "auto"
     model = load_weights(kind, origin, settings, device, dtype=dtype, **common)
-    fingerprint = dict(origin.fingerprint)
+    fingerprint, note = dict(origin.fingerprint), ""
     if settings["adapter"] is not None:
-        fingerprint["adapter"] = adapt(model, Path(settings["adapter"]).expanduser())
+        fingerprint["adapter"], note = adapt(model, Path(settings["adapter"]).expanduser(), origin.name)
     return Loaded(
         model=model.eval(),
         frontend=frontend,
@@ -117,6 +119,7 @@ def _load(origin: Origin, device: torch.device, settings: Settings) -> Loaded:
         fingerprint=fingerprint,
         known=known(config.model_type),
         profile=profile,
+        note=note,
     )
 
 

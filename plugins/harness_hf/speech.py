@@ -48,7 +48,7 @@ def speech_of(loaded: Loaded, settings: Settings) -> Speech:
     form = _form(loaded, settings)
     ends = [chat.end] if chat and chat.end else []
     ends += (profile.ends.value or ()) if profile else ()
-    notes = (loaded.known.note, profile.told() if profile else "")
+    notes = (loaded.known.note, loaded.note, profile.told() if profile else "")
     return Speech(
         chat=chat,
         form=form,

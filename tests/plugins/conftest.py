@@ -1,8 +1,12 @@
 """Fixtures that several test files use: models, an environment, an event loop."""
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.plugins.tiny.folders import Folders
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +23,14 @@ def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.plugins import tiny_models
 
     return str(tiny_models.save_lm(tmp_path_factory.mktemp("models") / "tiny-lm"))
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
+    """The model folder of each family of vision-language models, by name."""
+    from tests.plugins.tiny.folders import Folders
+
+    return Folders(tmp_path_factory.mktemp("families"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from harness import Failure, Generation, Image, Message, Model, Request, Response, Text
+from harness import Failure, Generation, HarnessError, Image, Message, Model, Request, Response, Text
 from harness.drawings import COLORS, SHAPES, draw
 from harness.images import inline_image, open_image
 from tests.plugins.hf_asking import answer, answers, asked, opened
+from tests.plugins.tiny.folders import Folders
 
 pytestmark = pytest.mark.anyio
 NAMES = (
@@ -26,22 +28,6 @@ SHORT = Generation(temperature=0.0, max_tokens=10)
 SYSTEM = Message(role="system", content=(Text(text="Be kind."),))
 #: Sizes that tile differently, so that rows of a batch differ in length and in number of tiles.
 SIZES = ((64, 64), (64, 32), (32, 96), (90, 70))
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """Each family's model folder, made when it is first asked for."""
-    from tests.plugins.tiny.families import FAMILIES
-    from tests.plugins.tiny.parts import save
-
-    class Made(dict[str, Path]):
-        def __missing__(self, name: str) -> Path:
-            if name == "smolvlm":
-                pytest.importorskip("num2words", reason="SmolVLM's processor needs it")
-            self[name] = save(FAMILIES[name], tmp_path_factory.mktemp("families") / name)
-            return self[name]
-
-    return Made()
 
 
 def drawn(at: int) -> Image:
@@ -78,7 +64,7 @@ def by_hand(folder: Path, content: Sequence[Mapping[str, str]], images: Sequence
 
 @pytest.mark.parametrize("name", NAMES)
 class TestAFamily:
-    async def test_answers_as_transformers_alone_would(self, folders: Mapping[str, Path], name: str) -> None:
+    async def test_answers_as_transformers_alone_would(self, folders: Folders, name: str) -> None:
         one, two = drawn(0), drawn(1)
         content = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "and?"}]
         async with opened(folders[name]) as model:
@@ -88,7 +74,7 @@ class TestAFamily:
         assert both.text == by_hand(folders[name], content, [one, two])
         assert words.text == by_hand(folders[name], [{"type": "text", "text": "hello"}], [])
 
-    async def test_sees_every_image_and_in_order(self, folders: Mapping[str, Path], name: str) -> None:
+    async def test_sees_every_image_and_in_order(self, folders: Folders, name: str) -> None:
         one, two = drawn(4), drawn(8)
         rows = [(one, two), (two, one), (one, one), (two, two), (one,), (two,)]
         async with opened(folders[name]) as model:
@@ -98,7 +84,7 @@ class TestAFamily:
         apart = [abs(here - there) for at, here in enumerate(weights) for there in weights[:at]]
         assert min(apart) > 1e-4
 
-    async def test_answers_alike_alone_and_in_company(self, folders: Mapping[str, Path], name: str) -> None:
+    async def test_answers_alike_alone_and_in_company(self, folders: Folders, name: str) -> None:
         requests = [asked(drawn(at), drawn(at + 1), "why? " * (1 + at % 3), settings=SHORT) for at in range(8)]
         async with opened(folders[name], batch_size=1) as model:
             alone = await answers(model, requests)
@@ -109,7 +95,7 @@ class TestAFamily:
         assert len(said) == len(requests)
         assert said == [given.text for given in together if isinstance(given, Response)]
 
-    async def test_hears_a_system_message(self, folders: Mapping[str, Path], name: str) -> None:
+    async def test_hears_a_system_message(self, folders: Folders, name: str) -> None:
         async with opened(folders[name]) as model:
             assert "system" in model.info.can
             with_it = await weight(model, with_system(asked("hello", settings=SHORT)))
@@ -122,3 +108,73 @@ class TestAFamily:
             assert (both.reason, both.message) == ("chat_template", "images and a system message do not go together")
         else:
             assert isinstance(both, Response)
+
+
+async def ends(folder: Path) -> list[str]:
+    """The tokens that end an answer of an opened model."""
+    async with opened(folder) as model:
+        reader = model._runner._writer._reader  # type: ignore[attr-defined]
+        return sorted(reader._frontend.tokenizer.convert_ids_to_tokens(sorted(reader._ends)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_end_token_of_a_family_ends_its_answers(folders: Folders, name: str) -> None:
+    from tests.plugins.tiny.families import FAMILIES
+
+    assert await ends(folders[name]) == sorted(FAMILIES[name].ends)
+
+
+@pytest.mark.parametrize(
+    ("name", "turn"), [("gemma3", "<end_of_turn>"), ("mllama", "<|eot_id|>"), ("internvl", "<|im_end|>")]
+)
+async def test_the_end_of_a_turn_ends_an_answer_though_a_trainer_forgot_to_write_it_down(
+    folders: Folders, tmp_path: Path, name: str, turn: str
+) -> None:
+    folder = shutil.copytree(folders[name], tmp_path / name)
+    (folder / "generation_config.json").unlink()
+
+    assert turn in await ends(folder)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # PaliGemma's own processor
+class TestPaliGemma:
+    async def test_is_asked_in_its_own_form_and_takes_one_image(self, folders: Folders) -> None:
+        image = drawn(0)
+        async with opened(folders["paligemma"]) as model:
+            assert model.info.max_images == 1
+            assert model.info.can == {"images", "raw", "choices", "prefill"}
+            chat = await answer(model, asked(image, "what?", settings=SHORT))
+            raw = await answer(model, asked(image, "<image>answer en what?", settings=SHORT, raw=True))
+            other = await weight(model, asked(drawn(1), "what?", settings=SHORT))
+            same = await weight(model, asked(image, "what?", settings=SHORT))
+
+        assert chat.text == raw.text
+        assert abs(other - same) > 1e-4
+
+    async def test_fails_where_it_is_not_shown_an_image_or_given_a_system_message(self, folders: Folders) -> None:
+        async with opened(folders["paligemma"]) as model:
+            words = await model.generate(asked("what?", settings=SHORT))
+            system = await model.generate(with_system(asked(drawn(0), "what?", settings=SHORT)))
+
+        assert isinstance(words, Failure)
+        assert isinstance(system, Failure)
+        assert (words.outcome, system.reason) == ("error", "prompt_format")
+
+    async def test_is_asked_otherwise_where_that_is_wanted(self, folders: Folders) -> None:
+        settings = {"prompt_format": "{images}caption {question}", "max_images": 2}
+        async with opened(folders["paligemma"], **settings) as model:
+            assert model.info.max_images == 2
+            chat = await answer(model, asked(drawn(0), drawn(1), "this", settings=SHORT))
+            raw = await answer(model, asked(drawn(0), drawn(1), "<image><image>caption this", settings=SHORT, raw=True))
+
+        assert chat.text == raw.text
+
+    async def test_cannot_be_asked_without_a_place_for_the_question(self, folders: Folders) -> None:
+        with pytest.raises(HarnessError, match="no place for the question"):
+            async with opened(folders["paligemma"], prompt_format="{images}"):
+                pass
+
+
+async def test_mllama_says_that_it_was_trained_on_one_image(folders: Folders) -> None:
+    async with opened(folders["mllama"]) as model:
+        assert "one image a prompt" in " ".join(model.info.notes)

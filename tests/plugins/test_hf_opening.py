@@ -135,11 +135,6 @@ class TestAFolder:
     async def test_without_a_model_is_refused(self, tmp_path: Path) -> None:
         assert "config.json" in (await refused(tmp_path)).what
 
-    async def test_of_an_adapter_is_refused_with_the_setting_that_takes_it(self, tmp_path: Path) -> None:
-        (tmp_path / "adapter_config.json").write_text("{}")
-
-        assert f"-M adapter={tmp_path}" in (await refused(tmp_path)).remedy
-
     async def test_that_lacks_weights_is_refused_since_they_would_be_random(self, lm: Path, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
 
@@ -191,30 +186,6 @@ class TestAFolder:
                 await model.generate(ASKED)
 
         assert isinstance(raw, Response)
-
-
-class TestAnAdapter:
-    async def test_changes_the_answers_and_the_fingerprint(self, vlm: Path, tmp_path: Path) -> None:
-        from tests.plugins import tiny_models
-
-        adapter = tiny_models.save_adapter(tmp_path / "adapter", vlm)
-        plain = await said(vlm)
-        tuned = await said(vlm, adapter=str(adapter))
-        async with opened(vlm, adapter=adapter) as model:
-            fingerprint = model.info.fingerprint
-
-        assert tuned.text != plain.text
-        assert fingerprint == {**of_folder(vlm), "adapter": of_folder(adapter)}
-
-    async def test_of_another_model_is_refused(self, vlm: Path, lm: Path, tmp_path: Path) -> None:
-        from tests.plugins import tiny_models
-
-        adapter = tiny_models.save_adapter(tmp_path / "adapter", vlm)
-
-        assert "does not fit" in (await refused(lm, adapter=adapter)).what
-
-    async def test_that_is_not_there_is_refused(self, lm: Path, tmp_path: Path) -> None:
-        assert "adapter_config.json" in (await refused(lm, adapter=tmp_path)).what
 
 
 class TestAHubModel:
