@@ -139,7 +139,10 @@ def _opened(origin: Origin, config: Any, common: dict[str, Any]) -> tuple[Fronte
     if kind is None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(origin.place, **common)
         return Frontend(tokenizer, vlm=False), transformers.AutoModelForCausalLM
-    processor = transformers.AutoProcessor.from_pretrained(origin.place, **common)
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(origin.place, **common)
+    except (OSError, ValueError):  # there is none
+        processor = transformers.AutoTokenizer.from_pretrained(origin.place, **common)
     vlm = hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")
     if not vlm and getattr(config, "vision_config", None) is not None:
         raise HarnessError(
