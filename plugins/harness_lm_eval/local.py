@@ -47,6 +47,8 @@ class Runner:
 
     def _answer(self, contexts: Sequence[Context]) -> list[Response | Failure]:
         started = time.perf_counter()
+        for context in contexts:
+            self._insist_fits(context)
         if contexts[0].choices:
             weighed = self._lm.loglikelihood(contexts[0].instances(), disable_tqdm=True)
             choices = {name: float(pair[0]) for name, pair in zip(contexts[0].choices, weighed, strict=True)}
@@ -58,6 +60,16 @@ class Runner:
         pairs = zip(texts, contexts, strict=True)
         return [Response(text=_cut(text, context), model=self._name, seconds=seconds) for text, context in pairs]
 
+    def _insist_fits(self, context: Context) -> None:
+        """Raise TooLong for text; where pictures are, only the encoder knows how many tokens they take."""
+        encode, most = getattr(self._lm, "tok_encode", None), getattr(self._lm, "max_length", None)
+        if context.pictures or encode is None or not isinstance(most, int):
+            return
+        room = 0 if context.choices else context.sampling.get("max_gen_toks", getattr(self._lm, "max_gen_toks", 0))
+        longest = max(len(encode(context.text + choice)) for choice in context.choices or ("",))
+        if longest > most - room:
+            raise TooLong(_too_long(longest, most - room))
+
 
 def whole(encode: Untyped) -> Untyped:
     """An encoder that raises TooLong where lm-eval's cuts the start of a context off."""
@@ -66,11 +78,14 @@ def whole(encode: Untyped) -> Untyped:
         found = encode(*arguments, left_truncate_len=None, **options)
         count = _longest(found)
         if left_truncate_len is not None and count > left_truncate_len:
-            most = max(0, left_truncate_len)
-            raise TooLong(f"{count} tokens where {most} fit; a longer max_length=… goes into model_args")
+            raise TooLong(_too_long(count, left_truncate_len))
         return found
 
     return encoded
+
+
+def _too_long(count: int, most: int) -> str:
+    return f"{count} tokens where {max(0, most)} fit; a longer max_length=… goes into model_args"
 
 
 def _longest(found: Untyped) -> int:

@@ -73,18 +73,21 @@ async def test_choices_have_the_probabilities_of_our_own_provider(base: str) -> 
 
 async def test_a_sample_that_cannot_be_asked_fails_alone_and_says_why(base: str) -> None:
     async with pictures(base) as model:
-        mark, long, fine = await answers(
+        mark, fine, *long = await answers(
             model,
             asked(RED, Text(text="what is <image>?")),
-            asked(Text(text="long " * 3000)),
             asked(Text(text="Answer with one word: ready.")),
+            asked(Text(text="long " * 3000)),
+            asked(RED, Text(text="long " * 3000)),
+            asked(Text(text="long " * 3000), raw=True, choices=(" a", " b")),
         )
 
     assert isinstance(mark, Failure)
     assert (mark.outcome, mark.reason) == ("error", "unsupported_request")
-    assert isinstance(long, Failure)
-    assert (long.outcome, long.reason) == ("error", "context_length")
-    assert "tokens where" in long.message
+    for each in long:
+        assert isinstance(each, Failure)
+        assert (each.outcome, each.reason) == ("error", "context_length")
+        assert "tokens where" in each.message
     assert isinstance(fine, Response)
 
 
