@@ -19,6 +19,7 @@ from harness_vlmeval.process import Child, Refused, start
 
 from harness import Failure, Generation, Message, Model, Request, Response, Text
 from harness.drawings import draw, png
+from harness.engine.probe import PROBE_QUESTION
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.faults import filtered_azure, throttled
@@ -57,15 +58,17 @@ def drawing(thing: str) -> bytes:
     return png(draw(*thing.split(), random.Random(thing)))
 
 
-def asked(text: str) -> Request:
+def asked(text: str, *, mixed: bool = True) -> Request:
     shown = [open_image(inline_image(f"{thing}.png", drawing(thing))) for thing in THINGS[:2]]
-    content = (Text(text=text), shown[0], Text(text="and"), shown[1])
+    words = Text(text=text)
+    content = (words, shown[0], Text(text="and"), shown[1]) if mixed else (*shown, words)
     return Request(messages=(Message(role="user", content=content),), settings=Generation(max_tokens=33))
 
 
-def opening(name: str, **args: Any) -> Any:
+def opening(name: str, weights: Path | None = None, **args: Any) -> Any:
     [provider] = harness_vlmeval.harness_models()
-    return provider.open(name, effective(provider.settings, {"args": json.dumps(args)}, owner="provider vlmeval"))
+    settings = {"args": json.dumps(args), **({"model_path": weights} if weights else {})}
+    return provider.open(name, effective(provider.settings, settings, owner="provider vlmeval"))
 
 
 async def failure(model: Model) -> Failure:
@@ -139,6 +142,39 @@ async def test_the_zoo_is_listed_and_what_its_classes_take_is_read_from_their_so
     assert "temperature" not in reasoning["takes"]
     assert claude["is_api"]
     assert served["interleave"]
+
+
+#: what a class for CUDA wants, on a machine without
+SHIM = """
+import torch, transformers
+
+inner = transformers.Qwen2VLForConditionalGeneration.from_pretrained.__func__
+torch.cuda.set_device = lambda *_: None
+transformers.BatchFeature.to = lambda self, *_, **__: self
+transformers.Qwen2VLForConditionalGeneration.from_pretrained = classmethod(
+    lambda cls, path, **_: inner(cls, path, dtype=torch.float32)
+)
+"""
+NVIDIA_SMI = "#!/bin/sh\necho 'memory.free [MiB]'\necho '80000 MiB'\n"
+
+
+@pytest.mark.anyio
+async def test_a_local_class_answers_here_and_sees_two_images_in_their_order(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SHIM, encoding="utf-8")
+    (tmp_path / "nvidia-smi").write_text(NVIDIA_SMI, encoding="utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    async with opening("Qwen2VLChat", weights=Path(base)) as model:
+        said = await model.generate(asked(PROBE_QUESTION, mixed=False))
+        info = model.info
+    assert isinstance(said, Response)
+    assert said.text == "The first image shows a red circle. The second image shows a blue square."
+    assert (info.local, info.concurrency, info.dropped) == (True, 1, frozenset())
+    assert "model.safetensors" in info.fingerprint["files"]
 
 
 def encoded(things: Sequence[str]) -> str:
