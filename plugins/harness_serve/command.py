@@ -72,8 +72,6 @@ def _say(opened: Opened, variable: str, *, as_json: bool) -> None:
         click.echo(json.dumps({"base_url": url, "model": opened.name, **token}))
     else:
         click.echo(url)
-    for note in opened.notes:
-        click.echo(note, err=True)
     click.echo(
         f"{opened.name} is served; Ctrl-C ends it. To use it:\n"
         f"  export OPENAI_BASE_URL={url}\n"

@@ -45,13 +45,11 @@ class Opened:
         url: without a path.
         name: what clients call the model.
         token: what clients send.
-        notes: what the user should read of the model.
     """
 
     url: str
     name: str
     token: str = field(repr=False)
-    notes: tuple[str, ...]
 
 
 def serve(spec: ModelSpec, policy: Policy, place: Place, *, ready: Callable[[Opened], None]) -> None:
@@ -84,7 +82,7 @@ async def _offer(spec: ModelSpec, policy: Policy, place: Place, ready: Callable[
         async with serving(app, host=host, port=place.port) as served:
             if not is_loopback(host):
                 _tell(f"warning: {host} can be reached from other machines, and calls are not encrypted")
-            ready(Opened(url=served.url, name=place.name, token=token, notes=model.info.notes))
+            ready(Opened(url=served.url, name=place.name, token=token))
             await anyio.sleep_forever()
 
 

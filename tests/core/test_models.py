@@ -13,7 +13,7 @@ from harness import open_model, plugins
 from harness.contracts import Model, ModelInfo, Strategy
 from harness.errors import HarnessError, UnknownName
 from harness.limits import Endpoints, Metered, Policy
-from harness.models import ModelSpec, Resolved, identity_digest, resolve
+from harness.models import ModelSpec, Resolved, identity_digest, open_metered, resolve
 from harness.testing.fakes import FakeModel, fake_provider, fake_sample, host_of
 from harness.types import Failure, Message, Request, Response, Setting, Settings, Text
 
@@ -154,6 +154,22 @@ def test_opening_what_nobody_offers_is_refused() -> None:
 
     with pytest.raises(UnknownName, match="nobody"):
         anyio.run(body)
+
+
+def test_a_model_opened_outside_of_a_run_is_tried_again_in_its_strategy_and_has_its_notes_told() -> None:
+    gone = Failure(outcome="error", reason="http_503", transient=True)
+    left = ["answered", "seen", gone]
+    info = ModelInfo(ref="", endpoint="shaky", notes=("mind this",))
+    told: list[str] = []
+    spec = ModelSpec(ref="shaky/x", strategy="two-steps")
+
+    async def body() -> Response | Failure:
+        async with open_metered(spec, Policy(base=0, longest=0), tell=told.append) as model:
+            return await model.generate(ASK)
+
+    with plugins.use(host_of(fake_provider(lambda _: left.pop(), scheme="shaky", info=info), TWO_STEPS)):
+        assert anyio.run(body) == Response(text="answered")
+    assert told == ["mind this"]
 
 
 class Watched(FakeModel):

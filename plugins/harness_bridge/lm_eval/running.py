@@ -40,11 +40,9 @@ def run(spec: ModelSpec, policy: Policy, theirs: Sequence[str], *, stops: bool) 
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(open_metered(spec, policy, tell=_tell)) as model,
+        _registered(opened_as(model, portal, tally, stops=stops)),
     ):
-        for note in model.info.notes:
-            _tell(note)
-        with _registered(opened_as(model, portal, tally, stops=stops)):
-            _theirs(_arguments(spec, theirs))
+        _theirs(_arguments(spec, theirs))
     click.echo(plain(tally.text), err=True)
     if tally.faults:
         _tell(f"{len(tally.faults)} samples have no answer; lm-eval's numbers count each as an empty one")
