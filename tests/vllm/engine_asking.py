@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -49,6 +50,13 @@ def _opened(request: Request) -> Request:
         for each in request.messages
     )
     return replace(request, messages=messages, settings=replace(request.settings, temperature=0.0, max_tokens=64))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def texts(answers: Sequence[object]) -> list[str]:
