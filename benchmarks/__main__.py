@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("startup", "throughput", "memory", "intervals")
+NAMES = ("startup", "throughput", "memory", "intervals", "batching")
 
 
 def main() -> None:

@@ -92,6 +92,14 @@ class TestSettings:
     async def test_of_a_device_that_is_not_there_are_refused(self, lm: Path, name: str) -> None:
         assert "device" in (await refused(lm, device=name)).what.lower()
 
+    @pytest.mark.parametrize("settings", [{"load_in": "4bit"}, {"load_in": "8bit"}, {"sharding": "auto"}])
+    async def test_of_gpus_are_refused_where_there_is_none(self, lm: Path, settings: dict[str, str]) -> None:
+        error = await refused(lm, device="cpu", **settings)
+
+        ((name, value),) = settings.items()
+        assert error.what.startswith(f"-M {name}={value}")
+        assert f"leave out -M {name}" in error.remedy
+
     async def test_of_thinking_are_refused_where_the_template_has_no_switch(self, lm: Path) -> None:
         assert "thinking" in (await refused(lm, thinking="on")).what
 
