@@ -86,7 +86,8 @@ class Provider:
         description: one line.
         settings: keys of `-M`.
         open: (name, settings) -> async context manager that yields the Model.
-        local: its models run on this machine's accelerator, so two of them do not run at once.
+        local: its models run on this machine's accelerator, so two of them do not run at once; it takes the settings
+            `replicas` and `devices`, which are the core's.
         base: the scheme it was made of by `preset`; empty for one of its own.
     """
 

@@ -249,6 +249,13 @@ def test_a_provider_that_breaks_the_contract_is_named(model: Model, said: str) -
 STRATEGY = Strategy(name="s", version="1", description="d", wrap=lambda model, _: model)
 
 
+def test_a_local_provider_leaves_replicas_and_devices_to_the_core() -> None:
+    own = Setting(name="devices", type=str, default="", identity=False, help="which")
+    provider = fake_provider(settings=(own,))
+    check_provider(provider)
+    assert "declares 'devices'" in breach(check_provider, replace(provider, local=True))
+
+
 def test_a_strategy_that_passes_everything_on_keeps_the_contract() -> None:
     check_strategy(STRATEGY)
 
