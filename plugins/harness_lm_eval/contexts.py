@@ -46,9 +46,14 @@ class Context:
 
 
 class Contexts:
-    """Makes contexts for one model. Blocking: it decodes images."""
+    """Makes contexts for one model. Blocking: it decodes images.
+
+    Attributes:
+        seeded: whether a seed can be given with a request.
+    """
 
     def __init__(self, made: Made) -> None:
+        self.seeded = _takes_seed(made)
         self._made = made
 
     def __call__(self, request: Request) -> Context | Failure:
@@ -117,11 +122,10 @@ def sampling(settings: Generation, made: Made) -> dict[str, Any]:
         "temperature": settings.temperature,
         "do_sample": samples if settings.temperature is not None else None,
         "top_p": settings.top_p if samples or made.remote else None,
-        "seed": settings.seed if takes_seed(made) else None,
+        "seed": settings.seed if _takes_seed(made) else None,
     }
     return {"until": list(settings.stop)} | {name: value for name, value in given.items() if value is not None}
 
 
-def takes_seed(made: Made) -> bool:
-    """Whether a seed can be given with a request."""
+def _takes_seed(made: Made) -> bool:
     return made.remote or type(made.lm).__name__.startswith("VLLM")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio.to_thread
 
@@ -11,7 +12,7 @@ from harness import Failure, Model, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
 from harness.local.batching import Batcher
 
-from .contexts import Context, Contexts, takes_seed
+from .contexts import Context, Contexts
 from .local import Runner
 from .remote import Caller
 from .zoo import Made, make, release
@@ -23,16 +24,19 @@ class LmEvalModel:
     """A model of lm-eval.
 
     Attributes:
-        info: what it is.
+        info: what it is; a seed is dropped once one was asked for in vain.
     """
 
     def __init__(self, info: ModelInfo, contexts: Contexts, answerer: _Together | _OneByOne) -> None:
         self.info = info
         self._contexts = contexts
         self._answerer = answerer
+        self._seeded = contexts.seeded
 
     async def generate(self, request: Request) -> Response | Failure:
         """Answer one request; of a model in this process, together with others that are asked meanwhile."""
+        if request.settings.seed is not None and not self._seeded:
+            self.info = replace(self.info, dropped=frozenset({"seed"}))
         context = await anyio.to_thread.run_sync(self._contexts, request)
         return context if isinstance(context, Failure) else await self._answerer(context)
 
@@ -85,7 +89,6 @@ def _info(name: str, made: Made, settings: Settings, endpoint: str) -> ModelInfo
         concurrency=settings["batch_size"] * (1 if made.remote else 2),
         fingerprint=made.fingerprint,
         can=_abilities(made, images),
-        dropped=frozenset() if takes_seed(made) else frozenset({"seed"}),
         notes=() if made.kind == "chat" else (NOTE,),
     )
 

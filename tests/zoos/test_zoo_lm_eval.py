@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -106,6 +107,8 @@ async def test_what_it_says_of_itself_is_what_it_can_do(base: str) -> None:
     async with pictures(base) as model:
         assert model.info.can >= {"images", "raw", "choices", "system"}
         assert model.info.max_images == 999
+        assert model.info.dropped == frozenset()
+        await model.generate(replace(asked(Text(text="hello")), settings=Generation(max_tokens=1, seed=3)))
         assert model.info.dropped == {"seed"}
         assert "model.safetensors" in model.info.fingerprint
         assert model.info.fingerprint["type"] == "HFMultimodalLM"
