@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("startup", "throughput", "memory", "intervals", "batching")
+NAMES = ("startup", "throughput", "memory", "intervals", "batching", "phases")
 
 
 def main() -> None:
