@@ -2,6 +2,10 @@
 
 A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
 written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
+
+How many calls there are at once and how fast they start are two limits. The first grows with each success up to the
+cap; the second comes with the first 429 and is learnt by `harness.limits.pace`. Slots alone cannot use a server that
+allows so many requests a second: what they let through moves with how long answers take.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import Final
 import anyio
 
 from harness.contracts import Model, ModelInfo
+from harness.limits.pace import Pace
 
 Tell = Callable[[str], None]  #: takes a line that a person should read now
 #: seconds; a shorter pause is over before a person has read of it
@@ -50,99 +55,140 @@ class Policy:
     breaker: int = 20
 
 
+class _Turn:
+    """One call that waits behind the gate."""
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.inside = False
+
+
 class Endpoint:
-    """Slots of one endpoint: adaptive, judge calls first.
+    """Slots of one endpoint, judge calls first, and the pace at which it takes them.
 
-    The limit grows by one with each success until the first 429, then by one a round; a 429 halves it, at most once
-    for all the calls that were on the wire together.
-
-    A pause is told when it begins and not when it grows; a halving is told when there were never so few slots before.
+    Who comes first waits at the gate, until the endpoint is not paused, the pace allows a start and a slot is free; the
+    others queue behind. A pause is told when it begins and not when it grows; the pace is told when it is known, and
+    again when it has fallen to half.
     """
 
     def __init__(self, name: str, policy: Policy, *, fixed: int | None = None, tell: Tell | None = None) -> None:
         self.name = name
         self._tell = tell
         self._cap = min(fixed or policy.cap, policy.cap)
-        self._limit = float(min(fixed or policy.start, self._cap))
-        self._fewest = self.slots
+        self._limit = min(fixed or policy.start, self._cap)
         self._flying = 0
-        self._urgent: deque[anyio.Event] = deque()
-        self._waiting: deque[anyio.Event] = deque()
-        self._throttled = False
-        self._halved_at = -math.inf
+        self._urgent: deque[_Turn] = deque()
+        self._waiting: deque[_Turn] = deque()
+        self._guarded = False
+        self._room = anyio.Event()
+        self._pace = Pace()
+        self._told_level = math.inf
         self._paused_until = -math.inf
+        self._asked = 0.0
 
     @property
     def slots(self) -> int:
         """Calls that may be on the wire now."""
-        return int(self._limit)
+        return self._limit
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
         """One call on the wire; yields the moment it started."""
-        await self._take(urgent)
+        if self._guarded:
+            await self._queued(urgent)
+        else:
+            await self._gate()
         try:
             yield time.monotonic()
         finally:
-            self._flying -= 1
-            self._wake()
+            self._leave()
 
-    async def _take(self, urgent: bool) -> None:
-        while True:
-            await anyio.sleep(max(0.0, self._paused_until - time.monotonic()))
-            ahead = self._urgent if urgent else (*self._urgent, *self._waiting)
-            if self._flying < self.slots and not ahead:
-                self._flying += 1
-            else:
-                await self._queue(urgent)
-            if time.monotonic() >= self._paused_until:
-                return
-            self._flying -= 1  # the endpoint was told to pause while this call waited
-            self._wake()
-
-    async def _queue(self, urgent: bool) -> None:
-        """Wait for a turn; the slot is handed over by `_wake`, already counted."""
-        turn = anyio.Event()
+    async def _queued(self, urgent: bool) -> None:
+        """Wait behind the gate, until let in or until it is this call's turn to wait at the gate."""
+        turn = _Turn()
         queue = self._urgent if urgent else self._waiting
         queue.append(turn)
         try:
-            await turn.wait()
+            await turn.came.wait()
         except BaseException:
             if turn in queue:
                 queue.remove(turn)
+            elif turn.inside:
+                self._leave()
             else:
-                self._flying -= 1
-                self._wake()
+                self._next()
             raise
+        if not turn.inside:
+            await self._gate()
 
-    def _wake(self) -> None:
-        while self._flying < self.slots and (self._urgent or self._waiting):
-            self._flying += 1
-            (self._urgent or self._waiting).popleft().set()
+    async def _gate(self) -> None:
+        """Wait at the gate; only one call does at a time."""
+        self._guarded = True
+        try:
+            while not self._enter():
+                await self._closed()
+        finally:
+            self._next()
+
+    async def _closed(self) -> None:
+        now = time.monotonic()
+        closed = max(self._paused_until - now, self._pace.wait(now))
+        if closed > 0:
+            await anyio.sleep(closed)
+        else:
+            self._room = anyio.Event()
+            await self._room.wait()
+
+    def _enter(self) -> bool:
+        """Let one call in, if one may come in now."""
+        now = time.monotonic()
+        if self._flying >= self.slots or now < self._paused_until or self._pace.wait(now) > 0:
+            return False
+        self._flying += 1
+        self._pace.start(now)
+        return True
+
+    def _leave(self) -> None:
+        self._flying -= 1
+        self._room.set()
+
+    def _next(self) -> None:
+        """Let in who may come in now; the first who may not is sent to the gate."""
+        self._guarded = False
+        while queue := self._urgent or self._waiting:
+            turn = queue.popleft()
+            turn.inside = self._enter()
+            turn.came.set()
+            if not turn.inside:
+                self._guarded = True
+                return
 
     def succeeded(self) -> None:
         """A call was answered, however: the endpoint lives."""
-        self._limit = min(self._cap, self._limit + (1 / self._limit if self._throttled else 1))
-        self._wake()
+        if self._limit < self._cap:
+            self._limit += 1
+            self._room.set()
 
     def throttled(self, started: float, wait: float | None) -> None:
-        """A call that started at `started` was told to slow down, and for how many seconds to wait."""
-        now = time.monotonic()
-        self._throttled = True
-        if started > self._halved_at:
-            self._limit = max(1.0, self._limit / 2)
-            self._halved_at = now
-        pause = wait or 0.0
+        """A call that started at `started` was told to slow down, and for how many seconds to wait.
+
+        What calls that were on the wire together are told is one message: the longest wait of them counts, from when
+        it was heard.
+        """
+        now, pause = time.monotonic(), wait or 0.0
         begins = pause >= WORTH_TELLING and now >= self._paused_until
-        self._paused_until = max(self._paused_until, now + pause)
+        if self._pace.refused(started, now, pause) or pause > self._asked:
+            self._paused_until = max(self._paused_until, now + pause)
+            self._asked = pause
         self._told(pause if begins else 0.0)
 
     def _told(self, pause: float) -> None:
-        """Say what is new: a pause of so many seconds, 0 for none, and fewer slots than ever before."""
+        """Say what is new: a pause of so many seconds, 0 for none, and a pace that is half of what was said before."""
         said = [f"asked to wait {pause:.0f} s"] if pause else []
-        if self.slots < self._fewest:
-            self._fewest = self.slots
-            said.append(f"takes too many calls at once: {self.slots} from now on")
+        level = self._pace.level
+        if level is not None and level <= self._told_level / 2:
+            self._told_level = level
+            said.append(f"allows about {level:.3g} calls a second")
         if said and self._tell is not None:
             self._tell(f"{self.name} {'; it '.join(said)}")
 

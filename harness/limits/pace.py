@@ -1,0 +1,113 @@
+"""How fast calls may start at one endpoint, learnt from what it refuses.
+
+Servers allow so many requests, or tokens, in a time. While one refuses, what it still accepts *is* what it allows: the
+calls of the last second that were not refused are the level. From there the pace follows time alone (the curve of TCP
+CUBIC): a little below the level at once, back at it after a while, and then above it, ever faster, until the next
+refusal says where the level is now. A level that cannot be measured yet is doubled round by round.
+
+A refusal speaks of the moment its call started, so all refusals of calls that started before the last change say
+nothing new. All times are seconds on one clock that the caller reads.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from typing import Final
+
+_DIP: Final = 0.05  # how far below the level the pace starts
+_RISE: Final = 0.2  # how far above it is, as long after reaching the level as reaching it took
+_CALM: Final = 10.0  # seconds until the pace is back at the level
+_CALM_CALLS: Final = 40  # and at least so many calls
+_WINDOW: Final = 1.0  # seconds of calls that are counted
+_SHORTEST: Final = 0.5  # a window cut short by a pause must be as long
+_FEWEST: Final = 8  # calls in a window
+_BLIND: Final = 0.85  # of the pace, where there is nothing to count
+_BLIND_PAUSED: Final = 0.7  # where the refusal costs a pause
+_CAREFUL: Final = 0.95  # of the level, where each refusal costs a pause
+_PAUSE: Final = 0.25  # seconds; a longer wait is a pause that breaks the count
+_CATCH_UP: Final = 0.02  # seconds that a late start may be made up for
+_KEPT: Final = 60.0  # seconds that starts are remembered
+
+
+class Pace:
+    """See the module. Without a refusal there is no limit."""
+
+    def __init__(self) -> None:
+        self._level = math.inf
+        self._learning = False
+        self._counted = False
+        self._changed = -math.inf
+        self._round = _WINDOW
+        self._since = math.inf
+        self._starts: list[float] = []
+        self._refused: list[float] = []
+        self._next = -math.inf
+
+    @property
+    def level(self) -> float | None:
+        """Calls a second that the endpoint allows; None where that has not been counted."""
+        return self._level if self._counted else None
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next call may start."""
+        return max(0.0, self._next - now)
+
+    def start(self, now: float) -> None:
+        """A call starts."""
+        self._since = min(self._since, now)
+        self._starts.append(now)
+        if self._level < math.inf:
+            between = 1 / self.rate(now)
+            self._next = max(self._next, now - max(between, _CATCH_UP)) + between
+
+    def rate(self, now: float) -> float:
+        """Calls a second that may start now."""
+        passed = max(0.0, now - self._changed)
+        if self._learning:
+            return self._level * math.exp2(min(30.0, max(0.0, passed / self._round - 1)))
+        calm = max(_CALM, _CALM_CALLS / self._level)
+        way = (passed - calm) / calm
+        return self._level * (1 + (_DIP * way**3 if way < 0 else _RISE * way**4))
+
+    def refused(self, started: float, now: float, pause: float) -> bool:
+        """A call was told to slow down, and for how long to wait; whether that was news."""
+        self._refused.append(started)
+        if started <= self._changed:
+            return False
+        first = self._level == math.inf
+        self._level = self._guess(now) if first else self._measured(started, pause)
+        self._learning = self._learning or first
+        self._round = max(_WINDOW, now - started)
+        self._changed = now + pause
+        self._next = max(self._next, self._changed)
+        self._forget(now, afresh=first or pause > _PAUSE)
+        return True
+
+    def _guess(self, now: float) -> float:
+        """The level at the first refusal: what was accepted since the first call; too low as a rule, hence doubled."""
+        accepted = max(1, len(self._starts) - len(self._refused))
+        return accepted / max(now - self._since, 0.1)
+
+    def _measured(self, started: float, pause: float) -> float:
+        """The level at a later refusal; a fall by more than half is taken for a change of the world."""
+        last = bisect_right(self._starts, started)
+        first = max(0, min(bisect_left(self._starts, started - _WINDOW), last - _FEWEST))
+        begin = max(self._since, min(started - _WINDOW, self._starts[first] if self._starts else started))
+        seconds, asked = started - begin, last - first
+        self._learning = self._counted = False
+        if seconds < _SHORTEST or asked < _FEWEST:
+            return self.rate(started) * (_BLIND_PAUSED if pause > _PAUSE else _BLIND)
+        rate = min(self.rate(started), asked / seconds)
+        accepted = (asked - sum(begin <= at <= started for at in self._refused)) / seconds
+        self._learning = accepted < rate / 2
+        self._counted = not self._learning
+        return rate / 2 if self._learning else accepted * (_CAREFUL if pause > _PAUSE else 1.0)
+
+    def _forget(self, now: float, *, afresh: bool) -> None:
+        """Drop what is too old to count: all of it where calls were not paced yet, or a pause breaks the count."""
+        if afresh:
+            self._since, self._starts, self._refused = self._changed, [], []
+            return
+        self._starts = self._starts[bisect_left(self._starts, now - _KEPT) :]
+        self._refused = [at for at in self._refused if at >= now - _KEPT]

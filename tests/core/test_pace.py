@@ -1,0 +1,111 @@
+"""The pace that is learnt from refusals, against a server that allows so many calls a second; its clock is ours."""
+
+import heapq
+import itertools
+from dataclasses import dataclass
+
+import pytest
+
+from harness.limits.pace import Pace
+
+RATE = 50.0
+
+
+@dataclass(kw_only=True)
+class Server:
+    """A bucket of tokens that fills with `rate` a second."""
+
+    rate: float = RATE
+    burst: float = 10.0
+    tokens: float = 10.0
+    at: float = 0.0
+    answered: int = 0
+    refused: int = 0
+
+    def asked(self, now: float) -> bool:
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        if self.tokens < 1:
+            self.refused += 1
+            return False
+        self.tokens -= 1
+        self.answered += 1
+        return True
+
+
+def play(pace: Pace, server: Server, *, seconds: float, latency: float, start: float = 0.0, slots: int = 100) -> None:
+    """As many calls as pace and slots allow, for so long; a refusal comes as late as an answer."""
+    now, flying, number = start, 0, itertools.count()
+    coming: list[tuple[float, int, float, bool]] = []
+    while now < start + seconds:
+        while flying < slots and pace.wait(now) <= 0:
+            pace.start(now)
+            flying += 1
+            heapq.heappush(coming, (now + latency, next(number), now, server.asked(now)))
+        arrives = coming[0][0] if coming else float("inf")
+        now = min(arrives, now + pace.wait(now)) if flying < slots else arrives
+        while coming and coming[0][0] <= now:
+            _, _, started, ok = heapq.heappop(coming)
+            flying -= 1
+            if not ok:
+                pace.refused(started, now, 0.0)
+
+
+def test_without_a_refusal_there_is_no_limit() -> None:
+    pace = Pace()
+    for _ in range(1000):
+        assert pace.wait(5.0) == 0
+        pace.start(5.0)
+    assert pace.level is None
+
+
+@pytest.mark.parametrize("latency", [0.02, 0.05, 0.3, 1.0])
+def test_nearly_all_that_a_server_allows_is_used_and_little_is_refused(latency: float) -> None:
+    server = Server()
+    play(Pace(), server, seconds=120, latency=latency)
+    assert server.answered >= 0.93 * (10 + RATE * 120)
+    assert server.refused <= 0.1 * server.answered
+
+
+def test_the_level_is_what_the_server_accepts_while_it_refuses() -> None:
+    pace = Pace()
+    play(pace, Server(), seconds=60, latency=0.1)
+    assert pace.level == pytest.approx(RATE, rel=0.1)
+
+
+def test_a_server_that_allows_more_later_is_used_more() -> None:
+    pace, server = Pace(), Server(rate=10)
+    play(pace, server, seconds=60, latency=0.1)
+    server.rate = 40
+    play(pace, server, seconds=60, latency=0.1, start=60)
+    before = server.answered
+    play(pace, server, seconds=60, latency=0.1, start=120)
+    assert server.answered - before >= 0.9 * 40 * 60
+
+
+def test_a_server_that_allows_less_later_is_not_stormed() -> None:
+    pace, server = Pace(), Server(rate=40)
+    play(pace, server, seconds=60, latency=0.1)
+    server.rate = 4
+    play(pace, server, seconds=20, latency=0.1, start=60)
+    server.answered = server.refused = 0
+    play(pace, server, seconds=60, latency=0.1, start=80)
+    assert server.answered >= 0.8 * 4 * 60
+    assert server.refused <= server.answered
+
+
+def test_refusals_of_calls_that_were_on_the_wire_together_are_one() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace.start(1.0)
+    assert pace.refused(1.0, 1.1, 0.0)
+    level = pace.rate(1.1)
+    assert not any(pace.refused(1.0, 1.1, 0.0) for _ in range(10))
+    assert pace.rate(1.1) == level
+
+
+def test_no_call_starts_while_the_server_asked_to_wait() -> None:
+    pace = Pace()
+    pace.start(1.0)
+    pace.refused(1.0, 2.0, 30.0)
+    assert pace.wait(2.0) == 30.0
