@@ -199,6 +199,16 @@ def test_a_model_that_is_not_local_takes_neither(tmp_path: Path) -> None:
     assert {load["where"] for load in loads} == {"elsewhere"}
 
 
+def test_a_scheme_of_the_users_own_has_replicas_too() -> None:
+    rows = "schemes: {mine: {provider: toy, settings: {tone: low}}, ours: {provider: mine}}"
+    Path("harness.yaml").write_text(rows, encoding="utf-8")
+    for scheme in ("mine", "ours"):
+        ended = harness_here(*words("say x", model=f"{scheme}/plain"), *here("-M", "replicas=1"))
+        assert ended.code == 0, ended.err
+        [text] = texts(f"runs/{scheme}-plain")
+        assert (text["settings"]["tone"], text["pid"] == os.getpid()) == ("low", False)
+
+
 def listed(*more: object) -> Ended:
     return harness_here("models", "list", *more, *PLUGINS)
 
