@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -57,12 +56,6 @@ class Form:
         texts = [spell(part.text) for part in request.messages[0].content if isinstance(part, Text)]
         before, _, after = self.turn.partition(QUESTION)
         return before.replace(IMAGES, lines) + "\n".join(texts) + after.replace(IMAGES, lines)
-
-    def places(self, text: str, mark: str) -> int:
-        """How many images a prompt has places for; `mark` is the model's own, where lines are not written otherwise."""
-        if not self.line or IMAGE in self.line:
-            return text.count(mark) if mark else 0
-        return len(re.findall(re.escape(self.line.strip()).replace(re.escape(NUMBER), r"\d+"), text))
 
     def _line(self, number: int, mark: str) -> str:
         return (self.line or IMAGE).replace(IMAGE, mark).replace(NUMBER, str(number))

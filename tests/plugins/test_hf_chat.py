@@ -9,7 +9,7 @@ from harness_hf.encoding import encode
 
 from harness import Failure, Generation, HarnessError, Image, Message, Request, Text
 from harness.images import inline_image, open_image
-from harness.local import Chat, Form, Frontend, Prompt, Prompter, study
+from harness.local import Chat, Frontend, Prompt, Prompter, study
 from harness.testing.fakes import PIXEL
 
 PICTURE = open_image(inline_image("pixel.png", PIXEL))
@@ -212,28 +212,6 @@ class TestAPrompt:
 
         assert isinstance(made, Prompt)
         assert (made.settings, made.choices, made.notes) == (settings, ("A", "B"), ())
-
-
-class TestAForm:
-    """As Phi-3.5-Vision is asked: images are numbered, and no token of the model's own stands for one."""
-
-    PHI = Form(line="<|image_{i}|>\n", turn="<|user|>\n{images}{question}<|end|>\n<|assistant|>\n")
-
-    def made(self, *parts: str | Image) -> Prompt | Failure:
-        return Prompter(sees(""), None, escape=True, form=self.PHI)(Request(messages=(message("user", *parts),)))
-
-    def test_numbers_images_that_have_no_token_of_their_own(self) -> None:
-        made = self.made(PICTURE, PICTURE, "why?", "how?")
-
-        assert isinstance(made, Prompt)
-        assert made.text == "<|user|>\n<|image_1|>\n<|image_2|>\nwhy?\nhow?<|end|>\n<|assistant|>\n"
-        assert len(made.images) == 2
-
-    def test_is_not_fooled_by_a_message_that_spells_out_a_number(self) -> None:
-        made = self.made(PICTURE, "and <|image_2|>?")
-
-        assert isinstance(made, Failure)
-        assert made.reason == "image_places"
 
 
 class TestTheFirstToken:
