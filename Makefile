@@ -4,9 +4,10 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 ZOOS := .venv-zoos
 VLLM := .venv-vllm
+INSPECT := .venv-inspect
 CODE := harness plugins tasks judges reports
 
-.PHONY: setup demo test test-vllm test-zoos check bench docs mini clean
+.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -55,8 +56,17 @@ check: setup
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: setup
+bench: setup bench-inspect
 	$(PY) -m benchmarks
+
+# inspect_ai, the harness that throughput is also compared with, beside nothing else
+bench-inspect: $(INSPECT)/.ready
+
+$(INSPECT)/.ready:
+	test -x $(INSPECT)/bin/python || $(PYTHON) -m venv $(INSPECT)
+	$(INSPECT)/bin/pip install --quiet --upgrade pip
+	$(INSPECT)/bin/pip install --quiet inspect_ai openai
+	touch $@
 
 mini: setup
 	$(PY) -m harness_mini.make_base

@@ -1,7 +1,9 @@
-"""A server of Chat Completions in a process of its own: reads a body, waits 50 ms, answers. Prints its address."""
+"""A server of Chat Completions in a process of its own: reads a body, waits, answers. Prints its address.
+
+`python -m benchmarks.lean_server [SECONDS]`
+"""
 
 import sys
-import time
 
 from harness.testing.server import ChatServer
 
@@ -9,10 +11,10 @@ ANSWER = '{"reason": "It names both objects and declines.", "perception": "level
 
 
 def main() -> None:
-    with ChatServer(ANSWER, latency=0.05, lean=True) as server:
+    latency = float(sys.argv[1]) if len(sys.argv) > 1 else 0.05
+    with ChatServer(ANSWER, latency=latency, lean=True) as server:
         print(server.base_url, flush=True)
         sys.stdin.read()
-        time.sleep(0)
 
 
 if __name__ == "__main__":

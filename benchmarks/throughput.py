@@ -1,164 +1,76 @@
-"""200 samples, two 1 MB images a call, model and judge, 64 in flight, against a server that answers after 50 ms.
+"""200 samples, two 1 MB images a call, model and judge, 64 in flight; a server that answers after 50 ms, or after 1 s.
 
 Prints the wall time from the first sample taken to the last verdict written, as a ratio to a hand-written client
-(aiohttp) that reads the same files and sends the same calls; the two alternate. Start-up is its own row. Target: 1.5,
-aim 1.2.
+(aiohttp) that reads the same files and sends the same calls; the two alternate, each in a process of its own. Start-up
+is its own column. Targets: 1.3 at 50 ms, 1.15 at 1 s, and a tenth of inspect_ai's time. inspect_ai runs once, in an
+environment of its own: name its Python in BENCH_INSPECT_PYTHON, or make `.venv-inspect` with `make bench-inspect`.
 """
 
-import asyncio
-import base64
-import json
 import os
-import random
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
-import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
-import aiohttp
-import anyio
+from benchmarks.clients import Seen, ask
+from benchmarks.pictures import layout, png
 
-from harness.limits import Policy
-from harness.models import ModelSpec
-from harness.options import Options
-from harness.plugins import Host, use
-from harness.progress import Progress, SilentProgress
-from harness.runs.running import Run, run_async
-
-SAMPLES, SIDE, IN_FLIGHT, ROUNDS = 200, 590, 64, 5
-
-
-class Timed(SilentProgress):
-    """When the first split began and the last verdict was written."""
-
-    begun = ended = 0.0
-
-    def begin(self, *_: object, **__: object) -> None:
-        self.begun = time.perf_counter()
-
-    def judged(self, *_: object, **__: object) -> None:
-        self.ended = time.perf_counter()
-
-
-def png(seed: int) -> bytes:
-    """A picture of noise: about 1 MB, since noise does not compress."""
-    rng = random.Random(seed)
-    rows = b"".join(b"\0" + rng.randbytes(SIDE * 3) for _ in range(SIDE))
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
-
-
-def layout(root: Path) -> None:
-    records = []
-    for n in range(SAMPLES):
-        folder = root / "mis" / "easy_image" / str(n)
-        folder.mkdir(parents=True)
-        for side in (1, 2):
-            (folder / f"object{side}.png").write_bytes(png(2 * n + side))
-        records.append(
-            {
-                "id": n,
-                "question": f"How do the two objects of pair {n} go together?",
-                "category": "Kitchen",
-                "sub_category": "Table",
-                "image_path1": f"easy_image/{n}/object1.png",
-                "image_path2": f"easy_image/{n}/object2.png",
-            }
-        )
-    (root / "mis" / "mis_easy.json").write_text(json.dumps(records))
+SAMPLES, IN_FLIGHT, ROUNDS = 200, 64, 5
+CALLS = 2 * SAMPLES
+INSPECT = Path(os.environ.get("BENCH_INSPECT_PYTHON", ".venv-inspect/bin/python"))
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.lean_server"]
+def server(latency: float) -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.lean_server", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.communicate("")
 
 
-def run(options: Options, progress: Progress | None = None) -> Run:
-    return anyio.run(partial(run_async, options, progress=progress))
-
-
-def ours(root: Path, url: str, folder: Path) -> tuple[float, float]:
-    """Seconds from first sample to last verdict, and seconds before that."""
-    options = Options(
-        model=ModelSpec(ref="openai/bench", settings={"base_url": url}),
-        tasks=("mis:easy",),
-        judges=("openai/bench",),
-        judge_settings={"base_url": url},
-        data=root,
-        output=folder,
-        probe=False,
-        policy=Policy(start=IN_FLIGHT, cap=IN_FLIGHT),
+def row(name: str, seen: Sequence[Seen]) -> None:
+    assert all(each.scored == SAMPLES for each in seen), seen
+    wall, start, cpu, peak = (
+        statistics.median(getattr(each, what) for each in seen) for what in ("wall", "start", "cpu", "peak")
     )
-    timed, started = Timed(), time.perf_counter()
-    result = run(options, progress=timed)
-    split = result.results["tasks"]["mis"]["splits"]["easy"]
-    assert split["verdicts"]["scored"] == SAMPLES, split["verdicts"]
-    return timed.ended - timed.begun, timed.begun - started
+    print(f"  {name:12}{wall:8.2f} s{start:9.2f} s{1000 * cpu / CALLS:9.2f} ms{peak:9.0f} MB", flush=True)
 
 
-async def by_hand(root: Path, url: str) -> float:
-    records = json.loads((root / "mis" / "mis_easy.json").read_text())
-    waiting = iter(records)
-    started = time.perf_counter()
-    connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
-    async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def call(parts: list[bytes], text: str) -> str:
-            body = b"".join(
-                [
-                    b'{"model":"bench","temperature":0,"max_tokens":1024,"messages":[{"role":"user","content":[',
-                    *(b'{"type":"image_url","image_url":{"url":"data:image/png;base64,' + p + b'"}},' for p in parts),
-                    json.dumps({"type": "text", "text": text}).encode(),
-                    b"]}]}",
-                ]
-            )
-            headers = {"content-type": "application/json"}
-            async with session.post(f"{url}/chat/completions", data=body, headers=headers) as response:
-                return (await response.json())["choices"][0]["message"]["content"]
-
-        async def worker() -> None:
-            for record in waiting:
-                files = [root / "mis" / record[f"image_path{n}"] for n in (1, 2)]
-                parts = [base64.b64encode(file.read_bytes()) for file in files]
-                answer = await call(parts, record["question"])
-                json.loads(await call(parts, f"{record['question']}\n{answer}"))
-
-        await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-    return time.perf_counter() - started
+def compare(root: Path, latency: float, target: float) -> None:
+    print(f"answers after {latency:g} s")
+    print(f"  {'client':12}{'wall':>10}{'start-up':>11}{'CPU a call':>12}{'peak':>12}")
+    with server(latency) as url:
+        more = (str(root), url, str(IN_FLIGHT))
+        rounds = [
+            [ask([sys.executable, "-m", f"benchmarks.{name}", *more]) for name in ("client_by_hand", "client_harness")]
+            for _ in range(ROUNDS)
+        ]
+        hand, ours = zip(*rounds, strict=True)
+        row("by hand", hand)
+        row("harness", ours)
+        ratios = [our.wall / his.wall for our, his in zip(ours, hand, strict=True)]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"  ratio to by hand: median {statistics.median(ratios):.2f}, {spread} (target: {target})")
+        if INSPECT.exists():
+            seen = ask([str(INSPECT), str(Path(__file__).with_name("client_inspect.py")), *more])
+            row("inspect_ai", [seen])
+            times = seen.wall / statistics.median(our.wall for our in ours)
+            print(f"  inspect_ai takes {times:.1f} times as long as the harness (target at 0.05 s: 10)")
+        else:
+            print("  inspect_ai is not here: make bench-inspect")
 
 
 def main() -> None:
     os.environ.setdefault("OPENAI_API_KEY", "none")
-    with tempfile.TemporaryDirectory() as scratch, server() as url, use(Host.load()):
-        root = Path(scratch) / "data"
-        layout(root)
-        rows = []
-        for number in range(ROUNDS + 1):
-            wall, start = ours(root, url, Path(scratch) / f"run{number}")
-            rows.append((wall, start, asyncio.run(by_hand(root, url))))
-        walls, starts, references = zip(*rows[1:], strict=True)
-        ratios = [wall / reference for wall, _, reference in rows[1:]]
-        print(f"{ROUNDS} rounds, {SAMPLES} samples, {2 * SAMPLES} calls, two images of {len(png(0)) / 1e6:.2f} MB each")
-        print(f"by hand     median {statistics.median(references):.2f} s")
-        print(f"the harness median {statistics.median(walls):.2f} s; start-up {statistics.median(starts):.2f} s")
-        print(
-            f"ratio       median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f} (target: 1.5)"
-        )
+    print(f"{ROUNDS} rounds, {SAMPLES} samples, {CALLS} calls, two images of {len(png(0)) / 1e6:.2f} MB each")
+    with tempfile.TemporaryDirectory() as scratch:
+        layout(Path(scratch), SAMPLES)
+        compare(Path(scratch), 0.05, 1.3)
+        compare(Path(scratch), 1.0, 1.15)
 
 
 if __name__ == "__main__":
