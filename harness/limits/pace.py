@@ -23,7 +23,7 @@ _WINDOW: Final = 1.0  # seconds of calls that are counted
 _SHORTEST: Final = 0.5  # a window cut short by a pause must be as long
 _FEWEST: Final = 8  # calls in a window
 _BLIND: Final = 0.85  # of the pace, where there is nothing to count
-_BLIND_PAUSED: Final = 0.7  # where the refusal costs a pause
+_BLIND_PAUSED: Final = 0.4  # where the refusal costs a pause
 _CAREFUL: Final = 0.95  # of the level, where each refusal costs a pause
 _PAUSE: Final = 0.25  # seconds; a longer wait is a pause that breaks the count
 _CATCH_UP: Final = 0.02  # seconds that a late start may be made up for
@@ -97,7 +97,8 @@ class Pace:
         seconds, asked = started - begin, last - first
         self._learning = self._counted = False
         if seconds < _SHORTEST or asked < _FEWEST:
-            return self.rate(started) * (_BLIND_PAUSED if pause > _PAUSE else _BLIND)
+            self._learning = pause > _PAUSE  # far too fast: soon refused again, and each time costs a pause
+            return self.rate(started) * (_BLIND_PAUSED if self._learning else _BLIND)
         rate = min(self.rate(started), asked / seconds)
         accepted = (asked - sum(begin <= at <= started for at in self._refused)) / seconds
         self._learning = accepted < rate / 2

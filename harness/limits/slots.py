@@ -26,6 +26,7 @@ from harness.limits.pace import Pace
 Tell = Callable[[str], None]  #: takes a line that a person should read now
 #: seconds; a shorter pause is over before a person has read of it
 WORTH_TELLING: Final = 5.0
+_USUAL_CAP: Final = 100  # calls at once where neither the model nor the user says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Policy:
 
     Attributes:
         start: calls at once on a fresh endpoint that states no limit of its own.
-        cap: most calls at once, also where a model states more.
+        cap: most calls at once, also where a model states more; None is what a model states, else 100.
         tries: tries of one call that fails for a passing reason.
         throttled_tries: tries of one call that is only told to slow down.
         base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
@@ -45,7 +46,7 @@ class Policy:
     """
 
     start: int = 20
-    cap: int = 100
+    cap: int | None = None
     tries: int = 6
     throttled_tries: int = 30
     base: float = 1.0
@@ -74,7 +75,8 @@ class Endpoint:
     def __init__(self, name: str, policy: Policy, *, fixed: int | None = None, tell: Tell | None = None) -> None:
         self.name = name
         self._tell = tell
-        self._cap = min(fixed or policy.cap, policy.cap)
+        stated = fixed or policy.cap or _USUAL_CAP
+        self._cap = min(stated, policy.cap or stated)
         self._limit = min(fixed or policy.start, self._cap)
         self._flying = 0
         self._urgent: deque[_Turn] = deque()

@@ -33,8 +33,10 @@ class Server:
         return True
 
 
-def play(pace: Pace, server: Server, *, seconds: float, latency: float, start: float = 0.0, slots: int = 100) -> None:
-    """As many calls as pace and slots allow, for so long; a refusal comes as late as an answer."""
+def play(
+    pace: Pace, server: Server, *, seconds: float, latency: float, start: float = 0.0, slots: int = 100, wait: float = 0
+) -> None:
+    """As many calls as pace and slots allow, for so long; a refusal comes as late as an answer, and asks to wait."""
     now, flying, number = start, 0, itertools.count()
     coming: list[tuple[float, int, float, bool]] = []
     while now < start + seconds:
@@ -48,7 +50,7 @@ def play(pace: Pace, server: Server, *, seconds: float, latency: float, start: f
             _, _, started, ok = heapq.heappop(coming)
             flying -= 1
             if not ok:
-                pace.refused(started, now, 0.0)
+                pace.refused(started, now, wait)
 
 
 def test_without_a_refusal_there_is_no_limit() -> None:
@@ -65,6 +67,15 @@ def test_nearly_all_that_a_server_allows_is_used_and_little_is_refused(latency: 
     play(Pace(), server, seconds=120, latency=latency)
     assert server.answered >= 0.93 * (10 + RATE * 120)
     assert server.refused <= 0.1 * server.answered
+
+
+def test_a_server_that_asks_for_a_second_each_time_is_seldom_over_asked() -> None:
+    pace, server = Pace(), Server()
+    play(pace, server, seconds=20, latency=0.05, wait=1.0)
+    server.answered = server.refused = 0
+    play(pace, server, seconds=120, latency=0.05, start=20, wait=1.0)
+    assert server.answered >= 0.88 * RATE * 120
+    assert server.refused <= 0.03 * server.answered
 
 
 def test_the_level_is_what_the_server_accepts_while_it_refuses() -> None:

@@ -189,3 +189,9 @@ def test_a_wait_that_is_no_time_is_not_waited_for(wait: float) -> None:
     later = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=wait)
     model = Scripted(iter([later, Response(text="ok")]))
     assert ask(model) == Response(text="ok")
+
+
+def test_a_model_that_states_many_slots_has_them_unless_the_user_says_fewer() -> None:
+    assert Endpoint("local", Policy(), fixed=256).slots == 256
+    assert Endpoint("local", Policy(start=8, cap=8), fixed=256).slots == 8
+    assert Endpoint("far away", Policy()).slots == 20
