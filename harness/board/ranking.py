@@ -134,6 +134,7 @@ def _remarks_on(row: Row) -> Iterator[str]:
         yield f"answered under several names ({', '.join(row.resolved)})"
     if "temperature" in row.settings and row.settings["temperature"] is None:
         yield "provider sampling (no temperature was set)"
+    yield from (note.removesuffix(".") for note in row.noted)
 
 
 def _bounds(row: Row) -> str:

@@ -54,6 +54,7 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         strategy=_name_of(model.get("strategy")),
         system=_system(model.get("identity")),
         resolved=_texts(model.get("resolved")),
+        noted=_texts(model.get("notes")),
         options=_options(section),
         judge=note,
         primary=primary,

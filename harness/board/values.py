@@ -68,6 +68,7 @@ class Row:
         strategy: that wrapped the model; empty for none.
         system: message that was put before each request; empty for none.
         resolved: names the provider reported.
+        noted: what the model noted while it was open.
         judge: who judged.
         primary: the judge is the run's own, not one of `other_judges`.
         fidelity: whose words the input is in; empty where the benchmark adds none.
@@ -97,6 +98,7 @@ class Row:
     strategy: str = ""
     system: str = ""
     resolved: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
     judge: JudgeNote
     primary: bool = True
     fidelity: str = ""

@@ -54,6 +54,7 @@ class Session:
         finding: what the probe saw.
         failed: splits whose task raised while it listed its samples.
         dropped: generation settings that the model refused.
+        said: what the model noted.
     """
 
     options: Options
@@ -72,6 +73,7 @@ class Session:
     finding: Finding | None = None
     failed: list[Failed] = field(default_factory=list[Failed])
     dropped: frozenset[str] = frozenset()
+    said: tuple[str, ...] = ()
 
     @property
     def choices(self) -> list[JudgeChoice]:

@@ -146,6 +146,7 @@ def _assembled(conclusion: Conclusion, tasks: Mapping[str, Any], ledgers: Sequen
             "identity": run.identity,
             "settings": run.model.settings,
             "strategy": run.model.strategy,
+            "notes": list(run.model.notes),
         },
         judges={judge: {**card, "resolved": sorted(judged[judge].models)} for judge, card in run.judges.items()},
         plugins=run.plugins,

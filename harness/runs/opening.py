@@ -40,6 +40,7 @@ async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) ->
             yield resolved.wrap(metered)
         finally:
             session.dropped |= inner.info.dropped
+            session.said = inner.info.notes
             session.endpoints.listen()
 
 

@@ -92,6 +92,7 @@ class Recorder:
                 resolved=model.info.resolved,
                 settings=identity["settings"],
                 strategy=identity["strategy"],
+                notes=() if old is None else old.model.notes,
             ),
             identity={**identity, "overrides": self._overrides.as_json()},
             identity_digest=identity_digest(identity),
@@ -108,6 +109,7 @@ class Recorder:
     def _carried(self, run: RunFile, session: Session) -> RunFile:
         return replace(
             run,
+            model=replace(run.model, notes=tuple(dict.fromkeys((*run.model.notes, *session.said)))),
             plugins={**run.plugins, **plugins.current().provenance()},
             judges={**run.judges, **{bench.id: dict(bench.card) for bench in session.benches}},
             tasks=Carried(options=self.options, judging=self.judging, session=session).into(run.tasks),

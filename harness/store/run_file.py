@@ -41,12 +41,20 @@ class ModelEntry(_Entry):
         resolved: what its provider calls it.
         settings: of its provider, those of its identity.
         strategy: around it, with its settings.
+        notes: what it noted while it was open, in all invocations.
     """
 
     ref: str
     resolved: Json
     settings: Json
     strategy: Json
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def from_json(raw: object) -> ModelEntry:
+        """Raises ValueError for what is no such entry."""
+        values: dict[str, Any] = {"notes": [], **_object(raw, "the model")}
+        return _read(ModelEntry, {**values, "notes": tuple(values["notes"])}, "the model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +213,7 @@ class RunFile(_Entry):
         if values.get("schema") != SCHEMA:
             raise ValueError(f"it is of schema {values.get('schema')!r}, and this version reads {SCHEMA!r}")
         tasks = _object(values.get("tasks"), "the tasks")
-        values["model"] = _read(ModelEntry, _object(values.get("model"), "the model"), "the model")
+        values["model"] = ModelEntry.from_json(values.get("model"))
         values["overrides"] = _read(Overrides, _object(values.get("overrides"), "the overrides"), "the overrides")
         values["tasks"] = {name: TaskEntry.from_json(task) for name, task in tasks.items()}
         values["history"] = tuple(Invocation.from_json(each) for each in values["history"])

@@ -231,12 +231,19 @@ def test_checkpoints_under_one_path_are_told_apart_by_identity() -> None:
 
 def test_what_a_reader_must_know_is_noted() -> None:
     made = board(
-        run("x/a", 100, n_expected=1675, settings={"temperature": None}, model={"resolved": ["a-2024", "a-2025"]})
+        run(
+            "x/a",
+            100,
+            n_expected=1675,
+            settings={"temperature": None},
+            model={"resolved": ["a-2024", "a-2025"], "notes": ["safety thresholds: BLOCK_NONE"]},
+        )
     )
     told = "\n".join(made.notes)
     assert "1000 samples, where 1675 are published" in told
     assert "provider sampling" in told
     assert "a-2024, a-2025" in told
+    assert "x/a: safety thresholds: BLOCK_NONE." in made.notes
 
 
 def test_what_holds_under_each_judge_of_a_run_is_noted_once() -> None:

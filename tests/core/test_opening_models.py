@@ -157,6 +157,16 @@ def test_what_a_model_notes_is_told_at_once_and_stands_in_the_runs_notes_once(tm
         ended = one_by_one(tmp_path, telling)
     assert telling.lines == ["0: batch halved to 4", "1: batch halved to 2"]
     assert [note for note in ended.notes if "halved" in note] == ["batch halved to 4", "batch halved to 2"]
+    assert ended.results["model"]["notes"][:2] == ["batch halved to 4", "batch halved to 2"]
+
+
+def test_what_a_model_noted_stays_in_the_results_of_the_next_invocation(tmp_path: Path) -> None:
+    for notes in ((), ("batch halved to 4",), ()):
+        with plugins.use(Seen(notes).host()):
+            ended = run(
+                tmp_path, "plain/x", "fake", Telling(), policy=Policy(start=1, cap=1), retry=frozenset({"answered"})
+            )
+    assert ended.results["model"]["notes"] == ["batch halved to 4"]
 
 
 def one_by_one(folder: Path, telling: Telling, judge: str = "fake") -> Run:

@@ -23,7 +23,7 @@ FAULT = Failure(outcome="error", reason="http_400")
 RAN = {
     "schema": "harness.run/1",
     "started": "2026-01-01T00:00:00+00:00",
-    "model": {"ref": "a/b", "resolved": "b", "settings": {}, "strategy": None},
+    "model": {"ref": "a/b", "resolved": "b", "settings": {}, "strategy": None, "notes": []},
     "identity": {"scheme": "a", "overrides": {"generation": {}, "system": ""}},
     "identity_digest": "k1:00",
     "overrides": {"generation": {"temperature": 1.0}, "system": ""},
