@@ -13,7 +13,7 @@ from harness.contracts import Strategy
 from harness.engine import crew as engine
 from harness.engine.work import Stop
 from harness.errors import EndpointDown, HarnessError
-from harness.limits import Policy
+from harness.limits import Policy, slots
 from harness.progress.lines import SilentProgress
 from harness.testing.fakes import fake_sample, fake_task
 from harness.types import Failure, Request, Response, Sample, Text
@@ -136,10 +136,12 @@ class Heard(SilentProgress):
         self.notes.append(text)
 
 
-def test_a_person_is_told_when_an_endpoint_asks_to_slow_down(tmp_path: Path) -> None:
-    heard, first = Heard(), [Failure(outcome="error", reason="http_429", transient=True, throttled=True)]
+def test_a_person_is_told_when_an_endpoint_asks_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "WORTH_TELLING", 0.01)
+    wait = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=0.02)
+    heard, first = Heard(), [wait]
     go(Server(lambda text: first.pop() if first else "no"), tmp_path, progress=heard)
-    assert heard.notes == ["seen takes too many calls at once: 2 from now on"]
+    assert heard.notes == ["seen asked to wait 0 s"]
 
 
 def test_a_wait_of_hours_ends_the_run_with_what_was_asked_and_what_was_answered_is_kept(tmp_path: Path) -> None:

@@ -29,8 +29,12 @@ class Killing(SilentProgress):
     def answered(self, *_: Any, **__: Any) -> None:
         self._left -= 1
         if self._left == 0:
-            replicas = [child for child in psutil.Process().children() if f"{MODEL} replica 1" in child.cmdline()[-1]]
-            os.kill(replicas[0].pid, signal.SIGKILL)
+            os.kill(replicas(1)[0].pid, signal.SIGKILL)
+
+
+def replicas(number: int | str = "") -> list[psutil.Process]:
+    """Replicas that live: all, or the one of that number."""
+    return [child for child in psutil.Process().children() if f"{MODEL} replica {number}" in child.cmdline()[-1]]
 
 
 def answers(folder: Path) -> Mapping[str, Any]:
@@ -50,4 +54,4 @@ def test_two_replicas_of_which_one_is_killed_answer_as_one_process_does(tmp_path
     [note] = [note for note in two.notes if "replica 1 (CPU)" in note]
     assert "was killed by SIGKILL" in note
     assert killing.told == [note]
-    assert psutil.Process().children() == []
+    assert replicas() == []
