@@ -9,17 +9,19 @@ from typing import Final
 from harness import Failure, HarnessError
 
 _MEMORY: Final = re.compile(
-    r"out of memory|no available memory|free memory|allocate memory|kv cache|memory utilization", re.IGNORECASE
+    r"out of memory|free memory|allocate memory|kv cache|memory utilization|available memory", re.IGNORECASE
 )
 _CONTEXT: Final = re.compile(r"maximum (context|model) length", re.IGNORECASE)
 _RAISED: Final = re.compile(
     r"^(?:\(.*?\) )?(?:\w+ [\d-]+ [\d:]+ \[.*?\] )?((?:\w+\.)*\w*(?:Error|Exception): .+)$", re.MULTILINE
 )
 _CAUGHT: Final = re.compile(r"initialization failed|engine core proc|cancelled", re.IGNORECASE)
+_TAKEN: Final = re.compile(r"less than (desired|requested)", re.IGNORECASE)
 _ROOMIER: Final = (
     "-M gpu_memory_utilization=0.95, a smaller -M max_model_len or -M max_num_seqs, "
     "or more GPUs by -M tensor_parallel=N"
 )
+_MODEST: Final = "others hold a part of it: end them, or take a smaller share by -M gpu_memory_utilization=0.5"
 
 
 def not_started(ref: str, error: Exception, log: Path | None = None) -> HarnessError:
@@ -27,7 +29,8 @@ def not_started(ref: str, error: Exception, log: Path | None = None) -> HarnessE
     cause = _first_raised(log) or _line(error)
     written = f"; the engine's own words are in {log}" if log else ""
     if _MEMORY.search(cause):
-        return HarnessError(f"there is too little memory for this model: {cause}", where=ref, remedy=_ROOMIER + written)
+        advice = _MODEST if _TAKEN.search(cause) else _ROOMIER
+        return HarnessError(f"there is too little memory for this model: {cause}", where=ref, remedy=advice + written)
     other = f"--model hf/{ref.partition('/')[2]} runs it with transformers, if they know it"
     return HarnessError(f"vLLM cannot run this model: {cause}", where=ref, remedy=other + written)
 

@@ -46,7 +46,6 @@ class TestAFault:
         [
             "ValueError: No available memory for the cache blocks.",
             "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.",
-            "ValueError: Free memory on device cuda:0 is less than desired GPU memory utilization",
             "ValueError: To serve at least one request, 4 GiB KV cache is needed",
         ],
     )
@@ -55,6 +54,13 @@ class TestAFault:
 
         assert error.what == f"there is too little memory for this model: {line}"
         assert "gpu_memory_utilization" in error.remedy
+
+    def test_of_memory_that_others_hold_asks_for_less(self, tmp_path: Path) -> None:
+        line = "ValueError: Free memory on device cuda:0 (1/80 GiB) is less than desired GPU memory utilization (0.9)"
+        error = faults.not_started("vllm/m", RuntimeError("failed"), log(tmp_path, line))
+
+        assert "too little memory" in error.what
+        assert "others hold a part of it" in error.remedy
 
     def test_of_a_strange_model_names_the_other_way(self, tmp_path: Path) -> None:
         line = "KeyError: 'layers.0.strange.weight'"
