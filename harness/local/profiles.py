@@ -151,7 +151,7 @@ MIS: Final = (
         turn=Value(
             value="<|User|>: {images}{question}\n\n<|Assistant|>:",
             basis="effective",
-            why="what its own processor makes of their conversation",
+            why="as vLLM's example for this model writes their conversation",
         ),
         dtype=Value(value="bfloat16", basis="published"),
         max_tokens=Value(
