@@ -3,7 +3,8 @@
 Servers allow so many requests, or tokens, in a time. While one refuses, what it still accepts *is* what it allows: the
 calls of the last second that were not refused are the level. From there the pace follows time alone (the curve of TCP
 CUBIC): a little below the level at once, back at it after a while, and then above it, ever faster, until the next
-refusal says where the level is now. A level that cannot be measured yet is doubled round by round.
+refusal says where the level is now. A level that cannot be measured yet is doubled round by round: it is a guess, and a
+server that refused everything for minutes must be found again soon after it answers.
 
 A refusal speaks of the moment its call started, so all refusals of calls that started before the last change say
 nothing new. All times are seconds on one clock that the caller reads.
@@ -19,6 +20,7 @@ _DIP: Final = 0.05  # how far below the level the pace starts
 _RISE: Final = 0.2  # how far above it is, as long after reaching the level as reaching it took
 _CALM: Final = 10.0  # seconds until the pace is back at the level
 _CALM_CALLS: Final = 40  # and at least so many calls
+_LONGEST_CALM: Final = 120.0  # seconds
 _WINDOW: Final = 1.0  # seconds of calls that are counted
 _SHORTEST: Final = 0.5  # a window cut short by a pause must be as long
 _FEWEST: Final = 8  # calls in a window
@@ -27,6 +29,9 @@ _BLIND_PAUSED: Final = 0.4  # where the refusal costs a pause
 _CAREFUL: Final = 0.95  # of the level, where each refusal costs a pause
 _PAUSE: Final = 0.25  # seconds; a longer wait is a pause that breaks the count
 _CATCH_UP: Final = 0.02  # seconds that a late start may be made up for
+_ROUND_CALLS: Final = 4  # until a guess is doubled, or
+_LONGEST_ROUND: Final = 5.0  # seconds, or as long as a refusal takes
+_LEAST: Final = 1 / 60  # calls a second; no level is lower
 _KEPT: Final = 60.0  # seconds that starts are remembered
 
 
@@ -57,8 +62,10 @@ class Pace:
         """A call starts."""
         self._since = min(self._since, now)
         self._starts.append(now)
+        if self._starts[0] < now - 2 * _KEPT:
+            self._forget(now)
         if self._level < math.inf:
-            between = 1 / self.rate(now)
+            between = self._between(now)
             self._next = max(self._next, now - max(between, _CATCH_UP)) + between
 
     def rate(self, now: float) -> float:
@@ -66,9 +73,17 @@ class Pace:
         passed = max(0.0, now - self._changed)
         if self._learning:
             return self._level * math.exp2(min(30.0, max(0.0, passed / self._round - 1)))
-        calm = max(_CALM, _CALM_CALLS / self._level)
+        calm = max(_CALM, min(_CALM_CALLS / self._level, _LONGEST_CALM))
         way = (passed - calm) / calm
         return self._level * (1 + (_DIP * way**3 if way < 0 else _RISE * way**4))
+
+    def _between(self, now: float) -> float:
+        """Seconds from a call that starts now to the next, over which the rate sums up to one call."""
+        rate = self.rate(now)
+        flat = max(0.0, self._changed + self._round - now) if self._learning else math.inf
+        if rate * flat >= 1:
+            return 1 / rate
+        return flat + self._round * math.log2(1 + math.log(2) * (1 - rate * flat) / (rate * self._round))
 
     def refused(self, started: float, now: float, pause: float) -> bool:
         """A call was told to slow down, and for how long to wait; whether that was news."""
@@ -76,12 +91,15 @@ class Pace:
         if started <= self._changed:
             return False
         first = self._level == math.inf
-        self._level = self._guess(now) if first else self._measured(started, pause)
+        self._level = max(_LEAST, self._guess(now) if first else self._measured(started, pause))
         self._learning = self._learning or first
-        self._round = max(_WINDOW, now - started)
+        self._round = max(_WINDOW, now - started, min(_ROUND_CALLS / self._level, _LONGEST_ROUND))
         self._changed = now + pause
         self._next = max(self._next, self._changed)
-        self._forget(now, afresh=first or pause > _PAUSE)
+        if first or pause > _PAUSE:  # calls were not paced yet, or a pause breaks the count
+            self._since, self._starts, self._refused = self._changed, [], []
+        else:
+            self._forget(now)
         return True
 
     def _guess(self, now: float) -> float:
@@ -105,10 +123,10 @@ class Pace:
         self._counted = not self._learning
         return rate / 2 if self._learning else accepted * (_CAREFUL if pause > _PAUSE else 1.0)
 
-    def _forget(self, now: float, *, afresh: bool) -> None:
-        """Drop what is too old to count: all of it where calls were not paced yet, or a pause breaks the count."""
-        if afresh:
-            self._since, self._starts, self._refused = self._changed, [], []
-            return
-        self._starts = self._starts[bisect_left(self._starts, now - _KEPT) :]
-        self._refused = [at for at in self._refused if at >= now - _KEPT]
+    def _forget(self, now: float) -> None:
+        """Drop what is too old to count."""
+        first = min(bisect_left(self._starts, now - _KEPT), max(0, len(self._starts) - _FEWEST))
+        if first > 0:
+            self._starts = self._starts[first:]
+            self._since = max(self._since, self._starts[0])
+            self._refused = [at for at in self._refused if at >= self._since]

@@ -33,6 +33,15 @@ class Server:
         return True
 
 
+class Down(Server):
+    """A server that refuses everything."""
+
+    def asked(self, now: float) -> bool:
+        self.at, self.tokens = now, 0.0
+        self.refused += 1
+        return False
+
+
 def play(
     pace: Pace, server: Server, *, seconds: float, latency: float, start: float = 0.0, slots: int = 100, wait: float = 0
 ) -> None:
@@ -103,6 +112,49 @@ def test_a_server_that_allows_less_later_is_not_stormed() -> None:
     play(pace, server, seconds=60, latency=0.1, start=80)
     assert server.answered >= 0.8 * 4 * 60
     assert server.refused <= server.answered
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 300, 3600])
+@pytest.mark.parametrize("rate", [2.0, RATE, 500.0])
+@pytest.mark.parametrize("wait", [0.0, 1.0])
+def test_a_server_that_refused_everything_for_a_while_is_used_again_soon_after(
+    seconds: float, rate: float, wait: float
+) -> None:
+    pace = Pace()
+    play(pace, Server(rate=rate), seconds=30, latency=0.05, wait=wait)
+    play(pace, Down(), seconds=seconds, latency=0.05, start=30, wait=wait)
+    back = Server(rate=rate)
+    play(pace, back, seconds=90, latency=0.05, start=30 + seconds, wait=wait)
+    back.answered = 0
+    play(pace, back, seconds=30, latency=0.05, start=120 + seconds, wait=wait)
+    assert back.answered >= 0.75 * 30 * rate
+
+
+def test_a_server_that_refuses_everything_is_asked_a_few_times_a_minute() -> None:
+    pace, down = Pace(), Down()
+    play(pace, Server(), seconds=30, latency=0.05)
+    play(pace, down, seconds=60, latency=0.05, start=30)
+    down.refused = 0
+    play(pace, down, seconds=600, latency=0.05, start=90)
+    assert 20 <= down.refused <= 80
+
+
+@pytest.mark.parametrize("per_minute", [1, 3, 10])
+@pytest.mark.parametrize("wait", [0.0, 1.0])
+def test_a_server_that_allows_a_few_calls_a_minute_is_used_and_not_stormed(per_minute: int, wait: float) -> None:
+    pace, server = Pace(), Server(rate=per_minute / 60)
+    play(pace, server, seconds=1000, latency=0.05, wait=wait)
+    server.answered = server.refused = 0
+    play(pace, server, seconds=3600, latency=0.05, start=1000, wait=wait)
+    assert server.answered >= 0.9 * 60 * per_minute
+    assert server.refused <= 6 * server.answered, "a call has thirty tries"
+
+
+def test_calls_of_long_ago_are_forgotten_also_where_nothing_is_refused() -> None:
+    pace = Pace()
+    for number in range(100_000):
+        pace.start(number / 100)
+    assert len(pace._starts) <= 2 * 60 * 100 + 1  # pyright: ignore[reportPrivateUsage]
 
 
 def test_refusals_of_calls_that_were_on_the_wire_together_are_one() -> None:
