@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ Conversation = list[dict[str, Any]]  # as chat templates take it: role, and cont
 
 
 class Frontend:
-    """Conversations to text, and tokens to text.
+    """Conversations to text, texts to tokens, and tokens to text; for any thread.
 
     Args:
         processor: of transformers: a processor where `vlm`, else a tokenizer.
@@ -31,6 +32,7 @@ class Frontend:
         self.template = _template(processor) or _template(self.tokenizer)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
+        self._alone = threading.Lock()  # a tokenizer keeps in itself how it fills rows up, for whoever comes next
 
     @property
     def pad_token_id(self) -> int:
@@ -67,9 +69,15 @@ class Frontend:
         first: str | None = self.tokenizer.bos_token
         return bool(first and text.startswith(str(first))) or not (raw or self.vlm)
 
+    def encode(self, **arguments: Any) -> dict[str, Any]:
+        """What the processor makes of texts and images."""
+        with self._alone:
+            return dict(self.processor(**arguments))
+
     def count(self, text: str) -> int:
         """Tokens of a text."""
-        return len(self.tokenizer.encode(text, add_special_tokens=False))
+        with self._alone:
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer, without control tokens."""

@@ -35,7 +35,7 @@ def encode(
         arguments["images"] = [list(row) for row in images]
     if frontend.begins(texts[0], raw=raw):
         arguments["add_special_tokens"] = False
-    batch: Batch = dict(frontend.processor(**arguments))
+    batch: Batch = frontend.encode(**arguments)
     batch.pop("labels", None)  # PaliGemma's processor makes some for training
     return batch
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
 from harness_hf.encoding import encode
@@ -238,3 +241,41 @@ class TestTheFirstToken:
         # a text model's template writes it or wants none; nobody else may write it then
         expected = 0 if not (written or raw or vlm) else 1
         assert [row.count(start) for row in batch["input_ids"].tolist()] == [expected, expected]
+
+
+class TestTheTokenizerOfAModel:
+    def test_fills_rows_up_as_each_thread_asks_while_others_use_it(self) -> None:
+        frontend, wrong = sees(PARTS), list[object]()
+        interval = sys.getswitchinterval()
+
+        def fill(side: Literal["left", "right"]) -> None:
+            texts = ["a", "a long text"]
+            for _ in range(150):
+                row = encode(frontend, texts, [(), ()], raw=True, side=side)["attention_mask"][0].tolist()
+                if row[0 if side == "left" else -1] != 0:
+                    wrong.append(row)
+
+        def count() -> None:
+            for _ in range(150):
+                frontend.count("a text")
+
+        def kept(work: Callable[[], None]) -> Callable[[], None]:
+            def run() -> None:
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 - a thread's error is nobody's
+                    wrong.append(error)
+
+            return run
+
+        works = (kept(lambda: fill("left")), kept(lambda: fill("right")), kept(count))
+        threads = [threading.Thread(target=work) for work in works]
+        sys.setswitchinterval(1e-5)
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert wrong == []
