@@ -86,6 +86,8 @@ class Batcher(Generic[Item, Result]):
             return await ticket.result()
         finally:
             ticket.wanted = False
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:

@@ -137,6 +137,7 @@ class TestABatch:
             with anyio.CancelScope() as scope:
                 tasks.start_soon(_cancel_when_blocked, scope)
                 await batcher.submit(1, "group")
+            assert batcher._waiting == [], "its images are not kept either"
             for item in (2, 3):
                 tasks.start_soon(batcher.submit, item, "group")
 
