@@ -263,7 +263,7 @@ class TestTheTokenizerOfAModel:
             def run() -> None:
                 try:
                     work()
-                except Exception as error:  # noqa: BLE001 - a thread's error is nobody's
+                except Exception as error:
                     wrong.append(error)
 
             return run
