@@ -1,8 +1,8 @@
 """vLLM's own processes: what they are told before they start, and how they are kept from the terminal.
 
 vLLM computes in child processes, which would write to our stdout and stderr and would be stopped by the Ctrl-C that is
-meant for us. It calls `settle` in each of them (entry point `vllm.general_plugins`): from then on their words go to a
-file, and only we stop them.
+meant for us. So they are born with Ctrl-C blocked, and vLLM calls `settle` in each of them (entry point
+`vllm.general_plugins`), from where on their words go to a file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -36,21 +37,23 @@ def prepare() -> None:
 
 
 @contextmanager
-def logging_to(log: Path) -> Generator[None]:
-    """Children that start in this block write to a file."""
+def apart(log: Path) -> Generator[None]:
+    """Children that this thread starts in this block write to a file, and Ctrl-C does not reach them."""
+    resource_tracker.ensure_running()  # it unblocks Ctrl-C when it starts by itself, in the middle of the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ[LOG] = str(log)
     try:
         yield
     finally:
         os.environ.pop(LOG, None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def settle() -> None:
-    """In a child of ours: write to the file, and leave Ctrl-C to the parent. Anywhere else: nothing."""
+    """In a child of ours: write to the file. Anywhere else: nothing."""
     log = os.environ.get(LOG)
     if not log or multiprocessing.parent_process() is None:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for stream in (1, 2):
         os.dup2(file, stream)

@@ -19,10 +19,12 @@ import anyio.to_thread
 
 from harness import HarnessError
 from harness_vllm import faults
-from harness_vllm.children import logging_to
+from harness_vllm.children import apart
 from harness_vllm.untyped import Untyped, load
 
 _JOIN_SECONDS = 10.0
+#: In which the engine ends its workers and gives shared memory back; vLLM's own 5 seconds are too short for that.
+_GRACE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +47,18 @@ class Running:
 
     async def stop(self) -> None:
         """End its processes and wait until they are gone. The log stays where the engine has died."""
+        died = self.llm.errored
         if self.llm.output_handler is not None:
             self.llm.output_handler.cancel()  # else it may take the end for a death, and say so
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.stop_here)
-
-    def stop_here(self) -> None:
-        """The same, in the thread that asks."""
-        died = self.llm.errored
-        self.llm.shutdown()
-        _end(self.children)
         if not died:
             self.log.unlink(missing_ok=True)
+
+    def stop_here(self) -> None:
+        """The same in the thread that asks, but for the log."""
+        self.llm.shutdown(timeout=_GRACE_SECONDS)
+        _end(self.children)
 
 
 class Start:
@@ -100,17 +102,23 @@ class Start:
         log = Path(name)
         engines = load("vllm.v1.engine.async_llm").AsyncLLM
         try:
-            with logging_to(log):
+            with apart(log):
                 llm = engines.from_vllm_config(config, disable_log_stats=True)
         except Exception as error:
             _end(self._children())
+            self._refuse_if_abandoned(log)
             raise faults.not_started(self._ref, error, log) from error
         running = Running(ref=self._ref, llm=llm, config=config, log=log, children=self._children())
         with self._lock:
             if self._abandoned:
                 running.stop_here()
-                raise HarnessError("the start was given up", where=self._ref)
+                self._refuse_if_abandoned(log)
         return running
+
+    def _refuse_if_abandoned(self, log: Path) -> None:
+        if self._abandoned:
+            log.unlink(missing_ok=True)
+            raise HarnessError("the start was given up", where=self._ref)
 
     def _children(self) -> tuple[Any, ...]:
         return tuple(set(multiprocessing.active_children()) - self._before)

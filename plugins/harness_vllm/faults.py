@@ -16,7 +16,7 @@ _RAISED: Final = re.compile(
     r"^(?:\(.*?\) )?(?:\w+ [\d-]+ [\d:]+ \[.*?\] )?((?:\w+\.)*\w*(?:Error|Exception): .+)$", re.MULTILINE
 )
 _CAUGHT: Final = re.compile(r"initialization failed|engine core proc|cancelled", re.IGNORECASE)
-_TAKEN: Final = re.compile(r"less than (desired|requested)", re.IGNORECASE)
+_TAKEN: Final = re.compile(r"less than desired", re.IGNORECASE)
 _ROOMIER: Final = (
     "-M gpu_memory_utilization=0.95, a smaller -M max_model_len or -M max_num_seqs, "
     "or more GPUs by -M tensor_parallel=N"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness_vllm import faults
-from harness_vllm.children import ENVIRONMENT, LOG, logging_to, prepare, settle
+from harness_vllm.children import ENVIRONMENT, LOG, apart, prepare, settle
 
 
 class EngineGenerateError(Exception):
@@ -100,7 +100,7 @@ def log(folder: Path, line: str) -> Path:
 class TestVllmsProcesses:
     def test_write_to_the_log_and_leave_ctrl_c_to_us(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         file = tmp_path / "engine.log"
-        with logging_to(file):
+        with apart(file):
             child = multiprocessing.get_context("spawn").Process(target=in_a_child)
             child.start()
             child.join()
@@ -111,7 +111,7 @@ class TestVllmsProcesses:
         assert LOG not in os.environ
 
     def test_are_let_be_where_they_are_not_ours(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        with logging_to(tmp_path / "engine.log"):
+        with apart(tmp_path / "engine.log"):
             settle()
         os.write(1, b"still here\n")
 
@@ -129,6 +129,6 @@ class TestVllmsProcesses:
 
 def in_a_child() -> None:
     settle()
-    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    signal.raise_signal(signal.SIGINT)
     os.write(1, b"to stdout\n")
     os.write(2, b"to stderr\n")

@@ -2,8 +2,9 @@
 
 import importlib.util
 import os
+import tempfile
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_logs_left() -> Iterator[None]:
+    """The logs of engines that are made to fail are kept for a person; here there is none."""
+    folder = Path(tempfile.gettempdir())
+    before = set(folder.glob("harness-vllm-*.log"))
+    yield
+    for log in set(folder.glob("harness-vllm-*.log")) - before:
+        log.unlink()
 
 
 @pytest.fixture(scope="session")
