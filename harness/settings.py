@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: s
 
     Raises:
         UnknownName: a key is not declared.
-        HarnessError: a value does not parse or is not one of the choices.
+        HarnessError: a value does not parse, is not one of the choices, or is less than the least.
     """
     known = {setting.name: setting for setting in declared}
     values: dict[str, Any] = {name: setting.default for name, setting in known.items()}
@@ -67,6 +68,10 @@ def _checked(setting: Setting, value: Any, owner: str) -> Any:
         raise HarnessError(
             f"{owner}: {setting.name}={parsed} is not one of its values", remedy=nearest(str(parsed), setting.choices)
         )
+    if isinstance(parsed, float) and not math.isfinite(parsed):
+        raise _mismatch(setting, value, owner)
+    if setting.least is not None and parsed is not None and parsed < setting.least:
+        raise HarnessError(f"{owner}: {setting.name}={value} is less than {setting.least:g}", remedy=setting.help)
     return parsed
 
 
@@ -94,4 +99,6 @@ def _flag(text: str) -> bool:
 
 
 def _mismatch(setting: Setting, value: object, owner: str) -> HarnessError:
-    return HarnessError(f"{owner}: {setting.name}={value} is not a {setting.type.__name__}", remedy=setting.help)
+    kind = setting.type.__name__
+    article = "an" if kind[0] in "aeiou" else "a"
+    return HarnessError(f"{owner}: {setting.name}={value} is not {article} {kind}", remedy=setting.help)

@@ -246,6 +246,7 @@ class Setting:
         identity: whether another value makes another result; False is for transport only (timeouts, parallelism).
         help: one line.
         choices: the values it accepts; empty means any.
+        least: the smallest number it accepts; None means any. Neither NaN nor infinity is a number here.
     """
 
     name: str
@@ -254,3 +255,4 @@ class Setting:
     identity: bool
     help: str = ""
     choices: tuple[str, ...] = ()
+    least: float | None = None

@@ -127,6 +127,7 @@ def _setting(setting: Setting) -> dict[str, Json]:
         "default": default,
         "identity": setting.identity,
         "choices": list(setting.choices),
+        "least": setting.least,
         "help": setting.help,
     }
 
@@ -144,7 +145,7 @@ def _settings(settings: Sequence[Setting], flag: str) -> str:
     rows = [
         [
             setting.name,
-            "|".join(setting.choices) or setting.type.__name__,
+            _accepted(setting),
             "" if setting.default is None else str(setting.default),
             "identity" if setting.identity else "transport",
             setting.help,
@@ -152,3 +153,8 @@ def _settings(settings: Sequence[Setting], flag: str) -> str:
         for setting in settings
     ]
     return indented(f"settings: {flag}\n{indented(table(['KEY', 'VALUE', 'DEFAULT', 'COUNTS AS', 'HELP'], rows))}")
+
+
+def _accepted(setting: Setting) -> str:
+    kind = "|".join(setting.choices) or setting.type.__name__
+    return kind if setting.least is None else f"{kind} ≥ {setting.least:g}"

@@ -25,17 +25,24 @@ SETTINGS = (
         default=None,
         identity=False,
         help="most images one request may hold; not set: what is known of the model",
+        least=0,
     ),
     Setting(
-        name="threads", type=int, default=None, identity=False, help="CPU threads; not set: as the model's size asks"
+        name="threads",
+        type=int,
+        default=None,
+        identity=False,
+        help="CPU threads; not set: as the model's size asks",
+        least=1,
     ),
-    Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together"),
+    Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together", least=1),
     Setting(
         name="batch_wait",
         type=float,
         default=10.0,
         identity=False,
         help="milliseconds a request waits for others to join it",
+        least=0,
     ),
     Setting(
         name="dtype",

@@ -17,13 +17,14 @@ SETTINGS = (
         help="their --model_args, such as pretrained=PATH,dtype=float32",
     ),
     Setting(name="device", type=str, default=None, identity=False, help="their --device, such as cuda:0 or cpu"),
-    Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together"),
+    Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together", least=1),
     Setting(
         name="batch_wait",
         type=float,
         default=10.0,
         identity=False,
         help="milliseconds a request waits for others to join it",
+        least=0,
     ),
 )
 

@@ -19,12 +19,14 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
         yield model
 
 
-def _identity(name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = ()) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices)
+def _identity(
+    name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = (), least: float | None = None
+) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices, least=least)
 
 
-def _transport(name: str, kind: type, default: object, text: str) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=False, help=text)
+def _transport(name: str, kind: type, default: object, text: str, least: float | None = None) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=False, help=text, least=least)
 
 
 SETTINGS = (
@@ -35,8 +37,8 @@ SETTINGS = (
     _identity("api_version", str, "2024-10-21", "Azure's API version"),
     _identity("detail", str, "", "how closely images are looked at", ("auto", "low", "high")),
     _identity("resize", bool, True, "scale images over the limit down; off makes them an error"),
-    _identity("max_image_mb", float, 20.0, "largest image file that is sent as it is, in megabytes"),
-    _identity("max_image_side", int, None, "longest side of an image that is sent as it is, in pixels"),
+    _identity("max_image_mb", float, 20.0, "largest image file that is sent as it is, in megabytes", least=0.0001),
+    _identity("max_image_side", int, None, "longest side of an image that is sent as it is, in pixels", least=1),
     _identity(
         "image_types",
         str,
@@ -58,8 +60,8 @@ SETTINGS = (
     _transport("api_key_env", str, "", "environment variable that holds the key"),
     _transport("organization", str, "", "OpenAI organization the call is billed to"),
     _transport("project", str, "", "OpenAI project the call is billed to"),
-    _transport("timeout", float, 600.0, "seconds one call may take"),
-    _transport("max_images", int, None, "most images the model takes in one request; 0 is a model without vision"),
+    _transport("timeout", float, 600.0, "seconds one call may take", 0.001),
+    _transport("max_images", int, None, "most images the model takes in one request; 0 is a model without vision", 0),
 )
 
 

@@ -30,6 +30,7 @@ SETTINGS = (
         default=3,
         identity=False,
         help="how often VLMEvalKit's process is started again when it dies",
+        least=0,
     ),
 )
 

@@ -166,7 +166,7 @@ def test_one_model_with_other_settings_is_another(seen: Opened) -> None:
         ({"temprature": "0"}, "no setting 'temprature'", "did you mean 'temperature'?"),
         ({"base_ulr": "x"}, "no setting 'base_ulr'", "did you mean 'base_url'?"),
         ({"temperature": "hot"}, "temperature=hot is not a float", ""),
-        ({"max_tokens": 1.5}, "max_tokens=1.5 is not a int", ""),
+        ({"max_tokens": 1.5}, "max_tokens=1.5 is not an int", ""),
         ({"tune.seed": "1"}, "-J tune.seed: no judge 'tune'", "did you mean 'tone'?"),
     ],
 )

@@ -77,7 +77,8 @@ def test_json_of_a_provider_holds_every_setting(said: Said) -> None:
     (provider,) = json.loads(said("models", "--json")[1])
     assert [setting["name"] for setting in provider["settings"]] == ["url", "mode", "file"]
     assert provider["settings"][1] == {
-        "name": "mode", "type": "str", "default": "fast", "identity": False, "choices": ["fast", "slow"], "help": "how",
+        "name": "mode", "type": "str", "default": "fast", "identity": False, "choices": ["fast", "slow"], "least": None,
+            "help": "how",
     }  # fmt: skip
 
 

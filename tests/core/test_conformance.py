@@ -159,7 +159,7 @@ def test_data_that_is_given_is_listed(tmp_path: Path) -> None:
     ("setting", "said"),
     [
         (Setting(name="k", type=int, default=1, identity=True), "the help is not one line"),
-        (Setting(name="k", type=int, default="x", identity=True, help="h"), "k=x is not a int"),
+        (Setting(name="k", type=int, default="x", identity=True, help="h"), "k=x is not an int"),
         (Setting(name="k", type=int, default=1, identity=None, help="h"), "identity is a NoneType"),  # type: ignore[arg-type]
     ],
 )

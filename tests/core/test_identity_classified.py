@@ -249,7 +249,13 @@ def identity_of(ref: str, settings: dict[str, Any]) -> Any:
 def test_another_value_of_a_providers_setting_is_another_model_if_and_only_if_it_is_identity(
     scheme: str, setting: Setting
 ) -> None:
-    other = {bool: not setting.default, int: 7, float: 0.5, str: "other", Path: Path("other")}[setting.type]
+    other = {
+        bool: not setting.default,
+        int: int(max(7, setting.least or 0)),
+        float: 0.5,
+        str: "other",
+        Path: Path("other"),
+    }[setting.type]
     if setting.choices:
         other = next(choice for choice in setting.choices if choice != setting.default)
     changed = identity_of(f"{scheme}/x", {setting.name: other})

@@ -217,7 +217,7 @@ def test_every_misspelling_is_answered_with_the_nearest(
     [
         ((), {}, "no task to run", "--tasks"),
         (("gore",), {"task_settings": {"gore.form": "prose"}}, "form=prose", "free"),
-        (("gore",), {"task_settings": {"gore.threads": "many"}}, "threads=many is not a int", ""),
+        (("gore",), {"task_settings": {"gore.threads": "many"}}, "threads=many is not an int", ""),
         (("risk:easy",), {"judges": ("rule",)}, "no split of this run accepts rubric 'rule'", "risk, words"),
         (("risk",), {"judges": ("risk",)}, "rubric 'risk' needs a model", "--judge risk=SCHEME/NAME"),
         (("risk",), {"judges": ("words=openai/J",)}, "'words' is a rule and asks no model", "--judge words"),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from harness.types import Setting
 
 DECLARED = (
     Setting(name="detail", type=str, default="auto", identity=True, choices=("auto", "low", "high")),
-    Setting(name="timeout", type=float, default=60.0, identity=False),
-    Setting(name="pixels", type=int, default=None, identity=True),
+    Setting(name="timeout", type=float, default=60.0, identity=False, least=0.1),
+    Setting(name="pixels", type=int, default=None, identity=True, least=1),
     Setting(name="resize", type=bool, default=True, identity=True),
     Setting(name="words", type=Path, default=None, identity=True),
 )
@@ -53,6 +54,24 @@ def test_an_undeclared_key_is_refused_with_the_nearest_spelling() -> None:
 def test_a_value_that_does_not_fit_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(HarnessError, match=next(iter(given))):
         values(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"pixels": "0"}, "pixels=0 is less than 1"),
+        ({"timeout": -1}, "timeout=-1 is less than 0.1"),
+        ({"timeout": "nan"}, "timeout=nan is not a float"),
+        ({"timeout": float("inf")}, "timeout=inf is not a float"),
+    ],
+)
+def test_a_number_below_the_least_and_what_is_no_number_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(HarnessError, match=f"provider fake: {re.escape(said)}$"):
+        values(**given)
+
+
+def test_the_least_number_itself_is_taken() -> None:
+    assert values(pixels=1, timeout=0.1)["pixels"] == 1
 
 
 def test_transport_is_no_part_of_the_identity() -> None:

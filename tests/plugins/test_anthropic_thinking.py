@@ -119,10 +119,9 @@ async def test_a_model_that_cannot_do_as_it_is_told_stops_the_run(wanted: str, f
 
 
 async def test_a_budget_that_no_model_takes_is_refused_before_anything_is_asked() -> None:
-    with pytest.raises(HarnessError, match="too small") as stopped:
+    with pytest.raises(HarnessError, match="is less than 1024"):
         async with opened(base_url="http://127.0.0.1:1", thinking="on", thinking_budget=1000):
             pass
-    assert "1024" in stopped.value.remedy
 
 
 # ---- a model that thinks without being asked ---------------------------------------------------------------------
