@@ -155,7 +155,6 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
 
 
 def _stop(status: int, complaint: Complaint, message: str, where: Address) -> None:
-    key = f"the key in {where.key_env}" if where.key_env else "the key"
     if complaint.spent or status == 402:
         raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
     if complaint.codes & MODEL_CODES or status == 404:
@@ -165,12 +164,19 @@ def _stop(status: int, complaint: Complaint, message: str, where: Address) -> No
             remedy="check the model's name and the server's address (most want it to end in /v1)",
         )
     if status in (401, 403) or complaint.codes & ACCOUNT_CODES:
-        verb = "is not accepted" if status == 401 else "may not do this"
-        raise HarnessError(f"{key} {verb}: {message}", where=where.url, remedy=_key_remedy(where))
+        what, remedy = _key_trouble(status, where)
+        raise HarnessError(f"{what}: {message}", where=where.url, remedy=remedy)
 
 
-def _key_remedy(where: Address) -> str:
-    return f"export {where.key_env}=…" if where.key_env else "name the environment variable that holds the key"
+def _key_trouble(status: int, where: Address) -> tuple[str, str]:
+    if not where.key:
+        remedy = "name the environment variable that holds the key, such as -M api_key_env=MY_KEY"
+        return "it was asked without a key and refuses", remedy
+    key = f"the key in {where.key_env}" if where.key_env else "the key"
+    again = f"export {where.key_env}=…" if where.key_env else "give another key"
+    if status == 401:
+        return f"{key} is not accepted", again
+    return f"{key} may not do this", f"allow it, or {again}"
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

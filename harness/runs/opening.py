@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 from harness import plugins
 from harness.contracts import Model
@@ -15,6 +16,16 @@ from harness.models import Resolved, identity_digest
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice
 from harness.runs.recorder import Recorder
+
+_LACKS: Final[Mapping[str, str]] = {
+    "choices": "weighs no choices",
+    "draw": "draws no images",
+    "images": "takes no images",
+    "prefill": "goes on with no answer that was begun for it",
+    "raw": "takes no raw prompts",
+    "schema": "has no structured output",
+    "system": "takes no system message",
+}
 
 
 @asynccontextmanager
@@ -69,8 +80,10 @@ def _check_abilities(session: Session, model: Model) -> None:
             continue
         missing = (found.needs | added) - model.info.can
         if missing:
+            lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
             raise HarnessError(
-                f"{model.info.ref} cannot answer {assignment.plan.title}: it has no {', '.join(sorted(missing))}"
+                f"{model.info.ref} cannot answer {assignment.plan.title}: it {lacks}",
+                remedy="run it on a model that can: nothing of a question is ever left out",
             )
         most = model.info.max_images
         if most is not None and most < found.most_images:

@@ -80,16 +80,26 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
 def _open(split: Mapping[str, Any], short: Sequence[Bench]) -> str:
     """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself."""
     view = split["other_judges"].get(short[0].id, split) if short else split
-    left = {
+    found = {
         **{name: split["outcomes"][name] for name in ("bad_sample", "error")},
         **{state: count for state, count in view["verdicts"].items() if state != "scored"},
     }
-    left = {name: count for name, count in left.items() if count}
+    if view["coverage"] is None:
+        return "nothing was asked; run it again"
+    left = {name: count for name, count in found.items() if count}
+    cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
+    counts = [f"{name} {count}" for name, count in left.items()]
+    again = ["run it again" + _retry(left)] if left else []
+    if cut > 0:
+        counts.append(f"cut off before any text {cut}")
+        again.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")
+    coverage = ", ".join([f"coverage {view['coverage']:.1%}", *counts])
+    return f"{coverage}; {'; '.join(again) or 'run it again'}"
+
+
+def _retry(left: Mapping[str, int]) -> str:
     asked = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
-    retry = f", with --retry {','.join(asked)} for the rest" if asked else ""
-    counts = ", ".join(f"{name} {count}" for name, count in left.items()) or "answers cut off before any text"
-    coverage = "nothing was asked" if view["coverage"] is None else f"coverage {view['coverage']:.1%}, {counts}"
-    return f"{coverage}; run it again{retry}"
+    return f", with --retry {','.join(asked)} for the rest" if asked else ""
 
 
 def _complete(split: Mapping[str, Any], bench: Bench) -> bool:

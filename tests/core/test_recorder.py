@@ -208,6 +208,17 @@ def test_below_the_minimum_of_coverage_a_run_is_done_but_incomplete(tmp_path: Pa
     assert (lenient.exit_code, split(lenient)["complete"]) == (0, True)
 
 
+def test_answers_cut_off_before_any_text_are_counted_and_another_run_is_no_remedy_for_them(tmp_path: Path) -> None:
+    spent = Response(text="", flags=frozenset({"truncated"}))
+    run, _ = go(tmp_path, model=saying([spent, Failure(outcome="error", reason="http_400"), spent, "no"]))
+    [note] = [note for note in run.notes if "is incomplete" in note]
+    assert ", error 1, cut off before any text 2; run it again; a larger --max-tokens" in note
+    run, _ = go(tmp_path / "spent", model=saying([spent, "no"]))
+    [note] = [note for note in run.notes if "is incomplete" in note]
+    assert ", cut off before any text 1; a larger --max-tokens, in a folder of its own" in note
+    assert "run it again" not in note
+
+
 def test_each_invocation_is_noted_with_its_command_and_its_end(tmp_path: Path) -> None:
     go(tmp_path, limit=2, command=("harness", "run", "first"))
     go(tmp_path, command=("harness", "run", "second"))
@@ -230,8 +241,15 @@ def test_adding_a_task_adds_to_the_folder_and_leaves_the_first_as_it_was(tmp_pat
 
 def test_a_system_message_is_refused_where_the_model_takes_none(tmp_path: Path) -> None:
     model = saying(can=frozenset({"images"}))
-    with pytest.raises(HarnessError, match="it has no system"):
+    with pytest.raises(HarnessError, match="it takes no system message"):
         go(tmp_path, model=model, system="Be brief.")
+
+
+def test_a_model_without_vision_is_refused_with_the_reason_and_a_remedy(tmp_path: Path) -> None:
+    task = fake_task(lambda: iter([fake_sample(images=2)]), images=2)
+    with pytest.raises(HarnessError, match="seen/x cannot answer fake:all: it takes no images") as refused:
+        go(tmp_path, model=saying(can=frozenset({"system"})), task=task)
+    assert "a model that can" in refused.value.remedy
 
 
 def test_a_model_that_takes_fewer_images_than_a_sample_holds_is_refused_before_it_is_asked(tmp_path: Path) -> None:

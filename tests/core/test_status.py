@@ -184,6 +184,13 @@ def test_where_nothing_will_work_the_run_stops_with_a_remedy(status: int, body: 
     assert WHERE.key not in str(stopped.value)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_was_asked_without_a_key_is_not_said_to_refuse_one(status: int) -> None:
+    with pytest.raises(HarnessError, match="asked without a key and refuses: who are you") as stopped:
+        failure(status, {}, Complaint(message="who are you?"), Address(url="http://127.0.0.1:1"))
+    assert "-M api_key_env=" in stopped.value.remedy
+
+
 def test_a_message_holds_no_key_no_line_break_and_not_a_whole_page() -> None:
     body = openai(f"bad key {WHERE.key}, sk-abcdefgh1234 and Bearer abc.def\n" + "x" * 5000)
     message = refused(400, body).message

@@ -121,7 +121,10 @@ def _insist(info: ModelInfo, visuals: Sequence[Any], turns: Sequence[Mapping[str
     """Raise HarnessError for what the model has no ability for; nothing is ever dropped."""
     most = info.max_images if "images" in info.can else 0
     if most is not None and len(visuals) > most:
-        raise HarnessError(f"a sample shows {len(visuals)} images at once; {info.ref} takes {most}")
+        raise HarnessError(
+            f"a sample shows {len(visuals)} images at once; {info.ref} takes {most}",
+            remedy="run it on a model that takes several images: none is ever dropped",
+        )
     if prefill and "prefill" not in info.can:
         raise HarnessError(f"the task begins the answer ({prefill[:60]!r}); {info.ref} has no prefill")
     if "system" not in info.can and any(turn["role"] == "system" for turn in turns):
