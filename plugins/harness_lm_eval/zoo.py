@@ -68,7 +68,7 @@ def make(name: str, settings: Settings) -> Made:
     except ImportError as error:
         raise HarnessError(f"lm-eval/{name} needs a package that is not here: {error}", remedy=INSTALL) from error
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
+        said = " ".join(f"{type(error).__name__}: {error}".split())
         remedy = "check -M model_args=…, which are lm-eval's own --model_args"
         raise HarnessError(f"lm-eval/{name} cannot be opened: {said[:500]}", remedy=remedy) from error
     return Made(lm=lm, kind=_kind(lm), arguments=arguments, system=_system(lm))

@@ -162,9 +162,10 @@ async def test_an_image_that_classes_can_not_read_is_written_as_png_or_is_a_bad_
         assert (await failure(model, broken)).outcome == "bad_sample"
 
 
-async def test_an_unknown_name_is_answered_with_the_nearest_ones() -> None:
-    with pytest.raises(UnknownName, match="Local-7B"):
-        async with opened("local-7b-chat"):
+@pytest.mark.parametrize(("name", "nearest"), [("local-7b-chat", "Local-7B"), ("Ech", "Echo,")])
+async def test_an_unknown_name_is_answered_with_the_nearest_ones_classes_among_them(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownName, match=nearest):
+        async with opened(name):
             raise AssertionError
 
 

@@ -143,6 +143,13 @@ async def test_arguments_it_cannot_be_opened_with_are_the_users_to_mend(argument
     assert "model_args" in fault.value.remedy
 
 
+async def test_the_words_it_could_not_be_opened_with_stand_on_one_line(base: str) -> None:
+    with pytest.raises(HarnessError, match="cannot be opened: ValueError: Unrecognized configuration") as fault:
+        async with open_model("lm-eval/hf", {"model_args": f"pretrained={base}", "device": "cpu"}):
+            pass
+    assert "\n" not in fault.value.what
+
+
 def test_the_provider_keeps_its_contract_with_a_real_model(base: str) -> None:
     from harness.models import ModelSpec
 

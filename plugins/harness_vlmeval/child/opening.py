@@ -11,7 +11,7 @@ from typing import Any
 
 from .faults import Refused
 from .knobs import Knobs
-from .packages import class_called, zoo
+from .packages import class_called, openable, zoo
 from .secrets import secret
 from .watching import watched
 
@@ -79,7 +79,7 @@ def _found(name: str) -> Any:
     table = zoo()
     found = table.get(name) or class_called(name)
     if found is None:
-        known = {each.casefold(): each for each in table}
+        known = {each.casefold(): each for each in openable()}
         close = difflib.get_close_matches(name.casefold(), known, n=_NEAREST, cutoff=0.5)
         nearest = [known[each] for each in close]
         raise Refused("unknown_model", f"VLMEvalKit has no model {name!r}", nearest=nearest, count=len(table))

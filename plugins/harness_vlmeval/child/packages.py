@@ -45,8 +45,15 @@ def names() -> list[str]:
 
 def class_called(name: str) -> Any:
     """A class of VLMEvalKit by its own name, as its configuration files name one; None where there is none."""
-    for module in ("vlmeval.api", "vlmeval.vlm"):
-        found = getattr(importlib.import_module(module), name, None)
-        if isinstance(found, type) and hasattr(found, "generate"):
-            return found
-    return None
+    return _classes().get(name)
+
+
+def openable() -> list[str]:
+    """What may be asked for by name: the models of the table, and the classes."""
+    return [*zoo(), *_classes()]
+
+
+def _classes() -> dict[str, Any]:
+    modules = [importlib.import_module(name) for name in ("vlmeval.vlm", "vlmeval.api")]
+    found = {name: value for module in modules for name, value in vars(module).items()}
+    return {name: value for name, value in found.items() if isinstance(value, type) and hasattr(value, "generate")}
