@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,11 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner, Result
+from harness_bridge.vlmeval.running import called
 
+from harness import Generation
 from harness.cli import cli
+from harness.models import ModelSpec
 from harness.testing.fakes import PIXEL
 
 ZOO = Path(__file__).with_name("fake_zoo")
@@ -157,8 +161,26 @@ def test_a_judge_that_needs_no_model_is_added_only_where_none_is_named(bridge: B
 def test_their_flags_reach_them_and_results_are_looked_for_where_they_say(bridge: Bridge) -> None:
     done = bridge("--work-dir", "mine", "--api-nproc", "1", data={"set": [[text("x")]]}, ours=("--max-tokens", "9"))
     assert done.return_value == 0, done.output
-    assert answers("set", under="mine") == ["u x 9"]
-    assert f"results: {Path('mine/fake-m-1')}" in done.stderr
+    [place] = Path("mine").glob("fake-m-1-*")
+    assert answers("set", place.name, under="mine") == ["u x 9"]
+    assert f"results: {place}" in done.stderr
+
+
+def test_a_model_with_other_settings_has_another_name_there_since_answers_are_taken_up_by_name() -> None:
+    def name(tokens: int = 2048, **given: Any) -> str:
+        spec = ModelSpec(ref="openai/gpt-4.1", settings=given)
+        return called(spec, Generation(temperature=0.0, max_tokens=tokens))
+
+    assert name() == name(timeout=1.0, base_url="") == "openai-gpt-4-1"
+    others = {name(detail="low"), name(detail="high"), name(9)}
+    assert len(others) == 3
+    assert all(re.fullmatch("openai-gpt-4-1-[0-9a-f]{6}", other) for other in others)
+
+
+def test_without_data_nothing_is_started(bridge: Bridge) -> None:
+    done = bridge()
+    assert "--data is not among VLMEvalKit's flags" in str(done.exception)
+    assert not Path("outputs").exists()
 
 
 def test_one_failed_data_set_leaves_the_run_incomplete_and_all_of_them_are_an_error(bridge: Bridge) -> None:

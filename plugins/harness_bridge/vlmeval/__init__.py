@@ -46,6 +46,8 @@ def _told(ended: Ended) -> int:
     asked = sum(ended.outcomes.values())
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ended.outcomes.items())) or "none"
     click.echo(f"{ended.model}: {asked} answers asked for: {counts}", err=True)
+    if not asked and not ended.help:
+        click.echo("  what VLMEvalKit reports is of answers that lay in its folder; --work-dir names another", err=True)
     for reason, count in sorted(ended.reasons.items(), key=lambda each: -each[1])[:5]:
         click.echo(f"  {count} times {reason}", err=True)
     if asked > ended.outcomes["answered"]:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import anyio
@@ -23,7 +23,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from harness import Failure, Generation, HarnessError, Json, Model, Policy, Response
 from harness.groups import ungrouped
 from harness.http.status import as_mapping
-from harness.models import ModelSpec, open_metered
+from harness.keys import short
+from harness.models import ModelSpec, open_metered, resolve
 from harness.terminal import one_line
 
 from .questions import request
@@ -32,6 +33,7 @@ from .status import failures, folder, with_judge
 VARIABLE = "HARNESS_VLMEVAL_PYTHON"
 INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+USUAL = Generation(temperature=0.0, max_tokens=2048)  #: where the flags say nothing
 _LONGEST_LINE = 256 << 20
 _HELP = frozenset({"-h", "--help"})  # writes nothing
 
@@ -46,6 +48,7 @@ class Ended:
         outcomes: of the answers asked for.
         reasons: of those that failed.
         failed: data sets without a result, and why.
+        help: nothing was run, only told.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Ended:
     outcomes: Counter[str] = field(default_factory=Counter[str])
     reasons: Counter[str] = field(default_factory=Counter[str])
     failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    help: bool = False
 
 
 def run(spec: ModelSpec, policy: Policy, settings: Generation, *, python: str, flags: Sequence[str]) -> Ended:
@@ -61,19 +65,28 @@ def run(spec: ModelSpec, policy: Policy, settings: Generation, *, python: str, f
     Raises:
         HarnessError: the model does not open or answer, VLMEvalKit is not there, or no data set has a result.
     """
-    name = re.sub(r"[^A-Za-z0-9_+=-]+", "-", spec.ref)  # no dots: VLMEvalKit takes formats for parts of names
+    name = called(spec, settings)
     flags = with_judge(flags)
     started = time.time()
     answers = Answers(settings)
     anyio.run(_run, spec, policy, answers, _Command(python=_interpreter(python), name=name, flags=flags))
     place = folder(flags, name)
+    told = bool(_HELP.intersection(flags))
     return Ended(
+        help=told,
         model=name,
         folder=place,
         outcomes=answers.outcomes,
         reasons=answers.reasons,
-        failed={} if _HELP.intersection(flags) else failures(place, started),
+        failed={} if told else failures(place, started),
     )
+
+
+def called(spec: ModelSpec, settings: Generation) -> str:
+    """The model's name there; other settings make another one, since VLMEvalKit takes up the answers of a name."""
+    plain = re.sub(r"[^A-Za-z0-9_+=-]+", "-", spec.ref)  # no dots: VLMEvalKit takes formats for parts of names
+    changed = {**resolve(spec).overrides, **({} if settings == USUAL else {"settings": asdict(settings)})}
+    return f"{plain}-{short(changed, 6)}" if changed else plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

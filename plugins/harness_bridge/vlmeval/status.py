@@ -18,10 +18,14 @@ def with_judge(flags: Sequence[str]) -> tuple[str, ...]:
     """The flags, with a judge that needs no model where none is named.
 
     Raises:
-        HarnessError: a flag names the model, which is the bridge's.
+        HarnessError: a flag names the model, which is the bridge's, or none names the data.
     """
     if named := [flag for flag in _OURS if _value(flags, flag) is not None]:
         raise HarnessError(f"{named[0]} is among VLMEvalKit's flags", remedy="the bridge's own --model names the model")
+    if _value(flags, "--data") is None and not {"-h", "--help"}.intersection(flags):
+        raise HarnessError(
+            "--data is not among VLMEvalKit's flags", remedy="add it after the --, such as --data MMStar"
+        )
     return tuple(flags) if _value(flags, "--judge") is not None else (*flags, *JUDGE)
 
 
