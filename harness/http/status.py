@@ -171,7 +171,7 @@ def _stop(status: int, complaint: Complaint, message: str, where: Address) -> No
 def _key_trouble(status: int, where: Address) -> tuple[str, str]:
     if not where.key:
         remedy = "name the environment variable that holds the key, such as -M api_key_env=MY_KEY"
-        return "it was asked without a key and refuses", remedy
+        return "the server was asked without a key and refuses", remedy
     key = f"the key in {where.key_env}" if where.key_env else "the key"
     again = f"export {where.key_env}=…" if where.key_env else "give another key"
     if status == 401:

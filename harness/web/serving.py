@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -94,7 +95,8 @@ def _listening(host: str, port: int) -> Generator[socket.socket]:
             listener.bind(address)
             listener.listen(1024)
         except OSError as error:
-            raise HarnessError(f"cannot listen on {host}:{port}: {error}", remedy="give another --port") from None
+            remedy = "give another --host" if error.errno == errno.EADDRNOTAVAIL else "give another --port"
+            raise HarnessError(f"cannot listen on {host}:{port}: {error}", remedy=remedy) from None
         yield listener
 
 
