@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from harness.errors import HarnessError, UnknownName
-from harness.types import Setting, Settings
+from harness.types import Json, Setting, Settings
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
@@ -44,6 +45,30 @@ def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: s
             raise UnknownName(f"{owner} has no setting {name!r}", remedy=nearest(name, known))
         values[name] = _checked(known[name], value, owner)
     return values
+
+
+def json_object(values: Settings, name: str, *, such_as: str, owned: Collection[str] = ()) -> dict[str, Json]:
+    """A setting that holds a JSON object, such as more of a request's body; empty where it is not given.
+
+    Args:
+        values: of all settings.
+        name: of this one.
+        such_as: an object, for the remedy.
+        owned: keys it must not hold, since the harness itself sets and records them.
+
+    Raises:
+        HarnessError: it is not a JSON object, or holds one of those.
+    """
+    try:
+        parsed: Json = json.loads(values[name] or "{}")
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise HarnessError(f"-M {name} is not a JSON object", remedy=f"such as -M {name}='{such_as}'")
+    given = cast("dict[str, Json]", parsed)
+    if held := sorted(given.keys() & set(owned)):
+        raise HarnessError(f"-M {name} must not hold {', '.join(held)}", remedy="the harness sets and records these")
+    return given
 
 
 def identity(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:

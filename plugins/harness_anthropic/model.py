@@ -13,11 +13,11 @@ from harness.contracts import Ability
 from harness.http import Reply, encode
 from harness.http.refusals import REFUSALS, unsupported
 from harness.http.scaling import ImageLimit, fit
+from harness.settings import json_object
 
 from .answers import Said, read
 from .client import Connection, Rejected, connect
 from .dialect import TOOL, Dialect
-from .extra import extra
 from .messages import continues, strayed, system, turns
 from .thinking import Thinking
 
@@ -25,6 +25,10 @@ _TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"}
 _MANY: Final = 20  # images of a request beyond which each must be smaller
 _SIDE, _SIDE_OF_MANY = 8000, 2000
 _IMAGES: Final = 100  # of one request, at Anthropic
+_OWNED: Final = frozenset({
+    "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "stop_sequences", "thinking",
+    "output_config", "tools", "tool_choice",
+})  # fmt: skip
 _EFFORT: Final = re.compile(r"\beffort\b", re.IGNORECASE)
 
 
@@ -42,7 +46,7 @@ class AnthropicModel:
         self._name = name
         self._settings = settings
         self._connection = connection
-        self._fixed = extra(settings)
+        self._fixed = json_object(settings, "extra", such_as='{"top_k": 20}', owned=_OWNED)
         thinking = Thinking.of(settings)
         # other servers may answer anew instead of going on, without a word
         self._dialect = Dialect(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from harness import HarnessError, Image, Json, Message, Request, Settings, Text
 from harness.http import Splice
 from harness.http.scaling import ImageLimit
-from harness.http.status import as_mapping
+from harness.settings import json_object
 
 #: Categories a prompt or an answer in text is rated by. The service no longer filters by civic integrity, and takes it.
 CATEGORIES = (
@@ -75,7 +74,7 @@ def fixed(settings: Settings) -> dict[str, Json]:
     resolution = settings["media_resolution"]
     thinking = _thinking(settings)
     return {
-        **_extra(settings["extra"]),
+        **json_object(settings, "extra", such_as='{"topK": 20}', owned=_OWNED),
         **({"mediaResolution": f"MEDIA_RESOLUTION_{resolution.upper()}"} if resolution else {}),
         **({"thinkingConfig": thinking} if thinking else {}),
     }
@@ -91,19 +90,6 @@ def _thinking(settings: Settings) -> Mapping[str, Json]:
         "includeThoughts": settings["include_thoughts"] or None,
     }
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _extra(text: str) -> Mapping[str, Json]:
-    try:
-        parsed = json.loads(text or "{}")
-    except ValueError:
-        parsed = None
-    given = as_mapping(parsed)
-    if given != parsed:
-        raise HarnessError("-M extra is not a JSON object", remedy="""such as -M extra='{"topK": 20}'""")
-    if owned := sorted(_OWNED.intersection(given)):
-        raise HarnessError(f"-M extra must not hold {', '.join(owned)}", remedy="the harness sets and records these")
-    return given
 
 
 def image_limit(request: Request, settings: Settings, *, vertex: bool) -> ImageLimit:

@@ -6,7 +6,6 @@ the answer comes back as bytes, which leaves out the SDK's JSON and model buildi
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -20,7 +19,8 @@ import openai
 
 from harness import Failure, Generation, HarnessError, Json, Settings
 from harness.http import Address, Body, Reply, address, parse, unreachable
-from harness.http.status import Complaint, as_mapping, failure
+from harness.http.status import Complaint, failure
+from harness.settings import json_object
 
 from .presets import OPENAI, key_env
 
@@ -104,15 +104,7 @@ def extra(settings: Settings) -> dict[str, Json]:
 
     Raises HarnessError where `extra` is not a JSON object, or names what the harness itself sets and records.
     """
-    try:
-        parsed = json.loads(settings["extra"] or "{}")
-    except ValueError:
-        parsed = None
-    given = as_mapping(parsed)
-    if given != parsed:
-        raise HarnessError("-M extra is not a JSON object", remedy="""such as -M extra='{"top_k": 20}'""")
-    if owned := sorted(_OWNED.intersection(given)):
-        raise HarnessError(f"-M extra must not hold {', '.join(owned)}", remedy="the harness sets and records these")
+    given = json_object(settings, "extra", such_as='{"top_k": 20}', owned=_OWNED)
     effort = settings["reasoning_effort"]
     return {**given, **({"reasoning_effort": effort} if effort else {})}
 

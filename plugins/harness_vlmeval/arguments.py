@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from harness import HarnessError, Json, Settings
-from harness.http.status import as_mapping
+from harness.settings import json_object
 
 from .child.secrets import secret
 
@@ -17,13 +16,7 @@ def class_arguments(settings: Settings) -> dict[str, Json]:
     Raises:
         HarnessError: not a JSON object, or it holds a key.
     """
-    try:
-        parsed = json.loads(settings["args"] or "{}")
-    except ValueError:
-        parsed = None
-    given = dict(as_mapping(parsed))
-    if given != parsed:
-        raise HarnessError("-M args is not a JSON object", remedy="""such as -M args='{"img_detail": "high"}'""")
+    given = json_object(settings, "args", such_as='{"img_detail": "high"}')
     if held := sorted(filter(secret, given)):
         raise HarnessError(
             f"-M args must not hold {', '.join(held)}: settings are recorded",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError, UnknownName
-from harness.settings import changed, effective, identity
+from harness.settings import changed, effective, identity, json_object
 from harness.types import Setting
 
 DECLARED = (
@@ -80,3 +80,17 @@ def test_transport_is_no_part_of_the_identity() -> None:
 
 def test_only_changed_identity_settings_are_named() -> None:
     assert changed(DECLARED, values(timeout=1, pixels=9)) == {"pixels": 9}
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "5", "null", "[" * 100_000])
+def test_a_setting_that_is_to_hold_a_json_object_holds_nothing_else(text: str) -> None:
+    with pytest.raises(HarnessError, match="-M extra is not a JSON object") as refused:
+        json_object({"extra": text}, "extra", such_as='{"top_k": 20}')
+    assert """-M extra='{"top_k": 20}'""" in refused.value.remedy
+
+
+def test_an_object_is_read_but_not_with_what_the_harness_itself_sets() -> None:
+    assert json_object({"extra": '{"a": [1]}'}, "extra", such_as="{}", owned={"b"}) == {"a": [1]}
+    assert json_object({"extra": ""}, "extra", such_as="{}") == {}
+    with pytest.raises(HarnessError, match="must not hold b, c"):
+        json_object({"extra": '{"c": 1, "a": 2, "b": 3}'}, "extra", such_as="{}", owned={"b", "c", "d"})
