@@ -154,6 +154,27 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A status of 300 and more, not yet turned into what it means: a provider may learn from it what its server takes.
+
+    Attributes:
+        status: of the answer.
+        headers: of the answer.
+        complaint: its body, read.
+        where: who said so.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    complaint: Complaint
+    where: Address
+
+    def failure(self) -> Failure:
+        """What it means; raises HarnessError where no request will work."""
+        return failure(self.status, self.headers, self.complaint, self.where)
+
+
 def _stop(status: int, complaint: Complaint, message: str, where: Address) -> None:
     if complaint.spent or status == 402:
         raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
@@ -170,7 +191,7 @@ def _stop(status: int, complaint: Complaint, message: str, where: Address) -> No
 
 def _key_trouble(status: int, where: Address) -> tuple[str, str]:
     if not where.key:
-        remedy = "name the environment variable that holds the key, such as -M api_key_env=MY_KEY"
+        remedy = "name the environment variable that holds the key, such as -M api_key_env=MY_KEY (a judge: -J)"
         return "the server was asked without a key and refuses", remedy
     key = f"the key in {where.key_env}" if where.key_env else "the key"
     again = f"export {where.key_env}=…" if where.key_env else "give another key"

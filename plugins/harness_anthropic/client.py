@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -19,25 +19,11 @@ import anyio
 
 from harness import Failure, HarnessError, Settings
 from harness.http import Address, Body, Reply, address, parse, unreachable
-from harness.http.status import Complaint, failure
+from harness.http.status import Complaint, Rejected
 
 _OFFICIAL = "https://api.anthropic.com"
 _NO_KEY = "none"  # without one the SDK would look for a login of its own, and send that
 _CONNECT_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """A status of 300 and more, not yet turned into what it means."""
-
-    status: int
-    headers: Mapping[str, str]
-    complaint: Complaint
-    where: Address
-
-    def failure(self) -> Failure:
-        """What it means; raises HarnessError where no request will work."""
-        return failure(self.status, self.headers, self.complaint, self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

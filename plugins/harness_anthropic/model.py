@@ -13,10 +13,11 @@ from harness.contracts import Ability
 from harness.http import Reply, encode
 from harness.http.refusals import REFUSALS, unsupported
 from harness.http.scaling import ImageLimit, fit
+from harness.http.status import Rejected
 from harness.settings import json_object
 
 from .answers import Said, read
-from .client import Connection, Rejected, connect
+from .client import Connection, connect
 from .dialect import TOOL, Dialect
 from .messages import continues, strayed, system, turns
 from .thinking import Thinking

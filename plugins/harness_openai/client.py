@@ -19,7 +19,7 @@ import openai
 
 from harness import Failure, Generation, HarnessError, Json, Settings
 from harness.http import Address, Body, Reply, address, parse, unreachable
-from harness.http.status import Complaint, failure
+from harness.http.status import Complaint, Rejected
 from harness.settings import json_object
 
 from .presets import OPENAI, key_env
@@ -29,20 +29,6 @@ _CONNECT_SECONDS = 30.0
 _OWNED = {"messages", "model", "n", "response_format", "stream", "max_completion_tokens", "random_seed"} | {
     setting.name for setting in fields(Generation)
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
-    """A status of 300 and more, not yet turned into what it means."""
-
-    status: int
-    headers: Mapping[str, str]
-    complaint: Complaint
-    where: Address
-
-    def failure(self) -> Failure:
-        """What it means; raises HarnessError where no request will work."""
-        return failure(self.status, self.headers, self.complaint, self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from harness.http import Reply, encode
 from harness.http.chat import answer, messages
 from harness.http.refusals import REFUSALS
 from harness.http.scaling import ImageLimit, fit
+from harness.http.status import Rejected
 
-from .client import Connection, Rejected, connect, extra
+from .client import Connection, connect, extra
 from .dialect import Dialect, refused
 
 
