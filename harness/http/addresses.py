@@ -51,7 +51,7 @@ def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
     """An address whose key comes from the environment, the only place a key may come from.
 
     Args:
-        url: http or https, without user name and password.
+        url: http or https, without user name, password and query.
         key_env: name of the environment variable; empty where the server wants no key.
         required: whether a missing key is an error; False for servers that may want none.
 
@@ -68,6 +68,11 @@ def _checked(url: str) -> str:
     if "@" in parts.netloc:
         raise HarnessError(
             "an address must not hold a user name or password", remedy="put the key in an environment variable"
+        )
+    if parts.query or parts.fragment:
+        raise HarnessError(
+            f"an address must end before its ? or #: {parts.scheme}://{parts.netloc}{parts.path}",
+            remedy="leave out what follows; a key belongs into an environment variable",
         )
     return url.rstrip("/")
 

@@ -18,6 +18,7 @@ from .untyped import Untyped, models, registry, utils
 
 #: pictures: images in the context; words: text alone; chat: OpenAI's messages to a server; completions: raw text to one
 Kind = Literal["pictures", "words", "chat", "completions"]
+_KEYS = frozenset({"api_key", "auth_token", "header", "headers", "key", "password", "token"})
 _OWN_MESSAGES = "AnthropicChat"  # speaks over the same base, and takes no images in OpenAI's form
 
 
@@ -63,15 +64,27 @@ def make(name: str, settings: Settings) -> Made:
         raise UnknownName(f"lm-eval has no model type {name!r}", remedy=nearest(name, names))
     try:
         arguments: dict[str, Any] = utils.simple_parse_args_string(settings["model_args"])
+        _check_open(arguments)
         kind = registry.get_model(name)
         lm = kind.create_from_arg_obj(_defaults(kind, settings) | arguments, {"device": settings["device"]})
     except ImportError as error:
         raise HarnessError(f"lm-eval/{name} needs a package that is not here: {error}", remedy=INSTALL) from error
+    except HarnessError:
+        raise
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         remedy = "check -M model_args=…, which are lm-eval's own --model_args"
         raise HarnessError(f"lm-eval/{name} cannot be opened: {said[:500]}", remedy=remedy) from error
     return Made(lm=lm, kind=_kind(lm), arguments=arguments, system=_system(lm))
+
+
+def _check_open(arguments: Mapping[str, Any]) -> None:
+    """Raises HarnessError where the arguments hold a key: settings are recorded. `token=True` is none."""
+    if held := sorted(name for name, value in arguments.items() if name in _KEYS and isinstance(value, str)):
+        raise HarnessError(
+            f"-M model_args must not hold {', '.join(held)}: settings are recorded",
+            remedy="put the key into the environment variable that lm-eval reads, such as OPENAI_API_KEY or HF_TOKEN",
+        )
 
 
 def _defaults(kind: Untyped, settings: Settings) -> dict[str, Any]:

@@ -49,6 +49,13 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         address(url)
 
 
+@pytest.mark.parametrize("rest", ["?key=hunter2", "#hunter2"])
+def test_what_follows_an_address_is_refused_without_repeating_it_since_addresses_are_recorded(rest: str) -> None:
+    with pytest.raises(HarnessError, match="must end before its") as refused:
+        address(f"https://acme.example/v1{rest}")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_password_in_an_address_is_refused_without_repeating_it() -> None:
     with pytest.raises(HarnessError, match="must not hold") as refused:
         address("https://me:hunter2@acme.example/v1")

@@ -143,6 +143,14 @@ async def test_arguments_it_cannot_be_opened_with_are_the_users_to_mend(argument
     assert "model_args" in fault.value.remedy
 
 
+@pytest.mark.parametrize("key", ["api_key=sk-secret1", "token=hf_secret1"])
+async def test_a_key_among_the_arguments_is_refused_since_they_are_recorded(key: str) -> None:
+    with pytest.raises(HarnessError, match="settings are recorded") as fault:
+        async with open_model("lm-eval/hf-multimodal", {"model_args": f"pretrained=/there/is/none,{key}"}):
+            pass
+    assert "secret1" not in str(fault.value)
+
+
 async def test_the_words_it_could_not_be_opened_with_stand_on_one_line(base: str) -> None:
     with pytest.raises(HarnessError, match="cannot be opened: ValueError: Unrecognized configuration") as fault:
         async with open_model("lm-eval/hf", {"model_args": f"pretrained={base}", "device": "cpu"}):
