@@ -9,6 +9,7 @@ from typing import Any
 
 from harness import HarnessError, Json, Settings
 from harness.local import CONFIG, Frontend, Origin, Profile, find, find_profile
+from harness.settings import json_object
 from harness_vllm.adapter import Adapter, check, read
 from harness_vllm.speech import fallback_template, image_mark
 from harness_vllm.untyped import Untyped, load
@@ -82,7 +83,7 @@ def arguments(found: Found, settings: Settings) -> dict[str, Any]:
     if adapter is not None:
         # one slot more than adapters: with one, vLLM on CPU takes the adapter for requests that ask for none
         given |= {"enable_lora": True, "max_loras": 2, "max_lora_rank": adapter.rank}
-    return given | _object(settings, "engine")
+    return given | json_object(settings, "engine", such_as='{"swap_space": 8}')
 
 
 def _pictures(found: Found, settings: Settings) -> dict[str, Any]:
@@ -94,19 +95,7 @@ def _pictures(found: Found, settings: Settings) -> dict[str, Any]:
     if profile is not None and profile.longest_edge.value is not None:
         given["size"] = {"longest_edge": profile.longest_edge.value}
     pixels = {name: settings[name] for name in _PIXELS if settings[name] is not None}
-    return given | pixels | _object(settings, "mm_processor_kwargs")
-
-
-def _object(settings: Settings, name: str) -> dict[str, Any]:
-    text = settings[name]
-    if not text:
-        return {}
-    try:
-        found: Any = json.loads(text)
-        return dict[str, Any](found.items())
-    except (ValueError, AttributeError):
-        example = '{"key": 1}'
-        raise HarnessError(f"-M {name} is no JSON object: {text}", remedy=f"such as -M {name}='{example}'") from None
+    return given | pixels | json_object(settings, "mm_processor_kwargs", such_as='{"max_dynamic_patch": 4}')
 
 
 def make_frontend(found: Found, config: Untyped, settings: Settings) -> Frontend:

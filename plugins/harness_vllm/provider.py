@@ -10,24 +10,30 @@ from harness import HarnessError, Model, Provider, Setting, Settings
 from harness_vllm import INSTALL
 
 
-def _identity(name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = ()) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices)
+def _identity(
+    name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = (), least: float | None = None
+) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices, least=least)
 
 
-def _transport(name: str, kind: type, default: object, text: str) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=False, help=text)
+def _transport(name: str, kind: type, default: object, text: str, least: float | None = None) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=False, help=text, least=least)
 
 
 #: How the work is spread is transport: it changes speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
-    _transport("tensor_parallel", int, 1, "GPUs that share each layer"),
-    _transport("pipeline_parallel", int, 1, "GPUs that share the layers"),
-    _transport("data_parallel", int, 1, "copies of the model, each on GPUs of its own"),
-    _transport("gpu_memory_utilization", float, None, "share of each GPU's memory to take, such as 0.9"),
-    _transport("max_num_seqs", int, 128, "most requests answered together"),
+    _transport("tensor_parallel", int, 1, "GPUs that share each layer", least=1),
+    _transport("pipeline_parallel", int, 1, "GPUs that share the layers", least=1),
+    _transport("data_parallel", int, 1, "copies of the model, each on GPUs of its own", least=1),
+    _transport("gpu_memory_utilization", float, None, "share of each GPU's memory to take, such as 0.9", least=0.01),
+    _transport("max_num_seqs", int, 128, "most requests answered together", least=1),
     _transport("enforce_eager", bool, False, "compile nothing: starts sooner, runs slower"),
-    _transport("images_per_prompt", int, None, "most images of one request; not set: the most that the run asks with"),
-    _identity("max_model_len", int, None, "most tokens of prompt and answer together; not set: the model's own"),
+    _transport(
+        "images_per_prompt", int, None, "most images of one request; not set: the most that the run asks with", least=0
+    ),
+    _identity(
+        "max_model_len", int, None, "most tokens of prompt and answer together; not set: the model's own", least=1
+    ),
     _identity(
         "dtype",
         str,
@@ -38,8 +44,8 @@ SETTINGS = (
     _identity("quantization", str, None, "how the weights are quantised, such as fp8, awq or bitsandbytes"),
     _identity("revision", str, None, "branch, tag or commit on the hub"),
     _identity("lora", Path, None, "folder of a LoRA adapter (peft) put on the model"),
-    _identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
-    _identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
+    _identity("min_pixels", int, None, "smaller images are enlarged, where the processor can", least=1),
+    _identity("max_pixels", int, None, "larger images are scaled down, where the processor can", least=1),
     _identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
     _identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
     _identity("mm_processor_kwargs", str, "", "more for the model's image processor, as a JSON object"),

@@ -93,7 +93,7 @@ class TestSettings:
     @pytest.mark.parametrize("name", ["engine", "mm_processor_kwargs"])
     @pytest.mark.parametrize("text", ["{", "[1]", "3"])
     def test_that_should_be_json_objects_are_refused_where_they_are_none(self, name: str, text: str) -> None:
-        with pytest.raises(HarnessError, match=f"-M {name} is no JSON object"):
+        with pytest.raises(HarnessError, match=f"-M {name} is not a JSON object"):
             asked(**{name: text})
 
 
