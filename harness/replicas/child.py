@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Final
 
 import anyio
@@ -125,8 +126,8 @@ async def _answer_all(order: Order, line: Line) -> None:
         clerk = _Clerk(model, line)
         line.send(Frame(kind="ready", body={"info": wire.info_out(model.info), "accelerator": accelerator()}))
         async with anyio.create_task_group() as tasks:
-            waiting = anyio.CapacityLimiter(1)
-            while (frame := await anyio.to_thread.run_sync(line.incoming.get, limiter=waiting)) is not None:
+            waiting = partial(anyio.to_thread.run_sync, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+            while (frame := await waiting(line.incoming.get)) is not None:
                 if frame.kind == "ask":
                     tasks.start_soon(clerk.answer, frame)
                 else:

@@ -130,7 +130,7 @@ def _again(error: Exception) -> HarnessError:
     """The error once more, for another request: each must raise one of its own."""
     if isinstance(error, HarnessError):
         return type(error)(error.what, where=error.where, remedy=error.remedy)
-    return HarnessError(str(error))
+    return HarnessError(str(error).strip().rpartition("\n")[2], remedy=f"a bug of the provider's: {error}")
 
 
 @asynccontextmanager

@@ -22,6 +22,8 @@ from harness.terminal import one_line
 
 #: lines of stderr that are kept
 KEPT: Final = 12
+#: characters of a line of it: a library may write without end and never end the line
+LONGEST: Final = 1 << 12
 #: bytes that libraries may print before the first frame
 NOISE: Final = 1 << 20
 _GONE = (anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError, anyio.BrokenResourceError)
@@ -52,8 +54,8 @@ class Child:
         self._more.set()
 
     async def receive(self) -> Frame | None:
-        """What it sends next; None when it is gone."""
-        with suppress(*_GONE, anyio.DelimiterNotFound):
+        """What it sends next; None when it is gone, or sends no frames any more."""
+        with suppress(*_GONE, anyio.DelimiterNotFound, ValueError):
             if not self._greeted:
                 await self._stream.receive_until(GREETING, NOISE)
                 self._greeted = True
@@ -61,8 +63,13 @@ class Child:
         return None
 
     async def ended(self) -> str:
-        """Wait for its end; how it ended, such as `was killed by SIGKILL`."""
-        code = await self._process.wait()
+        """Its end, once nothing more comes from it; how it ended, such as `was killed by SIGKILL`."""
+        code: int | None = None
+        with anyio.move_on_after(GRACE):
+            code = await self._process.wait()
+        if code is None:
+            self.kill()
+            return "closed its pipe and did not end"
         with anyio.move_on_after(GRACE):
             await self._silent.wait()
         if code >= 0:
@@ -89,13 +96,20 @@ class Child:
             async for piece in self._process.stderr:
                 *lines, rest = (rest + piece.decode(errors="replace")).replace("\r", "\n").split("\n")
                 self.said += filter(None, map(one_line, lines))
+                rest = rest[:LONGEST]
         self.said += filter(None, [one_line(rest)])
         self._silent.set()
 
     async def watch(self) -> None:
-        """When it ends, end what it started too: nothing may hold the accelerator, or the pipe."""
+        """When it ends, end what it started too: nothing may hold the accelerator, or the pipe.
+
+        What left its group may hold the pipe all the same, and is not waited for.
+        """
         await self._process.wait()
         self.kill()
+        await anyio.sleep(GRACE)
+        assert self._process.stdout is not None
+        await self._process.stdout.aclose()
 
     async def close(self) -> None:
         """End it: it may close its model, and is killed where that takes too long."""

@@ -152,6 +152,8 @@ class Seat:
 
     async def _serving(self, child: Child) -> _End:
         while (frame := await child.receive()) is not None:
+            if frame.kind == "failed":
+                return _raised(_error(frame.body, self.name), over=None, final=not self._answered)
             if "info" in frame.body:
                 self.info = wire.info_in(frame.body["info"])
                 self._changed(self, "")
@@ -190,14 +192,14 @@ def other_files(name: str) -> HarnessError:
     )
 
 
-def _raised(error: Exception, *, final: bool, over: int = -1) -> _End:
+def _raised(error: Exception, *, final: bool, over: int | None = None) -> _End:
     what = error.what if isinstance(error, HarnessError) else str(error).strip().rpartition("\n")[2]
     return _End(why=f"says: {what}", error=error, over=over, final=final)
 
 
 def _error(body: Json, name: str) -> Exception:
     if "bug" in body:
-        return RuntimeError(f"{name} could not be opened: {body['bug']}")
+        return RuntimeError(f"{name} failed: {body['bug']}")
     error = wire.answer_in(body)
     assert isinstance(error, HarnessError)
     return error

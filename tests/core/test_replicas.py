@@ -238,6 +238,48 @@ def test_when_all_models_give_up_the_run_hears_what_they_say() -> None:
     within(body)
 
 
+def test_a_replica_whose_model_breaks_is_started_again(tmp_path: Path) -> None:
+    async def body(model: Model) -> None:
+        assert told(await model.generate(ask("say x")))["said"] == "x"
+        assert told(await model.generate(ask("break once a")))["said"] == "once a"
+        [note] = model.info.notes
+        assert "says: RuntimeError: the model broke: its request is asked again, and it is started again" in note
+
+    within(body, 1, folder=tmp_path)
+
+
+def test_when_all_models_broke_the_run_hears_of_the_bug() -> None:
+    async def body(model: Model) -> None:
+        with pytest.raises(HarnessError, match="RuntimeError: the model broke") as caught:
+            await model.generate(ask("break"))
+        assert 'File "' in caught.value.remedy
+
+    within(body)
+
+
+@pytest.mark.parametrize("end", ["shut", "garble", "orphan"])
+def test_a_replica_that_sends_no_frames_is_gone_though_its_pipes_or_its_process_are_not(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.replicas.process.GRACE", 0.2)
+    os.mkfifo(tmp_path / "gate")
+
+    async def body(model: Model) -> None:
+        assert told(await model.generate(ask(f"{end} once a")))["said"] == "once a"
+        if end == "orphan":
+            await release(tmp_path / "gate")
+
+    within(body, 1, folder=tmp_path)
+
+
+def test_a_replica_may_write_without_end_and_never_end_the_line() -> None:
+    async def body(model: Model) -> None:
+        for _ in range(3):
+            assert told(await model.generate(ask("flood")))
+
+    within(body, 1)
+
+
 @pytest.mark.parametrize("name", ["closed", "late"])
 def test_a_replica_that_cannot_be_opened_is_told_as_one_process_would(name: str, tmp_path: Path) -> None:
     async def body(_: Model) -> None:

@@ -1,19 +1,26 @@
 """A plugin of one file: `toy/NAME`, a local model that does what its request or its name says; imports nothing heavy.
 
-Requests: `say X`, `fail`, `bug`, `note X`, `die`, `die once X`, `refuse`, `refuse once X`, `hold X` (until the FIFO X
-is written to). Names: `plain`, `closed`, `crashing` and `broken` (cannot be opened), `late` (opens in the first process
-alone), `odd` (other files in each process). Openings and closings are noted in the file `story`, where there is one.
+Requests: `say X`, `fail`, `bug`, `note X`, `flood`, `hold X` (until the FIFO X is written to); `die`, `refuse`, `break`
+(a task of the model's raises), `shut` (it closes its pipes and stays), `garble` (what it sends is no frame), `orphan` (it
+dies, and what it started holds its pipes until the FIFO `gate` is written to), each of these also with `once X`.
+
+Names: `plain`, `closed`, `crashing` and `broken` (cannot be opened), `late` (opens in the first process alone), `odd`
+(other files in each process). Openings and closings are noted in the file `story`, where there is one.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
+import anyio.abc
 import anyio.to_thread
 
 from harness import Failure, HarnessError, Model, ModelInfo, Provider, Request, Response, Setting, Settings, hookimpl
@@ -28,8 +35,9 @@ SETTINGS = (
 class Toy:
     """Answers with what it knows of itself, as JSON."""
 
-    def __init__(self, name: str, settings: Settings) -> None:
+    def __init__(self, name: str, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
         self._settings = settings
+        self._tasks = tasks
         files = {"weights": str(os.getpid())} if name == "odd" else {"weights": "abc"}
         self.info = ModelInfo(ref=f"toy/{name}", endpoint="toy", local=True, concurrency=2, fingerprint=files)
 
@@ -43,6 +51,13 @@ class Toy:
             os.kill(os.getpid(), signal.SIGKILL)
         if verb == "refuse":
             raise HarnessError("no memory for it", where="toy", remedy="use less")
+        if verb in {"shut", "garble", "orphan"}:
+            self._leave(verb)
+        if verb == "break":
+            self._tasks.start_soon(_broken)
+            await anyio.sleep_forever()
+        if verb == "flood":
+            os.write(2, b"x" * (64 << 20))
         if verb == "hold":
             await anyio.to_thread.run_sync((self._folder / rest).read_bytes, abandon_on_cancel=True)
         return self._answer(verb, rest, request)
@@ -61,6 +76,23 @@ class Toy:
         settings = {name: str(value) for name, value in self._settings.items()}
         return Response(text=json.dumps({**known, "said": rest, "encoded": encoded, "settings": settings}))
 
+    def _leave(self, verb: str) -> None:
+        if verb == "shut":
+            os.closerange(3, 256)
+            signal.pause()
+        if verb == "garble":
+            for pipe in filter(_is_written_to, range(3, 64)):
+                os.write(pipe, b"\0\0\0\1{")
+            signal.pause()
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.setsid()
+            os.write(writing, b"gone")
+            (self._folder / "gate").read_bytes()
+            os._exit(0)
+        os.read(reading, 4)
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def _first(self, name: str) -> bool:
         try:
             (self._folder / name).touch(exist_ok=False)
@@ -77,16 +109,28 @@ class Toy:
 async def opened(name: str, settings: Settings) -> AsyncGenerator[Model]:
     print("a library prints")
     _note(settings, f"open {name}")
-    toy = Toy(name, settings)
-    if name == "closed" or (name == "late" and not toy._first("late")):
-        raise HarnessError("this model is not for you", where="the hub", remedy="ask for access")
-    if name == "crashing":
-        sys.stderr.write("\x1b[31mfatal: no more\x1b[0m\n")
-        os.kill(os.getpid(), signal.SIGKILL)
-    if name == "broken":
-        raise ValueError("a bug of the provider's")
-    yield toy
+    async with anyio.create_task_group() as tasks:
+        toy = Toy(name, settings, tasks)
+        if name == "closed" or (name == "late" and not toy._first("late")):
+            raise HarnessError("this model is not for you", where="the hub", remedy="ask for access")
+        if name == "crashing":
+            sys.stderr.write("\x1b[31mfatal: no more\x1b[0m\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "broken":
+            raise ValueError("a bug of the provider's")
+        yield toy
     _note(settings, f"close {name}")
+
+
+def _is_written_to(number: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(number).st_mode) and bool(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_WRONLY)
+    except OSError:
+        return False
+
+
+async def _broken() -> None:
+    raise RuntimeError("the model broke")
 
 
 def _note(settings: Settings, line: str) -> None:
