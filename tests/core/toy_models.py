@@ -1,8 +1,8 @@
 """A plugin of one file: `toy/NAME`, a local model that does what its request or its name says; imports nothing heavy.
 
 Requests: `say X`, `fail`, `bug`, `note X`, `flood`, `hold X` (until the FIFO X is written to); `die`, `refuse`, `break`
-(a task of the model's raises), `shut` (it closes its pipes and stays), `garble` (what it sends is no frame), `orphan` (it
-dies, and what it started holds its pipes until the FIFO `gate` is written to), each of these also with `once X`.
+(a task of the model's raises), `shut` (it closes its pipes and stays), `garble` (what it sends is no frame), `orphan`
+(it dies, and what it started holds its pipes until the FIFO `gate` is written to), each of these also with `once X`.
 
 Names: `plain`, `closed`, `crashing` and `broken` (cannot be opened), `late` (opens in the first process alone), `odd`
 (other files in each process). Openings and closings are noted in the file `story`, where there is one.
