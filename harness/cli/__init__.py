@@ -93,10 +93,15 @@ def main(args: Sequence[str] | None = None) -> None:
 
     0 done, 1 a bug, 2 the user can fix it, 3 done but incomplete, 4 a gate failed, 130 interrupted.
     """
-    from .crash import exit_code
+    from .crash import INTERRUPTED, exit_code
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if args is None else args)
-    sys.exit(exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments))
+    code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
+    if code == INTERRUPTED and args is None:
+        from .interrupt import leave_threads
+
+        leave_threads(code)
+    sys.exit(code)

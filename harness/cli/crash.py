@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 from harness.groups import leaf
 from harness.terminal import plain
 
+INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
 _MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -46,7 +47,7 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         return _unread()
     if isinstance(error, click.ClickException):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import signal
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -42,3 +47,14 @@ async def _listen(stop: Stop, scope: anyio.CancelScope) -> None:
             stop.interrupt()
             click.echo(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now", err=True)
             scope.deadline = anyio.current_time() + GRACE_SECONDS
+
+
+def leave_threads(code: int) -> None:
+    """End the process where a thread is still at work, such as one that loads a model: Python would wait for it."""
+    if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
+        return
+    atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - ends the children of libraries
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

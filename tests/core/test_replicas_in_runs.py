@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from harness.replicas.machine import Machine
-from tests.acceptance.commands import Ended, command, harness_here, home
+from tests.acceptance.commands import Ended, command, harness_here, home, started
 
 PLUGINS = [
     word for name in ("toy_models", "toy_tasks") for word in ("--plugin", Path(__file__).with_name(f"{name}.py"))
@@ -105,6 +105,19 @@ def test_ctrl_c_reaches_the_run_alone_and_what_is_in_flight_is_kept(tmp_path: Pa
     assert [line["outcome"] for line in responses().values()] == ["answered"]
     assert len(replicas) == 1
     assert not replicas[0].is_running()
+
+
+def test_ctrl_c_ends_a_command_though_a_thread_of_its_model_is_still_at_work(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    with started(*words("hold gate"), *here()) as process, (tmp_path / "gate").open("w"):
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        assert any("5 s to finish" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait() == 130
+    assert "go on with" in said
+    assert "Traceback" not in said
 
 
 @pytest.fixture
