@@ -236,7 +236,7 @@ def test_a_judge_without_quota_leaves_the_answers_to_be_judged_later(world: Worl
 
 @pytest.mark.parametrize(
     ("reply", "said"),
-    [(wrong_key("sk-secret-42"), "is not accepted"), (no_model(), "no such model"), (no_quota(), "the quota is gone")],
+    [(wrong_key("sk-secret-42"), "asked without a key and refuses"), (no_model(), "no such model"), (no_quota(), "the quota is gone")],
     ids=["wrong key", "no such model", "no quota"],
 )
 @pytest.mark.parametrize("who", ["subject", "judge"])
@@ -274,5 +274,5 @@ def test_without_a_probe_a_wrong_key_still_stops_the_run_with_one_message(world:
     world.server.play = wrong_key()
     ended = world.command("--no-probe")
     assert ended.code == 2
-    assert ended.err.count("is not accepted") == 1
+    assert ended.err.count("asked without a key and refuses") == 1
     assert len(world.server.calls) < 50

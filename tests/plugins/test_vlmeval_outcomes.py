@@ -87,7 +87,7 @@ async def test_a_server_that_asks_to_slow_down_is_heard() -> None:
 
 
 async def test_a_key_that_is_refused_ends_the_run() -> None:
-    with pytest.raises(HarnessError, match="not accepted"):
+    with pytest.raises(HarnessError, match="refuses: wrong key"):
         await said_of(401, {"error": {"message": "wrong key"}})
 
 
