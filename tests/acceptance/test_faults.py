@@ -236,7 +236,7 @@ def test_a_judge_without_quota_leaves_the_answers_to_be_judged_later(world: Worl
 
 @pytest.mark.parametrize(
     ("reply", "said"),
-    [(wrong_key("sk-secret-42"), "asked without a key and refuses"), (no_model(), "no such model"), (no_quota(), "the quota is gone")],
+    [(wrong_key("sk-secret-42"), "is not accepted"), (no_model(), "no such model"), (no_quota(), "the quota is gone")],
     ids=["wrong key", "no such model", "no quota"],
 )
 @pytest.mark.parametrize("who", ["subject", "judge"])
