@@ -32,7 +32,8 @@ def adapt(model: Any, folder: Path, name: str) -> tuple[dict[str, Json], str]:
     try:
         found = model.load_adapter(str(folder))
     except (ValueError, RuntimeError) as error:  # none of the layers it names is there, or they are of another size
-        raise _misfit(folder, _first_line(error)) from error
+        sizes = "mismatched_sizes" in str(error)  # transformers points to a report that it logged
+        raise _misfit(folder, "its weights are of another size" if sizes else _first_line(error)) from error
     except Exception as error:
         raise _broken(folder, f"{type(error).__name__}: {_first_line(error)}") from error
     strange = sorted({*found.missing_keys, *found.unexpected_keys, *found.mismatched_keys})

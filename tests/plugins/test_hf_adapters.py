@@ -99,8 +99,7 @@ class TestAnAdapter:
         save_file(wider, adapter / "adapter_model.safetensors")
         error = await refused(vlm, adapter=adapter)
 
-        assert error.what.startswith("the adapter does not fit this model")
-        assert "\n" not in error.what
+        assert error.what == "the adapter does not fit this model: its weights are of another size"
 
     async def test_with_layers_that_the_model_lacks_is_refused(self, vlm: Path, adapter: Path) -> None:
         from safetensors.torch import load_file, save_file
