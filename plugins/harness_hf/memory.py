@@ -10,6 +10,8 @@ ADVICE = (
     "lower -M max_pixels (or max_patches, longest_edge), load with -M dtype=bfloat16 or -M load_in=4bit, "
     "or spread the model with -M sharding=auto"
 )
+#: in a RuntimeError of torch; the last is what cuBLAS and cuDNN say
+_WORDS = ("allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
 class Room:
@@ -34,10 +36,9 @@ class Room:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device, or this machine, had no memory left."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
 
 
 def exhausted(error: BaseException) -> HarnessError:

@@ -217,6 +217,8 @@ class TestHalves:
         for error in (
             torch.OutOfMemoryError("CUDA out of memory"),
             RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+            MemoryError("Unable to allocate 2.00 GiB for an array"),
         ):
             assert isinstance(failure(error), HarnessError)
         odd = failure(ValueError("odd"))
