@@ -69,7 +69,7 @@ class Metered:
         if isinstance(result, Response):
             self._succeeded()
             return result
-        if result.transient:
+        if result.transient or result.throttled:
             self._check_wait(result)
         if result.throttled:
             self.endpoint.throttled(started, _asked(result))

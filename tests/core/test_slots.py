@@ -159,10 +159,12 @@ def test_a_pause_too_short_to_read_of_is_not_told() -> None:
     assert told(0.5, None) == []
 
 
-@pytest.mark.parametrize("throttled", [False, True])
+@pytest.mark.parametrize(("transient", "throttled"), [(True, False), (True, True), (False, True)])
 @pytest.mark.parametrize("wait", [601.0, float("inf")])
-def test_a_wait_longer_than_a_run_waits_ends_at_once_with_what_was_asked(throttled: bool, wait: float) -> None:
-    later = Failure(outcome="error", reason="http_503", transient=True, throttled=throttled, retry_after=wait)
+def test_a_wait_longer_than_a_run_waits_ends_at_once_with_what_was_asked(
+    transient: bool, throttled: bool, wait: float
+) -> None:
+    later = Failure(outcome="error", reason="http_503", transient=transient, throttled=throttled, retry_after=wait)
     model = Scripted(repeat(later))
     with pytest.raises(EndpointDown, match=f"asked to wait {wait:.0f} s.* 600 s .*http_503") as raised:
         ask(model)
