@@ -25,7 +25,7 @@ SETTINGS = (
     _transport("tensor_parallel", int, 1, "GPUs that share each layer", least=1),
     _transport("pipeline_parallel", int, 1, "GPUs that share the layers", least=1),
     _transport("data_parallel", int, 1, "copies of the model, each on GPUs of its own", least=1),
-    _transport("gpu_memory_utilization", float, None, "share of each GPU's memory to take, such as 0.9", least=0.01),
+    _transport("gpu_memory_utilization", float, None, "share of each GPU's memory to take, such as 0.9", least=0),
     _transport("max_num_seqs", int, 128, "most requests answered together", least=1),
     _transport("enforce_eager", bool, False, "compile nothing: starts sooner, runs slower"),
     _transport(
