@@ -88,7 +88,7 @@ async def test_a_lost_server_is_an_error_worth_another_try() -> None:
 
 async def test_a_wrong_key_ends_the_run() -> None:
     async with served(faults.error(401, "no")) as (model, _):
-        with pytest.raises(HarnessError, match="not accepted"):
+        with pytest.raises(HarnessError, match="refuses: no"):
             await model.generate(ASKED)
 
 
