@@ -51,22 +51,37 @@ def read(folder: Path) -> Adapter:
     if not config.is_file() or not (folder / _WEIGHTS).is_file():
         missing = _WEIGHTS if config.is_file() else ADAPTER_CONFIG
         raise HarnessError(f"this folder holds no {missing}", where=str(folder), remedy="name a folder saved by peft")
-    said: dict[str, Any] = json.loads(config.read_bytes())
-    ranks: dict[str, int] = said.get("rank_pattern") or {}
-    largest = max(int(said["r"]), *ranks.values()) if ranks else int(said["r"])
+    largest = _rank(config)
     rank = next((each for each in _RANKS if each >= largest), None)
     if rank is None:
         raise HarnessError(f"the adapter's rank is {largest}, vLLM takes at most {_RANKS[-1]}", where=str(folder))
     return Adapter(folder=folder, rank=rank, fingerprint=of_folder(folder))
 
 
+def _rank(config: Path) -> int:
+    """The largest rank of any layer."""
+    try:
+        said: dict[str, Any] = json.loads(config.read_bytes())
+        ranks: dict[str, int] = said.get("rank_pattern") or {}
+        return max([int(said["r"]), *map(int, ranks.values())])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(config.parent, f"{ADAPTER_CONFIG}: {type(error).__name__}: {error}") from error
+
+
+def _broken(folder: Path, detail: str) -> HarnessError:
+    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
+
+
 def check(adapter: Adapter, base: Path) -> None:
     """Compare an adapter's weights with those of its base, as far as they lie in a folder.
 
     Raises:
-        HarnessError: it was made for another model, or changes what vLLM would leave as it is.
+        HarnessError: it is broken, was made for another model, or changes what vLLM would leave as it is.
     """
-    parts = shapes([adapter.folder / _WEIGHTS])
+    try:
+        parts = shapes([adapter.folder / _WEIGHTS])
+    except Exception as error:  # safetensors raises an error of its own, which only it can name
+        raise _broken(adapter.folder, f"{_WEIGHTS}: {error}") from error
     if outside := sorted(name for name in parts if _OUTSIDE.search(name)):
         raise HarnessError(
             f"the adapter also changes weights outside the language model, such as {outside[0]}, which vLLM leaves out",

@@ -77,7 +77,7 @@ async def _put_on(running: Running, found: Found) -> Untyped:
     try:
         taken = await running.llm.add_lora(request)
     except Exception as error:
-        raise unfit(found.adapter, str(error).strip().splitlines()[0][:300]) from error
+        raise unfit(found.adapter, " ".join(str(error).split())[:300]) from error
     if not taken:
         raise unfit(found.adapter, "the engine did not take it")
     await anyio.to_thread.run_sync(check, found.adapter, found.origin.folder)  # a hub model's weights are here by now

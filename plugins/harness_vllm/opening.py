@@ -125,7 +125,7 @@ def _processor(origin: Origin, settings: Settings, *, sees: bool) -> Untyped:
     try:
         return kind.from_pretrained(origin.place, **options)
     except Exception as error:
-        what = f"transformers cannot open the model's processor: {str(error).strip().splitlines()[0][:300]}"
+        what = f"transformers cannot open the model's processor: {' '.join(str(error).split())[:300]}"
         remedy = "-M trust_remote_code=true, if it comes with code"
         raise HarnessError(what, where=f"vllm/{origin.name}", remedy=remedy) from error
 

@@ -59,6 +59,19 @@ class TestAnAdapter:
         with pytest.raises(HarnessError, match="outside the language model"):
             adapter.check(adapter.read(folder), tmp_path)
 
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"r": "many"}', '{"r": 8, "rank_pattern": [1]}'])
+    def test_whose_configuration_is_broken_is_refused_with_what_is_wrong(self, tmp_path: Path, text: str) -> None:
+        folder = saved(tmp_path / "adapter", {"layers.0.up": (4, 8, 16)}, r=4)
+        (folder / "adapter_config.json").write_text(text)
+        with pytest.raises(HarnessError, match=r"the adapter cannot be read: adapter_config\.json"):
+            adapter.read(folder)
+
+    def test_whose_weights_are_broken_is_refused_with_what_is_wrong(self, tmp_path: Path) -> None:
+        folder = saved(tmp_path / "adapter", {"layers.0.up": (4, 8, 16)}, r=4)
+        (folder / "adapter_model.safetensors").write_bytes(b"torn")
+        with pytest.raises(HarnessError, match=r"the adapter cannot be read: adapter_model\.safetensors"):
+            adapter.check(adapter.read(folder), tmp_path)
+
     @pytest.mark.parametrize("missing", ["adapter_config.json", "adapter_model.safetensors"])
     def test_that_is_not_whole_is_refused(self, folder: Path, missing: str) -> None:
         (folder / missing).unlink()
