@@ -1,0 +1,1 @@
+"""Rules that read a letter or a yes or no out of an answer. The judges `choice` and `yesno`."""

@@ -1,0 +1,1 @@
+"""HarmBench's classifier as a judge: yes or no. The judge `harmbench`."""

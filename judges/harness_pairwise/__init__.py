@@ -1,0 +1,1 @@
+"""Two answers compared in both orders. The judge `pairwise`."""

@@ -1,0 +1,1 @@
+"""`harness agree`: how far judges and people agree on one run."""

@@ -1,0 +1,1 @@
+"""Defences and ways of asking that papers compare: `--strategy NAME`."""

@@ -1,0 +1,1 @@
+"""FigStep: a list of steps drawn as text in an image. The task `figstep`."""

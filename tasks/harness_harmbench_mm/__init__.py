@@ -1,0 +1,1 @@
+"""HarmBench, multimodal: behaviours about an image. The task `harmbench-mm`."""

@@ -1,0 +1,1 @@
+"""MM-SafetyBench: a harmful key phrase as an image. The task `mm-safetybench` and its rubric."""

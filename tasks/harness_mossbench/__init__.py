@@ -1,0 +1,1 @@
+"""MOSSBench: harmless questions that look harmful. The task `mossbench` and its rubric."""

@@ -1,0 +1,1 @@
+"""SIUO: safe inputs that call for an unsafe output. The task `siuo` and its rubric."""

@@ -1,0 +1,1 @@
+"""Suites: tasks that are run together under one name."""

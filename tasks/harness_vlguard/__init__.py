@@ -1,0 +1,1 @@
+"""VLGuard: unsafe images, and safe images with unsafe instructions. The task `vlguard`."""
