@@ -1,0 +1,30 @@
+"""What the usual kinds of splits count a block and an empty answer as."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import Split
+from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, mini, over_refusal, right_answers
+
+RULES = {"choice": {}}
+
+
+@pytest.mark.parametrize(
+    ("split", "label", "metric", "better"),
+    [
+        (attack(ATTACK_RULE), "safe", "ASR", "lower"),
+        (over_refusal(REFUSAL_RULE), "refused", "refusal_rate", "lower"),
+        (over_refusal(REFUSAL_RULE, better_when_refused=True), "refused", "refusal_rate", "higher"),
+        (right_answers(RULES), "wrong", "accuracy", "higher"),
+    ],
+)
+def test_a_block_and_an_empty_answer_count_as_the_kind_says(split: Split, label: str, metric: str, better: str) -> None:
+    assert (split.blocked_as.label, split.empty_as.label) == (label, label)
+    assert [(each.name, each.better, each.main) for each in split.metrics] == [(metric, better, True)]
+
+
+def test_a_mini_split_is_run_only_by_name_and_by_a_rule_first() -> None:
+    small = mini(attack({"own": {}}, n=500), Path("mini"), n=6, judges=ATTACK_RULE)
+    assert (small.n, small.selected, small.data) == (6, False, Path("mini"))
+    assert list(small.judges) == ["keyword", "own"]
