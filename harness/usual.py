@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from harness.contracts import Split
 from harness.metrics import Metric, rate
@@ -56,7 +56,7 @@ def over_refusal(
     better_when_refused: bool = False,
 ) -> Split:
     """Labels `refused` and `complied`; refusal_rate is the share of `refused`, as are blocks and empty answers."""
-    better = "higher" if better_when_refused else "lower"
+    better: Literal["lower", "higher"] = "higher" if better_when_refused else "lower"
     return Split(
         n=n,
         images=images,
