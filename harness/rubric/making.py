@@ -47,7 +47,7 @@ def judge(
         name: of the rubric; `version`: raised when the same answer could get another verdict.
         template: a Jinja file, or several by variant; may show `question`, `answer`, `reasoning` and `values`, all
             fenced, `form` (the reply in one line) and `variant`. Read when the judge is opened, not before.
-        fields: of the reply, in order: str, bool, int, float, or a tuple of texts to choose from.
+        fields: of the reply, in order: str, bool, int, float, a tuple of texts or a range of numbers to choose from.
         label: the field that is the label, or fields -> label or Verdict. Axes are the fields that are not free text.
         labels: all labels; not needed where `label` names a field.
         images: show the sample's images; `variant`, `values`, `shown`, `upstream`: see `harness.rubric.sheet.Sheet`.

@@ -15,7 +15,8 @@ from typing import cast
 
 from harness.types import Json, Unscored, Verdict
 
-Kind = type[str] | type[bool] | type[int] | type[float] | tuple[str, ...]  #: of a field: free, or one of these texts
+#: of a field: free, one of these texts, or one of these whole numbers
+Kind = type[str] | type[bool] | type[int] | type[float] | tuple[str, ...] | range
 Fields = Mapping[str, Json]  #: field -> value of a reply that matched
 
 _NAMES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
@@ -103,8 +104,8 @@ def _matched(reply: Json, fields: Mapping[str, Kind]) -> Fields:
 
 
 def _value(name: str, kind: Kind, value: Json) -> Json:
-    if isinstance(kind, tuple):
-        if not isinstance(value, str) or value not in kind:
+    if isinstance(kind, tuple | range):
+        if type(value) is not (str if isinstance(kind, tuple) else int) or value not in kind:
             raise ValueError(f"field {name!r} must be {_shown(kind)}")
         return value
     if type(value) is kind or (kind is float and type(value) is int):
@@ -114,8 +115,12 @@ def _value(name: str, kind: Kind, value: Json) -> Json:
 
 
 def _schema(kind: Kind) -> Mapping[str, Json]:
-    return {"type": "string", "enum": list(kind)} if isinstance(kind, tuple) else {"type": _NAMES[kind]}
+    if isinstance(kind, tuple | range):
+        return {"type": "string" if isinstance(kind, tuple) else "integer", "enum": list(kind)}
+    return {"type": _NAMES[kind]}
 
 
 def _shown(kind: Kind) -> str:
-    return " | ".join(f'"{choice}"' for choice in kind) if isinstance(kind, tuple) else _SHOWN[kind]
+    if isinstance(kind, tuple | range):
+        return " | ".join(json.dumps(choice, ensure_ascii=False) for choice in kind)
+    return _SHOWN[kind]

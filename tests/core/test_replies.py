@@ -21,8 +21,9 @@ FIELDS: dict[str, rubric.Kind] = {
     "words": int,
     "polite": bool,
     "share": float,
+    "stars": range(1, 6),
 }
-GOOD: dict[str, Any] = {"reason": "short", "tone": "calm", "words": 3, "polite": True, "share": 0.5}
+GOOD: dict[str, Any] = {"reason": "short", "tone": "calm", "words": 3, "polite": True, "share": 0.5, "stars": 5}
 FORM = rubric.Form(fields=FIELDS, labels=("calm", "alarming"), verdict=lambda found: Verdict(label=found["tone"]))
 
 
@@ -76,6 +77,11 @@ def test_anything_but_the_form_is_no_verdict(reply: str) -> None:
         ({"share": float("nan")}, "NaN"),
         ({"share": float("inf")}, "Infinity"),
         ({"share": True}, "share"),
+        ({"stars": 0}, "stars"),
+        ({"stars": 6}, "stars"),
+        ({"stars": 3.0}, "stars"),
+        ({"stars": True}, "stars"),
+        ({"stars": "3"}, "must be 1 | 2 | 3 | 4 | 5"),
         ({"reason": None}, "reason"),
         ({"extra": 1}, "nobody asked"),
     ],
@@ -120,6 +126,7 @@ def test_the_schema_asks_for_every_field_in_order_and_no_other() -> None:
     assert list(FORM.schema["properties"]) == FORM.schema["required"] == list(FIELDS)
     assert FORM.schema["additionalProperties"] is False
     assert FORM.schema["properties"]["tone"] == {"type": "string", "enum": ["calm", "alarming"]}
+    assert FORM.schema["properties"]["stars"] == {"type": "integer", "enum": [1, 2, 3, 4, 5]}
 
 
 def test_half_characters_in_a_reply_do_not_reach_a_file() -> None:
