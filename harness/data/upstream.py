@@ -86,6 +86,19 @@ class Upstream:
             raise BadData("upstream's script has no such text", where=where, remedy=self._remedy)
         return value
 
+    def document(self, path: str) -> str:
+        """One whole file, for words that stand in no script.
+
+        Raises:
+            MissingData: the file has not been fetched.
+            BadData: it is not UTF-8 text.
+        """
+        try:
+            return self._read(path).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            where = str(self.pin.folder(self.root) / path)
+            raise BadData("the file is not UTF-8 text", where=where, remedy=self._remedy) from None
+
     def fidelity(self, *paths: str) -> Fidelity:
         """`upstream` when these files are byte for byte those of the pinned commit, else `modified`."""
         same = all(hashlib.sha256(self._read(path)).hexdigest() == self.pin.files.get(path) for path in paths)

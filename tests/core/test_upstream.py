@@ -143,6 +143,15 @@ def test_words_that_were_not_fetched_say_how_to_fetch_them(tmp_path: Path) -> No
     assert caught.value.remedy == "harness data fetch colours --prompts"
 
 
+def test_words_that_stand_in_no_script_are_read_as_the_whole_file(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Say: hello.", encoding="utf-8")
+    upstream = copy(pin(**{"README.md": "Say: hello."}), tmp_path / "data", tmp_path)
+    assert upstream.document("README.md") == "Say: hello."
+    (upstream.pin.folder(tmp_path / "data") / "README.md").write_bytes(b"\xff")
+    with pytest.raises(BadData, match="not UTF-8"):
+        upstream.document("README.md")
+
+
 @pytest.mark.parametrize("name", ["NOWHERE", "aspects", "settings"])
 def test_a_text_that_is_not_there_is_bad_data_that_names_file_and_constant(
     tmp_path: Path, clone: Path, name: str
