@@ -1,8 +1,8 @@
 """Safe readers of data files for task authors."""
 
 from harness.readers.files import DataFiles, inside, open_files
-from harness.readers.places import first_of
 from harness.readers.parquet import parquet_rows
+from harness.readers.places import first_of
 from harness.readers.records import Row, distinct, document, prompt, rows, together
 
 __all__ = [

@@ -1,4 +1,5 @@
-"""Where the bytes of a data set come from: a folder first, then the zips and tars in it and beside it.
+"""Where the bytes of a data set come from: a folder first, then the zips and tars in it and beside it; and for
+`data/SD.parquet#image/12` the image of record 12 in that file.
 
 A path out of a data file is untrusted. It stays under the data root: no `..`, no absolute path, no link that leads
 out. What is wrong with one file is a BadImage, the fault of one sample, never of the run.
@@ -13,11 +14,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from harness.errors import BadImage
 from harness.readers import archives
 from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
 from harness.types import Image
+
+_IN_PARQUET: Final = ".parquet#"  # between a parquet file and the place of an image in it
 
 
 def open_files(root: Path) -> DataFiles:
@@ -93,6 +97,14 @@ class DataFiles:
         found = self._required(path)
         return found.name, found.size, found.mtime_ns
 
+    def matching(self, name: str) -> tuple[str, ...]:
+        """The files a name stands for, in order: with `*` all files of the folder (not of its archives) that match it,
+        else the one file, where it is there."""
+        if "*" not in name:
+            return (name,) if self.has(name) else ()
+        found = (path.relative_to(self._root).as_posix() for path in self._root.glob(name))
+        return tuple(sorted(path for path in found if self._own(path)))
+
     def image(self, path: str) -> Image:
         """The image at a path, not opened yet: whatever is wrong with it shows when the engine opens it."""
         return Image(path=path, files=self)
@@ -106,7 +118,25 @@ class DataFiles:
 
     def _locate(self, path: str) -> _Found | None:
         relative = inside(path)
+        if _IN_PARQUET in relative:
+            return self._in_parquet(path, *relative.split(_IN_PARQUET, 1))
         return self._in_folder(path, relative) or self._in_archives(path, relative)
+
+    def _in_parquet(self, path: str, table: str, cell: str) -> _Found | None:
+        """An image in a parquet file; its size is known by reading it, and the reader keeps what it read last."""
+        found = self._in_folder(path, table + ".parquet")
+        if found is None:
+            return None
+        from harness.readers.cells import FAULTS, open_table
+
+        try:
+            data = open_table(Path(found.name), found.size, found.mtime_ns).image(cell)
+        except FAULTS as fault:
+            raise BadImage(path, "unreadable", str(fault).strip() or type(fault).__name__) from None
+        if data is None:
+            return None
+        member = Member(size=len(data), read=lambda: data)
+        return _Found(f"{found.name}#{cell}", len(data), found.mtime_ns, member)
 
     def _in_folder(self, path: str, relative: str) -> _Found | None:
         if relative == ".":

@@ -111,12 +111,19 @@ class Row:
 
 
 def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
-    """The records of the first of these files that is there: a JSON list, JSON lines, or CSV (TSV) with a header.
+    """The records of the first of these files that is there: a JSON list, JSON lines, CSV (TSV) with a header, parquet.
+
+    A parquet name may hold `*`; see `harness.readers.parquet_rows`, which gives the same records lazily.
 
     Raises:
         MissingData: none of them is there.
         BadData: it cannot be read as such.
     """
+    there = next((name for name in names if files.matching(name)), names[0])
+    if there.lower().endswith(".parquet"):
+        from harness.readers.parquet import parquet_rows
+
+        return tuple(parquet_rows(files, *names[names.index(there) :]))
     name, text = _loaded(files, names)
     if name.lower().endswith((".csv", ".tsv")):
         records: Iterable[Json] = _table(name, text)
