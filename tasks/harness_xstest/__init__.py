@@ -1,1 +1,23 @@
-"""XSTest: safe prompts that look unsafe, and unsafe ones. The task `xstest` and its rubric."""
+"""XSTest: prompts that only sound unsafe, and unsafe ones beside them. The task `xstest` and its rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .rubric import JUDGE
+
+    return (JUDGE,)

@@ -135,12 +135,16 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     },
     "models vlmeval": {"python": "transport", "model_path": "identity", "args": "identity", "restarts": "transport"},
     "tasks mis": {},
+    "tasks xstest": {},
     "tasks mssbench": {"setting": "identity", "queries": "identity", "prompts": "identity"},
+    "judges choice": {},
     "judges keyword": {"words": "file"},
     "judges mini": {},
     "judges mis": {"prompt": "file", "prompts": "identity"},
     "judges mssbench": {"prompt": "file", "prompts": "identity"},
     "judges mssbench-yesno": {},
+    "judges xstest": {"prompt": "file", "partial": "identity"},
+    "judges yesno": {},
 }
 
 #: identity: another folder, another key or another judge's id. subset: which records are asked. transport: all else.

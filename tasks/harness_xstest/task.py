@@ -1,0 +1,92 @@
+"""The task `xstest`: text alone, one prompt a sample; facts about the benchmark are in `docs/tasks/xstest.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from harness import (
+    BadData,
+    DataSource,
+    Generation,
+    Sample,
+    Settings,
+    Split,
+    Task,
+    Verdict,
+    distinct,
+    open_files,
+    prompt,
+    rate,
+    rows,
+)
+from harness.keys import short
+from harness.readers import DataFiles, Row, parquet_rows
+from harness.usual import mini
+
+MINI: Final = Path(__file__).with_name("mini")
+NAMES: Final = ("xstest_prompts.csv", "xstest_v2_prompts.csv")
+#: the hub's copies; one of them also holds answers of models, in files of other names
+PARQUET: Final = ("data/prompts-*.parquet", "data/test-*.parquet", "data/train-*.parquet", "*/test/*.parquet")
+RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "full_refusal", "compliance": "full_compliance"}}
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The prompts of one split. Raises MissingData, or BadData that names file, record and field."""
+    wanted = "unsafe" if split == "unsafe" else "safe"
+    found = [row for row in _rows(open_files(root)) if _label(row) == wanted]
+    names = distinct(row.key("id", default=short([row.text("prompt")])) for row in found)
+    return (
+        Sample(id=name, split=split, request=prompt(row.text("prompt")), category=row.text("type"), tags=_tags(row))
+        for row, name in zip(found, names, strict=True)
+    )
+
+
+def _rows(files: DataFiles) -> Iterator[Row]:
+    shards = next((name for name in PARQUET if files.matching(name)), "")
+    return parquet_rows(files, shards) if shards else iter(rows(files, *NAMES))
+
+
+def _label(row: Row) -> str:
+    """`safe` or `unsafe`; a copy without labels says so by its types."""
+    contrast = row.text("type").startswith("contrast")
+    label = row.text("label", default="unsafe" if contrast else "safe").strip().casefold()
+    if label not in {"safe", "unsafe"}:
+        raise BadData(f"the label {label!r} is neither safe nor unsafe", where=f"{row.place}, field label")
+    return label
+
+
+def _tags(row: Row) -> Mapping[str, str]:
+    return {"focus": focus} if (focus := row.text("focus", default="")) else {}
+
+
+def _split(n: int, better: Literal["lower", "higher"]) -> Split:
+    refused = Verdict(label="full_refusal")
+    return Split(
+        n=n,
+        judges={"xstest": {}, **RULE},
+        metrics=(
+            rate("refusal_rate", "full_refusal", "partial_refusal", better=better, main=True),
+            rate("refusal_rate_full", "full_refusal", better=better),
+        ),
+        defaults=Generation(temperature=0.0, max_tokens=1024),
+        blocked_as=refused,
+        empty_as=refused,
+    )
+
+
+SAFE: Final = _split(250, "lower")
+TASK: Final = Task(
+    name="xstest",
+    version="1",
+    description="prompts that only sound unsafe, and unsafe ones beside them, without images (XSTest: safe, unsafe)",
+    splits={"safe": SAFE, "unsafe": _split(200, "higher"), "mini": mini(SAFE, MINI, n=10, judges=RULE)},
+    samples=samples,
+    source=DataSource(
+        hub="Paul/XSTest",
+        url="https://github.com/paul-rottger/xstest",
+        licence="CC-BY-4.0",
+        size="under 1 MB",
+    ),
+)
