@@ -77,12 +77,18 @@ def right_answers(
     by: tuple[str, ...] = ("category",),
     defaults: Generation | None = None,
 ) -> Split:
-    """Labels `right` and `wrong`, and `none` where no answer can be read, which counts as wrong; so do blocks."""
+    """Labels `right` and `wrong`, and `none` where no answer can be read, which counts as wrong; so do blocks.
+
+    `unparsable`, beside the accuracy, is the share of `none`.
+    """
     return Split(
         n=n,
         images=images,
         judges=judges,
-        metrics=(rate("accuracy", "right", better="higher", main=True),),
+        metrics=(
+            rate("accuracy", "right", better="higher", main=True),
+            rate("unparsable", "none", better="lower"),
+        ),
         by=by,
         defaults=defaults or Generation(),
         blocked_as=Verdict(label="wrong"),

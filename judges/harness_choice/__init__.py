@@ -1,1 +1,19 @@
-"""Rules that read a letter or a yes or no out of an answer. The judges `choice` and `yesno`."""
+"""Rules that read a letter or a yes or no out of an answer: the judges `choice` and `yesno`.
+
+Both are rules without a model and without chance: `docs/judges/choice.md` says what is read, and where it is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, hookimpl
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer both rules."""
+    from .choice import CHOICE
+    from .yesno import YESNO
+
+    return (CHOICE, YESNO)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Split
+from harness import Record, Split
 from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, mini, over_refusal, right_answers
 
 RULES = {"choice": {}}
@@ -21,7 +21,13 @@ RULES = {"choice": {}}
 )
 def test_a_block_and_an_empty_answer_count_as_the_kind_says(split: Split, label: str, metric: str, better: str) -> None:
     assert (split.blocked_as.label, split.empty_as.label) == (label, label)
-    assert [(each.name, each.better, each.main) for each in split.metrics] == [(metric, better, True)]
+    assert [(each.name, each.better) for each in split.metrics if each.main] == [(metric, better)]
+
+
+def test_what_cannot_be_read_is_a_wrong_answer_and_is_reported() -> None:
+    accuracy, unparsable = right_answers(RULES).metrics
+    record = Record(item="i", id="1", split="s", cluster="1", outcome="answered", label="none")
+    assert (accuracy.score(record), unparsable.name, unparsable.score(record)) == ((0, 1), "unparsable", (1, 1))
 
 
 def test_a_mini_split_is_run_only_by_name_and_by_a_rule_first() -> None:

@@ -1,0 +1,114 @@
+"""The rule `choice`: which option an answer names.
+
+Five readings, one after the other; the first that finds anything decides. Nothing found, or several letters, is `none`:
+never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final, cast
+
+from harness import Json, Judge, Response, Rubric, Sample, Verdict
+
+from .texts import plain, target_of, words
+
+LABELS: Final = ("right", "wrong", "none")
+Options = Mapping[str, str]  #: letter -> text
+
+#: What may stand between the word "answer" and the letter.
+_IS: Final = r"(?:\s+(?:is|was|would be|should be|must be))?[\s:=\"']*(?:(?:the\s+)?(?:option|choice|letter)\b[\s:]*)?"
+_SAYS: Final = rf"\banswer{_IS}|\b(?:correct|right|best)\s+(?:option|choice|letter|one){_IS}|\\boxed\s*|\boption:\s*"
+_PRAISED: Final = r"[)\]\"']*\s+is\s+(?:the\s+|my\s+)?(?:correct|right|best|answer)\b"
+#: A and I are words too: they are letters in brackets, or with an end, a reason or another letter behind them.
+_ENDED: Final = r"(?=\s*(?:$|[\n)\]}}>.,:;!?\"'=(/|-]|because\b|since\b|(?:or|and)\s+[(\[]?[{letters}](?![\w'])))"
+
+
+def read(text: str, options: Options) -> tuple[tuple[str, ...], str]:
+    """The letters an answer names, and how they were read; one letter is an answer, none or several are not."""
+    answer, letters = plain(text), "".join(options)
+    readings: tuple[tuple[str, Callable[[], list[str]]], ...] = (
+        ("the answer is nothing else", lambda: _alone(answer, options)),
+        ("the last one it states", lambda: _stated(letters).findall(answer)[-1:]),
+        ("the answer begins with it", lambda: _begun(answer, letters)),
+        ("the only letter in it", lambda: _lone(letters).findall(answer)),
+        ("the only option whose text is in it", lambda: _quoted(answer, options)),
+    )
+    for how, reading in readings:
+        if found := tuple(dict.fromkeys(letter.upper() for letter in reading())):
+            return found, how
+    return (), ""
+
+
+def _alone(answer: str, options: Options) -> list[str]:
+    """A letter, whatever its case, or an option's own text."""
+    said = re.sub(r"^(?:option|choice|letter|answer)[\s:]+", "", words(answer))
+    return [letter for letter, text in options.items() if said in {letter.casefold(), words(text)} - {""}]
+
+
+def _begun(answer: str, letters: str) -> list[str]:
+    """`B. …`, `B) …`, `(B) …` or a first line of `B`, where no other letter stands with such a sign: that is a list."""
+    signed = re.findall(rf"(?<![\w'])[{letters}](?=[.):\]](?!\w)|\s*$|\s*\n)", answer)
+    return signed[:1] if len(set(signed)) == 1 and re.match(rf"[(\[]?{signed[0]}\W", answer) else []
+
+
+def _quoted(answer: str, options: Options) -> list[str]:
+    """The options whose text stands in the answer as whole words; a text inside a longer one's place does not count."""
+    left, found = words(answer), list[str]()
+    texts = {letter: words(text) for letter, text in options.items() if words(text)}
+    for text in sorted(set(texts.values()), key=len, reverse=True):
+        left, times = re.subn(rf"(?<!\w){re.escape(text)}(?!\w)", "\0", left)
+        found += [letter for letter, own in texts.items() if times and own == text]
+    return found
+
+
+@lru_cache(maxsize=64)
+def _stated(letters: str) -> re.Pattern[str]:
+    """`answer: B`, `the answer is (B)`, `\\boxed{B}`, `B is correct`; a letter offered beside another is not stated."""
+    small = rf"[{letters.lower()}](?=[)\]}}.]|\s*(?:\n|$))"
+    after = rf"(?:(?i:{_SAYS})[(\[{{<]?(?=(?:{_letter(letters)}|{small})(?![\w']))"
+    before = rf"(?<![\w'])(?=[{letters}]{_PRAISED})"
+    beside = rf"(?!\S?\s*(?:/|\||,|or\b|and\b)\s*[(\[]?[{letters}](?![\w']))"
+    return re.compile(rf"(?:{after})|{before})([{letters}{letters.lower()}]){beside}")
+
+
+@lru_cache(maxsize=64)
+def _lone(letters: str) -> re.Pattern[str]:
+    """A capital letter by itself; not one right after "not" or "n't"."""
+    return re.compile(rf"(?<!\bnot )(?<!\bnot \()(?<!n't )(?<![\w'])(?:{_letter(letters)})(?![\w'])")
+
+
+def _letter(letters: str) -> str:
+    ended = _ENDED.format(letters=letters)
+    return rf"(?![AI])[{letters}]|(?=[{letters}])(?:(?<=[(\[{{])[AI]|[AI]{ended})"
+
+
+def _read(sample: Sample, response: Response, _replies: object) -> Verdict:
+    answer, options = _target(sample)
+    found, how = read(response.text, options)
+    if len(found) != 1:
+        reason = f"it names {', '.join(found)}" if found else "it names no option"
+        return Verdict(label="none", axes={"said": ""}, reason=reason)
+    return Verdict(label="right" if found[0] == answer else "wrong", axes={"said": found[0]}, reason=how)
+
+
+def _target(sample: Sample) -> tuple[str, Options]:
+    """Raises ValueError unless the target is `{"answer": "B", "options": {"A": "…", "B": "…"}}`."""
+    target = target_of(sample)
+    answer, options = str(target.get("answer")), target.get("options")
+    if not isinstance(options, dict) or answer not in options:
+        raise ValueError(f"sample {sample.id}: the target must hold options and, as answer, one of their letters")
+    named = {str(letter): str(text) for letter, text in cast("dict[str, Json]", options).items()}
+    if odd := [letter for letter in named if not re.fullmatch("[A-Z]", letter)]:
+        raise ValueError(f"sample {sample.id}: option {odd[0]!r} is not one capital letter")
+    return answer, named
+
+
+CHOICE: Final = Judge(
+    name="choice",
+    version="1",
+    description="a rule: the one option an answer names is right or wrong; several or none is none",
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, ask=lambda _s, _r: [], read=_read),
+)
