@@ -134,6 +134,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
         "engine": "identity",
     },
     "models vlmeval": {"python": "transport", "model_path": "identity", "args": "identity", "restarts": "transport"},
+    "tasks figstep": {"prompts": "identity"},
     "tasks mis": {},
     "tasks xstest": {},
     "tasks mssbench": {"setting": "identity", "queries": "identity", "prompts": "identity"},
