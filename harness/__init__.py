@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.contracts import (
+        Answered,
+        Ask,
         Builder,
         DataSource,
         Judge,
@@ -63,8 +65,8 @@ _HOME = {
     "schemes": "add_scheme",
     "readers": "distinct document open_files prompt rows together",
     "runs.running": "Run",
-    "contracts": "Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split Strategy Task "
-    "Trainer",
+    "contracts": "Answered Ask Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split "
+    "Strategy Task Trainer",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
@@ -74,6 +76,8 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
+    "Answered",
+    "Ask",
     "BadData",
     "BadImage",
     "Builder",

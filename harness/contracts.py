@@ -10,9 +10,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from harness.judges import Answered as Answered
+from harness.judges import Ask as Ask
+from harness.judges import Decision as Decision
+from harness.judges import Judge as Judge
+from harness.judges import Read as Read
+from harness.judges import Rubric as Rubric
 from harness.metrics import Metric, Pairing
+from harness.types import Ability as Ability
 from harness.types import (
     Failure,
     Fidelity,
@@ -23,11 +30,9 @@ from harness.types import (
     Sample,
     Setting,
     Settings,
-    Unscored,
     Verdict,
 )
 
-Ability = Literal["images", "raw", "choices", "schema", "prefill", "draw", "system"]
 Results = Mapping[str, Json]  #: the dict of results.json
 
 
@@ -182,62 +187,6 @@ class Task:
     settings: tuple[Setting, ...] = ()
     source: DataSource | None = None
     pairings: tuple[Pairing, ...] = ()
-
-
-Decision = Verdict | Unscored
-Read = Callable[[Sample, Response, Sequence[Response]], "Decision | list[Request]"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rubric:
-    """How answers are judged: what to ask a judge's model and how to read its replies.
-
-    Attributes:
-        identity: everything that can change a verdict beside model and version (template hash, options).
-        labels: all labels `read` can give.
-        ask: (sample, response) -> requests for the judge's model; empty for a rule.
-        read: (sample, response, replies) -> Verdict, Unscored, or requests for one more round (at most 4).
-        fidelity: whose words the template is in.
-        sees: what the judge is shown: "question", "images", "answer", "reasoning", …
-    """
-
-    identity: Mapping[str, Json]
-    labels: tuple[str, ...]
-    ask: Callable[[Sample, Response], list[Request]]
-    read: Read
-    fidelity: Fidelity = "own"
-    sees: tuple[str, ...] = ("answer",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """Opens a rubric: `--judge RUBRIC[=MODEL]`.
-
-    Attributes:
-        name: of the rubric.
-        version: raised when the same answer could get another verdict.
-        description: one line.
-        open: (settings, data root DIR/<name>) -> Rubric.
-        settings: keys of `-T NAME.key`, part of the judge's id only.
-        needs: abilities its model must have; None for a rule, which needs no model.
-    """
-
-    name: str
-    version: str
-    description: str
-    open: Callable[[Settings, Path], Rubric]
-    settings: tuple[Setting, ...] = ()
-    needs: frozenset[Ability] | None = None
-
-    @staticmethod
-    def simple(
-        name: str, *, version: str, description: str, labels: tuple[str, ...], decide: Callable[[Sample, Response], str]
-    ) -> Judge:
-        """A rule without settings or model: `decide` names the label of an answer."""
-        rubric = Rubric(
-            identity={}, labels=labels, ask=lambda _s, _r: [], read=lambda s, r, _: Verdict(label=decide(s, r))
-        )
-        return Judge(name=name, version=version, description=description, open=lambda _s, _d: rubric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

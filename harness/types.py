@@ -19,6 +19,7 @@ Role = Literal["system", "user", "assistant"]
 Outcome = Literal["answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error"]
 UnscoredState = Literal["judge_refused", "judge_blocked", "judge_unparsable", "judge_error"]
 Fidelity = Literal["upstream", "own", "modified"]
+Ability = Literal["images", "raw", "choices", "schema", "prefill", "draw", "system"]  #: what a model may or may not do
 
 OUTCOMES: tuple[Outcome, ...] = ("answered", "input_blocked", "output_blocked", "empty", "bad_sample", "error")
 UNSCORED: tuple[UnscoredState, ...] = ("judge_refused", "judge_blocked", "judge_unparsable", "judge_error")

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from harness.contracts import Model
 from harness.engine.judging import Bench
-from harness.engine.work import Work
+from harness.engine.work import Waiting, Work
 from harness.errors import BadImage, HarnessError
 from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
@@ -43,7 +43,7 @@ class Carrier:
 
     def __init__(self, work: Work, sample: Sample) -> None:
         self._work = work
-        self._sample = sample
+        self._listed = self._sample = sample
         self._fault: BadImage | None = None
         self._content = ""
 
@@ -103,12 +103,19 @@ class Carrier:
 
     async def _judge(self, epoch: int, key: str, response: Response, record: Record) -> None:
         answer = answer_hash(response)
+        if any(bench.rubric.scope == "split" for bench, _ in self._work.benches):
+            waiting = Waiting(
+                sample=self._listed, response=response, epoch=epoch, key=key, answer=answer, record=record
+            )
+            self._work.waiting.append(waiting)
         for number, (bench, translation) in enumerate(self._work.benches):
+            if bench.rubric.scope == "split":
+                continue
             decided = await self._decide(bench, epoch, key, answer, response)
             if decided is None:
                 continue
             if number == 0:
-                self._show(record, translation, *decided)
+                show(self._work, record, translation, *decided)
 
     async def _decide(
         self, bench: Bench, epoch: int, key: str, answer: str, response: Response
@@ -134,15 +141,16 @@ class Carrier:
         work.observers.verdict_added(sample, response, judgement.decision)
         return line, True
 
-    def _show(self, record: Record, translation: Mapping[str, str], line: Mapping[str, Any], fresh: bool) -> None:
-        work = self._work
-        decision = decision_of(line)
-        if isinstance(decision, Verdict):
-            label = translation.get(decision.label, decision.label)
-            record = replace(record, label=label, axes=decision.axes)
-            work.progress.judged(work.display, work.name, label, share=_share(work, record), fresh=fresh)
-        else:
-            work.progress.judged(work.display, work.name, decision.state, fresh=fresh)
+
+def show(work: Work, record: Record, translation: Mapping[str, str], line: Mapping[str, Any], fresh: bool) -> None:
+    """Tell the display of a verdict, and of what the main metric makes of it."""
+    decision = decision_of(line)
+    if isinstance(decision, Verdict):
+        label = translation.get(decision.label, decision.label)
+        record = replace(record, label=label, axes=decision.axes)
+        work.progress.judged(work.display, work.name, label, share=_share(work, record), fresh=fresh)
+    else:
+        work.progress.judged(work.display, work.name, decision.state, fresh=fresh)
 
 
 def _repeating(

@@ -69,11 +69,20 @@ class Bench:
         except HarnessError:
             raise
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
-            decision = Unscored(state="judge_error", message=_told(error))
+            decision = Unscored(state="judge_error", message=told(error))
         return hearing.judgement(decision)
 
+    async def send(self, request: Request) -> Response | Failure:
+        """Ask the judge's model, with the overrides of `-J`. Raises RubricError where it has none."""
+        model = self.model
+        if model is None:
+            raise RubricError(f"rubric {self.judge.name} asks a model and says it needs none")
+        settings = replace(request.settings, **self.overrides) if self.overrides else request.settings
+        schema = request.schema if "schema" in model.info.can else None
+        return sound(await model.generate(replace(request, settings=settings, schema=schema)))
 
-class _RubricError(Exception):
+
+class RubricError(Exception):
     """What a rubric raised or returned is no decision; a HarnessError of its own is not one of the judge's model."""
 
 
@@ -88,12 +97,7 @@ class _Hearing:
         self._repaired = False
 
     def judgement(self, decision: Decision) -> Judgement:
-        return Judgement(
-            decision=decision,
-            replies=tuple(result.text for result in self._spent if isinstance(result, Response)),
-            usage=add_usage(*(result.usage for result in self._spent)),
-            models=tuple(dict.fromkeys(result.model for result in self._spent if result.model)),
-        )
+        return judgement(decision, self._spent)
 
     async def run(self, sample: Sample, response: Response) -> Decision:
         requests = _guarded(lambda: self._rubric.ask(sample, response))
@@ -106,7 +110,7 @@ class _Hearing:
             if self._may_repair(outcome, requests):
                 requests = [self._repair(requests[0], outcome)]
             elif not isinstance(outcome, list):
-                return self._checked(outcome)
+                return checked(self._rubric, outcome)
             elif rounds == ROUNDS:
                 return Unscored(state="judge_error", message=f"no decision after {ROUNDS} rounds")
             else:
@@ -121,45 +125,52 @@ class _Hearing:
         self._repaired = True
         return rubrics.repair_request(request, self._replies.pop().text, bad.message)
 
-    def _checked(self, decision: object) -> Decision:
-        """A plugin's decision as it may be written: a label that is none of the rubric's would count as nothing."""
-        if isinstance(decision, Unscored):
-            return decision
-        if not isinstance(decision, Verdict) or decision.label not in self._rubric.labels:
-            raise _RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
-        for name, value in decision.axes.items():
-            if not _is_plain(value):
-                raise _RubricError(f"the rubric gave the axis {name!r} the value {value!r:.100}")
-        return decision
-
     async def _ask(self, requests: list[Request]) -> Unscored | None:
         """Ask all requests of a round at once and keep the replies in order; what failed, if any did."""
         results: list[Response | Failure | None] = [None] * len(requests)
 
         async def one(n: int, request: Request) -> None:
-            results[n] = await self._send(request)
+            results[n] = await self._bench.send(request)
 
         await gather([partial(one, n, request) for n, request in enumerate(requests)])
         ended = [result for result in results if result is not None]
         self._spent += ended
         self._replies += [result for result in ended if isinstance(result, Response)]
-        return next((unscored for unscored in map(_unscored, ended) if unscored is not None), None)
+        return next((state for state in map(unscored, ended) if state is not None), None)
 
-    async def _send(self, request: Request) -> Response | Failure:
-        model = self._bench.model
-        if model is None:
-            raise _RubricError(f"rubric {self._bench.judge.name} asks a model and says it needs none")
-        settings = replace(request.settings, **self._bench.overrides) if self._bench.overrides else request.settings
-        schema = request.schema if "schema" in model.info.can else None
-        return sound(await model.generate(replace(request, settings=settings, schema=schema)))
+
+def judgement(decision: Decision, spent: Sequence[Response | Failure]) -> Judgement:
+    """A decision with what its calls gave and took."""
+    return Judgement(
+        decision=decision,
+        replies=tuple(result.text for result in spent if isinstance(result, Response)),
+        usage=add_usage(*(result.usage for result in spent)),
+        models=tuple(dict.fromkeys(result.model for result in spent if result.model)),
+    )
+
+
+def checked(rubric: Rubric, decision: object) -> Decision:
+    """A plugin's decision as it may be written: a label that is none of the rubric's would count as nothing.
+
+    Raises RubricError for what is no decision.
+    """
+    if isinstance(decision, Unscored):
+        return decision
+    if not isinstance(decision, Verdict) or decision.label not in rubric.labels:
+        raise RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
+    for name, value in decision.axes.items():
+        if not _is_plain(value):
+            raise RubricError(f"the rubric gave the axis {name!r} the value {value!r:.100}")
+    return decision
 
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, _RubricError) else f"{type(error).__name__}: {error}"
+def told(error: Exception) -> str:
+    """What a verdict line says of an exception."""
+    return str(error) if isinstance(error, RubricError) else f"{type(error).__name__}: {error}"
 
 
 def _guarded(call: Callable[[], _T]) -> _T:
@@ -167,10 +178,11 @@ def _guarded(call: Callable[[], _T]) -> _T:
     try:
         return call()
     except Exception as error:
-        raise _RubricError(f"{type(error).__name__}: {error}") from error
+        raise RubricError(f"{type(error).__name__}: {error}") from error
 
 
-def _unscored(result: Response | Failure) -> Unscored | None:
+def unscored(result: Response | Failure) -> Unscored | None:
+    """The state that a reply of the judge's model ends in; None where it can be read."""
     if isinstance(result, Failure):
         state: UnscoredState = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
         return Unscored(state=state, message=f"{result.reason}: {result.message}")

@@ -21,6 +21,7 @@ from harness.engine.benches import Benches
 from harness.engine.crew import SamplesError, carry_all
 from harness.engine.judging import Bench
 from harness.engine.probe import Finding
+from harness.engine.scoring import score_all
 from harness.engine.work import ALWAYS_RETRIED, Books, Stop, Work
 from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
@@ -184,6 +185,7 @@ class Session:
         self.progress.begin(plan.display, plan.name, total=total, metric=work.metric, judge=judge)
         try:
             await carry_all(work, assignment.samples())
+            await score_all(work)
             if listing is not None and not self.stop.asked:
                 listing.finish()
                 self.contents[plan.display, plan.name] = listing.content

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.contracts import Model, Split
 from harness.engine.judging import Bench
 from harness.errors import HarnessError
 from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
-from harness.metrics import Metric
+from harness.metrics import Metric, Record
 from harness.plugins.observers import Observers
 from harness.progress.lines import Progress
 from harness.store.folder import Listing
 from harness.store.journal import Journal
-from harness.types import Generation
+from harness.types import Generation, Response, Sample
 
 #: tried again on every resume; all else only by `--retry`
 ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
@@ -64,6 +64,27 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An answer that waits for its split's last one, for rubrics that score a split at once.
+
+    Attributes:
+        sample: as it was listed; its images are not open.
+        response: the answer.
+        epoch: 0-based.
+        key: of what was asked.
+        answer: hash of the answer's text.
+        record: as metrics see it, not yet labelled.
+    """
+
+    sample: Sample
+    response: Response
+    epoch: int
+    key: str
+    answer: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One split to carry out.
 
@@ -86,6 +107,7 @@ class Work:
         progress: told what happens.
         observers: plugins that are told what was written.
         stop: shared by all splits of a run.
+        waiting: answers for rubrics that score a split at once; collected while its samples are carried.
     """
 
     display: str
@@ -106,6 +128,7 @@ class Work:
     progress: Progress
     observers: Observers
     stop: Stop
+    waiting: list[Waiting] = field(default_factory=list[Waiting])
 
     @property
     def metric(self) -> Metric:

@@ -26,6 +26,7 @@ from harness.types import Failure, Image, Message, Part, Request, Response, Samp
 from .fakes import FakeModel, fake_image, fake_sample
 from .problems import NotConforming, Problems
 from .results import judged, results, split
+from .scorer_suite import check_scorer
 from .task_suite import check_described, check_task
 
 __all__ = ["NotConforming", "check_judge", "check_provider", "check_report", "check_strategy", "check_task"]
@@ -102,7 +103,10 @@ def check_judge(
     with problems.at("open"):
         rubric = judge.open(values, root or Path(judge.name))
         _check_rubric(problems, judge, rubric)
-        for sample, answer in product(list(samples)[:20] or [fake_sample(images=2)], ANSWERS):
+        given = list(samples)[:20] or [fake_sample(images=2)]
+        if rubric.scope == "split":
+            check_scorer(problems, rubric, given, [answer for answer in ANSWERS if answer.strip()])
+        for sample, answer in product(given, ANSWERS) if rubric.scope == "sample" else ():
             with problems.at(f"sample {sample.id}, answer {answer[:20]!r}"):
                 _judge_one(problems, judge, rubric, _opened(sample), Response(text=answer), replies)
     problems.settle()
