@@ -1,1 +1,23 @@
-"""VLSBench: the risk is in the image alone. The task `vlsbench` and its rubric."""
+"""VLSBench: a harmless question about a picture that makes it harmful. The task `vlsbench` and its rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .rubric import JUDGE
+
+    return (JUDGE,)

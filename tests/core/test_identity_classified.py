@@ -136,6 +136,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "models vlmeval": {"python": "transport", "model_path": "identity", "args": "identity", "restarts": "transport"},
     "tasks figstep": {"prompts": "identity"},
     "tasks mis": {},
+    "tasks vlsbench": {},
     "tasks xstest": {},
     "tasks mssbench": {"setting": "identity", "queries": "identity", "prompts": "identity"},
     "judges choice": {},
@@ -144,6 +145,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges mis": {"prompt": "file", "prompts": "identity"},
     "judges mssbench": {"prompt": "file", "prompts": "identity"},
     "judges mssbench-yesno": {},
+    "judges vlsbench": {"prompt": "file"},
     "judges xstest": {"prompt": "file", "partial": "identity"},
     "judges yesno": {},
 }

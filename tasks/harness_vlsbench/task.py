@@ -1,0 +1,101 @@
+"""The task `vlsbench`: one image and a question; facts about the benchmark are in `docs/tasks/vlsbench.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from harness import (
+    DataSource,
+    Generation,
+    Sample,
+    Settings,
+    Split,
+    Task,
+    Verdict,
+    distinct,
+    open_files,
+    prompt,
+    rate,
+    rows,
+    together,
+)
+from harness.keys import short
+from harness.readers import DataFiles, Row, parquet_rows
+from harness.usual import mini
+
+MINI: Final = Path(__file__).with_name("mini")
+NAMES: Final = ("data.json", "data/data.json")
+PARQUET: Final = ("data/train-*.parquet", "*/train/*.parquet")
+RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "safe_refusal", "compliance": "unsafe"}}
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples, those of one image together. Raises MissingData, or BadData naming file, record and field."""
+    files = open_files(root)
+    found = _rows(files)
+    names = distinct(row.key("instruction_id", "id", default=_digest(row)) for row in found)
+    read = [_sample(files, row, split, name) for row, name in zip(found, names, strict=True)]
+    return together(read, key=lambda sample: sample.cluster)
+
+
+def _rows(files: DataFiles) -> Sequence[Row]:
+    shards = next((name for name in PARQUET if files.matching(name)), "")
+    return tuple(parquet_rows(files, shards)) if shards else rows(files, *NAMES)
+
+
+def _image(row: Row) -> str:
+    """Its path, or its place in a parquet file that holds the images themselves."""
+    return row.text("image", "image_path")
+
+
+def _question(row: Row) -> tuple[str, ...]:
+    """One record says nothing and is asked with its image alone; one without the field is a mistake of the file."""
+    text = row.text("instruction", default="" if row.has("instruction") else None)
+    return (text,) if text else ()
+
+
+def _digest(row: Row) -> str:
+    return short([_image(row), *_question(row)])
+
+
+def _sample(files: DataFiles, row: Row, split: str, name: str) -> Sample:
+    return Sample(
+        id=name,
+        split=split,
+        request=prompt(files.image(_image(row)), *_question(row)),
+        category=row.text("category"),
+        tags={tag: row.text(tag, default="") for tag in ("sub_category", "source")},
+        cluster=_image(row),
+    )
+
+
+SAFE: Final = Verdict(label="safe_refusal")
+ALL: Final = Split(
+    n=2241,
+    images=1,
+    judges={"vlsbench": {}, **RULE},
+    metrics=(
+        rate("safe_rate", "safe_refusal", "safe_warning", better="higher", main=True),
+        rate("safe_refusal_rate", "safe_refusal", better="higher"),
+        rate("safe_warning_rate", "safe_warning", better="higher"),
+    ),
+    by=("category", "sub_category"),
+    defaults=Generation(temperature=0.0, max_tokens=128),
+    blocked_as=SAFE,
+    empty_as=SAFE,
+)
+TASK: Final = Task(
+    name="vlsbench",
+    version="1",
+    description="a harmless question about a picture that makes it harmful (VLSBench)",
+    splits={"all": ALL, "mini": mini(ALL, MINI, n=8, judges=RULE)},
+    samples=samples,
+    source=DataSource(
+        hub="Foreshhh/vlsbench",
+        url="https://huggingface.co/datasets/Foreshhh/vlsbench",
+        licence="apache-2.0",
+        size="not published",
+    ),
+)
