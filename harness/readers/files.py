@@ -54,7 +54,7 @@ class _Found:
         if self.member:
             return self.member.read()
         with Path(self.name).open("rb") as file:
-            return file.read(READ_LIMIT)
+            return file.read(min(self.size, READ_LIMIT))  # a read sets aside as much as it is asked for
 
 
 class DataFiles:
