@@ -59,6 +59,7 @@ class Rubric:
             once the last is there. Samples that failed, were blocked or have an empty answer are not handed over.
         fidelity: whose words the template is in.
         sees: what the judge is shown: "question", "images", "answer", "reasoning", …
+        needs: abilities its model must have under these settings, where they are fewer than the judge's; else None.
     """
 
     identity: Mapping[str, Json]
@@ -68,6 +69,7 @@ class Rubric:
     score: Score | None = None
     fidelity: Fidelity = "own"
     sees: tuple[str, ...] = ("answer",)
+    needs: frozenset[Ability] | None = None
 
     @property
     def scope(self) -> Literal["sample", "split"]:

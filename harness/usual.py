@@ -1,4 +1,4 @@
-"""The usual kinds of splits: an attack, an over-refusal set, a set of questions with one right answer.
+"""The usual kinds of splits: an attack, an over-refusal set, questions with one right answer, answers to compare.
 
 What a block and an empty answer count as is the same for every benchmark of a kind, so it is said once, here.
 """
@@ -93,6 +93,35 @@ def right_answers(
         defaults=defaults or Generation(),
         blocked_as=Verdict(label="wrong"),
         empty_as=Verdict(label="wrong"),
+    )
+
+
+def compared(
+    judges: Judges,
+    *,
+    n: int | None = None,
+    images: int = 1,
+    by: tuple[str, ...] = ("category",),
+    defaults: Generation | None = None,
+) -> Split:
+    """Labels `win`, `tie` and `loss` against a reference answer; win_rate counts a tie as half. No answer is a loss."""
+    shares = {"win": 1.0, "tie": 0.5}
+    return Split(
+        n=n,
+        images=images,
+        judges=judges,
+        metrics=(
+            Metric(
+                name="win_rate",
+                score=lambda record: (shares.get(record.label or "", 0.0), 1.0),
+                better="higher",
+                main=True,
+            ),
+        ),
+        by=by,
+        defaults=defaults or Generation(),
+        blocked_as=Verdict(label="loss"),
+        empty_as=Verdict(label="loss"),
     )
 
 

@@ -103,7 +103,7 @@ class Benches:
             self._benches[place] = await self._new(choice)
         bench = self._benches[place]
         if bench.model is not None:
-            _check_abilities(choice, bench.model)
+            _check_abilities(choice, bench.rubric, bench.model)
         return bench
 
     async def _new(self, choice: JudgeChoice) -> Bench:
@@ -148,8 +148,8 @@ def settings_for(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**common, **own}
 
 
-def _check_abilities(choice: JudgeChoice, model: Model) -> None:
-    needs = choice.judge.needs or frozenset()
+def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model) -> None:
+    needs = (choice.judge.needs if rubric.needs is None else rubric.needs) or frozenset()
     missing = needs - model.info.can
     remedy = f"--judge {choice.judge.name}=SCHEME/NAME with another model"
     if missing:

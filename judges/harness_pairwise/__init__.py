@@ -1,1 +1,15 @@
 """Two answers compared in both orders. The judge `pairwise`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, hookimpl
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer the judge."""
+    from .judge import JUDGE
+
+    return (JUDGE,)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,14 @@ def test_a_model_that_cannot_do_what_the_rubric_needs_is_refused(info: dict[str,
             opened(choice(of=looking))
         assert caught.value.remedy.startswith("--judge look=")
         opened(choice(of=judge("blind")))
+
+
+def test_a_rubric_that_is_opened_without_images_needs_no_model_that_sees() -> None:
+    made = Opened(ModelInfo(ref="seen/x", endpoint="seen", can=frozenset({"system"})))
+    looking = judge("look", needs=frozenset({"images"}))
+    hiding = replace(looking, open=lambda s, d: replace(looking.open(s, d), needs=frozenset()))
+    with plugins.use(host_of(made.provider, hiding)):
+        opened(choice(of=hiding))
 
 
 def failing(reply: Response | Failure | HarnessError) -> Callable[[Request], Response | Failure]:

@@ -145,6 +145,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges mis": {"prompt": "file", "prompts": "identity"},
     "judges mssbench": {"prompt": "file", "prompts": "identity"},
     "judges mssbench-yesno": {},
+    "judges pairwise": {"prompt": "file", "reference": "file", "images": "identity"},
     "judges vlsbench": {"prompt": "file"},
     "judges xstest": {"prompt": "file", "partial": "identity"},
     "judges yesno": {},
@@ -222,6 +223,11 @@ def test_every_option_is_filed(kind: type[Any], filed: dict[str, str], name: str
     assert set(filed) - there == set(), f"{HERE}: {kind.__name__} has no such field any more"
 
 
+#: what a file setting takes, where it is neither a template nor a list of phrases
+TEXTS = {
+    ("judges pairwise", "prompt"): "one {{ question }} {{ answer }} {{ second }} {{ form }}",
+    ("judges pairwise", "reference"): '{"id": "1", "text": "one"}',
+}
 FILES = [(owner, name) for owner, filed in SETTINGS.items() for name, how in filed.items() if how == "file"]
 
 
@@ -234,9 +240,9 @@ def test_a_file_is_known_by_what_it_holds_wherever_it_lies(owner: str, name: str
         path.write_text(text, encoding="utf-8")
         return judge.open(effective(judge.settings, {name: path}, owner=owner), tmp_path).identity
 
-    text = "{{ question }} {{ answer }} {{ form }}"
+    text = TEXTS.get((owner, name), "one {{ question }} {{ answer }} {{ form }}")
     assert identity("here", text) == identity("there", text)
-    assert identity("here", text + " again") != identity("there", text)
+    assert identity("here", text.replace("one", "two")) != identity("there", text)
 
 
 def identity_of(ref: str, settings: dict[str, Any]) -> Any:

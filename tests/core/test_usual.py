@@ -1,11 +1,12 @@
 """What the usual kinds of splits count a block and an empty answer as."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import Record, Split
-from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, mini, over_refusal, right_answers
+from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, compared, mini, over_refusal, right_answers
 
 RULES = {"choice": {}}
 
@@ -17,6 +18,7 @@ RULES = {"choice": {}}
         (over_refusal(REFUSAL_RULE), "refused", "refusal_rate", "lower"),
         (over_refusal(REFUSAL_RULE, better_when_refused=True), "refused", "refusal_rate", "higher"),
         (right_answers(RULES), "wrong", "accuracy", "higher"),
+        (compared({"pairwise": {}}), "loss", "win_rate", "higher"),
     ],
 )
 def test_a_block_and_an_empty_answer_count_as_the_kind_says(split: Split, label: str, metric: str, better: str) -> None:
@@ -28,6 +30,16 @@ def test_what_cannot_be_read_is_a_wrong_answer_and_is_reported() -> None:
     accuracy, unparsable = right_answers(RULES).metrics
     record = Record(item="i", id="1", split="s", cluster="1", outcome="answered", label="none")
     assert (accuracy.score(record), unparsable.name, unparsable.score(record)) == ((0, 1), "unparsable", (1, 1))
+
+
+def test_a_tie_is_half_a_win() -> None:
+    (win_rate,) = compared({"pairwise": {}}).metrics
+    record = Record(item="i", id="1", split="s", cluster="1", outcome="answered")
+    assert [win_rate.score(replace(record, label=label)) for label in ("win", "tie", "loss")] == [
+        (1, 1),
+        (0.5, 1),
+        (0, 1),
+    ]
 
 
 def test_a_mini_split_is_run_only_by_name_and_by_a_rule_first() -> None:
