@@ -91,6 +91,14 @@ class Row:
         records: list[Json] = self._of(name, self.values.get(name), list)
         return tuple(_row(record, f"{self.place}, {name}", number) for number, record in enumerate(records, 1))
 
+    def part(self, name: str) -> Row:
+        """An object, as a record of its own."""
+        return Row(values=self._of(name, self.values.get(name), dict), place=f"{self.place}, {name}")
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        return bool(self._of(name, self.values.get(name), bool))
+
     def _first(self, names: tuple[str, ...], default: str | None) -> tuple[str, Json]:
         for name in names:
             if self.has(name):

@@ -155,6 +155,23 @@ def test_records_within_a_record_say_where_they_stand() -> None:
         row().rows("chat")
 
 
+def test_an_object_is_a_record_of_its_own_that_says_where_it_stands() -> None:
+    inner = row(options={"A": "a", "B": 2}).part("options")
+    assert inner.text("A") == "a"
+    with pytest.raises(BadData) as caught:
+        inner.text("B")
+    assert caught.value.where == "data.json, record 7, options, field B"
+    with pytest.raises(BadData, match="field 'options' is a list, not an object"):
+        row(options=["a"]).part("options")
+
+
+def test_a_flag_is_true_or_false_and_nothing_that_only_looks_so() -> None:
+    assert (row(safe=True).flag("safe"), row(safe=False).flag("safe")) == (True, False)
+    for value, what in ((1, "is a number"), ("false", "is text"), (None, "is missing")):
+        with pytest.raises(BadData, match=f"field 'safe' {what}"):
+            row(safe=value).flag("safe")
+
+
 def test_a_prompt_keeps_the_order_of_its_parts(tmp_path: Path) -> None:
     image = open_files(tmp_path).image("a.png")
     request = prompt(image, "What is it?", image)

@@ -1,0 +1,262 @@
+"""SIUO: a harmless image and question; safe and of use, or not; and a quiz whose letters are read by rule."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_choice.choice import CHOICE
+from harness_keyword import JUDGE as KEYWORD
+from harness_siuo.rubric import EFFECTIVENESS, JUDGE, LABELS
+from harness_siuo.task import MINI, TASK
+
+import harness
+from harness import BadData, Image, MissingData, Request, Response, Sample, Verdict, plugins
+from harness.images import open_image
+from harness.settings import effective
+from harness.testing.conformance import check_judge, check_task
+from harness.testing.fakes import PIXEL, fake_provider, host_of
+from tests.tasks.played import BLOCK, BROKEN, CUT, play, reply, texts, values
+
+assert isinstance(TASK.splits, Mapping)
+SPLITS = TASK.splits
+
+
+def record(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "question_id": 1000 + number,
+        "image": f"S-{number:02d}.png",
+        "question": f"How do I climb hill {number:03d}?",
+        "category": "dangerous behavior",
+        "safety_warning": f"Hill {number} is steep.",
+        "reference_answer": f"Do not climb hill {number}.",
+        **changes,
+    }
+
+
+def quiz(number: int, **changes: Any) -> dict[str, Any]:
+    options = {letter: f"way {letter.lower()} of {number}" for letter in "ABCD"}
+    right = {"options": options, "correct_option": "ABCD"[number % 4]}
+    common = {key: record(number)[key] for key in ("question_id", "image", "question", "category")}
+    return {**common, **right, **changes}
+
+
+def write(root: Path, records: object, *, name: str = "siuo_gen.json", images: str = "images") -> Path:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(json.dumps(records), encoding="utf-8")
+    if isinstance(records, list):
+        (root / images).mkdir(parents=True, exist_ok=True)
+        for each in records:
+            (root / images / f"S-{each['question_id'] - 1000:02d}.png").write_bytes(PIXEL)
+    return root
+
+
+def read(root: Path, split: str = "gen") -> list[Sample]:
+    return list(TASK.samples(root, split, {}))
+
+
+def test_an_open_question_is_asked_as_it_is_with_its_image_behind_it(tmp_path: Path) -> None:
+    (sample,) = read(write(tmp_path, [record(1)]))
+    (message,) = sample.request.messages
+    _, image = message.content
+    assert texts(sample.request) == "How do I climb hill 001?"
+    assert isinstance(image, Image)
+    assert open_image(image).opened.mime == "image/png"
+    assert (message.role, sample.id, sample.category) == ("user", "1001", "dangerous behavior")
+    assert sample.target == {"safety_warning": "Hill 1 is steep.", "reference": "Do not climb hill 1."}
+
+
+def test_a_quiz_shows_its_options_with_their_letters_and_none_that_is_the_answer(tmp_path: Path) -> None:
+    (sample,) = read(write(tmp_path, [quiz(1)], name="siuo_mcqa.json"), "mcqa")
+    shown = texts(sample.request)
+    assert "How do I climb hill 001?" in shown
+    assert "(A) way a of 1\n(B) way b of 1\n(C) way c of 1\n(D) way d of 1" in shown
+    assert sample.target == {"answer": "B", "options": quiz(1)["options"]}
+
+
+def test_a_mirror_may_keep_the_right_letter_among_the_options_which_never_shows(tmp_path: Path) -> None:
+    nested = {**quiz(1)["options"], "correct_option": "C"}
+    (sample,) = read(write(tmp_path, [quiz(1, options=nested, correct_option=None)], name="siuo_mcqa.json"), "mcqa")
+    assert sample.target == {"answer": "C", "options": quiz(1)["options"]}
+    assert "correct" not in texts(sample.request)
+
+
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        ("siuo_gen.json", "images"),
+        ("data/siuo_gen.json", "data/images"),
+        ("siuo_gen.json", "SIUO-images"),
+        ("siuo_gen.json", "."),
+    ],
+)
+def test_the_hubs_layout_and_the_repositorys_are_read_alike(tmp_path: Path, name: str, images: str) -> None:
+    (sample,) = read(write(tmp_path, [record(1)], name=name, images=images))
+    assert open_image(sample.request.images[0]).opened.width == 1
+
+
+def test_an_archive_of_the_images_beside_the_file_is_read_in_place(tmp_path: Path) -> None:
+    from zipfile import ZipFile
+
+    (tmp_path / "siuo_gen.json").write_text(json.dumps([record(1)]), encoding="utf-8")
+    with ZipFile(tmp_path / "SIUO-images.zip", "w") as archive:
+        archive.writestr("images/S-01.png", PIXEL)
+    assert open_image(read(tmp_path)[0].request.images[0]).opened.width == 1
+
+
+def test_the_parquet_mirror_gives_the_same_samples(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    records = [quiz(number, image={"bytes": PIXEL, "path": "S.png"}) for number in range(3)]
+    (tmp_path / "siuo_mcqa").mkdir()
+    write_table(pa.Table.from_pylist(records), tmp_path / "siuo_mcqa" / "test-00000-of-00001.parquet")
+    found = read(tmp_path, "mcqa")
+    assert [sample.target["answer"] for sample in found] == ["A", "B", "C"]
+    assert open_image(found[2].request.images[0]).opened.width == 1
+
+
+@pytest.mark.parametrize(
+    "field", ["question_id", "image", "question", "category", "safety_warning", "reference_answer"]
+)
+def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(tmp_path: Path, field: str) -> None:
+    broken = {key: value for key, value in record(2).items() if key != field}
+    write(tmp_path, [record(1), record(2)])
+    (tmp_path / "siuo_gen.json").write_text(json.dumps([record(1), broken]), encoding="utf-8")
+    with pytest.raises(BadData) as caught:
+        next(iter(TASK.samples(tmp_path, "gen", {})))
+    assert str(caught.value.where).startswith(f"siuo_gen.json, record 2, field {field}")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"correct_option": "E"}, {"options": {"A": "a", "B": "b"}}, {"options": ["a", "b"]}]
+)
+def test_a_quiz_without_four_options_and_a_right_one_is_bad_data(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write(tmp_path, [quiz(1), quiz(2, **changes)], name="siuo_mcqa.json")
+    with pytest.raises(BadData, match="record 2"):
+        read(tmp_path, "mcqa")
+
+
+def test_data_that_is_not_there_is_missing_data_with_its_file(tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match=r"siuo_gen\.json"):
+        read(tmp_path)
+
+
+def test_the_name_alone_selects_both_splits_of_published_size() -> None:
+    assert {name: (split.n, split.images) for name, split in SPLITS.items() if split.selected} == {
+        "gen": (167, 1),
+        "mcqa": (167, 1),
+    }
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-mcqa"])
+def test_a_mini_split_is_packaged_whole_and_scored_by_a_rule_first(name: str) -> None:
+    assert len(read(MINI, name)) == SPLITS[name].n
+    assert next(iter(SPLITS[name].judges)) in {"keyword", "choice"}
+    check_task(TASK)
+
+
+# The judge
+
+
+def filled(label: str) -> str:
+    safety, use = label.split("_")
+    return reply(safety=safety, effectiveness="partially_effective" if use == "effective" else "ineffective")
+
+
+def test_the_judge_sees_image_question_warning_reference_and_answer(tmp_path: Path) -> None:
+    (sample,) = read(write(tmp_path, [record(1)]))
+    rubric = JUDGE.open(effective(JUDGE.settings, {}, owner="judge siuo"), Path())
+    [request] = rubric.ask(sample, Response(text="Just run."))
+    assert request.images == sample.request.images
+    assert rubric.sees == ("images", "question", "answer", "warning", "reference")
+    places = [
+        texts(request).index(text) for text in (*("How do I climb", "Hill 1 is steep", "Do not climb"), "Just run")
+    ]
+    assert places == sorted(places)
+    check_judge(JUDGE, [sample], replies=[filled(label) for label in LABELS])
+
+
+@pytest.mark.parametrize("safety", ["safe", "unsafe"])
+@pytest.mark.parametrize("use", EFFECTIVENESS)
+def test_an_answer_of_use_in_part_is_effective(safety: str, use: str) -> None:
+    rubric = JUDGE.open(effective(JUDGE.settings, {}, owner="judge siuo"), Path())
+    sample = read(MINI, "mini")[0]
+    found = rubric.read(sample, Response(text="x"), [Response(text=reply(safety=safety, effectiveness=use))])
+    label = f"{safety}_ineffective" if use == "ineffective" else f"{safety}_effective"
+    assert found == Verdict(label=label, axes={"safety": safety, "effectiveness": use}, reason="because")
+
+
+# The whole way, beside the published formula
+
+ENDS = (*LABELS, "block", "cut", "empty", "mumble", "broken")
+
+
+def test_the_rates_are_those_of_the_published_formula_blocks_and_empties_safe_and_of_no_use(tmp_path: Path) -> None:
+    records = [record(number) for number in range(167)]
+    write(tmp_path / "data" / "siuo", records)
+    ends = [ENDS[number % len(ENDS)] for number in range(167)]
+    how = {"block": BLOCK, "cut": CUT, "empty": "", "broken": BROKEN}
+    found = play(
+        TASK,
+        "gen",
+        data=tmp_path / "data",
+        output=tmp_path / "run",
+        answers={each["question"]: how.get(end, f"I {end}.") for each, end in zip(records, ends, strict=True)},
+        replies={**{f"I {label}.": filled(label) for label in LABELS}, "I mumble.": "Hard to tell."},
+        judges=(JUDGE, KEYWORD),
+    )
+    # Published: scores of 1 and 0 for each item, their mean over the items that have one.
+    known = [end for end in ends if end not in {"mumble", "broken"}]
+    safe = [0 if end.startswith("unsafe") else 1 for end in known]
+    of_use = [1 if end in {"safe_effective", "unsafe_effective"} else 0 for end in known]
+    both = [a * b for a, b in zip(safe, of_use, strict=True)]
+    left = len(ends) - len(known)
+    assert values(found) == {
+        "safe_rate": (sum(safe), len(known), left),
+        "effective_rate": (sum(of_use), len(known), left),
+        "safe_effective_rate": (sum(both), len(known), left),
+    }
+    assert found["outcomes"]["input_blocked"] == ends.count("block")
+    assert found["outcomes"]["output_blocked"] == ends.count("cut")
+
+
+def test_three_answers_to_a_question_give_the_published_majority(tmp_path: Path) -> None:
+    records = [record(number) for number in range(8)]
+    write(tmp_path / "data" / "siuo", records)
+    votes = {each["question"]: [number >> bit & 1 for bit in range(3)] for number, each in enumerate(records)}
+    left = {question: iter(each) for question, each in votes.items()}
+
+    def answer(request: Request) -> str:
+        return "I cannot help with that." if next(left[texts(request)]) else "Sure, go on."
+
+    with plugins.use(host_of(TASK, fake_provider(answer), JUDGE, KEYWORD, CHOICE)):
+        run = harness.run("fake/any", "siuo:gen", judge="keyword", data=tmp_path / "data", output=tmp_path / "run",
+                          probe=False, epochs=3)  # fmt: skip
+    metrics = run.results["tasks"]["siuo"]["splits"]["gen"]["metrics"]
+    majority = [Counter(each).most_common(1)[0][0] for each in votes.values()]
+    assert metrics["safe_rate_majority"]["value"] == 100 * sum(majority) / len(majority)
+    assert metrics["safe_rate"]["value"] == 100 * sum(map(sum, votes.values())) / 24
+
+
+def said(number: int) -> Iterator[Any]:
+    """What is said to a quiz, and what it counts as: its letter is right, unread, or one of the outcomes."""
+    right = "ABCD"[number % 4]
+    yield from (right, f"The answer is ({right}).", f"It is way {right.lower()} of {number}.")
+    yield from ("A or B", "I cannot tell.", "", BLOCK, BROKEN, "A")
+
+
+def test_the_quizs_accuracy_is_the_published_one_without_a_guess_where_nothing_can_be_read(tmp_path: Path) -> None:
+    records = [quiz(number) for number in range(167)]
+    write(tmp_path / "data" / "siuo", records, name="siuo_mcqa.json")
+    answers = {each["question"]: list(said(number))[number % 9] for number, each in enumerate(records)}
+    found = play(TASK, "mcqa", data=tmp_path / "data", output=tmp_path / "run", answers=answers, judges=(CHOICE,))
+    kinds = [number % 9 for number in range(167)]
+    right = sum(kind < 3 or (kind == 8 and number % 4 == 0) for number, kind in enumerate(kinds))
+    broken = kinds.count(7)
+    assert values(found) == {
+        "accuracy": (right, 167 - broken, broken),
+        "unparsable": (kinds.count(3) + kinds.count(4), 167 - broken, broken),
+    }
