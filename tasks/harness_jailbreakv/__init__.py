@@ -1,1 +1,23 @@
-"""JailBreakV-28K: jailbreak prompts beside an image. The task `jailbreakv` and its rubric."""
+"""JailBreakV-28K: text and image jailbreaks over one set of goals. The task `jailbreakv` and its rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .rubric import JUDGE
+
+    return (JUDGE,)
