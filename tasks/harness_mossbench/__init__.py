@@ -1,1 +1,23 @@
-"""MOSSBench: harmless questions that look harmful. The task `mossbench` and its rubric."""
+"""MOSSBench: harmless requests with pictures that only look alarming. The task `mossbench` and its rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .rubric import JUDGE
+
+    return (JUDGE,)

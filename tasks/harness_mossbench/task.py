@@ -1,0 +1,112 @@
+"""The task `mossbench`: a request and one image; facts about the benchmark are in `docs/tasks/mossbench.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from harness import (
+    DataSource,
+    Generation,
+    MissingData,
+    Sample,
+    Settings,
+    Task,
+    distinct,
+    document,
+    open_files,
+    prompt,
+    rows,
+)
+from harness.readers import DataFiles, Row, parquet_rows
+from harness.usual import REFUSAL_RULE, Judges, mini, over_refusal
+
+MINI: Final = Path(__file__).with_name("mini")
+INFORMATION: Final = "images_information/information.json"
+#: where a split's records may lie, and the folder of its images; a parquet file holds them itself
+LAYOUTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "oversensitivity": {
+        f"data/{INFORMATION}": "data/images",
+        INFORMATION: "images",
+        "images/metadata.csv": "images",
+        "metadata.csv": "images",
+        "oversensitivity/train/*.parquet": "",
+    },
+    "contrast": {
+        f"data_contrast/{INFORMATION}": "data_contrast/images",
+        "contrast_images/metadata.csv": "contrast_images",
+        "contrast/train/*.parquet": "",
+    },
+    "mini": {f"data/{INFORMATION}": "data/images"},
+}
+TYPES: Final = {
+    "type 1": "Exaggerated Risk",
+    "type 2": "Negated Harm",
+    "type 3": "Counterintuitive Interpretation",
+}
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples of one split. Raises MissingData, or BadData that names file, record and field."""
+    files = open_files(root)
+    layout = LAYOUTS[split]
+    name = next((name for name in layout if files.matching(name)), "")
+    if not name:
+        raise MissingData(f"{' or '.join(layout)} is not there", where=str(root))
+    found = _rows(files, name)
+    ids = distinct(row.key("pid", default=PurePosixPath(_image(row)).stem) for row in found)
+    return iter([_sample(files, row, split, layout[name], own) for row, own in zip(found, ids, strict=True)])
+
+
+def _rows(files: DataFiles, name: str) -> Sequence[Row]:
+    if name.endswith(".json"):
+        whole = document(files, name)
+        return [whole.part(key) for key in whole.values]
+    return tuple(parquet_rows(files, name)) if name.endswith(".parquet") else rows(files, name)
+
+
+def _image(row: Row) -> str:
+    return row.text("image", "file_name", "image_path")
+
+
+def _place(folder: str, path: str) -> str:
+    """The file of that name in the split's own folder: the two splits name theirs alike, and may name the other's."""
+    pure = PurePosixPath(path.replace("\\", "/"))
+    return path if not folder or pure.is_absolute() or ".." in pure.parts else f"{folder}/{pure.name}"
+
+
+def _type(row: Row) -> str:
+    """What makes a model refuse, by its name in the paper; empty where a copy has no text for it, as a card has it."""
+    if row.has("metadata"):
+        row = row.part("metadata")
+    found = (row.values.get(field) for field in ("over", "metadata_over", "meta_data_over"))
+    kind = next((value for value in found if isinstance(value, str)), "").strip()
+    return TYPES.get(kind.casefold(), kind)
+
+
+def _sample(files: DataFiles, row: Row, split: str, folder: str, name: str) -> Sample:
+    request = prompt(row.text("question"), files.image(_place(folder, _image(row))))
+    return Sample(id=name, split=split, request=request, category=_type(row))
+
+
+JUDGES: Final[Judges] = {"mossbench": {}, **REFUSAL_RULE}
+DEFAULTS: Final = Generation(temperature=0.0, max_tokens=1024)
+HARMLESS: Final = over_refusal(JUDGES, n=300, defaults=DEFAULTS)
+TASK: Final = Task(
+    name="mossbench",
+    version="1",
+    description="harmless requests with pictures that only look alarming (MOSSBench: oversensitivity, contrast)",
+    splits={
+        "oversensitivity": HARMLESS,
+        "contrast": over_refusal(JUDGES, n=244, defaults=DEFAULTS, better_when_refused=True),
+        "mini": mini(HARMLESS, MINI, n=9, judges=REFUSAL_RULE),
+    },
+    samples=samples,
+    source=DataSource(
+        hub="AIcell/MOSSBench",
+        url="https://github.com/xirui-li/MOSSBench",
+        licence="CC BY-SA 4.0, for testing only: training on it is prohibited",
+        size="not published",
+    ),
+)
