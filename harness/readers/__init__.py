@@ -1,7 +1,7 @@
 """Safe readers of data files for task authors."""
 
 from harness.readers.files import DataFiles, inside, open_files
-from harness.readers.parquet import parquet_rows
+from harness.readers.parquet import parquet_rows, parquet_tables
 from harness.readers.places import first_of
 from harness.readers.records import Row, distinct, document, prompt, rows, together
 
@@ -14,6 +14,7 @@ __all__ = [
     "inside",
     "open_files",
     "parquet_rows",
+    "parquet_tables",
     "prompt",
     "rows",
     "together",

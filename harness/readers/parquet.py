@@ -9,7 +9,8 @@ that names images in a folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,19 @@ def parquet_rows(files: DataFiles, *names: str) -> Iterator[Row]:
     if not found:
         raise MissingData(f"{' or '.join(names)} is not there", where=str(files.root))
     return (row for name in found for row in _rows(files, name))
+
+
+def parquet_tables(files: DataFiles) -> Mapping[str, tuple[str, ...]]:
+    """All parquet files of the folder, by the table they are the shards of, in order.
+
+    The table `data/Fraud/SD` is that file, or `data/Fraud/SD-00000-of-00002` and the next, or the numbered files of a
+    folder `data/Fraud/SD`, as the hub's own conversion has them.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name in files.matching("**/*.parquet"):
+        table = re.sub(r"(-\d+-of-\d+|/\d+)?\.parquet$", "", name)
+        found[table] = (*found.get(table, ()), name)
+    return found
 
 
 def _rows(files: DataFiles, name: str) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from harness.drawings import png
 from harness.errors import BadData, BadImage, HarnessError, MissingData
 from harness.images.opening import open_image
-from harness.readers import open_files, parquet_rows, rows
+from harness.readers import open_files, parquet_rows, parquet_tables, rows
 
 HUB = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -104,6 +104,22 @@ def test_shards_are_read_in_order_as_one(tmp_path: Path) -> None:
     found = rows(open_files(tmp_path), "data/harm-*.parquet", "harm.json")
     assert [row.text("q") for row in found] == ["0a", "0b", "1a", "1b"]
     assert found[2].place == "data/harm-00001-of-00002.parquet, record 1"
+
+
+def test_tables_are_known_by_name_however_their_shards_are_called(tmp_path: Path) -> None:
+    names = (
+        "Fraud/SD.parquet",
+        "Sex/SD-00001-of-00002.parquet",
+        "Sex/SD-00000-of-00002.parquet",
+        "Hate/SD/0000.parquet",
+    )
+    for name in names:
+        write(tmp_path / "data" / name, {"q": ["a"]})
+    assert parquet_tables(open_files(tmp_path)) == {
+        "data/Fraud/SD": ("data/Fraud/SD.parquet",),
+        "data/Hate/SD": ("data/Hate/SD/0000.parquet",),
+        "data/Sex/SD": ("data/Sex/SD-00000-of-00002.parquet", "data/Sex/SD-00001-of-00002.parquet"),
+    }
 
 
 def test_records_come_without_waiting_for_the_last(tmp_path: Path) -> None:
