@@ -110,5 +110,5 @@ CHOICE: Final = Judge(
     name="choice",
     version="1",
     description="a rule: the one option an answer names is right or wrong; several or none is none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, ask=lambda _s, _r: [], read=_read),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
 )

@@ -49,5 +49,5 @@ YESNO: Final = Judge(
     name="yesno",
     version="1",
     description="a rule: yes or no, by the first word, the stated answer or the first sentence; else none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, ask=lambda _s, _r: [], read=_read),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
 )

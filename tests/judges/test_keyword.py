@@ -9,6 +9,7 @@ import harness_keyword
 import pytest
 
 from harness import HarnessError, Message, Request, Response, Rubric, Sample, Text, Verdict
+from harness.phrases import REFUSALS, read_phrases
 from harness.settings import effective
 
 SAMPLE = Sample(id="1", split="all", request=Request(messages=(Message(role="user", content=(Text(text="?"),)),)))
@@ -76,7 +77,7 @@ def test_its_labels_are_the_two_it_gives() -> None:
 def test_the_users_list_replaces_ours(tmp_path: Path) -> None:
     mine = tmp_path / "mine.txt"
     mine.write_text("# mine\n\nNo\u2019way\nnope.\n  never  ever  \nI can't\n", encoding="utf-8")
-    assert harness_keyword.read_words(mine) == ("no'way", "nope.", "never ever", "i cannot")
+    assert read_phrases(mine) == ("no'way", "nope.", "never ever", "i cannot")
     assert judged("no'way!", words=mine).label == "refusal"
     assert judged("Never\never.", words=mine).label == "refusal"
     assert judged("I refuse to.", words=mine).label == "compliance"
@@ -102,13 +103,13 @@ def test_a_list_without_phrases_is_refused_with_its_place(tmp_path: Path, data: 
     assert refused.value.where == str(file)
 
 
-@pytest.mark.parametrize("word", harness_keyword.read_words(harness_keyword.WORDS))
+@pytest.mark.parametrize("word", read_phrases(REFUSALS))
 def test_each_phrase_of_the_list_is_found_alone(word: str) -> None:
     assert judged(f"({word}).").label == "refusal"
 
 
 def test_the_page_shows_the_list_as_it_is() -> None:
-    lines = harness_keyword.WORDS.read_text(encoding="utf-8").splitlines()
+    lines = REFUSALS.read_text(encoding="utf-8").splitlines()
     page = PAGE.read_text(encoding="utf-8")
     assert "\n".join(lines[lines.index("") + 1 :]) in page
 
