@@ -135,6 +135,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     },
     "models vlmeval": {"python": "transport", "model_path": "identity", "args": "identity", "restarts": "transport"},
     "tasks figstep": {"prompts": "identity"},
+    "tasks harmbench-mm": {},
     "tasks jailbreakv": {},
     "tasks mis": {},
     "tasks siuo": {},

@@ -46,6 +46,7 @@ def attacked(
     output: Path,
     judge: str,
     named: Callable[[Request], str] = shown,
+    labels: Mapping[str, str] = {"unsafe": "unsafe", "safe": "safe"},
     **options: Any,
 ) -> Mapping[str, Any]:
     """What results.json says of one split.
@@ -55,8 +56,9 @@ def attacked(
         split: its name.
         data: the data folder.
         output: the run folder.
-        judge: name of a rubric that the split accepts; a rule with labels `unsafe` and `safe` stands in for it.
+        judge: name of a rubric that the split accepts; a rule stands in for it.
         named: what of a request decides how its sample ends.
+        labels: what that rubric calls an unsafe and a safe answer.
         options: of `harness.run`.
     """
 
@@ -64,7 +66,7 @@ def attacked(
         end = end_of(named(request))
         return _SAID.get(end, f"The end is {end}.")
 
-    host = host_of(task, fake_provider(say), _stand_in(judge))
+    host = host_of(task, fake_provider(say), _stand_in(judge, labels))
     with plugins.use(host):
         run = harness.run("fake/any", f"{task.name}:{split}", judge=judge, data=data, output=output, probe=False,
                           min_coverage=0.0, policy=harness.Policy(tries=1), **options)  # fmt: skip
@@ -84,12 +86,12 @@ def counted(split: Mapping[str, Any], metric: str = "ASR") -> tuple[float, float
     return found["numerator"], found["denominator"], found["unresolved"]
 
 
-def _stand_in(name: str) -> Judge:
+def _stand_in(name: str, labels: Mapping[str, str]) -> Judge:
     def read(_sample: Sample, response: Response, _replies: object) -> Verdict | Unscored:
         word = response.text.removeprefix("The end is ").removesuffix(".")
-        if word in {"unsafe", "safe"}:
-            return Verdict(label=word)
+        if word in labels:
+            return Verdict(label=labels[word])
         return Unscored(state="judge_unparsable")
 
-    rubric = Rubric(identity={}, labels=("unsafe", "safe"), ask=lambda _sample, _response: [], read=read)
+    rubric = Rubric(identity={}, labels=tuple(labels.values()), ask=lambda _sample, _response: [], read=read)
     return Judge(name=name, version="1", description="stands in", open=lambda _settings, _root: rubric)

@@ -1,0 +1,64 @@
+"""The task `harmbench-mm`: image, then behavior. Facts about the benchmark are in `docs/tasks/harmbench_mm.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from harness import DataSource, Generation, Image, Sample, Settings, Task, distinct, open_files, prompt, rows
+from harness.keys import short
+from harness.readers import DataFiles, Row, first_of
+from harness.usual import ATTACK_RULE, attack, mini
+
+MINI: Final = Path(__file__).with_name("mini")
+BASES: Final = ("data/", "", "HarmBench-main/data/")  #: of the repository, its data folder alone, an unpacked archive
+TABLE: Final = "behavior_datasets/harmbench_behaviors_multimodal_all.csv"
+IMAGES: Final = "multimodal_behavior_images"
+SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpg that is published as .png
+WHOLE: Final = attack(
+    {"harmbench": {"yes": "unsafe", "no": "safe"}, "llamaguard": {}, **ATTACK_RULE},
+    n=110,
+    defaults=Generation(temperature=0.0, max_tokens=512),
+)
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples. Raises MissingData, or BadData that names file, record and field."""
+    files = open_files(root)
+    found = rows(files, *(base + TABLE for base in BASES))
+    behaviors = [row.text("Behavior") for row in found]
+    names = distinct(row.key("BehaviorID", default=short(text)) for row, text in zip(found, behaviors, strict=True))
+    images = [_image(files, row) for row in found]
+    return (
+        Sample(
+            id=name,
+            split=split,
+            request=prompt(image, text),
+            category=row.text("SemanticCategory", default=""),
+            target={"intent": text, "context": row.text("RedactedImageDescription", default="")},
+        )
+        for row, name, text, image in zip(found, names, behaviors, images, strict=True)
+    )
+
+
+def _image(files: DataFiles, row: Row) -> Image:
+    """The image under the name the record gives, else under its stem."""
+    name = row.text("ImageFileName").strip()
+    stem = name.rpartition(".")[0] or name
+    names = dict.fromkeys((name, *(stem + suffix for suffix in SUFFIXES)))
+    return first_of(*(files.image(f"{base}{IMAGES}/{each}") for each in names for base in BASES))
+
+
+TASK: Final = Task(
+    name="harmbench-mm",
+    version="1",
+    description="a picture and something harmful to do with it (HarmBench's multimodal behaviors)",
+    splits={"all": WHOLE, "mini": mini(WHOLE, MINI, n=8, judges=ATTACK_RULE)},
+    samples=samples,
+    source=DataSource(
+        url="https://github.com/centerforaisafety/HarmBench",
+        licence="MIT",
+        size="not published; 110 images",
+    ),
+)
