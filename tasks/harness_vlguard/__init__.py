@@ -1,1 +1,23 @@
-"""VLGuard: unsafe images, and safe images with unsafe instructions. The task `vlguard`."""
+"""VLGuard: unsafe images, and safe images with unsafe instructions. The task `vlguard` and its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rule."""
+    from .rule import JUDGE
+
+    return (JUDGE,)
