@@ -186,12 +186,13 @@ def test_28000_records_are_listed_in_seconds_and_little_memory_and_no_image_is_t
     began = time.perf_counter()
     assert sum(1 for _ in TASK.samples(tmp_path, "full", {})) == 28_000
     assert time.perf_counter() - began < 5
+    write(tmp_path, [record(n) for n in range(7_000)], "JailBreakV_28K")
     tracemalloc.start()
     held = read(tmp_path, "full")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(held) == 28_000
-    assert peak < 300e6
+    assert len(held) == 7_000
+    assert 4 * peak < 300e6  # tracing all 28,000 would take longer than reading them
 
 
 def test_the_name_alone_selects_the_benchmarks_own_mini_set() -> None:
