@@ -82,9 +82,13 @@ class Row:
         name, value = self._first(names, None)
         if isinstance(value, str):
             return (self.text(name),)
-        items: list[Json] = self._of(name, value, list)
-        parts = Row(values={f"{name}[{number}]": item for number, item in enumerate(items)}, place=self.place)
-        return tuple(parts.text(part) for part in parts.values)
+        items = self._items(name, value)
+        return tuple(items.text(item) for item in items.values)
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """A list of what names records; see `key`."""
+        items = self._items(name, self.values.get(name))
+        return tuple(items.key(item) for item in items.values)
 
     def rows(self, name: str) -> tuple[Row, ...]:
         """A list of objects, as records of their own."""
@@ -98,6 +102,11 @@ class Row:
     def flag(self, name: str) -> bool:
         """True or false."""
         return bool(self._of(name, self.values.get(name), bool))
+
+    def _items(self, name: str, value: Json) -> Row:
+        """The items of a list, as fields that say where they stand."""
+        items: list[Json] = self._of(name, value, list)
+        return Row(values={f"{name}[{number}]": item for number, item in enumerate(items)}, place=self.place)
 
     def _first(self, names: tuple[str, ...], default: str | None) -> tuple[str, Json]:
         for name in names:

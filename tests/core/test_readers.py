@@ -145,6 +145,14 @@ def test_a_list_of_texts_may_be_a_single_text() -> None:
         row(q=["a", 1]).texts("q")
 
 
+def test_a_list_of_keys_may_hold_numbers_and_texts() -> None:
+    assert row(q=[1, "b"]).keys("q") == ("1", "b")
+    with pytest.raises(BadData, match=r"field 'q\[0\]' is true or false"):
+        row(q=[True]).keys("q")
+    with pytest.raises(BadData, match="field 'q' is missing"):
+        row().keys("q")
+
+
 def test_records_within_a_record_say_where_they_stand() -> None:
     inner = row(chat=[{"q": "a"}, {"q": 1}]).rows("chat")
     assert inner[0].text("q") == "a"
