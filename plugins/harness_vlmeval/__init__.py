@@ -1,10 +1,10 @@
-"""Models of VLMEvalKit's zoo, run in a child process. `--model vlmeval/NAME`."""
+"""VLMEvalKit in a child process: its models (`--model vlmeval/NAME`) and its data sets (`--tasks vlmeval:NAME`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import Provider, hookimpl
+from harness import Judge, Provider, Task, hookimpl
 
 INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
 
@@ -15,3 +15,19 @@ def harness_models() -> Iterable[Provider]:
     from .provider import PROVIDER
 
     return (PROVIDER,)
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer `vlmeval`, and the data sets with a name of their own."""
+    from .sets.tasks import TASKS
+
+    return TASKS
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer VLMEvalKit's own scoring."""
+    from .sets.judge import JUDGE
+
+    return (JUDGE,)

@@ -97,18 +97,12 @@ class Zoo:
         try:
             with anyio.fail_after(_HELLO_SECONDS):
                 hello = await child.ask("hello")
-            self._check(hello)
+            check(hello, self._python)
             return {**hello, **await child.ask("open", **self._opening)}
         except TimeoutError as error:
             raise HarnessError("the interpreter does not answer", where=self._python) from error
         except Refused as refused:
             raise self._refusal(refused, child) from refused
-
-    def _check(self, hello: Mapping[str, Json]) -> None:
-        if hello.get("protocol") != PROTOCOL:
-            raise HarnessError(f"VLMEvalKit's process speaks protocol {hello.get('protocol')}", where=self._python)
-        if not hello.get("package"):
-            raise _not_installed(self._python)
 
     def _refusal(self, refused: Refused, child: Child) -> HarnessError:
         name = self._opening["name"]
@@ -125,6 +119,14 @@ class Zoo:
         return HarnessError(
             f"VLMEvalKit cannot open {name}: {kind}: {refused}", where=where or _WHERE, remedy=_said(child.last_words)
         )
+
+
+def check(hello: Mapping[str, Json], python: str) -> None:
+    """Raise HarnessError where the process speaks another protocol or has no VLMEvalKit."""
+    if hello.get("protocol") != PROTOCOL:
+        raise HarnessError(f"VLMEvalKit's process speaks protocol {hello.get('protocol')}", where=python)
+    if not hello.get("package"):
+        raise _not_installed(python)
 
 
 def _not_installed(python: str) -> HarnessError:

@@ -30,10 +30,15 @@ def _package() -> dict[str, Any]:
     return {"package": "vlmeval", "version": "unknown"}  # a checkout on the path
 
 
-def zoo() -> dict[str, Any]:
-    """VLMEvalKit's table of models: name -> partial of a class. Raises Refused where it is not installed."""
+def installed() -> None:
+    """Raise Refused where VLMEvalKit is not installed."""
     if importlib.util.find_spec("vlmeval") is None:
         raise Refused("not_installed", "this interpreter has no VLMEvalKit")
+
+
+def zoo() -> dict[str, Any]:
+    """VLMEvalKit's table of models: name -> partial of a class. Raises Refused where it is not installed."""
+    installed()
     table: dict[str, Any] = importlib.import_module("vlmeval.config").supported_VLM
     return table
 

@@ -8,14 +8,17 @@ want it. Classes that ask an API answer in a pool.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+from . import sets
 from .asking import ask
 from .channel import Channel, claim
 from .faults import Refused, told
@@ -47,6 +50,10 @@ class Server:
             "list": lambda _: {"names": names()},
             "open": self._open,
             "generate": self._generate,
+            "datasets": lambda _: {"names": sets.names()},
+            "fetch": lambda request: sets.fetch(request["name"]),
+            "build": _build,
+            "evaluate": _evaluate,
         }
 
     def run(self) -> None:
@@ -88,6 +95,15 @@ class Server:
         if self._opened is None:
             raise Refused("not_open", "no model is open")
         return ask(self._opened, request["message"], request["settings"])
+
+
+def _build(request: Request) -> Reply:
+    return sets.build(request["name"], Path(request["folder"]))
+
+
+def _evaluate(request: Request) -> Reply:
+    answers = json.loads(Path(request["answers"]).read_text(encoding="utf-8"))
+    return sets.evaluate(request["name"], answers, Path(request["folder"]))
 
 
 def _end() -> None:

@@ -1,0 +1,52 @@
+"""What VLMEvalKit's scorers leave in their folder: a result for each sample, under names of their own."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_UNPARSED = ("Failed in Prefetch", "Failed to predict")  # their words for an answer that names no option
+_UNKNOWN = "Unknown"  # their word for an answer that is neither yes nor no
+_LONGEST = 500
+
+
+def plain(answer: str) -> str:
+    """An answer that every table of theirs takes: no lone surrogate, no control character but tab and new line."""
+    whole = answer.encode("utf-8", "replace").decode("utf-8")
+    return "".join(letter if letter >= " " or letter in "\n\t" else " " for letter in whole)
+
+
+def hits(folder: Path, answers: Path) -> dict[str, dict[str, Any]]:
+    """Index -> `hit`, and where it is known `said`, `unparsed` and `log`; empty where they left none."""
+    load = importlib.import_module("vlmeval.smp").load
+    for file in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".pkl", path.name)):
+        if file == answers or file.suffix not in (".pkl", ".tsv"):
+            continue
+        found = dict(_of(load(str(file))))
+        if found:
+            return found
+    return {}
+
+
+def _of(loaded: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    if hasattr(loaded, "columns"):
+        if "index" in loaded and ("hit" in loaded or "score" in loaded):
+            for row in loaded.to_dict("records"):
+                yield str(row["index"]), _result({"hit": row.get("hit", row.get("score")), **row})
+    elif hasattr(loaded, "items"):  # index -> hit and log
+        for index, result in loaded.items():
+            if hasattr(result, "items") and "hit" in result:
+                yield str(index), _result(result)
+
+
+def _result(found: dict[str, Any]) -> dict[str, Any]:
+    hit = float(found["hit"])
+    log = str(found.get("log", ""))[:_LONGEST]
+    result: dict[str, Any] = {"hit": hit if math.isfinite(hit) else 0.0, "log": log}
+    if "extracted" in found:
+        said = str(found["extracted"])
+        return {**result, "said": "" if said == _UNKNOWN else said.lower(), "unparsed": said == _UNKNOWN}
+    return {**result, "unparsed": any(words in log for words in _UNPARSED)}

@@ -1,0 +1,226 @@
+"""VLMEvalKit's data sets: their questions as rows, and their scores of answers, one result for each.
+
+What they do to files is kept away from the user's: a data set whose checksum differs is not fetched again over the
+user's copy, images are written to a folder of ours, each scoring has an empty folder, and nothing is fetched at all
+unless it is allowed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from .faults import Refused, told
+from .packages import installed
+from .results import hits, plain
+
+_ROTATED = ("mmbench", "ccbench", "circular", "mmcr")  # names of sets whose options are rotated, as theirs tests them
+_ONE_BY_ONE = "HarnessRowByRow"
+_ROTATION = 1_000_000  # added to the index for each rotation
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TAGS = (
+    "l2-category",
+    "split",
+    "difficulty",
+    "topic_difficulty",
+    "img_type",
+    "image_type",
+    "image_relation",
+    "subfield",
+)
+_KINDS = ("MCQ", "Y/N")
+_PIECE = 1 << 20
+_LONGEST = 200
+
+
+def names() -> list[str]:
+    """All data sets that VLMEvalKit knows by name."""
+    return sorted({str(name) for name in _module().SUPPORTED_DATASETS})
+
+
+def fetch(name: str) -> dict[str, Any]:
+    """Let them download a data set into the folder of data."""
+    return {"count": len(_Set(name, fetch=True).set.data)}
+
+
+def build(name: str, folder: Path) -> dict[str, Any]:
+    """Write `rows.jsonl` and the images of its rows into a folder; what is to be known of the set.
+
+    Raises:
+        Refused: it is no set of images or texts, its scores are not for each sample, or it holds no answers.
+    """
+    found = _Set(name, fetch=False)
+    found.insist()
+    if not getattr(found.set, "meta_only", True):
+        found.set.img_root = str(folder / "images")
+    part = folder / f"rows-{os.getpid()}.part"
+    with part.open("w", encoding="utf-8") as file:
+        for row in found.rows():
+            file.write(json.dumps(row) + "\n")
+    part.replace(folder / "rows.jsonl")  # nobody reads half a file
+    return {"type": found.kind, "count": len(found.set.data), "md5": found.md5, "expected": found.expected}
+
+
+def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Their score of some answers by exact matching: `hits` for each index, and `overall` where they gave one.
+
+    Raises:
+        Refused: no_hits, with what their code raised, where it left no result for each sample.
+    """
+    found = _Set(name, fetch=False)
+    found.insist()
+    os.environ["PRED_FORMAT"] = "tsv"  # a spreadsheet would change the answers
+    data = found.set.data
+    data = data[[str(index) in answers for index in data["index"]]].copy()
+    data = data.drop(columns=[column for column in ("image",) if column in data])
+    data["prediction"] = [plain(answers[str(index)]) for index in data["index"]]
+    file = folder / "answers.pkl"
+    importlib.import_module("vlmeval.smp").dump(data, str(file))
+    overall, raised = {}, {}
+    with found.row_by_row():
+        try:
+            overall = _table(found.set.evaluate(str(file), model="exact_matching", nproc=1))
+        except BaseException as error:  # noqa: BLE001 - the result for each sample may be there all the same
+            raised = told(error)
+    each = hits(folder, file)
+    if not each:
+        raise Refused("no_hits", raised.get("message") or "no result for each sample", **_aside(raised))
+    return {"hits": each, "overall": overall, "raised": raised}
+
+
+class _Set:
+    """A data set of theirs, built from the user's file."""
+
+    def __init__(self, name: str, *, fetch: bool) -> None:
+        self.name = name
+        self.root = Path(os.environ["LMUData"])  # noqa: SIM112 - their name for the folder of data
+        module = _module()
+        if not fetch:
+            _stay_offline()
+        file = self.root / f"{name}.tsv"
+        self.md5 = _md5(file) if file.exists() else ""
+        known = next((kind for kind in module.DATASET_CLASSES if name in kind.supported_datasets()), None)
+        sums = getattr(known, "DATASET_MD5", {})
+        self.expected = str(sums.get(name) or "")
+        if self.md5 and name in sums:
+            sums[name] = self.md5  # another one makes them fetch it again over the user's file
+        self.set = module.build_dataset(name)
+        if self.set is None:
+            raise Refused("no_set", f"VLMEvalKit cannot make a data set of {name}.tsv: it wants a column `question`")
+        self.kind = str(getattr(self.set, "TYPE", ""))
+
+    def insist(self) -> None:
+        """Raise Refused for what cannot be asked or scored here."""
+        modality = getattr(self.set, "MODALITY", "")
+        if modality not in ("IMAGE", "TEXT"):
+            raise Refused("no_images", f"{self.name} is a set of kind {modality}: only images and texts are asked here")
+        if self.kind not in _KINDS:
+            raise Refused(
+                "no_hits", f"{self.name} is a set of type {self.kind}, which is not scored sample by sample here"
+            )
+        if "answer" not in self.set.data:
+            raise Refused("no_answers", f"{self.name} holds no answers: it is scored elsewhere, by submission")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, those of one rotated question together."""
+        columns = {str(column) for column in self.set.data.columns} - {"image"}
+        rows = [self._row(number, columns) for number in range(len(self.set.data))]
+        places: dict[str, int] = {}
+        for row in rows:
+            places.setdefault(row["group"], len(places))
+        return sorted(rows, key=lambda row: places[row["group"]])
+
+    @contextlib.contextmanager
+    def row_by_row(self) -> Any:
+        """Let them score each rotation by itself: which of them belong together is the harness's to count.
+
+        Their own way gives a question all of whose rotations are not there a score from those that are, and shares a
+        file in /tmp with every other process of the same second.
+        """
+        base: Any = importlib.import_module("vlmeval.dataset").ImageMCQDataset
+        if self._rotated() and self.set.__class__.evaluate is base.evaluate:
+            self.set.dataset_name = _ONE_BY_ONE
+        yield
+        self.set.dataset_name = self.name
+
+    def _rotated(self) -> bool:
+        return any(word in self.name.lower() for word in _ROTATED)
+
+    def _row(self, number: int, columns: set[str]) -> dict[str, Any]:
+        line = self.set.data.iloc[number]
+        index = str(line["index"])
+        values = {name: text for name in columns if (text := _text(line[name])) is not None}
+        return {
+            "id": index,
+            "parts": self._parts(line, index),
+            "answer": values.get("answer", ""),
+            "options": {name: values[name] for name in _LETTERS if name in values},
+            "category": values.get("category", ""),
+            "tags": {name: values[name][:_LONGEST] for name in _TAGS if name in values},
+            "group": self._group(values, index),
+        }
+
+    def _group(self, values: dict[str, str], index: str) -> str:
+        if not self._rotated():
+            return index
+        return values.get("g_index") or str(int(index) % _ROTATION)
+
+    def _parts(self, line: Any, index: str) -> list[dict[str, str]]:
+        """The message; one that cannot be made names an image that is not there, and so ends as a bad sample."""
+        try:
+            message = self.set.build_prompt(line)
+        except Exception as error:  # noqa: BLE001 - a row of theirs may hold anything
+            fault = f"{type(error).__name__}: {error}"[:_LONGEST]
+            return [{"type": "image", "value": f"unreadable/{index}.png"}, {"type": "text", "value": fault}]
+        return [
+            {"type": "image", "value": os.path.relpath(part["value"], self.root)}
+            if part["type"] == "image"
+            else {"type": "text", "value": str(part["value"])}
+            for part in message
+        ]
+
+
+def _module() -> Any:
+    installed()
+    return importlib.import_module("vlmeval.dataset")
+
+
+def _stay_offline() -> None:
+    """No connection leaves this process from now on."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("nothing is fetched here")
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    socket.socket.connect = refuse  # type: ignore[method-assign]
+
+
+def _md5(path: Path) -> str:
+    total = hashlib.md5()  # noqa: S324 - what they publish
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            total.update(piece)
+    return total.hexdigest()
+
+
+def _text(value: Any) -> str | None:
+    """A cell as text; None for one that is empty."""
+    if value is None or isinstance(value, (list, dict)) or value != value:  # NaN
+        return None
+    return str(value)
+
+
+def _table(result: Any) -> dict[str, Any]:
+    """Their aggregate as plain values, as far as it is a table or a dict."""
+    found = result.to_dict("list") if hasattr(result, "to_dict") else result
+    return json.loads(json.dumps(found, default=str)) if isinstance(found, dict) else {}
+
+
+def _aside(raised: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in raised.items() if name not in ("kind", "message")}

@@ -1,0 +1,118 @@
+"""Draw the packaged splits: `python -m harness_vlmeval.draw_mini FOLDER`.
+
+Benign questions about drawn shapes, in VLMEvalKit's own table: base64 images, a list of them where there are several.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import click
+
+from harness.drawings import COLORS, draw, png
+
+SEED: Final = 20261124
+COUNT: Final = 8
+SHAPES: Final = ("circle", "square", "star", "ring", "heart", "cross")
+PLACES: Final = ("Kitchen", "Workshop", "Garden", "Library")
+Row = dict[str, str | int]
+
+
+def _thing(rng: Random) -> tuple[str, str]:
+    return rng.choice(list(COLORS)), rng.choice(SHAPES)
+
+
+def _image(thing: tuple[str, str]) -> str:
+    return base64.b64encode(png(draw(*thing, Random(f"{SEED} {thing}")))).decode()
+
+
+def _options(number: int, right: str, others: list[str], rng: Random) -> Row:
+    """Letters with their texts, and the letter of the right one: each in turn."""
+    texts = rng.sample([each for each in others if each != right], 3)
+    texts.insert(number % 4, right)
+    return {**dict(zip("ABCD", texts, strict=True)), "answer": "ABCD"[number % 4]}
+
+
+def _single(number: int, rng: Random) -> Row:
+    color, shape = _thing(rng)
+    return {
+        "image": _image((color, shape)),
+        "question": f"Which colour has the {shape}?",
+        **_options(number, color, list(COLORS), rng),
+        "l2-category": ("shape", "colour")[number % 2],
+    }
+
+
+def _pair(number: int, rng: Random) -> Row:
+    things = [_thing(rng) for _ in range(2)]
+    nth = number % 2
+    return {
+        "image": str([_image(thing) for thing in things]),
+        "question": f"One drawing: <image> Another: <image> Which shape has the {('first', 'second')[nth]}?",
+        **_options(number, things[nth][1], list(SHAPES), rng),
+        "l2-category": "shape",
+    }
+
+
+def _numbered(number: int, rng: Random) -> Row:
+    row = _pair(number, rng)
+    question = str(row["question"]).replace("<image>", "<image 1>", 1).replace("<image>", "<image 2>", 1)
+    return {**row, "question": question, "split": "validation"}
+
+
+def _yes_no(number: int, rng: Random) -> Row:
+    color, shape = _thing(rng)
+    asked = shape if number % 2 else rng.choice([each for each in SHAPES if each != shape])
+    answer = "Yes" if asked == shape else "No"
+    return {"image": _image((color, shape)), "question": f"Is there a {asked} in the image?", "answer": answer}
+
+
+def _deceiving(number: int, rng: Random) -> Row:
+    """Two sets of two figures with two questions each, under names that say so."""
+    group, figure, question = number // 4, number // 2 % 2, number % 2
+    row = _yes_no(question + figure, rng)
+    return {**row, "index": f"VD_figure_1_{group}_{figure}_{question}", "category": "VD", "l2-category": "figure"}
+
+
+SETS: Final[Mapping[str, tuple[str, Callable[[int, Random], Row]]]] = {
+    "mmstar": ("MMStar", _single),
+    "mmmu": ("MMMU_DEV_VAL", _numbered),
+    "muirbench": ("MUIRBench", _pair),
+    "mmt-bench": ("MMT-Bench_VAL_MI", _pair),
+    "hallusionbench": ("HallusionBench", _deceiving),
+    "pope": ("POPE", _yes_no),
+}
+
+
+def draw_all(folder: Path) -> None:
+    """Write `<task>/<data set>.tsv` for each task."""
+    for task, (dataset, make) in SETS.items():
+        rows = list(_rows(task, make))
+        (folder / task).mkdir(parents=True, exist_ok=True)
+        with (folder / task / f"{dataset}.tsv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _rows(task: str, make: Callable[[int, Random], Row]) -> Iterator[Row]:
+    rng = Random(f"{SEED} {task}")
+    for number in range(COUNT):
+        category = "random,popular" if task == "pope" else PLACES[number % len(PLACES)]
+        yield {"index": number, "category": category, **make(number, rng)}
+
+
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    """Draw the tables into a folder."""
+    draw_all(folder)
+
+
+if __name__ == "__main__":
+    main()

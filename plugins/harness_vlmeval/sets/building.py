@@ -1,0 +1,98 @@
+"""A data set's rows: made by VLMEvalKit once for each revision of the user's file, read from there on.
+
+DIR/<task>/MMStar.tsv                 the user's, never written to
+DIR/<task>/built/MMStar-3f2a…/        rows.jsonl and the images of its rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from harness import BadData, HarnessError, Json, MissingData
+from harness.http.status import as_list
+from harness.keys import short
+from harness.settings import nearest
+
+from .known import KNOWN
+from .process import Refused, asked_now
+
+BUILT: Final = "built"
+
+
+def rows_file(root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> Path:
+    """The file of a data set's rows, made where it is not there. Blocking.
+
+    Args:
+        root: the task's data.
+        dataset: VLMEvalKit's name.
+        fetch: whether VLMEvalKit may download a file that is missing.
+        any_revision: whether the file may be another one than VLMEvalKit knows.
+
+    Raises:
+        MissingData: the file is not there.
+        BadData: it is another revision.
+        HarnessError: VLMEvalKit is not installed, or cannot make rows of the file.
+    """
+    file = root / f"{dataset}.tsv"
+    if not file.is_file():
+        _provide(root, dataset, fetch=fetch)
+    hello = asked_now(root, "hello")
+    place = root / BUILT / f"{dataset}-{_revision(file, hello)}"
+    rows = place / "rows.jsonl"
+    if not rows.is_file():
+        found = _build(root, dataset, place)
+        if not any_revision and found["expected"] not in ("", found["md5"]):
+            rows.unlink()
+            raise BadData(
+                f"{dataset}.tsv is another file than VLMEvalKit knows: md5 {found['md5']}, not {found['expected']}",
+                where=str(file),
+                remedy="fetch it again, or take it as it is with -T <task>.any_revision=true",
+            )
+    return rows
+
+
+def _provide(root: Path, dataset: str, *, fetch: bool) -> None:
+    """Let VLMEvalKit fetch what is missing, where that is allowed."""
+    if not fetch:
+        raise MissingData(f"{dataset}.tsv is not there", where=str(root), remedy=_how(root, dataset))
+    root.mkdir(parents=True, exist_ok=True)
+    _ask(root, "fetch", dataset)
+
+
+def _build(root: Path, dataset: str, place: Path) -> Mapping[str, Json]:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"no rows can be written: {error.strerror}", where=str(place)) from error
+    return _ask(root, "build", dataset, folder=str(place.absolute()))
+
+
+def _ask(root: Path, op: str, dataset: str, **fields: Json) -> Mapping[str, Json]:
+    try:
+        return asked_now(root, op, name=dataset, **fields)
+    except Refused as refused:
+        kind = refused.facts.get("type")
+        why = f"{kind}: {refused}" if kind else str(refused)
+        raise HarnessError(f"VLMEvalKit cannot {op} {dataset}: {why}", where=str(root)) from refused
+
+
+def _revision(file: Path, hello: Mapping[str, Json]) -> str:
+    stamp = file.stat()
+    return short([stamp.st_size, stamp.st_mtime_ns, hello.get("package"), hello.get("version")])
+
+
+def _how(root: Path, dataset: str) -> str:
+    """How to get a file that is missing; its name is checked where VLMEvalKit is at hand."""
+    known = next((each for each in KNOWN for part in each.parts.values() if part.dataset == dataset), None)
+    if known is not None:
+        return f"put {known.url} into {root}; licence: {known.licence}"
+    try:
+        names = [str(name) for name in as_list(asked_now(root, "datasets").get("names"))]
+    except (HarnessError, Refused, OSError):
+        names = [dataset]
+    if dataset not in names:
+        near = nearest(dataset, names)
+        return f"put it into {root}; VLMEvalKit knows no data set of this name: {near}"
+    return f"put it into {root}, or let VLMEvalKit fetch it with -T vlmeval.fetch=true"

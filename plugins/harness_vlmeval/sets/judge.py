@@ -1,0 +1,85 @@
+"""The rubric `vlmeval`: VLMEvalKit's own scoring of a whole split, by exact matching, in its process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, cast
+
+import anyio.to_thread
+
+from harness import Answered, Ask, HarnessError, Json, Judge, Rubric, Settings, Unscored, Verdict
+from harness.http.status import as_mapping
+
+from .process import Refused, asked
+
+LABELS: Final = ("right", "wrong", "none")
+Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
+
+
+async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) -> Decided:
+    """Decide on each answer by what VLMEvalKit's scorer made of it."""
+    of: dict[str, list[Answered]] = {}
+    for row in rows:
+        of.setdefault(_dataset(row), []).append(row)
+    for number, (dataset, answered) in enumerate(of.items()):
+        place = folder / f"scored{number}"
+        answers = {row.sample.id: row.response.text for row in answered}
+        hits = as_mapping((await _evaluated(_root(answered, root), dataset, answers, place)).get("hits"))
+        for row in answered:
+            yield row.item, _decision(as_mapping(hits.get(row.sample.id)))
+
+
+async def _evaluated(root: Path, dataset: str, answers: Mapping[str, str], place: Path) -> Mapping[str, Json]:
+    file = place.with_suffix(".json")
+    await anyio.to_thread.run_sync(_write, place, file, answers)
+    try:
+        return await asked(root, "evaluate", name=dataset, answers=str(file), folder=str(place))
+    except Refused as refused:
+        said = ": ".join(str(each) for each in (refused.facts.get("type"), refused) if each)
+        raise HarnessError(
+            f"VLMEvalKit cannot score {dataset}: {said}", where=str(refused.facts.get("place", ""))
+        ) from refused
+
+
+def _write(place: Path, file: Path, answers: Mapping[str, str]) -> None:
+    place.mkdir()
+    file.write_text(json.dumps(answers), encoding="utf-8")
+
+
+def _decision(found: Mapping[str, Json]) -> Verdict | Unscored:
+    if "hit" not in found:
+        return Unscored(state="judge_error", message="VLMEvalKit gave no result for this answer")
+    label = "none" if found.get("unparsed") else "right" if found["hit"] == 1 else "wrong"
+    axes = {"said": str(found["said"])} if "said" in found else {}
+    return Verdict(label=label, axes=axes, reason=str(found.get("log", "")))
+
+
+def _dataset(row: Answered) -> str:
+    target: Json = row.sample.target
+    name = cast("dict[str, Json]", target).get("dataset") if isinstance(target, dict) else None
+    if not name:
+        raise HarnessError(f"sample {row.sample.id} is of none of VLMEvalKit's data sets")
+    return str(name)
+
+
+def _root(rows: Sequence[Answered], default: Path) -> Path:
+    """Where the data set lies: where its images do; of one of texts, the judge's own root, which is the open set's."""
+    images = (image for row in rows for image in row.sample.request.images)
+    return next((image.files.root for image in images), default)
+
+
+def _open(_: Settings, root: Path) -> Rubric:
+    def score(rows: Sequence[Answered], folder: Path, ask: Ask) -> Decided:
+        return _score(rows, folder, ask, root=root)
+
+    return Rubric(identity={"matching": "exact"}, labels=LABELS, score=score, fidelity="upstream")
+
+
+JUDGE: Final = Judge(
+    name="vlmeval",
+    version="1",
+    description="a rule: VLMEvalKit's own scoring of a split, by exact matching",
+    open=_open,
+)

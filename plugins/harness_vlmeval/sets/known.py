@@ -1,0 +1,120 @@
+"""The data sets that are known by name: what is published of each, and how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Form = Literal["choice", "yesno", "hallusion"]
+_HOST: Final = "https://opencompass.openxlab.space/utils"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One split of a task: some rows of a data set.
+
+    Attributes:
+        dataset: VLMEvalKit's name; the file is `<dataset>.tsv`.
+        n: published number of rows.
+        images: most images of one row.
+        only: column -> the value that a row must have, or one of the values between commas.
+        by: breakdowns.
+    """
+
+    dataset: str
+    n: int | None
+    images: int
+    only: Mapping[str, str] = field(default_factory=dict[str, str])
+    by: tuple[str, ...] = ("category",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A data set with a task of its own.
+
+    Attributes:
+        name: of the task.
+        description: one line.
+        form: of its questions, which says the metrics.
+        parts: split -> rows.
+        pooled: a derived split of all parts; empty for none.
+        mini: most images of a row of the packaged split.
+        url: of the file.
+        size: of the file.
+        licence: as the publisher states it.
+    """
+
+    name: str
+    description: str
+    form: Form
+    parts: Mapping[str, Part]
+    pooled: str = ""
+    mini: int = 1
+    url: str
+    size: str = ""
+    licence: str
+
+
+def _pope(subset: str) -> Part:
+    return Part(dataset="POPE", n=3000, images=1, only={"category": subset})
+
+
+KNOWN: Final = (
+    Known(
+        name="mmstar",
+        description="MMStar: multiple choice that needs the image",
+        form="choice",
+        parts={"val": Part(dataset="MMStar", n=1500, images=1, by=("category", "l2-category"))},
+        url=f"{_HOST}/VLMEval/MMStar.tsv",
+        licence="none stated",
+    ),
+    Known(
+        name="mmmu",
+        description="MMMU: college questions of 30 subjects, validation",
+        form="choice",
+        parts={"validation": Part(dataset="MMMU_DEV_VAL", n=900, images=7, only={"split": "validation"})},
+        mini=2,
+        url=f"{_HOST}/VLMEval/MMMU_DEV_VAL.tsv",
+        licence="Apache-2.0",
+    ),
+    Known(
+        name="muirbench",
+        description="MUIRBench: questions about several images, half of which cannot be answered",
+        form="choice",
+        parts={"test": Part(dataset="MUIRBench", n=2600, images=9)},
+        mini=2,
+        url=f"{_HOST}/VLMEval/MUIRBench.tsv",
+        licence="CC BY 4.0",
+    ),
+    Known(
+        name="mmt-bench",
+        description="MMT-Bench, VAL_MI: 162 subtasks, several images kept apart",
+        form="choice",
+        parts={"val_mi": Part(dataset="MMT-Bench_VAL_MI", n=3127, images=0, by=("category", "l2-category"))},
+        mini=2,
+        url=f"{_HOST}/benchmarks/MMT-Bench/MMT-Bench_VAL_MI.tsv",
+        size="726 MB",
+        licence="CC BY 4.0",
+    ),
+    Known(
+        name="hallusionbench",
+        description="HallusionBench: yes-or-no questions about images that deceive",
+        form="hallusion",
+        parts={"image": Part(dataset="HallusionBench", n=951, images=1, by=("category", "l2-category"))},
+        url=f"{_HOST}/VLMEval/HallusionBench.tsv",
+        licence="BSD-3-Clause",
+    ),
+    Known(
+        name="pope",
+        description="POPE: is there such an object in the image?",
+        form="yesno",
+        parts={subset: _pope(subset) for subset in ("random", "popular", "adversarial")},
+        pooled="test",
+        url=f"{_HOST}/VLMEval/POPE.tsv",
+        licence="MIT (questions); images of COCO val2014",
+    ),
+)
+
+#: other sets that ask for a yes or a no
+YES_NO: Final = frozenset({"AMBER", "MME", "POPE", "VSR-zeroshot"})

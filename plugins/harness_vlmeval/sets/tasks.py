@@ -1,0 +1,71 @@
+"""The tasks: `vlmeval` for any data set of VLMEvalKit, and those with a name of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from harness import DataSource, Sample, Setting, Settings, Task
+
+from .building import rows_file
+from .known import KNOWN, YES_NO, Form, Known, Part
+from .reading import from_rows, from_table
+from .splits import MINI, OpenSet, splits_of
+
+SETTINGS: Final = (
+    Setting(
+        name="any_revision",
+        type=bool,
+        default=False,
+        identity=False,
+        help="take a file whose md5 is not the one that VLMEvalKit knows",
+    ),
+    Setting(
+        name="fetch", type=bool, default=False, identity=False, help="let VLMEvalKit download a file that is missing"
+    ),
+)
+
+
+def _samples(root: Path, split: str, settings: Settings, part: Part, form: Form) -> Iterator[Sample]:
+    if root.parent == MINI:
+        yield from from_table(root, split, part, form)
+        return
+    file = rows_file(root, part.dataset, fetch=settings["fetch"], any_revision=settings["any_revision"])
+    yield from from_rows(file, root, split, part, form)
+
+
+def _task(known: Known) -> Task:
+    def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+        part = known.parts.get(split) or next(iter(known.parts.values()))
+        return _samples(root, split, settings, part, known.form)
+
+    return Task(
+        name=known.name,
+        version="1",
+        description=known.description,
+        splits=splits_of(known),
+        samples=samples,
+        settings=SETTINGS,
+        source=DataSource(url=known.url, licence=known.licence, size=known.size),
+    )
+
+
+def _any(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+    known = next((each for each in KNOWN for part in each.parts.values() if part.dataset == split), None)
+    form: Form = known.form if known else "yesno" if split in YES_NO else "choice"
+    return _samples(root, split, settings, Part(dataset=split, n=None, images=0), form)
+
+
+TASKS: Final = (
+    Task(
+        name="vlmeval",
+        version="1",
+        description="any data set of VLMEvalKit that it scores sample by sample: vlmeval:NAME",
+        splits=OpenSet(),
+        samples=_any,
+        settings=SETTINGS,
+        source=DataSource(url="https://github.com/open-compass/VLMEvalKit", licence="each data set has its own"),
+    ),
+    *(_task(known) for known in KNOWN),
+)
