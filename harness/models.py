@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness import plugins, settings
 from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError
-from harness.keys import digest
+from harness.keys import digest, text_hash
 from harness.replicas.places import SETTINGS, Place, places, spelled
 from harness.types import Json, Setting
 
@@ -108,11 +108,21 @@ class Resolved:
         if self.strategy is None:
             return None
         values = settings.identity(self.strategy.settings, self.strategy_settings)
+        files = {name: value for name, value in self.strategy_settings.items() if isinstance(value, Path)}
+        values |= {name: _content(name, file) for name, file in files.items() if name in values}
         return {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
 
     def wrap(self, model: Model) -> Model:
         """The model with its strategy around it."""
         return model if self.strategy is None else self.strategy.wrap(model, self.strategy_settings)
+
+
+def _content(name: str, file: Path) -> str:
+    """What stands for a strategy's file in the identity: what it holds, wherever it lies."""
+    try:
+        return text_hash(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise HarnessError(f"-S {name}: the file cannot be read as UTF-8 text", where=str(file)) from error
 
 
 def declared(provider: Provider) -> tuple[Setting, ...]:

@@ -157,6 +157,7 @@ class Response:
         seconds: duration of the call that gave the answer.
         choices: log-probability of each of the request's `choices`.
         notes: what was done to the request on the way, such as an image that was scaled down.
+        steps: what a strategy was told before it came to this answer, by the step's name and in order; never judged.
     """
 
     text: str
@@ -167,6 +168,7 @@ class Response:
     seconds: float = 0.0
     choices: Mapping[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
+    steps: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

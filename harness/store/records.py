@@ -75,6 +75,7 @@ def _answer(response: Response) -> dict[str, Json]:
         "seconds": round(response.seconds, 4),
         "choices": dict(response.choices),
         "notes": list(response.notes),
+        "steps": dict(response.steps),
     }
 
 
@@ -102,6 +103,7 @@ def response_of(line: Mapping[str, Any]) -> Response:
         seconds=line["seconds"],
         choices=line["choices"],
         notes=tuple(line["notes"]),
+        steps=line.get("steps", {}),  # lines of older versions have none
     )
 
 
