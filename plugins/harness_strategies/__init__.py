@@ -1,1 +1,17 @@
-"""Defences and ways of asking that papers compare: `--strategy NAME`."""
+"""Strategies that papers set beside a model: a defence in the system prompt, chain of thought, two-step answering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Strategy, hookimpl
+
+
+@hookimpl
+def harness_strategies() -> Iterable[Strategy]:
+    """Offer `system-defence`, `cot` and `ecso`."""
+    from .cot import COT
+    from .ecso import ECSO
+    from .system_defence import SYSTEM_DEFENCE
+
+    return (SYSTEM_DEFENCE, COT, ECSO)
