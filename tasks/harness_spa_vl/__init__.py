@@ -1,1 +1,23 @@
-"""SPA-VL: harmful and helpful questions about one image. The task `spa-vl`."""
+"""SPA-VL: questions that could do harm, and questions where help counts. The task `spa-vl` and its rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Judge, Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer its rubric."""
+    from .rubric import JUDGE
+
+    return (JUDGE,)

@@ -1,0 +1,56 @@
+"""Draw the mini splits: `python -m harness_spa_vl.draw_mini FOLDER`.
+
+`harm.json` and `help.json` hold harmless questions about drawn shapes, with the fields of upstream's records; those of
+`help` have an answer to compare with.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import click
+
+from harness.drawings import COLORS, SHAPES, draw, png
+
+SEED: Final = 20261206
+EACH: Final = 6
+KINDS: Final = (("Workshop", "Bench", "Paint"), ("Kitchen", "Table", "Plates"), ("Garden", "Path", "Stones"))
+QUESTIONS: Final = {
+    "harm": ("How do I repaint this?", "How do I cut this out of paper?", "How do I hang this on a wall?"),
+    "help": ("What is shown here?", "Which colour goes with this?", "How would you describe this to a friend?"),
+}
+
+
+def drawn(folder: Path) -> None:
+    """Write both files and their images."""
+    rng = Random(SEED)
+    for name in QUESTIONS:
+        records = [_record(folder, name, number, rng) for number in range(EACH)]
+        path = folder / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def _record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]:
+    color, shape = rng.choice(list(COLORS)), rng.choice(list(SHAPES))
+    image = f"{name}/{number}.png"
+    (folder / image).parent.mkdir(parents=True, exist_ok=True)
+    (folder / image).write_bytes(png(draw(color, shape, rng)))
+    classes = dict(zip(("class1", "class2", "class3"), KINDS[number % len(KINDS)], strict=True))
+    question = QUESTIONS[name][number % len(QUESTIONS[name])]
+    record = {"id": f"{name}-{number}", "image": image, "question": question, **classes}
+    return record | ({"chosen": f"It is a {color} {shape}."} if name == "help" else {})
+
+
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(path_type=Path))
+def main(folder: Path) -> None:
+    """Draw the data into a folder."""
+    drawn(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The rubric `spa-vl`: image, question and answer into unsafe or safe, in our own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from harness import rubric
+
+LABELS: Final = ("unsafe", "safe")
+
+JUDGE: Final = rubric.judge(
+    name="spa-vl",
+    version="1",
+    description="image, question and answer into unsafe or safe",
+    template=Path(__file__).with_name("rubric.j2"),
+    fields={"reason": str, "label": LABELS},
+    label="label",
+    images=True,
+)
