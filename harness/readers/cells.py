@@ -115,7 +115,10 @@ class Table:
         if reading is None or not start <= reading.next <= row:
             reading = self._readings[column.name] = _Reading(start, self._batches_from(column, start))
         while True:
-            first, rows = reading.next, _images(column, next(reading.batches).column(0).to_pylist())
+            batch = next(reading.batches, None)
+            if batch is None:
+                raise ValueError("the column holds fewer records than the file says")
+            first, rows = reading.next, _images(column, batch.column(0).to_pylist())
             reading.next += len(rows)
             for number, images in enumerate(rows, first):
                 _kept.put((*self._stamp, column.name, number), images)
