@@ -7,12 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
-import anyio.to_thread
-
 from harness import Answered, Ask, HarnessError, Json, Judge, Rubric, Settings, Unscored, Verdict
 from harness.http.status import as_mapping
-
-from .process import Refused, asked
 
 LABELS: Final = ("right", "wrong", "none")
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
@@ -32,6 +28,10 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
 
 
 async def _evaluated(root: Path, dataset: str, answers: Mapping[str, str], place: Path) -> Mapping[str, Json]:
+    import anyio.to_thread
+
+    from .process import Refused, asked
+
     file = place.with_suffix(".json")
     await anyio.to_thread.run_sync(_write, place, file, answers)
     try:

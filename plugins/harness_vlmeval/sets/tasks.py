@@ -8,7 +8,6 @@ from typing import Final
 
 from harness import DataSource, Sample, Setting, Settings, Task
 
-from .building import rows_file
 from .known import KNOWN, YES_NO, Form, Known, Part
 from .reading import from_rows, from_table
 from .splits import MINI, OpenSet, splits_of
@@ -31,6 +30,8 @@ def _samples(root: Path, split: str, settings: Settings, part: Part, form: Form)
     if root.parent == MINI:
         yield from from_table(root, split, part, form)
         return
+    from .building import rows_file
+
     file = rows_file(root, part.dataset, fetch=settings["fetch"], any_revision=settings["any_revision"])
     yield from from_rows(file, root, split, part, form)
 
