@@ -40,7 +40,7 @@ def check_task(
     splits: Mapping[str, Split] = {}
     with problems.at("splits"):
         splits = task.splits(values, data or Path(task.name)) if callable(task.splits) else task.splits
-        problems.require(splits, "there are none")
+        problems.require(splits or not isinstance(splits, dict), "there are none")  # an open set need list none
     for name, split in splits.items():
         with problems.at(f"split {name}"):
             root = split.data or data

@@ -1,10 +1,10 @@
-"""`lm-eval/TYPE`: lm-eval's own models, such as `lm-eval/hf-multimodal`, run in this process."""
+"""lm-eval in this process: its models (`--model lm-eval/TYPE`) and its tasks (`--tasks lm-eval:NAME`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import Provider, hookimpl
+from harness import Judge, Provider, Task, hookimpl
 
 INSTALL = "pip install 'vlm-safety-harness[lm-eval]'"
 
@@ -15,3 +15,19 @@ def harness_models() -> Iterable[Provider]:
     from .provider import PROVIDER
 
     return (PROVIDER,)
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer `lm-eval:NAME`."""
+    from .sets.task import TASK
+
+    return (TASK,)
+
+
+@hookimpl
+def harness_judges() -> Iterable[Judge]:
+    """Offer lm-eval's own scoring."""
+    from .sets.scoring import JUDGE
+
+    return (JUDGE,)

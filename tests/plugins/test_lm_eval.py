@@ -1,11 +1,14 @@
 """The `lm-eval` provider where lm-eval is not installed; with it, see tests/zoos."""
 
 import sys
+from pathlib import Path
 
+import harness_lm_eval
 import pytest
 
 from harness import HarnessError
 from harness.models import ModelSpec, open_model, resolve
+from harness.settings import effective
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +26,15 @@ async def test_without_the_extra_it_says_how_to_get_it() -> None:
         async with open_model("lm-eval/hf-multimodal"):
             pass
     assert fault.value.remedy == "pip install 'vlm-safety-harness[lm-eval]'"
+
+
+def test_a_task_of_theirs_says_how_to_get_the_extra(tmp_path: Path) -> None:
+    [task] = harness_lm_eval.harness_tasks()
+    assert callable(task.splits)
+    splits = task.splits(effective(task.settings, {}, owner="task"), tmp_path)
+    assert list(splits) == []
+    with pytest.raises(HarnessError, match="needs the extra `lm-eval`"):
+        splits["gsm8k"]
 
 
 def test_their_arguments_make_another_model_and_how_many_at_once_does_not() -> None:

@@ -1,0 +1,98 @@
+"""The task `lm-eval`: an open set, a split for each task that lm-eval can find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from harness import DataSource, Generation, Metric, Record, Sample, Setting, Settings, Split, Task, Verdict
+
+from .loading import Better, Loaded, load
+
+_TOKENS: Final = 256  #: theirs, where a task says nothing
+_MOST_IMAGES: Final = 64  #: more than any of their tasks shows; what each sample holds is counted when it is listed
+
+SETTINGS: Final = (
+    Setting(name="num_fewshot", type=int, default=None, identity=True, help="solved examples before each question"),
+    Setting(
+        name="raw",
+        type=bool,
+        default=False,
+        identity=True,
+        help="send the context as it stands, without a chat template; texts only",
+    ),
+)
+
+
+class OpenSet(Mapping[str, Split]):
+    """A split for the name of any task of lm-eval's; it lists none, since reading them all takes seconds."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __getitem__(self, name: str) -> Split:
+        return split_of(load(self._root, name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def split_of(found: Loaded) -> Split:
+    """How a task's answers are sampled and counted: as its configuration says."""
+    return Split(
+        n=len(found.task.eval_docs),
+        images=_MOST_IMAGES if found.shown else 0,
+        judges={"lm-eval": {}},
+        metrics=tuple(_metric(name, better) for name, (_, _, better) in found.metrics.items()),
+        by=(),
+        defaults=_sampling({} if found.chooses else found.task.config.generation_kwargs or {}),
+        blocked_as=Verdict(label="wrong"),
+        empty_as=Verdict(label="wrong"),
+        selected=False,
+    )
+
+
+def _metric(name: str, better: Better) -> Metric:
+    worst = 0.0 if better == "higher" else 1.0
+
+    def score(record: Record) -> tuple[float, float]:
+        return float(record.axes.get(name, worst)), 1.0
+
+    return Metric(name=name, score=score, better=better)
+
+
+def _sampling(theirs: Mapping[str, Any]) -> Generation:
+    """Their `gen_kwargs`; greedy unless they say `do_sample`. Their stops are applied to the answer afterwards."""
+    warm = bool(theirs.get("do_sample"))
+    return Generation(
+        temperature=float(theirs.get("temperature") or 1.0) if warm else 0.0,
+        top_p=float(theirs["top_p"]) if warm and theirs.get("top_p") is not None else None,
+        max_tokens=int(theirs.get("max_gen_toks") or theirs.get("max_tokens") or _TOKENS),
+    )
+
+
+def _splits(_: Settings, root: Path) -> Mapping[str, Split]:
+    return OpenSet(root)
+
+
+def _samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+    from .asking import samples
+
+    return samples(root, split, settings)
+
+
+TASK: Final = Task(
+    name="lm-eval",
+    version="1",
+    description="any task of lm-eval that is answered and scored sample by sample: lm-eval:NAME",
+    splits=_splits,
+    samples=_samples,
+    settings=SETTINGS,
+    source=DataSource(
+        url="https://github.com/EleutherAI/lm-evaluation-harness", licence="each task's data has its own"
+    ),
+)
