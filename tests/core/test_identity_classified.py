@@ -147,12 +147,30 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "tasks mm-safetybench": {},
     "tasks mssbench": {"setting": "identity", "queries": "identity", "prompts": "identity"},
     "tasks spa-vl": {},
+    "tasks lm-eval": {"num_fewshot": "identity", "raw": "identity"},
+    "tasks hallusionbench": {"any_revision": "transport", "fetch": "transport"},
+    "tasks mmmu": {"any_revision": "transport", "fetch": "transport"},
+    "tasks mmstar": {"any_revision": "transport", "fetch": "transport"},
+    "tasks mmt-bench": {"any_revision": "transport", "fetch": "transport"},
+    "tasks muirbench": {"any_revision": "transport", "fetch": "transport"},
+    "tasks pope": {"any_revision": "transport", "fetch": "transport"},
+    "tasks vlmeval": {"any_revision": "transport", "fetch": "transport"},
+    "tasks qbench": {},
     "judges choice": {},
+    "judges harmbench": {"prompt": "file"},
     "judges jailbreakv": {"prompt": "file", "user_text": "identity"},
     "strategies cot": {"prompt": "identity"},
     "strategies ecso": {},
     "strategies system-defence": {"text": "identity", "file": "identity"},
     "judges keyword": {"words": "file"},
+    "judges llamaguard": {
+        "user_text": "identity",
+        "response_only": "identity",
+        "images": "identity",
+        "categories": "file",
+        "format": "identity",
+        "threshold": "identity",
+    },
     "judges mini": {},
     "judges mis": {"prompt": "file", "prompts": "identity"},
     "judges mmsafety": {"prompt": "file", "user_text": "identity"},
@@ -166,6 +184,8 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "judges spa-vl": {"prompt": "file"},
     "judges vlsbench": {"prompt": "file"},
     "judges xstest": {"prompt": "file", "partial": "identity"},
+    "judges lm-eval": {},
+    "judges vlmeval": {},
     "judges yesno": {},
 }
 
@@ -243,6 +263,8 @@ def test_every_option_is_filed(kind: type[Any], filed: dict[str, str], name: str
 
 #: what a file setting takes, where it is neither a template nor a list of phrases
 TEXTS = {
+    ("judges harmbench", "prompt"): "one {behavior} {generation}",
+    ("judges llamaguard", "categories"): "S1: one",
     ("judges pairwise", "prompt"): "one {{ question }} {{ answer }} {{ second }} {{ form }}",
     ("judges pairwise", "reference"): '{"id": "1", "text": "one"}',
 }
