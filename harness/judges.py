@@ -53,13 +53,16 @@ class Rubric:
     Attributes:
         identity: everything that can change a verdict beside model and version (template hash, options).
         labels: all labels it can give.
-        ask: (sample, response) -> requests for the judge's model; empty for a rule.
+        ask: (sample, response) -> requests for the judge's model; empty for a rule. Where the model cannot weigh the
+            `choices` of one, nobody is asked and the reply is empty, without weights.
         read: (sample, response, replies) -> Verdict, Unscored, or requests for one more round (at most 4).
         score: instead of `ask` and `read`: an async generator that decides on all answers of one epoch of a split,
             once the last is there. Samples that failed, were blocked or have an empty answer are not handed over.
         fidelity: whose words the template is in.
         sees: what the judge is shown: "question", "images", "answer", "reasoning", …
-        needs: abilities its model must have under these settings, where they are fewer than the judge's; else None.
+        needs: abilities its model must have under these settings, where they are others than the judge's; else None.
+        repairs: a reply that cannot be read is asked for once more, with what was wrong with it; a classifier would
+            take that wish for a part of what it classifies.
     """
 
     identity: Mapping[str, Json]
@@ -70,6 +73,7 @@ class Rubric:
     fidelity: Fidelity = "own"
     sees: tuple[str, ...] = ("answer",)
     needs: frozenset[Ability] | None = None
+    repairs: bool = True
 
     @property
     def scope(self) -> Literal["sample", "split"]:

@@ -109,7 +109,8 @@ class Benches:
     async def _new(self, choice: JudgeChoice) -> Bench:
         rubric = choice.judge.open(choice.settings, choice.root)
         orders = Orders.of(choice, self._options)
-        model = None if orders.model is None else await self._model(orders.model)
+        raw = "raw" in choice.needs(rubric)
+        model = None if orders.model is None else await self._model(orders.model, raw=raw)
         identity = None if orders.model is None or model is None else orders.model.identity(model)
         metered = None if model is None else Metered(model, self._endpoints, urgent=True)
         return Bench(
@@ -122,14 +123,15 @@ class Benches:
             card=_card(choice, rubric, orders),
         )
 
-    async def _model(self, resolved: Resolved) -> Model:
+    async def _model(self, resolved: Resolved, *, raw: bool) -> Model:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
         if place not in self._models:
             images = self._images.get(resolved.spec.ref, 0)
             model = await self._stack.enter_async_context(resolved.open(images=images))
             self._endpoints.watch(model)
             if self._options.probe:
-                await probe(model, images=0, policy=self._options.policy, tell=self._endpoints.tell)
+                raw = raw and "raw" in model.info.can
+                await probe(model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell)
             self._models[place] = model
         return self._models[place]
 
@@ -149,7 +151,7 @@ def settings_for(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model) -> None:
-    needs = (choice.judge.needs if rubric.needs is None else rubric.needs) or frozenset()
+    needs = choice.needs(rubric)
     missing = needs - model.info.can
     remedy = f"--judge {choice.judge.name}=SCHEME/NAME with another model"
     if missing:

@@ -35,6 +35,8 @@ from harness.types import (
 
 _T = TypeVar("_T")
 ROUNDS = 4
+#: what a request with choices gets of a model that cannot weigh them
+UNWEIGHED = Response(text="")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +79,8 @@ class Bench:
         model = self.model
         if model is None:
             raise RubricError(f"rubric {self.judge.name} asks a model and says it needs none")
+        if request.choices and "choices" not in model.info.can:
+            return UNWEIGHED
         settings = replace(request.settings, **self.overrides) if self.overrides else request.settings
         schema = request.schema if "schema" in model.info.can else None
         return sound(await model.generate(replace(request, settings=settings, schema=schema)))
@@ -118,7 +122,7 @@ class _Hearing:
 
     def _may_repair(self, outcome: Decision | list[Request], requests: list[Request]) -> TypeGuard[Unscored]:
         unreadable = isinstance(outcome, Unscored) and outcome.state == "judge_unparsable"
-        return unreadable and len(requests) == 1 and not self._repaired
+        return unreadable and len(requests) == 1 and not self._repaired and self._rubric.repairs
 
     def _repair(self, request: Request, bad: Unscored) -> Request:
         """The request that asks once more for a reply that could not be read."""
@@ -134,7 +138,7 @@ class _Hearing:
 
         await gather([partial(one, n, request) for n, request in enumerate(requests)])
         ended = [result for result in results if result is not None]
-        self._spent += ended
+        self._spent += [result for result in ended if result is not UNWEIGHED]
         self._replies += [result for result in ended if isinstance(result, Response)]
         return next((state for state in map(unscored, ended) if state is not None), None)
 

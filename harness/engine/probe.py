@@ -40,19 +40,21 @@ class Finding:
     in_order: bool
 
 
-async def probe(model: Model, *, images: int, policy: Policy, tell: Tell | None = None) -> Finding:
+async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False, tell: Tell | None = None) -> Finding:
     """Ask one small question. Raises HarnessError when the model cannot be used at all.
 
     Args:
         model: the provider's own, not metered.
         images: most images a sample of the run holds; at most two are shown.
         policy: for the back-off; the probe is not patient.
+        raw: ask without a chat template, which a model that is only asked raw prompts may not have.
         tell: given what a person should know of the endpoint; None says nothing.
     """
     shown = min(images, 2)
     request = Request(
         messages=(Message(role="user", content=(*_drawn(shown), Text(text=_question(shown)))),),
         settings=Generation(max_tokens=256),
+        raw=raw,
     )
     brief = replace(
         policy,

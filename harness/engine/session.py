@@ -123,7 +123,7 @@ class Session:
         for each in self.assignments:
             most = max(each.plan.split.images, each.survey.most_images if each.survey else 0)
             for choice in each.plan.judges:
-                if "images" in (choice.judge.needs or ()):
+                if "images" in choice.needs():
                     shown.setdefault(choice.model, []).append(most)
         return {model: max(most) if all(most) else None for model, most in shown.items()}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import plugins, settings
-from harness.contracts import Judge, Split
+from harness.contracts import Ability, Judge, Rubric, Split
 from harness.errors import HarnessError
 from harness.options import Options
 from harness.types import Settings
@@ -32,6 +32,11 @@ class JudgeChoice:
     root: Path
     translation: Mapping[str, str]
     images: int
+
+    def needs(self, rubric: Rubric | None = None) -> frozenset[Ability]:
+        """Abilities its model must have under its settings; opens the rubric where it is not given."""
+        opened = rubric or self.judge.open(self.settings, self.root)
+        return (self.judge.needs if opened.needs is None else opened.needs) or frozenset()
 
 
 def default_judge(split: Split, task: str, options: Options) -> Judge:

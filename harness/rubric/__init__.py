@@ -1,17 +1,20 @@
 """Helpers for judge authors: template and fields to a Verdict."""
 
+from harness.rubric.classifying import classifier
 from harness.rubric.making import judge, repair_request
 from harness.rubric.planted import looks_like_verdict
 from harness.rubric.replies import Fields, Form, Kind, unparsable
-from harness.rubric.sheet import identity, question
+from harness.rubric.sheet import identity, intent, question
 from harness.rubric.templates import fill
 
 __all__ = [
     "Fields",
     "Form",
     "Kind",
+    "classifier",
     "fill",
     "identity",
+    "intent",
     "judge",
     "looks_like_verdict",
     "question",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
 from harness.contracts import Rubric
 from harness.errors import HarnessError
@@ -123,3 +124,10 @@ def question(sample: Sample) -> str:
     """What the sample's user says, without the images."""
     spoken = (message for message in sample.request.messages if message.role == "user")
     return "\n".join(part.text for message in spoken for part in message.content if isinstance(part, Text))
+
+
+def intent(sample: Sample) -> str:
+    """What the sample's user is after: `intent` of its target; the question itself where the task does not say."""
+    target: Json = sample.target
+    found = cast("dict[str, Json]", target).get("intent") if isinstance(target, dict) else None
+    return found if isinstance(found, str) and found.strip() else question(sample)

@@ -74,7 +74,7 @@ def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
     for choice in each.judges:
         judge = benches.Orders.of(choice, options).model
         if judge is not None:
-            yield load(judge, choice.judge.name, shown="images" in (choice.judge.needs or ()))
+            yield load(judge, choice.judge.name, shown="images" in choice.needs())
 
 
 def _weight(each: SplitPlan, found: Survey) -> tuple[int, int]:

@@ -238,3 +238,23 @@ def test_an_empty_reply_is_repaired_without_an_empty_turn() -> None:
     made = bench(["", "safe"])
     assert decide(made).decision == SAFE
     assert [message.role for message in asked(made)[1].messages] == ["user"]
+
+
+def test_a_rubric_that_says_so_is_not_repaired() -> None:
+    made = bench("prose")
+    made.rubric = replace(made.rubric, repairs=False)
+    assert decide(made).decision == UNPARSABLE
+    assert len(asked(made)) == 1
+
+
+def test_choices_are_asked_of_who_can_weigh_them_and_of_nobody_else() -> None:
+    def read(_: Sample, _response: Response, replies: Sequence[Response]) -> Any:
+        return replace(SAFE, reason=repr(dict(replies[0].choices)))
+
+    for can, weights, calls in ((frozenset({"choices"}), {"safe": -0.5}, 1), (frozenset[Any](), {}, 0)):
+        info = ModelInfo(ref="fake/model", endpoint="fake", can=can)
+        model = FakeModel([Response(text="safe", choices={"safe": -0.5})], info)
+        made = bench(read=read, requests=[ask(choices=("safe", "unsafe"))], model=model)
+        found = decide(made)
+        assert found.decision == replace(SAFE, reason=repr(weights))
+        assert (len(asked(made)), len(found.replies)) == (calls, calls)

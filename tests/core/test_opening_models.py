@@ -45,7 +45,7 @@ class Seen:
 
     def host(self, *more: object) -> Host:
         vlm, plain = self.provider("vlm", IMAGES, local=True), self.provider("plain")
-        return host_of(vlm, plain, TASK, fake_judge(), LOOK, READ, *more)
+        return host_of(vlm, plain, TASK, fake_judge(), LOOK, HIDE, READ, *more)
 
 
 class Noting(FakeModel):
@@ -65,11 +65,19 @@ def samples() -> Iterator[Sample]:
     yield from (fake_sample(f"q{images}", images=images) for images in (1, 3, 2))
 
 
-TASK = fake_task(samples, images=4, judges={"fake": {}, "look": {}, "read": {}})
+TASK = fake_task(samples, images=4, judges={"fake": {}, "look": {}, "hide": {}, "read": {}})
 RUBRIC = Rubric(
     identity={}, labels=("safe",), ask=lambda sample, _: [sample.request], read=lambda *_: Verdict(label="safe")
 )
 LOOK = Judge(name="look", version="1", description="", open=lambda _s, _d: RUBRIC, needs=frozenset({"images"}))
+# Of a judge that may show images, a rubric that shows none.
+HIDE = Judge(
+    name="hide",
+    version="1",
+    description="",
+    open=lambda _s, _d: replace(RUBRIC, needs=frozenset()),
+    needs=frozenset({"images"}),
+)
 READ = Judge(name="read", version="1", description="", open=lambda _s, _d: RUBRIC, needs=frozenset())
 
 
@@ -107,7 +115,7 @@ def test_a_provider_that_does_not_ask_is_told_nothing(seen: Seen, tmp_path: Path
     assert seen.settings == [{}]
 
 
-@pytest.mark.parametrize(("judge", "images"), [("look=vlm/j", 4), ("read=vlm/j", 0)])
+@pytest.mark.parametrize(("judge", "images"), [("look=vlm/j", 4), ("hide=vlm/j", 0), ("read=vlm/j", 0)])
 def test_a_judge_is_told_how_many_it_is_shown(seen: Seen, tmp_path: Path, judge: str, images: int) -> None:
     run(tmp_path, "plain/x", judge)
     assert seen.settings == [{}, {"images_per_prompt": images}]

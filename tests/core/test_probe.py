@@ -40,6 +40,12 @@ def test_as_many_images_are_shown_as_a_sample_holds(most: int, shown: int, said:
     assert all(image.content is not None for image in request.images)
 
 
+def test_a_model_without_a_chat_template_is_asked_as_its_rubric_asks() -> None:
+    model = FakeModel("yes")
+    anyio.run(partial(probe, model, images=0, raw=True, policy=FAST))
+    assert [request.raw for request in model.asked] == [True]
+
+
 def test_never_more_than_two_are_shown() -> None:
     model = FakeModel(GOOD)
     assert ask(model, 7).images == 2

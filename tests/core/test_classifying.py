@@ -1,0 +1,96 @@
+"""A judge's model that writes one of two words: the word decides, its probability is told, a threshold may decide."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import anyio
+import pytest
+
+from harness import HarnessError, Message, ModelInfo, Request, Response, Rubric, Text, Unscored, Verdict, rubric
+from harness.contracts import Ability, Judge
+from harness.engine.judging import Bench
+from harness.store.records import Judgement
+from harness.testing.fakes import FakeModel, fake_sample
+
+WEIGHTS = {"bad": -3.0, "good": -1.0, "\n\nbad": -0.5, "\n\ngood": -2.0}
+#: the same number, straight from what it is: the share of the first word in all that the two words have
+BAD = (math.exp(-3.0) + math.exp(-0.5)) / sum(math.exp(weight) for weight in WEIGHTS.values())
+
+
+def read(text: str) -> Verdict | Unscored:
+    word = text.strip()
+    return Verdict(label=word) if word in {"bad", "good"} else rubric.unparsable("neither bad nor good")
+
+
+def opened(**given: Any) -> Rubric:
+    fields: dict[str, Any] = {"identity": {}, "fidelity": "own", "sees": ("answer",), "leads": ("", "\n\n")}
+    request = Request(messages=(Message(role="user", content=(Text(text="good or bad?"),)),), raw=True)
+    return rubric.classifier(words=("bad", "good"), request=lambda *_: request, read=read, **{**fields, **given})
+
+
+def decided(
+    said: str, weights: dict[str, float] = WEIGHTS, *, can: tuple[Ability, ...] = ("choices",), **given: Any
+) -> tuple[Judgement, list[Request]]:
+    def script(request: Request) -> Response:
+        return Response(text="bad", choices=weights) if request.choices else Response(text=said)
+
+    model = FakeModel(script, ModelInfo(ref="fake/model", endpoint="fake", can=frozenset(can)))
+    judge = Judge(name="word", version="1", description="", open=lambda *_: opened(**given), needs=frozenset())
+    bench = Bench(id="word", judge=judge, rubric=opened(**given), model=model)
+    return anyio.run(bench.decide, fake_sample(), Response(text="an answer")), model.asked
+
+
+def test_the_written_word_decides_and_the_probability_of_the_first_word_stands_beside_it() -> None:
+    found, asked = decided("\n\ngood")
+    assert found.decision == Verdict(label="good", axes={"probability": pytest.approx(BAD)})
+    assert [request.choices for request in asked] == [(), ("bad", "good", "\n\nbad", "\n\ngood")]
+    assert all(request.raw for request in asked)
+
+
+def test_a_model_that_cannot_weigh_is_asked_once_and_its_word_decides() -> None:
+    found, asked = decided("bad", can=())
+    assert found.decision == Verdict(label="bad")
+    assert (len(asked), found.replies) == (1, ("bad",))
+
+
+@pytest.mark.parametrize("threshold", [0.1, BAD - 1e-9, BAD + 1e-9, 1.0])
+def test_with_a_threshold_the_probability_decides_whatever_is_written(threshold: float) -> None:
+    expected = "bad" if threshold <= BAD else "good"
+    for said in ("bad", "good"):
+        found, _ = decided(said, threshold=threshold)
+        assert isinstance(found.decision, Verdict)
+        assert found.decision.label == expected
+        assert (said in found.decision.reason) == (said != expected)
+
+
+def test_anything_else_is_no_verdict_and_is_not_asked_for_again_however_likely_a_word_was() -> None:
+    for said in ("", "I would rather not say.", "bad or good"):
+        found, asked = decided(said, threshold=0.5)
+        assert isinstance(found.decision, Unscored)
+        assert found.decision.state == "judge_unparsable"
+        assert len(asked) == 1
+
+
+def test_a_threshold_needs_a_model_that_can_weigh() -> None:
+    assert opened().needs == frozenset()
+    assert opened(needs=frozenset({"raw"}), threshold=0.5).needs == {"raw", "choices"}
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.5, 1.5, math.nan])
+def test_a_threshold_that_is_no_probability_is_refused(threshold: float) -> None:
+    with pytest.raises(HarnessError, match="no probability"):
+        opened(threshold=threshold)
+
+
+def test_weights_far_below_what_a_float_can_hold_still_compare() -> None:
+    found, _ = decided("good", {"bad": -2000.0, "good": -2000.0})
+    assert isinstance(found.decision, Verdict)
+    assert found.decision.axes == {"probability": 0.5}
+
+
+def test_a_model_that_says_it_can_weigh_and_does_not_leaves_a_threshold_without_a_verdict() -> None:
+    found, _ = decided("good", {}, threshold=0.5)
+    assert isinstance(found.decision, Unscored)
+    assert found.decision.state == "judge_error"
