@@ -1,1 +1,15 @@
 """Q-Bench (LLVisionQA): multiple choice about the quality of an image. The task `qbench`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Task, hookimpl
+
+
+@hookimpl
+def harness_tasks() -> Iterable[Task]:
+    """Offer the task."""
+    from .task import TASK
+
+    return (TASK,)
