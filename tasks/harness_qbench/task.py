@@ -38,6 +38,6 @@ TASK: Final = Task(
     source=DataSource(
         hub="q-future/Q-Bench-HF",
         url="https://huggingface.co/datasets/q-future/Q-Bench-HF",
-        licence="the repository holds a LICENSE and the S-Lab licence, which is non-commercial",
+        licence="S-Lab licence: non-commercial",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,11 +84,19 @@ def _decision(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> Verd
     return Verdict(label={1.0: "right", 0.0: "wrong"}.get(score, "partial"), axes=axes)
 
 
+def _package() -> str:
+    """Its version, which can change a score; empty where it is not installed."""
+    try:
+        return f"lm-eval {version('lm-eval')}"
+    except PackageNotFoundError:
+        return ""
+
+
 def _open(_: Settings, root: Path) -> Rubric:
     def score(rows: Sequence[Answered], _folder: Path, _ask: Ask) -> Decided:
         return _score(rows, root)
 
-    return Rubric(identity={"scoring": "process_results"}, labels=LABELS, score=score, fidelity="upstream")
+    return Rubric(identity={"package": _package()}, labels=LABELS, score=score, fidelity="upstream")
 
 
 JUDGE: Final = Judge(

@@ -56,7 +56,7 @@ def rows_file(root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> P
 def _provide(root: Path, dataset: str, *, fetch: bool) -> None:
     """Let VLMEvalKit fetch what is missing, where that is allowed."""
     if not fetch:
-        raise MissingData(f"{dataset}.tsv is not there", where=str(root), remedy=_how(root, dataset))
+        raise MissingData(f"{dataset}.tsv is not there", where=str(root))
     root.mkdir(parents=True, exist_ok=True)
     _ask(root, "fetch", dataset)
 
@@ -83,11 +83,11 @@ def _revision(file: Path, hello: Mapping[str, Json]) -> str:
     return short([stamp.st_size, stamp.st_mtime_ns, hello.get("package"), hello.get("version")])
 
 
-def _how(root: Path, dataset: str) -> str:
-    """How to get a file that is missing; its name is checked where VLMEvalKit is at hand."""
+def how_to_get(root: Path, dataset: str) -> str:
+    """How to get a file of the open set; its name is checked where VLMEvalKit is at hand."""
     known = next((each for each in KNOWN for part in each.parts.values() if part.dataset == dataset), None)
     if known is not None:
-        return f"put {known.url} into {root}; licence: {known.licence}"
+        return f"put {known.url} into {root}; licence: {known.licence}; --tasks {known.name} is the same set"
     try:
         names = [str(name) for name in as_list(asked_now(root, "datasets").get("names"))]
     except (HarnessError, Refused, OSError):

@@ -30,7 +30,7 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
 async def _evaluated(root: Path, dataset: str, answers: Mapping[str, str], place: Path) -> Mapping[str, Json]:
     import anyio.to_thread
 
-    from .process import Refused, asked
+    from .process import Refused, asked, package
 
     file = place.with_suffix(".json")
     await anyio.to_thread.run_sync(_write, place, file, answers)
@@ -74,7 +74,7 @@ def _open(_: Settings, root: Path) -> Rubric:
     def score(rows: Sequence[Answered], folder: Path, ask: Ask) -> Decided:
         return _score(rows, folder, ask, root=root)
 
-    return Rubric(identity={"matching": "exact"}, labels=LABELS, score=score, fidelity="upstream")
+    return Rubric(identity={"matching": "exact", "package": package()}, labels=LABELS, score=score, fidelity="upstream")
 
 
 JUDGE: Final = Judge(

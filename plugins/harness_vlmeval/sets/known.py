@@ -41,6 +41,7 @@ class Known:
         pooled: a derived split of all parts; empty for none.
         mini: most images of a row of the packaged split.
         url: of the file.
+        md5: of the file, as VLMEvalKit knows it.
         size: of the file.
         licence: as the publisher states it.
     """
@@ -52,6 +53,7 @@ class Known:
     pooled: str = ""
     mini: int = 1
     url: str
+    md5: str
     size: str = ""
     licence: str
 
@@ -67,6 +69,7 @@ KNOWN: Final = (
         form="choice",
         parts={"val": Part(dataset="MMStar", n=1500, images=1, by=("category", "l2-category"))},
         url=f"{_HOST}/VLMEval/MMStar.tsv",
+        md5="e1ecd2140806c1b1bbf54b43372efb9e",
         licence="none stated",
     ),
     Known(
@@ -76,6 +79,7 @@ KNOWN: Final = (
         parts={"validation": Part(dataset="MMMU_DEV_VAL", n=900, images=7, only={"split": "validation"})},
         mini=2,
         url=f"{_HOST}/VLMEval/MMMU_DEV_VAL.tsv",
+        md5="585e8ad75e73f75dcad265dfd0417d64",
         licence="Apache-2.0",
     ),
     Known(
@@ -85,6 +89,7 @@ KNOWN: Final = (
         parts={"test": Part(dataset="MUIRBench", n=2600, images=9)},
         mini=2,
         url=f"{_HOST}/VLMEval/MUIRBench.tsv",
+        md5="2e5e6fd7699761b08a7cb3ab8c0c2ec8",
         licence="CC BY 4.0",
     ),
     Known(
@@ -94,6 +99,7 @@ KNOWN: Final = (
         parts={"val_mi": Part(dataset="MMT-Bench_VAL_MI", n=3127, images=0, by=("category", "l2-category"))},
         mini=2,
         url=f"{_HOST}/benchmarks/MMT-Bench/MMT-Bench_VAL_MI.tsv",
+        md5="c7d7b998eb5cd9aa36c7d4f721472462",
         size="726 MB",
         licence="CC BY 4.0",
     ),
@@ -103,6 +109,7 @@ KNOWN: Final = (
         form="hallusion",
         parts={"image": Part(dataset="HallusionBench", n=951, images=1, by=("category", "l2-category"))},
         url=f"{_HOST}/VLMEval/HallusionBench.tsv",
+        md5="0c23ac0dc9ef46832d7a24504f2a0c7c",
         licence="BSD-3-Clause",
     ),
     Known(
@@ -112,6 +119,7 @@ KNOWN: Final = (
         parts={subset: _pope(subset) for subset in ("random", "popular", "adversarial")},
         pooled="test",
         url=f"{_HOST}/VLMEval/POPE.tsv",
+        md5="c12f5acb142f2ef1f85a26ba2fbe41d5",
         licence="MIT (questions); images of COCO val2014",
     ),
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import anyio
@@ -49,4 +50,18 @@ def asked_now(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
         return portal.call(partial(asked, root, op, **fields))
 
 
-__all__ = ["Refused", "asked", "asked_now"]
+def package() -> str:
+    """The package and its version, which can change a score; empty where there is none. Blocking, once a process."""
+    return _package(interpreter(""), os.environ.get("PYTHONPATH", ""))
+
+
+@lru_cache(maxsize=8)
+def _package(_python: str, _path: str) -> str:
+    try:
+        hello = asked_now(Path(), "hello")
+    except HarnessError:
+        return ""
+    return f"{hello.get('package')} {hello.get('version')}"
+
+
+__all__ = ["Refused", "asked", "asked_now", "package"]

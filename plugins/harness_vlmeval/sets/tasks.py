@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from harness import DataSource, Sample, Setting, Settings, Task
+from harness import DataSource, MissingData, Sample, Setting, Settings, Task
 
 from .known import KNOWN, YES_NO, Form, Known, Part
 from .reading import from_rows, from_table
@@ -48,14 +48,24 @@ def _task(known: Known) -> Task:
         splits=splits_of(known),
         samples=samples,
         settings=SETTINGS,
-        source=DataSource(url=known.url, licence=known.licence, size=known.size),
+        source=_source(known),
     )
+
+
+def _source(known: Known) -> DataSource:
+    file = f"{next(iter(known.parts.values())).dataset}.tsv"
+    return DataSource(url=known.url, urls=((file, known.url, known.md5),), licence=known.licence, size=known.size)
 
 
 def _any(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
     known = next((each for each in KNOWN for part in each.parts.values() if part.dataset == split), None)
     form: Form = known.form if known else "yesno" if split in YES_NO else "choice"
-    return _samples(root, split, settings, Part(dataset=split, n=None, images=0), form)
+    try:
+        yield from _samples(root, split, settings, Part(dataset=split, n=None, images=0), form)
+    except MissingData as error:
+        from .building import how_to_get
+
+        raise MissingData(error.what, where=error.where, remedy=how_to_get(root, split)) from None
 
 
 TASKS: Final = (
