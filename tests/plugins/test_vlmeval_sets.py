@@ -138,7 +138,11 @@ def test_a_file_of_another_revision_is_refused_and_never_written_over(tmp_path: 
 def test_a_missing_file_says_where_to_get_it_and_nothing_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(MissingData) as missing:
         listed("mmstar", "val", tmp_path)
-    assert "MMStar.tsv" in missing.value.remedy
+    assert "mmstar" in missing.value.remedy
+    assert task("mmstar").source is not None
+    with pytest.raises(MissingData) as same:
+        listed("vlmeval", "MMStar", tmp_path)
+    assert "MMStar.tsv" in same.value.remedy
     with pytest.raises(MissingData) as unknown:
         listed("vlmeval", "MMStarr", tmp_path)
     assert "MMStar" in unknown.value.remedy
@@ -181,6 +185,11 @@ def test_without_vlmevalkit_the_install_command_is_said(tmp_path: Path, monkeypa
     with pytest.raises(HarnessError, match="not installed") as refused:
         listed("mmstar", "val", tmp_path)
     assert "pip install" in refused.value.remedy
+
+
+def test_the_version_of_the_scorer_is_part_of_the_judges_id() -> None:
+    [judge] = harness_vlmeval.harness_judges()
+    assert judge.open({}, Path()).identity == {"matching": "exact", "package": "vlmeval unknown"}
 
 
 ANSWERS: Mapping[int, str | Failure] = {

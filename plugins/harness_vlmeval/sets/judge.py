@@ -30,7 +30,7 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
 async def _evaluated(root: Path, dataset: str, answers: Mapping[str, str], place: Path) -> Mapping[str, Json]:
     import anyio.to_thread
 
-    from .process import Refused, asked, package
+    from .process import Refused, asked
 
     file = place.with_suffix(".json")
     await anyio.to_thread.run_sync(_write, place, file, answers)
@@ -71,6 +71,8 @@ def _root(rows: Sequence[Answered], default: Path) -> Path:
 
 
 def _open(_: Settings, root: Path) -> Rubric:
+    from .process import package
+
     def score(rows: Sequence[Answered], folder: Path, ask: Ask) -> Decided:
         return _score(rows, folder, ask, root=root)
 
