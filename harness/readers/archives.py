@@ -200,11 +200,17 @@ def plain_tar(path: Path) -> Path:
     plain = user_cache_path("harness", appauthor=False, ensure_exists=True) / f"{name}.tar"
     with FileLock(plain.with_suffix(".lock")):
         if not plain.exists():
-            _decompress(path, plain, max(EXPANSION_FLOOR, EXPANSION_LIMIT * found.st_size))
+            decompress(path, plain)
     return plain
 
 
-def _decompress(path: Path, plain: Path, limit: int) -> None:
+def decompress(path: Path, plain: Path) -> None:
+    """Write the plain tar of a compressed one; whole or not at all.
+
+    Raises:
+        one of FAULTS: it cannot be read, or unpacks to implausibly much.
+    """
+    limit = max(EXPANSION_FLOOR, EXPANSION_LIMIT * path.stat().st_size)
     module = importlib.import_module(_COMPRESSED[suffix(path)])
     partial_file = plain.with_suffix(".part")
     try:

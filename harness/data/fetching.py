@@ -1,0 +1,170 @@
+"""Fetch what a task reads: its hub set, its repository's archive, its files by address; then say where all came from.
+
+Each of them is a part and stands alone: where one does not come the others do, and a later command takes what is
+missing. What is there already and is what was published is not downloaded again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from harness.contracts import DataSource
+from harness.data import github, hub, provenance
+from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted
+from harness.data.meter import Meter, spelled
+from harness.data.provenance import Kind, Part, Provenance
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    import httpx
+
+WORKERS: Final = 8  #: files at once
+LOCK: Final = ".fetch.lock"
+
+
+def fetch(task: str, source: DataSource, root: Path, meter: Meter, *, revision: str = "") -> Provenance:
+    """Put a task's data into its root.
+
+    Args:
+        task: name.
+        source: where it comes from.
+        root: the task's data root, made where it is not there.
+        meter: shows how far it is.
+        revision: instead of the pinned one: of the hub set, or of the repository where there is no hub set.
+
+    Raises:
+        HarnessError: a part did not come; the others are there all the same.
+    """
+    import httpx
+
+    failed: list[HarnessError] = []
+    with _held(root), httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
+        record = Provenance(task=task, licence=source.licence, parts=provenance.read(root).parts)
+        for step in _Fetching(source, root, revision, client, meter, record).steps():
+            try:
+                record = record.having(step())
+            except HarnessError as error:
+                failed.append(error)
+            else:
+                record.write(root)
+    if failed:
+        raise _together(failed)
+    return record
+
+
+class _Fetching:
+    """The parts of one source, each of them a step that gives what came."""
+
+    def __init__(
+        self, source: DataSource, root: Path, revision: str, client: httpx.Client, meter: Meter, before: Provenance
+    ) -> None:
+        self._source = source
+        self._root = root
+        self._revision = revision
+        self._client = client
+        self._meter = meter
+        self._before = before
+
+    def steps(self) -> Iterator[Callable[[], Part]]:
+        """In order; none is taken before the one before it has ended."""
+        if self._source.hub:
+            yield self._hub
+        if self._source.archive is not None:
+            yield partial(self._archive, self._source.archive)
+        for path, url, md5 in self._source.urls:
+            yield partial(self._url, Wanted(path=path, url=url, kind="md5" if md5 else "", digest=md5))
+
+    def _hub(self) -> Part:
+        found = hub.listing(self._source, self._revision)
+        _check_room(self._root, found.files)
+        with self._meter.of(found.name, sum(wanted.size or 0 for wanted in found.files)):
+            try:
+                files = self._downloaded(found.files)
+            except Refusal as refusal:
+                raise hub.refused(refusal, found.name, self._source) from None
+        return _part("hub", found.name, found.commit, files)
+
+    def _archive(self, archive: tuple[str, str, tuple[str, ...]]) -> Part:
+        name, pinned, _ = archive
+        revision = "" if self._source.hub else self._revision
+        there = self._as_before("archive", name)
+        if there is not None and there.revision and there.revision == (revision or pinned):
+            return there
+        taken = github.take(Downloads(self._client, self._meter), archive, self._root, revision=revision)
+        return _part("archive", name, taken.commit, taken.files)
+
+    def _url(self, wanted: Wanted) -> Part:
+        there = None if wanted.digest else self._as_before("url", wanted.url)
+        if there is not None:
+            return there
+        with self._meter.of(wanted.path):
+            try:
+                return _part("url", wanted.url, "", self._downloaded([wanted]))
+            except Refusal as refusal:
+                raise HarnessError(f"{wanted.path} does not come: {refusal}", remedy="try again later") from None
+
+    def _as_before(self, kind: Kind, name: str) -> Part | None:
+        """The part that came from there before, where its files are still as they came."""
+        part = next((part for part in self._before.parts if (part.kind, part.name) == (kind, name)), None)
+        if part is None:
+            return None
+        found = provenance.differences(self._root, part.files)
+        return None if found.missing or found.changed else part
+
+    def _downloaded(self, files: Iterable[Wanted]) -> dict[str, tuple[int, str]]:
+        """Several at once; the first that fails ends the others."""
+        downloads = Downloads(self._client, self._meter)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            paths = {pool.submit(downloads.get, wanted, self._root / wanted.path): wanted.path for wanted in files}
+            try:
+                done = {paths[future]: future.result() for future in as_completed(paths)}
+            except BaseException:
+                downloads.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return {path: ((self._root / path).stat().st_size, sha256) for path, sha256 in done.items()}
+
+
+def _together(failed: list[HarnessError]) -> HarnessError:
+    if len(failed) == 1:
+        return failed[0]
+    remedies = dict.fromkeys(error.remedy for error in failed if error.remedy)
+    return HarnessError("; ".join(error.what for error in failed), remedy="\n  ".join(remedies))
+
+
+def _check_room(root: Path, files: Iterable[Wanted]) -> None:
+    needed = sum(wanted.size or 0 for wanted in files if not (root / wanted.path).is_file())
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        what = f"{spelled(needed)} are needed and {spelled(free)} are free"
+        raise HarnessError(what, where=str(root), remedy="make room, or name another folder with --data DIR")
+
+
+def _part(kind: Kind, name: str, revision: str, files: provenance.Files) -> Part:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Part(kind=kind, name=name, revision=revision, fetched=now, files=files)
+
+
+@contextmanager
+def _held(root: Path) -> Generator[None]:
+    """The root, made, and for this command alone; what cannot be written is the user's to mend."""
+    from filelock import FileLock, Timeout
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise HarnessError("another command is fetching into this folder", where=str(root)) from None
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        raise HarnessError(
+            what, where=str(error.filename or root), remedy="name another folder with --data DIR"
+        ) from None
