@@ -16,7 +16,7 @@ from harness.keys import short
 from harness.settings import nearest
 
 from .known import KNOWN
-from .process import Refused, asked_now
+from .process import Refused, asked_now, package
 
 BUILT: Final = "built"
 
@@ -38,8 +38,7 @@ def rows_file(root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> P
     file = root / f"{dataset}.tsv"
     if not file.is_file():
         _provide(root, dataset, fetch=fetch)
-    hello = asked_now(root, "hello")
-    place = root / BUILT / f"{dataset}-{_revision(file, hello)}"
+    place = root / BUILT / f"{dataset}-{_revision(file)}"
     rows = place / "rows.jsonl"
     if not rows.is_file():
         found = _build(root, dataset, place)
@@ -78,9 +77,9 @@ def _ask(root: Path, op: str, dataset: str, **fields: Json) -> Mapping[str, Json
         raise HarnessError(f"VLMEvalKit cannot {op} {dataset}: {why}", where=str(root)) from refused
 
 
-def _revision(file: Path, hello: Mapping[str, Json]) -> str:
+def _revision(file: Path) -> str:
     stamp = file.stat()
-    return short([stamp.st_size, stamp.st_mtime_ns, hello.get("package"), hello.get("version")])
+    return short([stamp.st_size, stamp.st_mtime_ns, package()])
 
 
 def how_to_get(root: Path, dataset: str) -> str:

@@ -70,13 +70,23 @@ def _root(rows: Sequence[Answered], default: Path) -> Path:
     return next((image.files.root for image in images), default)
 
 
-def _open(_: Settings, root: Path) -> Rubric:
+def _package() -> str:
+    """What scores, which can change a score; empty where it is not installed: scoring will say so."""
     from .process import package
 
+    try:
+        return package()
+    except HarnessError:
+        return ""
+
+
+def _open(_: Settings, root: Path) -> Rubric:
     def score(rows: Sequence[Answered], folder: Path, ask: Ask) -> Decided:
         return _score(rows, folder, ask, root=root)
 
-    return Rubric(identity={"matching": "exact", "package": package()}, labels=LABELS, score=score, fidelity="upstream")
+    return Rubric(
+        identity={"matching": "exact", "package": _package()}, labels=LABELS, score=score, fidelity="upstream"
+    )
 
 
 JUDGE: Final = Judge(

@@ -51,16 +51,16 @@ def asked_now(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
 
 
 def package() -> str:
-    """The package and its version, which can change a score; empty where there is none. Blocking, once a process."""
+    """The package and its version, which can change rows and scores. Blocking, once for each interpreter.
+
+    Raises HarnessError where there is none.
+    """
     return _package(interpreter(""), os.environ.get("PYTHONPATH", ""))
 
 
 @lru_cache(maxsize=8)
 def _package(_python: str, _path: str) -> str:
-    try:
-        hello = asked_now(Path(), "hello")
-    except HarnessError:
-        return ""
+    hello = asked_now(Path(), "hello")
     return f"{hello.get('package')} {hello.get('version')}"
 
 
