@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final, cast
 
 from harness import BadData, Fidelity, Generation, HarnessError, Json, Message, Request, Text, rubric
-from harness.data.literals import literals
 from harness.keys import text_hash
 
 LIMITS: Final = Generation(temperature=0.0, max_tokens=1)  #: upstream reads the first token
@@ -75,6 +74,8 @@ def read_prompts(file: Path) -> Prompts:
 
 
 def _of_script(source: str) -> dict[str, str]:
+    from harness.data.literals import literals
+
     found: Json = literals(source).get(CONSTANT)
     told = cast("dict[str, Json]", found) if isinstance(found, dict) else {}
     texts = {kind: text for kind, key in KEYS.items() if isinstance(text := told.get(key), str)}
