@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         RunInfo,
         Split,
         Strategy,
+        Suite,
         Task,
         Trainer,
     )
@@ -66,7 +67,7 @@ _HOME = {
     "readers": "distinct document open_files prompt rows together",
     "runs.running": "Run",
     "contracts": "Answered Ask Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split "
-    "Strategy Task Trainer",
+    "Strategy Suite Task Trainer",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
@@ -112,6 +113,7 @@ __all__ = [
     "Settings",
     "Split",
     "Strategy",
+    "Suite",
     "Task",
     "Text",
     "Trainer",

@@ -19,6 +19,7 @@ from harness.judges import Judge as Judge
 from harness.judges import Read as Read
 from harness.judges import Rubric as Rubric
 from harness.metrics import Metric, Pairing
+from harness.suites import Suite as Suite
 from harness.types import Ability as Ability
 from harness.types import (
     Failure,
@@ -142,24 +143,36 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSource:
-    """Where the user gets a task's data; shown when it is missing.
+    """Where a task's data comes from: what `harness data fetch` takes, and what is shown when it is missing.
+
+    A pattern is a path in which `*` stands for anything, slashes included.
 
     Attributes:
         hub: dataset id on the Hugging Face hub, or empty.
+        mirrors: other ids of the same data set, tried in order where `hub` is not there.
+        files: patterns of the hub's files that the task reads; empty takes all.
         url: web page or repository.
         revision: commit this harness was checked against, or empty.
-        licence: as the publisher states it.
+        licence: as the publisher states it, with what it forbids.
         size: human text, such as "3 GB".
         gated: access must be asked for.
+        archive: GitHub repository that holds the data or a part of it: (owner/name, commit or empty, patterns).
+        urls: files by themselves: (path under the data root, address, md5 or empty).
+        by_hand: what no program can fetch: a sentence each, with the page it is on and where it goes.
         prompts: GitHub repository and commit that hold upstream's wording: (owner/name, commit, files).
     """
 
     hub: str = ""
+    mirrors: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     url: str = ""
     revision: str = ""
     licence: str = ""
     size: str = ""
     gated: bool = False
+    archive: tuple[str, str, tuple[str, ...]] | None = None
+    urls: tuple[tuple[str, str, str], ...] = ()
+    by_hand: tuple[str, ...] = ()
     prompts: tuple[str, str, tuple[str, ...]] | None = None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from harness.contracts import Builder, Judge, Provider, Report, Results, RunInfo, Strategy, Task, Trainer
+from harness.contracts import Builder, Judge, Provider, Report, Results, RunInfo, Strategy, Suite, Task, Trainer
 from harness.types import Failure, Response, Sample, Unscored, Verdict
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ def harness_models() -> Iterable[Provider]:
 @hookspec
 def harness_tasks() -> Iterable[Task]:
     """Offer tasks: `--tasks NAME`."""
+    return ()
+
+
+@hookspec
+def harness_suites() -> Iterable[Suite]:
+    """Offer suites, which are names for several tasks: `--tasks NAME`."""
     return ()
 
 

@@ -12,7 +12,7 @@ from harness.contracts import Provider
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
-from harness.plugins.offers import NAME
+from harness.plugins.offers import MODELS, NAME
 from harness.presets import preset
 from harness.settings import nearest
 
@@ -70,7 +70,7 @@ def register(host: Host, row: Row) -> None:
         HarnessError: the scheme is no name or is offered already, or a value is wrong.
     """
     try:
-        host.offer_scheme(_provider(host, row), _origin(row))
+        host.offer_own(MODELS, _provider(host, row), _origin(row))
     except HarnessError as error:
         error.where = row.where or error.where
         raise

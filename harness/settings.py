@@ -87,6 +87,15 @@ def changed(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
     return {s.name: now[s.name] for s in declared if s.identity and values[s.name] != s.default}
 
 
+def spread(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with one level of nesting spelled with a dot: `mis: {prompts: own}` is `mis.prompts`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+        found.update({name: value} if inner is None else {f"{name}.{key}": each for key, each in inner.items()})
+    return found
+
+
 def _checked(setting: Setting, value: Any, owner: str) -> Any:
     parsed = _parsed(setting, value, owner) if isinstance(value, str) else _typed(setting, value, owner)
     if setting.choices and parsed not in setting.choices:

@@ -25,7 +25,7 @@ CORE = {
     "report": "Render the results of one or more runs.",
     "data": "List, fetch and verify the data of tasks.",
     "models": "List the providers of models, or show some in detail.",
-    "tasks": "List the tasks, or show some in detail.",
+    "tasks": "List the tasks and suites, or show some in detail.",
     "judges": "List the judges, or show some in detail.",
     "plugins": "List plugins, diagnose them, or begin a new one.",
     "doctor": "Show what this machine has and what is missing.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ from .values import Devices, ModelsFile, Names, Pairs
 if TYPE_CHECKING:
     from harness.plugins.host import Host
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 #: what a run is made of, and not which of its splits are judged again
 _NOT_OF_JUDGE = frozenset({"tasks"})
 _NO_KEYS = frozenset({"config", "help"})
@@ -52,20 +53,26 @@ def known() -> frozenset[str]:
     return frozenset(flags - _NO_KEYS | {"suites", "schemes"})
 
 
-def _schemes(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
+def _rows(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
     # a command below its group has what the group was given
     if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
-        ctx.obj = {"schemes": load(explicit, known()).get("schemes", {})}
+        values = load(explicit, known())
+        ctx.obj = {name: values.get(name, {}) for name in ("schemes", "suites")}
 
 
-schemes_flag = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    is_eager=True,
-    expose_value=False,
-    callback=_schemes,
-    help="YAML with schemes of your own; default ./harness.yaml over the user's.",
-)
+def _rows_flag(of: str) -> Callable[[_F], _F]:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=_rows,
+        help=f"YAML with {of} of your own; default ./harness.yaml over the user's.",
+    )
+
+
+schemes_flag = _rows_flag("schemes")
+suites_flag = _rows_flag("suites")
 
 
 def with_schemes(ctx: click.Context) -> Host:
@@ -75,6 +82,14 @@ def with_schemes(ctx: click.Context) -> Host:
     host = loaded(ctx)
     for row in ctx.obj["schemes"].values():
         register(host, row)
+    return host
+
+
+def with_suites(ctx: click.Context) -> Host:
+    """The host with the suites of the config that the command read. Raises HarnessError for a row that is wrong."""
+    host = loaded(ctx)
+    for row in ctx.obj["suites"].values():
+        row.register(host)
     return host
 
 

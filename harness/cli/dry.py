@@ -27,6 +27,7 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
     from rich.table import Table
 
     from harness.board.table import WIDTH
+    from harness.terminal import plain
 
     table = Table(box=box.SIMPLE)
     for name in ("model", "as", "opened in", "task"):
@@ -34,6 +35,9 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
     for name in ("samples", "calls", "images", "MB", "missing images"):
         table.add_column(name, justify="right")
     for load in loads:
+        if load.left_out:
+            click.echo(plain(f"note: {load.left_out}"), err=True)
+            continue
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .configured import with_schemes
+from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
 from .values import Names
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
+@click.option(
+    "--combine",
+    type=click.Choice(["majority"]),
+    help="Ask nobody: make one more judge of the verdicts that are there, where more than half of them agree.",
+)
 @click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first.")
 @click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
 @judging_flags
@@ -33,13 +38,15 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
     Verdicts of several judges stand side by side. An answer is judged only if the data still asks the same.
     """
-    from harness.runs.config import expand
-
     from .outcome import printed
     from .several import each
 
+    named = ctx.get_parameter_source("judges") is click.core.ParameterSource.COMMANDLINE
+    if given["combine"] and named:
+        raise click.UsageError("--combine asks no judge: judge first, in a command of its own")
     with_schemes(ctx)
-    tasks = expand(given["tasks"], ctx.obj["suites"])
+    with_suites(ctx)
+    tasks: Sequence[str] = given["tasks"]
     if len(runs) == 1:
         run = _judge(runs[0], tasks, given)
         printed([run], as_json=given["as_json"], several=False)
@@ -55,7 +62,7 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
 
     concurrency: int | None = given["concurrency"]
     return Judging(
-        judges=given["judges"],
+        judges=() if given["combine"] else given["judges"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
         tasks=tuple(tasks),
@@ -79,6 +86,10 @@ def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     from .outcome import resume_hint
 
     judging, progress, stop = _judging(tasks, given), choose(sys.stderr), Stop()
+    if given["combine"]:
+        from harness.runs.combining import combine
+
+        return combine(folder, judging)
     try:
         return interruptible(lambda: judge_async(folder, judging, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:

@@ -42,6 +42,8 @@ class Listing(Generic[_T]):
         settings: what it takes.
         host: what loads the offers.
         flags: adds what `host` needs of the command line.
+        name: what the names of this kind are listed as.
+        below: another kind that is listed below this one, by names that are all different.
     """
 
     kind: str
@@ -53,6 +55,13 @@ class Listing(Generic[_T]):
     settings: Callable[[_T], Sequence[Setting]] = lambda item: getattr(item, "settings", ())
     host: Callable[[click.Context], Host] = loaded
     flags: Callable[[_F], _F] = _unchanged
+    name: str = "NAME"
+    below: Listing[Any] | None = None
+
+    @property
+    def every(self) -> tuple[Listing[Any], ...]:
+        """This kind and the one below it."""
+        return (self,) if self.below is None else (self, self.below)
 
 
 def list_command(listing: Listing[Any], text: str) -> click.Group:
@@ -77,34 +86,54 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
         parent = ctx.parent.params.get("as_json") if ctx.parent else False
         _show(listing.host(ctx), listing, names, as_json or bool(parent))
 
-    del list_
+    @group.command("show", help="Show some in detail.")
+    @click.argument("names", nargs=-1, required=True)
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @listing.flags
+    @plugin_options
+    @click.pass_context
+    def show(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
+        parent = ctx.parent.params.get("as_json") if ctx.parent else False
+        _show(listing.host(ctx), listing, names, as_json or bool(parent))
+
+    del list_, show
     return group
 
 
 def _show(host: Host, listing: Listing[Any], names: Sequence[str], as_json: bool) -> None:
-    offers = {getattr(item, listing.key): (item, plugin) for item, plugin in host.offers(listing.kind)}
+    offers = {
+        getattr(item, each.key): (each, item, plugin)
+        for each in listing.every
+        for item, plugin in host.offers(each.kind)
+    }
     for name in names:
         _insist(host, listing, name, offers)
     chosen = [offers[name] for name in names or offers]
     if as_json:
-        click.echo(json.dumps([_as_json(host, listing, *offer) for offer in chosen], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([_as_json(host, *offer) for offer in chosen], indent=2, ensure_ascii=False))
     elif names:
-        click.echo("\n\n".join(_detailed(host, listing, *offer) for offer in chosen))
+        click.echo("\n\n".join(_detailed(host, *offer) for offer in chosen))
     else:
-        header = ["NAME", *listing.columns, "PLUGIN", "DESCRIPTION"]
-        cells = [[cell(item) for cell in listing.columns.values()] for item, _ in chosen]
-        rows = [
-            [getattr(item, listing.key), *row, plugin, item.description]
-            for (item, plugin), row in zip(chosen, cells, strict=True)
-        ]
-        click.echo(table(header, rows))
+        click.echo(
+            "\n\n".join(_table(each, host) for each in listing.every if each is listing or host.offers(each.kind))
+        )
+
+
+def _table(listing: Listing[Any], host: Host) -> str:
+    header = [listing.name, *listing.columns, "PLUGIN", "DESCRIPTION"]
+    rows = [
+        [getattr(item, listing.key), *(cell(item) for cell in listing.columns.values()), plugin, item.description]
+        for item, plugin in host.offers(listing.kind)
+    ]
+    return table(header, rows)
 
 
 def _insist(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, object]) -> None:
     if name in offers:
         return
-    one = {"models": host.provider, "tasks": host.task, "judges": host.judge}[listing.kind]
-    one(name)  # raises, and says whether it is unknown, disputed or of a plugin that failed
+    one = {"models": host.provider, "tasks": host.task, "judges": host.judge, "suites": host.suite}
+    disputed = (each.kind for each in listing.every if name in host.clashes(each.kind))
+    one[next(disputed, listing.kind)](name)  # raises, and says whether it is unknown, disputed or of a failed plugin
     raise UnknownName(f"{name!r} is not among the {listing.kind}", remedy=nearest(name, offers))
 
 

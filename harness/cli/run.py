@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .configured import with_schemes
+from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
 from .values import ModelsFile, Names, Pairs
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=Names(),
     default="",
     metavar="NAME[:SPLIT][,…]",
-    help="Tasks or single splits, or suites of the config.",
+    help="Tasks or single splits, or suites: see `harness tasks`.",
 )
 @click.option(
     "-M",
@@ -85,8 +85,9 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     incomplete, 130 interrupted.
     """
     with_schemes(ctx)
+    with_suites(ctx)
     specs = _specs(given)
-    every = [partial(_options, spec, given, ctx, several=len(specs) > 1) for spec in specs]
+    every = [partial(_options, spec, given, several=len(specs) > 1) for spec in specs]
     if given["dry_run"]:
         from .dry import show
 
@@ -124,17 +125,16 @@ def _specs(given: dict[str, Any]) -> list[ModelSpec]:
     ]
 
 
-def _options(spec: ModelSpec, given: dict[str, Any], ctx: click.Context, *, several: bool) -> Options:
+def _options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
     from harness.limits.slots import Policy
     from harness.options import MIN_COVERAGE, Options
-    from harness.runs.config import expand
 
     output: Path | None = given["output"]
     overrides = {name: given[name] for name in ("temperature", "max_tokens", "seed") if given[name] is not None}
     concurrency: int | None = given["concurrency"]
     options = Options(
         model=spec,
-        tasks=expand(given["tasks"], ctx.obj["suites"]),
+        tasks=given["tasks"],
         judges=given["judges"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],

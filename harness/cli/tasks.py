@@ -1,15 +1,16 @@
-"""`harness tasks`: the benchmarks, their splits and what each takes."""
+"""`harness tasks`: the benchmarks, their splits and what each takes; and the suites they are run in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.contracts import DataSource, Split, Task
+from harness.contracts import DataSource, Split, Suite, Task
 from harness.data.places import data_folder
 from harness.settings import effective
 from harness.terminal import one_line
 from harness.types import Json
 
+from .configured import suites_flag, with_suites
 from .listing import Listing, list_command
 from .table import indented, table
 
@@ -35,6 +36,7 @@ def _names(task: Task) -> str:
 def _facts(task: Task) -> Mapping[str, Json]:
     splits = _splits(task)
     return {
+        "kind": "task",
         "version": task.version,
         "splits": splits if isinstance(splits, str) else {name: _split(split) for name, split in splits.items()},
         "data": _data(task.source) if task.source else None,
@@ -92,6 +94,48 @@ def _cells(split: Split) -> list[str]:
     return [n, str(split.images), ", ".join(split.judges), metrics, ", ".join(split.by), selected]
 
 
+def _suite_facts(suite: Suite) -> Mapping[str, Json]:
+    return {
+        "kind": "suite",
+        "tasks": list(suite.tasks),
+        "task_settings": {key: str(value) for key, value in suite.task_settings.items()},
+        "judges": dict(suite.judges),
+        "mean": list(suite.mean),
+        "notes": list(suite.notes),
+    }
+
+
+def _suite_details(suite: Suite) -> str:
+    given = {
+        task: [f"{key}={value}" for key, value in suite.task_settings.items() if key.startswith(f"{_task(task)}.")]
+        for task in suite.tasks
+    }
+    rows = [
+        [task, suite.rubric(task), " ".join(given[task]), "yes" if task in suite.mean else ""] for task in suite.tasks
+    ]
+    others = [
+        f"{key}={value}"
+        for key, value in suite.task_settings.items()
+        if key.split(".")[0] not in map(_task, suite.tasks)
+    ]
+    lines = [table(["TASK", "RUBRIC, WITH A MODEL OF ITS OWN", "SETTINGS", "IN THE MEAN"], rows)]
+    lines += [f"settings of rubrics: {' '.join(others)}"] if others else []
+    lines += [f"--judge {rubric}=SCHEME/NAME" for rubric in dict.fromkeys(suite.judges.values())]
+    return indented("\n".join([*lines, *suite.notes]))
+
+
+def _task(name: str) -> str:
+    return name.partition(":")[0]
+
+
+_SUITES = Listing(
+    kind="suites",
+    columns={"TASKS": lambda suite: " ".join(suite.tasks)},
+    facts=_suite_facts,
+    details=_suite_details,
+    flag=lambda suite: f"--tasks {suite.name}",
+    name="SUITE",
+)
 command = list_command(
     Listing(
         kind="tasks",
@@ -99,6 +143,9 @@ command = list_command(
         facts=_facts,
         details=_details,
         flag=lambda task: f"-T {task.name}.KEY=VALUE",
+        host=with_suites,
+        flags=suites_flag,
+        below=_SUITES,
     ),
-    "List the tasks, or show some in detail.",
+    "List the tasks and suites, or show some in detail.",
 )

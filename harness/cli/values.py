@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.errors import HarnessError
+from harness.settings import spread
 
 if TYPE_CHECKING:
     from harness.models import ModelSpec
@@ -76,15 +77,8 @@ class Pairs:
     def __call__(self, ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> dict[str, Any]:
         """The settings as a dict. Raises HarnessError for a text without `=`."""
         configured: Mapping[str, Any] = ctx.obj.get(param.name, {})
-        spread = self._spread(configured) if self._dotted else {k: _text(v) for k, v in configured.items()}
-        return {**spread, **pairs(texts, param.opts[0])}
-
-    def _spread(self, configured: Mapping[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, value in configured.items():
-            inner = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
-            found.update({name: value} if inner is None else {f"{name}.{key}": each for key, each in inner.items()})
-        return found
+        values = spread(configured) if self._dotted else {k: _text(v) for k, v in configured.items()}
+        return {**values, **pairs(texts, param.opts[0])}
 
 
 def _text(value: Any) -> Any:

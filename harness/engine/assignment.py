@@ -10,6 +10,7 @@ from harness.errors import HarnessError
 from harness.options import Options
 from harness.plan.sampling import Survey, survey
 from harness.plan.splits import SplitPlan
+from harness.plan.suites import LeftOut
 from harness.store.run_file import RunFile
 from harness.types import Sample
 
@@ -51,8 +52,25 @@ def surveyed(plan: SplitPlan, options: Options) -> Survey:
     return survey(plan.samples(), options.limit)
 
 
-def assign(plans: Sequence[SplitPlan], options: Options, run: RunFile | None) -> tuple[list[Assignment], list[Failed]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """The splits of an invocation, listed once.
+
+    Attributes:
+        assignments: to carry.
+        failed: those whose task raised.
+        left_out: parts of suites that cannot be listed.
+    """
+
+    assignments: list[Assignment]
+    failed: list[Failed]
+    left_out: list[LeftOut]
+
+
+def assign(plans: Sequence[SplitPlan], options: Options, run: RunFile | None) -> Surveyed:
     """Survey all splits; those whose task raised are not carried, and the others are.
+
+    A part of a suite whose data is missing or broken, or which needs what is not installed, is left out as well.
 
     Args:
         plans: the splits.
@@ -60,24 +78,34 @@ def assign(plans: Sequence[SplitPlan], options: Options, run: RunFile | None) ->
         run: run.json of the folder; None where it is new.
 
     Raises:
-        HarnessError: data is missing or broken, every task raised, or an earlier listing cannot be kept.
+        HarnessError: data is missing or broken, nothing can be listed, or an earlier listing cannot be kept.
     """
-    assignments: list[Assignment] = []
-    failed: list[Failed] = []
+    found = Surveyed(assignments=[], failed=[], left_out=[])
     for plan in plans:
         try:
-            found = surveyed(plan, options)
-        except HarnessError:
-            raise
+            listed = surveyed(plan, options)
+        except HarnessError as error:
+            if not plan.suite:
+                raise
+            found.left_out.append(LeftOut(title=plan.title, error=error))
         except Exception as error:  # noqa: BLE001 - a task is a plugin
-            failed.append((plan, SamplesError(f"{type(error).__name__}: {error}")))
+            found.failed.append((plan, SamplesError(f"{type(error).__name__}: {error}")))
         else:
             keep = _asked_more(plan, options, run)
-            assignments.append(Assignment(plan=plan, epochs=options.epochs, survey=found, keep=keep))
-    if failed and not assignments:
-        plan, fault = failed[0]
+            found.assignments.append(Assignment(plan=plan, epochs=options.epochs, survey=listed, keep=keep))
+    if not found.assignments:
+        _nothing_listed(found)
+    return found
+
+
+def _nothing_listed(found: Surveyed) -> None:
+    if found.failed:
+        plan, fault = found.failed[0]
         raise HarnessError(f"{plan.title} cannot be listed: its task raised {fault}") from fault
-    return assignments, failed
+    told = "\n  ".join(str(left_out) for left_out in found.left_out[1:])
+    first = found.left_out[0].error
+    first.remedy = "\n  ".join(text for text in (first.remedy, told) if text)
+    raise first
 
 
 def _asked_more(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:

@@ -28,6 +28,7 @@ from harness.limits.slots import Endpoints
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice
 from harness.plan.splits import SplitPlan
+from harness.plan.suites import LeftOut
 from harness.plugins.observers import Observers
 from harness.progress.lines import Progress
 from harness.store.folder import RunFolder, TaskFolder
@@ -54,6 +55,7 @@ class Session:
         contents: hash of what each split's data says, for those that were listed.
         finding: what the probe saw.
         failed: splits whose task raised while it listed its samples.
+        left_out: parts of suites that cannot be run.
         dropped: generation settings that the model refused.
         said: what the model noted.
     """
@@ -73,6 +75,7 @@ class Session:
     chosen: dict[tuple[str, str], tuple[Bench, ...]] = field(default_factory=dict[tuple[str, str], tuple[Bench, ...]])
     finding: Finding | None = None
     failed: list[Failed] = field(default_factory=list[Failed])
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     dropped: frozenset[str] = frozenset()
     said: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from harness.contracts import Judge, Split, Task
 from harness.data.places import samples
 from harness.errors import HarnessError, UnknownName
 from harness.options import Options
-from harness.plan.choosing import JudgeChoice, check_rubrics, choose, default_judge
+from harness.plan.choosing import JudgeChoice, choose, default_judge
 from harness.types import Generation, Sample, Settings
 
 #: `-T NAME.key` that the core answers for every task
@@ -38,6 +38,8 @@ class SplitPlan:
         generation: effective settings.
         judges: the first is the primary one; empty when the split needs a judge's model and none was named.
         default: the rubric that would judge it.
+        suite: it is asked as a part of, and so left out where it cannot be run; empty where it was named itself.
+        rubric: that its suite names for it, which needs a model by name; empty for none.
     """
 
     task: Task
@@ -50,6 +52,8 @@ class SplitPlan:
     generation: Generation
     judges: tuple[JudgeChoice, ...]
     default: Judge
+    suite: str = ""
+    rubric: str = ""
 
     @property
     def title(self) -> str:
@@ -69,17 +73,6 @@ class SplitPlan:
             yield sample
 
 
-def make(options: Options) -> tuple[SplitPlan, ...]:
-    """Resolve all tasks, splits and judges of some options. Raises UnknownName or HarnessError."""
-    check_task_settings(options)
-    planned = tuple(plan for name in options.tasks for plan in _splits(name, options))
-    if not planned:
-        raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
-    check_rubrics(options.judges, (plan.split for plan in planned))
-    unique = {(plan.display, plan.name): plan for plan in planned}
-    return tuple(unique.values())
-
-
 def check_kept(sample: Sample) -> None:
     """Refuse what a run folder cannot keep of a sample: what it is grouped and scored by must be JSON."""
     for name, value in (("category", sample.category), ("tags", dict(sample.tags)), ("target", sample.target)):
@@ -97,7 +90,8 @@ def display_name(task: Task, values: Settings) -> str:
     return task.name + "".join(f"+{name}={value}" for name, value in changed.items())
 
 
-def _splits(name: str, options: Options) -> Iterable[SplitPlan]:
+def split_plans(name: str, options: Options) -> Iterator[SplitPlan]:
+    """The splits that `NAME` or `NAME:SPLIT` stands for. Raises UnknownName, MissingData or HarnessError."""
     task_name, _, wanted = name.partition(":")
     task = plugins.current().task(task_name)
     values = settings.effective(task.settings, _own(options, task), owner=f"task {task.name}")
@@ -136,7 +130,10 @@ def _offered(task: Task, values: Settings, root: Path) -> Mapping[str, Split]:
 def _names(task: Task, splits: Mapping[str, Split], wanted: str) -> Sequence[str]:
     """The splits a name stands for; a derived one stands for its parts."""
     if not wanted:
-        return [name for name, split in splits.items() if split.selected and not split.parts]
+        own = [name for name, split in splits.items() if split.selected and not split.parts]
+        if not own:
+            raise HarnessError(f"{task.name} by itself runs nothing", remedy=f"name a split: --tasks {task.name}:NAME")
+        return own
     if wanted not in splits:
         raise UnknownName(f"task {task.name} has no split {wanted!r}", remedy=settings.nearest(wanted, splits))
     return splits[wanted].parts or (wanted,)
@@ -148,12 +145,12 @@ def _own(options: Options, task: Task) -> dict[str, Any]:
     return {key: value for key, value in options.given(task.name).items() if key in declared}
 
 
-def check_task_settings(options: Options) -> None:
+def check_task_settings(given: Iterable[str]) -> None:
     """Each `-T NAME.key` must be a key of the task or of the rubric of that name."""
     host = plugins.current()
     tasks = {task.name: task for task, _ in host.offers("tasks")}
     judges = {judge.name: judge for judge, _ in host.offers("judges")}
-    for full in options.task_settings:
+    for full in given:
         name, _, key = full.partition(".")
         if name not in tasks and name not in judges:
             raise UnknownName(f"-T {full}: no task or judge {name!r}", remedy=settings.nearest(name, {*tasks, *judges}))

@@ -9,13 +9,12 @@ checked before anyone sees it. A plugin that fails is skipped, named in one line
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.contracts import Builder, Judge, Provider, Report, RunInfo, Strategy, Task, Trainer
+from harness.contracts import Builder, Judge, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import report as plugin_report
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
@@ -26,6 +25,7 @@ from harness.plugins.offers import (
     MODELS,
     REPORTS,
     STRATEGIES,
+    SUITES,
     TASKS,
     TRAINERS,
     Kind,
@@ -113,19 +113,19 @@ class Host:
         """
         faults: list[Fault] = []
         sources = [*installed(faults.append), *(from_file(Path(file)) for file in files)]
-        chosen = Choice.of(
-            _listed("HARNESS_PLUGINS_ALLOW") if allow is None else allow,
-            (_listed("HARNESS_PLUGINS_BLOCK") or ()) if block is None else block,
-        )
-        return cls(sources, strict=strict, choice=chosen, faults=faults, tell=tell)
+        return cls(sources, strict=strict, choice=Choice.given(allow, block), faults=faults, tell=tell)
 
     def provider(self, scheme: str) -> Provider:
         """The provider of `SCHEME/NAME`; raises UnknownName."""
         return self._named(MODELS, scheme)
 
     def task(self, name: str) -> Task:
-        """The task of that name; raises UnknownName."""
-        return self._named(TASKS, name)
+        """The task of that name; raises UnknownName, which also knows the names of suites."""
+        return self._named(TASKS, name, SUITES)
+
+    def suite(self, name: str) -> Suite:
+        """The suite of that name; raises UnknownName."""
+        return self._named(SUITES, name)
 
     def judge(self, name: str) -> Judge:
         """The judge whose rubric has that name; raises UnknownName."""
@@ -156,21 +156,23 @@ class Host:
         return {name: [offer.source for offer in same] for name, same in self._book(KINDS[kind])[1].items()}
 
     def source(self, plugin: str) -> Source:
-        """A loaded plugin, or the origin of a scheme of the user's own, by its name."""
+        """A loaded plugin, or the origin of a scheme or suite of the user's own, by its name."""
         return self._own.get(plugin) or next(source for source in self.plugins if source.name == plugin)
 
-    def offer_scheme(self, provider: Provider, origin: Source) -> None:
-        """Offer a scheme of the user's own, in place of one that was offered so before.
+    def offer_own(self, kind: Kind[_T], item: _T, origin: Source) -> None:
+        """Offer a scheme or a suite of the user's own, in place of one that was offered so before.
 
         Raises HarnessError where a plugin offers it: what a name means must not depend on the folder one stands in.
         """
-        single, several = self._book(MODELS)
-        scheme = provider.scheme
-        if scheme in several or (scheme in single and single[scheme].source.name not in self._own):
-            raise HarnessError(f"a plugin offers the scheme {scheme!r} already", remedy="give yours another name")
+        single, several = self._book(kind)
+        name: str = getattr(item, kind.key)
+        if name in several or (name in single and single[name].source.name not in self._own):
+            raise HarnessError(
+                f"a plugin offers the {kind.key_word} {name!r} already", remedy="give yours another name"
+            )
         self._own[origin.name] = origin
-        offers = {**single, scheme: Offer(name=scheme, item=provider, source=origin)}
-        self._books[MODELS.name] = (dict(sorted(offers.items())), several)
+        offers = {**single, name: Offer(name=name, item=item, source=origin)}
+        self._books[kind.name] = (dict(sorted(offers.items())), several)
 
     def provenance(self) -> dict[str, str]:
         """Plugin -> distribution and version, for run.json and results.json."""
@@ -241,13 +243,14 @@ class Host:
                 self._report_clash(kind.word, name, [offer.source for offer in same])
         return self._books[kind.name]
 
-    def _named(self, kind: Kind[_T], name: str) -> _T:
+    def _named(self, kind: Kind[_T], name: str, *beside: Kind[Any]) -> _T:
         single, several = self._book(kind)
         if name in single:
             return single[name].item
         if name in several:
             raise self._clash(kind.word, name, [offer.source for offer in several[name]])
-        raise plugin_report.unknown(kind.word, name, single, self.faults, self.blocked)
+        known = [*single, *(other for each in beside for other in self._book(each)[0])]
+        raise plugin_report.unknown(kind.word, name, known, self.faults, self.blocked)
 
     def _clash(self, word: str, name: str, sources: Sequence[Source]) -> UnknownName:
         return plugin_report.clash(word, name, sources, self.plugins, self._registry.choice.block)
@@ -257,11 +260,6 @@ class Host:
         for source in sources:
             self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
         self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))
-
-
-def _listed(variable: str) -> list[str] | None:
-    text = os.environ.get(variable, "").strip()
-    return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _to_stderr(line: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
 from collections import Counter
@@ -212,6 +213,14 @@ class Choice:
         """From lists of distributions and entry names, in any spelling of a distribution."""
         return Choice(allow=None if allow is None else frozenset(allow), block=frozenset(block))
 
+    @staticmethod
+    def given(allow: Iterable[str] | None, block: Iterable[str] | None) -> Choice:
+        """The same, where a list that is None is the one of `HARNESS_PLUGINS_ALLOW` or `HARNESS_PLUGINS_BLOCK`."""
+        return Choice.of(
+            _of_environment("HARNESS_PLUGINS_ALLOW") if allow is None else allow,
+            (_of_environment("HARNESS_PLUGINS_BLOCK") or ()) if block is None else block,
+        )
+
     def admits(self, source: Source) -> bool:
         """Whether the source may load."""
         return (self.allow is None or _named(source, self.allow)) and not _named(source, self.block)
@@ -222,6 +231,11 @@ class Choice:
         shown = {label for source in sources for label in (source.name, source.distribution)}
         given = sorted((self.allow or frozenset()) | self.block)
         return [(name, nearest(name, shown)) for name in given if not {name, normalised(name)} & known]
+
+
+def _of_environment(variable: str) -> list[str] | None:
+    text = os.environ.get(variable, "")
+    return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _named(source: Source, names: frozenset[str]) -> bool:

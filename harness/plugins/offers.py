@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeGuard, TypeVar, cast
 
-from harness.contracts import Builder, Judge, Provider, Report, Strategy, Task, Trainer
+from harness.contracts import Builder, Judge, Provider, Report, Strategy, Suite, Task, Trainer
 from harness.plugins.loader import Source
 from harness.types import Setting
 
@@ -47,16 +47,22 @@ class Kind(Generic[_T]):
         """The hook that offers it."""
         return f"harness_{self.name}"
 
+    @property
+    def key_word(self) -> str:
+        """What a user calls the name of one."""
+        return self.word if self.key == "name" else self.key
+
 
 MODELS = Kind(name="models", word="provider", type=Provider, calls=("open",), key="scheme")
 TASKS = Kind(name="tasks", word="task", type=Task, calls=("samples",))
+SUITES = Kind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = Kind(name="judges", word="judge", type=Judge, calls=("open",))
 STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wrap",))
 REPORTS = Kind(name="reports", word="report", type=Report, calls=("render",))
 TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("train",))
 BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build",))
 KINDS: dict[str, Kind[Any]] = {
-    kind.name: kind for kind in (MODELS, TASKS, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS)
+    kind.name: kind for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS)
 }
 
 
@@ -112,7 +118,13 @@ def _check_fields(kind: Kind[Any], name: str, item: object) -> None:
     splits: object = getattr(item, "splits", {})
     if not isinstance(splits, Mapping) and not callable(splits):
         raise TypeError(f"{kind.word} {name!r}: splits is {_a(splits)}, neither a mapping nor callable")
+    _check_names(f"{kind.word} {name!r}", getattr(item, "tasks", ()))
     _check_settings(f"{kind.word} {name!r}", getattr(item, "settings", ()))
+
+
+def _check_names(owner: str, names: object) -> None:
+    if not isinstance(names, tuple) or not all(isinstance(each, str) for each in cast("tuple[object, ...]", names)):
+        raise TypeError(f"{owner}: tasks is not a tuple of names")
 
 
 def _check_settings(owner: str, settings: object) -> None:

@@ -1,17 +1,18 @@
 """Config files: `./harness.yaml` over the user's, under flags and environment.
 
 Keys are the long flags' names with `_`; `-M -J -T -S`, which have none, are the mappings `model_settings judge_settings
-task_settings strategy_settings`; `suites` is name -> list of tasks, usable wherever a task's name is; `schemes` is
-name -> row, usable wherever a provider's scheme is.
+task_settings strategy_settings`; `suites` is name -> list of tasks or row, usable wherever a task's name is; `schemes`
+is name -> row, usable wherever a provider's scheme is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
 from harness.errors import HarnessError, UnknownName
+from harness.runs.own_suites import OwnSuite
 from harness.schemes import Row
 from harness.settings import nearest
 
@@ -37,11 +38,6 @@ def load(explicit: Path | None, known: Collection[str]) -> dict[str, Any]:
             below = merged.get(key)
             merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
-
-
-def expand(tasks: Collection[str], suites: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Task names with each suite's name replaced by its tasks."""
-    return tuple(name for task in tasks for name in suites.get(task, [task]))
 
 
 def yaml_of(path: Path, what: str) -> object:
@@ -74,17 +70,12 @@ def _read(path: Path, known: Collection[str]) -> dict[str, Any]:
     return values
 
 
-def _suites(value: object, path: Path) -> dict[str, list[str]]:
-    """Suites as name -> tasks; a text with commas is a list too."""
+def _suites(value: object, path: Path) -> dict[str, OwnSuite]:
+    """Suites as name -> row, each with the place it was read from."""
     if not isinstance(value, dict):
         raise HarnessError("suites must be a mapping of names to lists of tasks", where=str(path))
-    suites: dict[str, list[str]] = {}
-    for name, tasks in cast("dict[object, Any]", value).items():
-        listed = tasks.split(",") if isinstance(tasks, str) else tasks
-        if not isinstance(listed, list):
-            raise HarnessError(f"suite {name!r} must be a list of tasks", where=str(path))
-        suites[str(name)] = [str(task).strip() for task in cast("list[object]", listed)]
-    return suites
+    rows = cast("dict[object, Any]", value).items()
+    return {str(name): OwnSuite.read(str(name), raw, f"{path}: suites.{name}") for name, raw in rows}
 
 
 def _schemes(value: object, path: Path) -> dict[str, Row]:

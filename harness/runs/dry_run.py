@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from harness.engine import benches
 from harness.engine.assignment import surveyed
-from harness.errors import BadImage
+from harness.errors import BadImage, HarnessError
 from harness.models import Resolved, resolve
 from harness.options import Options
-from harness.plan import splits as plan
+from harness.plan.planned import planned
 from harness.plan.sampling import Survey
 from harness.plan.splits import SplitPlan
+from harness.plan.suites import LeftOut
 from harness.replicas.places import told
 
 
@@ -30,6 +31,7 @@ class Load:
         images: images sent.
         bytes: of the image files that are sent; those that are missing count as zero.
         missing: image files that are not there.
+        left_out: why a part of a suite cannot be run, and what mends it; empty where it can.
     """
 
     who: str
@@ -41,15 +43,31 @@ class Load:
     images: int
     bytes: int
     missing: int
+    left_out: str = ""
 
 
 def dry_run(options: Options) -> list[Load]:
     """One Load for each model and split. Raises what `run` would raise before it opens a model."""
     options.check()
-    plans = plan.make(options)
+    asked = planned(options)
     resolve(options.model, devices=options.devices)
-    benches.check((choice for each in plans for choice in each.judges), options)
-    return [load for each in plans for load in _loads(each, options)]
+    benches.check((choice for each in asked.splits for choice in each.judges), options)
+    told = [_left_out(each, options) for each in asked.left_out]
+    return [*told, *(load for each in asked.splits for load in _listed(each, options))]
+
+
+def _listed(each: SplitPlan, options: Options) -> Iterator[Load]:
+    try:
+        yield from _loads(each, options)
+    except HarnessError as error:
+        if not each.suite:
+            raise
+        yield _left_out(LeftOut(title=each.title, error=error), options)
+
+
+def _left_out(part: LeftOut, options: Options) -> Load:
+    ref, nothing = options.model.ref, {"samples": 0, "calls": 0, "images": 0, "bytes": 0, "missing": 0}
+    return Load(who=ref, role="model", where="nowhere", task=part.title, **nothing, left_out=str(part))
 
 
 def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from harness import settings
+from harness.contracts import DataSource
 from harness.data.places import data_folder
+from harness.data.provenance import origin
 from harness.engine.assignment import Assignment
 from harness.engine.session import Session
 from harness.options import Judging, Options
+from harness.plan.planned import Members
 from harness.plan.splits import SplitPlan
-from harness.store.run_file import DataEntry, SplitEntry, TaskEntry
+from harness.store.run_file import DataEntry, SplitEntry, SuiteEntry, TaskEntry
 from harness.types import Json
 
 
@@ -81,14 +85,24 @@ class Carried:
         return chosen[0].id if chosen and anew else old
 
 
+def suite_entry(members: Members) -> SuiteEntry:
+    """What run.json says of a suite."""
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in members.suite.task_settings.items()
+    }
+    return SuiteEntry(rubrics=dict(members.rubrics), settings=settings, mean=members.mean)
+
+
 def _data(plan: SplitPlan, options: Options) -> DataEntry:
-    source = plan.task.source
+    source = plan.task.source or DataSource()
+    root = options.root(plan.task.name).absolute()
+    name, revision = origin(root)
     return DataEntry(
-        root=str(options.root(plan.task.name).absolute()),
+        root=str(root),
         folder=str(data_folder(options.data).absolute()),
-        source="" if source is None else source.hub or source.url,
-        revision="" if source is None else source.revision,
-        licence="" if source is None else source.licence,
+        source=name or source.hub or source.url,
+        revision=revision,
+        licence=source.licence,
     )
 
 

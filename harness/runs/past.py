@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from harness.engine.assignment import Assignment
 from harness.errors import HarnessError, UnknownName
 from harness.models import ModelSpec
 from harness.options import Judging, Options
-from harness.plan import splits as plan
 from harness.plan.choosing import check_rubrics, choose, default_judge
+from harness.plan.planned import make
+from harness.plan.splits import SplitPlan, check_task_settings
+from harness.plan.suites import reaching, suite_of
 from harness.settings import nearest
 from harness.store.folder import RunFolder
-from harness.store.run_file import RunFile, SplitEntry, TaskEntry
+from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,7 @@ def past(folder: RunFolder, judging: Judging) -> Past:
         folder: of the run.
         judging: judges and their settings as given now.
     """
-    run = folder.run
-    if run is None:
-        raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
-    options = judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
-    plan.check_task_settings(options)
-    assignments = [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
+    run, options, assignments = stored(folder, judging)
     check_rubrics(options.judges, (assignment.plan.split for assignment in assignments))
     judged = [assignment for assignment in assignments if assignment.plan.judges]
     if not judged:
@@ -52,6 +49,16 @@ def past(folder: RunFolder, judging: Judging) -> Past:
     )
 
 
+def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[Assignment]]:
+    """A run's file, its options and the splits that are wanted, whoever judges them. Raises as `past`."""
+    run = folder.run
+    if run is None:
+        raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
+    options = judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    check_task_settings(options.task_settings)
+    return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
     """One split of run.json."""
@@ -60,26 +67,53 @@ class _Entry:
     name: str
     task: TaskEntry
     split: SplitEntry
+    suites: Mapping[str, SuiteEntry]
 
     @property
     def names(self) -> frozenset[str]:
-        """What `--tasks` may call it: by the displayed name or by the task's, with or without the split."""
+        """What `--tasks` may call it: its suites, the displayed name or the task's, with or without the split."""
         whole = {self.display, self.task.task}
-        return frozenset({*whole, *(f"{task}:{self.name}" for task in whole)})
+        return frozenset({*self.suites, *whole, *(f"{task}:{self.name}" for task in whole)})
+
+    @property
+    def suite(self) -> SuiteEntry | None:
+        """The suite it was asked as a part of; None for none."""
+        return next(iter(self.suites.values()), None)
+
+    @property
+    def rubric(self) -> str:
+        """The rubric that its suite names for it; empty for none."""
+        return self.suite.rubrics[self.title] if self.suite else ""
+
+    @property
+    def title(self) -> str:
+        """Task and split, as results have them."""
+        return f"{self.display}:{self.name}"
 
 
 def _entries(run: RunFile, tasks: Sequence[str]) -> Iterator[_Entry]:
     """The splits that are wanted."""
     every = [
-        _Entry(display=display, name=name, task=task, split=split)
+        _Entry(display=display, name=name, task=task, split=split, suites=_suites(run, f"{display}:{name}"))
         for display, task in run.tasks.items()
         for name, split in task.splits.items()
     ]
     known = {name for entry in every for name in entry.names}
-    for wanted in tasks:
-        if wanted not in known:
-            raise UnknownName(f"the run has no task {wanted!r}", remedy=nearest(wanted, known))
-    yield from (entry for entry in every if not tasks or entry.names & set(tasks))
+    wanted = {name for task in tasks for name in _named(task, known)}
+    yield from (entry for entry in every if not tasks or entry.names & wanted)
+
+
+def _suites(run: RunFile, title: str) -> dict[str, SuiteEntry]:
+    return {name: suite for name, suite in run.suites.items() if title in suite.rubrics}
+
+
+def _named(task: str, known: Collection[str]) -> Collection[str]:
+    """What of a run a name of `--tasks` means: a suite that was not asked as one means those of its tasks that were."""
+    suite = None if task in known else suite_of(task)
+    found = [name for name in (suite.tasks if suite else (task,)) if name in known]
+    if not found:
+        raise UnknownName(f"the run has no task {task!r}", remedy=nearest(task, known))
+    return found
 
 
 def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignment:
@@ -88,18 +122,35 @@ def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignmen
     then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
     root = {} if entry.split.packaged else {f"{task}.data": str(_root(entry, options))}
     options = replace(options, data=_still(entry.task.data.folder) or options.data)
-    (planned,) = plan.make(replace(options, tasks=(f"{task}:{entry.name}",), task_settings=then | root, judges=()))
+    (planned,) = make(replace(options, tasks=(f"{task}:{entry.name}",), task_settings=then | root, judges=()))
     if planned.display != entry.display:
         raise HarnessError(
             f"the run's {entry.display} would be {planned.display} now", remedy="run it again with this version"
         )
-    now = replace(options, task_settings={**then, **options.task_settings, **root})
+    now = _judged_now(entry, planned, replace(options, task_settings={**then, **options.task_settings, **root}))
     default = default_judge(planned.split, task, now)
+    judges = choose(planned.split, default, now)
     return Assignment(
-        plan=replace(planned, judges=choose(planned.split, default, now), default=default),
+        plan=replace(planned, judges=judges, default=default, rubric=entry.rubric),
         epochs=entry.split.epochs,
         asked=frozenset(line["id"] for line in folder.task(entry.display).asked(entry.name)),
     )
+
+
+def _judged_now(entry: _Entry, planned: SplitPlan, options: Options) -> Options:
+    """The options with what the split's suite says of rubrics; its settings of tasks are in what was asked."""
+    if entry.suite is None:
+        return options
+    task = entry.task.task
+    asked = {f"{task}.{setting.name}" for setting in planned.task.settings}
+    given = {key: value for key, value in entry.suite.settings.items() if key not in asked} | dict(
+        options.task_settings
+    )
+    own = str(options.given(task).get("judge") or "")
+    rubric = "" if own else entry.rubric
+    named = {name for name in entry.suite.rubrics.values() if name}
+    judges = reaching(options.judges, own or rubric, named, bare=not rubric)
+    return replace(options, judges=judges, task_settings={**given, **({f"{task}.judge": rubric} if rubric else {})})
 
 
 def _root(entry: _Entry, options: Options) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from harness.engine.session import Session
 from harness.errors import HarnessError
 from harness.models import Resolved, identity_digest
 from harness.options import Judging, Options
+from harness.plan.planned import Members
 from harness.runs.conclude import Concluded, Conclusion, conclude
-from harness.runs.entries import Carried
+from harness.runs.entries import Carried, suite_entry
 from harness.runs.environment import environment
 from harness.store.folder import RunFolder
 from harness.store.run_file import SCHEMA, Invocation, ModelEntry, Overrides, RunFile
@@ -31,6 +32,7 @@ class Recorder:
         options: of this invocation.
         started: Unix time in seconds.
         judging: as asked for, where this invocation only judges.
+        suites: that this invocation asks.
         ours: the folder is known to be this model's, so that its history may be written.
         aside: where `--fresh` put the folder that was there before.
     """
@@ -39,6 +41,7 @@ class Recorder:
     options: Options
     started: float
     judging: Judging | None = None
+    suites: Mapping[str, Members] = field(default_factory=dict[str, Members])
     ours: bool = False
     aside: Path | None = None
 
@@ -101,6 +104,7 @@ class Recorder:
             environment=environment(model),
             judges={} if old is None else old.judges,
             tasks={} if old is None else old.tasks,
+            suites={} if old is None else old.suites,
             probe=None if old is None else old.probe,
             history=() if old is None else old.history,
             extra={} if old is None else old.extra,
@@ -113,6 +117,7 @@ class Recorder:
             plugins={**run.plugins, **plugins.current().provenance()},
             judges={**run.judges, **{bench.id: dict(bench.card) for bench in session.benches}},
             tasks=Carried(options=self.options, judging=self.judging, session=session).into(run.tasks),
+            suites={**run.suites, **{name: suite_entry(members) for name, members in self.suites.items()}},
             probe=run.probe if session.finding is None else asdict(session.finding),
         )
 

@@ -20,6 +20,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
     """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
     results = concluded.results
     missing = [
+        *map(str, session.left_out),
         *_failed(session),
         *_dead(session),
         *_unscored(concluded),
@@ -74,7 +75,7 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
         else:
             waiting.append(plan)
     if waiting:
-        yield _finish(waiting[0], session, folder)
+        yield _finish(waiting, session, folder)
 
 
 def _open(split: Mapping[str, Any], short: Sequence[Bench]) -> str:
@@ -110,17 +111,25 @@ def _complete(split: Mapping[str, Any], bench: Bench) -> bool:
     return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
 
 
-def _finish(plan: SplitPlan, session: Session, folder: Path) -> str:
-    """The one command that finishes a run whose answers wait for a judge."""
-    rubric = plan.default
-    declared = {setting.name for setting in rubric.settings}
-    own = [(key, value) for key, value in session.options.given(rubric.name).items() if key in declared]
-    words = [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
-    command = shlex.join(["harness", "judge", str(folder), "--judge", "SCHEME/NAME", *words])
-    return (
-        f"the answers wait for a judge: rubric {rubric.name!r} needs a model, and none is ever assumed; "
-        f"finish with: {command}"
-    )
+def _finish(plans: Sequence[SplitPlan], session: Session, folder: Path) -> str:
+    """The one command that finishes a run whose answers wait for judges."""
+    rubrics = {plan.default.name: plan.default for plan in plans}
+    flags = dict.fromkeys(word for plan in plans for word in _flags(plan))
+    words = [word for flag in sorted(flags, key=lambda flag: "=" in flag) for word in ("--judge", flag)]
+    for rubric in rubrics.values():
+        declared = {setting.name for setting in rubric.settings}
+        own = [(key, value) for key, value in session.options.given(rubric.name).items() if key in declared]
+        words += [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
+    command = shlex.join(["harness", "judge", str(folder), *words])
+    names = ", ".join(repr(name) for name in rubrics)
+    need = f"rubric {names} needs a model" if len(rubrics) == 1 else f"rubrics {names} need a model each"
+    return f"the answers wait for a judge: {need}, and none is ever assumed; finish with: {command}"
+
+
+def _flags(plan: SplitPlan) -> Iterator[str]:
+    """The `--judge` that answers for a split: by name where `--judge MODEL` would mean another rubric, or none."""
+    by_name = plan.rubric or plan.default.name != next(iter(plan.split.judges))
+    yield f"{plan.default.name}=SCHEME/NAME" if by_name else "SCHEME/NAME"
 
 
 def _sizes(session: Session) -> Iterator[str]:

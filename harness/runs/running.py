@@ -20,7 +20,8 @@ from harness.keys import short
 from harness.limits.slots import Endpoints
 from harness.models import Resolved, resolve
 from harness.options import Judging, Options
-from harness.plan import splits as plan
+from harness.plan.planned import planned
+from harness.plan.suites import overruled
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential, unplaced
 from harness.runs.past import past
@@ -67,14 +68,16 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     """
     started = time.time()
     options.check()
-    plans = plan.make(options)
+    asked = planned(options)
     resolved = resolve(options.model, devices=options.devices)
-    benches.check((choice for each in plans for choice in each.judges), options)
+    benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(options.output or default_folder(options))
-    assignments, failed = assign(plans, options, None if options.fresh else folder.run)
-    recorder = Recorder(folder=folder, options=options, started=started)
-    session = _session(options, assignments, folder, progress, stop)
-    session.failed += failed
+    found = assign(asked.splits, options, None if options.fresh else folder.run)
+    recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites)
+    session = _session(options, found.assignments, folder, progress, stop)
+    session.failed += found.failed
+    session.left_out += [*asked.left_out, *found.left_out]
+    session.notes += [note for each in asked.suites.values() for note in overruled(each.suite, options)]
     session.notes += unplaced(resolved, session.choices, options)
     return await _carried(session, recorder, resolved)
 

@@ -28,7 +28,7 @@ class _Entry:
     def as_json(self) -> dict[str, Json]:
         """The object as it lies in the file."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
-        left_out = {name for name in _LEFT_OUT if name in own and own[name] is None}
+        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {})}
         return {name: _plain(value) for name, value in own.items() if name not in left_out} | dict(self.extra)
 
 
@@ -144,6 +144,27 @@ class TaskEntry(_Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteEntry(_Entry):
+    """A suite as it was last asked.
+
+    Attributes:
+        rubrics: title of each part -> the rubric that the suite names for it, empty for none.
+        settings: that the suite gives its tasks and rubrics.
+        mean: titles whose main numbers have a mean.
+    """
+
+    rubrics: Mapping[str, str]
+    settings: Mapping[str, Json]
+    mean: tuple[str, ...]
+
+    @staticmethod
+    def from_json(raw: object) -> SuiteEntry:
+        """Raises ValueError for what is no such entry."""
+        values = _object(raw, "a suite")
+        return _read(SuiteEntry, {**values, "mean": tuple(values.get("mean", ()))}, "a suite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation(_Entry):
     """One command that wrote to the folder.
 
@@ -189,6 +210,7 @@ class RunFile(_Entry):
         environment: Python, platform, packages.
         judges: id -> what results.json says of the judge.
         tasks: displayed name -> entry.
+        suites: those that were asked, by name.
         probe: what the probe saw last; None where there was none.
         history: the invocations that ended, in order.
     """
@@ -203,25 +225,28 @@ class RunFile(_Entry):
     environment: Mapping[str, Json]
     judges: Mapping[str, Mapping[str, Json]]
     tasks: Mapping[str, TaskEntry]
+    suites: Mapping[str, SuiteEntry]
     probe: Mapping[str, Json] | None
     history: tuple[Invocation, ...]
 
     @staticmethod
     def from_json(raw: object) -> RunFile:
         """Raises ValueError for what is no such file, or one of another schema."""
-        values: dict[str, Any] = {"probe": None, "history": [], **_object(raw, "it")}
+        values: dict[str, Any] = {"probe": None, "suites": {}, "history": [], **_object(raw, "it")}
         if values.get("schema") != SCHEMA:
             raise ValueError(f"it is of schema {values.get('schema')!r}, and this version reads {SCHEMA!r}")
         tasks = _object(values.get("tasks"), "the tasks")
         values["model"] = ModelEntry.from_json(values.get("model"))
         values["overrides"] = _read(Overrides, _object(values.get("overrides"), "the overrides"), "the overrides")
+        suites = _object(values["suites"], "the suites")
         values["tasks"] = {name: TaskEntry.from_json(task) for name, task in tasks.items()}
+        values["suites"] = {name: SuiteEntry.from_json(suite) for name, suite in suites.items()}
         values["history"] = tuple(Invocation.from_json(each) for each in values["history"])
         return _read(RunFile, values, "it")
 
 
-#: fields that are not in the file where they are None
-_LEFT_OUT = ("judge", "probe")
+#: fields that are not in the file where there is nothing in them
+_LEFT_OUT = ("judge", "probe", "suites")
 _E = TypeVar("_E", bound=_Entry)
 
 

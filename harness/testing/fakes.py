@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.contracts import Builder, Judge, Model, ModelInfo, Provider, Report, Split, Strategy, Task, Trainer
+from harness.contracts import Builder, Judge, Model, ModelInfo, Provider, Report, Split, Strategy, Suite, Task, Trainer
 from harness.hookspecs import hookimpl
 from harness.metrics import Metric, rate
 from harness.plugins.host import Host
@@ -163,6 +163,11 @@ class FakePlugin:
     def harness_tasks(self) -> Iterable[Task]:
         """The tasks."""
         return self._of(Task)
+
+    @hookimpl
+    def harness_suites(self) -> Iterable[Suite]:
+        """The suites."""
+        return self._of(Suite)
 
     @hookimpl
     def harness_judges(self) -> Iterable[Judge]:

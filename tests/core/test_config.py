@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import Suite
 from harness.errors import HarnessError, UnknownName
-from harness.runs.config import expand, load
+from harness.runs.config import load
 
 KNOWN = ("data", "judge", "suites", "task_settings", "limit")
 
@@ -40,7 +41,8 @@ def test_mappings_of_both_files_are_merged_key_by_key(home: Path) -> None:
     put(home, "suites: {core: [mis], mine: [mssbench]}\ntask_settings: {mis.data: /a}")
     put(Path(), "suites: {core: [mis, mssbench]}\ntask_settings: {mis.prompts: own}")
     found = load(None, KNOWN)
-    assert found["suites"] == {"core": ["mis", "mssbench"], "mine": ["mssbench"]}
+    tasks = {name: row.suite.tasks for name, row in found["suites"].items()}
+    assert tasks == {"core": ("mis", "mssbench"), "mine": ("mssbench",)}
     assert found["task_settings"] == {"mis.data": "/a", "mis.prompts": "own"}
 
 
@@ -64,7 +66,11 @@ def test_an_unknown_key_is_answered_with_the_nearest_and_the_file(home: Path) ->
         ("- a\n- b", "must be a mapping of flags"),
         ("a: b: c", "not YAML"),
         ("suites: [mis]", "suites must be a mapping"),
-        ("suites: {core: {mis: 1}}", "suite 'core' must be a list"),
+        ("suites: {core: {mis: 1}}", "a suite has no 'mis'"),
+        ("suites: {core: {tasks: {mis: 1}}}", "must be a list of tasks"),
+        ("suites: {core: {tasks: [mis], judges: [mis]}}", "must be a mapping"),
+        ("suites: {core: 3}", "must be a mapping, or for a suite a list of tasks"),
+        ("suites: {core: []}", "a suite needs tasks"),
     ],
 )
 def test_what_is_no_config_is_said(home: Path, text: str, said: str) -> None:
@@ -89,7 +95,34 @@ def test_an_empty_file_says_nothing(home: Path) -> None:
     assert load(None, KNOWN) == {}
 
 
-def test_a_suite_stands_for_its_tasks_in_their_order(home: Path) -> None:
-    put(Path(), "suites: {core: 'mis:easy, mssbench', one: [vlguard]}")
-    suites = load(None, KNOWN)["suites"]
-    assert expand(("one", "core", "figstep"), suites) == ("vlguard", "mis:easy", "mssbench", "figstep")
+def test_a_suite_is_a_list_of_tasks_or_a_row_that_also_says_how_they_are_run(home: Path) -> None:
+    put(
+        Path(),
+        """
+        suites:
+          one: 'mis:easy, mssbench'
+          two:
+            tasks: [mis, "figstep:full"]
+            description: both
+            task_settings: {mis: {prompts: own}, figstep.prompts: upstream}
+            judges: {figstep: llamaguard}
+            mean: [mis]
+        """,
+    )
+    one, two = (row.suite for row in load(None, KNOWN)["suites"].values())
+    assert (one.tasks, one.description) == (("mis:easy", "mssbench"), "of your own: mis:easy, mssbench")
+    assert two == Suite(
+        name="two",
+        description="both",
+        tasks=("mis", "figstep:full"),
+        task_settings={"mis.prompts": "own", "figstep.prompts": "upstream"},
+        judges={"figstep": "llamaguard"},
+        mean=("mis",),
+    )
+
+
+def test_a_mistake_in_a_suite_says_where_it_stands(home: Path) -> None:
+    put(Path(), "suites: {core: {task: [mis]}}")
+    with pytest.raises(UnknownName) as caught:
+        load(None, KNOWN)
+    assert (caught.value.where, caught.value.remedy) == ("harness.yaml: suites.core", "did you mean 'tasks'?")

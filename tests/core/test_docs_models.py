@@ -14,7 +14,7 @@ from harness.cli.run import _options, _specs
 from harness.engine import benches
 from harness.local.profiles import PROFILES
 from harness.models import resolve
-from harness.plan import splits as plan
+from harness.plan.planned import make
 from harness.plugins import Host
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -49,9 +49,9 @@ def test_a_command_of_the_page_would_be_accepted(command: str) -> None:
         specs = _specs(ctx.params)
         for spec in specs:
             resolve(spec)
-            options = _options(spec, ctx.params, ctx, several=len(specs) > 1)
+            options = _options(spec, ctx.params, several=len(specs) > 1)
             options.check()
-            plans = plan.make(options)
+            plans = make(options)
             assert plans
             benches.check((choice for each in plans for choice in each.judges), options)
 

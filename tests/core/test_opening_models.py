@@ -18,7 +18,7 @@ from harness.engine.judging import Bench
 from harness.limits import Endpoints, Policy
 from harness.models import ModelSpec, declared
 from harness.options import Judging, Options
-from harness.plan.splits import make
+from harness.plan.planned import make
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
 from harness.runs.running import Run, judge_async, run_async

@@ -13,7 +13,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.metrics import rate
 from harness.models import ModelSpec
 from harness.options import Options
-from harness.plan import splits as plan
+from harness.plan import planned, splits
 from harness.plan.choosing import split_judge
 from harness.testing.fakes import fake_judge, fake_sample, host_of
 from harness.types import Generation, Sample, Setting, Settings, Verdict
@@ -90,10 +90,10 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def made(*tasks: str, **fields: Any) -> dict[str, plan.SplitPlan]:
+def made(*tasks: str, **fields: Any) -> dict[str, splits.SplitPlan]:
     """Plans by title."""
     options = Options(model=ModelSpec(ref="fake/x"), tasks=tasks, **{"data": Path("/data"), **fields})
-    return {each.title: each for each in plan.make(options)}
+    return {each.title: each for each in planned.make(options)}
 
 
 def judges(*given: str, tasks: tuple[str, ...] = ("risk:easy",), **fields: Any) -> list[str]:

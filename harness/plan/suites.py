@@ -1,0 +1,136 @@
+"""What the names of `--tasks` stand for: tasks, each with the options that hold for it.
+
+A suite's settings and rubrics reach its own tasks alone, so that `--tasks SUITE,mssbench` asks MSSBench both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from harness import plugins
+from harness.contracts import Suite
+from harness.errors import HarnessError
+from harness.options import Options
+from harness.plan.choosing import split_judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A task, or one split of it, as an invocation asks for it.
+
+    Attributes:
+        name: `NAME` or `NAME:SPLIT`.
+        options: that hold for it.
+        suite: it is asked as a part of; None where it was named itself.
+        rubric: that the suite names for it; empty for none, and where `-T NAME.judge` names another.
+    """
+
+    name: str
+    options: Options
+    suite: Suite | None = None
+    rubric: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A part of a suite that cannot be run while others can: its data is missing, or what reads it.
+
+    Attributes:
+        title: task and split.
+        error: why, and what mends it.
+    """
+
+    title: str
+    error: HarnessError
+
+    def __str__(self) -> str:
+        told = [self.error.what, f"({self.error.where})" if self.error.where else ""]
+        mended = f"; {' '.join(self.error.remedy.split())}" if self.error.remedy else ""
+        return f"{self.title} was not run: {' '.join(part for part in told if part)}{mended}"
+
+
+def entries(options: Options) -> Iterator[Entry]:
+    """The tasks that are asked for. Raises HarnessError for a suite that cannot be meant."""
+    for name in options.tasks:
+        suite = suite_of(name)
+        if suite is None:
+            yield Entry(name=name, options=options)
+        else:
+            yield from (_entry(suite, task, options) for task in suite.tasks)
+
+
+def suite_of(name: str) -> Suite | None:
+    """The suite of that name; None where it is none. Raises HarnessError where a task has the name too."""
+    host = plugins.current()
+    suites = {suite.name for suite, _ in host.offers("suites")} | set(host.clashes("suites"))
+    if name not in suites:
+        return None
+    tasks = {task.name: plugin for task, plugin in host.offers("tasks")}
+    if name in tasks:
+        raise HarnessError(
+            f"{name!r} is a suite and a task",
+            remedy=f"the task is of plugin {tasks[name]}: HARNESS_PLUGINS_BLOCK keeps one of them out",
+        )
+    suite = host.suite(name)
+    check(suite, tasks)
+    return suite
+
+
+def check(suite: Suite, tasks: Collection[str]) -> None:
+    """Refuse a suite that names what is not there or not its own.
+
+    Args:
+        suite: as it was offered.
+        tasks: names of all tasks.
+
+    Raises:
+        HarnessError: it names no task, another suite, or a rubric or a mean for what is not among its tasks.
+    """
+    where = f"suite {suite.name}"
+    if not suite.tasks:
+        raise HarnessError("a suite needs tasks", where=where)
+    others = {other.name for other, _ in plugins.current().offers("suites")} - set(tasks)
+    for task in suite.tasks:
+        if task in others:
+            raise HarnessError(f"{task!r} is a suite", where=where, remedy="a suite holds tasks: name those")
+    own = {*suite.tasks, *(task.partition(":")[0] for task in suite.tasks)}
+    for name in (*suite.judges, *suite.mean, *(key.partition(".")[0] for key in suite.task_settings)):
+        if name not in own and name not in suite.judges.values():
+            raise HarnessError(f"{name!r} is not among its tasks", where=where, remedy=f"they are: {sorted(own)}")
+
+
+def reaching(judges: Sequence[str], rubric: str, named: Collection[str], *, bare: bool) -> tuple[str, ...]:
+    """The `--judge` flags that are meant for a part of a suite.
+
+    Args:
+        judges: all flags, `MODEL`, `RUBRIC` or `RUBRIC=MODEL`.
+        rubric: that judges the part, where it is one that was named; else empty.
+        named: rubrics that the suite names for any of its parts.
+        bare: whether `MODEL` is meant for it.
+    """
+
+    def is_meant(given: str) -> bool:
+        return given == rubric or given not in named if given else bare
+
+    return tuple(text for text in judges if is_meant(split_judge(text)[0]))
+
+
+def overruled(suite: Suite, options: Options) -> Iterator[str]:
+    """What the user's own settings change about a suite."""
+    named = {f"{task.partition(':')[0]}.judge": suite.rubric(task) for task in suite.tasks if suite.rubric(task)}
+    for key, value in {**suite.task_settings, **named}.items():
+        given = options.task_settings.get(key)
+        if given is not None and str(given) != str(value):
+            yield f"-T {key}={given} stands over {key}={value} of the suite {suite.name}"
+
+
+def _entry(suite: Suite, name: str, options: Options) -> Entry:
+    task = name.partition(":")[0]
+    own = str(options.given(task).get("judge") or "")
+    rubric = "" if own else suite.rubric(name)
+    settings = {**suite.task_settings, **options.task_settings}
+    if rubric:
+        settings[f"{task}.judge"] = rubric
+    judges = reaching(options.judges, own or rubric, set(suite.judges.values()), bare=not rubric)
+    return Entry(name=name, options=replace(options, task_settings=settings, judges=judges), suite=suite, rubric=rubric)
