@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from harness.contracts import Results
 from harness.plan.splits import SplitPlan
+from harness.runs.ensembles import COMBINED
 from harness.runs.environment import harness_version
 from harness.runs.scoring import Guard, ScoringError, summarise
 from harness.store.folder import RunFolder
@@ -20,6 +21,10 @@ from harness.store.run_file import RunFile, TaskEntry
 from harness.summary.assembly import assemble, usage
 from harness.summary.split import Ran, Row
 from harness.types import Json
+
+HUMAN: Final = "human"  #: what stands as the rubric of a person
+#: judges that no plugin offers; their labels are the split's own words
+_OWN_WORDS: Final[Mapping[str, Mapping[str, str]]] = {COMBINED: {}, HUMAN: {}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +90,8 @@ def _task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[R
     """What results.json says of a task. Raises ScoringError."""
     task = run.tasks[plan.display]
     with Guard():
-        ran = {name: _ran(run, plan, name, judges) for name in task.splits if name in plan.splits}
-    finished = summarise(plan.splits, ran, plan.task.pairings, (row for row in rows if row.record.split in ran))
+        there = {name: ran(run, plan, name, judges) for name in task.splits if name in plan.splits}
+    finished = summarise(plan.splits, there, plan.task.pairings, (row for row in rows if row.record.split in there))
     for split in finished["splits"].values():
         _drop_idle_judges(split)
     data = {
@@ -98,13 +103,15 @@ def _task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[R
     return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
 
 
-def _ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
+def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
+    """How one split of a plan's task was run, and by which of these judges it can be scored."""
     entry = run.tasks[plan.display].splits[name]
     split = plan.splits[name]
+    known = {**_OWN_WORDS, **split.judges}
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     return Ran(
         split=split,
-        judges={judge: split.judges[rubric] for judge, rubric in rubrics.items() if rubric in split.judges},
+        judges={judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known},
         primary=entry.judge,
         settings=entry.generation,
         subset={"limit": entry.limit} if entry.limit else None,
