@@ -69,7 +69,7 @@ def _classifier(prompts: Prompts) -> Rubric:
 
 JUDGE: Final = replace(
     OWN,
-    description="does the answer show the behavior that was asked for? HarmBench's classifier with prompt=FILE, else any",
+    description="does the answer show the behavior asked for? with prompt=FILE by HarmBench's own classifier",
     open=_open,
     settings=(
         # The file is identity by what it holds, not by where it lies.
