@@ -226,6 +226,14 @@ def test_the_open_set_scores_a_data_set_of_ones_own(tmp_path: Path) -> None:
     assert value(found, "vlmeval", "Mine", "accuracy") == 50.0
 
 
+def test_an_answer_that_matches_in_part_counts_in_part(tmp_path: Path) -> None:
+    rows = [{"index": n, "image": CELL, "question": f"number {n}", "answer": "red|crimson"} for n in range(3)]
+    write(tmp_path / "data" / "vlmeval" / "TextVQA_VAL.tsv", rows)
+    found = run(tmp_path, "vlmeval:TextVQA_VAL", lambda text: ("red", "blue", "")[int(text.split()[-1])])
+    assert split(found, "vlmeval", "TextVQA_VAL")["labels"] == {"partial": 1, "wrong": 2}
+    assert value(found, "vlmeval", "TextVQA_VAL", "accuracy") == pytest.approx(100 * 0.5 / 3)
+
+
 @pytest.mark.parametrize("word", ["crash", "die"])
 def test_a_scorer_that_breaks_is_a_judge_error_and_no_crash_of_ours(word: str, tmp_path: Path) -> None:
     write(tmp_path / "data" / "mmstar" / "MMStar.tsv", choices(3))

@@ -64,6 +64,10 @@ TABLES: Mapping[str, list[dict[str, Any]]] = {
     "POPE": yes_no(8, lambda n: n, category=lambda n: ("random", "popular,random")[n % 2]),
     "HallusionBench": yes_no(8, hallusion, category=lambda n: hallusion(n)[:2], **{"l2-category": lambda _: "chart"}),
     "Mine": choices(4),
+    "DocVQA_VAL": [
+        {"index": n, "image": image("red circle"), "question": f"Number {n}?", "answer": "['red', 'crimson']"}
+        for n in range(3)
+    ],
     "Q-Bench1_TEST": [{name: cell for name, cell in row.items() if name != "answer"} for row in choices(2)],
 }
 
@@ -113,6 +117,7 @@ async def test_their_rows_are_our_samples_and_their_aggregates_are_the_means_of_
         await turned(desk)
         await theirs_that_breaks(desk)
         await yes_or_no(desk)
+        await short(desk)
         await refused(desk)
         await child.close()
         tasks.cancel_scope.cancel()
@@ -180,6 +185,15 @@ async def yes_or_no(desk: Desk) -> None:
     assert overall(scored, "fAcc") == 50.0, (
         "theirs takes VD and VS for one set: 1 of 2 figures; ours are 4, 3 of them right"
     )
+
+
+async def short(desk: Desk) -> None:
+    _, samples = await desk.build("DocVQA_VAL")
+    assert "single word or phrase" in parts(samples[0])[-1]
+    found = await desk.evaluate("DocVQA_VAL", {"0": "red", "1": "redd", "2": "blue"})
+    hits = [found["hits"][str(n)]["hit"] for n in range(3)]
+    assert hits == [1.0, 0.75, 0.0]
+    assert overall(found) == pytest.approx(100 * sum(hits) / 3)
 
 
 async def refused(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import math
 from collections.abc import Iterator
@@ -19,27 +20,41 @@ def plain(answer: str) -> str:
     return "".join(letter if letter >= " " or letter in "\n\t" else " " for letter in whole)
 
 
-def hits(folder: Path, answers: Path) -> dict[str, dict[str, Any]]:
-    """Index -> `hit`, and where it is known `said`, `unparsed` and `log`; empty where they left none."""
+def hits(folder: Path, answers: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Index -> `hit`, and where it is known `said`, `unparsed` and `log`; empty where they left none.
+
+    Args:
+        folder: of their results.
+        answers: the file that was scored.
+        name: of the data set, which says how several matches of one answer become a hit.
+    """
     load = importlib.import_module("vlmeval.smp").load
     for file in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".pkl", path.name)):
         if file == answers or file.suffix not in (".pkl", ".tsv"):
             continue
-        found = dict(_of(load(str(file))))
+        found = dict(_of(load(str(file)), name))
         if found:
             return found
     return {}
 
 
-def _of(loaded: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of(loaded: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if hasattr(loaded, "columns"):
-        if "index" in loaded and ("hit" in loaded or "score" in loaded):
-            for row in loaded.to_dict("records"):
+        for row in loaded.to_dict("records") if "index" in loaded else ():
+            if "eval_match" in row:
+                yield str(row["index"]), {"hit": _matched(row["eval_match"], name), "log": str(row.get("eval_pred"))}
+            elif "hit" in row or "score" in row:
                 yield str(row["index"]), _result({"hit": row.get("hit", row.get("score")), **row})
     elif hasattr(loaded, "items"):  # index -> hit and log
         for index, result in loaded.items():
             if hasattr(result, "items") and "hit" in result:
                 yield str(index), _result(result)
+
+
+def _matched(matches: str, name: str) -> float:
+    """Their hit of one answer, from how it matches each right one."""
+    their: Any = importlib.import_module("vlmeval.dataset.utils.vqa_eval")
+    return float(their.hit_calculate([{"match": ast.literal_eval(matches)}], name)[0])
 
 
 def _result(found: dict[str, Any]) -> dict[str, Any]:

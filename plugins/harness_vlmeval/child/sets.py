@@ -88,7 +88,7 @@ def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]
             overall = _table(found.set.evaluate(str(file), model="exact_matching", nproc=1))
         except BaseException as error:  # noqa: BLE001 - the result for each sample may be there all the same
             raised = told(error)
-    each = hits(folder, file)
+    each = hits(folder, file, name)
     if not each:
         raise Refused("no_hits", raised.get("message") or "no result for each sample", **_aside(raised))
     return {"hits": each, "overall": overall, "raised": raised}
@@ -120,10 +120,8 @@ class _Set:
         modality = getattr(self.set, "MODALITY", "")
         if modality not in ("IMAGE", "TEXT"):
             raise Refused("no_images", f"{self.name} is a set of kind {modality}: only images and texts are asked here")
-        if self.kind not in _KINDS:
-            raise Refused(
-                "no_hits", f"{self.name} is a set of type {self.kind}, which is not scored sample by sample here"
-            )
+        if self.kind not in _KINDS and not self._matched():
+            raise Refused("no_hits", f"{self.name} is a set of type {self.kind} whose score is not of each sample here")
         if "answer" not in self.set.data:
             raise Refused("no_answers", f"{self.name} holds no answers: it is scored elsewhere, by submission")
 
@@ -143,11 +141,15 @@ class _Set:
         Their own way gives a question all of whose rotations are not there a score from those that are, and shares a
         file in /tmp with every other process of the same second.
         """
-        base: Any = importlib.import_module("vlmeval.dataset").ImageMCQDataset
+        base: Any = _module().ImageMCQDataset
         if self._rotated() and self.set.__class__.evaluate is base.evaluate:
             self.set.dataset_name = _ONE_BY_ONE
         yield
         self.set.dataset_name = self.name
+
+    def _matched(self) -> bool:
+        """Whether short answers are matched with the right ones, without a judge."""
+        return self.set.__class__.evaluate is _module().ImageVQADataset.evaluate
 
     def _rotated(self) -> bool:
         return any(word in self.name.lower() for word in _ROTATED)

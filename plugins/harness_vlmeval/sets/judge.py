@@ -10,7 +10,7 @@ from typing import Final, cast
 from harness import Answered, Ask, HarnessError, Json, Judge, Rubric, Settings, Unscored, Verdict
 from harness.http.status import as_mapping
 
-LABELS: Final = ("right", "wrong", "none")
+LABELS: Final = ("right", "wrong", "none", "partial")
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
 
@@ -51,8 +51,13 @@ def _write(place: Path, file: Path, answers: Mapping[str, str]) -> None:
 def _decision(found: Mapping[str, Json]) -> Verdict | Unscored:
     if "hit" not in found:
         return Unscored(state="judge_error", message="VLMEvalKit gave no result for this answer")
-    label = "none" if found.get("unparsed") else "right" if found["hit"] == 1 else "wrong"
-    axes = {"said": str(found["said"])} if "said" in found else {}
+    hit = float(found["hit"])
+    if not 0 <= hit <= 1:
+        return Unscored(state="judge_error", message=f"VLMEvalKit's hit is {hit}, which is no share of 1")
+    label = "none" if found.get("unparsed") else {1.0: "right", 0.0: "wrong"}.get(hit, "partial")
+    axes: dict[str, str | float | bool] = {"said": str(found["said"])} if "said" in found else {}
+    if label == "partial":
+        axes["hit"] = hit
     return Verdict(label=label, axes=axes, reason=str(found.get("log", "")))
 
 

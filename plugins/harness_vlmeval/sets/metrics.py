@@ -13,8 +13,8 @@ FIGURE: Final = "figure"
 
 
 def hit(record: Record) -> tuple[float, float]:
-    """Right counts; wrong, unreadable, blocked and empty do not."""
-    return float(record.label == "right"), 1.0
+    """Right counts, and partial by its share; wrong, unreadable, blocked and empty do not."""
+    return float(record.axes.get("hit", record.label == "right")), 1.0
 
 
 def _by(tag: str) -> Callable[[Record], str]:

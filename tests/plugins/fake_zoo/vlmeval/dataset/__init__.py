@@ -104,9 +104,27 @@ class YesNo(Base):
         dump(data, str(eval_file).replace(".pkl", "_auxmatch.tsv"))
 
 
+class ImageVQADataset(Base):
+    TYPE = "VQA"
+    DATASET_URL = {"TextVQA_VAL": ""}
+
+    def evaluate(self, eval_file, **judge):
+        data = load(eval_file)
+        right = [row["answer"].split("|") for row in data.rows]
+        data["eval_match"] = [
+            str([float(row["prediction"] == each) for each in several])
+            for row, several in zip(data.rows, right, strict=True)
+        ]
+        data["eval_score"] = [0.5 for _ in data.rows]
+        dump(data, str(eval_file).replace(".pkl", "_results.tsv"))
+
+
 class Judged(Base):
     TYPE = "VQA"
     DATASET_URL = {"MMVet": ""}
+
+    def evaluate(self, eval_file, **judge):
+        raise AssertionError("a model would be asked")
 
 
 class Film(Base):
@@ -115,7 +133,7 @@ class Film(Base):
     DATASET_URL = {"Film": ""}
 
 
-DATASET_CLASSES = [ImageMCQDataset, YesNo, Judged, Film]
+DATASET_CLASSES = [ImageMCQDataset, YesNo, ImageVQADataset, Judged, Film]
 SUPPORTED_DATASETS = [name for kind in DATASET_CLASSES for name in kind.supported_datasets()]
 
 
