@@ -1,66 +1,88 @@
-"""How `harness data` shows what it found."""
+"""What `harness data verify` found, and how it shows it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, MissingData
 from harness.terminal import one_line, plain
 
+from .data_list import fetched_parts
 from .table import indented, table
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
+    from harness.data.provenance import Differences, Provenance
 
     from .place import Place
 
-_SHOWN = 5  # bad images named for each reason
-Files = Mapping[str, tuple[int, str]]
+_SHOWN = 5  # bad images or files named for each reason
 
 
-def row(place: Place) -> list[str]:
-    """One line of the list: task, what is here, licence, size, where."""
-    source = place.task.source
-    facts = (source.licence or "not stated", source.size or "?") if source else ("", "")
-    return [place.task.name, _here(place), *facts, str(place.root) if source else "comes with the harness"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A task's data, looked through.
+
+    Attributes:
+        place: the task and its root.
+        fetched: what `harness data fetch` put there.
+        differences: what of it is not as it came.
+        files: size and sha256 of each file of records in the root itself, by name.
+        checks: of each split.
+        twins: pairs of splits with the same content.
+    """
+
+    place: Place
+    fetched: Provenance
+    differences: Differences
+    files: Mapping[str, tuple[int, str]]
+    checks: Sequence[SplitCheck]
+    twins: Sequence[tuple[str, str]]
+
+    @property
+    def exit_code(self) -> int:
+        """2 when a run could not start, 3 when the copy is not whole, else 0."""
+        if any(check.error for check in self.checks):
+            return 2
+        lost = self.differences.missing or self.differences.changed
+        return 3 if lost or any(check.bad for check in self.checks) else 0
 
 
-def _here(place: Place) -> str:
-    """The splits whose first sample can be read."""
-    try:
-        found = [name for name in place.splits() if _there(place, name)]
-    except HarnessError as error:
-        return one_line(f"broken: {error.what}", 60)
-    except Exception as error:  # noqa: BLE001 - a plugin's code; the list shows the other tasks all the same
-        return one_line(f"unknown: {type(error).__name__}: {error}", 60)
-    return " ".join(found) or "missing"
-
-
-def _there(place: Place, name: str) -> bool:
-    from harness.data.places import samples
-
-    split = place.splits()[name]
-    try:
-        next(samples(place.task, split.data or place.root, name, place.settings), None)
-    except MissingData:
-        return False
-    return True
-
-
-def as_text(place: Place, files: Files, checks: Sequence[SplitCheck], twins: Sequence[tuple[str, str]]) -> str:
+def as_text(found: Verified) -> str:
     """What was verified, and what is wrong."""
-    parts = [f"{place.task.name}  {place.root}"]
-    if files:
-        rows = [[name, str(size), sha256] for name, (size, sha256) in files.items()]
+    parts = [f"{found.place.task.name}  {found.place.root}"]
+    parts += [f"  fetched {part.fetched[:10]} from {part.title}" for part in found.fetched.parts]
+    if found.files:
+        rows = [[name, str(size), sha256] for name, (size, sha256) in found.files.items()]
         parts.append(indented(table(["FILE", "BYTES", "SHA256"], rows)))
     header = ["SPLIT", "SAMPLES", "PUBLISHED", "CLUSTERS", "IMAGES", "BAD", "SHA256 OF ALL REQUESTS"]
-    parts.append(indented(table(header, [_cells(check) for check in checks])))
-    problems = [line for check in checks for line in _problems(check)]
-    problems += [f"warning: {one} and {other} hold the same samples" for one, other in twins]
-    remedies = dict.fromkeys(check.error.remedy for check in checks if check.error and check.error.remedy)
+    parts.append(indented(table(header, [_cells(check) for check in found.checks])))
+    problems = [line for check in found.checks for line in _problems(check)]
+    problems += [f"warning: {one} and {other} hold the same samples" for one, other in found.twins]
+    problems += _changes(found)
+    remedies = dict.fromkeys(check.error.remedy for check in found.checks if check.error and check.error.remedy)
     return plain("\n".join([*parts, *problems, *map(indented, remedies)]))
+
+
+def _changes(found: Verified) -> Iterator[str]:
+    if not found.fetched.parts:
+        return
+    lost = found.differences
+    if not (lost.missing or lost.changed):
+        yield f"all {len(found.fetched.files)} files are as they were fetched"
+        return
+    for state, paths in (("missing", lost.missing), ("changed", lost.changed)):
+        if paths:
+            yield f"{len(paths)} files {state} since they were fetched\n{_named(paths)}"
+    yield f"  harness data fetch {found.place.task.name}  fetches these again"
+
+
+def _named(faults: Sequence[str]) -> str:
+    shown = [one_line(fault) for fault in faults[:_SHOWN]]
+    more = [f"… and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
+    return indented("\n".join([*shown, *more]))
 
 
 def _cells(check: SplitCheck) -> list[str]:
@@ -76,21 +98,22 @@ def _problems(check: SplitCheck) -> Iterator[str]:
     if check.warning:
         yield f"warning: {check.warning}"
     for reason, faults in check.bad.items():
-        shown = [one_line(fault) for fault in faults[:_SHOWN]]
-        more = [f"… and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        yield f"{check.name}: {len(faults)} images {reason}\n{indented(chr(10).join([*shown, *more]))}"
+        yield f"{check.name}: {len(faults)} images {reason}\n{_named(faults)}"
 
 
-def as_json(place: Place, files: Files, checks: Sequence[SplitCheck], twins: Sequence[tuple[str, str]]) -> str:
+def as_json(found: Verified) -> str:
     """The same as JSON."""
-    found = {
-        "task": place.task.name,
-        "root": str(place.root),
-        "files": {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in files.items()},
-        "splits": {check.name: _plain(check) for check in checks},
-        "same": [list(pair) for pair in twins],
+    value = {
+        "task": found.place.task.name,
+        "root": str(found.place.root),
+        "fetched": list(fetched_parts(found.fetched)),
+        "missing": found.differences.missing,
+        "changed": found.differences.changed,
+        "files": {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in found.files.items()},
+        "splits": {check.name: _plain(check) for check in found.checks},
+        "same": [list(pair) for pair in found.twins],
     }
-    return json.dumps(found, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _plain(check: SplitCheck) -> dict[str, object]:

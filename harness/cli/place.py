@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +12,8 @@ from harness.data.places import data_folder, splits_of
 from harness.errors import UnknownName
 from harness.settings import effective, nearest
 
-from .flags import pairs
+from .configured import configured, with_suites
+from .values import Pairs, names
 
 if TYPE_CHECKING:
     from harness.contracts import Split, Task
@@ -22,7 +23,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def place_flags(function: _F) -> _F:
-    """Add `--data` and `-T`, which arrive as `data` and `given`."""
+    """Add `--data`, `-T` and `--config`; the first two arrive as `data` and `task_settings`."""
     folder = click.option(
         "--data",
         type=click.Path(path_type=Path, file_okay=False),
@@ -30,9 +31,22 @@ def place_flags(function: _F) -> _F:
         help="Data folder: a task's data lies in DATA/<task>.",
     )
     settings = click.option(
-        "-T", "given", multiple=True, metavar="NAME.KEY=VALUE", help="Setting of a task; NAME.data is its folder."
+        "-T",
+        "task_settings",
+        multiple=True,
+        callback=Pairs(dotted=True),
+        metavar="NAME.KEY=VALUE",
+        help="Setting of a task; NAME.data is its folder.",
     )
-    return folder(settings(function))
+    config = click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=configured,
+        help="YAML with the flags' names as keys; default ./harness.yaml over the user's.",
+    )
+    return folder(settings(config(function)))
 
 
 class Place:
@@ -46,10 +60,12 @@ class Place:
 
     def __init__(self, task: Task, data: Path | None, given: Mapping[str, Any]) -> None:
         own = {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{task.name}.")}
-        root = own.pop("data", None)
+        root = own.get("data")
+        declared = {setting.name for setting in task.settings}
         self.task = task
-        self.root = Path(root).expanduser() if root else data_folder(data) / task.name
-        self.settings = effective(task.settings, own, owner=f"task {task.name}")
+        self.root = Path(str(root)).expanduser() if root else data_folder(data) / task.name
+        known = {key: value for key, value in own.items() if key in declared}
+        self.settings = effective(task.settings, known, owner=f"task {task.name}")
 
     def splits(self, wanted: str = "") -> dict[str, Split]:
         """The split asked for, else all that are not packaged, else all; derived ones have no data of their own."""
@@ -61,9 +77,26 @@ class Place:
         return {name: split for name, split in every.items() if split.data is None} or every
 
 
-def task_settings(host: Host, given: Sequence[str]) -> dict[str, Any]:
-    """`-T NAME.KEY=VALUE` texts by `NAME.KEY`; raises UnknownName for a task nobody offers."""
-    found = pairs(given, "-T")
-    for key in found:
-        host.task(key.partition(".")[0])
-    return found
+def host_of(ctx: click.Context, given: Mapping[str, Any]) -> Host:
+    """The host with the suites of the config. Raises UnknownName for a setting of no task and no rubric."""
+    from harness.plan.splits import check_task_settings
+
+    host = with_suites(ctx)
+    check_task_settings(given)
+    return host
+
+
+def tasks_of(ctx: click.Context, given_names: str, given: Mapping[str, Any]) -> tuple[Host, list[Task]]:
+    """The host, and each task once that is named by itself, by one of its splits or by a suite it is in.
+
+    Raises:
+        UnknownName: a name nobody offers.
+    """
+    from harness.plan.suites import suite_of
+
+    host = host_of(ctx, given)
+    found: dict[str, None] = {}
+    for name in names(given_names):
+        suite = suite_of(name)
+        found.update(dict.fromkeys(each.partition(":")[0] for each in (suite.tasks if suite else (name,))))
+    return host, [host.task(name) for name in found]

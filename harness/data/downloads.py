@@ -94,7 +94,12 @@ class Downloads:
         part = _part(wanted, target)
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
-        self._fill(wanted, part)
+        try:
+            self._fill(wanted, part)
+        except BaseException:
+            if not _size(part):
+                part.unlink()
+            raise
         sha256, digest = digests(part, wanted.kind)
         if digest != wanted.digest:
             part.unlink()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -161,10 +161,12 @@ def _held(root: Path) -> Generator[None]:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / LOCK, timeout=0):
             yield
+        (root / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # a folder in which something came stays
+            root.rmdir()
     except Timeout:
         raise HarnessError("another command is fetching into this folder", where=str(root)) from None
     except OSError as error:
         what = f"cannot be written: {error.strerror or error}"
-        raise HarnessError(
-            what, where=str(error.filename or root), remedy="name another folder with --data DIR"
-        ) from None
+        where = str(error.filename or root)
+        raise HarnessError(what, where=where, remedy="name another folder with --data DIR") from None

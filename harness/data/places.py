@@ -52,21 +52,32 @@ def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[
         raise _completed(error, task, root) from None
 
 
-def how_to_get(source: DataSource, root: Path) -> str:
-    """The command that puts the data into its root, with size and licence."""
-    if source.hub:
-        revision = f" --revision {source.revision}" if source.revision else ""
-        place = shlex.quote(str(root))
-        how = f"hf download {source.hub} --repo-type dataset{revision} --local-dir {place}"
-    else:
-        how = f"take it from {source.url} and put it into {root}"
+def fetchable(source: DataSource) -> bool:
+    """Whether `harness data fetch` gets any of it."""
+    return bool(source.hub or source.archive or source.urls)
+
+
+def how_to_get(task: str, source: DataSource, root: Path) -> str:
+    """The command that puts a task's data into its root, with size and licence and what else must be done."""
+    how = f"take it from {source.url} and put it into {root}"
+    if fetchable(source):
+        how = f"harness data fetch {task}{_place(task, root)}"
     about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]
     gate = f"access must be asked for first: {source.url}" if source.gated else ""
-    return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate])])
+    return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate]), *source.by_hand])
+
+
+def _place(task: str, root: Path) -> str:
+    """The flag that names the root; none where it is found without."""
+    if root == data_folder() / task:
+        return ""
+    if root.name == task:
+        return f" --data {shlex.quote(str(root.parent))}"
+    return f" -T {shlex.quote(f'{task}.data={root}')}"
 
 
 def _completed(error: MissingData, task: Task, root: Path) -> HarnessError:
     if error.remedy or task.source is None:
         return error
     what = f"the data of {task.name} is not on this machine: {error.what}"
-    return MissingData(what, where=error.where or str(root), remedy=how_to_get(task.source, root))
+    return MissingData(what, where=error.where or str(root), remedy=how_to_get(task.name, task.source, root))

@@ -15,7 +15,6 @@ import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -48,7 +47,9 @@ class Asked:
     host: str
 
 
-def tar_gz(files: dict[str, bytes], commit: str = COMMIT, top: str = "code-0123456/", links: dict[str, str] = {}) -> bytes:  # noqa: B006
+def tar_gz(
+    files: dict[str, bytes], commit: str = COMMIT, top: str = "code-0123456/", links: dict[str, str] | None = None
+) -> bytes:
     """An archive as GitHub makes it: one top folder, the commit in its head."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz", format=tarfile.PAX_FORMAT, pax_headers={"comment": commit}) as archive:
@@ -56,7 +57,7 @@ def tar_gz(files: dict[str, bytes], commit: str = COMMIT, top: str = "code-01234
             info = tarfile.TarInfo(top + path)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
-        for path, target in links.items():
+        for path, target in (links or {}).items():
             info = tarfile.TarInfo(top + path)
             info.type, info.linkname = tarfile.SYMTYPE, target
             archive.addfile(info)
@@ -237,6 +238,3 @@ def _entry(path: str, data: bytes) -> dict[str, object]:
     if len(data) >= LARGE:
         entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
     return entry
-
-
-Make = Callable[[], Published]

@@ -75,7 +75,7 @@ def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_lice
     error = caught.value
     assert error.what == "the data of mis is not on this machine: mis_easy.json is not there"
     assert error.where == str(tmp_path / "mis")
-    assert f"hf download Tuwhy/MIS_Test --repo-type dataset --local-dir {tmp_path / 'mis'}" in error.remedy
+    assert error.remedy.startswith(f"harness data fetch mis --data {tmp_path}\n")
     assert "licence: apache-2.0" in error.remedy
     assert "size: about 6 GB" in error.remedy
 
@@ -83,17 +83,23 @@ def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_lice
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        (DataSource(hub="a/b", revision="abc123"), "hf download a/b --repo-type dataset --revision abc123 --local-dir"),
+        (DataSource(hub="a/b"), "harness data fetch shapes -T shapes.data=root"),
+        (DataSource(archive=("a/b", "", ("*",))), "harness data fetch shapes"),
+        (DataSource(urls=(("a.tsv", "https://example.org/a.tsv", ""),)), "harness data fetch shapes"),
         (DataSource(url="https://example.org/x", licence="MIT"), "take it from https://example.org/x and put it into"),
         (DataSource(hub="a/b", url="https://example.org/x", gated=True), "asked for first: https://example.org/x"),
+        (DataSource(hub="a/b", by_hand=("the images: ask for them",)), "the images: ask for them"),
     ],
 )
 def test_how_to_get_data_depends_on_where_it_is_published(source: DataSource, told: str) -> None:
-    assert told in data.how_to_get(source, Path("root"))
+    assert told in data.how_to_get("shapes", source, Path("root"))
 
 
-def test_a_folder_with_a_space_is_quoted_for_the_shell() -> None:
-    assert "--local-dir '/my data/mis'" in data.how_to_get(DataSource(hub="a/b"), Path("/my data/mis"))
+def test_a_root_is_named_by_the_shortest_flag_and_quoted_for_the_shell() -> None:
+    source = DataSource(hub="a/b")
+    assert data.how_to_get("mis", source, data.data_folder() / "mis") == "harness data fetch mis"
+    assert data.how_to_get("mis", source, Path("/my data/mis")) == "harness data fetch mis --data '/my data'"
+    assert data.how_to_get("mis", source, Path("/my data/x")) == "harness data fetch mis -T 'mis.data=/my data/x'"
 
 
 def test_a_remedy_the_task_gave_itself_is_kept(tmp_path: Path) -> None:
@@ -166,10 +172,36 @@ def test_list_shows_what_is_here_its_licence_its_size_and_where_it_is_expected(t
     code, out, _ = run("data", "list", "--data", tmp_path)
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert code == 0
-    assert "easy real" in lines["mis"]
+    assert "easy real; missing: hard" in lines["mis"]
     assert "apache-2.0" in lines["mis"]
-    assert str(tmp_path / "mis") in lines["mis"]
+    assert out.startswith(f"data folder: {tmp_path}\n")
     assert "missing" in lines["mssbench"]
+    assert "gated; MIT" in lines["vlguard"]
+
+
+def test_list_fits_the_terminal_and_names_roots_that_lie_elsewhere(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    lay_out(tmp_path / "mis", {"easy": 1})
+    _, out, _ = run("data", "list", "--data", tmp_path, "-T", "mssbench.data=/elsewhere/mss")
+    first, *rows = out.splitlines()
+    assert first == f"data folder: {tmp_path}"
+    assert all(len(row) <= 90 for row in rows)
+    assert "mssbench: /elsewhere/mss" in rows
+
+
+def test_list_tells_all_that_is_known_as_json(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "mis", {"easy": 1, "hard": 1})
+    (tmp_path / "mis/mis_hard.json").write_text("{")
+    _, out, _ = run("data", "list", "--json", "--data", tmp_path)
+    found = {each["task"]: each for each in json.loads(out)}
+    assert found["mis"]["splits"]["easy"] == "here"
+    assert found["mis"]["splits"]["real"] == "missing"
+    assert found["mis"]["splits"]["hard"].startswith("broken: ")
+    assert found["mis"]["source"] == "Tuwhy/MIS_Test"
+    assert found["vlguard"]["gated"] is True
+    assert "not for commercial use" in found["mm-safetybench"]["licence"]
 
 
 def test_list_calls_data_broken_that_is_there_and_cannot_be_read(tmp_path: Path, run: Run) -> None:
@@ -203,7 +235,7 @@ def test_verify_ends_with_3_for_bad_images_and_names_some(tmp_path: Path, run: R
 def test_verify_ends_with_2_when_a_run_could_not_start_and_says_how_to_mend_it_once(tmp_path: Path, run: Run) -> None:
     code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
     assert code == 2
-    assert out.count("hf download Tuwhy/MIS_Test") == 1
+    assert out.count("harness data fetch mis --data") == 1
     assert out.count("is not on this machine") == 3
 
 
@@ -239,10 +271,11 @@ def test_the_packaged_splits_verify_without_any_data(run: Run, tmp_path: Path) -
         (("data", "verify", "mis", "-T", "mis.dta=x"), "mis has no setting 'dta'"),
         (("data", "list", "-T", "mios.data=x"), "did you mean 'mis'?"),
         (("data", "fetsh", "mis"), "fetch"),
-        (("data", "fetch", "mis"), "hf download Tuwhy/MIS_Test"),
+        (("data", "fetch", "mios"), "did you mean 'mis'?"),
+        (("data", "fetch", "mis", "--from", "."), "--from goes with --prompts"),
     ],
 )
-def test_a_misspelling_or_a_fetch_of_data_ends_with_2_and_the_way_out(
+def test_a_misspelling_or_a_flag_that_means_nothing_ends_with_2_and_the_way_out(
     run: Run, arguments: tuple[str, ...], told: str
 ) -> None:
     code, _, err = run(*arguments)

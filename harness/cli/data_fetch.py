@@ -1,0 +1,145 @@
+"""`harness data fetch`: a task's data, or upstream's wording."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import HarnessError
+from harness.settings import effective
+from harness.terminal import plain
+
+from .options import plugin_options
+from .place import Place, place_flags, tasks_of
+
+if TYPE_CHECKING:
+    from harness.contracts import Task
+    from harness.data.provenance import Provenance
+    from harness.data.upstream import Upstream
+    from harness.plugins.host import Host
+
+
+@click.command()
+@click.argument("names", metavar="TASK[,TASK]")
+@click.option(
+    "--revision",
+    default="",
+    metavar="COMMIT",
+    help="Another commit than the pinned one, or a branch: of the hub's set, or of the repository where that is all.",
+)
+@click.option("--prompts", is_flag=True, help="Fetch upstream's wording instead, at the pinned commit.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, exists=True),
+    help="Take the wording from a copy of upstream's repository that you have.",
+)
+@place_flags
+@plugin_options
+@click.pass_context
+def fetch(
+    ctx: click.Context,
+    names: str,
+    revision: str,
+    prompts: bool,
+    source: Path | None,
+    data: Path | None,
+    task_settings: Mapping[str, Any],
+) -> int:
+    """Fetch the data of tasks or suites from where it is published; with --prompts, upstream's wording.
+
+    What is here already and is what was published is kept, and a download that broke off is gone on with. HF_ENDPOINT
+    names a mirror of the hub, HF_TOKEN the key for gated sets.
+    """
+    if source and not prompts:
+        raise HarnessError("--from goes with --prompts", remedy="put data that you have into its folder: see data list")
+    host, tasks = tasks_of(ctx, names, task_settings)
+    if prompts:
+        for task in tasks:
+            _wording(host, Place(task, data, task_settings), source)
+        return 0
+    return _each([Place(task, data, task_settings) for task in tasks], revision)
+
+
+def _each(places: list[Place], revision: str) -> int:
+    """One after the other; of several, one that fails keeps none from coming."""
+    failed = 0
+    for place in places:
+        try:
+            _data(place, revision)
+        except HarnessError as error:
+            if len(places) == 1:
+                raise
+            click.echo(plain(f"{place.task.name}: {error}"), err=True)
+            failed += 1
+    return 2 if failed else 0
+
+
+def _data(place: Place, revision: str) -> None:
+    from harness.data.fetching import fetch
+    from harness.data.meter import meter
+    from harness.data.places import fetchable, how_to_get
+
+    name, source = place.task.name, place.task.source
+    if source is None:
+        click.echo(f"{name}: comes with the harness")
+        return
+    if not fetchable(source):
+        raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
+    facts = "; ".join(filter(None, (source.size, f"licence: {source.licence or 'not stated'}")))
+    click.echo(plain(f"{name}: {facts}"), err=True)
+    fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
+    click.echo(plain(_told(place.task, place.root, fetched)))
+
+
+def _told(task: Task, root: Path, fetched: Provenance) -> str:
+    from harness.data.meter import spelled
+
+    assert task.source is not None
+    size = spelled(sum(size for size, _ in fetched.files.values()))
+    lines = [f"{task.name}: {len(fetched.files)} files, {size}, in {root}"]
+    lines += [f"  from {part.title}" for part in fetched.parts]
+    lines += [f"  licence: {task.source.licence or 'not stated'}"]
+    lines += [f"  not fetched: {sentence}" for sentence in task.source.by_hand]
+    if task.source.prompts:
+        lines.append(f"  upstream's wording: harness data fetch {task.name} --prompts")
+    return "\n".join(lines)
+
+
+def _wording(host: Host, place: Place, source: Path | None) -> None:
+    fetched = _words(place, source)
+    click.echo(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
+    for what, fidelity in _fidelities(host, place):
+        click.echo(f"  {what}: {fidelity}")
+        if fidelity != "upstream":
+            click.echo(f"warning: {what} differs from that commit; results will say {fidelity!r}", err=True)
+
+
+def _words(place: Place, source: Path | None) -> Upstream:
+    from harness.data.upstream import Pin, copy, fetch
+
+    if place.task.source is None or place.task.source.prompts is None:
+        raise HarnessError(f"task {place.task.name} needs no wording of upstream's")
+    repository, commit, files = place.task.source.prompts
+    pin = Pin(task=place.task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
+    return copy(pin, place.root, source) if source else fetch(pin, place.root)
+
+
+def _fidelities(host: Host, place: Place) -> Iterator[tuple[str, str]]:
+    """Whose words the task and its rubrics would use now; raises BadData where a script does not hold them."""
+    splits = place.splits()
+    if any(setting.name == "prompts" for setting in place.task.settings):
+        asked = Place(
+            place.task, None, {f"{place.task.name}.data": place.root, f"{place.task.name}.prompts": "upstream"}
+        )
+        splits = asked.splits()
+        yield from ((f"input of {name}", str(split.fidelity)) for name, split in splits.items())
+    for name in dict.fromkeys(judge for split in splits.values() for judge in split.judges):
+        judge = host.judge(name)
+        if any(setting.name == "prompts" for setting in judge.settings):
+            settings = effective(judge.settings, {"prompts": "upstream"}, owner=f"judge {name}")
+            yield f"rubric {name}", judge.open(settings, place.root).fidelity
