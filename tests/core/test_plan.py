@@ -15,7 +15,7 @@ from harness.models import ModelSpec
 from harness.options import Options
 from harness.plan import planned, splits
 from harness.plan.choosing import split_judge
-from harness.testing.fakes import fake_judge, fake_sample, host_of
+from harness.testing.fakes import fake_judge, fake_sample, fake_task, host_of
 from harness.types import Generation, Sample, Setting, Settings, Verdict
 
 BLOCKED = Verdict(label="blocked")
@@ -260,3 +260,10 @@ def test_options_that_no_flag_would_let_in_are_refused(fields: dict[str, Any], w
     options = replace(Options(model=ModelSpec(ref="a/b"), tasks=("risk",)), **fields)
     with pytest.raises(HarnessError, match=what):
         options.check()
+
+
+def test_a_task_whose_bare_name_selects_no_split_says_so_instead_of_running_nothing() -> None:
+    with plugins.use(host_of(fake_task(selected=False), fake_task(name="other"), fake_judge())):
+        error = refusal("other", "fake")
+    assert error.what == "fake by itself runs nothing"
+    assert "fake:NAME" in error.remedy
