@@ -117,11 +117,11 @@ def _judge(run: Results, judge: str) -> JudgeNote:
     known = _dict(_dict(run, "judges"), judge)
     if not known:
         return JudgeNote(id=judge)
-    fidelity, version = known.get("fidelity") or "own", known.get("version") or ""
+    fidelity, version = known.get("fidelity", "own") or "", known.get("version") or ""
     words = f"{fidelity} rubric v{version}" if fidelity == "own" and version else f"{fidelity} rubric"
     return JudgeNote(
         id=judge,
-        rubric=f"{known['rubric']} ({words})",
+        rubric=f"{known['rubric']} ({words})" if fidelity else judge,
         model=", ".join(_texts(known.get("resolved"))) or _name_of(known.get("model"), "ref"),
         fidelity=fidelity,
     )

@@ -1,1 +1,18 @@
-"""`harness agree`: how far judges and people agree on one run."""
+"""`harness agree`: how far judges and people agree on one run; labels of people go in and out as CSV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def harness_commands(cli: click.Group) -> None:
+    """Add `harness agree`."""
+    from .command import command
+
+    cli.add_command(command)

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness import sheets
 from harness.board.values import Board, Measure, Row
 from harness.summary.split import FLAGS
 from harness.terminal import plain
@@ -14,7 +15,6 @@ from harness.types import OUTCOMES, UNSCORED
 
 Cell = str | int | float | bool | None
 
-_FORMULA = ("=", "+", "-", "@")
 _VERDICTS = ("scored", *UNSCORED, "unjudged")
 _COLUMNS = (
     *("model", "ref", "strategy", "task", "split", "part_of", "by", "group"),
@@ -42,8 +42,7 @@ def defused(cell: Cell) -> Cell:
     """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe in front."""
     if not isinstance(cell, str):
         return cell
-    text = " ".join(plain(cell).split())
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return sheets.defused(" ".join(plain(cell).split()))
 
 
 def _lines(board: Board, row: Row) -> Iterator[dict[str, Cell]]:

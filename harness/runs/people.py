@@ -1,0 +1,124 @@
+"""What people say of a run's answers: one more judge, `human-NAME`, in the run's own format.
+
+Their labels are the split's own words, so they need no rubric and no translation.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.plan.splits import SplitPlan
+from harness.runs.amending import amend, write
+from harness.runs.answers import Answer
+from harness.runs.conclude import HUMAN, Concluded
+from harness.store.folder import RunFolder
+from harness.store.records import decision_of
+from harness.store.run_file import RunFile
+from harness.types import Verdict
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")
+#: what results.json says of a person
+_CARD: Mapping[str, Any] = {
+    "rubric": HUMAN,
+    "version": "",
+    "template_hash": "",
+    "fidelity": None,
+    "model": None,
+    "resolved": [],
+    "settings": {},
+    "sees": [],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """What a person says of one answer; the label is one of the split's."""
+
+    answer: Answer
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """What became of some labels.
+
+    Attributes:
+        new: labels of answers that had none by this person.
+        changed: labels that replace another one.
+        same: labels that stood there already.
+        concluded: the results anew.
+    """
+
+    new: int
+    changed: int
+    same: int
+    concluded: Concluded
+
+
+def judge_id(name: str, run: RunFile) -> str:
+    """The judge's id of a person. Raises HarnessError for what cannot name one, or names another judge's file."""
+    if not _NAME.fullmatch(name):
+        raise HarnessError(f"{name!r} cannot name a person", remedy="letters, digits and . _ + - (at most 41)")
+    judge = f"{HUMAN}-{name}"
+    taken = next((known for known in run.judges if known.casefold() == judge.casefold()), judge)
+    if taken != judge or run.judges.get(judge, _CARD)["rubric"] != HUMAN:
+        raise HarnessError(f"{judge} would share its file with the judge {taken}", remedy="give another name")
+    return judge
+
+
+def enter(
+    folder: RunFolder,
+    judge: str,
+    labels: Sequence[Labelled],
+    plans: Sequence[SplitPlan],
+    *,
+    command: Sequence[str],
+    primary: bool = False,
+) -> Entered:
+    """Write labels beside the verdicts of the other judges, and conclude the run anew.
+
+    Args:
+        folder: of the run.
+        judge: see `judge_id`.
+        labels: no answer twice.
+        plans: the splits they are of.
+        command: this invocation's arguments.
+        primary: make this judge the one whose numbers stand first.
+    """
+    started = time.time()
+    counts: Counter[str] = Counter()
+    for display in dict.fromkeys(label.answer.display for label in labels):
+        own = [label for label in labels if label.answer.display == display]
+        counts.update(_states(folder, display, judge, own))
+        write(folder, display, judge, [(label.answer, label.verdict) for label in own])
+    concluded = amend(
+        folder, lambda run: _entered(run, judge, plans if primary else ()), plans, command=command, started=started
+    )
+    return Entered(new=counts["new"], changed=counts["changed"], same=counts["same"], concluded=concluded)
+
+
+def _states(folder: RunFolder, display: str, judge: str, labels: Sequence[Labelled]) -> list[str]:
+    """What each label is beside what stands there."""
+    with closing(folder.task(display).verdicts(judge, write=False)) as journal:
+        found = [(label.verdict, journal.find(*label.answer.place)) for label in labels]
+        return [
+            "new" if line is None else "same" if decision_of(journal.read(line[0])) == verdict else "changed"
+            for verdict, line in found
+        ]
+
+
+def _entered(run: RunFile, judge: str, first: Sequence[SplitPlan]) -> RunFile:
+    """run.json with the judge, which is the primary one of some splits."""
+    tasks = dict(run.tasks)
+    for plan in first:
+        task = tasks[plan.display]
+        splits = {**task.splits, plan.name: replace(task.splits[plan.name], judge=judge)}
+        tasks[plan.display] = replace(task, splits=splits)
+    return replace(run, tasks=tasks, judges={**run.judges, judge: dict(_CARD)})

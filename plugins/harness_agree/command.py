@@ -1,0 +1,136 @@
+"""The flags of `harness agree`, and what each of its three ways does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import loaded, plugin_options
+from harness.cli.values import Names
+
+if TYPE_CHECKING:
+    from harness.runs.answers import Answer
+
+    from .measuring import Measured
+    from .reading import Run
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("agree")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
+@click.option(
+    "--judges", type=Names(), default="", metavar="NAME[,…]", help="Only these judges: an id, or what it begins with."
+)
+@click.option(
+    "--show",
+    type=click.IntRange(0),
+    show_default="5; with --json all",
+    metavar="N",
+    help="List so many answers of each split on which judges differ.",
+)
+@click.option("--reveal", is_flag=True, help="Show their questions, answers and the judges' reasons; may be harmful.")
+@click.option("--export", type=_FILE, metavar="FILE.csv", help="Write a sheet for a person to label the answers.")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="With --export: N answers of each split.")
+@click.option("--seed", type=int, default=0, show_default=True, help="With --sample: another one draws others.")
+@click.option("--import", "labels", type=_FILE, metavar="FILE.csv", help="Take a person's labels in as one more judge.")
+@click.option("--as", "person", default="", metavar="NAME", help="With --import: whose labels; the judge human-NAME.")
+@click.option("--primary", is_flag=True, help="With --import: make it the judge whose numbers stand first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
+    """Say how far the judges of a run agree, people among them.
+
+    For each split: labels of one judge against another's, agreement beyond chance with intervals, the main metric
+    under each judge, and the answers on which they differ. Nothing is asked and nothing is judged.
+    """
+    _check(ctx, given)
+    loaded(ctx)
+    from .reading import open_run
+
+    stored = open_run(run, given["tasks"])
+    if given["labels"]:
+        return _import(stored, given)
+    act = _export if given["export"] else _agree
+    act(stored, given)
+    return 0
+
+
+def _check(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Flags that mean nothing beside the others are refused."""
+    if given["export"] and given["labels"]:
+        raise click.UsageError("--export and --import are two commands")
+    if bool(given["labels"]) != bool(given["person"]):
+        raise click.UsageError("--import FILE.csv and --as NAME belong together")
+    source = click.core.ParameterSource.COMMANDLINE
+    chosen = {name for name in given if ctx.get_parameter_source(name) is source}
+    meant = {"sample": "export", "seed": "sample", "primary": "labels"}
+    alone = [name for name, needed in meant.items() if name in chosen and needed not in chosen]
+    flags = {"labels": "import"}
+    if alone:
+        raise click.UsageError(f"--{alone[0]} needs --{flags.get(meant[alone[0]], meant[alone[0]])}")
+    if (given["export"] or given["labels"]) and (idle := chosen & {"judges", "show", "reveal", "as_json"}):
+        raise click.UsageError(f"--{min(idle).removeprefix('as_')} says nothing here")
+
+
+def _agree(stored: Run, given: dict[str, Any]) -> None:
+    from .drawing import SHOWN, show
+    from .measuring import measured
+    from .plain import as_json
+    from .reading import needs_two, seen
+
+    splits = list(seen(stored, given["judges"]))
+    needs_two(stored, splits)
+    found = [measured(each) for each in splits]
+    most: int | None = given["show"]
+    model = stored.file.model.ref
+    if given["as_json"]:
+        texts = _texts(stored, found, most) if given["reveal"] else {}
+        made = as_json(str(stored.folder.path), model, found, texts, most)
+        click.echo(json.dumps(made, ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        texts = _texts(stored, found, SHOWN if most is None else most) if given["reveal"] else {}
+        show(model, found, texts, most)
+
+
+def _texts(stored: Run, found: Sequence[Measured], most: int | None) -> dict[str, Answer]:
+    """What was asked and answered, of the items that are listed."""
+    from harness.runs.answers import answers
+
+    wanted = {sighting.record.item for each in found for sighting in each.differing[:most]}
+    every = (each for plan in stored.plans for each in answers(stored.folder, plan.display, plan.name))
+    return {each.item: each for each in every if each.item in wanted}
+
+
+def _export(stored: Run, given: dict[str, Any]) -> None:
+    from .exporting import export
+
+    written = export(stored, given["export"], sample=given["sample"], seed=given["seed"])
+    for title, count in written.items():
+        click.echo(f"{title}: {count} answers", err=True)
+    click.echo(f"wrote {given['export']}: fill in the column `label`, then", err=True)
+    click.echo(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
+
+
+def _import(stored: Run, given: dict[str, Any]) -> int:
+    from harness.runs.people import enter, judge_id
+
+    from .importing import read
+
+    judge = judge_id(given["person"], stored.file)
+    sheet = read(stored, given["labels"])
+    command = ("harness", *sys.argv[1:])
+    done = enter(stored.folder, judge, sheet.labels, sheet.plans, command=command, primary=given["primary"])
+    counts = f"{done.new} new, {done.changed} changed, {done.same} as before"
+    click.echo(f"{judge}: {len(sheet.labels)} labels ({counts}); rows without one: {sheet.blank}", err=True)
+    for display, fault in done.concluded.unscored.items():
+        click.echo(f"note: {display} could not be scored: the task raised {fault}", err=True)
+    click.echo(f"results: {stored.folder.path / 'results.json'}", err=True)
+    return 3 if done.concluded.unscored else 0

@@ -1,0 +1,190 @@
+"""Who said what: each record of a split with the label of each judge, in the words of the split's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import HarnessError, Json, Record, Split, UnknownName
+from harness.options import Judging
+from harness.plan.splits import SplitPlan
+from harness.runs.conclude import ran
+from harness.runs.ensembles import COMBINED
+from harness.runs.past import stored
+from harness.settings import nearest
+from harness.store.folder import RunFolder
+from harness.store.ledger import Ledger
+from harness.store.run_file import RunFile
+from harness.summary.split import Row, judged
+from harness.types import Unscored, Verdict
+
+UNJUDGED = "unjudged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A stored run and those of its splits that are wanted."""
+
+    folder: RunFolder
+    file: RunFile
+    plans: tuple[SplitPlan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One record.
+
+    Attributes:
+        record: without a label.
+        seen: judge -> the record as it sees it; without a label where it has given none.
+        states: judge -> why it has given none.
+        reasons: judge -> what it said beside its label; kept only where labels differ.
+    """
+
+    record: Record
+    seen: Mapping[str, Record]
+    states: Mapping[str, str]
+    reasons: Mapping[str, str]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Judge -> its label."""
+        return {judge: record.label for judge, record in self.seen.items() if record.label is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One split.
+
+    Attributes:
+        display: its task, as results name it.
+        name: of the split.
+        split: how it is scored.
+        epochs: answers for each sample.
+        judges: that have seen an answer, the primary one first.
+        sightings: in the order they were asked.
+    """
+
+    display: str
+    name: str
+    split: Split
+    epochs: int
+    judges: tuple[str, ...]
+    sightings: Sequence[Sighting]
+
+    @property
+    def title(self) -> str:
+        """Task and split, as `--tasks` takes them."""
+        return f"{self.display}:{self.name}"
+
+
+def open_run(folder: Path, tasks: Sequence[str]) -> Run:
+    """Read a run back. Raises HarnessError where there is none, UnknownName for a task it does not have."""
+    place = RunFolder(folder)
+    file, _, assignments = stored(place, Judging(tasks=tuple(tasks)))
+    return Run(folder=place, file=file, plans=tuple(each.plan for each in assignments))
+
+
+def seen(run: Run, wanted: Sequence[str]) -> Iterator[Seen]:
+    """Each split, and each derived one whose parts are all there.
+
+    Args:
+        run: to read.
+        wanted: judges, by id or by what the id begins with; none for all but ensembles, which repeat their members.
+
+    Raises:
+        UnknownName: no judge of the run is called so.
+    """
+    judges = _chosen(run.file.judges, wanted)
+    for display, plans in _by_task(run.plans).items():
+        found = {plan.name: _read(run, plan, judges) for plan in plans}
+        yield from found.values()
+        for name, split in plans[0].splits.items():
+            if split.parts and all(part in found for part in split.parts):
+                yield _pooled(display, name, split, [found[part] for part in split.parts])
+
+
+def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:
+    found: dict[str, list[SplitPlan]] = {}
+    for plan in plans:
+        found.setdefault(plan.display, []).append(plan)
+    return found
+
+
+def _chosen(known: Mapping[str, Mapping[str, Json]], wanted: Sequence[str]) -> tuple[str, ...]:
+    for name in wanted:
+        if not any(_is(judge, name) for judge in known):
+            raise UnknownName(f"--judges {name}: no judge of this run", remedy=nearest(name, known))
+    if not wanted:
+        return tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
+    return tuple(judge for judge in known if any(_is(judge, name) for name in wanted))
+
+
+def _is(judge: str, name: str) -> bool:
+    return judge == name or judge.startswith(f"{name}-")
+
+
+def _read(run: Run, plan: SplitPlan, judges: tuple[str, ...]) -> Seen:
+    task = run.folder.task(plan.display)
+    how = ran(run.file, plan, plan.name, [judge for judge in task.judges() if judge in judges])
+    words = dict(how.judges)
+    rows = list(Ledger(folder=task, judges=tuple(words)).rows(plan.name))
+    active = sorted(
+        (judge for judge in words if any(row.decision(judge) is not None for row in rows)),
+        key=lambda judge: (judge != how.primary, judge),
+    )
+    return Seen(
+        display=plan.display,
+        name=plan.name,
+        split=plan.split,
+        epochs=how.epochs,
+        judges=tuple(active),
+        sightings=[_sighting(row, plan.split, {judge: words[judge] for judge in active}) for row in rows],
+    )
+
+
+def _sighting(row: Row, split: Split, words: Mapping[str, Mapping[str, str]]) -> Sighting:
+    said = {judge: row.decision(judge) for judge in words}
+    records = {judge: judged(row.record, said[judge], split, words[judge]) for judge in words}
+    differ = row.record.outcome == "answered" and len({r.label for r in records.values()} - {None}) > 1
+    return Sighting(
+        record=row.record,
+        seen=records,
+        states={
+            judge: UNJUDGED if decision is None else decision.state
+            for judge, decision in said.items()
+            if decision is None or isinstance(decision, Unscored)
+        },
+        reasons={judge: each.reason for judge, each in said.items() if differ and isinstance(each, Verdict)},
+    )
+
+
+def _pooled(display: str, name: str, split: Split, parts: Sequence[Seen]) -> Seen:
+    judges = tuple(judge for judge in parts[0].judges if all(judge in part.judges for part in parts))
+    return Seen(
+        display=display,
+        name=name,
+        split=split,
+        epochs=max(part.epochs for part in parts),
+        judges=judges,
+        sightings=[_of(judges, sighting) for part in parts for sighting in part.sightings],
+    )
+
+
+def _of(judges: Sequence[str], sighting: Sighting) -> Sighting:
+    return replace(
+        sighting,
+        seen={judge: sighting.seen[judge] for judge in judges},
+        states={judge: state for judge, state in sighting.states.items() if judge in judges},
+    )
+
+
+def needs_two(run: Run, splits: Iterable[Seen]) -> None:
+    """Raise HarnessError where no split has been seen by two judges."""
+    if not any(len(split.judges) > 1 for split in splits):
+        raise HarnessError(
+            "agreement needs two judges, and no split of this run has been judged by two",
+            where=str(run.folder.path),
+            remedy="harness judge RUN --judge … adds a judge, harness agree RUN --import FILE.csv --as NAME a person",
+        )
