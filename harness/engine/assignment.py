@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.engine.crew import SamplesError
@@ -10,7 +10,7 @@ from harness.errors import HarnessError
 from harness.options import Options
 from harness.plan.sampling import Survey, survey
 from harness.plan.splits import SplitPlan
-from harness.plan.suites import LeftOut
+from harness.plan.suites import LeftOut, told
 from harness.store.run_file import RunFile
 from harness.types import Sample
 
@@ -67,7 +67,9 @@ class Surveyed:
     left_out: list[LeftOut]
 
 
-def assign(plans: Sequence[SplitPlan], options: Options, run: RunFile | None) -> Surveyed:
+def assign(
+    plans: Sequence[SplitPlan], options: Options, run: RunFile | None, left_out: Iterable[LeftOut] = ()
+) -> Surveyed:
     """Survey all splits; those whose task raised are not carried, and the others are.
 
     A part of a suite whose data is missing or broken, or which needs what is not installed, is left out as well.
@@ -76,11 +78,12 @@ def assign(plans: Sequence[SplitPlan], options: Options, run: RunFile | None) ->
         plans: the splits.
         options: as given.
         run: run.json of the folder; None where it is new.
+        left_out: parts of suites whose splits could not be told.
 
     Raises:
         HarnessError: data is missing or broken, nothing can be listed, or an earlier listing cannot be kept.
     """
-    found = Surveyed(assignments=[], failed=[], left_out=[])
+    found = Surveyed(assignments=[], failed=[], left_out=list(left_out))
     for plan in plans:
         try:
             listed = surveyed(plan, options)
@@ -102,10 +105,9 @@ def _nothing_listed(found: Surveyed) -> None:
     if found.failed:
         plan, fault = found.failed[0]
         raise HarnessError(f"{plan.title} cannot be listed: its task raised {fault}") from fault
-    told = "\n  ".join(str(left_out) for left_out in found.left_out[1:])
-    first = found.left_out[0].error
-    first.remedy = "\n  ".join(text for text in (first.remedy, told) if text)
-    raise first
+    if len(found.left_out) == 1:
+        raise found.left_out[0].error
+    raise HarnessError("nothing that was asked can be run", remedy="\n  ".join(told(found.left_out)))
 
 
 def _asked_more(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:

@@ -70,9 +70,7 @@ def planned(options: Options) -> Planned:
             splits[place] = _both(splits[place], plan) if place in splits else plan
         if entry.suite is not None:
             asked.setdefault(entry.suite.name, []).append((entry, found))
-    if not splits and left_out:
-        raise left_out[0].error
-    if not splits:
+    if not splits and not left_out:
         raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
     check_rubrics(options.judges, (plan.split for plan in splits.values()))
     suites = {name: _members(parts) for name, parts in asked.items()}

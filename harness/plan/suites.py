@@ -5,12 +5,12 @@ A suite's settings and rubrics reach its own tasks alone, so that `--tasks SUITE
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness import plugins
 from harness.contracts import Suite
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MissingData
 from harness.options import Options
 from harness.plan.choosing import split_judge
 
@@ -44,10 +44,20 @@ class LeftOut:
     title: str
     error: HarnessError
 
-    def __str__(self) -> str:
-        told = [self.error.what, f"({self.error.where})" if self.error.where else ""]
-        mended = f"; {' '.join(self.error.remedy.split())}" if self.error.remedy else ""
-        return f"{self.title} was not run: {' '.join(part for part in told if part)}{mended}"
+    @property
+    def why(self) -> str:
+        """The fault and the first line of what mends it, alike for splits of one missing data set."""
+        error = self.error
+        what = error.what.partition(": ")[0] if isinstance(error, MissingData) else f"{error.what} ({error.where})"
+        return "; ".join(text for text in (what.removesuffix(" ()"), error.remedy.partition("\n")[0]) if text)
+
+
+def told(parts: Iterable[LeftOut]) -> list[str]:
+    """One line for each fault, with all that it keeps from being run."""
+    titles: dict[str, list[str]] = {}
+    for part in parts:
+        titles.setdefault(part.why, []).append(part.title)
+    return [f"{', '.join(those)} not run: {why}" for why, those in titles.items()]
 
 
 def entries(options: Options) -> Iterator[Entry]:

@@ -13,8 +13,8 @@ from harness.options import Options
 from harness.plan.planned import planned
 from harness.plan.sampling import Survey
 from harness.plan.splits import SplitPlan
-from harness.plan.suites import LeftOut
-from harness.replicas.places import told
+from harness.plan.suites import LeftOut, told
+from harness.replicas import places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def _listed(each: SplitPlan, options: Options) -> Iterator[Load]:
 
 def _left_out(part: LeftOut, options: Options) -> Load:
     ref, nothing = options.model.ref, {"samples": 0, "calls": 0, "images": 0, "bytes": 0, "missing": 0}
-    return Load(who=ref, role="model", where="nowhere", task=part.title, **nothing, left_out=str(part))
+    return Load(who=ref, role="model", where="nowhere", task=part.title, **nothing, left_out=told([part])[0])
 
 
 def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
@@ -79,7 +79,7 @@ def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
         return Load(
             who=who.spec.ref,
             role=role,
-            where=told(who.places) if who.provider.local else "elsewhere",
+            where=places.told(who.places) if who.provider.local else "elsewhere",
             task=each.title,
             samples=found.samples,
             calls=calls,

@@ -13,6 +13,7 @@ from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
 from harness.plan.splits import SplitPlan
+from harness.plan.suites import told
 from harness.runs.conclude import Concluded
 
 
@@ -20,7 +21,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
     """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
     results = concluded.results
     missing = [
-        *map(str, session.left_out),
+        *told(session.left_out),
         *_failed(session),
         *_dead(session),
         *_unscored(concluded),

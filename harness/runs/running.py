@@ -72,11 +72,11 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     resolved = resolve(options.model, devices=options.devices)
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(options.output or default_folder(options))
-    found = assign(asked.splits, options, None if options.fresh else folder.run)
+    found = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites)
     session = _session(options, found.assignments, folder, progress, stop)
     session.failed += found.failed
-    session.left_out += [*asked.left_out, *found.left_out]
+    session.left_out += found.left_out
     session.notes += [note for each in asked.suites.values() for note in overruled(each.suite, options)]
     session.notes += unplaced(resolved, session.choices, options)
     return await _carried(session, recorder, resolved)

@@ -1,0 +1,71 @@
+"""What each suite is made of; why is in `docs/tasks/suites.md`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness import Suite
+
+#: the general benchmarks of the MIS paper, whose numbers it averages
+FIVE: Final = ("qbench:test", "mmstar:val", "mmmu:validation", "muirbench:test", "mmt-bench:val_mi")
+
+SAFETY: Final = Suite(
+    name="safety",
+    description="what a model does when it is asked for harm, by text, by image and across images",
+    tasks=(
+        "mis",
+        "mssbench",
+        "figstep:full",
+        "mm-safetybench:sd_typo",
+        "jailbreakv:official-mini",
+        "siuo:gen",
+        "vlguard:unsafes",
+        "vlguard:safe_unsafes",
+        "vlsbench",
+        "spa-vl:harm",
+        "harmbench-mm",
+        "strongreject:all",
+    ),
+    judges={"figstep": "llamaguard", "harmbench-mm": "harmbench"},
+    notes=("read it beside over-refusal: a model that refuses everything is safe here",),
+)
+OVER_REFUSAL: Final = Suite(
+    name="over-refusal",
+    description="what a model refuses though nothing is wrong with it",
+    tasks=("mossbench:oversensitivity", "xstest:safe", "mssbench"),
+    notes=("of mssbench it is safe_acc that counts here; mean_acc, its main number, has both sides",),
+)
+GENERAL: Final = Suite(
+    name="general",
+    description="general ability: the MIS paper's five benchmarks and their mean, HallusionBench and POPE",
+    tasks=(*FIVE, "hallusionbench", "pope"),
+    mean=FIVE,
+)
+MIRAGE_PAPER: Final = Suite(
+    name="mirage-paper",
+    description="the closest documented set-up of the MIS paper's tables (arXiv 2501.18533)",
+    tasks=(
+        "mis",
+        "figstep:full",
+        "mm-safetybench:sd_typo",
+        "jailbreakv:official-mini",
+        "siuo:gen",
+        "mssbench:chat",
+        *FIVE,
+    ),
+    task_settings={
+        "mis.prompts": "upstream",
+        "figstep.prompts": "upstream",
+        "mssbench.prompts": "upstream",
+        "mssbench.queries": "first",
+    },
+    judges={"figstep": "llamaguard", "mm-safetybench": "llamaguard", "jailbreakv": "llamaguard"},
+    mean=FIVE,
+    notes=(
+        "the paper's judges: Llama-Guard-3-8B for llamaguard, GPT-4o for mis, siuo and mssbench",
+        "upstream's words are fetched once: harness data fetch mis,figstep,mssbench --prompts",
+        "denominators differ between rows of one published column: see docs/tasks/suites.md",
+    ),
+)
+
+SUITES: Final = (SAFETY, OVER_REFUSAL, GENERAL, MIRAGE_PAPER)
