@@ -158,7 +158,7 @@ class DataSource:
         gated: access must be asked for.
         archive: GitHub repository that holds the data or a part of it: (owner/name, commit or empty, patterns).
         urls: files by themselves: (path under the data root, address, md5 or empty).
-        by_hand: what no program can fetch: a sentence each, with the page it is on and where it goes.
+        by_hand: what no program can fetch and the user puts into the data root: what, and the page it is on.
         prompts: GitHub repository and commit that hold upstream's wording: (owner/name, commit, files).
     """
 

@@ -104,7 +104,7 @@ def _told(task: Task, root: Path, fetched: Provenance) -> str:
     lines = [f"{task.name}: {len(fetched.files)} files, {size}, in {root}"]
     lines += [f"  from {part.title}" for part in fetched.parts]
     lines += [f"  licence: {task.source.licence or 'not stated'}"]
-    lines += [f"  not fetched: {sentence}" for sentence in task.source.by_hand]
+    lines += [f"  to be put there by hand: {what}" for what in task.source.by_hand]
     if task.source.prompts:
         lines.append(f"  upstream's wording: harness data fetch {task.name} --prompts")
     return "\n".join(lines)

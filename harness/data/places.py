@@ -64,7 +64,8 @@ def how_to_get(task: str, source: DataSource, root: Path) -> str:
         how = f"harness data fetch {task}{_place(task, root)}"
     about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]
     gate = f"access must be asked for first: {source.url}" if source.gated else ""
-    return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate]), *source.by_hand])
+    by_hand = (f"to be put there by hand: {what}" for what in source.by_hand)
+    return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate]), *by_hand])
 
 
 def _place(task: str, root: Path) -> str:

@@ -15,6 +15,8 @@ from .wording import PIN, wording
 MINI: Final = Path(__file__).with_name("mini")
 JUDGES: Final = {"llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
 BY: Final = ("category", "topic")
+#: of the repository; screenshots of other people's chats are left where they are
+FILES: Final = ("data/question/*.csv", "data/images/SafeBench*/query_*", "data/images/FigStep-Pro/*")
 SPLITS: Final = {
     "full": attack(JUDGES, n=500, by=BY),
     "tiny": replace(attack(JUDGES, n=50, by=BY), selected=False),
@@ -59,6 +61,7 @@ TASK: Final = Task(
         revision=PIN.commit,
         licence="MIT",
         size="about 25 MB",
+        archive=(PIN.repository, PIN.commit, FILES),
         prompts=PIN.source,
     ),
 )

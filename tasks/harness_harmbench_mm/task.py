@@ -60,5 +60,6 @@ TASK: Final = Task(
         url="https://github.com/centerforaisafety/HarmBench",
         licence="MIT",
         size="not published; 110 images",
+        archive=("centerforaisafety/HarmBench", "", (f"data/{TABLE}", f"data/{IMAGES}/*")),
     ),
 )

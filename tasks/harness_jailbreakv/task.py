@@ -37,8 +37,10 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="JailbreakV-28K/JailBreakV-28k",
+        files=("JailBreakV_28K/*",),
         url="https://huggingface.co/datasets/JailbreakV-28K/JailBreakV-28k",
         licence="MIT",
         size="24 MB of tables; the images are an archive of their own (size not published)",
+        by_hand=("the images that the hub's copy lacks: JailBreakV_28K.zip, by the form on the page above, as it is",),
     ),
 )

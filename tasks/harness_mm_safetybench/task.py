@@ -55,9 +55,11 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="PKU-Alignment/MM-SafetyBench",
+        files=("data/*.parquet",),
         url="https://huggingface.co/datasets/PKU-Alignment/MM-SafetyBench",
         licence="CC BY-NC 4.0: not for commercial use; its texts and images also fall under the terms of GPT-4 and "
         "Stable Diffusion",
         size="about 500 MB",
+        by_hand=("TinyVersion_ID_List.json, for the tiny splits: of https://github.com/isXinLiu/MM-SafetyBench",),
     ),
 )

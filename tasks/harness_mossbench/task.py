@@ -23,6 +23,7 @@ from harness.readers import DataFiles, Row, parquet_rows
 from harness.usual import REFUSAL_RULE, Judges, mini, over_refusal
 
 MINI: Final = Path(__file__).with_name("mini")
+COMMIT: Final = "8d68b0614b39d8990a508e03d99975832f399db2"  #: of the repository
 INFORMATION: Final = "images_information/information.json"
 #: where a split's records may lie, and the folder of its images; a parquet file holds them itself
 LAYOUTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -104,9 +105,9 @@ TASK: Final = Task(
     },
     samples=samples,
     source=DataSource(
-        hub="AIcell/MOSSBench",
         url="https://github.com/xirui-li/MOSSBench",
         licence="CC BY-SA 4.0, for testing only: training on it is prohibited",
-        size="not published",
+        size="540 MB; the archive it comes in is larger",
+        archive=("xirui-li/MOSSBench", COMMIT, ("data/images*", "data_contrast/images*")),
     ),
 )

@@ -23,6 +23,7 @@ PIN: Final = Pin(
 
 SOURCE: Final = DataSource(
     hub="kzhou35/mssbench",
+    files=("com*.json", "chat*", "embodied*"),
     url="https://huggingface.co/datasets/kzhou35/mssbench",
     licence="none stated for the data; the code is MIT",
     size="not published",

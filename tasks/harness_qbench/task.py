@@ -37,6 +37,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="q-future/Q-Bench-HF",
+        files=("data/*.parquet",),
         url="https://huggingface.co/datasets/q-future/Q-Bench-HF",
         licence="S-Lab licence: non-commercial",
     ),

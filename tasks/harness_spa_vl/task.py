@@ -36,6 +36,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="sqrti/SPA-VL",
+        files=("test/*", "*harm*.parquet", "*help*.parquet"),
         url="https://huggingface.co/datasets/sqrti/SPA-VL",
         licence="CC BY 4.0",
         size="more than 1.3 GB with the training set; of the test splits alone not published",

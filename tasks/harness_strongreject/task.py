@@ -91,9 +91,9 @@ TASK: Final = Task(
     },
     samples=samples,
     source=DataSource(
-        hub="walledai/StrongREJECT",
         url="https://github.com/alexandrasouly/strongreject",
         licence="MIT",
         size="under 1 MB",
+        archive=("alexandrasouly/strongreject", "", ("*strongreject_dataset.csv", "*strongreject_small_dataset.csv")),
     ),
 )

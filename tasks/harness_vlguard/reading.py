@@ -74,6 +74,6 @@ def _references(files: DataFiles) -> Mapping[str, str]:
     try:
         found = rows(files, *(f"{folder}{REFERENCES}" for folder in FOLDERS))
     except MissingData as error:
-        how = f"take data/{REFERENCES} from https://github.com/{REPOSITORY} and put it into {files.root}"
+        how = f"harness data fetch vlguard takes it from https://github.com/{REPOSITORY} into {files.root}"
         raise MissingData(error.what, where=error.where, remedy=how) from None
     return {row.text("image"): row.text("response", "output", default="") for row in found}

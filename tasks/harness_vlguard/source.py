@@ -20,9 +20,11 @@ PIN: Final = Pin(
 
 SOURCE: Final = DataSource(
     hub="ys-zong/VLGuard",
+    files=("test.json", "test.zip"),
     url="https://huggingface.co/datasets/ys-zong/VLGuard",
     licence="MIT",
     size="not published",
     gated=True,
+    archive=(REPOSITORY, PIN.commit, ("data/gpt4_safe_safes.json",)),
     prompts=PIN.source,
 )

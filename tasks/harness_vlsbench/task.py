@@ -94,6 +94,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         hub="Foreshhh/vlsbench",
+        files=("data.json", "imgs*"),
         url="https://huggingface.co/datasets/Foreshhh/vlsbench",
         licence="apache-2.0",
         size="not published",

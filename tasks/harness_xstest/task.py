@@ -84,9 +84,9 @@ TASK: Final = Task(
     splits={"safe": SAFE, "unsafe": _split(200, "higher"), "mini": mini(SAFE, MINI, n=10, judges=RULE)},
     samples=samples,
     source=DataSource(
-        hub="Paul/XSTest",
         url="https://github.com/paul-rottger/xstest",
         licence="CC-BY-4.0",
         size="under 1 MB",
+        archive=("paul-rottger/xstest", "d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d", NAMES),
     ),
 )

@@ -17,7 +17,7 @@ from filelock import FileLock
 from harness.contracts import DataSource
 from harness.data import downloads, github
 from harness.data.fetching import LOCK, fetch
-from harness.data.meter import Meter, spelled
+from harness.data.meter import LiveMeter, Meter, meter, spelled
 from harness.data.provenance import FILE, Provenance, origin, read
 from harness.errors import BadData, HarnessError, UnknownName
 from tests.core.published import COMMIT, DataSet, Published, tar_gz
@@ -433,6 +433,21 @@ def test_progress_is_a_line_every_few_seconds_that_counts_what_was_here_but_not_
         now[0] = 10.0
         shown.add(500)
     assert said.getvalue() == "shapes: 2.0 kB of 3.0 kB, 100 B/s\n"
+
+
+def test_on_a_terminal_progress_is_a_bar() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    said = Terminal()
+    shown = meter(said)
+    with shown.of("shapes"):
+        shown.expect(3000)
+        shown.add(3000)
+    assert "shapes" in said.getvalue()
+    assert "3.0/3.0 kB" in said.getvalue()
+    assert not isinstance(meter(io.StringIO()), LiveMeter)
 
 
 def test_sizes_are_spelled_as_people_read_them() -> None:
