@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.board.display import ARROWS, figure, share, span
 from harness.board.leaderboard import boards
+from harness.board.means import means
 from harness.board.values import Board, Measure, Row
 from harness.contracts import Results
 from harness.terminal import one_line
@@ -49,13 +50,16 @@ def show(results: Results | Sequence[Results], stream: TextIO | None = None) -> 
 
 def draw(console: Console, results: Results | Sequence[Results]) -> None:
     """Print the table on a console of the caller's."""
-    made = boards(results if isinstance(results, Sequence) else [results])
+    every = results if isinstance(results, Sequence) else [results]
+    made = boards(every)
     width = max((len(_label(measure)) for board in made for measure in board.measures), default=0)
     for place, board in enumerate(made):
         for number, row in enumerate(board.rows):
             console.print(*([""] if place or number else []), *_row(board, row, width), sep="\n")
         for note in board.notes:
             console.print(f"  {one_line(note)}", style="yellow", markup=False)
+    for mean in means(every):
+        console.print("", f"{one_line(mean.model)}  {one_line(mean.told)}", sep="\n", markup=False)
 
 
 def _row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:

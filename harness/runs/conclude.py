@@ -20,6 +20,7 @@ from harness.store.ledger import Ledger, Spent
 from harness.store.run_file import RunFile, TaskEntry
 from harness.summary.assembly import assemble, usage
 from harness.summary.split import Ran, Row
+from harness.summary.suites import suite_results
 from harness.types import Json
 
 HUMAN: Final = "human"  #: what stands as the rubric of a person
@@ -158,6 +159,7 @@ def _assembled(conclusion: Conclusion, tasks: Mapping[str, Any], ledgers: Sequen
         judges={judge: {**card, "resolved": sorted(judged[judge].models)} for judge, card in run.judges.items()},
         plugins=run.plugins,
         tasks=tasks,
+        suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in run.suites.items()},
         usage=usage(answered.spend, {judge: took.spend for judge, took in judged.items() if took.spend.calls}),
         wall_s=round(sum(entry.seconds for entry in run.history), 3),
     )

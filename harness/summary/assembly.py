@@ -53,6 +53,7 @@ def assemble(
     judges: Mapping[str, Mapping[str, Json]],
     plugins: Mapping[str, Json],
     tasks: Mapping[str, Mapping[str, Json]],
+    suites: Mapping[str, Mapping[str, Json]] | None = None,
     usage: Mapping[str, Json],
     wall_s: float,
 ) -> dict[str, Json]:
@@ -68,6 +69,7 @@ def assemble(
         judges: judge id -> rubric, version, template_hash, fidelity, model, resolved, settings, sees.
         plugins: distribution -> version.
         tasks: display name -> version, settings, data, and what `TaskSummary.finish` gives.
+        suites: name -> what `suite_results` gives; no key where none was asked.
         usage: see `usage`.
         wall_s: seconds, over all invocations.
     """
@@ -82,6 +84,7 @@ def assemble(
         "judges": {judge: dict(about) for judge, about in judges.items()},
         "plugins": dict(plugins),
         "tasks": {name: dict(about) for name, about in tasks.items()},
+        **({"suites": {name: dict(about) for name, about in suites.items()}} if suites else {}),
         "usage": dict(usage),
         "wall_s": wall_s,
     }

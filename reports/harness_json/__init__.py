@@ -10,14 +10,16 @@ SCHEMA = "harness.leaderboard/1"
 
 
 def render(results: Sequence[Results]) -> str:
-    """`{"schema", "boards": [{name, task, split, part_of, rows, notes}]}`; the fields are those of the leaderboard."""
+    """`{"schema", "boards": [{name, task, split, part_of, rows, notes}], "means"}`; fields as in `harness.board`."""
     import json
     from dataclasses import asdict
 
     from harness.board.leaderboard import boards
+    from harness.board.means import means
 
     made = [{"name": board.name, **asdict(board)} for board in boards(results)]
-    return json.dumps({"schema": SCHEMA, "boards": made}, indent=2, allow_nan=False) + "\n"
+    whole = {"schema": SCHEMA, "boards": made, "means": [asdict(mean) for mean in means(results)]}
+    return json.dumps(whole, indent=2, allow_nan=False) + "\n"
 
 
 @hookimpl

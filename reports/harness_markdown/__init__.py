@@ -10,10 +10,11 @@ from harness import Report, Results, hookimpl
 def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as GitHub Markdown."""
     from harness.board.leaderboard import boards
+    from harness.board.means import means
 
     from .document import document
 
-    return document(boards(results))
+    return document(boards(results), means(results))
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.board.display import ARROWS, NOTHING, estimate, figure, marks, share
+from harness.board.means import Mean
 from harness.board.values import Board, Measure, Row
 from harness.keys import canonical
 
@@ -26,13 +27,26 @@ class Column:
     left: bool = False
 
 
-def document(boards: Sequence[Board]) -> str:
-    """All boards, one after the other; the parts of a derived split are folded away."""
+def document(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
+    """All boards, one after the other, then the suites' means; the parts of a derived split are folded away."""
     whole = [_section(board) for board in boards if not board.part_of]
     parts = [_section(board) for board in boards if board.part_of]
     folded = ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []
     legend = f"{_LEGEND} {_RANKS}" if any(_is_ranked(board) for board in boards) else _LEGEND
-    return "\n\n".join([*whole, *folded, f"<sub>{legend}</sub>"]) + "\n"
+    suites = [_means(means)] if means else []
+    return "\n\n".join([*whole, *suites, *folded, f"<sub>{legend}</sub>"]) + "\n"
+
+
+def _means(means: Sequence[Mean]) -> str:
+    lines = [_line(["Model", "Suite", "Mean", "Of"]), _line(["---", "---", "---:", "---"])]
+    for mean in means:
+        arrow = f" {ARROWS[mean.better]}" if mean.better else ""
+        marks = "" if mean.complete or mean.missing else " (incomplete)"
+        number = estimate(mean.value, mean.ci95, mean.unit) + (arrow if mean.value is not None else "") + marks
+        of = [f"{title} {figure(value, mean.unit)}" for title, (_, value) in mean.of.items()]
+        missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
+        lines.append(_line([escape(mean.model), escape(mean.suite), number, escape(f"{', '.join(of)}{missing}")]))
+    return "\n\n".join(["### Means over suites", "\n".join(lines)])
 
 
 def _section(board: Board) -> str:

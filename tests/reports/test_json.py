@@ -45,4 +45,4 @@ def test_control_characters_travel_escaped() -> None:
 
 
 def test_no_results_make_no_boards() -> None:
-    assert json.loads(render([])) == {"schema": SCHEMA, "boards": []}
+    assert json.loads(render([])) == {"schema": SCHEMA, "boards": [], "means": []}

@@ -1,0 +1,88 @@
+"""Means over suites: one row per run and suite that has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.board.display import ARROWS, estimate
+from harness.board.values import Ends
+from harness.contracts import Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The unweighted mean of the main numbers of a suite's parts, for one run.
+
+    Attributes:
+        suite: its name.
+        model: as the user wrote it.
+        value: None while a part is missing.
+        ci95: its interval.
+        ci95_worst: the interval ranks would use.
+        unit: of the parts.
+        better: direction of the parts.
+        of: title of each part -> (metric, value).
+        missing: titles of the parts without a value.
+        complete: every part is there, complete and no subset.
+    """
+
+    suite: str
+    model: str
+    value: float | None
+    ci95: Ends
+    ci95_worst: Ends
+    unit: str
+    better: Literal["lower", "higher"] | None
+    of: Mapping[str, tuple[str, float]]
+    missing: tuple[str, ...]
+    complete: bool
+
+    @property
+    def parts(self) -> int:
+        """How many numbers it is the mean of, missing ones too."""
+        return len(self.of) + len(self.missing)
+
+    @property
+    def told(self) -> str:
+        """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what keeps it from being one."""
+        arrow = ARROWS[self.better] if self.better else ""
+        number = f"{self.suite}: mean of {self.parts}, {estimate(self.value, self.ci95, self.unit)} {arrow}".rstrip()
+        if self.missing:
+            return f"{number} (missing: {', '.join(self.missing)})"
+        return number if self.complete else f"{number} (a part is a subset or incomplete)"
+
+
+def means(results: Sequence[Results]) -> tuple[Mean, ...]:
+    """The means of some results, suite by suite in the order of the results.
+
+    Args:
+        results: dicts of results.json, one per run.
+    """
+    found = [mean for result in results for mean in _means(result)]
+    order = list(dict.fromkeys(mean.suite for mean in found))
+    return tuple(sorted(found, key=lambda mean: order.index(mean.suite)))
+
+
+def _means(result: Results) -> Iterator[Mean]:
+    suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
+    for suite, about in suites.items():
+        body = about["mean"]
+        if body is not None:
+            yield Mean(
+                suite=suite,
+                model=result["model"]["ref"],
+                value=body["value"],
+                ci95=_ends(body["ci95"]),
+                ci95_worst=_ends(body["ci95_worst"]),
+                unit=body["unit"] or "%",
+                better=body["better"],
+                of={title: (part["metric"], part["value"]) for title, part in body["of"].items()},
+                missing=tuple(body["missing"]),
+                complete=body["complete"],
+            )
+
+
+def _ends(pair: Sequence[float] | None) -> Ends:
+    return (None, None) if pair is None else (pair[0], pair[1])

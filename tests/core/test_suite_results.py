@@ -1,0 +1,126 @@
+"""The mean over a suite: against the formula by hand, what makes it null, and how it is shown."""
+
+import json
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_json import render as as_json
+from harness_markdown import render as as_markdown
+from jsonschema import Draft202012Validator
+
+from harness.board.means import means
+from harness.board.table import render
+from harness.summary.suites import suite_results
+from harness.testing.results import judged, results, split
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text("utf-8"))
+RIGHT = {"one": (70, 30), "two": (45, 55), "three": (9, 1)}
+
+
+def tasks(**unjudged: int) -> dict[str, dict[str, Any]]:
+    """Tasks with one split, by how many answers were right and wrong; some may have answers that nobody judged."""
+    return {
+        name: {
+            "splits": {
+                "all": split(
+                    judged(
+                        {"right": right, "wrong": wrong}, main="right", better="higher", unjudged=unjudged.get(name, 0)
+                    ),
+                    judge="fake",
+                )
+            }
+        }
+        for name, (right, wrong) in RIGHT.items()
+    }
+
+
+def of(titles: tuple[str, ...], found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    mean: dict[str, Any] = suite_results(titles, titles, found)["mean"]
+    return mean
+
+
+TITLES = ("one:all", "two:all", "three:all")
+
+
+def test_each_part_has_the_same_weight_whatever_its_size() -> None:
+    assert of(TITLES, tasks())["value"] == pytest.approx((70 + 45 + 90) / 3)
+
+
+def test_the_interval_squares_and_adds_those_of_the_parts() -> None:
+    found = tasks()
+    mean = of(TITLES, found)
+    bodies = [about["splits"]["all"]["metrics"]["right"] for about in found.values()]
+    below = sqrt(sum((body["value"] - body["ci95"][0]) ** 2 for body in bodies)) / 3
+    above = sqrt(sum((body["ci95"][1] - body["value"]) ** 2 for body in bodies)) / 3
+    assert mean["ci95"] == pytest.approx([mean["value"] - below, mean["value"] + above])
+    assert mean["ci95"] == mean["ci95_worst"], "nothing is unresolved"
+
+
+def test_what_is_unresolved_moves_the_bounds_and_stretches_the_worst_interval() -> None:
+    mean = of(TITLES, tasks(three=10))
+    least, most = mean["bounds"]
+    assert (least, most) == (pytest.approx((70 + 45 + 45) / 3), pytest.approx((70 + 45 + 95) / 3))
+    low, high = mean["ci95_worst"]
+    assert low < min(least, mean["ci95"][0])
+    assert max(most, mean["ci95"][1]) < high
+
+
+@pytest.mark.parametrize("gone", ["four:all", "one:hard", "one+prompts=own:all"])
+def test_a_missing_part_leaves_no_mean_at_all_and_is_named(gone: str) -> None:
+    mean = of((*TITLES, gone), tasks())
+    assert (mean["value"], mean["ci95"], mean["missing"], mean["complete"]) == (None, None, [gone], False)
+    assert len(mean["of"]) == 3
+
+
+def test_numbers_of_other_directions_have_no_mean() -> None:
+    found = tasks()
+    found["two"]["splits"]["all"]["metrics"]["right"]["better"] = "lower"
+    mean = of(TITLES, found)
+    assert (mean["value"], mean["better"], mean["missing"]) == (None, None, [])
+
+
+def test_an_incomplete_part_is_marked() -> None:
+    found = tasks()
+    assert of(TITLES, found)["complete"] is True
+    found["one"]["splits"]["all"]["complete"] = False
+    assert of(TITLES, found)["complete"] is False
+
+
+def test_a_suite_without_a_mean_has_its_parts_alone() -> None:
+    assert suite_results(("one:all", "gone:all"), (), tasks()) == {
+        "splits": ["one:all", "gone:all"],
+        "missing": ["gone:all"],
+        "mean": None,
+    }
+
+
+def whole(titles: tuple[str, ...]) -> dict[str, Any]:
+    found = {name: {"all": about["splits"]["all"]} for name, about in tasks().items()}
+    return {**results("fake/a", found), "suites": {"three|parts": suite_results(titles, titles, tasks())}}
+
+
+def test_results_with_suites_are_valid_by_the_published_schema() -> None:
+    for titles in (TITLES, (*TITLES, "four:all")):
+        errors = Draft202012Validator(SCHEMA).iter_errors(whole(titles))
+        assert [f"{error.json_path}: {error.message}" for error in errors] == []
+
+
+def test_the_table_and_the_reports_show_the_mean_or_what_is_missing_of_it() -> None:
+    there, short = whole(TITLES), whole((*TITLES, "four:all"))
+    assert "three|parts: mean of 3, 68.3 [" in render(there)
+    assert "three|parts: mean of 4, — ↑ (missing: four:all)" in render(short)
+    page = as_markdown([there, short])
+    assert "### Means over suites" in page
+    assert "| fake/a | three&#124;parts | 68.3 [" in page
+    assert "missing: four:all" in page
+    first, second = json.loads(as_json([there, short]))["means"]
+    assert first["of"]["one:all"] == ["right", 70.0]
+    assert (second["value"], second["missing"]) == (None, ["four:all"])
+
+
+def test_results_without_suites_have_no_means() -> None:
+    plain = {key: value for key, value in whole(TITLES).items() if key != "suites"}
+    assert means([plain]) == ()
+    assert "Means over suites" not in as_markdown([plain])

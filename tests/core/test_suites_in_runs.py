@@ -1,0 +1,264 @@
+"""Suites: what they stand for, whose settings and judges hold, what is left out, and the mean of their parts."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness import plugins
+from harness.contracts import Judge, Rubric, Split, Suite, Task
+from harness.errors import HarnessError, MissingData, UnknownName
+from harness.metrics import rate
+from harness.models import ModelSpec
+from harness.options import Judging, Options
+from harness.plan.planned import planned
+from harness.runs.dry_run import dry_run
+from harness.runs.running import Run, judge_async, run_async
+from harness.testing.fakes import fake_judge, fake_provider, fake_sample, host_of
+from harness.types import Message, Request, Sample, Setting, Settings, Text, Verdict
+
+ASK = Request(messages=(Message(role="user", content=(Text(text="which?"),)),))
+SAFE = Verdict(label="safe")
+ASKS = Setting(name="asks", type=str, default="say no", identity=True)
+STRICT = Setting(name="strict", type=bool, default=False, identity=True)
+
+
+def model_judge(name: str) -> Judge:
+    """A rubric that asks a model; its verdict is the reply's text."""
+    rubric = Rubric(
+        identity={},
+        labels=("safe", "unsafe"),
+        ask=lambda _s, _r: [ASK],
+        read=lambda _s, _r, said: Verdict(label=said[-1].text),
+    )
+    return Judge(
+        name=name, version="1", description="", open=lambda _s, _d: rubric, settings=(STRICT,), needs=frozenset()
+    )
+
+
+def split(*judges: str, **fields: Any) -> Split:
+    accepted: Mapping[str, Mapping[str, str]] = {name: {} for name in judges}
+    main = rate("ASR", "unsafe", better=fields.pop("better", "lower"))
+    return Split(judges=accepted, metrics=(main,), by=(), blocked_as=SAFE, empty_as=SAFE, **fields)
+
+
+def _samples(root: Path, name: str, settings: Settings) -> Iterator[Sample]:
+    if root.name == "lost" or name == "lost":
+        raise MissingData(
+            "the data of this is not on this machine: x is not there", remedy="harness data fetch it\n  1 MB"
+        )
+    yield from (fake_sample(f"{name}-{n}", text=settings["asks"], split=name) for n in range(4))
+
+
+def task(name: str, **splits: Split) -> Task:
+    return Task(name=name, version="1", description="", splits=splits, samples=_samples, settings=(ASKS,))
+
+
+TASKS = (
+    task("plain", all=split("rule")),
+    task("guarded", all=split("grader", "guard", "rule")),
+    task("graded", easy=split("grader", "guard"), hard=split("grader"), test=split("grader", parts=("easy", "hard"))),
+    task("lost", all=split("rule")),
+    task("up", all=split("rule", better="higher")),
+)
+JUDGES = (model_judge("grader"), model_judge("guard"), fake_judge(name="rule"))
+BOTH = Suite(
+    name="both",
+    description="",
+    tasks=("plain", "guarded", "graded:test"),
+    task_settings={"plain.asks": "say yes", "guard.strict": True},
+    judges={"guarded": "guard"},
+    mean=("plain", "graded:test"),
+)
+WITH_LOST = Suite(name="with-lost", description="", tasks=("plain", "lost"), mean=("plain", "lost"))
+ALL_LOST = Suite(name="all-lost", description="", tasks=("lost", "graded:easy"))
+
+
+def options(*tasks: str, **fields: Any) -> Options:
+    return Options(model=ModelSpec(ref="fake/x"), tasks=tasks, **{"data": Path("/nowhere"), "probe": False, **fields})
+
+
+def go(folder: Path, *tasks: str, **fields: Any) -> Run:
+    return anyio.run(partial(run_async, options(*tasks, output=folder, **fields)))
+
+
+@pytest.fixture(autouse=True)
+def offered() -> Iterator[None]:
+    providers = (fake_provider("yes"), fake_provider("safe", scheme="safe"), fake_provider("unsafe", scheme="bad"))
+    with plugins.use(host_of(*TASKS, *JUDGES, BOTH, WITH_LOST, ALL_LOST, *providers)):
+        yield
+
+
+def judges(*tasks: str, **fields: Any) -> dict[str, list[str]]:
+    found = planned(options(*tasks, **fields)).splits
+    return {each.title: [f"{choice.judge.name}={choice.model}" for choice in each.judges] for each in found}
+
+
+def test_a_suite_stands_for_its_tasks_under_its_settings_and_leaves_those_of_others_alone() -> None:
+    found = planned(options("both", "plain")).splits
+    assert [each.title for each in found] == [
+        "plain+asks=say yes:all", "guarded:all", "graded:easy", "graded:hard", "plain:all",
+    ]  # fmt: skip
+
+
+def test_the_users_settings_stand_over_a_suites_and_that_is_said(tmp_path: Path) -> None:
+    run = go(tmp_path / "run", "both", task_settings={"plain.asks": "say no", "guarded.judge": "rule"})
+    assert list(run.results["tasks"]) == ["plain", "guarded", "graded"]
+    said = [note for note in run.notes if "stands over" in note]
+    assert said == [
+        "-T plain.asks=say no stands over plain.asks=say yes of the suite both",
+        "-T guarded.judge=rule stands over guarded.judge=guard of the suite both",
+    ]
+
+
+def test_a_model_answers_the_rubrics_that_nobody_named_and_a_named_one_waits_for_its_own() -> None:
+    assert judges("both", judges=("safe/g",)) == {
+        "plain+asks=say yes:all": ["rule="],
+        "guarded:all": [],
+        "graded:easy": ["grader=safe/g"],
+        "graded:hard": ["grader=safe/g"],
+    }
+
+
+def test_a_model_that_is_named_for_a_suites_rubric_reaches_only_the_tasks_it_is_named_for() -> None:
+    found = judges("both", judges=("safe/g", "guard=bad/g"))
+    assert (found["guarded:all"], found["graded:easy"]) == (["guard=bad/g"], ["grader=safe/g"])
+
+
+def test_the_rubric_of_a_suite_is_opened_under_the_suites_settings() -> None:
+    found = planned(options("both", judges=("guard=bad/g",))).splits
+    (choice,) = next(each for each in found if each.title == "guarded:all").judges
+    assert choice.settings == {"strict": True}
+
+
+def test_a_split_that_is_asked_twice_is_asked_once_under_the_judges_of_both() -> None:
+    found = judges("both", "guarded", judges=("safe/g", "guard=bad/g"))
+    assert found["guarded:all"] == ["grader=safe/g", "guard=bad/g", "guard=bad/g"], (
+        "the last is strict, as its suite is"
+    )
+
+
+def test_without_judges_answers_are_kept_and_one_command_names_every_judge_that_is_needed(tmp_path: Path) -> None:
+    run = go(tmp_path / "run", "both")
+    (note,) = (note for note in run.notes if "wait for a judge" in note)
+    assert run.exit_code == 3
+    assert "rubrics 'guard', 'grader' need a model each" in note
+    assert note.endswith(f"harness judge {tmp_path / 'run'} --judge SCHEME/NAME --judge guard=SCHEME/NAME")
+
+
+def test_judging_later_keeps_to_the_rubrics_and_settings_of_the_suite(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(folder, "both")
+    run = anyio.run(partial(judge_async, folder, Judging(judges=("safe/g", "guard=bad/g"), probe=False)))
+    assert run.exit_code == 0
+    tasks = run.results["tasks"]
+    rubrics = {
+        f"{name}:{at}": [run.results["judges"][judge]["rubric"] for judge in (body["judge"], *body["other_judges"])]
+        for name, about in tasks.items()
+        for at, body in about["splits"].items()
+        if not body.get("parts")
+    }
+    assert rubrics["guarded:all"] == ["guard"]
+    assert rubrics["graded:easy"] == rubrics["graded:hard"] == ["grader"]
+    guard = next(card for card in run.results["judges"].values() if card["rubric"] == "guard")
+    assert guard["settings"]["strict"] is True
+
+
+def test_judging_later_takes_a_suites_name_for_those_of_its_tasks_that_were_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(folder, "both", "up")
+    asked = partial(judge_async, folder)
+    run = anyio.run(asked, Judging(judges=("guard=bad/g",), tasks=("both",), probe=False))
+    assert run.results["tasks"]["guarded"]["splits"]["all"]["labels"] == {"unsafe": 4}
+    assert anyio.run(asked, Judging(tasks=("with-lost", "up"), judges=("rule",), probe=False)).exit_code == 0
+    with pytest.raises(UnknownName, match="the run has no task 'all-lst'"):
+        anyio.run(asked, Judging(tasks=("all-lst",), probe=False))
+
+
+def test_what_of_a_suite_has_no_data_is_named_and_the_others_are_run(tmp_path: Path) -> None:
+    run = go(tmp_path / "run", "with-lost")
+    assert run.exit_code == 3
+    assert run.notes[0] == "lost:all not run: the data of this is not on this machine; harness data fetch it"
+    assert run.results["tasks"]["plain"]["splits"]["all"]["complete"]
+    suite = run.results["suites"]["with-lost"]
+    assert (suite["splits"], suite["missing"]) == (["plain:all", "lost:all"], ["lost:all"])
+    assert (suite["mean"]["value"], suite["mean"]["missing"]) == (None, ["lost:all"])
+
+
+def test_a_task_that_is_named_itself_is_not_left_out_for_being_in_a_suite_too(tmp_path: Path) -> None:
+    with pytest.raises(MissingData):
+        go(tmp_path / "run", "with-lost", "lost")
+
+
+def test_a_suite_of_which_nothing_can_be_run_says_so_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="the data of this is not on this machine"):
+        go(tmp_path / "run", "with-lost", task_settings={"plain.data": "/x/lost"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_shows_what_would_be_left_out() -> None:
+    loads = dry_run(options("with-lost"))
+    assert [(load.task, load.samples, bool(load.left_out)) for load in loads] == [
+        ("plain:all", 4, False), ("lost:all", 0, True),
+    ]  # fmt: skip
+
+
+def test_the_mean_is_of_the_main_numbers_of_its_parts_a_pooled_split_among_them(tmp_path: Path) -> None:
+    run = go(tmp_path / "run", "both", judges=("safe/g", "guard=bad/g"))
+    mean = run.results["suites"]["both"]["mean"]
+    assert mean["of"] == {
+        "plain+asks=say yes:all": {"metric": "ASR", "value": 100.0},
+        "graded:test": {"metric": "ASR", "value": 0.0},
+    }
+    assert (mean["value"], mean["unit"], mean["better"], mean["complete"]) == (50.0, "%", "lower", True)
+
+
+def test_the_mean_is_computed_anew_by_every_command_that_changes_a_part(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    go(folder, "both", "up")
+    anyio.run(partial(judge_async, folder, Judging(judges=("bad/g",), probe=False)))
+    run = go(folder, "plain")
+    assert run.results["suites"]["both"]["mean"]["value"] == 100.0
+
+
+def test_a_subset_is_marked_in_the_mean(tmp_path: Path) -> None:
+    run = go(tmp_path / "run", "both", judges=("safe/g", "guard=bad/g"), limit=2)
+    assert run.results["suites"]["both"]["mean"]["complete"] is False
+
+
+@pytest.mark.parametrize(
+    ("suite", "said"),
+    [
+        (Suite(name="s", description="", tasks=("plan",)), "no task is called 'plan'"),
+        (Suite(name="s", description="", tasks=("plain:al",)), "has no split 'al'"),
+        (Suite(name="s", description="", tasks=()), "a suite needs tasks"),
+        (Suite(name="s", description="", tasks=("both",)), "'both' is a suite"),
+        (Suite(name="s", description="", tasks=("plain",), judges={"up": "rule"}), "'up' is not among its tasks"),
+        (Suite(name="s", description="", tasks=("plain",), mean=("up",)), "'up' is not among its tasks"),
+        (Suite(name="s", description="", tasks=("plain",), task_settings={"up.asks": 1}), "'up' is not among its"),
+        (Suite(name="s", description="", tasks=("plain",), task_settings={"plain.ask": 1}), "no setting 'ask'"),
+        (Suite(name="s", description="", tasks=("plain",), judges={"plain": "guard"}), "does not accept rubric"),
+        (Suite(name="s", description="", tasks=("plain",), judges={"plain": "gard"}), "'gard'"),
+    ],
+)
+def test_what_is_wrong_with_a_suite_ends_the_command_and_names_the_suite(suite: Suite, said: str) -> None:
+    with plugins.use(host_of(*TASKS, *JUDGES, BOTH, suite, fake_provider())):
+        with pytest.raises(HarnessError, match=said) as caught:
+            planned(options("s"))
+        assert caught.value.where == "suite s"
+
+
+def test_a_name_that_a_task_and_a_suite_share_is_neithers() -> None:
+    with plugins.use(host_of(*TASKS, *JUDGES, Suite(name="up", description="", tasks=("plain",)), fake_provider())):
+        with pytest.raises(HarnessError, match="'up' is a suite and a task"):
+            planned(options("up"))
+        assert planned(options("up:all")).splits
+
+
+def test_a_misspelled_suite_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName) as caught:
+        planned(options("with-lst"))
+    assert caught.value.remedy == "did you mean 'with-lost'?"
