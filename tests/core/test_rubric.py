@@ -28,6 +28,7 @@ from harness import (
     Verdict,
     rubric,
 )
+from harness.testing.conformance import check_judge
 
 FIELDS = {"reason": str, "tone": ("calm", "alarming"), "words": int, "polite": bool, "share": float}
 GOOD: dict[str, Any] = {"reason": "short", "tone": "calm", "words": 3, "polite": True, "share": 0.5}
@@ -212,12 +213,15 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_judges_of_the_walk_through_are_short_and_run(tmp_path: Path) -> None:
-    rule, judge, trial = blocks("python")
+    rule, judge, scorer, trial = blocks("python")
     (tmp_path / "tone.py").write_text(judge, encoding="utf-8")
     (tmp_path / "tone.j2").write_text(blocks("jinja")[0], encoding="utf-8")
-    for code in (rule, judge):
+    for code in (rule, judge, scorer):
         assert len([line for line in code.splitlines() if line.strip()]) <= 25
     exec(compile(rule, "brief.py", "exec"), {})
+    made: dict[str, Any] = {}
+    exec(compile(scorer, "longest.py", "exec"), made)
+    check_judge(made["JUDGE"], [sample(), sample()])
     printed = subprocess.check_output(
         [sys.executable, "-c", trial], text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(DOCS.parents[1])}
     )

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
-
-import anyio.to_thread
 
 from harness import Answered, Ask, HarnessError, Judge, Response, Rubric, Settings, Unscored, Verdict
 
@@ -19,6 +16,8 @@ Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
 
 async def _score(rows: Sequence[Answered], root: Path) -> Decided:
+    import anyio.to_thread
+
     of: dict[str, list[Answered]] = {}
     for row in rows:
         of.setdefault(row.sample.split, []).append(row)
@@ -86,6 +85,8 @@ def _decision(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> Verd
 
 def _package() -> str:
     """Its version, which can change a score; empty where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return f"lm-eval {version('lm-eval')}"
     except PackageNotFoundError:
