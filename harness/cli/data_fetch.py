@@ -90,7 +90,7 @@ def _data(place: Place, revision: str) -> None:
         return
     if not fetchable(source):
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
-    facts = "; ".join(filter(None, (source.size, f"licence: {source.licence or 'not stated'}")))
+    facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
     click.echo(plain(f"{name}: {facts}"), err=True)
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
     click.echo(plain(_told(place.task, place.root, fetched)))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -74,10 +76,14 @@ class Downloads:
         self._client = client
         self._stopped = threading.Event()
         self._heard = False  # a server that has answered before is worth waiting for
+        self._replies: set[httpx.Response] = set()
 
     def stop(self) -> None:
-        """End all downloads under way at their next piece; what has come is kept."""
+        """End all downloads under way, also those that wait for a silent server; what has come is kept."""
         self._stopped.set()
+        for reply in list(self._replies):
+            with suppress(OSError):
+                reply.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def get(self, wanted: Wanted, target: Path) -> str:
         """Download one file unless it is there; gives its sha256.
@@ -121,6 +127,8 @@ class Downloads:
             try:
                 self._stream(wanted, part)
             except (httpx.TransportError, _Passing) as error:
+                if self._stopped.is_set():
+                    raise Stopped from None
                 failed = 1 if _size(part) > before else failed + 1
                 if failed == TRIES or not self._heard:
                     raise unreachable(wanted.url, error) from None
@@ -145,7 +153,11 @@ class Downloads:
                 raise _Passing(f"{wanted.url} is shorter than what has come of it")
             if wanted.size is None and "content-length" in reply.headers:
                 self.meter.expect(_size(part) + int(reply.headers["content-length"]))
-            self._write(reply, part, wanted.size)
+            self._replies.add(reply)
+            try:
+                self._write(reply, part, wanted.size)
+            finally:
+                self._replies.discard(reply)
         if wanted.size is not None and _size(part) < wanted.size:
             raise _Passing(f"{wanted.url} ended early")
 

@@ -160,8 +160,11 @@ def _held(root: Path) -> Generator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / LOCK, timeout=0):
-            yield
-        (root / LOCK).unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    (root / LOCK).unlink()
         with suppress(OSError):  # a folder in which something came stays
             root.rmdir()
     except Timeout:

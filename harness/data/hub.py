@@ -74,7 +74,8 @@ def refused(refusal: Refusal, name: str, source: DataSource) -> HarnessError:
 
 def _listed(name: str, revision: str, source: DataSource) -> Listing:
     client = _client()
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(client.constants.ENDPOINT)
+    constants: Any = importlib.import_module("huggingface_hub.constants")
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
     commit, entries, headers = _asked(client, endpoint, name, revision, source)
     chosen = _chosen([entry for entry in entries if hasattr(entry, "blob_id")], source.files, name)
 
@@ -89,12 +90,13 @@ def _asked(
 ) -> tuple[str, list[Any], dict[str, str]]:
     """The commit of a revision, all that is in it, and what goes with each question for a file."""
     errors: Any = importlib.import_module("huggingface_hub.errors")
+    utils: Any = importlib.import_module("huggingface_hub.utils")
     api = client.HfApi(endpoint=endpoint)
     try:
         with _quiet():
             info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
             entries = list(api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset"))
-            return str(info.sha), entries, client.utils.build_hf_headers()
+            return str(info.sha), entries, utils.build_hf_headers()
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is fetched", remedy="unset HF_HUB_OFFLINE") from None
     except errors.HfHubHTTPError as error:

@@ -1,13 +1,15 @@
 """Fixtures that several test files use."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from harness.testing.installed import install
 from tests.core.clocked import Clock
+from tests.core.fetched import Bench, shapes_published
+from tests.core.published import Published
 from tests.core.sites import GOOD, Install
 
 
@@ -38,3 +40,16 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
     add("good", GOOD.replace("NAME", "good"))
     return add
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Published]:
+    """Stand-ins of the places data is published in, with a small set on the hub."""
+    with shapes_published(monkeypatch, tmp_path) as place:
+        yield place
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Fetches into a root of its own."""
+    return Bench(tmp_path / "data" / "shapes")

@@ -168,7 +168,7 @@ class Published:
         folders = {path.rpartition("/")[0] for path in found.files if "/" in path}
         entries += [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in folders]
         at = int(request.query.get("cursor", 0))
-        headers = {}
+        headers: dict[str, str] = {}
         if at + 2 < len(entries):
             headers["link"] = f'<{self.url}{request.path}?recursive=true&cursor={at + 2}>; rel="next"'
         return web.json_response(entries[at : at + 2], headers=headers)

@@ -1,0 +1,165 @@
+"""What becomes of a download that the network, the server, the disk or the user breaks off, and what is shown of it."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock
+
+from harness.contracts import DataSource
+from harness.data import downloads
+from harness.data.fetching import LOCK
+from harness.data.meter import LiveMeter, Meter, meter, spelled
+from tests.core.fetched import FILES, HUB, LARGE, Bench, there
+from tests.core.published import Published
+
+
+def test_a_hub_that_is_not_there_is_one_error_at_once_and_nothing_else_is_said_or_left(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    error = bench.failed()
+    assert time.monotonic() - started < 3
+    assert error.what.startswith("127.0.0.1 cannot be reached: ")
+    assert "\n" not in error.what
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
+    assert not bench.root.exists()
+
+
+def test_a_hub_that_is_switched_off_is_named(bench: Bench, place: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.utils._http._GLOBAL_CLIENT", None)
+    assert "HF_HUB_OFFLINE" in bench.failed().what
+    monkeypatch.setattr("huggingface_hub.utils._http._GLOBAL_CLIENT", None)
+
+
+def test_a_connection_that_breaks_is_gone_on_with_where_it_broke(place: Published, bench: Bench) -> None:
+    place.cut["images/1.png"] = 5000
+    bench.get()
+    assert (bench.root / "images/1.png").read_bytes() == LARGE
+    assert [each.range for each in place.asked if each.path.startswith("/large")] == ["", "bytes=5000-"]
+
+
+def test_a_server_that_cannot_go_on_is_asked_for_all_of_it(place: Published, bench: Bench) -> None:
+    place.cut["images/1.png"] = 5000
+    place.ranges = False
+    bench.get()
+    assert (bench.root / "images/1.png").read_bytes() == LARGE
+
+
+def test_a_busy_server_is_asked_again_and_a_lasting_fault_ends_the_command(place: Published, bench: Bench) -> None:
+    place.refuse["shapes.json"] = [503, 429]
+    bench.get(DataSource(hub=HUB, files=("*.json",)))
+    place.refuse["images/2.png"] = [500] * 99
+    assert "500" in bench.failed(DataSource(hub=HUB, files=("images/2.png",))).what
+    assert len(place.refuse["images/2.png"]) == 99 - downloads.TRIES
+
+
+def test_a_file_that_comes_changed_is_refused_and_not_kept(place: Published, bench: Bench) -> None:
+    place.sets[HUB].listed["images/1.png"] = LARGE[::-1]
+    error = bench.failed()
+    assert "images/1.png did not come as it was published" in error.what
+    assert not [path for path in bench.there() if "1.png" in path]
+
+
+COMMAND = "from harness.cli import main; main(['data', 'fetch', 'mis', '--data', {data!r}])"
+
+
+def test_after_a_kill_the_next_command_goes_on_where_it_was_and_leaves_no_part(
+    place: Published, tmp_path: Path
+) -> None:
+    place.sets["Tuwhy/MIS_Test"] = place.sets.pop(HUB)
+    place.hold["images/1.png"] = 6000
+    command = [sys.executable, "-c", COMMAND.format(data=str(tmp_path))]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        assert place.held.wait(60)
+        part = tmp_path / "mis" / "images"
+        while sum(path.stat().st_size for path in part.glob("*.part")) < 6000:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+    place.hold.clear()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [each.range for each in place.asked if each.path.startswith("/large")] == ["", "bytes=6000-"]
+    assert there(tmp_path / "mis") == {path: data for path, data in FILES.items() if path != "README.md"}
+
+
+def test_an_interrupt_ends_the_command_at_once_however_silent_the_server_is(place: Published, tmp_path: Path) -> None:
+    place.sets["Tuwhy/MIS_Test"] = place.sets.pop(HUB)
+    place.hold["images/1.png"] = 6000
+    command = [sys.executable, "-c", COMMAND.format(data=str(tmp_path))]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        assert place.held.wait(60)
+        part = tmp_path / "mis" / "images"
+        while sum(path.stat().st_size for path in part.glob("*.part")) < 6000:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(downloads.PATIENCE / 2) == 130
+    assert not (tmp_path / "mis" / LOCK).exists()
+    assert [path.stat().st_size for path in part.glob("1.png.*.part")] == [6000]
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_comes(
+    place: Published, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    assert bench.failed().what == "10.3 kB are needed and 10 B are free"
+    assert not place.downloads()
+
+
+def test_two_commands_do_not_fetch_into_one_folder(place: Published, bench: Bench) -> None:
+    bench.root.mkdir(parents=True)
+    with FileLock(bench.root / LOCK):
+        assert "another command is fetching" in bench.failed().what
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_users(place: Published, bench: Bench) -> None:
+    bench.root.parent.mkdir(parents=True)
+    bench.root.write_text("a file")
+    assert "cannot be written" in bench.failed().what
+
+
+# ---------------------------------------------------------------------------------------------------------- progress
+
+
+def test_progress_is_a_line_every_few_seconds_that_counts_what_was_here_but_not_as_speed() -> None:
+    now = [0.0]
+    said = io.StringIO()
+    shown = Meter(said, clock=lambda: now[0])
+    with shown.of("shapes", 3000):
+        shown.add(1000, here=True)
+        now[0] = 4.0
+        shown.add(500)
+        assert said.getvalue() == ""
+        now[0] = 10.0
+        shown.add(500)
+    assert said.getvalue() == "shapes: 2.0 kB of 3.0 kB, 100 B/s\n"
+
+
+def test_on_a_terminal_progress_is_a_bar() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    said = Terminal()
+    shown = meter(said)
+    with shown.of("shapes"):
+        shown.expect(3000)
+        shown.add(3000)
+    assert "shapes" in said.getvalue()
+    assert "3.0/3.0 kB" in said.getvalue()
+    assert not isinstance(meter(io.StringIO()), LiveMeter)
+
+
+def test_sizes_are_spelled_as_people_read_them() -> None:
+    assert [spelled(size) for size in (0, 999, 1000, 5.9e9)] == ["0 B", "999 B", "1.0 kB", "5.9 GB"]
