@@ -190,6 +190,7 @@ class Task:
         settings: keys of `-T NAME.key`; a changed identity setting becomes part of the task's displayed name.
         source: where the data comes from.
         pairings: comparisons inside the task.
+        published: YAML file of numbers that others published, as `harness.board.published` reads it.
     """
 
     name: str
@@ -200,6 +201,7 @@ class Task:
     settings: tuple[Setting, ...] = ()
     source: DataSource | None = None
     pairings: tuple[Pairing, ...] = ()
+    published: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from harness.contracts import DataSource, Split, Suite, Task
+from harness.contracts import DataSource, Split, Task
 from harness.data.places import data_folder
 from harness.settings import effective
 from harness.terminal import one_line
@@ -12,7 +13,11 @@ from harness.types import Json
 
 from .configured import suites_flag, with_suites
 from .listing import Listing, list_command
+from .suites import SUITES
 from .table import indented, table
+
+if TYPE_CHECKING:
+    from harness.board.published import PublishedRow
 
 
 def _splits(task: Task) -> Mapping[str, Split] | str:
@@ -81,10 +86,41 @@ def _details(task: Task) -> str:
         facts = [where, task.source.size, task.source.licence, "gated" if task.source.gated else ""]
         lines.append(f"data {', '.join(fact for fact in facts if fact)}")
     if isinstance(splits, str):
-        return indented("\n".join([*lines, f"splits {splits}"]))
+        return indented("\n".join([*lines, f"splits {splits}", *_published(task)]))
     header = ["SPLIT", "SAMPLES", "IMAGES", "JUDGES", "METRICS", "BY", "SELECTED"]
     rows = [[name, *_cells(split)] for name, split in splits.items()]
-    return indented("\n".join([*lines, "splits", indented(table(header, rows))]))
+    return indented("\n".join([*lines, "splits", indented(table(header, rows)), *_published(task)]))
+
+
+def _published(task: Task) -> Iterator[str]:
+    """What others published, source by source; a file that cannot be read hides nothing else."""
+    from harness.board.published import published
+    from harness.errors import BadData
+
+    try:
+        found = published(task)
+    except BadData as error:
+        yield f"published numbers: {one_line(str(error))}"
+        return
+    for source in dict.fromkeys(row.source for row in found):
+        rows = [row for row in found if row.source == source]
+        yield f"published, not measured here: {', '.join(filter(None, (source.title, source.place, source.url)))}"
+        said = [f"judge: {source.judge}" if source.judge else "", source.note]
+        metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
+        cells = [
+            [row.model, row.split, *(_printed(row.values.get(metric)) for metric in metrics), _marks(row)]
+            for row in rows
+        ]
+        whole = table(["MODEL", "SPLIT", *metrics, "MIND"], cells)
+        yield indented("\n".join([*filter(None, said), whole]))
+
+
+def _printed(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _marks(row: PublishedRow) -> str:
+    return "; ".join(filter(None, (*row.slips, row.note)))
 
 
 def _cells(split: Split) -> list[str]:
@@ -94,48 +130,6 @@ def _cells(split: Split) -> list[str]:
     return [n, str(split.images), ", ".join(split.judges), metrics, ", ".join(split.by), selected]
 
 
-def _suite_facts(suite: Suite) -> Mapping[str, Json]:
-    return {
-        "kind": "suite",
-        "tasks": list(suite.tasks),
-        "task_settings": {key: str(value) for key, value in suite.task_settings.items()},
-        "judges": dict(suite.judges),
-        "mean": list(suite.mean),
-        "notes": list(suite.notes),
-    }
-
-
-def _suite_details(suite: Suite) -> str:
-    given = {
-        task: [f"{key}={value}" for key, value in suite.task_settings.items() if key.startswith(f"{_task(task)}.")]
-        for task in suite.tasks
-    }
-    rows = [
-        [task, suite.rubric(task), " ".join(given[task]), "yes" if task in suite.mean else ""] for task in suite.tasks
-    ]
-    others = [
-        f"{key}={value}"
-        for key, value in suite.task_settings.items()
-        if key.split(".")[0] not in map(_task, suite.tasks)
-    ]
-    lines = [table(["TASK", "RUBRIC, WITH A MODEL OF ITS OWN", "SETTINGS", "IN THE MEAN"], rows)]
-    lines += [f"settings of rubrics: {' '.join(others)}"] if others else []
-    lines += [f"--judge {rubric}=SCHEME/NAME" for rubric in dict.fromkeys(suite.judges.values())]
-    return indented("\n".join([*lines, *suite.notes]))
-
-
-def _task(name: str) -> str:
-    return name.partition(":")[0]
-
-
-_SUITES = Listing(
-    kind="suites",
-    columns={"TASKS": lambda suite: " ".join(suite.tasks)},
-    facts=_suite_facts,
-    details=_suite_details,
-    flag=lambda suite: f"--tasks {suite.name}",
-    name="SUITE",
-)
 command = list_command(
     Listing(
         kind="tasks",
@@ -145,7 +139,7 @@ command = list_command(
         flag=lambda task: f"-T {task.name}.KEY=VALUE",
         host=with_suites,
         flags=suites_flag,
-        below=_SUITES,
+        below=SUITES,
     ),
     "List the tasks and suites, or show some in detail.",
 )

@@ -33,7 +33,8 @@ def suite_results(parts: Sequence[str], mean: Sequence[str], tasks: Mapping[str,
 
 def _split(title: str, tasks: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
     task, _, split = title.rpartition(":")
-    return tasks.get(task, {}).get("splits", {}).get(split)
+    splits: Mapping[str, Mapping[str, Any]] = tasks.get(task, {}).get("splits", {})
+    return splits.get(split)
 
 
 def _main(split: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]] | None:

@@ -23,13 +23,22 @@ from harness.replicas.places import SETTINGS as CORE
 from harness.settings import effective
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Text, Unscored, Verdict
 
+from .bundles import check_suite
 from .fakes import FakeModel, fake_image, fake_sample
 from .problems import NotConforming, Problems
 from .results import judged, results, split
 from .scorer_suite import check_scorer
 from .task_suite import check_described, check_task
 
-__all__ = ["NotConforming", "check_judge", "check_provider", "check_report", "check_strategy", "check_task"]
+__all__ = [
+    "NotConforming",
+    "check_judge",
+    "check_provider",
+    "check_report",
+    "check_strategy",
+    "check_suite",
+    "check_task",
+]
 
 ANSWERS = ("", " ", "No.", "yes " * 5000, '{"label": "safe"}', "\x00\x1b[2J\u202e\ud800", "{{ 7 * 7 }} {% raw %}")
 REPLIES = ("", "I would rather not say.", "{}", "[]", "null", '{"label": "no such label"}', "```json\n{\n```", "\ud800")

@@ -64,4 +64,5 @@ TASK: Final = Task(
         archive=(PIN.repository, PIN.commit, FILES),
         prompts=PIN.source,
     ),
+    published=Path(__file__).with_name("published.yaml"),
 )

@@ -122,4 +122,5 @@ TASK: Final = Task(
     samples=_samples,
     source=SOURCE,
     pairings=(Pairing(name="real", left="real", right=("easy", "hard"), key=same_question, metric="ASR"),),
+    published=Path(__file__).with_name("published.yaml"),
 )

@@ -62,4 +62,5 @@ TASK: Final = Task(
         size="about 500 MB",
         by_hand=("TinyVersion_ID_List.json, for the tiny splits: of https://github.com/isXinLiu/MM-SafetyBench",),
     ),
+    published=Path(__file__).with_name("published.yaml"),
 )

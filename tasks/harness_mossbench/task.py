@@ -110,4 +110,5 @@ TASK: Final = Task(
         size="540 MB; the archive it comes in is larger",
         archive=("xirui-li/MOSSBench", COMMIT, ("data/images*", "data_contrast/images*")),
     ),
+    published=Path(__file__).with_name("published.yaml"),
 )

@@ -138,4 +138,5 @@ TASK: Final = Task(
     samples=_samples,
     settings=SETTINGS,
     source=SOURCE,
+    published=Path(__file__).with_name("published.yaml"),
 )

@@ -41,4 +41,5 @@ TASK: Final = Task(
         url="https://huggingface.co/datasets/q-future/Q-Bench-HF",
         licence="S-Lab licence: non-commercial",
     ),
+    published=Path(__file__).with_name("published.yaml"),
 )

@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.contracts import Judge, Provider, Report, Split, Strategy, Task
+from harness.contracts import Judge, Provider, Report, Split, Strategy, Suite, Task
 from harness.plugins import Host
 from harness.settings import effective
-from harness.testing.conformance import check_judge, check_provider, check_report, check_strategy, check_task
+from harness.testing.conformance import (
+    check_judge,
+    check_provider,
+    check_report,
+    check_strategy,
+    check_suite,
+    check_task,
+)
 from harness.testing.fakes import fake_sample
 from harness.types import Sample
 
@@ -37,6 +44,11 @@ def test_a_provider_keeps_its_contract(provider: Provider) -> None:
 @pytest.mark.parametrize("task", offered("tasks"))
 def test_a_task_keeps_its_contract(task: Task) -> None:
     check_task(task, host=HOST)
+
+
+@pytest.mark.parametrize("suite", offered("suites"))
+def test_a_suite_keeps_its_contract(suite: Suite) -> None:
+    check_suite(suite, host=HOST)
 
 
 @pytest.mark.parametrize("judge", offered("judges"))

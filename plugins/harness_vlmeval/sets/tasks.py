@@ -49,6 +49,7 @@ def _task(known: Known) -> Task:
         samples=samples,
         settings=SETTINGS,
         source=_source(known),
+        published=Path(__file__).with_name("published.yaml"),
     )
 
 

@@ -1,0 +1,138 @@
+"""Numbers that others published: read as printed, and slips marked; those we ship hold what is known of them."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.board.published import PublishedRow, published
+from harness.contracts import Split, Task
+from harness.errors import BadData
+from harness.plugins import Host
+from harness.settings import effective
+from harness.testing.fakes import fake_task
+
+HOST = Host.load(tell=lambda _: None)
+TASKS: dict[str, Task] = {task.name: task for task, _ in HOST.offers("tasks")}
+ROWS: dict[str, tuple[PublishedRow, ...]] = {name: published(task) for name, task in TASKS.items()}
+SHIPPED = [name for name, rows in ROWS.items() if rows]
+
+
+def splits(task: Task) -> dict[str, Split]:
+    settings = effective(task.settings, {}, owner=task.name)
+    return dict(task.splits(settings, Path(task.name)) if callable(task.splits) else task.splits)
+
+
+def written(folder: Path, text: str) -> Task:
+    (folder / "published.yaml").write_text(text, "utf-8")
+    return replace(fake_task(), published=folder / "published.yaml")
+
+
+SOURCE = "sources: {a: {title: A paper, url: 'https://example.org'}}\n"
+
+
+def test_a_row_is_read_as_it_is_printed_with_its_source(tmp_path: Path) -> None:
+    task = written(
+        tmp_path, SOURCE + "tables: [{source: a, metrics: [ASR], rows: {M: {all: {values: [18.57], note: hm}}}}]"
+    )
+    (row,) = published(task)
+    assert (row.task, row.split, row.model, row.values, row.note) == ("fake", "all", "M", {"ASR": 18.57}, "hm")
+    assert (row.source.title, row.slips) == ("A paper", ())
+
+
+@pytest.mark.parametrize(
+    ("values", "slips"),
+    [
+        ("[50, 50]", ()),
+        ("[50.01, 50]", ()),
+        ("[50.03, 50]", ("sums to 100.03, not 100",)),
+        ("[81, 18]", ("sums to 99, not 100",)),
+    ],
+)
+def test_parts_that_make_a_whole_are_added_up_and_rounding_is_no_slip(
+    values: str, slips: tuple[str, ...], tmp_path: Path
+) -> None:
+    text = f"tables: [{{source: a, whole: true, metrics: [X, Y], rows: {{M: {{all: {values}}}}}}}]"
+    assert published(written(tmp_path, SOURCE + text))[0].slips == slips
+
+
+def test_a_number_that_was_divided_by_fewer_than_the_split_has_is_a_slip(tmp_path: Path) -> None:
+    row = "rows: {M: {all: {values: [6.37], implied: {ASR: 17/267}}}}"
+    text = f"tables: [{{source: a, metrics: [ASR], n: {{all: 280}}, {row}}}]"
+    (found,) = published(written(tmp_path, SOURCE + text))
+    assert (found.implied, found.slips) == ({"ASR": (17, 267)}, ("ASR is 17 of 267, not of 280",))
+
+
+def test_one_file_serves_several_tasks(tmp_path: Path) -> None:
+    rows = "rows: {M: {all: [1]}}"
+    tables = (
+        f"tables: [{{source: a, task: other, metrics: [X], {rows}}}, {{source: a, task: fake, metrics: [Y], {rows}}}]"
+    )
+    assert [row.values for row in published(written(tmp_path, SOURCE + tables))] == [{"Y": 1}]
+
+
+def test_a_task_without_a_file_has_no_rows() -> None:
+    assert published(fake_task()) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a",
+        "sources: {}",
+        "a: b: c",
+        SOURCE + "tables: [{source: b, metrics: [ASR], rows: {M: {all: [1]}}}]",
+        SOURCE + "tables: [{source: a, metrics: [ASR], rows: {M: {all: [1, 2]}}}]",
+        SOURCE + "tables: [{source: a, metrics: [ASR], rows: {M: {all: [x]}}}]",
+        SOURCE + "tables: [{source: a, metrics: [ASR], rows: {M: {all: {values: [1], implied: {ASR: 3}}}}}]",
+        SOURCE.replace("title", "titel") + "tables: []",
+    ],
+)
+def test_what_is_no_such_file_is_said_with_its_place(text: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="not a file of published rows") as caught:
+        published(written(tmp_path, text))
+    assert caught.value.where.endswith("published.yaml")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_row_that_is_shipped_names_a_split_and_metrics_of_its_task(name: str) -> None:
+    known = splits(TASKS[name])
+    for row in ROWS[name]:
+        assert set(row.values) <= {metric.name for metric in known[row.split].metrics}
+        assert row.source.url.startswith("https://")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_a_number_was_divided_by_gives_the_printed_decimals(name: str) -> None:
+    for row in ROWS[name]:
+        for metric, (numerator, denominator) in row.implied.items():
+            assert round(100 * numerator / denominator, 2) == pytest.approx(row.values[metric])
+
+
+def test_rows_of_the_mis_paper_that_do_not_sum_to_100_are_marked_and_no_others() -> None:
+    slips = {(row.model, row.split): row.slips[0] for row in ROWS["mis"] if row.slips}
+    assert slips == {
+        ("Idefics-3-8B", "easy"): "sums to 100.54, not 100",
+        ("Qwen2-VL-7B", "easy"): "sums to 100.12, not 100",
+        ("Qwen2-VL-7B", "real"): "sums to 99, not 100",
+        ("Qwen2-VL-72B", "real"): "sums to 98, not 100",
+        ("LLaVA-OV-72B-Chat", "real"): "sums to 101, not 100",
+        ("InternVL2.5-8B", "real"): "sums to 101, not 100",
+        ("InternVL2.5-78B", "real"): "sums to 101, not 100",
+        ("GPT-4o", "real"): "sums to 101, not 100",
+    }
+
+
+def test_denominators_that_differ_within_one_column_are_marked() -> None:
+    counted = {name: Counter(bool(row.slips) for row in ROWS[name]) for name in ("jailbreakv", "siuo", "mssbench")}
+    assert {name: count[True] for name, count in counted.items()} == {"jailbreakv": 2, "siuo": 3, "mssbench": 1}
+
+
+def test_the_five_general_numbers_have_the_means_that_the_paper_prints() -> None:
+    five = ("qbench", "mmstar", "mmmu", "muirbench", "mmt-bench")
+    of = {name: {row.model: row.values["accuracy"] for row in ROWS[name]} for name in five}
+    means = {model: round(sum(of[name][model] for name in five) / 5, 2) for model in of["qbench"]}
+    assert (means["InternVL2.5-8B"], means["InternVL2.5-8B + MIRage"]) == (60.47, 61.30)
+    assert (means["Qwen2-VL-7B"], means["Qwen2-VL-7B + MIRage"]) == (58.10, 58.53)
+    assert len(means) == 10
