@@ -113,9 +113,10 @@ def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:
 
 
 def _chosen(known: Mapping[str, Mapping[str, Json]], wanted: Sequence[str]) -> tuple[str, ...]:
+    rubrics = {str(card["rubric"]) for card in known.values()}
     for name in wanted:
         if not any(_is(judge, name) for judge in known):
-            raise UnknownName(f"--judges {name}: no judge of this run", remedy=nearest(name, known))
+            raise UnknownName(f"--judges {name}: no judge of this run", remedy=nearest(name, {*known, *rubrics}))
     if not wanted:
         return tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
     return tuple(judge for judge in known if any(_is(judge, name) for name in wanted))

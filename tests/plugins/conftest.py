@@ -1,6 +1,8 @@
 """Fixtures that several test files use: models, an environment, an event loop."""
 
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,3 +56,17 @@ def without_google(monkeypatch: pytest.MonkeyPatch) -> None:
 def anyio_backend() -> str:
     """The SDKs of providers run on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def judged_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that two rules have judged; to be copied."""
+    from tests.plugins.agree_asking import judged
+
+    return judged(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def judged_run(judged_once: Path, tmp_path: Path) -> Path:
+    """A run that two rules have judged."""
+    return Path(shutil.copytree(judged_once, tmp_path / "run"))
