@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.stats.agreement import MISSING, Agreement, Why, cohen, confusion, fleiss, krippendorff, percent
@@ -101,6 +101,7 @@ def _cohen_by_pairs(ratings: Ints) -> float | None:
     return 1 - sum(a != b for a, b in both) / len(both) / chance if chance else None
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-1, 3), min_size=3, max_size=3), min_size=1, max_size=12))
 def test_every_coefficient_is_what_a_count_of_pairs_gives(rows: list[list[int]]) -> None:
     ratings = array(rows)
