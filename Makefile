@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 INSPECT := .venv-inspect
 CODE := harness plugins tasks judges reports
 
-.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini clean
+.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini minis clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -73,8 +73,13 @@ mini: setup
 	$(PY) -m harness_mini.draw_world mis tasks/harness_mis/mini
 	$(PY) -m harness_mini.draw_world mssbench tasks/harness_mssbench/mini
 
+# every packaged split with the mini model, timed
+minis: setup
+	$(PY) -m benchmarks.minis
+
 docs: setup
 	$(PY) docs/generate.py
+	$(PY) docs/overview.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("startup", "throughput", "storm", "memory", "intervals", "batching", "phases")
+NAMES = ("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis")
 
 
 def main() -> None:
