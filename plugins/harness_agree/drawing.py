@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
-from harness.board.display import ARROWS, NOTHING, figure, share, span
+from harness.board.display import ARROWS, NOTHING, estimate, figure, share
 from harness.runs.answers import Answer
 from harness.stats.agreement import Agreement
 from harness.terminal import one_line, plain
@@ -30,16 +30,17 @@ def show(model: str, splits: Sequence[Measured], texts: Mapping[str, Answer], mo
     from rich.console import Console
 
     if sys.stdout.isatty():
-        _draw(Console(highlight=False), model, splits, texts, most)
+        draw(Console(highlight=False), model, splits, texts, most)
         return
     out = io.StringIO()
-    _draw(Console(file=out, width=WIDTH, highlight=False, color_system=None), model, splits, texts, most)
+    draw(Console(file=out, width=WIDTH, highlight=False, color_system=None), model, splits, texts, most)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines()))
 
 
-def _draw(
+def draw(
     console: Console, model: str, splits: Sequence[Measured], texts: Mapping[str, Answer], most: int | None
 ) -> None:
+    """Print all splits on a console of the caller's."""
     for place, each in enumerate(splits):
         _split(console, model, each, first=place == 0)
         _list(console, each, texts, SHOWN if most is None else most)
@@ -74,14 +75,18 @@ def names_of(each: Measured) -> dict[str, str]:
     return dict(zip(judges, letters, strict=False))
 
 
-def _grid(*heads: str, right: int = 0) -> Table:
-    """A table with faint heads; columns after the first `right` are set to the right."""
+def _grid(*heads: str, right: bool = False, whole: Container[int] = ()) -> Table:
+    """A table with faint heads; where the terminal is too narrow, the columns in `whole` keep every character.
+
+    With `right` all columns but the first are set to the right.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for place, head in enumerate(heads):
-        table.add_column(Text(head), no_wrap=True, justify="right" if right and place >= right else "left")
+        side: Literal["left", "right"] = "right" if right and place else "left"
+        table.add_column(Text(head), no_wrap=place in whole, overflow="fold", justify=side)
     return table
 
 
@@ -95,7 +100,7 @@ def _add(table: Table, *cells: str | Text, style: str = "") -> None:
 def _judges(each: Measured, names: Mapping[str, str]) -> RenderableType:
     from rich.text import Text
 
-    table = _grid("", "judge", "scored", "not scored")
+    table = _grid("", "judge", "scored", "not scored", whole=(0, 2))
     for judge, states in each.states.items():
         rest = ", ".join(f"{state} {count}" for state, count in states.items() if state != "scored")
         _add(table, Text(names[judge], style="bold"), one_line(judge), str(states["scored"]), rest)
@@ -103,21 +108,20 @@ def _judges(each: Measured, names: Mapping[str, str]) -> RenderableType:
 
 
 def _figures(each: Measured, names: Mapping[str, str]) -> RenderableType:
-    table = _grid("", "n", "agreement %", "", "chance-corrected", "", "")
+    table = _grid("", "", "n", "agreement %", "beyond chance", whole=range(2, 5))
     for pair in each.pairs:
         both = f"{names[pair.left]} {names[pair.right]}"
-        _add(table, both, str(pair.same.n), *_shown(pair.same, 100), "Cohen's kappa", *_shown(pair.kappa))
+        _add(table, both, "Cohen's kappa", str(pair.same.n), _shown(pair.same, 100), _shown(pair.kappa))
     for title, found in (("Fleiss' kappa", each.fleiss), ("Krippendorff's alpha", each.alpha)):
-        _add(table, "all", str(found.n), "", "", title, *_shown(found))
+        _add(table, "all", title, str(found.n), "", _shown(found))
     return table
 
 
-def _shown(found: Agreement, unit: int = 1) -> tuple[str, str]:
-    kind = "%" if unit == 100 else "0-1"
+def _shown(found: Agreement, unit: int = 1) -> str:
     if found.value is None:
-        return NOTHING, ""
+        return NOTHING
     ends = None if found.ci95 is None else [end * unit for end in found.ci95]
-    return figure(found.value * unit, kind), span(ends, kind)
+    return estimate(found.value * unit, ends, "%" if unit == 100 else "0-1")
 
 
 def _confusion(each: Measured, pair: Pair, names: Mapping[str, str]) -> RenderableType:
@@ -130,7 +134,7 @@ def _confusion(each: Measured, pair: Pair, names: Mapping[str, str]) -> Renderab
         if any(pair.table[number]) or any(row[number] for row in pair.table)
     ]
     corner = f"{names[pair.left]} ↓  {names[pair.right]} →"
-    table = _grid(corner, *(one_line(each.labels[number], 24) for number in used), right=1)
+    table = _grid(corner, *(one_line(each.labels[number], 24) for number in used), right=True)
     for row in used:
         cells = [
             Text(str(pair.table[row][column]), style="bold green" if row == column else "yellow" if count else "dim")
@@ -144,13 +148,13 @@ def _confusion(each: Measured, pair: Pair, names: Mapping[str, str]) -> Renderab
 def _swap(each: Measured, swap: Swap, names: Mapping[str, str]) -> RenderableType:
     unit = "% " if swap.unit == "%" else ""
     title = f"{one_line(swap.name)} {unit}{ARROWS[swap.better]}"
-    table = _grid(title, "all records", "", "coverage", f"the {each.common} scored by all")
+    table = _grid(title, "all records", "coverage", f"the {each.common} scored by all", whole=range(4))
     for judge, figures in swap.whole.items():
-        value, ends = figure(figures["value"], swap.unit), span(figures["ci95"], swap.unit)
-        _add(table, names[judge], value, ends, share(swap.coverage[judge]), figure(swap.common[judge], swap.unit))
+        value = estimate(figures["value"], figures["ci95"], swap.unit)
+        _add(table, names[judge], value, share(swap.coverage[judge]), figure(swap.common[judge], swap.unit))
     if swap.ends is not None:
         low, high = (figure(end, swap.unit) for end in swap.ends)
-        _add(table, "range", "", "", "", f"{low} to {high}", style="bold")
+        _add(table, "range", "", "", f"{low} to {high}", style="bold")
     return table
 
 

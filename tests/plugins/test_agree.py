@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from harness_agree.drawing import draw
+from harness_agree.measuring import measured
+from harness_agree.reading import open_run, seen
+from rich.console import Console
 
+from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError, UnknownName
-from tests.plugins.agree_asking import WORLD, agree, judged, told
+from harness.plugins.host import Host
+from tests.plugins.agree_asking import SOURCE, WORLD, agree, judged, told
 
-FIRST, SECOND = "first-", "second-"
+NUMBER = re.compile(r"\d+\.\d+|(?<= )\d+(?= |$)", re.MULTILINE)
 
 
 def split(run: Path, *flags: str, name: str = "twice:one") -> dict[str, Any]:
@@ -124,11 +132,19 @@ def test_the_table_names_each_judge_once_and_shows_every_number(judged_run: Path
     assert shown.startswith("twice:one  said/x\n  10 records · 9 answered · 8 scored by all\n")
     assert any(line[:1] == ["A"] and line[1].startswith("first-") and line[2:] == ["9"] for line in lines)
     assert any(line[:1] == ["B"] and line[2:] == ["8", "judge_unparsable", "1"] for line in lines)
-    assert any(line[:4] == ["A", "B", "8", "75.0"] for line in lines)
+    assert any(line[:6] == ["A", "B", "Cohen's", "kappa", "8", "75.0"] and "0.500" in line for line in lines)
     assert ["unsafe", "3", "1"] in lines
     assert ["range", "50.0", "to", "50.0"] in lines
     assert "2 answers are labelled differently; texts are folded (--reveal)" in shown
     assert all(line == line.rstrip() for line in shown.splitlines())
+
+
+def test_no_number_is_cut_on_a_narrow_terminal(judged_run: Path) -> None:
+    out = io.StringIO()
+    with plugins.use(Host.load([SOURCE])):
+        every = [measured(each) for each in seen(open_run(judged_run, ()), ())]
+        draw(Console(file=out, width=72, color_system=None), "said/x", every, {}, None)
+    assert NUMBER.findall(out.getvalue()) == NUMBER.findall(told(judged_run))
 
 
 def refused(*flags: str) -> Result:
