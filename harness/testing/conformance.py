@@ -21,6 +21,7 @@ from harness.images.opening import open_image
 from harness.keys import canonical
 from harness.replicas.places import SETTINGS as CORE
 from harness.settings import effective
+from harness.summary.suites import suite_results
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Text, Unscored, Verdict
 
 from .bundles import check_suite
@@ -219,5 +220,11 @@ def _examples() -> dict[str, list[Results]]:
         "two results": [results(name, {"mis": {"easy": found}}) for name in ("fake/one", "fake/two")],
         "nothing judged": [results("fake/one", {"mis": {"easy": unjudged}})],
         "other tasks": [results("fake/one", {"mis": {"easy": found}}), results("fake/two", {"other": {"all": found}})],
+        "a suite's mean": [
+            {
+                **results("fake/one", {"mis": {"easy": found}}),
+                "suites": {"both": suite_results(("mis:easy", "gone:all"), ("mis:easy", "gone:all"), {})},
+            }
+        ],
         "a hostile name": [results(f"fake/{hostile}", {"mis": {hostile: found}})],
     }

@@ -17,6 +17,7 @@ from harness.options import Judging, Options
 from harness.plan.planned import planned
 from harness.runs.dry_run import dry_run
 from harness.runs.running import Run, judge_async, run_async
+from harness.testing.conformance import NotConforming, check_suite
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, host_of
 from harness.types import Message, Request, Sample, Setting, Settings, Text, Verdict
 
@@ -262,3 +263,27 @@ def test_a_misspelled_suite_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         planned(options("with-lst"))
     assert caught.value.remedy == "did you mean 'with-lost'?"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, ""),
+        ({"tasks": ("plain", "gone")}, "gone: raised UnknownName"),
+        ({"tasks": ("plain:gone",)}, "raised KeyError"),
+        ({"tasks": ("plain", "plain")}, "names a task twice"),
+        ({"judges": {"plain": "guard"}}, "does not accept the rubric 'guard'"),
+        ({"judges": {"up": "rule"}}, "'up' is not among its tasks"),
+        ({"task_settings": {"plain.ask": "x"}}, "has no setting 'ask'"),
+        ({"task_settings": {"up.asks": "x"}}, "'up.asks' is of none of its tasks"),
+        ({"tasks": ("graded",), "mean": ("graded",)}, "has a place in the mean, but several splits"),
+        ({"description": "two\nlines"}, "the description is not one line"),
+    ],
+)
+def test_the_contract_of_suites_finds_what_is_not_there(fields: dict[str, Any], said: str) -> None:
+    suite = Suite(**{"name": "s", "description": "one", "tasks": ("plain",), **fields})
+    if not said:
+        check_suite(suite)
+        return
+    with pytest.raises(NotConforming, match=said):
+        check_suite(suite)
