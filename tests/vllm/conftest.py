@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-collect_ignore_glob = [] if importlib.util.find_spec("vllm") else ["test_*.py"]
+HERE_IS_VLLM = importlib.util.find_spec("vllm") is not None
+collect_ignore_glob = [] if HERE_IS_VLLM else ["test_*.py"]
 
 #: Small and offline; compiling costs more than it saves on these models.
 ENVIRONMENT = {
@@ -20,7 +21,8 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
 }
-os.environ.update(ENVIRONMENT)
+if HERE_IS_VLLM:
+    os.environ.update(ENVIRONMENT)
 
 
 def pytest_configure(config: pytest.Config) -> None:
