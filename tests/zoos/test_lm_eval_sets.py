@@ -192,7 +192,7 @@ def test_choices_are_weighed_where_the_model_can_and_refused_where_it_cannot(dat
 
     found = run(data, "chosen", weigh, info=CHOOSES)
     assert split(found, "chosen")["metrics"]["acc"]["value"] == 100.0
-    with pytest.raises(HarnessError, match="has no choices"):
+    with pytest.raises(HarnessError, match="weighs no choices"):
         run(data, "chosen", lambda _: "red", fresh=True)
 
 
