@@ -29,7 +29,11 @@ def literals(source: str) -> Mapping[str, Json]:
     """
     found: dict[str, Json] = {}
     inner: dict[str, list[Json]] = {}
-    for scope, name, value in _assignments(_parsed(source).body, ""):
+    try:
+        assigned = list(_assignments(_parsed(source).body, ""))
+    except RecursionError:
+        raise ValueError("not a Python file: nested too deep") from None
+    for scope, name, value in assigned:
         found[scope + name] = value
         if scope and value not in inner.setdefault(name, []):
             inner[name].append(value)

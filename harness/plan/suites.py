@@ -105,7 +105,9 @@ def check(suite: Suite, tasks: Collection[str]) -> None:
         if task in others:
             raise HarnessError(f"{task!r} is a suite", where=where, remedy="a suite holds tasks: name those")
     own = {*suite.tasks, *(task.partition(":")[0] for task in suite.tasks)}
-    for name in (*suite.judges, *suite.mean, *(key.partition(".")[0] for key in suite.task_settings)):
+    for name in sorted(set(suite.mean) - set(suite.tasks)):
+        raise HarnessError(f"{name!r} is not among its tasks", where=where, remedy=f"they are: {list(suite.tasks)}")
+    for name in (*suite.judges, *(key.partition(".")[0] for key in suite.task_settings)):
         if name not in own and name not in suite.judges.values():
             raise HarnessError(f"{name!r} is not among its tasks", where=where, remedy=f"they are: {sorted(own)}")
 

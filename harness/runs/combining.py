@@ -60,8 +60,7 @@ def _combined(run: RunFolder, file: RunFile, plan: SplitPlan) -> Ensemble | None
     able = {judge for _, votes in heard for judge, vote in votes.items() if isinstance(vote, Verdict)}
     if len(able) < 2:
         return None
-    primary = file.tasks[plan.display].splits[plan.name].judge
-    made = Ensemble(plan=plan, members=tuple(sorted(able, key=lambda judge: (judge != primary, judge))))
+    made = Ensemble(plan=plan, members=tuple(sorted(able)))
     decided = [(answer, majority({judge: votes[judge] for judge in made.members})) for answer, votes in heard]
     write(run, plan.display, made.id, decided)
     return made

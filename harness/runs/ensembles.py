@@ -27,7 +27,7 @@ class Ensemble:
 
     Attributes:
         plan: the split.
-        members: ids of the judges, the primary one first.
+        members: ids of the judges, in the order of their names: axes come from the first, whoever is the primary one.
     """
 
     plan: SplitPlan
@@ -36,7 +36,7 @@ class Ensemble:
     @property
     def id(self) -> str:
         """Names its file in the run folder; the same members make the same judge."""
-        return f"{COMBINED}-{short({'version': VERSION, 'of': sorted(self.members)})}"
+        return f"{COMBINED}-{short({'version': VERSION, 'of': list(self.members)})}"
 
     @property
     def card(self) -> dict[str, Json]:
@@ -48,7 +48,7 @@ class Ensemble:
             "fidelity": "own",
             "model": None,
             "resolved": [],
-            "settings": {"of": sorted(self.members)},
+            "settings": {"of": list(self.members)},
             "sees": ["verdicts"],
         }
 

@@ -91,6 +91,8 @@ def cohen(left: Ints, right: Ints, cluster: Ints, classes: int) -> Agreement:
 
 def fleiss(ratings: Ints, cluster: Ints, classes: int) -> Agreement:
     """Fleiss' kappa over the items that all have classed; `ratings` is (items, raters)."""
+    if ratings.shape[1] < 2:
+        return Agreement(n=0, why=Why.NOTHING)
     every = _complete(ratings)
     counts = _counts(ratings[every], classes)
     alike = (counts * (counts - 1)).sum(axis=1) / max(ratings.shape[1] * (ratings.shape[1] - 1), 1)

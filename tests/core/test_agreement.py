@@ -167,3 +167,8 @@ def test_what_is_not_defined_is_null_and_says_why(left: list[int], right: list[i
 def test_one_cluster_has_no_interval() -> None:
     left, right = array([0, 1, 1]), array([0, 1, 0])
     assert cohen(left, right, array([7, 7, 7]), 2).why is Why.ONE_CLUSTER
+
+
+def test_of_one_rater_alone_nothing_is_said() -> None:
+    alone = fleiss(np.array([[0], [1], [1]]), np.arange(3), 2)
+    assert (alone.value, alone.why) == (None, Why.NOTHING)

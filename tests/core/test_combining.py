@@ -158,6 +158,13 @@ def test_the_first_judge_stays_the_primary_one_unless_the_ensemble_is_made_so(fo
     assert split(run)["judge"] == ensemble(run)[0]
 
 
+def test_given_again_as_the_primary_one_it_writes_nothing_anew(folder: Path) -> None:
+    combine(folder, Judging(primary=True))
+    before = lines(folder)
+    combine(folder, Judging(primary=True))
+    assert lines(folder) == before
+
+
 def test_given_again_it_writes_only_what_has_changed_and_is_no_member_of_itself(folder: Path) -> None:
     first = combine(folder, Judging())
     again = combine(folder, Judging())

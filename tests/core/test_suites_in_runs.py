@@ -239,6 +239,7 @@ def test_a_subset_is_marked_in_the_mean(tmp_path: Path) -> None:
         (Suite(name="s", description="", tasks=("both",)), "'both' is a suite"),
         (Suite(name="s", description="", tasks=("plain",), judges={"up": "rule"}), "'up' is not among its tasks"),
         (Suite(name="s", description="", tasks=("plain",), mean=("up",)), "'up' is not among its tasks"),
+        (Suite(name="s", description="", tasks=("plain:all",), mean=("plain",)), "'plain' is not among its tasks"),
         (Suite(name="s", description="", tasks=("plain",), task_settings={"up.asks": 1}), "'up' is not among its"),
         (Suite(name="s", description="", tasks=("plain",), task_settings={"plain.ask": 1}), "no setting 'ask'"),
         (Suite(name="s", description="", tasks=("plain",), judges={"plain": "guard"}), "does not accept rubric"),

@@ -52,6 +52,11 @@ def other():
 '''
 
 
+def test_a_script_that_is_nested_too_deep_is_no_script() -> None:
+    with pytest.raises(ValueError, match="not a Python file"):
+        literals("A = " + " + ".join(["'a'"] * 2500))
+
+
 def test_a_module_constant_a_concatenation_and_a_nested_dict_are_read() -> None:
     found = literals(SCRIPT)
     assert found["GREETING"] == "Look at the picture. Then say: "

@@ -92,6 +92,11 @@ def _insist(name: str, task: Untyped) -> None:
         raise HarnessError(f"lm-eval's {name} is of type {kind}: it wants probabilities of given texts, not answers")
     if getattr(task, "multiple_input", 0):
         raise HarnessError(f"lm-eval's {name} weighs several questions for one answer, which cannot be asked here")
+    if int(getattr(task.config, "repeats", 1) or 1) > 1:
+        raise HarnessError(
+            f"lm-eval's {name} votes over {task.config.repeats} answers to each question, and one is asked here",
+            remedy="run it by lm-eval's own command line: harness bridge lm-eval",
+        )
     if task.config.doc_to_audio:
         raise HarnessError(f"lm-eval's {name} wants audio")
 

@@ -69,7 +69,7 @@ def _sampling(theirs: Mapping[str, Any]) -> Generation:
     """Their `gen_kwargs`; greedy unless they say `do_sample`. Their stops are applied to the answer afterwards."""
     warm = bool(theirs.get("do_sample"))
     return Generation(
-        temperature=float(theirs.get("temperature") or 1.0) if warm else 0.0,
+        temperature=float(1.0 if theirs.get("temperature") is None else theirs["temperature"]) if warm else 0.0,
         top_p=float(theirs["top_p"]) if warm and theirs.get("top_p") is not None else None,
         max_tokens=int(theirs.get("max_gen_toks") or theirs.get("max_tokens") or _TOKENS),
     )
