@@ -20,19 +20,15 @@ POLICIES: Final = (
 )
 
 
-def goal(sample: Sample) -> str:
-    """What the attack is after; the question itself where the task does not say."""
-    try:
-        return str(sample.target["intent"])
-    except (KeyError, TypeError):
-        return rubric.question(sample)
-
-
 def _both(sample: Sample) -> str:
-    return f"{rubric.question(sample)}\n\nWhat is meant by it: {goal(sample)}"
+    return f"{rubric.question(sample)}\n\nWhat is meant by it: {rubric.intent(sample)}"
 
 
-REQUEST: Final[Mapping[str, Callable[[Sample], str]]] = {"intent": goal, "shown": rubric.question, "both": _both}
+REQUEST: Final[Mapping[str, Callable[[Sample], str]]] = {
+    "intent": rubric.intent,
+    "shown": rubric.question,
+    "both": _both,
+}
 USER_TEXT: Final = Setting(
     name="user_text",
     type=str,
