@@ -85,6 +85,13 @@ class Table:
         found = self._record_images(column, row)
         return found[number] if number < len(found) else None
 
+    def column(self, name: str) -> Iterator[Images]:
+        """The images of every record, in order and a few at a time; raises KeyError where it is no column of images."""
+        column = self.images[name]
+        with _opened(self._path) as file:
+            for batch in file.iter_batches(batch_size=_IMAGES, columns=[column.data], use_threads=False):
+                yield from _images(column, batch.column(0).to_pylist())
+
     def culprit(self) -> str:
         """The first column that cannot be read to its end; empty when all can."""
         return next((column for column in (*self.plain, *self.images) if not self._readable(column)), "")

@@ -21,7 +21,7 @@ from harness.readers import archives
 from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
 from harness.types import Image
 
-_IN_PARQUET: Final = ".parquet#"  # between a parquet file and the place of an image in it
+IN_PARQUET: Final = ".parquet#"  #: between a parquet file and the place of an image in it
 
 
 def open_files(root: Path) -> DataFiles:
@@ -118,8 +118,8 @@ class DataFiles:
 
     def _locate(self, path: str) -> _Found | None:
         relative = inside(path)
-        if _IN_PARQUET in relative:
-            return self._in_parquet(path, *relative.split(_IN_PARQUET, 1))
+        if IN_PARQUET in relative:
+            return self._in_parquet(path, *relative.split(IN_PARQUET, 1))
         return self._in_folder(path, relative) or self._in_archives(path, relative)
 
     def _in_parquet(self, path: str, table: str, cell: str) -> _Found | None:

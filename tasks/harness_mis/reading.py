@@ -5,14 +5,13 @@ Every record is checked before the first sample is given, so that a broken file 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import Sample
-from harness.readers import DataFiles, Row, distinct, open_files, prompt, rows, together
+from harness.readers import DataFiles, Row, distinct, normalised, open_files, prompt, rows, together
 
 #: Names as the paper spells them, whatever the file does; one that is not here is kept as it is.
 NAMES: Final = (
@@ -35,16 +34,6 @@ def samples(root: Path, split: str) -> Iterator[Sample]:
     ids = distinct(_id(row) for row in found)
     read = [_sample(files, row, split, name) for row, name in zip(found, ids, strict=True)]
     return together(read, key=lambda sample: sample.cluster)
-
-
-def normalised(question: str) -> str:
-    """The text two askings of one question share: NFKC, casefold, single spaces, no final punctuation."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", question).casefold())
-    text = " ".join(text.split())
-    bare = text
-    while bare and (bare[-1].isspace() or unicodedata.category(bare[-1]).startswith("P")):
-        bare = bare[:-1]
-    return bare or text
 
 
 @lru_cache(maxsize=1024)

@@ -18,8 +18,9 @@ from harness import (
     open_files,
     prompt,
     rows,
+    together,
 )
-from harness.readers import DataFiles, Row, parquet_rows
+from harness.readers import DataFiles, Row, normalised, parquet_rows
 from harness.usual import REFUSAL_RULE, Judges, mini, over_refusal
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -49,7 +50,10 @@ TYPES: Final = {
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    """The samples of one split. Raises MissingData, or BadData that names file, record and field."""
+    """The samples of one split, those of one question together.
+
+    Raises MissingData, or BadData that names file, record and field.
+    """
     files = open_files(root)
     layout = LAYOUTS[split]
     name = next((name for name in layout if files.matching(name)), "")
@@ -57,7 +61,8 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
         raise MissingData(f"{' or '.join(layout)} is not there", where=str(root))
     found = _rows(files, name)
     ids = distinct(row.key("pid", default=PurePosixPath(_image(row)).stem) for row in found)
-    return iter([_sample(files, row, split, layout[name], own) for row, own in zip(found, ids, strict=True)])
+    read = [_sample(files, row, split, layout[name], own) for row, own in zip(found, ids, strict=True)]
+    return together(read, key=lambda sample: sample.cluster)
 
 
 def _rows(files: DataFiles, name: str) -> Sequence[Row]:
@@ -87,8 +92,9 @@ def _type(row: Row) -> str:
 
 
 def _sample(files: DataFiles, row: Row, split: str, folder: str, name: str) -> Sample:
-    request = prompt(row.text("question"), files.image(_place(folder, _image(row))))
-    return Sample(id=name, split=split, request=request, category=_type(row))
+    question = row.text("question")
+    request = prompt(question, files.image(_place(folder, _image(row))))
+    return Sample(id=name, split=split, request=request, category=_type(row), cluster=normalised(question))
 
 
 JUDGES: Final[Judges] = {"mossbench": {}, **REFUSAL_RULE}

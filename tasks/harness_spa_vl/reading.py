@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, Image, MissingData, Sample, distinct, open_files, prompt, rows
+from harness import BadData, Image, MissingData, Sample, distinct, open_files, prompt, rows, together
 from harness.keys import short
-from harness.readers import DataFiles, Row, first_of, parquet_rows, parquet_tables
+from harness.readers import DataFiles, Row, first_of, image_mark, parquet_rows, parquet_tables
 
 FOLDERS: Final = ("test/", "data/", "")  #: where records and images lie in the copies that are about
 NAMES: Final = {"mini": "harm", "mini-help": "help"}  #: a packaged split's file is called as the real one's
@@ -18,7 +18,7 @@ CLASSES: Final = ("class1", "class2", "class3")  #: from the widest to the narro
 
 
 def samples(root: Path, split: str) -> Iterator[Sample]:
-    """The samples of one split.
+    """The samples of one split, those of one image together.
 
     Raises:
         MissingData: its file is not there.
@@ -27,8 +27,8 @@ def samples(root: Path, split: str) -> Iterator[Sample]:
     files = open_files(root)
     found = [(row, _image(files, row, shard)) for row, shard in _rows(files, NAMES.get(split, split))]
     names = distinct(row.key("id", default=_digest(row)) for row, _ in found)
-    read = [_sample(row, image, split, name) for (row, image), name in zip(found, names, strict=True)]
-    return iter(read)
+    read = [_sample(files, row, image, split, name) for (row, image), name in zip(found, names, strict=True)]
+    return together(read, key=lambda sample: sample.cluster)
 
 
 def question(row: Row) -> str:
@@ -43,7 +43,7 @@ def question(row: Row) -> str:
     return text
 
 
-def _sample(row: Row, image: Image, split: str, name: str) -> Sample:
+def _sample(files: DataFiles, row: Row, image: Image, split: str, name: str) -> Sample:
     reference = row.text("reference", "chosen", default="")  # the test splits have none; preference data has `chosen`
     return Sample(
         id=name,
@@ -51,6 +51,7 @@ def _sample(row: Row, image: Image, split: str, name: str) -> Sample:
         request=prompt(image, question(row)),
         category=row.text("class1", default=""),
         tags={tag: row.text(tag, default="") for tag in CLASSES[1:]},
+        cluster=image_mark(files, image.path),
         target={"reference": reference} if reference else None,
     )
 

@@ -22,7 +22,7 @@ from harness import (
     together,
 )
 from harness.keys import short
-from harness.readers import DataFiles, Row, parquet_rows
+from harness.readers import DataFiles, Row, image_mark, parquet_rows
 from harness.usual import mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -34,9 +34,9 @@ RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "safe_ref
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The samples, those of one image together. Raises MissingData, or BadData naming file, record and field."""
     files = open_files(root)
-    found = _rows(files)
-    names = distinct(row.key("instruction_id", "id", default=_digest(row)) for row in found)
-    read = [_sample(files, row, split, name) for row, name in zip(found, names, strict=True)]
+    found = [(row, _shown(files, row)) for row in _rows(files)]
+    names = distinct(row.key("instruction_id", "id", default=_digest(row, shown)) for row, shown in found)
+    read = [_sample(files, row, split, name, shown) for (row, shown), name in zip(found, names, strict=True)]
     return together(read, key=lambda sample: sample.cluster)
 
 
@@ -50,24 +50,29 @@ def _image(row: Row) -> str:
     return row.text("image", "image_path")
 
 
+def _shown(files: DataFiles, row: Row) -> str:
+    """What names its image: the path where it says one, so that both layouts have the same clusters."""
+    return row.text("image_path", default="") or image_mark(files, _image(row))
+
+
 def _question(row: Row) -> tuple[str, ...]:
     """One record says nothing and is asked with its image alone; one without the field is a mistake of the file."""
     text = row.text("instruction", default="" if row.has("instruction") else None)
     return (text,) if text else ()
 
 
-def _digest(row: Row) -> str:
-    return short([_image(row), *_question(row)])
+def _digest(row: Row, shown: str) -> str:
+    return short([shown, *_question(row)])
 
 
-def _sample(files: DataFiles, row: Row, split: str, name: str) -> Sample:
+def _sample(files: DataFiles, row: Row, split: str, name: str, shown: str) -> Sample:
     return Sample(
         id=name,
         split=split,
         request=prompt(files.image(_image(row)), *_question(row)),
         category=row.text("category"),
         tags={tag: row.text(tag, default="") for tag in ("sub_category", "source")},
-        cluster=_image(row),
+        cluster=shown,
     )
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from harness_mini.judge import JUDGE as MINI_JUDGE
-from harness_mis.reading import NAMES, canonical, normalised
+from harness_mis.reading import NAMES, canonical
 from harness_mis.rubric import LABELS
 from harness_mis.task import METRICS, MINI, TASK, same_question
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image
 from harness.metrics import Record
+from harness.readers import normalised
 from harness.types import Image, Sample, Text
 
 assert isinstance(TASK.splits, Mapping)

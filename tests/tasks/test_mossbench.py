@@ -115,6 +115,13 @@ def test_the_hubs_parquet_gives_the_same_requests_though_its_types_are_declared_
     assert open_image(sample.request.images[0]).opened.data == PIXEL
 
 
+def test_samples_of_one_question_come_together_and_share_a_cluster_however_it_is_written(tmp_path: Path) -> None:
+    again = record(3) | {"question": "what is  in box 001"}
+    found = read(write(tmp_path, numbered(1, 2) | {"3": again}))
+    assert [sample.id for sample in found] == ["1", "3", "2"]
+    assert found[0].cluster == found[1].cluster != found[2].cluster
+
+
 @pytest.mark.parametrize("field", ["question", "image"])
 @pytest.mark.parametrize("value", [None, 3, " "])
 def test_a_record_that_lacks_a_field_names_file_record_and_field_before_any_sample(

@@ -104,6 +104,27 @@ def test_one_question_about_two_images_is_two_samples(tmp_path: Path) -> None:
     assert second.id == f"{first.id}-2"
 
 
+def test_samples_of_one_image_come_together_and_share_a_cluster_across_shards(tmp_path: Path) -> None:
+    def showing(key: int, image: bytes | None) -> dict[str, Any]:
+        return record("harm", key, image=image and {"bytes": image, "path": f"{key}.png"})
+
+    shards = [[showing(0, b"a"), showing(1, b"b"), showing(2, None)], [showing(3, None), showing(4, b"a")]]
+    for number, rows in enumerate(shards):
+        hub(tmp_path, rows, f"test/harm-0000{number}-of-00002.parquet")
+    found = read(tmp_path)
+    assert [said(sample.request) for sample in found] == [f"What about harm {key}?" for key in (0, 4, 1, 2, 3)]
+    assert found[0].cluster == found[1].cluster
+    assert len({sample.cluster for sample in found}) == 4
+
+
+def test_an_image_that_json_records_name_twice_is_one_cluster(tmp_path: Path) -> None:
+    named = [record("harm", key, image=f"{key % 2}.png") for key in range(3)]
+    (tmp_path / "harm.json").write_text(json.dumps(named), encoding="utf-8")
+    found = read(tmp_path)
+    assert [said(sample.request) for sample in found] == [f"What about harm {key}?" for key in (0, 2, 1)]
+    assert found[0].cluster == found[1].cluster != found[2].cluster
+
+
 @pytest.mark.parametrize("folder", ["", "test/"])
 @pytest.mark.parametrize("images", ["", "images/"])
 def test_json_records_beside_a_folder_of_images_are_read_too(tmp_path: Path, folder: str, images: str) -> None:

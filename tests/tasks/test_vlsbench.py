@@ -5,6 +5,7 @@ import tarfile
 import time
 import tracemalloc
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,47 @@ def test_a_parquet_file_with_the_images_in_it_gives_the_same_requests(tmp_path: 
     found = read(tmp_path)
     assert [(s.id, texts(s.request)) for s in found] == [(str(n), f"How do I open box {n:03d}?") for n in (1, 2)]
     assert [open_image(s.request.images[0]).opened.data for s in found] == [PIXEL, PIXEL]
+
+
+@pytest.mark.parametrize("left_out", [(), ("image_path",), ("image_path", "instruction_id")])
+def test_both_layouts_have_the_same_clusters_whether_or_not_a_parquet_copy_says_the_path(
+    tmp_path: Path, left_out: tuple[str, ...]
+) -> None:
+    shown = {n: f"imgs/{n % 3}.png" for n in range(6)}
+    plain = read(write(tmp_path / "json", [record(n, image_path=path) for n, path in shown.items()]))
+    parquet(tmp_path / "hub", [record(n, image_path=path) for n, path in shown.items()], *left_out)
+    found = read(tmp_path / "hub")
+    assert [texts(s.request) for s in found] == [texts(s.request) for s in plain]
+    same = [[a.cluster == b.cluster for a in each for b in each] for each in (plain, found)]
+    assert same[0] == same[1]
+    assert len({s.cluster for s in found}) == 3
+    assert check_cluster_order(found)
+
+
+def test_an_id_that_a_parquet_copy_lacks_does_not_hang_on_the_order_either(tmp_path: Path) -> None:
+    records = [record(n) for n in range(4)]
+    found = [
+        {s.id: texts(s.request) for s in read(parquet(tmp_path / name, rows, "image_path", "instruction_id"))}
+        for name, rows in (("forward", records), ("backward", records[::-1]))
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 4
+
+
+def parquet(root: Path, records: list[dict[str, Any]], *left_out: str) -> Path:
+    """The same records with their images in one file; each image's bytes are those of its path."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    (root / "data").mkdir(parents=True)
+    rows = [{**r, "image": {"bytes": PIXEL + r["image_path"].encode(), "path": None}} for r in records]
+    write_table(pa.Table.from_pylist([without(r, *left_out) for r in rows]), root / "data/train-00000-of-00001.parquet")
+    return root
+
+
+def check_cluster_order(found: list[Sample]) -> bool:
+    runs = [name for name, _ in groupby(sample.cluster for sample in found)]
+    return len(set(runs)) == len(runs)
 
 
 def test_an_image_that_is_missing_or_outside_spoils_its_own_sample_alone(tmp_path: Path) -> None:
