@@ -185,6 +185,7 @@ class Failure:
         retry_after: seconds the provider asked to wait.
         usage: tokens spent all the same.
         model: the model's name as the provider reports it.
+        steps: what a strategy was told before the call that failed; see `Response.steps`.
     """
 
     outcome: Literal["input_blocked", "output_blocked", "bad_sample", "error"]
@@ -196,6 +197,7 @@ class Failure:
     retry_after: float | None = None
     usage: Usage = Usage()
     model: str = ""
+    steps: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ def _answer(response: Response) -> dict[str, Json]:
 
 
 def _failure(failure: Failure) -> dict[str, Json]:
-    return {"flags": [], "reason": failure.reason, "message": failure.message}
+    return {"flags": [], "reason": failure.reason, "message": failure.message, "steps": dict(failure.steps)}
 
 
 def _prompt(message: Message) -> list[dict[str, Json]]:
@@ -116,6 +116,7 @@ def failure_of(line: Mapping[str, Any]) -> Failure:
         text=line["text"],
         usage=Usage(**line["usage"]),
         model=line["model"],
+        steps=line.get("steps", {}),
     )
 
 

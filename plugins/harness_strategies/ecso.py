@@ -67,28 +67,34 @@ def _in_words(message: Message, left: list[Text]) -> Iterator[Part]:
 
 
 async def answer(model: Model, request: Request) -> Response | Failure:
-    """One to four calls; one that fails ends the sample as it failed."""
+    """One to four calls; one that fails ends the sample as it failed, with what was said before."""
     first = await model.generate(request)
     if isinstance(first, Failure) or not first.text.strip():
         return first
     judged = await model.generate(check(request, first.text))
+    steps = {"answer": first.text}
     if isinstance(judged, Failure):
-        return judged
-    steps = {"answer": first.text, "harmful": judged.text}
+        return _with_steps(judged, [first, judged], steps)
+    steps["harmful"] = judged.text
     if not says_yes(judged.text) or not request.images:
         return _with_steps(first, [first, judged], steps)
     described = await model.generate(caption(request))
     if isinstance(described, Failure):
-        return described
+        return _with_steps(described, [first, judged, described], steps)
+    steps["caption"] = described.text
     again = await model.generate(eyes_closed(request, described.text.strip() or UNSAID))
-    if isinstance(again, Failure):
-        return again
-    return _with_steps(again, [first, judged, described, again], {**steps, "caption": described.text})
+    return _with_steps(again, [first, judged, described, again], steps)
 
 
-def _with_steps(last: Response, calls: Sequence[Response], steps: Mapping[str, str]) -> Response:
-    notes = dict.fromkeys(note for call in calls for note in call.notes)
-    return replace(last, usage=add_usage(*(call.usage for call in calls)), notes=tuple(notes), steps=steps)
+def _with_steps(
+    last: Response | Failure, calls: Sequence[Response | Failure], steps: Mapping[str, str]
+) -> Response | Failure:
+    """How it ended, with the steps up to there and the tokens of all calls."""
+    usage = add_usage(*(call.usage for call in calls))
+    if isinstance(last, Failure):
+        return replace(last, usage=usage, steps=steps)
+    notes = dict.fromkeys(note for call in calls if isinstance(call, Response) for note in call.notes)
+    return replace(last, usage=usage, notes=tuple(notes), steps=steps)
 
 
 def _wrap(model: Model, _settings: Settings) -> Model:

@@ -1,6 +1,8 @@
 """The strategies: what the model is asked, what is kept of the way, and what a failure on it becomes."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins
 from harness.models import ModelSpec, resolve
 from harness.settings import effective
-from harness.store.records import response_line, response_of
+from harness.store.records import failure_of, response_line, response_of
 from harness.testing.conformance import check_strategy
 from harness.testing.fakes import (
     FakeModel,
@@ -157,9 +159,25 @@ def test_the_first_yes_or_no_decides_and_a_reply_with_neither_is_no_yes(reply: s
     assert says_yes(reply) is yes
 
 
-@pytest.mark.parametrize("before", [["Burn it."], ["Burn it.", "yes"], ["Burn it.", "yes", "Two boxes."]])
-def test_a_step_that_fails_ends_the_sample_as_it_failed(before: list[Said]) -> None:
-    assert asked(ECSO, [*before, BLOCK])[0] == BLOCK
+@pytest.mark.parametrize("before", [[], ["Burn it."], ["Burn it.", "yes"], ["Burn it.", "yes", "Two boxes."]])
+def test_a_step_that_fails_ends_the_sample_as_it_failed_and_keeps_the_steps_before(before: list[str]) -> None:
+    usage = Usage(input_tokens=1, output_tokens=2)
+    said: list[Said] = [Response(text=text, usage=usage) for text in before]
+    given, _ = asked(ECSO, [*said, replace(BLOCK, usage=Usage(input_tokens=5))])
+    assert given.steps == dict(zip(("answer", "harmful", "caption"), before, strict=False))
+    spent = Usage(input_tokens=5 + len(before), output_tokens=2 * len(before))
+    assert given == replace(BLOCK, steps=given.steps, usage=spent)
+
+
+def test_the_steps_before_a_blocked_check_stand_in_the_run_folder(tmp_path: Path) -> None:
+    said: Iterator[Said] = iter(["Burn it.", BLOCK])
+    with plugins.use(host_of(ECSO, fake_provider(lambda _: next(said)), fake_task(), fake_judge())):
+        harness.run("fake/any", "fake", strategy="ecso", output=tmp_path / "run", probe=False)
+    line = json.loads((tmp_path / "run/fake/responses.jsonl").read_text())
+    assert (line["outcome"], line["steps"]) == ("input_blocked", {"answer": "Burn it."})
+    assert failure_of(line) == replace(BLOCK, steps={"answer": "Burn it."})
+    del line["steps"]  # a line of an older folder
+    assert failure_of(line) == BLOCK
 
 
 def test_an_empty_answer_is_left_empty_and_nothing_more_is_asked() -> None:
