@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from harness import BadImage, Image, Request, Sample, Settings, prompt
+from harness import BadImage, HarnessError, Image, Request, Sample, Settings, prompt
 from harness.drawings import png
 from harness.types import Message, Text
 
-from .loading import Loaded, Untyped, load
+from .loading import Loaded, load
+from .theirs import Untyped
 
 MARK: Final = "<image>"
 
 
 def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    """The documents of one task, lazily. Raises as `load` does."""
+    """The documents of one task, lazily. Raises as `load` does, and HarnessError for images in a raw context."""
     found = load(root, split)
     found.task.set_fewshot_seed(1234)  # theirs
     for number, doc in found.task.doc_iterator():
@@ -30,7 +31,7 @@ def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
 
 
 def _request(found: Loaded, number: int, doc: Untyped, settings: Settings) -> Request:
-    """Their context as it stands (`raw`), or as one turn of the user."""
+    """Their context as it stands (`raw`), or as one turn of the user. Raises HarnessError for a raw one with images."""
     task, raw = found.task, bool(settings["raw"])
     asked: Any = task.construct_requests(
         doc=doc,
@@ -42,6 +43,12 @@ def _request(found: Loaded, number: int, doc: Untyped, settings: Settings) -> Re
     context = str(instances[0].args[0])
     images = _images(found, number, instances[0].args)
     choices = tuple(str(each.args[1]) for each in instances) if found.chooses else ()
+    if raw and images:
+        raise HarnessError(
+            f"document {number} of lm-eval's {found.name} shows {len(images)} image(s), and a raw context is text only",
+            where="-T lm-eval.raw=true",
+            remedy="-T lm-eval.raw=false",
+        )
     if raw:
         return Request(messages=(Message(role="user", content=(Text(text=context),)),), raw=True, choices=choices)
     return Request(messages=prompt(*_parts(context, images)).messages, choices=choices)

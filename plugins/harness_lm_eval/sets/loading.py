@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
 
 from harness import HarnessError, UnknownName
 from harness.settings import nearest
-from harness_lm_eval import INSTALL
 
-MEANS: Final = ("mean", "nanmean")
-_PAIRS: Final = "acc_mutual_info"  # wants the choices' probabilities without a question too
-
-Untyped: TypeAlias = Any
-Better = Literal["higher", "lower"]
+from .counting import Counted, metrics_of, own_scoring
+from .theirs import Untyped, module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +21,22 @@ class Loaded:
     Attributes:
         name: in lm-eval.
         task: theirs.
-        metrics: those that are means over samples: our name -> (theirs, their filter, which direction is good).
+        metrics: our name -> those that can be counted here, the main one first.
     """
 
     name: str
     task: Untyped
-    metrics: Mapping[str, tuple[str, str, Better]]
+    metrics: Mapping[str, Counted]
 
     @property
     def chooses(self) -> bool:
         """Choices are weighed; else an answer is written."""
         return str(self.task.OUTPUT_TYPE) == "multiple_choice"
+
+    @property
+    def own_scoring(self) -> bool:
+        """The task brings its own `process_results`."""
+        return own_scoring(self.task)
 
     @property
     def shown(self) -> bool:
@@ -64,15 +63,7 @@ def load(root: Path, name: str) -> Loaded:
     except Exception as error:
         raise HarnessError(f"lm-eval cannot load {name}: {type(error).__name__}: {error}") from error
     _insist(name, task)
-    return Loaded(name=name, task=task, metrics=_metrics(name, task))
-
-
-def module(name: str) -> Untyped:
-    """A module of lm-eval; raises HarnessError where it is not installed."""
-    try:
-        return importlib.import_module(f"lm_eval.{name}")
-    except ImportError as error:
-        raise HarnessError(f"lm-eval: needs the extra `lm-eval`: {error}", remedy=INSTALL) from error
+    return Loaded(name=name, task=task, metrics=metrics_of(name, task))
 
 
 def _manager(root: Path, name: str) -> Untyped:
@@ -99,19 +90,3 @@ def _insist(name: str, task: Untyped) -> None:
         )
     if task.config.doc_to_audio:
         raise HarnessError(f"lm-eval's {name} wants audio")
-
-
-def _metrics(name: str, task: Untyped) -> dict[str, tuple[str, str, Better]]:
-    """Those metrics that are the mean of a number of each sample. Raises HarnessError where there is none."""
-    better: Mapping[str, bool] = task.higher_is_better()
-    ways: Mapping[str, Untyped] = task.aggregation()
-    means = [each for each, way in ways.items() if getattr(way, "__name__", "") in MEANS and each != _PAIRS]
-    if not means:
-        raise HarnessError(f"lm-eval's {name} is not scored sample by sample: {', '.join(ways) or 'it has no metric'}")
-    filters = [str(each.name) for each in task._filters]  # noqa: SLF001 - the only place where their names are
-    found: dict[str, tuple[str, str, Better]] = {}
-    for metric in means:
-        for each in filters:
-            ours = metric if len(filters) == 1 else f"{metric},{each}"
-            found[ours] = (metric, each, "higher" if better.get(metric, True) else "lower")
-    return found

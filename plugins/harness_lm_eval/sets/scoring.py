@@ -9,10 +9,22 @@ from typing import Any, Final
 
 from harness import Answered, Ask, HarnessError, Judge, Response, Rubric, Settings, Unscored, Verdict
 
-from .loading import Loaded, Untyped, load, module
+from .counting import Counted
+from .loading import Loaded, load
+from .theirs import Untyped, module
 
-LABELS: Final = ("right", "wrong", "partial")
+LABELS: Final = ("right", "wrong", "partial", "uncounted")
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
+
+
+class Unknown:
+    """Whether a choice is what the model would have written by itself; raises where somebody asks."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("whether a choice is the model's greedy answer is not known here")
+
+    def __int__(self) -> int:
+        return int(bool(self))
 
 
 async def _score(rows: Sequence[Answered], root: Path) -> Decided:
@@ -43,10 +55,10 @@ def _instances(found: Loaded, row: Answered, doc: Untyped) -> list[Untyped]:
     if not found.chooses:
         said = _cut(row.response, found.task.config.generation_kwargs or {})
         return [made(request_type="generate_until", arguments=("", {}), idx=0, resps=[said], **more)]
+    greedy = Unknown() if found.own_scoring else False  # their usual scoring reads it for `exact_match` alone
+    weights = [(_weight(row, choice), greedy) for choice in row.sample.request.choices]
     return [
-        made(
-            request_type="loglikelihood", arguments=("", choice), idx=at, resps=[(_weight(row, choice), False)], **more
-        )
+        made(request_type="loglikelihood", arguments=("", choice), idx=at, resps=[weights[at]], **more)
         for at, choice in enumerate(row.sample.request.choices)
     ]
 
@@ -68,19 +80,31 @@ def _cut(response: Response, sampling: Mapping[str, Any]) -> str:
 
 
 def _decision(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> Verdict | Unscored:
-    """Their number for each metric as an axis; the first one is the label."""
-    axes: dict[str, float] = {}
+    """Their number for each metric as an axis, none where it is not to be counted; the first metric is the label."""
     try:
-        for each in dict.fromkeys(name for _, name, _ in found.metrics.values()):
-            scores = found.task.process_results(doc, [instance.filtered_resps[each] for instance in instances])
-            axes |= {ours: float(scores[theirs]) for ours, (theirs, own, _) in found.metrics.items() if own == each}
+        axes = _axes(found, doc, instances)
     except Exception as error:  # noqa: BLE001 - their code raises what it likes
         return Unscored(state="judge_error", message=f"{type(error).__name__}: {error}")
-    if odd := [name for name, value in axes.items() if not 0 <= value <= 1 or math.isnan(value)]:
+    if odd := [name for name, value in axes.items() if not 0 <= value <= 1]:
         return Unscored(state="judge_error", message=f"{odd[0]} is {axes[odd[0]]}, which is no share of 1")
-    first, (_, _, better) = next(iter(found.metrics.items()))
-    score = axes[first] if better == "higher" else 1 - axes[first]
-    return Verdict(label={1.0: "right", 0.0: "wrong"}.get(score, "partial"), axes=axes)
+    first, metric = next(iter(found.metrics.items()))
+    return Verdict(label=_label(axes.get(first), metric), axes=axes)
+
+
+def _axes(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> dict[str, float]:
+    axes: dict[str, float] = {}
+    for each in dict.fromkeys(metric.filter for metric in found.metrics.values()):
+        scores = found.task.process_results(doc, [instance.filtered_resps[each] for instance in instances])
+        own = {ours: metric for ours, metric in found.metrics.items() if metric.filter == each}
+        numbers = {ours: float(scores[metric.name]) for ours, metric in own.items()}
+        axes |= {ours: value for ours, value in numbers.items() if not (own[ours].gaps and math.isnan(value))}
+    return axes
+
+
+def _label(value: float | None, metric: Counted) -> str:
+    if value is None:
+        return "uncounted"
+    return {metric.worst: "wrong", 1 - metric.worst: "right"}.get(value, "partial")
 
 
 def _package() -> str:
@@ -102,7 +126,7 @@ def _open(_: Settings, root: Path) -> Rubric:
 
 JUDGE: Final = Judge(
     name="lm-eval",
-    version="1",
+    version="2",
     description="a rule: lm-eval's own filters and scoring of each document",
     open=_open,
 )

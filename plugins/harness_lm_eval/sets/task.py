@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from harness import DataSource, Generation, Metric, Record, Sample, Setting, Settings, Split, Task, Verdict
 
-from .loading import Better, Loaded, load
+from .counting import Counted
+from .loading import Loaded, load
 
 _TOKENS: Final = 256  #: theirs, where a task says nothing
+_LENGTHS: Final = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  #: the first one counts
 _MOST_IMAGES: Final = 64  #: more than any of their tasks shows; what each sample holds is counted when it is listed
 
 SETTINGS: Final = (
@@ -43,36 +45,46 @@ class OpenSet(Mapping[str, Split]):
 
 def split_of(found: Loaded) -> Split:
     """How a task's answers are sampled and counted: as its configuration says."""
+    worst = Verdict(label="wrong", axes={name: metric.worst for name, metric in found.metrics.items()})
     return Split(
         n=len(found.task.eval_docs),
         images=_MOST_IMAGES if found.shown else 0,
         judges={"lm-eval": {}},
-        metrics=tuple(_metric(name, better) for name, (_, _, better) in found.metrics.items()),
+        metrics=tuple(_metric(name, metric) for name, metric in found.metrics.items()),
         by=(),
         defaults=_sampling({} if found.chooses else found.task.config.generation_kwargs or {}),
-        blocked_as=Verdict(label="wrong"),
-        empty_as=Verdict(label="wrong"),
+        blocked_as=worst,
+        empty_as=worst,
         selected=False,
     )
 
 
-def _metric(name: str, better: Better) -> Metric:
-    worst = 0.0 if better == "higher" else 1.0
-
+def _metric(name: str, metric: Counted) -> Metric:
     def score(record: Record) -> tuple[float, float]:
-        return float(record.axes.get(name, worst)), 1.0
+        return (float(record.axes[name]), 1.0) if name in record.axes else (0.0, 0.0)
 
-    return Metric(name=name, score=score, better=better)
+    return Metric(name=name, score=score, better=metric.better)
 
 
 def _sampling(theirs: Mapping[str, Any]) -> Generation:
-    """Their `gen_kwargs`; greedy unless they say `do_sample`. Their stops are applied to the answer afterwards."""
-    warm = bool(theirs.get("do_sample"))
+    """Their `gen_kwargs`, read as they do. Their stops are applied to the answer afterwards."""
+    temperature = _temperature(theirs)
+    lengths = (theirs[name] for name in _LENGTHS if theirs.get(name) is not None)
     return Generation(
-        temperature=float(1.0 if theirs.get("temperature") is None else theirs["temperature"]) if warm else 0.0,
-        top_p=float(theirs["top_p"]) if warm and theirs.get("top_p") is not None else None,
-        max_tokens=int(theirs.get("max_gen_toks") or theirs.get("max_tokens") or _TOKENS),
+        temperature=temperature,
+        top_p=float(theirs["top_p"]) if temperature and theirs.get("top_p") is not None else None,
+        max_tokens=int(next(lengths, _TOKENS)),
     )
+
+
+def _temperature(theirs: Mapping[str, Any]) -> float:
+    """Greedy where they say `do_sample: false` or nothing; a temperature alone samples, and sampling alone is at 1."""
+    samples, temperature = theirs.get("do_sample"), theirs.get("temperature")
+    if samples is False:
+        return 0.0
+    if temperature is None:
+        return 1.0 if samples else 0.0
+    return float(temperature)
 
 
 def _splits(_: Settings, root: Path) -> Mapping[str, Split]:
