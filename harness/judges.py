@@ -54,21 +54,24 @@ class Rubric:
         identity: everything that can change a verdict beside model and version (template hash, options).
         labels: all labels it can give.
         ask: (sample, response) -> requests for the judge's model; empty for a rule. Where the model cannot weigh the
-            `choices` of one, nobody is asked and the reply is empty, without weights.
+            `choices` of one, nobody is asked and the reply is empty, without weights; where it fails to and `needs` has
+            no `choices`, the reply is empty with the failure among its notes.
+        ask_local: instead of `ask`, of a model that runs on this machine; for prompts in which data stands as it is.
         read: (sample, response, replies) -> Verdict, Unscored, or requests for one more round (at most 4).
         score: instead of `ask` and `read`: an async generator that decides on all answers of one epoch of a split,
             once the last is there. Samples that failed, were blocked or have an empty answer are not handed over.
         fidelity: whose words the template is in.
         sees: what the judge is shown: "question", "images", "answer", "reasoning", …
         needs: abilities its model must have under these settings, where they are others than the judge's; else None.
-        repairs: a reply that cannot be read is asked for once more, with what was wrong with it; a classifier would
-            take that wish for a part of what it classifies.
+        repairs: a reply that cannot be read is asked for once more in each round of one request, with what was wrong
+            with it; a classifier would take that wish for a part of what it classifies.
     """
 
     identity: Mapping[str, Json]
     labels: tuple[str, ...]
     ask: Callable[[Sample, Response], list[Request]] = _asks_nobody
     read: Read = _cannot_read
+    ask_local: Callable[[Sample, Response], list[Request]] | None = None
     score: Score | None = None
     fidelity: Fidelity = "own"
     sees: tuple[str, ...] = ("answer",)

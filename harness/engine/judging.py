@@ -1,7 +1,7 @@
 """One answer, one judge: from a Response to a Verdict or an Unscored.
 
 A judge's failure is never a label. A filter's block, a refusal, an unreadable reply and an error each have a state of
-their own; an unreadable reply is asked for once more, with what was wrong with it.
+their own; an unreadable reply is asked for once more in each round, with what was wrong with it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from harness.store.records import Judgement
 from harness.store.sound import sound
 from harness.types import (
     BLOCKED,
+    Ability,
     Failure,
     Json,
     Request,
@@ -74,6 +75,17 @@ class Bench:
             decision = Unscored(state="judge_error", message=told(error))
         return hearing.judgement(decision)
 
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """What its model must be able to, under the rubric's settings."""
+        own = self.rubric.needs
+        return own if own is not None else self.judge.needs or frozenset()
+
+    def ask(self, sample: Sample, response: Response) -> list[Request]:
+        """What the rubric asks about an answer, of a model that runs where this one does."""
+        local = self.rubric.ask_local if self.model is not None and self.model.info.local else None
+        return (local or self.rubric.ask)(sample, response)
+
     async def send(self, request: Request) -> Response | Failure:
         """Ask the judge's model, with the overrides of `-J`. Raises RubricError where it has none."""
         model = self.model
@@ -104,7 +116,7 @@ class _Hearing:
         return judgement(decision, self._spent)
 
     async def run(self, sample: Sample, response: Response) -> Decision:
-        requests = _guarded(lambda: self._rubric.ask(sample, response))
+        requests = _guarded(lambda: self._bench.ask(sample, response))
         rounds = 1
         while True:
             failed = await self._ask(requests)
@@ -118,7 +130,7 @@ class _Hearing:
             elif rounds == ROUNDS:
                 return Unscored(state="judge_error", message=f"no decision after {ROUNDS} rounds")
             else:
-                requests, rounds = outcome, rounds + 1
+                requests, rounds, self._repaired = outcome, rounds + 1, False
 
     def _may_repair(self, outcome: Decision | list[Request], requests: list[Request]) -> TypeGuard[Unscored]:
         unreadable = isinstance(outcome, Unscored) and outcome.state == "judge_unparsable"
@@ -134,13 +146,20 @@ class _Hearing:
         results: list[Response | Failure | None] = [None] * len(requests)
 
         async def one(n: int, request: Request) -> None:
-            results[n] = await self._bench.send(request)
+            results[n] = self._borne(request, await self._bench.send(request))
 
         await gather([partial(one, n, request) for n, request in enumerate(requests)])
         ended = [result for result in results if result is not None]
         self._spent += [result for result in ended if result is not UNWEIGHED]
         self._replies += [result for result in ended if isinstance(result, Response)]
         return next((state for state in map(unscored, ended) if state is not None), None)
+
+    def _borne(self, request: Request, result: Response | Failure) -> Response | Failure:
+        """The result; where the model failed to weigh what no verdict needs, an empty reply that says why."""
+        state = unscored(result) if request.choices and "choices" not in self._bench.needs else None
+        if state is None:
+            return result
+        return Response(text="", usage=result.usage, model=result.model, notes=(state.message,))
 
 
 def judgement(decision: Decision, spent: Sequence[Response | Failure]) -> Judgement:

@@ -1,7 +1,8 @@
 """Helpers for judge authors: a judge's model that is a classifier, which writes one of two words.
 
 It is asked once for what it writes: that decides, and shows at once where it writes anything else. Where the model can
-weigh continuations it is then asked how likely either word was. That is recorded, and decides where a threshold is set.
+weigh continuations it is then asked how likely either word was. That is recorded, and decides where a threshold is set;
+where it is not, a model that fails to say it costs no verdict.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import replace
 
 from harness.errors import HarnessError
 from harness.judges import Decision, Rubric
-from harness.types import Ability, Fidelity, Json, Request, Response, Sample, Verdict
+from harness.types import Ability, Fidelity, Json, Request, Response, Sample, Unscored, Verdict
 
 PROBABILITY = "probability"
+LOWEST = -1e9  #: what a log-probability of -inf is when it comes here from the engine
 
 
 def classifier(
@@ -53,7 +55,7 @@ def classifier(
             return found
         if len(replies) == 1:
             return [replace(request(sample, response), choices=choices)]
-        return weighed(found, replies[1].choices, words, threshold)
+        return weighed(found, replies[1], words, threshold)
 
     return Rubric(
         identity=identity,
@@ -67,29 +69,44 @@ def classifier(
     )
 
 
-def weighed(found: Verdict, weights: Mapping[str, float], words: tuple[str, str], threshold: float | None) -> Verdict:
-    """The verdict of a reply with the probability of the first word, where the model gave weights.
+def weighed(found: Verdict, reply: Response, words: tuple[str, str], threshold: float | None) -> Decision:
+    """The verdict of a reply with the probability of the first word; without, and why, where there is none.
 
     Args:
         found: what the reply says.
-        weights: continuation -> log-probability; empty where the model cannot tell.
+        reply: its `choices` are continuation -> log-probability, none where the model cannot tell; its `notes` say why.
         words: as above; a continuation ends in one of them.
-        threshold: as above.
+        threshold: as above; with one, a verdict without a probability is none.
     """
-    if not weights and threshold is None:
-        return found
-    chance = probability(weights, words)
+    if threshold is None and not reply.choices:
+        return _without(found, "; ".join(reply.notes))
+    chance = probability(reply.choices, words)
+    if isinstance(chance, Unscored):
+        return chance if threshold is not None else _without(found, chance.message)
     label = found.label if threshold is None else words[chance < threshold]
     reason = found.reason if label == found.label else f"the reply says {found.label}"
     return Verdict(label=label, axes={**found.axes, PROBABILITY: chance}, reason=reason)
 
 
-def probability(weights: Mapping[str, float], words: tuple[str, str]) -> float:
-    """How likely the first word is, if it is one of the two. Raises ValueError where there are no weights."""
+def probability(weights: Mapping[str, float], words: tuple[str, str]) -> float | Unscored:
+    """How likely the first word is, if it is one of the two; Unscored where the model rules out both.
+
+    Raises:
+        ValueError: there are no weights.
+    """
     if not weights:
         raise ValueError("the judge's model gave no probabilities")
-    most = max(weights.values())
+    possible = {text: weight for text, weight in weights.items() if text.strip() in words and weight > LOWEST}
+    if not possible:
+        return Unscored(state="judge_unparsable", message="the judge's model gave neither word any probability")
+    most = max(possible.values())
     first, second = (
-        sum(math.exp(weight - most) for text, weight in weights.items() if text.strip() == word) for word in words
+        sum(math.exp(weight - most) for text, weight in possible.items() if text.strip() == word) for word in words
     )
     return first / (first + second)
+
+
+def _without(found: Verdict, why: str) -> Verdict:
+    if not why:
+        return found
+    return replace(found, reason=f"{found.reason}\nno probability: {why}".lstrip())

@@ -13,6 +13,7 @@ from harness.readers import Row
 
 #: How an answer of another run may have ended to be a reference: blocked and empty ones are blank.
 ANSWERED: Final = frozenset({"answered", "empty", "input_blocked", "output_blocked"})
+Place = tuple[str, str]  #: split and sample id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,19 +22,26 @@ class References:
 
     Attributes:
         texts: (split, id) -> answer.
+        cut: those that were cut off before any text: not known, unlike those that are blank.
         digest: of all of them; empty where no file was given.
     """
 
-    texts: Mapping[tuple[str, str], str]
+    texts: Mapping[Place, str]
+    cut: frozenset[Place] = frozenset()
     digest: str = ""
 
     def of(self, sample: Sample) -> str:
         """What a sample's answer is compared with: the file's where it has one, else the task's own.
 
         Raises:
-            HarnessError: there is neither.
+            HarnessError: there is neither, or the file's was cut off before any text.
         """
         for split in (sample.split, ""):
+            if (split, sample.id) in self.cut:
+                raise HarnessError(
+                    f"the reference answer to sample {sample.id} was cut off before any text",
+                    remedy="a larger --max-tokens in the run it is from leaves room for one",
+                )
             if (split, sample.id) in self.texts:
                 return self.texts[split, sample.id]
         own = cast("Mapping[str, Json]", sample.target or {}).get("reference")
@@ -61,18 +69,31 @@ def read_references(file: Path) -> References:
     if not file.is_file():
         raise MissingData("there is no such file of references", where=str(file))
     real = file.resolve()
-    found = dict(_reference(row) for row in rows(open_files(real.parent), real.name) if _counts(row))
+    # The last answer to a sample counts, whether it was cut off or not.
+    found = {_place(row): row for row in rows(open_files(real.parent), real.name) if _counts(row)}
     if not found:
         raise HarnessError("the file holds no answer to compare with", where=str(file))
-    return References(texts=found, digest=digest([[*key, text] for key, text in sorted(found.items())]))
+    texts = {place: _text(row) for place, row in sorted(found.items())}
+    cut = [place for place, text in texts.items() if not text.strip() and _cut(found[place])]
+    told = [[*place, text] for place, text in texts.items()] + [[*place, None] for place in cut]
+    return References(texts=texts, cut=frozenset(cut), digest=digest(told))
 
 
 def _counts(row: Row) -> bool:
     return row.text("outcome", default="answered") in ANSWERED and row.values.get("epoch") in (None, 0)
 
 
-def _reference(row: Row) -> tuple[tuple[str, str], str]:
+def _place(row: Row) -> Place:
+    return (row.text("split", default=""), row.key("id"))
+
+
+def _text(row: Row) -> str:
     names = [name for name in ("text", "reference", "response", "answer") if row.has(name)]
-    blocked = row.text("outcome", default="answered") != "answered"
-    text = "" if blocked else row.text(*names or ["text"], default="" if names else None)
-    return (row.text("split", default=""), row.key("id")), text
+    blocked = row.text("outcome", default="answered") not in {"answered", "empty"}
+    return "" if blocked else row.text(*names or ["text"], default="" if names else None)
+
+
+def _cut(row: Row) -> bool:
+    """Whether the budget was spent before any text: a blocked answer is blank for another reason."""
+    flags = row.values.get("flags")
+    return row.text("outcome", default="answered") == "empty" and isinstance(flags, list) and "truncated" in flags

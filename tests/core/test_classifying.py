@@ -8,7 +8,19 @@ from typing import Any
 import anyio
 import pytest
 
-from harness import HarnessError, Message, ModelInfo, Request, Response, Rubric, Text, Unscored, Verdict, rubric
+from harness import (
+    Failure,
+    HarnessError,
+    Message,
+    ModelInfo,
+    Request,
+    Response,
+    Rubric,
+    Text,
+    Unscored,
+    Verdict,
+    rubric,
+)
 from harness.contracts import Ability, Judge
 from harness.engine.judging import Bench
 from harness.store.records import Judgement
@@ -31,10 +43,12 @@ def opened(**given: Any) -> Rubric:
 
 
 def decided(
-    said: str, weights: dict[str, float] = WEIGHTS, *, can: tuple[Ability, ...] = ("choices",), **given: Any
+    said: str, weights: dict[str, float] | Failure = WEIGHTS, *, can: tuple[Ability, ...] = ("choices",), **given: Any
 ) -> tuple[Judgement, list[Request]]:
-    def script(request: Request) -> Response:
-        return Response(text="bad", choices=weights) if request.choices else Response(text=said)
+    def script(request: Request) -> Response | Failure:
+        if not request.choices:
+            return Response(text=said)
+        return weights if isinstance(weights, Failure) else Response(text="bad", choices=weights)
 
     model = FakeModel(script, ModelInfo(ref="fake/model", endpoint="fake", can=frozenset(can)))
     judge = Judge(name="word", version="1", description="", open=lambda *_: opened(**given), needs=frozenset())
@@ -94,3 +108,35 @@ def test_a_model_that_says_it_can_weigh_and_does_not_leaves_a_threshold_without_
     found, _ = decided("good", {}, threshold=0.5)
     assert isinstance(found.decision, Unscored)
     assert found.decision.state == "judge_error"
+
+
+DOWN = Failure(outcome="error", reason="http_500", message="down")
+
+
+def test_a_model_that_fails_to_weigh_costs_no_verdict_and_the_reason_says_so() -> None:
+    found, asked = decided("good", DOWN)
+    assert found.decision == Verdict(label="good", reason="no probability: http_500: down")
+    assert len(asked) == 2
+
+
+def test_a_model_that_fails_to_weigh_leaves_a_threshold_without_a_verdict() -> None:
+    found, _ = decided("good", DOWN, threshold=0.5)
+    assert found.decision == Unscored(state="judge_error", message="http_500: down")
+
+
+@pytest.mark.parametrize("weights", [{"bad": -math.inf, "good": -math.inf}, {"bad": -1e9}, {"else": -0.1}])
+def test_a_model_that_rules_out_both_words_gives_no_probability_and_never_nan(weights: dict[str, float]) -> None:
+    found, _ = decided("good", weights)
+    said = "the judge's model gave neither word any probability"
+    assert found.decision == Verdict(label="good", reason=f"no probability: {said}")
+    assert decided("good", weights, threshold=0.5)[0].decision == Unscored(state="judge_unparsable", message=said)
+    direct = opened().read(
+        fake_sample(), Response(text="x"), [Response(text="good"), Response(text="", choices=weights)]
+    )
+    assert direct == found.decision
+
+
+def test_a_word_that_is_ruled_out_leaves_the_other_certain() -> None:
+    for weights, chance in (({"bad": -math.inf, "good": -5000.0}, 0.0), ({"bad": -5000.0, "good": -math.inf}, 1.0)):
+        found, _ = decided("good", weights)
+        assert found.decision == Verdict(label="good", axes={"probability": chance})

@@ -118,6 +118,26 @@ def test_after_a_repair_a_rubric_may_still_ask_another_round() -> None:
     assert texts(asked(made)[-1]) == ["second"]
 
 
+def test_each_round_has_a_repair_of_its_own() -> None:
+    def read(_s: Sample, _r: Response, replies: Sequence[Response]) -> Decision | list[Request]:
+        if replies[-1].text == "bad":
+            return UNPARSABLE
+        return [ask("second")] if len(replies) == 1 else SAFE
+
+    made = bench(["bad", "good", "bad", "good"], read=read)
+    assert decide(made).decision == SAFE
+    assert len(asked(made)) == 4
+    assert decide(bench(["bad", "good", "bad", "bad", "good"], read=read)).decision == UNPARSABLE
+
+
+@pytest.mark.parametrize(("local", "text"), [(True, "quiet?"), (False, "safe?")])
+def test_a_model_on_this_machine_is_asked_what_is_meant_for_one(*, local: bool, text: str) -> None:
+    made = bench(model=FakeModel("safe", ModelInfo(ref="fake/m", endpoint="fake", local=local)))
+    made.rubric = replace(made.rubric, ask_local=lambda _s, _r: [ask("quiet?")])
+    assert decide(made).decision == SAFE
+    assert [texts(request) for request in asked(made)] == [[text]]
+
+
 def test_rounds_end() -> None:
     made = bench(read=lambda *_: [ask()])
     found = decide(made)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from harness_pairwise.judge import JUDGE
 
@@ -86,6 +88,8 @@ async def test_a_reply_that_cannot_be_read_is_asked_for_once_more_in_either_orde
     assert (found.label, len(model.asked)) == ("win", 3)
     found, model = await decided(choice("first"), "The second.", choice("second"))
     assert (found.label, len(model.asked)) == ("win", 3)
+    found, model = await decided("The first.", choice("first"), "The second.", choice("second"))
+    assert (found.label, len(model.asked)) == ("win", 4)
 
 
 @pytest.mark.anyio
@@ -166,6 +170,33 @@ def test_a_run_that_was_blocked_has_a_blank_answer_and_one_that_failed_has_none(
     )
     with pytest.raises(HarnessError, match="sample 2 of a has no reference answer"):
         rubric.ask(Sample(id="2", split="a", request=sample().request), Response(text=ANSWER))
+
+
+def test_a_reference_that_was_cut_off_before_any_text_wins_and_loses_nothing(tmp_path: Path) -> None:
+    path = references(
+        tmp_path,
+        {"id": "1", "outcome": "empty", "flags": ["truncated"], "text": " "},
+        {"id": "2", "outcome": "answered", "flags": ["truncated"], "text": "An unfinished"},
+        {"id": "3", "outcome": "empty", "flags": [], "text": ""},
+        {"id": "4", "outcome": "output_blocked", "flags": ["truncated"], "text": ""},
+    )
+    model = FakeModel(choice("first"))
+    bench = Bench(id="pairwise", judge=JUDGE, rubric=opened(reference=path), model=model)
+    found = anyio.run(bench.decide, sample(), Response(text=ANSWER)).decision
+    assert isinstance(found, Unscored)
+    assert found.state == "judge_error"
+    assert "cut off before any text" in found.message
+    assert model.asked == []
+    assert "An unfinished" in reference_shown(path, replace(sample(), id="2"))
+    for blank in ("3", "4"):
+        assert bench.rubric.ask(replace(sample(), id=blank), Response(text=ANSWER)) == []
+
+
+def test_a_reference_that_was_cut_off_is_another_one_than_a_blank_one(tmp_path: Path) -> None:
+    line = {"id": "1", "outcome": "empty", "text": ""}
+    blank, cut = ({**line, "flags": flags} for flags in ([], ["truncated"]))
+    digests = {opened(reference=references(tmp_path, each)).identity["reference"] for each in (blank, cut)}
+    assert len(digests) == 2
 
 
 def test_other_references_are_another_judge_wherever_they_lie(tmp_path: Path) -> None:
