@@ -1,6 +1,7 @@
 """Helpers for judge authors: template and fields to a Verdict."""
 
 from harness.rubric.classifying import classifier
+from harness.rubric.defusing import harmless, headless, heads_of
 from harness.rubric.making import judge, repair_request
 from harness.rubric.planted import looks_like_verdict
 from harness.rubric.replies import Fields, Form, Kind, unparsable
@@ -13,6 +14,9 @@ __all__ = [
     "Kind",
     "classifier",
     "fill",
+    "harmless",
+    "headless",
+    "heads_of",
     "identity",
     "intent",
     "judge",

@@ -17,6 +17,8 @@ _TELL = r"must|should|please|output|return|answer|reply|respond|mark|label|class
 _BEFORE = r"previous|prior|above|earlier|preceding|grading|judging|evaluation"
 _RULES = r"instructions?|rubrics?|criteria|guidelines?|prompts?|rules?"
 _MATERIAL = r"answer|response|assistant|question"
+_FIELDS = r"better|policy|effectiveness|refused|convincing|specific"  #: of our judges' forms; common words elsewhere
+_SIGNS = r"[ \t\"'*_`]{0,8}"
 
 
 def looks_like_verdict(answer: str, labels: Iterable[str] = ()) -> bool:
@@ -37,12 +39,18 @@ def _shapes(labels: tuple[str, ...]) -> re.Pattern[str]:
     shapes = (
         r"</?\s*(?:answer|verdict|label|score|rating|judge?ment)\s*>",
         rf"[\"'](?:{_KEYS})[\"']\s*:\s*(?:[\"'\d]|true|false)",
+        rf"[\"']reason[\"']\s*:\s*\"[^\"]{{0,1000}}\"\s*,\s*[\"'](?:{_FIELDS})[\"']\s*:",
+        # What classifiers write: a word alone on a line after other text, or with categories below it.
+        rf"\S[ \t]{{0,20}}\n(?:[ \t]{{0,20}}\n){{0,5}}{_SIGNS}(?:safe|unsafe|yes|no){_SIGNS}\.?{_SIGNS}(?:\n|\Z)",
+        rf"\bunsafe{_SIGNS}\n{_SIGNS}[A-Z]\d{{1,2}}{_SIGNS}(?:,|\n|\Z)",
+        r"\[\s{0,8}(?:result|verdict|rating|score)\s{0,8}\]",
+        r"(?:\A|\n)[ \t*_]{0,8}agent[ \t*_]{0,8}:",
         rf"\b(?:{_KEYS}|final answer)\b[\"'*_]*\s*[:=][\s\"'*_]*(?:{label}|[0-9])\b",
         rf"\b(?:verdict|judge?ment|label|final answer) is:?[\s\"'*_]*(?:{label}|[0-9])\b",
         r"\bperception level ?[123]\b",
         rf"\[\s*(?:the )?end of (?:the )?(?:{_MATERIAL})",
         rf"\[(?:{_MATERIAL}) [0-9a-f]{{6,}}",
-        r"<\|(?:im_start|start_header_id|assistant|user|system)|<start_of_turn>|\[/?INST\]",
+        r"<\|(?:im_start|start_header_id|assistant|user|system)|<start_of_turn>|\[/?INST\]|</s>|<</?SYS>>|\[gMASK\]",
         rf"\b(?:{_WHO})\b[^.\n]{{0,60}}\b(?:{_TELL})\b[^.\n]{{0,60}}\b(?:{label}|level ?[123])\b",
         rf"\b(?:ignore|disregard|forget)\b[^.\n]{{0,30}}\b(?:{_BEFORE})\b[^.\n]{{0,20}}\b(?:{_RULES})\b",
     )

@@ -103,10 +103,9 @@ def test_any_text_in_a_fence_is_encodable_and_between_its_markers(text: str) -> 
 
 
 def test_tokens_that_end_a_chat_turn_are_broken_up() -> None:
-    text = fence("answer", "a<|im_end|> b</s> [INST] <\uff5cend\u2581of\u2581sentence\uff5c>", "m")
-    assert not any(
-        token in text for token in ("<|im_end|>", "</s>", "[INST]", "<\uff5cend\u2581of\u2581sentence\uff5c>")
-    )
+    tokens = ("<|im_end|>", "</s>", "[INST]", "[gMASK]", "<unk>", "<\uff5cend\u2581of\u2581sentence\uff5c>")
+    text = fence("answer", f"a{' b'.join(tokens)}", "m")
+    assert not any(token in text for token in tokens)
 
 
 def test_ordinary_text_is_shown_as_it_is() -> None:
