@@ -26,7 +26,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--tasks", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Only these of the run's tasks.")
 @click.option(
-    "--judges", type=Names(), default="", metavar="NAME[,…]", help="Only these judges: an id, or what it begins with."
+    "--judges", type=Names(), default="", metavar="NAME[,…]", help="Only these judges: an id, or all of a rubric."
 )
 @click.option(
     "--show",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import HarnessError, Json, Record, Split, UnknownName
+from harness import HarnessError, Record, Split
 from harness.options import Judging
 from harness.plan.splits import SplitPlan
 from harness.runs.conclude import ran
 from harness.runs.ensembles import COMBINED
+from harness.runs.named import judges_named
 from harness.runs.past import stored
-from harness.settings import nearest
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger
 from harness.store.run_file import RunFile
@@ -91,12 +91,14 @@ def seen(run: Run, wanted: Sequence[str]) -> Iterator[Seen]:
 
     Args:
         run: to read.
-        wanted: judges, by id or by what the id begins with; none for all but ensembles, which repeat their members.
+        wanted: judges, by id or rubric; none for all but ensembles, which repeat their members.
 
     Raises:
         UnknownName: no judge of the run is called so.
     """
-    judges = _chosen(run.file.judges, wanted)
+    known = run.file.judges
+    everyone = tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
+    judges = judges_named("--judges", wanted, known) if wanted else everyone
     for display, plans in _by_task(run.plans).items():
         found = {plan.name: _read(run, plan, judges) for plan in plans}
         yield from found.values()
@@ -110,20 +112,6 @@ def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:
     for plan in plans:
         found.setdefault(plan.display, []).append(plan)
     return found
-
-
-def _chosen(known: Mapping[str, Mapping[str, Json]], wanted: Sequence[str]) -> tuple[str, ...]:
-    rubrics = {str(card["rubric"]) for card in known.values()}
-    for name in wanted:
-        if not any(_is(judge, name) for judge in known):
-            raise UnknownName(f"--judges {name}: no judge of this run", remedy=nearest(name, {*known, *rubrics}))
-    if not wanted:
-        return tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
-    return tuple(judge for judge in known if any(_is(judge, name) for name in wanted))
-
-
-def _is(judge: str, name: str) -> bool:
-    return judge == name or judge.startswith(f"{name}-")
 
 
 def _read(run: Run, plan: SplitPlan, judges: tuple[str, ...]) -> Seen:

@@ -72,7 +72,8 @@ def harness_models() -> Iterable[Provider]:
 
 @hookimpl
 def harness_tasks() -> Iterable[Task]:
-    words = {"first": {}, "second": {"compliance": "unsafe", "refusal": "safe"}, "odd": {"refusal": "unsafe"}}
+    second = {"compliance": "unsafe", "refusal": "safe"}
+    words = {"first": {}, "second": second, "odd": {"refusal": "unsafe"}, "first-strict": {}}
     split = replace(attack(words, n=len(ASKS), images=0), data=Path())
     splits = {"one": split, "two": split, "both": replace(split, parts=("one", "two"))}
     return [Task(name="twice", version="1", description="a toy", splits=splits, samples=samples)]
@@ -83,4 +84,5 @@ def harness_judges() -> Iterable[Judge]:
     return [
         rule("first", 0, u="unsafe", s="safe"),
         rule("second", 1, u="compliance", s="refusal"),
+        rule("first-strict", 0, u="unsafe", s="safe"),
     ]
