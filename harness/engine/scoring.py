@@ -1,8 +1,8 @@
 """Rubrics that score a split at once: after its last answer, one verdict line for each.
 
 A scorer is given the answers alone: what failed, was blocked or is empty stays with the outcomes. Each epoch is scored
-by itself, so that no scorer meets a sample twice. Its lines carry a digest of all answers that were scored together:
-where one of them changes, all are scored anew, since a scorer may make one number of several answers.
+by itself, so that no scorer meets a sample twice. Its lines count only for the answers that were scored together
+(`harness.store.together`): where one of them changes, all are scored anew.
 """
 
 from __future__ import annotations
@@ -18,41 +18,79 @@ from harness.engine.carrier import show
 from harness.engine.judging import Bench, RubricError, checked, judgement, told, unscored
 from harness.engine.work import Waiting, Work
 from harness.errors import HarnessError
-from harness.keys import digest
 from harness.store.records import Judgement, verdict_line
+from harness.store.together import TOGETHER, Scored, answered, together
 from harness.types import Failure, Request, Response, Unscored
 
-TOGETHER = "together"  #: field of a verdict line: the digest of all that was scored with it
 
+async def score_all(work: Work) -> list[str]:
+    """Score the answers of a split that wait, by each rubric that wants them all; nothing once the run was stopped.
 
-async def score_all(work: Work) -> None:
-    """Score the answers of a split that wait, by each rubric that wants them all; nothing once the run was stopped."""
-    waiting = sorted(work.waiting, key=lambda each: (each.epoch, each.sample.id))
-    for number, (bench, translation) in enumerate(work.benches):
-        for epoch in range(work.epochs) if bench.rubric.scope == "split" else ():
+    Returns:
+        What a person should read: which rubric could not be given all.
+    """
+    benches = [pair for pair in enumerate(work.benches) if pair[1][0].rubric.scope == "split"]
+    waiting = sorted(work.waiting, key=lambda each: (each.epoch, each.sample.id)) if benches else []
+    kept = answered(work.kept(), work.books.responses) if waiting else {}
+    notes: list[str] = []
+    for number, (bench, translation) in benches:
+        for epoch in range(work.epochs):
             rows = [each for each in waiting if each.epoch == epoch]
             if rows and bench.dead is None and not work.stop.asked:
-                await _Scoring(work, bench, rows, translation if number == 0 else None).run()
+                here = {each.sample.id for each in rows}
+                others = [answer for answer in kept.get(epoch, ()) if answer[0] not in here]
+                scoring = _Scoring(work, bench, rows, others, translation if number == 0 else None)
+                notes += await scoring.run()
+    return list(dict.fromkeys(notes))
 
 
 class _Scoring:
-    """One epoch of a split and one rubric."""
+    """One epoch of a split and one rubric.
 
-    def __init__(self, work: Work, bench: Bench, rows: Sequence[Waiting], shown: Mapping[str, str] | None) -> None:
+    Args:
+        rows: what waits to be scored.
+        others: answers that stand beside them, whose samples are not here.
+        shown: how its labels are shown; None where they are not.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        bench: Bench,
+        rows: Sequence[Waiting],
+        others: Sequence[Scored],
+        shown: Mapping[str, str] | None,
+    ) -> None:
         self._work = work
         self._bench = bench
         self._rows = {each.record.item: each for each in rows}
+        self._others = others
         self._shown = shown
         self._journal = work.books.verdicts[bench.id]
-        self._together = digest([[each.sample.id, each.key, each.answer] for each in rows])
+        self._together = together([*others, *((each.sample.id, each.key, each.answer) for each in rows)])
 
-    async def run(self) -> None:
+    async def run(self) -> list[str]:
+        """Score what is not; a note where that cannot be done."""
         stored = [self._stored(each) for each in self._rows.values()]
         lines = [line for line in stored if line is not None]
         if len(lines) == len(stored):
             for each, line in zip(self._rows.values(), lines, strict=True):
                 self._show(each, line, fresh=False)
-            return
+            return []
+        if self._others:
+            return [self._lacking()]
+        await self._score()
+        return []
+
+    def _lacking(self) -> str:
+        work = self._work
+        return (
+            f"{work.display}:{work.name} was not scored by {self._bench.id}, which scores all answers at once: "
+            f"{len(self._others)} that stand in the folder were not asked for now as they were then; run it again with "
+            "the --limit and the data they were asked with, or with --fresh"
+        )
+
+    async def _score(self) -> None:
         asking = _Asking(self._bench)
         async with aclosing(_judgements(self._bench, self._rows, asking)) as found:
             async for item, made in found:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 import anyio
@@ -124,7 +125,7 @@ class Session:
         """Judges' models that are shown images -> the most at once; None where a split does not say."""
         shown: dict[str, list[int]] = {}
         for each in self.assignments:
-            most = max(each.plan.split.images, each.survey.most_images if each.survey else 0)
+            most = max(each.plan.split.images or 0, each.survey.most_images if each.survey else 0)
             for choice in each.plan.judges:
                 if "images" in choice.needs():
                     shown.setdefault(choice.model, []).append(most)
@@ -183,12 +184,13 @@ class Session:
             progress=self.progress,
             observers=self.observers,
             stop=self.stop,
+            kept=partial(folder.asked, plan.name) if listing is None else listing.kept,
         )
         total, judge = assignment.total, bool(benches)
         self.progress.begin(plan.display, plan.name, total=total, metric=work.metric, judge=judge)
         try:
             await carry_all(work, assignment.samples())
-            await score_all(work)
+            self.notes += await score_all(work)
             if listing is not None and not self.stop.asked:
                 listing.finish()
                 self.contents[plan.display, plan.name] = listing.content

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.contracts import Model, Split
 from harness.engine.judging import Bench
@@ -107,6 +108,7 @@ class Work:
         progress: told what happens.
         observers: plugins that are told what was written.
         stop: shared by all splits of a run.
+        kept: items that were asked before and stay so; some are carried again, some are not.
         waiting: answers for rubrics that score a split at once; collected while its samples are carried.
     """
 
@@ -128,6 +130,7 @@ class Work:
     progress: Progress
     observers: Observers
     stop: Stop
+    kept: Callable[[], Iterable[Mapping[str, Any]]]
     waiting: list[Waiting] = field(default_factory=list[Waiting])
 
     @property

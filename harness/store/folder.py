@@ -170,6 +170,10 @@ class Listing:
         """Hash of all that was listed, in whatever order: hex sum of the items' digests."""
         return f"{self._content:064x}"
 
+    def kept(self) -> Iterator[Mapping[str, Json]]:
+        """The items of the old listing of this split that stay, as far as they are not listed anew."""
+        return (line for line in self._kept() if line["split"] == self._split)
+
     def finish(self) -> None:
         """Put the new listing in the old one's place."""
         for line in self._kept():

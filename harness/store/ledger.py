@@ -12,6 +12,7 @@ from harness.keys import text_hash
 from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
 from harness.store.records import decision_of, record_of
+from harness.store.together import Present
 from harness.summary.assembly import Spend
 from harness.summary.split import Row
 from harness.types import Usage
@@ -59,10 +60,13 @@ class Ledger:
             verdicts = {judge: self.folder.verdicts(judge, write=False) for judge in self.judges}
             for journal in verdicts.values():
                 stack.callback(journal.close)
+            present = Present(lambda: self.folder.asked(split), responses)
             for asked in self.folder.asked(split):
-                yield self._row(asked, responses, verdicts)
+                yield self._row(asked, responses, verdicts, present)
 
-    def _row(self, asked: Mapping[str, Any], responses: Journal, verdicts: Mapping[str, Journal]) -> Row:
+    def _row(
+        self, asked: Mapping[str, Any], responses: Journal, verdicts: Mapping[str, Journal], present: Present
+    ) -> Row:
         where = (asked["split"], asked["id"], asked["epoch"], asked["key"])
         found = responses.find(*where)
         response = None if found is None else responses.read(found[0])
@@ -74,14 +78,15 @@ class Ledger:
         if response["outcome"] != "answered":
             return Row(record=record)
         answer = text_hash(response["text"])
-        decisions = {judge: self._decision(judge, journal, (*where, answer)) for judge, journal in verdicts.items()}
+        place = (*where, answer)
+        decisions = {judge: self._decision(judge, journal, place, present) for judge, journal in verdicts.items()}
         return Row(record=record, verdicts={judge: said for judge, said in decisions.items() if said is not None})
 
-    def _decision(self, judge: str, journal: Journal, where: tuple[object, ...]) -> Decision | None:
+    def _decision(self, judge: str, journal: Journal, where: tuple[object, ...], present: Present) -> Decision | None:
         found = journal.find(*where)
-        if found is None:
+        line = None if found is None else journal.read(found[0])
+        if line is None or not present.counts(line):
             return None
-        line = journal.read(found[0])
         if line["raw"] or line["models"]:  # a rule calls nobody
             self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
         return decision_of(line)

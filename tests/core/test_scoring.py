@@ -12,7 +12,10 @@ from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric
 from harness.errors import HarnessError
 from harness.options import Judging
+from harness.runs.combining import combine
 from harness.runs.running import Run, judge_async
+from harness.store.folder import RunFolder
+from harness.store.ledger import Ledger
 from harness.testing.conformance import NotConforming, check_judge
 from harness.testing.fakes import FakeModel, fake_image, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Image, Message, Request, Response, Sample, Text, Unscored, Verdict
@@ -113,6 +116,66 @@ def test_one_answer_that_changes_has_all_of_them_scored_anew(tmp_path: Path) -> 
     run = scored(Server(lambda _: "yes"), tmp_path, again.judge)
     assert [len(rows) for rows in again.given] == [6]
     assert split(run)["labels"] == {"safe": 5, "unsafe": 1}
+
+
+async def stopped_after_two(rows: Sequence[Answered], _folder: Path, _: Ask) -> AsyncIterator[tuple[str, Decision]]:
+    for row in rows[:2]:
+        yield row.item, YES if "yes" in row.response.text else NO
+    raise KeyboardInterrupt
+
+
+def combined(folder: Path) -> list[dict[str, Any]]:
+    """The lines of an ensemble of this judge and a rule that says the same."""
+    task = fake_task(numbered(6), judges={"whole": {}, "fake": {"yes": "unsafe", "no": "safe"}})
+    with plugins.use(host_of(Server().provider, task, fake_judge(), Scorer().judge)):
+        anyio.run(partial(judge_async, folder, Judging(judges=("fake",))))
+        combine(folder, Judging())
+    [file] = (folder / "fake").glob("verdicts-combine-*.jsonl")
+    return lines(folder, file.stem)
+
+
+def test_verdicts_on_other_answers_count_for_nothing_until_all_are_scored_anew(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"question 0": Failure(outcome="error", reason="http_400")}
+    scored(Server(lambda text: said.get(text, "no")), tmp_path, Scorer().judge)
+    with pytest.raises(KeyboardInterrupt):
+        scored(Server(), tmp_path, judge_of(stopped_after_two))
+    assert len(verdicts(tmp_path)) == 5 + 2, "what was stopped halfway left two lines"
+    task = RunFolder(tmp_path).task("fake")
+    counting = {row.record.id for row in Ledger(folder=task, judges=task.judges()).rows("all") if row.verdicts}
+    assert counting == {"q0", "q1"}
+    assert {line["id"] for line in combined(tmp_path) if line["state"] == "scored"} == {"q0", "q1"}
+    again = Scorer()
+    run = scored(Server(), tmp_path, again.judge)
+    assert [len(rows) for rows in again.given] == [6]
+    assert split(run)["labels"] == {"safe": 5, "unsafe": 1}
+
+
+def test_a_lower_limit_leaves_a_score_as_it_stands_and_asks_for_no_part_of_it(tmp_path: Path) -> None:
+    first = scored(Server(), tmp_path, Scorer().judge)
+    again = Scorer()
+    run = scored(Server(), tmp_path, again.judge, limit=3)
+    assert again.given == []
+    assert split(run)["labels"] == split(first)["labels"] == {"unsafe": 6}
+    assert run.exit_code == 0
+
+
+def test_where_not_all_answers_are_at_hand_nothing_is_scored_and_the_run_says_what_to_do(tmp_path: Path) -> None:
+    one = Scorer()
+    scored(Server(), tmp_path / "one", one.judge, limit=1)
+    [[first]] = one.given
+    said: dict[str, Any] = {f"question {first.sample.id[1:]}": Failure(outcome="error", reason="http_400")}
+    scored(Server(lambda text: said.get(text, "yes")), tmp_path, Scorer().judge)
+    again = Scorer()
+    run = scored(Server(), tmp_path, again.judge, limit=1)
+    assert again.given == []
+    found = split(run)
+    assert (found["labels"], run.exit_code) == ({}, 3)
+    assert found["verdicts"]["unjudged"] == found["outcomes"]["answered"] == 6
+    [note] = [note for note in run.notes if "scores all answers at once" in note]
+    assert "--limit" in note
+    whole = Scorer()
+    done = scored(Server(), tmp_path, whole.judge)
+    assert ([len(rows) for rows in whole.given], split(done)["labels"]) == ([6], {"unsafe": 6})
 
 
 def test_each_epoch_is_scored_by_itself(tmp_path: Path) -> None:
