@@ -14,6 +14,7 @@ from typing import Literal
 from harness.types import BLOCKED, Json, Outcome
 
 Share = tuple[float, float]  #: numerator, denominator
+Better = Literal["lower", "higher", "neither"]  #: which direction is good; a rate that describes has none
 NOT_COUNTED: Share = (0.0, 0.0)
 
 
@@ -77,7 +78,7 @@ class Metric:
         combine: how a group's shares become one: their sum, or 0/1 by all, any or the majority of members.
         cluster: what is resampled; None means the record's own cluster.
         stratum: the value is the equal-weight mean over strata; None means one pool.
-        better: which direction is good.
+        better: which direction is good; where neither is, no report marks or ranks by it.
         unit: "%" (0 to 100) or "0-1".
         main: the number a leaderboard ranks by.
         over_epochs: groups span the epochs of a sample.
@@ -92,13 +93,13 @@ class Metric:
     cluster: Callable[[Record], str] | None = None
     stratum: Callable[[Record], str] | None = None
     strata: tuple[str, ...] = ()
-    better: Literal["lower", "higher"]
+    better: Better
     unit: Literal["%", "0-1"] = "%"
     main: bool = False
     over_epochs: bool = False
 
 
-def rate(name: str, *labels: str, better: Literal["lower", "higher"], main: bool = False) -> Metric:
+def rate(name: str, *labels: str, better: Better, main: bool = False) -> Metric:
     """Share of resolved records whose label is one of `labels`, in percent."""
     wanted = frozenset(labels)
     return Metric(name=name, score=lambda r: (float(r.label in wanted), 1.0), better=better, main=main)

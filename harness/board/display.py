@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 NOTHING = "—"  #: stands where there is no number
-ARROWS = {"lower": "↓", "higher": "↑"}
+ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
 _MARKS = {
     "truncated": "cut off at the token limit",
     "refusal": "marked as a refusal by the provider",

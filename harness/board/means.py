@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from harness.board.display import ARROWS, estimate
 from harness.board.values import Ends
 from harness.contracts import Results
+from harness.metrics import Better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Mean:
     ci95: Ends
     ci95_worst: Ends
     unit: str
-    better: Literal["lower", "higher"] | None
+    better: Better | None
     of: Mapping[str, tuple[str, float]]
     missing: tuple[str, ...]
     complete: bool

@@ -11,10 +11,14 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from harness.board.display import estimate, figure, share, span
 from harness.board.values import Board, Measure, Row
+from harness.metrics import Better
 from harness.types import Json
+
+_TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
 
 
 def ranked(board: Board) -> Board:
@@ -30,8 +34,8 @@ def ranked(board: Board) -> Board:
 
 
 def worst_interval(row: Row) -> tuple[float, float] | None:
-    """The interval ranks use, turned so that lower is better; None when there is none."""
-    if row.main is None:
+    """The interval ranks use, turned so that lower is better; None when there is none, or neither direction is."""
+    if row.main is None or row.main.better == "neither":
         return None
     low, high = row.main.ci95_worst
     if low is None or high is None:
@@ -46,6 +50,8 @@ def _unranked(row: Row) -> str:
         return f"subset ({', '.join(f'{name} {value}' for name, value in row.subset.items())})"
     if not row.complete:
         return f"incomplete (coverage {share(row.coverage)})"
+    if row.main.better == "neither":
+        return f"neither direction of {row.main.name} is better"
     return "" if worst_interval(row) is not None else "no interval"
 
 
@@ -59,7 +65,7 @@ def _rank(row: Row, rows: Sequence[Row]) -> int | None:
 
 def _order(row: Row) -> tuple[bool, bool, float]:
     value = None if row.main is None else row.main.value
-    turned = 0.0 if value is None or row.main is None else value if row.main.better == "lower" else -value
+    turned = 0.0 if value is None or row.main is None else value * _TURNS[row.main.better]
     return bool(row.unranked), value is None, turned
 
 

@@ -102,7 +102,7 @@ def _metrics(measures: Sequence[Measure], width: int) -> RenderableType:
 
 
 def _label(measure: Measure) -> str:
-    return f"{one_line(measure.name)} {'% ' if measure.unit == '%' else ''}{ARROWS[measure.better]}"
+    return f"{one_line(measure.name)} {'% ' if measure.unit == '%' else ''}{ARROWS[measure.better]}".rstrip()
 
 
 def _divided(measure: Measure) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from harness.metrics import Better
 from harness.types import BLOCKED, Json
 
 Ends = tuple[float | None, float | None]  #: an interval or bounds; None where there is none
@@ -22,7 +23,7 @@ class Measure:
 
     name: str
     unit: str
-    better: Literal["lower", "higher"]
+    better: Better
     main: bool
     value: float | None
     ci95: Ends

@@ -12,10 +12,10 @@ are asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from harness.metrics import Metric, Record
+from harness.metrics import Better, Metric, Record
 from harness.stats.columns import ANSWERED, RESOLVED, Lane, Table
 from harness.types import Json
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _DIGITS = 10  #: results are rounded here: far below any meaning, just above the dust of floating point
 _FOLDS: tuple[Literal["worst", "majority"], ...] = ("worst", "majority")
+#: the reading over epochs that is worst; there is none where neither direction is better
+_WORST: Mapping[Better, Literal["any", "all"]] = {"lower": "any", "higher": "all"}
 
 
 def main_metric(metrics: Sequence[Metric]) -> Metric:
@@ -101,8 +103,9 @@ class Tally:
         yield metric.name, lane_units(self._table, lane, rows), main
         if main and self._epochs > 1 and _is_binary(lane):
             for fold in _FOLDS:
-                combine = fold if fold == "majority" else _worst(metric)
-                yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False
+                combine = fold if fold == "majority" else _WORST.get(metric.better)
+                if combine is not None:
+                    yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False
 
 
 def scored(table: Table, rows: Ints) -> bool:
@@ -170,10 +173,6 @@ def _pair(pair: tuple[float, float] | None, unit: str) -> list[float] | None:
 def number(value: float) -> float | int:
     """A sum, as an integer where it is one."""
     return int(value) if value == int(value) else round(value, _DIGITS)
-
-
-def _worst(metric: Metric) -> Literal["any", "all"]:
-    return "any" if metric.better == "lower" else "all"
 
 
 def _is_binary(lane: Lane) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
+from harness.metrics import Better
 from harness.progress.tally import wilson
 from harness.summary.split import FLAGS
 from harness.types import OUTCOMES, UNSCORED
@@ -18,7 +19,7 @@ def metric(
     numerator: float,
     denominator: float,
     *,
-    better: Literal["lower", "higher"],
+    better: Better,
     unresolved: int = 0,
     main: bool = False,
 ) -> Body:
@@ -51,7 +52,7 @@ def _percent(ends: tuple[float, float]) -> list[float]:
 
 
 def judged(
-    labels: Mapping[str, int], *, main: str, better: Literal["lower", "higher"] = "lower", **unscored: int
+    labels: Mapping[str, int], *, main: str, better: Better = "lower", **unscored: int
 ) -> Body:
     """What one judge found: a rate for each label, the main one first.
 
@@ -62,7 +63,7 @@ def judged(
         unscored: judge state (`judge_error`, `unjudged`, …) -> records.
     """
     scored, missing = sum(labels.values()), sum(unscored.values())
-    other: Literal["lower", "higher"] = "higher" if better == "lower" else "lower"
+    other: Better = "higher" if better == "lower" else "lower"
     metrics = {
         name: metric(
             labels[name],

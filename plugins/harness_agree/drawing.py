@@ -147,7 +147,7 @@ def _confusion(each: Measured, pair: Pair, names: Mapping[str, str]) -> Renderab
 
 def _swap(each: Measured, swap: Swap, names: Mapping[str, str]) -> RenderableType:
     unit = "% " if swap.unit == "%" else ""
-    title = f"{one_line(swap.name)} {unit}{ARROWS[swap.better]}"
+    title = f"{one_line(swap.name)} {unit}{ARROWS[swap.better]}".rstrip()
     table = _grid(title, "all records", "coverage", f"the {each.common} scored by all", whole=range(4))
     for judge, figures in swap.whole.items():
         value = estimate(figures["value"], figures["ci95"], swap.unit)

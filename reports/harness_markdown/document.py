@@ -40,7 +40,7 @@ def document(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
 def _means(means: Sequence[Mean]) -> str:
     lines = [_line(["Model", "Suite", "Mean", "Of"]), _line(["---", "---", "---:", "---"])]
     for mean in means:
-        arrow = f" {ARROWS[mean.better]}" if mean.better else ""
+        arrow = f" {ARROWS[mean.better]}".rstrip() if mean.better else ""
         marks = "" if mean.complete or mean.missing else " (incomplete)"
         number = estimate(mean.value, mean.ci95, mean.unit) + (arrow if mean.value is not None else "") + marks
         of = [f"{title} {figure(value, mean.unit)}" for title, (_, value) in mean.of.items()]
@@ -121,7 +121,7 @@ def _flagged(board: Board) -> Iterable[str]:
 
 def _metric_head(measure: Measure) -> str:
     unit = " %" if measure.unit == "%" else ""
-    return f"{escape(measure.name)}{unit} {ARROWS[measure.better]}"
+    return f"{escape(measure.name)}{unit} {ARROWS[measure.better]}".rstrip()
 
 
 def _metric_cell(measure: Measure) -> Callable[[Row], str]:

@@ -69,6 +69,6 @@ YESNO: Final = (
         possible=lambda r: ((2.0, 2.0), (0.0, 1.0)) if _is_yes(r) else ((0.0, 0.0), (0.0, 1.0)),
         better="higher",
     ),
-    Metric(name="yes_rate", score=lambda r: (float(_said_yes(r)), 1.0), better="lower"),
+    Metric(name="yes_rate", score=lambda r: (float(_said_yes(r)), 1.0), better="neither"),
     UNPARSABLE,
 )
