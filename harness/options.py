@@ -104,6 +104,7 @@ class Judging:
         judge_settings: as of a run.
         task_settings: as of a run; those of a task are only its data folder and its rubric.
         tasks: `NAME` or `NAME:SPLIT` of those in the run; empty is all.
+        members: judges of an ensemble, by id or rubric; empty is all that have given a verdict.
         primary: the judge given becomes the one whose numbers stand first.
         data: as of a run, where the run's own is gone.
         retry: outcomes and judge states to try again.
@@ -118,6 +119,7 @@ class Judging:
     judge_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     task_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tasks: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
     primary: bool = False
     data: Path | None = None
     retry: frozenset[str] = frozenset()

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     type=click.Choice(["majority"]),
     help="Ask nobody: make one more judge of the verdicts that are there, where more than half of them agree.",
 )
+@click.option(
+    "--members",
+    type=Names(),
+    default="",
+    metavar="NAME[,…]",
+    help="With --combine: only these judges, an id or all of a rubric; else all that gave a verdict.",
+)
 @click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first.")
 @click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
 @judging_flags
@@ -44,6 +51,8 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     named = ctx.get_parameter_source("judges") is click.core.ParameterSource.COMMANDLINE
     if given["combine"] and named:
         raise click.UsageError("--combine asks no judge: judge first, in a command of its own")
+    if given["members"] and not given["combine"]:
+        raise click.UsageError("--members needs --combine majority")
     with_schemes(ctx)
     with_suites(ctx)
     tasks: Sequence[str] = given["tasks"]
@@ -66,6 +75,7 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
         tasks=tuple(tasks),
+        members=tuple(given["members"]),
         primary=given["primary"],
         data=given["data"],
         retry=frozenset(given["retry"]),

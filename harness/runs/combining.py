@@ -12,21 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
 from harness.options import Judging
 from harness.plan.splits import SplitPlan
-from harness.runs.amending import amend, write
+from harness.runs.amending import Added, amend, write
 from harness.runs.answers import Answer, answers
-from harness.runs.conclude import Concluded
-from harness.runs.ensembles import Ensemble, Votes, majority
+from harness.runs.conclude import HUMAN, Concluded
+from harness.runs.ensembles import COMBINED, Ensemble, Votes, majority
+from harness.runs.named import judges_named
 from harness.runs.past import stored
 from harness.runs.running import Run
 from harness.store.folder import RunFolder
+from harness.store.journal import Journal
 from harness.store.records import decision_of
 from harness.store.run_file import RunFile
+from harness.store.together import Present
 from harness.types import Verdict
 
 
@@ -35,55 +38,92 @@ def combine(folder: Path, judging: Judging) -> Run:
 
     Args:
         folder: of the run.
-        judging: which tasks, and whether the ensemble is to be the primary judge; it names no judges.
+        judging: which tasks, which members, and whether the ensemble is to be the primary judge; it names no judges.
 
     Raises:
-        HarnessError: there is no run, or no split with verdicts of two judges.
+        HarnessError: there is no run, or no split with verdicts of two judges; or a member is an ensemble or a person,
+            or has judged nothing of a split that others of them have judged.
+        UnknownName: a member is no judge of this run.
     """
     started = time.time()
     judging.check()
     run = RunFolder(folder)
     file, _, assignments = stored(run, judging)
-    made = [each for one in assignments if (each := _combined(run, file, one.plan)) is not None]
+    voices = _voices(file, judging.members)
+    strict = bool(judging.members)
+    made = [each for one in assignments if (each := _ensemble(run, file, one.plan, voices, strict)) is not None]
     if not made:
         remedy = f"harness judge {shlex.quote(str(folder))} --judge RUBRIC=SCHEME/NAME, with another judge"
         raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)
-    plans = [each.plan for each in made]
-    concluded = amend(run, lambda old: _entered(old, made, judging), plans, command=judging.command, started=started)
+    for each in made:
+        write(run, each.plan.display, each.id, _decided(run, file, each))
+    concluded = amend(run, [_added(each, judging) for each in made], command=judging.command, started=started)
     notes = tuple(_short(concluded, made))
     return Run(folder=folder, results=concluded.results, exit_code=3 if notes else 0, notes=notes)
 
 
-def _combined(run: RunFolder, file: RunFile, plan: SplitPlan) -> Ensemble | None:
-    """The ensemble of one split, its verdicts written; None where fewer than two judges have given any verdict."""
-    heard = list(_heard(run, file, plan))
+def _voices(file: RunFile, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The judges that may be members."""
+    able = tuple(judge for judge, card in file.judges.items() if card["rubric"] not in (COMBINED, HUMAN))
+    if not wanted:
+        return able
+    named = judges_named("--members", wanted, file.judges)
+    others = [judge for judge in named if judge not in able]
+    if others:
+        raise HarnessError(
+            f"--members: {others[0]} is an ensemble or a person",
+            remedy=f"judges that may be members: {', '.join(able)}",
+        )
+    if len(named) < 2:
+        raise HarnessError(f"--members: an ensemble needs two judges, and {named[0]} is the only one that is named")
+    return named
+
+
+def _ensemble(run: RunFolder, file: RunFile, plan: SplitPlan, voices: Sequence[str], strict: bool) -> Ensemble | None:
+    """That of one split; None where fewer than two of its judges have given any verdict.
+
+    Raises HarnessError where it is strict and one that may judge the split has given none.
+    """
+    heard = _heard(run, file, plan, voices)
     able = {judge for _, votes in heard for judge, vote in votes.items() if isinstance(vote, Verdict)}
-    if len(able) < 2:
-        return None
-    made = Ensemble(plan=plan, members=tuple(sorted(able)))
-    decided = [(answer, majority({judge: votes[judge] for judge in made.members})) for answer, votes in heard]
-    write(run, plan.display, made.id, decided)
-    return made
+    silent = [judge for judge in voices if judge not in able and file.judges[judge]["rubric"] in plan.split.judges]
+    if strict and able and silent:
+        raise HarnessError(
+            f"--members: {silent[0]} has given no verdict on {plan.title}",
+            where=str(run.path),
+            remedy="let it judge first, or name other splits by --tasks",
+        )
+    return Ensemble(plan=plan, members=tuple(sorted(able))) if len(able) > 1 else None
 
 
-def _heard(run: RunFolder, file: RunFile, plan: SplitPlan) -> Iterator[tuple[Answer, Votes]]:
-    """Each answer of a split with what each judge said of it, in the split's words."""
+def _decided(run: RunFolder, file: RunFile, made: Ensemble) -> Iterator[tuple[Answer, Decision]]:
+    for answer, votes in _heard(run, file, made.plan, made.members):
+        yield answer, majority(votes)
+
+
+def _heard(run: RunFolder, file: RunFile, plan: SplitPlan, voices: Sequence[str]) -> Iterator[tuple[Answer, Votes]]:
+    """Each answer of a split with what each of some judges said of it, in the split's words."""
     folder = run.task(plan.display)
-    rubrics = {judge: str(file.judges[judge]["rubric"]) for judge in folder.judges() if judge in file.judges}
+    rubrics = {judge: str(file.judges[judge]["rubric"]) for judge in folder.judges() if judge in voices}
     words = {judge: plan.split.judges[rubric] for judge, rubric in rubrics.items() if rubric in plan.split.judges}
     with ExitStack() as stack:
         journals = {judge: folder.verdicts(judge, write=False) for judge in words}
         for journal in journals.values():
             stack.callback(journal.close)
+        responses = folder.responses(write=False)
+        stack.callback(responses.close)
+        present = Present(lambda: folder.asked(plan.name), responses)
         for answer in answers(run, plan.display, plan.name):
             if answer.outcome != "answered":
                 continue
-            found = {judge: journal.find(*answer.place) for judge, journal in journals.items()}
-            votes = {
-                judge: None if line is None else _said(decision_of(journals[judge].read(line[0])), words[judge])
-                for judge, line in found.items()
-            }
-            yield answer, votes
+            yield answer, {judge: _vote(journals[judge], answer, words[judge], present) for judge in journals}
+
+
+def _vote(journal: Journal, answer: Answer, words: Mapping[str, str], present: Present) -> Decision | None:
+    """What a judge says of an answer; None where it says nothing that counts."""
+    found = journal.find(*answer.place)
+    line = None if found is None else journal.read(found[0])
+    return _said(decision_of(line), words) if line is not None and present.counts(line) else None
 
 
 def _said(decision: Decision, words: Mapping[str, str]) -> Decision:
@@ -92,16 +132,9 @@ def _said(decision: Decision, words: Mapping[str, str]) -> Decision:
     return decision
 
 
-def _entered(file: RunFile, made: Sequence[Ensemble], judging: Judging) -> RunFile:
-    tasks = dict(file.tasks)
-    for each in made:
-        task = tasks[each.plan.display]
-        split = task.splits[each.plan.name]
-        least = split.min_coverage if judging.min_coverage is None else judging.min_coverage
-        first = each.id if judging.primary or split.judge is None else split.judge
-        splits = {**task.splits, each.plan.name: replace(split, judge=first, min_coverage=least)}
-        tasks[each.plan.display] = replace(task, splits=splits)
-    return replace(file, tasks=tasks, judges={**file.judges, **{each.id: each.card for each in made}})
+def _added(made: Ensemble, judging: Judging) -> Added:
+    stands: Literal["first", "first of none"] = "first" if judging.primary else "first of none"
+    return Added(plan=made.plan, judge=made.id, card=made.card, stands=stands, min_coverage=judging.min_coverage)
 
 
 def _short(concluded: Concluded, made: Sequence[Ensemble]) -> Iterator[str]:

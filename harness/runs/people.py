@@ -9,17 +9,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from harness.errors import HarnessError
 from harness.plan.splits import SplitPlan
-from harness.runs.amending import amend, write
+from harness.runs.amending import Added, amend, write
 from harness.runs.answers import Answer
 from harness.runs.conclude import HUMAN, Concluded
 from harness.store.folder import RunFolder
-from harness.store.records import decision_of
 from harness.store.run_file import RunFile
 from harness.types import Verdict
 
@@ -95,30 +93,9 @@ def enter(
     started = time.time()
     counts: Counter[str] = Counter()
     for display in dict.fromkeys(label.answer.display for label in labels):
-        own = [label for label in labels if label.answer.display == display]
-        counts.update(_states(folder, display, judge, own))
-        write(folder, display, judge, [(label.answer, label.verdict) for label in own])
-    concluded = amend(
-        folder, lambda run: _entered(run, judge, plans if primary else ()), plans, command=command, started=started
-    )
+        own = [(label.answer, label.verdict) for label in labels if label.answer.display == display]
+        counts.update(write(folder, display, judge, own))
+    stands: Literal["first", "beside"] = "first" if primary else "beside"
+    added = [Added(plan=plan, judge=judge, card=_CARD, stands=stands) for plan in plans]
+    concluded = amend(folder, added, command=command, started=started)
     return Entered(new=counts["new"], changed=counts["changed"], same=counts["same"], concluded=concluded)
-
-
-def _states(folder: RunFolder, display: str, judge: str, labels: Sequence[Labelled]) -> list[str]:
-    """What each label is beside what stands there."""
-    with closing(folder.task(display).verdicts(judge, write=False)) as journal:
-        found = [(label.verdict, journal.find(*label.answer.place)) for label in labels]
-        return [
-            "new" if line is None else "same" if decision_of(journal.read(line[0])) == verdict else "changed"
-            for verdict, line in found
-        ]
-
-
-def _entered(run: RunFile, judge: str, first: Sequence[SplitPlan]) -> RunFile:
-    """run.json with the judge, which is the primary one of some splits."""
-    tasks = dict(run.tasks)
-    for plan in first:
-        task = tasks[plan.display]
-        splits = {**task.splits, plan.name: replace(task.splits[plan.name], judge=judge)}
-        tasks[plan.display] = replace(task, splits=splits)
-    return replace(run, tasks=tasks, judges={**run.judges, judge: dict(_CARD)})

@@ -258,6 +258,54 @@ def test_neither_people_nor_other_ensembles_vote(folder: Path) -> None:
     assert [member.partition("-")[0] for member in members] == ["one", "three", "two"]
 
 
+def of(run: Run) -> list[str]:
+    """The members of the ensembles, by the names of their rubrics."""
+    cards = [card for card in run.results["judges"].values() if card["rubric"] == "combine-majority"]
+    return [" ".join(member.partition("-")[0] for member in card["settings"]["of"]) for card in cards]
+
+
+def test_only_the_members_that_are_named_vote_and_make_a_judge_of_their_own(folder: Path) -> None:
+    run = combine(folder, Judging(members=("two", "one")))
+    assert of(run) == ["one two"]
+    assert ensemble(run)[1]["verdicts"]["scored"] == sum(letters[:2] in {"bb", "gg"} for letters in SAID)
+    by_id = [judge for judge in run.results["judges"] if judge.startswith(("one-", "three-"))]
+    assert sorted(of(combine(folder, Judging(members=tuple(by_id))))) == ["one three", "one two"]
+    assert sorted(of(combine(folder, Judging()))) == ["one three", "one three two", "one two"]
+
+
+@pytest.mark.parametrize(
+    ("members", "said", "mended"),
+    [
+        (("one", "tow"), "--members tow: no judge of this run", "did you mean 'two'?"),
+        (("one",), "needs two judges, and one-", ""),
+        (("one", "combine-majority"), "is an ensemble or a person", "may be members: one-"),
+    ],
+)
+def test_members_that_cannot_be_are_refused_and_nothing_is_written(
+    folder: Path, members: tuple[str, ...], said: str, mended: str
+) -> None:
+    combine(folder, Judging())
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(HarnessError, match=said) as caught:
+        combine(folder, Judging(members=members))
+    assert mended in caught.value.remedy
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_member_that_is_named_and_has_judged_nothing_of_a_split_is_told(folder: Path) -> None:
+    (file,) = (folder / "fake").glob("verdicts-three-*.jsonl")
+    file.write_text("")
+    with pytest.raises(HarnessError, match=r"three-\w+ has given no verdict on fake:all") as caught:
+        combine(folder, Judging(members=("one", "two", "three")))
+    assert caught.value.where == str(folder)
+    assert of(combine(folder, Judging(members=("one", "two")))) == ["one two"]
+
+
+def test_the_command_takes_members_beside_combine_alone(folder: Path) -> None:
+    refused = CliRunner().invoke(cli, ["judge", str(folder), "--members", "one,three"])
+    assert (refused.exit_code, "--members needs --combine majority" in refused.output) == (2, True)
+
+
 def test_the_command_asks_no_judge_beside(folder: Path) -> None:
     refused = CliRunner().invoke(cli, ["judge", str(folder), "--combine", "majority", "--judge", "one"])
     assert refused.exit_code == 2

@@ -93,6 +93,20 @@ def test_only_the_splits_and_judges_that_are_named_are_compared(judged_run: Path
     assert "did you mean 'first" in error.value.remedy
 
 
+def test_a_rubric_is_known_by_its_whole_name_and_not_by_what_it_begins_with(tmp_path: Path) -> None:
+    run = judged(tmp_path / "run", tasks="twice:one")
+    done = CliRunner().invoke(cli, ["judge", str(run), "--judge", "first-strict", "--no-probe", *WORLD])
+    assert done.exit_code == 0, done.output
+    shown = [judge.rpartition("-")[0] for judge in split(run, "--judges", "first,second")["judges"]]
+    assert shown == ["first", "second"]
+    assert len(split(run, "--judges", "first-strict,second")["judges"]) == 2
+    assert len(split(run)["judges"]) == 3
+    flags = ("--combine", "majority", "--members", "first,second", "--json")
+    made = json.loads(CliRunner().invoke(cli, ["judge", str(run), *flags, *WORLD]).stdout)["judges"]
+    (members,) = [card["settings"]["of"] for card in made.values() if card["rubric"] == "combine-majority"]
+    assert [judge.rpartition("-")[0] for judge in members] == ["first", "second"]
+
+
 def test_one_judge_alone_is_told_how_to_get_a_second(judged_run: Path) -> None:
     with pytest.raises(HarnessError, match="no split of this run has been judged by two") as error:
         agree(judged_run, "--judges", "first")
@@ -103,7 +117,7 @@ def test_an_ensemble_is_left_out_unless_it_is_named(judged_run: Path) -> None:
     done = CliRunner().invoke(cli, ["judge", str(judged_run), "--combine", "majority", *WORLD])
     assert done.exception is None or done.exit_code == 3, done.output
     assert len(split(judged_run)["judges"]) == 2
-    assert len(split(judged_run, "--judges", "first,combine")["judges"]) == 2
+    assert len(split(judged_run, "--judges", "first,combine-majority")["judges"]) == 2
 
 
 def test_judges_that_never_differ_have_no_kappa_and_it_is_said_why(tmp_path: Path) -> None:
