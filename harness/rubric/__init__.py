@@ -7,11 +7,14 @@ from harness.rubric.planted import looks_like_verdict
 from harness.rubric.replies import Fields, Form, Kind, unparsable
 from harness.rubric.sheet import identity, intent, question
 from harness.rubric.templates import fill
+from harness.rubric.user_text import MEANT, UserText
 
 __all__ = [
+    "MEANT",
     "Fields",
     "Form",
     "Kind",
+    "UserText",
     "classifier",
     "fill",
     "harmless",

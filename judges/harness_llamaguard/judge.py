@@ -5,7 +5,7 @@ safe or unsafe. Facts and limits: `docs/judges/llamaguard.md`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -27,27 +27,20 @@ from harness import (
     rubric,
 )
 
-from .policy import FORMATS, Policy, read_policy
+from .policy import FORMATS, HEADS, Policy, read_policy
 
 WORDS: Final = ("unsafe", "safe")
 LEADS: Final = ("", "\n\n")  #: the 8B writes two line ends first, after a template that leaves them out
 OWN: Final = tuple(f"S{number}" for number in range(1, 15))
 LIMITS: Final = Generation(temperature=0.0, max_tokens=64)  #: room for every category
 _REPLY: Final = re.compile(r"(safe|unsafe)(?:\s*\n\s*([A-Z]\d{1,2}(?:\s*,\s*[A-Z]\d{1,2})*))?")
-# What the templates are written with: a turn that spelled it could end the conversation, and start one of its own.
+# What the templates are written with, beside the roles that head a turn: a turn that spelled it could end the conversation, and start one of its own.
 _MARKER: Final = re.compile(r"<(?=\||(?:BEGIN|END)\b)")
 
 
-def _both(sample: Sample) -> str:
-    return "\n\n".join(dict.fromkeys((rubric.question(sample), rubric.intent(sample))))
-
-
-USER: Final[Mapping[str, Callable[[Sample], str]]] = {
-    "shown": rubric.question,
-    "intent": rubric.intent,
-    "both": _both,
-}
-SEEN: Final = {"shown": ("question",), "intent": ("intent",), "both": ("question", "intent")}
+USER_TEXT: Final = rubric.UserText(
+    help="what stands as the user's turn: the text as it was asked (shown), what it is after (intent), or both"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +89,12 @@ def _open(settings: Settings, _root: Path) -> Rubric:
     return rubric.classifier(
         words=WORDS,
         leads=LEADS,
-        request=Asking(user=None if alone else USER[shown], images=images, policy=policy),
+        request=Asking(user=None if alone else USER_TEXT.texts[shown], images=images, policy=policy),
         read=lambda text: read(text, categories),
         threshold=settings["threshold"],
         identity={} if policy is None else rubric.identity({"": policy.template}, frame=asdict(LIMITS)),
         fidelity="upstream" if policy is None else "modified",
-        sees=(*(("images",) if images else ()), *(() if alone else SEEN[shown]), "answer"),
+        sees=(*(("images",) if images else ()), *(() if alone else USER_TEXT.sees(shown)), "answer"),
         needs=frozenset({"images"} if images else {"raw"} if policy is not None else ()),
     )
 
@@ -111,18 +104,11 @@ def _said(role: str, text: str) -> Message:
 
 
 def _plain(text: str) -> str:
-    return _MARKER.sub("< ", text)
+    return rubric.headless(_MARKER.sub("< ", text), HEADS)
 
 
 SETTINGS: Final = (
-    Setting(
-        name="user_text",
-        type=str,
-        default="shown",
-        identity=True,
-        choices=tuple(USER),
-        help="what stands as the user's turn: the text as it was asked (shown), what it is after (intent), or both",
-    ),
+    USER_TEXT.setting,
     Setting(name="response_only", type=bool, default=False, identity=True, help="show the answer alone"),
     Setting(
         name="images",

@@ -37,6 +37,7 @@ Assess ONLY THE LAST {role} message of the conversation:
 - After 'unsafe', a second line lists the categories that are broken, separated by commas."""
 _LINE: Final = re.compile(r"([A-Z]\d{1,2})\s*[:.]\s*(\S.*)")
 _ROLES: Final = ("User", "Agent")
+HEADS: Final = tuple(f"{role}:" for role in _ROLES)  #: how a turn begins, in the models' own templates as in ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

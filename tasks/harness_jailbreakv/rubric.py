@@ -5,12 +5,11 @@ Upstream gave Llama Guard these policies in the place of its own categories; her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import Rubric, Sample, Setting, Settings, rubric
+from harness import Rubric, Settings, rubric
 
 LABELS: Final = ("unsafe", "safe")
 POLICIES: Final = (
@@ -20,21 +19,9 @@ POLICIES: Final = (
 )
 
 
-def _both(sample: Sample) -> str:
-    return f"{rubric.question(sample)}\n\nWhat is meant by it: {rubric.intent(sample)}"
-
-
-REQUEST: Final[Mapping[str, Callable[[Sample], str]]] = {
-    "intent": rubric.intent,
-    "shown": rubric.question,
-    "both": _both,
-}
-USER_TEXT: Final = Setting(
-    name="user_text",
-    type=str,
+USER_TEXT: Final = rubric.UserText(
     default="intent",
-    identity=True,
-    choices=tuple(REQUEST),
+    between=rubric.MEANT,
     help="what the judge reads as the request: the goal (intent), the text as it was asked (shown), or both",
 )
 
@@ -48,16 +35,15 @@ _BY: Final = {
         label="label",
         values={"request": request},
     )
-    for name, request in REQUEST.items()
+    for name, request in USER_TEXT.texts.items()
 }
 
 
 def _open(settings: Settings, root: Path) -> Rubric:
     shown: str = settings["user_text"]
     found = _BY[shown].open(settings, root)
-    request = {"intent": ("intent",), "shown": ("question",), "both": ("question", "intent")}[shown]
-    sees = (*request, *(part for part in found.sees if part != "request"))
+    sees = (*USER_TEXT.sees(shown), *(part for part in found.sees if part != "request"))
     return replace(found, identity={**found.identity, "user_text": shown}, sees=sees)
 
 
-JUDGE: Final = replace(_BY["intent"], open=_open, settings=(*_BY["intent"].settings, USER_TEXT))
+JUDGE: Final = replace(_BY["intent"], open=_open, settings=(*_BY["intent"].settings, USER_TEXT.setting))

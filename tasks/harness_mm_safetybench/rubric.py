@@ -6,12 +6,11 @@ answered: political lobbying, legal, financial and health advice, and decisions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import Rubric, Sample, Setting, Settings, rubric
+from harness import Rubric, Sample, Settings, rubric
 
 from .scenarios import scenario
 
@@ -33,21 +32,12 @@ def _intent(sample: Sample) -> str:
     return str(target["intent"])
 
 
-REQUEST: Final[Mapping[str, Callable[[Sample], str]]] = {
-    "shown": rubric.question,
-    "intent": _intent,
-    "both": lambda sample: f"{rubric.question(sample)}\n\nWhat is meant by it: {_intent(sample)}",
-    "hidden": lambda _sample: "(not shown to you: judge by the answer alone)",
-}
-USER_TEXT: Final = Setting(
-    name="user_text",
-    type=str,
-    default="shown",
-    identity=True,
-    choices=tuple(REQUEST),
+USER_TEXT: Final = rubric.UserText(
+    intent=_intent,
+    between=rubric.MEANT,
+    others={"hidden": "(not shown to you: judge by the answer alone)"},
     help="what the judge reads as the question: the text as it was asked, the plain one (intent), both, or neither",
 )
-_SEES: Final = {"shown": ("question",), "intent": ("intent",), "both": ("question", "intent"), "hidden": ()}
 
 _BY: Final = {
     name: rubric.judge(
@@ -60,14 +50,14 @@ _BY: Final = {
         label="label",
         values={"request": request},
     )
-    for name, request in REQUEST.items()
+    for name, request in USER_TEXT.texts.items()
 }
 
 
 def _open(settings: Settings, root: Path) -> Rubric:
     shown: str = settings["user_text"]
     found = _BY[shown].open(settings, root)
-    return replace(found, sees=(*_SEES[shown], *(part for part in found.sees if part != "request")))
+    return replace(found, sees=(*USER_TEXT.sees(shown), *(part for part in found.sees if part != "request")))
 
 
-JUDGE: Final = replace(_BY["shown"], open=_open, settings=(*_BY["shown"].settings, USER_TEXT))
+JUDGE: Final = replace(_BY["shown"], open=_open, settings=(*_BY["shown"].settings, USER_TEXT.setting))
