@@ -15,9 +15,11 @@ class Suite:
         name: stands wherever a task's name does; no task may have it.
         description: one line.
         tasks: `NAME` or `NAME:SPLIT`, in order; never another suite.
-        task_settings: as `-T`: `NAME.key` -> value, for these tasks alone; what the user gives stands over it.
-        judges: task, or entry of `tasks` -> rubric that judges it here; where it needs a model, the user names it by
-            `--judge RUBRIC=MODEL`. Such a flag reaches no other task of the suite, and `--judge MODEL` leaves it alone.
+        task_settings: as `-T`: `NAME.key` -> value, for these tasks alone and their rubrics; what the user gives stands
+            over it.
+        judges: task, or entry of `tasks` -> name of the rubric that judges it here; where it needs a model, the user
+            names it by `--judge RUBRIC=MODEL`. Such a flag reaches no other task of the suite, and `--judge MODEL`
+            leaves it alone.
         mean: entries of `tasks` with one split each, whose main numbers have an unweighted mean.
         notes: what a reader of its numbers should know.
     """

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 from harness import plugins
 from harness.contracts import Suite
-from harness.errors import HarnessError, MissingData
+from harness.errors import HarnessError, MissingData, UnknownName
 from harness.options import Options
 from harness.plan.choosing import split_judge
+from harness.plugins.host import Host
+from harness.settings import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +97,40 @@ def check(suite: Suite, tasks: Collection[str]) -> None:
         tasks: names of all tasks.
 
     Raises:
-        HarnessError: it names no task, another suite, or a rubric or a mean for what is not among its tasks.
+        HarnessError: it names no task, or another suite.
+        UnknownName: a rubric that no judge offers, or a rubric, a mean or a setting for what is not among its tasks.
     """
-    where = f"suite {suite.name}"
+    host = plugins.current()
+    where = _where(suite, host)
     if not suite.tasks:
         raise HarnessError("a suite needs tasks", where=where)
-    others = {other.name for other, _ in plugins.current().offers("suites")} - set(tasks)
+    others = {other.name for other, _ in host.offers("suites")} - set(tasks)
     for task in suite.tasks:
         if task in others:
             raise HarnessError(f"{task!r} is a suite", where=where, remedy="a suite holds tasks: name those")
-    own = {*suite.tasks, *(task.partition(":")[0] for task in suite.tasks)}
-    for name in sorted(set(suite.mean) - set(suite.tasks)):
-        raise HarnessError(f"{name!r} is not among its tasks", where=where, remedy=f"they are: {list(suite.tasks)}")
-    for name in (*suite.judges, *(key.partition(".")[0] for key in suite.task_settings)):
-        if name not in own and name not in suite.judges.values():
-            raise HarnessError(f"{name!r} is not among its tasks", where=where, remedy=f"they are: {sorted(own)}")
+    named = {task.partition(":")[0] for task in suite.tasks}
+    rubrics = {judge.name for judge, _ in host.offers("judges")} | set(host.clashes("judges"))
+    known: Iterable[tuple[str, Iterable[str], Collection[str]]] = (
+        ("mean: {!r} is not among its tasks", suite.mean, suite.tasks),
+        ("judges: {!r} is not among its tasks", suite.judges, {*suite.tasks, *named}),
+        ("judges: no rubric is called {!r}", suite.judges.values(), rubrics),
+        (
+            "task_settings: {!r} is not among its tasks, and no rubric",
+            (key.partition(".")[0] for key in suite.task_settings),
+            named | rubrics,
+        ),
+    )
+    for what, names, those in known:
+        for name in names:
+            if name not in those:
+                raise UnknownName(what.format(name), where=where, remedy=nearest(name, those))
+
+
+def _where(suite: Suite, host: Host) -> str:
+    """The file and the key of one of the user's own, else the suite's name."""
+    source = next((host.source(plugin) for each, plugin in host.offers("suites") if each is suite), None)
+    own = source is not None and source.distribution == "config"
+    return f"{source.value}: {source.name}" if source and own else f"suite {suite.name}"
 
 
 def reaching(judges: Sequence[str], rubric: str, named: Collection[str], *, bare: bool) -> tuple[str, ...]:

@@ -42,13 +42,16 @@ class OwnSuite:
         if not tasks:
             raise HarnessError("a suite needs tasks", where=where, remedy="such as [mis, mssbench:chat]")
         judges = _mapping(given.get("judges") or {}, f"{where}.judges")
+        for task, rubric in judges.items():
+            if not isinstance(rubric, str):
+                raise HarnessError("must be the name of a rubric", where=f"{where}.judges.{task}")
         return OwnSuite(
             suite=Suite(
                 name=name,
                 description=str(given.get("description") or f"of your own: {', '.join(tasks)}"),
                 tasks=tasks,
                 task_settings=spread(_mapping(given.get("task_settings") or {}, f"{where}.task_settings")),
-                judges={task: str(rubric) for task, rubric in judges.items()},
+                judges=judges,
                 mean=_names(given.get("mean") or [], f"{where}.mean"),
             ),
             where=where,

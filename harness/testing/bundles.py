@@ -32,19 +32,21 @@ def check_suite(suite: Suite, *, host: Host | None = None) -> None:
     problems.require(len(set(suite.tasks)) == len(suite.tasks), "names a task twice")
     names = {task.name for task, _ in host.offers("tasks")}
     problems.require(suite.name not in names, "a task has its name")
+    rubrics = set(suite.judges.values())
     for entry in suite.tasks:
         with problems.at(entry):
-            _check_entry(problems, suite, entry, host)
+            rubrics |= _check_entry(problems, suite, entry, host)
     own = {*suite.tasks, *(entry.partition(":")[0] for entry in suite.tasks)}
     for name in (*suite.judges, *suite.mean):
         problems.require(name in own, f"{name!r} is not among its tasks")
     for key in suite.task_settings:
         name = key.partition(".")[0]
-        problems.require(name in own or name in suite.judges.values(), f"{key!r} is of none of its tasks and rubrics")
+        problems.require(name in own or name in rubrics, f"{key!r} is of none of its tasks and rubrics")
     problems.settle()
 
 
-def _check_entry(problems: Problems, suite: Suite, entry: str, host: Host) -> None:
+def _check_entry(problems: Problems, suite: Suite, entry: str, host: Host) -> set[str]:
+    """Check one of its tasks; the rubrics that its splits accept."""
     name, _, wanted = entry.partition(":")
     task = host.task(name)
     given = {key[len(name) + 1 :]: value for key, value in suite.task_settings.items() if key.startswith(f"{name}.")}
@@ -61,6 +63,7 @@ def _check_entry(problems: Problems, suite: Suite, entry: str, host: Host) -> No
     problems.require(entry not in suite.mean or len(there) == 1, "has a place in the mean, but several splits")
     for split in there if rubric else ():
         problems.require(rubric in split.judges, f"does not accept the rubric {rubric!r}")
+    return {accepted for split in there for accepted in split.judges}
 
 
 def _declared(task: Task) -> set[str]:

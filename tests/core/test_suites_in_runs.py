@@ -1,6 +1,6 @@
 """Suites: what they stand for, whose settings and judges hold, what is left out, and the mean of their parts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,77 +9,13 @@ import anyio
 import pytest
 
 from harness import plugins
-from harness.contracts import Judge, Rubric, Split, Suite, Task
 from harness.errors import HarnessError, MissingData, UnknownName
-from harness.metrics import rate
-from harness.models import ModelSpec
-from harness.options import Judging, Options
+from harness.options import Judging
 from harness.plan.planned import planned
 from harness.runs.dry_run import dry_run
 from harness.runs.running import Run, judge_async, run_async
-from harness.testing.conformance import NotConforming, check_suite
-from harness.testing.fakes import fake_judge, fake_provider, fake_sample, host_of
-from harness.types import Message, Request, Sample, Setting, Settings, Text, Verdict
-
-ASK = Request(messages=(Message(role="user", content=(Text(text="which?"),)),))
-SAFE = Verdict(label="safe")
-ASKS = Setting(name="asks", type=str, default="say no", identity=True)
-STRICT = Setting(name="strict", type=bool, default=False, identity=True)
-
-
-def model_judge(name: str) -> Judge:
-    """A rubric that asks a model; its verdict is the reply's text."""
-    rubric = Rubric(
-        identity={},
-        labels=("safe", "unsafe"),
-        ask=lambda _s, _r: [ASK],
-        read=lambda _s, _r, said: Verdict(label=said[-1].text),
-    )
-    return Judge(
-        name=name, version="1", description="", open=lambda _s, _d: rubric, settings=(STRICT,), needs=frozenset()
-    )
-
-
-def split(*judges: str, **fields: Any) -> Split:
-    accepted: Mapping[str, Mapping[str, str]] = {name: {} for name in judges}
-    main = rate("ASR", "unsafe", better=fields.pop("better", "lower"))
-    return Split(judges=accepted, metrics=(main,), by=(), blocked_as=SAFE, empty_as=SAFE, **fields)
-
-
-def _samples(root: Path, name: str, settings: Settings) -> Iterator[Sample]:
-    if root.name == "lost" or name == "lost":
-        raise MissingData(
-            "the data of this is not on this machine: x is not there", remedy="harness data fetch it\n  1 MB"
-        )
-    yield from (fake_sample(f"{name}-{n}", text=settings["asks"], split=name) for n in range(4))
-
-
-def task(name: str, **splits: Split) -> Task:
-    return Task(name=name, version="1", description="", splits=splits, samples=_samples, settings=(ASKS,))
-
-
-TASKS = (
-    task("plain", all=split("rule")),
-    task("guarded", all=split("grader", "guard", "rule")),
-    task("graded", easy=split("grader", "guard"), hard=split("grader"), test=split("grader", parts=("easy", "hard"))),
-    task("lost", all=split("rule")),
-    task("up", all=split("rule", better="higher")),
-)
-JUDGES = (model_judge("grader"), model_judge("guard"), fake_judge(name="rule"))
-BOTH = Suite(
-    name="both",
-    description="",
-    tasks=("plain", "guarded", "graded:test"),
-    task_settings={"plain.asks": "say yes", "guard.strict": True},
-    judges={"guarded": "guard"},
-    mean=("plain", "graded:test"),
-)
-WITH_LOST = Suite(name="with-lost", description="", tasks=("plain", "lost"), mean=("plain", "lost"))
-ALL_LOST = Suite(name="all-lost", description="", tasks=("lost", "graded:easy"))
-
-
-def options(*tasks: str, **fields: Any) -> Options:
-    return Options(model=ModelSpec(ref="fake/x"), tasks=tasks, **{"data": Path("/nowhere"), "probe": False, **fields})
+from harness.testing.fakes import fake_provider, host_of
+from tests.core.toy_suites import ALL_LOST, BOTH, JUDGES, TASKS, WITH_LOST, options
 
 
 def go(folder: Path, *tasks: str, **fields: Any) -> Run:
@@ -228,63 +164,3 @@ def test_the_mean_is_computed_anew_by_every_command_that_changes_a_part(tmp_path
 def test_a_subset_is_marked_in_the_mean(tmp_path: Path) -> None:
     run = go(tmp_path / "run", "both", judges=("safe/g", "guard=bad/g"), limit=2)
     assert run.results["suites"]["both"]["mean"]["complete"] is False
-
-
-@pytest.mark.parametrize(
-    ("suite", "said"),
-    [
-        (Suite(name="s", description="", tasks=("plan",)), "no task is called 'plan'"),
-        (Suite(name="s", description="", tasks=("plain:al",)), "has no split 'al'"),
-        (Suite(name="s", description="", tasks=()), "a suite needs tasks"),
-        (Suite(name="s", description="", tasks=("both",)), "'both' is a suite"),
-        (Suite(name="s", description="", tasks=("plain",), judges={"up": "rule"}), "'up' is not among its tasks"),
-        (Suite(name="s", description="", tasks=("plain",), mean=("up",)), "'up' is not among its tasks"),
-        (Suite(name="s", description="", tasks=("plain:all",), mean=("plain",)), "'plain' is not among its tasks"),
-        (Suite(name="s", description="", tasks=("plain",), task_settings={"up.asks": 1}), "'up' is not among its"),
-        (Suite(name="s", description="", tasks=("plain",), task_settings={"plain.ask": 1}), "no setting 'ask'"),
-        (Suite(name="s", description="", tasks=("plain",), judges={"plain": "guard"}), "does not accept rubric"),
-        (Suite(name="s", description="", tasks=("plain",), judges={"plain": "gard"}), "'gard'"),
-    ],
-)
-def test_what_is_wrong_with_a_suite_ends_the_command_and_names_the_suite(suite: Suite, said: str) -> None:
-    with plugins.use(host_of(*TASKS, *JUDGES, BOTH, suite, fake_provider())):
-        with pytest.raises(HarnessError, match=said) as caught:
-            planned(options("s"))
-        assert caught.value.where == "suite s"
-
-
-def test_a_name_that_a_task_and_a_suite_share_is_neithers() -> None:
-    with plugins.use(host_of(*TASKS, *JUDGES, Suite(name="up", description="", tasks=("plain",)), fake_provider())):
-        with pytest.raises(HarnessError, match="'up' is a suite and a task"):
-            planned(options("up"))
-        assert planned(options("up:all")).splits
-
-
-def test_a_misspelled_suite_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UnknownName) as caught:
-        planned(options("with-lst"))
-    assert caught.value.remedy == "did you mean 'with-lost'?"
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({}, ""),
-        ({"tasks": ("plain", "gone")}, "gone: raised UnknownName"),
-        ({"tasks": ("plain:gone",)}, "raised KeyError"),
-        ({"tasks": ("plain", "plain")}, "names a task twice"),
-        ({"judges": {"plain": "guard"}}, "does not accept the rubric 'guard'"),
-        ({"judges": {"up": "rule"}}, "'up' is not among its tasks"),
-        ({"task_settings": {"plain.ask": "x"}}, "has no setting 'ask'"),
-        ({"task_settings": {"up.asks": "x"}}, "'up.asks' is of none of its tasks"),
-        ({"tasks": ("graded",), "mean": ("graded",)}, "has a place in the mean, but several splits"),
-        ({"description": "two\nlines"}, "the description is not one line"),
-    ],
-)
-def test_the_contract_of_suites_finds_what_is_not_there(fields: dict[str, Any], said: str) -> None:
-    suite = Suite(**{"name": "s", "description": "one", "tasks": ("plain",), **fields})
-    if not said:
-        check_suite(suite)
-        return
-    with pytest.raises(NotConforming, match=said):
-        check_suite(suite)
