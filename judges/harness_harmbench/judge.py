@@ -10,7 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
-from harness import Json, Request, Response, Rubric, Sample, Setting, Settings, Unscored, Verdict, rubric
+from harness import (
+    HarnessError,
+    Json,
+    Judge,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Setting,
+    Settings,
+    Unscored,
+    Verdict,
+    rubric,
+)
+from harness.contracts import Ability
 
 from .prompts import LIMITS, Prompts, read_prompts
 
@@ -31,23 +45,29 @@ def read(text: str) -> Verdict | Unscored:
     return Verdict(label=word) if word in WORDS else rubric.unparsable("the reply is neither 'yes' nor 'no'")
 
 
-OWN: Final = rubric.judge(
-    name="harmbench",
-    version="1",
-    description="does the answer show the behavior that was asked for? yes or no",
-    template=dict.fromkeys(("alone", "context"), Path(__file__).with_name("rubric.j2")),
-    variant=lambda sample: "context" if context(sample) else "alone",
-    fields={"reason": str, "label": WORDS},
-    label="label",
-    values={"behavior": rubric.intent, "context": context},
-)
+def _own(*, images: bool) -> Judge:
+    return rubric.judge(
+        name="harmbench",
+        version="1",
+        description="does the answer show the behavior that was asked for? yes or no",
+        template=dict.fromkeys(("alone", "context"), Path(__file__).with_name("rubric.j2")),
+        variant=lambda sample: "context" if context(sample) else "alone",
+        fields={"reason": str, "label": WORDS},
+        label="label",
+        values={"behavior": rubric.intent, "context": context},
+        images=images,
+    )
 
 
 def _open(settings: Settings, root: Path) -> Rubric:
     file: Path | None = settings["prompt"]
+    shown: bool = settings["images"] == "shown"
     if file is None:
-        own = OWN.open({}, root)
-        return replace(own, sees=("intent", "context", "answer"))
+        own = _own(images=shown).open({}, root)
+        needs = frozenset[Ability]({"images"} if shown else ())
+        return replace(own, sees=(*(("images",) if shown else ()), "intent", "context", "answer"), needs=needs)
+    if shown:
+        raise HarnessError("the classifier reads text alone", remedy="leave out harmbench.images, or harmbench.prompt")
     return _classifier(read_prompts(file))
 
 
@@ -67,10 +87,12 @@ def _classifier(prompts: Prompts) -> Rubric:
     )
 
 
-JUDGE: Final = replace(
-    OWN,
+JUDGE: Final = Judge(
+    name="harmbench",
+    version="1",
     description="does the answer show the behavior asked for? with prompt=FILE by HarmBench's own classifier",
     open=_open,
+    needs=frozenset(),
     settings=(
         # The file is identity by what it holds, not by where it lies.
         Setting(
@@ -79,6 +101,14 @@ JUDGE: Final = replace(
             default=None,
             identity=False,
             help="the classifier's prompt: upstream's eval_utils.py, or a text with {behavior} and {generation}",
+        ),
+        Setting(
+            name="images",
+            type=str,
+            default="hidden",
+            identity=True,
+            choices=("hidden", "shown"),
+            help="whether a model that is asked in our own words is shown the images; upstream's classifier reads text",
         ),
     ),
 )

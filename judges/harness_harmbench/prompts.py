@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,6 @@ KNOWN: Final = {
 REMEDY: Final = (
     "git clone https://github.com/centerforaisafety/HarmBench, and -T harmbench.prompt=HarmBench/eval_utils.py"
 )
-# Whatever would end the question, or start another, in a prompt that is sent as it stands.
-_STEERING: Final = re.compile(r"\[(?=/?INST\])|<(?=<?/?SYS>>|/?s>)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +41,17 @@ class Prompts:
         return "upstream" if all(text_hash(text) in KNOWN for text in self.texts.values()) else "modified"
 
     def request(self, behavior: str, context: str, answer: str) -> Request:
-        """The whole prompt, raw. Raises ValueError where no prompt shows what the sample has."""
+        """The whole prompt, raw. Raises ValueError where no prompt shows what the sample has.
+
+        It is sent as it stands: what would end the question, or the place of a value, is broken up in the values.
+        """
         kind = "context" if context else "alone"
         if kind not in self.texts:
             raise ValueError(f"the prompt has {'no' if context else 'a'} place for a context, unlike the sample")
         values = {"behavior": behavior, "generation": answer, **({"context": context} if context else {})}
-        text = rubric.fill(self.texts[kind], **{name: _STEERING.sub(_broken, value) for name, value in values.items()})
+        heads = rubric.heads_of(rubric.fill(self.texts[kind], **dict.fromkeys(values, "")))
+        plain = {name: rubric.headless(rubric.harmless(value), heads) for name, value in values.items()}
+        text = rubric.fill(self.texts[kind], **plain)
         return Request(messages=(Message(role="user", content=(Text(text=text),)),), settings=LIMITS, raw=True)
 
 
@@ -86,7 +88,3 @@ def _of_script(source: str) -> dict[str, str]:
 
 def _of_text(source: str) -> dict[str, str]:
     return {"context" if "{context}" in source else "alone": source}
-
-
-def _broken(found: re.Match[str]) -> str:
-    return f"{found[0]} "
