@@ -55,9 +55,10 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     """Read every record and open every image of a task's data, and say what is wrong.
 
     Exit 0 when all is well, 2 when a run could not start, 3 when it would end incomplete because of images that cannot
-    be used, or when files are not as they were fetched. Another size than the published one is a warning.
+    be used, or when files are not as they were fetched or a fetch of another revision did not end. Another size than
+    the published one is a warning, and so are files that the fetch did not bring.
     """
-    from harness.data.inspection import check_split, record_files, same
+    from harness.data.inspection import check_split, record_files, same, strays
 
     from .data_view import Verified, as_json, as_text
 
@@ -76,6 +77,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         files=record_files(place.root),
         checks=checks,
         twins=same(checks),
+        strays=strays(place.root, fetched, place.task.source) if place.task.source else [],
     )
     click.echo(as_json(found) if in_json else as_text(found))
     return found.exit_code

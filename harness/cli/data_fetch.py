@@ -18,7 +18,7 @@ from .place import Place, place_flags, tasks_of
 
 if TYPE_CHECKING:
     from harness.contracts import Task
-    from harness.data.provenance import Provenance
+    from harness.data.provenance import Part, Provenance
     from harness.data.upstream import Upstream
     from harness.plugins.host import Host
 
@@ -82,7 +82,7 @@ def _each(places: list[Place], revision: str) -> int:
 def _data(place: Place, revision: str) -> None:
     from harness.data.fetching import fetch
     from harness.data.meter import meter
-    from harness.data.places import fetchable, how_to_get
+    from harness.data.places import fetchable, how_to_get, unpinned
 
     name, source = place.task.name, place.task.source
     if source is None:
@@ -92,6 +92,8 @@ def _data(place: Place, revision: str) -> None:
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
     facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
     click.echo(plain(f"{name}: {facts}"), err=True)
+    for each in [] if revision else unpinned(source):
+        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded"), err=True)
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
     click.echo(plain(_told(place.task, place.root, fetched)))
 
@@ -103,11 +105,16 @@ def _told(task: Task, root: Path, fetched: Provenance) -> str:
     size = spelled(sum(size for size, _ in fetched.files.values()))
     lines = [f"{task.name}: {len(fetched.files)} files, {size}, in {root}"]
     lines += [f"  from {part.title}" for part in fetched.parts]
+    lines += [f"  {part.name} names no commit of its own" for part in fetched.parts if _anonymous(part)]
     lines += [f"  licence: {task.source.licence or 'not stated'}"]
     lines += [f"  to be put there by hand: {what}" for what in task.source.by_hand]
     if task.source.prompts:
         lines.append(f"  upstream's wording: harness data fetch {task.name} --prompts")
     return "\n".join(lines)
+
+
+def _anonymous(part: Part) -> bool:
+    return part.kind != "url" and not part.revision
 
 
 def _wording(host: Host, place: Place, source: Path | None) -> None:
@@ -126,7 +133,9 @@ def _words(place: Place, source: Path | None) -> Upstream:
         raise HarnessError(f"task {place.task.name} needs no wording of upstream's")
     repository, commit, files = place.task.source.prompts
     pin = Pin(task=place.task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
-    return copy(pin, place.root, source) if source else fetch(pin, place.root)
+    if source:
+        return copy(pin, place.root, source)
+    return fetch(pin, place.root, tell=lambda line: click.echo(plain(line), err=True))
 
 
 def _fidelities(host: Host, place: Place) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from .table import indented, table
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
-    from harness.data.provenance import Differences, Provenance
+    from harness.data.provenance import Coming, Differences, Provenance
 
     from .place import Place
 
@@ -32,6 +32,7 @@ class Verified:
         files: size and sha256 of each file of records in the root itself, by name.
         checks: of each split.
         twins: pairs of splits with the same content.
+        strays: files among those of the hub's set that no fetch brought.
     """
 
     place: Place
@@ -40,13 +41,14 @@ class Verified:
     files: Mapping[str, tuple[int, str]]
     checks: Sequence[SplitCheck]
     twins: Sequence[tuple[str, str]]
+    strays: Sequence[str]
 
     @property
     def exit_code(self) -> int:
         """2 when a run could not start, 3 when the copy is not whole, else 0."""
         if any(check.error for check in self.checks):
             return 2
-        lost = self.differences.missing or self.differences.changed
+        lost = self.differences.missing or self.differences.changed or self.fetched.coming
         return 3 if lost or any(check.bad for check in self.checks) else 0
 
 
@@ -67,16 +69,25 @@ def as_text(found: Verified) -> str:
 
 
 def _changes(found: Verified) -> Iterator[str]:
-    if not found.fetched.parts:
-        return
-    lost = found.differences
-    if not (lost.missing or lost.changed):
+    """What of the root is not as a fetch left it, or is of two revisions."""
+    lost, notes = found.differences, found.fetched.coming
+    yield from (_unfinished(found.fetched, note) for note in notes)
+    if found.fetched.parts and not (lost.missing or lost.changed):
         yield f"all {len(found.fetched.files)} files are as they were fetched"
-        return
     for state, paths in (("missing", lost.missing), ("changed", lost.changed)):
         if paths:
             yield f"{len(paths)} files {state} since they were fetched\n{_named(paths)}"
-    yield f"  harness data fetch {found.place.task.name}  fetches these again"
+    if lost.missing or lost.changed or notes:
+        yield f"  harness data fetch {found.place.task.name}  fetches these again"
+    if found.strays:
+        what = f"warning: {len(found.strays)} files here did not come with this fetch: of another revision, or put here"
+        yield f"{what} by hand\n{_named(found.strays)}"
+
+
+def _unfinished(fetched: Provenance, note: Coming) -> str:
+    before = [part.title for part in fetched.parts if part.kind == note.kind]
+    mix = f": the folder may hold a mix of it and {before[-1]}" if before else ""
+    return f"the fetch of {note.title} did not end{mix}"
 
 
 def _named(faults: Sequence[str]) -> str:
@@ -107,10 +118,12 @@ def as_json(found: Verified) -> str:
         "task": found.place.task.name,
         "root": str(found.place.root),
         "fetched": list(fetched_parts(found.fetched)),
+        "unfinished": [note.title for note in found.fetched.coming],
         "missing": found.differences.missing,
         "changed": found.differences.changed,
         "files": {name: {"bytes": size, "sha256": sha256} for name, (size, sha256) in found.files.items()},
         "splits": {check.name: _plain(check) for check in found.checks},
+        "strays": list(found.strays),
         "same": [list(pair) for pair in found.twins],
     }
     return json.dumps(value, indent=2, ensure_ascii=False)

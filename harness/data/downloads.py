@@ -2,7 +2,7 @@
 
 What has come so far lies beside the file as `NAME.<tag>.part`, the tag made of the hash that it must have in the end.
 So a part is only ever continued as the same file, by any later command. A file whose hash is not known beforehand
-begins anew with each command.
+begins anew with each command, and within one command goes on only where the server says that it is the same file still.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from harness.data.meter import Meter
+from harness.data.resuming import Begun
+from harness.data.waiting import Waits
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -68,6 +70,10 @@ class _Passing(Exception):
     """A server may say yes in a moment."""
 
 
+class _Told(_Passing):
+    """It has said when."""
+
+
 class Downloads:
     """Downloads files one by one, from several threads at once if need be."""
 
@@ -75,6 +81,7 @@ class Downloads:
         self.meter = meter
         self._client = client
         self._stopped = threading.Event()
+        self._waits = Waits(meter.tell, self._stopped)
         self._heard = False  # a server that has answered before is worth waiting for
         self._replies: set[httpx.Response] = set()
 
@@ -112,7 +119,7 @@ class Downloads:
             what = f"{wanted.path} did not come as it was published: {wanted.kind} {digest}, not {wanted.digest}"
             raise HarnessError(what, where=wanted.url, remedy="try again; a proxy or a mirror may change it")
         part.replace(target)
-        for stale in _parts(target):
+        for stale in parts_of(target):
             stale.unlink(missing_ok=True)
         return sha256
 
@@ -121,36 +128,42 @@ class Downloads:
         import httpx
 
         self.meter.add(_size(part), here=True)
-        failed = 0
+        failed, most, begun = 0, _size(part), Begun(hashed=bool(wanted.digest), total=wanted.size)
         while wanted.size is None or _size(part) != wanted.size:
-            before = _size(part)
             try:
-                self._stream(wanted, part)
+                self._stream(wanted, part, begun)
             except (httpx.TransportError, _Passing) as error:
                 if self._stopped.is_set():
                     raise Stopped from None
-                failed = 1 if _size(part) > before else failed + 1
+                failed = 1 if _size(part) > most else failed + 1
+                most = max(most, _size(part))
                 if failed == TRIES or not self._heard:
                     raise unreachable(wanted.url, error) from None
-                self._stopped.wait(PAUSES[failed])
+                if not isinstance(error, _Told):
+                    self._stopped.wait(PAUSES[failed])
             else:
                 return
 
-    def _stream(self, wanted: Wanted, part: Path) -> None:
+    def _stream(self, wanted: Wanted, part: Path, begun: Begun) -> None:
+        self._waits.rest()
+        if self._stopped.is_set():
+            raise Stopped
+        if _size(part) and not begun.sure:
+            self._anew(part)
         at = _size(part)
-        headers = {"accept-encoding": "identity", **wanted.headers} | ({"range": f"bytes={at}-"} if at else {})
+        headers = {"accept-encoding": "identity", **wanted.headers, **begun.asking(at)}
         with self._client.stream("GET", wanted.url, headers=headers) as reply:
             self._heard = True
-            if reply.status_code in _PASSING:
-                raise _Passing(f"{wanted.url} answered {reply.status_code}")
-            if not reply.is_success and reply.status_code != 416:
-                raise Refusal(wanted.url, reply.status_code, reply.headers.get("x-error-code", ""))
-            resumed = bool(at) and reply.status_code == 206
-            if at and not resumed:  # the server begins at the beginning
-                self.meter.add(-at, here=True)
-                part.write_bytes(b"")
+            self._check(wanted, reply)
             if reply.status_code == 416:
+                self._anew(part)
                 raise _Passing(f"{wanted.url} is shorter than what has come of it")
+            if reply.status_code != 206:  # the server begins at the beginning
+                self._anew(part)
+                begun.learn(reply)
+            elif at and not begun.continued(reply, at):
+                self._anew(part)
+                raise _Passing(f"{wanted.url} is another file than the one that was begun")
             if wanted.size is None and "content-length" in reply.headers:
                 self.meter.expect(_size(part) + int(reply.headers["content-length"]))
             self._replies.add(reply)
@@ -160,6 +173,21 @@ class Downloads:
                 self._replies.discard(reply)
         if wanted.size is not None and _size(part) < wanted.size:
             raise _Passing(f"{wanted.url} ended early")
+
+    def _check(self, wanted: Wanted, reply: httpx.Response) -> None:
+        """Raise where a reply brings nothing: for good, for a moment, or until a time that it names."""
+        status = reply.status_code
+        if (status in _PASSING or status == 403) and self._waits.note(wanted.url, reply.headers):
+            raise _Told(f"{wanted.url} answered {status}")
+        if status in _PASSING:
+            raise _Passing(f"{wanted.url} answered {status}")
+        if not reply.is_success and status != 416:
+            raise Refusal(wanted.url, status, reply.headers.get("x-error-code", ""))
+
+    def _anew(self, part: Path) -> None:
+        """Throw away what has come."""
+        self.meter.add(-_size(part), here=True)
+        part.write_bytes(b"")
 
     def _write(self, reply: httpx.Response, part: Path, size: int | None) -> None:
         with part.open("ab") as file:
@@ -213,7 +241,8 @@ def _part(wanted: Wanted, target: Path) -> Path:
     return part
 
 
-def _parts(target: Path) -> list[Path]:
+def parts_of(target: Path) -> list[Path]:
+    """What has come of a file so far, under each hash that it was to have."""
     ours = re.compile(re.escape(target.name) + r"\.[0-9a-z]+\.part")
     return [path for path in target.parent.glob("*.part") if ours.fullmatch(path.name)]
 

@@ -1,15 +1,16 @@
 """Fetch what a task reads: its hub set, its repository's archive, its files by address; then say where all came from.
 
 Each of them is a part and stands alone: where one does not come the others do, and a later command takes what is
-missing. What is there already and is what was published is not downloaded again.
+missing. What is there already and is what was published is not downloaded again; what another revision left is taken
+away, see `harness.data.renewal`.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,15 +19,17 @@ from typing import TYPE_CHECKING, Final
 from harness.contracts import DataSource
 from harness.data import github, hub, provenance
 from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted
+from harness.data.holding import held
 from harness.data.meter import Meter, spelled
-from harness.data.provenance import Kind, Part, Provenance
+from harness.data.provenance import Coming, Kind, Part, Provenance
+from harness.data.renewal import Renewal
+from harness.data.waiting import Waits
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     import httpx
 
 WORKERS: Final = 8  #: files at once
-LOCK: Final = ".fetch.lock"
 
 
 def fetch(task: str, source: DataSource, root: Path, meter: Meter, *, revision: str = "") -> Provenance:
@@ -45,34 +48,32 @@ def fetch(task: str, source: DataSource, root: Path, meter: Meter, *, revision: 
     import httpx
 
     failed: list[HarnessError] = []
-    with _held(root), httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
-        record = Provenance(task=task, licence=source.licence, parts=provenance.read(root).parts)
-        for step in _Fetching(source, root, revision, client, meter, record).steps():
+    with held(root), httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
+        renewal = Renewal(root, replace(provenance.read(root), task=task, licence=source.licence))
+        for step in _Fetching(source, root, revision, client, meter, renewal).steps():
             try:
-                record = record.having(step())
+                step()
             except HarnessError as error:
                 failed.append(error)
-            else:
-                record.write(root)
     if failed:
         raise _together(failed)
-    return record
+    return renewal.record
 
 
 class _Fetching:
-    """The parts of one source, each of them a step that gives what came."""
+    """The parts of one source, each of them a step."""
 
     def __init__(
-        self, source: DataSource, root: Path, revision: str, client: httpx.Client, meter: Meter, before: Provenance
+        self, source: DataSource, root: Path, revision: str, client: httpx.Client, meter: Meter, renewal: Renewal
     ) -> None:
         self._source = source
         self._root = root
         self._revision = revision
         self._client = client
         self._meter = meter
-        self._before = before
+        self._renewal = renewal
 
-    def steps(self) -> Iterator[Callable[[], Part]]:
+    def steps(self) -> Iterator[Callable[[], None]]:
         """In order; none is taken before the one before it has ended."""
         if self._source.hub:
             yield self._hub
@@ -81,38 +82,55 @@ class _Fetching:
         for path, url, md5 in self._source.urls:
             yield partial(self._url, Wanted(path=path, url=url, kind="md5" if md5 else "", digest=md5))
 
-    def _hub(self) -> Part:
-        found = hub.listing(self._source, self._revision)
+    def _hub(self) -> None:
+        found = hub.listing(self._source, Waits(self._meter.tell), self._revision)
         _check_room(self._root, found.files)
+        sizes = {wanted.path: wanted.size for wanted in found.files}
+        names = (self._source.hub, *self._source.mirrors)
+        self._renewal.begin(Coming(kind="hub", name=found.name, revision=found.commit, files=sizes), names)
         with self._meter.of(found.name, sum(wanted.size or 0 for wanted in found.files)):
             try:
                 files = self._downloaded(found.files)
             except Refusal as refusal:
                 raise hub.refused(refusal, found.name, self._source) from None
-        return _part("hub", found.name, found.commit, files)
+        self._renewal.end(_part("hub", found.name, found.commit, files))
 
-    def _archive(self, archive: tuple[str, str, tuple[str, ...]]) -> Part:
+    def _archive(self, archive: tuple[str, str, tuple[str, ...]]) -> None:
         name, pinned, _ = archive
         revision = "" if self._source.hub else self._revision
+
+        def begin(commit: str, sizes: Mapping[str, int]) -> None:
+            self._renewal.begin(Coming(kind="archive", name=name, revision=commit, files=sizes))
+
         there = self._as_before("archive", name)
         if there is not None and there.revision and there.revision == (revision or pinned):
-            return there
-        taken = github.take(Downloads(self._client, self._meter), archive, self._root, revision=revision)
-        return _part("archive", name, taken.commit, taken.files)
+            self._kept(there)
+            return
+        downloads = Downloads(self._client, self._meter)
+        taken = github.take(downloads, archive, self._root, revision=revision, begin=begin)
+        self._renewal.end(_part("archive", name, taken.commit, taken.files))
 
-    def _url(self, wanted: Wanted) -> Part:
+    def _url(self, wanted: Wanted) -> None:
         there = None if wanted.digest else self._as_before("url", wanted.url)
         if there is not None:
-            return there
+            self._kept(there)
+            return
+        self._renewal.begin(Coming(kind="url", name=wanted.url, revision="", files={wanted.path: wanted.size}))
         with self._meter.of(wanted.path):
             try:
-                return _part("url", wanted.url, "", self._downloaded([wanted]))
+                self._renewal.end(_part("url", wanted.url, "", self._downloaded([wanted])))
             except Refusal as refusal:
                 raise HarnessError(f"{wanted.path} does not come: {refusal}", remedy="try again later") from None
 
+    def _kept(self, part: Part) -> None:
+        """A part that stays, without what a fetch of another revision that did not end left beside it."""
+        sizes = {path: size for path, (size, _) in part.files.items()}
+        self._renewal.begin(Coming(kind=part.kind, name=part.name, revision=part.revision, files=sizes))
+        self._renewal.end(part)
+
     def _as_before(self, kind: Kind, name: str) -> Part | None:
         """The part that came from there before, where its files are still as they came."""
-        part = next((part for part in self._before.parts if (part.kind, part.name) == (kind, name)), None)
+        part = next((part for part in self._renewal.record.parts if (part.kind, part.name) == (kind, name)), None)
         if part is None:
             return None
         found = provenance.differences(self._root, part.files)
@@ -150,26 +168,3 @@ def _check_room(root: Path, files: Iterable[Wanted]) -> None:
 def _part(kind: Kind, name: str, revision: str, files: provenance.Files) -> Part:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Part(kind=kind, name=name, revision=revision, fetched=now, files=files)
-
-
-@contextmanager
-def _held(root: Path) -> Generator[None]:
-    """The root, made, and for this command alone; what cannot be written is the user's to mend."""
-    from filelock import FileLock, Timeout
-
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / LOCK, timeout=0):
-            try:
-                yield
-            finally:
-                with suppress(OSError):
-                    (root / LOCK).unlink()
-        with suppress(OSError):  # a folder in which something came stays
-            root.rmdir()
-    except Timeout:
-        raise HarnessError("another command is fetching into this folder", where=str(root)) from None
-    except OSError as error:
-        what = f"cannot be written: {error.strerror or error}"
-        where = str(error.filename or root)
-        raise HarnessError(what, where=where, remedy="name another folder with --data DIR") from None

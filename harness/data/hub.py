@@ -2,7 +2,7 @@
 
 The hub's client lists the files, knows the token and the endpoint (`HF_ENDPOINT`); `harness.data.downloads` takes them,
 since the client begins a file anew after it was killed. The client's own lines and its long trials are kept away: the
-first question is asked once.
+first question is asked once, and again only when the hub says when. Where the client waits by itself, it is told.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,15 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from harness.contracts import DataSource
-from harness.data.downloads import Refusal, Wanted, unreachable
+from harness.data.downloads import TRIES, Refusal, Wanted, unreachable
+from harness.data.waiting import Waits
 from harness.errors import BadImage, HarnessError, UnknownName
 from harness.readers.files import inside
 
 SECONDS: Final = 10.0  #: what the first answer may take
 _NAMED: Final = 5  # files named of a set that has none of those wanted
+_CLIENT_WAITS: Final = re.compile(r"Rate limited\. Waiting ([\d.]+)s")
+_Answer = tuple[str, list[Any], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +49,13 @@ class NotThere(UnknownName):
     """The hub has no data set of this name, or shows it to nobody without access."""
 
 
-def listing(source: DataSource, revision: str = "") -> Listing:
+def listing(source: DataSource, waits: Waits, revision: str = "") -> Listing:
     """The files of a source at a revision, else at its pinned one, else at the newest; its mirrors at the newest.
+
+    Args:
+        source: that names the set.
+        waits: that the hub asks for.
+        revision: instead of the pinned one.
 
     Raises:
         HarnessError: the hub cannot be reached, has no such set or revision, does not give it, or the extra `hub` is
@@ -56,7 +65,7 @@ def listing(source: DataSource, revision: str = "") -> Listing:
     for name in (source.hub, *source.mirrors):
         pinned = revision or (source.revision if name == source.hub else "")
         try:
-            return _listed(name, pinned, source)
+            return _listed(name, pinned, source, waits)
         except NotThere as error:
             missing = missing or error
     assert missing is not None
@@ -72,11 +81,11 @@ def refused(refusal: Refusal, name: str, source: DataSource) -> HarnessError:
     return HarnessError(f"the hub does not give a file of {name}: {refusal}", remedy="see whether the set is complete")
 
 
-def _listed(name: str, revision: str, source: DataSource) -> Listing:
+def _listed(name: str, revision: str, source: DataSource, waits: Waits) -> Listing:
     client = _client()
     constants: Any = importlib.import_module("huggingface_hub.constants")
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
-    commit, entries, headers = _asked(client, endpoint, name, revision, source)
+    commit, entries, headers = _asked(client, endpoint, name, revision, source, waits)
     chosen = _chosen([entry for entry in entries if hasattr(entry, "blob_id")], source.files, name)
 
     def url(path: str) -> str:
@@ -85,24 +94,33 @@ def _listed(name: str, revision: str, source: DataSource) -> Listing:
     return Listing(name=name, commit=commit, files=tuple(_wanted(entry, url(entry.path), headers) for entry in chosen))
 
 
-def _asked(
-    client: Any, endpoint: str, name: str, revision: str, source: DataSource
-) -> tuple[str, list[Any], dict[str, str]]:
-    """The commit of a revision, all that is in it, and what goes with each question for a file."""
+def _asked(client: Any, endpoint: str, name: str, revision: str, source: DataSource, waits: Waits) -> _Answer:
     errors: Any = importlib.import_module("huggingface_hub.errors")
-    utils: Any = importlib.import_module("huggingface_hub.utils")
     api = client.HfApi(endpoint=endpoint)
     try:
-        with _quiet():
-            info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
-            entries = list(api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset"))
-            return str(info.sha), entries, utils.build_hf_headers()
+        for _ in range(TRIES - 1):
+            try:
+                return _answered(api, name, revision, waits)
+            except errors.HfHubHTTPError as error:
+                if not waits.note(endpoint, error.response.headers):
+                    raise
+                waits.rest()
+        return _answered(api, name, revision, waits)
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is fetched", remedy="unset HF_HUB_OFFLINE") from None
     except errors.HfHubHTTPError as error:
         raise _said_no(error, name, revision, source) from None
     except _unreachable() as error:
         raise unreachable(endpoint, error) from None
+
+
+def _answered(api: Any, name: str, revision: str, waits: Waits) -> _Answer:
+    """The commit of a revision, all that is in it, and what goes with each question for a file."""
+    utils: Any = importlib.import_module("huggingface_hub.utils")
+    with _quiet(_Waiting(api.endpoint, waits)):
+        info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
+        entries = list(api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset"))
+        return str(info.sha), entries, utils.build_hf_headers()
 
 
 def _wanted(entry: Any, url: str, headers: dict[str, str]) -> Wanted:
@@ -193,15 +211,31 @@ def _unreachable() -> tuple[type[Exception], ...]:
     return tuple(found)
 
 
+class _Waiting(logging.Handler):
+    """Hears the client say that it waits."""
+
+    def __init__(self, endpoint: str, waits: Waits) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._waits = waits
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass it on; a wait that is too long ends the question, since an error leaves the client from here."""
+        if found := _CLIENT_WAITS.search(record.getMessage()):
+            self._waits.note(self._endpoint, {"retry-after": found[1]})
+
+
 @contextmanager
-def _quiet() -> Generator[None]:
+def _quiet(instead: logging.Handler) -> Generator[None]:
     """Without the client's own lines: what is wrong is told once, by us."""
     logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    before = logger.level, logger.propagate, logger.handlers
+    logger.propagate, logger.handlers = False, [instead]
+    logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logger.setLevel(before[0])
+        _, logger.propagate, logger.handlers = before

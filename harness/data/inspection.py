@@ -14,15 +14,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from harness.contracts import Split, Task
+from harness.contracts import DataSource, Split, Task
+from harness.data.downloads import digests
+from harness.data.hub import matches
 from harness.data.places import samples
+from harness.data.provenance import Provenance
+from harness.data.upstream import FOLDER
 from harness.errors import BadImage, HarnessError
 from harness.images.opening import open_image
 from harness.keys import asked, digest
+from harness.readers.archives import suffix
 from harness.types import Image, Request, Sample, Settings
 
 RECORD_SUFFIXES: Final = frozenset({".json", ".jsonl", ".csv", ".tsv"})
-_PIECE: Final = 1 << 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +94,22 @@ def record_files(root: Path) -> Mapping[str, tuple[int, str]]:
     if not root.is_dir():
         return {}
     found = sorted(path for path in root.iterdir() if path.suffix.lower() in RECORD_SUFFIXES and path.is_file())
-    return {path.name: (path.stat().st_size, _hash(path)) for path in found}
+    return {path.name: (path.stat().st_size, digests(path)[0]) for path in found}
+
+
+def strays(root: Path, record: Provenance, source: DataSource) -> list[str]:
+    """Files that the task would read from the hub's set and no fetch brought: of another revision, or put here by hand.
+
+    They cannot be told where a part of the data is to be put here by hand, or comes packed and may have been unpacked.
+    """
+    if source.by_hand or record.coming or any(suffix(Path(path)) for path in record.files):
+        return []
+    if not any(part.kind == "hub" for part in record.parts):
+        return []
+    ours = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith((".part", ".lock")))
+    names = (path.relative_to(root).as_posix() for path in ours)
+    own = (f"{FOLDER}/", ".")
+    return sorted(n for n in names if n not in record.files and not n.startswith(own) and matches(n, source.files))
 
 
 class _Look:
@@ -133,11 +152,3 @@ class _Look:
             self._check.bad.setdefault(fault.reason, []).append(str(fault))
             return image
         return replace(image, content=replace(content, data=b"", encoded=b""))  # the hash is enough from here on
-
-
-def _hash(path: Path) -> str:
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            total.update(piece)
-    return total.hexdigest()

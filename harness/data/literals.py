@@ -1,8 +1,8 @@
 """The constants of a Python file, read with `ast` and never run.
 
 Whoever needs the words of a published script needs its string literals, not its code: a file is parsed, every
-assigned constant is collected under its name, and what is not literal (a call, a variable, an f-string with fields)
-stands as `...` in the container it was found in.
+assigned constant is collected under its name, and what is not literal (a call, a variable, an f-string with fields) or
+is no JSON (bytes, a complex number) stands as `...` in the container it was found in.
 """
 
 from __future__ import annotations
@@ -82,13 +82,14 @@ def _choices(annotation: ast.expr) -> Json:
 
 def _value(node: ast.expr) -> Json:
     match node:
-        case ast.Constant(value=value):
+        case ast.Constant(value=None | str() | int() | float() as value):  # bytes and complex numbers are no JSON
             return value
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
             return [_value(item) for item in items]
         case ast.Dict(keys=keys, values=values):
             pairs = zip(keys, values, strict=True)
-            return {key.value: _value(value) for key, value in pairs if isinstance(key, ast.Constant)}
+            named = ((_value(key), value) for key, value in pairs if isinstance(key, ast.Constant))
+            return {key: _value(value) for key, value in named if key is not ...}
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
             return -number
         case ast.BinOp(op=ast.Add(), left=left, right=right):

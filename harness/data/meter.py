@@ -57,6 +57,10 @@ class Meter:
         with self._lock:
             self._total = total
 
+    def tell(self, line: str) -> None:
+        """Say something beside the numbers."""
+        print(line, file=self._stream, flush=True)
+
     def text(self) -> str:
         """What is known now, on one line."""
         seconds = self._clock() - self._began
@@ -78,8 +82,15 @@ class Meter:
 class LiveMeter(Meter):
     """The same as a bar that is redrawn."""
 
-    _bar: Progress
+    _bar: Progress | None = None
     _task: TaskID
+
+    def tell(self, line: str) -> None:
+        """Say something above the bar."""
+        if self._bar is None:
+            super().tell(line)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def _shown(self) -> Generator[None]:
@@ -87,11 +98,15 @@ class LiveMeter(Meter):
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
         columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(file=self._stream), transient=True) as self._bar:
-            self._task = self._bar.add_task(self._what, total=self._total or None)
-            yield
+        try:
+            with Progress(*columns, console=Console(file=self._stream), transient=True) as self._bar:
+                self._task = self._bar.add_task(self._what, total=self._total or None)
+                yield
+        finally:
+            self._bar = None
 
     def _show(self) -> None:
+        assert self._bar is not None, "add is called inside `of`"
         self._bar.update(self._task, completed=self._done, total=self._total or None)
 
 

@@ -57,6 +57,12 @@ def fetchable(source: DataSource) -> bool:
     return bool(source.hub or source.archive or source.urls)
 
 
+def unpinned(source: DataSource) -> list[str]:
+    """The hub's set and the repository, each where no commit of it was checked against this harness."""
+    repository, commit, _ = source.archive or ("", "", ())
+    return [name for name, pin in ((source.hub, source.revision), (repository, commit)) if name and not pin]
+
+
 def how_to_get(task: str, source: DataSource, root: Path) -> str:
     """The command that puts a task's data into its root, with size and licence and what else must be done."""
     how = f"take it from {source.url} and put it into {root}"

@@ -3,13 +3,16 @@
 {"schema": "harness.source/1", "task": "mis", "licence": "apache-2.0", "parts": [
   {"kind": "hub", "name": "Tuwhy/MIS_Test", "revision": "3f2a…", "fetched": "2026-03-01T12:00:00+00:00",
    "files": {"mis_easy.json": {"bytes": 812345, "sha256": "…"}}}]}
+
+A file that lay there before, as it should be, is marked `"found": true`. `coming` names what a fetch was about to bring
+when it ended early: `{"kind", "name", "revision", "files": {path: bytes or null}}`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -20,6 +23,7 @@ FILE: Final = ".source.json"
 SCHEMA: Final = "harness.source/1"
 Files = Mapping[str, tuple[int, str]]  #: path under the root -> size in bytes and sha256
 Kind = Literal["hub", "archive", "url"]
+_KINDS: Final[Mapping[str, Kind]] = {"hub": "hub", "archive": "archive", "url": "url"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Part:
         revision: commit; empty where the place has none.
         fetched: ISO 8601 with its zone.
         files: what came.
+        found: paths of those that lay there before and were as they should be.
     """
 
     kind: Kind
@@ -39,11 +44,34 @@ class Part:
     revision: str
     fetched: str
     files: Files
+    found: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
         """The place and its commit, for a person."""
-        return self.name + (f" at {self.revision}" if self.revision else "")
+        return _title(self.name, self.revision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """What a fetch is about to write; where it did not end, the root may hold some of it.
+
+    Attributes:
+        kind: of the place.
+        name: hub id, repository or address.
+        revision: commit; empty where the place has none.
+        files: path under the root -> size in bytes, None where it is not known.
+    """
+
+    kind: Kind
+    name: str
+    revision: str
+    files: Mapping[str, int | None]
+
+    @property
+    def title(self) -> str:
+        """The place and its commit, for a person."""
+        return _title(self.name, self.revision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,39 +82,38 @@ class Provenance:
         task: whose root it is.
         licence: as it was shown.
         parts: in the order they were fetched.
+        coming: fetches that did not end.
     """
 
     task: str = ""
     licence: str = ""
     parts: tuple[Part, ...] = ()
+    coming: tuple[Coming, ...] = ()
 
     @property
     def files(self) -> Files:
         """Of all parts."""
         return {path: entry for part in self.parts for path, entry in part.files.items()}
 
-    def having(self, part: Part) -> Provenance:
-        """With a part, in the place of what came from there before."""
-        kept = tuple(each for each in self.parts if (each.kind, each.name) != (part.kind, part.name))
-        return Provenance(task=self.task, licence=self.licence, parts=(*kept, part))
+    def having(self, part: Part, *, instead_of: Collection[Part] = ()) -> Provenance:
+        """With a part, in the place of others; a path that is its own now is no other part's."""
+        others = (
+            replace(each, files={path: entry for path, entry in each.files.items() if path not in part.files})
+            for each in self.parts
+            if each not in instead_of
+        )
+        return replace(self, parts=(*(each for each in others if each.files), part))
 
     def write(self, root: Path) -> None:
         """Put it into the data root."""
-        value = {
+        value: dict[str, Any] = {
             "schema": SCHEMA,
             "task": self.task,
             "licence": self.licence,
-            "parts": [
-                {
-                    "kind": part.kind,
-                    "name": part.name,
-                    "revision": part.revision,
-                    "fetched": part.fetched,
-                    "files": {p: {"bytes": size, "sha256": sha256} for p, (size, sha256) in sorted(part.files.items())},
-                }
-                for part in self.parts
-            ],
+            "parts": [_written(part) for part in self.parts],
         }
+        if self.coming:
+            value["coming"] = [{**asdict(note), "files": dict(sorted(note.files.items()))} for note in self.coming]
         new = root / f"{FILE}.part"
         new.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
         new.replace(root / FILE)
@@ -101,7 +128,8 @@ def read(root: Path) -> Provenance:
     try:
         raw: Any = json.loads((root / FILE).read_text(encoding="utf-8"))
         parts = tuple(_part(each) for each in raw["parts"])
-        return Provenance(task=str(raw["task"]), licence=str(raw["licence"]), parts=parts)
+        coming = tuple(_coming(each) for each in raw.get("coming", ()))
+        return Provenance(task=str(raw["task"]), licence=str(raw["licence"]), parts=parts, coming=coming)
     except (FileNotFoundError, NotADirectoryError):
         return Provenance()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -111,14 +139,15 @@ def read(root: Path) -> Provenance:
 
 def origin(root: Path) -> tuple[str, str]:
     """Name and revision of what a data root holds: as it was fetched, else as its place in the hub client's cache says
-    it (`…/datasets--OWNER--NAME/snapshots/COMMIT`); empty texts where nothing says it."""
+    it (`…/datasets--OWNER--NAME/snapshots/COMMIT`); empty texts where nothing says it. Where a fetch did
+    not end, there is no revision."""
     try:
-        parts = read(root).parts
+        record = read(root)
     except BadData:
-        parts = ()
-    if parts:
-        first = min(parts, key=lambda part: ("hub", "archive", "url").index(part.kind))
-        return first.name, first.revision
+        record = Provenance()
+    if record.parts:
+        first = min(record.parts, key=lambda part: ("hub", "archive", "url").index(part.kind))
+        return first.name, "" if first.kind in {note.kind for note in record.coming} else first.revision
     real = root.resolve()
     if real.parent.name == "snapshots" and real.parent.parent.name.startswith("datasets--"):
         return real.parent.parent.name.removeprefix("datasets--").replace("--", "/", 1), real.name
@@ -146,14 +175,48 @@ def differences(root: Path, files: Files, tell: Callable[[int], None] = lambda _
     return found
 
 
+def _title(name: str, revision: str) -> str:
+    return name + (f" at {revision}" if revision else "")
+
+
+def _written(part: Part) -> dict[str, Any]:
+    files = {
+        path: {"bytes": size, "sha256": sha256} | ({"found": True} if path in part.found else {})
+        for path, (size, sha256) in sorted(part.files.items())
+    }
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "revision": part.revision,
+        "fetched": part.fetched,
+        "files": files,
+    }
+
+
 def _part(raw: Mapping[str, Any]) -> Part:
-    if raw["kind"] not in ("hub", "archive", "url"):
-        raise ValueError(f"no kind of place: {raw['kind']!r}")
     files = cast("dict[str, Any]", raw["files"]).items()
     return Part(
-        kind=raw["kind"],
+        kind=_kind(raw["kind"]),
         name=str(raw["name"]),
         revision=str(raw["revision"]),
         fetched=str(raw["fetched"]),
         files={path: (int(entry["bytes"]), str(entry["sha256"])) for path, entry in files},
+        found=frozenset(path for path, entry in files if entry.get("found")),
     )
+
+
+def _coming(raw: Mapping[str, Any]) -> Coming:
+    files = cast("dict[str, Any]", raw["files"]).items()
+    return Coming(
+        kind=_kind(raw["kind"]),
+        name=str(raw["name"]),
+        revision=str(raw["revision"]),
+        files={path: None if size is None else int(size) for path, size in files},
+    )
+
+
+def _kind(raw: Any) -> Kind:
+    kind = _KINDS.get(raw)
+    if kind is None:
+        raise ValueError(f"no kind of place: {raw!r}")
+    return kind

@@ -8,20 +8,25 @@ sha256 of each file at its commit, so that a copy with other words is called `mo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from harness.data.holding import held
+from harness.data.waiting import Waits
 from harness.errors import BadData, HarnessError, MissingData
 from harness.types import Fidelity, Json
 
 if TYPE_CHECKING:
     import httpx
 
+FOLDER: Final = "prompts"  #: of all wordings, under a task's data root
 RAW_URL: Final = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 SIZE_LIMIT: Final = 4 << 20  #: bytes of one script
-_PATIENCE: Final = 30.0  # seconds a silent server is waited for
+_PATIENCE: Final = 30.0  # seconds a silent server, or another command, is waited for
+_TRIES: Final = 5  # of a file whose server asks for pauses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ class Pin:
 
     def folder(self, root: Path) -> Path:
         """Where the files lie under the task's data root."""
-        return root / "prompts" / self.commit
+        return root / FOLDER / self.commit
 
     @property
     def source(self) -> tuple[str, str, tuple[str, ...]]:
@@ -116,24 +121,26 @@ class Upstream:
             raise MissingData(what, where=str(self.pin.folder(self.root) / path), remedy=self._remedy) from None
 
 
-def fetch(pin: Pin, root: Path, *, url: str = RAW_URL) -> Upstream:
+def fetch(pin: Pin, root: Path, *, url: str = RAW_URL, tell: Callable[[str], None] = lambda _line: None) -> Upstream:
     """Download the pinned files.
 
     Args:
         pin: what to fetch.
         root: the task's data root.
         url: template of a file's address with `repository`, `commit` and `path`.
+        tell: hears that the server is waited for.
 
     Raises:
         HarnessError: a file does not come; nothing is left half written.
     """
     import httpx
 
-    with httpx.Client(follow_redirects=True, timeout=_PATIENCE) as client:
+    waits = Waits(tell)
+    with _alone(root), httpx.Client(follow_redirects=True, timeout=_PATIENCE) as client:
         for path in pin.files:
             address = url.format(repository=pin.repository, commit=pin.commit, path=path)
             try:
-                _write(pin.folder(root) / path, _downloaded(client, address))
+                _write(pin.folder(root) / path, _downloaded(client, address, waits))
             except httpx.HTTPError as error:
                 what = f"could not download {address}: {error or type(error).__name__}"
                 remedy = f"harness data fetch {pin.task} --prompts --from PATH, a copy of {pin.repository}"
@@ -147,8 +154,9 @@ def copy(pin: Pin, root: Path, source: Path) -> Upstream:
     Raises:
         MissingData: a file is not there.
     """
-    for path in pin.files:
-        _write(pin.folder(root) / path, _local(source, path))
+    with _alone(root):
+        for path in pin.files:
+            _write(pin.folder(root) / path, _local(source, path))
     return Upstream(root, pin)
 
 
@@ -159,14 +167,29 @@ def _local(source: Path, path: str) -> bytes:
     raise MissingData(f"{path} is not in {source}", remedy="give the folder that holds upstream's repository")
 
 
-def _downloaded(client: httpx.Client, address: str) -> bytes:
-    data = b""
+def _alone(root: Path) -> AbstractContextManager[None]:
+    """The folder of all wordings for this command alone; another one's few files are waited for."""
+    return held(root / FOLDER, wait=_PATIENCE)
+
+
+def _downloaded(client: httpx.Client, address: str, waits: Waits) -> bytes:
+    for _ in range(_TRIES - 1):
+        waits.rest()
+        with client.stream("GET", address) as reply:
+            if reply.is_success or not waits.note(address, reply.headers):
+                return _body(reply, address)
+    waits.rest()
     with client.stream("GET", address) as reply:
-        reply.raise_for_status()
-        for piece in reply.iter_bytes():
-            data += piece
-            if len(data) > SIZE_LIMIT:
-                raise HarnessError(f"{address} is larger than a script can be ({SIZE_LIMIT >> 20} MiB)")
+        return _body(reply, address)
+
+
+def _body(reply: httpx.Response, address: str) -> bytes:
+    reply.raise_for_status()
+    data = b""
+    for piece in reply.iter_bytes():
+        data += piece
+        if len(data) > SIZE_LIMIT:
+            raise HarnessError(f"{address} is larger than a script can be ({SIZE_LIMIT >> 20} MiB)")
     return data
 
 

@@ -10,6 +10,7 @@ import pytest
 from harness.contracts import DataSource
 from harness.data import downloads, github
 from harness.data.fetching import fetch
+from harness.data.holding import LOCK
 from harness.data.meter import Meter
 from harness.data.provenance import FILE, Provenance
 from harness.errors import HarnessError
@@ -47,9 +48,14 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.said = ""  # what the last fetch told
 
     def get(self, source: DataSource = SET, revision: str = "") -> Provenance:
-        return fetch("shapes", source, self.root, Meter(io.StringIO()), revision=revision)
+        told = io.StringIO()
+        try:
+            return fetch("shapes", source, self.root, Meter(told), revision=revision)
+        finally:
+            self.said = told.getvalue()
 
     def failed(self, source: DataSource = SET, revision: str = "") -> HarnessError:
         """The error it ends with."""
@@ -63,5 +69,5 @@ class Bench:
 
 
 def there(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file() and path.name != FILE)
+    files = (path for path in root.rglob("*") if path.is_file() and path.name not in (FILE, LOCK))
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

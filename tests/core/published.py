@@ -72,6 +72,11 @@ class Published:
         cut: how many bytes of a path are given, once, before the connection breaks.
         refuse: statuses that a path answers with first, one after the other.
         ranges: whether a download can be gone on with.
+        pause: seconds that a refusing reply asks to wait, as it stands in `Retry-After`; empty for none.
+        marks: path -> the ETag it is given with; those that are not named have none.
+        turn: path -> what is served of it after it was cut.
+        remark: path -> the ETag it has after it was cut.
+        shift: how many bytes later than asked for the rest begins.
     """
 
     def __init__(self) -> None:
@@ -83,6 +88,11 @@ class Published:
         self.cut: dict[str, int] = {}
         self.refuse: dict[str, list[int]] = {}
         self.ranges = True
+        self.pause = ""
+        self.marks: dict[str, str] = {}
+        self.turn: dict[str, bytes] = {}
+        self.remark: dict[str, str] = {}
+        self.shift = 0
         self.held = threading.Event()  #: a connection hangs
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -144,7 +154,10 @@ class Published:
     def _set(self, request: web.Request) -> DataSet | web.Response:
         """The data set that is asked for, or what the hub says instead."""
         self._note(request)
-        found = self.sets.get("{owner}/{name}".format(**request.match_info))
+        name = "{owner}/{name}".format(**request.match_info)
+        if "/api/" in request.path and (refused := self._refused(name)) is not None:
+            return refused
+        found = self.sets.get(name)
         if found is None or found.private:
             return web.Response(status=401, headers={"x-error-code": "RepoNotFound"})
         if request.match_info.get("revision", found.commit) not in (found.commit, "main"):
@@ -206,21 +219,35 @@ class Published:
         path = request.match_info["path"]
         return await self._give(request, path, self.files[path]) if path in self.files else web.Response(status=404)
 
+    def _refused(self, path: str) -> web.Response | None:
+        if not self.refuse.get(path):
+            return None
+        headers = {"retry-after": self.pause} if self.pause else {}
+        return web.Response(status=self.refuse[path].pop(0), headers=headers)
+
     async def _give(
         self, request: web.Request, path: str, data: bytes, headers: dict[str, str] | None = None
     ) -> web.StreamResponse:
         """The bytes, from where they are asked for, up to where the path hangs or breaks."""
-        if self.refuse.get(path):
-            return web.Response(status=self.refuse[path].pop(0))
+        if (refused := self._refused(path)) is not None:
+            return refused
+        headers = {**(headers or {}), **({"etag": self.marks[path]} if path in self.marks else {})}
         wanted = self.asked[-1].range if self.ranges else ""
+        if request.headers.get("if-range", self.marks.get(path)) != self.marks.get(path):
+            wanted = ""
         at = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
         if at and at >= len(data):
             return web.Response(status=416)
+        if at:
+            at += self.shift
+            headers["content-range"] = f"bytes {at}-{len(data) - 1}/{len(data)}"
         reply = web.StreamResponse(status=206 if at else 200, headers=headers)
         reply.content_length = len(data) - at
         await reply.prepare(request)
         if path in self.cut:
             await reply.write(data[at : self.cut.pop(path)])
+            self.files[path] = self.turn.pop(path, data)
+            self.marks |= {path: self.remark.pop(path)} if path in self.remark else {}
             assert request.transport is not None
             request.transport.close()
         elif path in self.hold:

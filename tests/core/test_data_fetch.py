@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from harness.cli import main
+from harness.data import github
 from harness.data.provenance import FILE
 from harness.drawings import draw, png
-from tests.core.published import COMMIT, DataSet, Published
+from tests.core.published import COMMIT, DataSet, Published, tar_gz
 
 Outcome = tuple[int, str, str]
 Run = Callable[..., Outcome]
@@ -97,6 +98,67 @@ def test_verify_ends_with_3_for_files_that_are_not_as_they_came_and_fetch_mends_
     assert "1 files changed since they were fetched\n  mis_easy.json" in out
     run("data", "fetch", "mis", "--data", tmp_path)
     assert run("data", "verify", "mis", "--data", tmp_path)[0] == 0
+
+
+def test_verify_tells_a_mix_of_two_revisions_and_the_next_fetch_ends_it(
+    place: Published, run: Run, tmp_path: Path
+) -> None:
+    run("data", "fetch", "mis", "--data", tmp_path)
+    later = {**mis({"easy": 2, "hard": 1, "real": 1}), "real_image/0/object3.png": b"more", "notes.txt": b"."}
+    place.sets[MIS] = DataSet(later, commit="9" * 40)
+    place.refuse["notes.txt"] = [404]
+    assert run("data", "fetch", "mis", "--data", tmp_path, "--revision", "9" * 40)[0] == 2
+    code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
+    assert code == 3
+    mix = f"the fetch of {MIS} at {'9' * 40} did not end: the folder may hold a mix of it and {MIS} at {COMMIT}"
+    assert mix in out
+    assert "harness data fetch mis  fetches these again" in out
+    found = json.loads(run("data", "verify", "mis", "--data", tmp_path, "--json")[1])
+    assert found["unfinished"] == [f"{MIS} at {'9' * 40}"]
+    assert run("data", "fetch", "mis", "--data", tmp_path)[0] == 0
+    assert run("data", "verify", "mis", "--data", tmp_path)[0] == 0
+
+
+def test_verify_warns_of_files_that_the_fetch_did_not_bring(place: Published, run: Run, tmp_path: Path) -> None:
+    run("data", "fetch", "mis", "--data", tmp_path)
+    assert "did not come" not in run("data", "verify", "mis", "--data", tmp_path)[1]
+    (tmp_path / "mis/easy_image/9").mkdir()
+    (tmp_path / "mis/easy_image/9/object1.png").write_bytes(b"old")
+    code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
+    assert code == 0
+    assert "warning: 1 files here did not come with this fetch" in out
+    found = json.loads(run("data", "verify", "mis", "--data", tmp_path, "--json")[1])
+    assert found["strays"] == ["easy_image/9/object1.png"]
+
+
+def test_fetch_says_that_a_source_is_not_pinned_and_which_commit_it_took(
+    place: Published, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(github, "ARCHIVE_URL", place.archive_url)
+    files = {"data/behavior_datasets/harmbench_behaviors_multimodal_all.csv": b"Behavior\n"}
+    place.archives["centerforaisafety/HarmBench"] = tar_gz(files, commit="7" * 40)
+    code, out, err = run("data", "fetch", "harmbench-mm", "--data", tmp_path)
+    assert code == 0, err
+    assert "note: centerforaisafety/HarmBench is not pinned: its newest commit is taken, and recorded" in err
+    assert f"from centerforaisafety/HarmBench at {'7' * 40}" in out
+    record = json.loads((tmp_path / "harmbench-mm" / FILE).read_text())
+    assert record["parts"][0]["revision"] == "7" * 40
+    again = run("data", "fetch", "harmbench-mm", "--data", tmp_path, "--revision", "7" * 40)
+    assert (again[0], "not pinned" in again[2]) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("task", "licence"),
+    [
+        ("vlsbench", "not stated upstream"),
+        ("harmbench-mm", "was not seen; others name MIT"),
+        ("qbench", "not stated for the data"),
+        ("strongreject", "was not seen; MIT is"),
+    ],
+)
+def test_a_licence_is_shown_no_surer_than_it_was_seen(task: str, licence: str, run: Run) -> None:
+    found = {each["task"]: each["licence"] for each in json.loads(run("data", "list", "--json")[1])}
+    assert licence in found[task]
 
 
 def test_of_several_tasks_one_that_does_not_come_keeps_none_from_coming(

@@ -11,7 +11,7 @@ from harness.contracts import DataSource
 from harness.data.provenance import FILE, origin, read
 from harness.errors import BadData, UnknownName
 from tests.core.fetched import FILES, HUB, LARGE, Bench
-from tests.core.published import COMMIT, Published
+from tests.core.published import COMMIT, DataSet, Published
 
 
 def test_a_hub_set_comes_whole_with_its_commit_and_the_hash_of_each_file(place: Published, bench: Bench) -> None:
@@ -82,6 +82,102 @@ def test_a_file_that_the_hub_lists_outside_its_set_is_refused(place: Published, 
     place.sets[HUB].listed["../../over.txt"] = b"over"
     assert "outside its data set" in bench.failed().what
     assert not (bench.root.parent.parent / "over.txt").exists()
+
+
+# ---------------------------------------------------------------------------------------------------------- revisions
+
+
+LATER = "9" * 40
+NEXT = {"shapes.json": b"[3]", "images/1.png": LARGE, "images/new/3.png": b"third"}
+
+
+def publish(place: Published, files: dict[str, bytes], commit: str = LATER) -> None:
+    place.sets[HUB] = DataSet(dict(files), commit=commit)
+
+
+def test_another_revision_takes_the_place_of_the_former_and_leaves_nothing_of_it(
+    place: Published, bench: Bench
+) -> None:
+    bench.get()
+    (bench.root / "notes.txt").write_bytes(b"mine")
+    publish(place, NEXT)
+    fetched = bench.get(revision=LATER)
+    assert bench.there() == {**NEXT, "notes.txt": b"mine"}
+    assert (set(fetched.files), fetched.coming) == (set(NEXT), ())
+    publish(place, {path: data for path, data in FILES.items() if path != "README.md"}, COMMIT)
+    bench.get(revision=COMMIT)
+    assert not (bench.root / "images/new").exists()
+
+
+def test_a_set_that_comes_from_a_mirror_takes_the_place_of_the_first(place: Published, bench: Bench) -> None:
+    source = DataSource(hub=HUB, mirrors=("elsewhere/shapes",))
+    bench.get(source)
+    place.sets.pop(HUB)
+    place.sets["elsewhere/shapes"] = DataSet(dict(NEXT), commit=LATER)
+    assert [part.name for part in bench.get(source).parts] == ["elsewhere/shapes"]
+    assert bench.there() == NEXT
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["put there by hand", "changed since"])
+def test_a_file_that_no_fetch_wrote_is_never_taken_away_and_keeps_another_revision_from_coming(
+    place: Published, bench: Bench, by_hand: bool
+) -> None:
+    second = bench.root / "images/2.png"
+    if by_hand:
+        second.parent.mkdir(parents=True)
+        second.write_bytes(FILES["images/2.png"])
+    bench.get()
+    second.write_bytes(FILES["images/2.png"] if by_hand else b"mine")
+    before = bench.there()
+    publish(place, NEXT)
+    error = bench.failed(revision=LATER)
+    assert "put here by hand or changed since: images/2.png" in error.what
+    assert "--data DIR" in error.remedy
+    assert bench.there() == before
+    second.unlink()
+    bench.get(revision=LATER)
+    assert bench.there() == NEXT
+
+
+def test_a_fetch_that_does_not_end_is_noted_and_a_third_revision_leaves_nothing_of_it(
+    place: Published, bench: Bench
+) -> None:
+    bench.get()
+    publish(place, {**NEXT, "extra.txt": b"extra"})
+    place.refuse["shapes.json"] = [404]
+    bench.failed(DataSource(hub=HUB))
+    assert [(note.name, note.revision) for note in read(bench.root).coming] == [(HUB, LATER)]
+    assert origin(bench.root) == (HUB, "")
+    (bench.root / "extra.txt").write_bytes(b"extra")  # it had come before the other broke off
+    (bench.root / "shapes.json.12345678.part").write_bytes(b"[")
+    place.refuse.clear()
+    publish(place, {"shapes.json": b"[4]"}, "8" * 40)
+    assert bench.get().coming == ()
+    assert bench.there() == {"shapes.json": b"[4]"}
+    assert origin(bench.root) == (HUB, "8" * 40)
+
+
+def test_a_first_fetch_that_does_not_end_leaves_nothing_to_the_next_revision(place: Published, bench: Bench) -> None:
+    place.refuse["shapes.json"] = [404]
+    place.hold.clear()
+    bench.failed()
+    publish(place, NEXT)
+    place.refuse.clear()
+    bench.get()
+    assert bench.there() == NEXT
+
+
+def test_a_record_of_a_stranger_takes_nothing_away_outside_the_root(place: Published, bench: Bench) -> None:
+    bench.get()
+    outside = bench.root.parent / "mine.txt"
+    outside.write_bytes(b"mine")
+    raw = json.loads((bench.root / FILE).read_text())
+    mine = {"bytes": 4, "sha256": hashlib.sha256(b"mine").hexdigest()}
+    raw["parts"][0]["files"] |= {"../mine.txt": mine, str(outside): mine}
+    (bench.root / FILE).write_text(json.dumps(raw))
+    publish(place, NEXT)
+    bench.get()
+    assert outside.read_bytes() == b"mine"
 
 
 # ------------------------------------------------------------------------------------------------------------ access

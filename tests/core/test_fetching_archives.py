@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from harness.contracts import DataSource
-from harness.data.provenance import origin, read
+from harness.data.provenance import Coming, origin, read
+from harness.data.renewal import Renewal
 from tests.core.fetched import HUB, LARGE, Bench
 from tests.core.published import COMMIT, Published, tar_gz
 
@@ -51,6 +52,42 @@ def test_members_that_lead_out_of_an_archive_are_never_written(place: Published,
     assert bench.there() == {"data/a.csv": b"a", "data/in.csv": b"a"}
     assert not (bench.root / "data/in.csv").is_symlink()
     assert not list(bench.root.parent.parent.glob("*.csv"))
+
+
+def test_members_that_are_refused_are_counted_and_the_first_are_named(place: Published, bench: Bench) -> None:
+    out = {f"../{name}.csv": b"o" for name in "abc"}
+    links = {"data/l.csv": "/etc/passwd", "docs/l.md": "../../elsewhere.md"}
+    place.archives[CODE] = tar_gz({"data/a.csv": b"a", "/abs.txt": b"o", **out}, links=links, top="")
+    bench.get(DataSource(archive=(CODE, COMMIT, ("data/*.csv",))))
+    named = "/abs.txt (outside the archive), ../a.csv (outside the archive), ../b.csv (outside the archive) and 2 more"
+    assert bench.said == f"warning: {CODE}: refused 5 of the archive's members: {named}\n"
+    place.archives[CODE] = tar_gz({"data/a.csv": b"a"}, links=links, top="")
+    bench.get(DataSource(archive=(CODE, "", ("data/*.csv",))))
+    refused = "data/l.csv (a link to /etc/passwd, which is no file of its archive)"
+    assert bench.said == f"warning: {CODE}: refused 1 of the archive's members: {refused}\n"
+
+
+def test_another_commit_takes_the_place_of_the_former_and_leaves_nothing_of_it(place: Published, bench: Bench) -> None:
+    place.archives[CODE] = tar_gz({"data/a.csv": b"a", "data/deep/b.csv": b"b"})
+    bench.get(TABLES)
+    place.archives[CODE] = tar_gz({"data/a.csv": b"later", "data/c.csv": b"c"}, commit="9" * 40)
+    bench.get(TABLES, "9" * 40)
+    assert bench.there() == {"data/a.csv": b"later", "data/c.csv": b"c"}
+    assert [part.revision for part in read(bench.root).parts] == ["9" * 40]
+    assert not (bench.root / "data/deep").exists()
+
+
+def test_an_archive_that_lost_its_files_to_a_fetch_that_did_not_end_is_whole_again(
+    place: Published, bench: Bench
+) -> None:
+    place.archives[CODE] = tar_gz({"data/a.csv": b"a"})
+    bench.get(TABLES)
+    renewal = Renewal(bench.root, read(bench.root))
+    renewal.begin(Coming(kind="archive", name=CODE, revision="9" * 40, files={"data/a.csv": 1, "data/b.csv": 1}))
+    (bench.root / "data/b.csv").write_bytes(b"b")
+    bench.get(TABLES)
+    assert bench.there() == {"data/a.csv": b"a"}
+    assert read(bench.root).coming == ()
 
 
 @pytest.mark.parametrize(

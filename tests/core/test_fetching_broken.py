@@ -12,9 +12,10 @@ import pytest
 from filelock import FileLock
 
 from harness.contracts import DataSource
-from harness.data import downloads
-from harness.data.fetching import LOCK
+from harness.data import downloads, upstream
+from harness.data.holding import LOCK
 from harness.data.meter import LiveMeter, Meter, meter, spelled
+from harness.errors import HarnessError
 from tests.core.fetched import FILES, HUB, LARGE, Bench, there
 from tests.core.published import Published
 
@@ -33,7 +34,7 @@ def test_a_hub_that_is_not_there_is_one_error_at_once_and_nothing_else_is_said_o
     assert "\n" not in error.what
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
-    assert not bench.root.exists()
+    assert [path.name for path in bench.root.iterdir()] == [LOCK]
 
 
 def test_a_hub_that_is_switched_off_is_named(bench: Bench, place: Published, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +106,8 @@ def test_an_interrupt_ends_the_command_at_once_however_silent_the_server_is(plac
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
         assert child.wait(downloads.PATIENCE / 2) == 130
-    assert not (tmp_path / "mis" / LOCK).exists()
+    with FileLock(tmp_path / "mis" / LOCK, timeout=0):
+        pass  # nobody holds it
     assert [path.stat().st_size for path in part.glob("1.png.*.part")] == [6000]
 
 
@@ -121,6 +123,42 @@ def test_two_commands_do_not_fetch_into_one_folder(place: Published, bench: Benc
     bench.root.mkdir(parents=True)
     with FileLock(bench.root / LOCK):
         assert "another command is fetching" in bench.failed().what
+
+
+def test_the_lock_that_a_command_leaves_is_the_one_that_the_next_takes(place: Published, bench: Bench) -> None:
+    """A lock file that is deleted can be held by one command while another holds the new one of the same name."""
+    bench.root.mkdir(parents=True)
+    lock = bench.root / LOCK
+    lock.touch()
+    before = lock.stat().st_ino
+    bench.get()
+    assert lock.stat().st_ino == before
+
+
+HOLDER = """
+import sys, threading
+from pathlib import Path
+from harness.data.upstream import Pin, copy, held, FOLDER
+with held(Path(sys.argv[1]) / FOLDER):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_two_commands_do_not_write_one_wording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "_PATIENCE", 0.0)
+    (tmp_path / "words.py").write_text("A = 'a'")
+    pin = upstream.Pin(task="shapes", repository="someone/shapes", commit="0" * 40, files={"words.py": ""})
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "root")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(HarnessError, match="another command is fetching"):
+            upstream.copy(pin, tmp_path / "root", tmp_path)
+        child.stdin.write("go\n")
+        child.stdin.close()
+    assert upstream.copy(pin, tmp_path / "root", tmp_path).text("words.py", "A") == "a"
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_users(place: Published, bench: Bench) -> None:

@@ -90,6 +90,13 @@ def test_what_is_not_literal_stands_as_an_ellipsis_in_its_container_and_is_left_
     assert not {"MARKER", "judge.picked"} & set(found)
 
 
+def test_what_json_cannot_hold_is_no_literal_and_no_name() -> None:
+    found = literals(
+        "A = b'raw'\nB = 2j\nC = ['a', b'raw', 1j]\nD = {b'k': 1, 2j: 2, 'k': 3, ...: 4}\nE = b'a'.strip()"
+    )
+    assert found == {"C": ["a", ..., ...], "D": {"k": 3}}
+
+
 def test_nothing_of_the_script_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     literals(SCRIPT)
