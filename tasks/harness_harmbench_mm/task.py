@@ -58,7 +58,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         url="https://github.com/centerforaisafety/HarmBench",
-        licence="MIT",
+        licence="upstream's own was not seen; others name MIT",
         size="not published; 110 images",
         archive=("centerforaisafety/HarmBench", "", (f"data/{TABLE}", f"data/{IMAGES}/*")),
     ),

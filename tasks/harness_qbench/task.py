@@ -39,7 +39,7 @@ TASK: Final = Task(
         hub="q-future/Q-Bench-HF",
         files=("data/*.parquet",),
         url="https://huggingface.co/datasets/q-future/Q-Bench-HF",
-        licence="S-Lab licence: non-commercial",
+        licence="not stated for the data; the repository is under the S-Lab License 1.0: no commercial use",
     ),
     published=Path(__file__).with_name("published.yaml"),
 )

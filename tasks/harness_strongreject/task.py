@@ -92,7 +92,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         url="https://github.com/alexandrasouly/strongreject",
-        licence="MIT",
+        licence="upstream's own was not seen; MIT is what is said of it",
         size="under 1 MB",
         archive=("alexandrasouly/strongreject", "", ("*strongreject_dataset.csv", "*strongreject_small_dataset.csv")),
     ),

@@ -101,7 +101,7 @@ TASK: Final = Task(
         hub="Foreshhh/vlsbench",
         files=("data.json", "imgs*"),
         url="https://huggingface.co/datasets/Foreshhh/vlsbench",
-        licence="apache-2.0",
+        licence="not stated upstream: neither the data set's card nor the repository was seen to name one",
         size="not published",
     ),
 )
