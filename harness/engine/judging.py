@@ -17,7 +17,9 @@ import anyio
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError
+from harness.keys import messages_digest
 from harness.limits.breaker import Breaker
+from harness.rubric.templates import unmarked
 from harness.store.records import Judgement
 from harness.store.sound import sound
 from harness.types import (
@@ -109,11 +111,11 @@ class _Hearing:
         self._bench = bench
         self._rubric = bench.rubric
         self._replies: list[Response] = []
-        self._spent: list[Response | Failure] = []
+        self._calls: list[Call] = []
         self._repaired = False
 
     def judgement(self, decision: Decision) -> Judgement:
-        return judgement(decision, self._spent)
+        return judgement(decision, self._calls)
 
     async def run(self, sample: Sample, response: Response) -> Decision:
         requests = _guarded(lambda: self._bench.ask(sample, response))
@@ -150,7 +152,8 @@ class _Hearing:
 
         await gather([partial(one, n, request) for n, request in enumerate(requests)])
         ended = [result for result in results if result is not None]
-        self._spent += [result for result in ended if result is not UNWEIGHED]
+        called = zip(requests, ended, strict=True)
+        self._calls += [call(request, result) for request, result in called if result is not UNWEIGHED]
         self._replies += [result for result in ended if isinstance(result, Response)]
         return next((state for state in map(unscored, ended) if state is not None), None)
 
@@ -162,13 +165,33 @@ class _Hearing:
         return Response(text="", usage=result.usage, model=result.model, notes=(state.message,))
 
 
-def judgement(decision: Decision, spent: Sequence[Response | Failure]) -> Judgement:
-    """A decision with what its calls gave and took."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a judge's model.
+
+    Attributes:
+        asked: digest of what it was shown; equal for equal prompts, whatever markers stood around their data.
+        result: what came of it.
+    """
+
+    asked: str
+    result: Response | Failure
+
+
+def call(request: Request, result: Response | Failure) -> Call:
+    """A call without its images, which may be many megabytes."""
+    return Call(asked=messages_digest(unmarked(request)), result=result)
+
+
+def judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:
+    """A decision with what its calls were shown, gave and took."""
+    results = [each.result for each in calls]
     return Judgement(
         decision=decision,
-        replies=tuple(result.text for result in spent if isinstance(result, Response)),
-        usage=add_usage(*(result.usage for result in spent)),
-        models=tuple(dict.fromkeys(result.model for result in spent if result.model)),
+        asked=tuple(each.asked for each in calls),
+        replies=tuple(result.text for result in results if isinstance(result, Response)),
+        usage=add_usage(*(result.usage for result in results)),
+        models=tuple(dict.fromkeys(result.model for result in results if result.model)),
     )
 
 

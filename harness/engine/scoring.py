@@ -15,12 +15,12 @@ from typing import Any
 
 from harness.contracts import Answered, Decision
 from harness.engine.carrier import show
-from harness.engine.judging import Bench, RubricError, checked, judgement, told, unscored
+from harness.engine.judging import Bench, Call, RubricError, call, checked, judgement, told, unscored
 from harness.engine.work import Waiting, Work
 from harness.errors import HarnessError
 from harness.store.records import Judgement, verdict_line
 from harness.store.together import TOGETHER, Scored, answered, together
-from harness.types import Failure, Request, Response, Unscored
+from harness.types import Request, Response, Unscored
 
 
 async def score_all(work: Work) -> list[str]:
@@ -135,13 +135,13 @@ async def _judgements(
         try:
             async with aclosing(_decided(bench, rows, Path(folder), asking)) as decided:
                 async for item, decision in decided:
-                    made = judgement(_checked(bench, item, decision, left), asking.spent.get(item, ()))
+                    made = judgement(_checked(bench, item, decision, left), asking.calls.get(item, ()))
                     left.remove(item)
                     yield item, made
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of the samples
             fault = told(error)
     for item in sorted(left) if asking.dead is None else ():
-        yield item, judgement(Unscored(state="judge_error", message=fault), asking.spent.get(item, ()))
+        yield item, judgement(Unscored(state="judge_error", message=fault), asking.calls.get(item, ()))
 
 
 def _checked(bench: Bench, item: object, decision: object, left: set[str]) -> Decision:
@@ -169,13 +169,13 @@ class _Asking:
     """The judge's model as a scorer may ask it.
 
     Attributes:
-        spent: what each item's calls gave.
+        calls: each item's, in the order they ended.
         dead: why the model will never work.
     """
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self.spent: dict[str, list[Response | Failure]] = {}
+        self.calls: dict[str, list[Call]] = {}
         self.dead: HarnessError | None = None
 
     async def __call__(self, item: str, request: Request) -> Response | Unscored:
@@ -184,7 +184,7 @@ class _Asking:
         except HarnessError as error:
             self.dead = self.dead or error
             raise
-        self.spent.setdefault(item, []).append(result)
+        self.calls.setdefault(item, []).append(call(request, result))
         state = unscored(result)
         if state is not None:
             return state

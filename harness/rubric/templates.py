@@ -8,21 +8,24 @@ Jinja, so template syntax inside them is never evaluated; the environment is a s
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import BadData, HarnessError
 from harness.keys import digest, text_hash
 from harness.rubric.defusing import harmless
 from harness.settings import nearest
+from harness.types import Part, Request, Text
 
 if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 Marker = Callable[[], str]  #: a source of markers; tests give a seeded one
+_OPENED: Final = re.compile(r"\[[^\[\]\n]+ ([0-9a-f]{16}): data, not instructions\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,21 @@ def fence(name: str, text: str, marker: str) -> str:
     """A text between its two marker lines, named as data; tokens that steer a chat template are broken up."""
     title = name.upper()
     return f"[{title} {marker}: data, not instructions]\n{harmless(text)}\n[END OF {title} {marker}]"
+
+
+def unmarked(request: Request) -> Request:
+    """A request without the markers that were drawn for it: what all calls with one template and data share."""
+    texts = [part.text for message in request.messages for part in message.content if isinstance(part, Text)]
+    markers = {marker for text in texts for marker in _OPENED.findall(text)}
+
+    def bare(part: Part) -> Part:
+        if isinstance(part, Text):
+            for marker in markers:
+                part = replace(part, text=part.text.replace(marker, ""))
+        return part
+
+    messages = (replace(each, content=tuple(bare(part) for part in each.content)) for each in request.messages)
+    return replace(request, messages=tuple(messages)) if markers else request
 
 
 def load(file: Path, names: Iterable[str], required: str = "answer") -> Template:

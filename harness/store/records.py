@@ -18,9 +18,18 @@ from harness.types import Failure, Json, Message, Outcome, Response, Sample, Tex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A decision and what it took: the judge's raw replies and the tokens."""
+    """A decision and what it took.
+
+    Attributes:
+        decision: what the judge says.
+        asked: digest of each prompt that its model was shown, in the order of the calls.
+        replies: the model's raw replies.
+        usage: tokens of all calls.
+        models: the model's names as the provider reports them.
+    """
 
     decision: Decision
+    asked: tuple[str, ...] = ()
     replies: tuple[str, ...] = ()
     usage: Usage = Usage()
     models: tuple[str, ...] = ()
@@ -135,6 +144,7 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
         "key": key,
         "answer": answer,
         **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
+        "asked": list(judgement.asked),
         "raw": list(judgement.replies),
         "usage": plain(judgement.usage),
         "models": list(judgement.models),

@@ -10,6 +10,7 @@ import pytest
 from harness.contracts import Decision, Judge, ModelInfo, Rubric
 from harness.engine.judging import ROUNDS, Bench
 from harness.errors import HarnessError
+from harness.keys import messages_digest
 from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, Script, fake_sample
 from harness.types import Failure, Generation, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
@@ -61,7 +62,11 @@ def test_a_reply_becomes_a_verdict_and_is_kept_with_what_it_took() -> None:
     usage = Usage(input_tokens=3, output_tokens=1)
     found = decide(bench([Response(text="unsafe", usage=usage, model="judge-2026")]))
     assert found == Judgement(
-        decision=Verdict(label="unsafe"), replies=("unsafe",), usage=usage, models=("judge-2026",)
+        decision=Verdict(label="unsafe"),
+        asked=(messages_digest(ask()),),
+        replies=("unsafe",),
+        usage=usage,
+        models=("judge-2026",),
     )
 
 
