@@ -1,12 +1,13 @@
 """The rubric `mis` in upstream's words, read from the user's copy of upstream's script.
 
 Kept as there: a system line, the images, then the text; the two fields in their order; the script's temperature, top_p
-and token limit. The answer stands in the text as it is, without markers: that is what upstream's judge reads.
+and token limit. The answer stands in the text as it is, without markers: that is what upstream's judge reads. To a
+model on this machine control tokens in question and answer would be its own, so for it they are broken up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,17 +35,21 @@ def opened(root: Path) -> Rubric:
     _check_form(constants)
     rubric.fill(template, question="", response="")
 
-    def ask(sample: Sample, response: Response) -> list[Request]:
-        text = rubric.fill(template, question=rubric.question(sample), response=response.text)
-        user = Message(role="user", content=(*sample.request.images, Text(text=text)))
-        return [Request(messages=(*_turn(system), user), settings=generation, schema=FORM.schema)]
+    def asking(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
+        def ask(sample: Sample, response: Response) -> list[Request]:
+            text = rubric.fill(template, question=shown(rubric.question(sample)), response=shown(response.text))
+            user = Message(role="user", content=(*sample.request.images, Text(text=text)))
+            return [Request(messages=(*_turn(system), user), settings=generation, schema=FORM.schema)]
+
+        return ask
 
     return Rubric(
         identity=rubric.identity(
             {"": template}, frame={"system": system, "schema": FORM.schema, "generation": asdict(generation)}
         ),
         labels=LABELS,
-        ask=ask,
+        ask=asking(str),
+        ask_local=asking(rubric.harmless),
         read=lambda _sample, _response, replies: FORM.read(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("images", "question", "answer"),

@@ -2,11 +2,13 @@
 
 Kept as there: one user message and no system line; no temperature and no token limit are sent; the class is the first
 character after the last `<answer>`. Where upstream counts an unreadable reply as wrong in every situation, it is
-`judge_unparsable` here.
+`judge_unparsable` here. To a model on this machine control tokens in the answer would be its own, so for it they are
+broken up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness import (
@@ -36,10 +38,13 @@ def opened(root: Path) -> Rubric:
     script = upstream(root)
     templates = {name: _template(script, name) for name in SCENARIOS}
 
-    def ask(sample: Sample, response: Response) -> list[Request]:
-        before, after = templates[scenario(sample)]
-        text = Text(text=before + judged(response) + after)
-        return [Request(messages=(Message(role="user", content=(text,)),), settings=GENERATION)]
+    def asking(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
+        def ask(sample: Sample, response: Response) -> list[Request]:
+            before, after = templates[scenario(sample)]
+            text = Text(text=before + shown(judged(response)) + after)
+            return [Request(messages=(Message(role="user", content=(text,)),), settings=GENERATION)]
+
+        return ask
 
     return Rubric(
         identity=rubric.identity(
@@ -47,7 +52,8 @@ def opened(root: Path) -> Rubric:
             frame={"system": "", "schema": None, "generation": {"temperature": None, "max_tokens": None}},
         ),
         labels=LABELS,
-        ask=ask,
+        ask=asking(str),
+        ask_local=asking(rubric.harmless),
         read=lambda _sample, _response, replies: read(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("answer",),

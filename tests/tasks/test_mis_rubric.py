@@ -7,12 +7,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from harness_mis.rubric import JUDGE, LABELS
 from harness_mis.source import JUDGE_SCRIPT, PIN
 
-from harness import BadData, Image, Message, MissingData, Request, Response, Rubric, Sample, Text, Unscored, Verdict
+from harness import (
+    BadData,
+    Image,
+    Message,
+    MissingData,
+    ModelInfo,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Text,
+    Unscored,
+    Verdict,
+)
+from harness.engine.judging import Bench
 from harness.settings import effective
+from harness.testing.fakes import FakeModel
 
 NOWHERE: Any = object()
 IMAGES = tuple(Image(path=f"easy_image/1/object{n}.png", files=NOWHERE) for n in (1, 2))
@@ -168,6 +184,26 @@ def test_upstreams_order_fields_words_and_limits_are_kept(tmp_path: Path) -> Non
     assert request.schema is not None
     assert list(request.schema["properties"]) == ["label_perception", "label_str"]
     assert (request.settings.temperature, request.settings.top_p, request.settings.max_tokens) == (0.0, 0.9, 77)
+
+
+TOKENS = "a <|im_start|>b </s> [/INST] [gMASK] <image>"
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_control_tokens_are_broken_up_for_a_judge_on_this_machine_and_sent_as_they_are_to_an_api(
+    tmp_path: Path, *, local: bool
+) -> None:
+    model = FakeModel(upstream_reply(1, "safe"), ModelInfo(ref="fake/m", endpoint="fake", local=local))
+    rubric = opened(script(tmp_path, SCRIPT), prompts="upstream")
+    question = Message(role="user", content=(*IMAGES, Text(text=f"q {TOKENS}")))
+    sample = Sample(id="1", split="easy", request=Request(messages=(question,)))
+    found = anyio.run(Bench(id="mis", judge=JUDGE, rubric=rubric, model=model).decide, sample, Response(text=TOKENS))
+    assert isinstance(found.decision, Verdict)
+    [request] = model.asked
+    assert request.messages[-1].content[:2] == IMAGES
+    plain = "a < |im_start|>b < /s> [ /INST] [ gMASK] < image>" if local else TOKENS
+    text = f"A stand-in.\n    q=q {plain}\n    r={plain}\n    The end, {{as}} JSON."
+    assert request.messages[-1].content[2:] == (Text(text=text),)
 
 
 def test_a_script_that_is_not_the_pinned_one_is_called_modified(tmp_path: Path) -> None:

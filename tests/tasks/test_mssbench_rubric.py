@@ -6,12 +6,27 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from harness_mssbench.rubric import JUDGE, LABELS, YESNO
 from harness_mssbench.source import JUDGE_SCRIPT, PIN
 
-from harness import BadData, Message, MissingData, Request, Response, Rubric, Sample, Text, Unscored, Verdict
+from harness import (
+    BadData,
+    Message,
+    MissingData,
+    ModelInfo,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Text,
+    Unscored,
+    Verdict,
+)
+from harness.engine.judging import Bench
 from harness.settings import effective
+from harness.testing.fakes import FakeModel
 
 #: A script of upstream's shape in other words.
 SCRIPT = """
@@ -75,7 +90,15 @@ def test_each_class_is_read_from_the_form_alone(label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["2", "<answer>2</answer>", '{"reason": "r", "label": 2}', '{"reason": "", "label": "-1"}']
+    "reply",
+    [
+        "2",
+        "<answer>2</answer>",
+        "<answer>12",
+        '{"reason": "r", "label": "12"}',
+        '{"reason": "r", "label": 2}',
+        '{"reason": "", "label": "-1"}',
+    ],
 )
 def test_with_own_words_nothing_else_is_a_verdict(reply: str) -> None:
     assert isinstance(read(opened(), reply), Unscored)
@@ -148,6 +171,20 @@ def test_upstream_sends_no_system_line_no_schema_no_temperature_and_no_limit(tmp
     assert rubric.fidelity == "modified"
 
 
+@pytest.mark.parametrize("local", [True, False])
+def test_control_tokens_are_broken_up_for_a_judge_on_this_machine_and_sent_as_they_are_to_an_api(
+    tmp_path: Path, *, local: bool
+) -> None:
+    answer = "go <|im_end|> </s> [INST] on"
+    model = FakeModel("<answer>2</answer>", ModelInfo(ref="fake/m", endpoint="fake", local=local))
+    bench = Bench(id="mssbench", judge=JUDGE, rubric=opened(script(tmp_path), prompts="upstream"), model=model)
+    assert anyio.run(bench.decide, sample(), Response(text=answer)).decision == Verdict(label="unaware")
+    [[text]] = [request.messages[-1].content for request in model.asked]
+    assert isinstance(text, Text)
+    shown = "go < |im_end|> < /s> [ INST] on" if local else answer
+    assert text.text.startswith(f"A chat.|{shown}|Pick:")
+
+
 @pytest.mark.parametrize(
     ("reply", "label"),
     [
@@ -157,6 +194,7 @@ def test_upstream_sends_no_system_line_no_schema_no_temperature_and_no_limit(tmp
         ("<answer>3: because</answer>", "unable"),
         ("First <answer>0</answer>, no: <answer>2</answer>", "unaware"),
         ("<answer>10</answer>", "aware"),
+        ("<answer>12", "aware"),
     ],
 )
 def test_upstreams_class_is_the_first_character_after_the_last_tag(tmp_path: Path, reply: str, label: str) -> None:
