@@ -9,24 +9,31 @@ A task names a YAML file (`Task.published`), which may hold the tables of severa
         task: mis                     # may be left out where the file is one task's
         metrics: [ASR, HR, RSR, RR]
         whole: true                   # the metrics of a row sum to 100
-        n: {easy: 1675}               # samples of a split
+        n: {easy: 1675}               # samples of a split, of which each number is a percentage
         rows:
           Model A: {easy: [92.90, 0.24, 6.69, 0.18]}
           Model B: {easy: {values: [18.57], implied: {ASR: 52/280}, note: "…"}}
 
-A row whose parts do not sum to 100, or which was divided by fewer samples than its split has, is marked as a slip.
+Three things are marked as slips:
+
+- Parts that do not sum to 100. Rounding may move each number by half of its last decimal, and at worst all of them one
+  way: four numbers of two decimals may miss 100 by 0.02, five by 0.025, and no more. Where n is such that its
+  percentages need no rounding (100 samples), nothing may be missed.
+- A number more than one unit of its last decimal away from every k of n: no count of the split's samples gives it,
+  rounded or cut. A number with an `implied` ratio is not looked at, since that says more:
+- A ratio of fewer samples than the split has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from harness.contracts import Task
 from harness.errors import BadData
 
-ROUNDED = 0.0051  #: most that one number of two decimals is off
+_CLOSE: Final = 1e-9  # sums of decimals are a little off in binary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +102,19 @@ def published(task: Task) -> tuple[PublishedRow, ...]:
 
 def _table(task: str, table: Mapping[str, Any], source: PublishedSource) -> Iterator[PublishedRow]:
     metrics: Sequence[str] = table["metrics"]
+    printed = _Printed.of(table)
     for model, splits in table["rows"].items():
         for split, raw in splits.items():
-            row = cast("Mapping[str, Any]", raw) if isinstance(raw, Mapping) else {"values": raw}
+            row = _row(raw)
             values = dict(zip(metrics, map(float, row["values"]), strict=True))
             implied = {metric: _ratio(text) for metric, text in row.get("implied", {}).items()}
-            n = table.get("n", {}).get(split)
             yield PublishedRow(
                 task=task,
                 split=split,
                 model=model,
                 values=values,
                 implied=implied,
-                slips=(*_sum(values, whole=table.get("whole", False)), *_fewer(implied, n)),
+                slips=tuple(printed.slips(split, values, implied)),
                 note=row.get("note", ""),
                 source=source,
             )
@@ -118,13 +125,66 @@ def _ratio(text: str) -> tuple[int, int]:
     return int(numerator), int(denominator)
 
 
-def _sum(values: Mapping[str, float], *, whole: bool) -> Iterator[str]:
+def _row(raw: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", raw) if isinstance(raw, Mapping) else {"values": raw}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Printed:
+    """How a table is printed, and what its numbers can be.
+
+    Attributes:
+        whole: the numbers of a row sum to 100.
+        n: split -> samples.
+        decimals: split -> most that any of its numbers has.
+    """
+
+    whole: bool
+    n: Mapping[str, int]
+    decimals: Mapping[str, int]
+
+    @staticmethod
+    def of(table: Mapping[str, Any]) -> _Printed:
+        decimals: dict[str, int] = {}
+        for splits in table["rows"].values():
+            for split, raw in splits.items():
+                decimals[split] = max(decimals.get(split, 0), *map(_decimals, _row(raw)["values"]))
+        return _Printed(whole=table.get("whole", False), n=table.get("n", {}), decimals=decimals)
+
+    def slips(self, split: str, values: Mapping[str, float], implied: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+        """What is wrong with a row."""
+        n, unit = self.n.get(split), 10.0 ** -self.decimals[split]
+        if self.whole:
+            yield from _sum(values, _rounding(unit, n) * len(values))
+        if n is not None:
+            counted = {metric: value for metric, value in values.items() if metric not in implied}
+            yield from _uncounted(counted, n, unit)
+            yield from _fewer(implied, n)
+
+
+def _decimals(value: object) -> int:
+    return len(str(value).partition(".")[2])
+
+
+def _rounding(unit: float, n: int | None) -> float:
+    """Most that one printed percentage of n samples is off."""
+    exact = n is not None and round(100 / unit) % n == 0
+    return 0.0 if exact else unit / 2
+
+
+def _sum(values: Mapping[str, float], allowed: float) -> Iterator[str]:
     total = sum(values.values())
-    if whole and abs(total - 100) > ROUNDED * len(values):
+    if abs(total - 100) > allowed + _CLOSE:
         yield f"sums to {total:g}, not 100"
 
 
-def _fewer(implied: Mapping[str, tuple[int, int]], n: int | None) -> Iterator[str]:
+def _uncounted(values: Mapping[str, float], n: int, unit: float) -> Iterator[str]:
+    for metric, value in values.items():
+        if abs(100 * round(value * n / 100) / n - value) > unit + _CLOSE:
+            yield f"{metric} {value:g} is no k of {n}"
+
+
+def _fewer(implied: Mapping[str, tuple[int, int]], n: int) -> Iterator[str]:
     for metric, (numerator, denominator) in implied.items():
-        if n is not None and denominator < n:
+        if denominator < n:
             yield f"{metric} is {numerator} of {denominator}, not of {n}"
