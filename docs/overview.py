@@ -51,7 +51,7 @@ def _cells(host: Host, split: Split) -> tuple[str, ...]:
     words = f"{split.fidelity or 'none added'}, {'rule' if judge.needs is None else rubric.fidelity}"
     return (
         "?" if split.n is None else str(split.n),
-        str(split.images) if split.images else "0",
+        "1 to N" if split.images is None else str(split.images),
         f"`{judge.name}`" + ("" if judge.needs is None else " + model"),
         f"{main.name} {ARROWS[main.better]}",
         by,

@@ -111,7 +111,8 @@ class Split:
 
     Attributes:
         n: published number of samples; another number is a warning. None when it is not known.
-        images: most images one sample holds; a model that takes fewer is refused.
+        images: most images one sample holds; a model that takes fewer is refused. None when it is not known: then what
+            the samples hold is counted when they are listed.
         judges: each rubric it accepts -> translation of that rubric's labels into the metrics' (an empty mapping keeps
             them). The first is the default.
         metrics: the first is the main one unless another says `main`.
@@ -127,7 +128,7 @@ class Split:
     """
 
     n: int | None = None
-    images: int = 0
+    images: int | None = 0
     judges: Mapping[str, Mapping[str, str]]
     metrics: tuple[Metric, ...]
     by: tuple[str, ...] = ("category",)
@@ -191,6 +192,8 @@ class Task:
         source: where the data comes from.
         pairings: comparisons inside the task.
         published: YAML file of numbers that others published, as `harness.board.published` reads it.
+        revision: (data root, splits) -> which revision of the data lies there, for the results; empty where it cannot
+            tell. None means as it was fetched.
     """
 
     name: str
@@ -202,6 +205,7 @@ class Task:
     source: DataSource | None = None
     pairings: tuple[Pairing, ...] = ()
     published: Path | None = None
+    revision: Callable[[Path, Sequence[str]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,8 +126,8 @@ def _marks(row: PublishedRow) -> str:
 def _cells(split: Split) -> list[str]:
     selected = f"pooled from {' + '.join(split.parts)}" if split.parts else "yes" if split.selected else "by name"
     metrics = ", ".join(metric.name for metric in split.metrics)
-    n = "?" if split.n is None else str(split.n)
-    return [n, str(split.images), ", ".join(split.judges), metrics, ", ".join(split.by), selected]
+    n, images = ("?" if count is None else str(count) for count in (split.n, split.images))
+    return [n, images, ", ".join(split.judges), metrics, ", ".join(split.by), selected]
 
 
 command = list_command(

@@ -61,7 +61,7 @@ def choose(split: Split, default: Judge, options: Options) -> tuple[JudgeChoice,
             settings=_settings(judge, options),
             root=options.root(judge.name),
             translation=split.judges[judge.name],
-            images=split.images,
+            images=split.images or 0,
         )
         for judge, model in dict.fromkeys(chosen)
     )

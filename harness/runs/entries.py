@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Carried:
             task=plan.task.name,
             version=plan.task.version,
             settings=settings.changed(plan.task.settings, plan.settings),
-            data=_data(plan, self.options),
+            data=_data(plan, self.options, tuple(splits)),
             splits=splits,
             extra={} if old is None else old.extra,
         )
@@ -93,10 +93,12 @@ def suite_entry(members: Members) -> SuiteEntry:
     return SuiteEntry(rubrics=dict(members.rubrics), settings=settings, mean=members.mean)
 
 
-def _data(plan: SplitPlan, options: Options) -> DataEntry:
+def _data(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry:
     source = plan.task.source or DataSource()
     root = options.root(plan.task.name).absolute()
     name, revision = origin(root)
+    if plan.task.revision is not None:
+        revision = _revision(plan.task.revision, root, splits) or revision
     return DataEntry(
         root=str(root),
         folder=str(data_folder(options.data).absolute()),
@@ -104,6 +106,14 @@ def _data(plan: SplitPlan, options: Options) -> DataEntry:
         revision=revision,
         licence=source.licence,
     )
+
+
+def _revision(told: Callable[[Path, Sequence[str]], str], root: Path, splits: Sequence[str]) -> str:
+    """What a task says of its data; a plugin that raises here costs the run nothing, and what it raised is kept."""
+    try:
+        return told(root, splits)
+    except Exception as error:  # noqa: BLE001 - a plugin raises what it likes
+        return f"not known: {type(error).__name__}: {error}"
 
 
 def _sent(plan: SplitPlan, before: Mapping[str, Json], dropped: frozenset[str]) -> dict[str, Json]:

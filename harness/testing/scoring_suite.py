@@ -23,7 +23,7 @@ def check_split(problems: Problems, split: Split, host: Host, root: Path) -> Non
     problems.require(len(set(names)) == len(names), f"two metrics share a name: {names}")
     problems.require(sum(metric.main for metric in split.metrics) <= 1, "more than one metric says main")
     problems.require(split.judges, "accepts no rubric")
-    problems.require(split.images >= 0, "images is negative")
+    problems.require((split.images or 0) >= 0, "images is negative")
     for rubric, translation in split.judges.items():
         with problems.at(f"rubric {rubric}"):
             labels = _labels(host, rubric, root)

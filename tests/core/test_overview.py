@@ -15,7 +15,9 @@ from harness.plugins import Host
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "tasks" / "README.md").read_text("utf-8")
 ROWS = re.findall(
-    r"^\| \[([\w-]+)\]\((\w+\.md)\) \| `([^`]+)` \| (\S+) \| (\d+) \| `([\w-]+)`.*? \| (\w+) ", PAGE, re.MULTILINE
+    r"^\| \[([\w-]+)\]\((\w+\.md)\) \| `([^`]+)` \| (\S+) \| (\d+|1 to N) \| `([\w-]+)`.*? \| (\w+) ",
+    PAGE,
+    re.MULTILINE,
 )
 
 

@@ -1,100 +1,23 @@
 """`vlmeval:NAME` and the data sets with a name of their own, over a fake zoo in a child process."""
 
-import base64
-import csv
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import harness_choice
 import harness_vlmeval
 import pytest
 from harness_vlmeval.sets.known import KNOWN
-from harness_vlmeval.sets.tasks import TASKS
 
-from harness import BadData, HarnessError, Image, MissingData, Request, Response, Sample, Settings, Text, plugins
-from harness.contracts import Task
-from harness.data.places import samples
+from harness import HarnessError, Image, MissingData
 from harness.plan.sampling import survey
-from harness.runs.running import Run
-from harness.settings import effective
-from harness.testing.fakes import PIXEL, fake_provider, host_of
+from harness.testing.fakes import PIXEL
 from harness.types import Failure
 from tests.plugins.vlmeval_asking import zoo
+from tests.plugins.vlmeval_sets import CELL, LETTERS, choices, listed, parts, run, split, task, value, write, yes_no
 
 __all__ = ["zoo"]
 pytestmark = pytest.mark.usefixtures("zoo")
-
-CELL = base64.b64encode(PIXEL).decode()
-LETTERS = "ABCD"
-
-
-def write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, list(rows[0]), delimiter="\t")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def choices(count: int, **more: Callable[[int], object]) -> list[dict[str, Any]]:
-    return [
-        {
-            "index": n,
-            "image": CELL,
-            "question": f"number {n}",
-            **{letter: f"{letter.lower()}{n}" for letter in LETTERS},
-            "answer": LETTERS[n % 4],
-            "category": ("coarse", "fine")[n % 2],
-            **{name: value(n) for name, value in more.items()},
-        }
-        for n in range(count)
-    ]
-
-
-def task(name: str) -> Task:
-    return next(each for each in TASKS if each.name == name)
-
-
-def settings(of: Task, **given: Any) -> Settings:
-    return effective(of.settings, given, owner="task")
-
-
-def listed(name: str, split: str, root: Path, **given: Any) -> list[Sample]:
-    return list(samples(task(name), root, split, settings(task(name), **{"any_revision": True, **given})))
-
-
-def parts(sample: Sample) -> list[str]:
-    [message] = sample.request.messages
-    return [part.path if isinstance(part, Image) else part.text for part in message.content]
-
-
-def question(request: Request) -> str:
-    return next(part.text for part in request.messages[-1].content if isinstance(part, Text))
-
-
-def run(tmp_path: Path, tasks: str, say: Callable[[str], str | Response | Failure], **given: Any) -> Run:
-    """A run of tasks whose data lies under tmp_path/data."""
-    import harness
-
-    own = [*harness_vlmeval.harness_judges(), *harness_choice.harness_judges()]
-    host = host_of(fake_provider(lambda request: say(question(request))), *TASKS, *own)
-    options = {f"{name.partition(':')[0]}.any_revision": True for name in tasks.split(",")}
-    with plugins.use(host):
-        return harness.run(
-            model="fake/m", tasks=tasks.split(","), data=tmp_path / "data", output=tmp_path / "run",
-            task_settings=options, probe=False, **given,
-        )  # fmt: skip
-
-
-def split(found: Run, name: str, of: str) -> dict[str, Any]:
-    return dict(found.results["tasks"][name]["splits"][of])
-
-
-def value(found: Run, name: str, of: str, metric: str) -> float:
-    return float(split(found, name, of)["metrics"][metric]["value"])
 
 
 def test_rows_keep_their_index_images_answer_and_options(tmp_path: Path) -> None:
@@ -110,29 +33,6 @@ def test_rows_keep_their_index_images_answer_and_options(tmp_path: Path) -> None
     }
     assert found[1].category == "fine"
     assert found[0].request.images[0].files.read(found[0].request.images[0].path) == PIXEL
-
-
-def test_the_process_is_asked_once_for_each_revision_of_the_file_and_old_images_are_not_taken(tmp_path: Path) -> None:
-    write(tmp_path / "MMStar.tsv", choices(2))
-    first = listed("mmstar", "val", tmp_path)
-    [rows] = tmp_path.glob("built/*/rows.jsonl")
-    stamp = rows.stat().st_mtime_ns
-    assert listed("mmstar", "val", tmp_path) == first
-    assert rows.stat().st_mtime_ns == stamp
-    other = PIXEL[:-12] + b"\0\0\0\2teXtab" + b"\xc9\x87\x7f\x1e" + PIXEL[-12:]
-    write(tmp_path / "MMStar.tsv", choices(2, image=lambda _: base64.b64encode(other).decode()))
-    image = listed("mmstar", "val", tmp_path)[0].request.images[0]
-    assert image.files.read(image.path) == other
-
-
-def test_a_file_of_another_revision_is_refused_and_never_written_over(tmp_path: Path) -> None:
-    write(tmp_path / "MMStar.tsv", choices(2))
-    before = hashlib.sha256((tmp_path / "MMStar.tsv").read_bytes()).hexdigest()
-    with pytest.raises(BadData, match="e1ecd2140806c1b1bbf54b43372efb9e") as refused:
-        listed("mmstar", "val", tmp_path, any_revision=False)
-    assert "any_revision" in refused.value.remedy
-    assert hashlib.sha256((tmp_path / "MMStar.tsv").read_bytes()).hexdigest() == before
-    assert len(listed("mmstar", "val", tmp_path)) == 2
 
 
 def test_a_missing_file_says_where_to_get_it_and_nothing_is_fetched(tmp_path: Path) -> None:
@@ -234,22 +134,6 @@ def test_an_answer_that_matches_in_part_counts_in_part(tmp_path: Path) -> None:
     assert value(found, "vlmeval", "TextVQA_VAL", "accuracy") == pytest.approx(100 * 0.5 / 3)
 
 
-@pytest.mark.parametrize("word", ["crash", "die"])
-def test_a_scorer_that_breaks_is_a_judge_error_and_no_crash_of_ours(word: str, tmp_path: Path) -> None:
-    write(tmp_path / "data" / "mmstar" / "MMStar.tsv", choices(3))
-    found = run(tmp_path, "mmstar:val", lambda _: word)
-    assert split(found, "mmstar", "val")["verdicts"]["judge_error"] == 3
-    assert found.exit_code == 3
-    again = run(tmp_path, "mmstar:val", lambda _: "asked again")
-    assert split(again, "mmstar", "val")["outcomes"]["answered"] == 3
-
-
-def test_hits_count_where_only_their_table_of_categories_breaks(tmp_path: Path) -> None:
-    write(tmp_path / "data" / "mmt-bench" / "MMT-Bench_VAL_MI.tsv", choices(4, **{"l2-category": lambda n: f"l{n}"}))
-    found = run(tmp_path, "mmt-bench:val_mi", lambda text: "A" if text.endswith("0") else "late")
-    assert split(found, "mmt-bench", "val_mi")["labels"] == {"right": 1, "none": 3}
-
-
 def test_mmmu_takes_the_validation_rows_and_leaves_those_of_dev(tmp_path: Path) -> None:
     write(tmp_path / "MMMU_DEV_VAL.tsv", choices(4, split=lambda n: "dev" if n == 0 else "validation"))
     assert [sample.id for sample in listed("mmmu", "validation", tmp_path)] == ["1", "2", "3"]
@@ -274,14 +158,6 @@ def test_rotations_count_together_and_a_failed_one_leaves_its_question_open(tmp_
     assert (metrics["accuracy"]["numerator"], metrics["accuracy"]["denominator"]) == (1, 2)
     assert metrics["accuracy"]["bounds"] == pytest.approx([100 / 3, 200 / 3])
     assert metrics["accuracy_each"]["denominator"] == 5
-
-
-def yes_no(count: int, **more: Callable[[int], object]) -> list[dict[str, Any]]:
-    return [
-        {"index": n, "image": CELL, "question": f"number {n}", "answer": ("Yes", "No")[n % 2], "category": "random"}
-        | {name: make(n) for name, make in more.items()}
-        for n in range(count)
-    ]
 
 
 SAID = ["yes", "no", "Yes!", "yes", "no", "perhaps", "", "no", "blocked", "yes"]

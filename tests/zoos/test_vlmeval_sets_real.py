@@ -18,7 +18,7 @@ import harness
 from harness import Image, Request, Sample, Text, plugins
 from harness.testing.fakes import fake_judge, fake_provider, host_of
 from harness.types import Failure
-from tests.zoos.vlmeval_tables import LETTERS, choices, image, rotated, write
+from tests.zoos.vlmeval_tables import LETTERS, THINGS, choices, image, rotated, write
 
 ODD = "=1+1 \ud800\x00"
 
@@ -59,9 +59,13 @@ TABLES: Mapping[str, list[dict[str, Any]]] = {
         4,
         image=lambda n: image("red circle", "blue square"),
         question=lambda n: f"Number {n}: <image> or <image>?",
+        idx=lambda n: 10 + n,
+        counterpart_idx=lambda n: {0: 13, 3: 10}.get(n, ""),
     ),
     "MMT-Bench_VAL_MI": choices(6, **{"l2-category": lambda n: ("ocr", "counting")[n % 2], "split": "val"}),
-    "POPE": yes_no(8, lambda n: n, category=lambda n: ("random", "popular,random")[n % 2]),
+    "POPE": yes_no(
+        8, lambda n: n, image=lambda n: image(THINGS[n % 2]), category=lambda n: ("random", "popular,random")[n % 2]
+    ),
     "HallusionBench": yes_no(8, hallusion, category=lambda n: hallusion(n)[:2], **{"l2-category": lambda _: "chart"}),
     "Mine": choices(4),
     "DocVQA_VAL": [
@@ -149,6 +153,7 @@ async def interleaved(desk: Desk) -> None:
     _, muir = await desk.build("MUIRBench")
     assert [part for part in parts(mmmu[0]) if part == "[image]"] == ["[image]"] * 2
     assert mmmu[0].request.images[0].path.endswith("0_1.png"), "the mark says which image"
+    assert [sample.cluster for sample in muir] == ["twins_0", "twins_0", "", ""], "a column with gaps has 13.0"
     assert parts(muir[0])[:4] == ["Number 0: ", "[image]", " or ", "[image]"]
     answers = {str(n): LETTERS[n % 4] for n in range(5)} | {"5": "seven"}
     found = await desk.evaluate("MMMU_DEV_VAL", answers)
@@ -172,7 +177,9 @@ async def theirs_that_breaks(desk: Desk) -> None:
 
 
 async def yes_or_no(desk: Desk) -> None:
-    await desk.build("POPE")
+    _, pope = await desk.build("POPE")
+    assert [sample.id for sample in pope] == ["0", "2", "4", "6", "1", "3", "5", "7"], "each image by itself"
+    assert len({sample.cluster for sample in pope}) == 2
     words = ["yes", "No, there is not.", "no", "yes", "Perhaps", "NA"]
     found = await desk.evaluate("POPE", {str(n): word for n, word in enumerate(words)})
     assert [found["hits"][str(n)]["said"] for n in range(6)] == ["yes", "no", "no", "yes", "", ""]

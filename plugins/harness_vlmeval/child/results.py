@@ -23,6 +23,8 @@ def plain(answer: str) -> str:
 def hits(folder: Path, answers: Path, name: str) -> dict[str, dict[str, Any]]:
     """Index -> `hit`, and where it is known `said`, `unparsed` and `log`; empty where they left none.
 
+    A hit that is no number (NaN, infinity, a text) is None: it says neither right nor wrong.
+
     Args:
         folder: of their results.
         answers: the file that was scored.
@@ -51,16 +53,23 @@ def _of(loaded: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield str(index), _result(result)
 
 
-def _matched(matches: str, name: str) -> float:
+def _matched(matches: str, name: str) -> float | None:
     """Their hit of one answer, from how it matches each right one."""
     their: Any = importlib.import_module("vlmeval.dataset.utils.vqa_eval")
-    return float(their.hit_calculate([{"match": ast.literal_eval(matches)}], name)[0])
+    return _number(their.hit_calculate([{"match": ast.literal_eval(matches)}], name)[0])
+
+
+def _number(hit: Any) -> float | None:
+    try:
+        found = float(hit)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _result(found: dict[str, Any]) -> dict[str, Any]:
-    hit = float(found["hit"])
     log = str(found.get("log", ""))[:_LONGEST]
-    result: dict[str, Any] = {"hit": hit if math.isfinite(hit) else 0.0, "log": log}
+    result: dict[str, Any] = {"hit": _number(found["hit"]), "log": log}
     if "extracted" in found:
         said = str(found["extracted"])
         return {**result, "said": "" if said == _UNKNOWN else said.lower(), "unparsed": said == _UNKNOWN}

@@ -19,6 +19,7 @@ from typing import Any
 from .faults import Refused, told
 from .packages import installed
 from .results import hits, plain
+from .rows import mark, row_name, text
 
 _ROTATED = ("mmbench", "ccbench", "circular", "mmcr")  # names of sets whose options are rotated, as theirs tests them
 _ONE_BY_ONE = "HarnessRowByRow"
@@ -34,6 +35,7 @@ _TAGS = (
     "image_relation",
     "subfield",
 )
+_NUMBER, _COUNTERPART = "idx", "counterpart_idx"  # MUIRBench: a question's own number, and that of its twin
 _KINDS = ("MCQ", "Y/N")
 _PIECE = 1 << 20
 _LONGEST = 200
@@ -157,21 +159,29 @@ class _Set:
     def _row(self, number: int, columns: set[str]) -> dict[str, Any]:
         line = self.set.data.iloc[number]
         index = str(line["index"])
-        values = {name: text for name in columns if (text := _text(line[name])) is not None}
+        values = {name: cell for name in columns if (cell := text(line[name])) is not None}
+        parts = self._parts(line, index)
         return {
             "id": index,
-            "parts": self._parts(line, index),
+            "parts": parts,
             "answer": values.get("answer", ""),
             "options": {name: values[name] for name in _LETTERS if name in values},
             "category": values.get("category", ""),
             "tags": {name: values[name][:_LONGEST] for name in _TAGS if name in values},
             "group": self._group(values, index),
+            "number": row_name(values.get(_NUMBER, index)),
+            "counterpart": row_name(values.get(_COUNTERPART, "")),
+            "pictures": self._pictures(parts),
         }
 
     def _group(self, values: dict[str, str], index: str) -> str:
         if not self._rotated():
             return index
         return values.get("g_index") or str(int(index) % _ROTATION)
+
+    def _pictures(self, parts: list[dict[str, str]]) -> str:
+        """What rows of the same images share; of yes-or-no sets, which ask several questions about each image."""
+        return mark(str(self.root / each["value"]) for each in parts if each["type"] == "image" and self.kind == "Y/N")
 
     def _parts(self, line: Any, index: str) -> list[dict[str, str]]:
         """The message; one that cannot be made names an image that is not there, and so ends as a bad sample."""
@@ -209,13 +219,6 @@ def _md5(path: Path) -> str:
         while piece := file.read(_PIECE):
             total.update(piece)
     return total.hexdigest()
-
-
-def _text(value: Any) -> str | None:
-    """A cell as text; None for one that is empty."""
-    if value is None or isinstance(value, (list, dict)) or value != value:  # NaN
-        return None
-    return str(value)
 
 
 def _table(result: Any) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """A data set's rows: made by VLMEvalKit once for each revision of the user's file, read from there on.
 
 DIR/<task>/MMStar.tsv                 the user's, never written to
-DIR/<task>/built/MMStar-3f2a…/        rows.jsonl and the images of its rows
+DIR/<task>/built/MMStar-3f2a…/        rows.jsonl, the images of its rows, and known.json: which file they were made of
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from harness.keys import short
 from harness.settings import nearest
 
 from .known import KNOWN
+from .made import ROWS, Made
 from .process import Refused, asked_now, package
 
 BUILT: Final = "built"
@@ -35,21 +36,38 @@ def rows_file(root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> P
         BadData: it is another revision.
         HarnessError: VLMEvalKit is not installed, or cannot make rows of the file.
     """
-    file = root / f"{dataset}.tsv"
+    file = _file(root, dataset)
     if not file.is_file():
         _provide(root, dataset, fetch=fetch)
-    place = root / BUILT / f"{dataset}-{_revision(file)}"
-    rows = place / "rows.jsonl"
-    if not rows.is_file():
-        found = _build(root, dataset, place)
-        if not any_revision and found["expected"] not in ("", found["md5"]):
-            rows.unlink()
-            raise BadData(
-                f"{dataset}.tsv is another file than VLMEvalKit knows: md5 {found['md5']}, not {found['expected']}",
-                where=str(file),
-                remedy="fetch it again, or take it as it is with -T <task>.any_revision=true",
-            )
-    return rows
+    place = _place(root, dataset)
+    made = Made.read(place)
+    if made is None:
+        made = Made.of(_build(root, dataset, place))
+        made.write(place)
+    if made.foreign and not any_revision:
+        raise BadData(
+            f"{dataset}.tsv is another file than VLMEvalKit knows: md5 {made.md5}, not {made.expected}",
+            where=str(file),
+            remedy="fetch it again, or take it as it is with -T <task>.any_revision=true",
+        )
+    return place / ROWS
+
+
+def revision(root: Path, datasets: Sequence[str]) -> str:
+    """Which files the rows of data sets were made of, for the results; empty where none was made. Blocking."""
+    found = {dataset: Made.read(_place(root, dataset)) for dataset in datasets if _file(root, dataset).is_file()}
+    said = {dataset: made.told for dataset, made in found.items() if made is not None}
+    alone = len(datasets) == 1
+    return "; ".join(text if alone else f"{dataset}: {text}" for dataset, text in said.items())
+
+
+def _file(root: Path, dataset: str) -> Path:
+    return root / f"{dataset}.tsv"
+
+
+def _place(root: Path, dataset: str) -> Path:
+    """The folder of the rows of the file that is there now."""
+    return root / BUILT / f"{dataset}-{_stamp(_file(root, dataset))}"
 
 
 def _provide(root: Path, dataset: str, *, fetch: bool) -> None:
@@ -77,7 +95,7 @@ def _ask(root: Path, op: str, dataset: str, **fields: Json) -> Mapping[str, Json
         raise HarnessError(f"VLMEvalKit cannot {op} {dataset}: {why}", where=str(root)) from refused
 
 
-def _revision(file: Path) -> str:
+def _stamp(file: Path) -> str:
     stamp = file.stat()
     return short([stamp.st_size, stamp.st_mtime_ns, package()])
 

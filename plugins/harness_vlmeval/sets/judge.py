@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from harness import Answered, Ask, HarnessError, Json, Judge, Rubric, Settings, Unscored, Verdict
 from harness.http.status import as_mapping
+from harness_vlmeval.child.secrets import redact
 
 LABELS: Final = ("right", "wrong", "none", "partial")
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
@@ -22,9 +23,10 @@ async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) 
     for number, (dataset, answered) in enumerate(of.items()):
         place = folder / f"scored{number}"
         answers = {row.sample.id: row.response.text for row in answered}
-        hits = as_mapping((await _evaluated(_root(answered, root), dataset, answers, place)).get("hits"))
+        found = await _evaluated(_root(answered, root), dataset, answers, place)
+        hits, raised = as_mapping(found.get("hits")), as_mapping(found.get("raised"))
         for row in answered:
-            yield row.item, _decision(as_mapping(hits.get(row.sample.id)))
+            yield row.item, _decision(as_mapping(hits.get(row.sample.id)), raised)
 
 
 async def _evaluated(root: Path, dataset: str, answers: Mapping[str, str], place: Path) -> Mapping[str, Json]:
@@ -37,10 +39,8 @@ async def _evaluated(root: Path, dataset: str, answers: Mapping[str, str], place
     try:
         return await asked(root, "evaluate", name=dataset, answers=str(file), folder=str(place))
     except Refused as refused:
-        said = ": ".join(str(each) for each in (refused.facts.get("type"), refused) if each)
-        raise HarnessError(
-            f"VLMEvalKit cannot score {dataset}: {said}", where=str(refused.facts.get("place", ""))
-        ) from refused
+        where = str(refused.facts.get("place", ""))
+        raise HarnessError(f"VLMEvalKit cannot score {dataset}: {_said(refused.facts)}", where=where) from refused
 
 
 def _write(place: Path, file: Path, answers: Mapping[str, str]) -> None:
@@ -48,9 +48,17 @@ def _write(place: Path, file: Path, answers: Mapping[str, str]) -> None:
     file.write_text(json.dumps(answers), encoding="utf-8")
 
 
-def _decision(found: Mapping[str, Json]) -> Verdict | Unscored:
-    if "hit" not in found:
-        return Unscored(state="judge_error", message="VLMEvalKit gave no result for this answer")
+def _said(raised: Mapping[str, Json]) -> str:
+    """What their code raised, in one line."""
+    return " ".join(redact(": ".join(str(raised[name]) for name in ("type", "message") if raised.get(name))).split())
+
+
+def _decision(found: Mapping[str, Json], raised: Mapping[str, Json]) -> Verdict | Unscored:
+    """A verdict by their hit of one answer; `raised` is what their code raised, which may be why there is none."""
+    if found.get("hit") is None:
+        what = "its hit is no number" if found else "it gave no result for this answer"
+        why = f"; it raised {_said(raised)} ({raised.get('place', '')})" if raised else ""
+        return Unscored(state="judge_error", message=f"VLMEvalKit: {what}{why}")
     hit = float(found["hit"])
     if not 0 <= hit <= 1:
         return Unscored(state="judge_error", message=f"VLMEvalKit's hit is {hit}, which is no share of 1")

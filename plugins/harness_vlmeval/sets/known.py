@@ -17,14 +17,14 @@ class Part:
     Attributes:
         dataset: VLMEvalKit's name; the file is `<dataset>.tsv`.
         n: published number of rows.
-        images: most images of one row.
+        images: most images of one row; None when it is not known.
         only: column -> the value that a row must have, or one of the values between commas.
         by: breakdowns.
     """
 
     dataset: str
     n: int | None
-    images: int
+    images: int | None
     only: Mapping[str, str] = field(default_factory=dict[str, str])
     by: tuple[str, ...] = ("category",)
 
@@ -96,7 +96,7 @@ KNOWN: Final = (
         name="mmt-bench",
         description="MMT-Bench, VAL_MI: 162 subtasks, several images kept apart",
         form="choice",
-        parts={"val_mi": Part(dataset="MMT-Bench_VAL_MI", n=3127, images=0, by=("category", "l2-category"))},
+        parts={"val_mi": Part(dataset="MMT-Bench_VAL_MI", n=3127, images=None, by=("category", "l2-category"))},
         mini=2,
         url=f"{_HOST}/benchmarks/MMT-Bench/MMT-Bench_VAL_MI.tsv",
         md5="c7d7b998eb5cd9aa36c7d4f721472462",

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from harness import BadImage, Image, Json, Sample, open_files, prompt, rows, together
-from harness.readers import Row
+from harness.readers import DataFiles, Row
 
+from .clusters import cluster, twins
 from .known import Form, Part
-from .metrics import FIGURE, GROUP, QUESTION
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MARK: Final = re.compile(r"<image(?: (\d))?>")
@@ -31,20 +32,28 @@ def from_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Ite
         part: which of the rows.
         form: of the questions.
     """
-    found = _from_rows(file, root, split, part, form)
-    return together(found, lambda sample: sample.cluster) if form == "hallusion" else found
-
-
-def _from_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
+    pairs = twins(_kept(file, part)) if form == "choice" else {}
     files = open_files(root)
+    found = (_sample(row, split, part, form, pairs, _shown_by(files, row)) for row in _kept(file, part))
+    return found if form == "choice" and not pairs else _together(found)
+
+
+def _kept(file: Path, part: Part) -> Iterator[dict[str, Any]]:
+    """The rows of one part, read anew at each call."""
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             row: dict[str, Any] = json.loads(line)
             if all(_held(value, _cell(row, column)) for column, value in part.only.items()):
-                parts = (
-                    files.image(each["value"]) if each["type"] == "image" else each["value"] for each in row["parts"]
-                )
-                yield _sample(row, split, part, form, list(parts))
+                yield row
+
+
+def _shown_by(files: DataFiles, row: Mapping[str, Any]) -> list[str | Image]:
+    return [files.image(each["value"]) if each["type"] == "image" else each["value"] for each in row["parts"]]
+
+
+def _together(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """Those of one cluster next to each other; a sample without one stays where it is first met."""
+    return together(samples, lambda sample: sample.cluster or ("", sample.id))
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:
@@ -55,14 +64,15 @@ def _held(wanted: str, value: str) -> bool:
     return wanted in (each.strip() for each in value.split(","))
 
 
-def _sample(row: Mapping[str, Any], split: str, part: Part, form: Form, parts: list[str | Image]) -> Sample:
-    tags = dict(row["tags"])
-    cluster = str(row["group"])
-    if cluster != row["id"]:
-        tags[GROUP] = cluster
-    if form == "hallusion":
-        cluster, own = _hallusion(str(row["id"]))
-        tags |= own
+def _sample(
+    row: Mapping[str, Any],
+    split: str,
+    part: Part,
+    form: Form,
+    pairs: Mapping[str, str],
+    parts: list[str | Image],
+) -> Sample:
+    key, tags = cluster(row, form, pairs)
     answer = str(row["answer"])
     asked = {"answer": answer.strip().lower()} if form != "choice" else {"answer": answer, "options": row["options"]}
     return Sample(
@@ -70,28 +80,18 @@ def _sample(row: Mapping[str, Any], split: str, part: Part, form: Form, parts: l
         split=split,
         request=prompt(*parts),
         category=part.only.get("category") or str(row["category"]),
-        tags=tags,
-        cluster="" if cluster == row["id"] else cluster,
+        tags={**row["tags"], **tags},
+        cluster=key,
         target={"dataset": part.dataset, **asked},
     )
-
-
-def _hallusion(index: str) -> tuple[str, dict[str, str]]:
-    """The set of `VD_chart_1_0_2_3` (category, subcategory, kind, set, figure, question), its question and figure."""
-    parts = index.split("_")
-    if len(parts) != 6:
-        return index, {}
-    category, sub_category, _, group, figure, question = parts
-    cluster = f"{category}_{sub_category}_{group}"
-    return cluster, {QUESTION: f"{cluster}_q{question}", FIGURE: f"{cluster}_f{figure}"}
 
 
 def from_table(root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
     """The samples of a packaged split, read here: VLMEvalKit need not be installed."""
     table = rows(open_files(root), f"{part.dataset}.tsv")
     shown = _Shown(root=root)
-    for row in table:
-        yield _sample(_row(row), split, Part(dataset=part.dataset, n=None, images=0), form, _parts(row, shown, form))
+    whole = Part(dataset=part.dataset, n=None, images=None)
+    return _together(_sample(_row(row), split, whole, form, {}, _parts(row, shown, form)) for row in table)
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -103,6 +103,7 @@ def _row(row: Row) -> dict[str, Any]:
         "options": _options(row),
         "category": row.text("category", default=""),
         "tags": {name: row.text(name) for name in ("l2-category",) if row.text(name, default="")},
+        "pictures": f"sha256:{hashlib.sha256(row.text('image').encode()).hexdigest()}",
     }
 
 

@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[\w.+-]+")
 
 def split_of(part: Part, form: Form, *, rotated: bool = False) -> Split:
     """How a data set's answers are scored; without an answer nothing was said."""
-    split = right_answers(_JUDGES, n=part.n, images=part.images, by=part.by)
+    split = replace(right_answers(_JUDGES, n=part.n, by=part.by), images=part.images)
     if form == "choice":
         return replace(split, metrics=(ROTATED, EACH, UNPARSABLE) if rotated else (ACCURACY, UNPARSABLE))
     nothing = Verdict(label="none", axes={"said": ""})
@@ -53,7 +53,7 @@ class OpenSet(Mapping[str, Split]):
         if not _NAME.fullmatch(name):
             raise KeyError(name)
         form: Form = "yesno" if name in YES_NO else self._LISTED.get(name, "choice")
-        part = Part(dataset=name, n=None, images=0)
+        part = Part(dataset=name, n=None, images=None)
         return replace(split_of(part, form, rotated=bool(_ROTATED.search(name))), selected=False)
 
     def __iter__(self) -> Iterator[str]:

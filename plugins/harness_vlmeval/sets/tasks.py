@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,9 @@ def _task(known: Known) -> Task:
         part = known.parts.get(split) or next(iter(known.parts.values()))
         return _samples(root, split, settings, part, known.form)
 
+    def revision(root: Path, splits: Sequence[str]) -> str:
+        return _revision(root, [part.dataset for name, part in known.parts.items() if name in splits])
+
     return Task(
         name=known.name,
         version="1",
@@ -50,7 +53,14 @@ def _task(known: Known) -> Task:
         settings=SETTINGS,
         source=_source(known),
         published=Path(__file__).with_name("published.yaml"),
+        revision=revision,
     )
+
+
+def _revision(root: Path, datasets: Sequence[str]) -> str:
+    from .building import revision
+
+    return revision(root, sorted(set(datasets)))
 
 
 def _source(known: Known) -> DataSource:
@@ -62,7 +72,7 @@ def _any(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
     known = next((each for each in KNOWN for part in each.parts.values() if part.dataset == split), None)
     form: Form = known.form if known else "yesno" if split in YES_NO else "choice"
     try:
-        yield from _samples(root, split, settings, Part(dataset=split, n=None, images=0), form)
+        yield from _samples(root, split, settings, Part(dataset=split, n=None, images=None), form)
     except MissingData as error:
         from .building import how_to_get
 
@@ -78,6 +88,7 @@ TASKS: Final = (
         samples=_any,
         settings=SETTINGS,
         source=DataSource(url="https://github.com/open-compass/VLMEvalKit", licence="each data set has its own"),
+        revision=_revision,
     ),
     *(_task(known) for known in KNOWN),
 )

@@ -83,12 +83,17 @@ class ImageMCQDataset(Base):
         result = {}
         for row in data.rows:
             said = row["prediction"].strip(" .")
+            if said == "lost":
+                continue
             known = len(said) == 1
             log = f"Match Log: {said}" if known else "Failed in Prefetch, no GPT-based answer matching"
-            result[row["index"]] = {"hit": int(known and said == row["answer"]), "log": log}
+            odd = {"nan": float("nan"), "inf": float("-inf"), "word": "yes"}
+            result[row["index"]] = {"hit": odd.get(said, int(known and said == row["answer"])), "log": log}
         dump(result, str(eval_file).replace(".pkl", "_exact_matching_result.pkl"))
         if "late" in "|".join(data["prediction"]):
             raise ValueError("All arrays must be of the same length")
+        if "lost" in data["prediction"]:
+            raise KeyError("no such category: lost")
         return {"Overall": sum(each["hit"] for each in result.values()) / len(result)}
 
 
