@@ -9,7 +9,7 @@ from harness import Suite, hookimpl
 
 @hookimpl
 def harness_suites() -> Iterable[Suite]:
-    """Offer `safety`, `over-refusal`, `general` and `mirage-paper`."""
+    """Offer `safety`, `over-refusal`, `general`, `general-extended` and `mirage-paper`."""
     from .suites import SUITES
 
     return SUITES

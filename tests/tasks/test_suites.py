@@ -96,9 +96,16 @@ def test_llama_guard_judges_the_three_attacks_of_the_paper_and_the_other_model_t
 
 def test_general_needs_no_judges_model_and_has_the_mean_of_the_papers_five() -> None:
     found = asked("general")
+    assert [plan.title for plan in found.splits] == list(FIVE), "and nothing beside them"
     assert [plan.title for plan in found.splits if not plan.judges] == []
     assert found.suites["general"].mean == FIVE
-    assert len({(plan.split.metrics[0].name, plan.split.metrics[0].better) for plan in found.splits[:5]}) == 1
+    assert len({(plan.split.metrics[0].name, plan.split.metrics[0].better) for plan in found.splits}) == 1
+
+
+def test_what_is_beside_the_papers_five_is_run_by_a_suite_of_its_own_and_is_no_part_of_the_mean() -> None:
+    found = asked("general-extended")
+    assert {plan.task.name for plan in found.splits[5:]} == {"hallusionbench", "pope"}
+    assert found.suites["general-extended"].mean == FIVE
 
 
 def test_a_suite_of_the_config_is_run_under_its_own_settings_and_rubrics(harness: Harness) -> None:
