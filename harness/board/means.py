@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.board.display import ARROWS, estimate
+from harness.board.rows import ends, strategy_name
 from harness.board.values import Ends
 from harness.contracts import Results
 from harness.metrics import Better
@@ -18,10 +19,13 @@ class Mean:
 
     Attributes:
         suite: its name.
-        model: as the user wrote it.
+        model: how it is shown: the ref, and the strategy that wrapped it.
+        ref: as the user wrote it.
+        strategy: its name; empty for none.
         value: None while a part is missing.
         ci95: its interval.
         ci95_worst: the interval ranks would use.
+        bounds: the mean of the parts' bounds.
         unit: of the parts.
         better: direction of the parts.
         of: title of each part -> (metric, value).
@@ -31,9 +35,12 @@ class Mean:
 
     suite: str
     model: str
+    ref: str
+    strategy: str
     value: float | None
     ci95: Ends
     ci95_worst: Ends
+    bounds: Ends
     unit: str
     better: Better | None
     of: Mapping[str, tuple[str, float]]
@@ -68,22 +75,23 @@ def means(results: Sequence[Results]) -> tuple[Mean, ...]:
 
 def _means(result: Results) -> Iterator[Mean]:
     suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
+    ref: str = result["model"]["ref"]
+    strategy = strategy_name(result)
     for suite, about in suites.items():
         body = about["mean"]
         if body is not None:
             yield Mean(
                 suite=suite,
-                model=result["model"]["ref"],
+                model=" + ".join(part for part in (ref, strategy) if part),
+                ref=ref,
+                strategy=strategy,
                 value=body["value"],
-                ci95=_ends(body["ci95"]),
-                ci95_worst=_ends(body["ci95_worst"]),
+                ci95=ends(body["ci95"]),
+                ci95_worst=ends(body["ci95_worst"]),
+                bounds=ends(body["bounds"]),
                 unit=body["unit"] or "%",
                 better=body["better"],
                 of={title: (part["metric"], part["value"]) for title, part in body["of"].items()},
                 missing=tuple(body["missing"]),
                 complete=body["complete"],
             )
-
-
-def _ends(pair: Sequence[float] | None) -> Ends:
-    return (None, None) if pair is None else (pair[0], pair[1])

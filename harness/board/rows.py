@@ -51,7 +51,7 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
     return Row(
         model=model["ref"],
         ref=model["ref"],
-        strategy=_name_of(model.get("strategy")),
+        strategy=strategy_name(section.run),
         system=_system(model.get("identity")),
         resolved=_texts(model.get("resolved")),
         noted=_texts(model.get("notes")),
@@ -91,9 +91,9 @@ def _measure(name: str, body: Mapping[str, Any]) -> Measure:
         better=body["better"],
         main=bool(body.get("main")),
         value=body["value"],
-        ci95=_ends(body.get("ci95")),
-        ci95_worst=_ends(body.get("ci95_worst")),
-        bounds=_ends(body.get("bounds")),
+        ci95=ends(body.get("ci95")),
+        ci95_worst=ends(body.get("ci95_worst")),
+        bounds=ends(body.get("bounds")),
         numerator=body.get("numerator"),
         denominator=body.get("denominator"),
         unresolved=body.get("unresolved") or 0,
@@ -109,8 +109,14 @@ def _by(breakdowns: Mapping[str, Any]) -> dict[str, dict[str, tuple[int, tuple[M
     }
 
 
-def _ends(pair: Sequence[float | None] | None) -> Ends:
+def ends(pair: Sequence[float | None] | None) -> Ends:
+    """An interval or bounds as results.json has them."""
     return (None, None) if pair is None else (pair[0], pair[1])
+
+
+def strategy_name(run: Results) -> str:
+    """What was put around the model of a run; empty for nothing."""
+    return _name_of(run["model"].get("strategy"))
 
 
 def _judge(run: Results, judge: str) -> JudgeNote:

@@ -8,12 +8,13 @@ from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> str:
-    """The leaderboard of these results as CSV, one line per metric of each row, group and stratum."""
+    """The leaderboard of these results as CSV, one line per metric of each row, group and stratum, and the means."""
     from harness.board.leaderboard import boards
+    from harness.board.means import means
 
     from .lines import document
 
-    return document(boards(results))
+    return document(boards(results), means(results))
 
 
 @hookimpl

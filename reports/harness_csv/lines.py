@@ -1,4 +1,7 @@
-"""Boards as long-form CSV: one line per row, metric and breakdown group; full precision, empty where there is none."""
+"""Boards and means as long-form CSV: one line per row, metric and breakdown group, and one per suite that has a mean.
+
+Full precision; empty where there is none.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness import sheets
-from harness.board.values import Board, Measure, Row
+from harness.board.means import Mean
+from harness.board.values import Board, Ends, Measure, Row
 from harness.summary.split import FLAGS
 from harness.terminal import plain
 from harness.types import OUTCOMES, UNSCORED
@@ -17,10 +21,22 @@ Cell = str | int | float | bool | None
 
 _VERDICTS = ("scored", *UNSCORED, "unjudged")
 _COLUMNS = (
-    *("model", "ref", "strategy", "task", "split", "part_of", "by", "group"),
+    *("model", "ref", "strategy", "kind", "task", "split", "part_of", "suite", "by", "group"),
     *("metric", "main", "unit", "better", "value", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
     *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters"),
-    *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "rank_group", "rank", "unranked"),
+    *(
+        "n",
+        "n_expected",
+        "subset",
+        "epochs",
+        "records",
+        "coverage",
+        "complete",
+        "rank_group",
+        "rank",
+        "unranked",
+        "missing",
+    ),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
     *OUTCOMES,
     *FLAGS,
@@ -28,9 +44,10 @@ _COLUMNS = (
 )
 
 
-def document(boards: Sequence[Board]) -> str:
-    """The file's text; lines end with a line feed, the first names the columns."""
+def document(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
+    """The file's text; lines end with a line feed, the first names the columns, the means stand last."""
     lines = [line for board in boards for row in board.rows for line in _lines(board, row)]
+    lines += [_mean(mean) for mean in means]
     out = io.StringIO()
     writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
@@ -59,6 +76,7 @@ def _lines(board: Board, row: Row) -> Iterator[dict[str, Cell]]:
 
 def _about(board: Board, row: Row) -> dict[str, Cell]:
     return {
+        "kind": "split",
         "model": row.model,
         "ref": row.ref,
         "strategy": row.strategy,
@@ -86,15 +104,36 @@ def _about(board: Board, row: Row) -> dict[str, Cell]:
     }
 
 
+def _mean(mean: Mean) -> dict[str, Cell]:
+    return {
+        "kind": "suite",
+        "model": mean.model,
+        "ref": mean.ref,
+        "strategy": mean.strategy,
+        "suite": mean.suite,
+        "metric": "mean",
+        "unit": mean.unit,
+        "better": mean.better,
+        "value": mean.value,
+        **_ends(mean.ci95, mean.ci95_worst, mean.bounds),
+        "complete": mean.complete,
+        "missing": ", ".join(mean.missing),
+    }
+
+
+def _ends(ci95: Ends, ci95_worst: Ends, bounds: Ends) -> dict[str, Cell]:
+    pairs = {"ci95": ci95, "ci95_worst": ci95_worst, "bounds": bounds}
+    return {f"{name}_{end}": pair[place] for name, pair in pairs.items() for place, end in enumerate(("low", "high"))}
+
+
 def _numbers(measure: Measure) -> dict[str, Cell]:
-    ends = {"ci95": measure.ci95, "ci95_worst": measure.ci95_worst, "bounds": measure.bounds}
     return {
         "metric": measure.name,
         "main": measure.main,
         "unit": measure.unit,
         "better": measure.better,
         "value": measure.value,
-        **{f"{name}_{end}": pair[place] for name, pair in ends.items() for place, end in enumerate(("low", "high"))},
+        **_ends(measure.ci95, measure.ci95_worst, measure.bounds),
         "numerator": measure.numerator,
         "denominator": measure.denominator,
         "unresolved": measure.unresolved,
@@ -104,6 +143,6 @@ def _numbers(measure: Measure) -> dict[str, Cell]:
 
 def _stratum(body: Mapping[str, Cell]) -> dict[str, Cell]:
     """A stratum has a value and what it was divided by; the intervals belong to the whole metric."""
-    ends = {f"{name}_{end}": None for name in ("ci95", "ci95_worst", "bounds") for end in ("low", "high")}
+    none: Ends = (None, None)
     own = {name: body.get(name) for name in ("value", "numerator", "denominator", "unresolved")}
-    return {**ends, "clusters": None, **own}
+    return {**_ends(none, none, none), "clusters": None, **own}

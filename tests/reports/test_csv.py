@@ -7,6 +7,7 @@ import pytest
 from harness_csv import render
 from harness_csv.lines import defused
 
+from harness.summary.suites import suite_results
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
@@ -64,6 +65,38 @@ def test_no_cell_begins_like_a_formula(name: str) -> None:
     body["tasks"] = {name: {**body["tasks"]["mis"], "splits": {name: finding}}}
     for line in lines(body):
         assert not any(cell[:1] in ("=", "+", "-", "@", "\t", "\r") for cell in line.values())
+
+
+def averaged(gone: str = "", **model: object) -> Body:
+    """A run of two tasks and a suite of both, or of one more that is not there."""
+    rate = judged({"right": 60, "wrong": 30}, main="right", better="higher", judge_error=10)
+    other = judged({"right": 50, "wrong": 50}, main="right", better="higher")
+    tasks = {"one": {"all": split(rate, judge=JUDGE)}, "two": {"all": split(other, judge=JUDGE)}}
+    body = results("openai/name", tasks, **model)
+    titles = ("one:all", "two:all", *([gone] if gone else []))
+    return {
+        **body,
+        "suites": {"both": suite_results(titles, titles, body["tasks"]), "none": suite_results(titles, (), {})},
+    }
+
+
+def test_the_mean_of_a_suite_is_a_line_of_its_kind_with_its_intervals_and_bounds() -> None:
+    body = averaged(strategy={"name": "ecso"})
+    *splits, line = lines(body)
+    mean = body["suites"]["both"]["mean"]
+    assert {each["kind"] for each in splits} == {"split"}
+    assert (line["kind"], line["suite"], line["metric"], line["better"]) == ("suite", "both", "mean", "higher")
+    assert (line["model"], line["ref"], line["strategy"]) == ("openai/name + ecso", "openai/name", "ecso")
+    for name in ("ci95", "ci95_worst", "bounds"):
+        assert [float(line[f"{name}_{end}"]) for end in ("low", "high")] == mean[name]
+    assert (float(line["value"]), line["complete"], line["missing"]) == (mean["value"], str(mean["complete"]), "")
+    assert line["task"] == line["split"] == line["rank"] == line["n"] == ""
+
+
+def test_a_mean_with_a_part_missing_has_no_value_and_names_it() -> None:
+    line = lines(averaged("gone:all"))[-1]
+    assert (line["kind"], line["value"], line["ci95_low"], line["missing"]) == ("suite", "", "", "gone:all")
+    assert line["complete"] == "False"
 
 
 def test_a_negative_number_stays_a_number() -> None:
