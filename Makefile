@@ -6,8 +6,9 @@ ZOOS := .venv-zoos
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
 CODE := harness plugins tasks judges reports
+DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
-.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini minis clean
+.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini draw $(DRAWN) minis clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -68,12 +69,18 @@ $(INSPECT)/.ready:
 	$(INSPECT)/bin/pip install --quiet inspect_ai openai
 	touch $@
 
-mini: setup
+# the mini model trained anew, and the data of every packaged split drawn anew
+mini: setup draw
 	$(PY) -m harness_mini.make_base
+
+draw: setup $(DRAWN)
 	$(PY) -m harness_mini.draw_world mis tasks/harness_mis/mini
 	$(PY) -m harness_mini.draw_world mssbench tasks/harness_mssbench/mini
 
-# every packaged split with the mini model, timed
+$(DRAWN): %.drawn: setup
+	$(PY) -m $(notdir $*).draw_mini $*/mini
+
+# every packaged split asked of the mini model, timed; nothing is drawn
 minis: setup
 	$(PY) -m benchmarks.minis
 
