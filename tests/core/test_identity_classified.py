@@ -157,7 +157,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
     "tasks vlmeval": {"any_revision": "transport", "fetch": "transport"},
     "tasks qbench": {},
     "judges choice": {},
-    "judges harmbench": {"prompt": "file"},
+    "judges harmbench": {"prompt": "file", "images": "identity"},
     "judges jailbreakv": {"prompt": "file", "user_text": "identity"},
     "strategies cot": {"prompt": "identity"},
     "strategies ecso": {},
