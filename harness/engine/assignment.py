@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from harness.engine.crew import SamplesError
 from harness.errors import HarnessError
@@ -97,11 +98,12 @@ def assign(
             keep = _asked_more(plan, options, run)
             found.assignments.append(Assignment(plan=plan, epochs=options.epochs, survey=listed, keep=keep))
     if not found.assignments:
-        _nothing_listed(found)
+        nothing_listed(found)
     return found
 
 
-def _nothing_listed(found: Surveyed) -> None:
+def nothing_listed(found: Surveyed) -> NoReturn:
+    """Say why none of what was asked can be run. Raises HarnessError."""
     if found.failed:
         plan, fault = found.failed[0]
         raise HarnessError(f"{plan.title} cannot be listed: its task raised {fault}") from fault

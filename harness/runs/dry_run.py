@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.engine import benches
-from harness.engine.assignment import surveyed
+from harness.engine.assignment import Surveyed, nothing_listed, surveyed
 from harness.errors import BadImage, HarnessError
 from harness.models import Resolved, resolve
 from harness.options import Options
@@ -47,22 +47,26 @@ class Load:
 
 
 def dry_run(options: Options) -> list[Load]:
-    """One Load for each model and split. Raises what `run` would raise before it opens a model."""
+    """One Load for each model and split.
+
+    Raises:
+        HarnessError: what `run` would raise before it opens a model; nothing of what is asked can be run.
+    """
     options.check()
     asked = planned(options)
     resolve(options.model, devices=options.devices)
     benches.check((choice for each in asked.splits for choice in each.judges), options)
-    told = [_left_out(each, options) for each in asked.left_out]
-    return [*told, *(load for each in asked.splits for load in _listed(each, options))]
-
-
-def _listed(each: SplitPlan, options: Options) -> Iterator[Load]:
-    try:
-        yield from _loads(each, options)
-    except HarnessError as error:
-        if not each.suite:
-            raise
-        yield _left_out(LeftOut(title=each.title, error=error), options)
+    left_out, loads = list(asked.left_out), list[Load]()
+    for each in asked.splits:
+        try:
+            loads += _loads(each, options)
+        except HarnessError as error:
+            if not each.suite:
+                raise
+            left_out.append(LeftOut(title=each.title, error=error))
+    if not loads:
+        nothing_listed(Surveyed(assignments=[], failed=[], left_out=left_out))
+    return [*loads, *(_left_out(part, options) for part in left_out)]
 
 
 def _left_out(part: LeftOut, options: Options) -> Load:
