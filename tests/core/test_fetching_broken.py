@@ -194,6 +194,10 @@ def test_on_a_terminal_progress_is_a_bar() -> None:
     with shown.of("shapes"):
         shown.expect(3000)
         shown.add(3000)
+        shown.tell("example.org asks for a pause: waiting 9 s")
+    shown.tell("warning: [x] refused")
+    assert "waiting 9 s" in said.getvalue()
+    assert said.getvalue().endswith("warning: [x] refused\n")
     assert "shapes" in said.getvalue()
     assert "3.0/3.0 kB" in said.getvalue()
     assert not isinstance(meter(io.StringIO()), LiveMeter)
