@@ -75,7 +75,9 @@ def _voices(file: RunFile, wanted: Sequence[str]) -> tuple[str, ...]:
             remedy=f"judges that may be members: {', '.join(able)}",
         )
     if len(named) < 2:
-        raise HarnessError(f"--members: an ensemble needs two judges, and {named[0]} is the only one that is named")
+        raise HarnessError(
+            f"--members: an ensemble needs two judges, and {', '.join(named)} is the only one that is named"
+        )
     return named
 
 
