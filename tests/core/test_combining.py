@@ -22,7 +22,6 @@ from harness.models import ModelSpec
 from harness.options import Judging, Options
 from harness.plugins import Host
 from harness.runs.combining import combine
-from harness.runs.ensembles import majority
 from harness.runs.running import Run, judge_async, run_async
 from harness.testing.fakes import fake_provider, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Unscored, Verdict
@@ -227,22 +226,6 @@ def test_the_run_goes_on_and_is_judged_again_beside_its_ensemble(folder: Path) -
     options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=("two",), output=folder, probe=False)
     assert ensemble(anyio.run(partial(run_async, options))) == made
     assert ensemble(anyio.run(partial(judge_async, folder, Judging(judges=("three",))))) == made
-
-
-@pytest.mark.parametrize(
-    ("votes", "expected"),
-    [
-        ("aab", "a"),
-        ("ab", "no majority: a 1, b 1"),
-        ("aabb", "no majority: a 2, b 2"),
-        ("aabc", "no majority: a 2, b 1, c 1"),
-        ("aa-", "a"),
-        ("ab-", "j2 has not judged this answer"),
-    ],
-)
-def test_more_than_half_of_all_is_a_majority_and_less_is_none(votes: str, expected: str) -> None:
-    found = majority({f"j{at}": None if vote == "-" else Verdict(label=vote) for at, vote in enumerate(votes)})
-    assert (found.label if isinstance(found, Verdict) else found.message) == expected
 
 
 def test_neither_people_nor_other_ensembles_vote(folder: Path) -> None:
