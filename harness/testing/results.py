@@ -51,9 +51,7 @@ def _percent(ends: tuple[float, float]) -> list[float]:
     return [100 * end for end in ends]
 
 
-def judged(
-    labels: Mapping[str, int], *, main: str, better: Better = "lower", **unscored: int
-) -> Body:
+def judged(labels: Mapping[str, int], *, main: str, better: Better = "lower", **unscored: int) -> Body:
     """What one judge found: a rate for each label, the main one first.
 
     Args:
