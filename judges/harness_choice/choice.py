@@ -18,12 +18,17 @@ from .texts import plain, target_of, words
 LABELS: Final = ("right", "wrong", "none")
 Options = Mapping[str, str]  #: letter -> text
 
-#: What may stand between the word "answer" and the letter.
-_IS: Final = r"(?:\s+(?:is|was|would be|should be|must be))?[\s:=\"']*(?:(?:the\s+)?(?:option|choice|letter)\b[\s:]*)?"
-_SAYS: Final = rf"\banswer{_IS}|\b(?:correct|right|best)\s+(?:option|choice|letter|one){_IS}|\\boxed\s*|\boption:\s*"
+#: What may stand between the word "answer" and the letter; `>` where the word is a tag.
+_IS: Final = r"(?:\s+(?:is|was|would be|should be|must be))?[\s:=\"'>]*(?:(?:the\s+)?(?:option|choice|letter)\b[\s:]*)?"
+_SAYS: Final = (
+    rf"(?<!</)\banswer{_IS}|\b(?:correct|right|best)\s+(?:option|choice|letter|one){_IS}|\\boxed\s*|\boption:\s*"
+)
 _PRAISED: Final = r"[)\]\"']*\s+is\s+(?:the\s+|my\s+)?(?:correct|right|best|answer)\b"
 #: A and I are words too: they are letters in brackets, or with an end, a reason or another letter behind them.
-_ENDED: Final = r"(?=\s*(?:$|[\n)\]}}>.,:;!?\"'=(/|-]|because\b|since\b|(?:or|and)\s+[(\[]?[{letters}](?![\w'])))"
+_ENDED: Final = (
+    r"(?=\s*(?:$|[\n)\]}}<>.,:;!?\"'=(/|\u2013\u2014-]|because\b|since\b"
+    r"|(?:or|and|not|and not|but not)\s+[(\[]?[{letters}](?![\w'])))"
+)
 
 
 def read(text: str, options: Options) -> tuple[tuple[str, ...], str]:
@@ -67,7 +72,7 @@ def _quoted(answer: str, options: Options) -> list[str]:
 @lru_cache(maxsize=64)
 def _stated(letters: str) -> re.Pattern[str]:
     """`answer: B`, `the answer is (B)`, `\\boxed{B}`, `B is correct`; a letter offered beside another is not stated."""
-    small = rf"[{letters.lower()}](?=[)\]}}.]|\s*(?:\n|$))"
+    small = rf"[{letters.lower()}](?=[)\]}}.<]|\s*(?:\n|$))"
     after = rf"(?:(?i:{_SAYS})[(\[{{<]?(?=(?:{_letter(letters)}|{small})(?![\w']))"
     before = rf"(?<![\w'])(?=[{letters}]{_PRAISED})"
     beside = rf"(?!\S?\s*(?:/|\||,|or\b|and\b)\s*[(\[]?[{letters}](?![\w']))"
@@ -108,7 +113,7 @@ def _target(sample: Sample) -> tuple[str, Options]:
 
 CHOICE: Final = Judge(
     name="choice",
-    version="1",
+    version="2",
     description="a rule: the one option an answer names is right or wrong; several or none is none",
     open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
 )

@@ -12,7 +12,7 @@ from .texts import plain, target_of
 LABELS: Final = ("right", "wrong", "none")
 _WORD: Final = r"(yes|no)\b(?!\s*(?:/|\||,|or\b|and\b)\s*(?:yes|no)\b)"
 _FIRST: Final = re.compile(rf"\W*{_WORD}", re.IGNORECASE)
-_STATED: Final = re.compile(rf"\banswer(?:\s+is)?[\s:=\"'(]*{_WORD}", re.IGNORECASE)
+_STATED: Final = re.compile(rf"(?<!</)\banswer(?:\s+is)?[\s:=\"'(>]*{_WORD}", re.IGNORECASE)
 _SENTENCE: Final = re.compile(r".*?(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
 _NEGATED: Final = re.compile(r"\b(?:no|not|none|cannot)\b|n't\b", re.IGNORECASE)
 
@@ -47,7 +47,7 @@ def _target(sample: Sample) -> str:
 
 YESNO: Final = Judge(
     name="yesno",
-    version="1",
+    version="2",
     description="a rule: yes or no, by the first word, the stated answer or the first sentence; else none",
     open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
 )

@@ -110,6 +110,25 @@ def test_a_and_i_are_letters_only_where_they_are_no_word() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        *(
+            "<answer>{}</answer>",
+            "<answer> {} </answer>",
+            "<ANSWER>({})</ANSWER>",
+            "<answer>\n{}. It is red.\n</answer>",
+        ),
+        *("Answer: {} \u2013 it is red", "{} \u2014 it is red", "The answer is {} and not C", "It is {}, not C"),
+        "<think>A or B? C?</think>\n<answer>{}</answer>",
+        "<answer>{}</answer>\nB is blue.",
+    ],
+)
+@pytest.mark.parametrize("letter", "ABCD")
+def test_no_letter_is_read_where_another_would_not_be(frame: str, letter: str) -> None:
+    assert said(frame.format(letter)) == letter
+
+
 def test_a_text_inside_a_longer_one_does_not_count_in_its_place() -> None:
     dogs = {"A": "dog", "B": "hot dog", "C": "dog"}
     assert said("it eats a hot dog", dogs) == "B"
@@ -158,6 +177,8 @@ def test_a_long_answer_is_read_quickly(text: str) -> None:
         ("There is no bus in the picture.", "no"),
         ("There isn\u2019t a bus. Yes, really.", "no"),
         ("I would say yes", "yes"),
+        ("<think>I see no bus. Or do I?</think>\n<answer>Yes</answer>", "yes"),
+        ("<answer>no</answer>\nYes and no are hard to tell.", "no"),
         ("There is a bus.", ""),
         ("It is a bus. Yes.", ""),
         ("yes/no", ""),
@@ -200,7 +221,7 @@ def test_the_pages_examples_are_read_as_the_page_says() -> None:
     rows = [line.split("|") for line in PAGE.splitlines() if re.match(r"\| \d \|", line)]
     choice, yesno = rows[:5], rows[5:]
     examples = [example for row in choice for example in re.findall(r"`([^`]+)`", row[3])]
-    assert len(examples) == 13
+    assert len(examples) == 14
     assert {example: said(example) for example in examples} == dict.fromkeys(examples, "B")
     assert [yes_or_no(re.findall(r"`([^`]+)`", row[3])[0]) for row in yesno] == ["yes", "yes", "no"]
 
