@@ -10,7 +10,7 @@ from harness.errors import HarnessError, MissingData
 from harness.options import Options
 from harness.plan.choosing import check_rubrics
 from harness.plan.splits import SplitPlan, check_task_settings, split_plans
-from harness.plan.suites import Entry, LeftOut, entries
+from harness.plan.suites import Entry, LeftOut, entries, place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,8 @@ def planned(options: Options) -> Planned:
                 raise
             left_out.append(LeftOut(title=entry.name, error=error))
         for plan in found:
-            place = (plan.display, plan.name)
-            splits[place] = _both(splits[place], plan) if place in splits else plan
+            key = (plan.display, plan.name)
+            splits[key] = _both(splits[key], plan) if key in splits else plan
         if entry.suite is not None:
             asked.setdefault(entry.suite.name, []).append((entry, found))
     if not splits and not left_out:
@@ -86,8 +86,8 @@ def _entered(entry: Entry) -> Iterator[SplitPlan]:
         for plan in split_plans(entry.name, entry.options):
             yield replace(plan, suite=name, rubric=entry.rubric)
     except HarnessError as error:
-        if name and not error.where:
-            error.where = f"suite {name}"
+        if entry.suite is not None and not error.where:
+            error.where = place(entry.suite)
         raise
 
 
@@ -104,6 +104,7 @@ def _members(parts: Sequence[tuple[Entry, tuple[SplitPlan, ...]]]) -> Members:
     assert suite is not None
     rubrics: dict[str, str] = {}
     mean: list[str] = []
+    _check_mean(suite, parts)
     for entry, plans in parts:
         titles = [plan.title for plan in plans] or [entry.name]
         rubrics.update(dict.fromkeys(titles, entry.rubric))
@@ -111,3 +112,22 @@ def _members(parts: Sequence[tuple[Entry, tuple[SplitPlan, ...]]]) -> Members:
             _, colon, split = entry.name.partition(":")
             mean.append(f"{plans[0].display}{colon}{split}" if plans and colon else titles[0])
     return Members(suite=suite, rubrics=rubrics, mean=tuple(mean))
+
+
+def _check_mean(suite: Suite, parts: Sequence[tuple[Entry, tuple[SplitPlan, ...]]]) -> None:
+    """Refuse a mean that is none: of a task with several splits, or of numbers that are not of one kind."""
+    kinds: dict[tuple[str, str], str] = {}
+    for entry, plans in parts:
+        if entry.name not in suite.mean:
+            continue
+        if len(plans) > 1 and ":" not in entry.name:
+            names = ", ".join(plan.name for plan in plans)
+            remedy = f"name one in tasks and in mean: {entry.name}:SPLIT"
+            raise HarnessError(f"mean: {entry.name!r} has several splits: {names}", where=place(suite), remedy=remedy)
+        for metrics in (plan.split.metrics for plan in plans[:1]):
+            main = next((metric for metric in metrics if metric.main), metrics[0])
+            kinds.setdefault((main.unit, main.better), f"{main.name} of {entry.name}")
+    if len(kinds) > 1:
+        told = ", ".join(f"{name} ({unit}, {better} is better)" for (unit, better), name in kinds.items())
+        remedy = "name parts whose main numbers have one unit and one direction"
+        raise HarnessError(f"mean: its numbers are not of one kind: {told}", where=place(suite), remedy=remedy)

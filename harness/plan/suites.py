@@ -13,7 +13,6 @@ from harness.contracts import Suite
 from harness.errors import HarnessError, MissingData, UnknownName
 from harness.options import Options
 from harness.plan.choosing import split_judge
-from harness.plugins.host import Host
 from harness.settings import nearest
 
 
@@ -101,7 +100,7 @@ def check(suite: Suite, tasks: Collection[str]) -> None:
         UnknownName: a rubric that no judge offers, or a rubric, a mean or a setting for what is not among its tasks.
     """
     host = plugins.current()
-    where = _where(suite, host)
+    where = place(suite)
     if not suite.tasks:
         raise HarnessError("a suite needs tasks", where=where)
     others = {other.name for other, _ in host.offers("suites")} - set(tasks)
@@ -126,8 +125,9 @@ def check(suite: Suite, tasks: Collection[str]) -> None:
                 raise UnknownName(what.format(name), where=where, remedy=nearest(name, those))
 
 
-def _where(suite: Suite, host: Host) -> str:
+def place(suite: Suite) -> str:
     """The file and the key of one of the user's own, else the suite's name."""
+    host = plugins.current()
     source = next((host.source(plugin) for each, plugin in host.offers("suites") if each is suite), None)
     own = source is not None and source.distribution == "config"
     return f"{source.value}: {source.name}" if source and own else f"suite {suite.name}"

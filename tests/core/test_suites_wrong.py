@@ -125,3 +125,37 @@ def test_the_contract_of_suites_finds_what_is_not_there(fields: dict[str, Any], 
         return
     with pytest.raises(NotConforming, match=said):
         check_suite(suite)
+
+
+def test_what_is_no_task_or_no_split_in_a_suite_of_the_users_own_names_the_file_too() -> None:
+    for tasks, settings in ((["plan"], {}), (["plain:al"], {}), (["plain"], {"plain.ask": 1})):
+        row = {"tasks": tasks, "task_settings": settings}
+        own = OwnSuite.read("mine", row, "harness.yaml: suites.mine")
+        host = host_of(*TASKS, *JUDGES, fake_provider())
+        own.register(host)
+        with plugins.use(host), pytest.raises(UnknownName) as caught:
+            planned(options("mine"))
+        assert caught.value.where == "harness.yaml: suites.mine"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "mean", "said"),
+    [
+        (("graded",), ("graded",), "mean: 'graded' has several splits: easy, hard"),
+        (("plain", "up"), ("plain", "up"), "of one kind: ASR of plain .%, lower is better., ASR of up .%, higher"),
+    ],
+)
+def test_a_mean_of_several_splits_or_of_unlike_numbers_is_refused_and_never_one_of_them(
+    tasks: tuple[str, ...], mean: tuple[str, ...], said: str
+) -> None:
+    suite = Suite(name="s", description="", tasks=tasks, mean=mean)
+    with plugins.use(host_of(*TASKS, *JUDGES, suite, fake_provider())):
+        with pytest.raises(HarnessError, match=said) as caught:
+            planned(options("s"))
+        assert (caught.value.where, bool(caught.value.remedy)) == ("suite s", True)
+
+
+def test_a_mean_takes_a_pooled_split_and_a_task_of_one() -> None:
+    suite = Suite(name="s", description="", tasks=("graded:test", "plain"), mean=("graded:test", "plain"))
+    with plugins.use(host_of(*TASKS, *JUDGES, suite, fake_provider())):
+        assert planned(options("s")).suites["s"].mean == ("graded:test", "plain:all")
