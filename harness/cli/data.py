@@ -55,8 +55,8 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     """Read every record and open every image of a task's data, and say what is wrong.
 
     Exit 0 when all is well, 2 when a run could not start, 3 when it would end incomplete because of images that cannot
-    be used, or when files are not as they were fetched or a fetch of another revision did not end. Another size than
-    the published one is a warning, and so are files that the fetch did not bring.
+    be used or of a split without samples, or when files are not as they were fetched or a fetch of another revision
+    did not end. Another size than the published one is a warning, and so are files that the fetch did not bring.
     """
     from harness.data.inspection import check_split, record_files, same, strays
 
@@ -65,16 +65,18 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     host = host_of(ctx, task_settings)
     task_name, _, wanted = name.partition(":")
     place = Place(host.task(task_name), data, task_settings)
-    fetched, differences = _compared(place)
+    splits = place.splits(wanted)
+    packaged = all(split.data is not None for split in splits.values())  # then nothing of the root is read
+    fetched, differences = _compared(place, packaged=packaged)
     checks: list[SplitCheck] = []
-    for split_name, split in place.splits(wanted).items():
+    for split_name, split in splits.items():
         click.echo(f"reading {task_name}:{split_name}", err=True)
         checks.append(check_split(place.task, split_name, split, place.root, place.settings))
     found = Verified(
         place=place,
         fetched=fetched,
         differences=differences,
-        files=record_files(place.root),
+        files={} if packaged else record_files(place.root),
         checks=checks,
         twins=same(checks),
         strays=strays(place.root, fetched, place.task.source) if place.task.source else [],
@@ -83,11 +85,13 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     return found.exit_code
 
 
-def _compared(place: Place) -> tuple[Provenance, Differences]:
-    """What was fetched into the root, and which of it is not as it came."""
+def _compared(place: Place, *, packaged: bool) -> tuple[Provenance, Differences]:
+    """What was fetched into the root, and which of it is not as it came; nothing for packaged splits."""
     from harness.data.meter import meter
-    from harness.data.provenance import differences, read
+    from harness.data.provenance import Differences, Provenance, differences, read
 
+    if packaged:
+        return Provenance(), Differences()
     fetched = read(place.root)
     shown = meter(sys.stderr)
     with shown.of("comparing with what was fetched", sum(size for size, _ in fetched.files.values())):

@@ -114,6 +114,8 @@ def _here(each: Held) -> str:
     """What can be read first, since it is the rarer."""
     if each.fault:
         return f"broken: {each.fault}"
+    if not each.splits:
+        return f"by name: {each.place.task.name}:NAME"
     groups = [
         " ".join(name for name, state in each.splits.items() if state == HERE),
         *(f"{name} {state}" for name, state in each.splits.items() if state not in (HERE, MISSING)),

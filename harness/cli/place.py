@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.data.places import data_folder, splits_of
+from harness.data.places import data_folder, offered, splits_of
 from harness.errors import UnknownName
 from harness.settings import effective, nearest
 
@@ -70,10 +70,12 @@ class Place:
     def splits(self, wanted: str = "") -> dict[str, Split]:
         """The split asked for, else all that are not packaged, else all; derived ones have no data of their own."""
         every = splits_of(self.task, self.settings, self.root)
-        if wanted and wanted not in every:
-            raise UnknownName(f"task {self.task.name} has no split {wanted!r} with data", remedy=nearest(wanted, every))
         if wanted:
-            return {wanted: every[wanted]}
+            found = offered(self.task, self.settings, self.root)  # an open set also answers names it does not list
+            if wanted not in found or found[wanted].parts:
+                what = f"task {self.task.name} has no split {wanted!r} with data"
+                raise UnknownName(what, remedy=nearest(wanted, every))
+            return {wanted: found[wanted]}
         return {name: split for name, split in every.items() if split.data is None} or every
 
 

@@ -56,9 +56,20 @@ class SplitCheck:
     @property
     def warning(self) -> str:
         """A sentence when the size is not the published one."""
-        if self.error or self.published in (None, self.samples):
-            return ""
-        return f"{self.name} holds {self.samples} samples, {self.published} are published: is the copy whole?"
+        return "" if self.error else another_size(self.name, self.samples, self.published)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a run would have all it asks: the split can be read and holds samples, and their images open."""
+        return not self.error and self.samples > 0 and not self.bad
+
+
+def another_size(name: str, samples: int, published: int | None) -> str:
+    """A sentence where a split holds another number of samples than is published, as an old revision does; else none."""
+    if published in (None, samples):
+        return ""
+    held = "1 sample" if samples == 1 else f"{samples} samples"
+    return f"{name} holds {held}, {published} are published: is the copy whole?"
 
 
 def check_split(task: Task, name: str, split: Split, root: Path, settings: Settings) -> SplitCheck:
@@ -93,7 +104,8 @@ def record_files(root: Path) -> Mapping[str, tuple[int, str]]:
     """Size in bytes and sha256 of each file of records directly under a data root, by name."""
     if not root.is_dir():
         return {}
-    found = sorted(path for path in root.iterdir() if path.suffix.lower() in RECORD_SUFFIXES and path.is_file())
+    there = (path for path in root.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = sorted(path for path in there if path.suffix.lower() in RECORD_SUFFIXES)
     return {path.name: (path.stat().st_size, digests(path)[0]) for path in found}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.contracts import DataSource, Split, Task
@@ -27,10 +27,14 @@ def data_folder(given: Path | None = None) -> Path:
     return user_data_path("harness")
 
 
+def offered(task: Task, settings: Settings, root: Path) -> Mapping[str, Split]:
+    """A task's splits under some settings; of an open set the mapping that answers any name."""
+    return task.splits(settings, root) if callable(task.splits) else task.splits
+
+
 def splits_of(task: Task, settings: Settings, root: Path) -> dict[str, Split]:
     """A task's splits under some settings, without derived ones, which have no data of their own."""
-    found = task.splits(settings, root) if callable(task.splits) else task.splits
-    return {name: split for name, split in found.items() if not split.parts}
+    return {name: split for name, split in offered(task, settings, root).items() if not split.parts}
 
 
 def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
@@ -65,7 +69,7 @@ def unpinned(source: DataSource) -> list[str]:
 
 def how_to_get(task: str, source: DataSource, root: Path) -> str:
     """The command that puts a task's data into its root, with size and licence and what else must be done."""
-    how = f"take it from {source.url} and put it into {root}"
+    how = f"see {source.url}" if source.by_hand else f"take it from {source.url} and put it into {root}"
     if fetchable(source):
         how = f"harness data fetch {task}{_place(task, root)}"
     about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]

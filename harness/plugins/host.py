@@ -249,6 +249,10 @@ class Host:
             return single[name].item
         if name in several:
             raise self._clash(kind.word, name, [offer.source for offer in several[name]])
+        for each in beside:
+            if name in self._book(each)[0]:
+                remedy = f"name one of what it is made of: harness tasks show {name}"
+                raise UnknownName(f"{name!r} is a {each.word}, and a {kind.word} is wanted here", remedy=remedy)
         known = [*single, *(other for each in beside for other in self._book(each)[0])]
         raise plugin_report.unknown(kind.word, name, known, self.faults, self.blocked)
 

@@ -89,6 +89,7 @@ def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_lice
         (DataSource(url="https://example.org/x", licence="MIT"), "take it from https://example.org/x and put it into"),
         (DataSource(hub="a/b", url="https://example.org/x", gated=True), "asked for first: https://example.org/x"),
         (DataSource(hub="a/b", by_hand=("the images: ask for them",)), "the images: ask for them"),
+        (DataSource(url="https://example.org/x", by_hand=("NAME.tsv",)), "see https://example.org/x\n"),
     ],
 )
 def test_how_to_get_data_depends_on_where_it_is_published(source: DataSource, told: str) -> None:
@@ -232,6 +233,22 @@ def test_verify_ends_with_3_for_bad_images_and_names_some(tmp_path: Path, run: R
     assert "and 3 more" in out
 
 
+@pytest.mark.parametrize("name", ["xstest_prompts.csv", "xstest_v2_prompts.csv"])
+@pytest.mark.parametrize("content", ["", "<!DOCTYPE html>\n", "id,prompt,type,label\n"])
+def test_verify_ends_with_3_for_a_split_without_samples(tmp_path: Path, run: Run, name: str, content: str) -> None:
+    (tmp_path / "xstest").mkdir()
+    (tmp_path / "xstest" / name).write_text(content)
+    code, out, _ = run("data", "verify", "xstest:safe", "--data", tmp_path)
+    assert code == 3
+    assert "warning: safe holds 0 samples, 250 are published" in out
+
+
+def test_one_bad_image_is_one_image(tmp_path: Path, run: Run) -> None:
+    lay_out(tmp_path / "mis", {"easy": 1})
+    (tmp_path / "mis/easy_image/0/object1.png").write_bytes(b"")
+    assert "easy: 1 image not_an_image" in run("data", "verify", "mis:easy", "--data", tmp_path)[1]
+
+
 def test_verify_ends_with_2_when_a_run_could_not_start_and_says_how_to_mend_it_once(tmp_path: Path, run: Run) -> None:
     code, out, _ = run("data", "verify", "mis", "--data", tmp_path)
     assert code == 2
@@ -269,6 +286,7 @@ def test_the_packaged_splits_verify_without_any_data(run: Run, tmp_path: Path) -
         (("data", "verify", "mios"), "did you mean 'mis'?"),
         (("data", "verify", "mis:eassy"), "did you mean 'easy'?"),
         (("data", "verify", "mis", "-T", "mis.dta=x"), "mis has no setting 'dta'"),
+        (("data", "verify", "general"), "'general' is a suite, and a task is wanted here"),
         (("data", "list", "-T", "mios.data=x"), "did you mean 'mis'?"),
         (("data", "fetsh", "mis"), "fetch"),
         (("data", "fetch", "mios"), "did you mean 'mis'?"),

@@ -105,6 +105,8 @@ TASK: Final = Task(
     samples=_samples,
     settings=SETTINGS,
     source=DataSource(
-        url="https://github.com/EleutherAI/lm-evaluation-harness", licence="each task's data has its own"
+        url="https://github.com/EleutherAI/lm-evaluation-harness",
+        licence="each task's data has its own",
+        by_hand=("only YAML files of tasks of your own; lm-eval gets the data of a task itself, when it is run",),
     ),
 )

@@ -22,10 +22,11 @@ from .process import Refused, asked_now, package
 BUILT: Final = "built"
 
 
-def rows_file(root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> Path:
+def rows_file(task: str, root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> Path:
     """The file of a data set's rows, made where it is not there. Blocking.
 
     Args:
+        task: that reads it.
         root: the task's data.
         dataset: VLMEvalKit's name.
         fetch: whether VLMEvalKit may download a file that is missing.
@@ -48,7 +49,7 @@ def rows_file(root: Path, dataset: str, *, fetch: bool, any_revision: bool) -> P
         raise BadData(
             f"{dataset}.tsv is another file than VLMEvalKit knows: md5 {made.md5}, not {made.expected}",
             where=str(file),
-            remedy="fetch it again, or take it as it is with -T <task>.any_revision=true",
+            remedy=f"fetch it again, or take it as it is with -T {task}.any_revision=true",
         )
     return place / ROWS
 

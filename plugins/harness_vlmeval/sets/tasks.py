@@ -26,20 +26,20 @@ SETTINGS: Final = (
 )
 
 
-def _samples(root: Path, split: str, settings: Settings, part: Part, form: Form) -> Iterator[Sample]:
+def _samples(task: str, root: Path, split: str, settings: Settings, part: Part, form: Form) -> Iterator[Sample]:
     if root.parent == MINI:
         yield from from_table(root, split, part, form)
         return
     from .building import rows_file
 
-    file = rows_file(root, part.dataset, fetch=settings["fetch"], any_revision=settings["any_revision"])
+    file = rows_file(task, root, part.dataset, fetch=settings["fetch"], any_revision=settings["any_revision"])
     yield from from_rows(file, root, split, part, form)
 
 
 def _task(known: Known) -> Task:
     def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
         part = known.parts.get(split) or next(iter(known.parts.values()))
-        return _samples(root, split, settings, part, known.form)
+        return _samples(known.name, root, split, settings, part, known.form)
 
     def revision(root: Path, splits: Sequence[str]) -> str:
         return _revision(root, [part.dataset for name, part in known.parts.items() if name in splits])
@@ -72,7 +72,7 @@ def _any(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
     known = next((each for each in KNOWN for part in each.parts.values() if part.dataset == split), None)
     form: Form = known.form if known else "yesno" if split in YES_NO else "choice"
     try:
-        yield from _samples(root, split, settings, Part(dataset=split, n=None, images=None), form)
+        yield from _samples("vlmeval", root, split, settings, Part(dataset=split, n=None, images=None), form)
     except MissingData as error:
         from .building import how_to_get
 
@@ -87,7 +87,11 @@ TASKS: Final = (
         splits=OpenSet(),
         samples=_any,
         settings=SETTINGS,
-        source=DataSource(url="https://github.com/open-compass/VLMEvalKit", licence="each data set has its own"),
+        source=DataSource(
+            url="https://github.com/open-compass/VLMEvalKit",
+            licence="each data set has its own",
+            by_hand=("NAME.tsv of each vlmeval:NAME; -T vlmeval.fetch=true lets VLMEvalKit download it, in the run",),
+        ),
         revision=_revision,
     ),
     *(_task(known) for known in KNOWN),
