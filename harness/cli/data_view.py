@@ -49,7 +49,7 @@ class Verified:
         if any(check.error for check in self.checks):
             return 2
         lost = self.differences.missing or self.differences.changed or self.fetched.coming
-        return 3 if lost or any(check.bad for check in self.checks) else 0
+        return 0 if not lost and all(check.whole for check in self.checks) else 3
 
 
 def as_text(found: Verified) -> str:
@@ -109,7 +109,7 @@ def _problems(check: SplitCheck) -> Iterator[str]:
     if check.warning:
         yield f"warning: {check.warning}"
     for reason, faults in check.bad.items():
-        yield f"{check.name}: {len(faults)} images {reason}\n{_named(faults)}"
+        yield f"{check.name}: {len(faults)} image{'' if len(faults) == 1 else 's'} {reason}\n{_named(faults)}"
 
 
 def as_json(found: Verified) -> str:

@@ -41,3 +41,5 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    for note in dict.fromkeys(load.note for load in loads if load.note):
+        click.echo(plain(f"note: {note}"), err=True)

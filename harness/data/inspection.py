@@ -65,7 +65,7 @@ class SplitCheck:
 
 
 def another_size(name: str, samples: int, published: int | None) -> str:
-    """A sentence where a split holds another number of samples than is published, as an old revision does; else none."""
+    """A sentence where a split holds another number of samples than is published, as an old revision does."""
     if published in (None, samples):
         return ""
     held = "1 sample" if samples == 1 else f"{samples} samples"

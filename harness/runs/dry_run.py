@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.data.inspection import another_size
 from harness.engine import benches
 from harness.engine.assignment import Surveyed, nothing_listed, surveyed
 from harness.errors import BadImage, HarnessError
@@ -31,6 +32,7 @@ class Load:
         images: images sent.
         bytes: of the image files that are sent; those that are missing count as zero.
         missing: image files that are not there.
+        note: what is odd about the data: it holds another number of samples than is published; else empty.
         left_out: why a part of a suite cannot be run, and what mends it; empty where it can.
     """
 
@@ -43,6 +45,7 @@ class Load:
     images: int
     bytes: int
     missing: int
+    note: str
     left_out: str = ""
 
 
@@ -71,7 +74,8 @@ def dry_run(options: Options) -> list[Load]:
 
 def _left_out(part: LeftOut, options: Options) -> Load:
     ref, nothing = options.model.ref, {"samples": 0, "calls": 0, "images": 0, "bytes": 0, "missing": 0}
-    return Load(who=ref, role="model", where="nowhere", task=part.title, **nothing, left_out=told([part])[0])
+    why = told([part])[0]
+    return Load(who=ref, role="model", where="nowhere", task=part.title, **nothing, note="", left_out=why)
 
 
 def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
@@ -90,6 +94,7 @@ def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
             images=images if shown else 0,
             bytes=size * options.epochs if shown else 0,
             missing=missing if shown else 0,
+            note=another_size(each.title, found.found, each.split.n),
         )
 
     yield load(resolve(options.model, devices=options.devices), "model", shown=True)

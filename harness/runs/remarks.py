@@ -9,6 +9,7 @@ from typing import Any
 
 from harness import plugins
 from harness.contracts import Results
+from harness.data.inspection import another_size
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
@@ -135,9 +136,9 @@ def _flags(plan: SplitPlan) -> Iterator[str]:
 
 def _sizes(session: Session) -> Iterator[str]:
     for assignment in session.assignments:
-        found, published = assignment.survey, assignment.plan.split.n
-        if found is not None and published not in (None, found.found):
-            yield f"{assignment.plan.title} holds {found.found} samples; {published} are published: is the copy whole?"
+        found, plan = assignment.survey, assignment.plan
+        if found is not None and (told := another_size(plan.title, found.found, plan.split.n)):
+            yield told
 
 
 def _refused(session: Session) -> Iterator[str]:

@@ -127,7 +127,10 @@ def test_a_dry_run_counts_and_asks_nothing(world: World) -> None:
     sizes = sum(path.stat().st_size for path in (world.layout.root / "mis" / "easy_image").rglob("*.png"))
     assert loads["model", "mis:easy"]["bytes"] == loads["mis", "mis:easy"]["bytes"] == 2 * sizes
     assert loads["mssbench", "mssbench:chat"]["images"] == 0
-    assert "mis:easy" in world.command("--dry-run").out
+    assert loads["mis", "mis:easy"]["note"] == "mis:easy holds 7 samples, 1675 are published: is the copy whole?"
+    shown = world.command("--dry-run", tasks="mis")
+    assert "mis:easy" in shown.out
+    assert shown.err.count("mis:easy holds 7 samples, 1675 are published") == 1
     assert world.server.calls == []
     assert not world.run_folder.exists()
 

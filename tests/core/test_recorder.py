@@ -196,7 +196,7 @@ def test_a_judge_behind_an_alias_or_under_several_names_is_told(
 def test_another_number_of_samples_than_published_is_told_and_does_no_harm(tmp_path: Path) -> None:
     run, _ = go(tmp_path, task=fake_task({"a": "a"}, n=3))
     assert run.exit_code == 0
-    assert run.notes == ("fake:all holds 1 samples; 3 are published: is the copy whole?",)
+    assert run.notes == ("fake:all holds 1 sample, 3 are published: is the copy whole?",)
 
 
 def test_below_the_minimum_of_coverage_a_run_is_done_but_incomplete(tmp_path: Path) -> None:
