@@ -46,7 +46,7 @@ def rows(section: Section) -> Iterator[Row]:
 
 
 def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
-    model, body = section.run["model"], section.body
+    model, body, data = section.run["model"], section.body, _dict(section.about, "data")
     note = _judge(section.run, judge)
     return Row(
         model=model["ref"],
@@ -74,7 +74,10 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         by=_by(_dict(judged, "by")),
         paired=_paired(section) if primary else {},
         settings=_dict(body, "settings"),
-        data=_dict(section.about, "data").get("sha256") or "",
+        data=data.get("sha256") or "",
+        source=str(data.get("source") or ""),
+        revision=str(data.get("revision") or ""),
+        licence=str(data.get("licence") or ""),
         asked=_asked(section),
         basis=_basis(section, judge, note),
     )

@@ -87,6 +87,7 @@ class Row:
         settings: effective generation settings.
         options: what can tell it from another row of the same ref, as text.
         data: hash of the task's data, over the splits in `asked`.
+        source: of the task's data, with its `revision` and `licence` as the run recorded them.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
         group: letter of the rows with the same basis; empty when the board has one basis.
@@ -120,6 +121,9 @@ class Row:
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     data: str = ""
+    source: str = ""
+    revision: str = ""
+    licence: str = ""
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     group: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.board.display import ARROWS, NOTHING, estimate, figure, marks, share
+from harness.board.licences import licences
 from harness.board.means import Mean
 from harness.board.values import Board, Measure, Row
 from harness.keys import canonical
@@ -34,7 +35,13 @@ def document(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
     folded = ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []
     legend = f"{_LEGEND} {_RANKS}" if any(_is_ranked(board) for board in boards) else _LEGEND
     suites = [_means(means)] if means else []
-    return "\n\n".join([*whole, *suites, *folded, f"<sub>{legend}</sub>"]) + "\n"
+    return "\n\n".join([*whole, *suites, *folded, *_licences(boards), f"<sub>{legend}</sub>"]) + "\n"
+
+
+def _licences(boards: Sequence[Board]) -> Iterator[str]:
+    lines = [f"- {escape(task)}: {escape(f'{source}: {terms}')}" for task, source, terms in licences(boards)]
+    if lines:
+        yield "\n\n".join(["### Data and licences", "\n".join(lines)])
 
 
 def _means(means: Sequence[Mean]) -> str:

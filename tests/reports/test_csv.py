@@ -110,3 +110,11 @@ def test_a_name_with_commas_quotes_and_line_ends_is_one_cell() -> None:
 
 def test_no_results_make_the_header_alone() -> None:
     assert render([]).count("\n") == 1
+
+
+def test_each_line_says_what_the_publisher_of_the_data_allows() -> None:
+    found = run()
+    found["tasks"]["mis"]["data"] |= {"source": "someone/set", "revision": "0123", "licence": "CC BY-NC 4.0"}
+    assert {(line["source"], line["revision"], line["licence"]) for line in lines(found)} == {
+        ("someone/set", "0123", "CC BY-NC 4.0")
+    }

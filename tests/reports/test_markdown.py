@@ -145,3 +145,19 @@ def test_control_characters_are_gone() -> None:
 
 def test_no_results_make_no_table() -> None:
     assert "|" not in render([])
+
+
+def test_the_licence_of_the_data_goes_with_the_numbers_once_for_each_task() -> None:
+    one, other = run("x/a"), run("x/b")
+    for each in (one, other):
+        each["tasks"]["mis"]["data"] |= {"source": "someone/set", "licence": "CC BY-NC 4.0: not for commercial use"}
+    page = render([one, other])
+    assert page.count("- mis: someone/set: CC BY-NC 4.0: not for commercial use\n") == 1
+    one["tasks"]["mis"]["data"] |= {"licence": "<b>[x](http://example.org)"}
+    assert "<b>" not in shown(render([one])).partition("Data and licences")[2]
+
+
+def test_data_of_which_no_licence_was_recorded_has_no_line() -> None:
+    old = run("x/a")
+    old["tasks"]["mis"]["data"] = {}
+    assert "licences" not in render([old])
