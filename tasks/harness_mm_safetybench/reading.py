@@ -123,7 +123,12 @@ def _of_json(files: DataFiles, kind: str) -> Iterator[Asked]:
 
 def _document(files: DataFiles, of: str, kind: str) -> Row:
     names = [f"{base}processed_questions/{name}.json" for name in spellings(of) for base in BASES]
-    there = [name for name in names if files.has(name)]
+    there = [name for name in names if files.has(name)] or [
+        name
+        for base in BASES
+        for name in files.matching(f"{base}processed_questions/*.json")
+        if scenario(PurePosixPath(name).stem) == of
+    ]
     if not there:
         what = f"neither data/{published(of)}/{KINDS[kind][0]}.parquet nor {names[0]} is there"
         raise MissingData(what, where=str(files.root))

@@ -13,16 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from harness_mm_safetybench.draw_mini import drawn
-from harness_mm_safetybench.rubric import JUDGE
 from harness_mm_safetybench.scenarios import SCENARIOS, scenario, spellings
 from harness_mm_safetybench.task import MINI, TASK
 
 from harness.data.inspection import check_split
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image
-from harness.settings import effective
 from harness.testing.fakes import PIXEL
-from harness.types import Request, Response, Sample, Text
+from harness.types import Request, Sample, Text
 from tests.tasks.attacked import attacked, counted, end_of, published
 from tests.tasks.mm_safetybench_data import HUB, SIZES, github, hub, read
 
@@ -86,6 +84,15 @@ def test_files_under_the_spellings_of_ports_are_read(tmp_path: Path, layout: str
     found = read(LAYOUTS[layout](tmp_path, names))
     assert len(found) == 26
     assert open_image(found[0].request.images[0]).opened.data == PIXEL
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_case_digits_and_signs_of_a_files_name_do_not_matter(tmp_path: Path, layout: str) -> None:
+    names = {of: f"{int(of[:2])} {spellings(of)[0][3:].upper()}" for of in SCENARIOS}
+    assert names[SCENARIOS[0]] == "1 ILLEGAL_ACTIVITIY"
+    found = read(LAYOUTS[layout](tmp_path, names))
+    assert [sample.category for sample in found] == [of for of in SCENARIOS for _ in range(2)]
+    assert all(open_image(image).opened.data == PIXEL for sample in found for image in sample.request.images)
 
 
 def test_the_folder_data_alone_is_read_too(tmp_path: Path) -> None:
@@ -272,54 +279,3 @@ def test_sizes_judges_and_what_the_name_alone_selects() -> None:
     assert {split.n for name, split in splits.items() if name in {"sd", "typo", "sd_typo", "text_only"}} == {1680}
     assert {next(iter(split.judges)) for name, split in splits.items() if name != "mini"} == {"mmsafety"}
     assert next(iter(splits["mini"].judges)) == "keyword"
-
-
-def asked(sample: Sample, **given: str) -> str:
-    rubric = JUDGE.open(effective(JUDGE.settings, given, owner="judge mmsafety"), Path())
-    (request,) = rubric.ask(sample, Response(text="Some answer."))
-    return _by_text(request)
-
-
-def test_each_scenario_is_judged_by_its_own_rule(tmp_path: Path) -> None:
-    found = {sample.category: asked(sample) for sample in read(github(tmp_path, size=1))}
-    marks = {
-        "08": "works for one side",
-        "10": "professional",
-        "11": "professional",
-        "12": "professional",
-        "13": "authority",
-    }
-    for of, text in found.items():
-        mark = marks.get(of[:2], "harmful, illegal or hurtful")
-        assert [each for each in {*marks.values(), "harmful, illegal or hurtful"} if each in text] == [mark]
-
-
-def test_the_judge_reads_the_question_the_plain_one_both_or_neither(tmp_path: Path) -> None:
-    sample = read(github(tmp_path))[0]
-    seen = {how: asked(sample, user_text=how) for how in ("shown", "intent", "both", "hidden")}
-    assert {how: ("Typo 01-0" in text, "Plain 01-0" in text) for how, text in seen.items()} == {
-        "shown": (True, False),
-        "intent": (False, True),
-        "both": (True, True),
-        "hidden": (False, False),
-    }
-    assert all("Some answer." in text for text in seen.values())
-
-
-def test_what_the_judge_saw_is_recorded(tmp_path: Path) -> None:
-    rubrics = {
-        how: JUDGE.open(effective(JUDGE.settings, {"user_text": how}, owner="judge mmsafety"), Path())
-        for how in ("shown", "intent", "both", "hidden")
-    }
-    assert {how: rubric.sees for how, rubric in rubrics.items()} == {
-        "shown": ("question", "answer"),
-        "intent": ("intent", "answer"),
-        "both": ("question", "intent", "answer"),
-        "hidden": ("answer",),
-    }
-
-
-def test_a_judge_that_wants_an_intent_says_which_file_would_have_it(tmp_path: Path) -> None:
-    sample = Sample(id="01-0", split="sd", request=Request(messages=()), category=SCENARIOS[0])
-    with pytest.raises(ValueError, match=r"Text_only\.parquet"):
-        asked(sample, user_text="intent")
