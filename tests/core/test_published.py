@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.board.published import PublishedRow, published
 from harness.contracts import Split, Task
@@ -17,6 +18,7 @@ HOST = Host.load(tell=lambda _: None)
 TASKS: dict[str, Task] = {task.name: task for task, _ in HOST.offers("tasks")}
 ROWS: dict[str, tuple[PublishedRow, ...]] = {name: published(task) for name, task in TASKS.items()}
 DOCS = Path(__file__).parents[2] / "docs"
+FIVE = ("qbench", "mmstar", "mmmu", "muirbench", "mmt-bench")
 SHIPPED = [name for name, rows in ROWS.items() if rows]
 
 
@@ -169,10 +171,36 @@ def test_denominators_that_differ_within_one_column_are_marked() -> None:
     assert {name: count[True] for name, count in counted.items()} == {"jailbreakv": 2, "siuo": 3, "mssbench": 1}
 
 
+def test_general_numbers_that_no_count_of_their_set_gives_are_marked_and_no_others() -> None:
+    rows = [row for name in FIVE for row in ROWS[name]]
+    assert {(row.task, row.model.removeprefix("InternVL2.5-8B + ")): row.slips for row in rows if row.slips} == {
+        ("qbench", "VLGuard-R"): ("accuracy 72.03 is no k of 1495",),
+        ("mmstar", "VLGuard-R and 6000 general samples"): ("accuracy 62.03 is no k of 1500",),
+        ("mmmu", "Textual SFT and 500 general samples"): ("accuracy 48.38 is no k of 900",),
+        ("muirbench", "Textual SFT and 500 general samples"): ("accuracy 53.33 is no k of 2600",),
+        ("mmt-bench", "Textual SFT and 500 general samples"): ("accuracy 60.17 is no k of 3127",),
+    }
+    said = " ".join((DOCS / "tasks/suites.md").read_text("utf-8").split())
+    assert f"{sum(bool(row.slips) for row in rows)} of {len(rows)} numbers are given by no count of their set" in said
+
+
+def test_two_general_numbers_that_changed_places_say_so() -> None:
+    noted = {row.task: (row.values["accuracy"], row.note) for name in FIVE for row in ROWS[name] if row.note}
+    assert noted.keys() == {"mmmu", "muirbench"}
+    assert (round(100 * 1258 / 2600, 2), round(100 * 480 / 900, 2)) == (noted["mmmu"][0], noted["muirbench"][0])
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_row_has_the_size_that_it_is_checked_against(name: str) -> None:
+    """A number by itself can only be told to be a slip by what it was divided by."""
+    for table in yaml.safe_load(Path(str(TASKS[name].published)).read_text("utf-8"))["tables"]:
+        if table.get("task", name) == name:
+            assert table["n"].keys() == {split for row in table["rows"].values() for split in row}
+
+
 def test_the_five_general_numbers_have_the_means_that_the_paper_prints() -> None:
-    five = ("qbench", "mmstar", "mmmu", "muirbench", "mmt-bench")
-    of = {name: {row.model: row.values["accuracy"] for row in ROWS[name]} for name in five}
-    means = {model: round(sum(of[name][model] for name in five) / 5, 2) for model in of["qbench"]}
+    of = {name: {row.model: row.values["accuracy"] for row in ROWS[name]} for name in FIVE}
+    means = {model: round(sum(of[name][model] for name in FIVE) / 5, 2) for model in of["qbench"]}
     assert (means["InternVL2.5-8B"], means["InternVL2.5-8B + MIRage"]) == (60.47, 61.30)
     assert (means["Qwen2-VL-7B"], means["Qwen2-VL-7B + MIRage"]) == (58.10, 58.53)
     assert len(means) == 10
