@@ -157,3 +157,11 @@ def test_a_row_that_takes_a_plugins_name_ends_the_command_with_its_place(
     assert said in done.exception.what
     assert done.exception.where == f"harness.yaml: suites.{name}"
     assert done.exception.remedy
+
+
+def test_the_page_lists_each_choice_of_the_papers_suite_as_published_inferred_or_ours() -> None:
+    table = PAGE.partition("## mirage-paper, choice by choice")[2].partition("Upstream's words are fetched once")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
+    told = [cells[2].strip("*").partition(":")[0].partition(";")[0].partition(" ")[0] for cells in rows[2:]]
+    assert len(told) > 20
+    assert set(told) == {"published", "inferred", "ours"}
