@@ -62,7 +62,7 @@ def _split(console: Console, model: str, each: Measured, *, first: bool) -> None
     names = names_of(each)
     notes = [Text(note, style="yellow") for note in _notes(each, names)]
     parts = [_judges(each, names), Group(_figures(each, names), *notes)]
-    parts += [_confusion(each, pair, names) for pair in each.pairs]
+    parts += [_confusion(each, pair, names) for pair in each.pairs if any(map(any, pair.table))]
     parts += [_swap(each, each.swap, names)] if each.swap is not None else []
     for part in parts:
         console.print("", Padding(part, (0, 0, 0, 2)), sep="\n")

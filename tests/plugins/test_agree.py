@@ -137,7 +137,9 @@ def test_judges_without_an_answer_in_common_have_no_number(tmp_path: Path) -> No
     (pair,) = split(run)["pairs"]
     assert (pair["n"], pair["agreement"]["value"], pair["agreement"]["why"]) == (0, None, "no item in common")
     assert split(run)["main_metric"]["range"] is None
-    told(run)
+    shown = told(run, "--tasks", "twice:one")
+    assert "no item in common" in shown
+    assert "B →" not in shown  # no table of labels without a label
 
 
 def test_the_table_names_each_judge_once_and_shows_every_number(judged_run: Path) -> None:
