@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from harness.data.holding import held
-from harness.data.waiting import Waits
 from harness.errors import BadData, HarnessError, MissingData
 from harness.types import Fidelity, Json
 
 if TYPE_CHECKING:
     import httpx
+
+    from harness.data.waiting import Waits
 
 FOLDER: Final = "prompts"  #: of all wordings, under a task's data root
 RAW_URL: Final = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
@@ -134,6 +135,8 @@ def fetch(pin: Pin, root: Path, *, url: str = RAW_URL, tell: Callable[[str], Non
         HarnessError: a file does not come; nothing is left half written.
     """
     import httpx
+
+    from harness.data.waiting import Waits  # on use: tasks that only read words are listed without what waits
 
     waits = Waits(tell)
     with _alone(root), httpx.Client(follow_redirects=True, timeout=_PATIENCE) as client:

@@ -50,6 +50,12 @@ def test_nothing_heavy_is_imported_before_it_is_used(arguments: tuple[str, ...])
     assert HEAVY & {name.partition(".")[0] for name in found["modules"]} == set()
 
 
+def test_tasks_are_listed_without_what_talks_to_servers_or_downloads() -> None:
+    found = said(PROGRAM, "tasks", "list")
+    assert isinstance(found, dict)
+    assert [name for name in found["modules"] if name.startswith(("harness.http", "harness.data.downloads"))] == []
+
+
 def test_help_of_a_core_command_loads_no_plugin() -> None:
     found = said(PROGRAM, "tasks", "--help")
     assert isinstance(found, dict)
