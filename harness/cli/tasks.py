@@ -82,14 +82,18 @@ def _details(task: Task) -> str:
     splits = _splits(task)
     lines = [f"version {task.version}"]
     if task.source:
-        where = task.source.hub or task.source.url
-        facts = [where, task.source.size, task.source.licence, "gated" if task.source.gated else ""]
-        lines.append(f"data {', '.join(fact for fact in facts if fact)}")
+        lines.append(f"data {_source(task.source)}")
     if isinstance(splits, str):
         return indented("\n".join([*lines, f"splits {splits}", *_published(task)]))
     header = ["SPLIT", "SAMPLES", "IMAGES", "JUDGES", "METRICS", "BY", "SELECTED"]
     rows = [[name, *_cells(split)] for name, split in splits.items()]
     return indented("\n".join([*lines, "splits", indented(table(header, rows)), *_published(task)]))
+
+
+def _source(source: DataSource) -> str:
+    facts = [source.hub or source.url, source.size and f"size: {source.size}"]
+    facts += [f"licence: {source.licence or 'not stated'}", "gated" if source.gated else ""]
+    return "; ".join(fact for fact in facts if fact)
 
 
 def _published(task: Task) -> Iterator[str]:

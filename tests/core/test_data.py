@@ -205,6 +205,11 @@ def test_list_tells_all_that_is_known_as_json(tmp_path: Path, run: Run) -> None:
     assert "not for commercial use" in found["mm-safetybench"]["licence"]
 
 
+def test_a_task_is_shown_with_where_its_data_is_its_size_and_its_licence(run: Run) -> None:
+    shown = run("tasks", "show", "siuo")[1]
+    assert "data sinwang/SIUO; size: not published; licence: CC BY-NC 4.0 (research only, no commercial use)\n" in shown
+
+
 def test_list_calls_data_broken_that_is_there_and_cannot_be_read(tmp_path: Path, run: Run) -> None:
     (tmp_path / "mis").mkdir()
     (tmp_path / "mis/mis_easy.json").write_text("<html>rate limited</html>")
