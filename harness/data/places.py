@@ -71,14 +71,14 @@ def how_to_get(task: str, source: DataSource, root: Path) -> str:
     """The command that puts a task's data into its root, with size and licence and what else must be done."""
     how = f"see {source.url}" if source.by_hand else f"take it from {source.url} and put it into {root}"
     if fetchable(source):
-        how = f"harness data fetch {task}{_place(task, root)}"
+        how = f"harness data fetch {task}{flag_for(task, root)}"
     about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]
     gate = f"access must be asked for first: {source.url}" if source.gated else ""
     by_hand = (f"to be put there by hand: {what}" for what in source.by_hand)
     return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate]), *by_hand])
 
 
-def _place(task: str, root: Path) -> str:
+def flag_for(task: str, root: Path) -> str:
     """The flag that names the root; none where it is found without."""
     if root == data_folder() / task:
         return ""

@@ -10,6 +10,7 @@ from typing import Any
 from harness import plugins
 from harness.contracts import Results
 from harness.data.inspection import another_size
+from harness.data.places import flag_for
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
@@ -73,14 +74,14 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
         if not short and (benches or split["complete"]):
             continue
         if short or not split["verdicts"]["unjudged"]:
-            yield f"{plan.title} is incomplete: {_open(split, short)}"
+            yield f"{plan.title} is incomplete: {_open(plan, split, short)}"
         else:
             waiting.append(plan)
     if waiting:
         yield _finish(waiting, session, folder)
 
 
-def _open(split: Mapping[str, Any], short: Sequence[Bench]) -> str:
+def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench]) -> str:
     """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself."""
     view = split["other_judges"].get(short[0].id, split) if short else split
     found = {
@@ -92,12 +93,18 @@ def _open(split: Mapping[str, Any], short: Sequence[Bench]) -> str:
     left = {name: count for name, count in found.items() if count}
     cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
     counts = [f"{name} {count}" for name, count in left.items()]
-    again = ["run it again" + _retry(left)] if left else []
+    again = [_named_images(plan)] if "bad_sample" in left and plan.split.data is None else []
+    again += ["run it again" + _retry(left)] if left else []
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
         again.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")
     coverage = ", ".join([f"coverage {view['coverage']:.1%}", *counts])
     return f"{coverage}; {'; '.join(again) or 'run it again'}"
+
+
+def _named_images(plan: SplitPlan) -> str:
+    task = plan.task.name
+    return f"`harness data verify {task}:{plan.name}{flag_for(task, plan.root)}` names the images that cannot be used"
 
 
 def _retry(left: Mapping[str, int]) -> str:
