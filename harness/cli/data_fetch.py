@@ -71,6 +71,9 @@ def _each(places: list[Place], revision: str) -> int:
     for place in places:
         try:
             _data(place, revision)
+        except KeyboardInterrupt:
+            click.echo("what has come is kept: run the same command again to go on", err=True)
+            raise
         except HarnessError as error:
             if len(places) == 1:
                 raise

@@ -140,6 +140,7 @@ class Downloads:
                 if failed == TRIES or not self._heard:
                     raise unreachable(wanted.url, error) from None
                 if not isinstance(error, _Told):
+                    self.meter.tell(f"{wanted.path}: {_said(error)}; trying again")
                     self._stopped.wait(PAUSES[failed])
             else:
                 return
@@ -226,12 +227,15 @@ def unreachable(url: str, error: BaseException) -> HarnessError:
     """No answer: an error of one line that names the server."""
     import httpx
 
-    said = " ".join(str(error).split()) or type(error).__name__
     server = httpx.URL(url).host
     return HarnessError(
-        f"{server} cannot be reached: {said}",
+        f"{server} cannot be reached: {_said(error)}",
         remedy="run the same command again where there is a network; what has come so far is kept",
     )
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _part(wanted: Wanted, target: Path) -> Path:

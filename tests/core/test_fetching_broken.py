@@ -61,6 +61,10 @@ def test_a_server_that_cannot_go_on_is_asked_for_all_of_it(place: Published, ben
 def test_a_busy_server_is_asked_again_and_a_lasting_fault_ends_the_command(place: Published, bench: Bench) -> None:
     place.refuse["shapes.json"] = [503, 429]
     bench.get(DataSource(hub=HUB, files=("*.json",)))
+    assert [line.rpartition("answered ")[2] for line in bench.said.splitlines()] == [
+        "503; trying again",
+        "429; trying again",
+    ]
     place.refuse["images/2.png"] = [500] * 99
     assert "500" in bench.failed(DataSource(hub=HUB, files=("images/2.png",))).what
     assert len(place.refuse["images/2.png"]) == 99 - downloads.TRIES
@@ -99,13 +103,14 @@ def test_an_interrupt_ends_the_command_at_once_however_silent_the_server_is(plac
     place.sets["Tuwhy/MIS_Test"] = place.sets.pop(HUB)
     place.hold["images/1.png"] = 6000
     command = [sys.executable, "-c", COMMAND.format(data=str(tmp_path))]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
         assert place.held.wait(60)
         part = tmp_path / "mis" / "images"
         while sum(path.stat().st_size for path in part.glob("*.part")) < 6000:
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
-        assert child.wait(downloads.PATIENCE / 2) == 130
+        _, said = child.communicate(timeout=downloads.PATIENCE / 2)
+        assert (child.returncode, "run the same command again to go on" in said) == (130, True)
     with FileLock(tmp_path / "mis" / LOCK, timeout=0):
         pass  # nobody holds it
     assert [path.stat().st_size for path in part.glob("1.png.*.part")] == [6000]
