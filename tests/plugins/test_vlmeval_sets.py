@@ -72,6 +72,18 @@ def test_what_cannot_be_scored_sample_by_sample_is_refused_before_the_run(
         listed("vlmeval", name, tmp_path)
 
 
+@pytest.mark.parametrize("column", ["index", "image", "question"])
+def test_a_column_that_is_missing_is_named_before_the_run_and_no_bad_sample_of_every_row(
+    column: str, tmp_path: Path
+) -> None:
+    rows = choices(2)
+    for row in rows:
+        del row[column]
+    write(tmp_path / "MMStar.tsv", rows)
+    with pytest.raises(HarnessError, match=f"cannot build MMStar: .*KeyError: '{column}'"):
+        listed("mmstar", "val", tmp_path)
+
+
 def test_an_image_that_cannot_be_read_spoils_its_sample_alone(tmp_path: Path) -> None:
     write(tmp_path / "data" / "mmstar" / "MMStar.tsv", choices(3, image=lambda n: "?" if n == 1 else CELL))
     found = run(tmp_path, "mmstar:val", lambda _: "A")

@@ -37,6 +37,7 @@ _TAGS = (
 )
 _NUMBER, _COUNTERPART = "idx", "counterpart_idx"  # MUIRBench: a question's own number, and that of its twin
 _KINDS = ("MCQ", "Y/N")
+_UNREADABLE = "unreadable/"  # no such folder: what stands for the image of a row that no prompt can be made of
 _PIECE = 1 << 20
 _LONGEST = 200
 
@@ -55,15 +56,20 @@ def build(name: str, folder: Path) -> dict[str, Any]:
     """Write `rows.jsonl` and the images of its rows into a folder; what is to be known of the set.
 
     Raises:
-        Refused: it is no set of images or texts, its scores are not for each sample, or it holds no answers.
+        Refused: it is no set of images or texts, its scores are not for each sample, it holds no answers, or no prompt
+            can be made of any row, as where a column is missing.
     """
     found = _Set(name, fetch=False)
     found.insist()
     if not getattr(found.set, "meta_only", True):
         found.set.img_root = str(folder / "images")
+    rows = found.rows()
+    faults = [fault for row in rows if (fault := _fault(row["parts"]))]
+    if faults and len(faults) == len(rows):
+        raise Refused("no_prompts", f"no prompt can be made of any row of {name}.tsv: {faults[0]}")
     part = folder / f"rows-{os.getpid()}.part"
     with part.open("w", encoding="utf-8") as file:
-        for row in found.rows():
+        for row in rows:
             file.write(json.dumps(row) + "\n")
     part.replace(folder / "rows.jsonl")  # nobody reads half a file
     return {"type": found.kind, "count": len(found.set.data), "md5": found.md5, "expected": found.expected}
@@ -189,7 +195,7 @@ class _Set:
             message = self.set.build_prompt(line)
         except Exception as error:  # noqa: BLE001 - a row of theirs may hold anything
             fault = f"{type(error).__name__}: {error}"[:_LONGEST]
-            return [{"type": "image", "value": f"unreadable/{index}.png"}, {"type": "text", "value": fault}]
+            return [{"type": "image", "value": f"{_UNREADABLE}{index}.png"}, {"type": "text", "value": fault}]
         return [
             {"type": "image", "value": os.path.relpath(part["value"], self.root)}
             if part["type"] == "image"
@@ -201,6 +207,12 @@ class _Set:
 def _module() -> Any:
     installed()
     return importlib.import_module("vlmeval.dataset")
+
+
+def _fault(parts: list[dict[str, str]]) -> str:
+    """Why no prompt could be made of a row; empty where one was."""
+    unreadable = len(parts) == 2 and parts[0]["type"] == "image" and parts[0]["value"].startswith(_UNREADABLE)
+    return parts[1]["value"] if unreadable else ""
 
 
 def _stay_offline() -> None:

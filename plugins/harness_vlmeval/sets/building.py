@@ -92,7 +92,8 @@ def _ask(root: Path, op: str, dataset: str, **fields: Json) -> Mapping[str, Json
         return asked_now(root, op, name=dataset, **fields)
     except Refused as refused:
         kind = refused.facts.get("type")
-        why = f"{kind}: {refused}" if kind else str(refused)
+        said = str(refused).strip() or refused.facts.get("place", "")
+        why = f"{kind}: {said}" if kind else said
         raise HarnessError(f"VLMEvalKit cannot {op} {dataset}: {why}", where=str(root)) from refused
 
 
