@@ -183,9 +183,9 @@ def test_a_folder_without_the_table_is_missing_data_that_names_it(tmp_path: Path
 
 def test_28000_records_are_listed_in_seconds_and_little_memory_and_no_image_is_touched(tmp_path: Path) -> None:
     write(tmp_path, [record(n) for n in range(28_000)], "JailBreakV_28K")
-    began = time.perf_counter()
+    began = time.process_time()  # what it costs, however busy the machine is
     assert sum(1 for _ in TASK.samples(tmp_path, "full", {})) == 28_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     write(tmp_path, [record(n) for n in range(7_000)], "JailBreakV_28K")
     tracemalloc.start()
     held = read(tmp_path, "full")

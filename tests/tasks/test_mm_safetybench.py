@@ -223,10 +223,10 @@ def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path
 LISTED = """
 import re, time
 from pathlib import Path
-start = time.monotonic()
+start = time.process_time()
 from harness_mm_safetybench.task import TASK
 samples = list(TASK.samples(Path(ROOT), "sd_typo", {}))
-seconds = time.monotonic() - start
+seconds = time.process_time() - start
 print(len(samples), seconds, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
