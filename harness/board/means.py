@@ -30,7 +30,7 @@ class Mean:
         better: direction of the parts.
         of: title of each part -> (metric, value).
         missing: titles of the parts without a value.
-        complete: every part is there, complete and no subset.
+        complete: every part is there, complete, no subset, and as large as published.
     """
 
     suite: str

@@ -55,8 +55,13 @@ def _mean(splits: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Json]:
         "better": better,
         "of": {title: {"metric": name, "value": body["value"]} for title, (name, body) in mains.items()},
         "missing": [title for title in splits if title not in mains],
-        "complete": there and all(split and split["complete"] and split["subset"] is None for split in splits.values()),
+        "complete": there and all(split and _is_whole(split) for split in splits.values()),
     }
+
+
+def _is_whole(split: Mapping[str, Any]) -> bool:
+    """All of it was resolved: no subset, and no copy that holds another number of samples than is published."""
+    return bool(split["complete"]) and split["subset"] is None and split["n_expected"] in (None, split["n"])
 
 
 _NOTHING: Mapping[str, Json] = {"value": None, "ci95": None, "bounds": None, "ci95_worst": None}

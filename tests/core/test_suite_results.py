@@ -88,6 +88,15 @@ def test_an_incomplete_part_is_marked() -> None:
     assert of(TITLES, found)["complete"] is False
 
 
+def test_a_part_of_another_size_than_is_published_is_marked() -> None:
+    found = tasks()
+    found["one"]["splits"]["all"]["n_expected"] = None
+    assert of(TITLES, found)["complete"] is True
+    found["two"]["splits"]["all"]["n_expected"] = 1500
+    mean = of(TITLES, found)
+    assert (mean["complete"], mean["value"] is None) == (False, False)
+
+
 def test_a_suite_without_a_mean_has_its_parts_alone() -> None:
     assert suite_results(("one:all", "gone:all"), (), tasks()) == {
         "splits": ["one:all", "gone:all"],
