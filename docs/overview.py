@@ -18,6 +18,7 @@ PAGE = Path(__file__).parent / "tasks" / "README.md"
 BLOCK = re.compile(r"<!-- tasks -->.*?<!-- /tasks -->", re.DOTALL)
 HEAD = ("task", "split", "samples", "images", "judge", "main metric", "runs by", "words of input, rubric", "licence")
 ARROWS = {"lower": "↓", "higher": "↑"}
+OURS = "this project's"  #: packaged splits are drawn and written here
 OPEN = ("vlmeval", "lm-eval")  #: their splits are other people's data sets, any of them
 
 
@@ -32,9 +33,11 @@ def rows(host: Host) -> Iterator[tuple[str, ...]]:
     for task, plugin in host.offers("tasks"):
         if task.name in OPEN or host.source(plugin).distribution != "vlm-safety-harness":
             continue
-        licence = task.source.licence if task.source else ""
+        gate = "gated; " if task.source and task.source.gated else ""
+        licence = gate + task.source.licence if task.source else ""
         for name, split in splits_of(task).items():
-            yield (_link(task.name), f"`{name}`", *_cells(host, split), licence)
+            terms = licence if split.data is None else OURS
+            yield (_link(task.name), f"`{name}`", *_cells(host, split), terms)
 
 
 def _cells(host: Host, split: Split) -> tuple[str, ...]:
