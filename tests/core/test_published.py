@@ -153,14 +153,16 @@ def test_rows_of_the_mis_paper_that_do_not_hold_are_marked_and_no_others() -> No
         ("InternVL2.5-8B", "real"): ("sums to 101, not 100",),
         ("InternVL2.5-78B", "real"): ("sums to 101, not 100",),
         ("GPT-4o", "real"): ("sums to 101, not 100",),
+        ("ECSO", "hard"): ("ASR 83.49 is no k of 510",),
     }
 
 
 @pytest.mark.parametrize("page", ["mis", "suites"])
 def test_the_pages_count_the_slips_of_the_mis_paper_as_the_rows_do(page: str) -> None:
     said = " ".join((DOCS / f"tasks/{page}.md").read_text("utf-8").split())
-    sums = [row for row in ROWS["mis"] if any("sums to" in slip for slip in row.slips)]
-    counts = [row for row in ROWS["mis"] if any("is no k of" in slip for slip in row.slips)]
+    table = [row for row in ROWS["mis"] if row.source.place.startswith("Table 4")]
+    sums = [row for row in table if any("sums to" in slip for slip in row.slips)]
+    counts = [row for row in table if any("is no k of" in slip for slip in row.slips)]
     models = {row.model for row in sums}
     assert f"{len(sums)} cells of {len(models)} models do not sum to 100" in said
     assert f"{len(counts)} more hold a number that no count of their split gives" in said
