@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,19 +58,21 @@ def fetch(
     if source and not prompts:
         raise HarnessError("--from goes with --prompts", remedy="put data that you have into its folder: see data list")
     host, tasks = tasks_of(ctx, names, task_settings)
+    places = [Place(task, data, task_settings) for task in tasks]
     if prompts:
-        for task in tasks:
-            _wording(host, Place(task, data, task_settings), source)
-        return 0
-    return _each([Place(task, data, task_settings) for task in tasks], revision)
+        worded = [place for place in places if place.task.source and place.task.source.prompts]
+        if worded and (others := [place.task.name for place in places if place not in worded]):
+            click.echo(f"no wording of upstream's is needed for {', '.join(others)}", err=True)
+        return _each(worded or places[:1], lambda place: _wording(host, place, source))
+    return _each(places, lambda place: _data(place, revision))
 
 
-def _each(places: list[Place], revision: str) -> int:
+def _each(places: list[Place], take: Callable[[Place], None]) -> int:
     """One after the other; of several, one that fails keeps none from coming."""
     failed = 0
     for place in places:
         try:
-            _data(place, revision)
+            take(place)
         except KeyboardInterrupt:
             click.echo("what has come is kept: run the same command again to go on", err=True)
             raise

@@ -316,6 +316,20 @@ def test_fetch_takes_upstreams_script_from_a_copy_and_refuses_one_without_the_wo
     assert list((tmp_path / "data/mis/prompts").glob(f"*/{JUDGE_SCRIPT}"))
 
 
+def test_the_words_of_a_suite_are_those_of_its_tasks_that_have_any_and_one_that_does_not_come_keeps_none(
+    tmp_path: Path, run: Run
+) -> None:
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (clone / "prompts.py").write_text("\n".join(f"{name} = 'Words of {name}: '" for name in MSS_WORDS))
+    (clone / "gpt4_eval.py").write_text(MSS_JUDGE)
+    code, out, err = run("data", "fetch", "mirage-paper", "--prompts", "--from", clone, "--data", tmp_path / "data")
+    assert code == 2  # the clone holds no script of mis
+    assert f"mis: {JUDGE_SCRIPT} is not in" in err
+    assert "no wording of upstream's is needed for mm-safetybench, jailbreakv, siuo, qbench, " in err
+    assert "rubric mssbench: modified" in out
+
+
 def test_fetch_from_a_place_that_has_no_script_ends_with_2(tmp_path: Path, run: Run) -> None:
     code, _, err = run("data", "fetch", "mis", "--prompts", "--from", tmp_path, "--data", tmp_path)
     assert code == 2
@@ -325,8 +339,7 @@ def test_fetch_from_a_place_that_has_no_script_ends_with_2(tmp_path: Path, run: 
 def test_fetch_says_whose_words_it_found(tmp_path: Path, run: Run) -> None:
     clone = tmp_path / "clone"
     clone.mkdir()
-    names = [f"PROMPT_{who}_{what}" for who in ("CHAT", "EMBODIED") for what in ("IF", "QC", "IC", "IC_CAP")]
-    (clone / "prompts.py").write_text("\n".join(f"{name} = 'Words of {name}: '" for name in names))
+    (clone / "prompts.py").write_text("\n".join(f"{name} = 'Words of {name}: '" for name in MSS_WORDS))
     (clone / "gpt4_eval.py").write_text(MSS_JUDGE)
     code, out, err = run("data", "fetch", "mssbench", "--prompts", "--from", clone, "--data", tmp_path / "data")
     assert code == 0, err
@@ -334,6 +347,7 @@ def test_fetch_says_whose_words_it_found(tmp_path: Path, run: Run) -> None:
     assert "results will say 'modified'" in err
 
 
+MSS_WORDS = [f"PROMPT_{who}_{what}" for who in ("CHAT", "EMBODIED") for what in ("IF", "QC", "IC", "IC_CAP")]
 MSS_JUDGE = """
 prompt_chat = prompt_embodied = {
     "prompt_template": "{prompt1} {response} {prompt2} <answer>index</answer>",
