@@ -17,6 +17,7 @@ from harness.engine.work import ALWAYS_RETRIED
 from harness.plan.splits import SplitPlan
 from harness.plan.suites import told
 from harness.runs.conclude import Concluded
+from harness.runs.reasons import commonest
 
 
 def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, list[str]]:
@@ -74,14 +75,15 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
         if not short and (benches or split["complete"]):
             continue
         if short or not split["verdicts"]["unjudged"]:
-            yield f"{plan.title} is incomplete: {_open(plan, split, short)}"
+            why = commonest(session.folder, plan, short[0].id if short else "")
+            yield f"{plan.title} is incomplete: {_open(plan, split, short, why)}"
         else:
             waiting.append(plan)
     if waiting:
         yield _finish(waiting, session, folder)
 
 
-def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench]) -> str:
+def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why: Mapping[str, str]) -> str:
     """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself."""
     view = split["other_judges"].get(short[0].id, split) if short else split
     found = {
@@ -92,7 +94,7 @@ def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench]) -> 
         return "nothing was asked; run it again"
     left = {name: count for name, count in found.items() if count}
     cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
-    counts = [f"{name} {count}" for name, count in left.items()]
+    counts = [f"{name} {count}" + (f" ({why[name]})" if name in why else "") for name, count in left.items()]
     again = [_named_images(plan)] if "bad_sample" in left and plan.split.data is None else []
     again += ["run it again" + _retry(left)] if left else []
     if cut > 0:

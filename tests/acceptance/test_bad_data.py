@@ -67,7 +67,7 @@ def test_a_bad_image_costs_its_sample_alone_and_is_named(world: World, tmp_path:
     ended = world.command()
     assert ended.code == 3, ended.err
     look = f"harness data verify mis:easy --data {world.layout.root}"
-    assert f"`{look}` names the images that cannot be used; run it again" in ended.err
+    assert f"bad_sample {len(named)} (outside_root); `{look}` names the images that cannot be used;" in ended.err
     items = world.items()
     assert [item.outcome for item in items] == ["bad_sample"] * len(named) + ["answered"] * 5
     for item, path in zip(items, named, strict=False):

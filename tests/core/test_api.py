@@ -92,7 +92,7 @@ def test_what_the_user_can_mend_is_raised_as_it_is_and_never_in_a_group(
 def test_an_incomplete_run_raises_nothing_and_says_so() -> None:
     run = harness.run("down/x", "fake", probe=False, policy=Policy(breaker=100))
     assert run.exit_code == 3
-    assert "fake:all is incomplete: coverage 0.0%, error 4; run it again" in run.notes
+    assert "fake:all is incomplete: coverage 0.0%, error 4 (http_400); run it again" in run.notes
 
 
 def test_nothing_is_printed_and_a_progress_may_be_given(capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,11 +208,27 @@ def test_below_the_minimum_of_coverage_a_run_is_done_but_incomplete(tmp_path: Pa
     assert (lenient.exit_code, split(lenient)["complete"]) == (0, True)
 
 
+def test_the_reason_that_most_of_the_missing_have_is_told_with_their_number(tmp_path: Path) -> None:
+    failed = [Failure(outcome="error", reason=reason) for reason in ("http_500", "timeout", "timeout")]
+    run, _ = go(tmp_path, model=saying([*failed, "no"]))
+    [note] = [note for note in run.notes if "is incomplete" in note]
+    assert ", error 3 (timeout); run it again" in note
+
+
+def test_the_reason_that_a_judge_failed_for_is_told_with_their_number(tmp_path: Path) -> None:
+    judge, _ = judging("j")
+    failing = saying([Failure(outcome="error", reason="context_length", message="too long")], ref="told/j")
+    task = fake_task({"a": "a", "b": "b"}, judges={"tone": {}})
+    run, _ = go(tmp_path, judge, provider(failing, "told"), task=task, judges=("told/j",))
+    [note] = [note for note in run.notes if "is incomplete" in note]
+    assert ", judge_error 2 (context_length); run it again" in note
+
+
 def test_answers_cut_off_before_any_text_are_counted_and_another_run_is_no_remedy_for_them(tmp_path: Path) -> None:
     spent = Response(text="", flags=frozenset({"truncated"}))
     run, _ = go(tmp_path, model=saying([spent, Failure(outcome="error", reason="http_400"), spent, "no"]))
     [note] = [note for note in run.notes if "is incomplete" in note]
-    assert ", error 1, cut off before any text 2; run it again; a larger --max-tokens" in note
+    assert ", error 1 (http_400), cut off before any text 2; run it again; a larger --max-tokens" in note
     run, _ = go(tmp_path / "spent", model=saying([spent, "no"]))
     [note] = [note for note in run.notes if "is incomplete" in note]
     assert ", cut off before any text 1; a larger --max-tokens, in a folder of its own" in note
