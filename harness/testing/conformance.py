@@ -200,14 +200,15 @@ def check_report(report: Report) -> None:
     """Whether a report keeps its contract: text or files, the same each time, whatever the results hold."""
     problems = Problems(f"report {report.name!r}")
     check_described(problems, "none needed", report.description, ())
-    problems.require(report.suffix.startswith("."), "the suffix has no dot")
-    for place, given in _examples().items():
-        with problems.at(place):
-            before = canonical([dict(each) for each in given])
-            said = report.render(given)
-            problems.require_type(said, (str, Mapping), "renders a")
-            problems.require(report.render(given) == said, "renders something else the second time")
-            problems.require(canonical([dict(each) for each in given]) == before, "changes the results")
+    problems.require(not report.suffix or report.suffix.startswith("."), "the suffix has no dot")
+    for draw in [each for each in (report.render, report.figures) if each is not None]:
+        for place, given in _examples().items():
+            with problems.at(place):
+                before = canonical([dict(each) for each in given])
+                said = draw(given)
+                problems.require_type(said, (str, bytes, Mapping), "renders a")
+                problems.require(draw(given) == said, "renders something else the second time")
+                problems.require(canonical([dict(each) for each in given]) == before, "changes the results")
     problems.settle()
 
 

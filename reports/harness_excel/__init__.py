@@ -1,0 +1,1 @@
+"""The leaderboard as an Excel workbook: `harness report RUNS --format excel`."""

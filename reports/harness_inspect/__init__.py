@@ -1,0 +1,1 @@
+"""A run as a log that inspect_ai reads: `harness report RUN --format inspect`."""

@@ -1,0 +1,1 @@
+"""Results that can be checked and handed on: `harness verify`, `harness export`."""

@@ -1,0 +1,1 @@
+"""A run read sample by sample: `harness view`, `harness show`."""
