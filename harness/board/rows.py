@@ -135,6 +135,7 @@ def _basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
         "judge": judge if note.model in judge else f"{judge} ({note.model})",
         "wording of the input": f"{body.get('fidelity') or ''} {(body.get('template_hash') or '')[:8]}".strip(),
         "task version": str(about.get("version") or ""),
+        "data revision": str(_dict(about, "data").get("revision") or ""),
         "samples": str(body["n"]),
         **settings,
     }

@@ -88,7 +88,6 @@ class Row:
         data: hash of the task's data, over the splits in `asked`.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
-        group: letter of the rows with the same basis; empty when the board has one basis.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
         unranked: why it is not ranked; empty when it is.
     """
@@ -121,7 +120,6 @@ class Row:
     data: str = ""
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
-    group: str = ""
     rank: int | None = None
     unranked: str = ""
 
@@ -138,13 +136,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """All rows of one split, best first, unranked ones last.
+    """The rows of one split that may be compared, best first, unranked ones last.
 
     Attributes:
         task: its displayed name.
         split: its name.
         part_of: the derived split that pools this one; empty for none.
         rows: best first.
+        group: letter that tells it from the split's other boards; empty where it is the only one.
+        apart: what of the basis sets it apart from those.
         notes: what a reader must know before comparing rows.
     """
 
@@ -152,11 +152,18 @@ class Board:
     split: str
     part_of: str = ""
     rows: tuple[Row, ...]
+    group: str = ""
+    apart: str = ""
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """`mis:test`, or the task's name alone where it has no splits."""
+        """`mis:test`, or the task's name alone where it has no splits; with the letter of its class."""
+        return f"{self.title} ({self.group})" if self.group else self.title
+
+    @property
+    def title(self) -> str:
+        """Its name without the letter: the same for all classes."""
         return self.task if self.split == "all" else f"{self.task}:{self.split}"
 
     @property

@@ -71,7 +71,7 @@ def _about(board: Board, row: Row) -> dict[str, Cell]:
         "primary": row.primary,
         "rubric_fidelity": row.judge.fidelity,
         "input_fidelity": row.fidelity,
-        "rank_group": row.group,
+        "rank_group": board.group,
         "rank": row.rank,
         "unranked": row.unranked,
         "n_expected": row.n_expected,

@@ -135,7 +135,7 @@ def _number(measure: Measure) -> str:
 
 
 def _rank(row: Row) -> str:
-    return NOTHING if row.rank is None else f"{row.group}{row.rank}"
+    return NOTHING if row.rank is None else str(row.rank)
 
 
 def _samples(row: Row) -> str:
