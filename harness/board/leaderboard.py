@@ -1,4 +1,4 @@
-"""The leaderboard: results in, one board for each task, split and class of comparability out. Every report draws this and only this.
+"""The leaderboard: results in, one board for each task, split and class of comparability out. Reports draw only this.
 
 Reading is in `harness.board.rows`; who may be compared with whom, and how, in `harness.board.ranking`.
 """

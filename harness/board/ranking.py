@@ -17,6 +17,7 @@ from harness.board.display import estimate, figure, share, span
 from harness.board.values import Board, Measure, Row
 from harness.types import Json
 
+_IN_THE_NAME = frozenset({"strategy", "system"})  #: cautions that the row's name tells already
 _Basis = tuple[tuple[str, str], ...]
 
 
@@ -158,10 +159,7 @@ def _remarks_on(row: Row) -> Iterator[str]:
         yield f"{row.n} samples, where {row.n_expected} are published"
     if row.main is not None and not row.unranked:
         yield from _stretched(row.main)
-    if len(row.resolved) > 1:
-        yield f"answered under several names ({', '.join(row.resolved)})"
-    if "temperature" in row.settings and row.settings["temperature"] is None:
-        yield "provider sampling (no temperature was set)"
+    yield from (caution.told for caution in row.cautions if caution.kind not in _IN_THE_NAME)
     yield from (note.removesuffix(".") for note in row.noted)
 
 

@@ -59,6 +59,19 @@ class JudgeNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """What a reader must hold against a number.
+
+    Attributes:
+        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names` or `unverifiable`.
+        told: in words, as the rest of a sentence that begins with the model.
+    """
+
+    kind: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One model on one split under one judge.
 
@@ -69,6 +82,12 @@ class Row:
         system: message that was put before each request; empty for none.
         resolved: names the provider reported.
         noted: what the model noted while it was open.
+        tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
+        trained_on: names of data it was tuned on, as declared.
+        bare: its results.json stands without the lines it was made of, so that nobody can make it again.
+        cautions: what a reader must hold against the number.
+        finished: when the run's last invocation ended, ISO 8601.
+        local: it ran on a machine of the user's, by its files; else it is somebody's API.
         judge: who judged.
         primary: the judge is the run's own, not one of `other_judges`.
         fidelity: whose words the input is in; empty where the benchmark adds none.
@@ -86,6 +105,7 @@ class Row:
         settings: effective generation settings.
         options: what can tell it from another row of the same ref, as text.
         data: hash of the task's data, over the splits in `asked`.
+        source: of the task's data, with its `revision` and `licence` as the run recorded them.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
@@ -98,6 +118,12 @@ class Row:
     system: str = ""
     resolved: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+    tuned_from: str = ""
+    trained_on: tuple[str, ...] = ()
+    bare: bool = False
+    cautions: tuple[Caution, ...] = ()
+    finished: str = ""
+    local: bool = False
     judge: JudgeNote
     primary: bool = True
     fidelity: str = ""
@@ -118,6 +144,9 @@ class Row:
     settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     data: str = ""
+    source: str = ""
+    revision: str = ""
+    licence: str = ""
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     rank: int | None = None
