@@ -12,6 +12,7 @@ from harness.stats.intervals import Estimates
 from harness.stats.units import Units
 
 Test = Literal["mcnemar", "interval"]
+_POWER = 0.8
 _FARTHEST = 40.0  #: standard errors; beyond, p is 0 in floating point
 _HALVINGS = 60
 
@@ -37,6 +38,16 @@ def difference_test(units: Units, estimates: Estimates) -> tuple[float, Test]:
     if discordant is None:
         return _touching(estimates), "interval"
     return mcnemar(*discordant), "mcnemar"
+
+
+def detectable(estimates: Estimates) -> float:
+    """The difference that a two-sided test at 5% finds with a power of 80%, 0 to 1 (Bloom 1995).
+
+    2.80 standard errors of the difference as observed; never below what as many clusters could show if all that change
+    changed one way, whose variance d (1 - d) / m follows from the difference itself.
+    """
+    factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(_POWER)
+    return max(factor * estimates.error, factor**2 / (max(estimates.clusters) + factor**2))
 
 
 def mcnemar(only_left: int, only_right: int) -> float:

@@ -10,8 +10,7 @@ from harness.board.display import ARROWS, NOTHING, estimate, figure, marks, shar
 from harness.board.means import Mean
 from harness.board.values import Board, Measure, Row
 from harness.keys import canonical
-
-from .escape import escape
+from harness.markdown import escape
 
 _MOST_METRICS = 6  #: a wider table does not fit a page; the rest is named below it
 _LEGEND = "↓ lower is better, ↑ higher is better. Brackets: 95% interval. Coverage: share of the records with a result."

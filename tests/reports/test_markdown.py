@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from harness_markdown import render
-from harness_markdown.escape import escape
 from markdown_it import MarkdownIt
 
+from harness.markdown import escape
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
