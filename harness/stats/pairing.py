@@ -39,6 +39,7 @@ class PairedResult:
         unmatched_right: right units without one.
         unresolved: pairs with an open side; outside the estimate, inside the bounds.
         clusters: that bear on the difference.
+        denominators: what the left and the right side are divided by; of a mean over strata, summed.
         left: value of the left side over the resolved pairs; None where it has no denominator.
         right: the same of the right side.
         difference: left - right.
@@ -58,6 +59,7 @@ class PairedResult:
     unmatched_right: int
     unresolved: int
     clusters: int
+    denominators: tuple[float, float]
     left: float | None
     right: float | None
     difference: float | None
@@ -152,6 +154,7 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         unmatched_right=match.unmatched_right,
         unresolved=match.unresolved,
         clusters=result.clusters,
+        denominators=_denominators(result),
         left=rescaled(estimates.side(1), unit) if estimates else None,
         right=rescaled(estimates.side(-1), unit) if estimates else None,
         difference=rescaled(estimates.value, unit) if estimates else None,
@@ -162,6 +165,13 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         test=test,
         detectable=rescaled(detectable(estimates), unit) if estimates else None,
     )
+
+
+def _denominators(result: Assessment) -> tuple[float, float]:
+    """Sums over the strata of each side; the left ones stand first."""
+    half = len(result.strata) // 2
+    left, right = (sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:]))
+    return left, right
 
 
 def _interval(pair: Interval | None, unit: str) -> Interval | None:

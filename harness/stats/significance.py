@@ -61,9 +61,9 @@ def mcnemar(only_left: int, only_right: int) -> float:
 def _discordant(units: Units) -> tuple[int, int] | None:
     """Clusters that only the left, only the right side hits; None where a cluster is not one 0 or 1 on both sides."""
     half = len(units) // 2
-    kept = ~units.left_out[:half]
+    kept = ~units.left_out[:half] & ((units.den[:half] > 0) | (units.den[half:] > 0))
     left, right = units.num[:half][kept], units.num[half:][kept]
-    shares = units.pick(~units.left_out)
+    shares = units.pick(np.tile(kept, 2))
     binary = bool(np.isin(shares.num, (0, 1)).all() and (shares.den == 1).all())
     cluster = units.cluster[:half][kept]
     if not binary or units.strata > 2 or len(np.unique(cluster)) < len(cluster):
