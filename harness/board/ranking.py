@@ -17,6 +17,7 @@ from harness.board.display import estimate, figure, share, span
 from harness.board.values import Board, Measure, Row
 from harness.types import Json
 
+_NAMED = 5  #: models in one remark; more are counted
 _IN_THE_NAME = frozenset({"strategy", "system"})  #: cautions that the row's name tells already
 _Basis = tuple[tuple[str, str], ...]
 
@@ -147,9 +148,18 @@ def _told_apart(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]
 
 
 def _remarks(split: str, rows: Sequence[Row]) -> Iterator[str]:
+    """What is remarked on rows, row by row; what holds for several is said once."""
+    models: dict[str, list[str]] = {}
     for row in rows:
         compared = (text for pairing in row.paired.values() for text in _compared(pairing, split, row))
-        yield from (f"{row.model}: {remark}." for remark in (*_remarks_on(row), *compared))
+        for remark in (*_remarks_on(row), *compared):
+            models.setdefault(remark, []).append(row.model)
+    yield from (f"{_several(list(dict.fromkeys(named)))}: {remark}." for remark, named in models.items())
+
+
+def _several(names: Sequence[str]) -> str:
+    left = len(names) - _NAMED
+    return ", ".join(names) if left <= 1 else f"{', '.join(names[:_NAMED])} and {left} more"
 
 
 def _remarks_on(row: Row) -> Iterator[str]:

@@ -98,3 +98,12 @@ def test_results_without_the_lines_they_count_are_flagged_as_not_verifiable(tmp_
 def test_cautions_are_told_in_the_notes_of_the_board() -> None:
     (board,) = boards([run("vllm/acme", "vllm/acme")])
     assert board.notes == ("vllm/acme: judged by a model of its own family (vllm/acme).",)
+
+
+def test_what_holds_for_several_models_is_noted_once() -> None:
+    bodies = [run(f"vllm/{name}") | {"bare": True} for name in "abcdefgh"]
+    (board,) = boards(bodies)
+    assert board.notes == (
+        "vllm/a, vllm/b, vllm/c, vllm/d, vllm/e and 3 more: "
+        "not verifiable: its results stand without the answers they count.",
+    )
