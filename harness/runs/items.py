@@ -89,8 +89,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Words:
-    """How one split is read: its primary judge, the judges' words, and what its task says of it."""
+class Words:
+    """How one split is read.
+
+    Attributes:
+        primary: the judge whose figures stand first; None for none.
+        judges: id -> its labels in the words of the split's metrics, the primary one first.
+        split: what the task says of it; None where its plugin is gone.
+    """
 
     primary: str | None
     judges: Mapping[str, Mapping[str, str]]
@@ -120,19 +126,19 @@ class Items:
         """What paths of a split's images are relative to; None where they came with a plugin that is gone."""
         if not self.entries[title].packaged:
             return Path(self.file.tasks[title.rpartition(":")[0]].data.root)
-        split = self._words(title).split
+        split = self.words(title).split
         return None if split is None else split.data
 
     def items(self, title: str) -> Iterator[Item]:
         """Each item that was asked of a split, in order."""
         display, _, name = title.rpartition(":")
-        words, task = self._words(title), self.folder.task(display)
+        words, task = self.words(title), self.folder.task(display)
         with ExitStack() as stack:
             journals = {judge: task.verdicts(judge, write=False) for judge in words.judges}
             for journal in journals.values():
                 stack.callback(journal.close)
             for answer in answers(self.folder, display, name):
-                yield _item(answer, words, journals)
+                yield item_of(answer, words, journals)
 
     def find(self, item: str) -> Item:
         """One item by its name. Raises HarnessError where the run has none of that name."""
@@ -142,7 +148,8 @@ class Items:
                 return found
         raise HarnessError(f"the run has no item {item!r}", where=str(self.folder.path))
 
-    def _words(self, title: str) -> _Words:
+    def words(self, title: str) -> Words:
+        """How one split is read."""
         display, _, name = title.rpartition(":")
         entry = self.entries[title]
         there = [judge for judge in self.folder.task(display).judges() if judge in self.file.judges]
@@ -150,10 +157,10 @@ class Items:
         try:
             _, _, found = stored(self.folder, Judging(tasks=(title,)))
         except HarnessError:  # the plugin is gone, or is another version: its words are unknown, the lines are not
-            return _Words(primary=entry.judge, judges={judge: {} for judge in ordered}, split=None)
+            return Words(primary=entry.judge, judges={judge: {} for judge in ordered}, split=None)
         how = ran(self.file, found[0].plan, name, ordered)
         judges = {judge: how.judges[judge] for judge in ordered if judge in how.judges}
-        return _Words(primary=entry.judge, judges=judges, split=found[0].plan.split)
+        return Words(primary=entry.judge, judges=judges, split=found[0].plan.split)
 
 
 def open_items(folder: Path) -> Items:
@@ -166,7 +173,8 @@ def open_items(folder: Path) -> Items:
     return Items(folder=place, file=file, entries=entries)
 
 
-def _item(answer: Answer, words: _Words, journals: Mapping[str, Journal]) -> Item:
+def item_of(answer: Answer, words: Words, journals: Mapping[str, Journal]) -> Item:
+    """An answer with what the judges of these journals said of it."""
     read = {judge: _line(answer, journal) for judge, journal in journals.items()}
     said = {judge: _said(judge, line, words) for judge, line in read.items() if line is not None}
     return Item(answer=answer, said=said, label=_label(answer, words, said))
@@ -179,7 +187,7 @@ def _line(answer: Answer, journal: Journal) -> Mapping[str, Any] | None:
     return None if found is None else journal.read(found[0])
 
 
-def _said(judge: str, line: Mapping[str, Any], words: _Words) -> Said:
+def _said(judge: str, line: Mapping[str, Any], words: Words) -> Said:
     label = line["label"] or ""
     return Said(
         judge=judge,
@@ -194,7 +202,7 @@ def _said(judge: str, line: Mapping[str, Any], words: _Words) -> Said:
     )
 
 
-def _label(answer: Answer, words: _Words, said: Mapping[str, Said]) -> str:
+def _label(answer: Answer, words: Words, said: Mapping[str, Said]) -> str:
     """What the item counts as: the primary judge's label, or what a block or an empty answer stands for."""
     if answer.outcome == "answered":
         first = said.get(words.primary or "")

@@ -119,13 +119,13 @@ class TaskFolder:
         self.path = path
         self.display = display
 
-    def responses(self, *, write: bool) -> Journal:
+    def responses(self, *, write: bool, load: bool = True) -> Journal:
         """The journal of answers and failures, found by (split, id, epoch, key)."""
-        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write)
+        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write, load=load)
 
-    def verdicts(self, judge: str, *, write: bool) -> Journal:
+    def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
         """The journal of one judge, found by (split, id, epoch, key, hash of the judged answer)."""
-        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write)
+        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write, load=load)
 
     def judges(self) -> tuple[str, ...]:
         """Ids of all judges that have a file here."""

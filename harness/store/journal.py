@@ -133,11 +133,11 @@ class Journal:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                head = _head(line)
-                if head is not None and head[-1] in self._names:
-                    self._note(head[:-1], self._end, head[-1])
-                    yield head[:-1]
+                head, start = _head(line), self._end
                 self._end += len(line)
+                if head is not None and head[-1] in self._names:
+                    self._note(head[:-1], start, head[-1])
+                    yield head[:-1]
 
 
 def _reader(path: Path) -> int:
