@@ -7,7 +7,7 @@ VLLM := .venv-vllm
 INSPECT := .venv-inspect
 CODE := harness plugins tasks judges reports
 
-.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini minis clean
+.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini minis pictures tools clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,12 @@ demo: setup
 
 test: setup
 	$(PY) -m pytest -q -n auto --dist loadscope
+
+# a browser and TeX, which some tests open; without them those tests are skipped
+tools:
+	command -v chromium pdflatex || apt-get update -qq
+	command -v chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+	command -v pdflatex || apt-get install -y -qq --no-install-recommends texlive-latex-recommended
 
 # VLMEvalKit and lm-eval, with us beside them
 $(ZOOS)/.ready: pyproject.toml
@@ -76,6 +82,10 @@ mini: setup
 # every packaged split with the mini model, timed
 minis: setup
 	$(PY) -m benchmarks.minis
+
+# the README's pictures, of real pages in a real browser
+pictures: setup
+	$(PY) docs/pictures.py
 
 docs: setup
 	$(PY) docs/generate.py
