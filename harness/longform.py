@@ -1,0 +1,99 @@
+"""Boards in long form: one line per row, metric and breakdown group; full precision, None where there is nothing.
+
+What a sheet of numbers is made of, in whatever file it is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from harness.board.values import Board, Measure, Row
+from harness.summary.split import FLAGS
+from harness.types import OUTCOMES, UNSCORED
+
+Cell = str | int | float | bool | None
+
+_VERDICTS: Final = ("scored", *UNSCORED, "unjudged")
+COLUMNS: Final[tuple[str, ...]] = (
+    *("model", "ref", "strategy", "task", "split", "part_of", "by", "group"),
+    *("metric", "main", "unit", "better", "value", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
+    *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters"),
+    *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "rank_group", "rank", "unranked"),
+    *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
+    *OUTCOMES,
+    *FLAGS,
+    *_VERDICTS,
+)
+
+
+def lines(boards: Sequence[Board]) -> Iterator[Mapping[str, Cell]]:
+    """Every number of the boards, by the columns it has something in."""
+    for board in boards:
+        for row in board.rows:
+            yield from _lines(board, row)
+
+
+def _lines(board: Board, row: Row) -> Iterator[dict[str, Cell]]:
+    about = _about(board, row)
+    for measure in row.measures:
+        yield {**about, "n": row.n, **_numbers(measure)}
+        for stratum, body in measure.strata.items():
+            yield {**about, "by": "stratum", "group": stratum, **_numbers(measure), **_stratum(body)}
+    for by, groups in row.by.items():
+        for group, (n, measures) in groups.items():
+            for measure in measures:
+                yield {**about, "by": by, "group": group, "n": n, **_numbers(measure)}
+
+
+def _about(board: Board, row: Row) -> dict[str, Cell]:
+    return {
+        "model": row.model,
+        "ref": row.ref,
+        "strategy": row.strategy,
+        "task": board.task,
+        "split": board.split,
+        "part_of": board.part_of,
+        "judge": row.judge.id,
+        "rubric": row.judge.rubric,
+        "judge_model": row.judge.model,
+        "primary": row.primary,
+        "rubric_fidelity": row.judge.fidelity,
+        "input_fidelity": row.fidelity,
+        "rank_group": board.group,
+        "rank": row.rank,
+        "unranked": row.unranked,
+        "n_expected": row.n_expected,
+        "subset": json.dumps(row.subset) if row.subset is not None else None,
+        "epochs": row.epochs,
+        "records": row.records,
+        "coverage": row.coverage,
+        "complete": row.complete,
+        **{name: row.outcomes.get(name, 0) for name in OUTCOMES},
+        **{name: row.flags.get(name, 0) for name in FLAGS},
+        **{name: row.verdicts.get(name, 0) for name in _VERDICTS},
+    }
+
+
+def _numbers(measure: Measure) -> dict[str, Cell]:
+    ends = {"ci95": measure.ci95, "ci95_worst": measure.ci95_worst, "bounds": measure.bounds}
+    return {
+        "metric": measure.name,
+        "main": measure.main,
+        "unit": measure.unit,
+        "better": measure.better,
+        "value": measure.value,
+        **{f"{name}_{end}": pair[place] for name, pair in ends.items() for place, end in enumerate(("low", "high"))},
+        "numerator": measure.numerator,
+        "denominator": measure.denominator,
+        "unresolved": measure.unresolved,
+        "clusters": measure.clusters,
+    }
+
+
+def _stratum(body: Mapping[str, Cell]) -> dict[str, Cell]:
+    """A stratum has a value and what it was divided by; the intervals belong to the whole metric."""
+    ends = {f"{name}_{end}": None for name in ("ci95", "ci95_worst", "bounds") for end in ("low", "high")}
+    own = {name: body.get(name) for name in ("value", "numerator", "denominator", "unresolved")}
+    return {**ends, "clusters": None, **own}
