@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from harness.board.display import marks, share
+from harness.board.display import share
+from harness.board.flagged import flagged
 from harness.board.standing import standing
 from harness.board.values import Board, Measure, Row
 from harness.tex import escape
@@ -75,9 +76,7 @@ def _notes(board: Board) -> Iterator[str]:
     why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
     for note in board.notes:
         yield (r"\unranked{} " if note.startswith(why) else "") + escape(note)
-    told = ((row, marks(row.flags)) for row in board.rows)
-    flagged = (f"{row.model}: of {row.outcomes['answered']} answers, {marked}." for row, marked in told if marked)
-    yield from map(escape, dict.fromkeys(flagged))
+    yield from map(escape, flagged(board))
 
 
 def _left_out(board: Board) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from harness.board.display import ARROWS, NOTHING, estimate, figure, marks, share
+from harness.board.display import ARROWS, NOTHING, estimate, figure, share
+from harness.board.flagged import flagged
 from harness.board.means import Mean
 from harness.board.values import Board, Measure, Row
 from harness.keys import canonical
@@ -107,15 +108,7 @@ def _rule(column: Column, width: int) -> str:
 def _notes(board: Board) -> str:
     left_out = [measure.name for measure in board.measures[_MOST_METRICS:]]
     more = [f"Not shown here: {', '.join(left_out)}."] if left_out else []
-    return "\n".join(f"- {escape(note)}" for note in (*board.notes, *_flagged(board), *more))
-
-
-def _flagged(board: Board) -> Iterable[str]:
-    """Which answers a reader may want to look at; once for a run, however many judges it has."""
-    told = ((row, marks(row.flags)) for row in board.rows)
-    return dict.fromkeys(
-        f"{row.model}: of {row.outcomes['answered']} answers, {marked}." for row, marked in told if marked
-    )
+    return "\n".join(f"- {escape(note)}" for note in (*board.notes, *flagged(board), *more))
 
 
 def _metric_head(measure: Measure) -> str:
