@@ -19,12 +19,12 @@ def render(found: Comparison) -> str:
     base = found.baseline.letter
     others = "/".join(side.letter for side in found.runs[1:])
     is_open = any(words.has_open(each) for each in found.splits)
-    heads = ["Metric", "$n$", base, others, "Difference", r"95\% interval", *(["Worst case"] if is_open else []), "$p$"]
+    heads = ["Metric", "$n$", base, others, "Diff.", r"95\% interval", *(["Worst case"] if is_open else []), "$p$"]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
             r"\begin{table}[t]",
-            r"\centering\small",
+            r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
             rf"\caption{{{_caption(found)}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
             r"\toprule",
@@ -40,19 +40,26 @@ def render(found: Comparison) -> str:
 
 def _caption(found: Comparison) -> str:
     runs = "; ".join(f"{side.letter}: {escape(side.name)}" for side in found.runs)
-    notes = " ".join(f"{escape(note)}." for note in (*words.notes(found), *words.asides(found)))
-    return " ".join(part for part in (f"{runs}.", notes, escape(words.footnote(found))) if part)
+    judges = dict.fromkeys(judge for each in found.splits for judge in words.judges(each))
+    facts = [*words.notes(found), *words.asides(found), f"judge {', '.join(judges)}"]
+    told = " ".join(f"{escape(fact[:1].upper() + fact[1:])}." for fact in facts)
+    return f"{runs}. {told} {escape(words.footnote(found))}"
 
 
 def _split(found: Comparison, each: Compared, columns: int, *, is_open: bool) -> Iterator[str]:
     yield r"\midrule"
-    title = f"{each.title}, {each.run} beside {found.baseline.letter}"
+    counts = f"{each.counts.resolved} of {each.counts.common} resolved in both; {words.unresolved(found, each)}"
+    title = f"{each.title}, {each.run} beside {found.baseline.letter}: {counts}"
     yield rf"\multicolumn{{{columns}}}{{l}}{{{escape(title)}}} \\"
     for name, change in each.changes.items():
         yield _row(name, change, is_open=is_open)
     for name, change in each.by.items():
         yield _row(f"{each.main.paired.metric}: {name}", change, is_open=is_open)
-    for told, _ in words.ways(found, each):
+    for told in (
+        *words.counted(found, each),
+        words.conclusion(found, each),
+        *(way for way, _ in words.ways(found, each)),
+    ):
         yield f"% {escape(told)}"
 
 

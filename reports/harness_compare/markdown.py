@@ -41,7 +41,7 @@ def _table(found: Comparison, each: Compared, head: str, changes: Mapping[str, C
     base, is_open = found.baseline.letter, words.has_open(each)
     heads = [
         head,
-        "Pairs",
+        "n",
         base,
         each.run,
         f"{each.run} - {base}",

@@ -73,14 +73,24 @@ def counted(found: Comparison, each: Compared) -> Iterator[str]:
     counts, base = each.counts, found.baseline.letter
     missing = counts.common - counts.resolved
     yield f"{counts.common} common items, {counts.resolved} resolved in both ({missing} not)"
-    rates = ((base, counts.unresolved_baseline), (each.run, counts.unresolved_other))
-    yield "unresolved " + ", ".join(f"{letter} {count} ({_share(count, counts.common)})" for letter, count in rates)
+    yield unresolved(found, each)
     if counts.only_baseline or counts.only_other:
         yield f"left out: {counts.only_baseline} only in {base}, {counts.only_other} only in {each.run}"
     if each.epochs != (1, 1):
         yield f"epochs {base} {each.epochs[0]}, {each.run} {each.epochs[1]}"
-    judges = list(dict.fromkeys((each.judge_baseline or "none", each.judge_other or "none")))
-    yield f"judge {' and '.join(judges)}"
+    yield f"judge {' and '.join(judges(each))}"
+
+
+def judges(each: Compared) -> list[str]:
+    """Whose verdicts count, the baseline's first."""
+    return list(dict.fromkeys((each.judge_baseline or "none", each.judge_other or "none")))
+
+
+def unresolved(found: Comparison, each: Compared) -> str:
+    """How much of the common items is unresolved on each side."""
+    counts = each.counts
+    sides = ((found.baseline.letter, counts.unresolved_baseline), (each.run, counts.unresolved_other))
+    return "unresolved " + ", ".join(f"{letter} {count} ({_share(count, counts.common)})" for letter, count in sides)
 
 
 def _share(part: int, whole: int) -> str:
