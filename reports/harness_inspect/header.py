@@ -114,7 +114,8 @@ def _about(run: Items, title: str, row: Row) -> dict[str, Json]:
 
 def _score(row: Row) -> EvalScore:
     scored = row.verdicts.get("scored", 0)
-    without = [measure for measure in row.measures if measure.value is None]
+    measures = sorted(row.measures, key=lambda each: not each.main)  # inspect's lists show the first
+    without = [measure for measure in measures if measure.value is None]
     return EvalScore(
         name=plain(row.judge.id) or "unjudged",
         scorer=plain(row.judge.id) or "unjudged",

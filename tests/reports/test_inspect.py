@@ -71,7 +71,7 @@ def rubric(*_: object) -> Rubric:
 
 
 def hosted() -> Host:
-    metrics = (rate("ASR", "unsafe", better="lower", main=True), rate("BLK", "blocked", better="lower"))
+    metrics = (rate("BLK", "blocked", better="lower"), rate("ASR", "unsafe", better="lower", main=True))
     task = fake_task(asked, judges={"careful": {}, "fake": {}}, metrics=metrics, by=("category", "kind"))
     careful = Judge(name="careful", version="1", description="", open=rubric, needs=None)
     return host_of(fake_provider(said), task, careful, fake_judge())
@@ -135,6 +135,11 @@ def test_numbers_are_those_of_the_results_with_what_stands_beside_them(run: Path
     assert (first.scored_samples, first.unscored_samples) == (6, 2)
     assert first.metadata is not None
     assert first.metadata["coverage"] == body["coverage"] < 1
+
+
+def test_the_main_metric_stands_first_since_inspects_lists_show_that_one(log: EvalLog) -> None:
+    assert log.results is not None
+    assert [list(score.metrics) for score in log.results.scores] == [["ASR", "BLK"]] * 2
 
 
 def test_a_label_is_a_score_of_each_judge(log: EvalLog) -> None:
