@@ -115,15 +115,12 @@ def _about(run: Items, title: str, row: Row) -> dict[str, Json]:
 def _score(row: Row) -> EvalScore:
     scored = row.verdicts.get("scored", 0)
     measures = sorted(row.measures, key=lambda each: not each.main)  # inspect's lists show the first
-    without = [measure for measure in measures if measure.value is None]
     return EvalScore(
         name=plain(row.judge.id) or "unjudged",
         scorer=plain(row.judge.id) or "unjudged",
         scored_samples=scored,
         unscored_samples=sum(row.verdicts.values()) - scored,
-        metrics={
-            measure.name: _metric(measure, measure.value) for measure in row.measures if measure.value is not None
-        },
+        metrics={each.name: _metric(each, each.value) for each in measures if each.value is not None},
         metadata={
             "judge": row.judge.label,
             "rubric_fidelity": row.judge.fidelity,
@@ -132,7 +129,7 @@ def _score(row: Row) -> EvalScore:
             "complete": row.complete,
             "verdicts": dict(row.verdicts),
             "labels": dict(row.labels),
-            "without_value": {measure.name: _divided(measure) for measure in without},
+            "without_value": {each.name: _divided(each) for each in measures if each.value is None},
         },
     )
 
