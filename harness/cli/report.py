@@ -66,7 +66,7 @@ def _meant(offered: Sequence[Report], output: Path | None) -> str | None:
 
 
 def _table(paths: Sequence[Path], output: Path | None, figures: Path | None, *, reveal: bool) -> None:
-    from harness.board.table import render, show
+    from harness.board.compact import render, show
 
     if figures is not None or reveal:
         raise click.UsageError(f"--{'figures' if figures else 'reveal'} needs a --format that has them, such as html")
