@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
-from harness.keys import text_hash
 from harness.plan.splits import SplitPlan
 from harness.runs.answers import Answer
 from harness.runs.conclude import Concluded, Conclusion, conclude
@@ -31,7 +30,7 @@ def write(folder: RunFolder, display: str, judge: str, decided: Iterable[tuple[A
             asked = answer.asked
             sample = Sample(id=asked["id"], split=asked["split"], request=Request(messages=()))
             judged = Judgement(decision=decision)
-            line = verdict_line(sample, asked["epoch"], asked["key"], text_hash(answer.text), judged)
+            line = verdict_line(sample, asked["epoch"], asked["key"], answer.hash, judged)
             journal.append(line, *answer.place, state=line["state"])
 
 
