@@ -1,0 +1,106 @@
+"""A chart in, SVG and PNG out: by vl-convert, which carries its own Vega and is allowed no address to load from.
+
+What it draws is then made smaller and plainer. Everything that does not show is dropped, colours are exchanged for the
+dark theme, and the whole drawing is one image to a screen reader.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, Final
+
+from harness import HarnessError
+
+from .theme import CONFIG, FONT, TO_DARK
+from .values import Draft, Figure
+
+INSTALL: Final = "pip install 'vlm-safety-harness[figures]'"
+_SVG: Final = "http://www.w3.org/2000/svg"
+_KEPT: Final = frozenset(
+    {
+        *("d", "transform", "width", "height", "x", "y", "x1", "x2", "y1", "y2", "viewBox"),
+        *("fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "fill-opacity"),
+        *("font-size", "font-weight", "font-style", "text-anchor"),
+    }
+)
+_SAID: Final = {"opacity": "1", "stroke-width": "1", "text-anchor": "start", "font-weight": "normal"}  #: by default
+
+
+def figure(draft: Draft) -> Figure:
+    """The draft, drawn in both themes. Raises HarnessError where the library is not installed."""
+    light = _drawn(draft)
+    light_svg = _text(light)
+    _exchange(light, TO_DARK)
+    return Figure(
+        name=draft.name,
+        title=draft.title,
+        told=draft.told,
+        light_svg=light_svg,
+        dark_svg=_text(light),
+        table=draft.table,
+    )
+
+
+def png(svg: str, scale: float = 2) -> bytes:
+    """An SVG as PNG, `scale` pixels for one of its own. Raises HarnessError where the library is not installed."""
+    drawn: bytes = renderer().svg_to_png(svg, scale=scale)
+    return drawn
+
+
+def renderer() -> ModuleType:
+    """The library that draws. Raises HarnessError where it is not installed."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise HarnessError("figures need the extra `figures`", remedy=INSTALL) from error
+    return vl_convert
+
+
+def _drawn(draft: Draft) -> ET.Element:
+    spec: dict[str, Any] = {**draft.chart, "config": CONFIG}
+    drawn: str = renderer().vegalite_to_svg(spec, allowed_base_urls=[])
+    root = ET.fromstring(drawn)  # noqa: S314 -- written by the library a line above
+    _plain(root)
+    root.attrib.update({"role": "img", "aria-label": draft.title, "font-family": FONT})
+    told = ET.Element(f"{{{_SVG}}}desc")
+    told.text = draft.told
+    root.insert(0, told)
+    return root
+
+
+def _plain(parent: ET.Element) -> None:
+    """Drops attributes that do not show, elements that draw nothing, and groups around nothing."""
+    for name in [name for name, value in parent.attrib.items() if name not in _KEPT or _SAID.get(name) == value]:
+        del parent.attrib[name]
+    for child in list(parent):
+        hidden = child.get("display") == "none"
+        _plain(child)
+        if hidden or _draws_nothing(child):
+            parent.remove(child)
+        elif child.tag == f"{{{_SVG}}}g" and not child.attrib:
+            place = list(parent).index(child)
+            parent[place : place + 1] = list(child)
+
+
+def _draws_nothing(element: ET.Element) -> bool:
+    name = element.tag.removeprefix(f"{{{_SVG}}}")
+    if name == "g":
+        return len(element) == 0
+    if name == "path":
+        return not element.get("d") or {element.get("fill"), element.get("stroke")} <= {None, "none", "transparent"}
+    return name == "text" and not element.text
+
+
+def _exchange(root: ET.Element, colours: Mapping[str, str]) -> None:
+    for element in root.iter():
+        for name in ("fill", "stroke"):
+            old = element.get(name, "")
+            if old in colours:
+                element.set(name, colours[old])
+
+
+def _text(root: ET.Element) -> str:
+    ET.register_namespace("", _SVG)
+    return ET.tostring(root, encoding="unicode")
