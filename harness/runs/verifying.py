@@ -211,5 +211,5 @@ def _notes(results: Results, run: RunFile) -> Iterator[str]:
     made, here = results.get("harness"), harness_version()
     if made != here:
         yield f"the results are of harness {made}, and were made anew by {here}"
-    if run.extra.get("redacted"):
+    if run.redacted:
         yield "a redacted export: its texts were taken out, its numbers were not"

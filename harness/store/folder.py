@@ -74,8 +74,10 @@ class RunFolder:
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
     def claim(self, identity: Mapping[str, Json], remedy: str) -> None:
-        """Make the folder this model's. Raises IdentityMismatch with the fields that differ."""
+        """Make the folder this model's. Raises IdentityMismatch with the fields that differ, HarnessError otherwise."""
         run = self.run
+        if run is not None and run.redacted:
+            raise HarnessError("this folder is a redacted export", where=str(self.path), remedy=remedy)
         known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
             raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)

@@ -231,6 +231,11 @@ class RunFile(_Entry):
     probe: Mapping[str, Json] | None
     history: tuple[Invocation, ...]
 
+    @property
+    def redacted(self) -> bool:
+        """Whether it is of a redacted export: its numbers can be made anew, and nothing can be added to it."""
+        return self.extra.get("redacted") is True
+
     @staticmethod
     def from_json(raw: object) -> RunFile:
         """Raises ValueError for what is no such file, or one of another schema."""

@@ -40,7 +40,7 @@ def run(folder: Path, **options: Any) -> Path:
 def command(*arguments: str | Path) -> Result:
     """A command of a process that has the world's plugin."""
     verb, *rest = map(str, arguments)
-    return CliRunner().invoke(cli, [verb, "--plugin", str(WORLD), *rest])
+    return CliRunner().invoke(cli, [verb, "--plugin", str(WORLD), *rest], standalone_mode=False)
 
 
 def change(path: Path, edit: Callable[[Any], Any]) -> None:
