@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 @hookimpl
 def harness_commands(cli: click.Group) -> None:
-    """Add `harness view`."""
+    """Add `harness view` and `harness show`."""
+    from . import show
     from .command import command
 
     cli.add_command(command)
+    cli.add_command(show.command)
