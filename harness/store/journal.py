@@ -153,10 +153,16 @@ def _head(line: bytes) -> tuple[str, ...] | None:
     if match is None:
         return None
     sample, split, epoch, key, second, state = match.groups()
-    found = (json.loads(split), json.loads(sample), epoch.decode(), key.decode())
-    if state is None:
-        return (*found, second.decode())
-    return (*found, second.decode(), state.decode())
+    try:
+        found = (_text(split), _text(sample), epoch.decode(), key.decode(), second.decode())
+    except ValueError:  # no JSON, or no UTF-8: changed by another hand
+        return None
+    return found if state is None else (*found, state.decode())
+
+
+def _text(quoted: bytes) -> str:
+    """What a JSON string says; most hold no escape, and need no parser."""
+    return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
 
 
 def _lock(path: Path) -> FileLock:

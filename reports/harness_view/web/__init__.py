@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Final
 
 #: every file that a page needs beside itself, in the order in which scripts run
-SCRIPTS: Final = ("source.js", "text.js", "store.js", "list.js", "pane.js", "filters.js", "app.js")
+SCRIPTS: Final = ("source.js", "text.js", "store.js", "list.js", "pane.js", "filters.js", "keys.js", "app.js")
 FILES: Final = ("view.css", *SCRIPTS)
 _POLICY: Final = "<!-- policy -->"
 _DATA: Final = "<!-- data -->"

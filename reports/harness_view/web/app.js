@@ -98,7 +98,7 @@
     async refresh() {
       this.filters.offer(this.run);
       this.show();
-      if (this.filters.state.q && (await this.filters.search(this.run))) this.show();
+      if (await this.filters.search(this.run)) this.show();
     }
 
     show() {
@@ -114,9 +114,8 @@
     // After a change of the filters by the reader.
     async refilter() {
       this.filters.offer(this.run);
-      const waits = this.filters.state.q ? this.filters.search(this.run) : null;
-      if (waits) await waits;
-      else this.filters.found = null;
+      const finding = this.filters.search(this.run);
+      if (finding && !(await finding)) return;
       this.show();
       $("list").scrollTop = 0;
       this.list.select(this.list.current);
@@ -240,7 +239,7 @@
       $("link").addEventListener("click", () => this.copy());
       $("theme").addEventListener("click", () => theme(dark() ? "light" : "dark"));
       addEventListener("hashchange", () => { if (location.hash !== this.written) this.fromAddress(); });
-      addEventListener("keydown", (event) => this.key(event));
+      HV.keys(this);
     }
 
     switched() {
@@ -262,38 +261,6 @@
       } catch {
         this.tell("Copy it from the address bar.");
       }
-    }
-
-    key(event) {
-      const typing = event.target.closest("input:not([type=checkbox]), select, textarea, dialog");
-      if (event.key === "Escape" && !$("keys").open) {
-        if (typing) typing.blur();
-        this.back();
-        return;
-      }
-      if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-      const act = this.keys(event)[event.key];
-      if (!act) return;
-      event.preventDefault();
-      act();
-    }
-
-    keys(event) {
-      const inPane = event.target.closest("#pane");
-      const step = (by) => () => this.choose(this.list.step(by));
-      const page = Math.max(1, Math.floor($("list").clientHeight / 54) - 1);
-      const moves = { ArrowDown: step(1), ArrowUp: step(-1), PageDown: step(page), PageUp: step(-page) };
-      const ends = { Home: step(-Infinity), End: step(Infinity) };
-      return {
-        ...(inPane ? {} : { ...moves, ...ends }),
-        j: step(1),
-        k: step(-1),
-        r: () => this.toggle(),
-        "/": () => { document.body.classList.remove("reading"); $("q").focus(); $("q").select(); },
-        n: () => this.choose(this.pairs ? this.list.after((n) => this.pairs.update().flips[n]) : undefined),
-        d: () => this.choose(this.list.after((n) => this.run.disagree[n] === 1)),
-        "?": () => $("keys").showModal(),
-      };
     }
   }
 

@@ -9,7 +9,7 @@
   class Filters {
     // changed() is told of each change by the reader.
     constructor(source, changed) {
-      Object.assign(this, { source, changed, found: null, searched: "", abort: null, wanted: {} });
+      Object.assign(this, { source, changed, found: null, searched: "", finding: null, abort: null, wanted: {} });
       for (const name of [...SELECTS, "judge", ...CHECKS]) $(name).addEventListener("change", () => this.touched(name));
       $("q").addEventListener("input", () => this.touched("q"));
       $("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -50,23 +50,25 @@
       this.changed();
     }
 
-    // Ask for the words, where they or the rows are others than before.
-    async search(run) {
+    // Ask for the words, where they or the rows are others than before; null where none are asked for, else a promise
+    // of whether what was found is what is still asked for.
+    search(run) {
       const q = this.state.q || "";
-      const asked = `${run.number} ${run.version} ${run.generation} ${q}`;
-      if (asked === this.searched) return false;
+      const asked = q && `${run.number} ${run.version} ${run.generation} ${q}`;
+      if (asked === this.searched) return this.finding;
       this.searched = asked;
       this.abort?.abort();
       this.abort = new AbortController();
-      if (!q) {
-        this.found = null;
-        return true;
-      }
+      if (!q) this.found = null;
+      this.finding = q ? this.ask(run, q, asked) : null;
+      return this.finding;
+    }
+
+    async ask(run, q, asked) {
       try {
         const found = new Set(await this.source.search(run.number, q, this.abort.signal));
-        if (asked !== this.searched) return false;
-        this.found = found;
-        return true;
+        if (asked === this.searched) this.found = found;
+        return asked === this.searched;
       } catch (error) {
         if (error.name !== "AbortError") throw error;
         return false;

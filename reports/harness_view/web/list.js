@@ -85,6 +85,9 @@
       this.paint();
     }
 
+    // Rows that a page holds.
+    get page() { return Math.max(1, Math.floor(this.box.clientHeight / HEIGHT) - 1); }
+
     // The row so many steps from the marked one; undefined beyond the ends.
     step(by) {
       const at = this.rows.indexOf(this.current);
