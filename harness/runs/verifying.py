@@ -131,7 +131,8 @@ def _made_anew(told: Verified, folder: RunFolder, results: Results) -> Verified:
     later = _later(run, files.values())
     parts = tuple(_explained(part, gone | raised, later) for part in _compared(told, results, anew))
     ends = [f"{name} ends in half a line ({lines.torn} bytes)" for name, lines in files.items() if lines.torn]
-    return replace(told, parts=parts, why="; ".join(ends), notes=tuple(_notes(results, run)))
+    idle = later if not any(part.differences for part in parts) else ""
+    return replace(told, parts=parts, why="; ".join(ends), notes=tuple(filter(None, (idle, *_notes(results, run)))))
 
 
 def _plans(folder: RunFolder, run: RunFile) -> tuple[list[SplitPlan], dict[str, str]]:

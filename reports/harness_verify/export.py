@@ -52,7 +52,7 @@ def command(ctx: click.Context, /, run: Path, output: Path, redact: bool) -> int
 def _tell(made: Exported) -> None:
     splits = sum(part.records is not None for part in made.checked.parts)
     if made.checked.state == "same":
-        click.echo(f"{made.files} files; the numbers of all {splits} splits can be made anew from them", err=True)
+        click.echo(f"{made.files} files; splits whose numbers can be made anew from them: all {splits}", err=True)
         return
     click.echo(f"{made.files} files; not all numbers can be made anew from them:", err=True)
     told = [

@@ -12,8 +12,10 @@ from harness.errors import HarnessError
 from harness.runs.environment import harness_version
 from harness.runs.verifying import Verified, verify
 from harness.store.folder import RunFolder, file_name
+from harness.terminal import one_line
 
 from .archive import README, pack, write_manifest
+from .names import ref
 from .staging import stage
 
 _HEAD: Final = """\
@@ -84,7 +86,5 @@ def export(folder: Path, output: Path, *, full: bool) -> Exported:
 
 
 def _readme(model: str, *, full: bool) -> str:
-    from .names import ref
-
     parts = (_HEAD, _FULL if full else _REDACTED, _REST)
-    return "\n".join(parts).format(model=model if full else ref(model), version=harness_version())
+    return "\n".join(parts).format(model=one_line(model) if full else ref(model), version=harness_version())

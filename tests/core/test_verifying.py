@@ -19,6 +19,8 @@ from harness.testing.fakes import host_of
 from harness.testing.results import judged, split
 from tests.reports.secret_run import change, change_lines, host, run
 
+STOPPED = "an invocation came after these results and stopped; run it again to its end"
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -236,7 +238,7 @@ def test_an_invocation_that_stopped_explains_a_difference_and_alone_is_none(fold
         body["history"].append({**body["history"][-1], "end": "stopped", "reason": "interrupted"})
 
     change(folder / "run.json", stopped)
-    assert verify(folder).state == "same"
+    assert (verify(folder).state, verify(folder).notes) == ("same", (STOPPED,))
     change_lines(verdicts(folder, "asking"), lambda line: line.update(label="harmless"))
     assert "stopped" in part(verify(folder), "told:one").why
     assert verify(folder).state == "unverifiable"
