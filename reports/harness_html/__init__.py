@@ -18,14 +18,14 @@ def render(results: Sequence[Results]) -> str:
     return page(results)
 
 
-def figures(results: Sequence[Results]) -> Mapping[str, bytes]:
+def figure_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The page's figures as SVG and PNG files."""
     from .drawn import files
 
     return files(results)
 
 
-def space(results: Sequence[Results]) -> Mapping[str, bytes]:
+def space_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The files of a static Space that serves the page and its data."""
     from .space import files
 
@@ -37,6 +37,6 @@ def harness_reports() -> Iterable[Report]:
     """Offer `html` and `space`."""
     page = "one page with tables and figures, to publish as it is"
     return (
-        Report(name="html", description=page, render=render, figures=figures, suffix=".html"),
-        Report(name="space", description="a Hugging Face Space that serves the page", render=space, suffix=""),
+        Report(name="html", description=page, render=render, figures=figure_files, suffix=".html"),
+        Report(name="space", description="a Hugging Face Space that serves the page", render=space_files, suffix=""),
     )

@@ -37,7 +37,7 @@ def files(results: Sequence[Results]) -> Mapping[str, bytes]:
 
 def there() -> bool:
     """Whether figures can be drawn here."""
-    return find_spec("altair") is not None and find_spec("vl_convert") is not None
+    return find_spec("vl_convert") is not None
 
 
 def bases(results: Sequence[Results]) -> dict[str, str]:

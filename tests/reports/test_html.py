@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from harness_html import render, space
+from harness_html import render, space_files
 from harness_html.data import as_csv
 from harness_html.page import page
 from harness_html.whiskers import Scale
@@ -135,7 +135,7 @@ def test_a_cell_that_begins_like_a_formula_is_none() -> None:
 
 
 def test_a_space_holds_the_page_its_numbers_and_the_card_the_hub_reads() -> None:
-    files = space([run()])
+    files = space_files([run()])
     assert {"README.md", "index.html", "leaderboard.csv", "leaderboard.json"} <= set(files)
     assert files["README.md"].startswith(b"---\ntitle: Safety leaderboard\n")
     assert b"sdk: static" in files["README.md"]

@@ -14,7 +14,7 @@ from harness.board.values import Board
 from . import told
 from .entries import arrow
 from .kinds import Reading
-from .names import shown, slug
+from .names import full, shown, slug
 from .pairs import MOST_PAIRS, Pair, Point, Side, Spot, chosen, pairs, sides
 from .scatter import Line, Plane, ends, read_as, scatter
 from .values import Draft, Table
@@ -104,7 +104,7 @@ def _line(plane: Plane, base: Spot, spot: Spot) -> Line | None:
 
 
 def _table(pair: Pair, tuned: Sequence[tuple[Spot, Spot]]) -> Table:
-    bases = {id(spot): base.row.model for base, spot in tuned}
+    bases = {id(spot): full(base.row.model) for base, spot in tuned}
     head = ("Model", arrow(pair.y.first), f"{arrow(pair.x.first)} on {pair.x.name}", "Tuned from")
-    rows = ((spot.row.model, spot.y.text, spot.x.text, bases.get(id(spot), "")) for spot in pair.spots)
+    rows = ((full(spot.row.model), spot.y.text, spot.x.text, bases.get(id(spot), "")) for spot in pair.spots)
     return (head, *rows)

@@ -15,15 +15,16 @@ from . import told
 from .dots import STEP, at_the_right, lines, whiskers
 from .entries import MOST, arrow, scale, settled
 from .grid import Grid, grid
-from .names import shown, slug
+from .names import full, shown, slug
 from .plots import Spec, axis, layer, number, own, plot, step, word
-from .theme import HIGH, LIGHT
+from .theme import HIGH, LIGHT, SMALL
 from .values import Draft, Table
 
 _CATEGORIES: Final = 16  #: in one figure
 _PANELS: Final = 12  #: small multiples in one figure
 _BARS: Final = 8  #: models in each of them
 _BY_THREE: Final = frozenset({3, 5, 6, 9})  #: numbers of panels that fill lines of three better than of four
+_PANEL: Final = 140  #: px, across one of them
 _CELL: Final = 46  #: px
 _STEP: Final = 20  #: px
 _WIDTH: Final = 420  #: px, of a single model's panel
@@ -114,7 +115,10 @@ def _multiples(made: Grid) -> Draft:
 def _panels(made: Grid, models: Models, heads: Heads) -> Spec:
     across = 3 if len(heads) in _BY_THREE else 4
     panels = [
-        {**_panel(made, models, category, named=place % across == 0), "title": head}
+        {
+            **_panel(made, models, category, named=place % across == 0),
+            "title": {"text": head, "fontSize": SMALL, "limit": _PANEL + 10},
+        }
         for place, (category, head) in enumerate(heads.items())
     ]
     return {"concat": panels, "columns": across, "spacing": 16}
@@ -139,7 +143,7 @@ def _panel(made: Grid, models: Models, category: str, *, named: bool) -> Spec:
     return layer(
         plot(data, {"type": "bar", "height": 8}, x=x, y=y, color=own("colour")),
         plot(data, rule, x=number("low"), x2={"field": "high"}, y=y),
-        width=120,
+        width=_PANEL,
         height=step(15),
     )
 
@@ -196,5 +200,5 @@ def _table(made: Grid, models: Models, heads: Heads) -> Table:
         found = made.cells.get((place, category))
         return NOTHING if found is None else found.text
 
-    rows = ((row.model, *(text(place, category) for category in heads)) for place, (_, row) in enumerate(models))
+    rows = ((full(row.model), *(text(place, category) for category in heads)) for place, (_, row) in enumerate(models))
     return (("Model", *heads.values()), *rows)

@@ -12,7 +12,7 @@ from . import told
 from .dots import at_the_right, lines
 from .entries import MOST, settled
 from .kinds import CLASSES, shares
-from .names import apart, shown, slug
+from .names import apart, full, shown, slug
 from .plots import Spec, axis, layer, number, own, plot, step, word
 from .theme import LIGHT
 from .values import Draft
@@ -48,7 +48,7 @@ def _draft(board: Board, rows: Sequence[Row], there: int) -> Draft:
         chart=_chart(board, rows),
         table=(
             ("Model", *(f"{name} %" for name in CLASSES), "n"),
-            *((row.model, *(f"{share:.1f}" for share in shares(row)), f"{row.n:,}") for row in rows),
+            *((full(row.model), *(f"{share:.1f}" for share in shares(row)), f"{row.n:,}") for row in rows),
         ),
     )
 

@@ -12,7 +12,7 @@ from harness.board.values import Board
 
 from . import told
 from .dots import STEP, at_the_right, whiskers
-from .entries import MOST, Entry, arrow, entries, scale, whole
+from .entries import MOST, Entry, arrow, entries, scale, settled
 from .names import shown, slug
 from .plots import Data, Spec, layer, step
 from .values import Draft, Table
@@ -22,7 +22,7 @@ _WIDTH = 420
 
 def drafts(boards: Sequence[Board]) -> Iterator[Draft]:
     """A forest for each board with several rows, then one for those with a single one."""
-    found = [(board, made) for board in whole(boards) if (made := entries(board))]
+    found = [(board, made) for board in settled(boards) if (made := entries(board))]
     for board, made in found:
         if len(made) > 1:
             yield _forest(board, made[:MOST], there=len(made))

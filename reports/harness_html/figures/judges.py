@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from harness.board.display import figure
-from harness.board.values import Board, Row
+from harness.board.values import Board, JudgeNote, Row
 
 from . import told
 from .dots import STEP, at_the_right, lines
 from .entries import MOST, arrow, scale, whole
 from .kinds import Reading, reading
-from .names import apart, shown, slug
+from .names import apart, full, shown, slug
 from .pairs import Key, identity
 from .plots import Spec, axis, layer, number, plot, step, word
 from .theme import LIGHT
 from .values import Draft, Table
 
 _WIDTH: Final = 420
-_SIZES: Final = (120, 62, 44, 32, 22)  #: each smaller than the one below it, so that none is hidden
+_SIZES: Final = (120, 44, 40, 30, 20)  #: each smaller than the one below it, so that none is hidden
 _SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross")
 
 
@@ -30,17 +31,23 @@ class Swapped:
 
     Attributes:
         row: of the judge that stands first.
-        by: judge's label -> the main number under it.
+        by: judge -> the main number under it.
     """
 
     row: Row
-    by: Mapping[str, Reading]
+    by: Mapping[JudgeNote, Reading]
 
     @property
     def ends(self) -> tuple[float, float]:
         """The least and the greatest of the numbers."""
         values = [found.value for found in self.by.values()]
         return min(values), max(values)
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Least first where the best has least."""
+        low, high = self.ends
+        return (low, high) if next(iter(self.by.values())).better == "lower" else (-high, -low)
 
 
 def drafts(boards: Sequence[Board]) -> Iterator[Draft]:
@@ -49,7 +56,7 @@ def drafts(boards: Sequence[Board]) -> Iterator[Draft]:
     for board in whole(boards):
         splits.setdefault(board.title, []).append(board)
     for title, members in splits.items():
-        made = sorted(_swapped(members), key=lambda each: each.ends)
+        made = sorted(_swapped(members), key=attrgetter("order"))
         if made:
             yield _draft(title, made)
 
@@ -60,7 +67,7 @@ def _swapped(boards: Sequence[Board]) -> Iterator[Swapped]:
     for row in (row for board in boards for row in board.rows):
         found.setdefault((identity(row), _but_the_judge(row)), []).append(row)
     for rows in found.values():
-        given = {row.judge.label: number for row in rows if row.judge.id and (number := reading(row.main)) is not None}
+        given = {row.judge: number for row in rows if row.judge.id and (number := reading(row.main)) is not None}
         first = next((row for row in rows if row.primary), rows[0])
         if len(given) > 1 and len({(each.label, each.unit, each.better) for each in given.values()}) == 1:
             yield Swapped(row=first, by=given)
@@ -92,7 +99,7 @@ def _draft(title: str, made: Sequence[Swapped]) -> Draft:
     )
 
 
-def _chart(title: str, made: Sequence[Swapped], judges: Sequence[str], first: Reading) -> Spec:
+def _chart(title: str, made: Sequence[Swapped], judges: Sequence[JudgeNote], first: Reading) -> Spec:
     names = apart(each.row.model for each in made)
     ends = scale(found for each in made for found in each.by.values())
     data = [
@@ -111,9 +118,9 @@ def _chart(title: str, made: Sequence[Swapped], judges: Sequence[str], first: Re
     )
 
 
-def _marks(names: Sequence[str], made: Sequence[Swapped], judges: Sequence[str]) -> Spec:
+def _marks(names: Sequence[str], made: Sequence[Swapped], judges: Sequence[JudgeNote]) -> Spec:
     """A mark for each judge; beyond the fifth they look alike."""
-    labels = dict(zip(judges, apart(judges, 60), strict=True))
+    labels = dict(zip(judges, _labels(judges), strict=True))
     data = [
         {"name": name, "judge": labels[judge], "value": found.value}
         for name, each in zip(names, made, strict=True)
@@ -136,6 +143,10 @@ def _marks(names: Sequence[str], made: Sequence[Swapped], judges: Sequence[str])
     return plot(data, mark, y=lines(names), x=number("value"), **channels)
 
 
+def _labels(judges: Sequence[JudgeNote]) -> list[str]:
+    return apart((judge.label for judge in judges), 60)
+
+
 def _stretched(first: Sequence[str | int], other: str | int, length: int) -> list[str | int]:
     return [*first, *([other] * length)][:length]
 
@@ -146,11 +157,11 @@ def _remark(each: Swapped, first: Reading) -> str:
     return f"{figure(low, first.unit)} to {figure(high, first.unit)}{remark}"
 
 
-def _table(made: Sequence[Swapped], judges: Sequence[str], first: Reading) -> Table:
-    head = ("Model", *judges, "Range")
+def _table(made: Sequence[Swapped], judges: Sequence[JudgeNote], first: Reading) -> Table:
+    head = ("Model", *_labels(judges), "Range")
     rows = (
         (
-            each.row.model,
+            full(each.row.model),
             *(each.by[judge].text if judge in each.by else "" for judge in judges),
             figure(each.ends[1] - each.ends[0], first.unit),
         )

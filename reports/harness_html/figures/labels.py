@@ -36,7 +36,6 @@ class Placed:
     text: str
     x: float
     y: float
-    free: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,39 +64,69 @@ def dot(x: float, y: float, half: float = 2.0) -> Box:
     return Box(left=x - half, right=x + half, top=y - half, bottom=y + half)
 
 
-def place(marks: Sequence[Mark], texts: Sequence[str], size: float, others: Sequence[Box] = ()) -> tuple[Placed, ...]:
-    """A place for each text beside its mark; `free` is false where it covers something.
+def named(marks: Sequence[Mark], texts: Sequence[str], size: float, others: Sequence[Box] = ()) -> tuple[Placed, ...]:
+    """A place for each text beside its mark that covers nothing; empty where one of them has none.
 
     Args:
         marks: in a square of `size` pixels.
         texts: one for each.
-        size: of the square; a text that would leave it is not placed there.
+        size: of the square, which no text leaves.
         others: what else must not be covered.
     """
     taken = [*(box for mark in marks for box in mark.boxes), *others]
     placed: list[Placed] = []
     for mark, text in zip(marks, texts, strict=True):
-        tried = list(_around(mark, WIDE * len(text)))
-        free = [box for box in tried if _inside(box, size) and not any(box.covers(other) for other in taken)]
-        box = free[0] if free else tried[0]
+        width = WIDE * len(text)
+        tried = (*_past(mark, width, _GAP), *_corners(mark, width, 1), *_past(mark, width, 3 * _GAP))
+        box = next((box for box in tried if _inside(box, size) and not _covers(box, taken)), None)
+        if box is None:
+            return ()
         taken.append(box)
-        placed.append(Placed(text=text, x=box.left, y=(box.top + box.bottom) / 2, free=bool(free)))
+        placed.append(_at(box, text))
     return tuple(placed)
 
 
-def _around(mark: Mark, width: float) -> Iterator[Box]:
-    """In the corners beside the point, then past the ends of its lines, then a little further away."""
-    for far in (_GAP, 3 * _GAP):
-        right, left = mark.x + far, mark.x - far - width
-        above, below = mark.y - far - _HALF, mark.y + far + _HALF
-        past_right, past_left = max(mark.right, mark.x + _DOT) + far, min(mark.left, mark.x - _DOT) - far - width
-        past_top, past_bottom = mark.top - far - _HALF, mark.bottom + far + _HALF
-        places = (
-            *((past_right, mark.y), (past_left, mark.y), (right, above), (left, above), (right, below), (left, below)),
-            *((mark.x - width / 2, past_top), (mark.x - width / 2, past_bottom)),
-        )
-        for start, middle in places:
-            yield Box(left=start, right=start + width, top=middle - _HALF, bottom=middle + _HALF)
+def numbered(marks: Sequence[Mark], size: float, others: Sequence[Box] = ()) -> tuple[Placed, ...]:
+    """The number of each mark, from 1, in a corner beside its point: on a line only where it must be."""
+    points = [mark.boxes[0] for mark in marks]
+    lines = [*(box for mark in marks for box in mark.boxes[1:]), *others]
+    placed: list[Placed] = []
+    for mark, text in ((mark, str(place)) for place, mark in enumerate(marks, start=1)):
+        width = WIDE * len(text)
+        tried = (*_corners(mark, width, 0), *_past(mark, width, _GAP), *_corners(mark, width, _GAP))
+        inside = [box for box in tried if _inside(box, size)]
+        clear = [box for box in inside if not _covers(box, points)]
+        box = next(iter((*(box for box in clear[:4] if not _covers(box, lines)), *clear, *inside)))
+        points.append(box)
+        placed.append(_at(box, text))
+    return tuple(placed)
+
+
+def _at(box: Box, text: str) -> Placed:
+    return Placed(text=text, x=box.left, y=(box.top + box.bottom) / 2)
+
+
+def _covers(box: Box, others: Sequence[Box]) -> bool:
+    return any(box.covers(other) for other in others)
+
+
+def _corners(mark: Mark, width: float, gap: float) -> Iterator[Box]:
+    """Right above and below, left above and below the point, off its own lines."""
+    for left in (mark.x + _DOT + gap, mark.x - _DOT - gap - width):
+        for side in (-1, 1):
+            yield _box(left, mark.y + side * (_HALF + 1 + gap), width)
+
+
+def _past(mark: Mark, width: float, gap: float) -> Iterator[Box]:
+    """Past the ends of its lines: right, left, above, below."""
+    yield _box(max(mark.right, mark.x + _DOT) + gap, mark.y, width)
+    yield _box(min(mark.left, mark.x - _DOT) - gap - width, mark.y, width)
+    yield _box(mark.x - width / 2, mark.top - gap - _HALF, width)
+    yield _box(mark.x - width / 2, mark.bottom + gap + _HALF, width)
+
+
+def _box(left: float, middle: float, width: float) -> Box:
+    return Box(left=left, right=left + width, top=middle - _HALF, bottom=middle + _HALF)
 
 
 def _inside(box: Box, size: float) -> bool:

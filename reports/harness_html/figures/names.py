@@ -22,6 +22,11 @@ def shown(name: str, width: int = LONG) -> str:
     return f"{line[: width - tail - 1].rstrip()}…{line[-tail:].lstrip()}"
 
 
+def full(name: str) -> str:
+    """A name for a table, where there is room for most of it."""
+    return shown(name, 300)
+
+
 def apart(names: Iterable[str], width: int = LONG) -> list[str]:
     """The names as `shown`, numbered where two would look the same: an axis holds each name once."""
     seen: Counter[str] = Counter()

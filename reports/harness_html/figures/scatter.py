@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from . import labels, told
 from .kinds import Reading
-from .names import apart
+from .names import apart, shown
 from .pairs import Pair, Spot
 from .plots import Spec, axis, layer, number, own, plot, word
 from .theme import LIGHT
 
 SIZE: Final = 400  #: px, of the square
 _LINE: Final = 13.0  #: px, from line to line of the key
+_SPACE: Final = 2 * "\N{NO-BREAK SPACE}"
 Ends = tuple[float, float]
 Place = tuple[float, float]  #: in pixels, y downwards
 Line = tuple[Place, Place]
@@ -129,21 +130,18 @@ def _datum(spot: Spot) -> Mapping[str, Any]:
 
 def _names(plane: Plane, spots: Sequence[Spot], lines: Sequence[Line]) -> tuple[Spec, Spec]:
     """What lies behind the points and what before them: full names, or numbers with a key at the right."""
-    names = apart((spot.row.model for spot in spots), 36)
+    names = apart(spot.row.model for spot in spots)
     marks = [_mark(plane, spot) for spot in spots]
     others = [labels.dot(*place) for line in lines for place in _along(*line)]
-    placed = labels.place(marks, names, SIZE, others)
-    if all(label.free for label in placed):
+    placed = labels.named(marks, [shown(name, 36) for name in names], SIZE, others)
+    if placed:
         return halo(plane, placed), texts(plane, placed)
-    numbers = [str(place) for place in range(1, len(names) + 1)]
-    numbered = labels.place(marks, numbers, SIZE, others)
+    numbers = labels.numbered(marks, SIZE, others)
     key = [
-        labels.Placed(
-            text=f"{number}\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}{name}", x=SIZE + 24.0, y=8 + _LINE * line, free=True
-        )
+        labels.Placed(text=_SPACE.join((number.text, name)), x=SIZE + 24.0, y=8 + _LINE * line)
         for line, (number, name) in enumerate(zip(numbers, names, strict=True))
     ]
-    return halo(plane, numbered), texts(plane, [*numbered, *key])
+    return halo(plane, numbers), texts(plane, [*numbers, *key])
 
 
 def _mark(plane: Plane, spot: Spot) -> labels.Mark:

@@ -108,7 +108,7 @@ def _chart(siblings: Sequence[Sibling], models: Sequence[Key], names: Sequence[s
             *whiskers(_data(sibling, models, names), names, title, ends, named=place == 0),
             width=width,
             height=step(STEP),
-            title=sibling.name,
+            title={"text": sibling.name, "limit": width},
         )
         for place, sibling in enumerate(siblings)
     ]

@@ -62,7 +62,7 @@ LIGHT: Final = Theme(
     series=("#0072b2", "#d55e00", "#009e73", "#a64d86", "#3d434b"),
     classes=("#c8500a", "#0b66a8", "#7fc4ec", "#f0c040", "#5b616b"),
     on_classes=("#fffffd", "#fffffd", "#16191f", "#16191f", "#fffffd"),
-    steps=("#f4f8fc", "#e1ecf6", "#cbdff0", "#abcde6", "#83b5da", "#5a9bcb", "#367fb8", "#19629c", "#0a437a"),
+    steps=("#f4f8fc", "#e1ecf6", "#cbdff0", "#abcde6", "#83b5da", "#5a9bcb", "#2c73ab", "#165c95", "#0a437a"),
     on_low="#16191e",
     on_high="#fffffe",
 )
@@ -72,15 +72,15 @@ DARK: Final = Theme(
     quiet="#a4adb8",
     line="#343b44",
     faint="#747c87",
-    series=("#56aee8", "#f07a30", "#2fc79a", "#e39ac8", "#c9ced5"),
+    series=("#56aee8", "#f07a30", "#2fc79a", "#e39ac8", "#eef0f3"),
     classes=("#ea641f", "#3f8fdb", "#a5d8f6", "#f4cf6a", "#8b939d"),
     on_classes=("#0d1013", "#0d1013", "#0d1015", "#0d1015", "#0d1013"),
-    steps=("#1a2430", "#1d3044", "#203d58", "#24507a", "#2d6699", "#417fb6", "#639fd0", "#92c0e6", "#c4e0f7"),
+    steps=("#1a2430", "#1d3044", "#213d59", "#254b6e", "#2a5983", "#306797", "#5f9dd1", "#8fbfe6", "#c4e0f7"),
     on_low="#e8eaee",
     on_high="#0d1014",
 )
 TO_DARK: Final[Mapping[str, str]] = dict(zip(LIGHT.colours, DARK.colours, strict=True))
-HIGH: Final = 5  #: the first of the steps that takes `on_high`
+HIGH: Final = 6  #: the first of the steps that takes `on_high`
 
 CONFIG: Final[Mapping[str, Any]] = {
     "aria": False,

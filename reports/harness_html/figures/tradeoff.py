@@ -9,7 +9,7 @@ from harness.board.values import Board
 from . import told
 from .entries import arrow
 from .labels import Placed
-from .names import slug
+from .names import full, slug
 from .pairs import MOST_PAIRS, Pair, chosen, pairs, sides
 from .plots import Spec, plot
 from .scatter import SIZE, Plane, ends, halo, read_as, scatter, texts
@@ -69,17 +69,18 @@ def _iso(plane: Plane) -> Iterator[Spec]:
 def _at_the_end(plane: Plane, error: int, most: float) -> Placed:
     across, down = plane.at(min(most, 2.0 * error), max(0.0, 2.0 * error - most))
     inside = across < SIZE
-    return Placed(text=str(error), x=across - 10 if inside else across + 4, y=down - 8 if inside else down, free=True)
+    return Placed(text=str(error), x=across - 10 if inside else across + 4, y=down - 8 if inside else down)
 
 
 def _legend() -> Placed:
     text = "dashed: equal balanced error, %"
-    return Placed(text=text, x=SIZE - 5.2 * len(text), y=-10, free=True)
+    return Placed(text=text, x=SIZE - 5.2 * len(text), y=-10)
 
 
 def _table(pair: Pair) -> Table:
     head = ("Model", arrow(pair.y.first), arrow(pair.x.first), "Balanced error %")
     rows = (
-        (spot.row.model, spot.y.text, spot.x.text, f"{(spot.x.value + spot.y.value) / 2:.1f}") for spot in pair.spots
+        (full(spot.row.model), spot.y.text, spot.x.text, f"{(spot.x.value + spot.y.value) / 2:.1f}")
+        for spot in pair.spots
     )
     return (head, *rows)
