@@ -253,7 +253,7 @@ class RunFile(_Entry):
 
 
 #: fields that are not in the file where there is nothing in them
-_LEFT_OUT = ("judge", "probe", "suites")
+_LEFT_OUT = ("judge", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 
