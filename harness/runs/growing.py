@@ -32,7 +32,7 @@ class Growing:
         self.folder = folder
         self.judges = folder.judges()
         self._listing = stamp(folder.path / "asked.jsonl")
-        self._asked = dict(_listed(folder.path / "asked.jsonl"))
+        self._asked: dict[Who, Mapping[str, Any]] = dict(_listed(folder.path / "asked.jsonl"))
         self._splits = {split for split, _, _ in self._asked}
         self._unlisted: dict[Who, str] = {}
         self._responses: Journal | None = None

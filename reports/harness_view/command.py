@@ -11,7 +11,6 @@ import click
 
 from harness import HarnessError
 from harness.cli.options import loaded, plugin_options
-from harness.web import INSTALL
 
 if TYPE_CHECKING:
     from .index import Index, Mode
@@ -78,6 +77,8 @@ def _export(indexes: list[Index], folder: Path) -> None:
 
 
 def _serve(indexes: list[Index], given: dict[str, Any]) -> None:
+    from harness.web import INSTALL
+
     try:
         from .server import serve
     except ImportError as error:

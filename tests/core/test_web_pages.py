@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import httpx
@@ -34,7 +35,7 @@ async def client(*, inside: bool = True) -> AsyncGenerator[httpx.AsyncClient]:
         yield http
 
 
-def answered(method: str, path: str, *, inside: bool = True, **headers: str) -> httpx.Response:
+def answered(method: str, path: str, *, inside: bool = True, **headers: Any) -> httpx.Response:
     async def ask() -> httpx.Response:
         async with client(inside=inside) as http:
             sent = {
@@ -103,12 +104,12 @@ def test_localhost_is_this_machine_too() -> None:
         {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "iframe"},
     ],
 )
-def test_what_another_page_sends_is_turned_away(headers: dict[str, str]) -> None:
+def test_what_another_page_sends_is_turned_away(headers: dict[str, Any]) -> None:
     assert answered("GET", "/", **headers).status_code == 403
 
 
 def test_a_link_on_another_page_may_lead_here() -> None:
-    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    link: dict[str, Any] = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
     assert answered("GET", "/", **link).status_code == 200
 
 

@@ -65,7 +65,7 @@ class Stored:
                 said = Judgement(
                     decision=_decision(label, told.reason), replies=(told.raw,), usage=Usage(input_tokens=9)
                 )
-                answer = text_hash(told.answer)
+                answer = text_hash(str(told.answer))
                 verdict = verdict_line(sample, 0, key, answer, said)
                 state = str(verdict["state"])
                 self._verdicts[judge].append(verdict, sample.split, sample.id, 0, key, answer, state=state)

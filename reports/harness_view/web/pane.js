@@ -23,7 +23,7 @@
         box.append(make("p", "empty", "This run has no such sample."));
         return box;
       }
-      if (heading) box.append(make("p", "name", theirs(item.item)));
+      if (heading) box.append(make("p", "name", theirs(item.item), " · ", theirs(run.about.model)));
       box.append(this.chips(item), this.question(run, item), this.answer(item), this.verdicts(item), this.numbers(run, item));
       return box;
     }
