@@ -15,8 +15,9 @@ from harness_html.figures import Figure, figures, files
 from harness_html.figures import labels as placing
 from harness_html.figures.kinds import read, reading
 from harness_html.figures.names import apart, shown, slug
+from harness_html.figures.room import widen
 from harness_html.figures.theme import DARK, HIGH, LIGHT, TO_DARK, Theme
-from PIL import Image
+from PIL import Image, ImageOps
 
 from harness import HarnessError
 from harness.board.leaderboard import boards
@@ -26,6 +27,7 @@ from harness.plugins.host import Host, use
 from harness.terminal import plain
 from harness.testing.results import Body, judge, judged, metric, results, split
 
+SVG = "http://www.w3.org/2000/svg"
 JUDGE, OTHER = "mis-openai-judge-1f3a9c2e", "mis-openai-other-00000000"
 DIRECTIONS: dict[str, Literal["lower", "higher"]] = {
     "ASR": "lower",
@@ -104,7 +106,7 @@ def drawn(runs: Sequence[Body], bases: Mapping[str, str] | None = None) -> dict[
 
 
 def words(svg: str) -> list[str]:
-    return ["".join(text.itertext()) for text in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return ["".join(text.itertext()) for text in ET.fromstring(svg).iter(f"{{{SVG}}}text")]
 
 
 def everything() -> list[Body]:
@@ -413,7 +415,25 @@ def test_files_are_an_svg_and_a_png_of_twice_its_size_for_each_figure() -> None:
     for figure in expected:
         assert written[f"{figure.name}.svg"].decode() == figure.light_svg
         width = float(ET.fromstring(figure.light_svg).attrib["width"])
-        assert Image.open(BytesIO(written[f"{figure.name}.png"])).width == 2 * width
+        png = Image.open(BytesIO(written[f"{figure.name}.png"]))
+        assert 1.6 * width < png.width <= 2 * width
+        assert ImageOps.invert(png).getbbox() == (20, 20, png.width - 20, png.height - 20)
+
+
+def test_a_drawing_leaves_room_for_fonts_wider_than_the_librarys() -> None:
+    text = f'<text text-anchor="end" font-size="10px" transform="translate(-8,0)">{"m" * 20}</text>'
+    inside = f'<rect width="100" height="20"/><g transform="translate(50,10)">{text}</g>'
+    root = ET.fromstring(f'<svg xmlns="{SVG}" width="100" height="20" viewBox="0 0 100 20">{inside}</svg>')
+    widen(root)
+    assert (root.get("width"), root.get("viewBox")) == ("190", "-90 0 190 20")
+    assert (root[0].get("x"), root[0].get("width")) == ("-90", "190")
+
+
+def test_a_drawing_whose_texts_keep_inside_keeps_its_size() -> None:
+    root = ET.fromstring(f'<svg xmlns="{SVG}" width="100" height="20"><rect/><text x="9">a</text></svg>')
+    root[1].set("transform", "translate(40,10)")
+    widen(root)
+    assert root.get("width") == "100"
 
 
 def test_a_drawing_is_one_image_to_a_screen_reader_and_its_caption_lies_inside() -> None:

@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from harness import HarnessError
 
-from .theme import CONFIG, FONT, TO_DARK
+from .room import widen
+from .theme import CONFIG, FONT, LIGHT, TO_DARK
 from .values import Draft, Figure
 
 INSTALL: Final = "pip install 'vlm-safety-harness[figures]'"
+_MARGIN: Final = 10  #: px, around a PNG
 _SVG: Final = "http://www.w3.org/2000/svg"
 _KEPT: Final = frozenset(
     {
@@ -47,10 +49,16 @@ def figure(draft: Draft) -> Figure:
 
 
 def png(svg: str, scale: float = 2) -> bytes:
-    """An SVG as PNG, `scale` pixels for one of its own. Raises HarnessError where the library is not installed."""
+    """A light SVG as PNG, `scale` pixels for one of its own, without the room it leaves for wider fonts.
+
+    Raises:
+        HarnessError: vl-convert is not installed.
+    """
     drawn: bytes = renderer().svg_to_png(svg, scale=scale)
     written = io.BytesIO()
-    Image.open(io.BytesIO(drawn)).convert("RGB").save(written, format="PNG")  # a third of the bytes, the same pixels
+    whole = Image.open(io.BytesIO(drawn)).convert("RGB")  # opaque: a third of the bytes
+    drawing = whole.crop(ImageOps.invert(whole).getbbox())
+    ImageOps.expand(drawing, round(_MARGIN * scale), LIGHT.ground).save(written, format="PNG")
     return written.getvalue()
 
 
@@ -68,6 +76,7 @@ def _drawn(draft: Draft) -> ET.Element:
     drawn: str = renderer().vegalite_to_svg(spec, allowed_base_urls=[])
     root = ET.fromstring(drawn)  # noqa: S314 -- written by the library a line above
     _plain(root)
+    widen(root)
     root.attrib.update({"role": "img", "aria-label": draft.title, "font-family": FONT})
     told = ET.Element(f"{{{_SVG}}}desc")
     told.text = draft.told
