@@ -13,36 +13,17 @@ run.json; all items then come anew.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from harness.contracts import Split
 from harness.errors import HarnessError
-from harness.models import ModelSpec
-from harness.options import Judging
-from harness.plan.planned import make
-from harness.plan.splits import SplitPlan
 from harness.runs.growing import Growing, Who, stamp
-from harness.runs.items import Item, Items, Words, open_items
+from harness.runs.items import Item, Items, open_items
+from harness.runs.parts import Part, part_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One split of a run.
-
-    Attributes:
-        title: `task:split`.
-        display: its task.
-        words: how it is read.
-        root: what paths of its images are relative to; None where that is unknown.
-    """
-
-    title: str
-    display: str
-    words: Words
-    root: Path | None
+_LINES: Final = 2000  #: lines of each file between two looks at what can be given
 
 
 class Following:
@@ -66,8 +47,8 @@ class Following:
 
     @property
     def settled(self) -> bool:
-        """Whether all that was found has been given."""
-        return not self._queue
+        """Whether all that was written has been given."""
+        return not self._queue and not self._behind
 
     @property
     def items(self) -> Items:
@@ -80,18 +61,13 @@ class Following:
         return tuple(self._parts.values())
 
     def advance(self, most: int) -> list[tuple[int, Item]]:
-        """Up to `most` items that are new or have changed, each with its number."""
-        self._look()
-        found: list[tuple[int, Item]] = []
-        while self._queue and len(found) < most:
-            place = self._queue.popleft()
-            self._waiting.discard(place)
-            item = self._read(*place)
-            if item is not None:
-                found.append((self._numbers.setdefault(place, len(self._numbers)), item))
-                if len(self._places) < len(self._numbers):
-                    self._places.append(place)
-        return found
+        """Up to `most` items that are new or have changed, each with its number; none where nothing is new."""
+        self._renew()
+        while True:
+            self._look()
+            found = self._take(most)
+            if found or not self._behind:
+                return found
 
     def item(self, number: int) -> Item:
         """An item as it stands now. Raises IndexError for a number that was not given."""
@@ -111,6 +87,7 @@ class Following:
         self._parts: dict[tuple[str, str], Part] = {}
         self._queue: deque[tuple[str, Who]] = deque()
         self._waiting: set[tuple[str, Who]] = set()
+        self._behind = True
         self.unreadable = 0
         self._tasks = {display: Growing(items.folder.task(display)) for display in self._displays()}
         for display, task in self._tasks.items():
@@ -124,14 +101,35 @@ class Following:
             if path not in known:
                 yield path.name
 
-    def _look(self) -> None:
-        """Take in what was written since; what was replaced is read anew."""
+    def _renew(self) -> None:
+        """What was replaced is read anew."""
         if self._replaced():
             with suppress(HarnessError):  # it is being replaced; the old state stands until it is there
                 self._open(open_items(self.folder))
                 self.generation += 1
+
+    def _look(self) -> None:
+        """Take in some of what was written since, so that the first items of a long run need not wait for its last."""
         for display, task in self._tasks.items():
-            self._put((display, who) for who in task.grown())
+            self._put((display, who) for who in task.grown(_LINES))
+        self._behind = any(task.behind for task in self._tasks.values())
+
+    def _take(self, most: int) -> list[tuple[int, Item]]:
+        """Items from the head of the queue, whose order is that of the listings: one whose line may come yet waits."""
+        found: list[tuple[int, Item]] = []
+        while self._queue and len(found) < most:
+            place = self._queue[0]
+            if self._behind and not self._tasks[place[0]].answered(place[1]):
+                break
+            self._queue.popleft()
+            self._waiting.discard(place)
+            item = self._read(*place)
+            if item is not None:
+                if place not in self._numbers:
+                    self._numbers[place] = len(self._places)
+                    self._places.append(place)
+                found.append((self._numbers[place], item))
+        return found
 
     def _replaced(self) -> bool:
         changed = self._stamp != stamp(self.folder / "run.json") or any(t.replaced() for t in self._tasks.values())
@@ -154,38 +152,5 @@ class Following:
     def _part(self, display: str, split: str) -> Part:
         found = self._parts.get((display, split))
         if found is None:
-            found = self._parts[display, split] = self._made(display, split)
+            found = self._parts[display, split] = part_of(self._items, self._tasks[display].judges, display, split)
         return found
-
-    def _made(self, display: str, split: str) -> Part:
-        title = f"{display}:{split}"
-        if title in self._items.entries:
-            return Part(title=title, display=display, words=self._items.words(title), root=self._items.root(title))
-        judges, plan = self._tasks[display].judges, self._planned(display, split)
-        if plan is None:
-            words = Words(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
-            return Part(title=title, display=display, words=words, root=None)
-        known = _known(plan.split, judges)
-        words = Words(primary=next(iter(known), None), judges=known, split=plan.split)
-        return Part(title=title, display=display, words=words, root=plan.split.data or plan.root)
-
-    def _planned(self, display: str, split: str) -> SplitPlan | None:
-        """What the plugins here make of a split that run.json does not know yet."""
-        run = self._items.file
-        name, *settings = display.split("+")
-        given = {f"{name}.{key}": value for key, _, value in (each.partition("=") for each in settings)}
-        options = Judging().of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
-        try:
-            return make(replace(options, tasks=(f"{name}:{split}",), task_settings=given))[0]
-        except (HarnessError, IndexError):
-            return None
-
-
-def _known(split: Split, judges: Sequence[str]) -> dict[str, Mapping[str, str]]:
-    """Judge -> its words, for judges whose rubric only their id tells; those of the default rubric first."""
-    found: dict[str, Mapping[str, str]] = {}
-    for rubric in sorted(split.judges, key=lambda rubric: (rubric != next(iter(split.judges)), -len(rubric))):
-        for judge in judges:
-            if judge.startswith(f"{rubric}-"):
-                found.setdefault(judge, split.judges[rubric])
-    return found

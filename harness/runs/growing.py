@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Growing:
     def __init__(self, folder: TaskFolder) -> None:
         self.folder = folder
         self.judges = folder.judges()
+        self.behind = False
         self._listing = stamp(folder.path / "asked.jsonl")
         self._asked: dict[Who, Mapping[str, Any]] = dict(_listed(folder.path / "asked.jsonl"))
         self._splits = {split for split, _, _ in self._asked}
@@ -54,19 +56,29 @@ class Growing:
             return True
         return any(self._cut(journal) for journal in self._journals())
 
-    def grown(self) -> Iterator[Who]:
-        """Each item of which something new was written; an item may come more than once."""
+    def grown(self, most: int) -> Iterator[Who]:
+        """Each item of which something new was written; an item may come more than once.
+
+        Args:
+            most: lines of each file that are looked at; `behind` then says whether there may be more.
+        """
+        self.behind = False
         if self._responses is None and (self.folder.path / "responses.jsonl").exists():
             self._responses = self.folder.responses(write=False, load=False)
             self._inodes[self._responses.path] = stamp(self._responses.path)
-        for head in () if self._responses is None else self._responses.grow():
+        for head in self._heads(self._responses, most):
             who = (head[0], head[1], int(head[2]))
             if who not in self._asked:
                 self._unlisted[who] = head[3]
             yield who
         for journal in self._verdicts.values():
-            for head in journal.grow():
+            for head in self._heads(journal, most):
                 yield head[0], head[1], int(head[2])
+
+    def answered(self, who: Who) -> bool:
+        """Whether an item that a listing names has an answer among the lines that were looked at."""
+        asked = self._asked.get(who)
+        return asked is None or (self._responses is not None and self._responses.find(*who, asked["key"]) is not None)
 
     def item(self, who: Who, words: Words) -> Item | None:
         """One item as it stands now.
@@ -92,6 +104,13 @@ class Growing:
         asked = self._asked.get(who) or {"id": sample, "split": split, "epoch": epoch, "category": "", "key": ""}
         answer = Answer(display=self.folder.display, asked=asked, response=None)
         return Item(answer=answer, said={}, label="")
+
+    def _heads(self, journal: Journal | None, most: int) -> Iterator[tuple[str, ...]]:
+        taken = 0
+        for head in () if journal is None else islice(journal.grow(), most):
+            taken += 1
+            yield head
+        self.behind = self.behind or taken == most
 
     def _journals(self) -> list[Journal]:
         return [*self._verdicts.values(), *([] if self._responses is None else [self._responses])]

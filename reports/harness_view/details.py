@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from harness.runs.following import Part
 from harness.runs.items import Item, Said
+from harness.runs.parts import Part
 from harness.types import Json
 
 from .rows import seconds_of

@@ -94,7 +94,7 @@ class Index:
 
     def search(self, query: str) -> list[int]:
         """Numbers of the items in which all words of the query occur, whatever their case."""
-        words = query.casefold().split()
+        words = sorted(query.casefold().split(), key=len, reverse=True)  # the rarer first
         with self._lock:
             texts = list(self._texts)
         return [n for n, text in enumerate(texts) if _has(text or self._again(n), words)]

@@ -15,8 +15,8 @@ from typing import Any, Final
 from harness.errors import BadImage
 from harness.images import open_image
 from harness.readers import DataFiles, open_files
-from harness.runs.following import Part
 from harness.runs.items import Item
+from harness.runs.parts import Part
 from harness.types import ImageContent
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import UnknownName
-from harness.runs.following import Following, Part
+from harness.runs.following import Following
 from harness.runs.items import Item
+from harness.runs.parts import Part
 from harness.store.run_file import RunFile
 from harness.terminal import plain
 

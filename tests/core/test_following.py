@@ -115,3 +115,28 @@ def test_a_folder_that_is_put_aside_for_a_new_run_is_read_anew(tmp_path: Path) -
 def test_without_a_run_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="there is no run here"):
         Following(tmp_path)
+
+
+def test_the_first_items_of_a_long_run_do_not_wait_for_its_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stored(tmp_path / "run", [Told(id=str(n)) for n in range(30)])
+    monkeypatch.setattr("harness.runs.following._LINES", 4)
+    following = Following(folder)
+
+    assert [item.answer.asked["id"] for _, item in following.advance(3)] == ["0", "1", "2"]
+    begun = following.settled
+    rest = [pair for _ in range(40) for pair in following.advance(3)]
+    assert (begun, following.settled) == (False, True)
+    assert [number for number, _ in rest if number > 2] == list(range(3, 30))
+    assert all(item.label == "safe" for _, item in rest)
+
+
+def test_an_item_without_an_answer_is_told_once_all_lines_were_looked_at(tmp_path: Path) -> None:
+    folder = stored(tmp_path / "run", [Told(id="1"), Told(id="2"), Told(id="3")])
+    path = folder / "drawn" / "responses.jsonl"
+    first, _, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + third)
+
+    found = drawn(Following(folder))
+    assert [item.outcome for item in found.values()] == ["answered", "error", "answered"]
