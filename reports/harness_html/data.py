@@ -20,8 +20,15 @@ def numbers(boards: Sequence[Board]) -> list[Flat]:
 
 
 def as_json(boards: Sequence[Board]) -> str:
-    """As one JSON array, compact; a `<` is spelled so that no text in it ends a script element."""
-    text = json.dumps(numbers(boards), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    """As one JSON array of objects."""
+    return json.dumps(numbers(boards), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+
+
+def packed(boards: Sequence[Board]) -> str:
+    """The names once and the rows as arrays, for the page; a `<` is spelled so that no text ends a script element."""
+    rows = numbers(boards)
+    whole = {"names": list(rows[0]) if rows else [], "rows": [list(row.values()) for row in rows]}
+    text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 

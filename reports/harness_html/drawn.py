@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from harness import HarnessError, Results
+from harness import HarnessError, Json, Results
 from harness.board.leaderboard import boards
 from harness.board.means import Mean, means
 from harness.board.values import Board
@@ -43,8 +43,10 @@ def there() -> bool:
 def bases(results: Sequence[Results]) -> dict[str, str]:
     """Model -> the model it was tuned from, of those among these results."""
     refs = {str(each["model"]["ref"]) for each in results}
-    declared = {
-        str(each["model"]["ref"]): str((each["model"].get("training") or {}).get("tuned_from") or "")
-        for each in results
-    }
+    declared = {str(each["model"]["ref"]): _tuned_from(each["model"]) for each in results}
     return {tuned: base for tuned, base in declared.items() if base in refs}
+
+
+def _tuned_from(model: Mapping[str, Json]) -> str:
+    training: Mapping[str, Json] = model.get("training") or {}
+    return str(training.get("tuned_from") or "")

@@ -6,9 +6,10 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as packaged
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness import Results
+from harness.board import display
 from harness.board.leaderboard import boards
 from harness.board.means import means
 from harness.board.references import references
@@ -17,6 +18,7 @@ from harness.terminal import plain
 
 from . import data, methods, views
 from .drawn import drawn
+from .figures.theme import DARK, LIGHT, variables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,7 +30,7 @@ def page(results: Sequence[Results]) -> str:
     """The leaderboard of some runs as a whole page."""
     made, suites = boards(results), means(results)
     anchors = _anchors(made)
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = _asset("page.css") + _colours(), _asset("page.js")
     template = _environment().get_template("page.html")
     return template.render(
         title=TITLE,
@@ -41,7 +43,7 @@ def page(results: Sequence[Results]) -> str:
         figures=drawn(results, made, suites),
         methods=methods.methods(results, made, suites),
         licences=methods.licences(made),
-        data=data.as_json(made),
+        data=data.packed(made),
         runs=len(results),
         day=max((str(each.get("finished") or "")[:10] for each in results), default=""),
     )
@@ -66,7 +68,6 @@ def _policy(style: str, script: str) -> str:
             "default-src 'none'",
             f"style-src '{_hash(style)}'",
             f"script-src '{_hash(script)}'",
-            "img-src data:",
             "base-uri 'none'",
             "form-action 'none'",
         )
@@ -81,6 +82,14 @@ def _asset(name: str) -> str:
     return (packaged(__package__ or "") / "templates" / name).read_text(encoding="utf-8")
 
 
+def _colours() -> str:
+    """The figures' colours in both themes, which follow the page's."""
+    light, dark = variables(LIGHT), variables(DARK)
+    system = f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme='light']) {{ {dark} }} }}"
+    paper = f"@media print {{ :root:root {{ {light} }} }}"
+    return "\n".join((f":root {{ {light} }}", system, f":root[data-theme='dark'] {{ {dark} }}", paper, ""))
+
+
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -88,23 +97,15 @@ def _environment() -> Environment:
         loader=PackageLoader(__package__ or "", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: plain(value) if type(value) is str else value,
+        finalize=_finalised,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = _figure
-    environment.filters["estimate"] = _estimate
-    environment.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
+    filters: dict[str, Any] = {"figure": display.figure, "estimate": display.estimate}
+    environment.filters.update(filters)
     return environment
 
 
-def _figure(value: float | None, unit: str = "%") -> str:
-    from harness.board.display import figure
-
-    return figure(value, unit)
-
-
-def _estimate(value: float | None, ends: Sequence[float | None] | None, unit: str = "%") -> str:
-    from harness.board.display import estimate
-
-    return estimate(value, ends, unit)
+def _finalised(value: object) -> object:
+    """Text without controls; what the templates marked as safe stays."""
+    return plain(value) if type(value) is str else value

@@ -49,4 +49,4 @@ class Scale:
 
     def _at(self, value: float) -> float:
         width = self.right - self.left
-        return round(WIDTH * min(1.0, max(0.0, (value - self.left) / width)) if width else WIDTH / 2, 2)
+        return round(WIDTH * min(1.0, max(0.0, (value - self.left) / width)) if width else WIDTH / 2, 1)

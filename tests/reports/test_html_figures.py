@@ -35,7 +35,7 @@ def test_a_scatter_needs_both_axes_and_two_models() -> None:
 
 def test_a_forest_shows_each_model_with_its_interval_and_says_how_to_read_it() -> None:
     figure = drawn([run("x/a", {"mis:easy": mis(800)}), run("x/b", {"mis:easy": mis(100)})])["forest-mis-easy"]
-    shown_words = words(figure.light_svg)
+    shown_words = words(figure.svg)
     assert shown_words.index("x/b") < shown_words.index("x/a")
     assert "10.0 [8.3, 12.0]" in shown_words
     assert "ASR % ↓ on mis:easy" in shown_words
@@ -67,14 +67,14 @@ def test_what_is_not_ranked_is_hollow_and_named() -> None:
     subset["tasks"]["mis"]["splits"]["all"]["subset"] = {"limit": 9}
     figure = drawn([run("x/a", {"mis": mis(800)}), subset])["forest-mis"]
     assert "hollow and grey: not ranked, a subset or incomplete (1)" in figure.told
-    assert any("subset (limit 9)" in word for word in words(figure.light_svg))
-    assert f'fill="{LIGHT.ground}" stroke="{LIGHT.faint}"' in figure.light_svg
+    assert any("subset (limit 9)" in word for word in words(figure.svg))
+    assert f'fill="{LIGHT.ground}" stroke="{LIGHT.faint}"' in figure.svg
 
 
 def test_boards_of_one_row_stand_together_each_in_its_own_panel() -> None:
     made = drawn([run("x/a", {"mis": mis(10), "figstep": rate("ASR", 5, "lower")})])
     assert "forest-mis" not in made
-    assert {"mis: ASR % ↓", "figstep: ASR % ↓"} <= set(words(made["forest-single"].light_svg))
+    assert {"mis: ASR % ↓", "figstep: ASR % ↓"} <= set(words(made["forest-single"].svg))
 
 
 def test_no_panel_holds_two_classes_of_comparability() -> None:
@@ -104,7 +104,7 @@ def test_the_tradeoff_has_lines_of_equal_balanced_error() -> None:
     lines = re.findall(
         r'<line transform="translate\(([\d.]+),([\d.]+)\)" x2="([-\d.]+)" y2="([-\d.]+)" stroke="[^"]+" '
         r'stroke-dasharray="3,3"',
-        figure.light_svg,
+        figure.svg,
     )
     assert len(lines) == 6  # errors of 10 to 60, on axes to 70
     for _, _, across, down in lines:
@@ -167,7 +167,7 @@ def test_an_arrow_leads_from_a_model_to_what_was_tuned_from_it() -> None:
     for figure in (named, declared):
         assert "an arrow leads from a model to one that was tuned from it (1)" in figure.told
         assert ["x/tuned", "x/base"] in [[line[0], line[-1]] for line in figure.table]
-    assert named.light_svg.count(LIGHT.series[1]) == 2  # a line and its head
+    assert named.svg.count(LIGHT.series[1]) == 2  # a line and its head
 
 
 def test_ability_is_a_suites_mean_and_without_one_the_accuracy() -> None:
@@ -193,7 +193,7 @@ def test_the_classes_and_the_block_sum_to_100() -> None:
     assert figure.table[0] == ("Model", "ASR %", "RSR %", "RR %", "HR %", "BLK %", "n")
     for line in figure.table[1:]:
         assert sum(float(share) for share in line[1:-1]) == pytest.approx(100, abs=0.3)
-    assert {"ASR unsafe", "BLK blocked"} <= {" ".join(word.split()) for word in words(figure.light_svg)}
+    assert {"ASR unsafe", "BLK blocked"} <= {" ".join(word.split()) for word in words(figure.svg)}
 
 
 def test_classes_that_do_not_sum_to_100_are_no_figure() -> None:
@@ -209,7 +209,7 @@ def test_categories_are_a_heat_map_and_panels_or_one_panel_for_one_model() -> No
     assert both["categories-mis"].table[0] == ("Model", "Privacy (100)", "Violent (100)")
     assert {"categories-panels-mis"} == {name for name in both if "panels" in name}
     assert not [name for name in one if "panels" in name]
-    assert {"Privacy (100)", "Violent (100)"} <= set(words(one["categories-mis"].light_svg))
+    assert {"Privacy (100)", "Violent (100)"} <= set(words(one["categories-mis"].svg))
 
 
 def test_a_category_that_a_model_lacks_is_an_empty_cell() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness_html.figures.theme import DARK, HIGH, LIGHT, TO_DARK, Theme
+from harness_html.figures.theme import DARK, HIGH, LIGHT, VARIABLES, Theme, variables
 
 from tests.reports.figure_runs import drawn, everything
 
@@ -69,14 +69,16 @@ def test_the_steps_of_a_heat_map_go_one_way(theme: Theme) -> None:
     assert levels == sorted(levels)
 
 
-def test_each_light_colour_has_one_dark_counterpart() -> None:
-    pairs = set(zip(LIGHT.colours, DARK.colours, strict=True))
-    assert len(pairs) == len(TO_DARK)
-    assert not set(TO_DARK) & set(DARK.colours)
+def test_each_light_colour_is_one_variable_with_one_dark_counterpart() -> None:
+    assert len(VARIABLES) == len(set(zip(LIGHT.colours, DARK.colours, strict=True)))
+    declared = dict(pair.split(": ") for pair in variables(DARK).strip(";").split("; "))
+    assert set(declared) == set(VARIABLES.values())
+    assert set(declared.values()) == set(DARK.colours)
 
 
-def test_every_colour_of_a_drawing_is_of_its_theme() -> None:
+def test_every_colour_of_a_drawing_is_of_the_theme() -> None:
+    known = {*LIGHT.colours, *(f"var({name})" for name in VARIABLES.values()), "none", "transparent"}
     for figure in drawn(everything(), {"x/tuned": "x/base"}).values():
-        for svg, theme in ((figure.light_svg, LIGHT), (figure.dark_svg, DARK)):
-            used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg))
-            assert used - {"none", "transparent"} <= set(theme.colours), figure.name
+        for svg in (figure.svg, figure.page_svg):
+            assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg)) <= known, figure.name
+        assert "#" not in "".join(re.findall(r'(?:fill|stroke)="([^"]+)"', figure.page_svg))

@@ -27,7 +27,7 @@ def test_no_name_of_strangers_breaks_a_drawing() -> None:
         assert re.fullmatch(r"[a-z0-9-]+", figure.name)
         told = [figure.title, figure.told, *(cell for line in figure.table for cell in line)]
         assert all(text == plain(text) and "\n" not in text for text in told)
-        for svg in (figure.light_svg, figure.dark_svg):
+        for svg in (figure.svg, figure.page_svg):
             root = ET.fromstring(svg)
             tags = {element.tag.rpartition("}")[2] for element in root.iter()}
             assert tags <= {"svg", "g", "path", "rect", "line", "text", "desc"}
@@ -56,8 +56,8 @@ def test_files_are_an_svg_and_a_png_of_twice_its_size_for_each_figure() -> None:
     written, expected = files(made), figures(made)
     assert set(written) == {f"{figure.name}.{kind}" for figure in expected for kind in ("svg", "png")}
     for figure in expected:
-        assert written[f"{figure.name}.svg"].decode() == figure.light_svg
-        width = float(ET.fromstring(figure.light_svg).attrib["width"])
+        assert written[f"{figure.name}.svg"].decode() == figure.svg
+        width = float(ET.fromstring(figure.svg).attrib["width"])
         png = Image.open(BytesIO(written[f"{figure.name}.png"]))
         assert 1.6 * width < png.width <= 2 * width
         assert ImageOps.invert(png).getbbox() == (20, 20, png.width - 20, png.height - 20)
@@ -81,7 +81,7 @@ def test_a_drawing_whose_texts_keep_inside_keeps_its_size() -> None:
 
 def test_a_drawing_is_one_image_to_a_screen_reader_and_its_caption_lies_inside() -> None:
     for figure in drawn(everything()).values():
-        root = ET.fromstring(figure.light_svg)
+        root = ET.fromstring(figure.svg)
         assert (root.get("role"), root.get("aria-label")) == ("img", figure.title)
         assert root[0].tag.endswith("desc")
         assert root[0].text == figure.told
@@ -141,6 +141,6 @@ def test_points_too_crowded_for_names_get_numbers_and_a_key() -> None:
     assert placing.named(marks(*[(50, 50)] * 20), ["a-long-model-name"] * 20, 400) == ()
     refs = [f"x/a-rather-long-model-name-{place:02}" for place in range(12)]
     tasks = {"mis": mis(300), "over": rate("refusal_rate", 100, "lower")}
-    found = words(drawn([run(ref, tasks) for ref in refs])["tradeoff-mis-over"].light_svg)
+    found = words(drawn([run(ref, tasks) for ref in refs])["tradeoff-mis-over"].svg)
     assert "12" in found
     assert any(word.split() == ["12", refs[11]] for word in found)

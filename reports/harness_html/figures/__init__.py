@@ -49,8 +49,8 @@ def files(
     made = figures(boards, means, bases)
     from .drawing import png
 
-    svg = {f"{each.name}.svg": each.light_svg.encode() for each in made}
-    return svg | {f"{each.name}.png": png(each.light_svg) for each in made}
+    svg = {f"{each.name}.svg": each.svg.encode() for each in made}
+    return svg | {f"{each.name}.png": png(each.svg) for each in made}
 
 
 def _drafts(boards: Sequence[Board], means: Sequence[Mean], bases: Mapping[str, str]) -> Iterator[Draft]:

@@ -20,6 +20,7 @@ from .plots import Spec, axis, layer, number, own, plot, step, word
 from .theme import HIGH, LIGHT, SMALL
 from .values import Draft, Table
 
+_BOARDS: Final = 4  #: that are shown by category; a page with one figure for each is read by nobody
 _CATEGORIES: Final = 16  #: in one figure
 _PANELS: Final = 12  #: small multiples in one figure
 _BARS: Final = 8  #: models in each of them
@@ -34,16 +35,18 @@ Heads = Mapping[str, str]
 
 
 def drafts(boards: Sequence[Board]) -> Iterator[Draft]:
-    """The figures of each board whose main number is there for several categories."""
-    for made in (found for board in settled(boards) if (found := grid(board)) is not None):
+    """The figures of the first boards whose main number is there for several categories."""
+    grids = [found for board in settled(boards) if (found := grid(board)) is not None]
+    for place, made in enumerate(grids[:_BOARDS], 1):
+        rest = told.rest(place, _BOARDS, len(grids), "board")
         if len(made.rows) == 1:
             yield _profile(made)
         else:
-            yield _heat(made)
+            yield _heat(made, rest)
             yield _multiples(made)
 
 
-def _heat(made: Grid) -> Draft:
+def _heat(made: Grid, rest: str) -> Draft:
     models, heads = made.top(MOST, _CATEGORIES)
     rows = [row for _, row in models]
     return Draft(
@@ -55,6 +58,7 @@ def _heat(made: Grid) -> Draft:
             "the stronger a cell's colour, the higher its number",
             told.unranked(rows, "with a remark at the right"),
             told.more(len(heads), len(made.heads), "category"),
+            rest,
         ),
         chart=_cells(made, models, heads),
         table=_table(made, models, heads),

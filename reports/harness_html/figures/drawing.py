@@ -1,12 +1,13 @@
 """A chart in, SVG and PNG out: by vl-convert, which carries its own Vega and is allowed no address to load from.
 
-What it draws is then made smaller and plainer. Everything that does not show is dropped, colours are exchanged for the
-dark theme, and the whole drawing is one image to a screen reader.
+What it draws is then made smaller and plainer: everything that does not show is dropped, and the whole drawing is one
+image to a screen reader. In the page its colours are variables, so that it follows the page's theme.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from types import ModuleType
@@ -17,7 +18,7 @@ from PIL import Image, ImageOps
 from harness import HarnessError
 
 from .room import widen
-from .theme import CONFIG, FONT, LIGHT, TO_DARK
+from .theme import CONFIG, FONT, LIGHT, VARIABLES
 from .values import Draft, Figure
 
 INSTALL: Final = "pip install 'vlm-safety-harness[figures]'"
@@ -30,21 +31,18 @@ _KEPT: Final = frozenset(
         *("font-size", "font-weight", "font-style", "text-anchor"),
     }
 )
+_PLACES: Final = frozenset({"d", "transform", "width", "height", "x", "y", "x1", "x2", "y1", "y2"})
+_LONG: Final = re.compile(r"\d+\.\d\d+")  #: a hundredth of a pixel shows nowhere
 _SAID: Final = {"opacity": "1", "stroke-width": "1", "text-anchor": "start", "font-weight": "normal"}  #: by default
 
 
 def figure(draft: Draft) -> Figure:
-    """The draft, drawn in both themes. Raises HarnessError where the library is not installed."""
-    light = _drawn(draft)
-    light_svg = _text(light)
-    _exchange(light, TO_DARK)
+    """The draft, drawn for a file and for the page. Raises HarnessError where the library is not installed."""
+    drawn = _drawn(draft)
+    svg = _text(drawn)
+    _exchange(drawn, {colour: f"var({name})" for colour, name in VARIABLES.items()})
     return Figure(
-        name=draft.name,
-        title=draft.title,
-        told=draft.told,
-        light_svg=light_svg,
-        dark_svg=_text(light),
-        table=draft.table,
+        name=draft.name, title=draft.title, told=draft.told, svg=svg, page_svg=_text(drawn), table=draft.table
     )
 
 
@@ -88,6 +86,8 @@ def _plain(parent: ET.Element) -> None:
     """Drops attributes that do not show, elements that draw nothing, and groups around nothing."""
     for name in [name for name, value in parent.attrib.items() if name not in _KEPT or _SAID.get(name) == value]:
         del parent.attrib[name]
+    for name in parent.attrib.keys() & _PLACES:
+        parent.set(name, _LONG.sub(_short, parent.attrib[name]))
     for child in list(parent):
         hidden = child.get("display") == "none"
         _plain(child)
@@ -96,6 +96,10 @@ def _plain(parent: ET.Element) -> None:
         elif child.tag == f"{{{_SVG}}}g" and not child.attrib:
             place = list(parent).index(child)
             parent[place : place + 1] = list(child)
+
+
+def _short(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _draws_nothing(element: ET.Element) -> bool:

@@ -1,7 +1,7 @@
 """Colours, fonts and sizes: one light and one dark theme, safe for the colour-blind (after Okabe and Ito).
 
-A chart is drawn once, in light colours. The dark drawing is the same with each colour exchanged for its counterpart, so
-every colour of a chart must be one of `LIGHT`. A test simulates protanopia and deuteranopia on what must be told apart.
+A chart is drawn once, in light colours. In the page each of them is a variable that the page's theme sets, so every
+colour of a chart must be one of `LIGHT`. A test simulates protanopia and deuteranopia on what must be told apart.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ DARK: Final = Theme(
     on_low="#e8eaee",
     on_high="#0d1014",
 )
-TO_DARK: Final[Mapping[str, str]] = dict(zip(LIGHT.colours, DARK.colours, strict=True))
+VARIABLES: Final[Mapping[str, str]] = {
+    colour: f"--f{place}" for place, colour in enumerate(dict.fromkeys(LIGHT.colours))
+}
 HIGH: Final = 6  #: the first of the steps that takes `on_high`
 
 CONFIG: Final[Mapping[str, Any]] = {
@@ -125,3 +127,9 @@ CONFIG: Final[Mapping[str, Any]] = {
         "titleColor": LIGHT.quiet,
     },
 }
+
+
+def variables(theme: Theme) -> str:
+    """The variables of one theme as CSS declarations."""
+    pairs = dict(zip(LIGHT.colours, theme.colours, strict=True))
+    return " ".join(f"{VARIABLES[light]}: {colour};" for light, colour in pairs.items())

@@ -17,16 +17,16 @@ class Figure:
         name: its slug: letters, digits and hyphens; no other figure of the page has it.
         title: in a few words.
         told: what it shows, of how much, and how its marks are to be read, in one sentence made from the data.
-        light_svg: on a light ground; no style, script, link or id inside.
-        dark_svg: the same on a dark ground.
+        svg: on a light ground; no style, script, link or id inside.
+        page_svg: the same with its colours as the variables that `theme.variables` declares.
         table: the drawn numbers as text, for those who do not see the figure.
     """
 
     name: str
     title: str
     told: str
-    light_svg: str
-    dark_svg: str
+    svg: str
+    page_svg: str
     table: Table
 
 

@@ -62,7 +62,10 @@
   for (const input of Object.values(inputs)) input.addEventListener("input", filter);
 
   // downloads
-  const data = () => JSON.parse(one("#data").textContent);
+  const data = () => {
+    const { names, rows } = JSON.parse(one("#data").textContent);
+    return rows.map((row) => Object.fromEntries(row.map((value, place) => [names[place], value])));
+  };
   const save = (name, type, text) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type }));
