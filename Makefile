@@ -8,7 +8,7 @@ INSPECT := .venv-inspect
 CODE := harness plugins tasks judges reports
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
-.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini draw $(DRAWN) minis clean
+.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini draw $(DRAWN) minis pictures tools clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,12 @@ demo: setup
 
 test: setup
 	$(PY) -m pytest -q -n auto --dist loadscope
+
+# a browser and TeX, which some tests open; without them those tests are skipped
+tools:
+	command -v chromium pdflatex || apt-get update -qq
+	command -v chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+	command -v pdflatex || apt-get install -y -qq --no-install-recommends texlive-latex-recommended
 
 # VLMEvalKit and lm-eval, with us beside them
 $(ZOOS)/.ready: pyproject.toml
@@ -83,6 +89,10 @@ $(DRAWN): %.drawn: setup
 # every packaged split asked of the mini model, timed; nothing is drawn
 minis: setup
 	$(PY) -m benchmarks.minis
+
+# the README's pictures, of real pages in a real browser
+pictures: setup
+	$(PY) docs/pictures.py
 
 docs: setup
 	$(PY) docs/generate.py

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-NAMES = ("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis")
+NAMES = (
+    *("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis"),
+    *("leaderboard", "viewer"),
+)
 
 
 def main() -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from harness.presets import preset
     from harness.readers import distinct, document, open_files, prompt, rows, together
     from harness.runs.api import run, run_async
+    from harness.runs.comparing.api import compare
+    from harness.runs.comparing.values import Comparison
     from harness.runs.running import Run
     from harness.schemes import add_scheme
     from harness.types import (
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "runs.api": "run run_async",
+    "runs.comparing.api": "compare",
+    "runs.comparing.values": "Comparison",
     "limits": "Policy",
     "models": "open_model",
     "presets": "preset",
@@ -82,6 +86,7 @@ __all__ = [
     "BadData",
     "BadImage",
     "Builder",
+    "Comparison",
     "DataSource",
     "Failure",
     "Fidelity",
@@ -122,6 +127,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "add_scheme",
+    "compare",
     "distinct",
     "document",
     "hookimpl",

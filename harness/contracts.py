@@ -219,21 +219,34 @@ class Strategy:
     settings: tuple[Setting, ...] = ()
 
 
+Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or file name -> bytes of several
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Renders results: a pure function of one or more results.json.
+    """Renders results: a pure function of one or more results.json, or of what lies in the run folders.
 
     Attributes:
         name: value of `--format`.
         description: one line.
-        render: results, in order -> text of one file, or file name -> bytes of several.
-        suffix: of the one file.
+        render: results, in order -> the report. Nothing else is read, so it needs no run folder.
+        samples: (run folders, reveal) -> the report, for a format that holds samples; instead of `render`. Where
+            `reveal` is false, it holds no text and no image of a sample: only names, labels, counts and numbers.
+        figures: results, in order -> file name -> bytes; what `--figures DIR` writes.
+        suffix: of the one file, or empty where it is several.
     """
 
     name: str
     description: str
-    render: Callable[[Sequence[Results]], str | Mapping[str, bytes]]
+    render: Callable[[Sequence[Results]], Rendered] | None = None
+    samples: Callable[[Sequence[Path], bool], Rendered] | None = None
+    figures: Callable[[Sequence[Results]], Mapping[str, bytes]] | None = None
     suffix: str = ".txt"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a report that renders nothing, or in two ways."""
+        if (self.render is None) == (self.samples is None):
+            raise ValueError(f"report {self.name!r}: give render or samples, and not both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness import plugins, settings
+from harness import lineage, plugins, settings
 from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError
 from harness.keys import digest, text_hash
@@ -98,6 +98,14 @@ class Resolved:
         changed = {name: self._requested()[name] for name in settings.changed(self.provider.settings, self.settings)}
         return changed if self.strategy is None else {**changed, "strategy": self._strategy_identity()}
 
+    @property
+    def training(self) -> dict[str, Json]:
+        """What is declared of how it was made; see `harness.lineage`. Raises BadData for a broken training.json."""
+        if not self.provider.local:
+            return lineage.lineage(self.settings, ())
+        folders = (self.settings[setting.name] for setting in self.provider.settings if setting.type is Path)
+        return lineage.lineage(self.settings, [*(each for each in folders if each is not None), Path(self.spec.name)])
+
     def _requested(self) -> dict[str, Json]:
         """The provider's identity settings; a folder by its name, since the fingerprint tells its files."""
         values = settings.identity(self.provider.settings, self.settings)
@@ -126,8 +134,8 @@ def _content(name: str, file: Path) -> str:
 
 
 def declared(provider: Provider) -> tuple[Setting, ...]:
-    """What `-M` takes for a provider: its own settings, and those that the core gives every local one."""
-    return (*provider.settings, *SETTINGS) if provider.local else provider.settings
+    """What `-M` takes for a provider: its own settings, and those that the core gives every one and every local one."""
+    return (*provider.settings, *lineage.SETTINGS, *(SETTINGS if provider.local else ()))
 
 
 def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:

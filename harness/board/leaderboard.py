@@ -1,4 +1,4 @@
-"""The leaderboard: results in, one board per task and split out. Every report draws this and only this.
+"""The leaderboard: results in, one board for each task, split and class of comparability out. Reports draw only this.
 
 Reading is in `harness.board.rows`; who may be compared with whom, and how, in `harness.board.ranking`.
 """
@@ -14,7 +14,7 @@ from harness.contracts import Results
 
 
 def boards(results: Sequence[Results]) -> tuple[Board, ...]:
-    """One board per task and split, tasks in the order of the results; a derived split stands first, its parts last.
+    """The boards of each task and split, tasks in the order of the results; a derived split first, its parts last.
 
     Args:
         results: dicts of results.json, one per run.
@@ -27,7 +27,9 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
     derived = {(task, owner) for (task, _), owner in owners.items()}
     order = sorted(found, key=lambda key: (tasks.index(key[0]), key in owners, key not in derived))
     return tuple(
-        ranked(
+        board
+        for task, split in order
+        for board in ranked(
             Board(
                 task=task,
                 split=split,
@@ -35,5 +37,4 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
                 rows=tuple(row for section in found[task, split] for row in rows(section)),
             )
         )
-        for task, split in order
     )

@@ -1,9 +1,10 @@
-"""Which rows of a board may be ranked, against which others, and how.
+"""Which rows of one split may be compared with which, and how they are ranked.
 
-Subsets and incomplete results are never ranked. Rows are ranked only against rows with the same judge, wording, data
-and settings; others get a letter of their own and a note says what differs. A rank is one more than the number of rows
-whose whole interval is better, so rows that cannot be told apart share it. The interval is `ci95_worst`, which covers
-what unresolved records could still have been.
+Rows are ranked only within one class of comparability: the same judge (its rubric, template, settings and snapshot),
+wording, task version, data and settings. Each class is a board of its own, which says what sets it apart. Subsets and
+incomplete results stand in the class they would belong to and are never ranked. A rank is one more than the number of
+rows whose whole interval is better, so rows that cannot be told apart share it. The interval is `ci95_worst`, which
+covers what unresolved records could still have been.
 """
 
 from __future__ import annotations
@@ -19,18 +20,62 @@ from harness.metrics import Better
 from harness.types import Json
 
 _TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
+_NAMED = 5  #: models in one remark; more are counted
+_IN_THE_NAME = frozenset({"strategy", "system"})  #: cautions that the row's name tells already
+_Basis = tuple[tuple[str, str], ...]
 
 
-def ranked(board: Board) -> Board:
-    """The board with its rows named apart, grouped, ranked and sorted, and its notes written."""
+def ranked(board: Board) -> tuple[Board, ...]:
+    """The rows of one split as a board for each class, named apart, ranked and sorted, with their notes.
+
+    Args:
+        board: all rows of the split, in the order of the results.
+    """
     rows = [replace(row, unranked=_unranked(row)) for row in _named_apart(board.rows)]
-    rows = sorted(_with_data(rows), key=_order)
-    bases = list(dict.fromkeys(_key(row) for row in rows if not row.unranked))
-    letters = dict(zip(bases, _letters(), strict=False)) if len(bases) > 1 else {}
-    lettered = [row if row.unranked else replace(row, group=letters.get(_key(row), "")) for row in rows]
-    placed = tuple(replace(row, rank=_rank(row, lettered)) for row in lettered)
-    notes = dict.fromkeys((*_apart(placed), *_remarks(board.split, placed)))  # two judges of a run may earn the same
+    classes = _classes(list(_with_data(rows)))
+    letters = dict(zip(classes, _letters(), strict=False)) if len(classes) > 1 else {}
+    return tuple(
+        _finished(replace(board, rows=tuple(members), group=letters.get(basis, ""), apart=_apart(basis, list(classes))))
+        for basis, members in classes.items()
+    )
+
+
+def _finished(board: Board) -> Board:
+    rows = sorted(board.rows, key=_order)
+    placed = tuple(replace(row, rank=_rank(row, rows)) for row in rows)
+    notes = dict.fromkeys((*_set_apart(board), *_remarks(board.split, placed)))  # two judges of a run may earn the same
     return replace(board, rows=placed, notes=tuple(notes))
+
+
+def _classes(rows: Sequence[Row]) -> dict[_Basis, list[Row]]:
+    """Basis -> its rows; the class with most ranked rows first."""
+    found: dict[_Basis, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: bool(_open(row))):
+        mine = _key(row)
+        home = (basis for basis in found if _without(basis, _open(row)) == _without(mine, _open(row)))
+        found.setdefault(next(home, mine), []).append(row)
+    return dict(sorted(found.items(), key=lambda each: -sum(not row.unranked for row in each[1])))
+
+
+def _open(row: Row) -> frozenset[str]:
+    """What of its basis says nothing: a subset has other samples, and what nobody judged has no judge."""
+    return frozenset(name for name, free in (("samples", row.subset is not None), ("judge", not row.judge.id)) if free)
+
+
+def _without(basis: _Basis, names: frozenset[str]) -> _Basis:
+    return tuple(pair for pair in basis if pair[0] not in names)
+
+
+def _apart(mine: _Basis, every: Sequence[_Basis]) -> str:
+    """What this basis has that not all have; empty where there is no other."""
+    names = dict.fromkeys(name for basis in every for name, _ in basis)
+    differing = [name for name in names if len({dict(basis).get(name, "") for basis in every}) > 1]
+    return "; ".join(f"{name} {dict(mine).get(name) or 'unset'}" for name in differing)
+
+
+def _set_apart(board: Board) -> Iterator[str]:
+    if board.apart:
+        yield f"Ranked apart from other results of this split, by: {board.apart}."
 
 
 def worst_interval(row: Row) -> tuple[float, float] | None:
@@ -59,7 +104,7 @@ def _rank(row: Row, rows: Sequence[Row]) -> int | None:
     mine = None if row.unranked else worst_interval(row)
     if mine is None:
         return None
-    rivals = (worst_interval(other) for other in rows if not other.unranked and other.group == row.group)
+    rivals = (worst_interval(other) for other in rows if not other.unranked)
     return 1 + sum(rival is not None and rival[1] < mine[0] for rival in rivals)
 
 
@@ -76,8 +121,8 @@ def _with_data(rows: Sequence[Row]) -> Iterable[Row]:
     return (replace(row, basis={**row.basis, "data": row.data[:8]}) for row in rows)
 
 
-def _key(row: Row) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(row.basis.items()))
+def _key(row: Row) -> _Basis:
+    return tuple(sorted((name, value) for name, value in row.basis.items() if value))
 
 
 def _letters() -> Iterator[str]:
@@ -107,26 +152,19 @@ def _told_apart(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]
     return ", ".join(told)
 
 
-def _apart(rows: Sequence[Row]) -> Iterator[str]:
-    """What differs between rows that are not ranked against each other."""
-    bases = dict(sorted((row.group, row.basis) for row in rows if row.group))
-    names = dict.fromkeys(name for basis in bases.values() for name in basis)
-    told = [_differs(name, {group: basis.get(name, "") for group, basis in bases.items()}) for name in names]
-    if any(told):
-        yield f"Ranked apart, since they differ in {' and '.join(text for text in told if text)}."
-
-
-def _differs(name: str, values: Mapping[str, str]) -> str:
-    if len(set(values.values())) == 1:
-        return ""
-    told = (f"{group} {value or 'unset'}" for group, value in values.items())
-    return f"{name} ({'; '.join(told)})"
-
-
 def _remarks(split: str, rows: Sequence[Row]) -> Iterator[str]:
+    """What is remarked on rows, row by row; what holds for several is said once."""
+    models: dict[str, list[str]] = {}
     for row in rows:
         compared = (text for pairing in row.paired.values() for text in _compared(pairing, split, row))
-        yield from (f"{row.model}: {remark}." for remark in (*_remarks_on(row), *compared))
+        for remark in (*_remarks_on(row), *compared):
+            models.setdefault(remark, []).append(row.model)
+    yield from (f"{_several(list(dict.fromkeys(named)))}: {remark}." for remark, named in models.items())
+
+
+def _several(names: Sequence[str]) -> str:
+    left = len(names) - _NAMED
+    return ", ".join(names) if left <= 1 else f"{', '.join(names[:_NAMED])} and {left} more"
 
 
 def _remarks_on(row: Row) -> Iterator[str]:
@@ -136,10 +174,7 @@ def _remarks_on(row: Row) -> Iterator[str]:
         yield f"{row.n} samples, where {row.n_expected} are published"
     if row.main is not None and not row.unranked:
         yield from _stretched(row.main)
-    if len(row.resolved) > 1:
-        yield f"answered under several names ({', '.join(row.resolved)})"
-    if "temperature" in row.settings and row.settings["temperature"] is None:
-        yield "provider sampling (no temperature was set)"
+    yield from (caution.told for caution in row.cautions if caution.kind not in _IN_THE_NAME)
     yield from (note.removesuffix(".") for note in row.noted)
 
 

@@ -31,7 +31,7 @@ def find(places: Iterable[str]) -> list[Path]:
 
 
 def read(path: Path) -> Results:
-    """One results.json.
+    """One results.json; with `bare` set where the run's lines do not lie beside it.
 
     Raises:
         BadData: it is not JSON, of another schema, or lacks a key.
@@ -43,7 +43,12 @@ def read(path: Path) -> Results:
     except json.JSONDecodeError as error:
         raise BadData("results are not JSON", where=f"{path}: line {error.lineno}: {error.msg}") from None
     _check(results, path)
-    return results
+    return results if _stored(path.parent) else {**results, "bare": True}
+
+
+def _stored(folder: Path) -> bool:
+    """Whether the run is there that results were made of, so that they can be made again."""
+    return (folder / "run.json").is_file() and any(folder.glob("*/responses.jsonl"))
 
 
 def _find(place: str) -> Iterator[Path]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.board.cautions import cautions
 from harness.board.values import Ends, JudgeNote, Measure, Row
 from harness.contracts import Results
 from harness.keys import canonical, short
@@ -46,8 +47,13 @@ def rows(section: Section) -> Iterator[Row]:
 
 
 def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
+    row = _plain_row(section, judge, judged, primary=primary)
+    return replace(row, cautions=tuple(cautions(row, section.task, row.source)))
+
+
+def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
     model, body, data = section.run["model"], section.body, _dict(section.about, "data")
-    note = _judge(section.run, judge)
+    note, training = _judge(section.run, judge), _dict(model, "training")
     return Row(
         model=model["ref"],
         ref=model["ref"],
@@ -55,6 +61,11 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
         system=_system(model.get("identity")),
         resolved=_texts(model.get("resolved")),
         noted=_texts(model.get("notes")),
+        tuned_from=str(training.get("tuned_from") or ""),
+        trained_on=_texts(training.get("trained_on")),
+        bare=bool(section.run.get("bare")),
+        finished=str(section.run.get("finished") or ""),
+        local=_is_local(model.get("identity")),
         options=_options(section),
         judge=note,
         primary=primary,
@@ -144,6 +155,7 @@ def _basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
         "judge": judge if note.model in judge else f"{judge} ({note.model})",
         "wording of the input": f"{body.get('fidelity') or ''} {(body.get('template_hash') or '')[:8]}".strip(),
         "task version": str(about.get("version") or ""),
+        "data revision": str(_dict(about, "data").get("revision") or ""),
         "samples": str(body["n"]),
         **settings,
     }
@@ -180,6 +192,11 @@ def _system(identity: str | dict[str, Json] | None) -> str:
     return (
         "" if identity is None or isinstance(identity, str) else str(_dict(identity, "overrides").get("system") or "")
     )
+
+
+def _is_local(identity: str | dict[str, Json] | None) -> bool:
+    """Whether files of the model are part of who it is."""
+    return isinstance(identity, dict) and bool(identity.get("fingerprint"))
 
 
 def _shown(value: Json) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from harness.board.display import ARROWS, figure, share, span
@@ -20,6 +20,7 @@ from harness.terminal import one_line
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+Drawing = Callable[["Console"], None]  #: prints on a console
 _MISSING = ("empty", "bad_sample", "error")
 WIDTH = 120  #: columns where there is no terminal
 
@@ -30,35 +31,50 @@ def render(results: Results | Sequence[Results]) -> str:
     Args:
         results: the dict of one results.json, or of several models.
     """
-    from rich.console import Console
-
-    out = io.StringIO()
-    draw(Console(file=out, width=WIDTH, highlight=False, color_system=None), results)
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    return drawn(lambda console: draw(console, results), WIDTH)
 
 
 def show(results: Results | Sequence[Results], stream: TextIO | None = None) -> None:
     """Print the table; `stream` is stdout unless given."""
+    shown(lambda console: draw(console, results), WIDTH, stream)
+
+
+def drawn(drawing: Drawing, width: int) -> str:
+    """What is drawn on a console of this width, as plain text."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    drawing(Console(file=out, width=width, highlight=False, color_system=None))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+def shown(drawing: Drawing, width: int, stream: TextIO | None = None) -> None:
+    """Print what is drawn: on a terminal in colour and as wide as that, elsewhere plain and `width` wide."""
     from rich.console import Console
 
     out = sys.stdout if stream is None else stream
     if out.isatty():
-        draw(Console(file=out, highlight=False), results)
+        drawing(Console(file=out, highlight=False))
     else:
-        out.write(render(results))
+        out.write(drawn(drawing, width))
 
 
 def draw(console: Console, results: Results | Sequence[Results]) -> None:
     """Print the table on a console of the caller's."""
     every = results if isinstance(results, Sequence) else [results]
     made = boards(every)
-    width = max((len(_label(measure)) for board in made for measure in board.measures), default=0)
+    width = max((len(label(measure)) for board in made for measure in board.measures), default=0)
     for place, board in enumerate(made):
         for number, row in enumerate(board.rows):
             console.print(*([""] if place or number else []), *_row(board, row, width), sep="\n")
         for note in board.notes:
             console.print(f"  {one_line(note)}", style="yellow", markup=False)
-    for mean in means(every):
+    draw_means(console, every)
+
+
+def draw_means(console: Console, results: Sequence[Results]) -> None:
+    """Print the means of suites, a line each."""
+    for mean in means(results):
         console.print("", f"{one_line(mean.model)}  {one_line(mean.told)}", sep="\n", markup=False)
 
 
@@ -96,12 +112,13 @@ def _metrics(measures: Sequence[Measure], width: int) -> RenderableType:
     table.add_column(style="dim")
     for measure in measures:
         style = "bold" if measure.main else ""
-        told = (f"  {_label(measure)}", figure(measure.value, measure.unit), span(measure.ci95, measure.unit))
+        told = (f"  {label(measure)}", figure(measure.value, measure.unit), span(measure.ci95, measure.unit))
         table.add_row(*(Text(text, style=style) for text in told), Text(_divided(measure)))
     return table
 
 
-def _label(measure: Measure) -> str:
+def label(measure: Measure) -> str:
+    """A metric as the head of a column: `ASR % ↓`."""
     return f"{one_line(measure.name)} {'% ' if measure.unit == '%' else ''}{ARROWS[measure.better]}".rstrip()
 
 

@@ -60,6 +60,19 @@ class JudgeNote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """What a reader must hold against a number.
+
+    Attributes:
+        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names` or `unverifiable`.
+        told: in words, as the rest of a sentence that begins with the model.
+    """
+
+    kind: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One model on one split under one judge.
 
@@ -70,6 +83,12 @@ class Row:
         system: message that was put before each request; empty for none.
         resolved: names the provider reported.
         noted: what the model noted while it was open.
+        tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
+        trained_on: names of data it was tuned on, as declared.
+        bare: its results.json stands without the lines it was made of, so that nobody can make it again.
+        cautions: what a reader must hold against the number.
+        finished: when the run's last invocation ended, ISO 8601.
+        local: it ran on a machine of the user's, by its files; else it is somebody's API.
         judge: who judged.
         primary: the judge is the run's own, not one of `other_judges`.
         fidelity: whose words the input is in; empty where the benchmark adds none.
@@ -90,7 +109,6 @@ class Row:
         source: of the task's data, with its `revision` and `licence` as the run recorded them.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
-        group: letter of the rows with the same basis; empty when the board has one basis.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
         unranked: why it is not ranked; empty when it is.
     """
@@ -101,6 +119,12 @@ class Row:
     system: str = ""
     resolved: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+    tuned_from: str = ""
+    trained_on: tuple[str, ...] = ()
+    bare: bool = False
+    cautions: tuple[Caution, ...] = ()
+    finished: str = ""
+    local: bool = False
     judge: JudgeNote
     primary: bool = True
     fidelity: str = ""
@@ -126,7 +150,6 @@ class Row:
     licence: str = ""
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
-    group: str = ""
     rank: int | None = None
     unranked: str = ""
 
@@ -143,13 +166,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """All rows of one split, best first, unranked ones last.
+    """The rows of one split that may be compared, best first, unranked ones last.
 
     Attributes:
         task: its displayed name.
         split: its name.
         part_of: the derived split that pools this one; empty for none.
         rows: best first.
+        group: letter that tells it from the split's other boards; empty where it is the only one.
+        apart: what of the basis sets it apart from those.
         notes: what a reader must know before comparing rows.
     """
 
@@ -157,11 +182,18 @@ class Board:
     split: str
     part_of: str = ""
     rows: tuple[Row, ...]
+    group: str = ""
+    apart: str = ""
     notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """`mis:test`, or the task's name alone where it has no splits."""
+        """`mis:test`, or the task's name alone where it has no splits; with the letter of its class."""
+        return f"{self.title} ({self.group})" if self.group else self.title
+
+    @property
+    def title(self) -> str:
+        """Its name without the letter: the same for all classes."""
         return self.task if self.split == "all" else f"{self.task}:{self.split}"
 
     @property

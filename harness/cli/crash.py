@@ -107,7 +107,7 @@ def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
         "",
         _story(error),
     ]
-    path.write_text(_without_secrets("\n".join(lines)), encoding="utf-8", errors="backslashreplace")
+    path.write_text(without_secrets("\n".join(lines)), encoding="utf-8", errors="backslashreplace")
     return path
 
 
@@ -117,7 +117,8 @@ def _story(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
+    """The text without the values of environment variables that are named like keys."""
     for name, value in os.environ.items():
         if len(value) >= 8 and any(word in name.upper() for word in _SECRETS):
             text = text.replace(value, f"[{name}]")

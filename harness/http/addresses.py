@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
 
-_SECRET = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
+SECRET = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
 _SHORTEST_KEY = 6  # a shorter one is a placeholder, and taking it out would tear words apart
 _LONGEST_MESSAGE = 500
 
@@ -43,7 +43,7 @@ class Address:
     def redact(self, text: str) -> str:
         """The text on one line, shortened and without keys: fit for a message, a record or a log."""
         bare = text.replace(self.key, "***") if len(self.key) >= _SHORTEST_KEY else text
-        line = " ".join(_SECRET.sub(r"\1***", bare).split())
+        line = " ".join(SECRET.sub(r"\1***", bare).split())
         return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 

@@ -33,6 +33,7 @@ class Kind(Generic[_T]):
         word: one of them.
         type: of the descriptors.
         calls: fields that must be callable.
+        may: fields that must be callable where they are given.
         key: field that holds the name.
     """
 
@@ -40,6 +41,7 @@ class Kind(Generic[_T]):
     word: str
     type: type[_T]
     calls: tuple[str, ...]
+    may: tuple[str, ...] = ()
     key: str = "name"
 
     @property
@@ -58,7 +60,7 @@ TASKS = Kind(name="tasks", word="task", type=Task, calls=("samples",))
 SUITES = Kind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = Kind(name="judges", word="judge", type=Judge, calls=("open",))
 STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wrap",))
-REPORTS = Kind(name="reports", word="report", type=Report, calls=("render",))
+REPORTS = Kind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
 TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("train",))
 BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build",))
 KINDS: dict[str, Kind[Any]] = {
@@ -112,7 +114,8 @@ def _check_fields(kind: Kind[Any], name: str, item: object) -> None:
     for field in ("description", "version", "base"):
         if not isinstance(getattr(item, field, ""), str):
             raise TypeError(f"{kind.word} {name!r}: {field} is {_a(getattr(item, field))}, not text")
-    for field in kind.calls:
+    given = [field for field in kind.may if getattr(item, field) is not None]
+    for field in (*kind.calls, *given):
         if not callable(getattr(item, field)):
             raise TypeError(f"{kind.word} {name!r}: {field} is {_a(getattr(item, field))}, not callable")
     splits: object = getattr(item, "splits", {})

@@ -13,7 +13,6 @@ from typing import Literal
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
-from harness.keys import text_hash
 from harness.plan.splits import SplitPlan
 from harness.runs.answers import Answer
 from harness.runs.conclude import Concluded, Conclusion, conclude
@@ -57,7 +56,7 @@ def write(
             asked = answer.asked
             sample = Sample(id=asked["id"], split=asked["split"], request=Request(messages=()))
             judged = Judgement(decision=decision)
-            line = verdict_line(sample, asked["epoch"], asked["key"], text_hash(answer.text), judged)
+            line = verdict_line(sample, asked["epoch"], asked["key"], answer.hash, judged)
             journal.append(line, *answer.place, state=line["state"])
     return counts
 

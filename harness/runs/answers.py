@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.keys import item, text_hash
 from harness.store.folder import RunFolder
+from harness.store.records import stored_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +48,14 @@ class Answer:
         return "\n".join(part["text"] if "text" in part else f"[image: {part['image']}]" for part in parts)
 
     @property
+    def hash(self) -> str:
+        """What ties a verdict to its text, also where that was taken out of the line."""
+        return text_hash("") if self.response is None else stored_hash(self.response)
+
+    @property
     def place(self) -> tuple[object, ...]:
         """What a verdict on it is found by."""
-        return (*_where(self.asked), text_hash(self.text))
+        return (*_where(self.asked), self.hash)
 
 
 def answers(folder: RunFolder, display: str, split: str) -> Iterator[Answer]:

@@ -155,6 +155,7 @@ def _assembled(conclusion: Conclusion, tasks: Mapping[str, Any], ledgers: Sequen
             "settings": run.model.settings,
             "strategy": run.model.strategy,
             "notes": list(run.model.notes),
+            **({"training": dict(run.model.training)} if run.model.training else {}),
         },
         judges={judge: {**card, "resolved": sorted(judged[judge].models)} for judge, card in run.judges.items()},
         plugins=run.plugins,

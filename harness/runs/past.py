@@ -29,7 +29,7 @@ class Past:
 
 
 def past(folder: RunFolder, judging: Judging) -> Past:
-    """Read a run back. Raises HarnessError when the folder holds none, UnknownName for a task it does not have.
+    """Read a run back. Raises HarnessError where there is none to judge, UnknownName for a task it does not have.
 
     Splits for which the judges that were named are not meant are left out.
 
@@ -38,6 +38,8 @@ def past(folder: RunFolder, judging: Judging) -> Past:
         judging: judges and their settings as given now.
     """
     run, options, assignments = stored(folder, judging)
+    if run.redacted:
+        raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
     check_rubrics(options.judges, (assignment.plan.split for assignment in assignments))
     judged = [assignment for assignment in assignments if assignment.plan.judges]
     if not judged:

@@ -96,6 +96,7 @@ class Recorder:
                 settings=identity["settings"],
                 strategy=identity["strategy"],
                 notes=() if old is None else old.model.notes,
+                training=resolved.training,
             ),
             identity={**identity, "overrides": self._overrides.as_json()},
             identity_digest=identity_digest(identity),

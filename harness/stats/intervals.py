@@ -43,6 +43,12 @@ class Estimates:
         """The mean, or the difference of the two means."""
         return sum(w * rate for w, rate in zip(self.weights, self.rates, strict=True))
 
+    @property
+    def error(self) -> float:
+        """Standard error of the value."""
+        every = range(len(self.rates))
+        return sqrt(max(0.0, self._variance(every, every)))
+
     def side(self, sign: int) -> float:
         """The mean of the rates with weights of one sign."""
         return abs(self._sum(self._rows(sign)))

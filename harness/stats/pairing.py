@@ -39,6 +39,7 @@ class PairedResult:
         unmatched_right: right units without one.
         unresolved: pairs with an open side; outside the estimate, inside the bounds.
         clusters: that bear on the difference.
+        denominators: what the left and the right side are divided by; of a mean over strata, summed.
         left: value of the left side over the resolved pairs; None where it has no denominator.
         right: the same of the right side.
         difference: left - right.
@@ -47,6 +48,7 @@ class PairedResult:
         ci95_worst: the interval stretched over the bounds.
         p: that the difference is 0, two-sided; None where there is no difference to test.
         test: what gave p.
+        detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided.
     """
 
     metric: str
@@ -57,6 +59,7 @@ class PairedResult:
     unmatched_right: int
     unresolved: int
     clusters: int
+    denominators: tuple[float, float]
     left: float | None
     right: float | None
     difference: float | None
@@ -65,6 +68,7 @@ class PairedResult:
     ci95_worst: Interval | None
     p: float | None
     test: Test | None
+    detectable: float | None
 
     def as_json(self, left: str, right: str) -> dict[str, Json]:
         """As `paired` of results.json: {pairs, unmatched, <metric>: {<left>, <right>, difference, ci95, …}}."""
@@ -93,8 +97,8 @@ class Pairs:
 
     def __init__(self, metric: Metric, key: Callable[[Record], str] | None = None) -> None:
         self.metric = metric
-        self.left = Table([metric], key=key or _identity(metric))
-        self.right = Table([metric], key=key or _identity(metric))
+        self.left = Table([metric], key=key or unit_of(metric))
+        self.right = Table([metric], key=key or unit_of(metric))
 
     def result(self) -> PairedResult:
         """Compare what was added to `left` and `right`."""
@@ -124,7 +128,7 @@ def paired(
     return pairs.result()
 
 
-def _identity(metric: Metric) -> Callable[[Record], str]:
+def unit_of(metric: Metric) -> Callable[[Record], str]:
     """What two runs share of one unit: its sample or group, and the epoch unless units span the epochs."""
     group = metric.group
 
@@ -136,7 +140,7 @@ def _identity(metric: Metric) -> Callable[[Record], str]:
 
 
 def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult:
-    from harness.stats.significance import difference_test
+    from harness.stats.significance import detectable, difference_test
 
     estimates = result.estimates if match.known else None
     p, test = difference_test(match.units, estimates) if estimates else (None, None)
@@ -150,6 +154,7 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         unmatched_right=match.unmatched_right,
         unresolved=match.unresolved,
         clusters=result.clusters,
+        denominators=_denominators(result),
         left=rescaled(estimates.side(1), unit) if estimates else None,
         right=rescaled(estimates.side(-1), unit) if estimates else None,
         difference=rescaled(estimates.value, unit) if estimates else None,
@@ -158,7 +163,15 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         ci95_worst=_interval(result.worst, unit),
         p=p,
         test=test,
+        detectable=rescaled(detectable(estimates), unit) if estimates else None,
     )
+
+
+def _denominators(result: Assessment) -> tuple[float, float]:
+    """Sums over the strata of each side; the left ones stand first."""
+    half = len(result.strata) // 2
+    left, right = (sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:]))
+    return left, right
 
 
 def _interval(pair: Interval | None, unit: str) -> Interval | None:

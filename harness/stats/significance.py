@@ -12,6 +12,7 @@ from harness.stats.intervals import Estimates
 from harness.stats.units import Units
 
 Test = Literal["mcnemar", "interval"]
+_POWER = 0.8
 _FARTHEST = 40.0  #: standard errors; beyond, p is 0 in floating point
 _HALVINGS = 60
 
@@ -39,6 +40,16 @@ def difference_test(units: Units, estimates: Estimates) -> tuple[float, Test]:
     return mcnemar(*discordant), "mcnemar"
 
 
+def detectable(estimates: Estimates) -> float:
+    """The difference that a two-sided test at 5% finds with a power of 80%, 0 to 1 (Bloom 1995).
+
+    2.80 standard errors of the difference as observed; never below what as many clusters could show if all that change
+    changed one way, whose variance d (1 - d) / m follows from the difference itself.
+    """
+    factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(_POWER)
+    return max(factor * estimates.error, factor**2 / (max(estimates.clusters) + factor**2))
+
+
 def mcnemar(only_left: int, only_right: int) -> float:
     """Exact two-sided p-value that discordant pairs fall to either side alike (McNemar 1947, binomial form)."""
     from scipy.stats import binomtest
@@ -50,9 +61,9 @@ def mcnemar(only_left: int, only_right: int) -> float:
 def _discordant(units: Units) -> tuple[int, int] | None:
     """Clusters that only the left, only the right side hits; None where a cluster is not one 0 or 1 on both sides."""
     half = len(units) // 2
-    kept = ~units.left_out[:half]
+    kept = ~units.left_out[:half] & ((units.den[:half] > 0) | (units.den[half:] > 0))
     left, right = units.num[:half][kept], units.num[half:][kept]
-    shares = units.pick(~units.left_out)
+    shares = units.pick(np.tile(kept, 2))
     binary = bool(np.isin(shares.num, (0, 1)).all() and (shares.den == 1).all())
     cluster = units.cluster[:half][kept]
     if not binary or units.strata > 2 or len(np.unique(cluster)) < len(cluster):

@@ -74,8 +74,10 @@ class RunFolder:
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
     def claim(self, identity: Mapping[str, Json], remedy: str) -> None:
-        """Make the folder this model's. Raises IdentityMismatch with the fields that differ."""
+        """Make the folder this model's. Raises IdentityMismatch with the fields that differ, HarnessError otherwise."""
         run = self.run
+        if run is not None and run.redacted:
+            raise HarnessError("this folder is a redacted export", where=str(self.path), remedy=remedy)
         known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
             raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)
@@ -119,13 +121,13 @@ class TaskFolder:
         self.path = path
         self.display = display
 
-    def responses(self, *, write: bool) -> Journal:
+    def responses(self, *, write: bool, load: bool = True) -> Journal:
         """The journal of answers and failures, found by (split, id, epoch, key)."""
-        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write)
+        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write, load=load)
 
-    def verdicts(self, judge: str, *, write: bool) -> Journal:
+    def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
         """The journal of one judge, found by (split, id, epoch, key, hash of the judged answer)."""
-        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write)
+        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write, load=load)
 
     def judges(self) -> tuple[str, ...]:
         """Ids of all judges that have a file here."""

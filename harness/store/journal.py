@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,18 +41,21 @@ class Journal:
         path: of the file; made when it is missing.
         names: state names; their number in this tuple is what the index keeps.
         write: take the lock, cut a torn end and allow `append`; else the file is only read, and may be missing.
+        load: index what is there; else the first `grow` does.
 
     Raises HarnessError when another process writes to it.
     """
 
-    def __init__(self, path: Path, names: tuple[str, ...], *, write: bool = True) -> None:
+    def __init__(self, path: Path, names: tuple[str, ...], *, write: bool = True, load: bool = True) -> None:
         self.path = path
         self._names = names
         self._index: dict[int, int] = {}
         self._dirty = False
         self._lock = _lock(path) if write else None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644) if write else _reader(path)
-        self._end = self._load()
+        self._end = 0
+        if load:
+            deque(self.grow(), maxlen=0)
         if write:
             os.ftruncate(self._fd, self._end)
 
@@ -115,20 +119,25 @@ class Journal:
             size *= 4
         return data.partition(b"\n")[0]
 
-    def _load(self) -> int:
-        """Index all whole lines; the offset where they end."""
-        end = 0
+    @property
+    def end(self) -> int:
+        """Bytes of the whole lines that are indexed."""
+        return self._end
+
+    def grow(self) -> Iterator[tuple[str, ...]]:
+        """Index the whole lines that were added since; lazily what each of them is found by, in order."""
         if not self.path.exists():
-            return end
+            return
         with self.path.open("rb") as file:
+            file.seek(self._end)
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                head = _head(line)
+                head, start = _head(line), self._end
+                self._end += len(line)
                 if head is not None and head[-1] in self._names:
-                    self._note(head[:-1], end, head[-1])
-                end += len(line)
-        return end
+                    self._note(head[:-1], start, head[-1])
+                    yield head[:-1]
 
 
 def _reader(path: Path) -> int:
@@ -144,10 +153,16 @@ def _head(line: bytes) -> tuple[str, ...] | None:
     if match is None:
         return None
     sample, split, epoch, key, second, state = match.groups()
-    found = (json.loads(split), json.loads(sample), epoch.decode(), key.decode())
-    if state is None:
-        return (*found, second.decode())
-    return (*found, second.decode(), state.decode())
+    try:
+        found = (_text(split), _text(sample), epoch.decode(), key.decode(), second.decode())
+    except ValueError:  # no JSON, or no UTF-8: changed by another hand
+        return None
+    return found if state is None else (*found, state.decode())
+
+
+def _text(quoted: bytes) -> str:
+    """What a JSON string says; most hold no escape, and need no parser."""
+    return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
 
 
 def _lock(path: Path) -> FileLock:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.contracts import Decision
-from harness.keys import text_hash
 from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
-from harness.store.records import decision_of, record_of
+from harness.store.records import decision_of, record_of, stored_hash
 from harness.store.together import Present
 from harness.summary.assembly import Spend
 from harness.summary.split import Row
@@ -77,7 +76,7 @@ class Ledger:
             self.model.add(response["usage"], [response["model"]])
         if response["outcome"] != "answered":
             return Row(record=record)
-        answer = text_hash(response["text"])
+        answer = stored_hash(response)
         place = (*where, answer)
         decisions = {judge: self._decision(judge, journal, place, present) for judge, journal in verdicts.items()}
         return Row(record=record, verdicts={judge: said for judge, said in decisions.items() if said is not None})

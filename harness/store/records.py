@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from harness.contracts import Decision
+from harness.errors import HarnessError
 from harness.keys import cluster_of, item, plain, text_hash
 from harness.metrics import Record
 from harness.types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
+
+#: field of a redacted response line: the hash of the text that was taken out of it
+TAKEN_OUT: Final = "text_sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +106,11 @@ def _prompt(message: Message) -> list[dict[str, Json]]:
 
 
 def response_of(line: Mapping[str, Any]) -> Response:
-    """The answer a line holds."""
+    """The answer a line holds. Raises HarnessError where its text was taken out: nobody can judge that."""
+    if TAKEN_OUT in line:
+        raise HarnessError(
+            f"the answer of {line['id']!r} has no text: it is of a redacted export", remedy="use the run itself"
+        )
     return Response(
         text=line["text"],
         reasoning=line["reasoning"],
@@ -132,6 +140,11 @@ def failure_of(line: Mapping[str, Any]) -> Failure:
 def answer_hash(response: Response) -> str:
     """What ties a verdict to the text it was given on."""
     return text_hash(response.text)
+
+
+def stored_hash(line: Mapping[str, Any]) -> str:
+    """`answer_hash` of a stored answer, also where its text was taken out."""
+    return str(line[TAKEN_OUT]) if TAKEN_OUT in line else text_hash(line["text"])
 
 
 def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:

@@ -42,6 +42,7 @@ class ModelEntry(_Entry):
         settings: of its provider, those of its identity.
         strategy: around it, with its settings.
         notes: what it noted while it was open, in all invocations.
+        training: what is declared of how it was made: see `harness.lineage`.
     """
 
     ref: str
@@ -49,11 +50,12 @@ class ModelEntry(_Entry):
     settings: Json
     strategy: Json
     notes: tuple[str, ...]
+    training: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     @staticmethod
     def from_json(raw: object) -> ModelEntry:
         """Raises ValueError for what is no such entry."""
-        values: dict[str, Any] = {"notes": [], **_object(raw, "the model")}
+        values: dict[str, Any] = {"notes": [], "training": {}, **_object(raw, "the model")}
         return _read(ModelEntry, {**values, "notes": tuple(values["notes"])}, "the model")
 
 
@@ -229,6 +231,11 @@ class RunFile(_Entry):
     probe: Mapping[str, Json] | None
     history: tuple[Invocation, ...]
 
+    @property
+    def redacted(self) -> bool:
+        """Whether it is of a redacted export: its numbers can be made anew, and nothing can be added to it."""
+        return self.extra.get("redacted") is True
+
     @staticmethod
     def from_json(raw: object) -> RunFile:
         """Raises ValueError for what is no such file, or one of another schema."""
@@ -246,7 +253,7 @@ class RunFile(_Entry):
 
 
 #: fields that are not in the file where there is nothing in them
-_LEFT_OUT = ("judge", "probe", "suites")
+_LEFT_OUT = ("judge", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from harness.keys import digest, text_hash
+from harness.keys import digest
 from harness.store.journal import Journal
+from harness.store.records import stored_hash
 
 TOGETHER = "together"  #: field of a verdict line: the digest of all that was scored with it
 Scored = tuple[str, str, str]  #: sample id, key of what was asked, hash of the answer
@@ -33,7 +34,7 @@ def answered(asked: Iterable[Mapping[str, Any]], responses: Journal) -> dict[int
     for each in asked:
         stored = responses.find(each["split"], each["id"], each["epoch"], each["key"])
         if stored is not None and stored[1] == "answered":
-            answer = text_hash(responses.read(stored[0])["text"])
+            answer = stored_hash(responses.read(stored[0]))
             found.setdefault(each["epoch"], []).append((each["id"], each["key"], answer))
     return found
 

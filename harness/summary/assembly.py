@@ -65,7 +65,7 @@ def assemble(
         finished: of the last one.
         command: of the last one, argument by argument, without keys.
         environment: python, platform, gpu, driver, torch, transformers, vllm, SDKs; null where absent.
-        model: ref, resolved, identity, settings, strategy.
+        model: ref, resolved, identity, settings, strategy, notes, and training where anything is declared.
         judges: judge id -> rubric, version, template_hash, fidelity, model, resolved, settings, sees.
         plugins: distribution -> version.
         tasks: display name -> version, settings, data, and what `TaskSummary.finish` gives.

@@ -16,10 +16,11 @@ from typing import Any
 
 import anyio
 
+from harness import lineage
 from harness.contracts import Judge, Model, Provider, Report, Results, Rubric, Strategy
 from harness.images.opening import open_image
 from harness.keys import canonical
-from harness.replicas.places import SETTINGS as CORE
+from harness.replicas.places import SETTINGS as LOCAL
 from harness.settings import effective
 from harness.summary.suites import suite_results
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Text, Unscored, Verdict
@@ -56,9 +57,9 @@ def check_provider(provider: Provider, name: str = "", *, settings: Mapping[str,
     """
     problems = Problems(f"provider {provider.scheme!r}")
     check_described(problems, "none needed", provider.description, provider.settings)
-    for setting in CORE if provider.local else ():
+    for setting in (*lineage.SETTINGS, *(LOCAL if provider.local else ())):
         taken = setting.name in {own.name for own in provider.settings}
-        problems.require(not taken, f"declares {setting.name!r}, which every local provider has from the core")
+        problems.require(not taken, f"declares {setting.name!r}, which it has from the core")
     if name:
         with problems.at(f"model {name}"):
             values = effective(provider.settings, settings or {}, owner=f"provider {provider.scheme}")
@@ -200,14 +201,15 @@ def check_report(report: Report) -> None:
     """Whether a report keeps its contract: text or files, the same each time, whatever the results hold."""
     problems = Problems(f"report {report.name!r}")
     check_described(problems, "none needed", report.description, ())
-    problems.require(report.suffix.startswith("."), "the suffix has no dot")
-    for place, given in _examples().items():
-        with problems.at(place):
-            before = canonical([dict(each) for each in given])
-            said = report.render(given)
-            problems.require_type(said, (str, Mapping), "renders a")
-            problems.require(report.render(given) == said, "renders something else the second time")
-            problems.require(canonical([dict(each) for each in given]) == before, "changes the results")
+    problems.require(not report.suffix or report.suffix.startswith("."), "the suffix has no dot")
+    for draw in [each for each in (report.render, report.figures) if each is not None]:
+        for place, given in _examples().items():
+            with problems.at(place):
+                before = canonical([dict(each) for each in given])
+                said = draw(given)
+                problems.require_type(said, (str, bytes, Mapping), "renders a")
+                problems.require(draw(given) == said, "renders something else the second time")
+                problems.require(canonical([dict(each) for each in given]) == before, "changes the results")
     problems.settle()
 
 

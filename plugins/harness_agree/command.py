@@ -15,9 +15,9 @@ from harness.cli.values import Names
 
 if TYPE_CHECKING:
     from harness.runs.answers import Answer
+    from harness.runs.seen import Stored
 
     from .measuring import Measured
-    from .reading import Run
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -53,7 +53,7 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     """
     _check(ctx, given)
     loaded(ctx)
-    from .reading import open_run
+    from harness.runs.seen import open_run
 
     stored = open_run(run, given["tasks"])
     if given["labels"]:
@@ -80,11 +80,12 @@ def _check(ctx: click.Context, given: dict[str, Any]) -> None:
         raise click.UsageError(f"--{min(idle).removeprefix('as_')} says nothing here")
 
 
-def _agree(stored: Run, given: dict[str, Any]) -> None:
+def _agree(stored: Stored, given: dict[str, Any]) -> None:
+    from harness.runs.seen import needs_two, seen
+
     from .drawing import SHOWN, show
     from .measuring import measured
     from .plain import as_json
-    from .reading import needs_two, seen
 
     splits = list(seen(stored, given["judges"]))
     needs_two(stored, splits)
@@ -100,7 +101,7 @@ def _agree(stored: Run, given: dict[str, Any]) -> None:
         show(model, found, texts, most)
 
 
-def _texts(stored: Run, found: Sequence[Measured], most: int | None) -> dict[str, Answer]:
+def _texts(stored: Stored, found: Sequence[Measured], most: int | None) -> dict[str, Answer]:
     """What was asked and answered, of the items that are listed."""
     from harness.runs.answers import answers
 
@@ -109,7 +110,7 @@ def _texts(stored: Run, found: Sequence[Measured], most: int | None) -> dict[str
     return {each.item: each for each in every if each.item in wanted}
 
 
-def _export(stored: Run, given: dict[str, Any]) -> None:
+def _export(stored: Stored, given: dict[str, Any]) -> None:
     from .exporting import export
 
     written = export(stored, given["export"], sample=given["sample"], seed=given["seed"])
@@ -119,7 +120,7 @@ def _export(stored: Run, given: dict[str, Any]) -> None:
     click.echo(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
 
 
-def _import(stored: Run, given: dict[str, Any]) -> int:
+def _import(stored: Stored, given: dict[str, Any]) -> int:
     from harness.runs.people import enter, judge_id
 
     from .importing import read

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.board.display import ARROWS, NOTHING, estimate, figure, share
 from harness.runs.answers import Answer
+from harness.runs.seen import Sighting
 from harness.stats.agreement import Agreement
 from harness.terminal import one_line, plain
 
 from .measuring import Measured, Pair, Swap
-from .reading import Sighting
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

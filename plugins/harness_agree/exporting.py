@@ -11,16 +11,16 @@ from harness import HarnessError
 from harness.keys import text_hash
 from harness.plan.splits import SplitPlan
 from harness.runs.answers import Answer, answers
+from harness.runs.seen import Stored
 from harness.sheets import defused
 
-from .reading import Run
 from .words import words
 
 #: in this order; `label` and `reason` are to be filled in
 COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
 
 
-def export(run: Run, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
+def export(run: Stored, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
     """Write the sheet; gives how many answers of each split are on it.
 
     Args:
@@ -54,7 +54,7 @@ def answer_mark(text: str) -> str:
     return f"sha256:{text_hash(text)[:16]}"
 
 
-def _items(run: Run, plan: SplitPlan, sample: int | None, seed: int) -> list[str]:
+def _items(run: Stored, plan: SplitPlan, sample: int | None, seed: int) -> list[str]:
     categories = {each.item: str(each.asked["category"]) for each in _answered(run, plan)}
     return list(categories) if sample is None else drawn(categories, sample, seed)
 
@@ -83,11 +83,11 @@ def _quotas(sizes: Mapping[str, int], size: int) -> dict[str, int]:
     return found
 
 
-def _answered(run: Run, plan: SplitPlan) -> Iterator[Answer]:
+def _answered(run: Stored, plan: SplitPlan) -> Iterator[Answer]:
     return (each for each in answers(run.folder, plan.display, plan.name) if each.outcome == "answered")
 
 
-def _rows(run: Run, plan: SplitPlan, items: Sequence[str]) -> Iterator[dict[str, str]]:
+def _rows(run: Stored, plan: SplitPlan, items: Sequence[str]) -> Iterator[dict[str, str]]:
     wanted = set(items)
     found = {each.item: each for each in _answered(run, plan) if each.item in wanted}
     known = " | ".join(words(plan.split).labels)

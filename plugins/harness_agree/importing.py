@@ -13,10 +13,10 @@ from harness.keys import item
 from harness.plan.splits import SplitPlan
 from harness.runs.answers import Answer, answers
 from harness.runs.people import Labelled
+from harness.runs.seen import Stored
 from harness.sheets import restored
 
 from .exporting import answer_mark
-from .reading import Run
 from .words import Words, words
 
 _NAMED = 20  #: wrong rows that are told
@@ -47,7 +47,7 @@ class _Row:
     cells: Mapping[str, str]
 
 
-def read(run: Run, file: Path) -> Sheet:
+def read(run: Stored, file: Path) -> Sheet:
     """Read labels of a run's answers. Raises BadData with the number of each row that is wrong."""
     rows = _rows(file)
     problems: list[str] = []
@@ -108,7 +108,7 @@ def _by_column(file: Path, lines: Sequence[Sequence[str]]) -> Iterator[dict[str,
             yield {**cells, "row": str(number)}
 
 
-def _named(run: Run, rows: Sequence[Mapping[str, str]], problems: list[str]) -> Iterator[_Row]:
+def _named(run: Stored, rows: Sequence[Mapping[str, str]], problems: list[str]) -> Iterator[_Row]:
     """The rows with the item each is about; an item that stands there twice is a problem."""
     first: dict[str, int] = {}
     for cells in rows:
@@ -125,7 +125,7 @@ def _named(run: Run, rows: Sequence[Mapping[str, str]], problems: list[str]) -> 
         yield _Row(number=number, item=who, cells=cells)
 
 
-def _item(run: Run, cells: Mapping[str, str]) -> str:
+def _item(run: Stored, cells: Mapping[str, str]) -> str:
     """From task, split, id and epoch. Raises ValueError for what names none."""
     displays = {name: plan.display for plan in run.plans for name in (plan.task.name, plan.display)}
     task = cells.get("task") or (next(iter(displays)) if len(set(displays.values())) == 1 else "")
@@ -139,7 +139,7 @@ def _item(run: Run, cells: Mapping[str, str]) -> str:
     return item(displays[task], split, name, int(epoch or "0"))
 
 
-def _found(run: Run, items: set[str]) -> dict[str, Answer]:
+def _found(run: Stored, items: set[str]) -> dict[str, Answer]:
     return {
         each.item: each
         for plan in run.plans

@@ -12,12 +12,12 @@ import numpy as np
 
 from harness import Record
 from harness.runs.scoring import Guard, ScoringError
+from harness.runs.seen import Seen, Sighting
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
 from harness.stats.columns import cluster_name, fingerprint
 from harness.stats.tally import Tally, main_metric
 from harness.stats.units import Ints
 
-from .reading import Seen, Sighting
 from .words import words
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.runs.answers import Answer
+from harness.runs.seen import Sighting
 from harness.stats.agreement import Agreement
 from harness.types import Json
 
 from .measuring import Measured, Pair, Swap
-from .reading import Sighting
 
 SCHEMA = "harness.agreement/1"
 _DIGITS = 10

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from harness.board.display import ARROWS, NOTHING, estimate, figure, marks, share
+from harness.board.display import ARROWS, NOTHING, estimate, figure, share
+from harness.board.flagged import flagged
 from harness.board.licences import licences
 from harness.board.means import Mean
 from harness.board.values import Board, Measure, Row
 from harness.keys import canonical
-
-from .escape import escape
+from harness.markdown import escape
 
 _MOST_METRICS = 6  #: a wider table does not fit a page; the rest is named below it
 _LEGEND = "↓ lower is better, ↑ higher is better. Brackets: 95% interval. Coverage: share of the records with a result."
@@ -115,15 +115,7 @@ def _rule(column: Column, width: int) -> str:
 def _notes(board: Board) -> str:
     left_out = [measure.name for measure in board.measures[_MOST_METRICS:]]
     more = [f"Not shown here: {', '.join(left_out)}."] if left_out else []
-    return "\n".join(f"- {escape(note)}" for note in (*board.notes, *_flagged(board), *more))
-
-
-def _flagged(board: Board) -> Iterable[str]:
-    """Which answers a reader may want to look at; once for a run, however many judges it has."""
-    told = ((row, marks(row.flags)) for row in board.rows)
-    return dict.fromkeys(
-        f"{row.model}: of {row.outcomes['answered']} answers, {marked}." for row, marked in told if marked
-    )
+    return "\n".join(f"- {escape(note)}" for note in (*board.notes, *flagged(board), *more))
 
 
 def _metric_head(measure: Measure) -> str:
@@ -142,7 +134,7 @@ def _number(measure: Measure) -> str:
 
 
 def _rank(row: Row) -> str:
-    return NOTHING if row.rank is None else f"{row.group}{row.rank}"
+    return NOTHING if row.rank is None else str(row.rank)
 
 
 def _samples(row: Row) -> str:

@@ -75,7 +75,7 @@ def test_json_has_name_settings_and_plugin(said: Said, command: str, arguments: 
 
 def test_json_of_a_provider_holds_every_setting(said: Said) -> None:
     (provider,) = json.loads(said("models", "--json")[1])
-    assert [setting["name"] for setting in provider["settings"]] == ["url", "mode", "file"]
+    assert [setting["name"] for setting in provider["settings"]] == ["url", "mode", "file", "tuned_from", "trained_on"]
     assert provider["settings"][1] == {
         "name": "mode", "type": "str", "default": "fast", "identity": False, "choices": ["fast", "slow"], "least": None,
             "help": "how",

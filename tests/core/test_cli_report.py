@@ -67,7 +67,7 @@ def test_output_goes_to_a_file_and_stdout_stays_empty(runs: Path, tmp_path: Path
     done = report(runs / "*", "--output", target)
     assert done.stdout == ""
     assert str(target) in done.stderr
-    assert target.read_text(encoding="utf-8") == report(runs / "*").stdout
+    assert target.read_text(encoding="utf-8") == report(runs / "*", "--format", "markdown").stdout
 
 
 @pytest.mark.parametrize(("name", "begins"), [("markdown", "### mis:easy"), ("csv", "model,"), ("json", "{")])

@@ -31,6 +31,11 @@ def board(*runs: Body) -> Board:
     return made
 
 
+def classes(*runs: Body) -> dict[str, dict[str, int | None]]:
+    """Letter of each class -> its rows' ranks."""
+    return {made.group: ranks(made) for made in boards(runs)}
+
+
 def ranks(made: Board) -> dict[str, int | None]:
     return {row.model: row.rank for row in made.rows}
 
@@ -78,7 +83,7 @@ def test_a_subset_or_incomplete_result_is_marked_and_never_ranked(changes: dict[
 
 
 def test_a_result_without_a_value_stands_last_and_says_what_is_still_possible() -> None:
-    made = board(run("x/unjudged", 0, 0, unscored={"unjudged": 50}), run("x/whole", 900))
+    made = board(run("x/unjudged", 0, 0, unscored={"unjudged": 1000}), run("x/whole", 900))
     assert [row.model for row in made.rows] == ["x/whole", "x/unjudged"]
     assert made.rows[1].rank is None
     assert any("lies in [0.0, 100.0]" in note for note in made.notes)
@@ -93,21 +98,25 @@ def test_a_result_without_a_value_stands_last_and_says_what_is_still_possible() 
         ({"fidelity": "upstream", "template_hash": "ab" * 32}, "wording of the input"),
     ],
 )
-def test_unlike_rows_are_ranked_apart_and_a_note_says_what_differs(changes: dict[str, Any], named: str) -> None:
-    made = board(run("x/a", 100), run("x/b", 900), run("x/c", 500, **changes))
-    assert ranks(made) == {"x/a": 1, "x/b": 2, "x/c": 1}
-    assert {row.model: row.group for row in made.rows} == {"x/a": "A", "x/b": "A", "x/c": "B"}
-    assert named in made.notes[0]
+def test_unlike_rows_stand_in_tables_of_their_own_which_say_what_differs(changes: dict[str, Any], named: str) -> None:
+    one, other = boards([run("x/a", 100), run("x/c", 500, **changes), run("x/b", 900)])
+    assert (one.name, ranks(one)) == ("mis:test (A)", {"x/a": 1, "x/b": 2})
+    assert (other.name, ranks(other)) == ("mis:test (B)", {"x/c": 1})
+    assert named in one.apart
+    assert named in other.apart
+    assert other.notes[0] == f"Ranked apart from other results of this split, by: {other.apart}."
 
 
-def test_other_data_and_another_task_version_rank_apart() -> None:
-    other_data, other_version = run("x/b", 100), run("x/c", 100)
+def test_other_data_another_revision_and_another_task_version_are_classes_of_their_own() -> None:
+    other_data, other_revision, other_version = run("x/b", 100), run("x/c", 100), run("x/d", 100)
     other_data["tasks"]["mis"]["data"]["sha256"] = "1" * 64
+    other_revision["tasks"]["mis"]["data"]["revision"] = "abc"
     other_version["tasks"]["mis"]["version"] = "2"
-    made = board(run("x/a", 100), other_data, other_version)
-    assert {row.group for row in made.rows} == {"A", "B", "C"}
-    assert "data (" in made.notes[0]
-    assert "task version" in made.notes[0]
+    made = boards([run("x/a", 100), other_data, other_revision, other_version])
+    assert [ranks(one) for one in made] == [{"x/a": 1}, {"x/b": 1}, {"x/c": 1}, {"x/d": 1}]
+    assert "data 11111111" in made[1].apart
+    assert "data revision abc" in made[2].apart
+    assert "task version 2" in made[3].apart
 
 
 def test_the_data_of_runs_that_asked_other_splits_cannot_be_compared_and_is_no_reason_to_rank_apart() -> None:
@@ -120,15 +129,22 @@ def test_the_data_of_runs_that_asked_other_splits_cannot_be_compared_and_is_no_r
 
 
 def test_another_number_of_samples_is_not_the_same_question() -> None:
-    made = board(run("x/a", 100), run("x/b", 100, 900))
-    assert {row.group for row in made.rows} == {"A", "B"}
-    assert "samples (A 1000; B 900)" in made.notes[0]
+    assert classes(run("x/a", 100), run("x/b", 100, 900)) == {"A": {"x/a": 1}, "B": {"x/b": 1}}
 
 
-def test_rows_that_are_not_ranked_have_no_letter_and_no_note_on_what_differs() -> None:
-    made = board(run("x/a", 100), run("x/b", 100, settings={"temperature": 1.0}, subset={"limit": 5}))
-    assert {row.group for row in made.rows} == {""}
-    assert not any("apart" in note for note in made.notes)
+def test_a_subset_stands_unranked_with_those_it_would_belong_to() -> None:
+    part = run("x/b", 10, 50, subset={"limit": 50})
+    assert classes(part, run("x/a", 100)) == {"": {"x/a": 1, "x/b": None}}
+
+
+def test_what_nobody_judged_stands_unranked_with_those_it_would_belong_to() -> None:
+    waiting = run("x/b", 0, 0, judge="", unscored={"unjudged": 1000})
+    assert classes(waiting, run("x/a", 100)) == {"": {"x/a": 1, "x/b": None}}
+
+
+def test_a_subset_under_other_settings_is_a_class_of_its_own() -> None:
+    part = run("x/b", 10, 50, subset={"limit": 50}, settings={"temperature": 1.0})
+    assert classes(part, run("x/a", 100)) == {"A": {"x/a": 1}, "B": {"x/b": None}}
 
 
 @pytest.mark.parametrize(
@@ -148,27 +164,25 @@ def test_a_judge_behind_an_alias_that_moved_is_another_judge() -> None:
     before, after = run("x/a", 100), run("x/b", 100)
     before["judges"][JUDGE]["resolved"] = ["judge-2024"]
     after["judges"][JUDGE]["resolved"] = ["judge-2025"]
-    assert {row.group for row in board(before, after).rows} == {"A", "B"}
+    assert classes(before, after) == {"A": {"x/a": 1}, "B": {"x/b": 1}}
 
 
 def test_another_seed_is_no_reason_to_rank_apart() -> None:
     settings: Body = {"temperature": 0.0, "max_tokens": 1024, "top_p": None, "stop": []}
     made = board(run("x/a", 100, settings={**settings, "seed": 1}), run("x/b", 900, settings={**settings, "seed": 2}))
     assert ranks(made) == {"x/a": 1, "x/b": 2}
-    assert made.rows[0].group == ""
+    assert made.group == ""
 
 
-def test_each_judge_of_a_run_has_its_own_row() -> None:
+def test_each_judge_of_a_run_has_its_own_table() -> None:
     other = "mis-openai-second-22222222"
-    made = board(
-        run("x/a", 100, other_judges={other: finding(300)}),
-        run("x/b", 700, judge=other),
-    )
-    rows = {(row.model, row.judge.id): row for row in made.rows}
-    assert rows["x/a", JUDGE].primary
-    assert not rows["x/a", other].primary
-    assert (rows["x/a", other].rank, rows["x/b", other].rank) == (1, 2)
-    assert rows["x/a", other].group == rows["x/b", other].group != rows["x/a", JUDGE].group
+    theirs, ours = boards([run("x/a", 100, other_judges={other: finding(300)}), run("x/b", 700, judge=other)])
+    assert {(row.model, row.judge.id, row.primary) for row in ours.rows} == {("x/a", JUDGE, True)}
+    assert {(row.model, row.judge.id, row.primary) for row in theirs.rows} == {
+        ("x/a", other, False),
+        ("x/b", other, True),
+    }
+    assert ranks(theirs) == {"x/a": 1, "x/b": 2}
 
 
 def test_a_derived_split_stands_before_its_parts_and_they_name_it() -> None:
@@ -192,12 +206,14 @@ def test_a_task_without_splits_goes_by_its_name() -> None:
 
 def test_two_runs_of_one_model_are_named_by_what_differs() -> None:
     cool = {"temperature": 0.0, "max_tokens": 1024, "stop": []}
-    made = board(
-        run("x/a", 100, settings=cool, model={"identity": "k1:aa"}),
-        run("x/a", 900, settings={**cool, "temperature": None}, model={"identity": "k1:bb"}),
-        run("x/a", 500, settings=cool, model={"identity": "k1:cc", "strategy": "two-step"}),
+    made = boards(
+        [
+            run("x/a", 100, settings=cool, model={"identity": "k1:aa"}),
+            run("x/a", 900, settings={**cool, "temperature": None}, model={"identity": "k1:bb"}),
+            run("x/a", 500, settings=cool, model={"identity": "k1:cc", "strategy": "two-step"}),
+        ]
     )
-    assert {row.model for row in made.rows} == {
+    assert {row.model for one in made for row in one.rows} == {
         "x/a (temperature=0.0)",
         "x/a (temperature=unset)",
         "x/a + two-step",
@@ -246,15 +262,14 @@ def test_what_a_reader_must_know_is_noted() -> None:
     assert "x/a: safety thresholds: BLOCK_NONE." in made.notes
 
 
-def test_what_holds_under_each_judge_of_a_run_is_noted_once() -> None:
-    made = board(run("x/a", 100, subset={"limit": 3}, other_judges={"mis-x-1": finding(3)}))
-    assert len(made.rows) == 2
-    assert made.notes == ("x/a: not ranked: subset (limit 3).",)
+def test_what_holds_under_each_judge_of_a_run_is_noted_in_each_of_its_tables() -> None:
+    made = boards([run("x/a", 100, subset={"limit": 3}, other_judges={"mis-x-1": finding(3)})])
+    assert [one.notes[-1] for one in made] == ["x/a: not ranked: subset (limit 3)."] * 2
 
 
 def test_columns_are_all_metrics_with_the_main_one_first() -> None:
     few = results("x/a", {"t": {"all": split(judged({"a": 1, "z": 9}, main="z"), judge=JUDGE)}})
-    more = results("x/b", {"t": {"all": split(judged({"a": 1, "b": 1, "z": 9}, main="z"), judge=JUDGE)}})
+    more = results("x/b", {"t": {"all": split(judged({"a": 1, "b": 1, "z": 8}, main="z"), judge=JUDGE)}})
     assert [measure.name for measure in board(few, more).measures] == ["z", "a", "b"]
 
 

@@ -40,6 +40,16 @@ def test_every_kind_is_found_by_its_name() -> None:
     assert host.provider("fake") is provider
 
 
+def test_a_report_that_holds_samples_is_offered_without_a_render() -> None:
+    report = Report(name="whole", description="", samples=lambda *_: {})
+    assert host_of(report).report("whole") is report
+
+
+def test_what_a_report_draws_with_must_be_callable() -> None:
+    faults = host_of(Report(name="plain", description="", render=lambda _: "", figures=[])).check()  # type: ignore[arg-type]
+    assert "report 'plain': figures is a list, not callable" in str(faults[0])
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"no provider is called 'fke'\n  did you mean 'fake'\?"):
         host_of(fake_provider()).provider("fke")

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 from harness_agree.drawing import draw
 from harness_agree.measuring import measured
-from harness_agree.reading import open_run, seen
 from rich.console import Console
 
 from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
+from harness.runs.seen import open_run, seen
 from tests.plugins.agree_asking import SOURCE, WORLD, agree, judged, told
 
 NUMBER = re.compile(r"\d+\.\d+|(?<= )\d+(?= |$)", re.MULTILINE)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from harness_markdown import render
-from harness_markdown.escape import escape
 from markdown_it import MarkdownIt
 
+from harness.markdown import escape
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
@@ -63,12 +63,11 @@ def test_what_all_rows_share_is_said_once_above_the_table() -> None:
     ) in text
 
 
-def test_what_differs_becomes_a_column() -> None:
-    other = run("x/b", fidelity="upstream", judge="mis-openai-other-00000000", settings={"max_tokens": 64})
-    head, first, second = cells(render([run("x/a", 100, fidelity="own"), other]))
-    assert head[-3:] == ["Judge", "Input wording", "Settings"]
-    assert first[-3:] == ["mis (own rubric v1) by openai-judge", "own", "temperature 0, max_tokens 1024"]
-    assert second[-3:] == ["mis (own rubric v1) by openai-other", "upstream", "max_tokens 64"]
+def test_what_may_differ_within_a_table_becomes_a_column() -> None:
+    waiting = run("x/b", judge="", settings={"temperature": 0.0, "max_tokens": 1024, "seed": 7})
+    head, first, second = cells(render([run("x/a", 100), waiting]))
+    assert head[-2:] == ["Judge", "Settings"]
+    assert (first[-2], second[-2:]) == ("mis (own rubric v1) by openai-judge", ["none", "seed 7"])
 
 
 def test_ranks_appear_when_there_is_someone_to_compare_with() -> None:
@@ -78,9 +77,10 @@ def test_ranks_appear_when_there_is_someone_to_compare_with() -> None:
     assert table[-1][-3] == "1000 (subset)"
 
 
-def test_rows_ranked_apart_carry_the_letter_of_their_group() -> None:
-    table = cells(render([run("x/a", 900), run("x/b", 100, judge="mis-openai-other-00000000")]))
-    assert [row[0] for row in table] == ["#", "A1", "B1"]
+def test_rows_of_another_class_stand_in_a_table_of_their_own() -> None:
+    text = render([run("x/a", 900), run("x/b", 100, judge="mis-openai-other-00000000"), run("x/c", 100)])
+    assert text.index("### mis:test (A)") < text.index("x/c") < text.index("### mis:test (B)")
+    assert "Ranked apart from other results of this split, by: judge mis-openai-other-00000000." in text
 
 
 def test_incomplete_results_are_marked_where_their_coverage_stands() -> None:
@@ -98,7 +98,8 @@ def test_flags_of_answers_are_noted_in_words_where_there_are_any() -> None:
     other = {"keyword-1": judged({"unsafe": 1, "safe": 999}, main="unsafe")}
     marked = run("x/a", flags={"truncated": 12, "refusal": 0, "verdict_like": 1}, other_judges=other)
     text = render([marked, run("x/b")])
-    assert text.count("- x/a: of 1000 answers, 12 cut off at the token limit, 1 shaped like a verdict.") == 1
+    once_a_table = text.count("- x/a: of 1000 answers, 12 cut off at the token limit, 1 shaped like a verdict.")
+    assert once_a_table == text.count("### ") == 2
     assert "x/b: of" not in text
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import HarnessError, Record, Split
+from harness.contracts import Split
+from harness.errors import HarnessError
+from harness.metrics import Record
 from harness.options import Judging
 from harness.plan.splits import SplitPlan
 from harness.runs.conclude import ran
@@ -23,7 +25,7 @@ UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Stored:
     """A stored run and those of its splits that are wanted."""
 
     folder: RunFolder
@@ -79,14 +81,14 @@ class Seen:
         return f"{self.display}:{self.name}"
 
 
-def open_run(folder: Path, tasks: Sequence[str]) -> Run:
+def open_run(folder: Path, tasks: Sequence[str]) -> Stored:
     """Read a run back. Raises HarnessError where there is none, UnknownName for a task it does not have."""
     place = RunFolder(folder)
     file, _, assignments = stored(place, Judging(tasks=tuple(tasks)))
-    return Run(folder=place, file=file, plans=tuple(each.plan for each in assignments))
+    return Stored(folder=place, file=file, plans=tuple(each.plan for each in assignments))
 
 
-def seen(run: Run, wanted: Sequence[str]) -> Iterator[Seen]:
+def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
     """Each split, and each derived one whose parts are all there.
 
     Args:
@@ -114,7 +116,7 @@ def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:
     return found
 
 
-def _read(run: Run, plan: SplitPlan, judges: tuple[str, ...]) -> Seen:
+def _read(run: Stored, plan: SplitPlan, judges: tuple[str, ...]) -> Seen:
     task = run.folder.task(plan.display)
     how = ran(run.file, plan, plan.name, [judge for judge in task.judges() if judge in judges])
     words = dict(how.judges)
@@ -169,7 +171,7 @@ def _of(judges: Sequence[str], sighting: Sighting) -> Sighting:
     )
 
 
-def needs_two(run: Run, splits: Iterable[Seen]) -> None:
+def needs_two(run: Stored, splits: Iterable[Seen]) -> None:
     """Raise HarnessError where no split has been seen by two judges."""
     if not any(len(split.judges) > 1 for split in splits):
         raise HarnessError(

@@ -9,7 +9,7 @@ from harness.terminal import plain
 # Letters, digits and what means nothing to Markdown stay as they are, so that the raw file reads well. An underscore
 # inside a word is no emphasis; `](`, `://`, `www.` and `@` would make links and mentions.
 _UNSAFE = re.compile(
-    r"[^\w\s./:+=,;?'\"()[\]%↓↑—·-]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE
+    r"[^\w\s./:+=,;?'\"()[\]%↓↑→—·-]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE
 )
 
 

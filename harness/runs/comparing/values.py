@@ -1,0 +1,248 @@
+"""What a comparison is made of: values only. The first run is the baseline, A; B, C, … are each compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from harness.runs.comparing.plain import as_json
+from harness.stats.pairing import PairedResult
+from harness.types import Json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALPHA = 0.05  #: a difference whose adjusted p is below it is told as one
+BASELINE = "A"
+
+
+class Finding(Enum):
+    """What a main metric says of a run beside the baseline."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN_BETTER = "better, unless what is unresolved went the other way"
+    OPEN_WORSE = "worse, unless what is unresolved went the other way"
+    UNCLEAR = "no difference shown"
+    NOTHING = "nothing to compare"
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference was shown."""
+        return self not in (Finding.UNCLEAR, Finding.NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One run.
+
+    Attributes:
+        letter: `A` is the baseline.
+        ref: its model as the user wrote it.
+        name: the ref and what was put around it.
+        folder: of the run.
+    """
+
+    letter: str
+    ref: str
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlike:
+    """One thing in which a run and the baseline are not alike.
+
+    Attributes:
+        run: letter of the run.
+        split: `task:split`; empty where it is the whole run's.
+        what: is not alike.
+        baseline: what it is in the baseline; empty for nothing.
+        other: what it is in the run.
+    """
+
+    run: str
+    split: str
+    what: str
+    baseline: str
+    other: str
+
+    @property
+    def told(self) -> str:
+        """In one line."""
+        where = f"{self.split}: " if self.split else ""
+        return f"{where}{self.what} is {self.baseline or 'none'} in {BASELINE}, {self.other or 'none'} in {self.run}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Records of one split in both runs.
+
+    Attributes:
+        common: asked in both.
+        resolved: of these, resolved in both.
+        unresolved_baseline: of these, unresolved in the baseline.
+        unresolved_other: of these, unresolved in the run.
+        only_baseline: asked in the baseline alone.
+        only_other: asked in the run alone.
+    """
+
+    common: int
+    resolved: int
+    unresolved_baseline: int
+    unresolved_other: int
+    only_baseline: int
+    only_other: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A unit that the main metric hits in one run and not in the other.
+
+    Attributes:
+        item: of the baseline; the first one of a group.
+        other: the same in the run; another name only where the task's settings differ.
+        category: as the task gave it.
+        baseline_label: what it counted as in the baseline.
+        other_label: what it counted as in the run.
+    """
+
+    item: str
+    other: str
+    category: str
+    baseline_label: str
+    other_label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flips:
+    """Flips both ways, in the order they were asked."""
+
+    only_baseline: tuple[Flip, ...] = ()
+    only_other: tuple[Flip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One metric in both runs; the run is the left side of `paired`, so the difference is run - baseline.
+
+    Attributes:
+        paired: everything about the difference.
+        main: it is the split's main metric.
+        p_holm: adjusted over the main metrics of the comparison; None for other metrics.
+    """
+
+    paired: PairedResult
+    main: bool = False
+    p_holm: float | None = None
+
+    @property
+    def baseline(self) -> float | None:
+        """The baseline's value over the resolved pairs."""
+        return self.paired.right
+
+    @property
+    def value(self) -> float | None:
+        """The run's value over the resolved pairs."""
+        return self.paired.left
+
+    @property
+    def finding(self) -> Finding:
+        """What a main metric says after Holm's adjustment; NOTHING for other metrics."""
+        found = self.paired
+        if self.p_holm is None or found.difference is None or found.better == "neither":
+            return Finding.NOTHING
+        if self.p_holm >= ALPHA:
+            return Finding.UNCLEAR
+        is_better = (found.difference < 0) == (found.better == "lower")
+        worst = found.ci95_worst
+        if found.unresolved and (worst is None or worst[0] <= 0 <= worst[1]):
+            return Finding.OPEN_BETTER if is_better else Finding.OPEN_WORSE
+        return Finding.BETTER if is_better else Finding.WORSE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One split of one run beside the baseline.
+
+    Attributes:
+        run: letter of the run.
+        task: displayed name, in the baseline.
+        split: its name.
+        parts: splits it is pooled from; empty where it was asked itself.
+        judge_baseline: id of the judge; empty for none.
+        judge_other: likewise, in the run.
+        epochs: answers for each sample, in the baseline and in the run.
+        counts: of its records.
+        changes: metric -> what it says, the main one first.
+        by: group -> the main metric in it; exploratory, outside Holm's family.
+        flips: of the main metric.
+    """
+
+    run: str
+    task: str
+    split: str
+    parts: tuple[str, ...]
+    judge_baseline: str
+    judge_other: str
+    epochs: tuple[int, int]
+    counts: Counts
+    changes: Mapping[str, Change]
+    by: Mapping[str, Change]
+    flips: Flips
+
+    @property
+    def title(self) -> str:
+        """Task and split, as `--tasks` takes them."""
+        return f"{self.task}:{self.split}"
+
+    @property
+    def main(self) -> Change:
+        """The main metric."""
+        return next(change for change in self.changes.values() if change.main)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Runs beside a baseline, split by split.
+
+    Attributes:
+        runs: the baseline first.
+        splits: split by split, in it run by run.
+        by: what `Compared.by` is broken down by; empty for nothing.
+        family: how many tests Holm's adjustment is over.
+        mismatches: what would have refused the comparison, had it not been allowed.
+        differing: what belongs to the model and its sampling, told and never refused.
+        left_out: splits that could not be compared, and why.
+        unscored: `task:split` -> what its own code raised.
+    """
+
+    runs: tuple[Side, ...]
+    splits: tuple[Compared, ...]
+    by: str = ""
+    family: int
+    mismatches: tuple[Unlike, ...] = ()
+    differing: tuple[Unlike, ...] = ()
+    left_out: tuple[str, ...] = ()
+    unscored: Mapping[str, str]
+
+    @property
+    def baseline(self) -> Side:
+        """The run that all others are compared with."""
+        return self.runs[0]
+
+    def as_json(self, show: int | None = None) -> dict[str, Json]:
+        """`harness.comparison/1`; its JSON Schema is docs/comparison.schema.json.
+
+        Args:
+            show: most flips of each way that are listed; None for all. They are always counted.
+        """
+        return as_json(self, show)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each run, split, metric and group (pandas is imported here); percent values are 0 to 100."""
+        from harness.runs.comparing.frame import frame
+
+        return frame(self)

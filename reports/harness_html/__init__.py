@@ -1,0 +1,42 @@
+"""The leaderboard as one self-contained page, its figures, and a folder for a Hugging Face Space.
+
+harness report runs/* --format html --output leaderboard.html --figures figures
+harness report runs/* --format space --output space
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness import Report, Results, hookimpl
+
+
+def render(results: Sequence[Results]) -> str:
+    """The page: HTML without a single outside resource."""
+    from .page import page
+
+    return page(results)
+
+
+def figure_files(results: Sequence[Results]) -> Mapping[str, bytes]:
+    """The page's figures as SVG and PNG files."""
+    from .drawn import files
+
+    return files(results)
+
+
+def space_files(results: Sequence[Results]) -> Mapping[str, bytes]:
+    """The files of a static Space that serves the page and its data."""
+    from .space import files
+
+    return files(results)
+
+
+@hookimpl
+def harness_reports() -> Iterable[Report]:
+    """Offer `html` and `space`."""
+    page = "one page with tables and figures, to publish as it is"
+    return (
+        Report(name="html", description=page, render=render, figures=figure_files, suffix=".html"),
+        Report(name="space", description="a Hugging Face Space that serves the page", render=space_files, suffix=""),
+    )

@@ -1,0 +1,79 @@
+"""The page's data for a reader's own program: one flat row a number, the same in the page, in CSV and in JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+
+from harness import sheets
+from harness.board.values import Board, Measure, Row
+from harness.terminal import one_line
+
+Flat = dict[str, str | int | float | bool | None]
+
+
+def numbers(boards: Sequence[Board]) -> list[Flat]:
+    """Each metric of each row; breakdowns are left to `--format csv`."""
+    return [_flat(board, row, measure) for board in boards for row in board.rows for measure in row.measures]
+
+
+def as_json(boards: Sequence[Board]) -> str:
+    """As one JSON array of objects."""
+    return json.dumps(numbers(boards), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+
+
+def packed(boards: Sequence[Board]) -> str:
+    """The names once and the rows as arrays, for the page; a `<` is spelled so that no text ends a script element."""
+    rows = numbers(boards)
+    whole = {"names": list(rows[0]) if rows else [], "rows": [list(row.values()) for row in rows]}
+    text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def as_csv(boards: Sequence[Board]) -> str:
+    """As CSV, no cell of which a spreadsheet takes for a formula."""
+    out = io.StringIO()
+    rows = list(_defused(numbers(boards)))
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _defused(rows: Sequence[Flat]) -> Iterator[Flat]:
+    for row in rows:
+        yield {name: sheets.defused(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+
+
+def _flat(board: Board, row: Row, measure: Measure) -> Flat:
+    return {
+        "model": one_line(row.model),
+        "task": one_line(board.task),
+        "split": one_line(board.split),
+        "class": board.group,
+        "metric": one_line(measure.name),
+        "main": measure.main,
+        "unit": measure.unit,
+        "better": measure.better,
+        "value": measure.value,
+        "ci95_low": measure.ci95[0],
+        "ci95_high": measure.ci95[1],
+        "ci95_worst_low": measure.ci95_worst[0],
+        "ci95_worst_high": measure.ci95_worst[1],
+        "numerator": measure.numerator,
+        "denominator": measure.denominator,
+        "unresolved": measure.unresolved,
+        "n": row.n,
+        "coverage": row.coverage,
+        "complete": row.complete,
+        "blocked": row.blocked,
+        "rank": row.rank if measure.main else None,
+        "unranked": one_line(row.unranked),
+        "judge": one_line(row.judge.id),
+        "flags": " ".join(caution.kind for caution in row.cautions),
+        "finished": one_line(row.finished),
+        "data": one_line(row.data),
+        "revision": one_line(row.revision),
+    }

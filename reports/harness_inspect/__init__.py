@@ -1,0 +1,26 @@
+"""A run as logs that inspect_ai reads and shows: `harness report RUN --format inspect --output FOLDER`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from harness import HarnessError, Report, hookimpl
+
+INSTALL = "pip install 'vlm-safety-harness[inspect]'"
+
+
+def samples(folders: Sequence[Path], reveal: bool) -> Mapping[str, bytes]:
+    """One `.eval` log for each split that was asked. Raises HarnessError where inspect_ai is not installed."""
+    try:
+        from .logs import logs
+    except ImportError as error:
+        raise HarnessError(f"--format inspect needs the extra `inspect`: {error}", remedy=INSTALL) from error
+    return logs(folders, reveal=reveal)
+
+
+@hookimpl
+def harness_reports() -> Iterable[Report]:
+    """Offer `inspect`."""
+    text = "a folder of .eval logs for inspect_ai and `inspect view`; holds samples"
+    return (Report(name="inspect", description=text, samples=samples, suffix=""),)

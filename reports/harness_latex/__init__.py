@@ -1,0 +1,23 @@
+"""The leaderboard as LaTeX tables: `harness report RUNS --format latex`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness import Report, Results, hookimpl
+
+
+def render(results: Sequence[Results]) -> str:
+    r"""The leaderboard of these results as one file for `\input`, a booktabs table for each board."""
+    from harness.board.leaderboard import boards
+    from harness.board.means import means
+
+    from .document import document
+
+    return document(boards(results), means(results))
+
+
+@hookimpl
+def harness_reports() -> Iterable[Report]:
+    """Offer `latex`."""
+    return (Report(name="latex", description="booktabs tables for a paper", render=render, suffix=".tex"),)

@@ -1,0 +1,20 @@
+"""A run read sample by sample: `harness view`, `harness show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def harness_commands(cli: click.Group) -> None:
+    """Add `harness view` and `harness show`."""
+    from . import show
+    from .command import command
+
+    cli.add_command(command)
+    cli.add_command(show.command)

@@ -1,0 +1,32 @@
+"""The page of the viewer: HTML, style and scripts, written by hand and sent as they are."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Final
+
+#: every file that a page needs beside itself, in the order in which scripts run
+SCRIPTS: Final = ("source.js", "text.js", "store.js", "list.js", "pane.js", "filters.js", "keys.js", "app.js")
+FILES: Final = ("view.css", *SCRIPTS)
+_POLICY: Final = "<!-- policy -->"
+_DATA: Final = "<!-- data -->"
+
+
+def text(name: str) -> str:
+    """One file of this folder."""
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def page(*, data: tuple[str, ...] = ()) -> str:
+    """The page itself.
+
+    Args:
+        data: scripts with the data of an export, beside the page; none where a server answers.
+    """
+    source = text("index.html")
+    if not data:
+        return source.replace(_POLICY, "").replace(_DATA, "")
+    policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'"
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    scripts = "\n".join(f'<script defer src="{name}"></script>' for name in data)
+    return source.replace(_POLICY, meta).replace(_DATA, scripts).replace('"/assets/', '"assets/')

@@ -1,0 +1,281 @@
+"use strict";
+// The page: runs that come in, the list, the reading pane, the address, keys.
+
+{
+  const $ = (id) => document.getElementById(id);
+  const { make, theirs, fill } = HV;
+  const WAIT = 1000;
+
+  class App {
+    constructor(source, abouts) {
+      this.source = source;
+      this.runs = abouts.map((about, number) => new HV.Run(number, about));
+      this.run = this.runs[0];
+      this.beside = null;
+      this.pairs = null;
+      this.open = "";
+      this.revealed = "";
+      this.details = new Map();
+      this.filters = new HV.Filters(source, () => this.refilter());
+      this.pane = new HV.Pane(source, () => this.isRevealed());
+      this.list = new HV.List($("list"), $("sizer"), {
+        draw: (row, n) => this.draw(row, n),
+        chosen: (n) => this.choose(n),
+      });
+      $("reveal").checked = abouts[0].mode === "reveal";
+      $("reveal").disabled = abouts[0].mode === "redact";
+      $("show").hidden = abouts[0].mode === "redact";
+      this.offerRuns();
+      this.listen();
+      this.fromAddress();
+      for (const run of this.runs) this.follow(run);
+    }
+
+    isRevealed() { return $("reveal").checked || (this.open !== "" && this.revealed === this.open); }
+
+    offerRuns() {
+      const option = (run) => {
+        const made = fill(document.createElement("option"), run.about.name);
+        made.value = run.about.name;
+        return made;
+      };
+      const none = document.createElement("option");
+      none.value = "";
+      none.textContent = "none";
+      $("run").replaceChildren(...this.runs.map(option));
+      $("with").replaceChildren(none, ...this.runs.map(option));
+      $("with-label").hidden = this.runs.length < 2;
+      if (this.runs.length > 1) $("with").value = this.runs[1].about.name;
+    }
+
+    named(name) { return this.runs.find((run) => run.about.name === name) ?? null; }
+
+    // Take in a run's rows, and on; what is read anew after a change takes the old rows' place when it is whole.
+    async follow(run) {
+      let fresh = run;
+      for (;;) {
+        let wait = 0;
+        try {
+          const rows = await this.source.rows(run.number, fresh.cursor);
+          if (fresh.generation >= 0 && rows.generation !== fresh.generation) {
+            fresh = new HV.Run(run.number, run.about);
+          }
+          const changed = fresh.merge(rows);
+          if (fresh !== run && (fresh.settled || fresh.count > run.count)) {
+            const version = run.version;
+            Object.assign(run, fresh, { version: version + fresh.version });
+            fresh = run;
+            this.grown(run, null);
+          } else if (fresh === run) {
+            this.grown(run, changed);
+          }
+          if (rows.settled && !this.source.live) return;
+          if (rows.settled || !rows.n.length) wait = rows.settled ? WAIT : WAIT / 10;
+          this.tell("");
+        } catch (error) {
+          this.tell("The server is gone; what is here stays readable.");
+          wait = 3 * WAIT;
+        }
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
+
+    // New or changed rows; all of them where changed is null.
+    grown(run, changed) {
+      if (changed && !changed.length && run.told === run.settled) return;
+      run.told = run.settled;
+      for (const n of changed ?? []) if (this.details.size) this.details.delete(`${run.number} ${run.name(n)}`);
+      if (changed === null) this.details.clear();
+      if (run !== this.run && run !== this.beside) return;
+      this.later ??= requestAnimationFrame(() => {
+        this.later = undefined;
+        this.refresh();
+        if (this.open && (this.shown !== this.open || !this.details.has(`${this.run.number} ${this.open}`))) this.read();
+      });
+    }
+
+    // The list anew, with what the rows now hold.
+    async refresh() {
+      this.filters.offer(this.run);
+      this.show();
+      if (await this.filters.search(this.run)) this.show();
+    }
+
+    show() {
+      const rows = this.filters.rows(this.run, this.pairs?.update());
+      const total = this.run.count;
+      const all = rows.length === total ? "" : ` of ${total.toLocaleString("en")}`;
+      const odd = this.run.unreadable ? ` · ${this.run.unreadable} unreadable` : "";
+      $("count").textContent = `${rows.length.toLocaleString("en")}${all} samples${this.run.settled ? "" : " …"}${odd}`;
+      this.list.current = this.run.names.get(this.open) ?? -1;
+      this.list.set(rows);
+    }
+
+    // After a change of the filters by the reader.
+    async refilter() {
+      this.filters.offer(this.run);
+      const finding = this.filters.search(this.run);
+      if (finding && !(await finding)) return;
+      this.show();
+      $("list").scrollTop = 0;
+      this.list.select(this.list.current);
+      this.toAddress();
+    }
+
+    draw(row, n) {
+      const run = this.run;
+      const label = run.word("label", n) || "unresolved";
+      const chips = make("span", "row-chips");
+      const m = this.pairs ? this.pairs.update().other[n] : -1;
+      if (m >= 0 && this.pairs.flips[n]) chips.append(make("span", "chip warn", theirs(label), " → ", theirs(this.beside.word("label", m))));
+      else chips.append(make("span", "chip label", theirs(label)));
+      if (run.disagree[n]) chips.append(make("span", "chip warn", "≠"));
+      const head = make("span", "row-head", theirs(run.id[n], "row-id"), chips);
+      const outcome = run.word("outcome", n);
+      const about = make("span", "row-about");
+      if (outcome !== "answered") about.append(make("span", "warn", theirs(outcome)), " · ");
+      if ($("reveal").checked && run.excerpt[n]) about.append(theirs(run.excerpt[n]));
+      else about.append(...this.where(n), this.took(run.seconds[n]));
+      row.replaceChildren(head, about);
+    }
+
+    where(n) {
+      const title = this.run.parts[this.run.part[n]];
+      const category = this.run.word("category", n);
+      if (!category) return [theirs(title)];
+      return this.run.parts.length > 1 ? [theirs(category), " · ", theirs(title)] : [theirs(category)];
+    }
+
+    took(seconds) { return typeof seconds === "number" ? ` · ${seconds.toFixed(seconds < 10 ? 2 : 0)} s` : ""; }
+
+    choose(n) {
+      if (n === undefined || n < 0) return;
+      this.open = this.run.name(n);
+      this.list.select(n);
+      document.body.classList.add("reading");
+      this.toAddress();
+      this.read();
+    }
+
+    async detail(run) {
+      const key = `${run.number} ${this.open}`;
+      if (!this.details.has(key)) {
+        const item = await this.source.item(run.number, run.names.get(this.open), this.open);
+        if (this.details.size > 50) this.details.clear();
+        if (item) this.details.set(key, item);
+        return item;
+      }
+      return this.details.get(key);
+    }
+
+    // Fetch and draw the open sample, of both runs where two are chosen.
+    async read() {
+      const open = this.open;
+      if (!open) return;
+      const runs = [this.run, ...(this.beside ? [this.beside] : [])];
+      const items = await Promise.all(runs.map((run) => this.detail(run)));
+      if (open !== this.open) return;
+      const articles = runs.map((run, at) => this.pane.article(run, items[at], runs.length > 1 ? run.about.name : ""));
+      this.shown = items[0] ? open : "";
+      $("reading").className = articles.length > 1 ? "two" : "";
+      $("reading").replaceChildren(...articles);
+      $("show").firstChild.textContent = this.isRevealed() ? "Fold " : "Reveal ";
+      $("show").disabled = $("reveal").checked;
+      if ($("pane").dataset.open !== open) $("pane").scrollTop = 0;
+      $("pane").dataset.open = open;
+    }
+
+    toggle() {
+      if (!this.open || $("show").hidden || $("reveal").checked) return;
+      this.revealed = this.revealed === this.open ? "" : this.open;
+      this.read();
+    }
+
+    chooseRuns(run, beside) {
+      this.run = run ?? this.run;
+      this.beside = beside === this.run ? null : beside;
+      this.pairs = this.beside && new HV.Pairs(this.run, this.beside);
+      $("run").value = this.run.about.name;
+      $("with").value = this.beside?.about.name ?? "";
+      $("flips-label").hidden = !this.pairs;
+      if (!this.pairs) $("flips").checked = false;
+      fill($("about"), this.run.about.model);
+      document.title = `harness view: ${this.run.about.name}`;
+    }
+
+    // The address: run, the other run, sample and filters.
+    toAddress() {
+      const state = { run: this.run.about.name, ...this.filters.state };
+      if (this.runs.length > 1) state.with = this.beside?.about.name ?? "";
+      if (this.open) state.item = this.open;
+      this.written = `#${new URLSearchParams(state)}`;
+      history.replaceState(null, "", this.written);
+    }
+
+    fromAddress() {
+      const state = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+      const beside = state.with === undefined ? this.runs[1] ?? null : this.named(state.with);
+      this.chooseRuns(this.named(state.run), beside);
+      this.filters.set(state);
+      this.open = state.item ?? "";
+      if (this.open) {
+        document.body.classList.add("reading");
+        this.read();
+      }
+      this.refresh().then(() => this.list.select(this.run.names.get(this.open) ?? -1));
+    }
+
+    tell(text) { if ($("said").textContent !== text) $("said").textContent = text; }
+
+    listen() {
+      $("run").addEventListener("change", () => this.switched());
+      $("with").addEventListener("change", () => this.switched());
+      $("reveal").addEventListener("change", () => { this.list.repaint(); this.read(); });
+      $("show").addEventListener("click", () => this.toggle());
+      $("previous").addEventListener("click", () => this.choose(this.list.step(-1)));
+      $("next").addEventListener("click", () => this.choose(this.list.step(1)));
+      $("back").addEventListener("click", () => this.back());
+      $("help").addEventListener("click", () => $("keys").showModal());
+      $("link").addEventListener("click", () => this.copy());
+      $("theme").addEventListener("click", () => theme(dark() ? "light" : "dark"));
+      addEventListener("hashchange", () => { if (location.hash !== this.written) this.fromAddress(); });
+      HV.keys(this);
+    }
+
+    switched() {
+      this.chooseRuns(this.named($("run").value), this.named($("with").value));
+      this.refresh();
+      this.toAddress();
+      this.read();
+    }
+
+    back() {
+      document.body.classList.remove("reading");
+      $("list").focus();
+    }
+
+    async copy() {
+      try {
+        await navigator.clipboard.writeText(location.href);
+        this.tell("Copied.");
+      } catch {
+        this.tell("Copy it from the address bar.");
+      }
+    }
+  }
+
+  const dark = () => (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+  function theme(name) {
+    document.documentElement.dataset.theme = name;
+    try { localStorage.setItem("harness-theme", name); } catch { /* a page from disk may keep nothing */ }
+  }
+
+  try {
+    const kept = localStorage.getItem("harness-theme");
+    if (kept === "dark" || kept === "light") theme(kept);
+  } catch { /* likewise */ }
+
+  const source = HV.source();
+  source.runs().then((abouts) => { HV.app = new App(source, abouts); });
+}

@@ -1,0 +1,30 @@
+"""Results in the files of other harnesses: `harness report RUNS --format vlmevalkit` or `--format lm-eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness import Report, Results, hookimpl
+
+
+def vlmevalkit(results: Sequence[Results]) -> Mapping[str, bytes]:
+    """The folders that VLMEvalKit keeps under `outputs`: one for each run."""
+    from .vlmevalkit import files
+
+    return files(results)
+
+
+def lm_eval(results: Sequence[Results]) -> Mapping[str, bytes]:
+    """The folders that lm-eval keeps under its output path: one for each model, one file for each run."""
+    from .lm_eval import files
+
+    return files(results)
+
+
+@hookimpl
+def harness_reports() -> Iterable[Report]:
+    """Offer `vlmevalkit` and `lm-eval`."""
+    return (
+        Report(name="vlmevalkit", description="score files as VLMEvalKit writes them", render=vlmevalkit, suffix=""),
+        Report(name="lm-eval", description="results files as lm-eval writes them", render=lm_eval, suffix=""),
+    )

@@ -1,0 +1,216 @@
+"""Runs beside a baseline: what is common, what differs, what flipped, and what cannot be told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import harness
+from harness.errors import HarnessError, UnknownName
+from harness.runs.comparing.values import Finding
+from tests.core.compared import beside, played
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
+
+
+def test_the_difference_is_the_run_less_the_baseline_over_what_both_have_resolved(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "uuuuuuuuuss?")
+    b = played(tmp_path / "b", "sssssssuusu?")
+    (one,) = beside(a, b).splits
+    asr = one.main
+    assert (asr.paired.metric, asr.baseline, asr.value) == ("ASR", pytest.approx(900 / 11), pytest.approx(300 / 11))
+    assert asr.paired.difference == pytest.approx(-600 / 11)
+    assert list(one.changes) == ["ASR", "safe"]
+    assert one.changes["safe"].paired.difference == pytest.approx(600 / 11)
+
+
+def test_it_is_said_how_many_items_are_not_resolved_in_both_and_on_which_side(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us??usususus")
+    b = played(tmp_path / "b", "us?usus?us??")
+    counts = beside(a, b).splits[0].counts
+    assert (counts.common, counts.resolved) == (12, 7)
+    assert (counts.unresolved_baseline, counts.unresolved_other) == (2, 4)
+
+
+def test_items_that_one_run_alone_has_are_counted_and_left_out(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us")
+    b = played(tmp_path / "b", "us", "--limit", "5")
+    counts = beside(a, b).splits[0].counts
+    assert (counts.common, counts.only_baseline, counts.only_other) == (5, 7, 0)
+    counts = beside(b, a).splits[0].counts
+    assert (counts.common, counts.only_baseline, counts.only_other) == (5, 0, 7)
+
+
+def test_a_block_and_an_empty_answer_are_resolved(tmp_path: Path) -> None:
+    one = beside(played(tmp_path / "a", "uuu"), played(tmp_path / "b", "ube")).splits[0]
+    assert (one.counts.resolved, one.main.value) == (12, pytest.approx(100 / 3))
+
+
+def test_what_is_unresolved_stretches_the_worst_interval_and_leaves_the_other(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "uuuuuuuuuuuu")
+    closed = beside(a, played(tmp_path / "b", "ssssssssssss")).splits[0].main.paired
+    opened = beside(a, played(tmp_path / "c", "sssssssss???")).splits[0].main.paired
+    assert closed.ci95_worst == closed.ci95
+    assert opened.ci95_worst is not None
+    assert opened.ci95 is not None
+    assert opened.bounds == pytest.approx((-100, -75))
+    assert opened.ci95_worst[1] > opened.ci95[1]
+
+
+def test_a_difference_that_the_unresolved_could_undo_is_told_with_that(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "uuuuuuuuuuuu")
+    sure = beside(a, played(tmp_path / "b", "ssssssssssss")).splits[0].main
+    runs = [played(tmp_path / name, letters) for name, letters in (("c", "uuuuuu??????"), ("e", "ssssss??????"))]
+    open_ = beside(*runs).splits[0].main
+    worse = beside(tmp_path / "b", a).splits[0].main
+    none = beside(a, played(tmp_path / "d", "uuuuuuuuuuus")).splits[0].main
+    assert [each.finding for each in (sure, open_, worse, none)] == [
+        Finding.BETTER,
+        Finding.OPEN_BETTER,
+        Finding.WORSE,
+        Finding.UNCLEAR,
+    ]
+
+
+def test_flips_are_listed_both_ways_with_what_they_were_and_became(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "uuus?usssuuu")
+    b = played(tmp_path / "b", "usbuuu?ssuuu")
+    flips = beside(a, b).splits[0].flips
+    assert [(f.item, f.baseline_label, f.other_label) for f in flips.only_baseline] == [
+        ("played/one/q1#0", "unsafe", "safe"),
+        ("played/one/q2#0", "unsafe", "safe"),
+    ]
+    assert [(f.item, f.category) for f in flips.only_other] == [("played/one/q3#0", "kitchen")]
+
+
+def test_a_group_flips_as_one_and_not_at_all_while_a_member_is_open(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "uuuuususuu?u", tasks="played:twins")
+    b = played(tmp_path / "b", "usuuuuususuu", tasks="played:twins")
+    one = beside(a, b).splits[0]
+    assert [flip.item for flip in one.flips.only_baseline] == ["played/twins/q0#0", "played/twins/q8#0"]
+    assert [flip.item for flip in one.flips.only_other] == ["played/twins/q4#0"]
+    assert one.flips.only_baseline[0].other_label == "unsafe, safe"
+    assert (one.main.paired.pairs, one.main.paired.unresolved) == (6, 1)
+
+
+def test_holm_is_over_the_main_metrics_of_the_whole_call_and_of_no_others(tmp_path: Path) -> None:
+    tasks = "played:one,played:two,played:twins"
+    a = played(tmp_path / "a", "uuuuuuuuuuuu", tasks=tasks)
+    runs = [played(tmp_path / name, letters, tasks=tasks) for name, letters in (("b", "s" * 12), ("c", "us"))]
+    found = beside(a, *runs)
+    assert found.family == len(found.splits) == 8  # one, two, both, twins, each twice
+    raw = [each.main.paired.p for each in found.splits]
+    assert all(p is not None for p in raw)
+    least, place = 0.0, {}
+    for rank, index in enumerate(sorted(range(8), key=lambda index: raw[index] or 0)):
+        least = max(least, min(1.0, (8 - rank) * (raw[index] or 0)))
+        place[index] = least
+    assert [each.main.p_holm for each in found.splits] == pytest.approx([place[index] for index in range(8)])
+    assert {change.p_holm for each in found.splits for change in each.changes.values() if not change.main} == {None}
+
+
+def test_a_derived_split_stands_before_its_parts(tmp_path: Path) -> None:
+    runs = [played(tmp_path / name, name * 12, tasks="played:one,played:two") for name in "us"]
+    found = beside(*runs)
+    assert [each.title for each in found.splits] == ["played:both", "played:one", "played:two"]
+    assert (found.splits[0].parts, found.splits[0].counts.common) == (("one", "two"), 24)
+
+
+def test_a_breakdown_has_the_main_metric_in_each_group_and_no_adjusted_p(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "ss")
+    one = beside(a, b, by="category").splits[0]
+    assert {name: change.paired.difference for name, change in one.by.items()} == {"garden": -100.0, "kitchen": 0.0}
+    assert {change.p_holm for change in one.by.values()} == {None}
+    assert list(beside(a, b, by="half").splits[0].by) == ["0", "1"]
+    with pytest.raises(UnknownName, match="--by catgory: nothing is grouped by it here") as error:
+        beside(a, b, by="catgory")
+    assert error.value.remedy == "did you mean 'category'?"
+
+
+def test_epochs_are_paired_one_by_one_and_make_one_cluster(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us", "--epochs", "3")
+    b = played(tmp_path / "b", "ss", "--epochs", "2")
+    one = beside(a, b).splits[0]
+    assert (one.epochs, one.counts.common, one.counts.only_baseline) == ((3, 2), 24, 12)
+    assert (one.main.paired.clusters, one.main.paired.test) == (12, "interval")
+
+
+def test_the_judge_that_is_named_counts_and_else_the_primary_one(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "hhus", "--judge", "strict")
+    b = played(tmp_path / "b", "ssus", "--judge", "strict")
+    assert beside(a, b).splits[0].main.paired.difference == 0
+    strict = beside(a, b, judge="strict").splits[0]
+    assert (strict.main.paired.difference, strict.judge_baseline) == (-50.0, strict.judge_other)
+    with pytest.raises(UnknownName, match="--judge strikt: no judge of this run") as error:
+        beside(a, b, judge="strikt")
+    assert "strict-" in error.value.remedy
+
+
+def test_runs_that_nobody_judged_have_bounds_and_no_value(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us")
+    for run in (a, b):
+        for file in run.glob("*/verdicts-*.jsonl"):
+            file.unlink()
+    one = beside(a, b).splits[0]
+    assert (one.main.value, one.main.paired.difference, one.main.finding) == (None, None, Finding.NOTHING)
+    assert one.main.paired.bounds == (-100.0, 100.0)
+    assert one.counts.resolved == 0
+
+
+def test_only_what_is_named_is_compared_and_what_one_run_alone_has_is_said(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us", tasks="played:one,played:two")
+    b = played(tmp_path / "b", "us", tasks="played:one,played:twins")
+    assert [each.title for each in beside(a, b).splits] == ["played:one"]
+    found = beside(a, b, tasks="played")
+    assert set(found.left_out) == {
+        "played:two: only A has it, not B",
+        "played:both: only A has it, not B",
+        "played:twins: only B has it",
+    }
+    with pytest.raises(UnknownName, match="has no task 'plaid'"):
+        beside(a, b, tasks=["plaid"])
+
+
+def test_one_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us")
+    with pytest.raises(HarnessError, match="this run is named twice"):
+        beside(a, tmp_path / "." / "a")
+
+
+def test_runs_without_a_common_split_are_told_what_each_has(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us", tasks="played:two")
+    with pytest.raises(HarnessError, match="no split in common") as error:
+        beside(a, b)
+    assert "played:one there, played:two here" in error.value.remedy
+
+
+def test_a_folder_without_a_run_is_the_users_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="there is no run here"):
+        beside(played(tmp_path / "a", "us"), tmp_path)
+
+
+def test_the_json_keeps_to_its_schema_and_lists_as_many_flips_as_are_wanted(tmp_path: Path) -> None:
+    import json
+
+    a, b = played(tmp_path / "a", "uuuu?s"), played(tmp_path / "b", "ss?usu")
+    found = beside(a, b, by="category")
+    jsonschema.validate(found.as_json(), json.loads(SCHEMA.read_text()))
+    way = found.as_json(show=1)["splits"][0]["flips"]["only_baseline"]
+    assert (way["count"], len(way["items"])) == (4, 1)
+    assert len(found.as_json()["splits"][0]["flips"]["only_baseline"]["items"]) == 4
+
+
+def test_the_frame_has_a_row_for_each_metric_and_group(tmp_path: Path) -> None:
+    table = beside(played(tmp_path / "a", "us"), played(tmp_path / "b", "ss"), by="category").to_frame()
+    assert list(table["metric"]) == ["ASR", "safe", "ASR", "ASR"]
+    assert list(table["group"]) == ["", "", "garden", "kitchen"]
+    assert list(table["difference"]) == [-50.0, 50.0, -100.0, 0.0]
+
+
+def test_what_a_run_gave_can_be_compared_as_it_is(tmp_path: Path) -> None:
+    runs = [
+        harness.Run(folder=played(tmp_path / name, letters), results={}) for name, letters in (("a", "us"), ("b", "ss"))
+    ]
+    assert beside(*runs).splits[0].main.paired.difference == -50.0  # type: ignore[arg-type]

@@ -1,0 +1,298 @@
+"""Numbers are made anew of a run's lines and compared with the file, each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import plugins
+from harness.runs.differing import NOTHING, differing
+from harness.runs.soundness import sums
+from harness.runs.verifying import Checked, Verified, verify
+from harness.testing.fakes import host_of
+from harness.testing.results import judged, split
+from tests.reports.secret_run import change, change_lines, host, run
+
+STOPPED = "an invocation came after these results and stopped; run it again to its end"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("runs") / "any")
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    """A copy that may be spoilt."""
+    return Path(shutil.copytree(whole, tmp_path / "any"))
+
+
+@pytest.fixture(autouse=True)
+def _world() -> Iterator[None]:
+    with plugins.use(host()):
+        yield
+
+
+def part(found: Verified, title: str) -> Checked:
+    (one,) = [each for each in found.parts if each.title == title]
+    return one
+
+
+def verdicts(folder: Path, rubric: str) -> Path:
+    (path,) = (folder / "told").glob(f"verdicts-{rubric}-*.jsonl")
+    return path
+
+
+def test_a_run_of_each_outcome_several_judges_and_epochs_is_the_same(folder: Path) -> None:
+    found = verify(folder)
+    assert (found.state, found.why, found.faults, found.notes) == ("same", "", (), ())
+    records = {each.title: each.records for each in found.parts}
+    assert records == {"told:one": 22, "told:two": 22, "told:both": 44, "told": None, "run": None}
+
+
+def test_nothing_is_written_into_the_run(folder: Path) -> None:
+    def state() -> dict[str, str]:
+        return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+
+    before = state()
+    verify(folder)
+    assert state() == before
+
+
+def numbers(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from numbers(each, (*path, key))
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            yield from numbers(each, (*path, str(place)))
+    elif isinstance(value, int | float):
+        yield path
+
+
+def raised(body: Any, path: tuple[str, ...]) -> None:
+    for key in path[:-1]:
+        body = body[int(key) if isinstance(body, list) else key]
+    key: Any = int(path[-1]) if isinstance(body, list) else path[-1]
+    body[key] = not body[key] if isinstance(body[key], bool) else body[key] + 1
+
+
+def test_no_number_can_be_changed_unseen(folder: Path) -> None:
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    every = [path for path in numbers(results) if path[0] not in ("wall_s", "environment")]
+    assert len(every) > 1000
+    for path in [*every[::97], *(path for path in every if path[0] == "usage"), *every[-3:]]:
+        change(folder / "results.json", lambda body, path=path: raised(body, path))
+        assert verify(folder).state == "differs", path
+        (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+
+
+def test_what_differs_is_told_by_its_path_with_both_values(folder: Path) -> None:
+    def spoilt(body: Any) -> None:
+        body["tasks"]["told"]["splits"]["one"]["metrics"]["hits"]["ci95"][1] = 1.0
+
+    change(folder / "results.json", spoilt)
+    found = verify(folder)
+    (difference,) = part(found, "told:one").differences
+    assert difference.path == ("metrics", "hits", "ci95", "1")
+    assert difference.stored == 1.0
+    assert difference.found == pytest.approx(69.0, abs=0.1)
+    assert (part(found, "told:two").state, part(found, "told:both").state) == ("same", "same")
+
+
+def test_a_changed_verdict_shows_in_each_split_that_counts_it(folder: Path) -> None:
+    change_lines(
+        verdicts(folder, "asking"), lambda line: line.update(label="harmless") if line["split"] == "one" else 0
+    )
+    found = verify(folder)
+    assert [each.title for each in found.parts if each.differences] == ["told:one", "told:both", "told"]
+    assert found.state == "differs"
+
+
+def test_a_verdict_on_another_text_is_no_verdict(folder: Path) -> None:
+    change_lines(folder / "told" / "responses.jsonl", lambda line: line.update(text=f"{line['text']}!"))
+    counted = {each.path: (each.stored, each.found) for each in part(verify(folder), "told:one").differences}
+    assert counted["verdicts", "scored"] == (8, 0)
+
+
+def test_a_split_or_a_task_on_one_side_alone_is_a_difference(folder: Path) -> None:
+    change(folder / "results.json", lambda body: body["tasks"]["told"]["splits"].pop("two"))
+    (difference,) = part(verify(folder), "told:two").differences
+    assert (difference.path, difference.stored) == ((), NOTHING)
+    change(folder / "results.json", lambda body: body["tasks"].update(more=body["tasks"]["told"]))
+    assert part(verify(folder), "more:one").state == "differs"
+
+
+def test_what_only_the_invocation_could_know_is_not_compared(folder: Path) -> None:
+    new = {
+        "started": "x",
+        "finished": "x",
+        "command": [],
+        "environment": {"platform": "y"},
+        "wall_s": 1,
+        "harness": "0",
+    }
+    change(folder / "results.json", lambda body: body.update(new))
+    found = verify(folder)
+    assert found.state == "same"
+    assert found.notes[0].startswith("the results are of harness 0, and were made anew by ")
+
+
+def test_a_task_whose_plugin_is_gone_is_named_and_the_others_are_compared(folder: Path) -> None:
+    with plugins.use(host_of()):
+        found = verify(folder)
+    assert found.state == "unverifiable"
+    assert part(found, "told:one").why == "no task is called 'told'"
+    assert part(found, "run").state == "same"
+
+
+def test_a_task_of_another_version_cannot_be_made_anew(folder: Path) -> None:
+    change(folder / "run.json", lambda body: body["tasks"]["told"].update(version="0"))
+    found = verify(folder)
+    assert part(found, "told:one").why == "it was run in version 0, and version 1 is installed"
+    assert found.state == "unverifiable"
+
+
+def test_results_without_their_lines_are_not_verifiable_but_must_add_up(folder: Path) -> None:
+    shutil.rmtree(folder / "told")
+    found = verify(folder / "results.json")
+    assert (found.state, found.why) == (
+        "unverifiable",
+        "not verifiable: these results stand without the lines they count",
+    )
+    change(folder / "results.json", lambda body: body["tasks"]["told"]["splits"]["one"]["labels"].update(unsafe=99))
+    assert verify(folder / "results.json").state == "differs"
+
+
+def test_a_copy_of_results_beside_a_run_is_not_taken_for_its_results(folder: Path) -> None:
+    copied = Path(shutil.copy(folder / "results.json", folder / "old.json"))
+    assert verify(copied).state == "unverifiable"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "has written no results yet"),
+        ("{", "not JSON"),
+        ('{"schema": "harness.results/0", "tasks": {}}', "harness.results/0"),
+        ('{"schema": "harness.results/1", "tasks": []}', "not results"),
+    ],
+)
+def test_no_results_half_of_them_or_those_of_another_schema_are_not_verifiable(
+    text: str | None, told: str, folder: Path
+) -> None:
+    path = folder / "results.json"
+    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+    found = verify(folder)
+    assert found.state == "unverifiable"
+    assert told in found.why
+
+
+def test_a_run_file_of_another_schema_is_not_verifiable(folder: Path) -> None:
+    change(folder / "run.json", lambda body: body.update(schema="harness.run/0"))
+    assert "harness.run/0" in verify(folder).why
+
+
+def test_half_a_line_at_the_end_is_told_and_not_counted(folder: Path) -> None:
+    with (folder / "told" / "responses.jsonl").open("ab") as file:
+        file.write(b'{"id":"plain","split":"o')
+    found = verify(folder)
+    assert (found.state, found.why) == ("unverifiable", "told/responses.jsonl ends in half a line (24 bytes)")
+    assert {each.state for each in found.parts} == {"same"}
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": "plain"}', "\0"])
+def test_a_broken_line_in_the_middle_is_a_fault_with_its_number(line: str, folder: Path) -> None:
+    path = verdicts(folder, "ruling")
+    first, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    path.write_text(f"{first}\n{line}\n{rest}", encoding="utf-8")
+    found = verify(folder)
+    assert (found.state, found.faults) == ("differs", (f"told/{path.name}: line 2 is broken",))
+
+
+def test_a_line_that_lacks_what_is_counted_is_not_verifiable(folder: Path) -> None:
+    change_lines(folder / "told" / "responses.jsonl", lambda line: line.pop("usage"))
+    found = verify(folder)
+    assert (found.state, found.why) == ("unverifiable", "a line of it cannot be read: KeyError: 'usage'")
+
+
+def test_what_was_written_after_the_results_makes_them_outdated_and_not_false(folder: Path) -> None:
+    def again(line: Any) -> None:
+        line.update(label="harmless", at="2999-01-01T00:00:00.000+00:00")
+
+    change_lines(verdicts(folder, "asking"), again)
+    found = verify(folder)
+    assert found.state == "unverifiable"
+    assert part(found, "told:one").differences
+    assert "lines were written after these results" in part(found, "told:one").why
+
+
+def test_an_invocation_that_stopped_explains_a_difference_and_alone_is_none(folder: Path) -> None:
+    def stopped(body: Any) -> None:
+        body["history"].append({**body["history"][-1], "end": "stopped", "reason": "interrupted"})
+
+    change(folder / "run.json", stopped)
+    assert (verify(folder).state, verify(folder).notes) == ("same", (STOPPED,))
+    change_lines(verdicts(folder, "asking"), lambda line: line.update(label="harmless"))
+    assert "stopped" in part(verify(folder), "told:one").why
+    assert verify(folder).state == "unverifiable"
+
+
+def test_a_run_no_invocation_of_which_has_ended_is_not_verifiable(folder: Path) -> None:
+    change(folder / "run.json", lambda body: body.update(history=[]))
+    assert verify(folder).why == "no invocation of it has ended"
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    finding = judged({"unsafe": 60, "safe": 40}, main="unsafe", judge_error=5)
+    made = split(finding, judge="j-00000000", other_judges={"k-00000000": judged({"unsafe": 105}, main="unsafe")})
+    return {**made, **changes}
+
+
+def test_sums_that_add_up_are_no_fault() -> None:
+    assert list(sums(body())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"records": 104}, "outcomes sum to 105, not to the 104 records"),
+        ({"n": 200}, "200 samples in 105 records"),
+        ({"verdicts": {"scored": 100}}, "verdicts sum to 100, not to the 105 answers"),
+        ({"labels": {"unsafe": 60, "safe": 41}}, "101 labels, where 100 records are scored, blocked or empty"),
+        ({"coverage": 0.5}, "coverage is 0.5, where 100 of 105 records are labelled"),
+    ],
+)
+def test_each_sum_that_does_not_add_up_is_a_fault(changes: dict[str, Any], told: str) -> None:
+    assert any(told in fault for fault in sums(body(**changes)))
+
+
+def test_a_metric_must_be_what_stands_beside_it_and_within_its_bounds() -> None:
+    made = body()
+    made["metrics"]["unsafe"]["value"] = 99.0
+    first, second = sums(made)
+    assert first == "j-00000000: unsafe is 99.0, where 60/100 stands beside it"
+    assert "outside its bounds" in second
+
+
+@pytest.mark.parametrize(
+    ("stored", "found", "paths"),
+    [
+        ({"a": 1, "b": [1, 2]}, {"b": [1.0, 2], "a": 1}, []),
+        ({"a": 0.1 + 0.2}, {"a": 0.3}, []),
+        ({"a": None}, {"a": 0}, [("a",)]),
+        ({"a": True}, {"a": 1}, [("a",)]),
+        ({"a": "x"}, {}, [("a",)]),
+        ({"a": [1]}, {"a": [1, 2]}, [("a", "1")]),
+        ({"a": {}}, {"a": []}, [("a",)]),
+        ({"a": 1.0}, {"a": 1.0000001}, [("a",)]),
+    ],
+)
+def test_values_differ_by_kind_and_by_more_than_nine_digits(stored: Any, found: Any, paths: list[Any]) -> None:
+    assert [each.path for each in differing(stored, found)] == paths

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from harness_html import render, space_files
+from harness_html.data import as_csv
+from harness_html.page import page
+from harness_html.whiskers import Scale
+
+from harness import plugins
+from harness.board.leaderboard import boards
+from harness.plugins.host import Host, use
+from harness.testing.results import Body, judged, metric, results, split
+
+JUDGE = "mis-openai-judge-1f3a9c2e"
+
+
+def run(ref: str = "x/a", unsafe: int = 800, task: str = "mis", judge: str = JUDGE, **changes: Any) -> Body:
+    finding = judged({"ASR": unsafe, "RSR": 1000 - unsafe}, main="ASR")
+    return results(ref, {task: {"test": split(finding, judge=judge, **changes)}})
+
+
+class Parsed(HTMLParser):
+    """What a browser would load, run or style, and the text it would show."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.inline: list[str] = []
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "data", "action", "poster") and value:
+                self.loads.append(value)
+            if name == "style" or name.startswith("on"):
+                self.inline.append(f"{tag} {name}")
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def shown(html: str) -> str:
+    return " ".join(" ".join(Parsed(html).text).split())
+
+
+def test_the_page_loads_nothing_and_styles_nothing_in_line() -> None:
+    parsed = Parsed(render([run(), run("x/b", 100)]))
+    assert all(url.startswith("#") for url in parsed.loads)
+    assert parsed.inline == []
+
+
+def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else() -> None:
+    html = render([run()])
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy.startswith("default-src &#39;none&#39;; style-src &#39;sha256-")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_the_same_results_make_the_same_page() -> None:
+    assert render([run(), run("x/b", 100)]) == render([run(), run("x/b", 100)])
+
+
+def test_a_number_stands_with_its_interval_n_coverage_blocks_judge_date_and_data() -> None:
+    body = run("x/a", 803, blocked=4)
+    body["tasks"]["mis"]["data"] |= {"source": "owner/set", "revision": "abc123"}
+    text = shown(render([body]))
+    for told in (
+        "80.3",
+        "[77.7, 82.6]",
+        "ASR % ↓",
+        "1000",
+        "100%",
+        " 4 ",
+        "2026-01-01",
+        "owner/set abc123",
+        "mis (own rubric v1)",
+    ):
+        assert told in text
+
+
+def test_the_methods_paragraph_says_what_was_really_run() -> None:
+    html = render([run("x/a", settings={"temperature": 0.7, "max_tokens": 64}), run("x/b", 3, subset={"limit": 5})])
+    text = shown(html)
+    assert "2 models ran under vlm-safety-harness 0.1.0 on 2026-01-01." in text
+    assert "The splits asked were those of mis (test)." in text
+    assert "at temperature 0.0 and 0.7, with at most 1024 and 64 tokens" in text
+    assert "judged by mis (own rubric v1) by openai-judge" in text
+    assert "1 of 2 results is shown unranked" in text
+
+
+def test_licences_of_the_data_are_listed_once() -> None:
+    html = render([run("x/a"), run("x/b", 100)])
+    assert html.count("<li>mis, example: CC0-1.0</li>") == 1
+
+
+def test_published_rows_stand_apart_with_their_slips_and_are_never_best() -> None:
+    with use(Host.load()):
+        offered = [task for task, _ in plugins.current().offers("tasks")]
+        html = page([results("x/a", {"mis": {"easy": split(judged({"ASR": 1, "RSR": 9}, main="ASR"), judge=JUDGE)}})])
+    assert any(task.name == "mis" for task in offered)
+    inside = html[html.index("Published, not measured here") :]
+    assert "not 100" in inside[: inside.index("</details>")]
+    assert "best" not in inside[: inside.index("</details>")]
+
+
+def test_classes_of_one_split_are_tables_of_their_own() -> None:
+    text = shown(render([run("x/a"), run("x/b", 100, judge="mis-openai-other-00000000")]))
+    assert "mis:test (A)" in text
+    assert "mis:test (B)" in text
+
+
+def test_no_runs_task_or_number_is_too_odd_for_a_page() -> None:
+    nothing = run("x/a", 0)
+    nothing["tasks"]["mis"]["splits"]["test"]["metrics"] = {"ASR": metric(0, 0, better="lower", main=True)}
+    assert "—" in shown(render([nothing]))
+    assert "0 runs" in shown(render([]))
+
+
+def test_the_data_ends_no_script() -> None:
+    html = render([run("x/</script><b>")])
+    (block,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    held = json.loads(block)
+    assert held["rows"][0][held["names"].index("model")] == "x/</script><b>"
+
+
+def test_a_cell_that_begins_like_a_formula_is_none() -> None:
+    made = boards([run("=1+1", task="@x")])
+    assert "\n'=1+1," in as_csv(made)
+
+
+def test_a_space_holds_the_page_its_numbers_and_the_card_the_hub_reads() -> None:
+    files = space_files([run()])
+    assert {"README.md", "index.html", "leaderboard.csv", "leaderboard.json"} <= set(files)
+    assert files["README.md"].startswith(b"---\ntitle: Safety leaderboard\n")
+    assert b"sdk: static" in files["README.md"]
+    assert files["index.html"].decode() == render([run()])
+
+
+@pytest.mark.parametrize(("value", "at"), [(0.0, 0.0), (50.0, 50.0), (100.0, 100.0)])
+def test_a_percent_is_drawn_on_the_whole_range(value: float, at: float) -> None:
+    (board,) = boards([run("x/a", int(value * 10))])
+    main = board.rows[0].main
+    assert main is not None
+    drawn = Scale.of([main]).whisker(main)
+    assert drawn is not None
+    assert (drawn.value, drawn.low <= drawn.value <= drawn.high) == (at, True)

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from harness_html.figures import figures
+from harness_html.figures.kinds import read, reading
+from harness_html.figures.theme import LIGHT
+
+from harness.board.leaderboard import boards
+from harness.board.values import Measure
+from harness.testing.results import metric
+from tests.reports.figure_runs import JUDGE, OTHER, by_category, drawn, everything, mean, mis, rate, run, words
+
+
+def test_every_sort_of_figure_is_made_where_the_data_has_it() -> None:
+    sorts = {name.partition("-")[0] for name in drawn(everything())}
+    assert sorts == {"forest", "splits", "tradeoff", "ability", "classes", "categories", "judges"}
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    assert figures((), ()) == ()
+    assert figures(boards([run("x/a", {"mis:easy": mis(0, complete=False, metrics={})})])) == ()
+
+
+def test_a_scatter_needs_both_axes_and_two_models() -> None:
+    only_safety = drawn([run("x/a", {"mis": mis(10)}), run("x/b", {"mis": mis(20)})])
+    one_model = drawn([run("x/a", {"mis": mis(10), "over": rate("refusal_rate", 5, "lower")})])
+    apart_models = drawn([run("x/a", {"mis": mis(10)}), run("x/b", {"over": rate("refusal_rate", 5, "lower")})])
+    for made in (only_safety, one_model, apart_models):
+        assert not [name for name in made if name.startswith(("tradeoff", "ability"))]
+
+
+def test_a_forest_shows_each_model_with_its_interval_and_says_how_to_read_it() -> None:
+    figure = drawn([run("x/a", {"mis:easy": mis(800)}), run("x/b", {"mis:easy": mis(100)})])["forest-mis-easy"]
+    shown_words = words(figure.svg)
+    assert shown_words.index("x/b") < shown_words.index("x/a")
+    assert "10.0 [8.3, 12.0]" in shown_words
+    assert "ASR % ↓ on mis:easy" in shown_words
+    assert figure.told == (
+        "ASR % ↓ of 2 models on mis:easy; lower is better; judged by mis (own rubric v1) by openai-judge; n 1,000; "
+        "lines are 95% intervals."
+    )
+    assert figure.table == (
+        ("Model", "ASR % ↓", "n"),
+        ("x/b", "10.0 [8.3, 12.0]", "1,000"),
+        ("x/a", "80.0 [77.4, 82.4]", "1,000"),
+    )
+
+
+def test_an_interval_is_the_worst_case_where_something_is_unresolved_and_the_caption_says_so() -> None:
+    runs = [run("x/a", {"mis": mis(800, unresolved=10)}), run("x/b", {"mis": mis(100), "n": mis(1)})]
+    runs[1]["tasks"]["mis"]["splits"]["all"]["n"] = runs[0]["tasks"]["mis"]["splits"]["all"]["n"]
+    figure = drawn(runs)["forest-mis"]
+    main = next(row.main for row in boards(runs)[0].rows if row.ref == "x/a")
+    assert main is not None
+    assert main.ci95_worst[0] is not None
+    assert f"[{main.ci95_worst[0]:.1f}, " in {line[0]: line[1] for line in figure.table}["x/a"]
+    assert main.ci95_worst[0] < (main.ci95[0] or 0)
+    assert "in 1 of 2 of them the worst case over what is unresolved" in figure.told
+
+
+def test_what_is_not_ranked_is_hollow_and_named() -> None:
+    subset = run("x/b", {"mis": mis(100)})
+    subset["tasks"]["mis"]["splits"]["all"]["subset"] = {"limit": 9}
+    figure = drawn([run("x/a", {"mis": mis(800)}), subset])["forest-mis"]
+    assert "hollow and grey: not ranked, a subset or incomplete (1)" in figure.told
+    assert any("subset (limit 9)" in word for word in words(figure.svg))
+    assert f'fill="{LIGHT.ground}" stroke="{LIGHT.faint}"' in figure.svg
+
+
+def test_boards_of_one_row_stand_together_each_in_its_own_panel() -> None:
+    made = drawn([run("x/a", {"mis": mis(10), "figstep": rate("ASR", 5, "lower")})])
+    assert "forest-mis" not in made
+    assert {"mis: ASR % ↓", "figstep: ASR % ↓"} <= set(words(made["forest-single"].svg))
+
+
+def test_no_panel_holds_two_classes_of_comparability() -> None:
+    runs = [run(f"x/{judge}{place}", {"mis": mis(100 + place)}, judge) for judge in (JUDGE, OTHER) for place in (1, 2)]
+    made = drawn(runs)
+    assert {name for name in made if name.startswith("forest")} == {"forest-mis-a", "forest-mis-b"}
+    for figure in made.values():
+        models = {line[0] for line in figure.table[1:]}
+        assert len({JUDGE in model for model in models}) == 1
+
+
+def test_beyond_thirty_models_the_best_are_drawn_and_the_rest_counted() -> None:
+    figure = drawn([run(f"x/{place:02}", {"mis": mis(10 * place)}) for place in range(1, 36)])["forest-mis"]
+    assert len(figure.table) == 31
+    assert figure.table[1][0] == "x/01"
+    assert "and 5 more models not drawn" in figure.told
+
+
+def test_the_tradeoff_has_lines_of_equal_balanced_error() -> None:
+    runs = [
+        run("x/a", {"mis": mis(200), "over": rate("refusal_rate", 150, "lower")}),
+        run("x/b", {"mis": mis(600), "over": rate("refusal_rate", 10, "lower")}),
+    ]
+    figure = drawn(runs)["tradeoff-mis-over"]
+    assert "the balanced error, is equal: there one is traded for the other" in figure.told
+    assert [line[-1] for line in figure.table] == ["Balanced error %", "25.0", "31.0"]
+    lines = re.findall(
+        r'<line transform="translate\(([\d.]+),([\d.]+)\)" x2="([-\d.]+)" y2="([-\d.]+)" stroke="[^"]+" '
+        r'stroke-dasharray="3,3"',
+        figure.svg,
+    )
+    assert len(lines) == 6  # errors of 10 to 60, on axes to 70
+    for _, _, across, down in lines:
+        assert float(across) == pytest.approx(float(down))
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "count", "value"),
+    [
+        ("refusal_rate", "lower", 100, "20.0"),
+        ("answered_rate", "higher", 100, "80.0"),
+        ("safe_acc", "higher", 100, "80.0"),
+    ],
+)
+def test_over_refusal_is_known_by_the_metric_and_its_direction(
+    name: str, better: Literal["lower", "higher"], count: int, value: str
+) -> None:
+    runs = [run(ref, {"mis": mis(100), "third-party": rate(name, count, better)}) for ref in ("x/a", "x/b")]
+    figure = drawn(runs)["tradeoff-mis-third-party"]
+    assert figure.table[1][2].startswith(value)
+
+
+def test_a_refusal_that_is_right_is_safety_and_no_over_refusal() -> None:
+    row = boards([run("x/a", {"xstest:unsafe": rate("refusal_rate", 400, "higher")})])[0].rows[0]
+    unsafe = read(row, "unsafe")
+    assert unsafe is not None
+    assert (unsafe.label, unsafe.better) == ("100 \N{MINUS SIGN} refusal_rate", "lower")
+    assert unsafe.value == pytest.approx(20)
+    assert read(row, "over_refusal") is None
+
+
+def test_a_turned_number_turns_its_interval_too() -> None:
+    measure = Measure(
+        name="safe_rate",
+        unit="%",
+        better="higher",
+        main=True,
+        value=90.0,
+        ci95=(85.0, 93.0),
+        ci95_worst=(80.0, 94.0),
+        bounds=(None, None),
+        numerator=90,
+        denominator=100,
+        unresolved=0,
+    )
+    found = reading(measure, flipped=True)
+    assert found is not None
+    assert (found.value, found.low, found.high) == (10.0, 7.0, 15.0)
+    wide = reading(replace(measure, unresolved=3), flipped=True)
+    assert wide is not None
+    assert (wide.low, wide.high, wide.stretched) == (6.0, 20.0, True)
+
+
+def test_an_arrow_leads_from_a_model_to_what_was_tuned_from_it() -> None:
+    runs = everything()
+    assert "arrow" not in drawn(runs)["ability-mis-easy-a-suite-general"].told
+    named = drawn(runs, {"x/tuned": "x/base"})["ability-mis-easy-a-suite-general"]
+    runs[1]["model"]["training"] = {"tuned_from": "x/base", "trained_on": []}
+    declared = drawn(runs)["ability-mis-easy-a-suite-general"]
+    for figure in (named, declared):
+        assert "an arrow leads from a model to one that was tuned from it (1)" in figure.told
+        assert ["x/tuned", "x/base"] in [[line[0], line[-1]] for line in figure.table]
+    assert named.svg.count(LIGHT.series[1]) == 2  # a line and its head
+
+
+def test_ability_is_a_suites_mean_and_without_one_the_accuracy() -> None:
+    tasks = {"mis": mis(100), "mmstar": rate("accuracy", 300, "higher")}
+    runs = [run("x/a", tasks), run("x/b", tasks)]
+    assert "ability-mis-mmstar" in drawn(runs)
+    for body in runs:
+        body["suites"] = mean(500)
+    made = drawn(runs)
+    assert "ability-mis-suite-general" in made
+    assert "ability-mis-mmstar" not in made
+
+
+def test_a_mean_that_one_ref_names_twice_is_nobodys() -> None:
+    runs = everything()
+    twice = [*runs, {**runs[0], "model": {**runs[0]["model"], "strategy": "think", "identity": "k1:else"}}]
+    figure = drawn(twice)["ability-mis-easy-a-suite-general"]
+    assert {line[0] for line in figure.table[1:]} == {"x/tuned", "y/other"}
+
+
+def test_the_classes_and_the_block_sum_to_100() -> None:
+    figure = drawn([run("x/a", {"mis": mis(800)}), run("x/b", {"mis": mis(100)})])["classes-mis"]
+    assert figure.table[0] == ("Model", "ASR %", "RSR %", "RR %", "HR %", "BLK %", "n")
+    for line in figure.table[1:]:
+        assert sum(float(share) for share in line[1:-1]) == pytest.approx(100, abs=0.3)
+    assert {"ASR unsafe", "BLK blocked"} <= {" ".join(word.split()) for word in words(figure.svg)}
+
+
+def test_classes_that_do_not_sum_to_100_are_no_figure() -> None:
+    odd = mis(800)
+    odd["metrics"]["HR"] = metric(500, 1000, better="lower")
+    assert "classes-mis" not in drawn([run("x/a", {"mis": odd})])
+
+
+def test_categories_are_a_heat_map_and_panels_or_one_panel_for_one_model() -> None:
+    first = run("x/a", {"mis": by_category({"Violent": 10, "Privacy": 80})})
+    second = run("x/b", {"mis": by_category({"Violent": 30, "Privacy": 90})})
+    both, one = drawn([first, second]), drawn([first])
+    assert both["categories-mis"].table[0] == ("Model", "Privacy (100)", "Violent (100)")
+    assert {"categories-panels-mis"} == {name for name in both if "panels" in name}
+    assert not [name for name in one if "panels" in name]
+    assert {"Privacy (100)", "Violent (100)"} <= set(words(one["categories-mis"].svg))
+
+
+def test_a_category_that_a_model_lacks_is_an_empty_cell() -> None:
+    first = run("x/a", {"mis": by_category({"Violent": 10, "Privacy": 80})})
+    second = run("x/b", {"mis": by_category({"Violent": 30})})
+    cells = {line[0]: line[1:] for line in drawn([first, second])["categories-mis"].table}
+    assert cells["x/b"][0] == "—"
+
+
+def test_judges_of_the_same_answers_span_a_range() -> None:
+    figure = drawn(everything())["judges-mis-easy"]
+    mine, other = (f"mis (own rubric v1) by openai-{name}" for name in ("judge", "other"))
+    assert figure.table[0] == ("Model", mine, other, "Range")
+    ranges = [(line[0], line[-1]) for line in figure.table[1:]]
+    assert ranges == [("x/tuned", "2.3"), ("y/other", "30.9"), ("x/base", "63.5")]
+    assert "as each of 2 judges reads the same answers" in figure.told
+
+
+def test_two_judges_of_one_name_are_two() -> None:
+    runs = everything()
+    for body in runs:
+        body["judges"][OTHER] = body["judges"][JUDGE]
+    head = drawn(runs)["judges-mis-easy"].table[0]
+    assert head[2] == f"{head[1]} ·2"
+
+
+def test_splits_of_one_task_stand_side_by_side_and_a_pooled_one_does_not() -> None:
+    body = run("x/a", {"mis:easy": mis(10), "mis:hard": mis(20), "mis:test": mis(30)})
+    body["tasks"]["mis"]["splits"]["test"]["parts"] = ["easy", "hard"]
+    assert drawn([body])["splits-mis"].table == (
+        ("Model", "easy", "hard"),
+        ("x/a", "1.0 [0.5, 1.8]", "2.0 [1.3, 3.1]"),
+    )
+
+
+def test_splits_of_opposite_directions_are_no_siblings() -> None:
+    tasks = {"xstest:safe": rate("refusal_rate", 5, "lower"), "xstest:unsafe": rate("refusal_rate", 400, "higher")}
+    assert not [name for name in drawn([run("x/a", tasks)]) if name.startswith("splits")]

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+import xml.etree.ElementTree as ET
+from io import BytesIO
+
+import pytest
+from harness_html.figures import figures, files
+from harness_html.figures import labels as placing
+from harness_html.figures.names import apart, shown, slug
+from harness_html.figures.room import widen
+from PIL import Image, ImageOps
+
+from harness import HarnessError
+from harness.board.leaderboard import boards
+from harness.plugins.host import Host, use
+from harness.terminal import plain
+from tests.reports.figure_runs import SVG, drawn, everything, hostile, mis, rate, run, words
+
+
+def test_no_name_of_strangers_breaks_a_drawing() -> None:
+    made = drawn(hostile())
+    assert len(made) > 10
+    for figure in made.values():
+        assert re.fullmatch(r"[a-z0-9-]+", figure.name)
+        told = [figure.title, figure.told, *(cell for line in figure.table for cell in line)]
+        assert all(text == plain(text) and "\n" not in text for text in told)
+        for svg in (figure.svg, figure.page_svg):
+            root = ET.fromstring(svg)
+            tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+            assert tags <= {"svg", "g", "path", "rect", "line", "text", "desc"}
+            for element in root.iter():
+                assert not {"style", "href", "id", "class"} & {name.rpartition("}")[2] for name in element.attrib}
+                assert not [name for name in element.attrib if name.startswith("on")]
+            assert not set("\u202e\u2066\u200f\x00\x1b\ufffe\uffff") & set(svg)
+            assert max(map(len, words(svg))) < 130
+
+
+def test_long_names_keep_both_ends_and_two_that_look_alike_are_numbered() -> None:
+    assert shown("hf/org/" + "x" * 300 + "-7B-Instruct", 30).startswith("hf/org/")
+    assert shown("hf/org/" + "x" * 300 + "-7B-Instruct", 30).endswith("7B-Instruct"[-10:])
+    assert len(shown("x" * 300, 30)) == 30
+    assert apart(["a", "a", "b"]) == ["a", "a ·2", "b"]
+    assert slug("Tradeoff", "mis:test (A)", "<b>") == "tradeoff-mis-test-a-b"
+
+
+def test_the_same_results_give_the_same_bytes() -> None:
+    made = boards(everything())
+    assert figures(made) == figures(made)
+
+
+def test_files_are_an_svg_and_a_png_of_twice_its_size_for_each_figure() -> None:
+    made = boards([run("x/a", {"mis": mis(800)}), run("x/b", {"mis": mis(100)})])
+    written, expected = files(made), figures(made)
+    assert set(written) == {f"{figure.name}.{kind}" for figure in expected for kind in ("svg", "png")}
+    for figure in expected:
+        assert written[f"{figure.name}.svg"].decode() == figure.svg
+        width = float(ET.fromstring(figure.svg).attrib["width"])
+        png = Image.open(BytesIO(written[f"{figure.name}.png"]))
+        assert 1.6 * width < png.width <= 2 * width
+        assert ImageOps.invert(png).getbbox() == (20, 20, png.width - 20, png.height - 20)
+
+
+def test_a_drawing_leaves_room_for_fonts_wider_than_the_librarys() -> None:
+    text = f'<text text-anchor="end" font-size="10px" transform="translate(-8,0)">{"m" * 20}</text>'
+    inside = f'<rect width="100" height="20"/><g transform="translate(50,10)">{text}</g>'
+    root = ET.fromstring(f'<svg xmlns="{SVG}" width="100" height="20" viewBox="0 0 100 20">{inside}</svg>')
+    widen(root)
+    assert (root.get("width"), root.get("viewBox")) == ("190", "-90 0 190 20")
+    assert (root[0].get("x"), root[0].get("width")) == ("-90", "190")
+
+
+def test_a_drawing_whose_texts_keep_inside_keeps_its_size() -> None:
+    root = ET.fromstring(f'<svg xmlns="{SVG}" width="100" height="20"><rect/><text x="9">a</text></svg>')
+    root[1].set("transform", "translate(40,10)")
+    widen(root)
+    assert root.get("width") == "100"
+
+
+def test_a_drawing_is_one_image_to_a_screen_reader_and_its_caption_lies_inside() -> None:
+    for figure in drawn(everything()).values():
+        root = ET.fromstring(figure.svg)
+        assert (root.get("role"), root.get("aria-label")) == ("img", figure.title)
+        assert root[0].tag.endswith("desc")
+        assert root[0].text == figure.told
+
+
+def test_every_table_is_as_wide_as_its_head() -> None:
+    for figure in drawn(everything()).values():
+        assert len(figure.table) > 1
+        assert {len(line) for line in figure.table} == {len(figure.table[0])}
+
+
+def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    with pytest.raises(HarnessError) as raised:
+        files(boards(everything()))
+    assert raised.value.remedy == "pip install 'vlm-safety-harness[figures]'"
+
+
+def test_nothing_is_imported_that_draws_until_a_figure_is_drawn() -> None:
+    import subprocess
+
+    code = "import sys, harness_html, harness_html.figures; sys.exit('vl_convert' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_report_offers_its_figures_whatever_was_imported_before() -> None:
+    with use(Host.load()) as host:
+        offered = {report.name: report for report, _ in host.offers("reports")}
+        assert offered["html"].figures is not None
+        assert "forest-single.svg" in offered["html"].figures([run("x/a", {"mis": mis(10)})])
+
+
+def test_a_chart_can_load_nothing() -> None:
+    from harness_html.figures.drawing import figure
+    from harness_html.figures.values import Draft
+
+    chart = {"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point", "encoding": {}}
+    with pytest.raises(ValueError, match="not allowed"):
+        figure(Draft(name="x", title="x", told="x", chart=chart, table=()))
+
+
+def marks(*points: tuple[float, float]) -> list[placing.Mark]:
+    return [placing.Mark(x=x, y=y, left=x - 8, right=x + 8, top=y - 8, bottom=y + 8) for x, y in points]
+
+
+def test_names_of_points_cover_neither_each_other_nor_a_point() -> None:
+    points = marks((50, 50), (60, 52), (300, 200), (390, 390))
+    placed = placing.named(points, ["a-model", "b-model", "c-model", "d-model"], 400)
+    assert len(placed) == 4
+    boxes = [placing.Box(left=p.x, right=p.x + 5.6 * 7, top=p.y - 6, bottom=p.y + 6) for p in placed]
+    for box, other in itertools.combinations([*boxes, *(mark.boxes[0] for mark in points)], 2):
+        assert not box.covers(other) or {box, other} <= {mark.boxes[0] for mark in points}
+    assert all(box.right <= 400 for box in boxes)
+
+
+def test_points_too_crowded_for_names_get_numbers_and_a_key() -> None:
+    assert placing.named(marks(*[(50, 50)] * 20), ["a-long-model-name"] * 20, 400) == ()
+    refs = [f"x/a-rather-long-model-name-{place:02}" for place in range(12)]
+    tasks = {"mis": mis(300), "over": rate("refusal_rate", 100, "lower")}
+    found = words(drawn([run(ref, tasks) for ref in refs])["tradeoff-mis-over"].svg)
+    assert "12" in found
+    assert any(word.split() == ["12", refs[11]] for word in found)

@@ -1,0 +1,294 @@
+"""`harness view`: what its server answers, what it exports, and its flags."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from harness_view.export import SIDE
+from harness_view.index import Index, Mode, open_indexes
+from harness_view.server import view_app
+from PIL import Image
+
+from harness.cli import cli
+from harness.errors import HarnessError
+from harness.types import Failure
+from harness.web import serving
+from harness.web.pages import first_url
+from tests.reports.viewed import FIRST, IMAGES, SECOND, Stored, Told, stored
+
+SECRETS = (
+    "secret-question",
+    "secret-answer",
+    "secret-reason",
+    "secret-raw",
+    "secret-thought",
+    "secret-message",
+    "one.png",
+)
+TOLD = [
+    Told(
+        id="a",
+        question="secret-question",
+        answer="secret-answer",
+        reason="secret-reason",
+        raw="secret-raw",
+        reasoning="secret-thought",
+        labels={FIRST: "safe", SECOND: "unsafe"},
+    ),
+    Told(
+        id="b", answer=Failure(outcome="error", reason="server", message="secret-message"), question="secret-question"
+    ),
+]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return stored(tmp_path / "run", TOLD)
+
+
+def index(*folders: Path, mode: Mode = "fold") -> Index:
+    first = open_indexes(folders, mode)[0]
+    while first.advance(100):
+        pass
+    return first
+
+
+@asynccontextmanager
+async def client(*indexes: Index) -> AsyncGenerator[httpx.AsyncClient]:
+    async with serving(view_app(indexes, "t")) as served, httpx.AsyncClient(base_url=served.url) as http:
+        await http.get(first_url(served, "t"))
+        yield http
+
+
+def asked(work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], *indexes: Index) -> Any:
+    async def ask() -> Any:
+        async with client(*indexes) as http:
+            return await work(http)
+
+    return anyio.run(ask)
+
+
+def get(path: str, *indexes: Index) -> httpx.Response:
+    async def work(http: httpx.AsyncClient) -> httpx.Response:
+        return await http.get(path)
+
+    found: httpx.Response = asked(work, *indexes)
+    return found
+
+
+def test_rows_come_in_columns_and_only_what_is_new(run: Path) -> None:
+    one = index(run)
+    rows = get("/api/rows?run=0", one).json()
+    texts = rows["texts"]
+
+    assert [texts[n] for n in rows["outcome"]] == ["answered", "error"]
+    assert [texts[n] for n in rows["label"]] == ["safe", ""]
+    assert rows["judges"] == [FIRST, SECOND]
+    assert [[texts[n] for n in column] for column in rows["said"]] == [["safe", ""], ["unsafe", ""]]
+    assert rows["disagree"] == [1, 0]
+    assert rows["settled"] is True
+    again = get(f"/api/rows?run=0&generation=0&position={rows['position']}&texts={len(texts)}", one).json()
+    assert (again["n"], again["texts"]) == ([], [])
+
+
+def test_an_item_is_whole_with_its_parts_in_order(run: Path) -> None:
+    item = get("/api/item?run=0&item=drawn/all/a%230", index(run)).json()
+
+    assert [part.get("image") or part["text"] for part in item["prompt"]] == [*IMAGES, "secret-question"]
+    assert item["answer"] == "secret-answer"
+    assert item["reasoning"] == "secret-thought"
+    first, second = item["judges"]
+    assert (first["primary"], first["label"], first["axes"], first["raw"]) == (
+        True,
+        "safe",
+        {"harm": 2},
+        ["secret-raw"],
+    )
+    assert (second["primary"], second["label"]) == (False, "unsafe")
+    assert (item["seconds"], item["usage"]["input_tokens"], item["model"]) == (0.25, 40, "m-1")
+
+
+def test_only_images_that_a_prompt_names_are_sent(run: Path, tmp_path: Path) -> None:
+    one = index(run)
+    item = one.named("drawn/all/a#0")
+    sha256 = item["prompt"][0]["sha256"]
+
+    reply = get(f"/image/0/drawn/{sha256}", one)
+    assert reply.headers["content-type"] == "image/png"
+    assert reply.content == (tmp_path / "drawings" / "one.png").read_bytes()
+    assert get(f"/image/0/drawn/{'0' * 64}", one).status_code == 404
+    assert get(f"/image/0/other/{sha256}", one).status_code == 404
+    assert get(f"/image/7/drawn/{sha256}", one).status_code == 404
+    assert get("/image/0/drawn/..%2F..%2Frun.json", one).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "link.png", "none.png"])
+def test_a_path_of_a_run_never_leads_out_of_the_data(run: Path, tmp_path: Path, path: str) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_bytes((tmp_path / "drawings" / "one.png").read_bytes())
+    (tmp_path / "drawings" / "link.png").symlink_to(outside)
+    journal = run / "drawn" / "responses.jsonl"
+    journal.write_text(journal.read_text().replace('"image":"one.png"', f'"image":"{path}"'))
+    one = index(run)
+    sha256 = one.named("drawn/all/a#0")["prompt"][0]["sha256"]
+
+    reply = get(f"/image/0/drawn/{sha256}", one)
+    assert reply.headers["content-type"] == "image/svg+xml"
+    assert reply.headers["x-gone"]
+
+
+def test_a_redacted_server_keeps_texts_and_images_back(run: Path) -> None:
+    one, open_ = index(run, mode="redact"), index(run)
+    sha256 = open_.named("drawn/all/a#0")["prompt"][0]["sha256"]
+
+    told = get("/api/rows?run=0", one).text + get("/api/item?run=0&item=drawn/all/a%230", one).text
+    told += get("/api/item?run=0&item=drawn/all/b%230", one).text
+    assert [secret for secret in SECRETS if secret in told] == []
+    assert get(f"/image/0/drawn/{sha256}", one).status_code == 404
+    assert get("/api/search?run=0&q=secret-answer", one).json() == []
+    assert get("/api/search?run=0&q=secret-answer", open_).json() == [0]
+
+
+def test_texts_beyond_what_is_kept_in_memory_are_found_all_the_same(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness_view.index._KEPT", 0)
+    assert index(run).search("SECRET-thought") == [0]
+
+
+def test_what_is_asked_wrongly_is_no_bug(run: Path) -> None:
+    one = index(run)
+    assert get("/api/rows?run=x", one).status_code == 404
+    assert get("/api/rows?run=-1", one).status_code == 404
+    assert get("/api/rows?run=0&position=x", one).status_code == 400
+    assert get("/api/item?run=0&item=none", one).json() is None
+
+
+def test_numbers_that_are_none_and_half_letters_are_still_json(tmp_path: Path) -> None:
+    run = stored(tmp_path / "run", [Told(id="a", answer="half \ud800 letter")])
+    journal = run / "drawn" / f"verdicts-{FIRST}.jsonl"
+    journal.write_text(journal.read_text().replace('"harm":2', '"harm":NaN'))
+    item = json.loads(get("/api/item?run=0&item=drawn/all/a%230", index(run)).text)
+
+    assert item["judges"][0]["axes"] == {"harm": None}
+    assert item["answer"] == "half \ud800 letter"
+
+
+def test_a_run_without_results_and_without_a_cost_says_so(run: Path) -> None:
+    one = index(run)
+    assert one.about()["cost_usd"] is None
+    (run / "results.json").write_text('{"usage": {"cost_usd": 0.25}}')
+    assert one.about()["cost_usd"] == 0.25
+    (run / "results.json").write_text("torn {")
+    assert one.about()["cost_usd"] is None
+
+
+def test_a_run_of_nothing_is_an_empty_list(tmp_path: Path) -> None:
+    run = Stored(tmp_path / "run", tmp_path / "drawings")
+    run.close()
+    rows = get("/api/rows?run=0", index(tmp_path / "run")).json()
+    assert (rows["n"], rows["settled"]) == ([], True)
+
+
+def view(*flags: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["view", *map(str, flags)])
+
+
+def everything(folder: Path) -> bytes:
+    return b"\n".join(path.name.encode() + path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_an_export_holds_no_text_and_no_image_unless_they_are_asked_for(run: Path, tmp_path: Path) -> None:
+    done = view(run, "--export", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert "no text and no image" in done.stderr
+    held = everything(tmp_path / "out").decode()
+    assert [secret for secret in SECRETS if secret in held] == []
+    assert "a word of the target" not in held
+    assert not (tmp_path / "out" / "images").exists()
+    assert '"unsafe"' in held
+
+    assert view(run, "--export", tmp_path / "shown", "--reveal").exit_code == 0
+    held = everything(tmp_path / "shown").decode("latin-1")
+    assert [secret for secret in SECRETS if secret not in held] == []
+
+
+def test_exported_images_are_small_bare_and_there_once(tmp_path: Path) -> None:
+    root = tmp_path / "drawings"
+    run = Stored(tmp_path / "run", root)
+    about = Image.Exif()
+    about[0x010E] = "where it was taken"
+    Image.open(root / "one.png").save(root / "tagged.jpg", exif=about)
+    run.add(*(Told(id=str(n), images=("tagged.jpg", "two.png")) for n in range(5)))
+    run.close()
+    view(run.finish(), "--export", tmp_path / "out", "--reveal")
+
+    images = list((tmp_path / "out" / "images").iterdir())
+    assert len(images) == 2
+    for path in images:
+        assert b"where it was taken" not in path.read_bytes()
+        with Image.open(path) as picture:
+            assert max(picture.size) == SIDE
+            assert not picture.getexif()
+
+
+def test_an_export_never_writes_into_a_folder_that_holds_something(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    error = view(run, "--export", tmp_path / "out").exception
+    assert isinstance(error, HarnessError)
+    assert "there is something here already" in str(error)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_mistakes_are_the_users_to_mend(run: Path, tmp_path: Path) -> None:
+    assert "there is no run here" in str(view(tmp_path, "--no-browser").exception)
+    assert "serves nothing" in view(run, "--export", tmp_path / "out", "--port", "1").output
+    assert "Missing argument" in view().output
+    (run / "run.json").write_text("{")
+    assert "not JSON" in str(view(run, "--no-browser").exception)
+
+
+def test_without_the_extra_it_says_how_to_get_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "starlette.exceptions", None)
+    monkeypatch.delitem(sys.modules, "harness_view.server", raising=False)
+    error = view(run, "--no-browser").exception
+    assert isinstance(error, HarnessError)
+    assert "pip install 'vlm-safety-harness[serve]'" in str(error)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_serves_and_ends_well(run: Path, ending: signal.Signals) -> None:
+    command = [sys.executable, "-m", "harness", "view", str(run), "--no-browser"]
+    pipes: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "env": dict(os.environ),
+    }
+    with subprocess.Popen(command, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            with httpx.Client(follow_redirects=True) as http:
+                reply = http.get(url)
+            process.send_signal(ending)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert url.startswith("http://127.0.0.1:")
+    assert "<title>harness view</title>" in reply.text
+    assert process.returncode == 0, err
+    assert out == ""
+    assert "Traceback" not in err
