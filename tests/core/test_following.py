@@ -140,3 +140,13 @@ def test_an_item_without_an_answer_is_told_once_all_lines_were_looked_at(tmp_pat
 
     found = drawn(Following(folder))
     assert [item.outcome for item in found.values()] == ["answered", "error", "answered"]
+
+
+def test_a_line_that_is_no_text_is_no_item(run: Stored) -> None:
+    run.add(Told(id="1"))
+    path = run.folder.task("drawn").path / "responses.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"id":"\xff","split":"all","epoch":0,"key":"k1:x","outcome":"answered"}\n')
+        file.write(b'{"id":"\\q","split":"all","epoch":0,"key":"k1:x","outcome":"answered"}\nnonsense\n')
+
+    assert [item.answer.asked["id"] for item in drawn(Following(run.folder.path)).values()] == ["1"]
