@@ -88,7 +88,7 @@ def _means(result: Results) -> Iterator[Mean]:
                 value=body["value"],
                 ci95=ends(body["ci95"]),
                 ci95_worst=ends(body["ci95_worst"]),
-                bounds=ends(body["bounds"]),
+                bounds=ends(body.get("bounds")),
                 unit=body["unit"] or "%",
                 better=body["better"],
                 of={title: (part["metric"], part["value"]) for title, part in body["of"].items()},

@@ -10,7 +10,7 @@ from harness import HarnessError, Report, hookimpl
 INSTALL = "pip install 'vlm-safety-harness[inspect]'"
 
 
-def samples(folders: Sequence[Path], reveal: bool) -> Mapping[str, bytes]:
+def log_files(folders: Sequence[Path], reveal: bool) -> Mapping[str, bytes]:
     """One `.eval` log for each split that was asked. Raises HarnessError where inspect_ai is not installed."""
     try:
         from .logs import logs
@@ -23,4 +23,4 @@ def samples(folders: Sequence[Path], reveal: bool) -> Mapping[str, bytes]:
 def harness_reports() -> Iterable[Report]:
     """Offer `inspect`."""
     text = "a folder of .eval logs for inspect_ai and `inspect view`; holds samples"
-    return (Report(name="inspect", description=text, samples=samples, suffix=""),)
+    return (Report(name="inspect", description=text, samples=log_files, suffix=""),)

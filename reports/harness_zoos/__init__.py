@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness import Report, Results, hookimpl
 
 
-def vlmevalkit(results: Sequence[Results]) -> Mapping[str, bytes]:
+def vlmevalkit_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The folders that VLMEvalKit keeps under `outputs`: one for each run."""
     from .vlmevalkit import files
 
     return files(results)
 
 
-def lm_eval(results: Sequence[Results]) -> Mapping[str, bytes]:
+def lm_eval_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The folders that lm-eval keeps under its output path: one for each model, one file for each run."""
     from .lm_eval import files
 
@@ -25,6 +25,8 @@ def lm_eval(results: Sequence[Results]) -> Mapping[str, bytes]:
 def harness_reports() -> Iterable[Report]:
     """Offer `vlmevalkit` and `lm-eval`."""
     return (
-        Report(name="vlmevalkit", description="score files as VLMEvalKit writes them", render=vlmevalkit, suffix=""),
-        Report(name="lm-eval", description="results files as lm-eval writes them", render=lm_eval, suffix=""),
+        Report(
+            name="vlmevalkit", description="score files as VLMEvalKit writes them", render=vlmevalkit_files, suffix=""
+        ),
+        Report(name="lm-eval", description="results files as lm-eval writes them", render=lm_eval_files, suffix=""),
     )

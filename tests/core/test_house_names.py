@@ -1,5 +1,6 @@
 """One name in five places: folder, package, entry point, test file and docs page; and what is installed agrees."""
 
+import ast
 import sys
 import tomllib
 from importlib.metadata import entry_points
@@ -33,6 +34,16 @@ PACKAGES = packages()
 def of(package: str) -> str:
     """A plugin's name: its package without `harness_`."""
     return package.removeprefix("harness_")
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_name_of_a_package_is_taken_away_by_a_module_of_that_name(package: str) -> None:
+    """Importing `package.name` puts the module in the place of the function `package.name`."""
+    folder = ROOT / PACKAGES[package] / package
+    modules = {path.stem for path in (*folder.glob("*.py"), *folder.glob("*/"))} - {"__init__"}
+    tree = ast.parse((folder / "__init__.py").read_text("utf-8"))
+    made = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assert not made & modules
 
 
 def test_each_package_has_its_entry_point_and_each_entry_point_its_package() -> None:

@@ -139,10 +139,11 @@ def test_where_nobody_knows_the_number_the_provider_decides(seen: Seen) -> None:
     assert seen.settings == [{"images_per_prompt": None}, {"images_per_prompt": None}]
 
 
-def test_replicas_and_devices_are_the_cores_and_never_reach_the_provider(seen: Seen) -> None:
+def test_lineage_replicas_and_devices_are_the_cores_and_never_reach_the_provider(seen: Seen) -> None:
     vlm, plain = (plugins.current().provider(scheme) for scheme in ("vlm", "plain"))
-    assert [setting.name for setting in declared(vlm)] == ["images_per_prompt", "replicas", "devices"]
-    assert declared(plain) == ()
+    every = ["tuned_from", "trained_on"]  # has these from the core
+    assert [setting.name for setting in declared(vlm)] == ["images_per_prompt", *every, "replicas", "devices"]
+    assert [setting.name for setting in declared(plain)] == every
 
 
 class Telling(SilentProgress):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_inspect import samples
+from harness_inspect import log_files
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log, read_eval_log_sample_summaries
 
 import harness
@@ -86,7 +86,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def written(run: Path, to: Path, *, reveal: bool = False) -> EvalLog:
-    (name, data), *more = samples([run], reveal).items()
+    (name, data), *more = log_files([run], reveal).items()
     assert more == []
     to.mkdir(exist_ok=True)
     (to / name).write_bytes(data)
@@ -185,7 +185,7 @@ def test_each_sample_says_how_it_ended(log: EvalLog) -> None:
 
 
 def test_nothing_of_a_sample_is_in_a_log_that_was_not_asked_to_reveal(run: Path) -> None:
-    for data in samples([run], False).values():
+    for data in log_files([run], False).values():
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for name in archive.namelist():
                 text = archive.read(name).decode()
@@ -230,7 +230,7 @@ def test_a_hostile_id_and_answer_are_harmless_and_found_again(run: Path, reveale
     found = of(revealed, "../../=up")
     assert str(found.id).startswith("=up-")
     assert found.output.completion == f"no [2J\N{REPLACEMENT CHARACTER} {SECRET}"
-    with zipfile.ZipFile(io.BytesIO(next(iter(samples([run], True).values())))) as archive:
+    with zipfile.ZipFile(io.BytesIO(next(iter(log_files([run], True).values())))) as archive:
         assert not any(".." in name for name in archive.namelist())
 
 
@@ -252,29 +252,29 @@ def test_inspect_lists_the_logs_of_a_folder_and_their_summaries(run: Path, tmp_p
 
 
 def test_the_same_run_makes_the_same_bytes(run: Path) -> None:
-    assert samples([run], False) == samples([run], False)
+    assert log_files([run], False) == log_files([run], False)
 
 
 def test_a_copy_of_a_run_does_not_take_the_place_of_the_first(run: Path) -> None:
-    assert len(samples([run, run], False)) == 2
+    assert len(log_files([run, run], False)) == 2
 
 
 def test_writing_leaves_the_home_folder_alone(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-    samples([run], False)
+    log_files([run], False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_printed(run: Path) -> None:
     with redirect_stdout(io.StringIO()) as out:
-        samples([run], False)
+        log_files([run], False)
     assert out.getvalue() == ""
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="there is no run here"):
-        samples([tmp_path], False)
+        log_files([tmp_path], False)
 
 
 def test_without_inspect_the_command_that_installs_it_is_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,4 +287,4 @@ def test_without_inspect_the_command_that_installs_it_is_told(run: Path, monkeyp
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(HarnessError, match=r"pip install 'vlm-safety-harness\[inspect\]'"):
-        samples([run], False)
+        log_files([run], False)

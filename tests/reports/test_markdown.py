@@ -99,7 +99,7 @@ def test_flags_of_answers_are_noted_in_words_where_there_are_any() -> None:
     marked = run("x/a", flags={"truncated": 12, "refusal": 0, "verdict_like": 1}, other_judges=other)
     text = render([marked, run("x/b")])
     once_a_table = text.count("- x/a: of 1000 answers, 12 cut off at the token limit, 1 shaped like a verdict.")
-    assert once_a_table == text.count("### ") == 2
+    assert once_a_table == text.count("### mis") == 2
     assert "x/b: of" not in text
 
 

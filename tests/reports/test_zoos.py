@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness_vlmeval.sets.known import KNOWN
-from harness_zoos import lm_eval, vlmevalkit
+from harness_zoos import lm_eval_files, vlmevalkit_files
 from harness_zoos.vlmevalkit import SETS
 
 from harness.testing.results import Body, judged, results, split
@@ -41,22 +41,22 @@ def lines(data: bytes) -> list[list[str]]:
 
 
 def test_vlmevalkits_files_are_as_they_were_read() -> None:
-    files = vlmevalkit([run(), choices()])
+    files = vlmevalkit_files([run(), choices()])
     golden.check("vlmevalkit.txt", "".join(f"== {name}\n{files[name].decode()}" for name in sorted(files)))
 
 
 def test_lm_evals_files_are_as_they_were_read() -> None:
-    files = lm_eval([run()])
+    files = lm_eval_files([run()])
     golden.check("lm_eval.txt", "".join(f"== {name}\n{files[name].decode()}" for name in sorted(files)))
 
 
 def test_each_split_has_a_score_file_with_values_in_their_own_unit() -> None:
-    scores = parsed(vlmevalkit([run()]), "openai-NAME/openai-NAME_mis_easy_score.json")
+    scores = parsed(vlmevalkit_files([run()]), "openai-NAME/openai-NAME_mis_easy_score.json")
     assert scores["Overall"] == scores["unsafe"] == 100 * 803 / 997
 
 
 def test_what_a_number_is_not_of_stands_beside_it_in_every_file() -> None:
-    files = vlmevalkit([run()])
+    files = vlmevalkit_files([run()])
     expected = {"n": 1000, "records": 1000, "coverage": 0.997, "blocked": 4, "errors": 0, "unresolved": 3}
     stem = "openai-NAME/openai-NAME_mis_easy_score"
     assert expected.items() <= parsed(files, f"{stem}.json").items()
@@ -64,24 +64,24 @@ def test_what_a_number_is_not_of_stands_beside_it_in_every_file() -> None:
     assert dict(zip(head, line, strict=True))["unresolved"] == "3"
     status = parsed(files, "openai-NAME/status.json")["datasets"]["mis_easy"]
     assert expected.items() <= status["metrics"].items()
-    (theirs,) = lm_eval([run()]).values()
+    (theirs,) = lm_eval_files([run()]).values()
     easy = json.loads(theirs)["results"]["mis:easy"]
     assert {f"{name},none": value for name, value in expected.items()}.items() <= easy.items()
 
 
 def test_another_judge_has_a_file_with_its_name_and_a_filter_of_its_own() -> None:
-    assert parsed(vlmevalkit([run()]), f"openai-NAME/openai-NAME_mis_easy_{OTHER}_score.json")["unsafe"] == 10.0
-    (theirs,) = lm_eval([run()]).values()
+    assert parsed(vlmevalkit_files([run()]), f"openai-NAME/openai-NAME_mis_easy_{OTHER}_score.json")["unsafe"] == 10.0
+    (theirs,) = lm_eval_files([run()]).values()
     easy = json.loads(theirs)["results"]["mis:easy"]
     assert (easy["unsafe,none"], easy[f"unsafe,{OTHER}"]) == (803 / 997, 0.1)
 
 
 def test_a_multiple_choice_set_has_vlmevalkits_table_in_shares_of_one() -> None:
-    files = vlmevalkit([choices()])
+    files = vlmevalkit_files([choices()])
     head, line = lines(files["hf-NAME/hf-NAME_MMStar_acc.csv"])
     assert (head[:4], line[:4]) == (["split", "Overall", "drawn", "n"], ["none", "0.75", "0.75", "40"])
     assert parsed(files, "hf-NAME/hf-NAME_MMStar_score.json")["accuracy"] == 75.0
-    assert not any("acc.csv" in name for name in vlmevalkit([run()]))
+    assert not any("acc.csv" in name for name in vlmevalkit_files([run()]))
 
 
 def test_a_set_of_vlmevalkits_has_its_name_there() -> None:
@@ -89,24 +89,24 @@ def test_a_set_of_vlmevalkits_has_its_name_there() -> None:
     parts = {f"{each.name}:{name}": part.dataset for each in whole for name, part in each.parts.items()}
     pooled = {f"{each.name}:{each.pooled}": next(iter(each.parts.values())).dataset for each in KNOWN if each.pooled}
     assert {title: name for title, (name, _) in SETS.items()} == {**parts, **pooled}
-    assert "hf-NAME/hf-NAME_BLINK_score.json" in vlmevalkit([choices(task="vlmeval", name="BLINK")])
+    assert "hf-NAME/hf-NAME_BLINK_score.json" in vlmevalkit_files([choices(task="vlmeval", name="BLINK")])
 
 
 def test_two_splits_of_one_name_there_are_both_written() -> None:
     both = choices(task="pope", name="test")
     both["tasks"]["vlmeval"] = choices(10, task="vlmeval", name="POPE")["tasks"]["vlmeval"]
-    files = vlmevalkit([both])
+    files = vlmevalkit_files([both])
     assert parsed(files, "hf-NAME/hf-NAME_POPE_score.json")["accuracy"] == 75.0
     assert parsed(files, "hf-NAME/hf-NAME_vlmeval_POPE_score.json")["accuracy"] == 25.0
 
 
 def test_an_incomplete_result_says_so_where_vlmevalkit_shows_an_error() -> None:
-    status = parsed(vlmevalkit([run(unsafe=500, failed=400)]), "openai-NAME/status.json")["datasets"]["mis_easy"]
+    status = parsed(vlmevalkit_files([run(unsafe=500, failed=400)]), "openai-NAME/status.json")["datasets"]["mis_easy"]
     assert status["error_message"].startswith("incomplete: 0.71")
 
 
 def test_lm_eval_has_shares_of_one_and_says_which_direction_is_better() -> None:
-    ((name, data),) = lm_eval([run()]).items()
+    ((name, data),) = lm_eval_files([run()]).items()
     whole = json.loads(data)
     assert name == "openai__NAME/results_2026-01-01T00-00-00Z.json"
     assert whole["harness"]["mis:easy"][0]["metrics"]["unsafe"]["bounds"] == pytest.approx([0.803, 0.806])
@@ -117,25 +117,25 @@ def test_lm_eval_has_shares_of_one_and_says_which_direction_is_better() -> None:
 
 
 def test_a_pooled_split_is_a_group_of_its_parts() -> None:
-    (data,) = lm_eval([run()]).values()
+    (data,) = lm_eval_files([run()]).values()
     whole = json.loads(data)
     assert whole["group_subtasks"] == {"mis:easy": [], "mis:test": ["mis:easy"]}
     assert list(whole["groups"]) == ["mis:test"]
 
 
 def test_a_task_of_lm_evals_has_its_name_there() -> None:
-    (data,) = lm_eval([choices(task="lm-eval", name="mmmu_val")]).values()
+    (data,) = lm_eval_files([choices(task="lm-eval", name="mmmu_val")]).values()
     assert list(json.loads(data)["results"]) == ["mmmu_val"]
 
 
 def test_a_metric_without_a_value_is_never_a_number() -> None:
     finding = judged({"unsafe": 0, "safe": 0}, main="unsafe", unjudged=4)
     empty = results("x/a", {"t": {"all": split(finding, judge="")}})
-    files = vlmevalkit([empty])
+    files = vlmevalkit_files([empty])
     assert parsed(files, "x-a/x-a_t_score.json")["unsafe"] is None
     assert lines(files["x-a/x-a_t_score.csv"])[1][0] == ""
     assert "unsafe" not in parsed(files, "x-a/status.json")["datasets"]["t"]["metrics"]
-    (data,) = lm_eval([empty]).values()
+    (data,) = lm_eval_files([empty]).values()
     assert json.loads(data)["results"]["t"]["unsafe,none"] == "N/A"
 
 
@@ -146,8 +146,8 @@ def test_runs_of_one_model_have_folders_of_their_own() -> None:
 
 
 def test_names_that_would_be_one_folder_have_two() -> None:
-    assert len({name.partition("/")[0] for name in vlmevalkit([run("a/b"), run("a-b")])}) == 2
-    assert len({name.partition("/")[0] for name in lm_eval([run("a/b"), run("a:b")])}) == 2
+    assert len({name.partition("/")[0] for name in vlmevalkit_files([run("a/b"), run("a-b")])}) == 2
+    assert len({name.partition("/")[0] for name in lm_eval_files([run("a/b"), run("a:b")])}) == 2
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -156,7 +156,7 @@ def test_a_hostile_name_leads_nowhere_and_is_no_formula(name: str) -> None:
     finding = body["tasks"]["mis"]["splits"]["easy"]
     finding["metrics"][name] = finding["metrics"]["unsafe"]
     body["tasks"] = {name: {**body["tasks"]["mis"], "splits": {name: finding}}}
-    for files in (vlmevalkit([body]), lm_eval([{**body, "started": name}])):
+    for files in (vlmevalkit_files([body]), lm_eval_files([{**body, "started": name}])):
         for path, data in files.items():
             assert ".." not in path.split("/")
             assert path.count("/") == 1
@@ -170,4 +170,4 @@ def test_a_hostile_name_leads_nowhere_and_is_no_formula(name: str) -> None:
 
 
 def test_no_results_make_no_files() -> None:
-    assert vlmevalkit([]) == lm_eval([]) == {}
+    assert vlmevalkit_files([]) == lm_eval_files([]) == {}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness_zoos import lm_eval, vlmevalkit
+from harness_zoos import lm_eval_files, vlmevalkit_files
 
 from harness.testing.results import Body, judged, results, split
 
@@ -43,7 +43,7 @@ def write(files: dict[str, bytes], root: Path) -> None:
 def test_lm_eval_makes_its_table_of_our_results(tmp_path: Path) -> None:
     from lm_eval.utils import get_file_datetime, get_results_filenames, make_table, sanitize_model_name
 
-    files = dict(lm_eval([run()]))
+    files = dict(lm_eval_files([run()]))
     (name,) = get_results_filenames([f"/{name}" for name in files])
     assert name.split("/")[1] == sanitize_model_name("hf/NAME")
     assert get_file_datetime(name) == "2026-01-01T00-00-00Z.json"
@@ -59,7 +59,7 @@ def test_lm_eval_makes_its_table_of_our_results(tmp_path: Path) -> None:
 
 
 def test_vlmevalkit_reads_our_files_as_its_own(tmp_path: Path) -> None:
-    write(dict(vlmevalkit([run()])), tmp_path / "outputs")
+    write(dict(vlmevalkit_files([run()])), tmp_path / "outputs")
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", READ], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
