@@ -140,7 +140,7 @@ def test_a_metric_without_a_value_is_never_a_number() -> None:
 
 
 def test_runs_of_one_model_have_folders_of_their_own() -> None:
-    for report in (vlmevalkit, lm_eval):
+    for report in (vlmevalkit_files, lm_eval_files):
         files = report([run(identity="k1:one"), run(identity="k1:two"), run(identity="k1:two")])
         assert len({name.partition("/")[0] for name in files}) == 3
 
