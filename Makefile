@@ -5,7 +5,7 @@ PY := $(BIN)/python
 ZOOS := .venv-zoos
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
-CODE := harness plugins tasks judges reports
+CODE := harness plugins tasks judges training reports
 
 .PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini minis clean
 
