@@ -1,0 +1,47 @@
+"""A mixture: the records a model learns from, and what became of each ingredient on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .methods import Ingredient
+from .records import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What an ingredient gave.
+
+    Attributes:
+        ingredient: as the method names it.
+        found: records in its data, after the layout's filter.
+        taken: records in the mixture.
+        left_out: why -> number of records.
+        files: path -> sha256 of the data's files.
+        ids: sha256 over the ids that were taken, in order.
+        licence: as the data say, or what is known of them; empty for nothing.
+    """
+
+    ingredient: Ingredient
+    found: int
+    taken: int
+    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    ids: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """All a training reads.
+
+    Attributes:
+        records: in the order of the mixture; their images are opened on use.
+        parts: what each ingredient gave, in the method's order.
+        digest: sha256 over ids and texts, in order.
+    """
+
+    records: Sequence[Record]
+    parts: tuple[Part, ...]
+    digest: str
