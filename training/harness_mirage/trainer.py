@@ -8,12 +8,17 @@ from pathlib import Path
 from harness import Trainer, Training
 
 from .methods import Method
+from .settings import SETTINGS
 
 
 def trainer(method: Method) -> Trainer:
     """The Trainer of a method; nothing heavy is imported before it plans or trains."""
     return Trainer(
-        name=method.name, description=method.description, plan=partial(_plan, method), train=partial(_train, method)
+        name=method.name,
+        description=method.description,
+        plan=partial(_plan, method),
+        train=partial(_train, method),
+        settings=SETTINGS,
     )
 
 
