@@ -19,6 +19,7 @@ class Part:
         taken: records in the mixture.
         left_out: why -> number of records.
         files: path -> sha256 of the data's files.
+        images: sha256 over path and size of each image of the records that were taken; empty where there is none.
         ids: sha256 over the ids that were taken, in order.
         licence: as the data say, or what is known of them; empty for nothing.
     """
@@ -28,6 +29,7 @@ class Part:
     taken: int
     left_out: Mapping[str, int] = field(default_factory=dict[str, int])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
+    images: str = ""
     ids: str = ""
     licence: str = ""
 
@@ -37,11 +39,13 @@ class Mixture:
     """All a training reads.
 
     Attributes:
-        records: in the order of the mixture; their images are opened on use.
+        records: in the order of the mixture, each with an id of its own; their images are opened on use.
         parts: what each ingredient gave, in the method's order.
         digest: sha256 over ids and texts, in order.
+        seed: of the samples and of the order.
     """
 
     records: Sequence[Record]
     parts: tuple[Part, ...]
     digest: str
+    seed: int = 0

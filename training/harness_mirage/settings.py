@@ -9,6 +9,29 @@ from harness import Setting, Training
 
 SETTINGS: Final = (
     Setting(
+        name="skip_bad",
+        type=bool,
+        default=False,
+        identity=True,
+        help="train without records that cannot be learnt from, and count them, instead of refusing the data",
+    ),
+    Setting(
+        name="general_count",
+        type=int,
+        default=None,
+        identity=True,
+        help="records of the ingredient `general`; not set: as many as the method says; 0 leaves it out",
+        least=0,
+    ),
+    Setting(
+        name="general_share",
+        type=float,
+        default=None,
+        identity=True,
+        help="the ingredient `general` as a share of the whole mixture, from 0 to below 1, instead of a count",
+        least=0,
+    ),
+    Setting(
         name="trust_remote_code",
         type=bool,
         default=False,
