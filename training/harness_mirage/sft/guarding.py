@@ -1,0 +1,73 @@
+"""TRL's trainer with two things more: a loss that is no number stops it, and a checkpoint is whole or gone."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (the base class is TRL's, whose types are mostly unknown)
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import HarnessError
+from harness_mirage.models.untyped import Untyped, transformers, trl
+from harness_mirage.records import Record
+
+from .collating import RECORDS
+from .scratch import WHOLE, Scratch, no_room
+
+
+class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused-ignore]
+    """Trains as SFTTrainer does.
+
+    Args:
+        records: of the mixture, for errors.
+        scratch: where checkpoints go.
+        more: of SFTTrainer.
+    """
+
+    def __init__(self, *, records: Sequence[Record], scratch: Scratch, **more: Any) -> None:
+        self._records = records
+        self._scratch = scratch
+        self._step: list[int] = []  # numbers of the records of the step under way
+        super().__init__(**more)
+
+    def training_step(self, model: Untyped, inputs: dict[str, Untyped], *rest: Any, **more: Any) -> Untyped:
+        """One batch forth and back.
+
+        Raises:
+            HarnessError: its loss is no number.
+        """
+        self._step += inputs.pop(RECORDS).tolist()
+        loss = super().training_step(model, inputs, *rest, **more)
+        if not math.isfinite(float(loss)):
+            raise self._broken("loss", float(loss))
+        return loss
+
+    def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
+        """Tell the losses of a step; raises HarnessError where its gradient is no number."""
+        if not math.isfinite(float(logs.get("grad_norm", 0.0))):
+            raise self._broken("gradient", float(logs["grad_norm"]))
+        self._step = []
+        super().log(logs, *rest, **more)
+
+    def _broken(self, what: str, value: float) -> HarnessError:
+        places = [self._records[number].place for number in dict.fromkeys(self._step)]
+        listed = ", ".join(places[:8]) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
+        return HarnessError(
+            f"the {what} of step {self.state.global_step + (what == 'loss')} is {value}, so nothing more can be learnt",
+            where=listed,
+            remedy="look at these records; a smaller learning_rate or precision: fp32 in the recipe may help",
+        )
+
+    def _save_checkpoint(self, model: Untyped, trial: Untyped) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        try:
+            transformers.Trainer._save_checkpoint(self, model, trial)  # noqa: SLF001 - without TRL's model card
+            if self.args.should_save:
+                (folder / WHOLE).touch()
+        except Exception as error:  # torch, safetensors and the file system each say it in their own way
+            shutil.rmtree(folder, ignore_errors=True)
+            raise no_room(error, self._scratch, f"the checkpoint of step {self.state.global_step}") from error
