@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from harness_hf.provider import PROVIDER
 
 from harness import HarnessError
 from harness.settings import effective
-from harness_hf.provider import PROVIDER
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
