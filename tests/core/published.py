@@ -213,10 +213,13 @@ class Published:
         if self.refuse.get(path):
             return web.Response(status=self.refuse[path].pop(0))
         wanted = self.asked[-1].range if self.ranges else ""
-        at = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        at = int(first or 0)
         if at and at >= len(data):
             return web.Response(status=416)
-        reply = web.StreamResponse(status=206 if at else 200, headers=headers)
+        if last:
+            data = data[: int(last) + 1]
+        reply = web.StreamResponse(status=206 if at or last else 200, headers=headers)
         reply.content_length = len(data) - at
         await reply.prepare(request)
         if path in self.cut:

@@ -30,30 +30,33 @@ class Lots:
     Args:
         count: most that are taken; None for all.
         seed: of the lots.
-        fits: makes a record ready once it would be taken, and raises where it cannot be.
+        check: looks at a record once it would be taken, and raises where it cannot be.
     """
 
-    def __init__(self, count: int | None, seed: int, fits: Callable[[Record], Record]) -> None:
+    def __init__(self, count: int | None, seed: int, check: Callable[[Record], object] | None = None) -> None:
         self._count = count
         self._seed = seed
-        self._fits = fits
+        self._check = check
         self._heap: list[tuple[int, int, bytes, Record]] = []  # the highest number first
         self._offered = 0
 
     def offer(self, record: Record) -> None:
-        """Raises what `fits` raises; the record is not taken then."""
+        """Raises what `check` raises; the record is not taken then."""
         what = content(record)
         number = lot(self._seed, what)
         self._offered += 1
         full = self._count is not None and len(self._heap) >= self._count
         if full and (not self._heap or -self._heap[0][0] <= number):
             return
-        entry = (-number, self._offered, what, self._fits(record))
+        if self._check is not None:
+            self._check(record)
+        entry = (-number, self._offered, what, record)
         if full:
             heapq.heapreplace(self._heap, entry)
         else:
             heapq.heappush(self._heap, entry)
 
     def taken(self) -> list[tuple[bytes, Record]]:
-        """What was taken, each with its content, by id and content."""
-        return sorted(((entry[2], entry[3]) for entry in self._heap), key=lambda each: (each[1].id, each[0]))
+        """What was taken, each with its content, by id and content; the lots are over then."""
+        heap, self._heap = self._heap, []
+        return sorted(((entry[2], entry[3]) for entry in heap), key=lambda each: (each[1].id, each[0]))

@@ -36,7 +36,7 @@ class Portion:
 
 
 @dataclass(slots=True)
-class _Reading:
+class Reading:
     """A pass over the records of one ingredient."""
 
     source: Source
@@ -90,55 +90,57 @@ def portion(ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *,
     """
     opened = source(ingredient, path)
     shelf = Shelf(opened.files, opened.folders)
-    reading = _Reading(opened, ingredient, hold_out)
-    lots = Lots(ingredient.count, seed, shelf.placed if skip_bad else lambda record: record)
+    reading = Reading(opened, ingredient, hold_out)
+    lots = Lots(ingredient.count, seed, shelf.placed if skip_bad else None)
     for record in reading.records():
         try:
             lots.offer(record)
         except BadRecord as fault:
             reading.faults.add(fault, record.place)
     records = _named(lots.taken())
-    if not skip_bad:
-        records = tuple(_placed(records, shelf, reading.faults))
-        if reading.faults.counts:
-            only_words = set(reading.faults.counts) == {NO_TEXT}
-            raise reading.faults.error(reading.found, _WORDS if only_words else REMEDY)
+    images = _place(records, shelf, reading.faults)
+    if reading.faults.counts and not skip_bad:
+        only_words = set(reading.faults.counts) == {NO_TEXT}
+        raise reading.faults.error(reading.found, _WORDS if only_words else REMEDY)
     part = Part(
         ingredient=ingredient,
         found=reading.found,
         taken=len(records),
         left_out={**reading.left_out, **reading.faults.counts},
         files={name: _sha256(opened, name) for name in opened.names},
-        images=_images(shelf, records),
+        images=images,
         licence=licence(ingredient.hub, path),
     )
-    return Portion(part=part, records=records)
+    return Portion(part=part, records=tuple(records))
 
 
-def _named(taken: list[tuple[bytes, Record]]) -> tuple[Record, ...]:
+def _named(taken: list[tuple[bytes, Record]]) -> list[Record]:
     """With ids that tell them apart; a record without one is named by its content."""
     names = distinct(record.id or what.hex()[:16] for what, record in taken)
     pairs = zip(names, (record for _, record in taken), strict=True)
-    return tuple(record if record.id == name else replace(record, id=name) for name, record in pairs)
+    return [record if record.id == name else replace(record, id=name) for name, record in pairs]
 
 
-def _placed(records: tuple[Record, ...], shelf: Shelf, faults: Faults) -> Iterator[Record]:
+def _place(records: list[Record], shelf: Shelf, faults: Faults) -> str:
+    """Find the images of all records, in the list itself so that none is held twice; those that lack one leave it.
+
+    Gives a digest over path and size of every image; empty where there is none.
+    """
+    digest, several, kept = hashlib.sha256(), False, 0
     for record in records:
         try:
-            yield shelf.placed(record)
+            records[kept], sizes = shelf.placed(record)
         except BadRecord as fault:
             faults.add(fault, record.place)
+            continue
+        for picture, size in zip(records[kept].pictures, sizes, strict=False):  # a black square has no size
+            digest.update(f"{picture.path}\0{size}\n".encode(errors="surrogatepass"))
+            several = True
+        kept += 1
+    del records[kept:]
+    return digest.hexdigest() if several else ""
 
 
 def _sha256(opened: Source, name: str) -> str:
     with bytes_of(opened.files, name) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _images(shelf: Shelf, records: tuple[Record, ...]) -> str:
-    """A digest over path and size of every image; empty where there is none."""
-    digest, several = hashlib.sha256(), False
-    for picture in (picture for record in records for picture in record.pictures if picture.files is not None):
-        digest.update(f"{picture.path}\0{shelf.size(picture)}\n".encode(errors="surrogatepass"))
-        several = True
-    return digest.hexdigest() if several else ""

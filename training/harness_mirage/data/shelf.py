@@ -24,18 +24,17 @@ class Shelf:
         self._files = files
         self._folders = list(folders)  # the one that had the last image first
 
-    def placed(self, record: Record) -> Record:
-        """The record with its pictures where they were found; a black square needs no place.
+    def placed(self, record: Record) -> tuple[Record, tuple[int, ...]]:
+        """The record with its pictures where they were found, and their sizes in bytes; a black square has neither.
 
         Raises:
             BadRecord: an image is missing, leads out of the data, or is too large a file.
         """
-        found = [Picture(path=self._found(each.path)[0], files=self._files) for each in record.pictures if each.path]
-        return replace(record, pictures=tuple(found)) if found else record
-
-    def size(self, picture: Picture) -> int:
-        """Bytes of an image that was placed."""
-        return self._files.stamp(picture.path)[1]
+        found = [self._found(each.path) for each in record.pictures if each.path]
+        if not found:
+            return record, ()
+        pictures = tuple(Picture(path=path, files=self._files) for path, _ in found)
+        return replace(record, pictures=pictures), tuple(size for _, size in found)
 
     def _found(self, path: str) -> tuple[str, int]:
         for number, folder in enumerate(self._folders):
