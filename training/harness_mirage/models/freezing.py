@@ -16,6 +16,7 @@ from harness_mirage.methods import Role
 from harness_mirage.recipe import Recipe
 
 from .base import Base
+from .quiet import quiet
 from .untyped import peft, torch
 
 
@@ -47,6 +48,15 @@ def freeze(base: Base, trained: Collection[Role], recipe: Recipe) -> Any:
     )
 
 
+def sketched(base: Base, trained: Collection[Role], recipe: Recipe) -> Any:
+    """The model as it would learn, adapters and all, to be counted before a training: for an outline of a base."""
+    adapters = freeze(base, trained, recipe)
+    if adapters is None:
+        return base.model
+    with quiet():
+        return peft.get_peft_model(base.model, adapters)
+
+
 def targets(base: Base, trained: Collection[Role]) -> str:
     """A pattern that matches the linear layers of some roles, and no other module.
 
@@ -54,11 +64,19 @@ def targets(base: Base, trained: Collection[Role]) -> str:
         HarnessError: there is none.
     """
     learning, output = base.roles.of(trained), base.model.get_output_embeddings()
-    names = {
-        re.sub(r"\\\.\d+(?=\\\.|$)", r"\\.\\d+", re.escape(name))
-        for name, module in base.model.named_modules()
+    modules: dict[str, Any] = dict(base.model.named_modules())
+    linear = {
+        name
+        for name, module in modules.items()
         if isinstance(module, torch.nn.Linear) and module is not output and f"{name}.weight" in learning
     }
-    if not names:
+    if not linear:
         raise HarnessError(f"no linear layer of {', '.join(trained)} is in this model", where=base.ref)
-    return "|".join(sorted(names))
+    return "|".join(sorted({_pattern(name, linear, modules) for name in linear}))
+
+
+def _pattern(name: str, linear: Collection[str], modules: Collection[str]) -> str:
+    """A name with its numbers left open, where that matches no module of another kind."""
+    exact = re.escape(name)
+    open_ = re.sub(r"\\\.\d+(?=\\\.|$)", r"\\.\\d+", exact)
+    return open_ if {each for each in modules if re.fullmatch(open_, each)} <= set(linear) else exact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Generator
 
 from .untyped import transformers
@@ -18,7 +19,9 @@ def quiet() -> Generator[None]:
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what one library tells another about its next version
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:

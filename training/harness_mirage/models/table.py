@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from rich.console import Console
@@ -13,13 +12,12 @@ from harness_mirage.methods import Role
 from .roles import ROLES, Roles, size
 
 
-def table(model: Any, roles: Roles, trained: Collection[Role], *, title: str = "") -> Table:
+def table(model: Any, roles: Roles, *, title: str = "") -> Table:
     """A row for each role: its parameters, and how many numbers of it learn.
 
     Args:
-        model: as it is; where adapters were put on it, their numbers are counted to the role they sit on.
+        model: frozen as it will be; where adapters were put on it, their numbers count to the role they sit on.
         roles: of the model's own parameters, before any adapter.
-        trained: roles that learn.
         title: above the table.
     """
     drawn = Table(title=title or None, title_justify="left")
@@ -28,8 +26,7 @@ def table(model: Any, roles: Roles, trained: Collection[Role], *, title: str = "
     totals = counted(model, roles)
     for role in ROLES:
         whole, learning = totals[role]
-        state = "learns" if learning or (role in trained and not _started(totals)) else "frozen"
-        drawn.add_row(role, state, f"{whole:,}", f"{learning:,}")
+        drawn.add_row(role, "learns" if learning else "frozen", f"{whole:,}", f"{learning:,}")
     whole, learning = (sum(pair[at] for pair in totals.values()) for at in (0, 1))
     drawn.add_section()
     drawn.add_row("all", "", f"{whole:,}", f"{learning:,}")
@@ -55,7 +52,3 @@ def text(drawn: Table, width: int = 100) -> str:
     with console.capture() as captured:
         console.print(drawn)
     return captured.get()
-
-
-def _started(totals: dict[Role, tuple[int, int]]) -> bool:
-    return any(learning for _, learning in totals.values())

@@ -88,7 +88,7 @@ def _trained(
     counts = counted(trainer.model, base.roles)
     history = History(scratch.history)
     if trainer.is_world_process_zero():
-        _say(text(table(trainer.model, base.roles, method.trained, title=f"{method.name} on {base.ref}")))
+        _say(text(table(trainer.model, base.roles, title=f"{method.name} on {base.ref}")))
         _say("".join(f"left out, {long.tokens} tokens are too many: {long.place}\n" for long in left_out[:_NAMED]))
         if len(left_out) > _NAMED:
             _say(f"left out for their length: {len(left_out)} records in all\n")
