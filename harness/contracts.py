@@ -97,6 +97,7 @@ class Provider:
         base: the scheme it was made of by `preset`; empty for one of its own.
         folder: (name, settings) -> the folder that holds the model's weights, for who trains or copies it; raises
             HarnessError where it has none here. None for a provider of models that have no files.
+        lineage: name -> the folder that holds its training.json, where that is neither the name itself nor a setting.
     """
 
     scheme: str
@@ -106,6 +107,7 @@ class Provider:
     local: bool = False
     base: str = ""
     folder: Callable[[str, Settings], Path] | None = None
+    lineage: Callable[[str], Path] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +259,7 @@ class Training:
         data: name of an ingredient of the method -> where it lies; the name "" is the method's main one.
         out: folder of the trained model; it is there only once the training has ended well.
         recipe: name of a recipe, or a YAML file; empty for the method's own row for this model.
+        overrides: values of the recipe that the user sets, as text.
         settings: of the trainer, complete.
         hold_out: categories whose records are left out.
         seed: of the mixture and of the training.
@@ -268,6 +271,7 @@ class Training:
     data: Mapping[str, Path]
     out: Path
     recipe: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: Settings = field(default_factory=dict[str, Any])
     hold_out: tuple[str, ...] = ()
     seed: int = 0
@@ -286,6 +290,8 @@ class Trainer:
         train: does it -> folder of the trained model, which `hf/` and `vllm/` load. It holds a training.json with
             `tuned_from` and `trained_on`: see `harness.lineage`.
         settings: keys of `-S`.
+        exports: layout of another trainer -> what writes the data of a training into its `out` in this layout, and
+            gives the file that is handed to that trainer.
     """
 
     name: str
@@ -293,6 +299,7 @@ class Trainer:
     plan: Callable[[Training], str]
     train: Callable[[Training], Path]
     settings: tuple[Setting, ...] = ()
+    exports: Mapping[str, Callable[[Training], Path]] = field(default_factory=dict[str, Callable[["Training"], Path]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,94 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
+
+from harness import HarnessError
+from harness.cli.options import loaded, plugin_options
+from harness.cli.values import JudgeName, Names, pairs
+
+
+def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    return pairs(texts, param.opts[0])
 
 
 @click.command("train")
-def command() -> None:
-    """Train a model by a method, and evaluate what came out."""
+@click.argument("method", required=False)
+@click.option("--list", "listed", is_flag=True, help="List the methods and what -S takes, and train nothing.")
+@click.option("--model", default="", metavar="ID_OR_PATH", help="What is trained: a folder, a hub id, or SCHEME/NAME.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="[NAME=]PATH",
+    help="Data of the method's ingredient NAME; without a name, of its main one. Repeatable.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder of the new model.")
+@click.option(
+    "--recipe", default="", metavar="NAME|FILE.yaml", help="Another row of the recipes, or a recipe of your own."
+)
+@click.option("--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Value of the recipe.")
+@click.option("-S", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Setting of the trainer.")
+@click.option(
+    "--hold-out",
+    type=Names(),
+    default="",
+    metavar="NAME[,…]",
+    help="Categories whose records are left out of the training, to evaluate with.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the mixture and of the training.")
+@click.option("--launch", default="", metavar="NAME|FILE", help="Train on several devices or nodes, by accelerate.")
+@click.option(
+    "--resume/--fresh",
+    default=True,
+    help="Go on from the last checkpoint, or start anew and put an old model aside.  [default: resume]",
+)
+@click.option("--dry-run", is_flag=True, help="Show mixture, recipe, steps, memory and time, and train nothing.")
+@click.option("--export", metavar="FORMAT", help="Write the mixture into --out for another trainer, and train nothing.")
+@click.option(
+    "--evaluate", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Then run these tasks on the new model."
+)
+@click.option(
+    "--judge",
+    "judges",
+    type=JudgeName(),
+    multiple=True,
+    envvar="HARNESS_JUDGE",
+    metavar="MODEL|RUBRIC|RUBRIC=MODEL",
+    help="With --evaluate: who judges; repeatable.",
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="With --evaluate: first N clusters of each split.")
+@click.option("--compare", is_flag=True, help="With --evaluate: run the base as well, and compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
+    """Train a model by a method, and evaluate what came out.
+
+    METHOD is a name of `harness train --list`, or a YAML file that describes one. The same command again goes on from
+    the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
+    """
+    host = loaded(ctx)
+    if given["listed"]:
+        from .listing import show
+
+        show(host, method, as_json=given["as_json"])
+        return 0
+    from .asking import asked
+
+    trainer, training = asked(host, method, given)
+    if given["dry_run"]:
+        click.echo(trainer.plan(training))
+        return 0
+    if given["export"] is not None:
+        from .asking import exported
+
+        click.echo(exported(trainer, training, given["export"]))
+        return 0
+    folder = trainer.train(training)
+    click.echo(f"trained: {folder}", err=True)
+    if not given["evaluate"]:
+        return 0
+    raise HarnessError("not yet")
