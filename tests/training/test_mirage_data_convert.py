@@ -48,7 +48,7 @@ def test_a_mixture_comes_back_as_it_was_written(tmp_path: Path, name: str) -> No
 def test_every_layout_of_conversations_reads_what_was_written(tmp_path: Path, name: str) -> None:
     before = mixture(tmp_path)
     write(name, before, tmp_path / "out")
-    assert mixed(one("mis"), tmp_path / "out", seed=3).digest == before.digest
+    assert mixed(one("sharegpt"), tmp_path / "out", seed=3).digest == before.digest
 
 
 def test_an_image_that_several_records_show_is_written_once(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Published
 
 
 def fetched(folder: Path, count: int = 10, **values: int) -> Fetched:
-    return fetch_general(folder, Meter(io.StringIO()), source=SOURCE, count=count, **values)
+    return fetch_general(folder, Meter(io.StringIO()), published=SOURCE, count=count, **values)
 
 
 def asked_of(place: Published, name: str) -> int:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import click
 
 from harness import BadImage, DataSource, HarnessError
 from harness.data import hub, provenance
-from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted, digests
+from harness.data.downloads import PATIENCE, Refusal, digests
 from harness.data.meter import Meter
 from harness.readers import inside
 from harness_mirage.methods import Ingredient
@@ -33,10 +33,7 @@ from .layouts import source
 from .licences import M4, PUBLISHED
 from .lots import Lots, lot
 from .portion import Reading
-from .remote import remote_zip
-
-if TYPE_CHECKING:
-    import httpx
+from .shop import Shop, put
 
 FILE: Final = "general.json"
 SOURCE: Final = DataSource(hub=M4, licence=PUBLISHED[M4])
@@ -64,7 +61,7 @@ def fetch_general(
     folder: Path,
     meter: Meter,
     *,
-    source: DataSource = SOURCE,
+    published: DataSource = SOURCE,
     annotations: str = ANNOTATIONS,
     count: int = 500,
     seed: int = 0,
@@ -74,7 +71,7 @@ def fetch_general(
     Args:
         folder: made where it is not there.
         meter: shows how far it is.
-        source: the set; its revision, or the newest.
+        published: the set; its revision, or the newest.
         annotations: its file of ShareGPT records.
         count: of the sample.
         seed: of the sample.
@@ -84,16 +81,16 @@ def fetch_general(
     """
     import httpx
 
-    listing = hub.listing(source)
+    listing = hub.listing(published)
     with httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
-        shop = _Shop(folder, listing, client, meter)
+        shop = Shop(folder, listing, client, meter)
         try:
             drawn, unreadable = _drawn(shop.annotations(annotations), count * _RESERVE, seed)
             taken, missing = _complete(shop, drawn, count)
         except Refusal as refusal:
-            raise hub.refused(refusal, listing.name, source) from None
+            raise hub.refused(refusal, listing.name, published) from None
     _write(folder, taken)
-    _note(folder, listing, source, taken)
+    _note(folder, listing, published.licence, taken)
     return Fetched(records=len(taken), unreadable=unreadable, unpublished=missing)
 
 
@@ -125,7 +122,7 @@ def _fetchable(record: Record) -> Record:
     return replace(record, pictures=pictures)
 
 
-def _complete(shop: _Shop, drawn: list[Record], count: int) -> tuple[list[Record], int]:
+def _complete(shop: Shop, drawn: list[Record], count: int) -> tuple[list[Record], int]:
     """The first records whose images could all be had, and how many could not."""
     taken: list[Record] = []
     missing = 0
@@ -137,84 +134,19 @@ def _complete(shop: _Shop, drawn: list[Record], count: int) -> tuple[list[Record
     return taken, missing
 
 
-class _Shop:
-    """The files of one set on the hub, and the folder they are brought into."""
-
-    def __init__(self, folder: Path, listing: hub.Listing, client: httpx.Client, meter: Meter) -> None:
-        self._folder = folder
-        self._client = client
-        self._meter = meter
-        self._name = listing.name
-        self._files: Mapping[str, Wanted] = {wanted.path: wanted for wanted in listing.files}
-        self._downloads = Downloads(client, meter)
-
-    def annotations(self, name: str) -> Path:
-        if name not in self._files:
-            raise hub.nothing_matches(self._name, [name], list(self._files))
-        target = self._folder / "annotations" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with self._meter.of(name, self._files[name].size):
-            self._downloads.get(self._files[name], target)
-        return target
-
-    def place(self, path: str) -> Path:
-        return self._folder / "images" / path
-
-    def bring(self, paths: Iterable[str]) -> None:
-        """Put into the folder what the set has of these images and the folder has not."""
-        missing = {path for path in paths if not self.place(path).is_file()}
-        with self._meter.of(f"images of {self._name}"):
-            for path in sorted(missing):
-                alone = next((self._files[name] for name in (path, f"images/{path}") if name in self._files), None)
-                if alone is not None:
-                    self.place(path).parent.mkdir(parents=True, exist_ok=True)
-                    self._downloads.get(alone, self.place(path))
-                    missing.discard(path)
-            for wanted in self._zips(missing):
-                missing -= set(self._out_of(wanted, missing))
-
-    def _zips(self, missing: set[str]) -> Iterator[Wanted]:
-        """The archives, those first that a part of a path is named after; none more once nothing is missing."""
-        zips = [wanted for name, wanted in self._files.items() if name.lower().endswith(".zip")]
-        parts = {part.casefold() for path in missing for part in PurePosixPath(path).parts}
-        named = [wanted for wanted in zips if PurePosixPath(wanted.path).stem.casefold() in parts]
-        for wanted in (*named, *(each for each in zips if each not in named)):
-            if not missing:
-                return
-            yield wanted
-
-    def _out_of(self, wanted: Wanted, missing: set[str]) -> Iterator[str]:
-        archive = remote_zip(self._client, wanted)
-        if archive is None:
-            return
-        for path in sorted(missing):
-            name = archive.find(path)
-            if name is not None:
-                _put(self.place(path), archive.members[name].read())
-                self._meter.add(archive.members[name].size)
-                yield path
-
-
-def _put(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(target.name + ".part")
-    new.write_bytes(data)
-    new.replace(target)
-
-
 def _write(folder: Path, records: Iterable[Record]) -> None:
     made = FORMATS["sharegpt"].record
     values = [made(record, [picture.path for picture in record.pictures]) for record in records]
-    _put(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode())
+    put(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-def _note(folder: Path, listing: hub.Listing, source: DataSource, records: Iterable[Record]) -> None:
+def _note(folder: Path, listing: hub.Listing, licence: str, records: Iterable[Record]) -> None:
     """Say where it came from, as `harness data fetch` does."""
     paths = [FILE, *sorted({f"images/{picture.path}" for record in records for picture in record.pictures})]
     files = {path: ((folder / path).stat().st_size, digests(folder / path)[0]) for path in paths}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     part = provenance.Part(kind="hub", name=listing.name, revision=listing.commit, fetched=now, files=files)
-    provenance.Provenance(task=_INGREDIENT.name, licence=source.licence, parts=(part,)).write(folder)
+    provenance.Provenance(task=_INGREDIENT.name, licence=licence, parts=(part,)).write(folder)
 
 
 @click.command(help=__doc__)
@@ -226,7 +158,7 @@ def main(folder: Path, count: int, seed: int, revision: str) -> None:
     """Fetch, and say what came."""
     try:
         wanted = replace(SOURCE, revision=revision)
-        came = fetch_general(folder, Meter(sys.stderr), source=wanted, count=count, seed=seed)
+        came = fetch_general(folder, Meter(sys.stderr), published=wanted, count=count, seed=seed)
     except HarnessError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

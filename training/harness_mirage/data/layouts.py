@@ -15,11 +15,12 @@ from harness_mirage.methods import Ingredient
 
 from . import saferlhf, vlguard
 from .conversations import conversation
-from .draft import Draft
+from .draft import BadRecord, Draft
 from .llamafactory import INFO, described
 
 Read = Callable[[Row], Iterable[Draft]]
 
+NO_PAIR: Final = "another number of images than two"
 _ANY: Final = ("*.json", "*.jsonl", "*.parquet")
 _OURS: Final = frozenset({INFO, "training.json"})
 _RECORDS: Final = (".json", ".jsonl", ".ndjson", ".parquet")
@@ -48,9 +49,17 @@ def _whole(row: Row, _part: str) -> Iterable[Draft]:
     return conversation(row)
 
 
+def _pair(row: Row, _part: str) -> Iterable[Draft]:
+    """MIS-train's records; with another number of images the question would ask about what is not shown."""
+    for draft in conversation(row):
+        if len(draft.images) != 2:
+            raise BadRecord(NO_PAIR, f"{len(draft.images)} images, where a record of MIS-train has two")
+        yield draft
+
+
 LAYOUTS: Final = {
-    "mis": Layout(names=("mis_train.json", "mis_train.jsonl", *_ANY), read=_whole),
-    "sharegpt": Layout(names=_ANY, read=_whole),
+    "mis": Layout(names=("mis_train.json", "mis_train.jsonl", *_ANY), read=_pair),
+    "sharegpt": Layout(names=_ANY, read=_whole, folders=("", "images/", "train2017/", "coco/train2017/")),
     "swift": Layout(names=("*.jsonl", *_ANY), read=_whole),
     "vlguard": Layout(
         names=("train.json", "data/train.json", "data/VLGuard/train.json", *_ANY),
