@@ -1,4 +1,10 @@
-"""TRL's trainer with two things more: a loss that is no number stops it, and a checkpoint is whole or gone."""
+"""TRL's trainer with three things more: a loss that is no number stops it, a checkpoint is whole or gone, and going on
+from one reads every weight of it.
+
+The last is no matter of course: a model is saved under the names that its family had on the hub first, and the trainer
+of transformers looks for today's names, finds none, and goes on with the weights of the base without a word (its issue
+43701).
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (the base class is TRL's, whose types are mostly unknown)
@@ -12,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import HarnessError
+from harness.local import CONFIG
 from harness_mirage.models.untyped import Untyped, transformers, trl
 from harness_mirage.records import Record
 
@@ -71,3 +78,12 @@ class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused
         except Exception as error:  # torch, safetensors and the file system each say it in their own way
             shutil.rmtree(folder, ignore_errors=True)
             raise no_room(error, self._scratch, f"the checkpoint of step {self.state.global_step}") from error
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Untyped = None) -> None:
+        whole = (Path(resume_from_checkpoint) / CONFIG).is_file() and not hasattr(self.model, "peft_config")
+        if self.is_fsdp_enabled or not whole:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        target = self.model if model is None else model
+        saved = type(target).from_pretrained(resume_from_checkpoint, dtype=target.dtype)
+        target.load_state_dict(saved.state_dict())

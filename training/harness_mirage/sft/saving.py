@@ -47,17 +47,20 @@ def save(trainer: Untyped, base: Base, folder: Path, *, merge: bool) -> None:
 
 def _save_whole(model: Untyped, weights: dict[str, Untyped] | None, base: Base, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    dtype = getattr(torch, base.dtype) if base.dtype else None
-    stored = {name: _as(weight, dtype) for name, weight in (weights or model.state_dict()).items()}
-    model.save_pretrained(folder, state_dict=stored)
+    model.save_pretrained(folder, state_dict=_cast(weights or model.state_dict(), base.dtype))
     if base.dtype:
         file = folder / CONFIG
         said = _named(json.loads(file.read_text(encoding="utf-8")), base.dtype)
         file.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _as(weight: Untyped, dtype: Untyped) -> Untyped:
-    return weight.to(dtype) if dtype is not None and weight.is_floating_point() else weight
+def _cast(weights: dict[str, Untyped], dtype: str) -> dict[str, Untyped]:
+    """The weights in a number format; tied ones stay one tensor, or they would be saved twice."""
+    known: dict[tuple[int, tuple[int, ...]], Untyped] = {}
+    for weight in weights.values():
+        wanted = getattr(torch, dtype) if dtype and weight.is_floating_point() else weight.dtype
+        known.setdefault((weight.data_ptr(), tuple(weight.shape)), weight.to(wanted))
+    return {name: known[weight.data_ptr(), tuple(weight.shape)] for name, weight in weights.items()}
 
 
 def _named(config: Any, dtype: str) -> Any:
