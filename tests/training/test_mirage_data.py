@@ -52,11 +52,18 @@ def test_the_images_of_a_record_keep_their_order(tmp_path: Path) -> None:
 def test_every_bad_record_is_counted_and_the_first_ten_are_named(tmp_path: Path) -> None:
     records = [pair(number, conversations=said("Together?", " ")) for number in range(1, 13)] + [pair(13)]
     error = bad(records, tmp_path)
-    assert error.what == "12 of 13 records cannot be learnt from: 12 with an empty answer"
+    assert error.what == "12 of 13 records cannot be learnt from: an empty answer (12)"
     assert error.where.count("mis_train.json, record ") == 10
-    assert error.where.startswith("mis_train.json, record 1: an empty answer; mis_train.json, record 2: ")
+    assert error.where.startswith("mis_train.json, record 1; mis_train.json, record 2; mis_train.json, record 3; ")
     assert error.where.endswith("; and 2 more")
     assert "-S skip_bad=true" in error.remedy
+
+
+def test_several_kinds_of_bad_records_are_told_apart(tmp_path: Path) -> None:
+    records = [pair(1, conversations=said("", "Yes.")), pair(2, conversations=said("Together?", "")), pair(3)]
+    error = bad([*records, pair(4, conversations=said("", "No."))], tmp_path)
+    assert error.what == "3 of 4 records cannot be learnt from: an empty question (2); an empty answer (1)"
+    assert "mis_train.json, record 2: an empty answer" in error.where
 
 
 @pytest.mark.parametrize(
@@ -89,16 +96,16 @@ def test_a_record_that_cannot_be_learnt_from_is_named_with_what_is_wrong(
     mis(tmp_path, [pair(1), pair(2)])
     error = refused(one("mis"), mis(tmp_path, [pair(1), {**pair(2), **values}], drawn=False))
     assert isinstance(error, BadData)
-    assert said_of_it in error.where
+    assert said_of_it in str(error)
     assert "mis_train.json, record 2" in error.where
-    assert error.what.startswith("1 of 2 records cannot be learnt from: 1 with ")
+    assert error.what.startswith("1 of 2 records cannot be learnt from: ")
 
 
 def test_a_missing_image_is_found_before_training(tmp_path: Path) -> None:
     mis(tmp_path)
     (tmp_path / "images" / "3" / "object2.png").unlink()
     error = refused(one("mis"), tmp_path)
-    assert error.what == "1 of 6 records cannot be learnt from: 1 with a missing image"
+    assert error.what == "1 of 6 records cannot be learnt from: a missing image (1)"
     assert error.where == "mis_train.json, record 3: image 3/object2.png is missing"
 
 
@@ -158,7 +165,7 @@ def test_text_only_asks_in_the_words_of_the_data_and_shows_no_image(tmp_path: Pa
 
 def test_text_only_says_what_to_bring_where_the_data_have_no_such_question(tmp_path: Path) -> None:
     error = refused(one("mis", labels="text_only"), mis(tmp_path))
-    assert "6 with no question that asks in words alone" in error.what
+    assert "no text_question, which asks in words alone (6)" in error.what
     assert "text_question" in error.remedy
 
 
@@ -201,5 +208,5 @@ def test_a_broken_line_is_one_bad_record(tmp_path: Path) -> None:
     file = lines(tmp_path / "mis_train.jsonl", [pair(1), pair(1)])
     file.write_text(file.read_text(encoding="utf-8") + '{"image": \n', encoding="utf-8")
     error = refused(one("mis"), tmp_path)
-    assert error.what == "1 of 3 records cannot be learnt from: 1 with a line that is not JSON"
+    assert error.what == "1 of 3 records cannot be learnt from: a line that is not JSON (1)"
     assert error.where.startswith("mis_train.jsonl, record 3: not JSON")

@@ -1,15 +1,17 @@
 """A mixture is written for other trainers and read back: the same ids, texts, images and their order."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from harness_mirage.data import FORMATS, write
 from harness_mirage.methods import METHODS, Ingredient, Layout
 from harness_mirage.mixture import Mixture
+from harness_mirage.trainer import trainer
 
 from harness import BadData, HarnessError, UnknownName
-from tests.training.data_sets import ids, lines, mis, mixed, one, pair, said, seen, several, texts
+from tests.training.data_sets import ids, lines, mis, mixed, one, pair, said, seen, several, texts, training
 
 LAYOUTS: dict[str, Layout] = {"sharegpt": "sharegpt", "llamafactory": "llamafactory", "swift": "swift"}
 
@@ -97,6 +99,15 @@ def test_a_format_that_is_not_known_is_refused_with_the_nearest(tmp_path: Path) 
     with pytest.raises(UnknownName) as caught:
         write("shargpt", mixture(tmp_path), tmp_path / "out")
     assert caught.value.remedy == "did you mean 'sharegpt'?"
+
+
+def test_a_method_writes_each_of_these_formats_for_another_trainer(tmp_path: Path) -> None:
+    offered = trainer(one("mis")).exports
+    assert set(offered) == set(FORMATS)
+    asked = replace(training(mis(tmp_path / "safe")), out=tmp_path / "out")
+    main = offered["swift"](asked)
+    assert main == tmp_path / "out" / "mixture.jsonl"
+    assert len(mixed(one("swift"), main).records) == 6
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_category_of_vlguard_can_be_held_out(tmp_path: Path) -> None:
 def test_a_vlguard_entry_without_an_instruction_is_a_bad_record(tmp_path: Path) -> None:
     broken = {**UNSAFE, "instr-resp": [{"response": "?"}]}
     error = refused(one("vlguard"), vlguard(tmp_path, SAFE, broken))
-    assert "1 with an entry without an instruction" in error.what
+    assert "an entry without an instruction (1)" in error.what
     assert "train.json, record 2" in error.where
 
 
@@ -184,7 +184,7 @@ def test_plain_questions_and_answers_say_themselves_whether_they_are_harmful(tmp
     assert (harmful.taken, benign.taken) == (1, 1)
     lines(file, [{"prompt": "a", "response": "A"}])
     assert len(mixed(one("saferlhf"), file).records) == 1
-    assert "field 'harmful' is missing" in refused(NAMED["textual-sft"], file).where
+    assert "field 'harmful' is missing" in refused(NAMED["textual-sft"], file).what
 
 
 def test_saferlhf_is_read_from_parquet(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ def test_general_data_are_mixed_in_by_count(tmp_path: Path) -> None:
     mixture = mixed(MIRAGE, two(tmp_path, 8, 30), settings={"general_count": 5})
     assert [(part.found, part.taken) for part in mixture.parts] == [(8, 8), (30, 5)]
     assert len(set(ids(mixture))) == 13
+    assert [len(part.names) for part in mixture.parts] == [8, 5]
+    assert sorted(name for part in mixture.parts for name in part.names) == sorted(ids(mixture))
     assert [record.source for record in mixture.records].count("M4-Instruct-Data") == 5
 
 

@@ -20,7 +20,8 @@ class Part:
         left_out: why -> number of records.
         files: path -> sha256 of the data's files.
         images: sha256 over path and size of each image of the records that were taken; empty where there is none.
-        ids: sha256 over the ids that were taken, in order.
+        names: the ids that were taken, in order.
+        ids: sha256 over them.
         licence: as the data say, or what is known of them; empty for nothing.
     """
 
@@ -30,6 +31,7 @@ class Part:
     left_out: Mapping[str, int] = field(default_factory=dict[str, int])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     images: str = ""
+    names: tuple[str, ...] = ()
     ids: str = ""
     licence: str = ""
 

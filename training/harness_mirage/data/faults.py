@@ -18,18 +18,21 @@ class Faults:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._first: list[str] = []
+        self._first: list[tuple[str, str, str]] = []  # place, kind, what is wrong
 
     def add(self, fault: BadData, place: str) -> None:
         """One bad record, at its place where the fault does not say it."""
-        self.counts[fault.kind if isinstance(fault, BadRecord) else fault.what] += 1
+        kind = fault.kind if isinstance(fault, BadRecord) else fault.what
+        self.counts[kind] += 1
         if len(self._first) < NAMED:
-            self._first.append(f"{fault.where or place}: {fault.what}")
+            self._first.append((fault.where or place, kind, fault.what))
 
     def error(self, found: int, remedy: str = REMEDY) -> BadData:
         """Of a data set with so many records."""
         total = self.counts.total()
-        kinds = "; ".join(f"{count} with {kind}" for kind, count in self.counts.most_common())
+        kinds = "; ".join(f"{kind} ({count})" for kind, count in self.counts.most_common())
+        # Where one thing is wrong with all of them, and has been said, their places are enough.
+        named = [place if {kind, what} == {*self.counts} else f"{place}: {what}" for place, kind, what in self._first]
         more = [f"and {total - len(self._first)} more"] if total > len(self._first) else []
         what = f"{total} of {found} records cannot be learnt from: {kinds}"
-        return BadData(what, where="; ".join([*self._first, *more]), remedy=remedy)
+        return BadData(what, where="; ".join([*named, *more]), remedy=remedy)

@@ -11,7 +11,7 @@ from harness_mirage.records import Turn
 
 from .draft import BadRecord, Draft
 
-NO_TEXT: Final = "no question that asks in words alone (field text_question)"
+NO_TEXT: Final = "no text_question, which asks in words alone"
 
 #: In our own words; which of them a record gets hangs on what the record says.
 REFUSALS: Final = (

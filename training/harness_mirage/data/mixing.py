@@ -58,7 +58,8 @@ def _mixed(portions: Sequence[Portion], seed: int) -> Mixture:
         own = tuple(_apart(record, names, each.part.ingredient) for record in each.records)
         names |= {record.id for record in own}
         records += own
-        parts.append(replace(each.part, ids=_digest([record.id] for record in own)))
+        chosen = tuple(record.id for record in own)
+        parts.append(replace(each.part, names=chosen, ids=_digest([name] for name in chosen)))
     if not records:
         raise HarnessError("no record is left to learn from", remedy="hold out less, or bring more data")
     records.sort(key=lambda record: (lot(seed, record.id.encode(errors="surrogatepass")), record.id))

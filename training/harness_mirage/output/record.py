@@ -33,6 +33,7 @@ def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture) 
         {
             "model": training.model,
             "mixture": mixture.digest,
+            "images": [part.images for part in mixture.parts],
             "recipe": {name: getattr(recipe, name).value for name in FIELDS},
             "roles": dict(recipe.roles),
             "trained": list(method.trained),
@@ -127,6 +128,7 @@ def _part(part: Part) -> dict[str, Json]:
         "files": dict(part.files),
         "images": part.images,
         "ids": part.ids,
+        "sampled": list(part.names) if part.taken < part.found else [],
         "licence": part.licence,
     }
 
