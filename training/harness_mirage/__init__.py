@@ -18,12 +18,12 @@ from collections.abc import Iterable
 from harness import Trainer, hookimpl
 
 from .methods import METHODS, Ingredient, Method
-from .trainer import trainer
+from .trainer import own, trainer
 
 __all__ = ["Ingredient", "Method", "harness_trainers", "trainer"]
 
 
 @hookimpl
 def harness_trainers() -> Iterable[Trainer]:
-    """Offer MIRage, its ablations and the paper's baselines."""
-    return tuple(trainer(method) for method in METHODS)
+    """Offer MIRage, its ablations, the paper's baselines, and what users write down themselves."""
+    return (*(trainer(method) for method in METHODS), own())

@@ -93,7 +93,7 @@ def _data(mixture: Mapping[str, Any]) -> Iterator[str]:
         cells = (name + asides, f"{part['found']:,}", f"{part['taken']:,}", left, part["licence"] or "not known")
         yield "| " + " | ".join(escape(cell) for cell in cells) + " |"
     yield ""
-    yield f"{mixture['records']:,} records, drawn with seed {mixture['seed']}; sha256 of the mixture `{mixture['digest']}`."
+    yield f"{mixture['records']:,} records, drawn with seed {mixture['seed']}; sha256 `{mixture['digest']}`."
     if mixture["held_out"]:
         yield f"Held out, and never seen: {escape(', '.join(mixture['held_out']))}."
 
@@ -106,20 +106,20 @@ def _recipe(values: Mapping[str, Any]) -> Iterator[str]:
     for name, each in values["recipe"]["values"].items():
         yield f"| {name} | {escape(str(each['value']))} | {each['source']} |"
     yield ""
-    yield "This reproduces the recipe, not the numbers: what is not the paper's is a choice, and is marked as such above."
+    yield "This reproduces the recipe, not the numbers: what is not the paper's is a choice, and is marked above."
 
 
 def _limits(values: Mapping[str, Any]) -> Iterator[str]:
     yield "For research on the safety of vision-language models, and as a start for models that are safer in use."
-    yield "A model that was tuned to be safe is not safe against everything: it was measured on what stands under Results,"
-    yield "and on nothing else. It may refuse what is harmless, and it keeps the faults of its base."
+    yield "A model that was tuned to be safe is not safe against everything: it was measured on what stands under"
+    yield "Results, and on nothing else. It may refuse what is harmless, and it keeps the faults of its base."
     if any(part["source"] == "mis-train" for part in values["mixture"]["parts"]):
         yield "Its answers name the risk that it sees, so they can speak of harmful matters."
 
 
 def _licence(values: Mapping[str, Any]) -> Iterator[str]:
     yield f"The weights come from {escape(str(values['tuned_from']))}, whose licence goes on to hold for them."
-    yield "The terms of the data stand in the table above: read them before you share or sell what was learnt from them."
+    yield "The terms of the data stand in the table above: read them before you share what was learnt from them."
 
 
 def _sentence(text: str) -> str:

@@ -31,14 +31,14 @@ def write(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 def plot(steps: Sequence[Mapping[str, float]]) -> str:
     """The losses as SVG: each step, and a smoothed line."""
-    import altair
+    import altair as alt
     import vl_convert
 
-    loss = altair.Y("loss:Q", title="loss")
-    base: Any = altair.Chart(altair.Data(values=list(_smoothed(steps))), width=480, height=220)
-    chart = base.encode(x=altair.X("step:Q", title="step"))
+    loss = alt.Y("loss:Q", title="loss")
+    base: Any = alt.Chart(alt.Data(values=list(_smoothed(steps))), width=480, height=220)
+    chart = base.encode(x=alt.X("step:Q", title="step"))
     both = chart.mark_line(opacity=0.3, color="#4c78a8").encode(y=loss) + chart.mark_line(color="#4c78a8").encode(
-        y=altair.Y("smooth:Q", title="loss")
+        y=alt.Y("smooth:Q", title="loss")
     )
     return str(vl_convert.vegalite_to_svg(both.to_json()))
 

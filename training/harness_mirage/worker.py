@@ -1,0 +1,26 @@
+"""One process of a training on several devices: `python -m harness_mirage.worker FILE`, started by accelerate."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from harness.cli.crash import exit_code
+
+from .launching import asked_of_text
+from .running import train
+
+
+def main(words: list[str]) -> int:
+    """Train; what the user can mend is said without a traceback."""
+    method, training = asked_of_text(Path(words[0]).read_text(encoding="utf-8"))
+
+    def work() -> int:
+        train(method, training)
+        return 0
+
+    return exit_code(work, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
