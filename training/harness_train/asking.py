@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness import HarnessError, Trainer, Training, UnknownName
+from harness import HarnessError, Trainer, Training, UnknownName, plugins
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
 
@@ -78,3 +78,10 @@ def _trainer(host: Host, method: str) -> tuple[Trainer, dict[str, str]]:
             f"{len(found)} trainers take a method from a file", remedy=f"name one, with -S {OWN}={method}"
         )
     return found[0], {OWN: method}
+
+
+def base_of(model: str) -> str:
+    """What is trained, as a run names it: a folder or a hub id is one of `hf/`."""
+    scheme = model.partition("/")[0]
+    known = {provider.scheme for provider, _ in plugins.current().offers("models")}
+    return model if scheme in known and not Path(model).is_dir() else f"hf/{model}"

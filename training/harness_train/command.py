@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import HarnessError
+from harness.cli.configured import suites_flag, with_schemes, with_suites
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import JudgeName, Names, pairs
+
+if TYPE_CHECKING:
+    from harness import Trainer, Training
 
 
 def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -63,6 +67,7 @@ def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> 
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="With --evaluate: first N clusters of each split.")
 @click.option("--compare", is_flag=True, help="With --evaluate: run the base as well, and compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@suites_flag
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
@@ -77,19 +82,31 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
 
         show(host, method, as_json=given["as_json"])
         return 0
-    from .asking import asked
+    from .asking import asked, exported
 
     trainer, training = asked(host, method, given)
     if given["dry_run"]:
         click.echo(trainer.plan(training))
         return 0
     if given["export"] is not None:
-        from .asking import exported
-
         click.echo(exported(trainer, training, given["export"]))
         return 0
+    return _trained(ctx, trainer, training, given)
+
+
+def _trained(ctx: click.Context, trainer: Trainer, training: Training, given: dict[str, Any]) -> int:
+    """Train, and evaluate; what an evaluation lacks is found before the training."""
+    from .asking import base_of
+    from .evaluating import check, evaluate
+
+    if given["evaluate"]:
+        with_schemes(ctx)
+        with_suites(ctx)
+        check(base_of(training.model), given)
     folder = trainer.train(training)
     click.echo(f"trained: {folder}", err=True)
-    if not given["evaluate"]:
-        return 0
-    raise HarnessError("not yet")
+    if given["evaluate"]:
+        return evaluate(ctx, folder, given)
+    if given["as_json"]:
+        click.echo(json.dumps({"trained": str(folder)}))
+    return 0

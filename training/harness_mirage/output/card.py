@@ -124,11 +124,3 @@ def _licence(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _sentence(text: str) -> str:
     return escape(text[:1].upper() + text[1:] + ".")
-
-
-def with_results(text: str, results: str) -> str:
-    """A card with results between its markers; a card without markers gets them at its end."""
-    start, end = text.find(BEGIN), text.find(END)
-    if not 0 <= start < end:
-        return f"{text.rstrip()}\n\n## Results\n\n{BEGIN}\n{results}\n{END}\n"
-    return f"{text[: start + len(BEGIN)]}\n{results}\n{text[end:]}"

@@ -30,6 +30,8 @@ def finish(fitted: Fitted, base: Base, mixture: Mixture, recipe: Recipe, method:
     values = record(fitted, base, mixture, recipe, method, training)
     try:
         write_losses(folder, fitted.history)
+        if fitted.scratch.logs.is_dir():
+            fitted.scratch.logs.rename(folder / fitted.scratch.logs.name)
         (folder / NAME).write_text(card(values), encoding="utf-8")
         (folder / FILE).write_text(written({**values, "files": hashes(folder)}), encoding="utf-8")
     except OSError as error:
