@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis")
+NAMES = ("startup", "throughput", "storm", "memory", "intervals", "batching", "phases", "minis", "training")
 
 
 def main() -> None:
