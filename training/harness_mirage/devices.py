@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -81,7 +82,7 @@ def devices(training: Training, *, small: bool) -> Devices:
     if torch.cuda.is_available():
         its = torch.cuda.get_device_properties(0)
         name, memory, there = its.name, its.total_memory, True
-    fsdp, zero = config.get("fsdp_config") or {}, config.get("deepspeed_config") or {}
+    fsdp, zero = _part(config, "fsdp_config"), _part(config, "deepspeed_config")
     sharding: Sharding = "FSDP" if fsdp else "ZeRO-3" if zero.get("zero_stage") == 3 else "none"
     offloaded = bool(fsdp.get("fsdp_offload_params")) or zero.get("offload_param_device", "none") != "none"
     return Devices(
@@ -108,7 +109,11 @@ def file_of(launch: str) -> Path:
     return HOME / f"{launch}.yaml"
 
 
-def processes(config: dict[str, Any]) -> int:
+def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return config.get(name) or {}
+
+
+def processes(config: Mapping[str, Any]) -> int:
     """Of all nodes; `NNODES` in the environment says how many there are."""
     count, machines = int(config.get("num_processes", 1)), int(config.get("num_machines", 1))
     return count // machines * int(os.environ.get("NNODES", machines)) if machines > 1 else count

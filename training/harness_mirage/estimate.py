@@ -122,7 +122,7 @@ def check(size: Size, recipe: Recipe, devices: Devices, *, forced: bool) -> None
             f" {gib(its.whole)} on each of {devices.count} GPUs",
             remedy=advice(size, recipe, devices) + "\n  -S device=cpu trains here all the same, very slowly",
         )
-    if devices.memory is not None and its.fixed > devices.memory:
+    if its.fixed > devices.memory:
         raise HarnessError(
             f"about {gib(its.whole)} are needed on each device, which has {gib(devices.memory)}",
             where=devices.name,

@@ -87,7 +87,7 @@ def _nodes(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -
         raise HarnessError(f"it is not said which node this is: {', '.join(missing)}", remedy=_TELL)
     words = [word for name, flag in _NODES.items() for word in (flag, environ[name])]
     count = ["--num_machines", environ.get("NNODES", str(config["num_machines"]))]
-    return [*words, *count, "--num_processes", str(processes(dict(config)))]
+    return [*words, *count, "--num_processes", str(processes(config))]
 
 
 def _waited(words: list[str]) -> int:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+from typing import Any
 
 
 def main(words: list[str]) -> int:
     """Start, wait, and give an exit code."""
-    from accelerate.commands.launch import launch_command, launch_command_parser
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
+    accelerate: Any = importlib.import_module("accelerate.commands.launch")
+    elastic: Any = importlib.import_module("torch.distributed.elastic.multiprocessing.errors")
     try:
-        launch_command(launch_command_parser().parse_args(words))
-    except (ChildFailedError, subprocess.CalledProcessError):
+        accelerate.launch_command(accelerate.launch_command_parser().parse_args(words))
+    except (elastic.ChildFailedError, subprocess.CalledProcessError):
         return 1
     return 0
 

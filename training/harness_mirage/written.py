@@ -21,7 +21,7 @@ from harness import BadData, UnknownName
 from harness.runs.config import yaml_of
 from harness.settings import nearest
 
-from .methods import Ingredient, Labels, Layout, Method, Role
+from .methods import MULTIMODAL, Ingredient, Labels, Layout, Method, Role
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"layout": get_args(Layout), "labels": get_args(Labels)}
@@ -60,9 +60,12 @@ def method_of(given: Mapping[str, Any], where: str) -> Method:
     if not _NAME.fullmatch(values["name"]):
         raise BadData(f"{values['name']!r} is no name: small letters, digits, _ . -", where=f"{where}, name")
     parts = [_ingredient(each, f"{where}, ingredient {number}") for number, each in enumerate(its, 1)]
-    trained = values.get("trained")
-    roles = Method.trained if trained is None else tuple(trained)
-    return Method(**{**values, "ingredients": tuple(parts), "trained": _roles(roles, where)})
+    made: dict[str, Any] = {
+        **values,
+        "ingredients": tuple(parts),
+        "trained": _roles(tuple(values.get("trained", MULTIMODAL)), where),
+    }
+    return Method(**made)
 
 
 def _ingredient(given: Mapping[str, Any], where: str) -> Ingredient:

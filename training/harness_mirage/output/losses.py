@@ -12,7 +12,7 @@ from typing import Any, Final
 LINES: Final = "history.jsonl"
 TABLE: Final = "losses.csv"
 PLOT: Final = "losses.svg"
-_COLUMNS: Final = ("step", "epoch", "loss", "learning_rate", "grad_norm")
+_COLUMNS: Final[tuple[str, ...]] = ("step", "epoch", "loss", "learning_rate", "grad_norm")
 _SMOOTH: Final = 0.1  #: weight of a new loss in the smoothed line
 
 
@@ -22,9 +22,9 @@ def write(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     lines = "".join(json.dumps(dict(row)) + "\n" for row in steps)
     (folder / LINES).write_text(lines, encoding="utf-8")
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        table.writerows(steps)
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(_COLUMNS)
+        table.writerows([row.get(name, "") for name in _COLUMNS] for row in steps)
     if steps and find_spec("altair") is not None and find_spec("vl_convert") is not None:
         (folder / PLOT).write_text(plot(steps), encoding="utf-8")
 
@@ -34,13 +34,11 @@ def plot(steps: Sequence[Mapping[str, float]]) -> str:
     import altair as alt
     import vl_convert
 
-    loss = alt.Y("loss:Q", title="loss")
-    base: Any = alt.Chart(alt.Data(values=list(_smoothed(steps))), width=480, height=220)
-    chart = base.encode(x=alt.X("step:Q", title="step"))
-    both = chart.mark_line(opacity=0.3, color="#4c78a8").encode(y=loss) + chart.mark_line(color="#4c78a8").encode(
-        y=alt.Y("smooth:Q", title="loss")
-    )
-    return str(vl_convert.vegalite_to_svg(both.to_json()))
+    untyped: Any = alt
+    chart = untyped.Chart(untyped.Data(values=_smoothed(steps)), width=480, height=220).encode(x=alt.X("step:Q"))
+    each = chart.mark_line(opacity=0.3).encode(y=alt.Y("loss:Q"))
+    smooth = chart.mark_line().encode(y=alt.Y("smooth:Q", title="loss"))
+    return str(vl_convert.vegalite_to_svg((each + smooth).to_json()))
 
 
 def _smoothed(steps: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

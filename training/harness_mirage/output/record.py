@@ -46,10 +46,10 @@ def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture) 
 def same(out: Path, identity: str) -> bool:
     """Whether a folder holds what this training makes."""
     try:
-        found: object = json.loads((out / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found: Any = json.loads((out / FILE).read_text(encoding="utf-8"))
+        return bool(found["identity"] == identity)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return isinstance(found, dict) and found.get("identity") == identity
 
 
 def record(
