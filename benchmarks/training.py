@@ -2,7 +2,8 @@
 
 Target: at least 95% of the script's records a second. Both train the same part of the model on the CPU with one thread,
 so the seconds are the processor's own: what else runs on the machine does not count, and on a quiet one they are the
-clock's. The losses of both are printed, so that it can be seen that they did the same work; TRL also learns the line feed after the end of an answer.
+clock's. The losses of both are printed, so that it can be seen that they did the same work; TRL also learns the line
+feed after the end of an answer.
 """
 
 import os
