@@ -74,8 +74,8 @@ def _lengths(base: Base, mixture: Mixture, recipe: Recipe) -> list[int]:
     from .sft.measuring import Ruler
     from .sft.scripts import Scribe
 
-    scribe = Scribe(base.frontend, base.chat)
-    ruler = Ruler(base.frontend, base.chat.mark, recipe.pixels.value)
+    scribe = Scribe(base.frontend, base.chat, base.mark)
+    ruler = Ruler(base.frontend, base.mark, recipe.pixels.value)
     some = mixture.records[:: max(1, len(mixture.records) // MEASURED)][:MEASURED]
     found = [ruler(record, scribe(record)) for record in some]
     longest = recipe.max_length.value

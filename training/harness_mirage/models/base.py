@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.local import Chat, Frontend
 
+from .dialects import Dialect
 from .roles import Roles
 
 
@@ -24,6 +25,8 @@ class Base:
         frontend: processor, tokenizer and chat template.
         chat: how the chat template wants to be spoken to.
         roles: of its parameters.
+        mark: what stands for an image in a text.
+        dialect: how it is fed, where it comes with code of its own; None for the models of transformers.
         dtype: number format that the checkpoint is stored in, as its configuration names it; empty where it does not.
     """
 
@@ -35,4 +38,6 @@ class Base:
     frontend: Frontend
     chat: Chat
     roles: Roles
+    mark: str
+    dialect: Dialect | None
     dtype: str

@@ -40,7 +40,7 @@ def freeze(base: Base, trained: Collection[Role], recipe: Recipe) -> Any:
             raise HarnessError(f"no parameter of {', '.join(trained)} is in this model", where=base.ref)
         return None
     return peft.LoraConfig(
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if hasattr(base.model, "prepare_inputs_for_generation") else None,
         r=recipe.rank.value,
         lora_alpha=recipe.alpha.value,
         lora_dropout=recipe.dropout.value,

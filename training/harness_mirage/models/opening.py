@@ -20,6 +20,7 @@ from harness_mirage.recipe import Recipe
 from harness_mirage.settings import asked
 
 from .base import Base
+from .dialects import DIALECTS
 from .places import folder_of
 from .quiet import quiet
 from .roles import roles
@@ -54,6 +55,8 @@ def open_base(training: Training, recipe: Recipe) -> Base:
             where=str(outline.folder),
             remedy="save the whole model",
         )
+    if outline.dialect is not None:
+        outline.dialect.adapt(model)
     return replace(outline, model=model, config=model.config, roles=roles(model, recipe.roles))
 
 
@@ -79,7 +82,9 @@ def outlined(training: Training, recipe: Recipe) -> Base:
             where=training.model,
             remedy="name an instruction-tuned model, or put a chat_template.jinja into its folder",
         )
-    if not chat.mark:
+    dialect = DIALECTS.get(config.model_type)
+    mark = dialect.mark if dialect else chat.mark
+    if not mark:
         raise HarnessError("the model's chat template gives images no place", where=training.model)
     return Base(
         ref=training.model,
@@ -90,6 +95,8 @@ def outlined(training: Training, recipe: Recipe) -> Base:
         frontend=frontend,
         chat=chat,
         roles=roles(model, recipe.roles),
+        mark=mark,
+        dialect=dialect,
         dtype=_stored(folder),
     )
 

@@ -51,8 +51,8 @@ def fit(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method
     """
     scratch = Scratch.beside(training.out)
     config = arguments(training, recipe, scratch)
-    scripts = written(Scribe(base.frontend, base.chat), mixture.records)
-    ruler = Ruler(base.frontend, base.chat.mark, recipe.pixels.value)
+    scripts = written(Scribe(base.frontend, base.chat, base.mark), mixture.records)
+    ruler = Ruler(base.frontend, base.mark, recipe.pixels.value)
     kept, left_out = sorted_out(ruler, mixture.records, scripts, recipe.max_length.value)
     if not kept:
         raise HarnessError(f"no record is short enough for max_length {recipe.max_length.value}", remedy="raise it")
@@ -64,6 +64,7 @@ def fit(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method
         trainer = GuardedTrainer(
             records=mixture.records,
             scratch=scratch,
+            own_loss=base.dialect is not None,
             model=base.model,
             args=config,
             data_collator=Collator(

@@ -32,12 +32,14 @@ class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused
     Args:
         records: of the mixture, for errors.
         scratch: where checkpoints go.
+        own_loss: the model computes it, since TRL's way into it is not there.
         more: of SFTTrainer.
     """
 
-    def __init__(self, *, records: Sequence[Record], scratch: Scratch, **more: Any) -> None:
+    def __init__(self, *, records: Sequence[Record], scratch: Scratch, own_loss: bool = False, **more: Any) -> None:
         self._records = records
         self._scratch = scratch
+        self._own_loss = own_loss
         self._step: list[int] = []  # numbers of the records of the step under way
         super().__init__(**more)
 
@@ -52,6 +54,12 @@ class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused
         if not math.isfinite(float(loss)):
             raise self._broken("loss", float(loss))
         return loss
+
+    def compute_loss(self, model: Untyped, inputs: dict[str, Untyped], *rest: Any, **more: Any) -> Untyped:
+        """The loss over the answers of a batch."""
+        if not self._own_loss:
+            return super().compute_loss(model, inputs, *rest, **more)
+        return transformers.Trainer.compute_loss(self, model, inputs, *rest, **more)
 
     def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
         """Tell the losses of a step; raises HarnessError where its gradient is no number."""

@@ -40,9 +40,12 @@ def save(trainer: Untyped, base: Base, folder: Path, *, merge: bool) -> None:
         base.frontend.processor.save_pretrained(folder)
         for left in (folder / "training_args.bin", folder / "README.md"):  # they hold paths of this machine
             left.unlink(missing_ok=True)
+        for code in base.folder.glob("*.py"):  # of a model with code of its own
+            shutil.copyfile(code, folder / code.name)
         for file in folder.iterdir():
             if file.is_file():
                 file.chmod(_MODE)
+    trainer.accelerator.wait_for_everyone()  # nobody goes on before the folder stands
 
 
 def _save_whole(model: Untyped, weights: dict[str, Untyped] | None, base: Base, folder: Path) -> None:
