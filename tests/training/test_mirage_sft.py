@@ -7,17 +7,20 @@ import json
 import signal
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness_mirage.methods import LANGUAGE
+from harness_mirage.records import Picture, Record
 
 from harness import HarnessError
 from harness.errors import IdentityMismatch
+from harness.readers import open_files
 from tests.plugins.tiny.folders import Folders
-from tests.training.tiny_training import KNOWN, METHOD, fitted, kinds, pair, recipe, record, training, weights
+from tests.training.tiny_training import KNOWN, METHOD, fitted, kinds, pair, picture, recipe, record, training, weights
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
@@ -101,6 +104,25 @@ class TestFullTuning:
         assert losses(made[0]) == pytest.approx(losses(made[2]), rel=1e-4)
         assert losses(made[1]) == pytest.approx(losses(made[2]), rel=1e-4)
 
+    def test_in_bfloat16_keeps_the_weights_in_float32(self, folders: Folders, tmp_path: Path) -> None:
+        made = fitted(training(folders["qwen2_vl"], tmp_path / "out"), kinds(), recipe(precision="bf16", epochs=2.0))
+        plain = fitted(training(folders["qwen2_vl"], tmp_path / "plain"), kinds(), recipe(epochs=2.0))
+        before, after = weights(folders["qwen2_vl"]), weights(made.folder)
+        small = [(after[name] - before[name]).abs().max() for name in changed(before, after)]
+
+        assert losses(made) == pytest.approx(losses(plain), rel=0.05)
+        assert losses(made) != losses(plain)
+        assert max(small) < 0.1
+
+    def test_is_the_same_where_processes_open_zipped_images_ahead(self, folders: Folders, tmp_path: Path) -> None:
+        records = zipped(tmp_path, 24)
+        made = [
+            fitted(training(folders["qwen2_vl"], tmp_path / str(workers), workers=workers), records)
+            for workers in (0, 2)
+        ]
+
+        assert losses(made[0]) == losses(made[1])
+
 
 class TestLora:
     @pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "internvl", "idefics3", "gemma3"])
@@ -130,6 +152,17 @@ class TestLora:
         assert all("language_model" in name for name in weights(made.folder))
         assert made.counts["language"][1] > 0 == made.counts["projector"][1]
         assert (made.folder / "tokenizer.json").is_file()
+
+    def test_is_not_merged_into_a_model_that_is_spread_over_devices(
+        self, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+        from harness_mirage.sft.arguments import arguments
+        from harness_mirage.sft.scratch import Scratch
+
+        asked = training(folders["qwen2_vl"], tmp_path / "out", merge=True)
+        with pytest.raises(HarnessError, match="spread over several"):
+            arguments(asked, recipe(tuning="lora"), Scratch.beside(asked.out))
 
     def test_of_a_part_without_linear_layers_leaves_it(self, folders: Folders, tmp_path: Path) -> None:
         made = fitted(training(folders["gemma3"], tmp_path / "out"), kinds(), recipe(tuning="lora"))
@@ -290,6 +323,25 @@ class TestWhatAPersonSees:
         with pytest.raises(HarnessError, match="needs a package") as raised:
             fitted(training(folders["qwen2_vl"], tmp_path / "out", log="wandb"), kinds())
         assert "pip install wandb" in raised.value.remedy
+
+
+def zipped(folder: Path, count: int) -> list[Record]:
+    """Records whose images lie in one zip."""
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for at in range(2 * count):
+            image = picture(at)
+            assert image.files is not None
+            archive.writestr(f"{at}.png", image.files.read(image.path))
+    files = open_files(folder / "images.zip")
+    return [
+        record(
+            at,
+            "<image><image>?",
+            "Yes.",
+            pictures=[Picture(path=f"{2 * at + number}.png", files=files) for number in (0, 1)],
+        )
+        for at in range(count)
+    ]
 
 
 def part_of(name: str) -> str:

@@ -14,6 +14,8 @@ from harness_mirage.settings import asked
 
 from .scratch import Scratch
 
+#: what accelerate sets for a model that is spread over devices
+_SPREAD: Final = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 _LOGS: Final = {"tensorboard": "tensorboard", "wandb": "wandb"}
 
 
@@ -21,9 +23,14 @@ def arguments(training: Training, recipe: Recipe, scratch: Scratch) -> Untyped:
     """What TRL's trainer is told.
 
     Raises:
-        HarnessError: the recipe's batch cannot be dealt out to the devices, a logger is not installed, or this device
-            cannot compute in bfloat16.
+        HarnessError: the recipe's batch cannot be dealt out to the devices, a logger is not installed, or an adapter
+            is to be merged into a model that is spread over devices.
     """
+    if asked(training, "merge") and any(os.environ.get(name) == "true" for name in _SPREAD):
+        raise HarnessError(
+            "-S merge=true needs the whole model on one device, and it is spread over several",
+            remedy="leave it out, and merge the adapter afterwards",
+        )
     cpu = asked(training, "device") == "cpu" or not torch.cuda.is_available()
     micro, turns = dealt(recipe.batch.value, _devices(), asked(training, "micro_batch"), cpu=cpu)
     return trl.SFTConfig(

@@ -28,7 +28,8 @@ def save(trainer: Untyped, base: Base, folder: Path, *, merge: bool) -> None:
         merge: write an adapter into the weights.
     """
     if merge and hasattr(trainer.model, "merge_and_unload"):
-        _save_whole(trainer.accelerator.unwrap_model(trainer.model).merge_and_unload(), None, base, folder)
+        if trainer.args.should_save:
+            _save_whole(trainer.accelerator.unwrap_model(trainer.model).merge_and_unload(), None, base, folder)
     elif hasattr(trainer.model, "peft_config"):
         trainer.save_model(str(folder))
         _name_base(folder, base)
