@@ -6,8 +6,9 @@ ZOOS := .venv-zoos
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
 CODE := harness plugins tasks judges training reports
+MINIS := mis:mini,mis:mini-benign,mssbench:mini
 
-.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini minis clean
+.PHONY: setup demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage minis clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -19,9 +20,14 @@ $(VENV)/.ready: pyproject.toml
 setup: $(VENV)/.ready
 
 demo: setup
-	$(BIN)/harness run --model mini/base --tasks mis:mini,mis:mini-benign,mssbench:mini --output runs/demo --fresh
-	$(BIN)/harness report runs/demo --format markdown --output runs/demo/leaderboard.md
+	$(BIN)/harness run --model mini/base --tasks $(MINIS) --output runs/demo/base --fresh
+	$(BIN)/harness run --model mini/mirage --tasks $(MINIS) --output runs/demo/mirage --fresh
+	$(BIN)/harness report runs/demo/base runs/demo/mirage --format markdown --output runs/demo/leaderboard.md
 	@cat runs/demo/leaderboard.md
+
+# the same live: tunes the mini model by MIRage and two baselines on this machine, and compares them
+demo-loop: setup
+	$(PY) examples/mirage_loop.py runs/demo-loop
 
 test: setup
 	$(PY) -m pytest -q -n auto --dist loadscope
@@ -72,6 +78,14 @@ mini: setup
 	$(PY) -m harness_mini.make_base
 	$(PY) -m harness_mini.draw_world mis tasks/harness_mis/mini
 	$(PY) -m harness_mini.draw_world mssbench tasks/harness_mssbench/mini
+
+# the shipped adapter mini/mirage, tuned again
+mirage: setup
+	$(PY) -m harness_mini.make_mirage
+
+# the loop of demo-loop with several seeds
+bench-mirage: setup
+	$(PY) -m benchmarks.mirage
 
 # every packaged split with the mini model, timed
 minis: setup

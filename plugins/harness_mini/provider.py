@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import Failure, HarnessError, Model, ModelInfo, Provider, Request, Response, Settings, UnknownName
+from harness import Failure, Model, ModelInfo, Provider, Request, Response, Settings, UnknownName
 
 BASE = Path(__file__).with_name("base")
 MIRAGE = Path(__file__).with_name("mirage")
@@ -41,18 +41,9 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
         yield Alias(inner=model, ref=f"mini/{name}")
 
 
-def _folder(name: str, _settings: Settings) -> Path:
-    folder = _found(name)
-    if folder != BASE:
-        raise HarnessError(f"mini/{name} is an adapter, not a whole model", remedy="name the one it lies on: mini/base")
-    return folder
-
-
 def _found(name: str) -> Path:
     if name not in _FOLDERS:
-        raise UnknownName(
-            f"there is no model mini/{name}", remedy=nearest(f"mini/{name}", [f"mini/{each}" for each in _FOLDERS])
-        )
+        raise UnknownName(f"there is no model mini/{name}", remedy="use mini/base or mini/mirage")
     return _FOLDERS[name]
 
 
@@ -61,6 +52,6 @@ PROVIDER = Provider(
     description="the mini world's own models, packaged: mini/base, which helps with everything, and mini/mirage",
     open=_open,
     local=True,
-    folder=_folder,
+    folder=lambda name, _settings: _found(name),
     lineage=_found,
 )
