@@ -115,9 +115,12 @@ class TestFullTuning:
         assert max(small) < 0.1
 
     def test_is_the_same_where_processes_open_zipped_images_ahead(self, folders: Folders, tmp_path: Path) -> None:
-        records = zipped(tmp_path, 24)
+        records, how = (
+            zipped(tmp_path, 24),
+            recipe(max_length=10_000),
+        )  # measuring opens the zip before the processes do
         made = [
-            fitted(training(folders["qwen2_vl"], tmp_path / str(workers), workers=workers), records)
+            fitted(training(folders["qwen2_vl"], tmp_path / str(workers), workers=workers), records, how)
             for workers in (0, 2)
         ]
 

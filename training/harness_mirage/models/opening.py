@@ -122,7 +122,7 @@ def _frontend(folder: Path, *, trusted: bool) -> Frontend:
         raise HarnessError(
             "the model comes without an image processor that transformers can call",
             where=str(folder),
-            remedy="name its port to transformers: see docs/training.md",
+            remedy="name its port to transformers: see docs/train-models.md",
         )
     return Frontend(processor, vlm=True)
 

@@ -23,7 +23,7 @@ class Fitted:
         folder: weights and processor, nothing else; to be completed and moved to the output in one rename.
         scratch: the working folder around it, to be removed then.
         kind: a whole model, or an adapter of its base.
-        history: a row a step: step, epoch, loss, grad_norm, learning_rate, mean_token_accuracy, num_tokens.
+        history: a row a step: step, epoch, loss, grad_norm, learning_rate, mean_token_accuracy.
         steps: of the optimizer.
         seconds: that this invocation trained, without opening and saving.
         resumed_from: step of the checkpoint it went on from; 0 where it began anew.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 from harness.local import Frontend
 from harness_mirage.records import Record
 
 from .pictures import size
 from .scripts import Script
+
+_OPENED_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,14 @@ class Ruler:
 
     def __call__(self, record: Record, script: Script) -> int:
         """Tokens of a record's whole script, its images cut up. Raises BadData for an image that cannot be read."""
-        sizes = tuple(size(picture, self._pixels, record.place) for picture in record.pictures)
+        return self.of(script, self.sizes(record))
+
+    def sizes(self, record: Record) -> tuple[tuple[int, int], ...]:
+        """Width and height of its images; for any thread. Raises BadData for one that cannot be read."""
+        return tuple(size(picture, self._pixels, record.place) for picture in record.pictures)
+
+    def of(self, script: Script, sizes: tuple[tuple[int, int], ...]) -> int:
+        """Tokens of a script with images of these sizes."""
         if sizes not in self._known:
             self._known[sizes] = self._added(sizes)
         return self._frontend.count(script.text) + self._known[sizes]
@@ -63,7 +74,9 @@ def sorted_out(
     """Numbers of the records that are short enough, and those that are not."""
     if longest is None:
         return list(range(len(records))), ()
-    tokens = [ruler(record, script) for record, script in zip(records, scripts, strict=True)]
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        sizes = list(pool.map(ruler.sizes, records))
+    tokens = [ruler.of(script, its) for script, its in zip(scripts, sizes, strict=True)]
     kept = [number for number, count in enumerate(tokens) if count <= longest]
     long = (Long(place=records[at].place, tokens=count) for at, count in enumerate(tokens) if count > longest)
     return kept, tuple(long)

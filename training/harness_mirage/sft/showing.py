@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from harness.board.display import clock
 
 EVERY: Final = 5.0  #: seconds between two lines
-KEPT: Final = ("step", "epoch", "loss", "grad_norm", "learning_rate", "mean_token_accuracy", "num_tokens")
+KEPT: Final = ("step", "epoch", "loss", "grad_norm", "learning_rate", "mean_token_accuracy")
 
 
 class Display(Protocol):
