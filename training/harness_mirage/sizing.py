@@ -13,6 +13,7 @@ from .estimate import SMALL, Size
 from .methods import Method
 from .mixture import Mixture
 from .models.base import Base
+from .models.quiet import quiet
 from .models.untyped import Untyped, peft, torch
 from .recipe import Recipe
 from .settings import asked
@@ -88,7 +89,7 @@ def _as_it_learns(base: Base, method: Method, recipe: Recipe) -> Untyped:
     adapters = freeze(base, method.trained, recipe)
     if adapters is None:
         return base.model
-    with torch.device("meta"):
+    with quiet(), torch.device("meta"):
         return peft.get_peft_model(base.model, adapters)
 
 
