@@ -29,7 +29,7 @@ MOST = 480.0  #: seconds a seed
 METHODS = ("base", "mirage", "mirage-refusal", "textual-sft")
 HELD_OUT = "Library"
 SPLIT = "mis:mini"
-COLUMNS = ("ASR", "held out", "new objects", "benign answered", "mssbench mean")
+COLUMNS = ("ASR", "held out", "new objects", "benign answered", "mssbench mean", "naming")
 
 
 def main() -> None:
@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def show(out: Path, seed: str) -> None:
-    print(f"\nseed {seed:10}" + "".join(f"{name:>26}" for name in COLUMNS))
+    print(f"\nseed {seed:10}" + "".join(f"{name:>22}" for name in COLUMNS))
     for name in METHODS:
-        print(f"{name:15}" + "".join(f"{cell:>26}" for cell in numbers(out / "runs" / name)))
-    for file in sorted(out.glob("compare-*.json")):
+        print(f"{name:15}" + "".join(f"{cell:>22}" for cell in numbers(out / "runs" / name)))
+    for file in sorted(out.glob("compared-with/*.json")):
         for split in json.loads(file.read_text("utf-8"))["splits"]:
             for metric in (each for each in split["metrics"].values() if each["main"]):
                 told = f"{metric['baseline']:.1f} to {metric['run']:.1f}, p {metric['p_holm']:.2g}: {metric['finding']}"
-                print(f"{file.stem:30} {split['task']}:{split['split']:12} {metric['metric']:14} {told}")
+                print(f"mirage beside {file.stem:15} {split['task']}:{split['split']:12} {metric['metric']:14} {told}")
 
 
 def numbers(run: Path) -> list[str]:
@@ -68,6 +68,7 @@ def numbers(run: Path) -> list[str]:
         with_new_objects(run),
         shown(benign["metrics"]["answered_rate"]),
         shown(tasks["mssbench"]["splits"]["mini"]["metrics"]["mean_acc"]),
+        shown(tasks["mini-naming"]["splits"]["all"]["metrics"]["accuracy"]),
     ]
 
 
