@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("plugins", "tasks", "judges", "training", "reports")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 DECLARED: dict[str, str] = PROJECT["project"]["entry-points"]["harness"]
-DOCS = {"plugins": ("providers", "commands", "strategies")}  #: rooms whose pages lie in folders of other names
+#: rooms whose pages lie in folders of other names
+DOCS = {"plugins": ("providers", "commands", "strategies"), "training": ("training", "commands")}
 
 
 def packages() -> dict[str, str]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from harness_mirage import harness_trainers
+from harness_mirage import harness_trainers, running
 from harness_mirage.launching import alone, asked_as_text, asked_of_text, launch, main_process
 from harness_mirage.methods import METHODS, MULTIMODAL, Method
 from harness_mirage.written import method_in, method_of
 
 from harness import BadData, HarnessError, Training, UnknownName
-from tests.training.trained import QUICK, called, data, record, words
+from tests.training.trained import data, record
 
 ONE = {"layout": "mis"}
 TWO = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nnum_machines: 1\nnum_processes: 2\n"
@@ -108,36 +108,71 @@ class TestSeveralProcesses:
         with pytest.raises(UnknownName, match="fsdp-8"):
             launch(METHODS[0], Training(model="m", data={}, out=tmp_path / "out", launch="fsdp-9"))
 
-    def test_end_when_one_is_killed_leave_no_model_and_go_on_from_the_checkpoint(self, tmp_path: Path) -> None:
+    def test_see_every_gpu_that_the_user_shows(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[str | None] = []
+
+        def started(method: Method, training: Training) -> Path:
+            seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+            return training.out
+
+        monkeypatch.setattr(running, "launch", started)
+        monkeypatch.setattr(running, "train", started)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        drawn = data(tmp_path / "data")
+        given = {"": drawn, "general": drawn / "general"}
+        asked = Training(model="mini/base", data=given, out=tmp_path / "out", settings={"general_count": 3})
+        two = tmp_path / "two.yaml"
+        two.write_text(TWO, encoding="utf-8")
+        for each in (replace(asked, launch=str(two)), asked):
+            running.run(METHODS[0], each)
+
+        assert seen == [None, "0"]
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+    def test_want_the_gpus_and_the_packages_of_their_configuration(self, tmp_path: Path) -> None:
+        asked = Training(model="m", data={}, out=tmp_path / "out", launch="fsdp-8")
+
+        with pytest.raises(HarnessError, match="wants 8 GPUs, and 0 can be seen here"):
+            launch(METHODS[0], asked)
+        with pytest.raises(HarnessError, match="needs DeepSpeed"):
+            launch(METHODS[0], replace(asked, launch="zero3-8"))
+
+    def test_end_when_one_is_killed_leave_no_model_and_go_on_from_the_checkpoint(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         drawn, out, two = data(tmp_path / "data"), tmp_path / "out", tmp_path / "two.yaml"
         two.write_text(TWO, encoding="utf-8")
-        more = ("-S", "device=cpu", "-S", "save_every=5", "--launch", str(two), "--set", "epochs=30")
-        asked = words(drawn, out, *QUICK, *more)
+        settings = {"general_count": 3, "device": "cpu", "save_every": 5}
+        given = {"": drawn, "general": drawn / "general"}
+        asked = Training(
+            model="mini/base",
+            data=given,
+            out=out,
+            overrides={"batch": "4", "epochs": "12"},
+            settings=settings,
+            launch=str(two),
+        )
 
-        code, said = ended_by_a_kill([sys.executable, "-m", "harness", *asked], tmp_path / "out.partial")
-        assert code == 2
-        assert "a process of the training ended early" in said
-        assert "Traceback" not in said
+        killer = threading.Thread(target=kill_one, args=(tmp_path / "out.partial",))
+        killer.start()
+        with pytest.raises(HarnessError, match="a process of the training ended early"):
+            launch(METHODS[0], asked)
+        killer.join()
+        assert "Traceback" not in capfd.readouterr().err
         assert not out.exists()
 
-        code, _, said = called(asked)
-        assert code == 0, said
+        assert launch(METHODS[0], asked) == out
         told = record(out)["training"]
         assert told["resumed_from"] >= 5
-        assert told["steps"] == 90
-        lines = (out / "history.jsonl").read_text(encoding="utf-8").splitlines()
-        assert len(lines) == 90
+        assert told["steps"] == len((out / "history.jsonl").read_text(encoding="utf-8").splitlines()) == 36
 
 
-def ended_by_a_kill(command: list[str], scratch: Path) -> tuple[int, str]:
-    """Kill the second process of a training once it has a checkpoint -> exit code and stderr of the first."""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
-        while not any(scratch.glob("checkpoints/*/whole")) and started.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                started.wait(0.1)
-        for child in psutil.Process(started.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if child.environ().get("RANK") == "1":
-                    child.kill()
-        _, said = started.communicate()
-    return started.returncode, said
+def kill_one(scratch: Path) -> None:
+    """Kill the second process of a training once it has a checkpoint."""
+    this = psutil.Process()
+    while not any(scratch.glob("checkpoints/*/whole")):
+        psutil.wait_procs(this.children(), timeout=0.1)
+    for child in this.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if child.environ().get("RANK") == "1":
+                child.kill()

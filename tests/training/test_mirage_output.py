@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -98,6 +99,24 @@ class TestTheFolder:
         assert record(out)["training"]["seed"] == 1
         (aside,) = (each for each in tmp_path.iterdir() if each.name.startswith(".tuned."))
         assert record(aside)["training"]["seed"] == 0
+
+    def test_is_not_there_when_the_disk_is_full_at_the_end_and_the_same_command_completes_it(
+        self, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from harness_mirage.output import finish
+
+        def full_disk(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        out = tmp_path / "tuned"
+        with monkeypatch.context() as patch:
+            patch.setattr(finish, "write_losses", full_disk)
+            code, _, said = called(words(drawn, out, *QUICK))
+        assert (code, out.exists()) == (2, False)
+        assert "No space left on device; the last whole checkpoint is that of step 3" in said
+
+        trained(drawn, out)
+        assert record(out)["training"]["resumed_from"] == 3
 
     def test_stays_in_the_scratch_folder_where_its_name_is_taken(self, tmp_path: Path) -> None:
         (tmp_path / "made").mkdir()

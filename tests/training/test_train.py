@@ -71,6 +71,9 @@ class TestItRefuses:
         assert "--model is missing" in refused(["train", "mirage", "--out", "x"])
         assert "--out is missing" in refused(["train", "mirage", "--model", "mini/base"])
 
+    def test_flags_of_an_evaluation_without_one(self, drawn: Path, tmp_path: Path) -> None:
+        assert "--compare says nothing" in refused(words(drawn, tmp_path / "out", "--compare"))
+
     def test_data_that_are_not_there_or_given_twice(self, drawn: Path, tmp_path: Path) -> None:
         assert "there are no data" in refused(words(tmp_path / "none", tmp_path / "out"))
         assert "given twice" in refused(words(drawn, tmp_path / "out", "--data", str(drawn)))
@@ -173,8 +176,8 @@ class TestThePlan:
         more = ("--set", "batch=16", "--launch", "zero3-8", "--dry-run")
         _, shown, _ = called(words(drawn, tmp_path / "out", *QUICK, *more, model=model))
 
-        assert "(8 devices, 1 at once, 2 turns)" in shown
-        assert "8 of A100, sharded by ZeRO-3 (assumed: there is no GPU here)" in shown
+        assert "devices: 8, at once: 1, turns: 2" in shown
+        assert "A100, 8 of them, sharded by ZeRO-3 (assumed: there is no GPU here)" in shown
 
 
 class TestTheExport:
@@ -200,6 +203,7 @@ class TestAMethodInAFile:
         told = record(tmp_path / "out")
         assert told["method"]["name"] == "pairs-only"
         assert told["trained_on"] == ["my-pairs"]
+        assert told["settings"]["method"] == "pairs-only.yaml"
         assert told["parameters"]["language"]["learnt"] == 0 < told["parameters"]["projector"]["learnt"]
 
     def test_may_be_a_plugin_of_one_file(self, drawn: Path, tmp_path: Path) -> None:

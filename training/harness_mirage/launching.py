@@ -6,6 +6,7 @@ for each device. The process of the user waits; when one of the others dies, acc
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from harness import HarnessError, Training
 
 from .devices import config_of, file_of, processes
 from .methods import Method
+from .settings import asked
 from .written import method_of
 
 _NODES: Final = {
@@ -34,19 +36,27 @@ def launch(method: Method, training: Training) -> Path:
     """Train under accelerate -> the output folder.
 
     Raises:
-        HarnessError: a process ended early, or it is not said which node this is.
+        HarnessError: a process ended early, it is not said which node this is, or this machine lacks GPUs or DeepSpeed.
     """
-    nodes = _nodes(config_of(training.launch))
+    config = config_of(training.launch)
+    nodes = _nodes(config)
+    _check(config, training)
     with tempfile.TemporaryDirectory(prefix="harness-launch-") as folder:
         file = Path(folder) / "asked.json"
         file.write_text(asked_as_text(method, training), encoding="utf-8")
-        config = str(file_of(training.launch).resolve())
-        words = ["--config_file", config, *nodes, "-m", "harness_mirage.worker", str(file)]
+        words = [
+            "--config_file",
+            str(file_of(training.launch).resolve()),
+            *nodes,
+            "-m",
+            "harness_mirage.worker",
+            str(file),
+        ]
         code = _waited([sys.executable, "-m", "harness_mirage.starter", *words])
     if code:
         raise HarnessError(
             "a process of the training ended early, so all of them were ended; what it said stands above",
-            where=f"{processes(config_of(training.launch))} processes by {training.launch}",
+            where=f"{processes(config)} processes by {training.launch}",
             remedy="mend that and give the same command again: it goes on from the last whole checkpoint",
         )
     return training.out
@@ -77,6 +87,24 @@ def alone(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     if "WORLD_SIZE" in environ:
         return {}
     return {"CUDA_VISIBLE_DEVICES": environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
+
+
+def _check(config: Mapping[str, Any], training: Training) -> None:
+    """Whether this machine can do what a configuration asks of it. Raises HarnessError."""
+    from .models.untyped import torch
+
+    if asked(training, "device") == "cpu":
+        return
+    if config.get("deepspeed_config") and importlib.util.find_spec("deepspeed") is None:
+        raise HarnessError(
+            f"--launch {training.launch} needs DeepSpeed", remedy="pip install deepspeed, or take fsdp-…"
+        )
+    wanted, there = int(config["num_processes"]) // int(config.get("num_machines", 1)), int(torch.cuda.device_count())
+    if wanted > there:
+        raise HarnessError(
+            f"--launch {training.launch} wants {wanted} GPUs, and {there} can be seen here",
+            remedy="name another configuration, or a file of your own: see docs/commands/train.md",
+        )
 
 
 def _nodes(config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> list[str]:

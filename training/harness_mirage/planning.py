@@ -75,8 +75,8 @@ def _said(value: object) -> str:
 
 def _effort(ahead: Outlook, recipe: Recipe, mixture: Mixture) -> Iterator[str]:
     size, its = ahead.size, need(ahead.size, recipe, ahead.devices)
-    dealt = f"{ahead.devices.count} devices, {ahead.held} at once, {ahead.turns} turns"
-    yield f"steps: {ahead.steps:,}, each of {recipe.batch.value} records ({dealt})"
+    dealt = f"devices: {ahead.devices.count}, at once: {ahead.held}, turns: {ahead.turns}"
+    yield f"steps: {ahead.steps:,}, each of {recipe.batch.value} records; {dealt}"
     yield f"a record: about {size.tokens:,.0f} tokens, of {min(MEASURED, len(mixture.records))} that were measured"
     yield (
         f"memory of a device: about {gib(its.whole)}: weights {gib(its.weights)}, gradients {gib(its.gradients)},"
@@ -89,9 +89,10 @@ def _effort(ahead: Outlook, recipe: Recipe, mixture: Mixture) -> Iterator[str]:
 
 
 def _where(devices: Devices) -> str:
+    several = f", {devices.count} of them" if devices.count > 1 else ""
     sharded = f", sharded by {devices.sharding}" if devices.sharding != "none" else ""
     assumed = "" if devices.there else " (assumed: there is no GPU here)"
-    return f"{devices.count} of {devices.name}{sharded}{assumed}"
+    return f"{devices.name}{several}{sharded}{assumed}"
 
 
 def _verdict(ahead: Outlook, recipe: Recipe, training: Training) -> Iterator[str]:

@@ -31,7 +31,7 @@ def run(method: Method, training: Training) -> Path:
         sys.stderr.write(f"{training.out} holds this training already\n")
         return training.out
     _free(training)
-    with _in_environment(alone()):
+    with _in_environment({} if training.launch else alone()):
         from .estimate import check
         from .sizing import outlook
 

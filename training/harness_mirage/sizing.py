@@ -13,8 +13,7 @@ from .estimate import SMALL, Size
 from .methods import Method
 from .mixture import Mixture
 from .models.base import Base
-from .models.quiet import quiet
-from .models.untyped import Untyped, peft, torch
+from .models.untyped import Untyped
 from .recipe import Recipe
 from .settings import asked
 
@@ -50,6 +49,7 @@ def outlook(method: Method, training: Training, recipe: Recipe, mixture: Mixture
         HarnessError: no such model, an unknown architecture, or a batch that the devices cannot share.
         BadData: a measured record cannot be written for this model.
     """
+    from .models.freezing import sketched
     from .models.opening import outlined
     from .sft.arguments import dealt
 
@@ -57,7 +57,7 @@ def outlook(method: Method, training: Training, recipe: Recipe, mixture: Mixture
     places = devices(training, small=sum(weight.numel() for weight in base.model.parameters()) < SMALL)
     held, turns = dealt(recipe.batch.value, places.count, asked(training, "micro_batch"), cpu=places.memory is None)
     lengths = _lengths(base, mixture, recipe)
-    model = _as_it_learns(base, method, recipe)
+    model = sketched(base, method.trained, recipe)
     each = math.ceil(len(mixture.records) / recipe.batch.value)
     return Outlook(
         base=base,
@@ -81,16 +81,6 @@ def _lengths(base: Base, mixture: Mixture, recipe: Recipe) -> list[int]:
     found = [ruler(record, scribe(record)) for record in some]
     longest = recipe.max_length.value
     return [tokens for tokens in found if longest is None or tokens <= longest] or [longest or 0]
-
-
-def _as_it_learns(base: Base, method: Method, recipe: Recipe) -> Untyped:
-    from .models.freezing import freeze
-
-    adapters = freeze(base, method.trained, recipe)
-    if adapters is None:
-        return base.model
-    with quiet(), torch.device("meta"):
-        return peft.get_peft_model(base.model, adapters)
 
 
 def _size(base: Base, model: Untyped, lengths: list[int], held: int) -> Size:

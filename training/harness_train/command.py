@@ -76,6 +76,8 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
     METHOD is a name of `harness train --list`, or a YAML file that describes one. The same command again goes on from
     the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
     """
+    if not given["evaluate"] and (given["compare"] or given["limit"]):
+        raise click.UsageError(f"--{'compare' if given['compare'] else 'limit'} says nothing without --evaluate")
     host = loaded(ctx)
     if given["listed"]:
         from .listing import show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from harness.markdown import escape
@@ -58,7 +59,7 @@ def _head(values: Mapping[str, Any]) -> Iterator[str]:
     """What the hub reads."""
     scheme, _, name = str(values["tuned_from"]).partition("/")
     yield "---"
-    if scheme == "hf" and name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if scheme == "hf" and name.count("/") == 1 and not Path(name).expanduser().exists():
         yield f"base_model: {name}"
     if values["kind"] == "adapter":
         yield "library_name: peft"

@@ -147,7 +147,7 @@ def _told(fitted: Fitted, training: Training) -> dict[str, Json]:
 
 
 def _plain(value: Any) -> Json:
-    return str(value) if isinstance(value, Path) else value
+    return value.name if isinstance(value, Path) else value
 
 
 def written(values: Mapping[str, Json]) -> str:
