@@ -53,7 +53,7 @@ def sketched(base: Base, trained: Collection[Role], recipe: Recipe) -> Any:
     adapters = freeze(base, trained, recipe)
     if adapters is None:
         return base.model
-    with quiet():
+    with quiet(), next(base.model.parameters()).device:
         return peft.get_peft_model(base.model, adapters)
 
 
