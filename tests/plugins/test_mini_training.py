@@ -1,6 +1,7 @@
 """What the mini model is tuned on: drawings of its own, in the layouts that trainings read."""
 
 import json
+import runpy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from PIL import Image
 
 from harness import Generation, Message, Request, Response, Sample, Text, Training
 from harness.drawings import SHAPES
+from harness.images import open_image
 
 MINI = Path(__file__).parents[2] / "tasks" / "harness_mis" / "mini"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 BY_NAME = {thing.name: thing for thing in THINGS}
 METHOD = {method.name: method for method in METHODS}
 HELD_OUT = "library"
@@ -159,6 +162,34 @@ class TestWhatIsLearnt:
 
     def test_the_data_say_whose_they_are(self, data: Path):
         assert all(part.licence.startswith("Apache-2.0") for part in _mixed(data, "mirage").parts)
+
+
+class TestTheTaskOfNaming:
+    @pytest.fixture
+    def naming(self):
+        return runpy.run_path(str(EXAMPLES / "mini_naming.py"))
+
+    @pytest.mark.parametrize(
+        ("answer", "label"),
+        [
+            ("The first image shows a {0}. The second image shows a {1}.", "right"),
+            ("A {0} and a {1}.", "right"),
+            ("The first image shows a {1}. The second image shows a {0}.", "wrong"),
+            ("The first image shows a {0}.", "wrong"),
+            ("Sure.", "wrong"),
+        ],
+    )
+    def test_both_names_in_the_order_of_the_pictures_are_right(self, naming, answer: str, label: str):
+        sample = next(naming["samples"](Path(), "all", {}))
+        assert naming["named"](sample, Response(text=answer.format(*sample.target["names"]))) == label
+
+    def test_every_run_is_asked_the_same_and_shows_no_drawing_of_a_training(self, naming, data: Path):
+        asked, again = (list(naming["samples"](Path(), "all", {})) for _ in range(2))
+        assert [sample.target for sample in asked] == [sample.target for sample in again]
+        drawn = {path.read_bytes() for path in data.rglob("*.png")}
+        shown = [open_image(image).opened.data for sample in asked for image in sample.request.images]
+        assert len(shown) == 2 * len(asked) == 200
+        assert not drawn & set(shown)
 
 
 def _named(text: str) -> tuple[Thing, Thing]:
