@@ -84,7 +84,7 @@ class TestAModelThatIsTooLarge:
         said = str(raised.value)
         assert "there is no GPU here" in said
         assert "8.0 billion parameters" in said
-        assert "about 110.6 GiB on each" in said
+        assert "about 110.6 GiB on one GPU" in said
         for way in ("--set tuning=lora", "--set tuning=qlora", "fsdp-8", "zero3-1", "-S device=cpu"):
             assert way in said
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from harness_mirage.output import losses
+from harness_mirage.output.card import card
 from harness_mirage.output.finish import moved
 from harness_mirage.values import FIELDS
 
@@ -176,15 +177,27 @@ class TestTheRecord:
 
 class TestTheCard:
     def test_says_data_recipe_use_and_terms(self, full: Path) -> None:
-        card = (full / "README.md").read_text(encoding="utf-8")
+        text = (full / "README.md").read_text(encoding="utf-8")
 
         for heading in ("Data", "Recipe", "Results", "Intended use and limits", "Licence"):
-            assert f"\n## {heading}\n" in card
-        assert "| mis-train | 9 | 4 | 5: held out" in card
-        assert "apache-2.0" in card
-        assert "| batch | 4 | user |" in card
-        assert "reproduces the recipe, not the numbers" in card
-        assert "Held out, and never seen: Cutting-Board." in card
+            assert f"\n## {heading}\n" in text
+        assert "| mis-train | 9 | 4 | 5: held out" in text
+        assert "apache-2.0" in text
+        assert "| batch | 4 | user |" in text
+        assert "reproduces the recipe, not the numbers" in text
+        assert "Held out, and never seen: Cutting-Board." in text
+
+    def test_names_a_base_that_is_a_folder_by_its_name_alone(self, full: Path) -> None:
+        told = {**record(full), "tuned_from": f"hf/{full}"}
+
+        drawn = card(told)
+        assert "# hf/tuned, tuned by mirage" in drawn
+        assert str(full.parent) not in drawn
+
+    def test_names_a_base_on_the_hub_for_the_hub(self, full: Path) -> None:
+        told = {**record(full), "tuned_from": "hf/Qwen/Qwen2-VL-7B-Instruct"}
+
+        assert "\nbase_model: Qwen/Qwen2-VL-7B-Instruct\n" in card(told)
 
     def test_begins_with_what_a_hub_reads(self, lora: Path) -> None:
         _, head, _ = (lora / "README.md").read_text(encoding="utf-8").split("---\n", 2)

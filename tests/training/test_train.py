@@ -160,6 +160,15 @@ class TestThePlan:
         assert "memory of a device: about" in plan
         assert "time: about 0:0" in plan
 
+    def test_warns_of_a_learning_rate_that_is_too_small_for_adapters(self, drawn: Path, tmp_path: Path) -> None:
+        more = ("--set", "tuning=lora", "--dry-run")
+
+        assert "ten to fifty times" in called(words(drawn, tmp_path / "out", *QUICK, *more))[1]
+        assert (
+            "ten to fifty times"
+            not in called(words(drawn, tmp_path / "out", *QUICK, *more, "--set", "learning_rate=1e-4"))[1]
+        )
+
     def test_writes_nothing(self, plan: str, drawn: Path) -> None:
         assert plan
         assert sorted(each.name for each in drawn.iterdir()) == ["general", "images", "mis_train.json"]

@@ -119,8 +119,8 @@ def check(size: Size, recipe: Recipe, devices: Devices, *, forced: bool) -> None
     if not devices.there:
         raise HarnessError(
             f"there is no GPU here, and this model has {billions(size.parameters)} parameters: it needs about"
-            f" {gib(its.whole)} on each of {devices.count} GPUs",
-            remedy=advice(size, recipe, devices) + "\n  -S device=cpu trains here all the same, very slowly",
+            f" {gib(its.whole)} on {'one GPU' if devices.count == 1 else f'each of {devices.count} GPUs'}",
+            remedy=f"{advice(size, recipe, devices)}\n  -S device=cpu trains here all the same, very slowly",
         )
     if its.fixed > devices.memory:
         raise HarnessError(
@@ -149,7 +149,7 @@ def advice(size: Size, recipe: Recipe, devices: Devices) -> str:
         one = Devices(count=1, sharding="ZeRO-3", offloaded=True, name=devices.name, memory=devices.memory)
         host = gib(need(size, recipe, one).host)
         lines.append(told("--launch zero3-1, on one GPU", recipe, one, size) + f" and {host} of the host's memory")
-    return "\n  ".join(lines) or "use more devices, or a smaller model"
+    return "\n  ".join(lines) or "train on a machine with such GPUs, with more of them, or a smaller model"
 
 
 def _activations(size: Size, wide: int, *, checkpointing: bool) -> float:

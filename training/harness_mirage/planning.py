@@ -67,6 +67,8 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
         if its:
             whose = {"paper": "the paper's", "user": "yours"}.get(source, source)
             yield f"  {whose}: " + ", ".join(f"{name} {_said(value)}" for name, value in its.items())
+    if recipe.tuning.value != "full" and recipe.learning_rate.source != "user":
+        yield "  note: this learning rate is one of full tuning; adapters want ten to fifty times as much"
 
 
 def _said(value: object) -> str:

@@ -18,7 +18,8 @@ def add(folder: Path, every: Sequence[Results]) -> None:
     """Put the results of a model, and of its base before it, into the card of the model's folder."""
     card = folder / CARD
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    named = [*every[:-1], _named(every[-1], folder.name)]
+    bases = [_named(results, _shown(str(results["model"]["ref"]))) for results in every[:-1]]
+    named = [*bases, _named(every[-1], folder.name)]
     card.write_text(with_results(text, _drawn(named)), encoding="utf-8")
 
 
@@ -30,8 +31,13 @@ def with_results(card: str, results: str) -> str:
     return f"{card[: start + len(BEGIN)]}\n{results}\n{card[end:]}"
 
 
+def _shown(ref: str) -> str:
+    scheme, _, name = ref.partition("/")
+    return f"{scheme}/{Path(name).name}" if Path(name).is_dir() else ref
+
+
 def _named(results: Results, name: str) -> dict[str, Any]:
-    """Results whose model is called by its folder's name: a path of this machine says nothing to readers."""
+    """Results whose model has another name: a path of this machine says nothing to readers."""
     model: dict[str, Any] = dict(results["model"])
     return {**results, "model": {**model, "ref": name}}
 

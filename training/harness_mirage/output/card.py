@@ -20,7 +20,7 @@ _LEARNS: Final = {
 def card(values: Mapping[str, Any]) -> str:
     """The card of a training, from its record; evaluations are added between the markers."""
     name = values["method"]["name"]
-    base = escape(str(values["tuned_from"]))
+    base = escape(_shown(values["tuned_from"]))
     lines = [
         *_head(values),
         f"# {base}, tuned by {escape(name)}",
@@ -68,6 +68,12 @@ def _head(values: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
+def _shown(base: str) -> str:
+    """The base for readers elsewhere: a folder by its name alone."""
+    scheme, _, name = base.partition("/")
+    return f"{scheme}/{Path(name).name}" if Path(name).expanduser().is_dir() else base
+
+
 def _learnt(values: Mapping[str, Any]) -> str:
     parts = " and ".join(f"the {role}{' model' if role == 'language' else ''}" for role in values["method"]["trained"])
     how = _LEARNS[values["recipe"]["values"]["tuning"]["value"]].format(parts=parts)
@@ -76,7 +82,7 @@ def _learnt(values: Mapping[str, Any]) -> str:
 
 
 def _loading(values: Mapping[str, Any]) -> Iterator[str]:
-    base = str(values["tuned_from"])
+    base = _shown(values["tuned_from"])
     if values["kind"] == "adapter":
         yield f"    harness run --model {base} -M adapter=THIS_FOLDER --tasks …"
     else:
@@ -119,7 +125,7 @@ def _limits(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _licence(values: Mapping[str, Any]) -> Iterator[str]:
-    yield f"The weights come from {escape(str(values['tuned_from']))}, whose licence goes on to hold for them."
+    yield f"The weights come from {escape(_shown(values['tuned_from']))}, whose licence goes on to hold for them."
     yield "The terms of the data stand in the table above: read them before you share what was learnt from them."
 
 
