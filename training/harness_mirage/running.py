@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Generator
@@ -38,7 +39,17 @@ def run(method: Method, training: Training) -> Path:
         ahead = outlook(method, training, recipe, mixture)
         check(ahead.size, recipe, ahead.devices, forced=asked(training, "device") == "cpu")
         del ahead
-        return launch(method, training) if training.launch else train(method, training)
+        return launch(method, training) if training.launch else _released(train(method, training))
+
+
+def _released(out: Path) -> Path:
+    """Give the GPU's memory back, for an evaluation that may follow."""
+    from .models.untyped import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return out
 
 
 def train(method: Method, training: Training) -> Path:
