@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Suite,
         Task,
         Trainer,
+        Training,
     )
     from harness.errors import BadData, BadImage, HarnessError, MissingData, UnknownName
     from harness.hookspecs import hookimpl
@@ -71,7 +72,7 @@ _HOME = {
     "readers": "distinct document open_files prompt rows together",
     "runs.running": "Run",
     "contracts": "Answered Ask Builder DataSource Judge Model ModelInfo Provider Report Results Rubric RunInfo Split "
-    "Strategy Suite Task Trainer",
+    "Strategy Suite Task Trainer Training",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
@@ -122,6 +123,7 @@ __all__ = [
     "Task",
     "Text",
     "Trainer",
+    "Training",
     "UnknownName",
     "Unscored",
     "Usage",

@@ -15,6 +15,7 @@ DECLARED: dict[str, str] = PROJECT["project"]["entry-points"]["harness"]
 DOCS = {
     "plugins": ("providers", "commands", "strategies"),
     "reports": ("reports", "commands"),
+    "training": ("training", "commands"),
 }  #: rooms whose pages lie in folders of other names
 
 
