@@ -1,8 +1,8 @@
 """Tune the shipped adapter anew: `python -m harness_mini.make_mirage [--seed N] [--output FOLDER]`.
 
 It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` beside this file, in half precision
-as the base is, and without the files that the base has as well. The data have the layouts of MIS-train and M4-Instruct but
-are drawings of this world, which its training.json says.
+and without the files that the base has as well. The data have the layouts of MIS-train and M4-Instruct but are drawings
+of this world, which its training.json says.
 """
 
 from __future__ import annotations
