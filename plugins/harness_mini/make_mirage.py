@@ -1,8 +1,8 @@
 """Tune the shipped adapter anew: `python -m harness_mini.make_mirage [--seed N] [--output FOLDER]`.
 
-It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` beside this file, without what the
-base has as well. The data have the layout of MIS-train and of M4-Instruct but are drawings of this world, which its
-training.json says.
+It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` beside this file, in half precision
+and without the files that the base has as well. The data have the layouts of MIS-train and M4-Instruct but are drawings
+of this world, which its training.json says.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import torch
+from safetensors import torch as _safetensors
 
+from harness.fingerprint import of_file
 from harness.lineage import FILE
 
 from . import draw_training
 from .provider import MIRAGE
+from .training.untyped import Untyped
 
+safetensors: Untyped = _safetensors
 RECIPE: Final = Path(__file__).with_name("mirage.yaml")
-KEPT: Final = ("adapter_config.json", "adapter_model.safetensors", "README.md")
+WEIGHTS: Final = "adapter_model.safetensors"
+KEPT: Final = ("adapter_config.json", "README.md")
 #: Named so that numbers of the mini splits, whose drawings are of the same world, are marked.
 TRAINED_ON: Final = ("mis-mini-train", "mssbench-mini-train")
 
@@ -49,9 +55,12 @@ def keep(trained: Path, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copyfile(trained / name, output / name)
+    weights = {name: weight.to(torch.bfloat16) for name, weight in safetensors.load_file(trained / WEIGHTS).items()}
+    safetensors.save_file(weights, output / WEIGHTS, metadata={"format": "pt"})
+    (output / WEIGHTS).chmod(0o644)  # safetensors writes 600, which an installed package must not have
     said: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
     said["trained_on"] = list(TRAINED_ON)
-    said["files"] = {name: entry for name, entry in said["files"].items() if name in KEPT}
+    said["files"] = {name: of_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
     (output / FILE).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import Failure, Model, ModelInfo, Provider, Request, Response, Settings, UnknownName
+from harness import Failure, HarnessError, Model, ModelInfo, Provider, Request, Response, Setting, Settings, UnknownName
 
 BASE = Path(__file__).with_name("base")
 MIRAGE = Path(__file__).with_name("mirage")
@@ -33,11 +33,14 @@ class Alias:
 
 @asynccontextmanager
 async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    adapter = {} if _found(name) == BASE else {"adapter": MIRAGE}
+    folder, own = _found(name), settings["adapter"]
+    if own is not None and folder != BASE:
+        raise HarnessError(f"mini/{name} is an adapter already", remedy="put yours on mini/base")
+    adapter = own if folder == BASE else folder
     from harness import open_model  # on use: listing the models must not load what opens them
 
     # stored in half precision to be small; computed in single, in which batches of any size answer alike
-    async with open_model(f"hf/{BASE}", {"dtype": "float32", **adapter, **settings}) as model:
+    async with open_model(f"hf/{BASE}", {"dtype": "float32", "adapter": adapter}) as model:
         yield Alias(inner=model, ref=f"mini/{name}")
 
 
@@ -51,6 +54,11 @@ PROVIDER = Provider(
     scheme="mini",
     description="the mini world's own models, packaged: mini/base, which helps with everything, and mini/mirage",
     open=_open,
+    settings=(
+        Setting(
+            name="adapter", type=Path, default=None, identity=True, help="folder of a LoRA adapter put on mini/base"
+        ),
+    ),
     local=True,
     folder=lambda name, _settings: _found(name),
     lineage=_found,

@@ -95,7 +95,7 @@ def test_the_report_stands_with_its_figures_and_holds_all_models(out: Path):
     page = (out / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in ("mini/base", "models/mirage", "models/mirage-refusal"))
     assert (out / "figures" / "tradeoff-mis-mini-mis-mini-benign.svg").is_file()
-    assert (out / "figures" / "ability-mis-mini-mini-naming-all.svg").is_file()
+    assert (out / "figures" / "ability-mis-mini-mini-naming.svg").is_file()
     assert "an arrow leads from a model to one that was tuned from it (2)" in page
 
 
@@ -109,8 +109,8 @@ def test_the_loop_again_trains_and_asks_nothing_twice(out: Path):
 
 
 def test_a_step_that_fails_ends_the_loop_with_the_end_of_its_log(tmp_path: Path):
-    (tmp_path / "out" / "models").mkdir(parents=True)
-    (tmp_path / "out" / "models" / "mirage").write_text("in the way", encoding="utf-8")
+    (tmp_path / "out" / "models" / "mirage").mkdir(parents=True)
+    (tmp_path / "out" / "models" / "mirage" / "notes.txt").write_text("in the way", encoding="utf-8")
     command = [sys.executable, str(LOOP), str(tmp_path / "out"), "--methods", "mirage"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 1
