@@ -24,8 +24,8 @@ setup: $(VENV)/.ready
 demo: setup
 	$(BIN)/harness run --model mini/base --tasks $(MINIS) --output runs/demo/base --fresh
 	$(BIN)/harness run --model mini/mirage --tasks $(MINIS) --output runs/demo/mirage --fresh
-	$(BIN)/harness report runs/demo/base runs/demo/mirage --format markdown --output runs/demo/leaderboard.md
-	@cat runs/demo/leaderboard.md
+	$(BIN)/harness report runs/demo/base runs/demo/mirage --output runs/demo/leaderboard.html
+	$(BIN)/harness report runs/demo/base runs/demo/mirage
 
 # the same live: tunes the mini model by MIRage and two baselines on this machine, and compares them
 demo-loop: setup

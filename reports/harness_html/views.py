@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.board.display import ARROWS, NOTHING, figure, share, span
@@ -118,11 +118,19 @@ def overview(boards: Sequence[Board], anchors: Mapping[int, str]) -> Table:
                 model=model,
                 kind=_kind(next(iter(mine.values()))),
                 cells=[_main_cell(board, mine.get(place), scales[place]) for place, board in shown],
-                cautions=tuple(dict.fromkeys(caution for row in mine.values() for caution in row.cautions)),
+                cautions=_together(caution for row in mine.values() for caution in row.cautions),
             )
             for model, mine in rows.items()
         ],
     )
+
+
+def _together(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
+    """One caution of each kind, which tells what each of them does."""
+    told: dict[str, list[str]] = {}
+    for caution in dict.fromkeys(cautions):
+        told.setdefault(caution.kind, []).append(caution.told)
+    return tuple(Caution(kind=kind, told="; ".join(texts)) for kind, texts in told.items())
 
 
 def section(board: Board, anchor: str, published: Sequence[PublishedRow]) -> Section:

@@ -151,3 +151,16 @@ def test_a_percent_is_drawn_on_the_whole_range(value: float, at: float) -> None:
     drawn = Scale.of([main]).whisker(main)
     assert drawn is not None
     assert (drawn.value, drawn.low <= drawn.value <= drawn.high) == (at, True)
+
+
+def test_a_kind_of_caution_stands_once_beside_a_model_in_the_overview() -> None:
+    body = results(
+        "x/a",
+        {name: {"all": split(judged({"ASR": 1, "safe": 9}, main="ASR"), judge=JUDGE)} for name in ("mis", "vlguard")},
+        training={"tuned_from": "", "trained_on": ["mis-train", "vlguard-train"]},
+    )
+    html = render([body])
+    overview = html[html.index('id="overview"') : html.index("</table>")]
+    assert overview.count('class="flag"') == 1
+    assert "mis-train" in overview
+    assert "vlguard-train" in overview
