@@ -114,9 +114,16 @@ def _refusal(runs: Sequence[Reading], unlike: Sequence[Unlike]) -> HarnessError:
     lines = "\n  ".join(each.told for each in unlike)
     return HarnessError(
         f"these runs are not measured alike, so a difference would not be the models' alone ({named}):\n  {lines}",
-        remedy="run or judge one of them again in the way of the other; --allow-mismatch (in Python"
-        " allow_mismatch=True) compares them all the same and says so",
+        remedy=f"run or judge one of them again in the way of the other{_shared_judge(runs, unlike)}; --allow-mismatch"
+        " (in Python allow_mismatch=True) compares them all the same and says so",
     )
+
+
+def _shared_judge(runs: Sequence[Reading], unlike: Sequence[Unlike]) -> str:
+    """The judge that all runs know, where it is the judge that differs."""
+    known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
+    is_meant = known and any(each.what == "the judge" for each in unlike)
+    return f", or take a judge that all of them have: --judge {known[0]}" if is_meant else ""
 
 
 def _check_by(by: str, pairs: Sequence[_Pair]) -> None:
