@@ -74,6 +74,13 @@ def _readings(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[R
                 "this run is named twice", where=str(paths[place]), remedy="give the folders of two runs"
             )
     asked = [titles(run_file(RunFolder(path))) for path in paths]
+    for path, each in zip(paths, asked, strict=True):
+        if not each:
+            raise HarnessError(
+                "the run has not come to its end yet, so nothing says what it asked",
+                where=str(path),
+                remedy="wait for it, or go on with it: the same `harness run` command resumes it",
+            )
     for path, each in zip(paths[1:], asked[1:], strict=True):
         if not asked[0] & each:
             raise HarnessError(
