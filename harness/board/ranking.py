@@ -155,10 +155,14 @@ def _told_by_options(row: Row, rows: Sequence[Row]) -> str:
 
 def _told_by_run(row: Row, twins: Sequence[Row]) -> str:
     """What tells runs of one model apart that were asked in one way: how much of the split, else when they ended."""
-    for shown in (_subset, lambda row: f"finished {row.finished}"):
+    for shown in (_subset, _finish):
         if len({shown(twin) for twin in twins}) > 1:
             return shown(row)
     return ""
+
+
+def _finish(row: Row) -> str:
+    return f"finished {row.finished}"
 
 
 def _subset(row: Row) -> str:

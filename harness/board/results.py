@@ -6,6 +6,7 @@ import glob
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
@@ -94,9 +95,10 @@ def _anew(path: Path, otherwise: str) -> str:
 def _check(results: Json, path: Path) -> None:
     from harness.board.shape import fault  # pydantic: imported on use
 
-    schema = results.get("schema") if isinstance(results, dict) else None
+    named = cast("dict[str, Json]", results) if isinstance(results, dict) else {}
+    schema = named.get("schema")
     if schema is not None and schema != SCHEMA:
-        writer = f"vlm-safety-harness {results.get('harness') or 'of its time'}"
+        writer = f"vlm-safety-harness {named.get('harness') or 'of its time'}"
         remedy = _anew(path, f"render it with the version that wrote it: {writer}")
         raise BadData(f"results of the schema {schema!r}, not {SCHEMA}", where=str(path), remedy=remedy)
     told = "the whole: no schema is named" if schema is None else fault(results)

@@ -104,7 +104,7 @@ class _Training(_Strict):
 
 class _Identity(_Strict):
     overrides: _Words = None
-    fingerprint: Any = None
+    fingerprint: _Words = None
 
 
 class _Model(_Strict):

@@ -55,5 +55,5 @@ def _beside() -> Iterator[Column[Row]]:
     yield Column("Input wording", lambda row: row.fidelity)
     yield Column("Not ranked because", lambda row: row.unranked)
     yield Column("Flags", cautioned)
-    yield Column("Answered as", lambda row: ", ".join(row.resolved))
+    yield Column("Model revision", lambda row: row.model_revision)
     yield Column("Finished", lambda row: row.finished)

@@ -81,6 +81,19 @@ def test_filters_leave_the_rows_that_fit_and_say_how_many(opened: Seen) -> None:
     assert "shown" in opened.page.get_by_role("status").inner_text()
 
 
+def test_ranked_only_leaves_out_the_models_that_have_no_rank_anywhere(tmp_path: Path) -> None:
+    from harness_html.page import page
+
+    part = run("hf/part", 5, subset={"limit": 10})
+    part["tasks"]["mmmu"]["splits"]["all"]["subset"] = {"limit": 10}
+    path = tmp_path / "page.html"
+    path.write_text(page([run("x/a", 100), run("x/b", 900), part]), encoding="utf-8")
+    with browser() as seen:
+        seen.page.goto(path.as_uri())
+        seen.page.get_by_label("ranked only").check()
+        assert models(seen) == ["x/a", "x/b"]
+
+
 def test_a_task_is_shown_alone(opened: Seen) -> None:
     opened.page.get_by_role("combobox", name="Task").select_option("mmmu")
     assert opened.page.locator("section[data-task]:visible").count() == 1
@@ -103,9 +116,12 @@ def test_best_is_marked_in_words_and_a_subset_is_not_ranked(opened: Seen) -> Non
     assert part.get_attribute("title") == "not ranked: subset (limit 10)"
 
 
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_and_dark(leaderboard: Path, scheme: str) -> None:
-    with browser(color_scheme=scheme) as seen:
+def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_and_dark(
+    leaderboard: Path, scheme: str, width: int
+) -> None:
+    with browser(color_scheme=scheme, viewport={"width": width, "height": 800}) as seen:
         seen.page.goto(leaderboard.as_uri())
         for details in seen.page.locator("details").all():
             details.evaluate("each => { each.open = true; }")
@@ -125,6 +141,9 @@ def test_a_phone_scrolls_tables_and_never_the_page(leaderboard: Path) -> None:
     with browser(viewport={"width": 390, "height": 800}) as seen:
         seen.page.goto(leaderboard.as_uri())
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+        drawing = seen.page.locator(".drawing svg").first
+        shown = drawing.evaluate("each => each.getBoundingClientRect().width")
+        assert shown == float(drawing.get_attribute("width") or 0)
 
 
 def test_the_data_is_downloaded_as_csv_and_json_alike(opened: Seen) -> None:

@@ -106,7 +106,7 @@ def test_what_must_be_held_against_a_number_stands_in_its_row() -> None:
     body["model"]["resolved"] = ["name-2026-01-01"]
     (row,) = table(opened({**body, "bare": True}), "mis test")
     assert row["Flags"] == "sampling, unverifiable"
-    assert (row["Answered as"], row["Finished"]) == ("name-2026-01-01", "2026-01-01T00:01:00Z")
+    assert (row["Model revision"], row["Finished"]) == ("name-2026-01-01", "2026-01-01T00:01:00Z")
 
 
 def test_all_numbers_are_one_sheet_in_long_form() -> None:
