@@ -199,7 +199,10 @@ def _revision(model: Mapping[str, Json]) -> str:
     """Which version of the model answered, as far as it can be known."""
     if not _is_local(model.get("identity")):
         return ", ".join(_texts(model.get("resolved")))
-    files = _dict(_dict(model, "identity"), "fingerprint")
+    identity = _dict(model, "identity")
+    if isinstance(identity["fingerprint"], str):
+        return f"files {short(identity['fingerprint'])}"
+    files = _dict(identity, "fingerprint")
     own = {name: each for name, each in files.items() if name != "adapter"}
     base = str(own.get("commit") or "")[:12] or f"files {short(own)}"
     return f"{base} + adapter {short(files['adapter'])}" if files.get("adapter") else base

@@ -104,7 +104,7 @@ class _Training(_Strict):
 
 class _Identity(_Strict):
     overrides: _Words = None
-    fingerprint: _Words = None
+    fingerprint: str | dict[str, Any] | None = None
 
 
 class _Model(_Strict):

@@ -15,6 +15,7 @@ from typing import Final
 
 from harness.board.values import Measure, Row
 from harness.contracts import Results
+from harness.keys import short
 from harness.sheets import defused
 from harness.store.folder import file_name
 from harness.terminal import one_line
@@ -32,6 +33,7 @@ SETS: Final = {
     "pope:test": ("POPE", "none"),
 }
 _ACCURACY: Final = "accuracy"
+_LONGEST: Final = 200  #: characters of a name without its ending; most file systems end at 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +76,16 @@ def datasets(run: Results) -> Iterator[Dataset]:
 
 def _files(stem: str, found: Dataset) -> Iterator[tuple[str, bytes]]:
     for row in found.rows:
-        yield from _scores(f"{stem}{_judged_by(row)}", row)
+        yield from _scores(_within(f"{stem}{_judged_by(row)}"), row)
     main = found.rows[0].main
     if main is not None and main.name == _ACCURACY:
-        yield f"{stem}_acc.csv", _table(_accuracies(found))
+        yield f"{_within(stem)}_acc.csv", _table(_accuracies(found))
+
+
+def _within(stem: str) -> str:
+    """A path whose last part, with its ending, is no longer than a file's name may be."""
+    folder, _, name = stem.partition("/")
+    return stem if len(name) <= _LONGEST else f"{folder}/{name[: _LONGEST - 9]}-{short(name)}"
 
 
 def _judged_by(row: Row) -> str:

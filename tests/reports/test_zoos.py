@@ -162,6 +162,7 @@ def test_a_hostile_name_leads_nowhere_and_is_no_formula(name: str) -> None:
             assert path.count("/") == 1
             assert not path.startswith("/")
             assert path.isprintable()
+            assert all(len(part.encode()) <= 255 for part in path.split("/"))
             assert b"\x1b" not in data
             if path.endswith(".csv"):
                 assert not any(cell[:1] in "=+-@" for cell in lines(data)[0] if cell)
