@@ -54,7 +54,7 @@ class Dataset:
 def files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """File name, under what VLMEvalKit calls `outputs` -> its bytes."""
     found: dict[str, bytes] = {}
-    for _, model, run in named(results, file_name):
+    for _, model, run in named(results, lambda name: _cut(file_name(name))):
         sets = list(datasets(run))
         found[f"{model}/status.json"] = encoded(_status(model, run, sets))
         for each in sets:
@@ -85,7 +85,11 @@ def _files(stem: str, found: Dataset) -> Iterator[tuple[str, bytes]]:
 def _within(stem: str) -> str:
     """A path whose last part, with its ending, is no longer than a file's name may be."""
     folder, _, name = stem.partition("/")
-    return stem if len(name) <= _LONGEST else f"{folder}/{name[: _LONGEST - 9]}-{short(name)}"
+    return f"{folder}/{_cut(name)}"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{short(name)}"
 
 
 def _judged_by(row: Row) -> str:
