@@ -27,14 +27,15 @@ _Tasks = Mapping[str, tuple[Section, tuple[Row, ...]]]
 def files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """File name, under lm-eval's output path -> its bytes."""
     return {
-        f"{folder}/results_{re.sub(r'[^0-9A-Za-z.+-]', '-', run['started'])}.json": encoded(document(ref, run))
+        f"{folder}/results_{re.sub(r'[^0-9A-Za-z.+-]', '-', run['started'])[:40]}.json": encoded(document(ref, run))
         for ref, folder, run in named(results, folder_of)
     }
 
 
 def folder_of(model: str) -> str:
     """A model's name as lm-eval makes a folder of it; never one that is hidden or above."""
-    return re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)[:_LONGEST].strip(". ") or "model"
+    name = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
+    return name.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "model"
 
 
 def document(ref: str, run: Results) -> dict[str, Json]:

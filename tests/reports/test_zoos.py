@@ -17,7 +17,7 @@ from tests import golden
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
 OTHER = "keyword-00000002"
-HOSTILE = ["../../up", "..", "=1+1", "a\x1b[2J\u202e\ud800", "x/" + "y" * 300, "/abs/olute", "con:nul"]
+HOSTILE = ["../../up", "..", "=1+1", "a\x1b[2J\u202e\ud800", "x/" + "y" * 300, "/abs/olute", "con:nul", "字" * 150]
 
 
 def run(ref: str = "openai/NAME", unsafe: int = 803, failed: int = 3, **changes: Any) -> Body:
