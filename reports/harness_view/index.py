@@ -98,7 +98,10 @@ class Index:
         words = sorted(query.casefold().split(), key=len, reverse=True)  # the rarer first
         with self._lock:
             texts = list(self._texts)
-        return [n for n, text in enumerate(texts) if _has(text or self._again(n), words)]
+        found = [n for n, text in enumerate(texts) if text is not None]
+        for word in words:  # word by word: a generator for each text would cost more than looking through it
+            found = [n for n in found if word in (texts[n] or "")]
+        return sorted([*found, *(n for n, text in enumerate(texts) if text is None and _has(self._again(n), words))])
 
     def image(self, display: str, sha256: str) -> ImageContent | Gone:
         """An image that a prompt names. Raises KeyError for any other, and for all where the run is redacted."""
