@@ -146,6 +146,22 @@ def test_a_phone_scrolls_tables_and_never_the_page(leaderboard: Path) -> None:
         assert shown == float(drawing.get_attribute("width") or 0)
 
 
+def test_no_name_and_no_mark_makes_the_page_wider_than_its_window(tmp_path: Path) -> None:
+    from harness_html.page import page
+
+    long = "x" * 3000
+    body = run(long, 5, subset={"limit": 9})
+    columns = judged({f"metric_{place}": 10 for place in range(9)}, main="metric_8")
+    body["tasks"][long] = {**body["tasks"]["mis"], "splits": {long: split(columns, judge=JUDGE, subset={"limit": 9})}}
+    body["tasks"][long]["data"] = {"source": long, "revision": long, "sha256": long, "licence": long}
+    path = tmp_path / "page.html"
+    path.write_text(page([body, run("x/b", 900)]), encoding="utf-8")
+    for width in (1280, 390):
+        with browser(viewport={"width": width, "height": 800}) as seen:
+            seen.page.goto(path.as_uri())
+            assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_the_data_is_downloaded_as_csv_and_json_alike(opened: Seen) -> None:
     texts = {}
     for name in ("CSV", "JSON"):
