@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from harness.board.flagged import cautioned
 from harness.board.rows import Section
 from harness.board.values import Ends, Measure, Row
 from harness.contracts import Results
@@ -104,6 +105,7 @@ def _config(name: str, section: Section, row: Row) -> dict[str, Json]:
             "data_revision": data.get("revision") or "",
             "judge": row.judge.label,
             "input_fidelity": row.fidelity,
+            "flags": cautioned(row),
         },
     }
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from harness.board.flagged import cautioned
 from harness.board.values import Measure, Row
 from harness.contracts import Results
 from harness.keys import short
@@ -99,7 +100,7 @@ def _judged_by(row: Row) -> str:
 
 def _scores(stem: str, row: Row) -> Iterator[tuple[str, bytes]]:
     scores = _numbers(row)
-    about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset}
+    about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset, "flags": cautioned(row)}
     yield f"{stem}_score.json", encoded({**scores, **about})
     yield f"{stem}_score.csv", _table(scores)
 

@@ -137,6 +137,16 @@ def test_dark_is_what_the_system_says_until_the_reader_says_otherwise(leaderboar
         assert seen.page.evaluate(ground) == "rgb(255, 255, 255)" != dark
 
 
+def test_on_paper_the_page_is_light_and_no_wider_whatever_the_reader_chose(leaderboard: Path) -> None:
+    with browser(color_scheme="dark", viewport={"width": 718, "height": 1000}) as seen:
+        seen.page.goto(leaderboard.as_uri())
+        seen.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        seen.page.emulate_media(media="print")
+        assert seen.page.evaluate("getComputedStyle(document.body).color") == "rgb(22, 25, 29)"
+        assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 718
+
+
 def test_a_phone_scrolls_tables_and_never_the_page(leaderboard: Path) -> None:
     with browser(viewport={"width": 390, "height": 800}) as seen:
         seen.page.goto(leaderboard.as_uri())

@@ -69,6 +69,13 @@ def test_what_a_number_is_not_of_stands_beside_it_in_every_file() -> None:
     assert {f"{name},none": value for name, value in expected.items()}.items() <= easy.items()
 
 
+def test_what_must_be_held_against_a_number_is_said_in_both() -> None:
+    body = {**run(), "bare": True}
+    assert parsed(vlmevalkit_files([body]), "openai-NAME/openai-NAME_mis_easy_score.json")["flags"] == "unverifiable"
+    (made,) = lm_eval_files([body]).values()
+    assert json.loads(made)["configs"]["mis:easy"]["metadata"]["flags"] == "unverifiable"
+
+
 def test_another_judge_has_a_file_with_its_name_and_a_filter_of_its_own() -> None:
     assert parsed(vlmevalkit_files([run()]), f"openai-NAME/openai-NAME_mis_easy_{OTHER}_score.json")["unsafe"] == 10.0
     (theirs,) = lm_eval_files([run()]).values()
