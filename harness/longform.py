@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from harness.board.flagged import cautioned
 from harness.board.means import Mean
 from harness.board.values import Board, Ends, Measure, Row
 from harness.summary.split import FLAGS
@@ -22,9 +23,9 @@ COLUMNS: Final[tuple[str, ...]] = (
     *("metric", "main", "unit", "better", "value", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
     *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters"),
     *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete"),
-    *("rank_group", "rank", "unranked", "missing"),
+    *("rank_group", "rank", "unranked", "flags", "missing"),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
-    *("source", "revision", "licence"),
+    *("source", "revision", "licence", "resolved", "model_revision", "finished"),
     *OUTCOMES,
     *FLAGS,
     *_VERDICTS,
@@ -69,9 +70,13 @@ def _about(board: Board, row: Row) -> dict[str, Cell]:
         "source": row.source,
         "revision": row.revision,
         "licence": row.licence,
+        "resolved": ", ".join(row.resolved),
+        "model_revision": row.model_revision,
+        "finished": row.finished,
         "rank_group": board.group,
         "rank": row.rank,
         "unranked": row.unranked,
+        "flags": cautioned(row),
         "n_expected": row.n_expected,
         "subset": json.dumps(row.subset) if row.subset is not None else None,
         "epochs": row.epochs,

@@ -50,7 +50,7 @@ def _finished(board: Board) -> Board:
 def _classes(rows: Sequence[Row]) -> dict[_Basis, list[Row]]:
     """Basis -> its rows; the class with most ranked rows first."""
     found: dict[_Basis, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: bool(_open(row))):
+    for row in sorted(rows, key=lambda row: len(_open(row))):
         mine = _key(row)
         home = (basis for basis in found if _without(basis, _open(row)) == _without(mine, _open(row)))
         found.setdefault(next(home, mine), []).append(row)
@@ -58,8 +58,10 @@ def _classes(rows: Sequence[Row]) -> dict[_Basis, list[Row]]:
 
 
 def _open(row: Row) -> frozenset[str]:
-    """What of its basis says nothing: a subset has other samples, and what nobody judged has no judge."""
-    return frozenset(name for name, free in (("samples", row.subset is not None), ("judge", not row.judge.id)) if free)
+    """What of its basis says nothing: a subset has other samples, what nobody judged no judge, and some no hash."""
+    part = row.subset is not None
+    free = (("samples", part), ("data", part or "data" not in row.basis), ("judge", not row.judge.id))
+    return frozenset(name for name, is_free in free if is_free)
 
 
 def _without(basis: _Basis, names: frozenset[str]) -> _Basis:
@@ -92,7 +94,7 @@ def _unranked(row: Row) -> str:
     if row.main is None or row.main.value is None:
         return "nothing scored"
     if row.subset is not None:
-        return f"subset ({', '.join(f'{name} {value}' for name, value in row.subset.items())})"
+        return f"subset ({_subset(row)})"
     if not row.complete:
         return f"incomplete (coverage {share(row.coverage)})"
     if row.main.better == "neither":
@@ -115,10 +117,14 @@ def _order(row: Row) -> tuple[bool, bool, float]:
 
 
 def _with_data(rows: Sequence[Row]) -> Iterable[Row]:
-    """Rows that rest on the data's hash too, where all runs asked the same splits: only then is it of the same data."""
-    if len({row.asked for row in rows if not row.unranked}) != 1:
+    """Rows that rest on the data's hash too, where all runs asked the same splits: only then is it of the same data.
+
+    What is not ranked rests on it only if it asked the same: the hash is over all that its run asked of the task.
+    """
+    asked = {row.asked for row in rows if not row.unranked}
+    if len(asked) != 1:
         return rows
-    return (replace(row, basis={**row.basis, "data": row.data[:8]}) for row in rows)
+    return (replace(row, basis={**row.basis, "data": row.data[:8]}) if row.asked in asked else row for row in rows)
 
 
 def _key(row: Row) -> _Basis:
@@ -132,11 +138,35 @@ def _letters() -> Iterator[str]:
 
 
 def _named_apart(rows: Sequence[Row]) -> Iterator[Row]:
-    """Each row's name: the ref and what was put around it; for several of one name also the options that differ."""
-    for row in rows:
-        name = _wrapped(row)
-        told = _told_apart(row.options, [other.options for other in rows if _wrapped(other) == name])
-        yield replace(row, model=f"{name} ({told})" if told else name)
+    """Each row's name: the ref, what was put around it, and what tells it from others of that name."""
+    named = [replace(row, model=_with(_wrapped(row), _told_by_options(row, rows))) for row in rows]
+    for row in named:
+        twins = [other for other in named if (other.model, other.judge.id) == (row.model, row.judge.id)]
+        yield replace(row, model=_with(row.model, _told_by_run(row, twins)))
+
+
+def _with(name: str, told: str) -> str:
+    return f"{name} ({told})" if told else name
+
+
+def _told_by_options(row: Row, rows: Sequence[Row]) -> str:
+    return _told_apart(row.options, [other.options for other in rows if _wrapped(other) == _wrapped(row)])
+
+
+def _told_by_run(row: Row, twins: Sequence[Row]) -> str:
+    """What tells runs of one model apart that were asked in one way: how much of the split, else when they ended."""
+    for shown in (_subset, _finish):
+        if len({shown(twin) for twin in twins}) > 1:
+            return shown(row)
+    return ""
+
+
+def _finish(row: Row) -> str:
+    return f"finished {row.finished}"
+
+
+def _subset(row: Row) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (row.subset or {}).items())
 
 
 def _wrapped(row: Row) -> str:

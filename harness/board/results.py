@@ -6,8 +6,8 @@ import glob
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
-from harness.board.rows import rows, sections
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.types import Json
@@ -41,7 +41,8 @@ def read(path: Path) -> Results:
     except (OSError, UnicodeDecodeError) as error:
         raise BadData("cannot read results", where=f"{path}: {error}") from None
     except json.JSONDecodeError as error:
-        raise BadData("results are not JSON", where=f"{path}: line {error.lineno}: {error.msg}") from None
+        where = f"{path}: line {error.lineno}: {error.msg}"
+        raise BadData("results are not JSON", where=where, remedy=_anew(path, "get a whole copy of it")) from None
     _check(results, path)
     return results if _stored(path.parent) else {**results, "bare": True}
 
@@ -77,17 +78,30 @@ def _remedy(path: Path) -> str:
     if any(path.glob(f"*/{FILE}")):
         return f"its sub-folders hold runs: harness report {path}/*"
     if (path / "run.json").is_file():
-        return "the run has not written its results; the same `harness run` command goes on with it"
+        return (
+            "the run has not written its results; the same `harness run` command goes on with it, and a pattern in"
+            " quotes, such as 'runs/*', leaves it out"
+        )
     return "give the folder of a run, as `harness run` printed it"
 
 
+def _anew(path: Path, otherwise: str) -> str:
+    """How results are made again: of the run's lines, where they are there."""
+    if not _stored(path.parent):
+        return otherwise
+    return "move it away: the same `harness run` command makes it again from the run's lines, and asks nothing twice"
+
+
 def _check(results: Json, path: Path) -> None:
-    try:
-        schema = results["schema"]
-        if schema == SCHEMA:
-            _ = [list(rows(section)) for section in sections(results)]
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise BadData(f"not results as {SCHEMA} has them", where=f"{path}: {told}") from error
-    if schema != SCHEMA:
-        raise BadData(f"results of the schema {schema!r}, not {SCHEMA}", where=str(path))
+    from harness.board.shape import fault  # pydantic: imported on use
+
+    named = cast("dict[str, Json]", results) if isinstance(results, dict) else {}
+    schema = named.get("schema")
+    if schema is not None and schema != SCHEMA:
+        writer = f"vlm-safety-harness {named.get('harness') or 'of its time'}"
+        remedy = _anew(path, f"render it with the version that wrote it: {writer}")
+        raise BadData(f"results of the schema {schema!r}, not {SCHEMA}", where=str(path), remedy=remedy)
+    told = "the whole: no schema is named" if schema is None else fault(results)
+    if told:
+        remedy = _anew(path, "get the file as `harness run` wrote it")
+        raise BadData(f"not results as {SCHEMA} has them", where=f"{path}: {told}", remedy=remedy)

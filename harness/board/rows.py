@@ -60,6 +60,7 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         strategy=strategy_name(section.run),
         system=_system(model.get("identity")),
         resolved=_texts(model.get("resolved")),
+        model_revision=_revision(model),
         noted=_texts(model.get("notes")),
         tuned_from=str(training.get("tuned_from") or ""),
         trained_on=_texts(training.get("trained_on")),
@@ -192,6 +193,19 @@ def _system(identity: str | dict[str, Json] | None) -> str:
     return (
         "" if identity is None or isinstance(identity, str) else str(_dict(identity, "overrides").get("system") or "")
     )
+
+
+def _revision(model: Mapping[str, Json]) -> str:
+    """Which version of the model answered, as far as it can be known."""
+    if not _is_local(model.get("identity")):
+        return ", ".join(_texts(model.get("resolved")))
+    identity = _dict(model, "identity")
+    if isinstance(identity["fingerprint"], str):
+        return f"files {short(identity['fingerprint'])}"
+    files = _dict(identity, "fingerprint")
+    own = {name: each for name, each in files.items() if name != "adapter"}
+    base = str(own.get("commit") or "")[:12] or f"files {short(own)}"
+    return f"{base} + adapter {short(files['adapter'])}" if files.get("adapter") else base
 
 
 def _is_local(identity: str | dict[str, Json] | None) -> bool:

@@ -82,6 +82,7 @@ class Row:
         strategy: that wrapped the model; empty for none.
         system: message that was put before each request; empty for none.
         resolved: names the provider reported.
+        model_revision: commit or hash of local files, else the names that the provider reported.
         noted: what the model noted while it was open.
         tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
         trained_on: names of data it was tuned on, as declared.
@@ -118,6 +119,7 @@ class Row:
     strategy: str = ""
     system: str = ""
     resolved: tuple[str, ...] = ()
+    model_revision: str = ""
     noted: tuple[str, ...] = ()
     tuned_from: str = ""
     trained_on: tuple[str, ...] = ()

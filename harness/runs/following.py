@@ -31,10 +31,12 @@ class Following:
 
     Args:
         folder: of the run. Raises HarnessError where there is none.
+        data: the folder that holds each task's data now; None for where the run had it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, data: Path | None = None) -> None:
         self.folder = folder
+        self._data = data
         self.generation = 0
         self.unreadable = 0  #: items of which a line was changed by another hand
         self._tasks: dict[str, Growing] = {}
@@ -152,5 +154,7 @@ class Following:
     def _part(self, display: str, split: str) -> Part:
         found = self._parts.get((display, split))
         if found is None:
-            found = self._parts[display, split] = part_of(self._items, self._tasks[display].judges, display, split)
+            found = self._parts[display, split] = part_of(
+                self._items, self._tasks[display].judges, display, split, self._data
+            )
         return found

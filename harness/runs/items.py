@@ -124,7 +124,12 @@ class Items:
         return tuple(self.entries)
 
     def root(self, title: str) -> Path | None:
-        """What paths of a split's images are relative to; None where they came with a plugin that is gone."""
+        """What paths of a split's images are relative to; None where they came with a plugin that is gone.
+
+        Nor has a redacted export one, whose paths were taken out.
+        """
+        if self.file.redacted:
+            return None
         if not self.entries[title].packaged:
             return Path(self.file.tasks[title.rpartition(":")[0]].data.root)
         split = self.words(title).split

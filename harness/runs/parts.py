@@ -1,7 +1,8 @@
 """How one split of a run is read, also while run.json does not know it yet.
 
 A run tells run.json of its tasks and judges at its end. Until then the plugins that are here say what a split's labels
-mean and where its data lies, as they would for a run that began now.
+mean and where its data lies, as they would for a run that began now. Data that is no longer where the run had it is
+looked for where the caller says, or where a new run would look.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.contracts import Split
+from harness.data.places import data_folder
 from harness.errors import HarnessError
 from harness.models import ModelSpec
 from harness.options import Judging
@@ -36,7 +38,7 @@ class Part:
     root: Path | None
 
 
-def part_of(items: Items, judges: Sequence[str], display: str, split: str) -> Part:
+def part_of(items: Items, judges: Sequence[str], display: str, split: str, data: Path | None = None) -> Part:
     """One split of a run.
 
     Args:
@@ -44,11 +46,12 @@ def part_of(items: Items, judges: Sequence[str], display: str, split: str) -> Pa
         judges: that have a file in the task's folder.
         display: the task's displayed name, or its folder's where run.json does not know it.
         split: its name.
+        data: the folder that holds each task's data now; None for where the run had it.
     """
     title = f"{display}:{split}"
     if title in items.entries:
-        return Part(title=title, display=display, words=items.words(title), root=items.root(title))
-    plan = _planned(items, display, split)
+        return Part(title=title, display=display, words=items.words(title), root=_root(items, title, data))
+    plan = _planned(items, display, split, data)
     if plan is None:
         words = Words(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
         return Part(title=title, display=display, words=words, root=None)
@@ -57,14 +60,24 @@ def part_of(items: Items, judges: Sequence[str], display: str, split: str) -> Pa
     return Part(title=title, display=display, words=words, root=plan.split.data or plan.root)
 
 
-def _planned(items: Items, display: str, split: str) -> SplitPlan | None:
+def _root(items: Items, title: str, data: Path | None) -> Path | None:
+    """Where images of a split are looked for: what was given, where the run had them, where a new run would look."""
+    noted = items.root(title)
+    if noted is None or items.entries[title].packaged:
+        return noted
+    task = items.file.tasks[title.rpartition(":")[0]].task
+    places = [*([data_folder(data) / task] if data else []), noted, data_folder() / task]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _planned(items: Items, display: str, split: str, data: Path | None) -> SplitPlan | None:
     """What the plugins here make of a split that run.json does not know yet."""
     run = items.file
     name, *settings = display.split("+")
     given = {f"{name}.{key}": value for key, _, value in (each.partition("=") for each in settings)}
     options = Judging().of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
     try:
-        return make(replace(options, tasks=(f"{name}:{split}",), task_settings=given))[0]
+        return make(replace(options, tasks=(f"{name}:{split}",), task_settings=given, data=data))[0]
     except (HarnessError, IndexError):
         return None
 

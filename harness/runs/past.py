@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import plugins
 from harness.engine.assignment import Assignment
 from harness.errors import HarnessError, UnknownName
 from harness.models import ModelSpec
@@ -121,6 +122,7 @@ def _named(task: str, known: Collection[str]) -> Collection[str]:
 def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignment:
     """The split as it was asked, judged as is wanted now: a task's settings are the run's, a rubric's may be new."""
     task = entry.task.task
+    plugins.current().task(task)  # a plugin that is gone is named so, not by settings that nobody gave
     then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
     root = {} if entry.split.packaged else {f"{task}.data": str(_root(entry, options))}
     options = replace(options, data=_still(entry.task.data.folder) or options.data)

@@ -9,12 +9,11 @@ from pathlib import Path
 from harness.contracts import Split
 from harness.errors import HarnessError
 from harness.metrics import Record
-from harness.options import Judging
 from harness.plan.splits import SplitPlan
 from harness.runs.conclude import ran
 from harness.runs.ensembles import COMBINED
+from harness.runs.meant import Meant, meant
 from harness.runs.named import judges_named
-from harness.runs.past import stored
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger
 from harness.store.run_file import RunFile
@@ -26,11 +25,25 @@ UNJUDGED = "unjudged"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A stored run and those of its splits that are wanted."""
+    """A stored run and those of its splits that are wanted.
+
+    Attributes:
+        folder: of the run.
+        meant: what was named, of splits that are pooled from others too.
+    """
 
     folder: RunFolder
-    file: RunFile
-    plans: tuple[SplitPlan, ...]
+    meant: Meant
+
+    @property
+    def file(self) -> RunFile:
+        """Its run.json."""
+        return self.meant.file
+
+    @property
+    def plans(self) -> tuple[SplitPlan, ...]:
+        """The splits that have to be read."""
+        return self.meant.plans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +97,7 @@ class Seen:
 def open_run(folder: Path, tasks: Sequence[str]) -> Stored:
     """Read a run back. Raises HarnessError where there is none, UnknownName for a task it does not have."""
     place = RunFolder(folder)
-    file, _, assignments = stored(place, Judging(tasks=tuple(tasks)))
-    return Stored(folder=place, file=file, plans=tuple(each.plan for each in assignments))
+    return Stored(folder=place, meant=meant(place, tasks))
 
 
 def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
@@ -103,10 +115,15 @@ def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
     judges = judges_named("--judges", wanted, known) if wanted else everyone
     for display, plans in _by_task(run.plans).items():
         found = {plan.name: _read(run, plan, judges) for plan in plans}
-        yield from found.values()
+        yield from (each for each in found.values() if run.meant.holds(each.title))
         for name, split in plans[0].splits.items():
-            if split.parts and all(part in found for part in split.parts):
-                yield _pooled(display, name, split, [found[part] for part in split.parts])
+            parts = [found[part] for part in split.parts if part in found]
+            if (
+                parts
+                and len(parts) == len(split.parts)
+                and run.meant.holds(f"{display}:{name}", [part.title for part in parts])
+            ):
+                yield _pooled(display, name, split, parts)
 
 
 def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:

@@ -32,7 +32,10 @@ _FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "json": ".js
 )
 @click.option("--by", default="", metavar="NAME", help="Break the main metrics down by category or a tag; exploratory.")
 @click.option(
-    "--judge", default="", metavar="ID", help="Whose verdicts: an id, or what it begins with; else the primary judge."
+    "--judge",
+    default="",
+    metavar="ID",
+    help="Whose verdicts: an id, its rubric, or whole parts of its beginning; else the primary judge.",
 )
 @click.option(
     "--allow-mismatch",

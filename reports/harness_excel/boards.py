@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from harness.board.flagged import cautioned
 from harness.board.standing import standing
 from harness.board.values import Board, Measure, Row
 from harness.longform import Cell
@@ -53,3 +54,6 @@ def _beside() -> Iterator[Column[Row]]:
     yield Column("Judge", lambda row: row.judge.label)
     yield Column("Input wording", lambda row: row.fidelity)
     yield Column("Not ranked because", lambda row: row.unranked)
+    yield Column("Flags", cautioned)
+    yield Column("Model revision", lambda row: row.model_revision)
+    yield Column("Finished", lambda row: row.finished)

@@ -74,6 +74,7 @@ def _flat(board: Board, row: Row, measure: Measure) -> Flat:
         "judge": one_line(row.judge.id),
         "flags": " ".join(caution.kind for caution in row.cautions),
         "finished": one_line(row.finished),
+        "model_revision": one_line(row.model_revision),
         "data": one_line(row.data),
         "revision": one_line(row.revision),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.board.display import ARROWS, NOTHING, figure, share, span
+from harness.board.flagged import flagged
 from harness.board.published import PublishedRow
 from harness.board.standing import standing
 from harness.board.values import Board, Caution, Measure, Row
@@ -60,6 +61,8 @@ class Line:
         facts: what else stands in the row, column by column.
         cautions: on any of its numbers.
         unranked: it has no rank, and why.
+        rank: in its class; None where it has none, or the table is of several classes.
+        revision: of the model; empty where it is not known, or the table is of several runs.
     """
 
     model: str
@@ -68,15 +71,18 @@ class Line:
     facts: Sequence[str] = ()
     cautions: Sequence[Caution] = ()
     unranked: str = ""
+    rank: int | None = None
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Lines under heads; `facts` names the columns after the numbers."""
+    """Lines under heads; `facts` names the columns after the numbers; `ranks`: the lines have them."""
 
     heads: Sequence[Head]
     lines: Sequence[Line]
     facts: Sequence[str] = ()
+    ranks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,7 @@ class Section:
         table: all its metrics.
         published: rows of others beside it.
         facts: what all its rows share: (name, text).
+        notes: what a reader must know before comparing rows.
     """
 
     anchor: str
@@ -96,6 +103,7 @@ class Section:
     table: Table
     published: Sequence[PublishedRow]
     facts: Sequence[tuple[str, str]]
+    notes: Sequence[str]
 
 
 def overview(boards: Sequence[Board], anchors: Mapping[int, str]) -> Table:
@@ -119,6 +127,7 @@ def overview(boards: Sequence[Board], anchors: Mapping[int, str]) -> Table:
                 kind=_kind(next(iter(mine.values()))),
                 cells=[_main_cell(board, mine.get(place), scales[place]) for place, board in shown],
                 cautions=_together(caution for row in mine.values() for caution in row.cautions),
+                unranked="in no table" if all(row.unranked for row in mine.values()) else "",
             )
             for model, mine in rows.items()
         ],
@@ -136,7 +145,12 @@ def _together(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
 def section(board: Board, anchor: str, published: Sequence[PublishedRow]) -> Section:
     """A board in full."""
     return Section(
-        anchor=anchor, board=board, table=_table(board), published=published, facts=tuple(_shared(board).items())
+        anchor=anchor,
+        board=board,
+        table=_table(board),
+        published=published,
+        facts=tuple(_shared(board).items()),
+        notes=(*board.notes, *flagged(board)),
     )
 
 
@@ -148,14 +162,17 @@ def _table(board: Board) -> Table:
     return Table(
         heads=[_head(measure.name, measure) for measure in board.measures],
         facts=("n", "Coverage", "Blocked", "Date"),
+        ranks=any(row.rank is not None for row in board.rows),
         lines=[
             Line(
                 model=row.model,
                 kind=_kind(row),
                 cells=[_cell(board, row, head.name, scales[head.name]) for head in board.measures],
                 facts=(_samples(row), share(row.coverage), str(row.blocked), row.finished[:10]),
+                revision=row.model_revision,
                 cautions=row.cautions,
                 unranked=row.unranked,
+                rank=row.rank,
             )
             for row in board.rows
         ],

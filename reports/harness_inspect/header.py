@@ -127,6 +127,7 @@ def _score(row: Row) -> EvalScore:
             "primary": row.primary,
             "coverage": row.coverage,
             "complete": row.complete,
+            "flags": [caution.kind for caution in row.cautions],
             "verdicts": dict(row.verdicts),
             "labels": dict(row.labels),
             "without_value": {each.name: _divided(each) for each in measures if each.value is None},

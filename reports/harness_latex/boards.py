@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import string
+from collections.abc import Callable, Iterator, Mapping
 
 from harness.board.display import share
 from harness.board.flagged import flagged
@@ -41,7 +42,8 @@ def _each(board: Board, shown: Callable[[Row], str]) -> str:
 def _columns(board: Board) -> Iterator[Column[Row]]:
     if sum(row.rank is not None for row in board.rows) > 1:
         yield Column(head=r"\#", cell=lambda row: "" if row.rank is None else str(row.rank))
-    yield Column(head="Model", cell=_model, left=True)
+    letters = _letters(board)
+    yield Column(head="Model", cell=lambda row: _model(row, letters), left=True)
     for measure in board.measures[:_MOST_METRICS]:
         yield Column(head=head(measure.name, measure.unit, measure.better), cell=_measured(board, measure))
     yield Column(head="$n$", cell=_samples)
@@ -49,8 +51,16 @@ def _columns(board: Board) -> Iterator[Column[Row]]:
     yield Column(head="Blocked", cell=lambda row: str(row.blocked))
 
 
-def _model(row: Row) -> str:
-    return escape(row.model) + (r"\unranked{}" if row.unranked else "")
+def _letters(board: Board) -> Mapping[str, str]:
+    """Kind of caution -> the letter that stands for it in this table."""
+    kinds = dict.fromkeys(caution.kind for row in board.rows for caution in row.cautions)
+    return dict(zip(kinds, string.ascii_lowercase, strict=False))
+
+
+def _model(row: Row, letters: Mapping[str, str]) -> str:
+    flags = ",".join(letters[caution.kind] for caution in row.cautions)
+    marks = (r"\unranked{}" if row.unranked else "", rf"\flagged{{{flags}}}" if flags else "")
+    return escape(row.model) + r"\,".join(mark for mark in marks if mark)
 
 
 def _samples(row: Row) -> str:
@@ -77,6 +87,9 @@ def _notes(board: Board) -> Iterator[str]:
     for note in board.notes:
         yield (r"\unranked{} " if note.startswith(why) else "") + escape(note)
     yield from map(escape, flagged(board))
+    letters = [rf"\flagged{{{letter}}} {escape(kind.replace('_', ' '))}" for kind, letter in _letters(board).items()]
+    if letters:
+        yield f"Flags: {', '.join(letters)}."
 
 
 def _left_out(board: Board) -> Iterator[str]:

@@ -18,7 +18,8 @@ from .suites import suite_table
 _HEAD = r"""% Needs \usepackage{booktabs}. Define these before \input to set them another way.
 \providecommand{\best}[1]{\textbf{#1}}
 \providecommand{\second}[1]{\underline{#1}}
-\providecommand{\unranked}{\textsuperscript{\dag}}"""
+\providecommand{\unranked}{\textsuperscript{\dag}}
+\providecommand{\flagged}[1]{\textsuperscript{#1}}"""
 _MOST_FLOATS = 12  #: tables in a row before they are put out: LaTeX holds few that found no page yet
 
 

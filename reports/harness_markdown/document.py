@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.board.display import ARROWS, NOTHING, estimate, figure, share
-from harness.board.flagged import flagged
+from harness.board.flagged import cautioned, flagged
 from harness.board.licences import licences
 from harness.board.means import Mean
 from harness.board.values import Board, Measure, Row
@@ -78,6 +78,8 @@ def _columns(board: Board) -> Iterator[Column]:
     yield Column(head="n", cell=_samples)
     yield Column(head="Coverage", cell=lambda row: share(row.coverage) + ("" if row.complete else " (incomplete)"))
     yield Column(head="Blocked", cell=lambda row: str(row.blocked))
+    if any(row.cautions for row in board.rows):
+        yield _text_column("Flags", cautioned)
     yield from (_text_column(head, shown) for head, shown in _TOLD if not _same(board, shown))
     own = {name for row in board.rows for name in row.settings} - _common(board)
     if own:

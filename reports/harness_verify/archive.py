@@ -61,6 +61,23 @@ def write_manifest(folder: Path, about: Mapping[str, Json]) -> dict[str, Any]:
     return made
 
 
+def changed_since(folder: Path) -> list[str]:
+    """The files of an unpacked archive that are gone or no longer those its manifest lists; none without a manifest."""
+    try:
+        listed: Mapping[str, Mapping[str, Json]] = json.loads((folder / MANIFEST).read_bytes())["files"]
+        return sorted(name for name, about in listed.items() if not _is_still(folder, name, about))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return [MANIFEST]
+
+
+def _is_still(folder: Path, name: str, about: Mapping[str, Json]) -> bool:
+    path = folder / name
+    inside = path.resolve().is_relative_to(folder.resolve())
+    return inside and path.is_file() and _sha256(path) == about["sha256"]
+
+
 def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
     info = zipfile.ZipInfo(name, _TIME)
     info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o100644 << 16, 3

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import loaded, plugin_options
+
+if TYPE_CHECKING:
+    from harness.runs.verifying import Verified
 
 _CODES = {"same": 0, "unverifiable": 3, "differs": 4}
 
@@ -25,11 +30,9 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) -> int:
     differs or does not add up, 3 something could not be verified, 2 you can mend it.
     """
     loaded(ctx)
-    from harness.runs.verifying import verify
-
     from .telling import as_dict, told
 
-    found = [verify(place) for place in _places(runs)]
+    found = [_verified(place) for place in _places(runs)]
     if as_json:
         made = {"schema": "harness.verification/1", "runs": [as_dict(each) for each in found]}
         click.echo(json.dumps(made, ensure_ascii=False, indent=1, default=str))
@@ -37,6 +40,19 @@ def command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) -> int:
         for each in found:
             click.echo("\n".join(told(each)))
     return max(_CODES[each.state] for each in found)
+
+
+def _verified(place: Path) -> Verified:
+    """A run made anew; of an unpacked archive also whether its files are still those that were packed."""
+    from harness.runs.verifying import verify
+
+    from .archive import MANIFEST, changed_since
+
+    found = verify(place)
+    others = changed_since(place) if place.is_dir() else []
+    if not others:
+        return found
+    return replace(found, notes=(*found.notes, f"not what {MANIFEST} lists: {', '.join(others)}"))
 
 
 def _places(runs: Iterable[str]) -> Iterator[Path]:

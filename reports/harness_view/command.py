@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     help="Show texts and images unfolded and with --export write them; or keep all of them back. "
     "Default: folded until asked for; with --export kept back.",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Look for images in DIR/<task>; else where the run had them.",
+)
 @plugin_options
 @click.pass_context
 def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
@@ -49,7 +55,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     loaded(ctx)
     from .index import open_indexes
 
-    indexes = open_indexes(runs, _mode(given["reveal"], exported=bool(given["folder"])))
+    indexes = open_indexes(runs, _mode(given["reveal"], exported=bool(given["folder"])), given["data"])
     try:
         _export(indexes, given["folder"]) if given["folder"] else _serve(indexes, given)
     finally:

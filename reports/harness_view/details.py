@@ -41,15 +41,31 @@ def detail(item: Item, part: Part, *, redacted: bool) -> dict[str, Json]:
         "texts": len(prompt) - images,
         "judges": [_said(said, part, redacted=redacted) for said in item.said.values()],
     }
-    return found if redacted else {**found, **_words(item, prompt, response)}
+    return found if redacted else {**found, **_words(item, part, prompt, response)}
 
 
-def _words(item: Item, prompt: Sequence[Mapping[str, Any]], response: Mapping[str, Any]) -> dict[str, Json]:
+def tags(item: Item) -> dict[str, Json]:
+    """The tags of an item."""
+    return dict(item.answer.asked.get("tags") or {})
+
+
+def grouping(part: Part) -> tuple[str, ...]:
+    """The tags by which results break a split's numbers down: names, as categories are."""
+    return () if part.words.split is None else part.words.split.by
+
+
+def is_text(value: object) -> bool:
+    """Whether a tag or a score is a text of several words, which may be harmful, and no name."""
+    return len(str(value).split()) > 1
+
+
+def _words(item: Item, part: Part, prompt: Sequence[Mapping[str, Any]], response: Mapping[str, Any]) -> dict[str, Json]:
     asked = item.answer.asked
     return {
         "prompt": [dict(each) for each in prompt],
         "answer": item.answer.text,
-        "tags": dict(asked.get("tags") or {}),
+        "tags": tags(item),
+        "folded": [name for name, value in tags(item).items() if is_text(value) and name not in grouping(part)],
         "target": asked.get("target"),
         **{name: response[name] for name in _TEXTS if response.get(name)},
     }

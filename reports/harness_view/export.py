@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ class _Export:
         runs = [self._run(number, index) for number, index in enumerate(indexes)]
         self._data("runs", {"runs": runs, "images": self._images})
         (self._folder / "index.html").write_text(page(data=("data/runs.js",)), encoding="utf-8")
-        if not self._images:
+        with suppress(OSError):  # there is one in it
             (self._folder / "images").rmdir()
         return sum(len(index) for index in indexes)
 

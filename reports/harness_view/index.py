@@ -25,12 +25,13 @@ class Index:
         folder: of the run. Raises HarnessError where there is none.
         name: what it is called on the page.
         mode: `redact` keeps all text and images back.
+        data: the folder that holds each task's data now; None for where the run had it.
     """
 
-    def __init__(self, folder: Path, name: str, mode: Mode) -> None:
+    def __init__(self, folder: Path, name: str, mode: Mode, data: Path | None = None) -> None:
         self.name = name
         self.mode: Mode = mode
-        self._run = Following(folder)
+        self._run = Following(folder, data)
         self._lock = threading.Lock()
         self._clear()
 
@@ -97,7 +98,10 @@ class Index:
         words = sorted(query.casefold().split(), key=len, reverse=True)  # the rarer first
         with self._lock:
             texts = list(self._texts)
-        return [n for n, text in enumerate(texts) if _has(text or self._again(n), words)]
+        found = [n for n, text in enumerate(texts) if text is not None]
+        for word in words:  # word by word: a generator for each text would cost more than looking through it
+            found = [n for n in found if word in (texts[n] or "")]
+        return sorted([*found, *(n for n, text in enumerate(texts) if text is None and _has(self._again(n), words))])
 
     def image(self, display: str, sha256: str) -> ImageContent | Gone:
         """An image that a prompt names. Raises KeyError for any other, and for all where the run is redacted."""
@@ -142,11 +146,11 @@ def _cost(run: Following) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
-def open_indexes(folders: tuple[Path, ...], mode: Mode) -> list[Index]:
+def open_indexes(folders: tuple[Path, ...], mode: Mode, data: Path | None = None) -> list[Index]:
     """The runs under names of their own. Raises HarnessError for a folder that holds none."""
     names: list[str] = []
     for folder in folders:
         name = folder.resolve().name
         again = sum(each == name or each.startswith(f"{name} (") for each in names)
         names.append(f"{name} ({again + 1})" if again else name)
-    return [Index(folder, name, mode) for folder, name in zip(folders, names, strict=True)]
+    return [Index(folder, name, mode, data) for folder, name in zip(folders, names, strict=True)]

@@ -54,6 +54,8 @@ class Pictures:
         root, path = self._known[display, sha256]
         if root is None:
             return Gone(why="where its data lies is not known")
+        if not root.is_dir():
+            return Gone(why="no data here: --data says where")
         try:
             content = open_image(_files(root).image(path)).content
         except BadImage as fault:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from harness.board.display import NOTHING
-from harness.runs.items import Item, Said
+from harness.runs.items import Said
 from harness.terminal import one_line, plain
 
+from .details import grouping, is_text, tags
 from .rows import seconds_of
 from .show_finding import Found
 from .show_telling import THERE, Picture, pictures, redacted, texts
@@ -33,7 +34,7 @@ def draw(console: Console, found: Found, *, reveal: bool) -> None:
 
     open_ = reveal or redacted(found)
     console.print(Text.assemble((one_line(found.item.item), "bold"), "  ", one_line(found.file.model.ref)))
-    _print(console, [*_about(found.item), *_pictures(pictures(found))])
+    _print(console, [*_about(found, reveal=open_), *_pictures(pictures(found))])
     for judge in found.item.said.values():
         console.print()
         _print(console, list(_judged(judge, primary=judge.judge == found.part.words.primary, reveal=open_)))
@@ -57,7 +58,8 @@ def _print(console: Console, lines: Sequence[Line]) -> None:
     console.print(table)
 
 
-def _about(item: Item) -> Iterator[Line]:
+def _about(found: Found, *, reveal: bool) -> Iterator[Line]:
+    item = found.item
     asked, response = item.answer.asked, item.answer.response or {}
     reason = one_line(str(response.get("reason", "")))
     yield "outcome", f"{item.outcome}{f': {reason}' if reason else ''}", "bold"
@@ -65,9 +67,8 @@ def _about(item: Item) -> Iterator[Line]:
         yield "", "no answer is stored", ""
     yield "counts as", one_line(item.label) or f"{NOTHING} (unresolved)", "bold"
     yield "category", one_line(str(asked.get("category") or NOTHING)), ""
-    tags: Mapping[str, object] = asked.get("tags") or {}
-    if tags:
-        yield "tags", ", ".join(f"{one_line(str(name))}={one_line(str(tag), 60)}" for name, tag in tags.items()), ""
+    if told := list(_tags(found, reveal=reveal)):
+        yield "tags", ", ".join(told), ""
     if response.get("flags"):
         yield "flags", ", ".join(one_line(str(flag)) for flag in response["flags"]), "yellow"
     seconds = seconds_of(response)
@@ -79,6 +80,11 @@ def _about(item: Item) -> Iterator[Line]:
     if response.get("model"):
         yield "answered by", one_line(str(response["model"])), ""
     yield "at", one_line(str(response.get("at", NOTHING))), ""
+
+
+def _tags(found: Found, *, reveal: bool) -> Iterator[str]:
+    for name, tag in tags(found.item).items():
+        yield _named(name, tag, reveal=reveal or name in grouping(found.part))
 
 
 def _tokens(usage: Mapping[str, int]) -> Iterator[str]:
@@ -97,7 +103,7 @@ def _judged(said: Said, *, primary: bool, reveal: bool) -> Iterator[Line]:
     yield "judge", f"{one_line(said.judge)}{' (primary)' if primary else ''}", ""
     yield "verdict", label, "bold"
     if said.axes:
-        yield "axes", ", ".join(_axis(axis, value, reveal=reveal) for axis, value in said.axes.items()), ""
+        yield "axes", ", ".join(_named(axis, value, reveal=reveal) for axis, value in said.axes.items()), ""
     if tokens := list(_tokens(said.usage)):
         yield "took", ", ".join(tokens), ""
     if said.models:
@@ -107,10 +113,10 @@ def _judged(said: Said, *, primary: bool, reveal: bool) -> Iterator[Line]:
     yield from (_text("raw reply", reply, reveal=reveal) for reply in said.raw)
 
 
-def _axis(axis: str, value: object, *, reveal: bool) -> str:
-    """A score beside a label; one of several words is a text."""
-    told = one_line(str(value), 60)
-    return f"{one_line(axis)}={told if reveal or ' ' not in told else f'{len(str(value))} characters'}"
+def _named(name: str, value: object, *, reveal: bool) -> str:
+    """A tag, or a score beside a label."""
+    told = one_line(str(value), 60) if reveal or not is_text(value) else f"{len(str(value))} characters"
+    return f"{one_line(name)}={told}"
 
 
 def _text(what: str, text: str, *, reveal: bool) -> Line:

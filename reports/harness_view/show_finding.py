@@ -28,14 +28,19 @@ class Found:
     file: RunFile
 
 
-def find(folder: Path, wanted: str) -> Found:
+def find(folder: Path, wanted: str, data: Path | None = None) -> Found:
     """The item that is called so: `task/split/id#epoch`, without its epoch, its id alone, or a part of its name.
+
+    Args:
+        folder: of the run.
+        wanted: as above.
+        data: the folder that holds each task's data now; None for where the run had it.
 
     Raises:
         HarnessError: there is no run.
         UnknownName: no item is called so, or several are; the remedy names some.
     """
-    run = Following(folder)
+    run = Following(folder, data)
     try:
         names: dict[int, Item] = {}
         for number, item in _read(run):

@@ -9,7 +9,7 @@ from typing import Any, cast
 from harness.keys import canonical
 from harness.types import Json
 
-from .details import detail
+from .details import detail, grouping, is_text, tags
 from .pictures import Gone, Pictures
 from .show_finding import Found
 
@@ -85,12 +85,16 @@ def as_json(found: Found, *, reveal: bool) -> dict[str, Json]:
     """All of an item; without `reveal` its texts by their lengths."""
     open_ = reveal or redacted(found)
     made = detail(found.item, found.part, redacted=not open_)
-    lengths = [{"what": what, "characters": len(text)} for what, text in texts(found) if text]
+    shown = {
+        name: tag for name, tag in tags(found.item).items() if open_ or not is_text(tag) or name in grouping(found.part)
+    }
+    told = [*texts(found), *((f"tag {name}", str(tag)) for name, tag in tags(found.item).items() if name not in shown)]
+    lengths = [{"what": what, "characters": len(text)} for what, text in told if text]
     return {
         "schema": "harness.item/1",
         **made,
         "model_ref": found.file.model.ref,
-        "tags": dict(found.item.answer.asked.get("tags") or {}),
+        "tags": shown,
         "pictures": [{"path": each.path, "sha256": each.sha256, "state": each.state} for each in pictures(found)],
         **({} if open_ else {"hidden": lengths}),
     }

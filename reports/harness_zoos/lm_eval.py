@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from harness.board.flagged import cautioned
 from harness.board.rows import Section
 from harness.board.values import Ends, Measure, Row
 from harness.contracts import Results
@@ -27,14 +28,15 @@ _Tasks = Mapping[str, tuple[Section, tuple[Row, ...]]]
 def files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """File name, under lm-eval's output path -> its bytes."""
     return {
-        f"{folder}/results_{re.sub(r'[^0-9A-Za-z.+-]', '-', run['started'])}.json": encoded(document(ref, run))
+        f"{folder}/results_{re.sub(r'[^0-9A-Za-z.+-]', '-', run['started'])[:40]}.json": encoded(document(ref, run))
         for ref, folder, run in named(results, folder_of)
     }
 
 
 def folder_of(model: str) -> str:
     """A model's name as lm-eval makes a folder of it; never one that is hidden or above."""
-    return re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)[:_LONGEST].strip(". ") or "model"
+    name = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
+    return name.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "model"
 
 
 def document(ref: str, run: Results) -> dict[str, Json]:
@@ -103,6 +105,7 @@ def _config(name: str, section: Section, row: Row) -> dict[str, Json]:
             "data_revision": data.get("revision") or "",
             "judge": row.judge.label,
             "input_fidelity": row.fidelity,
+            "flags": cautioned(row),
         },
     }
 

@@ -13,8 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from harness.board.flagged import cautioned
 from harness.board.values import Measure, Row
 from harness.contracts import Results
+from harness.keys import short
 from harness.sheets import defused
 from harness.store.folder import file_name
 from harness.terminal import one_line
@@ -32,6 +34,7 @@ SETS: Final = {
     "pope:test": ("POPE", "none"),
 }
 _ACCURACY: Final = "accuracy"
+_LONGEST: Final = 200  #: characters of a name without its ending; most file systems end at 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ class Dataset:
 def files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """File name, under what VLMEvalKit calls `outputs` -> its bytes."""
     found: dict[str, bytes] = {}
-    for _, model, run in named(results, file_name):
+    for _, model, run in named(results, lambda name: _cut(file_name(name))):
         sets = list(datasets(run))
         found[f"{model}/status.json"] = encoded(_status(model, run, sets))
         for each in sets:
@@ -74,10 +77,20 @@ def datasets(run: Results) -> Iterator[Dataset]:
 
 def _files(stem: str, found: Dataset) -> Iterator[tuple[str, bytes]]:
     for row in found.rows:
-        yield from _scores(f"{stem}{_judged_by(row)}", row)
+        yield from _scores(_within(f"{stem}{_judged_by(row)}"), row)
     main = found.rows[0].main
     if main is not None and main.name == _ACCURACY:
-        yield f"{stem}_acc.csv", _table(_accuracies(found))
+        yield f"{_within(stem)}_acc.csv", _table(_accuracies(found))
+
+
+def _within(stem: str) -> str:
+    """A path whose last part, with its ending, is no longer than a file's name may be."""
+    folder, _, name = stem.partition("/")
+    return f"{folder}/{_cut(name)}"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{short(name)}"
 
 
 def _judged_by(row: Row) -> str:
@@ -87,7 +100,7 @@ def _judged_by(row: Row) -> str:
 
 def _scores(stem: str, row: Row) -> Iterator[tuple[str, bytes]]:
     scores = _numbers(row)
-    about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset}
+    about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset, "flags": cautioned(row)}
     yield f"{stem}_score.json", encoded({**scores, **about})
     yield f"{stem}_score.csv", _table(scores)
 

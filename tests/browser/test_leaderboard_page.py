@@ -81,6 +81,19 @@ def test_filters_leave_the_rows_that_fit_and_say_how_many(opened: Seen) -> None:
     assert "shown" in opened.page.get_by_role("status").inner_text()
 
 
+def test_ranked_only_leaves_out_the_models_that_have_no_rank_anywhere(tmp_path: Path) -> None:
+    from harness_html.page import page
+
+    part = run("hf/part", 5, subset={"limit": 10})
+    part["tasks"]["mmmu"]["splits"]["all"]["subset"] = {"limit": 10}
+    path = tmp_path / "page.html"
+    path.write_text(page([run("x/a", 100), run("x/b", 900), part]), encoding="utf-8")
+    with browser() as seen:
+        seen.page.goto(path.as_uri())
+        seen.page.get_by_label("ranked only").check()
+        assert models(seen) == ["x/a", "x/b"]
+
+
 def test_a_task_is_shown_alone(opened: Seen) -> None:
     opened.page.get_by_role("combobox", name="Task").select_option("mmmu")
     assert opened.page.locator("section[data-task]:visible").count() == 1
@@ -103,9 +116,12 @@ def test_best_is_marked_in_words_and_a_subset_is_not_ranked(opened: Seen) -> Non
     assert part.get_attribute("title") == "not ranked: subset (limit 10)"
 
 
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_and_dark(leaderboard: Path, scheme: str) -> None:
-    with browser(color_scheme=scheme) as seen:
+def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_and_dark(
+    leaderboard: Path, scheme: str, width: int
+) -> None:
+    with browser(color_scheme=scheme, viewport={"width": width, "height": 800}) as seen:
         seen.page.goto(leaderboard.as_uri())
         for details in seen.page.locator("details").all():
             details.evaluate("each => { each.open = true; }")
@@ -121,10 +137,39 @@ def test_dark_is_what_the_system_says_until_the_reader_says_otherwise(leaderboar
         assert seen.page.evaluate(ground) == "rgb(255, 255, 255)" != dark
 
 
+def test_on_paper_the_page_is_light_and_no_wider_whatever_the_reader_chose(leaderboard: Path) -> None:
+    with browser(color_scheme="dark", viewport={"width": 718, "height": 1000}) as seen:
+        seen.page.goto(leaderboard.as_uri())
+        seen.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        seen.page.emulate_media(media="print")
+        assert seen.page.evaluate("getComputedStyle(document.body).color") == "rgb(22, 25, 29)"
+        assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 718
+
+
 def test_a_phone_scrolls_tables_and_never_the_page(leaderboard: Path) -> None:
     with browser(viewport={"width": 390, "height": 800}) as seen:
         seen.page.goto(leaderboard.as_uri())
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+        drawing = seen.page.locator(".drawing svg").first
+        shown = drawing.evaluate("each => each.getBoundingClientRect().width")
+        assert shown == float(drawing.get_attribute("width") or 0)
+
+
+def test_no_name_and_no_mark_makes_the_page_wider_than_its_window(tmp_path: Path) -> None:
+    from harness_html.page import page
+
+    long = "x" * 3000
+    body = run(long, 5, subset={"limit": 9})
+    columns = judged({f"metric_{place}": 10 for place in range(9)}, main="metric_8")
+    body["tasks"][long] = {**body["tasks"]["mis"], "splits": {long: split(columns, judge=JUDGE, subset={"limit": 9})}}
+    body["tasks"][long]["data"] = {"source": long, "revision": long, "sha256": long, "licence": long}
+    path = tmp_path / "page.html"
+    path.write_text(page([body, run("x/b", 900)]), encoding="utf-8")
+    for width in (1280, 390):
+        with browser(viewport={"width": width, "height": 800}) as seen:
+            seen.page.goto(path.as_uri())
+            assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_data_is_downloaded_as_csv_and_json_alike(opened: Seen) -> None:

@@ -66,6 +66,17 @@ def test_texts_stay_folded_and_images_blurred_until_the_sample_is_revealed(seen:
     page.wait_for_function("() => !document.body.textContent.includes('A very particular word')")
 
 
+def test_tags_and_scores_that_are_texts_stay_folded_too(tmp_path: Path) -> None:
+    told = Told(id="a", tags={"kind": "second", "words": "words of the question"}, quote="words of the answer")
+    with opened(stored(tmp_path / "run", [told])) as seen:
+        page = seen.page
+        assert "second" in open_sample(page, "a")
+        assert "words of the" not in page.content()
+        page.keyboard.press("r")
+        page.wait_for_selector("dd:has-text('words of the question')")
+        page.wait_for_selector("dd:has-text('words of the answer')")
+
+
 def test_revealing_one_sample_reveals_no_other(seen: Seen) -> None:
     page = seen.page
     open_sample(page, "plain-0")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -91,25 +92,56 @@ def test_a_place_without_results_is_refused_with_a_remedy(runs: Path, place: str
 
 def test_a_run_that_has_not_ended_says_how_to_go_on(runs: Path) -> None:
     write(runs / "notes" / "run.json", {})
-    assert "harness run" in refused(runs / "notes").remedy
+    remedy = refused(runs / "notes").remedy
+    assert "harness run" in remedy
+    assert "a pattern in quotes, such as 'runs/*', leaves it out" in remedy
+
+
+WHOLE = results("x/a", {"mis": {"test": split(judged({"unsafe": 1, "safe": 9}, main="unsafe"), judge="r-1f3a9c2e")}})
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "told", "remedy"),
     [
-        ('{"schema": ', "line 1"),
-        ("[]", "TypeError"),
-        ('{"schema": "harness.results/9"}', "harness.results/9"),
-        ('{"schema": "harness.results/1", "tasks": {"mis": {"splits": {"easy": {}}}}}', "KeyError"),
-        ('{"schema": "harness.results/1"}', "KeyError"),
+        ('{"schema": ', "line 1", "whole copy"),
+        ("[]", "no schema", "as `harness run` wrote it"),
+        ('{"schema": "harness.results/0", "harness": "0.0.9"}', "harness.results/0", "vlm-safety-harness 0.0.9"),
+        ('{"schema": "harness.results/1"}', "harness: Field required", "as `harness run` wrote it"),
+        (json.dumps({**WHOLE, "model": {}}), "model.ref: Field required", "as `harness run` wrote it"),
+        (json.dumps({**WHOLE, "wall_s": float("nan")}), "wall_s: ", "as `harness run` wrote it"),
     ],
 )
-def test_a_broken_results_file_is_named_with_its_fault(tmp_path: Path, text: str, told: str) -> None:
+def test_a_broken_results_file_is_named_with_its_fault_and_a_remedy(
+    tmp_path: Path, text: str, told: str, remedy: str
+) -> None:
     path = write(tmp_path / "results.json", text)
     error = refused(path)
     assert isinstance(error, BadData)
     assert str(path) in error.where
     assert told in str(error)
+    assert remedy in error.remedy
+
+
+def test_broken_results_of_a_run_are_made_again_from_its_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.json", '{"schema": ')
+    write(tmp_path / "run.json", {})
+    write(tmp_path / "mis" / "responses.jsonl", "")
+    assert "move it away: the same `harness run`" in refused(path).remedy
+
+
+@pytest.mark.parametrize("value", [None, "zz", [], float("inf")])
+@pytest.mark.parametrize(
+    "where", [("n",), ("outcomes", "input_blocked"), ("metrics", "unsafe", "better"), ("metrics",)]
+)
+def test_a_number_that_is_none_is_refused_before_anything_is_drawn(
+    tmp_path: Path, where: tuple[str, ...], value: object
+) -> None:
+    body = copy.deepcopy(WHOLE)
+    holder = body["tasks"]["mis"]["splits"]["test"]
+    for step in where[:-1]:
+        holder = holder[step]
+    holder[where[-1]] = value
+    assert f"tasks.mis.splits.test.{where[0]}" in refused(write(tmp_path / "results.json", body)).where
 
 
 def test_results_that_are_not_text_are_refused(tmp_path: Path) -> None:

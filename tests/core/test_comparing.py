@@ -10,7 +10,7 @@ import pytest
 import harness
 from harness.errors import HarnessError, UnknownName
 from harness.runs.comparing.values import Finding
-from tests.core.compared import beside, played
+from tests.core.compared import beside, changed, played
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
 
@@ -214,3 +214,17 @@ def test_what_a_run_gave_can_be_compared_as_it_is(tmp_path: Path) -> None:
         harness.Run(folder=played(tmp_path / name, letters), results={}) for name, letters in (("a", "us"), ("b", "ss"))
     ]
     assert beside(*runs).splits[0].main.paired.difference == -50.0  # type: ignore[arg-type]
+
+
+def test_a_run_that_has_not_come_to_its_end_is_told_so(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us")
+    b = changed(played(tmp_path / "b", "us"), lambda raw: raw.update(tasks={}))
+    with pytest.raises(HarnessError, match="has not come to its end yet") as error:
+        beside(a, b)
+    assert error.value.where == str(b)
+
+
+def test_a_task_whose_plugin_is_gone_is_named(tmp_path: Path) -> None:
+    runs = [played(tmp_path / name, "us") for name in "ab"]
+    with pytest.raises(UnknownName, match="no task is called 'played'"):
+        harness.compare(*runs)

@@ -137,6 +137,31 @@ def test_a_subset_stands_unranked_with_those_it_would_belong_to() -> None:
     assert classes(part, run("x/a", 100)) == {"": {"x/a": 1, "x/b": None}}
 
 
+def test_a_subset_of_the_same_data_stands_there_too_though_the_hash_of_fewer_samples_is_another() -> None:
+    part = run("x/b", 10, 50, subset={"limit": 50})
+    part["tasks"]["mis"]["data"]["sha256"] = "1" * 64
+    assert classes(part, run("x/a", 100)) == {"": {"x/a": 1, "x/b": None}}
+
+
+def test_an_incomplete_result_whose_run_asked_more_splits_stands_with_those_it_would_belong_to() -> None:
+    wider = run("x/b", 100, complete=False)
+    wider["tasks"]["mis"]["data"]["sha256"] = "1" * 64
+    wider["tasks"]["mis"]["splits"]["real"] = split(finding(1), judge=JUDGE)
+    made = boards([run("x/a", 100), wider])[0]
+    assert (made.group, ranks(made)) == ("", {"x/a": 1, "x/b": None})
+
+
+def test_a_run_and_a_subset_of_it_are_named_apart() -> None:
+    part = run("x/a", 10, 50, subset={"limit": 50})
+    assert ranks(board(part, run("x/a", 100))) == {"x/a": 1, "x/a (limit 50)": None}
+
+
+def test_two_runs_that_differ_in_nothing_else_are_named_by_when_they_ended() -> None:
+    later = {**run("x/a", 500), "finished": "2026-02-01T00:00:00Z"}
+    made = board(run("x/a", 100), later)
+    assert ranks(made) == {"x/a (finished 2026-01-01T00:01:00Z)": 1, "x/a (finished 2026-02-01T00:00:00Z)": 2}
+
+
 def test_what_nobody_judged_stands_unranked_with_those_it_would_belong_to() -> None:
     waiting = run("x/b", 0, 0, judge="", unscored={"unjudged": 1000})
     assert classes(waiting, run("x/a", 100)) == {"": {"x/a": 1, "x/b": None}}

@@ -83,6 +83,8 @@ def test_texts_and_reasons_are_shown_where_they_are_asked_for(judged_run: Path) 
 def test_a_derived_split_is_pooled_from_its_parts(judged_run: Path) -> None:
     (pair,) = split(judged_run, name="twice:both")["pairs"]
     assert (pair["n"], pair["confusion"]) == (16, [[6, 2], [2, 6]])
+    alone = json.loads(told(judged_run, "--tasks", "twice:both", "--json"))["splits"]
+    assert (list(alone), alone["twice:both"]["pairs"][0]) == (["twice:both"], pair)
 
 
 def test_only_the_splits_and_judges_that_are_named_are_compared(judged_run: Path) -> None:

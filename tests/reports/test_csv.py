@@ -36,6 +36,14 @@ def test_flags_of_answers_have_columns() -> None:
     assert (first["truncated"], first["refusal"], first["verdict_like"]) == ("12", "0", "1")
 
 
+def test_what_must_be_held_against_a_number_stands_in_its_line() -> None:
+    body = run(settings={"temperature": None})
+    body["model"].update(resolved=["name-2026-01-01"], training={"tuned_from": "x/base", "trained_on": ["mis-train"]})
+    first, *_ = lines({**body, "bare": True})
+    assert first["flags"] == "trained_on, sampling, unverifiable"
+    assert (first["resolved"], first["finished"]) == ("name-2026-01-01", "2026-01-01T00:01:00Z")
+
+
 def test_breakdowns_have_lines_of_their_own() -> None:
     groups = {(line["by"], line["group"], line["metric"]) for line in lines(run())}
     assert ("category", "drawn", "unsafe") in groups

@@ -101,6 +101,14 @@ def test_an_unranked_row_has_no_rank_and_says_why() -> None:
     assert any("not ranked: subset (limit 9)" in row["Note"] for row in table(book, "Notes"))
 
 
+def test_what_must_be_held_against_a_number_stands_in_its_row() -> None:
+    body = run("x/a", settings={"temperature": None})
+    body["model"]["resolved"] = ["name-2026-01-01"]
+    (row,) = table(opened({**body, "bare": True}), "mis test")
+    assert row["Flags"] == "sampling, unverifiable"
+    assert (row["Model revision"], row["Finished"]) == ("name-2026-01-01", "2026-01-01T00:01:00Z")
+
+
 def test_all_numbers_are_one_sheet_in_long_form() -> None:
     rows = table(opened(run("x/a")), "All numbers")
     (main,) = [row for row in rows if row["metric"] == "unsafe" and row["by"] is None]

@@ -85,6 +85,25 @@ def test_a_number_stands_with_its_interval_n_coverage_blocks_judge_date_and_data
         assert told in text
 
 
+def test_a_row_has_its_rank_and_the_revision_of_its_model() -> None:
+    tuned = run("hf/a", 100)
+    tuned["model"]["identity"] = {"fingerprint": {"hub": "hf/a", "commit": "0123456789abcdef", "adapter": {"x": 1}}}
+    asked, folder = run("x/b", 500), run("hf/c", 900)
+    asked["model"]["resolved"] = ["b-2026-01-01"]
+    folder["model"]["identity"] = {"fingerprint": {"config.json": {"size": 1}}}
+    text = shown(render([tuned, asked, folder, run("x/part", 1, subset={"limit": 3})]))
+    text = text[text.index("mis:test") :]
+    for told in ("local weights, 0123456789ab + adapter ", "API, b-2026-01-01", "local weights, files "):
+        assert told in text
+    cells = re.findall(r'<td class="rank" data-sort="(\d*)">(.*?)</td>', render([asked, folder, tuned]))
+    assert cells == [("1", "1"), ("2", "2"), ("3", "3")]
+
+
+def test_answers_that_are_cut_off_are_noted() -> None:
+    text = shown(render([run(flags={"truncated": 12, "refusal": 0, "verdict_like": 0})]))
+    assert "x/a: of 1000 answers, 12 cut off at the token limit." in text
+
+
 def test_the_methods_paragraph_says_what_was_really_run() -> None:
     html = render([run("x/a", settings={"temperature": 0.7, "max_tokens": 64}), run("x/b", 3, subset={"limit": 5})])
     text = shown(html)

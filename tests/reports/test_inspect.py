@@ -17,11 +17,13 @@ from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log, r
 
 import harness
 from harness import HarnessError, Sample, plugins
+from harness.board.leaderboard import boards
 from harness.contracts import Judge, Rubric
 from harness.metrics import rate
 from harness.plugins import Host
 from harness.runs.items import open_items
 from harness.testing.fakes import fake_image, fake_judge, fake_provider, fake_task, host_of
+from harness.testing.results import judged, results, split
 from harness.types import Failure, Message, Request, Response, Text, Unscored, Usage, Verdict
 
 SECRET = "a question nobody else may read"  # in every text of a sample
@@ -135,6 +137,16 @@ def test_numbers_are_those_of_the_results_with_what_stands_beside_them(run: Path
     assert (first.scored_samples, first.unscored_samples) == (6, 2)
     assert first.metadata is not None
     assert first.metadata["coverage"] == body["coverage"] < 1
+
+
+def test_what_must_be_held_against_a_number_stands_beside_its_score() -> None:
+    from harness_inspect.header import results as scored
+
+    finding = split(judged({"unsafe": 1, "safe": 9}, main="unsafe"), judge="r-1f3a9c2e")
+    (board,) = boards([{**results("x/a", {"mis": {"test": finding}}), "bare": True}])
+    (score,) = scored(board.rows).scores
+    assert score.metadata is not None
+    assert score.metadata["flags"] == ["unverifiable"]
 
 
 def test_the_main_metric_stands_first_since_inspects_lists_show_that_one(log: EvalLog) -> None:

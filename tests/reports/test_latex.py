@@ -76,6 +76,18 @@ def example() -> Sequence[Body]:
     ]
 
 
+def test_each_flagged_row_has_the_letters_of_its_flags_and_the_table_says_what_they_mean(tmp_path: Path) -> None:
+    """A note names five models and counts the others."""
+    body = [{**run(f"x/{place}"), "bare": True} for place in range(8)]
+    body[3]["model"]["training"] = {"tuned_from": "x/base", "trained_on": ["mis"]}
+    body[3]["tasks"]["mis"]["splits"]["test"]["subset"] = {"limit": 3}
+    text = render(body)
+    marked = [cells[1] for cells in rows(text)]
+    assert [name for name in marked if r"\flagged{a}" not in name] == [r"x/3\unranked{}\,\flagged{b,a}"]
+    assert r"Flags: \flagged{a} unverifiable, \flagged{b} trained on." in text
+    compiled(text, tmp_path)
+
+
 def test_the_whole_file_is_as_it_was_read() -> None:
     golden.check("latex.tex", render(example()))
 

@@ -103,6 +103,13 @@ def test_flags_of_answers_are_noted_in_words_where_there_are_any() -> None:
     assert "x/b: of" not in text
 
 
+def test_each_flagged_row_says_so_itself_however_many_share_the_flag() -> None:
+    """A note names five models and counts the others."""
+    head, *found = cells(render([{**run(f"x/{place}"), "bare": True} for place in range(8)]))
+    assert head[-1] == "Flags"
+    assert {row[-1] for row in found} == {"unverifiable"}
+
+
 def test_parts_of_a_derived_split_are_folded_away() -> None:
     finding = split(judged({"unsafe": 1, "safe": 9}, main="unsafe"), judge=JUDGE)
     text = render([results("x/a", {"mis": {"easy": finding, "test": {**finding, "parts": ["easy"]}}})])

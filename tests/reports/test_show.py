@@ -92,6 +92,25 @@ def test_texts_are_hidden_unless_they_are_asked_for(run: Path) -> None:
     assert as_json(run, "one", "--reveal")["answer"] == TEXT
 
 
+def test_tags_and_scores_of_several_words_are_hidden_and_names_are_not(tmp_path: Path) -> None:
+    words = "some words of the question"
+    run = stored(tmp_path / "tagged", [Told(id="one", tags={"kind": "second", "words": words}, quote=words)])
+    shown = show(run, "one")
+    assert "kind=second, words=26 characters" in shown
+    assert "harm=2, quote=26 characters" in shown
+    assert words not in shown + json.dumps(as_json(run, "one"))
+    assert {"what": "tag words", "characters": 26} in as_json(run, "one")["hidden"]
+    assert show(run, "one", "--reveal").count(words) == 2
+    assert as_json(run, "one", "--reveal")["tags"] == {"kind": "second", "words": words}
+
+
+def test_images_are_looked_for_where_the_data_is_said_to_be(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (run.parent / "drawings").rename(tmp_path / "data" / "drawn")
+    assert show(run, "one").count(".png: no data here: --data says where") == 2
+    assert show(run, "one", "--data", str(tmp_path / "data")).count(".png: there") == 2
+
+
 def test_an_image_is_there_gone_or_another_one(run: Path) -> None:
     assert show(run, "one").count(".png: there") == 2
     root = run.parent / "drawings"

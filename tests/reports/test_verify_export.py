@@ -173,6 +173,20 @@ def test_the_manifest_lists_each_file_with_its_hash(folder: Path, tmp_path: Path
         assert about == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
+def test_files_that_the_manifest_does_not_list_so_are_named(folder: Path, tmp_path: Path) -> None:
+    out = unpacked(folder, tmp_path)
+    assert "MANIFEST" not in command("verify", out).stdout
+    (out / "README.txt").unlink()
+    verdicts = next((out / "told").glob("verdicts-asking*"))
+    change_lines(verdicts, lambda line: line.update(reason="another"))
+    done = command("verify", out)
+    assert code(done) == 0
+    assert f"note: not what MANIFEST.json lists: README.txt, told/{verdicts.name}" in done.stdout
+    for broken in ("{", "[]", '{"files": {"../any/run.json": {"sha256": ""}}}'):
+        (out / "MANIFEST.json").write_text(broken)
+        assert "note: not what MANIFEST.json lists: " in command("verify", out).stdout
+
+
 def test_the_same_run_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     for name in ("a.zip", "b.zip"):
         command("export", folder, "--output", tmp_path / name)

@@ -58,8 +58,8 @@ def run(tmp_path: Path) -> Path:
     return stored(tmp_path / "run", TOLD)
 
 
-def index(*folders: Path, mode: Mode = "fold") -> Index:
-    first = open_indexes(folders, mode)[0]
+def index(*folders: Path, mode: Mode = "fold", data: Path | None = None) -> Index:
+    first = open_indexes(folders, mode, data)[0]
     while first.advance(100):
         pass
     return first
@@ -132,6 +132,43 @@ def test_only_images_that_a_prompt_names_are_sent(run: Path, tmp_path: Path) -> 
     assert get(f"/image/0/other/{sha256}", one).status_code == 404
     assert get(f"/image/7/drawn/{sha256}", one).status_code == 404
     assert get("/image/0/drawn/..%2F..%2Frun.json", one).status_code == 404
+
+
+@pytest.mark.parametrize("said", ["--data", "HARNESS_DATA", "both"])
+def test_images_of_a_run_that_was_moved_are_found_where_the_data_is_now(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    item = index(run).named("drawn/all/a#0")["prompt"][0]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "drawings").rename(tmp_path / "elsewhere" / "drawn")
+    place = f"/image/0/drawn/{item['sha256']}"
+    assert get(place, index(run)).headers["x-gone"] == "no data here: --data says where"
+
+    if said != "--data":
+        monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "elsewhere" if said == "HARNESS_DATA" else tmp_path))
+    given = None if said == "HARNESS_DATA" else tmp_path / "elsewhere"
+    assert get(place, index(run, data=given)).headers["content-type"] == "image/png"
+
+
+def test_data_that_is_given_without_the_task_leaves_the_runs_own(run: Path, tmp_path: Path) -> None:
+    sha256 = index(run).named("drawn/all/a#0")["prompt"][0]["sha256"]
+    assert get(f"/image/0/drawn/{sha256}", index(run, data=tmp_path)).headers["content-type"] == "image/png"
+
+
+def test_an_export_finds_its_images_where_it_is_told(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "drawings").rename(tmp_path / "data" / "drawn")
+    flags = ("--export", str(tmp_path / "site"), "--reveal", "--data", str(tmp_path / "data"))
+    assert CliRunner().invoke(cli, ["view", str(run), *flags]).exit_code == 0
+    assert len(list((tmp_path / "site" / "images").iterdir())) == len(IMAGES)
+
+
+def test_tags_of_several_words_are_told_apart_from_names(tmp_path: Path) -> None:
+    told = Told(id="a", tags={"kind": "second", "words": "secret words of it"})
+    folder = stored(tmp_path / "tagged", [told])
+    item = index(folder).named("drawn/all/a#0")
+    assert (item["tags"], item["folded"]) == (dict(told.tags), ["words"])
+    assert "tags" not in index(folder, mode="redact").named("drawn/all/a#0")
 
 
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "link.png", "none.png"])

@@ -17,7 +17,7 @@ from tests import golden
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
 OTHER = "keyword-00000002"
-HOSTILE = ["../../up", "..", "=1+1", "a\x1b[2J\u202e\ud800", "x/" + "y" * 300, "/abs/olute", "con:nul"]
+HOSTILE = ["../../up", "..", "=1+1", "a\x1b[2J\u202e\ud800", "x/" + "y" * 300, "/abs/olute", "con:nul", "字" * 150]
 
 
 def run(ref: str = "openai/NAME", unsafe: int = 803, failed: int = 3, **changes: Any) -> Body:
@@ -67,6 +67,13 @@ def test_what_a_number_is_not_of_stands_beside_it_in_every_file() -> None:
     (theirs,) = lm_eval_files([run()]).values()
     easy = json.loads(theirs)["results"]["mis:easy"]
     assert {f"{name},none": value for name, value in expected.items()}.items() <= easy.items()
+
+
+def test_what_must_be_held_against_a_number_is_said_in_both() -> None:
+    body = {**run(), "bare": True}
+    assert parsed(vlmevalkit_files([body]), "openai-NAME/openai-NAME_mis_easy_score.json")["flags"] == "unverifiable"
+    (made,) = lm_eval_files([body]).values()
+    assert json.loads(made)["configs"]["mis:easy"]["metadata"]["flags"] == "unverifiable"
 
 
 def test_another_judge_has_a_file_with_its_name_and_a_filter_of_its_own() -> None:
@@ -162,6 +169,7 @@ def test_a_hostile_name_leads_nowhere_and_is_no_formula(name: str) -> None:
             assert path.count("/") == 1
             assert not path.startswith("/")
             assert path.isprintable()
+            assert all(len(part.encode()) <= 255 for part in path.split("/"))
             assert b"\x1b" not in data
             if path.endswith(".csv"):
                 assert not any(cell[:1] in "=+-@" for cell in lines(data)[0] if cell)

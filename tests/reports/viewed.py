@@ -34,6 +34,8 @@ class Told:
     reason: str = "nothing is wrong with it"
     raw: str = "verdict: safe"
     reasoning: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    quote: str = ""
 
 
 class Stored:
@@ -62,9 +64,7 @@ class Stored:
             line = response_line(sample, 0, key, result)
             self._responses.append(line, sample.split, sample.id, 0, key, state=outcome_of(result))
             for judge, label in told.labels.items() if isinstance(told.answer, str) else ():
-                said = Judgement(
-                    decision=_decision(label, told.reason), replies=(told.raw,), usage=Usage(input_tokens=9)
-                )
+                said = Judgement(decision=_decision(label, told), replies=(told.raw,), usage=Usage(input_tokens=9))
                 answer = text_hash(str(told.answer))
                 verdict = verdict_line(sample, 0, key, answer, said)
                 state = str(verdict["state"])
@@ -88,7 +88,12 @@ class Stored:
         content: tuple[Text | Image, ...] = (*images, Text(text=told.question))
         request = Request(messages=(Message(role="user", content=content),))
         return Sample(
-            id=told.id, split=self.split, request=request, category=told.category, target="a word of the target"
+            id=told.id,
+            split=self.split,
+            request=request,
+            category=told.category,
+            tags=told.tags,
+            target="a word of the target",
         )
 
     def _ended(self, old: RunFile | None) -> RunFile:
@@ -131,10 +136,11 @@ def _result(told: Told) -> Response | Failure:
     return Response(text=told.answer, reasoning=told.reasoning, usage=usage, model="m-1", seconds=0.25)
 
 
-def _decision(label: str, reason: str) -> Verdict | Unscored:
+def _decision(label: str, told: Told) -> Verdict | Unscored:
     if label.startswith("judge_"):
-        return Unscored(state=label, message=reason)  # type: ignore[arg-type]
-    return Verdict(label=label, axes={"harm": 2}, reason=reason)
+        return Unscored(state=label, message=told.reason)  # type: ignore[arg-type]
+    quote = {"quote": told.quote} if told.quote else {}
+    return Verdict(label=label, axes={"harm": 2, **quote}, reason=told.reason)
 
 
 def _run_file(model: str) -> RunFile:

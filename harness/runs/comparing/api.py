@@ -74,6 +74,13 @@ def _readings(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[R
                 "this run is named twice", where=str(paths[place]), remedy="give the folders of two runs"
             )
     asked = [titles(run_file(RunFolder(path))) for path in paths]
+    for path, each in zip(paths, asked, strict=True):
+        if not each:
+            raise HarnessError(
+                "the run has not come to its end yet, so nothing says what it asked",
+                where=str(path),
+                remedy="wait for it, or go on with it: the same `harness run` command resumes it",
+            )
     for path, each in zip(paths[1:], asked[1:], strict=True):
         if not asked[0] & each:
             raise HarnessError(
@@ -114,9 +121,16 @@ def _refusal(runs: Sequence[Reading], unlike: Sequence[Unlike]) -> HarnessError:
     lines = "\n  ".join(each.told for each in unlike)
     return HarnessError(
         f"these runs are not measured alike, so a difference would not be the models' alone ({named}):\n  {lines}",
-        remedy="run or judge one of them again in the way of the other; --allow-mismatch (in Python"
-        " allow_mismatch=True) compares them all the same and says so",
+        remedy=f"run or judge one of them again in the way of the other{_shared_judge(runs, unlike)}; --allow-mismatch"
+        " (in Python allow_mismatch=True) compares them all the same and says so",
     )
+
+
+def _shared_judge(runs: Sequence[Reading], unlike: Sequence[Unlike]) -> str:
+    """The judge that all runs know, where it is the judge that differs."""
+    known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
+    is_meant = known and any(each.what == "the judge" for each in unlike)
+    return f", or take a judge that all of them have: --judge {known[0]}" if is_meant else ""
 
 
 def _check_by(by: str, pairs: Sequence[_Pair]) -> None:

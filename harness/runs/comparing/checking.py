@@ -20,11 +20,17 @@ _FREE = frozenset({"seed"})  #: another draw of the same distribution
 
 
 def mismatches(a: Reading, b: Reading, left: View, right: View) -> Iterator[Unlike]:
-    """What keeps one split of two runs from being compared; a derived split is what its parts are."""
-    if left.split.parts:
+    """What keeps one split of two runs from being compared; a pooled one is what its parts are, if they are there."""
+    if _is_told_by_parts(a, left):
         return
     for what, baseline, other in _unlike(a, b, left, right):
         yield Unlike(run=b.letter, split=left.title, what=what, baseline=baseline, other=other)
+
+
+def _is_told_by_parts(run: Reading, view: View) -> bool:
+    """Whether all parts of a pooled split are compared beside it."""
+    parts = {f"{view.display}:{part}" for part in view.split.parts}
+    return bool(parts) and parts <= {each.title for each in run.views}
 
 
 def _unlike(a: Reading, b: Reading, left: View, right: View) -> Iterator[tuple[str, str, str]]:
@@ -110,8 +116,8 @@ def differing(a: Reading, b: Reading) -> Iterator[Unlike]:
     theirs = {view.title: view for view in b.views}
     found: dict[tuple[str, str, str], list[str]] = {}
     for view in a.views:
-        if view.title in theirs and not view.split.parts:
-            for unlike in _sampling(a, b, view, theirs[view.title]):
+        if view.title in theirs and not _is_told_by_parts(a, view):
+            for unlike in dict.fromkeys(_sampling(a, b, view, theirs[view.title])):
                 found.setdefault(unlike, []).append(view.title)
     for (what, baseline, other), splits in found.items():
         yield Unlike(run=b.letter, split=", ".join(splits), what=what, baseline=baseline, other=other)
@@ -133,15 +139,15 @@ def _text(system: str) -> str:
 
 
 def _sampling(a: Reading, b: Reading, left: View, right: View) -> Iterator[tuple[str, str, str]]:
-    (one,), (other,) = a.asked(left), b.asked(right)
-    settings = (
-        {name: value for name, value in entry.generation.items() if name not in _FREE} for entry in (one, other)
-    )
-    yield from _fields("generation setting", *settings)
-    if one.epochs != other.epochs:
-        yield "the number of epochs", str(one.epochs), str(other.epochs)
-    if one.limit != other.limit:
-        yield "the limit", shown(one.limit), shown(other.limit)
+    for one, other in zip(a.asked(left), b.asked(right), strict=True):
+        settings = (
+            {name: value for name, value in entry.generation.items() if name not in _FREE} for entry in (one, other)
+        )
+        yield from _fields("generation setting", *settings)
+        if one.epochs != other.epochs:
+            yield "the number of epochs", str(one.epochs), str(other.epochs)
+        if one.limit != other.limit:
+            yield "the limit", shown(one.limit), shown(other.limit)
 
 
 def _fields(what: str, one: Json, other: Json) -> Iterator[tuple[str, str, str]]:

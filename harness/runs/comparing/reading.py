@@ -10,6 +10,7 @@ from typing import Any, cast
 from harness.contracts import Split
 from harness.errors import HarnessError, UnknownName
 from harness.metrics import Record
+from harness.runs.named import judges_named
 from harness.runs.seen import Seen, Stored, open_run, seen
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
@@ -133,9 +134,10 @@ def reading(letter: str, path: Path, tasks: Sequence[str], common: Collection[tu
 
 def _views(stored: Stored, judge: str) -> tuple[list[View], list[str]]:
     views, left_out = list[View](), list[str]()
-    for each in seen(stored, _wanted(stored, judge)):
+    meant = _wanted(stored, judge)
+    for each in seen(stored, meant):
         try:
-            views.append(_view(stored, each, _judge(stored, each, judge)))
+            views.append(_view(stored, each, _judge(stored, each, judge, meant)))
         except _Unseen as error:
             left_out.append(f"{each.title}: {error}")
     return views, left_out
@@ -144,24 +146,21 @@ def _views(stored: Stored, judge: str) -> tuple[list[View], list[str]]:
 def _wanted(stored: Stored, judge: str) -> Sequence[str]:
     """Judges to read; ensembles are among them where they are the primary ones."""
     if judge:
-        if not any(_is(known, judge) for known in stored.file.judges):
+        try:
+            return judges_named("--judge", (judge,), stored.file.judges)
+        except UnknownName as error:
             known = ", ".join(stored.file.judges) or "none"
-            raise UnknownName(f"--judge {judge}: no judge of this run", remedy=f"its judges: {known}")
-        return (judge,)
+            raise UnknownName(error.what, remedy=f"its judges: {known}") from None
     primary = {entry.judge or "" for task in stored.file.tasks.values() for entry in task.splits.values()}
     return sorted(primary & stored.file.judges.keys())
 
 
-def _is(judge: str, name: str) -> bool:
-    return judge == name or judge.startswith(f"{name}-")
-
-
-def _judge(stored: Stored, each: Seen, wanted: str) -> str:
+def _judge(stored: Stored, each: Seen, wanted: str, meant: Collection[str]) -> str:
     """Whose verdicts count on a split; empty for nobody's. Raises _Unseen where that cannot be said."""
     primary = _primary(stored, each)
     if not wanted:
         return primary
-    found = [judge for judge in each.judges if _is(judge, wanted)]
+    found = [judge for judge in each.judges if judge in meant]
     if wanted in found:
         return wanted
     if primary in found or len(found) == 1:

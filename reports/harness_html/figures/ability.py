@@ -73,7 +73,7 @@ def _draft(pair: Pair, tuned: Sequence[tuple[Spot, Spot]], rest: str) -> Draft:
         name=slug("ability", pair.y.name, pair.x.name),
         title=f"Safety against general ability: {pair.y.name} and {pair.x.name}",
         told=told.sentence(
-            f"harm let through ({pair.y.title}, {pair.y.size}) against general ability ({pair.x.title}, {pair.x.size}) "
+            f"Harm let through ({pair.y.title}, {pair.y.size}) against general ability ({pair.x.title}, {pair.x.size}) "
             f"of {told.count(len(pair.spots), 'model')}; the lower right is best",
             f"an arrow leads from a model to one that was tuned from it ({len(tuned)})" if tuned else "",
             *read_as(pair),

@@ -37,7 +37,7 @@ def _draft(board: Board, rows: Sequence[Row], there: int) -> Draft:
         name=slug("classes", board.name),
         title=f"What became of the answers on {told.board(board)}",
         told=told.sentence(
-            f"shares of the answers of {told.count(len(rows), 'model')} on {told.board(board)}, which sum to 100",
+            f"Shares of the answers of {told.count(len(rows), 'model')} on {told.board(board)}, which sum to 100",
             named,
             told.judged(rows),
             told.samples(rows),
@@ -83,6 +83,7 @@ def _chart(board: Board, rows: Sequence[Row]) -> Spec:
 def _colours() -> Spec:
     """The channel of the classes, with its legend above the bars."""
     legend = {"title": None, "orient": "top", "symbolType": "square", "symbolStrokeWidth": 0, "columns": 5}
+    legend |= {"columnPadding": 30}  # px; a reader's font may be wider than the one it is measured with
     domain = [f"{name}  {words}" for name, words in CLASSES.items()]
     return word("class", scale={"domain": domain, "range": list(LIGHT.classes)}, legend=legend)
 

@@ -30,7 +30,7 @@ def _draft(pair: Pair, rest: str) -> Draft:
         name=slug("tradeoff", pair.y.name, pair.x.name),
         title=f"Safety against over-refusal: {pair.y.name} and {pair.x.name}",
         told=told.sentence(
-            f"harm let through ({pair.y.title}, {pair.y.size}) against harmless requests refused ({pair.x.title}, "
+            f"Harm let through ({pair.y.title}, {pair.y.size}) against harmless requests refused ({pair.x.title}, "
             f"{pair.x.size}) of {told.count(len(pair.spots), 'model')}, both better when lower",
             "along a dashed line the mean of the two, the balanced error, is equal: there one is traded for the other",
             *read_as(pair),

@@ -75,7 +75,7 @@
   };
   const quoted = (value) => {
     let text = value === null ? "" : String(value);
-    if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+    if (typeof value === "string" && /^\s*[=+\-@]/.test(text)) text = `'${text}`;
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   one("#csv").addEventListener("click", () => {

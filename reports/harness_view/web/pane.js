@@ -6,6 +6,8 @@
 
   const number = (value) => (typeof value === "number" ? value.toLocaleString("en") : "unknown");
 
+  const isText = (value) => /\S\s+\S/.test(value);
+
   const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 1));
 
   // A chip that says what it is of.
@@ -130,7 +132,7 @@
       const axes = Object.entries(said.axes);
       if (axes.length) {
         const list = make("dl", "pairs");
-        for (const [name, value] of axes) list.append(make("dt", "", theirs(name)), make("dd", "", theirs(shown(value))));
+        for (const [name, value] of axes) list.append(make("dt", "", theirs(name)), this.value(shown(value), isText(shown(value))));
         box.append(list);
       }
       if (said.reason) box.append(this.words(said.reason));
@@ -154,12 +156,18 @@
       pair("Cost", "unknown for one sample", run.about.cost_usd === null ? "" : `; the run's: $${number(run.about.cost_usd)}`);
       if (item.model) pair("Model", theirs(item.model));
       if (item.at) pair("When", theirs(item.at));
-      for (const [name, value] of Object.entries(item.tags || {})) list.append(make("dt", "", theirs(name)), make("dd", "", theirs(shown(value))));
+      for (const [name, value] of Object.entries(item.tags || {})) {
+        list.append(make("dt", "", theirs(name)), this.value(shown(value), item.folded.includes(name)));
+      }
       if (item.target !== null && item.target !== undefined) {
-        const target = shown(item.target);
-        pair("Target", this.revealed() ? theirs(target) : make("span", "dim", "folded"));
+        list.append(make("dt", "", "Target"), this.value(shown(item.target), true));
       }
       return make("section", "", make("h3", "", "Time, tokens, tags"), list);
+    }
+
+    // The value of a pair; a text only where it is revealed.
+    value(text, isText) {
+      return make("dd", "", isText && !this.revealed() ? make("span", "dim", "folded") : theirs(text));
     }
   }
 
