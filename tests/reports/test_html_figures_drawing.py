@@ -137,6 +137,15 @@ def test_names_of_points_cover_neither_each_other_nor_a_point() -> None:
     assert all(box.right <= 400 for box in boxes)
 
 
+def test_numbers_of_models_at_one_point_in_a_corner_do_not_cover_each_other() -> None:
+    from harness_html.figures.labels import Mark, numbered
+
+    marks = [Mark(x=0, y=0, left=0, right=25, top=0, bottom=120)] * 4
+    places = [(each.x, each.y) for each in numbered(marks, 400)]
+    for place, (x, y) in enumerate(places):
+        assert all(abs(x - left) >= 5 or abs(y - top) >= 12 for left, top in places[:place])
+
+
 def test_points_too_crowded_for_names_get_numbers_and_a_key() -> None:
     assert placing.named(marks(*[(50, 50)] * 20), ["a-long-model-name"] * 20, 400) == ()
     refs = [f"x/a-rather-long-model-name-{place:02}" for place in range(12)]
