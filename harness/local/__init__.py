@@ -7,6 +7,7 @@ Needs transformers' processors and tokenizers, but never imports them: the provi
 
 from harness.local.answers import before, split_reasoning
 from harness.local.chat import Chat, study
+from harness.local.files import folder_of
 from harness.local.forms import Form
 from harness.local.frontend import Conversation, Frontend
 from harness.local.origin import ADAPTER_CONFIG, CONFIG, Origin, find
@@ -29,6 +30,7 @@ __all__ = [
     "before",
     "find",
     "find_profile",
+    "folder_of",
     "split_reasoning",
     "study",
 ]

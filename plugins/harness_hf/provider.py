@@ -149,10 +149,10 @@ def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
 
 
 def _folder(name: str, settings: Settings) -> Path:
-    try:
-        from harness_hf.folders import folder_of
+    from harness.local import folder_of
 
-        return folder_of(name, settings)
+    try:
+        return folder_of(name, settings["revision"], scheme="hf", adapter="adapter")
     except ImportError as error:
         raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
 

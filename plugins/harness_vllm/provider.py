@@ -76,10 +76,20 @@ def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
     return open_model(name, settings)
 
 
+def _folder(name: str, settings: Settings) -> Path:
+    from harness.local import folder_of
+
+    try:
+        return folder_of(name, settings["revision"], scheme="vllm", adapter="lora")
+    except ImportError as error:
+        raise HarnessError(f"vllm/ needs the extra `vllm`: {error}", remedy=INSTALL) from error
+
+
 PROVIDER = Provider(
     scheme="vllm",
     description="a model folder or a Hugging Face hub id, run by vLLM here",
     open=_open,
     settings=SETTINGS,
     local=True,
+    folder=_folder,
 )

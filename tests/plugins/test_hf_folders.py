@@ -1,4 +1,4 @@
-"""Where the files of `hf/NAME` lie, for who trains or copies them."""
+"""Where the files of `hf/NAME` and `vllm/NAME` lie, for who trains or copies them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 from harness_hf.provider import PROVIDER
+from harness_vllm.provider import PROVIDER as VLLM
 
-from harness import HarnessError
+from harness import HarnessError, Provider
 from harness.settings import effective
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def folder(name: str) -> Path:
-    assert PROVIDER.folder is not None
-    return PROVIDER.folder(name, effective(PROVIDER.settings, {}, owner="hf/"))
+def folder(name: str, provider: Provider = PROVIDER) -> Path:
+    assert provider.folder is not None
+    return provider.folder(name, effective(provider.settings, {}, owner=f"{provider.scheme}/"))
 
 
 @pytest.fixture
@@ -29,25 +30,28 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def test_a_folder_is_its_own(tiny_lm: str) -> None:
-    assert folder(tiny_lm) == Path(tiny_lm)
+@pytest.mark.parametrize("provider", [PROVIDER, VLLM], ids=lambda each: each.scheme)
+def test_a_folder_is_its_own(tiny_lm: str, provider: Provider) -> None:
+    assert folder(tiny_lm, provider) == Path(tiny_lm)
 
 
-def test_a_downloaded_model_lies_in_its_snapshot(tiny_lm: str, cache: Path) -> None:
+@pytest.mark.parametrize("provider", [PROVIDER, VLLM], ids=lambda each: each.scheme)
+def test_a_downloaded_model_lies_in_its_snapshot(tiny_lm: str, cache: Path, provider: Provider) -> None:
     repository = cache / "models--someone--tiny"
     shutil.copytree(tiny_lm, repository / "snapshots" / COMMIT)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(COMMIT)
 
-    assert folder("someone/tiny") == repository / "snapshots" / COMMIT
+    assert folder("someone/tiny", provider) == repository / "snapshots" / COMMIT
 
 
-def test_an_adapter_is_no_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("provider", "setting"), [(PROVIDER, "adapter="), (VLLM, "lora=")])
+def test_an_adapter_is_no_model(tmp_path: Path, provider: Provider, setting: str) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
 
     with pytest.raises(HarnessError, match="an adapter, not a model") as raised:
-        folder(str(tmp_path))
-    assert "adapter=" in raised.value.remedy
+        folder(str(tmp_path), provider)
+    assert setting in raised.value.remedy
 
 
 def test_a_model_that_is_nowhere_is_refused_with_how_to_fetch_it(cache: Path) -> None:

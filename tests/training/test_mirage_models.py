@@ -178,6 +178,18 @@ class TestTheBase:
         assert "no chat template" in error.what
         assert "chat_template.jinja" in error.remedy
 
+    def test_whose_configuration_does_not_hold_together_is_refused_with_what_is_wrong(
+        self, folders: Folders, tmp_path: Path
+    ) -> None:
+        folder = shutil.copytree(folders["qwen2_vl"], tmp_path / "base")
+        said = json.loads((folder / "config.json").read_text())
+        said["text_config"]["num_hidden_layers"] += 1  # one more than it names kinds of
+        (folder / "config.json").write_text(json.dumps(said))
+        error = refused(folder)
+
+        assert "num_hidden_layers" in error.what
+        assert "\n" not in error.what
+
     def test_must_have_all_its_weights(self, folders: Folders, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
 

@@ -170,9 +170,9 @@ def _told(name: str) -> Generator[None]:
     except ImportError as error:
         raise HarnessError(f"the model needs a package: {error}", where=name, remedy=INSTALL) from error
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0][:300]
+        line = " ".join(str(error).split())[:300]
         raise HarnessError(
             f"transformers cannot open this model: {type(error).__name__}: {line}",
             where=name,
-            remedy="code that comes with a model runs only with -S trust_remote_code=true",
+            remedy="mend or save its files again; code that comes with a model runs only with -S trust_remote_code=true",
         ) from error

@@ -5,15 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from harness import HarnessError, Settings
-from harness.local import CONFIG, find
+from harness.errors import HarnessError
+from harness.local.origin import CONFIG, find
 
 #: What a model is made of; other files of a repository (pictures, weights for other programs) stay there.
 _FILES: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py")
 
 
-def folder_of(name: str, settings: Settings) -> Path:
-    """The folder of `hf/NAME`; a hub's model is downloaded whole.
+def folder_of(name: str, revision: str | None, *, scheme: str, adapter: str) -> Path:
+    """The folder of `SCHEME/NAME`; a hub's model is downloaded whole.
+
+    Args:
+        name: a folder, or the id of a hub repository.
+        revision: branch, tag or commit on the hub; None is its main branch.
+        scheme: of the provider, for its errors.
+        adapter: the provider's setting that takes an adapter's folder, for its errors.
 
     Raises:
         HarnessError: no such model, an adapter instead of one, no access, or no network.
@@ -21,11 +27,11 @@ def folder_of(name: str, settings: Settings) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir() and (folder / CONFIG).is_file():
         return folder
-    origin = find(name, settings["revision"], scheme="hf", adapter="adapter")
-    return _downloaded(name, origin.commit)
+    origin = find(name, revision, scheme=scheme, adapter=adapter)
+    return _downloaded(name, origin.commit, f"{scheme}/{name}")
 
 
-def _downloaded(name: str, commit: str) -> Path:
+def _downloaded(name: str, commit: str, ref: str) -> Path:
     import huggingface_hub as _hub
 
     hub: Any = _hub
@@ -37,7 +43,7 @@ def _downloaded(name: str, commit: str) -> Path:
     except Exception as error:
         raise HarnessError(
             f"the model's files cannot be downloaded: {type(error).__name__}",
-            where=f"hf/{name}",
+            where=ref,
             remedy=f"fetch them where there is a network: hf download {name}",
         ) from error
-    raise HarnessError("the repository holds no weights", where=f"hf/{name}", remedy="name one that does")
+    raise HarnessError("the repository holds no weights", where=ref, remedy="name one that does")
