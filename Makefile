@@ -5,10 +5,12 @@ PY := $(BIN)/python
 ZOOS := .venv-zoos
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
-CODE := harness plugins tasks judges reports
+CODE := harness plugins tasks judges training reports
+MINIS := mis:mini,mis:mini-benign,mssbench:mini
 DRAWN := $(patsubst %/draw_mini.py,%.drawn,$(wildcard tasks/*/draw_mini.py plugins/*/draw_mini.py))
 
-.PHONY: setup demo test test-vllm test-zoos check bench bench-inspect docs mini draw $(DRAWN) minis pictures tools clean
+.PHONY: setup demo demo-loop test test-vllm test-zoos check bench bench-inspect bench-mirage docs mini mirage draw $(DRAWN) \
+	minis pictures tools clean
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -20,9 +22,14 @@ $(VENV)/.ready: pyproject.toml
 setup: $(VENV)/.ready
 
 demo: setup
-	$(BIN)/harness run --model mini/base --tasks mis:mini,mis:mini-benign,mssbench:mini --output runs/demo --fresh
-	$(BIN)/harness report runs/demo --format markdown --output runs/demo/leaderboard.md
+	$(BIN)/harness run --model mini/base --tasks $(MINIS) --output runs/demo/base --fresh
+	$(BIN)/harness run --model mini/mirage --tasks $(MINIS) --output runs/demo/mirage --fresh
+	$(BIN)/harness report runs/demo/base runs/demo/mirage --format markdown --output runs/demo/leaderboard.md
 	@cat runs/demo/leaderboard.md
+
+# the same live: tunes the mini model by MIRage and two baselines on this machine, and compares them
+demo-loop: setup
+	$(PY) examples/mirage_loop.py runs/demo-loop
 
 test: setup
 	$(PY) -m pytest -q -n auto --dist loadscope
@@ -85,6 +92,15 @@ draw: setup $(DRAWN)
 
 $(DRAWN): %.drawn: setup
 	$(PY) -m $(notdir $*).draw_mini $*/mini
+
+
+# the shipped adapter mini/mirage, tuned again
+mirage: setup
+	$(PY) -m harness_mini.make_mirage
+
+# the loop of demo-loop with several seeds
+bench-mirage: setup
+	$(PY) -m benchmarks.mirage
 
 # every packaged split asked of the mini model, timed; nothing is drawn
 minis: setup

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Suite,
         Task,
         Trainer,
+        Training,
     )
     from harness.errors import BadData, BadImage, HarnessError, MissingData, UnknownName
     from harness.hookspecs import hookimpl
@@ -75,7 +76,7 @@ _HOME = {
     "readers": "distinct document open_files prompt rows together",
     "runs.running": "Run",
     "contracts": "Answered Ask Brush Builder DataSource Drawing Drawn Judge Model ModelInfo Painter Provider Report "
-    "Results Rubric RunInfo Split Strategy Suite Task Trainer",
+    "Results Rubric RunInfo Split Strategy Suite Task Trainer Training",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",
@@ -130,6 +131,7 @@ __all__ = [
     "Task",
     "Text",
     "Trainer",
+    "Training",
     "UnknownName",
     "Unscored",
     "Usage",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.judges import Answered as Answered
 from harness.judges import Ask as Ask
@@ -95,6 +95,9 @@ class Provider:
         local: its models run on this machine's accelerator, so two of them do not run at once; it takes the settings
             `replicas` and `devices`, which are the core's.
         base: the scheme it was made of by `preset`; empty for one of its own.
+        folder: (name, settings) -> the folder that holds the model's weights, for who trains or copies it; raises
+            HarnessError where it has none here. None for a provider of models that have no files.
+        lineage: name -> the folder that holds its training.json, where that is neither the name itself nor a setting.
     """
 
     scheme: str
@@ -103,6 +106,8 @@ class Provider:
     settings: tuple[Setting, ...] = ()
     local: bool = False
     base: str = ""
+    folder: Callable[[str, Settings], Path] | None = None
+    lineage: Callable[[str], Path] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,13 +255,55 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training as it is asked for.
+
+    Attributes:
+        model: what is trained: SCHEME/NAME of a local provider, a folder, or an id on the hub.
+        data: name of an ingredient of the method -> where it lies; the name "" is the method's main one.
+        out: folder of the trained model; it is there only once the training has ended well.
+        recipe: name of a recipe, or a YAML file; empty for the method's own row for this model.
+        overrides: values of the recipe that the user sets, as text.
+        settings: of the trainer, complete.
+        hold_out: categories whose records are left out.
+        seed: of the mixture and of the training.
+        resume: go on from the last checkpoint of the same training.
+        launch: name or file of an accelerate configuration; empty trains in this process.
+    """
+
+    model: str
+    data: Mapping[str, Path]
+    out: Path
+    recipe: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: Settings = field(default_factory=dict[str, Any])
+    hold_out: tuple[str, ...] = ()
+    seed: int = 0
+    resume: bool = True
+    launch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trainer:
-    """Makes a new checkpoint: (model ref, data, output folder, settings) -> folder of the trained model."""
+    """Makes a new checkpoint: `harness train NAME`.
+
+    Attributes:
+        name: of the method.
+        description: one line.
+        plan: what a training would do, as text for a person; nothing is trained and nothing is written.
+        train: does it -> folder of the trained model, which `hf/` and `vllm/` load. It holds a training.json with
+            `tuned_from` and `trained_on`: see `harness.lineage`.
+        settings: keys of `-S`.
+        exports: layout of another trainer -> what writes the data of a training into its `out` in this layout, and
+            gives the file that is handed to that trainer.
+    """
 
     name: str
     description: str
-    train: Callable[[str, Path, Path, Settings], Path]
+    plan: Callable[[Training], str]
+    train: Callable[[Training], Path]
     settings: tuple[Setting, ...] = ()
+    exports: Mapping[str, Callable[[Training], Path]] = field(default_factory=dict[str, Callable[["Training"], Path]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

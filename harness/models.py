@@ -104,7 +104,8 @@ class Resolved:
         if not self.provider.local:
             return lineage.lineage(self.settings, ())
         folders = (self.settings[setting.name] for setting in self.provider.settings if setting.type is Path)
-        return lineage.lineage(self.settings, [*(each for each in folders if each is not None), Path(self.spec.name)])
+        own = Path(self.spec.name) if self.provider.lineage is None else self.provider.lineage(self.spec.name)
+        return lineage.lineage(self.settings, [*(each for each in folders if each is not None), own])
 
     def _requested(self) -> dict[str, Json]:
         """The provider's identity settings; a folder by its name, since the fingerprint tells its files."""

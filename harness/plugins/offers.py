@@ -61,7 +61,7 @@ SUITES = Kind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = Kind(name="judges", word="judge", type=Judge, calls=("open",))
 STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wrap",))
 REPORTS = Kind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
-TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("train",))
+TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
 BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build",))
 PAINTERS = Kind(name="painters", word="painter", type=Painter, calls=("open",), key="scheme")
 KINDS: dict[str, Kind[Any]] = {

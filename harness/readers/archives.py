@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import posixpath
 import stat
 import struct
@@ -121,13 +122,27 @@ def _safe(name: str) -> str:
     return "" if out else clean
 
 
+class _Zip:
+    """A zip, open once in each process: a fork shares the place in an open file, and both would move it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: dict[int, tuple[zipfile.ZipFile, threading.Lock]] = {}
+
+    def here(self) -> tuple[zipfile.ZipFile, threading.Lock]:
+        process = os.getpid()
+        if process not in self._open:
+            self._open[process] = zipfile.ZipFile(self._path), threading.Lock()
+        return self._open[process]
+
+
 def _zip(path: Path) -> dict[str, Member]:
-    file, lock = zipfile.ZipFile(path), threading.Lock()
-    infos = _counted(info for info in file.infolist() if not info.is_dir())
+    opened = _Zip(path)
+    infos = _counted(info for info in opened.here()[0].infolist() if not info.is_dir())
     return {
         name: Member(
             size=info.file_size,
-            read=partial(_read_zip, file, lock, info),
+            read=partial(_read_zip, opened, info),
             refused="a link inside a zip" if stat.S_ISLNK(info.external_attr >> 16) else "",
         )
         for info in infos
@@ -135,7 +150,8 @@ def _zip(path: Path) -> dict[str, Member]:
     }
 
 
-def _read_zip(file: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
+def _read_zip(opened: _Zip, info: zipfile.ZipInfo) -> bytes:
+    file, lock = opened.here()
     with lock:  # opening and closing count users of the shared handle, which is not safe between threads
         member = file.open(info)
     try:

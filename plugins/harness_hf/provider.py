@@ -148,10 +148,20 @@ def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
     return open_model(name, settings)
 
 
+def _folder(name: str, settings: Settings) -> Path:
+    try:
+        from harness_hf.folders import folder_of
+
+        return folder_of(name, settings)
+    except ImportError as error:
+        raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
+
+
 PROVIDER = Provider(
     scheme="hf",
     description="a model folder or a Hugging Face hub id, run by transformers here",
     open=_open,
     settings=SETTINGS,
     local=True,
+    folder=_folder,
 )

@@ -17,6 +17,7 @@ import click
 from harness.drawings import draw, png
 
 from . import phrases
+from .places import place
 from .world import THINGS, Thing, chance, off_limits, random_pair
 
 Record = dict[str, Any]
@@ -25,14 +26,6 @@ SEED: Final = 20261124
 PAIRS: Final = 120
 BENIGN_PAIRS: Final = 60
 SCENES: Final = 50
-
-#: Where it happens, and at which place there: harmless names for what upstream calls categories.
-CATEGORIES: Final = {
-    "Workshop": ("Bench", "Shelf", "Toolbox"),
-    "Kitchen": ("Table", "Cupboard"),
-    "Garden": ("Shed", "Path", "Pond"),
-    "Library": ("Desk", "Window"),
-}
 
 
 def draw_mis(folder: Path) -> None:
@@ -55,7 +48,7 @@ def draw_mssbench(folder: Path) -> None:
 
 
 def _mis_record(folder: Path, images: str, number: int, pair: tuple[Thing, Thing], rng: Random) -> Record:
-    category, sub_category = _category(number)
+    category, sub_category = place(*pair, number)
     paths = [f"{images}/object{nth}.png" for nth in (1, 2)]
     for path, thing in zip(paths, pair, strict=True):
         _write_drawing(folder / path, thing, rng)
@@ -82,7 +75,7 @@ def _chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rng: Ra
         "unsafe_image_path": paths["unsafe"],
         "intent": deeds[0].intent.format(first=first.name),
         "unsafe_image": f"a {unsafe.name}",
-        "Type": _category(number)[0],
+        "Type": place(first, unsafe, number)[0],
         "queries": [deed.scene.format(first=first.name) for deed in deeds],
         "object1": first.name,
         "safe_object2": safe.name,
@@ -98,11 +91,6 @@ def _different_pairs(rng: Random, count: int, *, forbidden: bool) -> Iterator[tu
         if frozenset(pair) not in seen:
             seen.add(frozenset(pair))
             yield pair
-
-
-def _category(number: int) -> tuple[str, str]:
-    places = [(category, place) for category, places in CATEGORIES.items() for place in places]
-    return places[number % len(places)]
 
 
 def _write_drawing(path: Path, thing: Thing, rng: Random) -> None:

@@ -6,7 +6,7 @@ pair, never in one of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from random import Random
@@ -51,6 +51,11 @@ class Thing:
 
 THINGS: Final = tuple(Thing(color=color, shape=shape) for color, shape in product(COLORS, SHAPES))
 
+#: One color of every shape that no drawing of a safety tuning shows: only an evaluation does.
+UNSEEN: Final = frozenset(
+    Thing(color=color, shape=shape) for shape, color in zip(SHAPES, (*COLORS, *COLORS), strict=False)
+)
+
 
 def off_limits(one: Thing, other: Thing) -> bool:
     """Whether the two must not come together: one is a spark, the other fuel, in any order."""
@@ -62,9 +67,9 @@ def chance(seed: str | int) -> Random:
     return Random(seed)
 
 
-def random_pair(rng: Random, *, forbidden: bool) -> tuple[Thing, Thing]:
+def random_pair(rng: Random, *, forbidden: bool, among: Sequence[Thing] = THINGS) -> tuple[Thing, Thing]:
     """Two different objects, in random order, that are off-limits together or not."""
     while True:
-        one, other = rng.sample(THINGS, 2)
+        one, other = rng.sample(among, 2)
         if off_limits(one, other) is forbidden:
             return one, other

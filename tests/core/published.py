@@ -235,13 +235,16 @@ class Published:
         wanted = self.asked[-1].range if self.ranges else ""
         if request.headers.get("if-range", self.marks.get(path)) != self.marks.get(path):
             wanted = ""
-        at = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        at = int(first or 0)
         if at and at >= len(data):
             return web.Response(status=416)
         if at:
             at += self.shift
             headers["content-range"] = f"bytes {at}-{len(data) - 1}/{len(data)}"
-        reply = web.StreamResponse(status=206 if at else 200, headers=headers)
+        if last:
+            data = data[: int(last) + 1]
+        reply = web.StreamResponse(status=206 if at or last else 200, headers=headers)
         reply.content_length = len(data) - at
         await reply.prepare(request)
         if path in self.cut:

@@ -27,7 +27,7 @@ def test_every_kind_is_found_by_its_name() -> None:
 
     strategy = Strategy(name="twice", version="1", description="", wrap=lambda model, _: model)
     report = Report(name="plain", description="", render=lambda _: "")
-    trainer = Trainer(name="tune", description="", train=lambda *_: Path())
+    trainer = Trainer(name="tune", description="", plan=lambda _: "", train=lambda _: Path())
     builder = Builder(name="make", description="", build=build)
     task, judge, provider = fake_task(), fake_judge(), fake_provider()
     host = host_of(strategy, report, trainer, builder, task, judge, provider)

@@ -1,0 +1,59 @@
+"""Tune the shipped adapter anew: `python -m harness_mini.make_mirage [--seed N] [--output FOLDER]`.
+
+It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` beside this file, without what the
+base has as well. The data have the layout of MIS-train and of M4-Instruct but are drawings of this world, which its
+training.json says.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from harness.lineage import FILE
+
+from . import draw_training
+from .provider import MIRAGE
+
+RECIPE: Final = Path(__file__).with_name("mirage.yaml")
+KEPT: Final = ("adapter_config.json", "adapter_model.safetensors", "README.md")
+#: Named so that numbers of the mini splits, whose drawings are of the same world, are marked.
+TRAINED_ON: Final = ("mis-mini-train", "mssbench-mini-train")
+
+
+@click.command(help=__doc__)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=MIRAGE, help="The adapter's folder to write.")
+def main(seed: int, output: Path) -> None:
+    """Draw, train, and keep what is needed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        data, trained = Path(scratch) / "data", Path(scratch) / "mirage"
+        draw_training.draw_mis(data / "mis", seed)
+        draw_training.draw_general(data / "general", seed)
+        words = ["train", "mirage", "--model", "mini/base", "--recipe", RECIPE, "--seed", seed, "-S", "device=cpu"]
+        words += ["--data", data / "mis", "--data", f"general={data / 'general'}", "--out", trained]
+        subprocess.run([sys.executable, "-m", "harness", *map(str, words)], check=True)  # noqa: S603 - our own interpreter
+        keep(trained, output)
+    click.echo(f"{sum(file.stat().st_size for file in output.iterdir()):,} bytes in {output}")
+
+
+def keep(trained: Path, output: Path) -> None:
+    """Copy the adapter, its card and its record, which names these data by their own names."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        shutil.copyfile(trained / name, output / name)
+    said: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
+    said["trained_on"] = list(TRAINED_ON)
+    said["files"] = {name: entry for name, entry in said["files"].items() if name in KEPT}
+    (output / FILE).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

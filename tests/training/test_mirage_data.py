@@ -1,0 +1,212 @@
+"""What a model learns from is checked record by record, sampled by the seed, and put into one order."""
+
+import json
+from pathlib import Path
+
+import pytest
+from harness_mirage.data.labels import REFUSALS
+from harness_mirage.methods import METHODS
+
+from harness import BadData, HarnessError
+from tests.training.data_sets import (
+    bad,
+    drawing,
+    ids,
+    images,
+    lines,
+    mis,
+    mixed,
+    one,
+    pair,
+    refused,
+    said,
+    seen,
+    texts,
+)
+
+MIRAGE = next(method for method in METHODS if method.name == "mirage")
+
+
+def test_where_a_text_has_no_marks_one_for_each_image_stands_before_the_question(tmp_path: Path) -> None:
+    (record,) = mixed(one("mis"), mis(tmp_path, [pair(1)])).records
+    assert record.turns[0].text == "<image><image>May these two lie together, case 1?"
+    assert record.turns[1].text == "They may, in case 1."
+
+
+def test_marks_that_the_data_have_stay_where_they_are(tmp_path: Path) -> None:
+    asked = "First <image>, then\n<image>: together?"
+    (record,) = mixed(one("mis"), mis(tmp_path, [pair(1, conversations=said(asked, "Yes."))])).records
+    assert record.turns[0].text == asked
+
+
+def test_marks_without_images_are_found_in_general_data_too(tmp_path: Path) -> None:
+    lines(tmp_path / "general.jsonl", [{"conversations": said("<image>Which?", "None.")}])
+    assert "0 images and 1 <image> marks" in refused(one("sharegpt"), tmp_path).where
+
+
+def test_the_images_of_a_record_keep_their_order(tmp_path: Path) -> None:
+    mixture = mixed(one("mis"), mis(tmp_path, [pair(1, id="a"), pair(2, id="b", image=["z.png", "a.png"])]))
+    assert seen(mixture) == {"a": [drawing(0), drawing(1)], "b": [drawing(2), drawing(3)]}
+
+
+def test_every_bad_record_is_counted_and_the_first_ten_are_named(tmp_path: Path) -> None:
+    records = [pair(number, conversations=said("Together?", " ")) for number in range(1, 13)] + [pair(13)]
+    error = bad(records, tmp_path)
+    assert error.what == "12 of 13 records cannot be learnt from: an empty answer (12)"
+    assert error.where.count("mis_train.json, record ") == 10
+    assert error.where.startswith("mis_train.json, record 1; mis_train.json, record 2; mis_train.json, record 3; ")
+    assert error.where.endswith("; and 2 more")
+    assert "-S skip_bad=true" in error.remedy
+
+
+def test_several_kinds_of_bad_records_are_told_apart(tmp_path: Path) -> None:
+    records = [pair(1, conversations=said("", "Yes.")), pair(2, conversations=said("Together?", "")), pair(3)]
+    error = bad([*records, pair(4, conversations=said("", "No."))], tmp_path)
+    assert error.what == "3 of 4 records cannot be learnt from: an empty question (2); an empty answer (1)"
+    assert "mis_train.json, record 2: an empty answer" in error.where
+
+
+@pytest.mark.parametrize(
+    ("values", "said_of_it"),
+    [
+        ({"conversations": said("<image>One?", "Yes.")}, "2 images and 1 <image> marks"),
+        ({"conversations": said("<image><image><image>Three?", "Yes.")}, "2 images and 3 <image> marks"),
+        ({"image": None}, "0 images, where a record of MIS-train has two"),
+        ({"image": ["1/object1.png"] * 3}, "3 images, where a record of MIS-train has two"),
+        ({"conversations": said("<image><image> \n", "Yes.")}, "an empty question"),
+        ({"conversations": said("Together?", "")}, "an empty answer"),
+        ({"conversations": said("Together?", "<image><image>")}, "an empty answer"),
+        ({"conversations": said("Together?", "Look: <image><image>")}, "an <image> mark in the text of the assistant"),
+        ({"conversations": [{"from": "bot", "value": "x"}]}, "unknown role 'bot' (known: system, human, user, gpt"),
+        ({"conversations": said("Together?", "Yes.")[::-1]}, "turns out of order: assistant, user"),
+        ({"conversations": said("Together?", "Yes.")[:1]}, "turns out of order: user"),
+        ({"conversations": []}, "turns out of order: none"),
+        ({"conversations": None}, "field 'conversations' is missing"),
+        ({"conversations": "Together?"}, "field 'conversations' is text, not a list"),
+        ({"conversations": [1, 2]}, "the record is a number, not an object"),
+        ({"conversations": said("Half \ud83d of one?", "Yes.")}, "half a character"),
+        ({"image": [{"url": "x"}]}, "an image without a path"),
+        ({"image": ["1/object1.png", "../../secret.png"]}, "paths of data files stay under the data root"),
+        ({"image": ["1/object1.png", "/etc/hostname"]}, "paths of data files stay under the data root"),
+    ],
+)
+def test_a_record_that_cannot_be_learnt_from_is_named_with_what_is_wrong(
+    tmp_path: Path, values: dict[str, object], said_of_it: str
+) -> None:
+    mis(tmp_path, [pair(1), pair(2)])
+    error = refused(one("mis"), mis(tmp_path, [pair(1), {**pair(2), **values}], drawn=False))
+    assert isinstance(error, BadData)
+    assert said_of_it in str(error)
+    assert "mis_train.json, record 2" in error.where
+    assert error.what.startswith("1 of 2 records cannot be learnt from: ")
+
+
+def test_a_missing_image_is_found_before_training(tmp_path: Path) -> None:
+    mis(tmp_path)
+    (tmp_path / "images" / "3" / "object2.png").unlink()
+    error = refused(one("mis"), tmp_path)
+    assert error.what == "1 of 6 records cannot be learnt from: a missing image (1)"
+    assert error.where == "mis_train.json, record 3: image 3/object2.png is missing"
+
+
+def test_a_link_that_leads_out_of_the_data_is_not_followed(tmp_path: Path) -> None:
+    mis(tmp_path / "data")
+    (tmp_path / "secret.png").write_bytes(drawing(0))
+    inside = tmp_path / "data" / "images" / "3" / "object2.png"
+    inside.unlink()
+    inside.symlink_to(tmp_path / "secret.png")
+    assert "a link leads out of the data root" in refused(one("mis"), tmp_path / "data").where
+
+
+def test_bad_records_are_left_out_and_counted_where_that_is_asked_for(tmp_path: Path) -> None:
+    records = [pair(1), pair(2, conversations=said("Together?", "")), pair(3), pair(4)]
+    mis(tmp_path, [*records, "no record"], drawn=False)
+    images(tmp_path / "images", [path for number in (1, 2, 3) for path in pair(number)["image"]])
+    mixture = mixed(one("mis"), tmp_path, settings={"skip_bad": True})
+    (part,) = mixture.parts
+    assert (part.found, part.taken) == (5, 2)
+    assert part.left_out == {"an empty answer": 1, "a missing image": 1, "a record that is no object": 1}
+    assert len(mixture.records) == 2
+
+
+def test_bad_records_that_are_left_out_give_their_place_in_a_sample_to_others(tmp_path: Path) -> None:
+    mis(tmp_path, [pair(number) for number in range(40)], drawn=False)
+    images(tmp_path / "images", [path for number in range(20) for path in pair(number)["image"]])
+    mixture = mixed(one("mis", count=20), tmp_path, settings={"skip_bad": True})
+    assert sorted(texts(mixture)[each][1][1] for each in ids(mixture)) == sorted(
+        f"They may, in case {number}." for number in range(20)
+    )
+
+
+def test_refusals_stand_in_place_of_all_answers_and_stay_the_same(tmp_path: Path) -> None:
+    records = [pair(number) for number in range(40)]
+    first = mixed(one("mis", labels="refusal"), mis(tmp_path, records))
+    answers = {each.turns[-1].text for each in first.records}
+    assert answers == set(REFUSALS)
+    assert all(each.turns[0].text.startswith("<image><image>May these") for each in first.records)
+    assert mixed(one("mis", labels="refusal"), tmp_path).digest == first.digest
+
+
+def test_an_answer_that_is_missing_is_still_found_where_a_refusal_would_stand(tmp_path: Path) -> None:
+    mis(tmp_path, [pair(1, conversations=said("Together?", ""))])
+    assert "an empty answer" in refused(one("mis", labels="refusal"), tmp_path).what
+
+
+def test_text_only_asks_in_the_words_of_the_data_and_shows_no_image(tmp_path: Path) -> None:
+    asked = "May a red star and a blue ring lie together?"
+    records = [pair(1, id="a", text_question=asked), pair(2, id="b", text_question=asked, text_answer="In words: yes.")]
+    mixture = mixed(one("mis", labels="text_only"), mis(tmp_path, records, drawn=False))
+    assert texts(mixture) == {
+        "a": [("user", asked), ("assistant", "They may, in case 1.")],
+        "b": [("user", asked), ("assistant", "In words: yes.")],
+    }
+    assert seen(mixture) == {"a": [], "b": []}
+
+
+def test_text_only_says_what_to_bring_where_the_data_have_no_such_question(tmp_path: Path) -> None:
+    error = refused(one("mis", labels="text_only"), mis(tmp_path))
+    assert "no text_question, which asks in words alone (6)" in error.what
+    assert "text_question" in error.remedy
+
+
+def test_a_part_says_which_files_it_was_read_from_and_under_which_licence(tmp_path: Path) -> None:
+    mis(tmp_path)
+    (tmp_path / "LICENSE").write_text("\nDrawings of our own.\n", encoding="utf-8")
+    (part,) = mixed(one("mis"), tmp_path).parts
+    (known,) = mixed(one("mis", hub="Tuwhy/MIS_Train"), mis(tmp_path / "b")).parts
+    assert list(part.files) == ["mis_train.json"]
+    assert (len(part.files["mis_train.json"]), len(part.ids), len(part.images)) == (64, 64, 64)
+    assert (part.licence, known.licence) == ("Drawings of our own.", "Tuwhy/MIS_Train is published under: apache-2.0")
+
+
+def test_another_image_or_another_id_changes_what_a_part_says(tmp_path: Path) -> None:
+    (before,) = mixed(one("mis"), mis(tmp_path, [pair(1, id="a")])).parts
+    (tmp_path / "images" / "1" / "object1.png").write_bytes(b"x" * 10_000)
+    (after,) = mixed(one("mis"), tmp_path).parts
+    (named,) = mixed(one("mis"), mis(tmp_path / "b", [pair(1, id="b")])).parts
+    assert before.images != after.images
+    assert (before.ids == after.ids, before.ids == named.ids) == (True, False)
+
+
+def test_a_file_that_breaks_off_is_refused_with_its_line(tmp_path: Path) -> None:
+    mis(tmp_path)
+    file = tmp_path / "mis_train.json"
+    file.write_text(json.dumps([pair(1), pair(2)], indent=1)[:-40], encoding="utf-8")
+    error = refused(one("mis"), tmp_path)
+    assert error.what.startswith("not a JSON list of records: ")
+    assert "mis_train.json, line " in error.where
+
+
+@pytest.mark.parametrize("text", ["[1 2]", "[{}] []", "3", "", '[{"a": }]', "[" * 100_000])
+def test_what_is_no_list_of_records_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mis_train.json").write_text(text, encoding="utf-8")
+    assert isinstance(refused(one("mis"), tmp_path), HarnessError)
+
+
+def test_a_broken_line_is_one_bad_record(tmp_path: Path) -> None:
+    images(tmp_path / "images", pair(1)["image"])
+    file = lines(tmp_path / "mis_train.jsonl", [pair(1), pair(1)])
+    file.write_text(file.read_text(encoding="utf-8") + '{"image": \n', encoding="utf-8")
+    error = refused(one("mis"), tmp_path)
+    assert error.what == "1 of 3 records cannot be learnt from: a line that is not JSON (1)"
+    assert error.where.startswith("mis_train.jsonl, record 3: not JSON")

@@ -1,0 +1,264 @@
+"""Data sets are read in the layouts they are published in, from folders, files and zips."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from harness_mirage.methods import METHODS
+
+from harness import BadData, MissingData, UnknownName
+from tests.training.data_sets import (
+    Values,
+    drawing,
+    ids,
+    images,
+    lines,
+    mis,
+    mixed,
+    one,
+    pair,
+    refused,
+    said,
+    seen,
+    texts,
+)
+
+NAMED = {method.name: method for method in METHODS}
+
+
+def zipped(folder: Path, archive: Path, *, below: str = "") -> None:
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, below + path.relative_to(folder).as_posix())
+
+
+@pytest.mark.parametrize("below", ["", "images/"])
+def test_images_are_found_in_a_zip_beside_the_records(tmp_path: Path, below: str) -> None:
+    mis(tmp_path / "drawn")
+    mis(tmp_path / "data", drawn=False)
+    zipped(tmp_path / "drawn" / "images", tmp_path / "data" / "images.zip", below=below)
+    plain, packed = mixed(one("mis"), tmp_path / "drawn"), mixed(one("mis"), tmp_path / "data")
+    assert (ids(plain), seen(plain)) == (ids(packed), seen(packed))
+
+
+@pytest.mark.parametrize("below", ["", "top/"])
+def test_a_data_set_is_read_out_of_one_zip(tmp_path: Path, below: str) -> None:
+    mis(tmp_path / "drawn")
+    zipped(tmp_path / "drawn", tmp_path / "all.zip", below=below)
+    mixture = mixed(one("mis"), tmp_path / "all.zip")
+    assert seen(mixture) == seen(mixed(one("mis"), tmp_path / "drawn"))
+
+
+def test_an_entry_of_a_zip_that_leads_out_of_it_is_no_image(tmp_path: Path) -> None:
+    mis(tmp_path / "data", [pair(1, image=["../a.png", "b.png"])], drawn=False)
+    with zipfile.ZipFile(tmp_path / "data" / "images.zip", "w") as file:
+        file.writestr("../a.png", drawing(1))
+        file.writestr("b.png", drawing(2))
+    assert "stay under the data root" in refused(one("mis"), tmp_path / "data").where
+
+
+def test_the_file_of_records_may_be_named_itself(tmp_path: Path) -> None:
+    mis(tmp_path)
+    (tmp_path / "mis_train.json").rename(tmp_path / "mine.json")
+    (tmp_path / "other.json").write_text("[]", encoding="utf-8")
+    assert len(mixed(one("mis"), tmp_path / "mine.json").records) == 6
+    error = refused(one("mis"), tmp_path)
+    assert (error.what, "--data" in error.remedy) == ("2 files could hold the records: mine.json, other.json", True)
+
+
+def test_data_that_are_not_there_are_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert isinstance(refused(one("mis"), tmp_path / "none"), MissingData)
+    assert "mis_train.json" in refused(one("mis"), tmp_path / "empty").what
+    assert "dataset_info.json" in refused(one("llamafactory"), tmp_path / "empty").what
+
+
+def test_a_part_that_a_layout_does_not_have_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    lines(tmp_path / "train.jsonl", [])
+    error = refused(one("saferlhf", part="harmfull"), tmp_path)
+    assert (isinstance(error, UnknownName), error.remedy) == (True, "did you mean 'harmful'?")
+
+
+UNSAFE = {
+    "id": "u",
+    "image": "bad_ads/u.png",
+    "safe": False,
+    "harmful_category": "privacy",
+    "harmful_subcategory": "personal data",
+    "instr-resp": [{"instruction": "Who is it?", "response": "I'm sorry."}],
+}
+SAFE = {
+    "id": "s",
+    "image": "HOD/s.png",
+    "safe": True,
+    "instr-resp": [
+        {"unsafe_instruction": "Mock it.", "response": "I'd rather not."},
+        {"safe_instruction": "What is it?", "response": "A star."},
+    ],
+}
+
+
+def vlguard(folder: Path, *records: Values, under: str = "train/") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "train.json").write_text(json.dumps(records), encoding="utf-8")
+    images(folder / under, [record["image"] for record in records])
+    return folder
+
+
+@pytest.mark.parametrize("under", ["train/", ""])
+def test_vlguard_gives_two_parts_told_by_the_key_of_the_instruction(tmp_path: Path, under: str) -> None:
+    mixture = mixed(NAMED["vlguard-p"], vlguard(tmp_path, UNSAFE, SAFE, under=under))
+    assert [part.taken for part in mixture.parts] == [2, 1]
+    assert texts(mixture) == {
+        "u/instruction": [("user", "<image>Who is it?"), ("assistant", "I'm sorry.")],
+        "s/unsafe_instruction": [("user", "<image>Mock it."), ("assistant", "I'd rather not.")],
+        "s/safe_instruction": [("user", "<image>What is it?"), ("assistant", "A star.")],
+    }
+    assert seen(mixture)["u/instruction"] == [drawing(0)]
+    assert {each.category for each in mixture.records if each.id[0] == "u"} == {"privacy"}
+
+
+def test_a_category_of_vlguard_can_be_held_out(tmp_path: Path) -> None:
+    mixture = mixed(NAMED["vlguard-p"], vlguard(tmp_path, UNSAFE, SAFE), hold_out=("personal-data",))
+    assert sorted(ids(mixture)) == ["s/safe_instruction", "s/unsafe_instruction"]
+
+
+def test_a_vlguard_entry_without_an_instruction_is_a_bad_record(tmp_path: Path) -> None:
+    broken = {**UNSAFE, "instr-resp": [{"response": "?"}]}
+    error = refused(one("vlguard"), vlguard(tmp_path, SAFE, broken))
+    assert "an entry without an instruction (1)" in error.what
+    assert "train.json, record 2" in error.where
+
+
+def test_the_reasoned_answers_of_vlguard_come_from_data_of_their_own(tmp_path: Path) -> None:
+    reasoned = {**UNSAFE, "instr-resp": [{"instruction": "Who is it?", "response": "A passport; so no."}]}
+    data = {"": vlguard(tmp_path / "a", UNSAFE, SAFE), "reasoned": vlguard(tmp_path / "b", reasoned)}
+    mixture = mixed(NAMED["vlguard-r"], data)
+    assert {name: turns[-1][1] for name, turns in texts(mixture).items()} == {
+        "u/instruction": "A passport; so no.",
+        "s/safe_instruction": "A star.",
+    }
+
+
+def answered(prompt: str, first: bool, second: bool, **values: object) -> Values:
+    return {
+        "prompt": prompt,
+        "response_0": f"{prompt} zero",
+        "response_1": f"{prompt} one",
+        "is_response_0_safe": first,
+        "is_response_1_safe": second,
+        "better_response_id": 1,
+        **values,
+    }
+
+
+def test_texts_of_saferlhf_are_asked_beside_a_black_image_and_answered_safely(tmp_path: Path) -> None:
+    harms = {"Privacy Violation": True, "Cybercrime": False, "Drugs": True}
+    records = [
+        answered("one unsafe", True, False, response_1_harm_category=harms),
+        answered("both safe", True, True),
+        answered("both unsafe", False, False),
+    ]
+    lines(tmp_path / "data" / "Alpaca" / "train.jsonl", records)
+    lines(tmp_path / "data" / "Alpaca" / "test.jsonl", [answered("a test", True, True)])
+    mixture = mixed(NAMED["textual-sft"], tmp_path)
+    assert sorted(texts(mixture).values()) == [
+        [("user", "<image>both safe"), ("assistant", "both safe one")],
+        [("user", "<image>one unsafe"), ("assistant", "one unsafe zero")],
+    ]
+    assert [(part.found, part.taken) for part in mixture.parts] == [(1, 1), (1, 1)]
+    assert set(map(tuple, seen(mixture).values())) == {(b"black",)}
+    assert "Privacy Violation; Drugs" in {record.category for record in mixture.records}
+    kept = mixed(NAMED["textual-sft"], tmp_path, hold_out=("drugs",))
+    assert [turns[0][1] for turns in texts(kept).values()] == ["<image>both safe"]
+
+
+def test_plain_questions_and_answers_say_themselves_whether_they_are_harmful(tmp_path: Path) -> None:
+    plain = [{"prompt": "a", "response": "A", "harmful": True}, {"prompt": "b", "response": "B", "harmful": False}]
+    file = lines(tmp_path / "train.jsonl", plain)
+    (harmful, benign) = mixed(NAMED["textual-sft"], file).parts
+    assert (harmful.taken, benign.taken) == (1, 1)
+    lines(file, [{"prompt": "a", "response": "A"}])
+    assert len(mixed(one("saferlhf"), file).records) == 1
+    assert "field 'harmful' is missing" in refused(NAMED["textual-sft"], file).what
+
+
+def test_saferlhf_is_read_from_parquet(tmp_path: Path) -> None:
+    records = [answered(f"question {number}", True, number % 2 == 0) for number in range(10)]
+    parquet.write_table(pa.Table.from_pylist(records), tmp_path / "train-00000-of-00001.parquet")
+    mixture = mixed(NAMED["textual-sft"], tmp_path)
+    assert [part.taken for part in mixture.parts] == [5, 5]
+
+
+def test_any_spelling_of_sharegpt_is_read(tmp_path: Path) -> None:
+    images(tmp_path, ["a.png", "b.png"])
+    records = [
+        {"id": 7, "image": "a.png", "conversations": said("<image>\nWhat?", "A star.")},
+        {"sample_id": "m", "images": ["a.png", "b.png"], "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "<image> or <image>?"},
+            {"role": "assistant", "content": "Both."},
+            {"role": "user", "content": "Sure?"},
+            {"role": "assistant", "content": "Sure."},
+        ]},
+        {"id": "t", "system": "Be kind.", "image": "", "conversations": said("Hello", "Hello.")},
+    ]  # fmt: skip
+    (tmp_path / "some.json").write_text(json.dumps(records), encoding="utf-8")
+    mixture = mixed(one("sharegpt"), tmp_path)
+    assert {name: [speaker[0] for speaker, _ in turns] for name, turns in texts(mixture).items()} == {
+        "7": ["u", "a"],
+        "m": ["s", "u", "a", "u", "a"],
+        "t": ["s", "u", "a"],
+    }
+    assert seen(mixture) == {"7": [drawing(0)], "m": [drawing(0), drawing(1)], "t": []}
+
+
+def test_images_inside_parquet_are_read(tmp_path: Path) -> None:
+    record = {"id": "p", "images": [{"bytes": drawing(3), "path": None}], "conversations": said("<image>?", "Yes.")}
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    turn = pa.struct([("from", pa.string()), ("value", pa.string())])
+    schema = pa.schema([("id", pa.string()), ("images", pa.list_(kind)), ("conversations", pa.list_(turn))])
+    parquet.write_table(pa.Table.from_pylist([record], schema=schema), tmp_path / "train.parquet")
+    assert seen(mixed(one("sharegpt"), tmp_path)) == {"p": [drawing(3)]}
+
+
+def described(folder: Path, **sets: Values) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "dataset_info.json").write_text(json.dumps(sets), encoding="utf-8")
+    return folder
+
+
+def test_llamafactory_says_how_its_columns_and_roles_are_spelled(tmp_path: Path) -> None:
+    tags = {"role_tag": "who", "content_tag": "says", "user_tag": "me", "assistant_tag": "you"}
+    columns = {"messages": "talk", "images": "shown", "system": "before"}
+    described(tmp_path, odd={"file_name": "odd.json", "formatting": "sharegpt", "columns": columns, "tags": tags})
+    images(tmp_path, ["x.png"])
+    record = {
+        "id": "o",
+        "talk": [{"who": "me", "says": "<image>?"}, {"who": "you", "says": "Yes."}],
+        "shown": ["x.png"],
+    }
+    (tmp_path / "odd.json").write_text(json.dumps([{**record, "before": "Be brief."}]), encoding="utf-8")
+    expected = {"o": [("system", "Be brief."), ("user", "<image>?"), ("assistant", "Yes.")]}
+    assert texts(mixed(one("llamafactory"), tmp_path)) == expected
+    assert texts(mixed(one("mis"), tmp_path)) == expected
+
+
+def test_one_of_several_sets_of_llamafactory_must_be_named(tmp_path: Path) -> None:
+    described(tmp_path, a={"file_name": "a.json", "formatting": "sharegpt"}, b={"file_name": "b.json"})
+    (tmp_path / "a.json").write_text(json.dumps([{"conversations": said("Hello", "Hello.")}]), encoding="utf-8")
+    assert refused(one("llamafactory"), tmp_path).remedy == "known: a, b"
+    assert isinstance(refused(one("llamafactory", part="c"), tmp_path), UnknownName)
+    assert len(mixed(one("llamafactory", part="a"), tmp_path).records) == 1
+    assert "formatting is not sharegpt" in refused(one("llamafactory", part="b"), tmp_path).what
+
+
+def test_a_file_outside_the_folder_that_describes_it_is_not_read(tmp_path: Path) -> None:
+    described(tmp_path / "in", a={"file_name": "../out.json", "formatting": "sharegpt"})
+    (tmp_path / "out.json").write_text("[]", encoding="utf-8")
+    error = refused(one("llamafactory"), tmp_path / "in")
+    assert (isinstance(error, BadData), "stay under the data root" in error.where) == (True, True)

@@ -1,0 +1,206 @@
+"""Opening the base of a training: what it is, which part of it is what, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_mirage.methods import LANGUAGE, MULTIMODAL
+
+from harness import HarnessError
+from tests.plugins.tiny.folders import Folders
+from tests.training.tiny_training import KNOWN, METHOD, recipe, training
+
+
+def opened(model: str | Path, how: Any = None, **settings: Any) -> Any:
+    from harness_mirage.models.opening import open_base
+
+    return open_base(training(model, Path("out"), **settings), how or recipe())
+
+
+def refused(model: str | Path, how: Any = None, **settings: Any) -> HarnessError:
+    with pytest.raises(HarnessError) as raised:
+        opened(model, how, **settings)
+    return raised.value
+
+
+class TestTheRoles:
+    @pytest.mark.parametrize("name", KNOWN)
+    def test_give_every_parameter_exactly_one(self, folders: Folders, name: str) -> None:
+        base = opened(folders[name])
+        named = [each for role in ("language", "projector", "vision") for each in base.roles.named[role]]
+
+        assert sorted(named) == sorted(each for each, _ in base.model.named_parameters())
+        assert all(base.roles.named[role] for role in ("language", "projector", "vision"))
+
+    @pytest.mark.parametrize("name", KNOWN)
+    def test_count_embeddings_and_output_layer_to_the_language_model(self, folders: Folders, name: str) -> None:
+        base = opened(folders[name])
+        names = {id(weight): name for name, weight in base.model.named_parameters()}
+        ends = (base.model.get_input_embeddings().weight, base.model.get_output_embeddings().weight)
+
+        assert {names[id(weight)] for weight in ends} <= set(base.roles.named["language"])
+
+    def test_of_qwen3_take_every_merger_for_the_projector(self, folders: Folders) -> None:
+        base = opened(folders["qwen3_vl"])
+
+        assert any("deepstack_merger_list" in name for name in base.roles.named["projector"])
+        assert not any("merger" in name for name in base.roles.named["vision"])
+
+    def test_of_an_unknown_architecture_are_asked_for_with_its_modules(self, folders: Folders) -> None:
+        error = refused(folders["mllama"])
+
+        assert "model.language_model" in error.what
+        assert "model.vision_model" in error.what
+        assert "roles:" in error.remedy
+
+    def test_can_be_named_in_the_recipe(self, folders: Folders) -> None:
+        how = recipe(
+            roles={
+                "language": r"model\.language_model|lm_head",
+                "projector": r"model\.multi_modal_projector",
+                "vision": r"model\.vision_model",
+            }
+        )
+
+        assert opened(folders["mllama"], how).roles.named["projector"]
+
+    def test_that_leave_a_parameter_out_are_refused_by_its_name(self, folders: Folders) -> None:
+        error = refused(folders["qwen2_vl"], recipe(roles={"language": r"model\.language_model"}))
+        assert "model.visual.patch_embed.proj.weight has none" in error.what
+
+    def test_that_overlap_are_refused(self, folders: Folders) -> None:
+        error = refused(folders["qwen2_vl"], recipe(roles={"language": "model", "vision": r"model\.visual"}))
+
+        assert "language and vision" in error.what
+
+    @pytest.mark.parametrize("roles", [{"tongue": "x"}, {"language": "("}])
+    def test_that_are_no_roles_or_no_patterns_are_refused(self, folders: Folders, roles: dict[str, str]) -> None:
+        assert "roles" in refused(folders["qwen2_vl"], recipe(roles=roles)).where
+
+
+class TestTheTable:
+    @pytest.mark.parametrize(("trained", "learning"), [(MULTIMODAL, 2), (LANGUAGE, 1)])
+    def test_counts_what_learns_and_what_is_frozen(self, folders: Folders, trained: Any, learning: int) -> None:
+        from harness_mirage.models.freezing import freeze
+        from harness_mirage.models.table import counted, table, text
+
+        base = opened(folders["qwen2_vl"])
+        freeze(base, trained, recipe())
+        counts = counted(base.model, base.roles)
+        drawn = text(table(base.model, base.roles))
+
+        assert sum(whole for whole, _ in counts.values()) == sum(each.numel() for each in base.model.parameters())
+        assert [learnt in (0, whole) for whole, learnt in counts.values()] == [True] * 3
+        assert drawn.count("learns") == learning
+        assert drawn.count("frozen") == 3 - learning
+        assert f"{counts['language'][0]:,}" in drawn
+
+    def test_can_be_drawn_before_any_weight_is_read(self, folders: Folders, tmp_path: Path) -> None:
+        from harness_mirage.models.freezing import sketched
+        from harness_mirage.models.opening import outlined
+        from harness_mirage.models.table import counted, table, text
+
+        folder = shutil.copytree(folders["gemma3"], tmp_path / "base")
+        (folder / "model.safetensors").unlink()
+        for tuning, learning in (("full", 2), ("lora", 1)):  # the projector of Gemma 3 has no linear layer
+            base = outlined(training(folder, tmp_path / "out"), recipe(tuning=tuning))
+            model = sketched(base, METHOD.trained, recipe(tuning=tuning))
+
+            assert {weight.device.type for weight in model.parameters()} == {"meta"}
+            assert text(table(model, base.roles)).count("learns") == learning
+            assert sum(whole for whole, _ in counted(model, base.roles).values()) == 78_688
+
+
+class TestLora:
+    @pytest.mark.parametrize("name", KNOWN)
+    def test_sits_on_the_linear_layers_of_the_trained_roles_only(self, folders: Folders, name: str) -> None:
+        import re
+
+        import torch
+        from harness_mirage.models.freezing import targets
+
+        base = opened(folders[name])
+        modules: dict[str, Any] = dict(base.model.named_modules())
+        linear = {each for each, its in modules.items() if isinstance(its, torch.nn.Linear) and each != "lm_head"}
+        for trained in (LANGUAGE, MULTIMODAL):
+            pattern, learning = targets(base, trained), base.roles.of(trained)
+            hit = {each for each in modules if re.fullmatch(pattern, each)}
+
+            assert hit == {each for each in linear if f"{each}.weight" in learning}
+            assert len(hit) >= 14
+
+    def test_quantised_asks_for_bitsandbytes_where_it_is_not_installed(self, folders: Folders) -> None:
+        assert "pip install bitsandbytes" in refused(folders["qwen2_vl"], recipe(tuning="qlora")).remedy
+
+
+class TestTheBase:
+    def test_can_be_a_folder_or_a_name_of_hf(self, folders: Folders) -> None:
+        from harness_mirage.models.places import folder_of
+
+        folder = folders["qwen2_vl"]
+
+        assert folder_of(str(folder)) == folder
+        assert folder_of(f"hf/{folder}") == folder
+
+    def test_of_an_api_has_no_files(self) -> None:
+        error = refused("openai/gpt-4o")
+
+        assert "no files" in error.what
+        assert "hf/" in error.remedy
+
+    def test_that_is_nowhere_is_refused(self) -> None:
+        assert "no such model folder" in refused("./nowhere").what
+
+    def test_must_not_be_an_adapter(self, tmp_path: Path) -> None:
+        (tmp_path / "adapter_config.json").write_text("{}")
+        error = refused(tmp_path)
+
+        assert "adapter" in error.what
+        assert "merge it first" in error.remedy
+
+    def test_must_be_a_model(self, tmp_path: Path) -> None:
+        assert "config.json" in refused(tmp_path).what
+
+    def test_must_see(self, tmp_path: Path) -> None:
+        from tests.plugins import tiny_models
+
+        assert "sees no images" in refused(tiny_models.save_lm(tmp_path / "lm")).what
+
+    def test_must_have_a_chat_template(self, folders: Folders, tmp_path: Path) -> None:
+        folder = shutil.copytree(folders["qwen2_vl"], tmp_path / "base")
+        (folder / "chat_template.jinja").unlink()
+        error = refused(folder)
+
+        assert "no chat template" in error.what
+        assert "chat_template.jinja" in error.remedy
+
+    def test_must_have_all_its_weights(self, folders: Folders, tmp_path: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        folder = shutil.copytree(folders["qwen2_vl"], tmp_path / "base")
+        kept = {name: each for name, each in load_file(folder / "model.safetensors").items() if "merger" not in name}
+        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+        assert "merger" in refused(folder).what
+
+    def test_with_code_of_its_own_is_opened_only_when_trusted(self, folders: Folders, tmp_path: Path) -> None:
+        folder = shutil.copytree(folders["qwen2_vl"], tmp_path / "base")
+        said = json.loads((folder / "config.json").read_text())
+        said |= {"model_type": "strange_vl", "auto_map": {"AutoConfig": "strange.Config", "AutoModel": "strange.VL"}}
+        (folder / "config.json").write_text(json.dumps(said))
+
+        assert "-S trust_remote_code=true" in refused(folder).remedy
+
+    def test_that_learns_in_full_is_held_in_float32(self, folders: Folders) -> None:
+        import torch
+
+        full, adapted = (
+            opened(folders["qwen2_vl"], recipe(tuning=each, precision="bf16")) for each in ("full", "lora")
+        )
+
+        assert {weight.dtype for weight in full.model.parameters()} == {torch.float32}
+        assert {weight.dtype for weight in adapted.model.parameters()} == {torch.bfloat16}

@@ -1,0 +1,195 @@
+"""What a training leaves: a folder that stands whole or not at all, that loads, and whose record is true."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import yaml
+from harness_mirage.output import losses
+from harness_mirage.output.finish import moved
+from harness_mirage.values import FIELDS
+
+import harness
+from harness import HarnessError
+from harness.lineage import lineage
+from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, record, words
+
+STEPS = [
+    MappingProxyType({"step": float(at), "loss": 2.0 / at, "learning_rate": 0.1, "epoch": at / 3}) for at in (1, 2, 3)
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def full(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(
+        drawn, tmp_path_factory.mktemp("full") / "tuned", "--hold-out", "Cutting-Board", "-S", "log=tensorboard"
+    )
+
+
+@pytest.fixture(scope="module")
+def lora(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(drawn, tmp_path_factory.mktemp("lora") / "tuned", "--set", "tuning=lora")
+
+
+def trained(drawn: Path, out: Path, *more: str) -> Path:
+    code, _, said = called(words(drawn, out, *QUICK, *more))
+    assert code == 0, said
+    return out
+
+
+def answers(model: str, folder: Path, **settings: Any) -> harness.Results:
+    """Results of a run of one sample."""
+    done = harness.run(model, "mis:mini", limit=1, output=folder, model_settings=settings)
+    assert done.exit_code == 0
+    return done.results
+
+
+class TestTheFolder:
+    def test_stands_alone_once_all_of_it_is_there(self, full: Path) -> None:
+        assert [each.name for each in full.parent.iterdir()] == ["tuned"]
+
+    def test_holds_weights_processor_card_record_and_losses(self, full: Path) -> None:
+        names = {each.name for each in full.iterdir()}
+
+        assert {"model.safetensors", "config.json", "generation_config.json", "processor_config.json"} <= names
+        assert {"chat_template.jinja", "tokenizer.json", "README.md", "training.json"} <= names
+        assert {"history.jsonl", "losses.csv"} <= names
+
+    def test_is_loaded_by_hf(self, full: Path, tmp_path: Path) -> None:
+        model = answers(f"hf/{full}", tmp_path / "run")["model"]
+
+        assert model["training"] == {"tuned_from": "mini/base", "trained_on": ["mis-train", "M4-Instruct-Data"]}
+
+    def test_of_an_adapter_is_loaded_upon_its_base(self, lora: Path, tmp_path: Path) -> None:
+        from harness import plugins
+
+        folder = plugins.current().provider("mini").folder
+        assert folder is not None
+        model = answers(f"hf/{folder('base', {})}", tmp_path / "run", adapter=str(lora))["model"]
+
+        assert model["training"]["tuned_from"] == "mini/base"
+        assert (lora / "adapter_model.safetensors").is_file()
+        assert not (lora / "model.safetensors").exists()
+
+    def test_keeps_what_tensorboard_reads_where_it_was_asked_for(self, full: Path, lora: Path) -> None:
+        assert any((full / "tensorboard").rglob("events*"))
+        assert not (lora / "tensorboard").exists()
+
+    def test_of_other_work_is_never_replaced_unless_asked_and_then_kept_aside(
+        self, drawn: Path, tmp_path: Path
+    ) -> None:
+        out = trained(drawn, tmp_path / "tuned")
+        code, _, said = called(words(drawn, out, *QUICK, "--seed", "1"))
+        assert (code, record(out)["training"]["seed"]) == (2, 0)
+        assert "--fresh" in said
+
+        trained(drawn, out, "--seed", "1", "--fresh")
+        assert record(out)["training"]["seed"] == 1
+        (aside,) = (each for each in tmp_path.iterdir() if each.name.startswith(".tuned."))
+        assert record(aside)["training"]["seed"] == 0
+
+    def test_stays_in_the_scratch_folder_where_its_name_is_taken(self, tmp_path: Path) -> None:
+        (tmp_path / "made").mkdir()
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "something").touch()
+
+        with pytest.raises(HarnessError, match="cannot get its name"):
+            moved(tmp_path / "made", tmp_path / "out", replace=False)
+        assert (tmp_path / "made").is_dir()
+
+
+class TestTheRecord:
+    def test_says_what_the_model_was_made_of(self, full: Path) -> None:
+        told = record(full)
+
+        assert told["schema"] == "harness.training/1"
+        assert (told["kind"], told["method"]["name"]) == ("model", "mirage")
+        assert lineage({}, [full]) == {"tuned_from": "mini/base", "trained_on": ["mis-train", "M4-Instruct-Data"]}
+        assert told["mixture"]["held_out"] == ["Cutting-Board"]
+        assert [part["taken"] for part in told["mixture"]["parts"]] == [PAIRS - 5, GENERAL]
+
+    def test_has_every_value_of_the_recipe_with_its_source(self, full: Path) -> None:
+        values = record(full)["recipe"]["values"]
+
+        assert list(values) == list(FIELDS)
+        assert values["batch"] == {"value": 4, "source": "user"}
+        assert values["learning_rate"] == {"value": 0.001, "source": "ours"}
+
+    def test_has_the_hash_of_every_file_that_was_written(self, full: Path) -> None:
+        files = record(full)["files"]
+
+        written = {each.relative_to(full).as_posix() for each in full.rglob("*") if each.is_file()}
+        assert set(files) == written - {"training.json", "README.md"}
+        for name, told in files.items():
+            assert told["sha256"] == hashlib.sha256((full / name).read_bytes()).hexdigest()
+
+    def test_has_the_hashes_of_what_went_in(self, full: Path, drawn: Path) -> None:
+        told = record(full)
+
+        (file,) = told["mixture"]["parts"][0]["files"].values()
+        assert file == hashlib.sha256((drawn / "mis_train.json").read_bytes()).hexdigest()
+        assert told["base"]["files"]["model.safetensors"]["sha256"]
+        assert len(told["mixture"]["digest"]) == 64
+
+    def test_counts_what_learnt(self, full: Path, lora: Path) -> None:
+        learnt = {name: each["learnt"] for name, each in record(full)["parameters"].items()}
+        few = record(lora)["parameters"]
+
+        assert learnt["vision"] == 0 < learnt["projector"] < learnt["language"]
+        assert 0 < few["language"]["learnt"] < few["language"]["all"] / 2
+
+    def test_names_no_path_of_this_machine(self, full: Path, lora: Path) -> None:
+        for folder in (full, lora):
+            for name in ("training.json", "README.md"):
+                assert str(folder.parent) not in (folder / name).read_text(encoding="utf-8")
+
+
+class TestTheCard:
+    def test_says_data_recipe_use_and_terms(self, full: Path) -> None:
+        card = (full / "README.md").read_text(encoding="utf-8")
+
+        for heading in ("Data", "Recipe", "Results", "Intended use and limits", "Licence"):
+            assert f"\n## {heading}\n" in card
+        assert "| mis-train | 9 | 4 | 5: held out" in card
+        assert "apache-2.0" in card
+        assert "| batch | 4 | user |" in card
+        assert "reproduces the recipe, not the numbers" in card
+        assert "Held out, and never seen: Cutting-Board." in card
+
+    def test_begins_with_what_a_hub_reads(self, lora: Path) -> None:
+        _, head, _ = (lora / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+
+        assert yaml.safe_load(head) == {"library_name": "peft", "pipeline_tag": "image-text-to-text"}
+
+
+class TestTheLosses:
+    def test_are_lines_and_a_table(self, tmp_path: Path) -> None:
+        losses.write(tmp_path, [*STEPS, {"step": 3.0, "train_runtime": 1.0}])
+
+        lines = [json.loads(line) for line in (tmp_path / losses.LINES).read_text(encoding="utf-8").splitlines()]
+        with (tmp_path / losses.TABLE).open(encoding="utf-8", newline="") as file:
+            table = list(csv.DictReader(file))
+        assert [line["loss"] for line in lines] == [float(row["loss"]) for row in table] == [2.0, 1.0, 2.0 / 3]
+
+    def test_are_drawn_where_the_plotting_library_is_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        losses.write(tmp_path, STEPS)
+        assert (tmp_path / losses.PLOT).read_text(encoding="utf-8").startswith("<svg")
+
+        bare = tmp_path / "bare"
+        bare.mkdir()
+        monkeypatch.setattr(losses, "find_spec", lambda name: None)
+        losses.write(bare, STEPS)
+        assert sorted(each.name for each in bare.iterdir()) == [losses.LINES, losses.TABLE]

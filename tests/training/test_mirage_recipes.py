@@ -1,0 +1,149 @@
+"""Recipes: the paper's values are the paper's, everything else says whose it is, and a user's own come last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_mirage.cookbook import chosen, recipe_for, rows
+from harness_mirage.methods import METHODS, Ingredient, Method
+from harness_mirage.recipe import Recipe
+from harness_mirage.values import FIELDS, SOURCES
+
+from harness import BadData, HarnessError, Training, UnknownName
+
+METHOD = {method.name: method for method in METHODS}
+#: model type, method -> learning rate, warmup and epochs as the paper gives them; None where it gives none
+PAPER: dict[tuple[str, str], tuple[float, float | None, float]] = {
+    ("qwen2_vl", "mirage"): (2e-6, 0.03, 3),
+    ("qwen2_vl", "vlguard-r"): (1e-5, 0.03, 3),
+    ("minicpmv", "textual-sft"): (2e-5, None, 2),
+    ("minicpmv", "vlguard-r"): (5e-6, None, 3),
+    ("minicpmv", "mirage"): (5e-6, None, 3),
+    ("llava_onevision", "textual-sft"): (2e-5, None, 3),
+    ("llava_onevision", "vlguard-r"): (5e-6, None, 3),
+    ("llava_onevision", "mirage"): (5e-6, None, 3),
+    ("internvl", "textual-sft"): (2e-5, None, 2),
+    ("internvl", "vlguard-p"): (5e-6, None, 3),
+    ("internvl", "vlguard-r"): (5e-6, None, 3),
+    ("internvl", "mirage"): (5e-6, None, 2),
+    ("internvl_chat", "mirage"): (5e-6, None, 2),
+}
+
+
+def made(method: str | Method = "mirage", kind: str = "qwen2_vl", model: str = "some/model", **given: Any) -> Recipe:
+    asked = Training(model=model, data={}, out=Path("out"), **given)
+    return recipe_for(METHOD[method] if isinstance(method, str) else method, asked, kind)
+
+
+def written(folder: Path, text: str) -> str:
+    file = folder / "own.yaml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+class TestTheRows:
+    @pytest.mark.parametrize(("kind", "method"), PAPER, ids=lambda each: each)
+    def test_give_the_papers_values_as_the_papers(self, kind: str, method: str) -> None:
+        rate, warmup, epochs = PAPER[kind, method]
+        recipe = made(method, kind)
+
+        assert (recipe.learning_rate.value, recipe.learning_rate.source) == (rate, "paper")
+        assert (recipe.epochs.value, recipe.epochs.source) == (epochs, "paper")
+        if warmup is None:
+            assert recipe.warmup.source != "paper"
+        else:
+            assert (recipe.warmup.value, recipe.warmup.source) == (warmup, "paper")
+
+    @pytest.mark.parametrize("kind", ["qwen2_vl", "minicpmv", "llava_onevision", "internvl", "gemma3"])
+    @pytest.mark.parametrize("method", METHOD)
+    def test_never_call_the_papers_what_the_paper_does_not_say(self, kind: str, method: str) -> None:
+        recipe = made(method, kind)
+
+        its = {name for name in FIELDS if getattr(recipe, name).source == "paper"}
+        assert its <= {"tuning", "learning_rate", "warmup", "epochs"}
+        if (kind, METHOD[method].recipe or method) not in PAPER:
+            assert its == {"tuning"}
+
+    @pytest.mark.parametrize("row", rows())
+    @pytest.mark.parametrize("method", METHOD)
+    def test_are_whole_for_every_method(self, row: str, method: str) -> None:
+        recipe = made(method, recipe=row)
+
+        assert recipe.name == f"{row}/{method}"
+        assert all(getattr(recipe, name).source in SOURCES for name in FIELDS)
+
+    def test_are_chosen_by_the_models_name_then_by_its_type(self) -> None:
+        assert chosen("mini/base", "qwen2_vl") == "mini"
+        assert chosen("Qwen/Qwen2-VL-7B-Instruct", "qwen2_vl") == "qwen2_vl"
+        assert chosen("google/gemma-3-4b-it", "gemma3") == "other"
+
+    def test_give_an_ablation_the_values_of_its_method(self) -> None:
+        assert made("mirage-refusal").learning_rate == made("mirage").learning_rate
+
+    def test_give_a_strangers_method_values_that_are_not_the_papers(self) -> None:
+        own = Method(name="strange", description="of a test", ingredients=(Ingredient(layout="sharegpt"),))
+
+        assert made(own).learning_rate.source == "ours"
+
+    def test_are_named_nearly_where_a_name_is_wrong(self) -> None:
+        with pytest.raises(UnknownName, match="did you mean 'qwen2_vl'"):
+            made(recipe="qwen2-vl")
+        with pytest.raises(UnknownName, match="did you mean 'vlguard-r'"):
+            made(recipe="qwen2_vl/vlguardr")
+
+
+class TestARecipeOfTheUsersOwn:
+    def test_changes_what_it_names_and_keeps_the_rest(self, tmp_path: Path) -> None:
+        recipe = made(recipe=written(tmp_path, "learning_rate: 1e-4\nbatch: {value: 32, source: ours}\n"))
+
+        assert (recipe.learning_rate.value, recipe.learning_rate.source) == (1e-4, "user")
+        assert (recipe.batch.value, recipe.batch.source) == (32, "ours")
+        assert recipe.warmup == made().warmup
+        assert recipe.name == "own"
+
+    def test_may_stand_on_another_row(self, tmp_path: Path) -> None:
+        recipe = made(recipe=written(tmp_path, "base: internvl2_5/textual-sft\n"))
+
+        assert recipe.learning_rate.value == 2e-5
+
+    def test_names_the_parts_of_a_model_that_is_not_known(self, tmp_path: Path) -> None:
+        recipe = made(recipe=written(tmp_path, "roles: {language: 'lm\\.', vision: 'eyes\\.'}\n"))
+
+        assert dict(recipe.roles) == {"language": r"lm\.", "vision": r"eyes\."}
+
+    def test_comes_before_single_values(self, tmp_path: Path) -> None:
+        own = written(tmp_path, "epochs: 5\nmax_length: 100\n")
+        recipe = made(recipe=own, overrides={"epochs": "1", "max_length": "none"})
+
+        assert (recipe.epochs.value, recipe.epochs.source) == (1.0, "user")
+        assert recipe.max_length.value is None
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("batch", "0"),
+            ("batch", "2.5"),
+            ("learning_rate", "fast"),
+            ("learning_rate", "nan"),
+            ("learning_rate", "-1"),
+            ("warmup", "100"),
+            ("tuning", "half"),
+            ("schedule", "spiral"),
+            ("checkpointing", "perhaps"),
+            ("max_length", "0"),
+        ],
+    )
+    def test_is_refused_with_what_a_value_may_be(self, name: str, text: str) -> None:
+        with pytest.raises(BadData, match=f"{name}: {text} is not"):
+            made(overrides={name: text})
+
+    @pytest.mark.parametrize(
+        "text", ["- 1\n", "learning_rat: 1\n", "roles: 3\n", "batch: {value: 2, source: hearsay}\n"]
+    )
+    def test_is_refused_where_it_is_no_recipe(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(HarnessError) as raised:
+            made(recipe=written(tmp_path, text))
+
+        assert "own.yaml" in str(raised.value)

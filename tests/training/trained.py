@@ -1,0 +1,61 @@
+"""What `harness train` is asked in tests: small data of both ingredients, and the command on the mini model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from click.testing import CliRunner, Result
+
+from harness.cli import cli
+from harness.cli.crash import exit_code
+from tests.training.data_sets import images, mis, pair, said
+
+PAIRS, GENERAL = 9, 3
+#: three steps of four records
+QUICK = ("-S", f"general_count={GENERAL}", "--set", "batch=4", "--set", "epochs=1")
+
+
+def data(root: Path) -> Path:
+    """MIS-train in `root`, and general samples in `root/general`."""
+    mis(root, [pair(number) for number in range(1, PAIRS + 1)])
+    general = root / "general"
+    general.mkdir()
+    records = [
+        {
+            "id": f"g{number}",
+            "image": f"{number}.png",
+            "conversations": said("<image>\nWhat is it?", f"Thing {number}."),
+        }
+        for number in range(GENERAL)
+    ]
+    (general / "general.json").write_text(json.dumps(records), encoding="utf-8")
+    images(general, [f"{number}.png" for number in range(GENERAL)])
+    return root
+
+
+def words(root: Path, out: Path, *more: str, method: str = "mirage", model: str = "mini/base") -> list[str]:
+    """The command without `harness`."""
+    given = ("--model", model, "--data", str(root), "--data", f"general={root / 'general'}", "--out", str(out))
+    return ["train", method, *given, *more]
+
+
+def called(arguments: list[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command, as a shell would see them."""
+    code: list[int] = []
+
+    @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+    def whole(rest: tuple[str, ...]) -> None:
+        code.append(exit_code(lambda: cli.main(list(rest), prog_name="harness", standalone_mode=False), rest))
+
+    done: Result = CliRunner().invoke(whole, arguments)
+    assert done.exception is None, done.exception
+    return code[0], done.stdout, done.stderr
+
+
+def record(folder: Path) -> Any:
+    """Its training.json."""
+    return json.loads((folder / "training.json").read_text(encoding="utf-8"))

@@ -1,0 +1,29 @@
+"""MIRage and its baselines: safety fine-tuning of vision-language models, as declarative methods on TRL.
+
+A method is a mixture of data, what is trained, and a recipe. A plugin of one file adds one:
+
+    from harness_mirage import Ingredient, Method, trainer
+
+    @hookimpl
+    def harness_trainers():
+        return [trainer(Method(name="mine", description="…", ingredients=(Ingredient(name="", layout="sharegpt"),)))]
+
+Source: Rethinking Bottlenecks in Safety Fine-Tuning of Vision Language Models, arXiv 2501.18533.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness import Trainer, hookimpl
+
+from .methods import METHODS, Ingredient, Method
+from .trainer import own, trainer
+
+__all__ = ["Ingredient", "Method", "harness_trainers", "trainer"]
+
+
+@hookimpl
+def harness_trainers() -> Iterable[Trainer]:
+    """Offer MIRage, its ablations, the paper's baselines, and what users write down themselves."""
+    return (*(trainer(method) for method in METHODS), own())

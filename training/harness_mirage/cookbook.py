@@ -1,0 +1,123 @@
+"""Recipes from the package's rows, a file of the user's own, and `--set`: every value with whose it is.
+
+A row is a YAML file in `recipes/`: which models it is for, values for every method, and values of single methods. What
+it leaves open stands in the row `other`. A file of the user's own is flat, and needs to hold only what it changes:
+
+    base: qwen2_vl/mirage
+    learning_rate: 1e-5
+    batch: {value: 32, source: ours}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final, cast
+
+from harness import BadData, Training, UnknownName
+from harness.runs.config import yaml_of
+from harness.settings import nearest
+
+from .methods import Method
+from .recipe import Recipe
+from .values import FIELDS, Values, sourced
+
+HOME: Final = Path(__file__).with_name("recipes")
+OTHER: Final = "other"
+_SUFFIXES: Final = (".yaml", ".yml")
+
+
+def recipe_for(method: Method, training: Training, model_type: str) -> Recipe:
+    """The recipe of a training: a row of the package, under a file of the user's own, under single values.
+
+    Args:
+        method: whose values are wanted.
+        training: `recipe` names a row, `row/method` or a YAML file; `overrides` come last.
+        model_type: of the model's configuration.
+
+    Raises:
+        UnknownName: there is no such row, method of a row, or value.
+        BadData: a value is of the wrong kind.
+    """
+    given = training.recipe
+    if given.endswith(_SUFFIXES):
+        name, values, roles = _of_file(Path(given).expanduser(), method, training.model, model_type)
+    else:
+        name, values = _of_row(given or chosen(training.model, model_type), method)
+        roles = {}
+    changed = {key: sourced(key, text, "user", "--set") for key, text in training.overrides.items()}
+    return Recipe(name=name, roles=roles, **{**values, **changed})
+
+
+def rows() -> tuple[str, ...]:
+    """Names of the package's rows."""
+    return tuple(sorted(file.stem for file in HOME.glob("*.yaml")))
+
+
+def chosen(model: str, model_type: str) -> str:
+    """The row for a model: one for its name, else one for its type, else `other`."""
+    matches = {row: _read(row).get("matches", {}) for row in rows()}
+    by_name = (row for row, its in matches.items() if any(fnmatchcase(model, each) for each in its.get("refs", ())))
+    by_type = (row for row, its in matches.items() if model_type in its.get("types", ()))
+    return [*by_name, *by_type, OTHER][0]
+
+
+def model_type(folder: Path) -> str:
+    """What the configuration of a model says it is. Raises BadData where it says nothing."""
+    file = folder / "config.json"
+    try:
+        found: object = json.loads(file.read_text(encoding="utf-8"))["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadData(f"no model type: {error}", where=str(file)) from None
+    return str(found)
+
+
+def _of_row(named: str, method: Method) -> tuple[str, Values]:
+    row, _, own = named.partition("/")
+    if row not in rows():
+        raise UnknownName(f"there is no recipe {named!r}", remedy=nearest(row, rows()))
+    tried = [own] if own else [method.name, method.recipe]
+    values: Values = {}
+    for part in (_read(OTHER), _read(row)):
+        methods = part.get("methods", {})
+        found = next((each for each in tried if each in methods), None)
+        values |= _values(part.get("values", {}), row) | _values(methods.get(found, {}), row)
+    if own and own not in _read(row).get("methods", {}):
+        raise UnknownName(f"the row {row} has no method {own!r}", remedy=nearest(own, _read(row).get("methods", {})))
+    return f"{row}/{own or method.name}", values
+
+
+def _of_file(file: Path, method: Method, model: str, kind: str) -> tuple[str, Values, dict[str, str]]:
+    found = yaml_of(file, "a recipe")
+    if not isinstance(found, dict):
+        raise BadData("a recipe is a mapping of values", where=str(file))
+    given = cast("dict[str, Any]", found)
+    roles, base = given.pop("roles", {}), given.pop("base", "") or chosen(model, kind)
+    if not isinstance(roles, dict):
+        raise BadData("roles is a mapping of role to pattern", where=str(file))
+    _, values = _of_row(str(base), method)
+    own = {key: _own(key, value, str(file)) for key, value in given.items()}
+    patterns = {str(role): str(pattern) for role, pattern in cast("dict[object, object]", roles).items()}
+    return file.stem, values | own, patterns
+
+
+def _own(key: str, value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        said = cast("Mapping[str, Any]", value)
+        return sourced(key, said.get("value"), said.get("source", "user"), where)
+    return sourced(key, value, "user", where)
+
+
+def _values(given: Mapping[str, Any], where: str) -> Values:
+    return {key: sourced(key, each["value"], each["source"], where) for key, each in given.items()}
+
+
+def _read(row: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml_of(HOME / f"{row}.yaml", "a recipe"))
+
+
+def unnamed(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the values that are not the paper's, in the order of the recipe."""
+    return tuple(name for name in FIELDS if getattr(recipe, name).source != "paper")

@@ -1,0 +1,153 @@
+"""A mixture for other trainers: ShareGPT, LLaMA-Factory, ms-swift. `sources` of the same layouts read it back.
+
+Each folder holds one file of records, in the order of the mixture, and `images/`, each image once and byte for byte,
+named by its hash. `id`, `category` and `sub_category` stand in each record; the trainers pass over them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness import BadData, BadImage, HarnessError, Image, Json, UnknownName
+from harness.images import open_image
+from harness.settings import nearest
+from harness_mirage.mixture import Mixture
+from harness_mirage.records import Picture, Record, Speaker
+from harness_mirage.sft.pictures import EDGE
+
+from .llamafactory import INFO
+
+_SHAREGPT: Final[Mapping[Speaker, str]] = {"system": "system", "user": "human", "assistant": "gpt"}
+_SUFFIXES: Final[Mapping[str, str]] = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "image/bmp": ".bmp",
+}
+_SET: Final = "mixture"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """How a trainer wants its data.
+
+    Attributes:
+        file: of the records; `.jsonl` has one a line, else they are a list.
+        record: (record, paths of its images) -> as it stands in the file.
+        beside: other files by name, and what is in them.
+        main: the file that is handed to the trainer.
+    """
+
+    file: str
+    record: Callable[[Record, Sequence[str]], dict[str, Json]]
+    beside: Mapping[str, Json]
+    main: str
+
+
+def _sharegpt(record: Record, images: Sequence[str]) -> dict[str, Json]:
+    turns = [{"from": _SHAREGPT[turn.speaker], "value": turn.text} for turn in record.turns]
+    return {**_about(record), "image": list(images), "conversations": turns}
+
+
+def _messages(record: Record, images: Sequence[str]) -> dict[str, Json]:
+    turns = [{"role": turn.speaker, "content": turn.text} for turn in record.turns]
+    return {**_about(record), "messages": turns, "images": list(images)}
+
+
+def _about(record: Record) -> dict[str, Json]:
+    return {"id": record.id, "category": record.category, "sub_category": record.sub_category}
+
+
+_DESCRIBED: Final[Json] = {
+    _SET: {
+        "file_name": f"{_SET}.json",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages", "images": "images"},
+        "tags": {
+            "role_tag": "role",
+            "content_tag": "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
+    }
+}
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "sharegpt": Format(file=f"{_SET}.json", record=_sharegpt, beside={}, main=f"{_SET}.json"),
+    "llamafactory": Format(file=f"{_SET}.json", record=_messages, beside={INFO: _DESCRIBED}, main=INFO),
+    "swift": Format(file=f"{_SET}.jsonl", record=_messages, beside={}, main=f"{_SET}.jsonl"),
+}
+
+
+def write(name: str, mixture: Mixture, folder: Path) -> Path:
+    """Write a mixture in a format of `FORMATS`; gives the file that is handed to the trainer.
+
+    The folder appears once all of it is written.
+
+    Raises:
+        UnknownName: there is no such format.
+        HarnessError: something is in the folder already, or it cannot be written.
+        BadData: an image cannot be used.
+    """
+    if name not in FORMATS:
+        raise UnknownName(f"there is no format {name!r}", remedy=nearest(name, FORMATS))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HarnessError("something is there already", where=str(folder), remedy="name a new folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _fill(FORMATS[name], mixture, scratch)
+            scratch.chmod(0o755)
+            scratch.replace(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise HarnessError(f"cannot be written: {error.strerror or error}", where=str(folder)) from None
+    return folder / FORMATS[name].main
+
+
+def _fill(form: Format, mixture: Mixture, folder: Path) -> None:
+    (folder / "images").mkdir()
+    lines = form.file.endswith(".jsonl")
+    with (folder / form.file).open("w", encoding="utf-8", newline="\n") as file:
+        for number, record in enumerate(mixture.records):
+            values = form.record(record, [_image(picture, record.place, folder) for picture in record.pictures])
+            file.write("" if lines else ",\n" if number else "[\n")
+            file.write(json.dumps(values, ensure_ascii=False) + ("\n" if lines else ""))
+        file.write("" if lines else "\n]\n")
+    for name, value in form.beside.items():
+        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _image(picture: Picture, place: str, folder: Path) -> str:
+    """The path under which an image stands in the folder, where it is put unless it is there."""
+    try:
+        opened = open_image(_found(picture)).opened
+    except BadImage as fault:
+        raise BadData(f"an image cannot be written for another trainer: {fault}", where=place) from None
+    path = f"images/{opened.sha256[:32]}{_SUFFIXES[opened.mime]}"
+    if not (folder / path).exists():
+        (folder / path).write_bytes(opened.data)
+    return path
+
+
+def _found(picture: Picture) -> Image:
+    if picture.files is not None:
+        return Image(path=picture.path, files=picture.files)
+    import PIL.Image
+
+    from harness.images import inline_image
+
+    made = io.BytesIO()
+    PIL.Image.new("RGB", (EDGE, EDGE)).save(made, format="PNG")
+    return inline_image("a black square", made.getvalue())

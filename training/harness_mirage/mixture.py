@@ -1,0 +1,53 @@
+"""A mixture: the records a model learns from, and what became of each ingredient on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .methods import Ingredient
+from .records import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What an ingredient gave.
+
+    Attributes:
+        ingredient: as the method names it.
+        found: records in its data, after the layout's filter.
+        taken: records in the mixture.
+        left_out: why -> number of records.
+        files: path -> sha256 of the data's files.
+        images: sha256 over path and size of each image of the records that were taken; empty where there is none.
+        names: the ids that were taken, in order.
+        ids: sha256 over them.
+        licence: as the data say, or what is known of them; empty for nothing.
+    """
+
+    ingredient: Ingredient
+    found: int
+    taken: int
+    left_out: Mapping[str, int] = field(default_factory=dict[str, int])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    images: str = ""
+    names: tuple[str, ...] = ()
+    ids: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """All a training reads.
+
+    Attributes:
+        records: in the order of the mixture, each with an id of its own; their images are opened on use.
+        parts: what each ingredient gave, in the method's order.
+        digest: sha256 over ids and texts, in order.
+        seed: of the samples and of the order.
+    """
+
+    records: Sequence[Record]
+    parts: tuple[Part, ...]
+    digest: str
+    seed: int = 0

@@ -1,0 +1,35 @@
+"""One process of a training on several devices: `python -m harness_mirage.worker FILE`, started by accelerate."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from harness import HarnessError
+from harness.cli.crash import exit_code
+
+from .launching import asked_of_text
+from .running import train
+
+_GONE: Final = ("gloo", "nccl", "connection closed", "connection reset", "socket")
+
+
+def main(words: list[str]) -> int:
+    """Train; what the user can mend is said without a traceback."""
+    method, training = asked_of_text(Path(words[0]).read_text(encoding="utf-8"))
+
+    def work() -> int:
+        try:
+            train(method, training)
+        except RuntimeError as error:  # torch has no class of its own for it
+            if not any(word in str(error).lower() for word in _GONE):
+                raise
+            raise HarnessError("another process of the training is gone") from error
+        return 0
+
+    return exit_code(work, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""The flags of `harness train`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.configured import suites_flag, with_schemes, with_suites
+from harness.cli.options import loaded, plugin_options
+from harness.cli.values import JudgeName, Names, pairs
+
+if TYPE_CHECKING:
+    from harness import Trainer, Training
+
+
+def _pairs(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    return pairs(texts, param.opts[0])
+
+
+@click.command("train")
+@click.argument("method", required=False)
+@click.option("--list", "listed", is_flag=True, help="List the methods and what -S takes, and train nothing.")
+@click.option("--model", default="", metavar="ID_OR_PATH", help="What is trained: a folder, a hub id, or SCHEME/NAME.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="[NAME=]PATH",
+    help="Data of the method's ingredient NAME; without a name, of its main one. Repeatable.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder of the new model.")
+@click.option(
+    "--recipe", default="", metavar="NAME|FILE.yaml", help="Another row of the recipes, or a recipe of your own."
+)
+@click.option("--set", "overrides", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Value of the recipe.")
+@click.option("-S", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Setting of the trainer.")
+@click.option(
+    "--hold-out",
+    type=Names(),
+    default="",
+    metavar="NAME[,…]",
+    help="Categories whose records are left out of the training, to evaluate with.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the mixture and of the training.")
+@click.option("--launch", default="", metavar="NAME|FILE", help="Train on several devices or nodes, by accelerate.")
+@click.option(
+    "--resume/--fresh",
+    default=True,
+    help="Go on from the last checkpoint, or start anew and put an old model aside.  [default: resume]",
+)
+@click.option("--dry-run", is_flag=True, help="Show mixture, recipe, steps, memory and time, and train nothing.")
+@click.option("--export", metavar="FORMAT", help="Write the mixture into --out for another trainer, and train nothing.")
+@click.option(
+    "--evaluate", type=Names(), default="", metavar="NAME[:SPLIT][,…]", help="Then run these tasks on the new model."
+)
+@click.option(
+    "--judge",
+    "judges",
+    type=JudgeName(),
+    multiple=True,
+    envvar="HARNESS_JUDGE",
+    metavar="MODEL|RUBRIC|RUBRIC=MODEL",
+    help="With --evaluate: who judges; repeatable.",
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="With --evaluate: first N clusters of each split.")
+@click.option("--compare", is_flag=True, help="With --evaluate: run the base as well, and compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@suites_flag
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
+    """Train a model by a method, and evaluate what came out.
+
+    METHOD is a name of `harness train --list`, or a YAML file that describes one. The same command again goes on from
+    the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
+    """
+    host = loaded(ctx)
+    if given["listed"]:
+        from .listing import show
+
+        show(host, method, as_json=given["as_json"])
+        return 0
+    from .asking import asked, exported
+
+    trainer, training = asked(host, method, given)
+    if given["dry_run"]:
+        click.echo(trainer.plan(training))
+        return 0
+    if given["export"] is not None:
+        click.echo(exported(trainer, training, given["export"]))
+        return 0
+    return _trained(ctx, trainer, training, given)
+
+
+def _trained(ctx: click.Context, trainer: Trainer, training: Training, given: dict[str, Any]) -> int:
+    """Train, and evaluate; what an evaluation lacks is found before the training."""
+    from .asking import base_of
+    from .evaluating import check, evaluate
+
+    if given["evaluate"]:
+        with_schemes(ctx)
+        with_suites(ctx)
+        check(base_of(training.model), given)
+    folder = trainer.train(training)
+    click.echo(f"trained: {folder}", err=True)
+    if given["evaluate"]:
+        return evaluate(ctx, folder, given)
+    if given["as_json"]:
+        click.echo(json.dumps({"trained": str(folder)}))
+    return 0
