@@ -31,7 +31,7 @@ class Copy:
         matches = ([name for name in self.names if _matches(name, pattern)] for pattern in layout.files)
         if layout.shape == "pictures":
             return sorted({name for found in matches for name in found})
-        return next((found for found in matches if found), [])
+        return next(filter(None, matches), list[str]())
 
 
 def open_copy(path: Path) -> Copy:
