@@ -68,10 +68,12 @@ def _any(found: Iterable[str], runs: Iterable[str], name: str) -> bool:
 def _patterns(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Finds the words of a file as words, and anywhere in what was spelled letter by letter."""
     stems = sorted({folded(word) for word in words(name)})
+    anywhere = [re.escape(stem) for stem in stems if _NO_SPACES.search(stem)]
+    words_alone = "|".join(_pattern(stem) for stem in stems if not _NO_SPACES.search(stem))
     bare = (re.escape(stem.replace("_", "").replace("*", "")) for stem in stems)
-    return re.compile("|".join(map(_pattern, stems))), re.compile("|".join(bare))
+    whole = "|".join((rf"(?<!\w)(?:{words_alone})(?!\w)", *anywhere))
+    return re.compile(whole), re.compile("|".join(bare))
 
 
 def _pattern(stem: str) -> str:
-    body = re.escape(stem).replace(r"\*", r"\w*").replace("_", r"[\s-]+")
-    return body if _NO_SPACES.search(stem) else rf"(?<!\w){body}(?!\w)"
+    return re.escape(stem).replace(r"\*", r"\w*").replace("_", r"[\s-]+")
