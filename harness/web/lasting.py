@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -22,7 +22,7 @@ def serve_page(
     *,
     port: int,
     ready: Callable[[str], None],
-    beside: Sequence[Callable[[], Awaitable[None]]] = (),
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
     """Serve a page until SIGINT or SIGTERM.
 
@@ -44,7 +44,7 @@ async def _serve(
     token: str,
     port: int,
     ready: Callable[[str], None],
-    beside: Sequence[Callable[[], Awaitable[None]]],
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]],
 ) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, ungrouped():
         async with anyio.create_task_group() as tasks:

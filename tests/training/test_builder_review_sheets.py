@@ -133,6 +133,7 @@ def test_agreement_is_beyond_chance_and_has_intervals() -> None:
     assert pair.same.value == 0.8
     assert pair.kappa.value == pytest.approx((0.8 - 0.48) / (1 - 0.48))
     assert pair.kappa.ci95 is not None
+    assert pair.kappa.value is not None
     assert pair.kappa.ci95[0] < pair.kappa.value < pair.kappa.ci95[1]
     assert found["kept"].alpha.value == pytest.approx(pair.kappa.value, abs=0.03)
     assert found["text_unsafe"].alpha.value is None

@@ -8,7 +8,17 @@ from typing import Final
 from harness.web.pages import SHARED
 
 #: every file that a page needs beside itself, in the order in which scripts run
-SCRIPTS: Final = ("source.js", "theme.js", "text.js", "store.js", "list.js", "pane.js", "filters.js", "keys.js", "app.js")
+SCRIPTS: Final = (
+    "source.js",
+    "theme.js",
+    "text.js",
+    "store.js",
+    "list.js",
+    "pane.js",
+    "filters.js",
+    "keys.js",
+    "app.js",
+)
 FILES: Final = ("look.css", "view.css", *SCRIPTS)
 _POLICY: Final = "<!-- policy -->"
 _DATA: Final = "<!-- data -->"
