@@ -1,0 +1,32 @@
+"""How good a built set is: what repeats, what a test already holds, whether both images are needed, who agrees."""
+
+from .agreeing import Agreed, agreement
+from .balance import Balance, balanced
+from .contamination import Contaminated, References, clean, contaminated
+from .images import ImageIndex, ImageMark, mark
+from .likeness import Near
+from .probing import Part, Probe, Probed, Rates, probes, rates, read_probe
+from .texts import TextIndex
+
+__all__ = [
+    "Agreed",
+    "Balance",
+    "Contaminated",
+    "ImageIndex",
+    "ImageMark",
+    "Near",
+    "Part",
+    "Probe",
+    "Probed",
+    "Rates",
+    "References",
+    "TextIndex",
+    "agreement",
+    "balanced",
+    "clean",
+    "contaminated",
+    "mark",
+    "probes",
+    "rates",
+    "read_probe",
+]
