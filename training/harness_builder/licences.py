@@ -130,8 +130,8 @@ def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: 
         training: the output holds data to train on; without, sets that test are welcome.
 
     Raises:
-        HarnessError: there is no source, or two of one name; one that was accepted is not among them; a licence is unknown or forbids it
-            and was not accepted; two licences cannot both be kept; a test would be trained on.
+        HarnessError: there is no source, or two of one name; one that was accepted is not among them; a licence is
+            unknown or forbids it and was not accepted; two licences cannot both be kept; a test would be trained on.
     """
     found, allowed = list(sources), set(accepted)
     if not found:

@@ -96,7 +96,8 @@ class TextIndex:
         return hashed
 
     def _nearest(self, key: str, runs: frozenset[str], hashed: Untyped) -> Near | None:
-        near = [at for at in self._index.query(hashed) if self._hashes[at].jaccard(hashed) >= self._least - _SLACK]
+        asked: list[int] = self._index.query(hashed)
+        near = [at for at in asked if self._hashes[at].jaccard(hashed) >= self._least - _SLACK]
         found = {at: _jaccard(runs, _runs(self._texts[at])) for at in sorted(near)}
         best = max(found, key=lambda at: found[at], default=None)
         if best is None or found[best] < self._least:
