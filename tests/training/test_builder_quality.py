@@ -1,4 +1,4 @@
-"""What the quality of a set promises: nothing twice, nothing of a test, both images needed, reviewers compared."""
+"""What the quality of a set promises: nothing twice, nothing of a test and both images needed."""
 
 import io
 import json
@@ -17,7 +17,6 @@ from harness_builder.quality import (
     Probed,
     References,
     TextIndex,
-    agreement,
     balanced,
     clean,
     contaminated,
@@ -27,7 +26,7 @@ from harness_builder.quality import (
     read_probe,
 )
 from harness_builder.quality.texts import _jaccard, _runs
-from harness_builder.values import Candidate, Question, Review
+from harness_builder.values import Candidate, Question
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageEnhance
 
@@ -361,52 +360,3 @@ def test_no_result_is_no_rate() -> None:
     found = rates([])
     assert found.together.value is None
     assert found.alone == ()
-
-
-# agreement
-
-
-def review(key: str, reviewer: str, decision: str = "keep", **rest: object) -> Review:
-    return Review(key=key, reviewer=reviewer, decision=decision, **rest)  # type: ignore[arg-type]
-
-
-def test_reviewers_who_always_agree_and_who_never_do() -> None:
-    keys = [f"k{number}" for number in range(10)]
-    decisions = ["keep", "drop"] * 5
-    same = [review(key, who, said) for who in ("ana", "ben") for key, said in zip(keys, decisions, strict=True)]
-    assert agreement(same)["decision"].alpha.value == 1
-    other = [review(key, "cy", "drop" if said == "keep" else "keep") for key, said in zip(keys, decisions, strict=True)]
-    found = agreement([*same, *other])["decision"]
-    assert found.pairs["ana", "ben"].value == 1
-    assert found.pairs["ana", "cy"].value == 0
-    assert found.alpha.value is not None
-    assert found.alpha.value < 0
-
-
-def test_a_fix_is_a_keep_and_a_later_review_replaces_an_earlier_one() -> None:
-    reviews = [
-        review("a", "ana", "drop"),
-        review("a", "ana", "fix", question="?"),
-        review("a", "ben", "keep"),
-        review("b", "ana", "drop"),
-        review("b", "ben", "drop"),
-    ]
-    assert agreement(reviews)["decision"].pairs["ana", "ben"].value == 1
-
-
-def test_what_was_not_answered_is_missing_and_no_disagreement() -> None:
-    reviews = [
-        review("a", "ana", text_unsafe=True, image_harmful=False),
-        review("a", "ben", text_unsafe=True),
-        review("b", "ana", text_unsafe=False),
-        review("b", "ben", text_unsafe=False),
-    ]
-    found = agreement(reviews)
-    assert found["text_unsafe"].alpha.n == 2
-    assert found["text_unsafe"].alpha.value == 1
-    assert found["image_harmful"].alpha.n == 0
-    assert found["image_harmful"].alpha.value is None
-
-
-def test_no_review_is_no_agreement() -> None:
-    assert all(each.alpha.value is None and not each.pairs for each in agreement([]).values())

@@ -1,6 +1,5 @@
-"""How good a built set is: what repeats, what a test already holds, whether both images are needed, who agrees."""
+"""How good a built set is: what repeats, what a test already holds and whether both images are needed."""
 
-from .agreeing import Agreed, agreement
 from .balance import Balance, balanced
 from .contamination import Contaminated, References, clean, contaminated
 from .images import ImageIndex, ImageMark, mark
@@ -9,7 +8,6 @@ from .probing import Part, Probe, Probed, Rates, probes, rates, read_probe
 from .texts import TextIndex
 
 __all__ = [
-    "Agreed",
     "Balance",
     "Contaminated",
     "ImageIndex",
@@ -21,7 +19,6 @@ __all__ = [
     "Rates",
     "References",
     "TextIndex",
-    "agreement",
     "balanced",
     "clean",
     "contaminated",
