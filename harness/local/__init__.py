@@ -9,7 +9,7 @@ from harness.local.answers import before, split_reasoning
 from harness.local.chat import Chat, study
 from harness.local.forms import Form
 from harness.local.frontend import Conversation, Frontend
-from harness.local.origin import ADAPTER_CONFIG, CONFIG, Origin, find
+from harness.local.origin import ADAPTER_CONFIG, CONFIG, PIPELINE_CONFIG, Origin, find
 from harness.local.profiles import PROFILES, Profile, find_profile
 from harness.local.prompts import BROKEN_UP, Prompt, Prompter
 
@@ -17,6 +17,7 @@ __all__ = [
     "ADAPTER_CONFIG",
     "BROKEN_UP",
     "CONFIG",
+    "PIPELINE_CONFIG",
     "PROFILES",
     "Chat",
     "Conversation",
