@@ -31,6 +31,7 @@ from harness.types import (
     Sample,
     Setting,
     Settings,
+    Usage,
     Verdict,
 )
 
@@ -341,12 +342,14 @@ class Drawn:
         model: name the provider reported; empty where it reports none.
         prompt: the one it was drawn from, where the provider rewrote it; empty else.
         seconds: it took.
+        usage: tokens, where the provider counts them.
     """
 
     data: bytes = field(repr=False)
     model: str = ""
     prompt: str = ""
     seconds: float = 0.0
+    usage: Usage = Usage()
 
 
 class Brush(Protocol):
