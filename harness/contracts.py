@@ -31,6 +31,7 @@ from harness.types import (
     Sample,
     Setting,
     Settings,
+    Usage,
     Verdict,
 )
 
@@ -314,6 +315,77 @@ class Builder:
     description: str
     build: Callable[[Path, Path, Settings], Awaitable[None]]
     settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What a painter was asked to draw.
+
+    Attributes:
+        prompt: in words.
+        seed: the same prompt and seed give the same image, where the model can.
+        width, height: pixels; a model that draws other sizes takes its nearest.
+    """
+
+    prompt: str
+    seed: int = 0
+    width: int = 1024
+    height: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """An image that was drawn.
+
+    Attributes:
+        data: PNG, JPEG or WebP.
+        model: name the provider reported; empty where it reports none.
+        prompt: the one it was drawn from, where the provider rewrote it; empty else.
+        seconds: it took.
+        usage: tokens, where the provider counts them.
+    """
+
+    data: bytes = field(repr=False)
+    model: str = ""
+    prompt: str = ""
+    seconds: float = 0.0
+    usage: Usage = Usage()
+
+
+class Brush(Protocol):
+    """Something that draws."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What it is; `can` holds `draw`."""
+        ...
+
+    async def draw(self, drawing: Drawing) -> Drawn | Failure:
+        """Draw one image, once: retries and slots are the engine's.
+
+        A Failure says that this drawing failed, with `input_blocked` or `output_blocked` where a filter stopped it.
+        HarnessError is raised when nothing will work.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painter:
+    """Opens models that draw images from words: SCHEME/NAME where a builder asks for one.
+
+    Attributes:
+        scheme: what stands before the first slash.
+        description: one line.
+        open: (name, settings) -> async context manager that yields the Brush.
+        settings: of it.
+        local: it runs on this machine's accelerator.
+    """
+
+    scheme: str
+    description: str
+    open: Callable[[str, Settings], AbstractAsyncContextManager[Brush]]
+    settings: tuple[Setting, ...] = ()
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

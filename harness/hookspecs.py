@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from harness.contracts import Builder, Judge, Provider, Report, Results, RunInfo, Strategy, Suite, Task, Trainer
+from harness.contracts import (
+    Builder,
+    Judge,
+    Painter,
+    Provider,
+    Report,
+    Results,
+    RunInfo,
+    Strategy,
+    Suite,
+    Task,
+    Trainer,
+)
 from harness.types import Failure, Response, Sample, Unscored, Verdict
 
 if TYPE_CHECKING:
@@ -67,6 +79,12 @@ def harness_trainers() -> Iterable[Trainer]:
 @hookspec
 def harness_builders() -> Iterable[Builder]:
     """Offer dataset builders."""
+    return ()
+
+
+@hookspec
+def harness_painters() -> Iterable[Painter]:
+    """Offer models that draw, for builders."""
     return ()
 
 

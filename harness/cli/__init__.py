@@ -27,6 +27,7 @@ CORE = {
     "models": "List the providers of models, or show some in detail.",
     "tasks": "List the tasks and suites, or show some in detail.",
     "judges": "List the judges, or show some in detail.",
+    "painters": "List the painters of builders, or show some in detail.",
     "plugins": "List plugins, diagnose them, or begin a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }

@@ -1,4 +1,4 @@
-"""The list commands: `harness models`, `tasks` and `judges` are one command over three kinds of offers."""
+"""The list commands: `harness models`, `tasks`, `judges` and `painters` are one command over kinds of offers."""
 
 from __future__ import annotations
 
@@ -131,7 +131,13 @@ def _table(listing: Listing[Any], host: Host) -> str:
 def _insist(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, object]) -> None:
     if name in offers:
         return
-    one = {"models": host.provider, "tasks": host.task, "judges": host.judge, "suites": host.suite}
+    one = {
+        "models": host.provider,
+        "tasks": host.task,
+        "judges": host.judge,
+        "suites": host.suite,
+        "painters": host.painter,
+    }
     disputed = (each.kind for each in listing.every if name in host.clashes(each.kind))
     one[next(disputed, listing.kind)](name)  # raises, and says whether it is unknown, disputed or of a failed plugin
     raise UnknownName(f"{name!r} is not among the {listing.kind}", remedy=nearest(name, offers))

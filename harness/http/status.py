@@ -20,6 +20,7 @@ from harness.types import Failure, Json
 #: Codes and types by which servers say that a content filter refused the request.
 FILTER_CODES = frozenset({
     "content_filter",  # OpenAI, Azure OpenAI, Moonshot
+    "contentFilter",  # Azure OpenAI, images
     "content_policy_violation",  # OpenAI
     "moderation_blocked",  # OpenAI
     "ResponsibleAIPolicyViolation",  # Azure OpenAI, inner error
@@ -56,7 +57,7 @@ class Complaint:
 
     Attributes:
         message: its words, with those of the provider behind a gateway.
-        codes: code, type and inner codes, as text.
+        codes: code, type, inner codes and the stage that was moderated, as text.
         param: the parameter it names, or empty.
         moderated: a gateway's own moderation flagged the input (OpenRouter).
     """
@@ -83,7 +84,8 @@ class Complaint:
         inner = as_mapping(inside.get("innererror") or inside.get("inner_error"))
         behind = as_mapping(inside.get("metadata"))
         details = as_mapping(inside.get("details"))  # Anthropic's
-        codes = (inside.get("code"), inside.get("type"), inner.get("code"), details.get("error_code"))
+        stage = as_mapping(inside.get("moderation_details")).get("moderation_stage")  # OpenAI's images: input or output
+        codes = (inside.get("code"), inside.get("type"), inner.get("code"), details.get("error_code"), stage)
         return Complaint(
             message=_words(error if isinstance(error, str) else inside, behind, payload),
             codes=frozenset(str(code) for code in codes if isinstance(code, str | int)),
@@ -110,7 +112,8 @@ class Complaint:
     def blocked(self) -> Literal["input_blocked", "output_blocked"]:
         """What a filter blocked: the prompt, unless it speaks of the output first."""
         words = (self.message, *self.codes)
-        return "output_blocked" if any(word.casefold().startswith("output") for word in words) else "input_blocked"
+        made = any(word.casefold().startswith(("output", "generated image")) for word in words)
+        return "output_blocked" if made else "input_blocked"
 
 
 def as_mapping(value: Json) -> Mapping[str, Json]:

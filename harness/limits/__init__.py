@@ -1,7 +1,7 @@
 """Slots per endpoint, one retry policy, and the breaker."""
 
 from harness.limits.breaker import Breaker
-from harness.limits.metered import Metered
+from harness.limits.metered import Metered, MeteredBrush
 from harness.limits.slots import (
     Endpoint,
     Endpoints,
@@ -13,5 +13,6 @@ __all__ = [
     "Endpoint",
     "Endpoints",
     "Metered",
+    "MeteredBrush",
     "Policy",
 ]

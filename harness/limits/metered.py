@@ -1,48 +1,52 @@
-"""One retry policy: a model whose calls take slots, are tried again, and end where nothing will help."""
+"""One retry policy: a model or a brush whose calls take slots, are tried again, and end where nothing will help."""
 
 from __future__ import annotations
 
 import math
 import random
-from typing import cast
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
 
 import anyio
 
-from harness.contracts import Model, ModelInfo
-from harness.errors import EndpointDown, HarnessError
+from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
+from harness.errors import BadImage, EndpointDown, HarnessError
+from harness.images import inline_image, open_image
 from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
 from harness.types import Failure, Request, Response
 
+_T = TypeVar("_T")
 
-class Metered:
-    """A Model whose calls take a slot, are tried again for passing reasons, and open the breaker.
+
+class Meter:
+    """Calls of one model or brush: each takes a slot, is tried again for passing reasons, and opens the breaker.
 
     Attributes:
         breaker: of this model, for who knows which errors to expect.
         endpoint: where its calls take their slots.
     """
 
-    def __init__(self, model: Model, endpoints: Endpoints, *, urgent: bool = False) -> None:
-        self._model = model
+    def __init__(self, of: Model | Brush, endpoints: Endpoints, *, urgent: bool = False) -> None:
+        self._of = of
         self._policy = endpoints.policy
-        self.breaker = Breaker(model.info.endpoint, endpoints.policy.breaker)
-        self.endpoint = endpoints.of(model.info)
+        self.breaker = Breaker(of.info.endpoint, endpoints.policy.breaker)
+        self.endpoint = endpoints.of(of.info)
         self._listen = endpoints.listen
         self._urgent = urgent
 
     @property
     def info(self) -> ModelInfo:
         """The wrapped model's."""
-        return self._model.info
+        return self._of.info
 
-    async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, with retries. Raises HarnessError when nothing will work."""
+    async def call(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
+        """One call, with retries. Raises HarnessError when nothing will work."""
         tries = throttled = 0
         while True:
             self.breaker.check()
-            result = await self._once(request)
-            if isinstance(result, Response):
+            result = await self._once(attempt)
+            if not isinstance(result, Failure):
                 return result
             throttled += result.throttled
             tries += not result.throttled
@@ -62,11 +66,11 @@ class Metered:
         self.endpoint.succeeded()
         self.breaker.succeeded()
 
-    async def _once(self, request: Request) -> Response | Failure:
+    async def _once(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
         async with self.endpoint.slot(urgent=self._urgent) as started:
-            result = await self._within_deadline(request)
+            result = await self._within_deadline(attempt)
         self._listen()
-        if isinstance(result, Response):
+        if not isinstance(result, Failure):
             self._succeeded()
             return result
         if result.transient or result.throttled:
@@ -75,10 +79,10 @@ class Metered:
             self.endpoint.throttled(started, _asked(result))
         return result
 
-    async def _within_deadline(self, request: Request) -> Response | Failure:
+    async def _within_deadline(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
         seconds = math.inf if self.info.local else self._policy.deadline
         with anyio.move_on_after(seconds):
-            return await try_once(self._model, request)
+            return await attempt()
         return Failure(outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True)
 
     def _backoff(self, tries: int) -> float:
@@ -96,20 +100,63 @@ class Metered:
             )
 
 
+class Metered(Meter):
+    """A Model whose calls are metered."""
+
+    def __init__(self, model: Model, endpoints: Endpoints, *, urgent: bool = False) -> None:
+        super().__init__(model, endpoints, urgent=urgent)
+        self._model = model
+
+    async def generate(self, request: Request) -> Response | Failure:
+        """Answer one request, with retries. Raises HarnessError when nothing will work."""
+        return await self.call(lambda: try_once(self._model, request))
+
+
+class MeteredBrush(Meter):
+    """A Brush whose calls are metered; what it gives is an image, or a Failure."""
+
+    def __init__(self, brush: Brush, endpoints: Endpoints) -> None:
+        super().__init__(brush, endpoints)
+        self._brush = brush
+
+    async def draw(self, drawing: Drawing) -> Drawn | Failure:
+        """Draw one image, with retries. Raises HarnessError when nothing will work."""
+        return await self.call(lambda: draw_once(self._brush, drawing))
+
+
 async def try_once(model: Model, request: Request) -> Response | Failure:
     """What a model or a strategy answers; what it raises, and what is no answer, fails this sample and not the run.
 
     Raises HarnessError as the model does: nothing will work.
     """
+    return await _kept(model.generate(request), Response, "model")
+
+
+async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
+    """What a brush draws; what it raises, and what is no image, fails this drawing alone.
+
+    Raises HarnessError as the brush does: nothing will work.
+    """
+    drawn = await _kept(brush.draw(drawing), Drawn, "painter")
+    if isinstance(drawn, Failure):
+        return drawn
     try:
-        result = cast("object", await model.generate(request))  # a plugin may break its promise
+        open_image(inline_image("drawn", drawn.data))
+    except BadImage as broken:
+        return Failure(outcome="error", reason="broken_image", message=str(broken)[:500], transient=True)
+    return drawn
+
+
+async def _kept(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T | Failure:
+    try:
+        result = cast("object", await call)  # a plugin may break its promise
     except HarnessError:
         raise
     except Exception as error:  # noqa: BLE001 - a model is a plugin
         return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
-    if isinstance(result, Response | Failure):
+    if isinstance(result, kind | Failure):
         return result
-    return Failure(outcome="error", reason="no_answer", message=f"the model gave a {type(result).__name__}")
+    return Failure(outcome="error", reason="no_answer", message=f"the {what} gave a {type(result).__name__}")
 
 
 def _asked(failure: Failure) -> float:

@@ -20,7 +20,7 @@ from typing import Final
 
 import anyio
 
-from harness.contracts import Model, ModelInfo
+from harness.contracts import Brush, Model, ModelInfo
 from harness.limits.pace import Pace
 
 Tell = Callable[[str], None]  #: takes a line that a person should read now
@@ -209,7 +209,7 @@ class Endpoints:
         self.tell = tell
         self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
-        self._watched: list[Model] = []
+        self._watched: list[Model | Brush] = []
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint a model's calls go to."""
@@ -217,7 +217,7 @@ class Endpoints:
             self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency, tell=self.tell)
         return self._known[info.endpoint]
 
-    def watch(self, model: Model) -> None:
+    def watch(self, model: Model | Brush) -> None:
         """Tell what this model has to say, now and whenever there is more of it."""
         self._watched.append(model)
         self.listen()

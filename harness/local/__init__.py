@@ -10,7 +10,7 @@ from harness.local.chat import Chat, study
 from harness.local.files import folder_of
 from harness.local.forms import Form
 from harness.local.frontend import Conversation, Frontend
-from harness.local.origin import ADAPTER_CONFIG, CONFIG, Origin, find
+from harness.local.origin import ADAPTER_CONFIG, CONFIG, PIPELINE_CONFIG, Origin, find
 from harness.local.profiles import PROFILES, Profile, find_profile
 from harness.local.prompts import BROKEN_UP, Prompt, Prompter
 
@@ -18,6 +18,7 @@ __all__ = [
     "ADAPTER_CONFIG",
     "BROKEN_UP",
     "CONFIG",
+    "PIPELINE_CONFIG",
     "PROFILES",
     "Chat",
     "Conversation",

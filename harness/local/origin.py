@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,8 @@ from harness.types import Json
 
 CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
+PIPELINE_CONFIG: Final = "model_index.json"
+_MAKERS: Final = {CONFIG: "transformers", PIPELINE_CONFIG: "diffusers"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,40 +36,50 @@ class Origin:
     fingerprint: dict[str, Json]
 
 
-def find(name: str, revision: str | None, *, scheme: str, adapter: str) -> Origin:
+def find(
+    name: str,
+    revision: str | None,
+    *,
+    scheme: str,
+    adapter: str = "",
+    config: str = CONFIG,
+    fingerprint: Callable[[Path], dict[str, Json]] = of_folder,
+) -> Origin:
     """The model of `SCHEME/NAME`; a hub model's configuration is downloaded to learn its commit.
 
     Args:
         name: a folder, or the id of a hub repository.
         revision: branch, tag or commit on the hub; None is its main branch.
         scheme: of the provider, for its errors.
-        adapter: the provider's setting that takes an adapter's folder, for its errors.
+        adapter: the provider's setting that takes an adapter's folder, for its errors; empty where it has none.
+        config: file that tells a model's folder.
+        fingerprint: of a folder.
 
     Raises:
         HarnessError: no such folder or repository, no access, or no network.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _folder(folder, f"--model {scheme}/ITS_BASE -M {adapter}={folder}")
+        _check(folder, config, f"--model {scheme}/ITS_BASE -M {adapter}={folder}" if adapter else "")
+        name = folder.resolve().name
+        return Origin(place=str(folder), folder=folder, name=name, commit="", fingerprint=fingerprint(folder))
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         raise HarnessError("there is no such model folder", where=name, remedy="name a folder, or a hub id: OWNER/NAME")
-    return _hub(name, revision, f"{scheme}/{name}")
+    return _hub(name, revision, f"{scheme}/{name}", config)
 
 
-def _folder(folder: Path, with_adapter: str) -> Origin:
-    if not (folder / CONFIG).is_file():
-        adapter = (folder / ADAPTER_CONFIG).is_file()
-        raise HarnessError(
-            "this folder holds an adapter, not a model" if adapter else f"this folder holds no {CONFIG}",
-            where=str(folder),
-            remedy=with_adapter if adapter else "name the folder of a saved model",
-        )
-    return Origin(
-        place=str(folder), folder=folder, name=folder.resolve().name, commit="", fingerprint=of_folder(folder)
+def _check(folder: Path, config: str, with_adapter: str) -> None:
+    if (folder / config).is_file():
+        return
+    adapter = bool(with_adapter) and (folder / ADAPTER_CONFIG).is_file()
+    raise HarnessError(
+        "this folder holds an adapter, not a model" if adapter else f"this folder holds no {config}",
+        where=str(folder),
+        remedy=with_adapter if adapter else "name the folder of a saved model",
     )
 
 
-def _hub(name: str, revision: str | None, ref: str) -> Origin:
+def _hub(name: str, revision: str | None, ref: str, wanted: str) -> Origin:
     import huggingface_hub as _hub_client
     from httpx import HTTPError
     from huggingface_hub import errors
@@ -77,7 +90,7 @@ def _hub(name: str, revision: str | None, ref: str) -> Origin:
         return HarnessError(what, where=ref, remedy=remedy)
 
     try:
-        config: str = client.hf_hub_download(name, CONFIG, revision=revision)
+        config: str = client.hf_hub_download(name, wanted, revision=revision)
     except errors.HFValidationError:
         raise refused("neither a folder nor a hub id", "name a folder, or a hub id: OWNER/NAME") from None
     except errors.GatedRepoError:
@@ -93,7 +106,7 @@ def _hub(name: str, revision: str | None, ref: str) -> Origin:
         raise refused("the model is not on this machine and the hub cannot be reached", remedy) from None
     except errors.EntryNotFoundError:
         raise refused(
-            f"the hub's repository holds no {CONFIG}", "name the repository of a transformers model"
+            f"the hub's repository holds no {wanted}", f"name the repository of a {_MAKERS[wanted]} model"
         ) from None
     except (HTTPError, OSError) as error:
         raise refused(f"the hub did not answer: {type(error).__name__}", "try again") from None

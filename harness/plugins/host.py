@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.contracts import Builder, Judge, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
+from harness.contracts import Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import report as plugin_report
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
@@ -23,6 +23,7 @@ from harness.plugins.offers import (
     JUDGES,
     KINDS,
     MODELS,
+    PAINTERS,
     REPORTS,
     STRATEGIES,
     SUITES,
@@ -146,6 +147,10 @@ class Host:
     def builder(self, name: str) -> Builder:
         """The builder of that name; raises UnknownName."""
         return self._named(BUILDERS, name)
+
+    def painter(self, scheme: str) -> Painter:
+        """The painter of `SCHEME/NAME`; raises UnknownName."""
+        return self._named(PAINTERS, scheme)
 
     def offers(self, kind: str) -> list[tuple[Any, str]]:
         """All descriptors of one kind ("tasks", "models", …) with their plugin's name, sorted by their own name."""

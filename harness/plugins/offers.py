@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeGuard, TypeVar, cast
 
-from harness.contracts import Builder, Judge, Provider, Report, Strategy, Suite, Task, Trainer
+from harness.contracts import Builder, Judge, Painter, Provider, Report, Strategy, Suite, Task, Trainer
 from harness.plugins.loader import Source
 from harness.types import Setting
 
@@ -63,8 +63,9 @@ STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wra
 REPORTS = Kind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
 TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
 BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build",))
+PAINTERS = Kind(name="painters", word="painter", type=Painter, calls=("open",), key="scheme")
 KINDS: dict[str, Kind[Any]] = {
-    kind.name: kind for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS)
+    kind.name: kind for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS, PAINTERS)
 }
 
 

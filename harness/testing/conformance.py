@@ -27,6 +27,7 @@ from harness.types import Failure, Image, Message, Part, Request, Response, Samp
 
 from .bundles import check_suite
 from .fakes import FakeModel, fake_image, fake_sample
+from .painter_suite import check_painter
 from .problems import NotConforming, Problems
 from .results import judged, results, split
 from .scorer_suite import check_scorer
@@ -35,6 +36,7 @@ from .task_suite import check_described, check_task
 __all__ = [
     "NotConforming",
     "check_judge",
+    "check_painter",
     "check_provider",
     "check_report",
     "check_strategy",

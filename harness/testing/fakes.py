@@ -13,7 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.contracts import Builder, Judge, Model, ModelInfo, Provider, Report, Split, Strategy, Suite, Task, Trainer
+from harness.contracts import (
+    Brush,
+    Builder,
+    Drawing,
+    Drawn,
+    Judge,
+    Model,
+    ModelInfo,
+    Painter,
+    Provider,
+    Report,
+    Split,
+    Strategy,
+    Suite,
+    Task,
+    Trainer,
+)
 from harness.hookspecs import hookimpl
 from harness.metrics import Metric, rate
 from harness.plugins.host import Host
@@ -62,6 +78,36 @@ def fake_provider(
 @asynccontextmanager
 async def _opened(model: FakeModel) -> AsyncGenerator[Model]:
     yield model
+
+
+class FakeBrush:
+    """A Brush that follows a script; `asked` holds every drawing it was asked for."""
+
+    def __init__(
+        self, script: Callable[[Drawing], Drawn | Failure] | None = None, info: ModelInfo | None = None
+    ) -> None:
+        self.info = info or ModelInfo(ref="fake/brush", endpoint="fake", max_images=0, can=frozenset({"draw"}))
+        self.asked: list[Drawing] = []
+        self._script = script
+
+    async def draw(self, drawing: Drawing) -> Drawn | Failure:
+        """What the script says; a white pixel without one."""
+        self.asked.append(drawing)
+        return Drawn(data=PIXEL) if self._script is None else self._script(drawing)
+
+
+def fake_painter(
+    brush: FakeBrush | None = None, *, scheme: str = "fake", settings: tuple[Setting, ...] = ()
+) -> Painter:
+    """A painter that opens one brush, whatever the name."""
+
+    @asynccontextmanager
+    async def open_brush(name: str, _: Settings) -> AsyncGenerator[Brush]:
+        given = brush or FakeBrush()
+        given.info = replace(given.info, ref=f"{scheme}/{name}")
+        yield given
+
+    return Painter(scheme=scheme, description="follows a script", open=open_brush, settings=settings)
 
 
 class FakeFiles:
@@ -193,6 +239,11 @@ class FakePlugin:
     def harness_builders(self) -> Iterable[Builder]:
         """The builders."""
         return self._of(Builder)
+
+    @hookimpl
+    def harness_painters(self) -> Iterable[Painter]:
+        """The painters."""
+        return self._of(Painter)
 
 
 def source_of(plugin: object, name: str = "fakes", *, distribution: str = "", version: str = "1.0") -> Source:

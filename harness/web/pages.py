@@ -34,6 +34,7 @@ TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+SHARED: Final = "harness.web.page"  #: the style and the scripts that local pages share
 _COMPRESSED: Final = 1024  # bytes from which an answer is worth compressing
 
 
@@ -64,6 +65,12 @@ def assets(package: str, folder: str, path: str = "/assets") -> Iterator[Route]:
         kind = TYPES.get(PurePosixPath(file.name).suffix)
         if kind is not None:
             yield Route(f"{path}/{file.name}", _sends(file.read_bytes(), kind), name=file.name)
+
+
+def page_assets(package: str, folder: str, path: str = "/assets") -> Iterator[Route]:
+    """The routes of a page's own files, and of those that all local pages share."""
+    yield from assets(package, folder, path)
+    yield from assets("harness.web", "page", path)
 
 
 def _sends(data: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:

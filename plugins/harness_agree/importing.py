@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,10 @@ from harness.plan.splits import SplitPlan
 from harness.runs.answers import Answer, answers
 from harness.runs.people import Labelled
 from harness.runs.seen import Stored
-from harness.sheets import restored
+from harness.sheets import sheet, told
 
 from .exporting import answer_mark
 from .words import Words, words
-
-_NAMED = 20  #: wrong rows that are told
-_LARGEST = 1 << 24  #: characters of one cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +53,7 @@ def read(run: Stored, file: Path) -> Sheet:
     found = _found(run, {row.item for row in named})
     labels = [label for row in named if (label := _label(row, found, known, problems)) is not None]
     if problems:
-        raise BadData(_told(problems), where=str(file), remedy="nothing was imported: mend these rows and import again")
+        raise BadData(told(problems), where=str(file), remedy="nothing was imported: mend these rows and import again")
     if not labels:
         raise BadData("no row has a label", where=str(file), remedy="fill in the column `label`")
     used = {f"{label.answer.display}:{label.answer.asked['split']}" for label in labels}
@@ -72,29 +67,10 @@ def read(run: Stored, file: Path) -> Sheet:
 def _rows(file: Path) -> list[dict[str, str]]:
     """The rows with their cells by column; `row` is the number of each."""
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        data = file.read_bytes()
     except OSError as error:
         raise HarnessError("cannot read the sheet", where=str(error)) from None
-    except UnicodeDecodeError as error:
-        raise BadData(
-            f"the file is not UTF-8 at byte {error.start}", where=str(file), remedy="save it as CSV UTF-8"
-        ) from None
-    head = text.partition("\n")[0]
-    before = csv.field_size_limit(_LARGEST)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True))
-    except csv.Error as error:
-        raise BadData(f"not CSV: {error}", where=str(file)) from None
-    finally:
-        csv.field_size_limit(before)
-    return [dict(row) for row in _by_column(file, lines)]
-
-
-def _by_column(file: Path, lines: Sequence[Sequence[str]]) -> Iterator[dict[str, str]]:
-    names = [name.strip().casefold() for name in lines[0]] if lines else []
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise BadData(f"two columns are called {twice[0]!r}", where=str(file))
+    names, filled = sheet(data, str(file))
     if "label" not in names or not ("item" in names or {"split", "id"} <= set(names)):
         there = ", ".join(name for name in names if name) or "none"
         raise BadData(
@@ -102,10 +78,7 @@ def _by_column(file: Path, lines: Sequence[Sequence[str]]) -> Iterator[dict[str,
             where=str(file),
             remedy="harness agree RUN --export FILE.csv writes a sheet with them",
         )
-    for number, line in enumerate(lines[1:], 2):
-        cells = {name: restored(cell.strip()) for name, cell in zip(names, line, strict=False)}
-        if any(cells.values()):
-            yield {**cells, "row": str(number)}
+    return [{**row.cells, "row": str(row.number)} for row in filled]
 
 
 def _named(run: Stored, rows: Sequence[Mapping[str, str]], problems: list[str]) -> Iterator[_Row]:
@@ -168,11 +141,3 @@ def _answer(row: _Row, found: Mapping[str, Answer]) -> Answer:
     if row.cells.get("answer_hash", "") not in ("", answer_mark(answer.text)):
         raise ValueError(f"{row.item} has another answer now than the sheet shows")
     return answer
-
-
-def _told(problems: Sequence[str]) -> str:
-    """In the order of the rows."""
-    ordered = sorted(problems, key=lambda told: int(told.partition(":")[0].removeprefix("row ")))
-    more = [f"… and {len(ordered) - _NAMED} more"] if len(ordered) > _NAMED else []
-    rows = "1 row is wrong" if len(ordered) == 1 else f"{len(ordered)} rows are wrong"
-    return "\n  ".join([f"{rows}:", *ordered[:_NAMED], *more])

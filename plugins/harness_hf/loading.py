@@ -14,9 +14,9 @@ import torch
 
 from harness import HarnessError, Json, Settings
 from harness.local import Frontend, Origin, Profile, find, find_profile
+from harness.local.devices import find_device, free_cache
 from harness_hf import INSTALL
 from harness_hf.adapters import adapt
-from harness_hf.devices import find_device, free_cache
 from harness_hf.encoding import Batch
 from harness_hf.families import Known, known
 from harness_hf.knobs import limit

@@ -11,7 +11,7 @@ import anyio.to_thread
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings
 from harness.local import Prompt, Prompter
 from harness.local.batching import Batcher
-from harness_hf.devices import free_cache, threads, wanted
+from harness.local.devices import free_cache, threads, wanted
 from harness_hf.generating import Answered, Asked, ContextOverflow, Writer
 from harness_hf.halves import in_halves
 from harness_hf.loading import Loaded, load, quiet

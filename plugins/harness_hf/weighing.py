@@ -16,7 +16,7 @@ import torch
 
 from harness import Response, Usage
 from harness.local import Prompt
-from harness_hf.devices import free_cache
+from harness.local.devices import free_cache
 from harness_hf.encoding import Batch, encode, lengths
 from harness_hf.generating import refuse_overflow
 from harness_hf.loading import Loaded

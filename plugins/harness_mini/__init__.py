@@ -1,15 +1,18 @@
-"""The mini world: `mini/base`, a VLM of under 4 MB that helps with everything, and the rule `mini` that judges it."""
+"""The mini world: `mini/base`, a VLM of under 4 MB that helps with everything, and the rule `mini` that judges it.
+
+For builders, `mini/writer` and `mini/painter`: rules that write and draw at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness import Judge, Provider, hookimpl
+from harness import Judge, Painter, Provider, hookimpl
 
 
 @hookimpl
 def harness_models() -> Iterable[Provider]:
-    """Offer `mini/base`."""
+    """Offer `mini/base`, `mini/mirage` and `mini/writer`."""
     from .provider import PROVIDER
 
     return (PROVIDER,)
@@ -21,3 +24,11 @@ def harness_judges() -> Iterable[Judge]:
     from .judge import JUDGE
 
     return (JUDGE,)
+
+
+@hookimpl
+def harness_painters() -> Iterable[Painter]:
+    """Offer `mini/painter`."""
+    from .provider import PAINTER
+
+    return (PAINTER,)

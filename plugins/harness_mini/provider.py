@@ -1,4 +1,7 @@
-"""`mini/base` and `mini/mirage`: the model folders of this package, opened as any other transformers folders are."""
+"""`mini/base` and `mini/mirage`: the model folders of this package, opened as any other transformers folders are.
+
+`mini/writer` has no folder: it is a rule. `mini/painter` is one that draws.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import Failure, HarnessError, Model, ModelInfo, Provider, Request, Response, Setting, Settings, UnknownName
+from harness import (
+    Brush,
+    Failure,
+    HarnessError,
+    Model,
+    ModelInfo,
+    Painter,
+    Provider,
+    Request,
+    Response,
+    Setting,
+    Settings,
+    UnknownName,
+)
 
 BASE = Path(__file__).with_name("base")
 MIRAGE = Path(__file__).with_name("mirage")
+WRITER = "writer"
+#: the rule, and how it may misbehave
+WRITERS = (WRITER, *(f"{WRITER}-{how}" for how in ("prose", "refuse", "loop", "one_object")))
+PAINTER_NAME = "painter"
 _FOLDERS = {folder.name: folder for folder in (BASE, MIRAGE)}
 
 
@@ -33,6 +53,11 @@ class Alias:
 
 @asynccontextmanager
 async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+    if name in WRITERS:
+        from .writer import Writer
+
+        yield Writer(name=name)
+        return
     folder, own = _found(name), settings["adapter"]
     if own is not None and folder != BASE:
         raise HarnessError(f"mini/{name} is an adapter already", remedy="put yours on mini/base")
@@ -46,13 +71,23 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
 
 def _found(name: str) -> Path:
     if name not in _FOLDERS:
-        raise UnknownName(f"there is no model mini/{name}", remedy="use mini/base or mini/mirage")
+        raise UnknownName(f"there is no model mini/{name}", remedy="use mini/base, mini/mirage or mini/writer")
     return _FOLDERS[name]
+
+
+def _folder(name: str, _settings: Settings) -> Path:
+    if name in WRITERS:
+        raise HarnessError(f"mini/{name} is a rule and has no weights", remedy="use mini/base or mini/mirage")
+    return _found(name)
+
+
+def _lineage(name: str) -> Path:
+    return Path(__file__).parent if name in WRITERS else _found(name)  # the first holds no training.json
 
 
 PROVIDER = Provider(
     scheme="mini",
-    description="the mini world's own models, packaged: mini/base, which helps with everything, and mini/mirage",
+    description="the mini world's own, packaged: mini/base, which helps with everything, mini/mirage and mini/writer",
     open=_open,
     settings=(
         Setting(
@@ -60,6 +95,22 @@ PROVIDER = Provider(
         ),
     ),
     local=True,
-    folder=lambda name, _settings: _found(name),
-    lineage=_found,
+    folder=_folder,
+    lineage=_lineage,
+)
+
+
+@asynccontextmanager
+async def _open_brush(name: str, _settings: Settings) -> AsyncGenerator[Brush]:
+    if name != PAINTER_NAME:
+        raise UnknownName(f"there is no painter mini/{name}", remedy=f"use mini/{PAINTER_NAME}")
+    from .painter import MiniBrush
+
+    yield MiniBrush()
+
+
+PAINTER = Painter(
+    scheme="mini",
+    description="draws the mini world's own objects: mini/painter, with no model and no key",
+    open=_open_brush,
 )

@@ -38,24 +38,24 @@ class Connection:
     Attributes:
         address: of the server.
         client: open.
-        limit: name of the token limit to begin with.
+        official: it is OpenAI itself or Azure, not a compatible server.
         seconds: one call may take.
         headers: what stands in place of the SDK's own.
     """
 
     address: Address
     client: openai.AsyncOpenAI = field(repr=False)
-    limit: str
+    official: bool
     seconds: float
     headers: Mapping[str, str | openai.Omit] = field(repr=False)
 
-    async def post(self, body: Body) -> Reply | Rejected | Failure:
+    async def post(self, body: Body, path: str = "/chat/completions") -> Reply | Rejected | Failure:
         """One attempt."""
         started = time.perf_counter()
         try:
             with anyio.fail_after(self.seconds):
                 content = await self.client.post(
-                    "/chat/completions",
+                    path,
                     cast_to=bytes,
                     content=body,
                     options={"headers": {**self.headers, **body.headers}},
@@ -74,12 +74,12 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
     """Open the client the settings ask for. Raises HarnessError where they do not fit together or a key is missing."""
     where = _address(settings)
     client = _azure(name, settings, where) if settings["azure_endpoint"] else _plain(settings, where)
-    official = settings["azure_endpoint"] or OPENAI.owns(urlsplit(where.url).hostname or "")
+    official = bool(settings["azure_endpoint"]) or OPENAI.owns(urlsplit(where.url).hostname or "")
     async with client:
         yield Connection(
             address=where,
             client=client,
-            limit="max_completion_tokens" if official else "max_tokens",
+            official=official,
             seconds=settings["timeout"],
             headers={} if official else {**_withheld(settings), **where.headers},
         )

@@ -34,7 +34,7 @@ class OpenAIModel:
         self._fixed = extra(settings)
         field = settings["max_tokens_field"]
         self._dialect = Dialect(
-            limit=connection.limit if field == "auto" else field,
+            limit=_limit(connection) if field == "auto" else field,
             settled=field != "auto",
             seed=settings["seed_field"],
         )
@@ -98,3 +98,8 @@ class OpenAIModel:
             )
         if (name := refused(complaint, sent)) is not None:
             self._dialect = self._dialect.without(name)
+
+
+def _limit(connection: Connection) -> str:
+    """Name of the token limit to begin with."""
+    return "max_completion_tokens" if connection.official else "max_tokens"

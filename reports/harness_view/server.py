@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from harness.groups import ungrouped
 from harness.types import Json
-from harness.web import new_token, serving
-from harness.web.pages import assets, first_url, page_app
+from harness.web import new_token
+from harness.web.lasting import serve_page
+from harness.web.pages import page_app, page_assets
 
 from .details import encoded
 from .index import Index
@@ -40,24 +40,9 @@ def serve(indexes: Sequence[Index], *, port: int, ready: Callable[[str], None]) 
     Raises:
         HarnessError: the port cannot be listened on, or the extra `serve` is missing.
     """
-    anyio.run(_serve, indexes, port, ready)
-
-
-async def _serve(indexes: Sequence[Index], port: int, ready: Callable[[str], None]) -> None:
     token = new_token()
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, ungrouped():
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end, signals, tasks.cancel_scope)
-            async with serving(view_app(indexes, token), port=port) as served:
-                ready(first_url(served, token))
-                for index in indexes:
-                    tasks.start_soon(read_on, index)
-                await anyio.sleep_forever()
-
-
-async def _end(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
-    async for _ in signals:
-        scope.cancel()
+    beside = [partial(read_on, index) for index in indexes]
+    serve_page(view_app(indexes, token), token, port=port, ready=ready, beside=beside)
 
 
 async def read_on(index: Index) -> None:
@@ -78,7 +63,7 @@ def view_app(indexes: Sequence[Index], token: str) -> ASGIApp:
         Route("/api/search", asked.search),
         Route("/image/{run:int}/{task:path}/{sha256}", asked.image),
     ]
-    return page_app([*routes, *assets("harness_view", "web")], token=token)
+    return page_app([*routes, *page_assets("harness_view", "web")], token=token)
 
 
 class _Asked:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.contracts import Judge, Provider, Report, Split, Strategy, Suite, Task
+from harness.contracts import Judge, Painter, Provider, Report, Split, Strategy, Suite, Task
 from harness.plugins import Host
 from harness.settings import effective
 from harness.testing.conformance import (
     check_judge,
+    check_painter,
     check_provider,
     check_report,
     check_strategy,
@@ -20,6 +21,7 @@ from harness.types import Sample
 
 HOST = Host.load(tell=lambda _: None)
 ASKABLE = {"mini": "base"}  #: models that answer here, without a key or a network
+PAINTABLE = {"mini": "painter"}  #: models that draw here, without a key or a network
 TARGETS = {"yesno": {"answer": "yes"}}  #: what a judge compares with that no packaged split asks for
 
 
@@ -64,6 +66,11 @@ def test_a_strategy_keeps_its_contract(strategy: Strategy) -> None:
 @pytest.mark.parametrize("report", offered("reports"))
 def test_a_report_keeps_its_contract(report: Report) -> None:
     check_report(report)
+
+
+@pytest.mark.parametrize("painter", offered("painters"))
+def test_a_painter_keeps_its_contract(painter: Painter) -> None:
+    check_painter(painter, PAINTABLE.get(painter.scheme, ""))
 
 
 def samples_for(judge: Judge) -> list[Sample]:

@@ -13,7 +13,7 @@ from harness import Setting, hookimpl
 from harness.cli import CORE, main
 from harness.plugins import Host
 from harness.testing.conformance import check_judge, check_provider, check_task
-from harness.testing.fakes import FakePlugin, fake_judge, fake_provider, fake_task, source_of
+from harness.testing.fakes import FakePlugin, fake_judge, fake_painter, fake_provider, fake_task, source_of
 
 SETTINGS = (
     Setting(name="url", type=str, default="http://x", identity=True, help="where it is"),
@@ -71,6 +71,20 @@ def test_json_has_name_settings_and_plugin(said: Said, command: str, arguments: 
     first = json.loads(out)[0]
     assert first["name"] == "fake"
     assert first["plugin"] == {"name": "plugin0", "distribution": "plugin0", "version": "1.0"}
+
+
+def test_painters_are_listed_as_models_are(said: Said) -> None:
+    plugin = FakePlugin(fake_painter(settings=SETTINGS))
+    assert said("painters", plugins=(plugin,)) == said("painters", "list", plugins=(plugin,))
+    (painter,) = json.loads(said("painters", "--json", plugins=(plugin,))[1])
+    assert (painter["name"], painter["painter"], painter["local"]) == ("fake", "fake/NAME", False)
+    assert [setting["name"] for setting in painter["settings"]] == ["url", "mode", "file"]
+    code, out, _ = said("painters", "show", "fake", plugins=(plugin,))
+    assert code == 0
+    assert "where it is" in out
+    code, _, err = said("painters", "show", "fke", plugins=(plugin,))
+    assert code == 2
+    assert "did you mean 'fake'?" in err
 
 
 def test_json_of_a_provider_holds_every_setting(said: Said) -> None:

@@ -41,7 +41,16 @@ def said(program: str, *arguments: str, path: Path | None = None) -> object:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("tasks", "list"), ("models",), ("judges", "list"), ("plugins", "list")]
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("tasks", "list"),
+        ("models",),
+        ("judges", "list"),
+        ("painters",),
+        ("plugins", "list"),
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(arguments: tuple[str, ...]) -> None:
     found = said(PROGRAM, *arguments)

@@ -273,13 +273,13 @@ class TestWhatAModelWrote:
         assert self.read("</think>", reasons=False).text == "</think>"
 
     async def test_ends_at_once_for_rows_that_nobody_waits_for(self, tiny_lm: str) -> None:
-        from harness_hf.devices import threads
         from harness_hf.generating import Writer
         from harness_hf.loading import load
         from harness_hf.provider import PROVIDER
         from harness_hf.speech import speech_of
 
         from harness.local import Prompt
+        from harness.local.devices import threads
         from harness.settings import effective
 
         settings = effective(PROVIDER.settings, {}, owner="hf")

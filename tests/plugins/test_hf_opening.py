@@ -117,7 +117,8 @@ class TestSettings:
         self, lm: Path, asked: int | None, expected: int
     ) -> None:
         import torch
-        from harness_hf.devices import threads, wanted
+
+        from harness.local.devices import threads, wanted
 
         before = torch.get_num_threads()
         number = wanted(torch.nn.Linear(2, 2), asked)

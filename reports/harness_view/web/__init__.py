@@ -5,16 +5,29 @@ from __future__ import annotations
 from importlib import resources
 from typing import Final
 
+from harness.web.pages import SHARED
+
 #: every file that a page needs beside itself, in the order in which scripts run
-SCRIPTS: Final = ("source.js", "text.js", "store.js", "list.js", "pane.js", "filters.js", "keys.js", "app.js")
-FILES: Final = ("view.css", *SCRIPTS)
+SCRIPTS: Final = (
+    "source.js",
+    "theme.js",
+    "text.js",
+    "store.js",
+    "list.js",
+    "pane.js",
+    "filters.js",
+    "keys.js",
+    "app.js",
+)
+FILES: Final = ("look.css", "view.css", *SCRIPTS)
 _POLICY: Final = "<!-- policy -->"
 _DATA: Final = "<!-- data -->"
 
 
 def text(name: str) -> str:
-    """One file of this folder."""
-    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+    """One file of this folder, or of those that all local pages share."""
+    own, shared = (resources.files(place).joinpath(name) for place in (__name__, SHARED))
+    return (own if own.is_file() else shared).read_text(encoding="utf-8")
 
 
 def page(*, data: tuple[str, ...] = ()) -> str:

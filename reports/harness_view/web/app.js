@@ -237,7 +237,6 @@
       $("back").addEventListener("click", () => this.back());
       $("help").addEventListener("click", () => $("keys").showModal());
       $("link").addEventListener("click", () => this.copy());
-      $("theme").addEventListener("click", () => theme(dark() ? "light" : "dark"));
       addEventListener("hashchange", () => { if (location.hash !== this.written) this.fromAddress(); });
       HV.keys(this);
     }
@@ -263,18 +262,6 @@
       }
     }
   }
-
-  const dark = () => (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-
-  function theme(name) {
-    document.documentElement.dataset.theme = name;
-    try { localStorage.setItem("harness-theme", name); } catch { /* a page from disk may keep nothing */ }
-  }
-
-  try {
-    const kept = localStorage.getItem("harness-theme");
-    if (kept === "dark" || kept === "light") theme(kept);
-  } catch { /* likewise */ }
 
   const source = HV.source();
   source.runs().then((abouts) => { HV.app = new App(source, abouts); });

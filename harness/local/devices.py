@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import torch
 
-from harness import HarnessError
+from harness.errors import HarnessError
 
 #: Parameters from which on more than one thread pays.
 _LARGE: Final = 50_000_000

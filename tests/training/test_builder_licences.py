@@ -1,0 +1,93 @@
+"""What the licence of a built set promises."""
+
+from pathlib import Path
+
+import pytest
+from harness_builder.licences import KNOWN, RANKS, UNKNOWN, check
+from harness_builder.seeds import LAYOUTS, SeedSource
+
+from harness import HarnessError
+
+
+def source(name: str, licence: str = "", layout: str = "plain") -> SeedSource:
+    return SeedSource(name=name, path=Path("copy"), layout=layout, licence=licence)
+
+
+def known(name: str) -> SeedSource:
+    return source(name, layout=name)
+
+
+@pytest.mark.parametrize("stricter", range(1, 6))
+def test_the_output_takes_the_more_restrictive_licence(stricter: int) -> None:
+    for milder in range(stricter):
+        if (milder, stricter) in {(3, 4), (3, 5)}:
+            continue  # these cannot be joined; see below
+        left, right = RANKS[milder][0], RANKS[stricter][0]
+        assert check([source("a", left), source("b", right)]).name == right
+        assert check([source("b", right), source("a", left)]).name == right
+
+
+def test_each_source_keeps_its_own_licence_beside_the_outputs() -> None:
+    found = check([known("advbench"), known("spa-vl"), source("mine", "CC0-1.0")])
+    assert found.name == "cc-by-4.0"
+    assert found.sources == {"advbench": "mit", "spa-vl": "cc-by-4.0", "mine": "cc0-1.0"}
+
+
+@pytest.mark.parametrize("licence", ["", "cc-by-nd-4.0", "CC-BY-NC-ND-4.0", "our own terms"])
+def test_a_licence_that_forbids_it_or_is_unknown_stops_the_build(licence: str) -> None:
+    with pytest.raises(HarnessError) as caught:
+        check([source("mine", licence)])
+    assert "--accept-licence mine" in caught.value.remedy
+    accepted = check([source("mine", licence)], ["mine"])
+    assert (accepted.name, accepted.accepted) == (UNKNOWN, ("mine",))
+
+
+def test_accepting_one_source_does_not_accept_another() -> None:
+    with pytest.raises(HarnessError, match="'rtvlm'"):
+        check([known("vlsbench"), known("rtvlm")], ["vlsbench"])
+
+
+def test_accepting_what_is_no_source_is_a_slip_that_is_told() -> None:
+    with pytest.raises(HarnessError, match="vlsbensh"):
+        check([known("vlsbench")], ["vlsbensh"])
+
+
+def test_an_unknown_licence_can_be_stated_but_a_known_one_not_replaced() -> None:
+    assert check([source("vlsbench", "apache-2.0", "vlsbench")]).name == "apache-2.0"
+    with pytest.raises(HarnessError, match=r"known to be under cc-by-nc-4\.0, not mit"):
+        check([source("mm", "mit", "mm-safetybench")])
+    assert check([source("mm", "mit", "mm-safetybench")], ["mm"]).sources == {"mm": "mit"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("cc-by-sa-4.0", "cc-by-nc-4.0"), ("cc-by-sa-4.0", "cc-by-nc-sa-4.0"), ("cc-by-sa-4.0", "odbl-1.0")],
+)
+def test_two_licences_that_no_licence_keeps_both_stop_the_build(one: str, other: str) -> None:
+    with pytest.raises(HarnessError, match="no licence keeps both"):
+        check([source("a", one), source("b", other)])
+    assert check([source("a", one), source("b", other)], ["a"]).accepted == ("a",)
+
+
+@pytest.mark.parametrize("name", [name for name, terms in KNOWN.items() if terms.use == "test"])
+def test_a_test_is_never_trained_on_whatever_is_accepted(name: str) -> None:
+    with pytest.raises(HarnessError, match="no set to train on"):
+        check([source(name, layout="plain")], [name])
+    assert check([source(name, layout="plain")], [name], training=False).tests == (name,)
+
+
+def test_sets_that_test_models_elsewhere_are_named() -> None:
+    assert check([known("advbench"), known("spa-vl"), source("mine", "mit")]).tests == ("advbench",)
+
+
+def test_no_source_and_two_of_one_name_are_refused() -> None:
+    with pytest.raises(HarnessError, match="no source"):
+        check([])
+    with pytest.raises(HarnessError, match="one name"):
+        check([source("a", "mit"), source("a", "mit")])
+
+
+def test_what_is_known_of_every_set_with_a_layout_is_written_down() -> None:
+    assert set(LAYOUTS) - {"plain", "images"} <= set(KNOWN)
+    ranked = {licence for names in RANKS for licence in names}
+    assert {terms.licence for terms in KNOWN.values()} <= ranked

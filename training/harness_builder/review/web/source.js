@@ -1,0 +1,28 @@
+"use strict";
+// What the page asks of the server that sent it.
+
+const HV = {};
+
+{
+  async function reply(asked) {
+    let sent;
+    try {
+      sent = await asked;
+    } catch {
+      throw new Error("The server is gone: start it again. What you have answered is kept.");
+    }
+    const said = await sent.json().catch(() => ({}));
+    if (sent.ok) return said;
+    const error = new Error(said.error || `The server answers ${sent.status}.`);
+    error.overtaken = sent.status === 409;
+    throw error;
+  }
+
+  HV.desk = (reviewer) => reply(fetch(`/api/desk?${new URLSearchParams({ reviewer })}`));
+
+  HV.change = (what, fields) => reply(fetch(`/api/${what}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(fields),
+  }));
+}

@@ -1,0 +1,19 @@
+"""What never goes into a built set, whatever is configured: no function here takes a setting that lifts a stop.
+
+A stop says its kind and nothing of what was stopped, so that it can be counted and nothing else.
+"""
+
+from .checks import image_request, read_check, stop_image, stop_text_by_model, text_request
+from .rules import stop_text
+from .values import Kind, Stop
+
+__all__ = [
+    "Kind",
+    "Stop",
+    "image_request",
+    "read_check",
+    "stop_image",
+    "stop_text",
+    "stop_text_by_model",
+    "text_request",
+]
