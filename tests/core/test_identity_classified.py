@@ -89,7 +89,7 @@ SETTINGS: dict[str, dict[str, Filed]] = {
         "batch_size": "transport",
         "batch_wait": "transport",
     },
-    "models mini": {},
+    "models mini": {"adapter": "identity"},
     "models openai": {
         "base_url": "identity",
         "azure_endpoint": "identity",

@@ -6,12 +6,14 @@ import csv
 import errno
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 import yaml
+from harness_mirage.models.places import folder_of
 from harness_mirage.output import losses
 from harness_mirage.output.card import card
 from harness_mirage.output.finish import moved
@@ -55,6 +57,23 @@ def answers(model: str, folder: Path, **settings: Any) -> harness.Results:
     done = harness.run(model, "mis:mini", limit=1, output=folder, model_settings=settings)
     assert done.exit_code == 0
     return done.results
+
+
+class TestAModelThatStands:
+    def test_is_not_taken_for_that_of_a_base_whose_weights_were_replaced(self, drawn: Path, tmp_path: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        base, out = tmp_path / "base", tmp_path / "tuned"
+        shutil.copytree(folder_of("mini/base"), base)
+        asked = words(drawn, out, *QUICK, model=str(base))
+        assert called(asked)[0] == 0
+        assert "holds this training already" in called(asked)[2]
+        save_file({name: each * 2 for name, each in load_file(base / "model.safetensors").items()}, base / "other")
+        (base / "other").replace(base / "model.safetensors")
+        code, _, said = called(asked)
+
+        assert code == 2
+        assert "something else is there already" in said
 
 
 class TestTheFolder:

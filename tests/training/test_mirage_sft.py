@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,6 +231,17 @@ class TestAKill:
 
         with pytest.raises(IdentityMismatch, match="another mixture, seed"):
             fitted(replace(asked, seed=1), kinds(), digest="other")
+
+    def test_is_not_gone_on_from_once_the_base_holds_other_weights(self, folders: Folders, tmp_path: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        base = shutil.copytree(folders["qwen2_vl"], tmp_path / "base")
+        fitted(training(base, tmp_path / "out"), kinds())
+        held = {name: each * 2 for name, each in load_file(base / "model.safetensors").items()}
+        save_file(held, base / "model.safetensors", metadata={"format": "pt"})
+
+        with pytest.raises(IdentityMismatch, match=r"another base \(its files\)"):
+            fitted(training(base, tmp_path / "out"), kinds())
 
 
 class TestAFullDisk:

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from harness import HarnessError, Training
+from harness.lineage import FILE
 
 from .cookbook import model_type, recipe_for
 from .data import mix, write
@@ -28,7 +29,7 @@ def run(method: Method, training: Training) -> Path:
         HarnessError: what the user can mend; nothing half-written is taken for a model.
     """
     recipe, mixture = prepared(method, training)
-    if training.resume and same(training.out, is_of(training, method, recipe, mixture)):
+    if training.resume and _stands(method, training, recipe, mixture):
         sys.stderr.write(f"{training.out} holds this training already\n")
         return training.out
     _free(training)
@@ -75,6 +76,15 @@ def prepared(method: Method, training: Training) -> tuple[Recipe, Mixture]:
 def export(method: Method, layout: str, training: Training) -> Path:
     """Write the data of a training for another trainer -> the file that is handed to it."""
     return write(layout, mix(method, training), training.out)
+
+
+def _stands(method: Method, training: Training, recipe: Recipe, mixture: Mixture) -> bool:
+    """Whether the output is what this training would make, of a base whose files are as they were."""
+    from .models.places import folder_of
+
+    if not (training.out / FILE).is_file():
+        return False  # before a large base is hashed for nothing
+    return same(training.out, is_of(training, method, recipe, mixture, folder_of(training.model)))
 
 
 def _free(training: Training) -> None:

@@ -174,5 +174,5 @@ def _told(name: str) -> Generator[None]:
         raise HarnessError(
             f"transformers cannot open this model: {type(error).__name__}: {line}",
             where=name,
-            remedy="mend or save its files again; a model's own code runs only with -S trust_remote_code=true",
+            remedy="save its files again; code that comes with a model runs only with -S trust_remote_code=true",
         ) from error

@@ -27,11 +27,12 @@ SCHEMA: Final = "harness.training/1"
 _PACKAGES: Final = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "vlm-safety-harness")
 
 
-def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture) -> str:
-    """What tells one training from another, as a hash: the model's name, the data, the recipe, and the seed."""
+def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture, base: Path) -> str:
+    """What tells one training from another, as a hash: the base and its files, the data, the recipe, and the seed."""
     return digest(
         {
             "model": training.model,
+            "base": of_folder(base),
             "mixture": mixture.digest,
             "images": [part.images for part in mixture.parts],
             "recipe": {name: getattr(recipe, name).value for name in FIELDS},
@@ -60,7 +61,7 @@ def record(
         "schema": SCHEMA,
         "tuned_from": ref_of(training.model),
         "trained_on": [*dict.fromkeys(part.ingredient.source for part in mixture.parts if part.taken)],
-        "identity": is_of(training, method, recipe, mixture),
+        "identity": is_of(training, method, recipe, mixture, base.folder),
         "kind": fitted.kind,
         "method": {
             "name": method.name,

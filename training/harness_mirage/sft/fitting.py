@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import BadData, HarnessError, Training
+from harness.fingerprint import of_folder
 from harness_mirage.methods import Method
 from harness_mirage.mixture import Mixture
 from harness_mirage.models.base import Base
@@ -154,6 +155,7 @@ def _identity(base: Base, mixture: Mixture, recipe: Recipe, training: Training, 
     return {
         "model": base.ref,
         "architecture": base.architecture,
+        "base (its files)": of_folder(base.folder),
         "mixture": mixture.digest,
         "recipe": asdict(recipe),
         "trained": list(method.trained),
