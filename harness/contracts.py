@@ -6,11 +6,11 @@ Trainers and Builders make new models and new data. All are plain values or smal
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.judges import Answered as Answered
 from harness.judges import Ask as Ask
@@ -18,7 +18,13 @@ from harness.judges import Decision as Decision
 from harness.judges import Judge as Judge
 from harness.judges import Read as Read
 from harness.judges import Rubric as Rubric
+from harness.making import Builder as Builder
+from harness.making import Drawing as Drawing
+from harness.making import Drawn as Drawn
+from harness.making import Trainer as Trainer
+from harness.making import Training as Training
 from harness.metrics import Metric, Pairing
+from harness.sources import DataSource as DataSource
 from harness.suites import Suite as Suite
 from harness.types import Ability as Ability
 from harness.types import (
@@ -31,7 +37,6 @@ from harness.types import (
     Sample,
     Setting,
     Settings,
-    Usage,
     Verdict,
 )
 
@@ -149,41 +154,6 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataSource:
-    """Where a task's data comes from: what `harness data fetch` takes, and what is shown when it is missing.
-
-    A pattern is a path in which `*` stands for anything, slashes included.
-
-    Attributes:
-        hub: dataset id on the Hugging Face hub, or empty.
-        mirrors: other ids of the same data set, tried in order where `hub` is not there.
-        files: patterns of the hub's files that the task reads; empty takes all.
-        url: web page or repository.
-        revision: commit this harness was checked against, or empty.
-        licence: as the publisher states it, with what it forbids.
-        size: human text, such as "3 GB".
-        gated: access must be asked for.
-        archive: GitHub repository that holds the data or a part of it: (owner/name, commit or empty, patterns).
-        urls: files by themselves: (path under the data root, address, md5 or empty).
-        by_hand: what no program can fetch and the user puts into the data root: what, and the page it is on.
-        prompts: GitHub repository and commit that hold upstream's wording: (owner/name, commit, files).
-    """
-
-    hub: str = ""
-    mirrors: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    url: str = ""
-    revision: str = ""
-    licence: str = ""
-    size: str = ""
-    gated: bool = False
-    archive: tuple[str, str, tuple[str, ...]] | None = None
-    urls: tuple[tuple[str, str, str], ...] = ()
-    by_hand: tuple[str, ...] = ()
-    prompts: tuple[str, str, tuple[str, ...]] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A benchmark: splits and the samples in them.
 
@@ -253,103 +223,6 @@ class Report:
         """Raises ValueError for a report that renders nothing, or in two ways."""
         if (self.render is None) == (self.samples is None):
             raise ValueError(f"report {self.name!r}: give render or samples, and not both")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One training as it is asked for.
-
-    Attributes:
-        model: what is trained: SCHEME/NAME of a local provider, a folder, or an id on the hub.
-        data: name of an ingredient of the method -> where it lies; the name "" is the method's main one.
-        out: folder of the trained model; it is there only once the training has ended well.
-        recipe: name of a recipe, or a YAML file; empty for the method's own row for this model.
-        overrides: values of the recipe that the user sets, as text.
-        settings: of the trainer, complete.
-        hold_out: categories whose records are left out.
-        seed: of the mixture and of the training.
-        resume: go on from the last checkpoint of the same training.
-        launch: name or file of an accelerate configuration; empty trains in this process.
-    """
-
-    model: str
-    data: Mapping[str, Path]
-    out: Path
-    recipe: str = ""
-    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
-    settings: Settings = field(default_factory=dict[str, Any])
-    hold_out: tuple[str, ...] = ()
-    seed: int = 0
-    resume: bool = True
-    launch: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trainer:
-    """Makes a new checkpoint: `harness train NAME`.
-
-    Attributes:
-        name: of the method.
-        description: one line.
-        plan: what a training would do, as text for a person; nothing is trained and nothing is written.
-        train: does it -> folder of the trained model, which `hf/` and `vllm/` load. It holds a training.json with
-            `tuned_from` and `trained_on`: see `harness.lineage`.
-        settings: keys of `-S`.
-        exports: layout of another trainer -> what writes the data of a training into its `out` in this layout, and
-            gives the file that is handed to that trainer.
-    """
-
-    name: str
-    description: str
-    plan: Callable[[Training], str]
-    train: Callable[[Training], Path]
-    settings: tuple[Setting, ...] = ()
-    exports: Mapping[str, Callable[[Training], Path]] = field(default_factory=dict[str, Callable[["Training"], Path]])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Builder:
-    """Makes new data: (config file, output folder, settings) -> awaits until the data set stands."""
-
-    name: str
-    description: str
-    build: Callable[[Path, Path, Settings], Awaitable[None]]
-    settings: tuple[Setting, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """What a painter was asked to draw.
-
-    Attributes:
-        prompt: in words.
-        seed: the same prompt and seed give the same image, where the model can.
-        width, height: pixels; a model that draws other sizes takes its nearest.
-    """
-
-    prompt: str
-    seed: int = 0
-    width: int = 1024
-    height: int = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """An image that was drawn.
-
-    Attributes:
-        data: PNG, JPEG or WebP.
-        model: name the provider reported; empty where it reports none.
-        prompt: the one it was drawn from, where the provider rewrote it; empty else.
-        seconds: it took.
-        usage: tokens, where the provider counts them.
-    """
-
-    data: bytes = field(repr=False)
-    model: str = ""
-    prompt: str = ""
-    seconds: float = 0.0
-    usage: Usage = Usage()
 
 
 class Brush(Protocol):

@@ -16,24 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.contracts import Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
+from harness.plugins import offers as kinds
 from harness.plugins import report as plugin_report
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
-from harness.plugins.offers import (
-    BUILDERS,
-    JUDGES,
-    KINDS,
-    MODELS,
-    PAINTERS,
-    REPORTS,
-    STRATEGIES,
-    SUITES,
-    TASKS,
-    TRAINERS,
-    Kind,
-    Offer,
-    consumed,
-    settled,
-)
+from harness.plugins.offers import KINDS, Kind, Offer, consumed, settled
 from harness.plugins.registry import Registry
 from harness.terminal import one_line
 
@@ -118,39 +104,39 @@ class Host:
 
     def provider(self, scheme: str) -> Provider:
         """The provider of `SCHEME/NAME`; raises UnknownName."""
-        return self._named(MODELS, scheme)
+        return self._named(kinds.MODELS, scheme)
 
     def task(self, name: str) -> Task:
         """The task of that name; raises UnknownName, which also knows the names of suites."""
-        return self._named(TASKS, name, SUITES)
+        return self._named(kinds.TASKS, name, kinds.SUITES)
 
     def suite(self, name: str) -> Suite:
         """The suite of that name; raises UnknownName."""
-        return self._named(SUITES, name)
+        return self._named(kinds.SUITES, name)
 
     def judge(self, name: str) -> Judge:
         """The judge whose rubric has that name; raises UnknownName."""
-        return self._named(JUDGES, name)
+        return self._named(kinds.JUDGES, name)
 
     def strategy(self, name: str) -> Strategy:
         """The strategy of that name; raises UnknownName."""
-        return self._named(STRATEGIES, name)
+        return self._named(kinds.STRATEGIES, name)
 
     def report(self, name: str) -> Report:
         """The report of that name; raises UnknownName."""
-        return self._named(REPORTS, name)
+        return self._named(kinds.REPORTS, name)
 
     def trainer(self, name: str) -> Trainer:
         """The trainer of that name; raises UnknownName."""
-        return self._named(TRAINERS, name)
+        return self._named(kinds.TRAINERS, name)
 
     def builder(self, name: str) -> Builder:
         """The builder of that name; raises UnknownName."""
-        return self._named(BUILDERS, name)
+        return self._named(kinds.BUILDERS, name)
 
     def painter(self, scheme: str) -> Painter:
         """The painter of `SCHEME/NAME`; raises UnknownName."""
-        return self._named(PAINTERS, scheme)
+        return self._named(kinds.PAINTERS, scheme)
 
     def offers(self, kind: str) -> list[tuple[Any, str]]:
         """All descriptors of one kind ("tasks", "models", …) with their plugin's name, sorted by their own name."""
