@@ -9,6 +9,7 @@ from harness_csv.lines import defused
 
 from harness.summary.suites import suite_results
 from harness.testing.results import Body, judged, results, split
+from tests import golden
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
 
@@ -126,3 +127,7 @@ def test_each_line_says_what_the_publisher_of_the_data_allows() -> None:
     assert {(line["source"], line["revision"], line["licence"]) for line in lines(found)} == {
         ("someone/set", "0123", "CC BY-NC 4.0")
     }
+
+
+def test_the_whole_file_is_as_it_was_read() -> None:
+    golden.check("leaderboard.csv", render([run("x/a"), run("x/b", subset={"limit": 9})]))

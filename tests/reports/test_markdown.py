@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from harness.markdown import escape
 from harness.testing.results import Body, judged, results, split
+from tests import golden
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
 HOSTILE = [
@@ -169,3 +170,7 @@ def test_data_of_which_no_licence_was_recorded_has_no_line() -> None:
     old = run("x/a")
     old["tasks"]["mis"]["data"] = {}
     assert "licences" not in render([old])
+
+
+def test_the_whole_file_is_as_it_was_read() -> None:
+    golden.check("leaderboard.md", render([run("x/a"), run("x/b", subset={"limit": 9})]))
