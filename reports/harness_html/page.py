@@ -41,7 +41,7 @@ def page(results: Sequence[Results]) -> str:
         overview=views.overview(made, anchors),
         sections=_sections(made, anchors),
         means=suites,
-        figures=drawn(results, made, suites),
+        figures=drawn(made, suites),
         methods=methods.methods(results, made, suites),
         licences=licences(made),
         data=data.packed(made),

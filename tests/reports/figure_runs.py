@@ -86,8 +86,12 @@ def mean(value: int, suite: str = "general", *, complete: bool = True) -> dict[s
     return {suite: {"mean": {**body, "of": of, "missing": [], "complete": complete}}}
 
 
-def drawn(runs: Sequence[Body], bases: Mapping[str, str] | None = None) -> dict[str, Figure]:
-    return {figure.name: figure for figure in figures(boards(runs), means(runs), bases)}
+def drawn(runs: Sequence[Body], tuned: Mapping[str, str] | None = None) -> dict[str, Figure]:
+    """The figures of some runs; `tuned` declares ref -> the ref it was tuned from."""
+    for body in runs:
+        if base := (tuned or {}).get(body["model"]["ref"]):
+            body["model"]["training"] = {"tuned_from": base, "trained_on": []}
+    return {figure.name: figure for figure in figures(boards(runs), means(runs))}
 
 
 def words(svg: str) -> list[str]:

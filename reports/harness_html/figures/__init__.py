@@ -18,48 +18,43 @@ from .values import Draft, Figure
 __all__ = ["Figure", "figures", "files"]
 
 
-def figures(
-    boards: Sequence[Board], means: Sequence[Mean] = (), bases: Mapping[str, str] | None = None
-) -> tuple[Figure, ...]:
+def figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure, ...]:
     """All figures that the data supports, in the order of a page.
 
     Args:
         boards: all of a leaderboard.
         means: over suites, for safety against general ability.
-        bases: model -> the model it was tuned from, both by name or ref, beside what the rows declare.
 
     Raises:
         HarnessError: vl-convert is not installed.
     """
     from .drawing import figure
 
-    drafts = list(_drafts(boards, means, bases or {}))
+    drafts = list(_drafts(boards, means))
     slugs = unique(draft.name for draft in drafts)
     return tuple(figure(replace(draft, name=name)) for draft, name in zip(drafts, slugs, strict=True))
 
 
-def files(
-    boards: Sequence[Board], means: Sequence[Mean] = (), bases: Mapping[str, str] | None = None
-) -> Mapping[str, bytes]:
+def files(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, bytes]:
     """`<slug>.svg` and `<slug>.png` of each figure, light, the PNG at twice the size.
 
     Raises:
         HarnessError: vl-convert is not installed.
     """
-    made = figures(boards, means, bases)
+    made = figures(boards, means)
     from .drawing import png
 
     svg = {f"{each.name}.svg": each.svg.encode() for each in made}
     return svg | {f"{each.name}.png": png(each.svg) for each in made}
 
 
-def _drafts(boards: Sequence[Board], means: Sequence[Mean], bases: Mapping[str, str]) -> Iterator[Draft]:
+def _drafts(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
     from . import ability, categories, classes, forest, judges, splits, tradeoff
 
     yield from forest.drafts(boards)
     yield from splits.drafts(boards)
     yield from tradeoff.drafts(boards)
-    yield from ability.drafts(boards, means, bases)
+    yield from ability.drafts(boards, means)
     yield from classes.drafts(boards)
     yield from categories.drafts(boards)
     yield from judges.drafts(boards)

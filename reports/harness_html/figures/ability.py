@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import dist
 from operator import attrgetter
@@ -22,19 +22,18 @@ from .values import Draft, Table
 _SHORT = 9.0  #: px that an arrow ends before its point
 
 
-def drafts(boards: Sequence[Board], means: Sequence[Mean], bases: Mapping[str, str]) -> Iterator[Draft]:
+def drafts(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
     """A scatter for each safety board and each suite's mean; without a mean, each board of general ability.
 
     Args:
         boards: all of a leaderboard.
         means: over suites; a mean where higher is better is one of ability.
-        bases: model -> the model it was tuned from, beside what the rows declare.
     """
     safety = sides(boards, "unsafe")
     found = [pair for side in safety for pair in pairs(list(_averages(means, side)), [side])]
     found = found or list(pairs(sides(boards, "ability"), safety))
     for place, pair in enumerate(chosen(found), start=1):
-        yield _draft(pair, list(_tuned(pair.spots, bases)), told.rest(place, MOST_PAIRS, len(found), "pair"))
+        yield _draft(pair, list(_tuned(pair.spots)), told.rest(place, MOST_PAIRS, len(found), "pair"))
 
 
 def _averages(means: Sequence[Mean], side: Side) -> Iterator[Side]:
@@ -84,10 +83,10 @@ def _draft(pair: Pair, tuned: Sequence[tuple[Spot, Spot]], rest: str) -> Draft:
     )
 
 
-def _tuned(spots: Sequence[Spot], bases: Mapping[str, str]) -> Iterator[tuple[Spot, Spot]]:
+def _tuned(spots: Sequence[Spot]) -> Iterator[tuple[Spot, Spot]]:
     """(base, tuned) among the drawn models, where one name means one of them."""
     for spot in spots:
-        base = spot.row.tuned_from or bases.get(spot.row.model) or bases.get(spot.row.ref) or ""
+        base = spot.row.tuned_from
         named = [other for other in spots if base in (other.row.model, other.row.ref) and other is not spot]
         if base and len(named) == 1:
             yield named[0], spot
