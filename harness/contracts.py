@@ -18,7 +18,9 @@ from harness.judges import Decision as Decision
 from harness.judges import Judge as Judge
 from harness.judges import Read as Read
 from harness.judges import Rubric as Rubric
+from harness.making import Build as Build
 from harness.making import Builder as Builder
+from harness.making import Built as Built
 from harness.making import Drawing as Drawing
 from harness.making import Drawn as Drawn
 from harness.making import Trainer as Trainer

@@ -62,13 +62,66 @@ class Trainer:
     exports: Mapping[str, Callable[[Training], Path]] = field(default_factory=dict[str, Callable[["Training"], Path]])
 
 
+def _unheard(_: str) -> None:
+    """Where the lines go that nobody wants to read."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One build as it is asked for.
+
+    Attributes:
+        config: file that describes it.
+        out: folder of the data set; a build that was ended goes on in it.
+        accepted: names of sources that the user allows in spite of their licence.
+        settings: of the builder, complete.
+        tell: given lines that a person should read as the build goes on.
+        ending: whether a person has asked it to end: it begins nothing new and keeps what it has.
+    """
+
+    config: Path
+    out: Path
+    accepted: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=dict[str, Any])
+    tell: Callable[[str], None] = _unheard
+    ending: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build has come to.
+
+    Attributes:
+        folder: of the data set.
+        records: file of the set -> number of records in it.
+        open: what is still to be done and by which command, a line each; none where the set is complete.
+    """
+
+    folder: Path
+    records: Mapping[str, int]
+    open: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """Makes new data: (config file, output folder, settings) -> awaits until the data set stands."""
+    """Makes new data: `harness build NAME`.
+
+    Attributes:
+        name: of the builder.
+        description: one line.
+        build: does it, or goes on with it; raises HarnessError where nothing will work.
+        plan: what a build would do, as text for a person; nothing is asked and nothing is written.
+        settings: keys of `-S`.
+    """
 
     name: str
     description: str
-    build: Callable[[Path, Path, Settings], Awaitable[None]]
+    build: Callable[[Build], Awaitable[Built]]
+    plan: Callable[[Build], str]
     settings: tuple[Setting, ...] = ()
 
 

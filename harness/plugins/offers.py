@@ -62,7 +62,7 @@ JUDGES = Kind(name="judges", word="judge", type=Judge, calls=("open",))
 STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wrap",))
 REPORTS = Kind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
 TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
-BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build",))
+BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build", "plan"))
 PAINTERS = Kind(name="painters", word="painter", type=Painter, calls=("open",), key="scheme")
 KINDS: dict[str, Kind[Any]] = {
     kind.name: kind for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS, PAINTERS)

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from harness import HarnessError, UnknownName, hookimpl, plugins
-from harness.contracts import Builder, Report, Strategy, Trainer
+from harness.contracts import Build, Builder, Built, Report, Strategy, Trainer
 from harness.plugins import Host
 from harness.plugins import host as host_module
 from harness.testing.fakes import FakePlugin, fake_judge, fake_provider, fake_task, host_of, source_of
@@ -23,12 +23,13 @@ def harness_tasks():
 
 
 def test_every_kind_is_found_by_its_name() -> None:
-    async def build(*_: object) -> None: ...
+    async def build(_: Build) -> Built:
+        return Built(folder=Path(), records={})
 
     strategy = Strategy(name="twice", version="1", description="", wrap=lambda model, _: model)
     report = Report(name="plain", description="", render=lambda _: "")
     trainer = Trainer(name="tune", description="", plan=lambda _: "", train=lambda _: Path())
-    builder = Builder(name="make", description="", build=build)
+    builder = Builder(name="make", description="", build=build, plan=lambda _: "")
     task, judge, provider = fake_task(), fake_judge(), fake_provider()
     host = host_of(strategy, report, trainer, builder, task, judge, provider)
     assert host.strategy("twice") is strategy

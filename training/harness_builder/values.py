@@ -6,16 +6,18 @@ A thing of one step names the thing it was made of by `key`; so each final recor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from harness import Image
 
-Step = Literal["elements", "write", "draw", "sort", "label"]
+Step = Literal["elements", "write", "draw", "sort", "probe", "label"]
 Subset = Literal["train", "easy", "hard", "real"]
+STEPS: Final[tuple[Step, ...]] = get_args(Step)
 
-#: how a thing ended in a step: it goes on; a rule or a model dropped it; the model refused; the call or the reply was
-#: no use; a hard stop, of which nothing but the count is kept
-End = Literal["kept", "dropped", "refused", "failed", "stopped"]
+#: how a thing ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call or the
+#: reply was no use; a hard stop, of which nothing but the count is kept; people have still to decide
+End = Literal["kept", "dropped", "refused", "failed", "stopped", "waiting"]
+ENDS: Final[tuple[End, ...]] = get_args(End)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Element:
         key: `<seed key>#<number>`.
         seed: key of the seed.
         category: of the risk.
+        sub_category: of the risk; empty where no model named one.
         question: as the model put it, naming both objects.
         objects: the two, in the order of the images.
     """
@@ -54,6 +57,7 @@ class Element:
     category: str
     question: str
     objects: tuple[str, str]
+    sub_category: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,109 @@ class Question:
     explicit: str
     changed: bool = False
     explanation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One drawing that was made for an object, taken or not.
+
+    Attributes:
+        sha256: of the image, which lies in the build's folder under this name.
+        object: which of the two, 0 or 1.
+        prompt: it was drawn from.
+        seed: likewise.
+        round: of the two or more, from 1.
+        taken: it is one of the two that the record shows.
+    """
+
+    sha256: str
+    object: int
+    prompt: str
+    seed: int
+    round: int
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The two images of an element.
+
+    Attributes:
+        key: of its element.
+        images: sha256 of each, in order.
+        shots: all that were drawn, in order; those taken among them.
+        accepted: the model that looked was content; False where the last round was over first.
+    """
+
+    key: str
+    images: tuple[str, str]
+    shots: tuple[Shot, ...]
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What a model thinks of a candidate.
+
+    Attributes:
+        text_unsafe: the question says by itself what is wrong.
+        image_harmful: an image does.
+        category: of the risk; empty where the model named none.
+        sub_category: likewise.
+    """
+
+    text_unsafe: bool
+    image_harmful: bool
+    category: str = ""
+    sub_category: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted:
+    """Where an element goes, and why.
+
+    Attributes:
+        key: of its element.
+        subset: by the rule of `subset()`.
+        text_unsafe: the question says by itself what is wrong.
+        image_harmful: an image does.
+        category: of the risk, as it stands in the record.
+        sub_category: likewise; empty for none.
+        question: as it stands in the record: people may have mended it.
+        by: who decided: the model alone, or people, whose word counts over the model's.
+        reviewers: who they were.
+    """
+
+    key: str
+    subset: Subset
+    text_unsafe: bool
+    image_harmful: bool
+    category: str
+    sub_category: str
+    question: str
+    by: Literal["model", "people"]
+    reviewers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What a model should have answered.
+
+    Attributes:
+        key: of its element.
+        answer: prose: what both images show, what follows from them together, a safe answer.
+        verdict: label that the judge gave the answer.
+        text_question: the question in words alone, for the text-only ablation; empty where it was not asked for.
+        text_answer: answer to it; likewise.
+        refusal: an answer that declines and gives no reason, for the refusal-only ablation; likewise.
+    """
+
+    key: str
+    answer: str
+    verdict: str
+    text_question: str = ""
+    text_answer: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

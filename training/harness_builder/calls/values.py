@@ -1,0 +1,139 @@
+"""What comes of a call, and of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from harness import Drawing, Json, Request
+from harness_builder.config.plan import Role
+from harness_builder.stops import Stop
+from harness_builder.values import End, Step
+
+T = TypeVar("T")
+
+
+class Unreadable(Exception):  # noqa: N818
+    """A reply is not what was asked for. Says what is wrong with it, so that the model can be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A call whose reply was of use.
+
+    Attributes:
+        value: what was read of the reply: plain JSON, with a hard stop in the place of each item that was stopped.
+        call: digest of what was asked, by which the call is kept.
+    """
+
+    value: Json
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Something goes no further.
+
+    Attributes:
+        end: how; never `kept`.
+        why: in a few words, the same for all that end so; of a stop its kind alone.
+        call: digest of the call that ended it; empty where none did.
+        again: the reason may pass: the next build tries it again.
+    """
+
+    end: End
+    why: str
+    call: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed(Generic[T]):
+    """Something goes on.
+
+    Attributes:
+        value: what the step made.
+        calls: digests of the calls that it took, in order.
+        notes: what a person should read of it in its story.
+    """
+
+    value: T
+    calls: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+#: text of a reply -> plain JSON; raises Unreadable
+Reading = Callable[[str], Json]
+#: what was read -> the same, with a hard stop in place of what may not be kept; all of it where that is a Stop
+Sieve = Callable[[Json], "Json | Stop"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One question to a model.
+
+    Attributes:
+        step: whose it is.
+        owner: key of the seed or element that it is about; what is known of a stopped one is found by it, and deleted.
+        role: who is asked.
+        request: with images that need not be open.
+        read: of the reply. A reply that it cannot read is asked for once more, with what was wrong with it.
+        sieve: of what was read; None for the text rule over all texts in it.
+        draw: another number asks for another reply to the same question.
+    """
+
+    step: Step
+    owner: str
+    role: Role
+    request: Request
+    read: Reading
+    sieve: Sieve | None = None
+    draw: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painted:
+    """A drawing that was made and lies in the build's folder.
+
+    Attributes:
+        sha256: of its bytes.
+        prompt: that the provider drew from instead of the one it was given; empty where it kept to it.
+        call: digest of what was asked.
+    """
+
+    sha256: str
+    prompt: str
+    call: str
+
+
+class Asker(Protocol):
+    """Asks the models and the painter of a build. Every call is kept, and never made twice."""
+
+    async def ask(self, asked: Asked) -> Told | Ended:
+        """The reply, read; from this build's past where the same was asked before.
+
+        A refusal of the model and a block of its provider's filter end as `refused`; a reply that cannot be read
+        twice, one that was cut off, and a call that failed end as `failed`; what the sieve stops ends as `stopped`,
+        and nothing of the reply is kept.
+
+        Raises:
+            HarnessError: nothing will work (no such model, a wrong key), or a limit of the plan is reached.
+        """
+        ...
+
+    async def paint(self, step: Step, owner: str, drawing: Drawing) -> Painted | Ended:
+        """The drawing, as `ask` for models."""
+        ...
+
+    async def send(self, step: Step, owner: str, role: Role, request: Request) -> Told | Ended:
+        """The reply as it stands, for who reads it otherwise; its text is the value."""
+        ...
+
+    def forget(self, owner: str) -> None:
+        """Delete what is kept of an element that was stopped: its calls, and drawings that are no other's."""
+        ...
+
+    def redact(self, call: str, place: int, stop: Stop) -> None:
+        """Put a stop in the place of one item of a reply that holds a list."""
+        ...

@@ -1,0 +1,1 @@
+"""The way of all seeds through the steps."""

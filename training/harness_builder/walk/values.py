@@ -1,0 +1,53 @@
+"""What comes out of the walk: records to be, and how everything else ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from harness_builder.quality import Probed
+from harness_builder.values import Element, End, Label, Pair, Question, Sorted, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An element that came all the way; the output is made of these.
+
+    Attributes:
+        source: name of the seed's source.
+        element, question, pair, sorted: what each step made.
+        probed: what the probes said; none where they were not asked for.
+        label: of a record of the subset `train`; None for the tests.
+        calls: digests of all calls on its way, in order, that of the elements first.
+    """
+
+    source: str
+    element: Element
+    question: Question
+    pair: Pair
+    sorted: Sorted
+    probed: tuple[Probed, ...] = ()
+    label: Label | None = None
+    calls: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Of the element."""
+        return self.element.key
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How everything ended, counted as it ends.
+
+    Attributes:
+        seeds: that were walked.
+        ends: (step, end) -> number; what goes on to another step is `kept` in the one it leaves.
+        whys: (step, end, why) -> number, of all that ended otherwise.
+        again: that failed for a reason that may pass.
+    """
+
+    seeds: int = 0
+    ends: Counter[tuple[Step, End]] = field(default_factory=Counter[tuple[Step, End]])
+    whys: Counter[tuple[Step, End, str]] = field(default_factory=Counter[tuple[Step, End, str]])
+    again: int = 0
