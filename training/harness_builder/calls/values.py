@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
 
 from harness import Drawing, Json, Request
 from harness_builder.config.plan import Role
-from harness_builder.stops import Stop
+from harness_builder.stops import Kind, Stop
 from harness_builder.values import End, Step
 
 T = TypeVar("T")
+_STOPPED: Final = "stopped"
 
 
 class Unreadable(Exception):  # noqa: N818
     """A reply is not what was asked for. Says what is wrong with it, so that the model can be told."""
+
+
+def blank(stop: Stop) -> Json:
+    """What stands in a kept reply in the place of an item that was stopped: the kind alone."""
+    return {_STOPPED: stop.kind}
+
+
+def stop_of(item: Json) -> Stop | None:
+    """The stop in whose place an item of a kept reply stands; None for an item that was not stopped."""
+    if not isinstance(item, dict):
+        return None
+    found = cast("dict[str, Any]", item)
+    kind: Kind | None = next((kind for kind in get_args(Kind) if found == {_STOPPED: kind}), None)
+    return None if kind is None else Stop(kind=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
