@@ -5,9 +5,10 @@ A stop says its kind and nothing of what was stopped, so that it can be counted 
 
 from .checks import image_request, read_check, stop_image, stop_text_by_model, text_request
 from .rules import stop_text
-from .values import Kind, Stop
+from .values import KINDS, Kind, Stop
 
 __all__ = [
+    "KINDS",
     "Kind",
     "Stop",
     "image_request",

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 
-class Shut(Exception):  # noqa: N818
+class Shut(Exception):
     """The turnstile lets nobody through any more: the build is ending."""
 
 

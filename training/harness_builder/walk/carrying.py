@@ -1,0 +1,246 @@
+"""One seed's way: its elements side by side through each step, and one by one through the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from harness import HarnessError
+from harness_builder.calls.values import Ended, Passed
+from harness_builder.quality import ImageMark, rates
+from harness_builder.steps.drawing import draw
+from harness_builder.steps.elements import elements
+from harness_builder.steps.labelling import label
+from harness_builder.steps.probing import probe
+from harness_builder.steps.sorting import classify
+from harness_builder.steps.workshop import Workshop
+from harness_builder.steps.writing import write
+from harness_builder.stops import KINDS, Kind, Stop
+from harness_builder.values import Candidate, Element, Opinion, Seed, Sorted, Step
+
+from .lines import Line
+from .settling import by_model, by_people
+from .values import Made
+from .way import Way, plain
+
+if TYPE_CHECKING:
+    from .crew import Walk
+
+T = TypeVar("T")
+
+
+class Carrier:
+    """Carries one seed; see the module.
+
+    Args:
+        walk: that it is part of.
+        number: of the seed; the gates are passed in this order.
+        seed: itself.
+    """
+
+    def __init__(self, walk: Walk, number: int, seed: Seed) -> None:
+        self._walk = walk
+        self._shop = walk.shop
+        self._number = number
+        self._seed = seed
+        self._ways: list[Way] = []
+        self._lists = ""  # the call that listed the elements
+
+    async def run(self) -> None:
+        """All the way. Raises HarnessError where nothing will work, Shut where the walk is ending."""
+        line = await self._begin()
+        await self._each(self._write)
+        async with self._walk.gates.texts.turn(self._number):
+            for way in self._going():
+                assert way.question is not None
+                self._turned(way, "write", self._walk.gates.text(way.question))
+        await self._each(self._draw)
+        marks = await anyio.to_thread.run_sync(self._marked)
+        async with self._walk.gates.images.turn(self._number):
+            for way in self._going():
+                self._turned(way, "draw", self._walk.gates.pair(way.key, marks[way.key]))
+        await self._each(self._finish)
+        self._keep(line)
+
+    async def _begin(self) -> Line:
+        """Take the seed's elements; the line is the seed's own."""
+        seed, found = self._seed, await elements(self._shop, self._seed)
+        if isinstance(found, Ended):
+            calls = (found.call,) if found.call and found.end != "stopped" else ()
+            self._count("elements", found)
+            if found.end == "stopped":
+                self._shop.asker.forget(seed.key)
+            return Line(step="elements", key=seed.key, end=found.end, why=found.why, calls=calls)
+        self._lists = found.calls[0]
+        for place, each in enumerate(found.value):
+            way = Way(key=f"{seed.key}#{place}", place=place)
+            self._ways.append(way)
+            if isinstance(each, Element):
+                way.element = each
+                way.calls.append(self._lists)
+                way.lines.append(Line(step="elements", key=way.key, end="kept", made=plain(each)))
+            else:
+                self._end(way, "elements", each)
+        made = {"elements": len(found.value)}
+        return Line(step="elements", key=seed.key, end="kept", made=made, calls=found.calls, notes=found.notes)
+
+    def _going(self) -> list[Way]:
+        return [way for way in self._ways if way.ended is None]
+
+    async def _each(self, carry: Callable[[Way], Awaitable[None]]) -> None:
+        """Carry all that go on, side by side; what ends the build is raised once all calls under way have ended."""
+        faults: list[HarnessError] = []
+
+        async def one(way: Way) -> None:
+            try:
+                await carry(way)
+            except HarnessError as fault:
+                faults.append(fault)
+
+        async with anyio.create_task_group() as group:
+            for way in self._going():
+                group.start_soon(one, way)
+        if faults:
+            raise faults[0]
+
+    async def _write(self, way: Way) -> None:
+        assert way.element is not None
+        way.question = self._took(way, "write", await write(self._shop, way.element))
+
+    async def _draw(self, way: Way) -> None:
+        assert way.element is not None
+        assert way.question is not None
+        way.pair = self._took(way, "draw", await draw(self._shop, way.element, way.question))
+
+    async def _finish(self, way: Way) -> None:
+        """Sort it, look for the risk in its parts where it is for a test, label it where it is for a training."""
+        candidate = _candidate(way, self._shop, self._seed)
+        way.opinion = self._took(way, "sort", await classify(self._shop, candidate))
+        if way.opinion is None:
+            return
+        self._walk.candidates(replace(candidate, opinion=_said(way.opinion)))
+        way.sorted = self._settled(way, candidate, way.opinion)
+        if way.sorted is None:
+            return
+        candidate = replace(candidate, question=way.sorted.question, category=way.sorted.category)
+        if way.sorted.subset == "train":
+            await self._label(way, candidate)
+        elif self._shop.plan.probe:
+            await self._probe(way, candidate)
+
+    def _settled(self, way: Way, candidate: Candidate, opinion: Opinion) -> Sorted | None:
+        people = self._walk.people
+        if people is None:
+            settled = by_model(candidate, opinion)
+        else:
+            settled = by_people(candidate, opinion, people.decided(candidate))
+        if isinstance(settled, Ended):
+            self._end(way, "sort", settled)
+            return None
+        way.lines[-1] = replace(way.lines[-1], made={**plain(opinion), **plain(settled)})
+        return settled
+
+    async def _probe(self, way: Way, candidate: Candidate) -> None:
+        assert way.sorted is not None
+        found = self._took(way, "probe", await probe(self._shop, candidate))
+        way.probed = found or ()
+        if found and self._shop.plan.together and way.sorted.subset == "hard" and not rates(found).together.seen:
+            self._end(way, "probe", Ended(end="dropped", why="the risk is not in both images together alone"))
+
+    async def _label(self, way: Way, candidate: Candidate) -> None:
+        assert way.question is not None
+        question = replace(way.question, text=candidate.question)
+        way.label = self._took(way, "label", await label(self._shop, candidate, question))
+
+    def _marked(self) -> dict[str, list[ImageMark]]:
+        """What the images of each pair look like."""
+        return {way.key: [self._walk.marks(each) for each in way.pair.images] for way in self._going() if way.pair}
+
+    def _turned(self, way: Way, step: Step, ended: Ended | None) -> None:
+        if ended is not None:
+            self._end(way, step, ended)
+
+    def _took(self, way: Way, step: Step, passed: Passed[T] | Ended) -> T | None:
+        made = way.took(step, passed)
+        if made is None and way.ended is not None:
+            self._ended(way, *way.ended)
+        return made
+
+    def _end(self, way: Way, step: Step, ended: Ended) -> None:
+        way.end(step, ended)
+        self._ended(way, step, ended)
+
+    def _ended(self, way: Way, step: Step, ended: Ended) -> None:
+        """Count how it ended; of what was stopped delete what is kept."""
+        self._count(step, ended)
+        if ended.end == "stopped":
+            self._shop.asker.forget(way.key)
+            if self._lists:
+                self._shop.asker.redact(self._lists, way.place, Stop(kind=_kind(ended.why)))
+
+    def _count(self, step: Step, ended: Ended) -> None:
+        tally = self._walk.tally
+        tally.ends[step, ended.end] += 1
+        tally.whys[step, ended.end, ended.why] += 1
+        tally.again += ended.again
+
+    def _keep(self, line: Line) -> None:
+        """Write down all lines of the seed, and its records."""
+        self._walk.lines.put(line)
+        for way in self._ways:
+            for each in way.lines:
+                self._walk.lines.put(each)
+                if each.end == "kept":
+                    self._walk.tally.ends[each.step, "kept"] += 1
+            if way.ended is None:
+                self._walk.records.put(self._number, _made(way, self._seed))
+
+
+def _candidate(way: Way, shop: Workshop, seed: Seed) -> Candidate:
+    assert way.element is not None
+    assert way.question is not None
+    assert way.pair is not None
+    first, second = (shop.image(each) for each in way.pair.images)
+    return Candidate(
+        key=way.key,
+        category=way.element.category,
+        question=way.question.text,
+        objects=way.element.objects,
+        images=(first, second),
+        source=seed.source,
+    )
+
+
+def _said(opinion: Opinion) -> dict[str, str]:
+    """A model's opinion as people read it, after their own answer."""
+    flags = {"text_unsafe": opinion.text_unsafe, "image_harmful": opinion.image_harmful}
+    named = {"category": opinion.category, "sub_category": opinion.sub_category}
+    return {name: "yes" if flag else "no" for name, flag in flags.items()} | {
+        name: text for name, text in named.items() if text
+    }
+
+
+def _kind(why: str) -> Kind:
+    """The kind of a stop by its name; one that is unknown is one that could not be checked."""
+    return next((kind for kind in KINDS if kind == why), "unchecked")
+
+
+def _made(way: Way, seed: Seed) -> Made:
+    assert way.element is not None
+    assert way.question is not None
+    assert way.pair is not None
+    assert way.sorted is not None
+    return Made(
+        source=seed.source,
+        element=way.element,
+        question=way.question,
+        pair=way.pair,
+        sorted=way.sorted,
+        probed=way.probed,
+        label=way.label,
+        calls=tuple(way.calls),
+    )

@@ -1,0 +1,147 @@
+"""The lines of each step, `work/<step>.jsonl`: what every seed and element ended in, appended as it ends.
+
+The last line with a key counts. A build that goes on walks all seeds again, out of what is kept of their calls, and
+appends only what differs from what stands. Of something that was stopped there is the place it had, and the kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from harness import HarnessError, Json
+from harness.keys import canonical
+from harness.store.journal import lines as lines_of
+from harness.store.journal import replace
+from harness_builder.values import STEPS, End, Step
+
+_MODE: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What one thing ended in, in one step.
+
+    Attributes:
+        step: of the build.
+        key: of the seed or the element.
+        end: `kept` where it went on.
+        why: where it did not; empty else.
+        made: what the step made, as plain JSON; nothing where it was stopped.
+        calls: digests of the calls it took.
+        notes: for a person.
+    """
+
+    step: Step
+    key: str
+    end: End
+    why: str = ""
+    made: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    calls: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def written(self) -> dict[str, Json]:
+        """As it stands in the file."""
+        said: dict[str, Json] = {"key": self.key, "end": self.end}
+        if self.why:
+            said["why"] = self.why
+        if self.made:
+            said["made"] = dict(self.made)
+        if self.calls:
+            said["calls"] = list(self.calls)
+        if self.notes:
+            said["notes"] = list(self.notes)
+        return said
+
+
+class Lines:
+    """The files of all steps, open for writing.
+
+    Args:
+        folder: `work/` of the build; the caller sees to it that no other process writes there.
+
+    Raises:
+        HarnessError: a file cannot be written, or holds what is no line of ours.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._paths: dict[Step, Path] = {step: folder / f"{step}.jsonl" for step in STEPS}
+        self._standing: dict[tuple[Step, str], int] = {}
+        for step, path in self._paths.items():
+            self._read(step, path)
+        self._files = {step: os.open(path, _MODE, 0o644) for step, path in self._paths.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            os.close(file)
+
+    def put(self, line: Line) -> None:
+        """Append a line where it says something new."""
+        text = canonical(line.written)
+        stands = self._standing.get((line.step, line.key))
+        if stands == hash(text):
+            return
+        if line.end == "stopped" and stands is not None:
+            self._erase(line.step, line.key)
+        data = text.encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            written = os.write(self._files[line.step], data)
+        except OSError as error:
+            raise self._refused(line.step, error.strerror or "input/output error") from error
+        if written != len(data):
+            raise self._refused(line.step, "no space left on device")
+        self._standing[line.step, line.key] = hash(text)
+
+    def _erase(self, step: Step, key: str) -> None:
+        """Nothing of what was kept before it was stopped may stay."""
+        path = self._paths[step]
+        kept = [canonical(said) for said in lines_of(path) if said["key"] != key]
+        os.close(self._files[step])
+        replace(path, "".join(f"{each}\n" for each in kept))
+        self._files[step] = os.open(path, _MODE, 0o644)
+
+    def _refused(self, step: Step, why: str) -> HarnessError:
+        where = str(self._paths[step])
+        return HarnessError(f"cannot write: {why}", where=where, remedy="free some space and run it again")
+
+    def _read(self, step: Step, path: Path) -> None:
+        """Know what stands, and cut a line that was begun and not ended."""
+        if not path.exists():
+            return
+        try:
+            for said in lines_of(path):
+                self._standing[step, str(said["key"])] = hash(canonical(said))
+        except (ValueError, KeyError, TypeError):
+            remedy = "move it away: it is written anew"
+            raise HarnessError("a line is none of a build", where=str(path), remedy=remedy) from None
+        _cut(path)
+
+
+def read_lines(folder: Path, step: Step) -> dict[str, dict[str, Json]]:
+    """The line that counts of each key; none where the step has no file."""
+    return {str(said["key"]): said for said in lines_of(folder / f"{step}.jsonl")}
+
+
+def _cut(path: Path) -> None:
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end:
+            step = min(end, 1 << 16)
+            file.seek(end - step)
+            at = file.read(step).rfind(b"\n")
+            if at >= 0:
+                file.truncate(end - step + at + 1)
+                return
+            end -= step
+        file.truncate(0)

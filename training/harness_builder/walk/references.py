@@ -1,0 +1,57 @@
+"""The items of tests that a set must not hold, read by the harness's own tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from harness import BadImage, Request, Task, Text, plugins
+from harness.data.places import data_folder, samples, splits_of
+from harness.settings import effective
+from harness_builder.config.plan import Test
+from harness_builder.quality import References
+from harness_builder.quality.marking import Marks
+
+
+def read_references(tests: Iterable[Test], marks: Marks, tell: Callable[[str], None]) -> References:
+    """All items of the tests: their questions, and what their images look like.
+
+    An image that cannot be opened is left out, and counted.
+
+    Raises:
+        UnknownName: nobody offers the task, or it has no such split.
+        MissingData: its data is not there.
+        BadData: as the task raises it.
+    """
+    references = References()
+    for test in tests:
+        items = broken = 0
+        name, _, split = test.task.partition(":")
+        for item, request in _requests(plugins.current().task(name), split, test):
+            found = []
+            for image in request.images:
+                try:
+                    found.append(marks.of(image))
+                except BadImage:
+                    broken += 1
+            references.add(name, item, _texts(request), found)
+            items += 1
+        left = f"; {broken} images could not be opened" if broken else ""
+        tell(f"compared with {items:,} items of {test.task}{left}")
+    return references
+
+
+def _requests(task: Task, split: str, test: Test) -> Iterator[tuple[str, Request]]:
+    settings: dict[str, Any] = effective(task.settings, {}, owner=f"task {task.name}")
+    root = test.data or data_folder() / task.name
+    offered = splits_of(task, settings, root)
+    names = [split] if split else [name for name, each in offered.items() if each.selected and each.data is None]
+    for name in names:
+        here = offered[name].data or root
+        for sample in samples(task, here, name, settings):
+            yield f"{name}/{sample.id}", sample.request
+
+
+def _texts(request: Request) -> list[str]:
+    """The last turn's texts: what was asked, without what every item begins with."""
+    return [part.text for part in request.messages[-1].content if isinstance(part, Text)]

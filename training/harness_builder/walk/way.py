@@ -1,0 +1,74 @@
+"""One element's way through the steps: what was made of it so far, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from harness_builder.calls.values import Ended, Passed
+from harness_builder.quality import Probed
+from harness_builder.values import Element, Label, Opinion, Pair, Question, Sorted, Step
+
+from .lines import Line
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Way:
+    """See the module.
+
+    Attributes:
+        key: of the element.
+        place: among those of its seed.
+        element, question, pair, opinion, sorted, probed, label: what each step made, as far as it came.
+        calls: that it took, in order.
+        lines: of its steps, in order.
+        ended: how; None while it goes on.
+    """
+
+    key: str
+    place: int
+    element: Element | None = None
+    question: Question | None = None
+    pair: Pair | None = None
+    opinion: Opinion | None = None
+    sorted: Sorted | None = None
+    probed: tuple[Probed, ...] = ()
+    label: Label | None = None
+    calls: list[str] = field(default_factory=list[str])
+    lines: list[Line] = field(default_factory=list[Line])
+    ended: tuple[Step, Ended] | None = None
+
+    def took(self, step: Step, passed: Passed[T] | Ended) -> T | None:
+        """What a step made, noted; None where it ended here."""
+        if isinstance(passed, Ended):
+            self.end(step, passed)
+            return None
+        self.calls += passed.calls
+        made = plain(passed.value)
+        self.lines.append(Line(step=step, key=self.key, end="kept", made=made, calls=passed.calls, notes=passed.notes))
+        return passed.value
+
+    def end(self, step: Step, ended: Ended) -> None:
+        """It goes no further. What had been kept of the step gives way; of a stop nothing but the kind stays."""
+        self.ended = (step, ended)
+        calls = (ended.call,) if ended.call else ()
+        line = Line(step=step, key=self.key, end=ended.end, why=ended.why, calls=calls)
+        if ended.end == "stopped":
+            self.lines, self.calls = [Line(step=each.step, key=each.key, end="stopped") for each in self.lines], []
+            line = Line(step=step, key=self.key, end="stopped", why=ended.why)
+        self.lines = [each for each in self.lines if each.step != step]
+        self.lines.append(line)
+
+
+def plain(value: object) -> dict[str, Any]:
+    """What a step made as plain JSON, without its key, which the line has."""
+    if isinstance(value, tuple):
+        return {"probes": [plain(each) for each in cast("tuple[object, ...]", value)]}
+    found = asdict(cast("DataclassInstance", value))
+    found.pop("key", None)
+    return found
