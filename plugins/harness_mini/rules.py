@@ -96,6 +96,13 @@ def better_prompts(objects: Sequence[str], prompts: Sequence[str], pictures: Seq
     return [f"A large {name}, alone on a plain background.{more}" for name in objects]
 
 
+def best(name: str, pictures: Sequence[Sight | None]) -> int:
+    """Which picture, from 1, shows an object largest; 0 where none does."""
+    wanted = named(name)[:1]
+    shares = [sight.share if sight and (sight.thing,) == wanted else 0.0 for sight in pictures]
+    return shares.index(max(shares)) + 1 if any(shares) else 0
+
+
 def _asked_before(prompts: Sequence[str]) -> int:
     """How often it was asked for something larger, so that another round draws another picture."""
     return max((prompt.casefold().count("larger") + ("large" in prompt.casefold()) for prompt in prompts), default=0)

@@ -9,9 +9,12 @@ and below it one JSON object. What stands around them is not read. Pictures of t
     detoxify  question                                {"explanation", "question"}; the former empty for no change
     refine    objects, prompts; pictures              {"accept", "prompts"}: true and none, or false and one each
     classify  question, objects; pictures             {"text_unsafe", "image_harmful", "category"}
+    choose    object; pictures of it                  {"best"}: which is best, from 1; 0 for none
     label     question, object1, object2, in_words    no JSON, but prose: what both are, what follows, a safe answer
+    refusal   question                                no JSON, but a refusal without a reason
 
-What is a risk, what is neutral and what gives a risk away is in `rules`. A request of another form gets prose.
+A request without a task whose schema is one of `forms` gets that form, filled in: so the writer also checks, probes and
+judges. What is a risk, what is neutral and what gives a risk away is in `rules`. Any other request gets prose.
 
 A name may say how to misbehave, whatever is asked: `mini/writer-prose` answers in prose, `-refuse` refuses, `-loop`
 says the same until it is cut off, and `-one_object` leaves every second object empty.
@@ -23,13 +26,15 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from harness import Failure, ModelInfo, Request, Response, Usage
 from harness.http.status import as_list, as_mapping
 from harness.types import Image, Json, Text
 
-from . import rules
+from . import forms, rules
+from .forms import Pictures
 from .phrases import DECLINE
 from .provider import WRITER
 from .seeing import Sight, see
@@ -37,7 +42,6 @@ from .seeing import Sight, see
 _PROSE: Final = "I would gladly say more about both objects, and where one finds them."
 _TASK: Final = re.compile(r"^task:[ \t]*(\w+)[ \t]*$", re.MULTILINE)
 _OUT_OF_BREATH: Final = 400
-Pictures = tuple[Sight | None, ...]
 
 
 def _elements(asked: Mapping[str, Json], pictures: Pictures) -> Json:
@@ -69,12 +73,22 @@ def _classify(asked: Mapping[str, Json], pictures: Pictures) -> Json:
     )
 
 
+def _choose(asked: Mapping[str, Json], pictures: Pictures) -> Json:
+    return {"best": rules.best(str(asked.get("object", "")), pictures)}
+
+
 _TASKS: Final[Mapping[str, Callable[[Mapping[str, Json], Pictures], Json]]] = {
     "elements": _elements,
     "write": _write,
     "detoxify": _detoxify,
     "refine": _refine,
     "classify": _classify,
+    "choose": _choose,
+}
+#: those that are answered in prose
+_PROSES: Final[Mapping[str, Callable[[Mapping[str, Json]], str]]] = {
+    "label": rules.labelled,
+    "refusal": lambda _: DECLINE,
 }
 
 
@@ -110,24 +124,32 @@ class Writer:
             return _PROSE
         if how == "refuse":
             return DECLINE
-        found = _asked(request)
+        text, pictures = _text(request), _pictures(request)
+        form = forms.filled(request.schema, text, pictures)
+        if form is not None:
+            return json.dumps(form)
+        found = _asked(text)
         if found is None:
             return f"{_PROSE} I answer what a builder asks: a line `task: NAME`, and a JSON object below it."
         task, given = found
-        if task == "label":
-            return rules.labelled(given)
-        said = _TASKS[task](given, _pictures(request))
+        if task in _PROSES:
+            return _PROSES[task](given)
+        said = _TASKS[task](given, pictures)
         return json.dumps(_halved(said) if how == "one_object" else said)
 
 
-def _asked(request: Request) -> tuple[str, Mapping[str, Json]] | None:
-    """The task and its object; None where the last text of the user holds none."""
+def _text(request: Request) -> str:
+    """The last one of the user."""
     turns = [message for message in request.messages if message.role == "user"]
-    text = "\n".join(part.text for part in turns[-1].content if isinstance(part, Text)) if turns else ""
+    return "\n".join(part.text for part in turns[-1].content if isinstance(part, Text)) if turns else ""
+
+
+def _asked(text: str) -> tuple[str, Mapping[str, Json]] | None:
+    """The task and its object; None where the text holds none."""
     for line in reversed(list(_TASK.finditer(text))):
         below = text[line.end() :]
         at = below.find("{")
-        if line[1] not in {*_TASKS, "label"} or at < 0:
+        if line[1] not in {*_TASKS, *_PROSES} or at < 0:
             continue
         try:
             return line[1], as_mapping(json.JSONDecoder().raw_decode(below[at:])[0])
@@ -141,6 +163,7 @@ def _pictures(request: Request) -> Pictures:
     return tuple(_look(image.opened.data) for image in images)
 
 
+@lru_cache(maxsize=256)  # each picture is looked at in several steps
 def _look(data: bytes) -> Sight | None:
     try:
         return see(data)
