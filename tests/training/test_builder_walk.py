@@ -134,15 +134,19 @@ def test_a_question_that_nearly_equals_an_earlier_one_is_dropped_and_says_which(
     assert gate.text(QUESTION) is None
     again = gate.text(Question(key="s/2#0", text="x", explicit="Put a red star on  a Blue heart!"))
     assert again is not None
-    assert (again.end, again.why) == ("dropped", "its text nearly equals that of s/1#0")
+    assert (again.end, again.why) == ("dropped", "its text nearly equals an earlier one's")
+    assert again.note == "nearly equals s/1#0"
+    assert [(near.key, near.of) for near in gate.near] == [("s/2#0", "s/1#0")]
 
 
 def test_a_question_that_a_test_holds_is_dropped_and_says_of_which_item() -> None:
     references = References()
     references.add("mis", "easy/7", ("Put a red star on a blue heart?",))
-    found = gates(references).text(QUESTION)
+    gate = gates(references)
+    found = gate.text(QUESTION)
     assert found is not None
-    assert found.why == "its text nearly equals mis/easy/7 of a test"
+    assert (found.why, found.note) == ("its text nearly equals that of a test", "nearly equals mis/easy/7")
+    assert [(each.key, each.of) for each in gate.contaminated] == [("s/1#0", "mis/easy/7")]
 
 
 def test_one_image_may_come_again_and_a_whole_pair_may_not() -> None:
@@ -151,7 +155,7 @@ def test_one_image_may_come_again_and_a_whole_pair_may_not() -> None:
     assert gate.pair("s/1#1", [mark(0), mark(2**63 - 1)]) is None
     again = gate.pair("s/2#0", [mark(1), mark(2**32 - 1)])
     assert again is not None
-    assert again.why == "its images nearly equal those of s/1#0"
+    assert (again.why, again.note) == ("its pair of images nearly equals an earlier one's", "nearly equals s/1#0")
 
 
 def test_an_image_of_a_test_is_turned_away_even_alone() -> None:
@@ -159,7 +163,7 @@ def test_an_image_of_a_test_is_turned_away_even_alone() -> None:
     references.add("mis", "easy/7", (), [mark(5)])
     found = gates(references).pair("s/1#0", [mark(2**60), mark(5)])
     assert found is not None
-    assert found.why == "an image nearly equals one of mis/easy/7 of a test"
+    assert (found.why, found.note) == ("its image nearly equals that of a test", "nearly equals mis/easy/7")
 
 
 # -- lines

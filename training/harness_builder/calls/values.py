@@ -55,12 +55,14 @@ class Ended:
         why: in a few words, the same for all that end so; of a stop its kind alone.
         call: digest of the call that ended it; empty where none did.
         again: the reason may pass: the next build tries it again.
+        note: what is particular to this one, for its story; never of a stop.
     """
 
     end: End
     why: str
     call: str = ""
     again: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ _WIDTH: Final = 5
 _BANDS: Final = 24  # 1 - (1 - 0.8 ** 8) ** 24 is 0.988
 _ROWS: Final = 8  # fewer find more, and put questions of one form into each other's way
 _SEED: Final = 20_261_125
+MINHASH: Final = (_BANDS, _ROWS, _SEED, _WIDTH)  #: bands, rows of one, seed and width of a run: for who measures
 _SLACK: Final = 0.15  # four standard deviations of the estimate: what is below by more is not compared exactly
 
 

@@ -6,9 +6,10 @@ Each seed passes each gate once, in order. What is turned away says what it near
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness_builder.calls.values import Ended
-from harness_builder.quality import ImageIndex, ImageMark, References, TextIndex
+from harness_builder.quality import Contaminated, ImageIndex, ImageMark, Near, References, TextIndex
 from harness_builder.values import Question
 
 from .turnstile import Turnstile
@@ -20,11 +21,17 @@ class Gates:
     Args:
         likeness, bits: from which on two texts, and up to which two images, are near-duplicates.
         references: items of the tests.
+
+    Attributes:
+        texts, images: where each seed passes in its turn.
+        near, contaminated: what was turned away, in order.
     """
 
     def __init__(self, likeness: float, bits: int, references: References) -> None:
         self.texts = Turnstile()
         self.images = Turnstile()
+        self.near: list[Near] = []
+        self.contaminated: list[Contaminated] = []
         self._text_index = TextIndex(likeness)
         self._image_index = ImageIndex(bits)
         self._references = references
@@ -37,23 +44,29 @@ class Gates:
     def text(self, question: Question) -> Ended | None:
         """None lets it through. Compared in the words that name its objects: the others are alike in every question."""
         if found := self._references.find(question.key, (question.explicit, question.text), ()):
-            return _dropped(f"its text nearly equals {found.of} of a test")
+            return self._of_test(found)
         near = self._text_index.take(question.key, question.explicit)
-        return None if near is None else _dropped(f"its text nearly equals that of {near.of}")
+        return None if near is None else self._again(near, "text")
 
     def pair(self, key: str, marks: Sequence[ImageMark]) -> Ended | None:
         """None lets it through. A pair is a duplicate where both of its images are, of one and the same other pair:
         many risks take a kitchen knife."""
         if found := self._references.find(key, (), marks):
-            return _dropped(f"an image nearly equals one of {found.of} of a test")
+            return self._of_test(found)
         nears = [self._image_index.find(f"{key}/{place}", mark) for place, mark in enumerate(marks)]
-        owners = {near.of.rpartition("/")[0] for near in nears if near is not None}
-        if all(nears) and len(owners) == 1:
-            return _dropped(f"its images nearly equal those of {owners.pop()}")
+        alike = [replace(near, key=key, of=near.of.rpartition("/")[0]) for near in nears if near is not None]
+        if len(alike) == len(marks) and len({near.of for near in alike}) == 1:
+            return self._again(min(alike, key=lambda near: near.likeness), "pair of images")
         for place, mark in enumerate(marks):
             self._image_index.add(f"{key}/{place}", mark)
         return None
 
+    def _of_test(self, found: Contaminated) -> Ended:
+        self.contaminated.append(found)
+        return Ended(
+            end="dropped", why=f"its {found.by} nearly equals that of a test", note=f"nearly equals {found.of}"
+        )
 
-def _dropped(why: str) -> Ended:
-    return Ended(end="dropped", why=why)
+    def _again(self, near: Near, by: str) -> Ended:
+        self.near.append(near)
+        return Ended(end="dropped", why=f"its {by} nearly equals an earlier one's", note=f"nearly equals {near.of}")

@@ -57,7 +57,7 @@ class Way:
         """It goes no further. What had been kept of the step gives way; of a stop nothing but the kind stays."""
         self.ended = (step, ended)
         calls = (ended.call,) if ended.call else ()
-        line = Line(step=step, key=self.key, end=ended.end, why=ended.why, calls=calls)
+        line = Line(step=step, key=self.key, end=ended.end, why=ended.why, calls=calls, notes=_noted(ended))
         if ended.end == "stopped":
             self.lines, self.calls = [Line(step=each.step, key=each.key, end="stopped") for each in self.lines], []
             line = Line(step=step, key=self.key, end="stopped", why=ended.why)
@@ -72,3 +72,7 @@ def plain(value: object) -> dict[str, Any]:
     found = asdict(cast("DataclassInstance", value))
     found.pop("key", None)
     return found
+
+
+def _noted(ended: Ended) -> tuple[str, ...]:
+    return (ended.note,) if ended.note else ()
