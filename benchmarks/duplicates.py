@@ -1,0 +1,74 @@
+"""Near-duplicates among 100,000 questions, one of ten a slip from an earlier one: `python -m benchmarks.duplicates`.
+
+Prints seconds of the processor and of the clock, as a ratio to bare rensa: the same hashes put into the same index and
+looked up, with no text read again. What ours does more is to compare exactly what the index names. Target: 60 s.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from harness_builder.quality import TextIndex
+from harness_builder.quality.texts import LEAST, MINHASH
+
+from harness.readers import normalised
+
+COUNT = 100_000
+WORDS = [
+    f"{first}{last}" for first in ("ka", "mo", "ri", "tu", "le", "so") for last in ("lan", "ter", "vik", "num", "dar")
+]
+
+
+def questions(count: int, seed: int = 0) -> list[str]:
+    """Sentences of about 110 letters in made-up words; every tenth repeats an earlier one with one word changed."""
+    rng, made = Random(seed), list[str]()
+    for number in range(count):
+        words = [rng.choice(WORDS) for _ in range(18)]
+        if number % 10 == 9:
+            words = made[rng.randrange(number)].split()
+            words[rng.randrange(len(words))] = rng.choice(WORDS)
+        made.append(" ".join(words))
+    return made
+
+
+def ours(texts: list[str]) -> int:
+    index = TextIndex()
+    return sum(index.take(str(number), text) is not None for number, text in enumerate(texts))
+
+
+def bare(texts: list[str]) -> int:
+    rensa: Any = importlib.import_module("rensa")
+    bands, rows, seed, width = MINHASH
+    index, named = rensa.RMinHashLSH(LEAST, bands * rows, bands), 0
+    for number, text in enumerate(texts):
+        plain = normalised(text)
+        hashed = rensa.RMinHash(bands * rows, seed)
+        hashed.update(list({plain[at : at + width] for at in range(len(plain) - width + 1)}))
+        named += bool(index.query(hashed))
+        index.insert(number, hashed)
+    return named
+
+
+def timed(work: Callable[[list[str]], int], texts: list[str]) -> tuple[int, float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work(texts)
+    return found, time.process_time() - cpu, time.perf_counter() - wall
+
+
+def main() -> None:
+    texts = questions(int(sys.argv[1]) if len(sys.argv) > 1 else COUNT)
+    named, his_cpu, his_wall = timed(bare, texts)
+    found, our_cpu, our_wall = timed(ours, texts)
+    print(f"  bare index   {his_cpu:6.1f} s of the processor {his_wall:6.1f} s   {named:,} have something near")
+    print(f"  near-duplicates {our_cpu:3.1f} s of the processor {our_wall:6.1f} s   {found:,} dropped")
+    verdict = "ok" if our_wall < 60 * len(texts) / COUNT else "missed"
+    print(f"  ratio {our_cpu / his_cpu:.2f}; {len(texts):,} texts in {our_wall:.1f} s (target: 60): {verdict}")
+
+
+if __name__ == "__main__":
+    main()

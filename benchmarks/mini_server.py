@@ -1,0 +1,77 @@
+"""Servers that answer as the mini world's writer and painter do: `python -m benchmarks.mini_server LATENCY`.
+
+Chat Completions and Images, each on as many ports as asked for; prints the addresses on one line as JSON, and ends when
+its input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+from harness_mini.painter import MiniBrush
+from harness_mini.writer import Writer
+
+from harness import Drawing, Failure, Image, Message, Request, Response, Text
+from harness.images import inline_image, open_image
+from harness.testing.calls import Call
+from harness.testing.faults import Reply, error
+from harness.testing.painting import ImagesServer, image
+from harness.testing.server import ChatServer
+
+T = TypeVar("T")
+CHATS = ("writer", "viewer", "checker", "prober", "labeller")
+
+
+def asked(call: Call) -> Request:
+    """The request behind a call, with its pictures open."""
+    opened = {
+        part.value: open_image(inline_image(part.value, part.data)) for part in call.parts if part.kind == "image"
+    }
+    parts: list[Text | Image] = [
+        opened[each.value] if each.kind == "image" else Text(text=each.value) for each in call.parts
+    ]
+    form = cast("Mapping[str, Any]", call.parameters.get("response_format") or {})
+    schema = form.get("json_schema", {}).get("schema")
+    return Request(messages=(Message(role="user", content=tuple(parts)),), schema=schema)
+
+
+def written(call: Call, name: str = "writer") -> str | Reply:
+    """What `mini/<name>` answers."""
+    said = at_once(Writer(name=name).generate(asked(call)))
+    return said.text if isinstance(said, Response) else error(400, said.message)
+
+
+def painted(call: Call) -> Reply:
+    """What `mini/painter` draws."""
+    drawn = at_once(MiniBrush().draw(Drawing(prompt=call.text, seed=int(cast("int", call.parameters.get("seed", 0))))))
+    return error(400, drawn.message) if isinstance(drawn, Failure) else image(drawn.data)
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives that never waits."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    raise RuntimeError("it waits")
+
+
+async def serve(latency: float) -> None:
+    async with AsyncExitStack() as stack:
+        chats = {name: ChatServer(written, latency=latency) for name in CHATS}
+        painter = ImagesServer(painted, latency=latency)
+        for server in (*chats.values(), painter):
+            await stack.enter_async_context(server)
+        addresses = {name: server.base_url for name, server in chats.items()} | {"painter": painter.base_url}
+        print(json.dumps(addresses), flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)
+
+
+if __name__ == "__main__":
+    anyio.run(serve, float(sys.argv[1]))
