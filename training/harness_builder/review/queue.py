@@ -86,7 +86,7 @@ class Queue:
 
     def desk(self, reviewer: str) -> Desk:
         """Where one reviewer works. Raises HarnessError for a name that can be none."""
-        return Desk(self, self._log(named(reviewer)))
+        return Desk(self, self.log(named(reviewer)))
 
     @property
     def reviewers(self) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ class Queue:
         """
         found: list[Review] = []
         for name in self.reviewers:
-            past = self._log(name).past()
+            past = self.log(name).past()
             every = past.first.values() if first else past.current.values()
             answers = {each.key: each for each in every if isinstance(each, Answered) and self.stands(each)}
             found.extend(answers[key].review for key in self.order(name) if key in answers)
@@ -128,7 +128,8 @@ class Queue:
             counts[self.desk(review.reviewer).take(review)] += 1
         return Taken(**counts)
 
-    def _log(self, name: str) -> ReviewLog:
+    def log(self, name: str) -> ReviewLog:
+        """The file of a reviewer, by a name as it is kept."""
         if name not in self._logs:
             self._logs[name] = ReviewLog(self.folder / f"reviews-{name}.jsonl", name)
         return self._logs[name]
