@@ -54,7 +54,7 @@ class Form:
     def read(self, text: str) -> Verdict | Unscored:
         """The verdict in a reply; `judge_unparsable` unless it is the form, filled in, and nothing else."""
         try:
-            fields = _matched(_object(text), self.fields)
+            fields = _matched(json_alone(text), self.fields)
         except (ValueError, RecursionError) as error:
             problem = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
             return unparsable(f"{problem}; expected one JSON object and nothing else, of this form: {self.describe()}")
@@ -72,7 +72,8 @@ def unparsable(message: str) -> Unscored:
     return Unscored(state="judge_unparsable", message=message)
 
 
-def _object(text: str) -> Json:
+def json_alone(text: str) -> Json:
+    """The JSON of a reply that is nothing else, alone or in one code fence. Raises ValueError, or RecursionError."""
     fenced = re.fullmatch(r"```(?:json)?[ \t]*\r?\n(.*?)\r?\n?```", text.strip(), re.DOTALL | re.IGNORECASE)
     body = fenced[1] if fenced else text
     try:

@@ -16,7 +16,7 @@ from harness_builder.quality.texts import LEAST
 from harness_builder.seeds import SeedSource
 
 Role = Literal["writer", "viewer", "checker", "prober", "labeller", "judge"]
-Prompt = Literal["elements", "write", "detoxify", "refine", "classify", "label", "refusal"]
+Prompt = Literal["elements", "write", "detoxify", "choose", "refine", "classify", "label", "refusal"]
 
 #: role -> the one whose model it has where none is named for it
 INSTEAD: Final[Mapping[Role, Role]] = {

@@ -1,0 +1,35 @@
+"""Whether a text names an object."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_ARTICLE: Final = re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE)
+_UNSPACED: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")  # scripts that put no spaces between words
+
+
+def names(text: str, name: str, *, but: str = "") -> bool:
+    """Whether a text names an object, in any case and without its article.
+
+    Args:
+        text: to look through.
+        name: of the object.
+        but: another name, within which the object's is not its own: "knife block" does not name a knife.
+    """
+    wanted, other = _plain(name), _plain(but)
+    if not wanted or set(wanted.split()) <= set(other.split()):
+        return False
+    rest = _found(other).sub(" ", _plain(text)) if other else _plain(text)
+    return _found(wanted).search(rest) is not None
+
+
+def _plain(text: str) -> str:
+    return _ARTICLE.sub("", " ".join(text.casefold().split()))
+
+
+def _found(name: str) -> re.Pattern[str]:
+    """The name as whole words, in the plural of English too."""
+    if _UNSPACED.search(name):
+        return re.compile(re.escape(name))
+    return re.compile(rf"(?<!\w){re.escape(name)}(?:e?s)?(?!\w)")

@@ -1,0 +1,40 @@
+"""Replies in JSON, read strictly: what is wrong with one is said, so that the model can be told.
+
+A reply is one JSON object, alone or in one code fence. Fields that nobody asked for are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from harness import Json
+from harness.rubric.replies import json_alone
+from harness_builder.calls.values import Unreadable
+
+
+def fields(text: str) -> Mapping[str, Json]:
+    """The fields of a reply. Raises Unreadable unless it is one JSON object and nothing else."""
+    try:
+        found = json_alone(text)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(str(error) if isinstance(error, ValueError) else "it is nested too deep") from None
+    if not isinstance(found, dict):
+        raise Unreadable("the reply is not a JSON object")
+    return cast("dict[str, Json]", found)
+
+
+def flag(found: Mapping[str, Json], name: str) -> bool:
+    """A field that is true or false. Raises Unreadable."""
+    value = found.get(name)
+    if not isinstance(value, bool):
+        raise Unreadable(f"field {name!r} must be true or false")
+    return value
+
+
+def words(found: Mapping[str, Json], name: str) -> str:
+    """A text in one line, empty where the field is missing. Raises Unreadable for what is no text."""
+    value = found.get(name, "")
+    if not isinstance(value, str):
+        raise Unreadable(f"field {name!r} must be a text")
+    return " ".join(value.split())
