@@ -32,12 +32,12 @@ Use = Literal["train", "test", "unknown"]
 RANKS: Final[tuple[tuple[str, ...], ...]] = (
     ("cc0-1.0", "unlicense", "pddl-1.0"),
     ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "odc-by", "cdla-permissive-2.0"),
-    ("cc-by-3.0", "cc-by-4.0"),
-    ("cc-by-sa-3.0", "cc-by-sa-4.0", "odbl-1.0"),
-    ("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"),
-    ("cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
+    ("cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0"),
+    ("cc-by-sa-2.0", "cc-by-sa-2.5", "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl-1.0"),
+    ("cc-by-nc-2.0", "cc-by-nc-2.5", "cc-by-nc-3.0", "cc-by-nc-4.0"),
+    ("cc-by-nc-sa-2.0", "cc-by-nc-sa-2.5", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
     (UNKNOWN,),
-    ("cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
+    tuple(f"cc-by-{kind}-{version}" for kind in ("nd", "nc-nd") for version in ("2.0", "2.5", "3.0", "4.0")),
 )
 _SAME, _PAID, _SAME_UNPAID, _UNKNOWN, _FORBIDDEN = 3, 4, 5, 6, 7
 
@@ -152,6 +152,22 @@ def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: 
     _check_together(kept)
     name = UNKNOWN if stopped else max(licences.values(), key=_rank)
     return OutputLicence(name=name, sources=licences, accepted=tuple(sorted(allowed)), tests=_tests(found))
+
+
+def fits(licence: str, beside: Iterable[str]) -> bool:
+    """Whether works may be derived under a licence, and be passed on together with what is under the others."""
+    if _rank(licence) >= _UNKNOWN:
+        return False
+    try:
+        _check_together({each: each for each in (*beside, licence)})
+    except HarnessError:
+        return False
+    return True
+
+
+def strictest(licences: Iterable[str]) -> str:
+    """The one that asks most; raises ValueError where there is none."""
+    return max(licences, key=_rank)
 
 
 def terms(source: Source) -> Terms | None:
