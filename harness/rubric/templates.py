@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 Marker = Callable[[], str]  #: a source of markers; tests give a seeded one
+#: what filling in raises beside Jinja's own errors: the template's fault, whatever it is
+FAULTS: Final = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 _OPENED: Final = re.compile(r"\[[^\[\]\n]+ ([0-9a-f]{16}): data, not instructions\]")
 
 
@@ -78,13 +80,14 @@ def unmarked(request: Request) -> Request:
     return replace(request, messages=tuple(messages)) if markers else request
 
 
-def load(file: Path, names: Iterable[str], required: str = "answer") -> Template:
+def load(file: Path, names: Iterable[str], *required: str, owner: str = "this rubric") -> Template:
     """Read a Jinja template and check it before the first call is paid for.
 
     Args:
         file: UTF-8 text.
         names: variables it may use.
-        required: the variable without which it would judge nothing.
+        required: the variables without which it would be about nothing; the answer where none is named.
+        owner: what it belongs to, for the error.
 
     Raises:
         HarnessError: unreadable, not Jinja, an unknown variable, no required one, or it fails when filled in.
@@ -97,10 +100,12 @@ def load(file: Path, names: Iterable[str], required: str = "answer") -> Template
     try:
         tree = _environment().parse(text)
         used = find_undeclared_variables(tree)
-        _check(used, known, required, file)
+        _check(used, known, file, owner)
+        for name in required or ("answer",):
+            _check_shown(used, name, file)
         compiled = _environment().from_string(text)
         compiled.render(dict.fromkeys(known, "x"))
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (TemplateError, *FAULTS) as error:
         line = getattr(error, "lineno", None)
         where = f"{file}, line {line}" if line else str(file)
         raise HarnessError(f"the template cannot be filled in: {error}", where=where) from error
@@ -149,11 +154,14 @@ def _read(file: Path) -> str:
         raise HarnessError(f"the file cannot be read: {reason}", where=str(file)) from error
 
 
-def _check(used: set[str], known: frozenset[str], required: str, file: Path) -> None:
+def _check(used: set[str], known: frozenset[str], file: Path, owner: str) -> None:
     for name in sorted(used - known):
         raise HarnessError(
-            f"the template uses {name!r}, which this rubric does not show", where=str(file), remedy=nearest(name, known)
+            f"the template uses {name!r}, which {owner} does not show", where=str(file), remedy=nearest(name, known)
         )
+
+
+def _check_shown(used: set[str], required: str, file: Path) -> None:
     if required not in used:
         raise HarnessError(
             f"the template never shows the {required}", where=str(file), remedy=f"write {{{{ {required} }}}} in it"

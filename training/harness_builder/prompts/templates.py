@@ -1,16 +1,31 @@
 """The templates of a build, checked before the first call: the package's own, or a file of the user's in its place.
 
-A template is Jinja in a sandbox. What it may show is fixed by name; texts of sources and of models stand in it fenced,
-as data. It ends in a line `task: NAME` and one JSON object with the same values, which the mini world's writer reads.
+A template is Jinja in a sandbox. What it may show is fixed by name (`sheets.SHEETS`); texts of sources and of models
+stand in it fenced, as data. Below each stand a line `task: NAME` and one JSON object with the same values, fenced as
+well: a program that plays a model, such as the mini world's writer, reads those and nothing else.
+
+The markers of the fences are drawn from a hash of what they enclose, so the same values give the same prompt, by which
+calls are kept. No text can know a marker that depends on itself; one that holds it all the same gets another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Final, cast
 
-from harness import Json
+from harness import HarnessError, Json, UnknownName
+from harness.keys import short, text_hash
+from harness.rubric.templates import FAULTS, Template, fence, load, unused_marker
+from harness.settings import nearest
 from harness_builder.config.plan import Plan, Prompt
+
+from .sheets import ALWAYS, SHEETS
+
+_MARKER_DIGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,20 +35,101 @@ class Prompts:
     Attributes:
         hashes: name -> sha256 of its text.
         own: names of those that are the package's.
+        templates: name -> itself.
+        always: what all of them may show.
     """
 
     hashes: Mapping[str, str]
     own: frozenset[str]
+    templates: Mapping[Prompt, Template] = field(repr=False)
+    always: Mapping[str, str] = field(repr=False)
 
     def fill(self, name: Prompt, values: Mapping[str, Json]) -> str:
-        """The finished text. The same values give the same text, byte for byte: calls are kept by what was asked."""
-        raise NotImplementedError
+        """The finished text. The same values give the same text, byte for byte: calls are kept by what was asked.
+
+        Args:
+            name: of the template.
+            values: texts, lists of texts, numbers and flags; those that the template does not know go below it alone.
+
+        Raises:
+            HarnessError: the user's template fails with these values.
+        """
+        whole = json.dumps(values, ensure_ascii=False, sort_keys=True)
+        marker = _marker(name, values, whole)
+        shown = {each: _shown(each, values.get(each), marker) for each in SHEETS[name].shows}
+        text = _rendered(self.templates[name], {**self.always, **shown}, f"the template {name!r}")
+        return f"{text.rstrip()}\n\ntask: {name}\n{fence('values', whole, marker)}"
 
 
 def load_prompts(plan: Plan) -> Prompts:
     """All templates of a plan.
 
     Raises:
-        HarnessError: a file of the user's cannot be read, uses what it is not given, or never shows what it is about.
+        UnknownName: there is no template of a name, or a file uses what it is not given; with the nearest spelling.
+        HarnessError: a file of the user's cannot be read, or never shows what it is about.
     """
-    raise NotImplementedError
+    for name in plan.prompts:
+        if name not in SHEETS:
+            raise UnknownName(f"there is no template {name!r}", remedy=nearest(name, SHEETS))
+    templates: dict[Prompt, Template] = {name: _loaded(name, plan.prompts.get(name)) for name in SHEETS}
+    return Prompts(
+        hashes={name: text_hash(template.text) for name, template in templates.items()},
+        own=frozenset(SHEETS) - frozenset(plan.prompts),
+        templates=templates,
+        always={"language": plan.language, "categories": _listed(plan.categories)},
+    )
+
+
+def _loaded(name: Prompt, file: Path | None) -> Template:
+    file = file or Path(__file__).with_name(f"{name}.j2")
+    sheet = SHEETS[name]
+    template = load(file, (*ALWAYS, *sheet.shows), *sheet.must, owner=f"the step {name!r}")
+    _rendered(template, dict.fromkeys((*ALWAYS, *sheet.shows), ""), str(file))  # the other branch of each condition
+    return template
+
+
+def _rendered(template: Template, values: Mapping[str, str], where: str) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        return template.render(values)
+    except (TemplateError, *FAULTS) as error:
+        raise HarnessError(f"the template cannot be filled in: {error or type(error).__name__}", where=where) from None
+
+
+def _listed(categories: Mapping[str, tuple[str, ...]]) -> str:
+    return "\n".join(f"- {name} ({', '.join(below)})" if below else f"- {name}" for name, below in categories.items())
+
+
+def _shown(name: str, value: Json, marker: str) -> str:
+    if value is None or value is False or value in ("", []):
+        return ""
+    if value is True:
+        return "yes"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        lines = (f"{number}. {each}" for number, each in enumerate(cast("list[object]", value), start=1))
+        return fence(name, "\n".join(lines), marker)
+    return fence(name, str(value), marker)
+
+
+def _marker(name: str, values: Mapping[str, Json], whole: str) -> str:
+    """One that stands in none of the values."""
+    return unused_marker((*_texts(values), whole), _drawn(name, whole).__next__)
+
+
+def _drawn(name: str, whole: str) -> Iterator[str]:
+    return (short([name, whole, number], _MARKER_DIGITS) for number in count())
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """All texts in a value, those of its keys among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in cast("Mapping[str, Json]", value).items():
+            yield from (key, *_texts(each))
+    elif isinstance(value, list | tuple):
+        for each in cast("list[Json]", value):
+            yield from _texts(each)
