@@ -25,6 +25,7 @@ from harness.settings import effective
 from harness.summary.suites import suite_results
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Text, Unscored, Verdict
 
+from .builder_suite import check_builder
 from .bundles import check_suite
 from .fakes import FakeModel, fake_image, fake_sample
 from .painter_suite import check_painter
@@ -35,6 +36,7 @@ from .task_suite import check_described, check_task
 
 __all__ = [
     "NotConforming",
+    "check_builder",
     "check_judge",
     "check_painter",
     "check_provider",

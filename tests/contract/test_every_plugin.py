@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.contracts import Judge, Painter, Provider, Report, Split, Strategy, Suite, Task
+from harness.contracts import Builder, Judge, Painter, Provider, Report, Split, Strategy, Suite, Task
 from harness.plugins import Host
 from harness.settings import effective
 from harness.testing.conformance import (
+    check_builder,
     check_judge,
     check_painter,
     check_provider,
@@ -71,6 +72,11 @@ def test_a_report_keeps_its_contract(report: Report) -> None:
 @pytest.mark.parametrize("painter", offered("painters"))
 def test_a_painter_keeps_its_contract(painter: Painter) -> None:
     check_painter(painter, PAINTABLE.get(painter.scheme, ""))
+
+
+@pytest.mark.parametrize("builder", offered("builders"))
+def test_a_builder_keeps_its_contract(builder: Builder) -> None:
+    check_builder(builder)
 
 
 def samples_for(judge: Judge) -> list[Sample]:
