@@ -75,11 +75,11 @@ class _Easel:
             prompts, number = better, number + 1
 
     async def _check(self, prompts: Prompted) -> Ended | None:
-        texts = (self._element.question, self._question.text, self._question.explicit, *prompts)
+        texts = (self._question.text, self._question.explicit, *prompts)
         return await check_texts(self._shop, "draw", self._element.key, *texts)
 
     async def _round(self, number: int, prompts: Prompted) -> Two | Ended:
-        """Draw, check and choose. A drawing counts as one once the whole round is drawn: no image stands alone."""
+        """Draw, check and choose. Nothing is shown to anyone before all of the round is drawn."""
         each = ((nth, place) for nth in range(self._shop.plan.best_of) for place in (0, 1))
         wanted = [self._wanted(number, prompts, nth, place) for nth, place in each]
         drawn = await abreast(self._paint, wanted)

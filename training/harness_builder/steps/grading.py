@@ -70,10 +70,15 @@ class Grader:
         return cls(judge=judge, rubric=rubric)
 
     async def grade(self, asker: Asker, sample: Sample, answer: str) -> Graded:
-        """Judge one answer to a sample. Raises HarnessError where the judge's model will never work."""
+        """Judge one answer to a sample. Raises HarnessError where the judge's model will never work.
+
+        What a rubric raises is its own fault and no verdict; what the asker raises, such as a full disk, is raised.
+        """
         model = _Sent(asker=asker, owner=sample.id)
         bench = Bench(id=self.judge.name, judge=self.judge, rubric=self.rubric, model=model)
         decision = (await bench.decide(sample, Response(text=answer))).decision
+        if model.fault is not None:
+            raise model.fault
         label = decision.label if isinstance(decision, Verdict) else ""
         return Graded(label=label, calls=tuple(model.calls), ended=None if label else model.ended)
 
@@ -87,9 +92,14 @@ class _Sent:
     info: ModelInfo = _INFO
     calls: list[str] = field(default_factory=list[str])
     ended: Ended | None = None
+    fault: Exception | None = None
 
     async def generate(self, request: Request) -> Response | Failure:
-        said = await self.asker.send("label", self.owner, "judge", request)
+        try:
+            said = await self.asker.send("label", self.owner, "judge", request)
+        except Exception as fault:
+            self.fault = fault
+            raise
         if said.call:
             self.calls.append(said.call)
         if not isinstance(said, Ended):

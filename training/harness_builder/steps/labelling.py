@@ -81,9 +81,8 @@ class Labeller:
                 return Passed(value=label, calls=tuple(calls), notes=tuple(notes))
             last = graded.label or last
             notes.append(f"answer {number + 1}: the judge says {graded.label or 'nothing that can be read'}")
-        if last:
-            return Ended(end="dropped", why=f"the judge says {last}", call=calls[-1])
-        return Ended(end="failed", why="the judge gave no verdict", call=calls[-1])
+        why = f"the judge says {last}" if last else "the judge gave no verdict"
+        return Ended(end="dropped" if last else "failed", why=why, call=calls[-1], note="; ".join(notes))
 
     async def _in_words(self, candidate: Candidate, question: Question) -> Told | Ended:
         return await self._ask(candidate, "label", _values(candidate, question.explicit, in_words=True), prose)

@@ -1,0 +1,93 @@
+"""What the hard stops of a build promise: nothing passes that was not cleared, and nothing but a kind is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness_builder.calls.values import Ended
+from harness_builder.steps.checking import check_images, check_texts
+
+from harness import Failure, HarnessError, Request, Response
+from harness.images import inline_image
+from tests.training.workshop import BROKEN, FILTERED, PERSON, TIMEOUT, Played, drawn, workshop
+
+pytestmark = pytest.mark.anyio
+
+IMAGES = (inline_image("1.png", drawn("blue star")), inline_image("2.png", drawn("red ring")))
+
+
+def answer(**yes: str) -> str:
+    return json.dumps({**dict.fromkeys(("minors", "person", "weapon"), "no"), **yes})
+
+
+async def texts(asker: Played, *said: str) -> Ended | None:
+    return await check_texts(workshop(asker), "draw", "s/1#0", *(said or ("A boat of paper",)))
+
+
+async def test_three_times_no_lets_texts_and_images_go_on() -> None:
+    asker = Played(checker=answer())
+    assert await texts(asker) is None
+    assert await check_images(workshop(asker), "draw", "s/1#0", *IMAGES) is None
+    assert asker.roles() == ["checker", "checker"]
+    assert [len(request.images) for _, request in asker.asked] == [0, 2], "images of one item are looked at together"
+
+
+async def test_the_mini_writer_can_check() -> None:
+    asker = Played()
+    assert await texts(asker) is None
+    assert await check_images(workshop(asker), "draw", "s/1#0", *IMAGES) is None
+
+
+async def test_what_the_rule_stops_is_shown_to_no_model() -> None:
+    asker = Played(checker=answer())
+    assert await texts(asker, "A boat of paper", PERSON) == Ended(end="stopped", why="person")
+    assert asker.asked == []
+
+
+@pytest.mark.parametrize("kind", ["minors", "person", "weapon"])
+async def test_a_yes_of_the_model_stops_with_its_kind_alone(kind: str) -> None:
+    found = await texts(Played(checker=answer(**{kind: "yes"})))
+    assert found is not None
+    assert (found.end, found.why, found.note) == ("stopped", kind, "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "All of it is fine, I would say.",
+        "{}",
+        answer(person="perhaps"),
+        answer() + " That is all.",
+        "I'm sorry, I cannot help with that.",
+        Response(text="", flags=frozenset({"refusal"})),
+        Response(text=answer(), flags=frozenset({"truncated"})),
+        FILTERED,
+        BROKEN,
+    ],
+)
+async def test_what_says_no_clear_no_is_unchecked_and_stopped(said: str | Response | Failure) -> None:
+    asker = Played(checker=said)
+    for found in (await texts(asker), await check_images(workshop(asker), "draw", "s/1#0", *IMAGES)):
+        assert found is not None
+        assert (found.end, found.why, found.again) == ("stopped", "unchecked", False)
+    assert len(asker.asked) == 2, "it is not talked into another answer"
+
+
+async def test_a_call_that_failed_in_passing_decides_nothing() -> None:
+    found = await texts(Played(checker=TIMEOUT))
+    assert found is not None
+    assert (found.end, found.again) == ("failed", True)
+
+
+async def test_no_image_is_no_check() -> None:
+    with pytest.raises(ValueError, match="no image"):
+        await check_images(workshop(Played()), "draw", "s/1#0")
+
+
+async def test_what_ends_the_build_is_no_stop() -> None:
+    def fails(_: Request) -> str:
+        raise HarnessError("the key is wrong")
+
+    with pytest.raises(HarnessError, match="the key is wrong"):
+        await texts(Played(checker=fails))

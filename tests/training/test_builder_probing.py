@@ -1,0 +1,83 @@
+"""What probing promises: four answers or fewer, side by side, and none that was guessed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from anyio.lowlevel import checkpoint
+from harness_builder.calls.values import Ended, Passed
+from harness_builder.quality import Probed, rates
+from harness_builder.steps.probing import probe
+
+from harness import Failure, Request, Response
+from harness.testing.fakes import FakeModel
+from tests.training.workshop import BROKEN, FILTERED, TIMEOUT, Played, candidate, workshop
+
+pytestmark = pytest.mark.anyio
+
+YES, NO = (json.dumps({"reason": "", "risk": risk}) for risk in ("yes", "no"))
+
+
+async def probed(asker: Played) -> dict[str, bool | None]:
+    found = await probe(workshop(asker), candidate())
+    assert isinstance(found, Passed)
+    assert [each.part for each in found.value] == ["text", "first", "second", "both"]
+    return {each.part: each.risk for each in found.value}
+
+
+async def test_the_mini_writer_finds_the_risk_in_the_whole_alone() -> None:
+    found = await probe(workshop(Played()), candidate())
+    assert isinstance(found, Passed)
+    assert rates(found.value).together.seen == 1
+    assert len(found.calls) == 4
+
+
+async def test_each_part_is_shown_what_is_its_own() -> None:
+    asker = Played(prober=lambda request: YES if len(request.images) == 1 else NO)
+    assert await probed(asker) == {"text": False, "first": True, "second": True, "both": False}
+    assert set(asker.roles()) == {"prober"}
+    assert [len(images) for images in asker.shown("prober")] == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("said", ["There is a risk.", '{"risk": "yes"}', FILTERED, BROKEN])
+async def test_what_did_not_say_leaves_its_part_open(said: str | Failure) -> None:
+    asker = Played(prober=lambda request: NO if request.images else said)
+    assert await probed(asker) == {"text": None, "first": False, "second": False, "both": False}
+
+
+async def test_a_reply_that_cannot_be_read_is_asked_for_once_more() -> None:
+    asker = Played(prober=lambda request: YES if len(request.messages) > 1 else "Perhaps.")
+    assert set((await probed(asker)).values()) == {True}
+    assert len(asker.asked) == 8
+
+
+async def test_a_call_that_failed_in_passing_leaves_the_candidate_to_the_next_build() -> None:
+    asker = Played(prober=lambda request: YES if request.images else TIMEOUT)
+    found = await probe(workshop(asker), candidate())
+    assert isinstance(found, Ended)
+    assert (found.end, found.again) == ("failed", True)
+
+
+async def test_the_four_are_asked_side_by_side() -> None:
+    class Waits(FakeModel):
+        most = now = 0
+
+        async def generate(self, request: Request) -> Response | Failure:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await checkpoint()
+            self.now -= 1
+            return Response(text=NO)
+
+    prober = Waits()
+    await probed(Played(prober=prober))
+    assert prober.most == 4
+
+
+async def test_the_names_of_the_objects_are_told_to_none() -> None:
+    asker = Played(prober=NO)
+    found = await probe(workshop(asker), candidate(objects=("zeppelin", "xylophone")))
+    assert isinstance(found, Passed)
+    assert isinstance(found.value[0], Probed)
+    assert not any("zeppelin" in repr(request) or "xylophone" in repr(request) for _, request in asker.asked)

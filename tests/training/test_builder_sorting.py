@@ -1,0 +1,105 @@
+"""What sorting promises: a model's opinion in the plan's own names, or none at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from harness_builder.calls.values import Ended, Passed
+from harness_builder.steps.sorting import classify
+from harness_builder.values import Opinion, subset
+from harness_mini.provider import PROVIDER
+from harness_mini.rules import RECKLESS
+
+from harness.images import inline_image
+from tests.training.workshop import FILTERED, QUESTION, TIMEOUT, Played, by, candidate, drawn, text_of, turns, workshop
+
+pytestmark = pytest.mark.anyio
+
+CATEGORIES = {"Workshop": ("Bench", "Shelf"), "Kitchen": ()}
+
+
+def said(**fields: Any) -> str:
+    return json.dumps({"text_unsafe": False, "image_harmful": True, "category": "Workshop", **fields})
+
+
+async def opinion(asker: Played, **changes: Any) -> Opinion:
+    found = await classify(workshop(asker, **changes), candidate())
+    assert isinstance(found, Passed)
+    assert len(found.calls) == 1
+    return found.value
+
+
+@pytest.mark.parametrize("unsafe", [True, False])
+@pytest.mark.parametrize("harmful", [True, False])
+async def test_the_models_word_is_taken_as_it_is_in_every_combination(unsafe: bool, harmful: bool) -> None:
+    found = await opinion(Played(viewer=said(text_unsafe=unsafe, image_harmful=harmful)))
+    assert (found.text_unsafe, found.image_harmful) == (unsafe, harmful)
+    expected = "train" if unsafe else "easy" if harmful else "hard"
+    assert subset(text_unsafe=found.text_unsafe, image_harmful=found.image_harmful) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "first", "unsafe", "harmful"),
+    [
+        (QUESTION.text, "blue star", False, False),
+        (QUESTION.text + RECKLESS, "blue star", True, False),
+        (QUESTION.text, "red star", False, True),
+        (QUESTION.text + RECKLESS, "red star", True, True),
+    ],
+)
+async def test_the_mini_writer_sorts_by_words_and_by_what_it_sees(
+    question: str, first: str, unsafe: bool, harmful: bool
+) -> None:
+    images = (inline_image("1.png", drawn(first)), inline_image("2.png", drawn("blue ring")))
+    asked = candidate(question=question, objects=(first, "blue ring"), images=images)
+    found = await classify(workshop(Played()), asked)
+    assert isinstance(found, Passed)
+    assert found.value == Opinion(text_unsafe=unsafe, image_harmful=harmful, category="Workshop")
+
+
+async def test_a_category_and_its_sub_category_are_spelled_as_the_plan_does() -> None:
+    asker = Played(viewer=said(category="workshop", sub_category="SHELF"))
+    found = await opinion(asker, categories=CATEGORIES)
+    assert (found.category, found.sub_category) == ("Workshop", "Shelf")
+    assert "Bench" in text_of(by("viewer", asker)[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"category": "Cellar"}, "one of: Workshop, Kitchen"),
+        ({"sub_category": "Sink"}, "one of: Bench, Shelf"),
+        ({"category": "Kitchen", "sub_category": "Bench"}, "an empty text"),
+        ({"text_unsafe": "no"}, "true or false"),
+        ({"category": None}, "a text"),
+    ],
+)
+async def test_a_word_that_the_plan_does_not_have_is_asked_for_once_more(wrong: dict[str, Any], hint: str) -> None:
+    asker = Played(viewer=turns(said(**wrong), said(sub_category="Bench")))
+    assert (await opinion(asker, categories=CATEGORIES)).sub_category == "Bench"
+    assert hint in text_of(by("viewer", asker)[1])
+
+
+async def test_without_categories_of_the_plan_the_models_own_is_taken() -> None:
+    found = await opinion(Played(viewer=said(category=" A  cellar ", sub_category="stairs")))
+    assert (found.category, found.sub_category) == ("A cellar", "stairs")
+
+
+@pytest.mark.parametrize(
+    ("reply", "end", "again"),
+    [("Unsafe.", "failed", False), (FILTERED, "refused", False), (TIMEOUT, "failed", True), ("[1]", "failed", False)],
+)
+async def test_no_opinion_is_no_sorting(reply: Any, end: str, again: bool) -> None:
+    found = await classify(workshop(Played(viewer=reply)), candidate())
+    assert isinstance(found, Ended)
+    assert (found.end, found.again) == (end, again)
+
+
+@pytest.mark.parametrize(("how", "end"), [("prose", "failed"), ("refuse", "refused"), ("loop", "failed")])
+async def test_a_writer_that_misbehaves_sorts_nothing(how: str, end: str) -> None:
+    async with PROVIDER.open(f"writer-{how}", {}) as viewer:
+        found = await classify(workshop(Played(viewer=viewer)), candidate())
+    assert isinstance(found, Ended)
+    assert found.end == end
