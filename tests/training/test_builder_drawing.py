@@ -11,22 +11,20 @@ import pytest
 from anyio.lowlevel import checkpoint
 from harness_builder.calls.values import Ended, Passed
 from harness_builder.steps.drawing import draw, first_prompts
-from harness_builder.steps.naming import names
 from harness_builder.values import Pair
 from harness_mini.painter import named
-from harness_mini.provider import PROVIDER
 from harness_mini.seeing import see
 
-from harness import Drawing, Drawn, Failure, HarnessError, Request, Response
+from harness import Drawing, Drawn, Failure, HarnessError, Request
 from harness.testing.fakes import FakeBrush
 from tests.training.workshop import (
     ELEMENT,
     FILTERED,
     OBJECTS,
-    PERSON,
     QUESTION,
     TIMEOUT,
     Played,
+    better,
     by,
     drawn,
     text_of,
@@ -39,12 +37,7 @@ pytestmark = pytest.mark.anyio
 ACCEPT = json.dumps({"accept": True, "prompts": []})
 
 
-def better(*prompts: str) -> str:
-    return json.dumps({"accept": False, "prompts": list(prompts)})
-
-
 BETTER = better("A blue star on a shelf.", "A red ring on a shelf.")
-MIXED = better("A blue star on a red ring.", "A red ring on a shelf.")
 
 
 def dissatisfied(request: Request) -> str:
@@ -199,56 +192,6 @@ async def test_texts_that_are_stopped_are_not_drawn() -> None:
     assert asker.drawings == []
 
 
-async def test_a_better_prompt_meets_the_hard_stops_before_it_is_drawn() -> None:
-    asker = Played(viewer=better(PERSON, "A red ring."))
-    assert await ended(asker) == Ended(end="stopped", why="person")
-    assert len(asker.drawings) == 2
-
-    def check(request: Request) -> str:
-        return json.dumps(dict.fromkeys(("minors", "person", "weapon"), "yes" if "shelf" in text_of(request) else "no"))
-
-    asker = Played(viewer=BETTER, checker=check)
-    assert (await ended(asker)).end == "stopped"
-    assert len(asker.drawings) == 2, "the model reads it as well"
-
-
-async def test_a_prompt_that_names_the_other_object_is_asked_for_again() -> None:
-    asker = Played(viewer=turns(MIXED, BETTER))
-    found = await made(asker)
-    assert found.value.shots[2].prompt == "A blue star on a shelf."
-    assert "prompt 1 names the object of the other image" in text_of(by("viewer", asker)[1])
-    assert found.notes == ()
-
-
-@pytest.mark.parametrize("second", [MIXED, "No.", FILTERED])
-async def test_where_that_does_not_help_the_prompt_before_stays(second: str | Failure) -> None:
-    asker = Played(viewer=turns(MIXED, *[second] * 2))
-    found = await made(asker)
-    assert [shot.prompt for shot in found.value.shots[2:]] == [first_prompts(OBJECTS)[0], "A red ring on a shelf."]
-    assert found.notes == ("round 1: the prompt for blue star stays, the new one names the other",)
-
-
-async def test_a_second_wish_that_failed_in_passing_decides_nothing() -> None:
-    found = await ended(Played(viewer=turns(MIXED, TIMEOUT)))
-    assert (found.end, found.again) == ("failed", True)
-
-
-@pytest.mark.parametrize(
-    "said",
-    ["Both look fine to me.", '{"accept": "yes"}', better("One."), better("", "Two."), better("x" * 601, "Two."), "[]"],
-)
-async def test_a_look_that_cannot_be_read_fails(said: str) -> None:
-    asker = Played(viewer=said)
-    assert (await ended(asker)).end == "failed"
-    assert len(by("viewer", asker)) == 2, "it is asked for once more"
-
-
-@pytest.mark.parametrize(("how", "end"), [("prose", "failed"), ("refuse", "refused"), ("loop", "failed")])
-async def test_a_viewer_that_misbehaves_ends_the_element(how: str, end: str) -> None:
-    async with PROVIDER.open(f"writer-{how}", {}) as viewer:
-        assert (await ended(Played(viewer=viewer))).end == end
-
-
 @pytest.mark.parametrize(
     ("fault", "end", "again"),
     [
@@ -307,27 +250,3 @@ async def test_a_rewritten_prompt_is_the_one_that_is_recorded() -> None:
     )
     found = await made(asker)
     assert {shot.prompt for shot in found.value.shots} == {"another"}
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "but", "said"),
-    [
-        ("A knife on a table", "kitchen knife", "", False),
-        ("A kitchen knife on a table", "a Kitchen  Knife", "", True),
-        ("Two knives", "knife", "", False),
-        ("Three red rings", "red ring", "", True),
-        ("A knife block of wood", "knife", "knife block", False),
-        ("A knife block beside a lamp", "lamp", "knife block", True),
-        ("A bottle of bleach and a bottle of milk", "bottle of milk", "bottle of bleach", True),
-        ("A boxcar", "box", "car", False),
-        ("一把红色的厨刀放在桌上", "厨刀", "瓶子", True),
-        ("anything", "", "", False),
-    ],
-)
-def test_a_name_counts_where_it_is_the_objects_own(text: str, name: str, but: str, said: bool) -> None:
-    assert names(text, name, but=but) is said
-
-
-async def test_a_refusal_that_the_api_marks_ends_as_one() -> None:
-    found = await ended(Played(viewer=Response(text="", flags=frozenset({"refusal"}))))
-    assert found.end == "refused"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -156,6 +157,11 @@ def candidate(**changes: Any) -> Candidate:
 def drawn(name: str, seed: object = 0) -> bytes:
     color, shape = name.split()
     return png(draw(color, shape, chance(f"{name} {seed}")))
+
+
+def better(*prompts: str) -> str:
+    """What a viewer says that wants other drawings."""
+    return json.dumps({"accept": False, "prompts": list(prompts)})
 
 
 def by(role: Role, asker: Played) -> list[Request]:
