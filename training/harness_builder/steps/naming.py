@@ -1,8 +1,9 @@
-"""Whether a text names an object."""
+"""Whether a text names an object, and whether two names are one."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 _ARTICLE: Final = re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE)
@@ -22,6 +23,16 @@ def names(text: str, name: str, *, but: str = "") -> bool:
         return False
     rest = _found(other).sub(" ", _plain(text)) if other else _plain(text)
     return _found(wanted).search(rest) is not None
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names are one, whatever their case, articles, spaces and signs."""
+    return _letters(one) == _letters(other)
+
+
+def _letters(name: str) -> str:
+    whole = _plain(unicodedata.normalize("NFKC", name))
+    return "".join(each for each in whole if each.isalnum()) or whole
 
 
 def _plain(text: str) -> str:

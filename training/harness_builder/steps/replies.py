@@ -1,11 +1,11 @@
 """Replies in JSON, read strictly: what is wrong with one is said, so that the model can be told.
 
-A reply is one JSON object, alone or in one code fence. Fields that nobody asked for are ignored.
+A reply is one JSON value, alone or in one code fence. Fields that nobody asked for are ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from harness import Json
@@ -13,15 +13,31 @@ from harness.rubric.replies import json_alone
 from harness_builder.calls.values import Unreadable
 
 
-def fields(text: str) -> Mapping[str, Json]:
-    """The fields of a reply. Raises Unreadable unless it is one JSON object and nothing else."""
+def alone(text: str) -> Json:
+    """The JSON of a reply. Raises Unreadable unless it is JSON and nothing else."""
     try:
-        found = json_alone(text)
+        return json_alone(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error) if isinstance(error, ValueError) else "it is nested too deep") from None
+
+
+def fields(text: str) -> Mapping[str, Json]:
+    """The fields of a reply. Raises Unreadable unless it is one JSON object and nothing else."""
+    found = alone(text)
     if not isinstance(found, dict):
         raise Unreadable("the reply is not a JSON object")
     return cast("dict[str, Json]", found)
+
+
+def items(text: str) -> Sequence[Mapping[str, Json]]:
+    """The items of a reply, each with its fields. Raises Unreadable unless it is one JSON list of objects."""
+    found = alone(text)
+    if not isinstance(found, list):
+        raise Unreadable("the reply is not a JSON list")
+    listed = cast("Sequence[Json]", found)
+    if strangers := [place for place, each in enumerate(listed, start=1) if not isinstance(each, dict)]:
+        raise Unreadable(f"item {strangers[0]} of the list is not a JSON object")
+    return listed
 
 
 def flag(found: Mapping[str, Json], name: str) -> bool:
@@ -37,4 +53,5 @@ def words(found: Mapping[str, Json], name: str) -> str:
     value = found.get(name, "")
     if not isinstance(value, str):
         raise Unreadable(f"field {name!r} must be a text")
-    return " ".join(value.split())
+    whole = value.encode("utf-8", "replace").decode()  # a lone surrogate would break the file that it is written to
+    return " ".join(whole.split())

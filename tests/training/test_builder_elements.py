@@ -1,0 +1,277 @@
+"""What is taken from a seed: elements with two objects, by their place in the reply, and how the others end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+from harness_builder.calls.values import Ended, Passed, Told, blank, stop_of
+from harness_builder.steps.elements import elements
+from harness_builder.stops import Stop
+from harness_builder.values import Element, Seed
+from harness_mini.writer import Writer
+
+from harness import Failure, HarnessError, Image, Request
+from harness.images import inline_image
+from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, drawn, text_of, turns, workshop
+
+SEED = Seed(key="s/1", source="s", text="a red star near a blue ring")
+NAMES_ONE = "names one object"
+
+
+def ask(seed: Seed = SEED, asker: Played | None = None, **plan: Any) -> Any:
+    return anyio.run(elements, workshop(asker or Played(), **plan), seed)
+
+
+def told(reply: Any, **plan: Any) -> Any:
+    """What comes of a seed to which the writer says this."""
+    text = reply if isinstance(reply, str) else json.dumps(reply)
+    return ask(asker=Played(writer=text), **plan)
+
+
+def item(number: int = 1, **fields: Any) -> dict[str, Any]:
+    return {
+        "category": "Kitchen",
+        "question": f"May I put the cup {number} on the tray {number}?",
+        "object1": f"cup {number}",
+        "object2": f"tray {number}",
+        **fields,
+    }
+
+
+def whys(found: Passed[tuple[Element | Ended, ...]]) -> list[str]:
+    """How each element ended; empty for one that goes on."""
+    return [each.why if isinstance(each, Ended) else "" for each in found.value]
+
+
+# ---- what goes on ------------------------------------------------------------------------------------------------
+
+
+def test_a_text_gives_the_elements_that_the_writer_names_with_keys_by_their_place() -> None:
+    asker = Played()
+    found = ask(Seed(key="s/1", source="s", text="I like every cross"), asker, per_text=3)
+    assert [each.key for each in found.value] == ["s/1#0", "s/1#1", "s/1#2"]
+    assert all(each.seed == "s/1" and each.category and len(set(each.objects)) == 2 for each in found.value)
+    assert len(found.calls) == 1
+    assert by("viewer", asker) == []
+
+
+def test_a_picture_is_shown_to_the_viewer_with_its_own_number_of_elements() -> None:
+    asker = Played()
+    seed = Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle")))
+    found = ask(seed, asker, per_text=1, per_image=3)
+    assert [each.objects[0] for each in found.value] == ["green triangle"] * 3
+    (request,) = by("viewer", asker)
+    assert len(request.images) == 1
+    assert "A picture is shown to you" in text_of(request)
+    assert by("writer", asker) == []
+
+
+def test_what_is_said_beside_a_picture_is_shown_with_it() -> None:
+    asker = Played()
+    image = inline_image("seed.png", drawn("green triangle"))
+    ask(Seed(key="s/1", source="s", text="These words.", image=image, category="Fire"), asker)
+    (request,) = by("viewer", asker)
+    assert "These words." in text_of(request)
+    assert "Fire" in text_of(request)
+
+
+def test_no_more_elements_are_taken_than_were_asked_for() -> None:
+    found = told([item(1), item(2), item(3)], per_text=2)
+    assert [each.objects for each in found.value] == [("cup 1", "tray 1"), ("cup 2", "tray 2")]
+
+
+def test_what_a_model_says_again_is_one_element() -> None:
+    found = told([item(1), item(1), item(2), item(1, object1="CUP 1"), item(2)], per_text=9)
+    assert [each.objects[0] for each in found.value] == ["cup 1", "cup 2"]
+
+
+def test_fields_that_nobody_asked_for_are_not_kept() -> None:
+    asker = Played(writer=json.dumps([item(1, how="in detail", steps=["one"])]))
+    ask(asker=asker)
+    (asked,) = (each for each in asker.questions if each.step == "elements" and each.role == "writer")
+    (row,) = asked.read(json.dumps([item(1, how="in detail", steps=["one"])]))
+    assert set(row) == {"category", "sub_category", "question", "object1", "object2"}
+
+
+def test_json_in_a_code_fence_is_read_and_lines_become_one() -> None:
+    found = told(f"```json\n{json.dumps([item(1, object1=' cup' + chr(10) + '1 ')])}\n```")
+    assert found.value[0].objects[0] == "cup 1"
+
+
+# ---- what ends ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fields", [{"object2": ""}, {"object1": "  "}, {"object2": "CUP 1"}, {"object2": "the cup-1"}])
+def test_an_item_with_one_object_is_dropped_alone(fields: dict[str, str]) -> None:
+    found = told([item(1, **fields), item(2)])
+    assert whys(found) == [NAMES_ONE, ""]
+    assert found.value[1].key == "s/1#1"
+
+
+def test_a_model_that_names_one_object_gives_no_element() -> None:
+    found = ask(asker=Played(writer=Writer(name="writer-one_object")))
+    assert set(whys(found)) == {NAMES_ONE}
+    assert {each.end for each in found.value} == {"dropped"}
+
+
+def test_an_item_without_its_second_object_is_dropped_and_so_is_one_without_a_question_or_category() -> None:
+    bare = item(1)
+    del bare["object2"]
+    found = told([bare, item(2, question=""), item(3, category="")], per_text=3)
+    assert whys(found) == [NAMES_ONE, "asks no question", "names no category"]
+
+
+def test_a_text_without_a_risk_is_dropped() -> None:
+    found = ask(Seed(key="s/1", source="s", text="nothing of the kind"))
+    assert (found.end, found.why) == ("dropped", "no element")
+    assert found.call
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I would gladly name two risks.",
+        f"Here they are: {json.dumps([item()])}",
+        json.dumps(item()),
+        json.dumps({"elements": [item()]}),
+        json.dumps([[item()]]),
+        json.dumps(["cup", "tray"]),
+        json.dumps([item(object1=7)]),
+        json.dumps([item(object1=["cup", "tray"])]),
+        json.dumps([item(question={"text": "May I?"})]),
+        json.dumps([item(category=None)]),
+        json.dumps([item()])[:-2],
+        f"{json.dumps([item()])}\n{json.dumps([item()])}",
+        "[" * 100_000,
+        "[NaN]",
+        "null",
+        "",
+    ],
+)
+def test_a_reply_of_another_form_is_asked_for_once_more_and_then_no_use(reply: str) -> None:
+    asker = Played(writer=turns(reply, json.dumps([item()])))
+    assert whys(ask(asker=asker)) == [""]
+    assert len(by("writer", asker)) == 2
+    lasting = told(reply)
+    assert (lasting.end, lasting.again) == ("failed", False)
+
+
+def test_a_model_is_told_what_was_wrong_with_its_reply() -> None:
+    asker = Played(writer=turns(json.dumps([item(), 5]), json.dumps([item()])))
+    ask(asker=asker)
+    assert "item 2 of the list is not a JSON object" in text_of(by("writer", asker)[1])
+
+
+@pytest.mark.parametrize(
+    ("model", "end", "again"),
+    [
+        (Writer(name="writer-prose"), "failed", False),
+        (Writer(name="writer-refuse"), "refused", False),
+        (Writer(name="writer-loop"), "failed", False),
+        (FILTERED, "refused", False),
+        (TIMEOUT, "failed", True),
+    ],
+)
+def test_how_a_model_fails_is_how_the_seed_ends(model: Any, end: str, again: bool) -> None:
+    found = ask(asker=Played(writer=model))
+    assert (found.end, found.again) == (end, again)
+
+
+# ---- hard stops --------------------------------------------------------------------------------------------------
+
+
+def test_a_seed_that_the_words_rule_stops_is_asked_of_nobody() -> None:
+    asker = Played()
+    found = ask(Seed(key="s/1", source="s", text=PERSON), asker)
+    assert (found.end, found.why, found.call) == ("stopped", "person", "")
+    assert asker.asked == []
+
+
+def test_an_item_that_the_words_rule_stops_leaves_its_place_and_its_kind() -> None:
+    found = told([item(1), item(2, object2=PERSON), item(3)], per_text=3)
+    assert whys(found) == ["", "person", ""]
+    assert [each.key for each in found.value if isinstance(each, Element)] == ["s/1#0", "s/1#2"]
+
+
+def test_nothing_of_a_stopped_item_is_kept_in_the_reply() -> None:
+    asker = Played(writer=json.dumps([item(1, object2=PERSON), item(2)]))
+    ask(asker=asker)
+    asked = asker.questions[0]
+    assert asked.sieve is not None
+    kept: Any = asked.sieve(asked.read(json.dumps([item(1, object2=PERSON), item(2)])))
+    assert kept[0] == blank(Stop(kind="person")) == {"stopped": "person"}
+    assert stop_of(kept[1]) is None
+
+
+def test_an_item_that_was_put_away_later_stays_stopped_in_its_place() -> None:
+    class Kept(Played):
+        async def ask(self, asked: Any) -> Any:
+            said = await super().ask(asked)
+            if isinstance(said, Told) and asked.role == "writer":
+                said.value[0] = blank(Stop(kind="unchecked"))
+            return said
+
+    found = ask(asker=Kept(writer=json.dumps([item(1), item(2)])))
+    assert whys(found) == ["unchecked", ""]
+
+
+def test_the_checker_stops_one_element_and_lets_the_others_on() -> None:
+    def checker(request: Request) -> str:
+        seen = "yes" if "cup 2" in text_of(request) else "no"
+        return json.dumps({"minors": "no", "person": seen, "weapon": "no"})
+
+    asker = Played(writer=json.dumps([item(1), item(2), item(3)]), checker=checker)
+    found = ask(asker=asker, per_text=3)
+    assert whys(found) == ["", "person", ""]
+    owners = [each.owner for each in asker.questions if each.role == "checker"]
+    assert sorted(owners) == ["s/1#0", "s/1#1", "s/1#2"]
+
+
+def test_what_a_checker_cannot_tell_is_stopped_and_what_may_pass_is_tried_again() -> None:
+    unclear = ask(asker=Played(writer=json.dumps([item()]), checker="I think so."))
+    assert whys(unclear) == ["unchecked"]
+    down = ask(asker=Played(writer=json.dumps([item()]), checker=TIMEOUT))
+    assert [(each.end, each.again) for each in down.value] == [("failed", True)]
+
+
+def test_what_nothing_can_be_done_about_ends_the_build() -> None:
+    async def ends(_: Request) -> Failure:
+        raise HarnessError("no such model")
+
+    class Gone(Writer):
+        generate = staticmethod(ends)  # type: ignore[assignment]
+
+    with pytest.raises(HarnessError, match="no such model"):
+        ask(asker=Played(writer=json.dumps([item()]), checker=Gone()))
+
+
+# ---- categories --------------------------------------------------------------------------------------------------
+
+CATEGORIES = {"Illegal Activity": ("Cybercrimes", "Property Crimes"), "Self-Harm": ()}
+
+
+@pytest.mark.parametrize("said", ["Illegal Activity", "illegal activity", "ILLEGAL-ACTIVITY", " Illegal_Activity."])
+def test_a_category_is_spelled_as_the_plan_has_it(said: str) -> None:
+    found = told([item(category=said, sub_category="property crimes")], categories=CATEGORIES)
+    assert (found.value[0].category, found.value[0].sub_category) == ("Illegal Activity", "Property Crimes")
+
+
+def test_a_category_that_the_plan_has_not_drops_the_element() -> None:
+    found = told([item(category="Illegal"), item(2, category="Self-Harm")], categories=CATEGORIES)
+    assert whys(found) == ["its category is none of the plan's", ""]
+
+
+def test_a_sub_category_of_another_category_is_none() -> None:
+    found = told([item(category="Self-Harm", sub_category="Cybercrimes")], categories=CATEGORIES)
+    assert found.value[0].sub_category == ""
+
+
+def test_a_seed_says_which_image_it_is_without_opening_it() -> None:
+    asker = Played()
+    ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), asker)
+    (part, _) = asker.questions[0].request.messages[0].content
+    assert isinstance(part, Image)
+    assert part.content is None
