@@ -74,7 +74,7 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
     @click.pass_context
     def group(ctx: click.Context, as_json: bool) -> None:
         if ctx.invoked_subcommand is None:
-            _show(listing.host(ctx), listing, (), as_json)
+            show_offers(listing.host(ctx), listing, (), as_json)
 
     @group.command("list", help=text)
     @click.argument("names", nargs=-1)
@@ -84,7 +84,7 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
     @click.pass_context
     def list_(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
         parent = ctx.parent.params.get("as_json") if ctx.parent else False
-        _show(listing.host(ctx), listing, names, as_json or bool(parent))
+        show_offers(listing.host(ctx), listing, names, as_json or bool(parent))
 
     @group.command("show", help="Show some in detail.")
     @click.argument("names", nargs=-1, required=True)
@@ -94,13 +94,14 @@ def list_command(listing: Listing[Any], text: str) -> click.Group:
     @click.pass_context
     def show(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
         parent = ctx.parent.params.get("as_json") if ctx.parent else False
-        _show(listing.host(ctx), listing, names, as_json or bool(parent))
+        show_offers(listing.host(ctx), listing, names, as_json or bool(parent))
 
     del list_, show
     return group
 
 
-def _show(host: Host, listing: Listing[Any], names: Sequence[str], as_json: bool) -> None:
+def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json: bool) -> None:
+    """Print a table of all offers of a kind, or the details of some. Raises UnknownName."""
     offers = {
         getattr(item, each.key): (each, item, plugin)
         for each in listing.every
@@ -137,6 +138,7 @@ def _insist(host: Host, listing: Listing[Any], name: str, offers: Mapping[str, o
         "judges": host.judge,
         "suites": host.suite,
         "painters": host.painter,
+        "builders": host.builder,
     }
     disputed = (each.kind for each in listing.every if name in host.clashes(each.kind))
     one[next(disputed, listing.kind)](name)  # raises, and says whether it is unknown, disputed or of a failed plugin

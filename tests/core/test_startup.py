@@ -50,6 +50,8 @@ def said(program: str, *arguments: str, path: Path | None = None) -> object:
         ("judges", "list"),
         ("painters",),
         ("plugins", "list"),
+        ("build", "--help"),
+        ("build", "--list"),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(arguments: tuple[str, ...]) -> None:

@@ -1,0 +1,91 @@
+"""`harness build`: a data set by any plugin's builder, and what is done with one that stands.
+
+A name after `build` is one of the commands here, else a builder's. Which builders there are is asked last, when one is
+named: a file given with `--plugin` behind its name may offer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+import click
+
+from harness.cli.groups import Group
+from harness.cli.options import loaded, plugin_options
+from harness.terminal import one_line, plain
+
+#: commands -> what each does; the module of its name holds it
+COMMANDS: Final[Mapping[str, str]] = {
+    "show": "Print the story of one record.",
+    "review": "Let people decide on the candidates of a build.",
+    "verify": "Compare the files of a set with its manifest.",
+    "push": "Put a set on the hub, private and gated.",
+}
+
+
+class Builds(Group):
+    """The commands by their modules, then builders by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order of work, then the builders that are not called like one."""
+        return [*COMMANDS, *(name for name in _builders(ctx) if name not in COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now; any other name is taken for a builder's until it is used."""
+        if cmd_name in COMMANDS:
+            command = import_module(f"{__name__}.{cmd_name}").command
+            assert isinstance(command, click.Command)
+            return command
+        from .making import making
+
+        return making(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Both, apart."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        found = {name: text for name, text in _builders(ctx).items() if name not in COMMANDS}
+        if found:
+            with formatter.section("Builders"):
+                formatter.write_dl([(plain(name), one_line(text, 80)) for name, text in found.items()])
+
+
+@click.group(
+    "build",
+    cls=Builds,
+    invoke_without_command=True,
+    no_args_is_help=True,
+    subcommand_metavar="BUILDER|COMMAND …",
+)
+@click.option("--list", "listed", is_flag=True, help="List the builders, or show the one named behind it, and end.")
+@click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
+@plugin_options
+@click.pass_context
+def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
+    """Make new data by a builder, and review, show, check and share what it made.
+
+    `harness build BUILDER --config FILE --out DIR` builds. The same command again goes on where it ended, and repeats
+    no call that was finished. Exit codes: 0 done, 2 you can mend it, 3 done but incomplete, 130 interrupted.
+    """
+    _tell_clashes(ctx)
+    if listed:
+        from .listing import show
+
+        show(ctx, ctx.invoked_subcommand, as_json=as_json)
+        ctx.exit()
+    if as_json:
+        raise click.UsageError("--json says nothing here without --list; give it behind the builder's name")
+
+
+def _builders(ctx: click.Context) -> dict[str, str]:
+    return {builder.name: builder.description for builder, _ in loaded(ctx).offers("builders")}
+
+
+def _tell_clashes(ctx: click.Context) -> None:
+    """A builder that is called like a command could never be meant: its user is told why."""
+    for builder, plugin in loaded(ctx).offers("builders"):
+        if builder.name in COMMANDS:
+            what = f"the builder {builder.name!r} of the plugin {plugin} cannot be used: `harness build {builder.name}`"
+            click.echo(plain(f"note: {what} is a command; it needs another name"), err=True)

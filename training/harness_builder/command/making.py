@@ -1,0 +1,189 @@
+"""`harness build BUILDER`: the same flags for every builder, and what is said at the end."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import HarnessError, UnknownName
+from harness.cli.options import loaded, plugin_options
+from harness.cli.table import table
+from harness.cli.values import pairs
+from harness.settings import effective, nearest
+from harness.terminal import one_line, plain
+
+from . import COMMANDS
+
+if TYPE_CHECKING:
+    from harness import Build, Builder, Built
+    from harness.engine.work import Stop
+
+
+class _Making(click.Command):
+    """A command under the name of a builder, which may turn out to be none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it; a name that nobody offers is told before what is wrong with its flags."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            _wanted(ctx)
+            raise
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What the builder says of itself, above what holds for all."""
+        builder = _wanted(ctx)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"{one_line(builder.name)}: {one_line(builder.description)}.")
+        super().format_help_text(ctx, formatter)
+
+
+def _settings(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    return pairs(texts, param.opts[0])
+
+
+@click.command(cls=_Making)
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="What to build."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder of the set."
+)
+@click.option(
+    "--accept-licence",
+    "accepted",
+    multiple=True,
+    metavar="SOURCE",
+    help="Use this source although its licence forbids it, or nobody knows it; repeatable.",
+)
+@click.option("-S", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Setting of the builder.")
+@click.option("--dry-run", is_flag=True, help="Show what would be built and what it may take, and ask nobody.")
+@click.option("--fresh", is_flag=True, help="Put aside what is kept of calls, and begin anew; reviews stay.")
+@click.option("--push", default="", metavar="OWNER/NAME", help="Then put the set on the hub, private and gated.")
+@click.option("--public", is_flag=True, help="With --push: let everybody see its page; the files stay gated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_options
+@click.pass_context
+def _command(ctx: click.Context, /, **given: Any) -> int:
+    """The same command again goes on where it ended, and repeats no call that was finished.
+
+    stdout: how many records each file holds; stderr: how far it is, and what is still open. Exit codes: 0 done, 2 you
+    can mend it, 3 done but incomplete, 130 interrupted.
+    """
+    if given["public"] and not given["push"]:
+        raise click.UsageError("--public says nothing without --push")
+    from harness.engine.work import Stop
+
+    builder, stop = _wanted(ctx), Stop()
+    build = _build(builder, stop, given)
+    if given["dry_run"]:
+        click.echo(plain(builder.plan(build)))
+        return 0
+    if given["fresh"]:
+        from .aside import put_aside
+
+        builder.plan(build)  # a config that cannot be used puts nothing aside
+        put_aside(build.out, tell=build.tell)
+    built = _built(builder, build, stop)
+    address = _pushed(built, given) if given["push"] and not built.open else ""
+    _print(built, address, as_json=given["as_json"])
+    if built.open and given["push"]:
+        _tell("not pushed: the set is not complete")
+    return 3 if built.open else 0
+
+
+def making(name: str) -> click.Command:
+    """The command that builds by the builder of this name."""
+    made = copy.copy(_command)
+    made.name = name
+    return made
+
+
+def _wanted(ctx: click.Context) -> Builder:
+    """The builder that the command is called like.
+
+    Raises:
+        UnknownName: nobody offers it.
+    """
+    host, name = loaded(ctx), str(ctx.command.name)
+    known = {builder.name for builder, _ in host.offers("builders")} | set(host.clashes("builders"))
+    remedy = nearest(name, [*COMMANDS, *known])
+    if name not in known and remedy in {f"did you mean {each!r}?" for each in COMMANDS}:
+        raise UnknownName(f"{name!r} is no builder and no command of `harness build`", remedy=remedy)
+    return host.builder(name)
+
+
+def _build(builder: Builder, stop: Stop, given: dict[str, Any]) -> Build:
+    from harness import Build
+
+    return Build(
+        config=given["config"],
+        out=given["out"],
+        accepted=given["accepted"],
+        settings=effective(builder.settings, given["settings"], owner=f"the builder {builder.name}"),
+        tell=_tell,
+        ending=lambda: stop.asked,
+    )
+
+
+def _tell(line: str) -> None:
+    click.echo(plain(line), err=True)
+
+
+def _built(builder: Builder, build: Build, stop: Stop) -> Built:
+    """Build. Raises KeyboardInterrupt where a person ended it before it was whole."""
+    from harness.cli.outcome import resume_hint
+
+    hint = resume_hint(("harness", *sys.argv[1:]))
+    try:
+        return _whole(builder, build, stop)
+    except KeyboardInterrupt:
+        click.echo(hint, err=True)
+        raise
+    except HarnessError as error:
+        if stop.asked:
+            error.remedy = "\n  ".join(filter(None, (error.remedy, hint)))
+        raise
+
+
+def _whole(builder: Builder, build: Build, stop: Stop) -> Built:
+    from harness.cli.interrupt import interruptible
+
+    async def body() -> Built:
+        return await builder.build(build)
+
+    built = interruptible(body, stop)
+    if stop.asked and built.open:
+        raise KeyboardInterrupt
+    return built
+
+
+def _pushed(built: Built, given: dict[str, Any]) -> str:
+    """Push; a set that stands and does not get there is told before what went wrong."""
+    from harness_builder.output import push
+
+    try:
+        return push(built.folder, given["push"], public=given["public"], tell=_tell)
+    except HarnessError:
+        _print(built, "", as_json=given["as_json"])
+        raise
+
+
+def _print(built: Built, address: str, *, as_json: bool) -> None:
+    if as_json:
+        said = {"folder": str(built.folder), "records": dict(built.records), "open": list(built.open)}
+        click.echo(json.dumps(said | {"pushed": address or None}, ensure_ascii=False, indent=1))
+    else:
+        rows = [[name, str(count)] for name, count in built.records.items()]
+        click.echo(plain(table(["FILE", "RECORDS"], rows)))
+        if address:
+            click.echo(plain(f"pushed: {address}"))
+    for line in built.open:
+        _tell(f"open: {line}")
+    _tell(f"set: {built.folder}")

@@ -1,0 +1,102 @@
+"""`harness build review`: people decide on the candidates of a build, on a page or on a sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import plugin_options
+from harness.terminal import plain
+
+if TYPE_CHECKING:
+    from harness_builder.review import Queue
+
+_SHEET = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command("review")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR")
+@click.option("--reviewer", default="", metavar="NAME", help="Who it is for; else the page asks.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port of the page.")
+@click.option("--to-csv", "out", type=_SHEET, metavar="FILE", help="Write a sheet to fill in instead of a page.")
+@click.option("--from-csv", "back", type=_SHEET, metavar="FILE", help="Take in a sheet that was filled in.")
+@plugin_options
+def command(folder: Path, **given: Any) -> None:
+    """Let people keep, drop or mend the candidates of a build; then build again, and it goes on with them.
+
+    Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
+    Several may review at once or one after the other, each under a name of their own. How far they agree is said at the
+    end.
+    """
+    if given["out"] and given["back"]:
+        raise click.UsageError("--to-csv and --from-csv are two commands")
+    if given["port"] and (given["out"] or given["back"]):
+        raise click.UsageError("--port says nothing beside a sheet")
+    if given["back"] and given["reviewer"]:
+        raise click.UsageError("--reviewer says nothing beside --from-csv: each row names its own")
+    from harness_builder.people import reviewing
+
+    queue = reviewing(folder)
+    if given["out"]:
+        _write(queue, given["out"], given["reviewer"])
+        return
+    if given["back"]:
+        _take(queue, given["back"])
+    else:
+        _serve(queue, given["reviewer"], given["port"])
+    from .agreement import told
+
+    click.echo(plain(told(queue)), err=True)
+
+
+def _serve(queue: Queue, reviewer: str, port: int) -> None:
+    from harness import HarnessError
+    from harness.web import INSTALL
+
+    try:
+        from harness_builder.review import serve_review
+    except ImportError as error:
+        raise HarnessError(f"the page needs the extra `serve`: {error}", remedy=INSTALL) from error
+
+    def ready(url: str) -> None:
+        click.echo(url)
+        click.echo("Ctrl-C ends it; what was decided is kept as it is decided", err=True)
+
+    serve_review(queue, ready=ready, reviewer=reviewer, port=port)
+
+
+def _write(queue: Queue, path: Path, reviewer: str) -> None:
+    """Write a sheet. A reviewer's holds nothing of the others'; one for nobody holds what all have said."""
+    from harness import HarnessError
+    from harness_builder.review import to_csv
+    from harness_builder.review.queue import named
+
+    name = named(reviewer) if reviewer else ""
+    reviews = [each for each in queue.reviews() if not name or each.reviewer == name]
+    text = to_csv(queue, reviews, reviewer=name)
+    try:
+        with path.open("x", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
+            file.write(text)
+    except FileExistsError:
+        what = "there is a file already, which may be somebody's work"
+        raise HarnessError(what, where=str(path), remedy="name another one") from None
+    except OSError as error:
+        raise HarnessError(f"cannot write: {error.strerror}", where=str(path)) from None
+    click.echo(f"{len(queue.candidates)} candidates, {len(reviews)} of them decided: {path}", err=True)
+    click.echo("fill in the column `decision` (keep, drop or fix) and `reviewer`, then give it to --from-csv", err=True)
+
+
+def _take(queue: Queue, path: Path) -> None:
+    from harness import HarnessError
+    from harness_builder.review import from_csv
+
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise HarnessError(f"the sheet cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise HarnessError("the sheet is not UTF-8", where=str(path), remedy="save it as CSV UTF-8") from None
+    taken = queue.take(from_csv(text, queue, where=str(path)))
+    click.echo(f"decisions: {taken.new} new, {taken.changed} changed, {taken.same} as before", err=True)

@@ -1,0 +1,25 @@
+"""The builder `mis`, described; what builds is imported when it builds."""
+
+from __future__ import annotations
+
+from harness import Build, Builder, Built
+
+
+async def _build(build: Build) -> Built:
+    from .building import build as build_set
+
+    return await build_set(build)
+
+
+def _plan(build: Build) -> str:
+    from .building import plan
+
+    return plan(build)
+
+
+BUILDER = Builder(
+    name="mis",
+    description="pairs of images whose risk is in neither alone, with MIS's layout and four steps",
+    build=_build,
+    plan=_plan,
+)
