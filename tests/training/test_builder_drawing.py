@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 from harness_builder.calls.values import Ended, Passed
+from harness_builder.steps.abreast import end_of
 from harness_builder.steps.drawing import draw, first_prompts
 from harness_builder.values import Pair
 from harness_mini.painter import named
@@ -223,6 +224,12 @@ async def test_what_is_decided_weighs_more_than_what_failed_in_passing() -> None
         return FILTERED if "red ring" in drawing.prompt else TIMEOUT
 
     assert (await ended(Played(brush(paint)))).end == "refused"
+
+
+def test_a_hard_stop_weighs_more_than_any_other_end() -> None:
+    refused, stopped = Ended(end="refused", why="a filter"), Ended(end="stopped", why="person")
+    assert end_of([1, refused, stopped, Ended(end="failed", why="timeout", again=True)]) == stopped
+    assert end_of([1, 2]) is None
 
 
 async def test_what_ends_the_build_lets_the_other_drawing_finish() -> None:
