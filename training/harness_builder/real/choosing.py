@@ -1,0 +1,241 @@
+"""Which records are asked again of real photographs, and of which.
+
+Records come in the order of a hash of the plan's seed and their key. Several are looked into at once, but decided one
+after the other: what is taken depends on what was taken before, and not on which call was answered first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from harness_builder.calls.values import Ended
+from harness_builder.config.plan import Photos
+from harness_builder.quality import ImageIndex, ImageMark, References
+from harness_builder.steps.abreast import abreast
+from harness_builder.steps.workshop import Workshop
+from harness_builder.stops.faces import Finder, finder
+from harness_builder.values import End
+from harness_builder.walk.values import Made
+
+from .licensing import unfit
+from .looking import Check, Looking, Seen
+from .values import Photo, PhotoIndex, RealRecord, Used
+
+Left = Counter[tuple[End, str]]  #: how photographs and records ended that are not used, and why
+_TRIED: Final = 8  # photographs of one object that are looked at
+_AT_ONCE: Final = 16  # records that are looked into at once; a number that never changes with speed
+AGAIN: Final = " (the next build asks again)"
+NONE: Final = "no photograph of each object"
+
+
+async def real_records(
+    records: Sequence[Made],
+    photos: Photos,
+    shop: Workshop,
+    check: Check,
+    *,
+    index: PhotoIndex,
+    work: Path,
+    references: References | None = None,
+    licences: Iterable[str] = (),
+    accepted: bool = False,
+    faces: Finder | None = None,
+    left: Left | None = None,
+) -> list[RealRecord]:
+    """Records of the split `real`, at most `photos.count`.
+
+    Args:
+        records: that are kept; those of the easy and the hard test may be asked again.
+        photos: the collection.
+        shop: models and plan.
+        check: the hard stop by a model, `harness_builder.steps.checking.check_images`.
+        index: of the collection, from `open_photos`.
+        work: folder of the build; images go to `images/` in it.
+        references: items of tests, none of whose images may be nearly equalled.
+        licences: that the set is under without photographs, but for those of sources the user accepted.
+        accepted: the user allows the collection in spite of its licences.
+        faces: finds them; None for what the collection's config says.
+        left: is added to: what was not used, and why.
+
+    Raises:
+        HarnessError: as models do, and where nothing finds faces: no photograph is used then.
+    """
+    find_faces = faces or finder(photos.faces)
+    while await anyio.to_thread.run_sync(index.advance):
+        pass
+    looking = Looking(shop, check, find_faces, work / "images")
+    rules = _Rules(ImageIndex(shop.plan.bits), references or References(), set(licences), accepted=accepted)
+    choice = _Choice(looking, index, rules, Left() if left is None else left)
+    waiting, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord]()
+    while waiting and len(found) < photos.count:
+        several = min(_AT_ONCE, photos.count - len(found), len(waiting))
+        hunts = await abreast(choice.hunt, [waiting.popleft() for _ in range(several)])
+        decided = [await choice.decide(hunt) for hunt in hunts]
+        found += [each for each in decided if each is not None]
+    return found
+
+
+def _in_order(records: Sequence[Made], seed: int) -> list[Made]:
+    def rank(made: Made) -> bytes:
+        return hashlib.sha256(f"{seed}/{made.key}".encode("utf-8", "surrogatepass")).digest()
+
+    return sorted((made for made in records if made.sorted.subset in ("easy", "hard")), key=rank)
+
+
+class _Rules:
+    """What a photograph must not be, beside those that are used already."""
+
+    def __init__(self, used: ImageIndex, references: References, licences: set[str], *, accepted: bool) -> None:
+        self.keys: set[str] = set()
+        self._marks = used
+        self._references = references
+        self._licences = licences
+        self._accepted = accepted
+
+    def unfit(self, photo: Photo) -> str:
+        """Why its licence keeps it out; empty where it does not."""
+        return unfit(photo.licence, self._licences, accepted=self._accepted)
+
+    def against(self, seen: Seen, other: Seen | None) -> str:
+        """Why it is not taken beside the other one of its record; empty where it is."""
+        key = seen.photo.key
+        if found := self._references.find(key, (), [seen.mark]):
+            return f"it nearly equals an image of {found.of.partition('/')[0]}"
+        beside = {other.photo.licence} if other else set[str]()
+        if why := unfit(seen.photo.licence, self._licences | beside, accepted=self._accepted):
+            return why
+        near = key in self.keys or self._marks.find(key, seen.mark) or (other and _alike(seen.mark, other.mark))
+        return "it nearly equals a photograph that is used" if near else ""
+
+    def take(self, seen: Seen) -> None:
+        """It is used now."""
+        self.keys.add(seen.photo.key)
+        self._marks.add(seen.photo.key, seen.mark)
+        if not self._accepted:
+            self._licences.add(seen.photo.licence)
+
+
+def _alike(one: ImageMark, other: ImageMark) -> bool:
+    index = ImageIndex()
+    index.add("one", one)
+    return index.find("other", other) is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """What was found for one object, and what became of those that were looked at, from the best on."""
+
+    words: str
+    photos: Sequence[Photo]
+    seen: list[Seen | Ended] = field(default_factory=list[Seen | Ended])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Hunt:
+    """A record, and the search for each of its objects."""
+
+    made: Made
+    searches: list[_Search]
+
+
+class _Choice:
+    def __init__(self, looking: Looking, index: PhotoIndex, rules: _Rules, left: Left) -> None:
+        self._looking = looking
+        self._index = index
+        self._rules = rules
+        self._left = left
+
+    async def hunt(self, made: Made) -> _Hunt:
+        """Look until there is a photograph of each object; the second is not looked for where there is none of the
+        first. Nothing is taken yet."""
+        hunt = _Hunt(made=made, searches=[])
+        for words in made.element.objects:
+            search = _Search(words=words, photos=await self._found(words))
+            hunt.searches.append(search)
+            if await self._next(search, 0) is None:
+                break
+        return hunt
+
+    async def decide(self, hunt: _Hunt) -> RealRecord | None:
+        """The record with the best photographs that nothing speaks against; they are taken then."""
+        taken: list[Seen] = []
+        for search in hunt.searches:
+            seen = await self._take(search, taken[0] if taken else None)
+            if seen is None:
+                break
+            taken.append(seen)
+        if len(taken) < len(hunt.made.element.objects):
+            self._left["dropped", NONE] += 1
+            return None
+        for seen in taken:
+            self._rules.take(seen)
+        return _record(hunt.made, taken[0], taken[1])
+
+    async def _found(self, words: str) -> list[Photo]:
+        """The best that are not used yet, and whose licence lets them be used."""
+        found = await anyio.to_thread.run_sync(self._index.find, words, _TRIED + len(self._rules.keys))
+        fresh = [photo for photo in found if photo.key not in self._rules.keys][:_TRIED]
+        for photo in fresh:
+            if why := self._rules.unfit(photo):
+                self._left["dropped", why] += 1
+        return [photo for photo in fresh if not self._rules.unfit(photo)]
+
+    async def _take(self, search: _Search, other: Seen | None) -> Seen | None:
+        place = await self._next(search, 0)
+        while place is not None:
+            seen = search.seen[place]
+            if isinstance(seen, Seen):
+                why = self._rules.against(seen, other)
+                if not why:
+                    return seen
+                self._left["dropped", why] += 1
+            place = await self._next(search, place + 1)
+        return None
+
+    async def _next(self, search: _Search, place: int) -> int | None:
+        """The place of the first good photograph from here on; None where none is left."""
+        for number in range(place, len(search.photos)):
+            if number == len(search.seen):
+                search.seen.append(await self._looked(search.photos[number], search.words))
+            if isinstance(search.seen[number], Seen):
+                return number
+        return None
+
+    async def _looked(self, photo: Photo, words: str) -> Seen | Ended:
+        seen = await self._looking.look(photo, words)
+        if isinstance(seen, Ended):
+            self._left[seen.end, seen.why + (AGAIN if seen.again else "")] += 1
+        return seen
+
+
+def _record(made: Made, one: Seen, other: Seen) -> RealRecord:
+    return RealRecord(
+        key=f"{made.key}@real",
+        of=made.key,
+        question=made.sorted.question,
+        category=made.sorted.category,
+        sub_category=made.sorted.sub_category,
+        photos=(_used(one), _used(other)),
+    )
+
+
+def _used(seen: Seen) -> Used:
+    return Used(
+        key=seen.photo.key,
+        object=seen.object,
+        sha256=seen.sha256,
+        faces=seen.faces,
+        score=seen.photo.score,
+        licence=seen.photo.licence,
+        caption=seen.photo.caption,
+        url=seen.photo.url,
+        author=seen.photo.author,
+        calls=(seen.call,),
+    )

@@ -1,0 +1,66 @@
+"""Under which licences photographs are, and what that makes of the set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from harness_builder.config.plan import Photos
+from harness_builder.licences import RANKS, fits, strictest
+
+from .fields import spelled
+from .values import RealRecord
+
+_LAYOUT: Final = "photographs"
+NO_LICENCE: Final = "no licence"
+FORBIDDEN: Final = "a licence that forbids it, or that nobody knows"
+_APART: Final = "a licence that does not go with the others"
+_NOTHING: Final = RANKS[0][0]  # asks for nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoSource:
+    """A collection of photographs, as `licences.check` takes a source.
+
+    Attributes:
+        name: as the user calls it.
+        licence: of those that are used.
+        layout: of no public set.
+    """
+
+    name: str
+    licence: str
+    layout: str = _LAYOUT
+
+
+def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> PhotoSource:
+    """The collection as a source.
+
+    Args:
+        photos: the collection.
+        used: records that show photographs of it; the strictest of their licences counts. Before there are any it is
+            what the user states of all and, where each has its own, one that asks for nothing: `check` it once more
+            with the records.
+    """
+    licences = [licence for record in used for licence in record.licences]
+    return PhotoSource(
+        name=photos.name, licence=strictest(licences) if licences else spelled(photos.licence) or _NOTHING
+    )
+
+
+def unfit(licence: str, beside: Iterable[str], *, accepted: bool) -> str:
+    """Why a photograph of this licence is not used; empty where it may be.
+
+    Args:
+        licence: empty where nobody states one.
+        beside: the others that the set is under.
+        accepted: the user allows the collection in spite of its licences; one must be stated all the same.
+    """
+    if not licence:
+        return NO_LICENCE
+    if accepted:
+        return ""
+    if not fits(licence, ()):
+        return FORBIDDEN
+    return "" if fits(licence, beside) else _APART

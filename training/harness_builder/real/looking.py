@@ -1,0 +1,165 @@
+"""What becomes of a photograph before a record may show it. The order is fixed, and each may end its way:
+
+its caption meets the words' rule; its faces are covered and all that a camera noted is left behind; the model's hard
+stop sees what is left; then the viewer says whether it shows the object. Only then is the image kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from harness import BadImage, Image, Json, Message, Request, Text, Verdict
+from harness.images import decode, inline_image, open_image
+from harness.rubric import Form, fill
+from harness.rubric.templates import fence, random_marker, unused_marker
+from harness_builder.calls.values import Asked, Ended, Unreadable
+from harness_builder.quality import ImageMark, mark
+from harness_builder.steps.workshop import Workshop
+from harness_builder.stops import stop_text
+from harness_builder.stops.faces import Blurred, Finder, blur_faces
+from harness_builder.values import Step
+
+from .values import Photo
+
+#: the hard stop by a model: `harness_builder.steps.checking.check_images`
+Check = Callable[[Workshop, Step, str, Image], Awaitable[Ended | None]]
+
+STEP: Final[Step] = "sort"
+FORM: Final = Form(
+    fields={"seen": str, "shows": ("yes", "no")},
+    labels=("yes", "no"),
+    verdict=lambda fields: Verdict(label=fields["shows"]),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A photograph that may be shown for an object.
+
+    Attributes:
+        photo: as it was found.
+        object: that it shows.
+        sha256: of the image that is kept.
+        faces: that were covered.
+        mark: what it looks like.
+        call: digest of the viewer's.
+    """
+
+    photo: Photo
+    object: str
+    sha256: str
+    faces: int
+    mark: ImageMark
+    call: str
+
+
+class Looking:
+    """See the module.
+
+    Args:
+        shop: models and plan.
+        check: the hard stop by a model.
+        faces: finds them; used by one photograph at a time.
+        folder: `work/images` of the build.
+    """
+
+    def __init__(self, shop: Workshop, check: Check, faces: Finder, folder: Path) -> None:
+        self._shop = shop
+        self._check = check
+        self._faces = faces
+        self._folder = folder
+        self._side = max(shop.plan.width, shop.plan.height)
+        self._hands = anyio.CapacityLimiter(1)
+
+    async def look(self, photo: Photo, words: str) -> Seen | Ended:
+        """What it is good for, as a photograph of this object."""
+        if stop := stop_text(photo.caption):
+            return Ended(end="stopped", why=stop.kind)
+        try:
+            blurred = await anyio.to_thread.run_sync(
+                partial(covered, photo.image, self._faces, self._side), limiter=self._hands
+            )
+            image = open_image(inline_image("photograph.png", blurred.data))
+            looks = await anyio.to_thread.run_sync(mark, image, limiter=self._hands)
+        except BadImage as error:
+            return Ended(end="dropped", why=f"its image is {error.reason}")
+        sha256 = image.opened.sha256
+        call = await self._asked(image, words, owner=f"photograph-{sha256[:16]}")
+        if isinstance(call, Ended):
+            return call
+        keep(self._folder, sha256, blurred.data)
+        return Seen(photo=photo, object=words, sha256=sha256, faces=blurred.faces, mark=looks, call=call)
+
+    async def _asked(self, image: Image, words: str, owner: str) -> str | Ended:
+        """Digest of the viewer's call, where image and viewer are fine."""
+        if stopped := await self._check(self._shop, STEP, owner, image):
+            return stopped
+        asked = Asked(step=STEP, owner=owner, role="viewer", request=shows_request(image, words), read=_read)
+        said = await self._shop.asker.ask(asked)
+        if isinstance(said, Ended):
+            return said
+        if said.value["shows"] != "yes":
+            return Ended(end="dropped", why="it does not show the object", call=said.call)
+        return said.call
+
+
+def covered(image: Image, faces: Finder, side: int) -> Blurred:
+    """A photograph with its faces covered, no longer on a side than this many pixels.
+
+    Made smaller first: what is looked through for faces is what is kept.
+
+    Raises:
+        BadImage: it is missing, broken or out of bounds.
+    """
+    from PIL.Image import Resampling
+
+    picture = decode(open_image(image).opened)
+    picture.thumbnail((side, side), Resampling.LANCZOS)
+    plain = io.BytesIO()
+    picture.save(plain, format="BMP")
+    return blur_faces(inline_image("photograph.bmp", plain.getvalue()), faces)
+
+
+def shows_request(image: Image, words: str) -> Request:
+    """What the viewer is asked."""
+    fenced = fence("object", words, unused_marker((words,), random_marker))
+    text = Text(text=fill(_text(), form=FORM.describe(), object=fenced))
+    return Request(messages=(Message(role="user", content=(image, text)),), schema=FORM.schema)
+
+
+def keep(folder: Path, sha256: str, data: bytes) -> None:
+    """Put a PNG where the build's images lie, whole or not at all."""
+    file = folder / sha256[:2] / f"{sha256}.png"
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    begun = file.with_suffix(f".{os.getpid()}.part")
+    begun.write_bytes(data)
+    begun.replace(file)
+
+
+def _read(text: str) -> Json:
+    """Whether it shows it. What else the viewer saw is not kept: it may describe a person."""
+    found = FORM.read(text)
+    if isinstance(found, Verdict):
+        return {"shows": found.label}
+    raise Unreadable(found.message)
+
+
+@cache
+def _text() -> str:
+    return Path(__file__).with_name("shows.txt").read_text(encoding="utf-8").strip()
+
+
+def shows_hash() -> str:
+    """sha256 of what the viewer is told."""
+    return hashlib.sha256(_text().encode()).hexdigest()
