@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness_builder.calls.book import CallBook
 from harness_builder.people import reviewing
 
 from harness.testing.conformance import check_builder
@@ -141,6 +142,15 @@ class TestAFreshBuild:
 
         assert built(config, out, "--fresh")[0] == 2
         assert (out / "work" / "calls").exists()
+
+    def test_is_refused_while_another_one_goes_on(self, config: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        with CallBook(out / "work"):
+            code, _, said = built(config, out, "--fresh")
+
+        assert code == 2
+        assert "another process works on this build" in said
+        assert [path.name for path in out.iterdir()] == ["work"]
 
     def test_of_nothing_is_a_build(self, config: Path, tmp_path: Path) -> None:
         assert built(config, tmp_path / "out", "--fresh")[0] == 0

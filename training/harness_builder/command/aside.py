@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from harness import HarnessError
-from harness.data.holding import held
+from harness_builder.calls.book import NAME
 
 WORK: Final = "work"
 
@@ -22,10 +23,22 @@ def put_aside(out: Path, *, tell: Callable[[str], None]) -> None:
     work = out / WORK
     if not work.exists():
         return
-    with held(work):
-        aside = next(path for number in count(1) if not (path := work.with_name(f"{WORK}.{number}")).exists())
+    aside = next(path for number in count(1) if not (path := work.with_name(f"{WORK}.{number}")).exists())
+    with _alone(work):
         try:
             work.rename(aside)
         except OSError as error:
             raise HarnessError(f"cannot be put aside: {error.strerror}", where=str(work)) from error
     tell(f"put aside: {aside}")
+
+
+@contextmanager
+def _alone(work: Path) -> Generator[None]:
+    """Hold the lock of the book of calls, which a build has as long as it goes on."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(work / f".{NAME}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise HarnessError("another process works on this build", where=str(work), remedy="wait for it") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import HarnessError, Image
@@ -26,11 +26,17 @@ def image_of(work: Path) -> Callable[[str], Image]:
     def image(sha256: str) -> Image:
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"{sha256!r} is no sha256")
-        folder = f"{_IMAGES}/{sha256[:2]}"
-        names = sorted(path.name for path in (work / folder).glob(f"{sha256}.*"))
-        return Image(path=f"{folder}/{names[0] if names else sha256}", files=files)
+        return Image(path=_place(work, f"{_IMAGES}/{sha256[:2]}/{sha256}"), files=files)
 
     return image
+
+
+def _place(work: Path, stem: str) -> str:
+    """With its ending, whatever kind of image it is; most are PNG."""
+    if (work / f"{stem}.png").is_file():
+        return f"{stem}.png"
+    found = sorted((work / stem).parent.glob(f"{PurePosixPath(stem).name}.*"))
+    return f"{stem}{found[0].suffix}" if found else stem
 
 
 def standing(out: Path) -> Candidates:
