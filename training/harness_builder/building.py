@@ -1,25 +1,147 @@
-"""A build from its config to the data set: what is opened, in which order, and what is said at the end."""
+"""A build from its config to the data set: what is opened, in which order, and what is still open at the end.
+
+Nothing that a build knows lies in its memory alone: it walks all seeds, out of what is kept of their calls where there
+is something, and writes the set anew from what came all the way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from harness import Build, Built, HarnessError, Image, plugins
-from harness.data.holding import held
+from harness import Build, Built
 from harness_builder.calls.asking import Asking, open_asker
 from harness_builder.calls.book import CallBook
 from harness_builder.config.plan import Plan
 from harness_builder.config.reading import read_plan
 from harness_builder.config.showing import shown
-from harness_builder.licences import OutputLicence, check
-from harness_builder.prompts.templates import load_prompts
+from harness_builder.licences import OutputLicence
+from harness_builder.output import check_free
+from harness_builder.people import CandidateFile, People, image_of
+from harness_builder.people.candidates import NAME as CANDIDATES
+from harness_builder.prompts.templates import Prompts, load_prompts
+from harness_builder.quality import ImageMark
+from harness_builder.quality.marking import Marks
 from harness_builder.seeds import read_seeds
+from harness_builder.showing import showing
+from harness_builder.steps.labelling import Labeller, check_rubric
+from harness_builder.steps.workshop import Workshop
+from harness_builder.terms import licence_of
 from harness_builder.values import Seed
+from harness_builder.walk.crew import Walk
+from harness_builder.walk.gates import Gates
+from harness_builder.walk.lines import Lines
+from harness_builder.walk.records import Records
+from harness_builder.walk.references import read_references
+from harness_builder.walk.values import Tally
+
+from .finishing import Ready, finished
 
 WORK: Final = "work"
-_AT_ONCE: Final = 4  # seeds under way for each call on the wire: a seed waits at gates and between calls
-_CALLS: Final = 32
+_CALLS: Final = 32  # at once of one server, where the plan does not say
+_SEEDS: Final = 4  # under way for each of these: a seed waits at gates, and for servers that others keep busy
+
+
+def plan(build: Build) -> str:
+    """What a build would do. Raises HarnessError where its config cannot be read or its sources may not be used."""
+    found = read_plan(build.config)
+    check_rubric(found)
+    load_prompts(found)
+    return shown(found, licence_of(found, build.accepted))
+
+
+async def build(build: Build) -> Built:
+    """Build a set, or go on with it.
+
+    Raises:
+        HarnessError: something is wrong with the config, the sources or the folder, or nothing will work.
+        KeyboardInterrupt: it was asked to end.
+    """
+    found = read_plan(build.config)
+    licence = licence_of(found, build.accepted)
+    check_rubric(found)
+    prompts = load_prompts(found)
+    check_free(build.out)
+    return await _Site(build, found, licence, prompts).build()
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where a set is built.
+
+    Attributes:
+        asked: as it was asked for.
+        plan: as the config says.
+        licence: of the set.
+        prompts: its templates.
+    """
+
+    asked: Build
+    plan: Plan
+    licence: OutputLicence
+    prompts: Prompts
+
+    async def build(self) -> Built:
+        """Walk, and write the set."""
+        work = self.asked.out / WORK
+        with ExitStack() as stack:
+            book = stack.enter_context(CallBook(work))
+            marks = stack.enter_context(Marks(work))
+            lines = stack.enter_context(Lines(work))
+            records = stack.enter_context(Records(work))
+            async with open_asker(self.plan, book, tell=self.asked.tell) as asker:
+                shop = Workshop(plan=self.plan, prompts=self.prompts, asker=asker, image=image_of(work))
+                walk = self._walk(shop, marks, lines, records)
+                await self._walked(walk, asker)
+                return await finished(self._ready(walk, asker, book, marks))
+
+    def _walk(self, shop: Workshop, marks: Marks, lines: Lines, records: Records) -> Walk:
+        references = read_references(self.plan.against, marks, self.asked.tell)
+
+        def mark(sha256: str) -> ImageMark:
+            return marks.of(shop.image(sha256))
+
+        return Walk(
+            shop=shop,
+            labeller=Labeller(shop),
+            gates=Gates(self.plan.likeness, self.plan.bits, references),
+            lines=lines,
+            records=records,
+            people=People.load(self.asked.out, self.plan) if self.plan.review else None,
+            marks=mark,
+            tally=Tally(),
+            ending=self.asked.ending,
+        )
+
+    async def _walked(self, walk: Walk, asker: Asking) -> None:
+        """All seeds, with what people may decide on put where they find it."""
+        plan, work = self.plan, self.asked.out / WORK
+        candidates, whole = CandidateFile(work / CANDIDATES, plan.categories, plan.reviewers), False
+        try:
+            async with showing(walk.tally, lambda: asker.ledger.made, self.asked.tell):
+                at_once = _SEEDS * (plan.concurrency or _CALLS)
+                await walk.run(_seeds(plan), at_once, candidates.put)
+            whole = not self.asked.ending()
+        finally:
+            candidates.close(whole=whole)
+        if self.asked.ending():
+            raise KeyboardInterrupt
+
+    def _ready(self, walk: Walk, asker: Asking, book: CallBook, marks: Marks) -> Ready:
+        return Ready(
+            asked=self.asked,
+            plan=self.plan,
+            licence=self.licence,
+            prompts=self.prompts,
+            walk=walk,
+            asker=asker,
+            book=book,
+            marks=marks,
+        )
+
+
+def _seeds(plan: Plan) -> Iterator[Seed]:
+    for source in plan.sources:
+        yield from read_seeds(source)

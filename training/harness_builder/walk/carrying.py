@@ -12,9 +12,9 @@ import anyio.to_thread
 from harness import HarnessError
 from harness_builder.calls.values import Ended, Passed
 from harness_builder.quality import ImageMark, rates
+from harness_builder.steps.checking import check_texts
 from harness_builder.steps.drawing import draw
 from harness_builder.steps.elements import elements
-from harness_builder.steps.labelling import label
 from harness_builder.steps.probing import probe
 from harness_builder.steps.sorting import classify
 from harness_builder.steps.workshop import Workshop
@@ -123,7 +123,7 @@ class Carrier:
         if way.opinion is None:
             return
         self._walk.candidates(replace(candidate, opinion=_said(way.opinion)))
-        way.sorted = self._settled(way, candidate, way.opinion)
+        way.sorted = await self._settled(way, candidate, way.opinion)
         if way.sorted is None:
             return
         candidate = replace(candidate, question=way.sorted.question, category=way.sorted.category)
@@ -132,12 +132,12 @@ class Carrier:
         elif self._shop.plan.probe:
             await self._probe(way, candidate)
 
-    def _settled(self, way: Way, candidate: Candidate, opinion: Opinion) -> Sorted | None:
+    async def _settled(self, way: Way, candidate: Candidate, opinion: Opinion) -> Sorted | None:
+        """Where it goes. A question that people mended is new to the model that checks for hard stops."""
         people = self._walk.people
-        if people is None:
-            settled = by_model(candidate, opinion)
-        else:
-            settled = by_people(candidate, opinion, people.decided(candidate))
+        settled = by_people(candidate, opinion, people.decided(candidate)) if people else by_model(candidate, opinion)
+        if isinstance(settled, Sorted) and settled.question != candidate.question:
+            settled = await check_texts(self._shop, "sort", way.key, settled.question) or settled
         if isinstance(settled, Ended):
             self._end(way, "sort", settled)
             return None
@@ -154,7 +154,7 @@ class Carrier:
     async def _label(self, way: Way, candidate: Candidate) -> None:
         assert way.question is not None
         question = replace(way.question, text=candidate.question)
-        way.label = self._took(way, "label", await label(self._shop, candidate, question))
+        way.label = self._took(way, "label", await self._walk.labeller.label(candidate, question))
 
     def _marked(self) -> dict[str, list[ImageMark]]:
         """What the images of each pair look like."""
@@ -226,7 +226,8 @@ def _said(opinion: Opinion) -> dict[str, str]:
 
 def _kind(why: str) -> Kind:
     """The kind of a stop by its name; one that is unknown is one that could not be checked."""
-    return next((kind for kind in KINDS if kind == why), "unchecked")
+    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
+    return kinds.get(why, "unchecked")
 
 
 def _made(way: Way, seed: Seed) -> Made:

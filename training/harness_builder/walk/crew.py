@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from harness import HarnessError
 from harness_builder.quality import ImageMark
-from harness_builder.review import Decided, Undecided
+from harness_builder.review import Agreed, Decided, Undecided
 from harness_builder.steps.labelling import Labeller
 from harness_builder.steps.workshop import Workshop
 from harness_builder.values import Candidate, Seed
@@ -35,6 +35,10 @@ class People(Protocol):
         """Of a candidate as it is; None where not enough of them have looked at it."""
         ...
 
+    def agreement(self) -> tuple[Agreed, ...]:
+        """How far they agree."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True)
 class Walk:
@@ -47,9 +51,9 @@ class Walk:
         lines, records: what comes of it, on disk.
         people: who decide; None where nobody is asked.
         marks: sha256 of an image -> what it looks like.
-        candidates: takes each that came to be sorted.
         tally: how everything ended.
         ending: whether a person wants it to end.
+        candidates: takes each that came to be sorted.
         stopped: why it ends early.
     """
 
@@ -60,17 +64,18 @@ class Walk:
     records: Records
     people: People | None
     marks: Callable[[str], ImageMark]
-    candidates: Callable[[Candidate], None]
     tally: Tally = field(default_factory=Tally)
     ending: Callable[[], bool] = lambda: False
+    candidates: Callable[[Candidate], None] = lambda _: None
     stopped: HarnessError | None = None
 
-    async def run(self, seeds: Iterable[Seed], at_once: int) -> None:
+    async def run(self, seeds: Iterable[Seed], at_once: int, candidates: Callable[[Candidate], None]) -> None:
         """Walk them all; what nothing can be done about ends the walk once all that is under way has ended.
 
         Raises:
             HarnessError: nothing will work.
         """
+        self.candidates = candidates
         room = anyio.CapacityLimiter(at_once)
         async with anyio.create_task_group() as group:
             async for number, seed in _listed(seeds):

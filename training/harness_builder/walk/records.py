@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from harness_builder.values import Subset
 
@@ -43,8 +44,12 @@ class Records:
         self._places.append((number, self._end))
         self._end += len(line)
 
-    def close(self) -> None:
-        """Nothing more comes."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
 
     def __iter__(self) -> Iterator[Made]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from harness import BadImage, Request, Task, Text, plugins
+from harness import BadImage, Request, Task, Text, UnknownName, plugins
 from harness.data.places import data_folder, samples, splits_of
-from harness.settings import effective
+from harness.settings import effective, nearest
 from harness_builder.config.plan import Test
-from harness_builder.quality import References
+from harness_builder.quality import ImageMark, References
 from harness_builder.quality.marking import Marks
 
 
@@ -28,7 +28,7 @@ def read_references(tests: Iterable[Test], marks: Marks, tell: Callable[[str], N
         items = broken = 0
         name, _, split = test.task.partition(":")
         for item, request in _requests(plugins.current().task(name), split, test):
-            found = []
+            found = list[ImageMark]()
             for image in request.images:
                 try:
                     found.append(marks.of(image))
@@ -45,6 +45,8 @@ def _requests(task: Task, split: str, test: Test) -> Iterator[tuple[str, Request
     settings: dict[str, Any] = effective(task.settings, {}, owner=f"task {task.name}")
     root = test.data or data_folder() / task.name
     offered = splits_of(task, settings, root)
+    if split and split not in offered:
+        raise UnknownName(f"task {task.name} has no split {split!r}", remedy=nearest(split, offered))
     names = [split] if split else [name for name, each in offered.items() if each.selected and each.data is None]
     for name in names:
         here = offered[name].data or root
