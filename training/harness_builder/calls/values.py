@@ -15,8 +15,12 @@ T = TypeVar("T")
 _STOPPED: Final = "stopped"
 
 
-class Unreadable(Exception):  # noqa: N818
-    """A reply is not what was asked for. Says what is wrong with it, so that the model can be told."""
+class Unreadable(Exception):
+    """A reply is not what was asked for. Says what is wrong with it, so that the model can be told.
+
+    What it says up to a semicolon is kept as the reason where the second reply cannot be read either: it is the same
+    for all that are wrong in this way, and quotes nothing of the reply.
+    """
 
 
 def blank(stop: Stop) -> Json:

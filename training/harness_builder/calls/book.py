@@ -1,0 +1,233 @@
+"""The book of calls, `calls.db`: what was asked in the life of a build, and what was read of each reply.
+
+Invariants: a call is found by the digest of what was asked, and stands in the book once, whoever asked it; a change is
+one transaction, so a process that is killed leaves the book as it was before or after; what is deleted is in no byte of
+the files when the deletion returns (see `schema`); a drawing is named in the book before its file is written and until
+the file is gone, so that none is left that nobody knows of.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from filelock import FileLock, Timeout
+
+from harness import HarnessError, Json
+from harness.http.status import as_list
+from harness_builder.stops import Stop
+
+from . import schema
+from .kept import Kept, Spent
+from .values import blank
+
+NAME: Final = "calls.db"
+_NO_SPACE: Final = ("SQLITE_FULL", "SQLITE_IOERR")
+_BROKEN: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_ANEW: Final = "put it aside or delete it: what it held is asked again"
+
+
+class CallBook:
+    """See the module; a context manager.
+
+    Args:
+        folder: that holds the book; made where it is not there.
+
+    Raises:
+        HarnessError: here and in every method: another process works on this build, the file is broken or another
+            program's, or the disk does not take it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / NAME
+        self._lock = _lock(self.path)
+        try:
+            self._db = self._opened()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the book go."""
+        self._db.close()
+        self._lock.release()
+
+    def find(self, call: str) -> Kept | None:
+        """What came of a call; None where it is not kept."""
+        with self._told():
+            return schema.select(self._db, call)
+
+    def read(self, calls: Iterable[str]) -> Iterator[Kept]:
+        """All calls of these digests that are kept, in this order."""
+        return (kept for kept in map(self.find, calls) if kept is not None)
+
+    def keep(self, kept: Kept) -> None:
+        """Write a call, in place of what was kept of it."""
+        with self._change() as db:
+            for (number,) in db.execute("SELECT id FROM calls WHERE call = ?", (kept.call,)).fetchall():
+                schema.remove(db, number)
+            schema.insert(db, kept)
+
+    def share(self, call: str, owner: str) -> None:
+        """Somebody else asked the same: what is kept of the call is theirs as well."""
+        with self._change() as db:
+            db.execute("INSERT OR IGNORE INTO owners SELECT ?, id FROM calls WHERE call = ?", (owner, call))
+
+    def forget(self, owner: str) -> tuple[str, ...]:
+        """Delete all calls that are this owner's alone -> sha256 of the drawings that no other call names.
+
+        A call that ended as stopped stays: it holds nothing but the kind, and would only be made again.
+        """
+        drawings: list[str] = []
+        with self._erasure() as db:
+            mine = "SELECT id, drawing FROM owners JOIN calls USING (id) WHERE owner = ? AND end != 'stopped'"
+            for number, drawing in db.execute(mine, (owner,)).fetchall():
+                db.execute("DELETE FROM owners WHERE owner = ? AND id = ?", (owner, number))
+                if db.execute("SELECT 1 FROM owners WHERE id = ?", (number,)).fetchone() is None:
+                    schema.remove(db, number)
+                    drawings += [drawing] if drawing else []
+            named = "SELECT 1 FROM calls WHERE drawing = ? AND drawing != ''"
+            return tuple(each for each in dict.fromkeys(drawings) if db.execute(named, (each,)).fetchone() is None)
+
+    def redact(self, call: str, place: int, stop: Stop) -> None:
+        """Put a stop in the place of one item of a reply that holds a list; nothing where the call is not kept.
+
+        Raises:
+            ValueError: the reply holds no list, or none so long.
+        """
+        with self._erasure() as db:
+            row = db.execute("SELECT id, value FROM calls JOIN said USING (id) WHERE call = ?", (call,)).fetchone()
+            if row is None:
+                return
+            items = list(as_list(json.loads(row[1])))
+            if not 0 <= place < len(items):
+                raise ValueError(f"there is no item {place} in what was read of {call}")
+            items[place] = blank(stop)
+            db.execute("UPDATE said SET value = ? WHERE id = ?", (json.dumps(items), row[0]))
+
+    def draws(self, sha256: str) -> None:
+        """A drawing is about to be written; it is named before, so that a killed build leaves none behind."""
+        with self._change() as db:
+            db.execute("INSERT OR IGNORE INTO drawings VALUES (?)", (sha256,))
+
+    def unnamed(self) -> tuple[str, ...]:
+        """Drawings that no call names: their files are to be deleted."""
+        with self._told():
+            found = self._db.execute("SELECT sha256 FROM drawings EXCEPT SELECT drawing FROM calls").fetchall()
+            return tuple(sha256 for (sha256,) in found)
+
+    def gone(self, drawings: Iterable[str]) -> None:
+        """The files of these drawings are deleted."""
+        with self._change() as db:
+            db.executemany("DELETE FROM drawings WHERE sha256 = ?", [(each,) for each in drawings])
+
+    def spend(self, spent: Spent) -> None:
+        """Add what a call took to the sums, which outlive what is deleted."""
+        with self._change() as db:
+            schema.add_spent(db, spent)
+
+    def spent(self) -> tuple[Spent, ...]:
+        """What all calls of this build took, by step, role and model."""
+        with self._told():
+            return schema.all_spent(self._db)
+
+    def _opened(self) -> sqlite3.Connection:
+        with self._told():
+            db = sqlite3.connect(self.path, isolation_level=None)
+            try:
+                self._prepare(db)
+            except BaseException:
+                db.close()
+                raise
+            return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        tables = _one(db, "SELECT count(*) FROM sqlite_master")
+        ours = _one(db, "PRAGMA application_id") == schema.APPLICATION
+        if tables and not (ours and _one(db, "PRAGMA user_version") == schema.VERSION):
+            what = "this is no book of calls, or one of another version"
+            raise HarnessError(what, where=str(self.path), remedy=_ANEW)
+        for setting in schema.SETTINGS:
+            db.execute(setting).fetchall()
+        if (said := _one(db, "PRAGMA quick_check(1)")) != "ok":
+            raise self._broken(str(said))
+        if not tables:
+            with _transaction(db):
+                for each in schema.TABLES:
+                    db.execute(each)
+
+    @contextmanager
+    def _change(self) -> Generator[sqlite3.Connection]:
+        """One transaction: all of it is written, or nothing."""
+        with self._told(), _transaction(self._db):
+            yield self._db
+
+    @contextmanager
+    def _erasure(self) -> Generator[sqlite3.Connection]:
+        """A transaction after which the log beside the book, where older states of pages stand, is emptied."""
+        with self._change() as db:
+            yield db
+        with self._told():
+            busy = _one(self._db, "PRAGMA wal_checkpoint(TRUNCATE)")
+        if busy:
+            remedy = "end the other program and run it again"
+            raise HarnessError("cannot delete from it: another program reads it", where=str(self.path), remedy=remedy)
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: sqlite3.Error) -> HarnessError:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(_BROKEN):
+            return self._broken(str(error))
+        remedy = "free some space and run it again" if name.startswith(_NO_SPACE) else ""
+        return HarnessError(f"cannot write: {error}", where=str(self.path), remedy=remedy)
+
+    def _broken(self, how: str) -> HarnessError:
+        return HarnessError(f"the book of calls cannot be read: {how}", where=str(self.path), remedy=_ANEW)
+
+
+def _one(db: sqlite3.Connection, sql: str) -> Json:
+    return db.execute(sql).fetchone()[0]
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Generator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a disk that is full has ended it already
+            db.execute("ROLLBACK")
+        raise
+
+
+def _lock(path: Path) -> FileLock:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise HarnessError(
+            "another process works on this build", where=str(path), remedy="wait for it, or give another --out"
+        ) from None
+    except OSError as error:
+        raise HarnessError(f"cannot write: {error.strerror}", where=str(path), remedy="give another --out") from error
+    return lock

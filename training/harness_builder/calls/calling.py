@@ -1,0 +1,136 @@
+"""Calls that are made: each is counted when it returns, and what comes of it is read before anything keeps it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from harness import Brush, Drawing, Drawn, Failure, HarnessError, Json, Model, Response
+from harness.images import inline_image, open_image
+from harness.rubric import repair_request
+from harness.store.sound import sound
+from harness.types import add_usage
+from harness_builder.stops import Stop, stop_text
+from harness_builder.values import Step
+
+from .book import CallBook
+from .ends import EMPTY, declines, failed, flagged, refused, stopped, unread
+from .images import SUFFIXES, Drawings
+from .kept import PAINTER, Outcome, Spent, Who
+from .ledger import Ledger
+from .sieving import sieve
+from .values import Asked, Ended, Painted, Told, Unreadable
+
+_R = TypeVar("_R", Response | Failure, Drawn | Failure)
+
+
+class Caller:
+    """Makes calls.
+
+    Args:
+        book: that sums up what they take.
+        ledger: that says whether one more is allowed.
+        drawings: where those go that are made.
+    """
+
+    def __init__(self, book: CallBook, ledger: Ledger, drawings: Drawings) -> None:
+        self._book = book
+        self._ledger = ledger
+        self._drawings = drawings
+
+    async def reply(self, asked: Asked, model: Model, call: str, *, again: bool) -> tuple[Outcome, Spent]:
+        """What is read of a reply, and what it took.
+
+        Args:
+            asked: the question.
+            model: that is asked.
+            call: digest of the question.
+            again: ask once more where the reply cannot be read.
+        """
+        request = asked.request
+        reply, spent = await self._call(asked.step, asked.role, partial(model.generate, request))
+        while True:
+            if isinstance(reply, Failure):
+                return failed(reply, call), spent
+            if (ended := flagged(reply, call)) is not None:
+                return ended, spent
+            try:
+                return _value(asked, reply.text, call), spent
+            except Unreadable as error:
+                if declines(reply.text):
+                    return refused(call), spent
+                if not again:
+                    return unread(reply.text, error, call), spent
+                request, again = repair_request(request, reply.text, str(error)), False
+            reply, more = await self._call(asked.step, asked.role, partial(model.generate, request))
+            spent = _sum(spent, more)
+
+    async def drawing(self, step: Step, drawing: Drawing, brush: Brush, call: str) -> tuple[Outcome, Spent]:
+        """A drawing that lies in its place, and what it took."""
+        drawn, spent = await self._call(step, PAINTER, partial(brush.draw, drawing))
+        if isinstance(drawn, Failure):
+            return failed(drawn, call), spent
+        if stop := stop_text(drawn.prompt):
+            return stopped(stop, call), spent
+        content = open_image(inline_image("drawn", drawn.data)).opened
+        if content.mime not in SUFFIXES:
+            return Ended(end="failed", why=f"not possible: {content.mime}", call=call), spent
+        await self._written(drawn.data, content.sha256)
+        return Painted(sha256=content.sha256, prompt=drawn.prompt, call=call), spent
+
+    async def _written(self, data: bytes, sha256: str) -> None:
+        """Write a drawing; again where the same one was deleted meanwhile, since its call was stopped elsewhere."""
+        while self._drawings.find(sha256) is None:
+            self._book.draws(sha256)
+            try:
+                await self._drawings.write(data)
+            except OSError as error:
+                where, remedy = str(error.filename or ""), "free some space and run it again"
+                raise HarnessError(f"cannot write: {error.strerror}", where=where, remedy=remedy) from error
+
+    async def _call(self, step: Step, role: Who, send: Callable[[], Awaitable[_R]]) -> tuple[_R, Spent]:
+        with self._ledger.call():
+            reply = await send()
+        spent = _spent(step, role, reply)
+        self._book.spend(spent)
+        self._ledger.spent(spent)
+        return reply, spent
+
+
+def _value(asked: Asked, text: str, call: str) -> Told | Ended:
+    """What is read of a text, as it is kept. Raises Unreadable."""
+    if not text.strip():
+        raise Unreadable(EMPTY)
+    read = _plain(asked.read(text))
+    sieved = (asked.sieve or sieve)(read)
+    return stopped(sieved, call) if isinstance(sieved, Stop) else Told(value=_plain(sieved), call=call)
+
+
+def _plain(value: Json) -> Json:
+    """A value as it comes back from the book, so that the first time and all later ones are alike."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise Unreadable("it holds what JSON cannot hold") from None
+
+
+def _spent(step: Step, role: Who, reply: Response | Drawn | Failure) -> Spent:
+    """What a call took; numbers that are none are 0."""
+    seconds = 0.0 if isinstance(reply, Failure) else reply.seconds
+    told = sound(Response(text="", usage=reply.usage, seconds=seconds))
+    seconds = told.seconds if isinstance(told, Response) else 0.0
+    images = int(isinstance(reply, Drawn))
+    return Spent(step=step, role=role, model=reply.model, usage=told.usage, images=images, seconds=seconds)
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return replace(
+        one,
+        model=other.model or one.model,
+        calls=one.calls + other.calls,
+        usage=add_usage(one.usage, other.usage),
+        seconds=one.seconds + other.seconds,
+    )

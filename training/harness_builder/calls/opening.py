@@ -1,0 +1,146 @@
+"""Opening the models of all roles and the painter, once each, with slots, retries and breakers as those of runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, get_args
+
+from harness import Brush, HarnessError, Json, Model, ModelInfo, Policy, Request, plugins
+from harness.brushes import find_painter, open_brush
+from harness.keys import canonical
+from harness.limits import Endpoints, Metered
+from harness.models import ModelSpec, Resolved, resolve
+from harness.plan.sampling import needed
+from harness.types import Ability
+from harness_builder.config.plan import INSTEAD, Plan, Role, Wanted
+
+from .images import Opener, Opening
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+_PAIR: Final = 2  # images that whoever looks is shown at once
+_CANNOT: Final[Mapping[Ability, str]] = {
+    "images": "look at images",
+    "system": "be given a system message",
+    "draw": "draw",
+}
+Identity = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """A model that answers for one or more roles.
+
+    Attributes:
+        model: takes slots, tries again, and opens images by itself.
+        identity: what was requested, as JSON.
+    """
+
+    model: Model
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hand:
+    """The painter.
+
+    Attributes:
+        brush: takes slots and tries again.
+        identity: what was requested, as JSON.
+    """
+
+    brush: Brush
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """All that a build asks."""
+
+    voices: Mapping[Role, Voice]
+    hand: Hand
+
+
+@asynccontextmanager
+async def open_all(
+    plan: Plan, opener: Opener, check: Callable[[], None], tell: Callable[[str], None]
+) -> AsyncGenerator[Opened]:
+    """Open each model once, whatever roles it has, and the painter.
+
+    Args:
+        plan: that names them.
+        opener: of images.
+        check: raises where nothing new is to begin.
+        tell: given what a person should know of the endpoints.
+
+    Raises:
+        HarnessError: nobody offers one, it cannot be opened, or it cannot do what its role takes.
+    """
+    at_once = plan.concurrency
+    endpoints = Endpoints(Policy(start=at_once, cap=at_once) if at_once else Policy(), tell=tell)
+    found: list[tuple[Role, Resolved]] = [(role, resolve(_spec(plan.model(role)))) for role in _roles(plan)]
+    painter = find_painter(plan.painter.ref, plan.painter.settings)
+    async with AsyncExitStack() as stack:
+        known: dict[str, Voice] = {}
+        voices: dict[Role, Voice] = {}
+        for role, resolved in found:
+            same = canonical([resolved.spec.ref, {name: str(value) for name, value in resolved.settings.items()}])
+            if same not in known:
+                known[same] = await _voice(stack, resolved, endpoints, opener, check, images=_PAIR * plan.best_of)
+            voices[role] = known[same]
+            _check_role(plan, role, voices[role].model.info)
+        brush = await stack.enter_async_context(open_brush(painter, endpoints))
+        _check(brush.info, {"draw"}, "painter", "painter")
+        yield Opened(voices=voices, hand=Hand(brush=brush, identity=painter.identity(brush)))
+
+
+def _roles(plan: Plan) -> Iterator[Role]:
+    """Those that this build asks."""
+    return (role for role in ROLES if role != "prober" or plan.probe)
+
+
+async def _voice(
+    stack: AsyncExitStack,
+    resolved: Resolved,
+    endpoints: Endpoints,
+    opener: Opener,
+    check: Callable[[], None],
+    *,
+    images: int,
+) -> Voice:
+    model = await stack.enter_async_context(resolved.open(images=images))
+    endpoints.watch(model)
+    metered = Metered(Opening(model, opener, check), endpoints)
+    return Voice(model=metered, identity=resolved.identity(model))
+
+
+def check_request(plan: Plan, role: Role, info: ModelInfo, request: Request) -> None:
+    """Raise HarnessError where the model of a role cannot be asked this."""
+    _check(info, needed(request), role, _key(plan, role), images=len(request.images))
+
+
+def _check_role(plan: Plan, role: Role, info: ModelInfo) -> None:
+    if role == "judge":
+        needs = plugins.current().judge(plan.rubric).needs or frozenset[Ability]()
+    else:
+        needs = frozenset[Ability]() if role == "writer" else frozenset[Ability]({"images"})
+    _check(info, needs, role, _key(plan, role), images=_PAIR if "images" in needs else 0)
+
+
+def _check(info: ModelInfo, needs: set[Ability] | frozenset[Ability], role: str, key: str, *, images: int = 0) -> None:
+    remedy = f"name another one: {key} in the config"
+    for ability in sorted(needs - info.can):
+        what = f"the model of the role {role!r} cannot {_CANNOT.get(ability, f'do what it is asked: {ability}')}"
+        raise HarnessError(what, where=info.ref, remedy=remedy)
+    if info.max_images is not None and images > info.max_images:
+        what = f"the model of the role {role!r} takes {info.max_images} images at once, and is shown {images}"
+        raise HarnessError(what, where=info.ref, remedy=remedy)
+
+
+def _key(plan: Plan, role: Role) -> str:
+    return f"models.{role if role in plan.models else INSTEAD[role]}"
+
+
+def _spec(wanted: Wanted) -> ModelSpec:
+    return ModelSpec(ref=wanted.ref, settings=wanted.settings)
