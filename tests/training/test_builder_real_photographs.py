@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness_builder.licences import check
@@ -73,7 +74,7 @@ def test_members_of_one_stem_of_a_shard_are_one_photograph(tmp_path: Path) -> No
 
 def test_an_index_holds_images_or_names_files_and_no_address_is_followed(tmp_path: Path) -> None:
     (tmp_path / "here.png").write_bytes(RING)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"jpg": STAR, "path": None, "URL": "http://there.invalid/1.jpg", "TEXT": "a star", "LICENSE": "?"},
         {"jpg": None, "path": "here.png", "URL": None, "TEXT": "a ring", "LICENSE": "cc0-1.0"},
         {"jpg": None, "path": None, "URL": "http://there.invalid/3.jpg", "TEXT": "a bar", "LICENSE": "cc0-1.0"},

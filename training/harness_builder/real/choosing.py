@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +27,10 @@ from .licensing import unfit
 from .looking import Check, Looking, Seen
 from .values import Photo, PhotoIndex, RealRecord, Used
 
-Left = Counter[tuple[End, str]]  #: how photographs and records ended that are not used, and why
+#: how many photographs, and records, ended so and why; a photograph once for each reason
+Left = Counter[tuple[End, str]]
 _TRIED: Final = 8  # photographs of one object that are looked at
-_AT_ONCE: Final = 16  # records that are looked into at once; a number that never changes with speed
+_AT_ONCE: Final = 16  # records that are looked into at once; how many changes nothing in what is chosen
 AGAIN: Final = " (the next build asks again)"
 NONE: Final = "no photograph of each object"
 
@@ -76,8 +76,9 @@ async def real_records(
     waiting, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord]()
     while waiting and len(found) < photos.count:
         several = min(_AT_ONCE, photos.count - len(found), len(waiting))
-        hunts = await abreast(choice.hunt, [waiting.popleft() for _ in range(several)])
-        decided = [await choice.decide(hunt) for hunt in hunts]
+        next_ones = [waiting.popleft() for _ in range(several)]
+        await choice.ahead(next_ones)
+        decided = [await choice.decide(made) for made in next_ones]
         found += [each for each in decided if each is not None]
     return found
 
@@ -128,91 +129,79 @@ def _alike(one: ImageMark, other: ImageMark) -> bool:
     return index.find("other", other) is not None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Search:
-    """What was found for one object, and what became of those that were looked at, from the best on."""
-
-    words: str
-    photos: Sequence[Photo]
-    seen: list[Seen | Ended] = field(default_factory=list[Seen | Ended])
-
-
-@dataclass(slots=True, kw_only=True)
-class _Hunt:
-    """A record, and the search for each of its objects."""
-
-    made: Made
-    searches: list[_Search]
-
-
 class _Choice:
+    """What became of each photograph that was looked at, and what is taken of them."""
+
     def __init__(self, looking: Looking, index: PhotoIndex, rules: _Rules, left: Left) -> None:
         self._looking = looking
         self._index = index
         self._rules = rules
         self._left = left
+        self._said: set[tuple[str, str]] = set()
+        self._seen: dict[tuple[str, str], Seen | Ended] = {}
 
-    async def hunt(self, made: Made) -> _Hunt:
-        """Look until there is a photograph of each object; the second is not looked for where there is none of the
-        first. Nothing is taken yet."""
-        hunt = _Hunt(made=made, searches=[])
-        for words in made.element.objects:
-            search = _Search(words=words, photos=await self._found(words))
-            hunt.searches.append(search)
-            if await self._next(search, 0) is None:
-                break
-        return hunt
+    async def ahead(self, records: Sequence[Made]) -> None:
+        """Look for what these records will want, all objects at once; nothing is taken. The second object of a record
+        is not looked for where there is no photograph of the first."""
+        firsts = Counter(made.element.objects[0] for made in records)
+        await abreast(self._look_for, firsts.items())
+        there = {seen.object for seen in self._seen.values() if isinstance(seen, Seen)}
+        seconds = Counter(made.element.objects[1] for made in records if made.element.objects[0] in there)
+        await abreast(self._look_for, seconds.items())
 
-    async def decide(self, hunt: _Hunt) -> RealRecord | None:
+    async def decide(self, made: Made) -> RealRecord | None:
         """The record with the best photographs that nothing speaks against; they are taken then."""
-        taken: list[Seen] = []
-        for search in hunt.searches:
-            seen = await self._take(search, taken[0] if taken else None)
-            if seen is None:
-                break
-            taken.append(seen)
-        if len(taken) < len(hunt.made.element.objects):
+        one = await self._take(made.element.objects[0], None)
+        other = one and await self._take(made.element.objects[1], one)
+        if one is None or other is None:
             self._left["dropped", NONE] += 1
             return None
-        for seen in taken:
-            self._rules.take(seen)
-        return _record(hunt.made, taken[0], taken[1])
+        self._rules.take(one)
+        self._rules.take(other)
+        return _record(made, one, other)
+
+    async def _look_for(self, wanted: tuple[str, int]) -> None:
+        """Look until there are so many good photographs of an object."""
+        words, missing = wanted
+        for photo in await self._found(words):
+            missing -= isinstance(await self._look(photo, words), Seen)
+            if missing <= 0:
+                return
+
+    async def _take(self, words: str, other: Seen | None) -> Seen | None:
+        for photo in await self._found(words):
+            seen = await self._look(photo, words)
+            if isinstance(seen, Ended):
+                continue
+            why = self._rules.against(seen, other)
+            if not why:
+                return seen
+            self._leave(photo, "dropped", why)
+        return None
 
     async def _found(self, words: str) -> list[Photo]:
-        """The best that are not used yet, and whose licence lets them be used."""
-        found = await anyio.to_thread.run_sync(self._index.find, words, _TRIED + len(self._rules.keys))
-        fresh = [photo for photo in found if photo.key not in self._rules.keys][:_TRIED]
+        """The best that are not used yet and whose licence lets them be used."""
+        used = self._rules.keys
+        found = await anyio.to_thread.run_sync(self._index.find, words, _TRIED + len(used))
+        fresh = [photo for photo in found if photo.key not in used][:_TRIED]
         for photo in fresh:
             if why := self._rules.unfit(photo):
-                self._left["dropped", why] += 1
+                self._leave(photo, "dropped", why)
         return [photo for photo in fresh if not self._rules.unfit(photo)]
 
-    async def _take(self, search: _Search, other: Seen | None) -> Seen | None:
-        place = await self._next(search, 0)
-        while place is not None:
-            seen = search.seen[place]
-            if isinstance(seen, Seen):
-                why = self._rules.against(seen, other)
-                if not why:
-                    return seen
-                self._left["dropped", why] += 1
-            place = await self._next(search, place + 1)
-        return None
+    async def _look(self, photo: Photo, words: str) -> Seen | Ended:
+        at = (photo.key, words)
+        if at not in self._seen:
+            self._seen[at] = seen = await self._looking.look(photo, words)
+            if isinstance(seen, Ended):
+                self._leave(photo, seen.end, seen.why + (AGAIN if seen.again else ""))
+        return self._seen[at]
 
-    async def _next(self, search: _Search, place: int) -> int | None:
-        """The place of the first good photograph from here on; None where none is left."""
-        for number in range(place, len(search.photos)):
-            if number == len(search.seen):
-                search.seen.append(await self._looked(search.photos[number], search.words))
-            if isinstance(search.seen[number], Seen):
-                return number
-        return None
-
-    async def _looked(self, photo: Photo, words: str) -> Seen | Ended:
-        seen = await self._looking.look(photo, words)
-        if isinstance(seen, Ended):
-            self._left[seen.end, seen.why + (AGAIN if seen.again else "")] += 1
-        return seen
+    def _leave(self, photo: Photo, end: End, why: str) -> None:
+        """Count it, once for each reason."""
+        if (photo.key, why) not in self._said:
+            self._said.add((photo.key, why))
+            self._left[end, why] += 1
 
 
 def _record(made: Made, one: Seen, other: Seen) -> RealRecord:
