@@ -77,7 +77,8 @@ def _changes(found: Verified) -> Iterator[str]:
     for state, paths in (("missing", lost.missing), ("changed", lost.changed)):
         if paths:
             yield f"{len(paths)} files {state} since they were fetched\n{_named(paths)}"
-    if lost.missing or lost.changed or notes:
+    made_here = any(part.kind == "build" for part in found.fetched.parts)
+    if (lost.missing or lost.changed or notes) and not made_here:
         yield f"  harness data fetch {found.place.task.name}  fetches these again"
     if found.strays:
         what = f"warning: {len(found.strays)} files here did not come with this fetch: of another revision, or put here"

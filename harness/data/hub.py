@@ -82,7 +82,7 @@ def refused(refusal: Refusal, name: str, source: DataSource) -> HarnessError:
 
 
 def _listed(name: str, revision: str, source: DataSource, waits: Waits) -> Listing:
-    client = _client()
+    client = package()
     constants: Any = importlib.import_module("huggingface_hub.constants")
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
     commit, entries, headers = _asked(client, endpoint, name, revision, source, waits)
@@ -110,14 +110,14 @@ def _asked(client: Any, endpoint: str, name: str, revision: str, source: DataSou
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is fetched", remedy="unset HF_HUB_OFFLINE") from None
     except errors.HfHubHTTPError as error:
         raise _said_no(error, name, revision, source) from None
-    except _unreachable() as error:
+    except no_answer() as error:
         raise unreachable(endpoint, error) from None
 
 
 def _answered(api: Any, name: str, revision: str, waits: Waits) -> _Answer:
     """The commit of a revision, all that is in it, and what goes with each question for a file."""
     utils: Any = importlib.import_module("huggingface_hub.utils")
-    with _quiet(_Waiting(api.endpoint, waits)):
+    with quiet(_Waiting(api.endpoint, waits)):
         info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
         entries = list(api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset"))
         return str(info.sha), entries, utils.build_hf_headers()
@@ -190,7 +190,12 @@ def _page(name: str) -> str:
     return f"https://huggingface.co/datasets/{name}"
 
 
-def _client() -> Any:
+def package() -> Any:
+    """The hub's client.
+
+    Raises:
+        HarnessError: it is not installed.
+    """
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:
@@ -200,7 +205,7 @@ def _client() -> Any:
         ) from None
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
+def no_answer() -> tuple[type[Exception], ...]:
     """What the client raises where nobody answers; versions of it differ in the library they ask with."""
     found: list[type[Exception]] = [OSError]
     for name in ("httpx", "httpx2"):
@@ -226,7 +231,7 @@ class _Waiting(logging.Handler):
 
 
 @contextmanager
-def _quiet(instead: logging.Handler) -> Generator[None]:
+def quiet(instead: logging.Handler) -> Generator[None]:
     """Without the client's own lines: what is wrong is told once, by us."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level, logger.propagate, logger.handlers

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from harness.data.downloads import digests
 from harness.errors import BadData
@@ -22,8 +22,8 @@ from harness.errors import BadData
 FILE: Final = ".source.json"
 SCHEMA: Final = "harness.source/1"
 Files = Mapping[str, tuple[int, str]]  #: path under the root -> size in bytes and sha256
-Kind = Literal["hub", "archive", "url"]
-_KINDS: Final[Mapping[str, Kind]] = {"hub": "hub", "archive": "archive", "url": "url"}
+Kind = Literal["hub", "archive", "url", "build"]  #: where files came from; `build`: `harness build` made them here
+_KINDS: Final[Mapping[str, Kind]] = {kind: kind for kind in get_args(Kind)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +146,7 @@ def origin(root: Path) -> tuple[str, str]:
     except BadData:
         record = Provenance()
     if record.parts:
-        first = min(record.parts, key=lambda part: ("hub", "archive", "url").index(part.kind))
+        first = min(record.parts, key=lambda part: get_args(Kind).index(part.kind))
         return first.name, "" if first.kind in {note.kind for note in record.coming} else first.revision
     real = root.resolve()
     if real.parent.name == "snapshots" and real.parent.parent.name.startswith("datasets--"):

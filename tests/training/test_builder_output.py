@@ -1,0 +1,248 @@
+"""The written set is MIS's layout to every reader: the task, the trainer, the hub's library."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness_builder.output import check_free
+from harness_builder.real.values import RealRecord
+from harness_mirage.data import mix
+from harness_mirage.methods import METHODS, Method
+from harness_mis.task import TASK
+from PIL import Image, ImageOps
+
+from harness import BadData, HarnessError, Training
+from harness.data.inspection import check_split
+from harness.data.places import samples
+from tests.training.built import CATEGORIES, Workplace, drawing, label, photograph, plan, rows, there
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path / "set")
+
+
+def method(name: str) -> Method:
+    """Without the general data that the paper mixes in."""
+    found = next(each for each in METHODS if each.name == name)
+    return replace(found, ingredients=found.ingredients[:1])
+
+
+def test_a_test_split_lies_as_upstream_has_it(place: Workplace) -> None:
+    written = place.write(place.some(train=0, easy=2, hard=0))
+    assert written.records == {"mis_easy.json": 2}
+    assert rows(place.folder, "mis_easy.json")[1] == {
+        "id": 2,
+        "question": "May the first thing lie beside the second, case 1?",
+        "category": "Garden",
+        "sub_category": "Table",
+        "image_path1": "easy_image/2/object1.png",
+        "image_path2": "easy_image/2/object2.png",
+    }
+    assert there(place.folder).keys() == {
+        *("mis_easy.json", "easy_image/1/object1.png", "easy_image/1/object2.png"),
+        *("easy_image/2/object1.png", "easy_image/2/object2.png"),
+    }
+
+
+def test_the_file_to_train_on_has_a_mark_for_each_image_and_the_ablations_texts(place: Workplace) -> None:
+    words = label("shapes/0#0", 0, text_question="A lamp beside a kite?", text_answer="Better not.")
+    place.write([place.made(0, "train", label=words), place.made(1, "train")])
+    first, second = rows(place.folder, "mis_train.json")
+    assert first == {
+        "id": 1,
+        "image": ["images/1/object1.png", "images/1/object2.png"],
+        "conversations": [
+            {"from": "human", "value": "<image><image>May the first thing lie beside the second, case 0?"},
+            {"from": "gpt", "value": "A lamp and a kite; better not, case 0."},
+        ],
+        "category": "Kitchen",
+        "sub_category": "Table",
+        "text_question": "A lamp beside a kite?",
+        "text_answer": "Better not.",
+    }
+    assert (second.keys(), second["text_question"]) == (first.keys(), "")
+
+
+def test_refusals_are_a_file_of_their_own_over_the_same_images(place: Workplace) -> None:
+    declined = label("shapes/0#1", 1, refusal="I'd rather not.")
+    written = place.write([place.made(0, "train"), place.made(1, "train", label=declined)])
+    assert written.records == {"mis_train.json": 2, "mis_train_refusal.json": 1}
+    (only,) = rows(place.folder, "mis_train_refusal.json")
+    assert (only["id"], only["image"]) == (2, ["images/2/object1.png", "images/2/object2.png"])
+    assert only["conversations"][1] == {"from": "gpt", "value": "I'd rather not."}
+
+
+def test_the_task_reads_every_split_and_opens_every_image(place: Workplace) -> None:
+    made = place.some()
+    place.finish(place.write(made, [place.real(made[2])]))
+    for name, count in (("easy", 3), ("hard", 2), ("real", 1)):
+        check = check_split(TASK, name, TASK.splits[name], place.folder, {})  # type: ignore[index]
+        assert (check.error, check.bad, check.samples, check.images) == (None, {}, count, 2 * count)
+    sample = next(iter(samples(TASK, place.folder, "easy", {})))
+    assert [image.files.read(image.path) for image in sample.request.images] == [drawing(4), drawing(5)]
+    assert (sample.id, sample.category) == ("1", "Kitchen")
+
+
+@pytest.mark.parametrize("name", ["mirage", "mirage-refusal", "mirage-text-only"])
+def test_trainings_take_the_folder_as_it_is(place: Workplace, name: str) -> None:
+    words = {"text_question": "A lamp beside a kite?", "text_answer": "Better not."}
+    made = [place.made(n, "train", label=label(f"shapes/{n}", n, refusal="No.", **words)) for n in range(3)]
+    place.finish(place.write([*made, *(place.made(n, "easy") for n in range(3, 5))]))
+    mixture = mix(method(name), Training(model="none", data={"": place.folder}, out=Path("none")))
+    assert len(mixture.records) == 3
+    record = mixture.records[0]
+    if name == "mirage-text-only":
+        assert [turn.text for turn in record.turns] == ["A lamp beside a kite?", "Better not."]
+    else:
+        assert record.turns[0].text.startswith("<image><image>May the first thing")
+        assert len(record.pictures) == 2
+
+
+def test_the_refusals_are_trained_on_by_their_own_name(place: Workplace) -> None:
+    place.finish(place.write([place.made(0, "train", label=label("shapes/0#0", 0, refusal="I'd rather not."))]))
+    data = {"": place.folder / "mis_train_refusal.json"}
+    (record,) = mix(method("mirage"), Training(model="none", data=data, out=Path("none"))).records
+    assert record.turns[1].text == "I'd rather not."
+
+
+def test_the_hubs_library_loads_each_file_by_its_name(
+    place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", True)
+    made = [*place.some(), place.made(20, "train", label=label("shapes/10#0", 20, refusal="No."))]
+    place.finish(place.write(made, [place.real(made[2])]))
+    loaded = {
+        name: datasets.load_dataset(str(place.folder), name, cache_dir=str(tmp_path / "cache"))
+        for name in ("easy", "hard", "real", "train", "train_refusal")
+    }
+    assert {name: {split: len(rows) for split, rows in found.items()} for name, found in loaded.items()} == {
+        "easy": {"test": 3},
+        "hard": {"test": 2},
+        "real": {"test": 1},
+        "train": {"train": 3},
+        "train_refusal": {"train": 1},
+    }
+    assert loaded["easy"]["test"][0]["image_path1"] == "easy_image/1/object1.png"
+
+
+def test_a_drawing_is_the_set_s_as_it_was_drawn_and_takes_no_more_room(place: Workplace) -> None:
+    made = place.made(0, "easy")
+    place.write([made])
+    path = place.folder / "easy_image/1/object1.png"
+    assert path.read_bytes() == drawing(0)
+    assert path.samefile(place.image(made.pair.images[0]))
+
+
+def test_a_photograph_becomes_a_png_of_the_same_pixels_upright_and_without_its_camera(place: Workplace) -> None:
+    made = place.made(0, "easy")
+    written = place.write([made], [place.real(made)])
+    (only,) = rows(place.folder, "mis_real.json")
+    assert (only["question"], only["image_path1"]) == (made.sorted.question, "real_image/1/object1.png")
+    assert written.entries[-1].key == f"{made.key}@real"
+    with Image.open(place.folder / "real_image/1/object1.png") as shown, Image.open(io.BytesIO(photograph(0))) as shot:
+        assert (shown.format, shown.size, dict(shown.getexif())) == ("PNG", (40, 64), {})
+        assert shown.tobytes() == ImageOps.exif_transpose(shot).tobytes()
+
+
+def test_an_image_that_is_none_is_named_and_the_set_that_stood_stays(place: Workplace) -> None:
+    place.finish()
+    before = there(place.folder)
+    made = place.made(9, "easy")
+    place.image(made.pair.images[1]).write_bytes(b"no image")
+    with pytest.raises(BadData, match="cannot be put into the set") as caught:
+        place.write([place.made(8, "easy"), made])
+    assert made.pair.images[1] in caught.value.where
+    assert there(place.folder) == before
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    def written(folder: Path) -> dict[str, bytes]:
+        place = Workplace(folder)
+        made = place.some()
+        place.finish(place.write(made, [place.real(made[2])]))
+        return there(folder)
+
+    assert written(tmp_path / "one") == written(tmp_path / "two")
+
+
+def test_an_earlier_set_gives_way_whole_and_what_is_no_set_stays(place: Workplace) -> None:
+    place.finish(place.write(place.some(train=2, easy=3, hard=2)))
+    for name in ("review/reviews-ann.jsonl", "notes.txt"):
+        (place.folder / name).parent.mkdir(exist_ok=True)
+        (place.folder / name).write_text("mine")
+    place.write([place.made(30, "hard")])
+    assert there(place.folder).keys() == {
+        *("mis_hard.json", "hard_image/1/object1.png", "hard_image/1/object2.png", "notes.txt")
+    }
+    assert (place.folder / "review/reviews-ann.jsonl").read_text() == "mine"
+    assert place.image(place.made(0, "train").pair.images[0]).exists()
+
+
+def test_no_list_is_there_while_images_move(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.finish()
+    seen: list[tuple[str, list[str]]] = []
+    rename = Path.rename
+
+    def watched(path: Path, target: Path) -> Path:
+        seen.append((path.name, sorted(each.name for each in place.folder.glob("*.json"))))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    place.write()
+    assert [name for name, _ in seen] == ["easy_image", "easy_image", "hard_image", "hard_image", "images", "images"]
+    assert {tuple(lists) for _, lists in seen} == {()}
+
+
+def test_a_folder_of_somebody_elses_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/holiday.png").write_bytes(drawing(1))
+    with pytest.raises(HarnessError, match="holds images, which no build made") as caught:
+        Workplace(tmp_path).write([])
+    assert "--out" in caught.value.remedy
+    with pytest.raises(HarnessError, match="holds images, which no build made"):
+        check_free(tmp_path)
+    assert there(tmp_path) == {"images/holiday.png": drawing(1)}
+
+
+def test_balance_keeps_as_many_of_each_category_in_each_file_and_lists_the_others(place: Workplace) -> None:
+    place.plan = plan(balance={CATEGORIES[0]: 1, CATEGORIES[1]: 3})
+    made = [place.made(number, "easy") for number in range(6)] + [place.made(6, "hard"), place.made(8, "hard")]
+    written = place.write(made, [place.real(each) for each in made])
+    kept = [entry.made.key for entry in written.entries if entry.file == "mis_easy.json"]
+    assert written.records == {"mis_easy.json": 4, "mis_hard.json": 1, "mis_real.json": 5}
+    assert [row["category"] for row in rows(place.folder, "mis_easy.json")].count("Kitchen") == 1
+    assert len(written.dropped) == 3
+    assert set(written.dropped).isdisjoint(kept)
+    assert written.missing == {"mis_hard.json": {"Garden": 3}}
+    assert [row["id"] for row in rows(place.folder, "mis_easy.json")] == [1, 2, 3, 4]
+
+
+def test_a_photographed_record_goes_with_its_twin(place: Workplace) -> None:
+    made = place.made(0, "easy")
+    stranger: RealRecord = replace(place.real(made), of="shapes/99#0")
+    assert place.write([made], [stranger, place.real(made)]).records == {"mis_easy.json": 1, "mis_real.json": 1}
+
+
+def test_texts_that_would_break_a_reader_are_mended(place: Workplace) -> None:
+    odd = "Look \ud800 <im<image>age>at these two."
+    made = place.made(0, "train", label=label("shapes/0#0", 0, answer="They <image>lie\u2028there."))
+    made = replace(
+        made, sorted=replace(made.sorted, question=odd, category="  "), element=replace(made.element, category="")
+    )
+    place.finish(place.write([made]))
+    (row,) = rows(place.folder, "mis_train.json")
+    assert row["conversations"][0]["value"] == "<image><image>Look \ufffd at these two."
+    assert row["conversations"][1]["value"] == "They lie\u2028there."
+    assert row["category"] == "Other"
+    assert len(mix(method("mirage"), Training(model="none", data={"": place.folder}, out=Path("none"))).records) == 1
+
+
+def test_each_record_is_a_line_of_its_file(place: Workplace) -> None:
+    place.write()
+    lines = (place.folder / "mis_easy.json").read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("[", "]", 5)
+    assert json.loads(lines[1].rstrip(","))["id"] == 1

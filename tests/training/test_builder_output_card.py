@@ -1,0 +1,193 @@
+"""The card of a set tells all there is to know, and lets no stranger's text do more than show."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from harness_builder.config.plan import Test as Against
+from harness_builder.config.plan import Wanted
+from harness_builder.licences import OutputLicence
+from harness_builder.quality import Contaminated, Near
+from harness_builder.review import agreed
+from harness_builder.walk.values import Tally
+
+from tests.training.built import Workplace, plan
+from tests.training.reviewed import review
+
+HOSTILE = "<script>alert(1)</script>\n# [x](http://y.z) | `a` ![i](u) @all"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path / "set")
+
+
+def card(place: Workplace, **changes: Any) -> str:
+    place.finish(**changes)
+    return (place.folder / "README.md").read_text(encoding="utf-8")
+
+
+def front(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
+    return found
+
+
+def cells(text: str, first: str) -> list[str]:
+    """The row of a table that begins so."""
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_the_top_of_the_card_tells_the_hub_the_licence_the_files_and_the_gate(place: Workplace) -> None:
+    told = front(card(place))
+    assert (told["license"], told["language"], told["size_categories"]) == ("cc-by-4.0", ["en"], ["n<1K"])
+    assert told["configs"][0] == {"config_name": "easy", "data_files": [{"split": "test", "path": "mis_easy.json"}]}
+    assert [each["config_name"] for each in told["configs"]] == ["easy", "hard", "train"]
+    assert "Do not use it to make a model less safe" in told["extra_gated_prompt"]
+    assert "checkbox" in told["extra_gated_fields"].values()
+
+
+def test_a_language_that_the_hub_has_no_code_for_is_left_out_and_said_below(place: Workplace) -> None:
+    place.plan = plan(language="Low Saxon of the north")
+    text = card(place)
+    assert "language" not in front(text)
+    assert "Language: Low Saxon of the north." in text
+
+
+def test_the_hub_reads_the_card_s_top_as_its_own_library_does(place: Workplace) -> None:
+    cards = pytest.importorskip("huggingface_hub")
+    found = cards.DatasetCard.load(place.folder / "README.md") if card(place) else None
+    assert found is not None
+    assert (found.data.license, found.data.pretty_name) == ("cc-by-4.0", "Lamps and kites")
+
+
+def test_the_card_counts_by_file_and_category_and_how_everything_ended(place: Workplace) -> None:
+    text = card(place)
+    assert cells(text, "mis_easy.json")[1] == "3"
+    assert cells(text, "Kitchen") == ["Kitchen", "2", "1", "1"]
+    assert cells(text, "write | 0") == ["write", "0", "0", "2", "0", "0", "0"]
+    assert cells(text, "draw") == ["draw", "0", "0", "0", "0", "3", "0"]
+    assert (cells(text, "person")[1], cells(text, "unchecked")[1]) == ("2", "1")
+
+
+def test_the_card_says_what_models_took_and_a_price_only_where_one_was_told(place: Workplace) -> None:
+    facts = place.finish()
+    text = (place.folder / "README.md").read_text(encoding="utf-8")
+    assert cells(text, "writer") == ["writer", "mini/writer", "writer-1", "12", "3,400", "0", "0", "0", "1.50"]
+    place.finish(spent=(replace(facts.spent[0], usd=None),))
+    text = (place.folder / "README.md").read_text(encoding="utf-8")
+    assert cells(text, "writer")[-1] == "no price told"
+
+
+def test_the_card_says_whose_each_prompt_is(place: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "mine.j2").write_text("Ask about {{ object1 }} and {{ object2 }}: {{ question }}", encoding="utf-8")
+    place.plan = plan(prompts={"write": tmp_path / "mine.j2"})
+    facts = place.finish()
+    text = (place.folder / "README.md").read_text(encoding="utf-8")
+    assert cells(text, "write | the user's") == ["write", "the user's", f"`{facts.prompts.hashes['write']}`"]
+    assert cells(text, "label | the builder's") == ["label", "the builder's", f"`{facts.prompts.hashes['label']}`"]
+    assert str(tmp_path) not in text + (place.folder / "build.json").read_text(encoding="utf-8")
+
+
+def test_the_card_gives_the_rates_of_the_probes_with_their_intervals(place: Workplace) -> None:
+    text = card(place)
+    assert cells(text, "the whole")[1:] == ["100.0", "56.6 to 100.0", "5", "0"]
+    assert cells(text, "the question alone")[1:] == ["0.0", "0.0 to 43.4", "5", "0"]
+    assert cells(text, "the whole, and no part")[1] == "100.0"
+    assert "gives the risk away in 0 records" in text
+
+
+def test_without_probes_the_card_says_so(place: Workplace) -> None:
+    assert "there were no probes" in card(place, written=place.write([place.made(0, "easy", probed=())]))
+
+
+def test_a_set_that_nobody_looked_at_says_so(place: Workplace) -> None:
+    assert "**No person looked at this set.**" in card(place)
+
+
+def test_the_card_says_how_far_people_agree(place: Workplace) -> None:
+    made = [place.made(number, "easy") for number in range(4)]
+    looked = [replace(each, sorted=replace(each.sorted, by="people", reviewers=("ann", "bob"))) for each in made]
+    reviews = [review(each.key, name) for each in made[:3] for name in ("ann", "bob")]
+    reviews += [review(made[3].key, name, "drop") for name in ("ann", "bob")]
+    text = card(place, written=place.write(looked), agreed=agreed(reviews))
+    assert "2 people reviewed it; 4 of its 4 records were decided so." in text
+    assert cells(text, "keep or drop")[1:3] == ["4", "1.00"]
+    assert "No person" not in text
+
+
+def test_one_reviewer_agrees_with_nobody(place: Workplace) -> None:
+    made = place.made(0, "easy")
+    looked = replace(made, sorted=replace(made.sorted, by="people", reviewers=("ann",)))
+    text = card(place, written=place.write([looked]), agreed=agreed([review(made.key, "ann")]))
+    assert "1 person reviewed it" in text
+    assert "nobody knows how far they would agree" in text
+
+
+def test_the_card_lists_what_tests_hold_and_says_when_none_was_asked(place: Workplace) -> None:
+    assert "held against no test" in card(place)
+    place.plan = plan(against=(Against(task="mis:easy"),))
+    found = Contaminated(key="shapes/9#1", of="mis:easy/17", by="text", likeness=0.91)
+    text = card(place, contaminated=(found,), near=(Near(key="b", of="a", likeness=1.0),))
+    assert "Held against mis:easy: 1 nearly equalled" in text
+    assert cells(text, "shapes/9&#35;1") == ["shapes/9&#35;1", "mis:easy/17", "text", "0.91"]
+    assert "earlier records: 1 dropped" in text
+
+
+def test_the_card_names_each_source_s_licence_and_the_tests_among_them(place: Workplace) -> None:
+    licence = OutputLicence(
+        name="unknown",
+        sources={"shapes": "unknown", "advbench": "mit"},
+        accepted=("shapes",),
+        tests=("advbench",),
+    )
+    text = card(place, licence=licence)
+    assert cells(text, "shapes") == ["shapes", "unknown", "used in spite of its terms"]
+    assert "**Do not score on** advbench" in text
+    assert front(text)["license"] == "unknown"
+    first = (place.folder / "LICENSE").read_text(encoding="utf-8").splitlines()[0]
+    assert first == "unknown; used in spite of their terms: shapes"
+
+
+def test_the_card_names_the_licences_of_photographs(place: Workplace) -> None:
+    made = place.made(0, "hard")
+    text = card(place, written=place.write([made], [place.real(made)]))
+    assert (cells(text, "cc-by-4.0")[1], cells(text, "cc0-1.0")[1]) == ("1", "1")
+    assert [each["config_name"] for each in front(text)["configs"]] == ["hard", "real"]
+
+
+def test_what_the_balance_left_out_and_what_is_missing_is_said(place: Workplace) -> None:
+    place.plan = plan(balance=2)
+    text = card(place, written=place.write([place.made(number, "easy") for number in (0, 2, 4, 1)]))
+    assert "2 of each category; 1 records were left out for it." in text
+    assert "Fewer than wanted in `mis_easy.json`: Garden 1." in text
+
+
+def test_names_of_strangers_are_text_in_the_card_and_nothing_else(place: Workplace) -> None:
+    place.plan = plan(name=HOSTILE, painter=Wanted(ref=HOSTILE), against=(Against(task=HOSTILE),), language=HOSTILE)
+    made = place.made(0, "easy")
+    made = replace(made, sorted=replace(made.sorted, category=HOSTILE, reviewers=(HOSTILE,)))
+    licence = OutputLicence(name="mit", sources={HOSTILE: HOSTILE}, accepted=(HOSTILE,), tests=(HOSTILE,))
+    found = Contaminated(key=HOSTILE, of=HOSTILE, by="text", likeness=1.0)
+    text = card(
+        place,
+        written=place.write([made]),
+        licence=licence,
+        contaminated=(found,),
+        versions={HOSTILE: HOSTILE},
+        models={},
+        identity=HOSTILE,
+        open=(HOSTILE,),
+        tally=Tally(seeds=1, whys=Counter({("draw", "stopped", HOSTILE): 1})),
+    )
+    top, body = text.split("---\n")[1:3]
+    assert yaml.safe_load(top)["pretty_name"] == " ".join(HOSTILE.split())
+    assert "<script>" not in body
+    assert "](http" not in body
+    assert "![i]" not in body
+    assert not [line for line in body.splitlines() if line.startswith("# ") and line != body.splitlines()[1]]
+    heads = [line for line in body.splitlines() if line.startswith("|")]
+    assert all(line.count("|") == line.count(" |") + 1 for line in heads)

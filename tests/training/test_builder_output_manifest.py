@@ -1,0 +1,143 @@
+"""A set says what it holds, where each record comes from, and when somebody has changed it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_builder.output import verify
+from harness_builder.output.manifest import SCHEMA
+from harness_mirage.data import mix
+from harness_mirage.methods import METHODS
+
+from harness import BadData, MissingData, Training
+from harness.cli import main
+from harness.data.provenance import differences, origin, read
+from tests.training.built import AT, Workplace, probed, there
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path / "set")
+
+
+def manifest(place: Workplace) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((place.folder / "build.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_manifest_holds_every_file_and_nothing_of_the_machine(place: Workplace) -> None:
+    place.finish()
+    told = manifest(place)
+    assert told["schema"] == SCHEMA
+    assert told["files"].keys() == there(place.folder).keys() - {"build.json"}
+    assert told["records"] == {"mis_easy.json": 3, "mis_hard.json": 2, "mis_train.json": 2}
+    assert told["categories"]["mis_easy.json"] == {"Kitchen": 2, "Garden": 1}
+    assert (told["stops"], told["ends"]["write"]) == ({"person": 2, "unchecked": 1}, {"refused": 2})
+    assert told["plan"]["models"]["writer"] == {"ref": "mini/writer", "settings": {"top": 1}, "price": {}}
+    assert told["plan"]["sources"][0]["name"] == "shapes"
+    assert told["prompts"]["write"]["own"] is True
+    text = json.dumps(told)
+    assert "/somewhere" not in text
+    assert "inside:8000" not in text
+
+
+def test_a_set_is_as_its_manifest_says_until_somebody_changes_it(place: Workplace) -> None:
+    place.finish()
+    assert verify(place.folder) == []
+    (place.folder / "mis_hard.json").unlink()
+    (place.folder / "README.md").write_text("changed")
+    (place.folder / "images/9").mkdir()
+    (place.folder / "images/9/object1.png").write_bytes(b"new")
+    (place.folder / "easy_image/1/object1.png").unlink()
+    (place.folder / "easy_image/1/object1.png").symlink_to(place.folder / "images/1/object1.png")
+    assert [str(each) for each in verify(place.folder)] == [
+        "changed: README.md",
+        "missing: easy_image/1/object1.png",
+        "added: images/9/object1.png",
+        "missing: mis_hard.json",
+    ]
+
+
+def test_a_folder_without_a_manifest_is_no_set(place: Workplace) -> None:
+    place.write()
+    with pytest.raises(MissingData, match=r"build\.json is not there"):
+        verify(place.folder)
+
+
+@pytest.mark.parametrize("path", ["../secret.txt", "work/calls.db", "review/reviews-ann.jsonl", "/etc/passwd"])
+def test_a_manifest_that_names_a_file_outside_the_set_is_refused(place: Workplace, path: str) -> None:
+    place.finish()
+    told = manifest(place)
+    told["files"][path] = {"bytes": 1, "sha256": "0" * 64}
+    (place.folder / "build.json").write_text(json.dumps(told))
+    with pytest.raises(BadData, match="cannot be read"):
+        verify(place.folder)
+
+
+def test_runs_and_trainings_are_told_where_the_data_come_from_and_under_which_terms(place: Workplace) -> None:
+    place.finish()
+    assert origin(place.folder) == ("Lamps and kites", "k1:build")
+    said = read(place.folder)
+    assert (said.licence, said.parts[0].kind, said.parts[0].fetched) == ("cc-by-4.0", "build", AT)
+    mirage = next(method for method in METHODS if method.name == "mirage")
+    alone = replace(mirage, ingredients=mirage.ingredients[:1])
+    assert mix(alone, Training(model="none", data={"": place.folder}, out=Path("none"))).parts[0].licence == "cc-by-4.0"
+    found = differences(place.folder, said.files)
+    assert (found.missing, found.changed) == ([], [])
+
+
+def test_harness_data_verify_finds_the_set_whole_and_names_what_is_not(
+    place: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "verify", "mis", "-T", f"mis.data={place.folder}"])
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    made = place.some()
+    place.finish(place.write(made, [place.real(made[2])]))
+    code, out = said()
+    assert code == 0
+    assert "from Lamps and kites at k1:build" in out
+    assert f"all {len(there(place.folder)) - 2} files are as they were fetched" in out
+    (place.folder / "easy_image/1/object2.png").unlink()
+    code, out = said()
+    assert code == 3
+    assert "1 files missing" in out
+    assert "harness data fetch mis" not in out
+
+
+def test_each_record_says_where_it_comes_from_and_names_every_call_and_drawing(place: Workplace) -> None:
+    made = [place.made(0, "train"), place.made(1, "easy")]
+    place.finish(place.write(made, [place.real(made[1])]))
+    lines = [json.loads(line) for line in (place.folder / "provenance.jsonl").read_text().splitlines()]
+    assert [(each["file"], each["id"], each["key"]) for each in lines] == [
+        ("mis_easy.json", 1, "shapes/0#1"),
+        ("mis_train.json", 1, "shapes/0#0"),
+        ("mis_real.json", 1, "shapes/0#1@real"),
+    ]
+    easy, train, real = lines
+    assert (easy["source"], easy["seed"], easy["category"]) == ("shapes", "shapes/0", "Garden")
+    assert easy["ends"] == {"elements": "kept", "write": "kept", "draw": "kept", "sort": "kept", "probe": "kept"}
+    assert train["ends"]["label"] == "kept"
+    assert easy["calls"][0] == {"call": "k1:elements", "step": "elements", "role": "writer", "model": "mini/writer"}
+    assert [(each["round"], each["object"], each["taken"]) for each in easy["drawings"]] == [
+        (1, 1, False),
+        (2, 1, True),
+        (2, 2, True),
+    ]
+    assert easy["drawings"][0]["prompt"] == "a lamp 1"
+    assert easy["probes"] == {each.part: each.risk for each in probed("")}
+    assert train["verdict"] == "safe_reasoning"
+    assert (real["of"], real["photographs"][1]["licence"]) == ("shapes/0#1", "cc-by-4.0")
+
+
+def test_a_call_of_which_nothing_is_kept_is_named_by_its_digest(place: Workplace) -> None:
+    def forgotten(digest: str) -> dict[str, Any]:
+        raise KeyError(digest)
+
+    place.finish(told=forgotten)
+    line = json.loads((place.folder / "provenance.jsonl").read_text().splitlines()[0])
+    assert line["calls"][0] == {"call": "k1:elements"}

@@ -1,0 +1,151 @@
+"""The life of one record, as a person reads it: from its seed to its place in the set, and nothing that was stopped."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness_builder.output import story
+from harness_builder.review import Queue
+from harness_builder.values import Candidate
+from harness_builder.walk.lines import Line, Lines
+
+from harness import Image, MissingData, UnknownName, open_files
+from tests.training.built import Workplace, calls, drawing
+from tests.training.reviewed import review
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    """A set of seven records with what each step said of them, one of them photographed too."""
+    place = Workplace(tmp_path / "set")
+    made = place.some()
+    place.finish(place.write(made, [place.real(made[2])]))
+    place.lines(made)
+    return place
+
+
+def test_it_goes_from_the_seed_to_the_place_in_the_set(place: Workplace) -> None:
+    told = story(place.folder, "shapes/2#0", calls)
+    lines = told.splitlines()
+    assert lines[0] == "shapes/2#0"
+    assert "mis_easy.json, record 3: easy_image/3/object1.png, easy_image/3/object2.png" in lines
+    assert "seed: shapes/2 (its text is with the source, not in this folder)" in lines
+    steps = [line for line in lines if line.endswith(": kept")]
+    assert steps == ["the seed: kept", "elements: kept", "write: kept", "draw: kept", "sort: kept"]
+
+
+def test_it_says_who_was_told_what_and_what_they_said(place: Workplace) -> None:
+    told = story(place.folder, "shapes/2#0", calls)
+    assert "  call k1:write4: writer mini/writer\n    told:\n" in told
+    assert f"    | user: [image {'ab' * 32}]\n    | Write it without naming them.\n    said:\n    | {{\n" in told
+    assert '    |  "question": "May the first thing lie beside the second?"' in told
+
+
+def test_it_shows_every_drawing_and_where_it_lies(place: Workplace) -> None:
+    told = story(place.folder, "shapes/2#0")
+    taken = place.made(4, "easy").pair.images[0]
+    assert told.count("not taken") == 1
+    assert (
+        f"  round 2, first object, taken, seed 4\n    work/images/{taken[:2]}/{taken}.*\n    | a better lamp 4" in told
+    )
+    assert place.image(taken).is_file()
+
+
+def test_it_shows_the_answer_and_its_judgement(place: Workplace) -> None:
+    told = story(place.folder, "train/1")
+    assert "  answer: A lamp and a kite; better not, case 0.\n  verdict: safe_reasoning" in told
+
+
+@pytest.mark.parametrize("name", ["easy/3", "shapes/2#0"])
+def test_a_record_is_found_by_its_key_and_by_its_place(place: Workplace, name: str) -> None:
+    assert story(place.folder, name).startswith("shapes/2#0\n")
+
+
+@pytest.mark.parametrize("name", ["real/1", "shapes/1#0@real", "easy/1", "shapes/1#0"])
+def test_a_photographed_record_is_told_with_its_twin(place: Workplace, name: str) -> None:
+    told = story(place.folder, name)
+    assert told.startswith("shapes/1#0\nmis_easy.json, record 1")
+    assert "\nmis_real.json, record 1: real_image/1/object1.png" in told
+    assert "photograph of kite 2: meadow/1.jpg\n  licence: cc-by-4.0\n  author: A. Painter" in told
+
+
+def test_what_people_said_is_in_it(place: Workplace) -> None:
+    (place.folder / "shown").mkdir()
+    (place.folder / "shown/a.png").write_bytes(drawing(1))
+    image = Image(path="shown/a.png", files=open_files(place.folder))
+    candidate = Candidate(
+        key="shapes/2#0", category="Kitchen", question="?", objects=("a", "b"), images=(image, image), source="shapes"
+    )
+    desk = Queue(place.folder / "review", [candidate], ("Kitchen",)).desk("ann")
+    desk.answer(review("shapes/2#0", "ann", image_harmful=True, reason="plain to see"))
+    told = story(place.folder, "shapes/2#0")
+    assert "\nann says: keep\n" in told
+    assert "  image harmful: yes\n  reason: plain to see" in told
+
+
+def test_a_seed_is_told_by_what_became_of_its_elements(place: Workplace) -> None:
+    with Lines(place.work) as lines:
+        lines.put(Line(step="elements", key="shapes/2#7", end="kept", made={"question": "?"}))
+        lines.put(Line(step="write", key="shapes/2#7", end="refused", why="the model declined"))
+    told = story(place.folder, "shapes/2")
+    assert "  shapes/2#0: sort, kept\n" in told
+    assert "  shapes/2#7: write, refused: the model declined" in told
+
+
+def test_of_what_was_stopped_there_is_the_kind_alone(place: Workplace) -> None:
+    (place.folder / "review").mkdir()
+    line = {
+        "key": "shapes/8#0",
+        "reviewer": "ann",
+        "decision": "drop",
+        "reason": "a secret reason",
+        "shown": "",
+        "at": "",
+    }
+    (place.folder / "review/reviews-ann.jsonl").write_text(json.dumps(line) + "\n")
+    with Lines(place.work) as lines:
+        lines.put(Line(step="elements", key="shapes/8#0", end="stopped"))
+        lines.put(Line(step="draw", key="shapes/8#0", end="stopped", why="person"))
+    told = story(place.folder, "shapes/8#0", calls)
+    assert "draw: stopped: person" in told
+    assert "secret" not in told
+
+
+def test_where_the_work_is_not_at_hand_the_set_s_own_provenance_is_told(place: Workplace) -> None:
+    shutil.rmtree(place.work)
+    told = story(place.folder, "hard/1")
+    assert "  source: shapes" in told
+    assert "  round 2, second object, taken, seed 5" in told
+    assert "  risk seen in: both" in told
+    assert "  call k1:elements: elements writer mini/writer" in told
+
+
+def test_an_unknown_key_names_the_nearest(place: Workplace) -> None:
+    with pytest.raises(UnknownName, match=r"no record 'shapes/2#9' is here") as caught:
+        story(place.folder, "shapes/2#9")
+    assert "shapes/2#" in caught.value.remedy
+    with pytest.raises(UnknownName, match="no record 'easy/99'"):
+        story(place.folder, "easy/99")
+
+
+def test_an_empty_folder_is_no_build(tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match="nothing was built here"):
+        story(tmp_path, "shapes/2#0")
+
+
+def test_nothing_in_it_moves_the_terminal_or_passes_for_a_line_of_ours(place: Workplace) -> None:
+    evil = "fine\x1b[2J\nlabel: kept\n\u202everdict: safe"
+    made = place.made(4, "easy")
+    made = replace(made, question=replace(made.question, text=evil, explanation=evil))
+    place.lines([made])
+
+    def told_so(_: str) -> dict[str, object]:
+        return {"role": evil, "model": evil, "asked": evil, "value": {evil: evil}}
+
+    told = story(place.folder, "shapes/2#0", told_so)
+    assert "\x1b" not in told
+    assert "\u202e" not in told
+    assert "label: kept" not in told.splitlines()
+    assert "    | label: kept" in told.splitlines()

@@ -1,0 +1,180 @@
+"""The card of a set, `README.md`: what it holds, how it was made, by whom it was looked at, and under which terms.
+
+Names come from sources, models and people: in the text they are escaped, and in the YAML a library writes them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from harness.markdown import escape
+from harness_builder.values import ENDS, STEPS
+
+from .findings import findings
+from .front import front_matter
+from .intended import USE
+from .layout import FILES
+from .tables import table
+from .values import Facts, Spent
+
+_PARTS: Final[Mapping[str, str]] = {
+    "mis_easy.json": "test: the question is harmless by itself, an image shows something harmful",
+    "mis_hard.json": "test: neither the question nor an image is harmful by itself",
+    "mis_real.json": "test: questions of easy and hard, asked of photographs; do not add them up with those",
+    "mis_train.json": "to train on: the question is harmful by itself; answers say what is wrong",
+    "mis_train_refusal.json": "to train on: the same questions, with answers that decline and give no reason",
+}
+
+
+def card(facts: Facts) -> str:
+    """The whole file."""
+    sections = (
+        (f"# {escape(facts.plan.name)}", _opening(facts)),
+        ("## Intended use", USE),
+        ("## Loading", _loading(facts)),
+        ("## Categories", _categories(facts)),
+        ("## How everything ended", _ends(facts)),
+        ("## Models", _models(facts)),
+        ("## Prompts", _prompts(facts)),
+        *findings(facts),
+        ("## Licence", _licence(facts)),
+        ("## Made with", _made_with(facts)),
+    )
+    body = "\n".join("\n".join([title, "", *lines, ""]) for title, lines in sections)
+    return f"{front_matter(facts)}\n{body}"
+
+
+def _opening(facts: Facts) -> Iterator[str]:
+    yield "Questions about two images, harmful only when both are taken together, in the layout of MIS (arXiv"
+    yield "2501.18533). Images, questions and answers were made by models. Every record's way is in `provenance.jsonl`,"
+    yield "every file's sha256 in `build.json`."
+    if facts.open:
+        yield from ("", "**This set is not complete.** Still to be done:", "")
+        yield from (f"- {escape(line)}" for line in facts.open)
+    yield ""
+    rows = [(file, facts.written.records[file], _PARTS[file]) for file in FILES if file in facts.written.records]
+    yield from table(("file", "#records", ""), rows)
+
+
+def _loading(facts: Facts) -> Iterator[str]:
+    names = [FILES[file].name for file in FILES if file in facts.written.records]
+    tests = [name for name in names if FILES[f"mis_{name}.json"].split == "test"]
+    for name in names:
+        yield f'    datasets.load_dataset("THIS_SET", "{name}")'
+    if tests:
+        yield f"    harness run --tasks {','.join(f'mis:{name}' for name in tests)} -T mis.data=THIS_FOLDER --model …"
+    if "train" in names:
+        yield "    harness train mirage --data THIS_FOLDER --model …"
+
+
+def _categories(facts: Facts) -> Iterable[str]:
+    files = [file for file in FILES if file in facts.written.records]
+    counts = Counter((entry.category, entry.file) for entry in facts.written.entries)
+    # The refusals are answers to questions of the file to train on, which stand there already.
+    files = [file for file in files if any((category, file) in counts for category, _ in counts)]
+    names = sorted({category for category, _ in counts})
+    rows = [(name, *(counts[name, file] for file in files)) for name in names]
+    yield from table(("category", *(f"#{FILES[file].name}" for file in files)), rows)
+    yield from _balance(facts)
+
+
+def _balance(facts: Facts) -> Iterator[str]:
+    if facts.plan.balance is None:
+        return
+    wanted = facts.plan.balance
+    said = f"{wanted} of each category" if isinstance(wanted, int) else f"of some categories at most: {_pairs(wanted)}"
+    yield ""
+    yield f"Balanced in each file of drawn images: {said}; {len(facts.written.dropped)} records were left out for it."
+    for file, missing in facts.written.missing.items():
+        yield f"Fewer than wanted in `{file}`: {_pairs(missing)}."
+
+
+def _pairs(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{escape(name)} {number}" for name, number in numbers.items())
+
+
+def _ends(facts: Facts) -> Iterator[str]:
+    yield f"{facts.tally.seeds} ideas were taken from the sources. In each step, so many ended so:"
+    yield ""
+    ends = facts.tally.ends
+    rows = [(step, *(ends[step, end] for end in ENDS)) for step in STEPS if any(ends[step, end] for end in ENDS)]
+    yield from table(("step", *(f"#{end}" for end in ENDS)), rows)
+    yield ""
+    yield "Refused: the model declined. Failed: the call or the reply was no use. Dropped: a rule, a model or a person"
+    yield "decided so. Stopped: a hard stop, of which nothing but its kind is kept:"
+    yield ""
+    kinds = Counter[str]()
+    for (_, end, why), count in facts.tally.whys.items():
+        if end == "stopped":
+            kinds[why] += count
+    yield from table(("hard stop", "#items"), sorted(kinds.items())) if kinds else ("No hard stop.",)
+
+
+def _models(facts: Facts) -> Iterator[str]:
+    plan = facts.plan
+    yield f"Language: {escape(plan.language)}. Seed: {plan.seed}. Painter: {escape(plan.painter.ref)}, {plan.width} by"
+    yield f"{plan.height} pixels, {plan.rounds} rounds at most."
+    yield ""
+    heads = (
+        "role",
+        "model",
+        "reported as",
+        "#calls",
+        "#tokens in",
+        "#tokens out",
+        "#seconds",
+        "#images",
+        "#US dollars",
+    )
+    yield from table(heads, [_spent(each) for each in facts.spent]) if facts.spent else ("No call was made.",)
+
+
+def _spent(each: Spent) -> Sequence[object]:
+    cost = "no price told" if each.usd is None else f"{each.usd:,.2f}"
+    tokens = (f"{each.input_tokens:,}", f"{each.output_tokens:,}")
+    return (
+        *(each.role, each.ref, ", ".join(each.reported), f"{each.calls:,}", *tokens),
+        *(f"{each.seconds:,.0f}", f"{each.images:,}", cost),
+    )
+
+
+def _prompts(facts: Facts) -> Iterator[str]:
+    prompts = facts.prompts
+    rows = [
+        (name, "the builder's" if name in prompts.own else "the user's", f"`{sha256}`")
+        for name, sha256 in prompts.hashes.items()
+    ]
+    yield from table(("template", "whose", "`sha256"), rows)
+
+
+def _licence(facts: Facts) -> Iterator[str]:
+    licence = facts.licence
+    yield f"{escape(licence.name)}: the most restrictive of its sources'. This is bookkeeping and no legal advice."
+    yield ""
+    rows = [
+        (name, terms, "used in spite of its terms" if name in licence.accepted else "")
+        for name, terms in licence.sources.items()
+    ]
+    yield from table(("source", "licence", ""), rows)
+    if licence.tests:
+        yield ""
+        yield f"**Do not score on** {escape(', '.join(licence.tests))}: ideas of this set were taken from there, so a"
+        yield "model that was trained on it is no stranger to them."
+    yield from _photographs(facts)
+
+
+def _photographs(facts: Facts) -> Iterator[str]:
+    shown = Counter(terms for entry in facts.written.entries if entry.real for terms in entry.real.licences)
+    if shown:
+        yield ""
+        yield "Photographs keep a licence each, which `provenance.jsonl` names with where they are from:"
+        yield ""
+        yield from table(("licence", "#photographs"), sorted(shown.items()))
+
+
+def _made_with(facts: Facts) -> Iterator[str]:
+    yield f"Build `{escape(facts.identity)}`, finished {escape(facts.at)}."
+    yield ""
+    yield from table(("package", "version"), sorted(facts.versions.items()))

@@ -1,0 +1,100 @@
+"""What was found out about a set: what repeats, what tests hold, whether both images are needed, what people say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from harness.markdown import escape
+from harness.stats.agreement import Agreement
+from harness_builder.quality import Rates, rates
+from harness_builder.review import Agreed
+
+from .tables import table
+from .values import Facts
+
+_PARTS: Final[Mapping[str, str]] = {
+    "text": "the question alone",
+    "first": "the question with the first image",
+    "second": "the question with the second image",
+    "both": "the whole",
+}
+_ABOUT: Final[Mapping[str, str]] = {
+    "kept": "keep or drop",
+    "decision": "keep, mend or drop",
+    "text_unsafe": "is the question unsafe by itself",
+    "image_harmful": "does an image show something harmful",
+}
+
+
+def findings(facts: Facts) -> tuple[tuple[str, Iterator[str]], ...]:
+    """The sections, each with its title."""
+    return (
+        ("## What repeats, and what tests hold already", _repeats(facts)),
+        ("## Are both images needed?", _probes(facts)),
+        ("## People", _people(facts)),
+    )
+
+
+def _repeats(facts: Facts) -> Iterator[str]:
+    plan = facts.plan
+    yield f"Near-duplicates of earlier records: {len(facts.near)} dropped (texts from {plan.likeness:g} of likeness on,"
+    yield f"images that differ in at most {plan.bits} bits of 64)."
+    tests = ", ".join(test.task for test in plan.against)
+    yield ""
+    if not tests:
+        yield "The set was held against no test: it may hold what a test holds."
+        return
+    yield f"Held against {escape(tests)}: {len(facts.contaminated)} nearly equalled an item there, and were dropped."
+    if facts.contaminated:
+        yield ""
+        rows = [(each.key, each.of, each.by, f"{each.likeness:.2f}") for each in facts.contaminated]
+        yield from table(("record", "item of a test", "by its", "#likeness"), rows)
+
+
+def _probes(facts: Facts) -> Iterator[str]:
+    probed = [each for entry in facts.written.entries if entry.real is None for each in entry.made.probed]
+    if not probed:
+        yield "Nobody asked: there were no probes."
+        return
+    yield f"{escape(facts.plan.model('prober').ref)} was asked of each test record whether it sees a risk, in percent:"
+    yield ""
+    found = rates(probed)
+    yield from table(("shown", "#risk seen in", "#95 % interval", "#of", "#not told"), list(_rates(found)))
+    yield ""
+    yield f"A part alone gives the risk away in {len(found.alone)} records."
+
+
+def _rates(found: Rates) -> Iterator[tuple[object, ...]]:
+    named = [(_PARTS[part], rate) for part, rate in found.parts.items()]
+    for name, rate in [*named, ("the whole, and no part", found.together)]:
+        value = "" if rate.value is None else f"{rate.value:.1f}"
+        interval = "" if rate.ci95 is None else f"{rate.ci95[0]:.1f} to {rate.ci95[1]:.1f}"
+        yield name, value, interval, rate.n, rate.unread
+
+
+def _people(facts: Facts) -> Iterator[str]:
+    names = {name for entry in facts.written.entries for name in entry.made.sorted.reviewers}
+    people = max(len(names), *(len(each.reviewers) for each in facts.agreed), 0)
+    if not people:
+        yield "**No person looked at this set.** What models decided is all there is."
+        return
+    seen = sum(bool(entry.made.sorted.reviewers) for entry in facts.written.entries)
+    who = "1 person" if people == 1 else f"{people} people"
+    yield f"{who} reviewed it; {seen} of its {len(facts.written.entries)} records were decided so."
+    if rows := [_agreement(each) for each in facts.agreed if each.candidates]:
+        yield ""
+        yield "How far they agree, before they saw what the model thinks (Krippendorff's alpha: 1 always, 0 by chance):"
+        yield ""
+        yield from table(("question", "#candidates of two or more", "#alpha", "#95 % interval"), rows)
+    else:
+        yield "No two of them looked at one candidate, so nobody knows how far they would agree."
+
+
+def _agreement(each: Agreed) -> tuple[object, ...]:
+    return _ABOUT.get(each.about, each.about), each.candidates, *_alpha(each.alpha)
+
+
+def _alpha(alpha: Agreement) -> tuple[str, str]:
+    value = "" if alpha.value is None else f"{alpha.value:.2f}"
+    return value, "" if alpha.ci95 is None else f"{alpha.ci95[0]:.2f} to {alpha.ci95[1]:.2f}"

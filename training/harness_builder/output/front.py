@@ -1,0 +1,80 @@
+"""What the hub and `datasets` read at the top of a card: licence, files by name and split, and the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.terminal import one_line
+
+from .intended import FIELDS, USE
+from .layout import FILES
+from .terms import hub_licence
+from .values import Facts
+
+#: languages as a config spells them -> ISO 639-1; another one is left out
+_LANGUAGES: Final[Mapping[str, str]] = {
+    "arabic": "ar",
+    "bengali": "bn",
+    "chinese": "zh",
+    "czech": "cs",
+    "danish": "da",
+    "dutch": "nl",
+    "english": "en",
+    "finnish": "fi",
+    "french": "fr",
+    "german": "de",
+    "greek": "el",
+    "hebrew": "he",
+    "hindi": "hi",
+    "hungarian": "hu",
+    "indonesian": "id",
+    "italian": "it",
+    "japanese": "ja",
+    "korean": "ko",
+    "norwegian": "no",
+    "persian": "fa",
+    "polish": "pl",
+    "portuguese": "pt",
+    "romanian": "ro",
+    "russian": "ru",
+    "spanish": "es",
+    "swahili": "sw",
+    "swedish": "sv",
+    "thai": "th",
+    "turkish": "tr",
+    "ukrainian": "uk",
+    "urdu": "ur",
+    "vietnamese": "vi",
+}
+_SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def front_matter(facts: Facts) -> str:
+    """The block of YAML, between its dashes."""
+    import yaml
+
+    values: dict[str, Any] = {
+        "pretty_name": one_line(facts.plan.name),
+        "license": hub_licence(facts.licence),
+        "task_categories": ["visual-question-answering"],
+        "size_categories": [_size(sum(facts.written.records.values()))],
+        "tags": ["safety", "vision-language", "multi-image", "synthetic", "not-for-all-audiences"],
+        "configs": [_config(file) for file in FILES if file in facts.written.records],
+        "extra_gated_heading": "Ask for access, and say what for",
+        "extra_gated_prompt": "\n\n".join(USE),
+        "extra_gated_fields": dict(FIELDS),
+        "extra_gated_button_content": "Agree, and ask for access",
+    }
+    if code := _LANGUAGES.get(facts.plan.language.strip().casefold()):
+        values["language"] = [code]
+    return f"---\n{yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=120)}---\n"
+
+
+def _config(file: str) -> dict[str, Any]:
+    listing = FILES[file]
+    return {"config_name": listing.name, "data_files": [{"split": listing.split, "path": file}]}
+
+
+def _size(records: int) -> str:
+    return next((name for most, name in _SIZES if records < most), "n>1M")

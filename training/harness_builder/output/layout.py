@@ -1,0 +1,52 @@
+"""Where everything of a set lies: MIS's own names, and what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+from harness.data.provenance import FILE as SOURCE
+from harness_builder.values import Subset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One file of records.
+
+    Attributes:
+        file: a JSON list.
+        name: that `datasets.load_dataset(FOLDER, NAME)` takes.
+        split: that it gives.
+        images: folder of its images, `<images>/<n>/object1.png` and `object2.png`.
+    """
+
+    file: str
+    name: str
+    split: str
+    images: str
+
+
+LISTINGS: Final[Mapping[Subset, Listing]] = {
+    "easy": Listing(file="mis_easy.json", name="easy", split="test", images="easy_image"),
+    "hard": Listing(file="mis_hard.json", name="hard", split="test", images="hard_image"),
+    "real": Listing(file="mis_real.json", name="real", split="test", images="real_image"),
+    "train": Listing(file="mis_train.json", name="train", split="train", images="images"),
+}
+REFUSAL: Final = Listing(file="mis_train_refusal.json", name="train_refusal", split="train", images="images")
+FILES: Final[Mapping[str, Listing]] = {each.file: each for each in (*LISTINGS.values(), REFUSAL)}
+
+MANIFEST: Final = "build.json"
+PROVENANCE: Final = "provenance.jsonl"
+CARD: Final = "README.md"
+LICENCE: Final = "LICENSE"
+
+IMAGES: Final = tuple(dict.fromkeys(each.images for each in FILES.values()))
+#: all that the output puts into a folder beside its images, the manifest first: without it a set is not whole
+SINGLE: Final = (MANIFEST, *FILES, PROVENANCE, CARD, LICENCE, SOURCE)
+
+
+def ours(path: str) -> bool:
+    """Whether the output would put a file there, by its place under the set's folder."""
+    return path in SINGLE or PurePosixPath(path).parts[0] in IMAGES

@@ -1,0 +1,198 @@
+"""`build.json`, which makes a set whole: what it was built by, what it holds, and every file's sha256.
+
+{"schema": "harness.build/1", "name": "kitchen", "identity": "k1:…", "at": "2026-03-01T12:00:00+00:00", "open": [],
+ "plan": {…}, "prompts": {"write": {"sha256": "…", "own": true}}, "models": {"writer": {…}},
+ "versions": {"vlm-safety-harness": "…"},
+ "records": {"mis_easy.json": 120}, "categories": {"mis_easy.json": {"Violent": 30}}, "seeds": 400,
+ "ends": {"write": {"kept": 300}}, "stops": {"person": 2}, "balance": {"dropped": [], "missing": {}},
+ "spent": [{…}], "licence": {"name": "…", "sources": {…}, "accepted": [], "tests": []},
+ "files": {"mis_easy.json": {"bytes": 52133, "sha256": "…"}}}
+
+`own` is true of a template of the package's own, and false of a file that the user put in its place. Paths and
+addresses are left out of the plan and of the models: they say something of a machine and nothing of the set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from harness import BadData, BadImage, Json, MissingData
+from harness.data.downloads import digests
+from harness.data.provenance import FILE as SOURCE
+from harness.data.provenance import Part, Provenance
+from harness.http.status import as_list, as_mapping
+from harness.readers.files import inside
+from harness.store.journal import replace
+from harness_builder.config.plan import Plan
+
+from .layout import IMAGES, MANIFEST, SINGLE, ours
+from .terms import terms_line
+from .values import Facts
+
+SCHEMA: Final = "harness.build/1"
+_PATH: Final = "~"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file of a set that is not as its manifest says.
+
+    Attributes:
+        path: under the set's folder.
+        what: it is gone, it holds something else, or the manifest does not know it.
+    """
+
+    path: str
+    what: Literal["missing", "changed", "added"]
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What `push` and `verify` need of a build.json.
+
+    Attributes:
+        name: of the set.
+        files: path under the folder -> size in bytes and sha256.
+        open: what is still to be done.
+    """
+
+    name: str
+    files: Mapping[str, tuple[int, str]]
+    open: tuple[str, ...]
+
+
+def write_manifest(facts: Facts) -> None:
+    """Write `.source.json`, by which runs and trainings say what they read and under which terms, and then the manifest
+    over all that lies there; the last file of a set."""
+    folder = facts.written.folder
+    found = dict(_files(folder, but=(MANIFEST, SOURCE)))
+    part = Part(kind="build", name=facts.plan.name, revision=facts.identity, fetched=facts.at, files=found)
+    Provenance(task="mis", licence=terms_line(facts.licence), parts=(part,)).write(folder)
+    found[SOURCE] = _entry(folder / SOURCE)
+    files = {path: {"bytes": size, "sha256": sha256} for path, (size, sha256) in sorted(found.items())}
+    text = json.dumps(_told(facts) | {"files": files}, ensure_ascii=False, indent=1)
+    replace(folder / MANIFEST, f"{text}\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What the folder's manifest says.
+
+    Raises:
+        MissingData: there is none.
+        BadData: it is none of ours, or names a file outside the set.
+    """
+    path = folder / MANIFEST
+    try:
+        return _read(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        what = f"{MANIFEST} is not there: this is no finished set"
+        remedy = "harness build mis --config FILE --out DIR  writes it when the set is whole"
+        raise MissingData(what, where=str(folder), remedy=remedy) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadImage) as error:
+        what = f"the manifest of the set cannot be read: {type(error).__name__}: {error}"
+        raise BadData(what, where=str(path), remedy="build the set again: finished calls are not repeated") from None
+
+
+def _read(raw: Any) -> Manifest:
+    if raw["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {raw['schema']!r}")
+    files = cast("dict[str, Any]", raw["files"]).items()
+    return Manifest(
+        name=str(raw["name"]),
+        files={_inside(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in files},
+        open=tuple(str(each) for each in raw["open"]),
+    )
+
+
+def verify(folder: Path) -> list[Difference]:
+    """What of a set is not as its manifest says, by path.
+
+    Raises:
+        MissingData, BadData: the manifest is not there, or cannot be read.
+    """
+    said, here = read_manifest(folder).files, dict(_files(folder, but=(MANIFEST,)))
+    found = [Difference(path=path, what="missing") for path in said if path not in here]
+    found += [Difference(path=path, what="changed") for path in said if path in here and here[path] != said[path]]
+    found += [Difference(path=path, what="added") for path in here if path not in said]
+    return sorted(found, key=lambda difference: difference.path)
+
+
+def _inside(path: str) -> str:
+    if inside(path) != path or not ours(path):
+        raise ValueError(f"no file of a set: {path}")
+    return path
+
+
+def _files(folder: Path, *, but: Collection[str]) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Every file of the set with its size and sha256; a link is none, wherever it leads."""
+    places = [folder / name for name in SINGLE if name not in but]
+    for name in IMAGES:
+        places += sorted((folder / name).rglob("*"))
+    for path in places:
+        if path.is_file() and not path.is_symlink():
+            yield path.relative_to(folder).as_posix(), _entry(path)
+
+
+def _entry(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, digests(path)[0]
+
+
+def _told(facts: Facts) -> dict[str, Json]:
+    written, tally, licence = facts.written, facts.tally, facts.licence
+    stops = Counter[str]()
+    for (_, end, why), count in tally.whys.items():
+        if end == "stopped":
+            stops[why] += count
+    ends: dict[str, dict[str, int]] = {}
+    for (step, end), count in tally.ends.items():
+        ends.setdefault(step, {})[end] = count
+    categories: dict[str, Counter[str]] = {}
+    for entry in written.entries:
+        categories.setdefault(entry.file, Counter())[entry.category] += 1
+    return {
+        "schema": SCHEMA,
+        "name": facts.plan.name,
+        "identity": facts.identity,
+        "at": facts.at,
+        "open": list(facts.open),
+        "plan": planned(facts.plan),
+        "prompts": {
+            name: {"sha256": sha256, "own": name in facts.prompts.own} for name, sha256 in facts.prompts.hashes.items()
+        },
+        "models": _public(dict(facts.models)),
+        "versions": dict(facts.versions),
+        "records": dict(written.records),
+        "categories": categories,
+        "seeds": tally.seeds,
+        "ends": ends,
+        "stops": stops,
+        "balance": {"dropped": list(written.dropped), "missing": dict(written.missing)},
+        "spent": [asdict(each) for each in facts.spent],
+        "licence": asdict(licence),
+    }
+
+
+def planned(plan: Plan) -> dict[str, Json]:
+    """A plan as JSON, without what tells of the machine: paths and addresses."""
+    whole = json.loads(json.dumps(asdict(plan), default=lambda _path: _PATH))
+    return {name: _public(value) for name, value in as_mapping(whole).items() if not _of_the_machine(value)}
+
+
+def _public(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_public(each) for each in as_list(value) if not _of_the_machine(each)]
+    if isinstance(value, Mapping):
+        return {name: _public(each) for name, each in as_mapping(value).items() if not _of_the_machine(each)}
+    return value
+
+
+def _of_the_machine(value: Json) -> bool:
+    return isinstance(value, str) and (value.startswith(("/", _PATH)) or "://" in value)

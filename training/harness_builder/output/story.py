@@ -1,0 +1,144 @@
+"""The life of one record, from the seed to its place in the set, for a person to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness import BadData, Json, MissingData, UnknownName
+from harness.settings import nearest
+from harness.store.journal import lines as lines_of
+from harness.terminal import one_line
+from harness_builder.values import STEPS, Step
+from harness_builder.walk.lines import read_lines
+
+from .layout import LISTINGS, PROVENANCE
+from .telling import drawing_lines, field_lines, photo_lines, step_lines
+from .values import Calls
+
+_PLACE: Final = re.compile(rf"({'|'.join(LISTINGS)})/(\d+)")
+
+
+def story(folder: Path, key: str, calls: Calls | None = None) -> str:
+    """Everything that is kept of one record, or of an element that became none.
+
+    Args:
+        folder: of the build.
+        key: of the element; or a place in the set, as `easy/3`; or of a seed, for what became of its elements.
+        calls: what is kept of a call; without, calls are named by their digest alone.
+
+    Returns:
+        Lines that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
+
+    Raises:
+        UnknownName: there is no such record; the remedy is the nearest.
+        MissingData: nothing was built there.
+        BadData: a file of the build cannot be read.
+    """
+    return "\n".join(_Folder.read(folder).told(key, calls))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Folder:
+    """What a build's folder says of all records.
+
+    Attributes:
+        folder: itself.
+        lines: step -> key -> its line.
+        final: of the set's records, in order.
+    """
+
+    folder: Path
+    lines: Mapping[Step, Mapping[str, Mapping[str, Json]]]
+    final: Sequence[Mapping[str, Json]]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Folder:
+        try:
+            lines: dict[Step, Mapping[str, Mapping[str, Json]]] = {
+                step: read_lines(folder / "work", step) for step in STEPS
+            }
+            final = tuple(lines_of(folder / PROVENANCE))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what = f"a file of the build cannot be read: {type(error).__name__}: {error}"
+            remedy = "build the set again: finished calls are not repeated"
+            raise BadData(what, where=str(folder), remedy=remedy) from None
+        if not final and not any(lines.values()):
+            remedy = "give the DIR of harness build --out DIR"
+            raise MissingData("nothing was built here", where=str(folder), remedy=remedy)
+        return cls(folder=folder, lines=lines, final=final)
+
+    def told(self, key: str, calls: Calls | None) -> Iterator[str]:
+        wanted = self._key(key)
+        wanted = next((str(each["of"]) for each in self.final if each["key"] == wanted and "of" in each), wanted)
+        places = [each for each in self.final if wanted in (each["key"], each.get("of"))]
+        yield f"{one_line(wanted)}"
+        yield from (_place(each) for each in places)
+        children = [each for each in self.lines["elements"] if each.rpartition("#")[0] == wanted]
+        found = {step: lines[wanted] for step, lines in self.lines.items() if wanted in lines}
+        seed = wanted.rpartition("#")[0]
+        if seed:
+            yield f"seed: {one_line(seed)} (its text is with the source, not in this folder)"
+        if seed in self.lines["elements"]:
+            yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls))
+        for step, line in found.items():
+            yield from ("", *step_lines(step, line, calls))
+        if places and not found:
+            yield from _from_provenance(places[0])
+        yield from self._reviewed(wanted)
+        yield from (line for place in places for photo in place.get("photographs", ()) for line in photo_lines(photo))
+        for child in children:
+            yield f"  {one_line(child)}: {self._ending(child)}"
+
+    def _key(self, key: str) -> str:
+        """The key of what is asked for, by itself or by its place in the set."""
+        known = dict.fromkeys(str(each["key"]) for each in self.final)
+        known |= dict.fromkeys(each for lines in self.lines.values() for each in lines)
+        if key in known:
+            return key
+        if place := _PLACE.fullmatch(key):
+            file = LISTINGS[place[1]].file  # type: ignore[index]
+            for each in self.final:
+                if each["file"] == file and each["id"] == int(place[2]):
+                    return str(each["key"])
+        raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
+
+    def _ending(self, key: str) -> str:
+        """Where an element's way ended."""
+        step, line = next((step, self.lines[step][key]) for step in reversed(STEPS) if key in self.lines[step])
+        why = f": {one_line(str(line['why']))}" if line.get("why") else ""
+        return f"{step}, {line['end']}{why}"
+
+    def _reviewed(self, key: str) -> Iterator[str]:
+        """What each person said of it; of what was stopped nothing is said."""
+        if any(lines.get(key, {}).get("end") == "stopped" for lines in self.lines.values()):
+            return
+        for path in sorted((self.folder / "review").glob("reviews-*.jsonl")):
+            said = [each for each in lines_of(path) if each.get("key") == key]
+            for each in said[-1:]:
+                yield ""
+                yield f"{one_line(str(each.get('reviewer')))} says: {one_line(str(each.get('decision')))}"
+                for name in ("category", "question", "text_unsafe", "image_harmful", "reason"):
+                    if each.get(name) not in ("", None):
+                        yield from field_lines(name.replace("_", " "), each[name])
+
+
+def _place(said: Mapping[str, Json]) -> str:
+    first, second = said["images"]
+    return f"{said['file']}, record {said['id']}: {one_line(first)}, {one_line(second)}"
+
+
+def _from_provenance(said: Mapping[str, Json]) -> Iterator[str]:
+    """Where `work/` is not at hand: what the set itself says."""
+    for name in ("source", "category", "sub_category", "objects", "by", "reviewers", "verdict"):
+        if said.get(name):
+            yield from field_lines(name.replace("_", " "), said[name])
+    yield from drawing_lines([{**shot, "object": shot["object"] - 1} for shot in said["drawings"]])
+    if said["probes"]:
+        yield from field_lines("risk seen in", [part for part, risk in said["probes"].items() if risk] or "no part")
+    for call in said["calls"]:
+        who = " ".join(one_line(str(call[name])) for name in ("step", "role", "model") if call.get(name))
+        yield f"  call {one_line(call['call'])}: {who}"

@@ -1,0 +1,133 @@
+"""One step of a record's life for a person: how it ended, what it made, every call with what was told and said.
+
+Texts are strangers': they lose what a terminal would obey, and each of their lines stands behind a bar.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+from harness import Json
+from harness.terminal import one_line, plain
+
+from .values import Calls
+
+_NAMES: Final[Mapping[str, str]] = {
+    "text_unsafe": "question unsafe by itself",
+    "image_harmful": "an image harmful by itself",
+    "sub_category": "sub-category",
+    "explicit": "in words that name both",
+    "by": "decided by",
+    "text": "question",
+    "text_question": "question in words alone",
+    "text_answer": "answer to it",
+}
+
+
+def step_lines(step: str, line: Mapping[str, Json], calls: Calls | None) -> Iterator[str]:
+    """Of one step, from its line in `work/`."""
+    why = f": {one_line(line['why'])}" if line.get("why") else ""
+    yield f"{step}: {line.get('end', '')}{why}"
+    for note in line.get("notes", ()):
+        yield f"  note: {one_line(note)}"
+    made = dict(cast("Mapping[str, Json]", line.get("made", {})))
+    shots, probes = made.pop("shots", ()), made.pop("probes", ())
+    made.pop("seed", None)
+    for name, value in made.items():
+        if value not in ("", None, [], {}):
+            yield from field_lines(_NAMES.get(name, name.replace("_", " ")), value)
+    yield from drawing_lines(shots)
+    for probe in probes:
+        yield f"  {one_line(str(probe.get('part')))}: {_risk(probe.get('risk'))}"
+    for digest in line.get("calls", ()):
+        yield from _call_lines(digest, calls)
+
+
+def drawing_lines(shots: Sequence[Mapping[str, Json]]) -> Iterator[str]:
+    """Every drawing, taken or not, with where it lies in the build's folder."""
+    for shot in shots:
+        which = ("first", "second")[int(shot["object"])]
+        taken = "taken" if shot.get("taken") else "not taken"
+        sha256 = one_line(str(shot["sha256"]))
+        yield f"  round {shot['round']}, {which} object, {taken}, seed {shot['seed']}"
+        yield f"    work/images/{sha256[:2]}/{sha256}.*"
+        yield from block(str(shot["prompt"]))
+
+
+def photo_lines(photo: Mapping[str, Json]) -> Iterator[str]:
+    """A photograph that stands for a drawing in the split `real`."""
+    yield ""
+    yield f"photograph of {one_line(str(photo['object']))}: {one_line(str(photo['key']))}"
+    for name in ("licence", "author", "url", "faces"):
+        if photo.get(name):
+            yield from field_lines("faces covered" if name == "faces" else name, photo[name])
+
+
+def field_lines(name: str, value: Json) -> Iterator[str]:
+    """A value with its name: on one line where it is short, below it where it is not."""
+    text = _shown(value)
+    if "\n" in text or len(text) > 100:
+        yield f"  {name}:"
+        yield from block(text)
+    else:
+        yield f"  {name}: {one_line(text)}"
+
+
+def block(text: str) -> Iterator[str]:
+    """A stranger's text, each line behind a bar."""
+    for line in plain(text).splitlines() or [""]:
+        yield from textwrap.wrap(line, 110, initial_indent="    | ", subsequent_indent="    | ") or ["    |"]
+
+
+def _call_lines(digest: str, calls: Calls | None) -> Iterator[str]:
+    kept = _kept(digest, calls)
+    if kept is None:
+        yield f"  call {one_line(digest)}"
+        return
+    who = " ".join(one_line(str(kept[name])) for name in ("role", "model") if kept.get(name))
+    reported = f", reported as {one_line(str(kept['reported']))}" if kept.get("reported") else ""
+    yield f"  call {one_line(digest)}: {who}{reported}"
+    if kept.get("asked") is not None:
+        yield "    told:"
+        yield from block(_told(kept["asked"]))
+    if kept.get("value") is not None:
+        yield "    said:"
+        yield from block(_shown(kept["value"]))
+
+
+def _kept(digest: str, calls: Calls | None) -> Mapping[str, Json] | None:
+    try:
+        return None if calls is None else calls(digest)
+    except KeyError:
+        return None
+
+
+def _told(asked: Json) -> str:
+    """The turns of a request, each text as it stands, an image by its sha256; anything else as JSON."""
+    if not isinstance(asked, dict) or "messages" not in asked:
+        return _shown(asked)
+    turns = cast("Sequence[Mapping[str, Any]]", asked["messages"])
+    return "\n".join(f"{turn['role']}: {_parts(turn['content'])}" for turn in turns)
+
+
+def _parts(content: Sequence[Mapping[str, str]]) -> str:
+    return "\n".join(part.get("text") or f"[image {part.get('image') or part.get('missing')}]" for part in content)
+
+
+def _shown(value: Json) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple() if all(isinstance(each, str) for each in cast("Sequence[object]", value)):
+            return "; ".join(cast("Sequence[str]", value))
+        case _:
+            return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def _risk(risk: Json) -> str:
+    return "the model did not say" if risk is None else "a risk was seen" if risk else "no risk was seen"

@@ -1,0 +1,131 @@
+"""What the output is made of, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import Json
+from harness_builder.config.plan import Plan
+from harness_builder.licences import OutputLicence
+from harness_builder.prompts.templates import Prompts
+from harness_builder.quality import Contaminated, Near
+from harness_builder.real.values import RealRecord
+from harness_builder.review import Agreed
+from harness_builder.walk.values import Made, Tally
+
+#: digest of a call -> what is kept of it: `step`, `role`, `model`, `reported`, `asked`, `value`, … as far as they are
+#: known; raises KeyError where nothing is
+Calls = Callable[[str], Mapping[str, Json]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A record of the set.
+
+    Attributes:
+        file: that it stands in.
+        number: its id there, from 1; its images lie in the folder of this number.
+        made: itself; of a photographed record its twin, whose question it is.
+        images: paths of its images under the set's folder, in order.
+        real: the photographed record; None where the images were drawn.
+    """
+
+    file: str
+    number: int
+    made: Made
+    images: tuple[str, str]
+    real: RealRecord | None = None
+
+    @property
+    def key(self) -> str:
+        """Of the record."""
+        return self.real.key if self.real else self.made.key
+
+    @property
+    def category(self) -> str:
+        """As the file has it; never empty, since readers of the layout want one."""
+        return self.made.sorted.category.strip() or self.made.element.category.strip() or "Other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A set that lies in its folder.
+
+    Attributes:
+        folder: of the set.
+        entries: its records, file by file, in order.
+        records: file -> how many records it holds; one that holds none is not there.
+        dropped: keys of records that the balance left out, in order.
+        missing: file -> category -> how many the balance asked for that there are not.
+    """
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    records: Mapping[str, int]
+    dropped: tuple[str, ...] = ()
+    missing: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What one model, or the painter, took.
+
+    Attributes:
+        role: it was asked in; `painter` for the painter.
+        ref: `SCHEME/NAME`.
+        reported: names that the provider gave for it.
+        calls: that were made.
+        input_tokens, output_tokens: as the provider counts them.
+        seconds: of all calls, one after the other.
+        images: drawn.
+        usd: what it cost at the prices that the config tells; None where it tells none.
+    """
+
+    role: str
+    ref: str
+    reported: tuple[str, ...] = ()
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that is told about a set, in its card and its manifest.
+
+    Attributes:
+        plan: it was built by.
+        written: itself.
+        tally: how everything ended.
+        licence: of the set.
+        prompts: templates that were used.
+        identity: digest of what decides what the set holds: sources, models, prompts, settings.
+        at: when it was finished: ISO 8601 with its zone.
+        versions: name of a package -> its version.
+        models: role -> identity of its model, as JSON.
+        spent: by each model and by the painter.
+        near: what was dropped because it nearly equals an earlier record.
+        contaminated: what was dropped because it nearly equals an item of a test.
+        agreed: how far people agree; none where nobody looked at the set.
+        open: what is still to be done, a line each; none where the set is complete.
+    """
+
+    plan: Plan
+    written: Written
+    tally: Tally
+    licence: OutputLicence
+    prompts: Prompts
+    identity: str
+    at: str
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    models: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    spent: tuple[Spent, ...] = ()
+    near: tuple[Near, ...] = ()
+    contaminated: tuple[Contaminated, ...] = ()
+    agreed: tuple[Agreed, ...] = ()
+    open: tuple[str, ...] = ()
