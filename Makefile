@@ -113,6 +113,7 @@ pictures: setup
 docs: setup
 	$(PY) docs/generate.py
 	$(PY) docs/overview.py
+	$(PY) docs/tutorials.py
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache runs

@@ -1,0 +1,73 @@
+"""The builder's page says what the config takes, and what each key is where it is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pydantic
+import pytest
+import yaml
+from harness_builder.config.plan import INSTEAD
+from harness_builder.config.reading import read_plan
+from harness_builder.config.schema import PROMPTS, ROLES, Config
+from harness_builder.values import ENDS, STEPS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "training" / "builder.md").read_text(encoding="utf-8")
+KEYS: dict[str, str] = dict(re.findall(r"^\| `([a-z_.]+)` \| (?:`([^`]*)`)? ?\| .+ \|$", PAGE, re.MULTILINE))
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def keys(model: type[pydantic.BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of the config, with a dot for each section, and its default."""
+    for name, field in model.model_fields.items():
+        below = sections(field.annotation)
+        if not isinstance(field.default, pydantic.BaseModel):
+            yield f"{above}{name}", None if field.is_required() else field.get_default(call_default_factory=True)
+        for each in below:
+            if not (above and each.__name__ == "Test"):
+                yield from keys(each, f"{above}{name}.")
+
+
+def sections(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    """The sections that a key may hold, in whatever list or mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [] if annotation.__name__.endswith("Price") else [annotation]
+    return [each for inner in get_args(annotation) for each in sections(inner)]
+
+
+def test_every_key_of_the_config_is_in_the_table_and_no_other() -> None:
+    assert set(KEYS) >= {name for name, _ in keys(Config)}
+    table = re.findall(r"^\| `([a-z_.]+)` \|", section("The config"), re.MULTILINE)
+    assert table == [name for name, _ in keys(Config)]
+
+
+@pytest.mark.parametrize(("name", "default"), list(keys(Config)), ids=[name for name, _ in keys(Config)])
+def test_the_table_says_what_a_key_is_where_it_is_left_out(name: str, default: Any) -> None:
+    shown = yaml.safe_load(KEYS[name]) if KEYS[name] else None
+    assert shown == (None if default in ("", [], {}) else default)
+
+
+def test_the_config_of_the_page_is_one(tmp_path: Path) -> None:
+    (text, _) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    path = tmp_path / "build.yaml"
+    path.write_text(text, encoding="utf-8")
+    plan = read_plan(path)
+    assert plan.reviewers == 2
+    assert plan.balance == 200
+
+
+def test_every_role_step_end_and_template_is_named() -> None:
+    roles = re.findall(r"^\| `(\w+)` \|", section("Models"), re.MULTILINE)
+    assert roles == list(ROLES)
+    for role, other in INSTEAD.items():
+        assert re.search(rf"^\| `{role}` \| .+ \| the {other} \|$", PAGE, re.MULTILINE)
+    assert re.findall(r"^\| `(\w+)` \|", section("How things end"), re.MULTILINE) == list(ENDS)
+    steps = re.findall(r"^\| (\w+) \| .+ \| .+ \| .+ \|$", section("From a seed to a record"), re.MULTILINE)
+    assert steps == ["step", *STEPS]
+    assert all(f"`{name}`" in section("Prompts") for name in PROMPTS)

@@ -1,0 +1,41 @@
+"""The tutorials are played as they stand: each command in its turn, and what the page shows is what it prints."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted((DOCS / "tutorials").glob("*.md"))
+
+
+def player() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tutorials", DOCS / "tutorials.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_a_tutorial_prints_what_its_page_shows(page: Path, tmp_path: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert player().played(text, tmp_path) == text, "run `make docs`"
+
+
+def test_a_command_that_ends_otherwise_than_its_page_says_is_no_tutorial(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="exit 2: \\$ harness build mist"):
+        player().played("```console\n$ harness build mist\n```\n", tmp_path)
+    assert player().played("```console\n$ harness build mist # exit 2\n```\n", tmp_path).count("exit 2") == 1
+
+
+def test_what_a_page_shows_is_renewed_and_what_shows_nothing_stays_so(tmp_path: Path) -> None:
+    page = "<!-- file: a.txt -->\n```text\none\n```\n\n```console\n$ cat a.txt\nold\n$ wc -l < a.txt\n```\n"
+    assert player().played(page, tmp_path) == page.replace("old", "one").replace("a.txt\n```\n", "a.txt\n1\n```\n")
+    quiet = "```console\n$ touch b.txt\n$ cat a.txt\n```\n"
+    assert player().played(quiet, tmp_path) == quiet
+    assert (tmp_path / "b.txt").exists()
