@@ -1,12 +1,14 @@
 """What a model was made of, as far as it is declared: by the user, or by the training.json beside its weights.
 
 Nothing of it is identity: the weights are the same, whatever is said about them. It stands in results.json as
-`model.training`, and reports mark numbers on data of a source the model was trained on.
+`model.training`. Reports mark numbers on data of a source the model was trained on, and the categories that were held
+out of its training.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -38,6 +40,9 @@ SETTINGS: Final = (
 def lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str, Json]:
     """`tuned_from` and `trained_on`, as far as anything is declared; the user's word counts before the file's.
 
+    A file may also say which categories were left out of the training, `held_out`, and by which hash the base's files
+    are known, `base_files`: a base that is a folder has no name that means anything elsewhere.
+
     Args:
         values: settings of the model.
         places: folders that may hold its training.json; the first that does counts.
@@ -47,10 +52,28 @@ def lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str, Json
     """
     file = next((place / FILE for place in places if (place / FILE).is_file()), None)
     known = {} if file is None else _read(file)
-    tuned_from = values.get("tuned_from") or known.get("tuned_from") or ""
+    declared = values.get("tuned_from")
+    tuned_from = declared or known.get("tuned_from") or ""
     given = str(values.get("trained_on") or "").split(",")
     names = [name.strip() for name in given if name.strip()] or list(known.get("trained_on", ()))
-    return {"tuned_from": tuned_from, "trained_on": names} if tuned_from or names else {}
+    if not tuned_from and not names:
+        return {}
+    more = {
+        "held_out": _part(known, "mixture").get("held_out"),
+        "base_files": "" if declared else _part(known, "base").get("digest"),
+    }
+    return {"tuned_from": tuned_from, "trained_on": names, **{name: each for name, each in more.items() if each}}
+
+
+def folded(name: str) -> str:
+    """A category as it is compared: without capitals, and with a space for spaces, hyphens and underscores."""
+    return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
+
+
+def held_out(names: Iterable[str], category: str) -> str:
+    """Which of these names holds a category out, or one of several with `;` between; empty for none."""
+    here = {folded(each) for each in category.split(";")} - {""}
+    return next((name for name in names if folded(name) in here), "")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -59,10 +82,18 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BadData(f"not JSON: {error}", where=str(file)) from None
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    names: object = body.get("trained_on", [])
-    if not isinstance(body.get("tuned_from", ""), str) or not _are_texts(names):
+    if not isinstance(body.get("tuned_from", ""), str) or not _are_texts(body.get("trained_on", [])):
         raise BadData("tuned_from must be a text and trained_on a list of texts", where=str(file))
+    if not _are_texts(_part(body, "mixture").get("held_out", [])):
+        raise BadData("held_out of the mixture must be a list of texts", where=str(file))
+    if not isinstance(_part(body, "base").get("digest", ""), str):
+        raise BadData("digest of the base must be a text", where=str(file))
     return body
+
+
+def _part(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found: object = body.get(name)
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _are_texts(names: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.board.cautions import cautions
 from harness.board.values import Ends, JudgeNote, Measure, Row
 from harness.contracts import Results
-from harness.keys import canonical, short
+from harness.keys import canonical, digest, short
 from harness.terminal import one_line
 from harness.types import Json
 
@@ -64,6 +64,9 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         noted=_texts(model.get("notes")),
         tuned_from=str(training.get("tuned_from") or ""),
         trained_on=_texts(training.get("trained_on")),
+        held_out=_texts(training.get("held_out")),
+        files=_files(model.get("identity")),
+        base_files=str(training.get("base_files") or ""),
         bare=bool(section.run.get("bare")),
         finished=str(section.run.get("finished") or ""),
         local=_is_local(model.get("identity")),
@@ -206,6 +209,14 @@ def _revision(model: Mapping[str, Json]) -> str:
     own = {name: each for name, each in files.items() if name != "adapter"}
     base = str(own.get("commit") or "")[:12] or f"files {short(own)}"
     return f"{base} + adapter {short(files['adapter'])}" if files.get("adapter") else base
+
+
+def _files(identity: str | dict[str, Json] | None) -> str:
+    """What tells the model's files; nothing where an adapter lies on them."""
+    if not isinstance(identity, dict) or not _is_local(identity) or isinstance(identity["fingerprint"], str):
+        return ""
+    files = _dict(identity, "fingerprint")
+    return "" if files.get("adapter") else digest(files)
 
 
 def _is_local(identity: str | dict[str, Json] | None) -> bool:

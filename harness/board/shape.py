@@ -100,6 +100,8 @@ class _Task(_Strict):
 class _Training(_Strict):
     tuned_from: str | None = None
     trained_on: _Texts = None
+    held_out: _Texts = None
+    base_files: str | None = None
 
 
 class _Identity(_Strict):

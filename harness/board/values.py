@@ -86,6 +86,9 @@ class Row:
         noted: what the model noted while it was open.
         tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
         trained_on: names of data it was tuned on, as declared.
+        held_out: names of categories that its training left out.
+        files: hash of the model's files; empty where they are not known, and where an adapter lies on them.
+        base_files: the same of the model it was tuned from, as declared.
         bare: its results.json stands without the lines it was made of, so that nobody can make it again.
         cautions: what a reader must hold against the number.
         finished: when the run's last invocation ended, ISO 8601.
@@ -123,6 +126,9 @@ class Row:
     noted: tuple[str, ...] = ()
     tuned_from: str = ""
     trained_on: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    files: str = ""
+    base_files: str = ""
     bare: bool = False
     cautions: tuple[Caution, ...] = ()
     finished: str = ""

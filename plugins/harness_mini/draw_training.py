@@ -6,7 +6,8 @@ Three data sets, each in the layout of the real one whose place it takes:
 - `FOLDER/general`: pairs that are fine, scenes, and naming, as any ShareGPT-style multi-image set.
 - `FOLDER/text`: off-limits and fine pairs in words, without pictures, as PKU-SafeRLHF.
 
-No drawing is one of the packaged splits'.
+No drawing is one of the packaged splits'. Each set says in its `.source.json` what it is, by names that mark results on
+the mini splits whose world it shows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any, Final
 
 import click
 
+from harness.data import provenance
+from harness.data.downloads import digests
 from harness.drawings import draw, png
 
 from . import examples, phrases
@@ -30,6 +33,10 @@ OFF_LIMITS: Final = 400
 HARMFUL: Final = 800
 BENIGN: Final = 400
 LICENCE: Final = "Apache-2.0: drawings and words of vlm-safety-harness itself\n"
+MIS: Final = "mis-mini-train"
+#: in the general samples too: the pairs that are fine are `mis:mini-benign`'s kind
+GENERAL: Final = (MIS, "mssbench-mini-train", "mini-naming-train")
+TEXT: Final = "mini-text-train"
 
 #: Of the general samples: more than the 500 that a method takes, so that some may be held out.
 SHARES: Final[tuple[tuple[Maker, int], ...]] = (
@@ -43,12 +50,14 @@ SHARES: Final[tuple[tuple[Maker, int], ...]] = (
 def draw_mis(folder: Path, seed: int) -> None:
     """Write `mis_train.json` and `images/`."""
     _draw(folder, "mis_train.json", [examples.off_limits_pair] * OFF_LIMITS, chance(f"{seed} training mis"))
+    _say(folder, "mis_train.json", MIS)
 
 
 def draw_general(folder: Path, seed: int) -> None:
     """Write `general.json` and `images/`."""
     makers = [maker for maker, count in SHARES for _ in range(count)]
     _draw(folder, "general.json", makers, chance(f"{seed} training general"))
+    _say(folder, "general.json", *GENERAL)
 
 
 def draw_text(folder: Path, seed: int) -> None:
@@ -58,6 +67,7 @@ def draw_text(folder: Path, seed: int) -> None:
     rng.shuffle(kinds)
     records = [_asked_in_words(rng, forbidden=forbidden) for forbidden in kinds]
     _write(folder, "train.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    _say(folder, "train.jsonl", TEXT)
 
 
 def _draw(folder: Path, name: str, makers: Iterable[Maker], rng: Random) -> None:
@@ -108,6 +118,13 @@ def _write(folder: Path, name: str, text: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCE, encoding="utf-8")
+
+
+def _say(folder: Path, name: str, *sources: str) -> None:
+    """What the set is, as a set that was fetched or built says it; without a time, so that it is drawn alike again."""
+    files = {name: ((folder / name).stat().st_size, digests(folder / name)[0])}
+    parts = (provenance.Part(kind="build", name=each, revision="", fetched="", files=files) for each in sources)
+    provenance.Provenance(task="", licence=LICENCE.strip(), parts=tuple(parts)).write(folder)
 
 
 @click.command(help=__doc__)

@@ -2,7 +2,7 @@
 
 It is what `harness train mirage` makes of `mini/base` with the recipe `mirage.yaml` beside this file, in half precision
 and without the files that the base has as well. The data have the layouts of MIS-train and M4-Instruct but are drawings
-of this world, which its training.json says.
+of this world, which they say themselves, and so its card and its training.json do.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ safetensors: Untyped = _safetensors
 RECIPE: Final = Path(__file__).with_name("mirage.yaml")
 WEIGHTS: Final = "adapter_model.safetensors"
 KEPT: Final = ("adapter_config.json", "README.md")
-#: Named so that numbers of the mini splits, whose drawings are of the same world, are marked.
-TRAINED_ON: Final = ("mis-mini-train", "mssbench-mini-train")
 
 
 @click.command(help=__doc__)
@@ -51,7 +49,7 @@ def main(seed: int, output: Path) -> None:
 
 
 def keep(trained: Path, output: Path) -> None:
-    """Copy the adapter, its card and its record, which names these data by their own names."""
+    """Copy the adapter, its card and its record, whose hashes are those of the files here."""
     output.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         shutil.copyfile(trained / name, output / name)
@@ -59,7 +57,6 @@ def keep(trained: Path, output: Path) -> None:
     safetensors.save_file(weights, output / WEIGHTS, metadata={"format": "pt"})
     (output / WEIGHTS).chmod(0o644)  # safetensors writes 600, which an installed package must not have
     said: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
-    said["trained_on"] = list(TRAINED_ON)
     said["files"] = {name: of_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
     (output / FILE).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -63,6 +63,7 @@ class Line:
         unranked: it has no rank, and why.
         rank: in its class; None where it has none, or the table is of several classes.
         revision: of the model; empty where it is not known, or the table is of several runs.
+        held_out: categories that its training left out.
     """
 
     model: str
@@ -73,6 +74,7 @@ class Line:
     unranked: str = ""
     rank: int | None = None
     revision: str = ""
+    held_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ def overview(boards: Sequence[Board], anchors: Mapping[int, str]) -> Table:
                 kind=_kind(next(iter(mine.values()))),
                 cells=[_main_cell(board, mine.get(place), scales[place]) for place, board in shown],
                 cautions=_together(caution for row in mine.values() for caution in row.cautions),
+                held_out=tuple(dict.fromkeys(name for row in mine.values() for name in row.held_out)),
                 unranked="in no table" if all(row.unranked for row in mine.values()) else "",
             )
             for model, mine in rows.items()
@@ -170,6 +173,7 @@ def _table(board: Board) -> Table:
                 cells=[_cell(board, row, head.name, scales[head.name]) for head in board.measures],
                 facts=(_samples(row), share(row.coverage), str(row.blocked), row.finished[:10]),
                 revision=row.model_revision,
+                held_out=row.held_out,
                 cautions=row.cautions,
                 unranked=row.unranked,
                 rank=row.rank,

@@ -161,9 +161,14 @@ def _model(model: Raw) -> dict[str, Json]:
 
 
 def _training(training: Raw) -> dict[str, Json]:
+    more = {
+        "held_out": list(map(str, training.get("held_out") or ())),  # names of groups, which are kept
+        "base_files": word(training.get("base_files") or ""),
+    }
     return {
         "tuned_from": ref(str(training.get("tuned_from") or "")),
         "trained_on": [name(each) for each in training.get("trained_on") or ()],
+        **{key: each for key, each in more.items() if each},
     }
 
 

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from harness_mini.make_mirage import TRAINED_ON, keep
+from harness_mini.draw_training import GENERAL, MIS, draw_mis
+from harness_mini.make_mirage import keep
 from harness_mini.provider import BASE, MIRAGE, PROVIDER
 from harness_mirage.models.places import folder_of
 from safetensors.torch import load_file, save_file
 
 import harness
 from harness import HarnessError, open_model
+from harness.data import provenance
 from harness.fingerprint import of_file, of_folder
 
 SPLITS = "mis:mini,mis:mini-benign,mssbench:mini"
@@ -43,6 +45,21 @@ class TestTheFolder:
         assert set(said["files"]) == {"adapter_config.json", "adapter_model.safetensors"}
         assert said["base"]["files"] == of_folder(BASE)
 
+    def test_its_record_and_its_card_name_the_drawings_it_learnt_from_and_no_published_set(self):
+        said = json.loads((MIRAGE / "training.json").read_text(encoding="utf-8"))
+        assert [part["source"] for part in said["mixture"]["parts"]] == [MIS, ", ".join(GENERAL)]
+        assert said["trained_on"] == list(GENERAL)
+        card = (MIRAGE / "README.md").read_text(encoding="utf-8")
+        assert f"| {MIS} | 400 |" in card
+        assert "M4-Instruct" not in card
+
+    def test_its_record_is_of_the_drawings_that_can_be_drawn_again(self, tmp_path: Path):
+        said = json.loads((MIRAGE / "training.json").read_text(encoding="utf-8"))
+        draw_mis(tmp_path / "mis", said["mixture"]["seed"])
+        file, digest = next(iter(said["mixture"]["parts"][0]["files"].items()))
+        assert of_file(tmp_path / "mis" / file)["sha256"] == digest
+        assert [part.name for part in provenance.read(tmp_path / "mis").parts] == [MIS]
+
     def test_it_names_its_base_and_no_path_of_a_machine(self):
         said = json.loads((MIRAGE / "adapter_config.json").read_text(encoding="utf-8"))
         assert said["base_model_name_or_path"] == "mini/base"
@@ -55,11 +72,11 @@ class TestTheFolder:
         for name in ("adapter_config.json", "README.md", "tokenizer.json"):
             (trained / name).write_text(name, encoding="utf-8")
         save_file({"layer": torch.ones(4, 4)}, trained / "adapter_model.safetensors")
-        record = {"tuned_from": "mini/base", "trained_on": ["mis-train"], "files": {"tokenizer.json": {}}}
+        record = {"tuned_from": "mini/base", "trained_on": list(GENERAL), "files": {"tokenizer.json": {}}}
         (trained / "training.json").write_text(json.dumps(record), encoding="utf-8")
         keep(trained, kept)
         said = json.loads((kept / "training.json").read_text(encoding="utf-8"))
-        assert (said["tuned_from"], said["trained_on"]) == ("mini/base", list(TRAINED_ON))
+        assert (said["tuned_from"], said["trained_on"]) == ("mini/base", list(GENERAL))
         assert said["files"] == {
             name: of_file(kept / name) for name in ("adapter_config.json", "adapter_model.safetensors")
         }
@@ -111,4 +128,5 @@ class TestTheNumbers:
         assert _measured(results, "mssbench", "mini", "mean_acc")[1] > 60
 
     def test_results_say_what_it_was_tuned_from_and_on(self, results: Any):
-        assert results["model"]["training"] == {"tuned_from": "mini/base", "trained_on": list(TRAINED_ON)}
+        training = results["model"]["training"]
+        assert (training["tuned_from"], training["trained_on"]) == ("mini/base", list(GENERAL))

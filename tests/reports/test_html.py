@@ -183,3 +183,17 @@ def test_a_kind_of_caution_stands_once_beside_a_model_in_the_overview() -> None:
     assert overview.count('class="flag"') == 1
     assert "mis-train" in overview
     assert "vlguard-train" in overview
+
+
+def test_a_model_says_which_categories_its_training_left_out_and_the_table_its_number_there() -> None:
+    found = judged({"ASR": 1, "safe": 9}, main="ASR")
+    by: Body = {"category": {"Self-Harm": {"n": 10, "metrics": found["metrics"]}, "Other": {"n": 10, "metrics": {}}}}
+    body = results(
+        "x/a",
+        {"mis": {"all": split({**found, "by": by}, judge=JUDGE)}, "vlguard": {"all": split(found, judge=JUDGE)}},
+        training={"tuned_from": "x/base", "trained_on": [], "held_out": ["self_harm"]},
+    )
+    html = render([body])
+    assert html.count("held out: <bdi>self_harm</bdi>") == 3  # in the overview and in both tables
+    assert html.count("x/a: Self-Harm was held out of its training; ASR there is 10.0") == 1
+    assert "held out" not in render([run()])

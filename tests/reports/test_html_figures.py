@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Literal
@@ -11,6 +12,7 @@ from harness_html.figures.theme import LIGHT
 
 from harness.board.leaderboard import boards
 from harness.board.values import Measure
+from harness.keys import digest
 from harness.testing.results import metric
 from tests.reports.figure_runs import JUDGE, OTHER, by_category, drawn, everything, mean, mis, rate, run, words
 
@@ -167,6 +169,18 @@ def test_an_arrow_leads_from_a_model_to_what_was_tuned_from_it() -> None:
     assert declared.svg.count(LIGHT.series[1]) == 2  # a line and its head
 
 
+def test_an_arrow_finds_a_base_that_is_a_folder_by_its_files() -> None:
+    runs = everything()
+    base, tuned = runs[0]["model"], runs[1]["model"]
+    files = {"model.safetensors": {"size": 1, "sha256": "a"}}
+    base.update(ref="hf//disk/base", identity={"fingerprint": files})
+    tuned["training"] = {"tuned_from": "hf/base", "trained_on": [], "base_files": digest(files)}
+    figure = drawn(runs)["ability-mis-easy-a-suite-general"]
+    assert ["x/tuned", "hf//disk/base"] in [[line[0], line[-1]] for line in figure.table]
+    base["identity"] = {"fingerprint": {**files, "adapter": {"model.safetensors": {"size": 1, "sha256": "b"}}}}
+    assert "arrow" not in drawn(runs)["ability-mis-easy-a-suite-general"].told
+
+
 def test_ability_is_a_suites_mean_and_without_one_the_accuracy() -> None:
     tasks = {"mis": mis(100), "mmstar": rate("accuracy", 300, "higher")}
     runs = [run("x/a", tasks), run("x/b", tasks)]
@@ -207,6 +221,23 @@ def test_categories_are_a_heat_map_and_panels_or_one_panel_for_one_model() -> No
     assert {"categories-panels-mis"} == {name for name in both if "panels" in name}
     assert not [name for name in one if "panels" in name]
     assert {"Privacy (100)", "Violent (100)"} <= set(words(one["categories-mis"].svg))
+
+
+def test_a_category_that_a_training_left_out_is_marked_at_that_models_number_alone() -> None:
+    found = {"mis": by_category({"Self-Harm": 10, "Privacy": 80})}
+    training = {"tuned_from": "x/base", "trained_on": [], "held_out": ["self_harm"]}
+    base, tuned = run("x/base", found), run("x/tuned", found)
+    assert "‡" not in json.dumps([each.table for each in drawn([base, tuned]).values()])
+    tuned["model"]["training"] = training
+    figures = drawn([base, tuned])
+    for name in ("categories-mis", "categories-panels-mis"):
+        cells = {line[0]: line[1:] for line in figures[name].table}
+        assert [cells[model][1].count("‡") for model in ("x/base", "x/tuned")] == [0, 1]
+        assert not any("‡" in cells[model][0] for model in ("x/base", "x/tuned"))
+        assert "‡ the training of the model left this category out" in figures[name].told
+        assert sum("‡" in each for each in words(figures[name].svg)) == 1
+    alone = drawn([tuned])["categories-mis"]
+    assert sum("‡" in each for each in words(alone.svg)) == 1
 
 
 def test_a_category_that_a_model_lacks_is_an_empty_cell() -> None:

@@ -21,7 +21,9 @@ from harness_mirage.values import FIELDS
 
 import harness
 from harness import HarnessError
-from harness.lineage import lineage
+from harness.board.leaderboard import boards
+from harness.fingerprint import of_folder
+from harness.keys import digest
 from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, record, words
 
 STEPS = [
@@ -44,6 +46,12 @@ def full(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lora(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(drawn, tmp_path_factory.mktemp("lora") / "tuned", "--set", "tuning=lora")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that is a folder of the user's."""
+    return shutil.copytree(folder_of("mini/base"), tmp_path_factory.mktemp("disk") / "my-base")
 
 
 def trained(drawn: Path, out: Path, *more: str) -> Path:
@@ -76,6 +84,43 @@ class TestAModelThatStands:
         assert "something else is there already" in said
 
 
+class TestABaseThatIsAFolder:
+    @pytest.mark.parametrize("scheme", ["", "hf/"])
+    def test_is_named_by_its_name_and_known_by_its_files(
+        self, drawn: Path, base: Path, tmp_path: Path, scheme: str
+    ) -> None:
+        out = tmp_path / "tuned"
+        assert called(words(drawn, out, *QUICK, "-S", "general_count=0", model=f"{scheme}{base}"))[0] == 0
+
+        told = record(out)
+        assert told["tuned_from"] == "hf/my-base"
+        assert told["base"]["digest"] == digest(of_folder(base))
+        for name in ("training.json", "README.md"):
+            assert str(base.parent) not in (out / name).read_text(encoding="utf-8")
+        assert "# hf/my-base, tuned by mirage" in (out / "README.md").read_text(encoding="utf-8")
+
+    def test_may_be_moved_before_the_same_command_finds_its_model(
+        self, drawn: Path, base: Path, tmp_path: Path
+    ) -> None:
+        out, moved_to = tmp_path / "tuned", tmp_path / "elsewhere" / base.name
+        assert called(words(drawn, out, *QUICK, model=str(base)))[0] == 0
+        shutil.copytree(base, moved_to)
+
+        assert "holds this training already" in called(words(drawn, out, *QUICK, model=str(moved_to)))[2]
+
+    def test_is_what_an_arrow_leads_from(self, drawn: Path, base: Path, tmp_path: Path) -> None:
+        out = tmp_path / "tuned"
+        assert called(words(drawn, out, *QUICK, model=str(base)))[0] == 0
+        runs = [
+            harness.run(f"hf/{folder}", "mis:mini", limit=1, output=tmp_path / folder.name).results
+            for folder in (base, out)
+        ]
+
+        first, second = (row for board in boards(runs) for row in sorted(board.rows, key=lambda row: row.tuned_from))
+        assert second.tuned_from == "hf/my-base"
+        assert second.base_files == first.files != ""
+
+
 class TestTheFolder:
     def test_stands_alone_once_all_of_it_is_there(self, full: Path) -> None:
         assert [each.name for each in full.parent.iterdir()] == ["tuned"]
@@ -90,7 +135,12 @@ class TestTheFolder:
     def test_is_loaded_by_hf(self, full: Path, tmp_path: Path) -> None:
         model = answers(f"hf/{full}", tmp_path / "run")["model"]
 
-        assert model["training"] == {"tuned_from": "mini/base", "trained_on": ["mis-train", "M4-Instruct-Data"]}
+        assert model["training"] == {
+            "tuned_from": "mini/base",
+            "trained_on": ["mis-train", "general"],
+            "held_out": ["Cutting-Board"],
+            "base_files": record(full)["base"]["digest"],
+        }
 
     def test_of_an_adapter_is_loaded_upon_its_base(self, lora: Path, tmp_path: Path) -> None:
         from harness import plugins
@@ -154,7 +204,8 @@ class TestTheRecord:
 
         assert told["schema"] == "harness.training/1"
         assert (told["kind"], told["method"]["name"]) == ("model", "mirage")
-        assert lineage({}, [full]) == {"tuned_from": "mini/base", "trained_on": ["mis-train", "M4-Instruct-Data"]}
+        assert (told["tuned_from"], told["trained_on"]) == ("mini/base", ["mis-train", "general"])
+        assert [part["source"] for part in told["mixture"]["parts"]] == ["mis-train", "general"]
         assert told["mixture"]["held_out"] == ["Cutting-Board"]
         assert [part["taken"] for part in told["mixture"]["parts"]] == [PAIRS - 5, GENERAL]
 
@@ -178,7 +229,8 @@ class TestTheRecord:
 
         (file,) = told["mixture"]["parts"][0]["files"].values()
         assert file == hashlib.sha256((drawn / "mis_train.json").read_bytes()).hexdigest()
-        assert told["base"]["files"]["model.safetensors"]["sha256"]
+        assert told["base"]["files"] == of_folder(folder_of("mini/base"))
+        assert told["base"]["digest"] == digest(told["base"]["files"])
         assert len(told["mixture"]["digest"]) == 64
 
     def test_counts_what_learnt(self, full: Path, lora: Path) -> None:
@@ -206,12 +258,18 @@ class TestTheCard:
         assert "reproduces the recipe, not the numbers" in text
         assert "Held out, and never seen: Cutting-Board." in text
 
-    def test_names_a_base_that_is_a_folder_by_its_name_alone(self, full: Path) -> None:
-        told = {**record(full), "tuned_from": f"hf/{full}"}
+    def test_names_no_published_set_for_data_that_only_stand_in_its_place(self, full: Path) -> None:
+        text = (full / "README.md").read_text(encoding="utf-8")
 
-        drawn = card(told)
-        assert "# hf/tuned, tuned by mirage" in drawn
-        assert str(full.parent) not in drawn
+        assert "\n| general | 3 | 3 |  | not known |\n" in text
+        assert "M4-Instruct" not in text
+
+    def test_names_the_model_whose_values_the_paper_gives(self, full: Path) -> None:
+        told = record(full)
+        told["recipe"]["paper"] = "Qwen2-VL-7B"
+
+        assert "The paper's values are those for Qwen2-VL-7B." in card(told)
+        assert "The paper's values" not in (full / "README.md").read_text(encoding="utf-8")
 
     def test_names_a_base_on_the_hub_for_the_hub(self, full: Path) -> None:
         told = {**record(full), "tuned_from": "hf/Qwen/Qwen2-VL-7B-Instruct"}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_mirage.cookbook import chosen, recipe_for, rows
+from harness_mirage.cookbook import Kind, chosen, kind_of, recipe_for, rows
 from harness_mirage.methods import METHODS, Ingredient, Method
 from harness_mirage.recipe import Recipe
 from harness_mirage.values import FIELDS, SOURCES
 
 from harness import BadData, HarnessError, Training, UnknownName
 
+TAKEN_OVER = "paper, other model"
 METHOD = {method.name: method for method in METHODS}
 #: model type, method -> learning rate, warmup and epochs as the paper gives them; None where it gives none
 PAPER: dict[tuple[str, str], tuple[float, float | None, float]] = {
@@ -32,9 +34,16 @@ PAPER: dict[tuple[str, str], tuple[float, float | None, float]] = {
 }
 
 
-def made(method: str | Method = "mirage", kind: str = "qwen2_vl", model: str = "some/model", **given: Any) -> Recipe:
+#: hidden size of the language model of the one model of a type that the paper trained
+WIDTHS = {"qwen2_vl": 3584, "minicpmv": 3584, "llava_onevision": 3584, "internvl": 4096, "internvl_chat": 4096}
+
+
+def made(
+    method: str | Method = "mirage", kind: str = "qwen2_vl", model: str = "some/model", width: int = 0, **given: Any
+) -> Recipe:
     asked = Training(model=model, data={}, out=Path("out"), **given)
-    return recipe_for(METHOD[method] if isinstance(method, str) else method, asked, kind)
+    its = Kind(type=kind, width=width or WIDTHS.get(kind))
+    return recipe_for(METHOD[method] if isinstance(method, str) else method, asked, its)
 
 
 def written(folder: Path, text: str) -> str:
@@ -65,6 +74,43 @@ class TestTheRows:
         assert its <= {"tuning", "learning_rate", "warmup", "epochs"}
         if (kind, METHOD[method].recipe or method) not in PAPER:
             assert its == {"tuning"}
+
+    @pytest.mark.parametrize(("kind", "method"), PAPER, ids=lambda each: each)
+    def test_give_another_size_of_the_family_the_papers_values_as_those_of_another_model(
+        self, kind: str, method: str
+    ) -> None:
+        recipe, whole = made(method, kind, width=1536), made(method, kind)
+
+        assert (recipe.learning_rate.value, recipe.learning_rate.source) == (PAPER[kind, method][0], TAKEN_OVER)
+        assert recipe.epochs.source == TAKEN_OVER
+        assert recipe.paper == whole.paper != ""
+        assert {name for name in FIELDS if getattr(recipe, name).source == "paper"} == {"tuning"}
+
+    def test_that_are_asked_for_by_name_are_not_the_papers_for_a_model_of_another_family(self) -> None:
+        assert made(kind="gemma3", width=3584, recipe="qwen2_vl").learning_rate.source == TAKEN_OVER
+
+    @pytest.mark.parametrize(
+        ("config", "width"),
+        [
+            ({"hidden_size": 3584}, 3584),
+            ({"text_config": {"hidden_size": 896}, "hidden_size": 3584}, 896),
+            ({"llm_config": {"hidden_size": 4096}, "vision_config": {"hidden_size": 1024}}, 4096),
+            ({}, None),
+        ],
+    )
+    def test_know_a_model_by_the_width_of_its_language_model(
+        self, tmp_path: Path, config: dict[str, Any], width: int | None
+    ) -> None:
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "some", **config}), encoding="utf-8")
+
+        assert kind_of(tmp_path) == Kind(type="some", width=width)
+
+    @pytest.mark.parametrize("text", ["[]", "{}", "no JSON", '{"model_type": "x", "text_config": 3}'])
+    def test_are_for_no_folder_that_does_not_say_what_it_is(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
+
+        with pytest.raises(BadData, match="no model type"):
+            kind_of(tmp_path)
 
     @pytest.mark.parametrize("row", rows())
     @pytest.mark.parametrize("method", METHOD)

@@ -142,7 +142,7 @@ def plan(drawn: Path) -> str:
 class TestThePlan:
     def test_shows_the_mixture_with_what_is_left_out(self, plan: str) -> None:
         assert f"mis-train: 5 of {PAIRS}; 4 left out" in plan
-        assert f"M4-Instruct-Data: {GENERAL} of {GENERAL}" in plan
+        assert f"general: {GENERAL} of {GENERAL}" in plan
         assert "held out: Garden" in plan
 
     def test_shows_what_learns_and_what_is_frozen(self, plan: str) -> None:
@@ -150,10 +150,20 @@ class TestThePlan:
         assert "vision    │ frozen" in plan
 
     def test_shows_which_values_are_not_the_papers(self, plan: str) -> None:
-        assert "the paper's: tuning full, learning_rate 2e-06, warmup 0.03" in plan
+        assert "the paper's: tuning full\n" in plan
+        assert "the paper's for Qwen2-VL-7B, not for this model: learning_rate 2e-06, warmup 0.03\n" in plan
         assert "framework default: schedule cosine" in plan
         assert "ours: max_length 8192" in plan
         assert "yours: epochs 1.0, batch 4" in plan
+
+    def test_shows_the_papers_values_as_the_papers_for_a_model_of_its_size(
+        self, drawn: Path, tmp_path: Path, folders: Folders
+    ) -> None:
+        model = str(large(folders, tmp_path / "large"))
+        _, shown, _ = called(words(drawn, tmp_path / "out", *QUICK, "--dry-run", model=model))
+
+        assert "the paper's: tuning full, learning_rate 2e-06, warmup 0.03\n" in shown
+        assert "Qwen2-VL-7B" not in shown
 
     def test_shows_steps_memory_and_time(self, plan: str) -> None:
         assert "steps: 2, each of 4 records" in plan

@@ -1,7 +1,9 @@
 """Recipes from the package's rows, a file of the user's own, and `--set`: every value with whose it is.
 
-A row is a YAML file in `recipes/`: which models it is for, values for every method, and values of single methods. What
-it leaves open stands in the row `other`. A file of the user's own is flat, and needs to hold only what it changes:
+A row is a YAML file in `recipes/`: which models it is for, which one of them the paper trained and by which width of
+its language model that one is known, values for every method, and values of single methods. What it leaves open stands
+in the row `other`. The paper's values are the paper's for that one model alone: for another they are taken over. A file
+of the user's own is flat, and needs to hold only what it changes:
 
     base: qwen2_vl/mirage
     learning_rate: 1e-5
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, cast
@@ -22,20 +25,37 @@ from harness.settings import nearest
 
 from .methods import Method
 from .recipe import Recipe
-from .values import FIELDS, Values, sourced
+from .values import Values, sourced
 
 HOME: Final = Path(__file__).with_name("recipes")
 OTHER: Final = "other"
 _SUFFIXES: Final = (".yaml", ".yml")
+_PAPER: Final = "paper"
+_NAMES: Final = ("text_config", "llm_config")  #: of the language model's part of a configuration
+_WIDTH: Final = "hidden_size"
+_TAKEN_OVER: Final = "paper, other model"
 
 
-def recipe_for(method: Method, training: Training, model_type: str) -> Recipe:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a model's configuration says of it.
+
+    Attributes:
+        type: of the model.
+        width: of the language model's hidden states; None where nothing is said.
+    """
+
+    type: str
+    width: int | None = None
+
+
+def recipe_for(method: Method, training: Training, kind: Kind) -> Recipe:
     """The recipe of a training: a row of the package, under a file of the user's own, under single values.
 
     Args:
         method: whose values are wanted.
         training: `recipe` names a row, `row/method` or a YAML file; `overrides` come last.
-        model_type: of the model's configuration.
+        kind: of model.
 
     Raises:
         UnknownName: there is no such row, method of a row, or value.
@@ -43,12 +63,12 @@ def recipe_for(method: Method, training: Training, model_type: str) -> Recipe:
     """
     given = training.recipe
     if given.endswith(_SUFFIXES):
-        name, values, roles = _of_file(Path(given).expanduser(), method, training.model, model_type)
+        name, values, roles, paper = _of_file(Path(given).expanduser(), method, training.model, kind)
     else:
-        name, values = _of_row(given or chosen(training.model, model_type), method)
+        name, values, paper = _of_row(given or chosen(training.model, kind.type), method, kind)
         roles = {}
     changed = {key: sourced(key, text, "user", "--set") for key, text in training.overrides.items()}
-    return Recipe(name=name, roles=roles, **{**values, **changed})
+    return Recipe(name=name, roles=roles, paper=paper, **{**values, **changed})
 
 
 def rows() -> tuple[str, ...]:
@@ -64,17 +84,18 @@ def chosen(model: str, model_type: str) -> str:
     return [*by_name, *by_type, OTHER][0]
 
 
-def model_type(folder: Path) -> str:
+def kind_of(folder: Path) -> Kind:
     """What the configuration of a model says it is. Raises BadData where it says nothing."""
     file = folder / "config.json"
     try:
-        found: object = json.loads(file.read_text(encoding="utf-8"))["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+        widths: list[Any] = [found.get(name, {}).get(_WIDTH) for name in _NAMES] + [found.get(_WIDTH)]
+        return Kind(type=str(found["model_type"]), width=next((each for each in widths if isinstance(each, int)), None))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(f"no model type: {error}", where=str(file)) from None
-    return str(found)
 
 
-def _of_row(named: str, method: Method) -> tuple[str, Values]:
+def _of_row(named: str, method: Method, kind: Kind) -> tuple[str, Values, str]:
     row, _, own = named.partition("/")
     if row not in rows():
         raise UnknownName(f"there is no recipe {named!r}", remedy=nearest(row, rows()))
@@ -83,24 +104,32 @@ def _of_row(named: str, method: Method) -> tuple[str, Values]:
     for part in (_read(OTHER), _read(row)):
         methods = part.get("methods", {})
         found = next((each for each in tried if each in methods), None)
-        values |= _values(part.get("values", {}), row) | _values(methods.get(found, {}), row)
+        values |= _values(part.get("values", {}), row) | _whose(_values(methods.get(found, {}), row), part, kind)
     if own and own not in _read(row).get("methods", {}):
         raise UnknownName(f"the row {row} has no method {own!r}", remedy=nearest(own, _read(row).get("methods", {})))
-    return f"{row}/{own or method.name}", values
+    return f"{row}/{own or method.name}", values, str(_read(row).get("paper", {}).get("model", ""))
 
 
-def _of_file(file: Path, method: Method, model: str, kind: str) -> tuple[str, Values, dict[str, str]]:
+def _whose(values: Values, row: Mapping[str, Any], kind: Kind) -> Values:
+    """The values of a method; the paper's are no more than taken over where the model is not the one it trained."""
+    its = row.get("matches", {}).get("types", ())
+    if kind.type in its and kind.width == row.get("paper", {}).get("width"):
+        return values
+    return {name: replace(each, source=_TAKEN_OVER) if each.source == _PAPER else each for name, each in values.items()}
+
+
+def _of_file(file: Path, method: Method, model: str, kind: Kind) -> tuple[str, Values, dict[str, str], str]:
     found = yaml_of(file, "a recipe")
     if not isinstance(found, dict):
         raise BadData("a recipe is a mapping of values", where=str(file))
     given = cast("dict[str, Any]", found)
-    roles, base = given.pop("roles", {}), given.pop("base", "") or chosen(model, kind)
+    roles, base = given.pop("roles", {}), given.pop("base", "") or chosen(model, kind.type)
     if not isinstance(roles, dict):
         raise BadData("roles is a mapping of role to pattern", where=str(file))
-    _, values = _of_row(str(base), method)
+    _, values, paper = _of_row(str(base), method, kind)
     own = {key: _own(key, value, str(file)) for key, value in given.items()}
     patterns = {str(role): str(pattern) for role, pattern in cast("dict[object, object]", roles).items()}
-    return file.stem, values | own, patterns
+    return file.stem, values | own, patterns, paper
 
 
 def _own(key: str, value: Any, where: str) -> Any:
@@ -116,8 +145,3 @@ def _values(given: Mapping[str, Any], where: str) -> Values:
 
 def _read(row: str) -> dict[str, Any]:
     return cast("dict[str, Any]", yaml_of(HOME / f"{row}.yaml", "a recipe"))
-
-
-def unnamed(recipe: Recipe) -> tuple[str, ...]:
-    """Names of the values that are not the paper's, in the order of the recipe."""
-    return tuple(name for name in FIELDS if getattr(recipe, name).source != "paper")

@@ -26,7 +26,8 @@ class Ingredient:
             and asks in words.
         part: of the data set: what its layout's reader takes as a filter, such as `unsafe`; empty for all.
         needed: without it the method is not what its name says; an ingredient that is not needed is left out, and said.
-        source: name of the data as `trained_on` of training.json tells it.
+        source: name of the published set, which `trained_on` of training.json tells where the data are that; without a
+            `hub`, the user's own name of theirs.
         hub: where it is published, as the user must fetch it.
     """
 
@@ -70,7 +71,7 @@ _PAPER: Final = "arXiv 2501.18533"
 METHODS: Final[tuple[Method, ...]] = (
     Method(
         name="mirage",
-        description="multi-image safety with reasoned labels (MIS-train), and 500 general multi-image samples",
+        description="multi-image safety with reasoned labels, as MIS-train's are, and 500 general multi-image samples",
         ingredients=(Ingredient(layout="mis", source="mis-train", hub="Tuwhy/MIS_Train"), _GENERAL),
         source=f"{_PAPER} §4",
     ),

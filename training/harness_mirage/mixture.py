@@ -15,6 +15,7 @@ class Part:
 
     Attributes:
         ingredient: as the method names it.
+        sources: what the data are called: by themselves, else by where they lie.
         found: records in its data, after the layout's filter.
         taken: records in the mixture.
         left_out: why -> number of records.
@@ -26,6 +27,7 @@ class Part:
     """
 
     ingredient: Ingredient
+    sources: tuple[str, ...] = ()
     found: int
     taken: int
     left_out: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -34,6 +36,12 @@ class Part:
     names: tuple[str, ...] = ()
     ids: str = ""
     licence: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called, for a person: the data's names, and which part of them."""
+        its = self.ingredient
+        return " ".join(filter(None, (", ".join(self.sources) or its.name or its.layout, its.part)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

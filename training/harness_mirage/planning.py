@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from harness import HarnessError, Training
 from harness.board.display import clock
@@ -18,6 +19,12 @@ from .running import prepared
 from .settings import asked
 from .sizing import MEASURED, Outlook, outlook
 from .values import FIELDS, SOURCES
+
+_WHOSE: Final = {
+    "paper": "the paper's",
+    "paper, other model": "the paper's for {}, not for this model",
+    "user": "yours",
+}
 
 
 def planned(method: Method, training: Training) -> str:
@@ -55,9 +62,8 @@ def _mixture(mixture: Mixture, training: Training) -> Iterator[str]:
 
 
 def _name(part: Part) -> str:
-    its = part.ingredient
-    labels = "" if its.labels == "given" else f" ({its.labels.replace('_', ' ')})"
-    return " ".join(filter(None, (its.source or its.name or its.layout, its.part))) + labels
+    labels = part.ingredient.labels
+    return part.title + ("" if labels == "given" else f" ({labels.replace('_', ' ')})")
 
 
 def _recipe(recipe: Recipe) -> Iterator[str]:
@@ -65,7 +71,7 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     for source in SOURCES:
         its = {name: getattr(recipe, name).value for name in FIELDS if getattr(recipe, name).source == source}
         if its:
-            whose = {"paper": "the paper's", "user": "yours"}.get(source, source)
+            whose = _WHOSE.get(source, source).format(recipe.paper or "another model")
             yield f"  {whose}: " + ", ".join(f"{name} {_said(value)}" for name, value in its.items())
     if recipe.tuning.value != "full" and recipe.learning_rate.source != "user":
         yield "  note: this learning rate is one of full tuning; adapters want ten to fifty times as much"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-Source = Literal["paper", "framework default", "ours", "user"]
+#: `paper, other model`: the paper's for a model of another size, taken over
+Source = Literal["paper", "paper, other model", "framework default", "ours", "user"]
 Tuning = Literal["full", "lora", "qlora"]
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Recipe:
         rank, alpha, dropout: of LoRA.
         optimizer: as transformers names it.
         roles: role -> pattern of parameter names, where the architecture is not known; empty else.
+        paper: the model whose values the paper gives; empty where it gives none for this row.
     """
 
     name: str
@@ -60,3 +62,4 @@ class Recipe:
     dropout: Sourced[float]
     optimizer: Sourced[str]
     roles: Mapping[str, str]
+    paper: str = ""

@@ -38,7 +38,7 @@ class Record:
 
     Attributes:
         id: in its source; stable.
-        source: name of the ingredient's data.
+        source: of the ingredient, as its method names it.
         place: where it stands, for errors: file and number.
         category: as the data say; empty for none.
         sub_category: likewise.

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import HarnessError, Training
 from harness.lineage import FILE
 
-from .cookbook import model_type, recipe_for
+from .cookbook import kind_of, recipe_for
 from .data import mix, write
 from .launching import alone, launch, main_process
 from .methods import Method
@@ -69,7 +69,7 @@ def prepared(method: Method, training: Training) -> tuple[Recipe, Mixture]:
     """Recipe and data. Raises HarnessError for what is wrong with them."""
     from .models.places import folder_of
 
-    recipe = recipe_for(method, training, model_type(folder_of(training.model)))
+    recipe = recipe_for(method, training, kind_of(folder_of(training.model)))
     return recipe, mix(method, training)
 
 

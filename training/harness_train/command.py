@@ -101,14 +101,15 @@ def _trained(ctx: click.Context, trainer: Trainer, training: Training, given: di
     from .asking import base_of
     from .evaluating import check, evaluate
 
+    base = base_of(training.model)
     if given["evaluate"]:
         with_schemes(ctx)
         with_suites(ctx)
-        check(base_of(training.model), given)
+        check(base, given)
     folder = trainer.train(training)
     click.echo(f"trained: {folder}", err=True)
     if given["evaluate"]:
-        return evaluate(ctx, folder, given)
+        return evaluate(ctx, folder, base, given)
     if given["as_json"]:
         click.echo(json.dumps({"trained": str(folder)}))
     return 0

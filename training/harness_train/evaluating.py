@@ -16,7 +16,6 @@ from harness.cli.interrupt import interruptible
 from harness.cli.outcome import printed
 from harness.cli.several import each
 from harness.engine.work import Stop
-from harness.lineage import lineage
 from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
 from harness.options import Options
@@ -39,11 +38,10 @@ def check(ref: str, given: Mapping[str, Any]) -> None:
     dry_run(_options(ModelSpec(ref=ref), given))
 
 
-def evaluate(ctx: click.Context, folder: Path, given: Mapping[str, Any]) -> int:
+def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, Any]) -> int:
     """Run the tasks on the model of a folder, and on its base with `compare` -> exit code, as that of `harness run`."""
-    base = str(lineage({}, [folder]).get("tuned_from") or "")
     tuned = _options(tuned_spec(folder, base), given, output=RUNS / folder.name)
-    asked = [_options(ModelSpec(ref=base), given)] if given["compare"] and base else []
+    asked = [_options(ModelSpec(ref=base), given)] if given["compare"] else []
     runs, code = each((options.model.ref, partial(_run, options)) for options in (*asked, tuned))
     if not given["as_json"]:
         printed(runs, as_json=False, several=True)

@@ -87,9 +87,11 @@ def _tuned(spots: Sequence[Spot]) -> Iterator[tuple[Spot, Spot]]:
     """(base, tuned) among the drawn models, where one name means one of them."""
     for spot in spots:
         base = spot.row.tuned_from
-        named = [other for other in spots if base in (other.row.model, other.row.ref) and other is not spot]
-        if base and len(named) == 1:
-            yield named[0], spot
+        others = [other for other in spots if other is not spot]
+        named = [other for other in others if base in (other.row.model, other.row.ref)]
+        alike = [other for other in others if spot.row.base_files and other.row.files == spot.row.base_files]
+        if base and len(named or alike) == 1:
+            yield (named or alike)[0], spot
 
 
 def _line(plane: Plane, base: Spot, spot: Spot) -> Line | None:

@@ -14,7 +14,7 @@ from harness.board.values import Board, Row
 from . import told
 from .dots import STEP, at_the_right, lines, whiskers
 from .entries import MOST, arrow, scale, settled
-from .grid import Grid, grid
+from .grid import HELD_OUT, Grid, grid
 from .names import full, shown, slug
 from .plots import Spec, axis, layer, number, own, plot, step, word
 from .theme import HIGH, LIGHT, SMALL
@@ -94,7 +94,8 @@ def _cell(made: Grid, place: int, category: str, low: float, high: float) -> Map
         return {"fill": LIGHT.ground, "ink": LIGHT.quiet, "text": NOTHING}
     step = min(len(LIGHT.steps) - 1, int(len(LIGHT.steps) * (found.value - low) / (high - low)))
     ink = LIGHT.on_high if step >= HIGH else LIGHT.on_low
-    return {"fill": LIGHT.steps[step], "ink": ink, "text": figure(found.value, found.unit)}
+    text = f"{figure(found.value, found.unit)}{made.mark(place, category)}"
+    return {"fill": LIGHT.steps[step], "ink": ink, "text": text}
 
 
 def _multiples(made: Grid) -> Draft:
@@ -140,13 +141,20 @@ def _panel(made: Grid, models: Models, category: str, *, named: bool) -> Spec:
         for place, (name, row) in enumerate(models)
         if (found := made.cells.get((place, category))) is not None
     ]
+    left_out = [
+        {"name": name, "text": HELD_OUT, "ink": LIGHT.ink}
+        for place, (name, _) in enumerate(models)
+        if made.mark(place, category)
+    ]
+    names = [name for name, _ in models]
     ticks = {"values": [0, 50, 100]} if made.first.unit == "%" else {"tickCount": 3}
-    y = lines([name for name, _ in models], named=named)
+    y = lines(names, named=named)
     x = axis("value", arrow(made.first), scale(made.cells.values()), axis=ticks)
     rule = {"type": "rule", "color": LIGHT.ink, "strokeWidth": 1}
     return layer(
         plot(data, {"type": "bar", "height": 8}, x=x, y=y, color=own("colour")),
         plot(data, rule, x=number("low"), x2={"field": "high"}, y=y),
+        *at_the_right(left_out, names, _PANEL),
         width=_PANEL,
         height=step(15),
     )
@@ -165,7 +173,7 @@ def _profile(made: Grid) -> Draft:
             "value": each.value,
             "colour": colour,
             "fill": fill,
-            "text": each.text,
+            "text": f"{each.text}{made.mark(0, category)}",
             "ink": LIGHT.ink,
         }
         for category, each in found.items()
@@ -194,6 +202,7 @@ def _told(made: Grid, rows: Sequence[Row], *clauses: str) -> str:
         f"category first, with its n in brackets",
         told.direction(made.first.better),
         told.judged(rows),
+        f"{HELD_OUT} the training of the model left this category out" if made.held_out else "",
         *clauses,
         told.more(len(rows), len(made.rows)),
     )
@@ -202,7 +211,7 @@ def _told(made: Grid, rows: Sequence[Row], *clauses: str) -> str:
 def _table(made: Grid, models: Models, heads: Heads) -> Table:
     def text(place: int, category: str) -> str:
         found = made.cells.get((place, category))
-        return NOTHING if found is None else found.text
+        return NOTHING if found is None else f"{found.text}{made.mark(place, category)}"
 
     rows = ((full(row.model), *(text(place, category) for category in heads)) for place, (_, row) in enumerate(models))
     return (("Model", *heads.values()), *rows)

@@ -8,12 +8,14 @@ from statistics import fmean
 from typing import Final
 
 from harness.board.values import Board, Row
+from harness.lineage import held_out
 
 from .kinds import Reading, reading
 from .names import apart, shown
 
 _BY: Final = "category"
 _FEWEST: Final = 2  #: categories that make a figure
+HELD_OUT: Final = "‡"  #: stands at the number of a category that the training of its model left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Grid:
         names: of them, as they are drawn.
         heads: category -> as it is drawn, with its n; the one whose numbers are worst stands first.
         cells: (place of the row, category) -> its number.
+        held_out: the cells whose category the training of their model left out.
     """
 
     board: Board
@@ -33,11 +36,16 @@ class Grid:
     names: tuple[str, ...]
     heads: Mapping[str, str]
     cells: Mapping[tuple[int, str], Reading]
+    held_out: frozenset[tuple[int, str]] = frozenset()
 
     @property
     def first(self) -> Reading:
         """Any of the numbers: their metric is the same."""
         return next(iter(self.cells.values()))
+
+    def mark(self, place: int, category: str) -> str:
+        """What stands at a number; empty for nothing."""
+        return HELD_OUT if (place, category) in self.held_out else ""
 
     def top(self, rows: int, categories: int) -> tuple[Sequence[tuple[str, Row]], Mapping[str, str]]:
         """The best models with their names, and the worst categories with their heads."""
@@ -64,6 +72,9 @@ def grid(board: Board) -> Grid | None:
         names=tuple(apart(row.model for row in rows)),
         heads=dict(zip(order, heads, strict=True)),
         cells=cells,
+        held_out=frozenset(
+            (place, name) for place, name in cells if rows[place].held_out and held_out(rows[place].held_out, name)
+        ),
     )
 
 

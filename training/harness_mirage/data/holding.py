@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from harness import UnknownName
+from harness.lineage import folded
 from harness.settings import nearest
 
 from .draft import Draft
@@ -41,11 +41,6 @@ class HoldOut:
                 close = self._seen.get(_close(spelled, self._seen), "")
                 remedy = f"did you mean {close!r}?" if close else nearest(name, self._seen.values())
                 raise UnknownName(f"--hold-out {name}: no record has this category or sub-category", remedy=remedy)
-
-
-def folded(name: str) -> str:
-    """A name as it is compared."""
-    return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
 
 
 def _close(spelled: str, seen: Iterable[str]) -> str:

@@ -8,24 +8,27 @@ from typing import Final
 
 from harness.data import provenance
 
+MIS: Final = "Tuwhy/MIS_Train"
 M4: Final = "lmms-lab/M4-Instruct-Data"
+VLGUARD: Final = "ys-zong/VLGuard"
+LLAVA: Final = "liuhaotian/LLaVA-Instruct-150K"
 _LONGEST: Final = 200  # characters of a LICENSE's first line
 PUBLISHED: Final[Mapping[str, str]] = {
-    "Tuwhy/MIS_Train": "apache-2.0",
+    MIS: "apache-2.0",
     M4: "cc-by-4.0, and the terms of use of OpenAI",
     "PKU-Alignment/PKU-SafeRLHF": "cc-by-nc-4.0: no commercial use",
-    "ys-zong/VLGuard": "MIT; access must be asked for",
-    "liuhaotian/LLaVA-Instruct-150K": "cc-by-4.0, and the terms of use of OpenAI",
+    VLGUARD: "MIT; access must be asked for",
+    LLAVA: "cc-by-4.0, and the terms of use of OpenAI",
 }
 
 
-def licence(hub: str, path: Path | None = None) -> str:
-    """What the data themselves say, in the record of where they were fetched or in the first line of their LICENSE;
-    else what is known of the set whose place they take; empty where nothing is."""
-    if path is not None and path.is_dir():
-        found = provenance.read(path).licence or _first_line(path / "LICENSE")
-        if found:
-            return found
+def stated(path: Path) -> str:
+    """What data say of themselves: in the record of where they were fetched, or in the first line of their LICENSE."""
+    return provenance.read(path).licence or _first_line(path / "LICENSE") if path.is_dir() else ""
+
+
+def published(hub: str) -> str:
+    """What is known of a set on the hub; empty where nothing is."""
     return f"{hub} is published under: {PUBLISHED[hub]}" if hub in PUBLISHED else ""
 
 

@@ -19,8 +19,9 @@ from .faults import REMEDY, Faults
 from .holding import HoldOut
 from .labels import NO_TEXT, labelled
 from .layouts import Source, source
-from .licences import licence
+from .licences import published, stated
 from .lots import Lots
+from .naming import is_published, names
 from .shelf import Shelf
 from .streams import bytes_of, stream
 
@@ -104,12 +105,13 @@ def portion(ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *,
         raise reading.faults.error(reading.found, _WORDS if only_words else REMEDY)
     part = Part(
         ingredient=ingredient,
+        sources=names(ingredient, path, opened.names),
         found=reading.found,
         taken=len(records),
         left_out={**reading.left_out, **reading.faults.counts},
         files={name: _sha256(opened, name) for name in opened.names},
         images=images,
-        licence=licence(ingredient.hub, path),
+        licence=stated(path) or (published(ingredient.hub) if is_published(ingredient, path, opened.names) else ""),
     )
     return Portion(part=part, records=tuple(records))
 

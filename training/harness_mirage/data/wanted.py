@@ -11,7 +11,7 @@ from harness.settings import nearest
 from harness_mirage.methods import Ingredient, Method
 from harness_mirage.settings import asked
 
-from .licences import M4, licence
+from .licences import M4, published
 
 GENERAL = "general"
 _FETCHED = "; python -m harness_mirage.data.general PATH fetches 500 records of this one, with their images alone"
@@ -52,7 +52,7 @@ def check_given(ingredients: Sequence[Ingredient], data: Mapping[str, Path]) -> 
             remedy = f"--data {each.name}=PATH" if each.name else "--data PATH"
             if each.name == GENERAL:
                 remedy += " of any multi-image set in ShareGPT's layout" + (_FETCHED if each.hub == M4 else "")
-            where = licence(each.hub) or (f"on the hub: {each.hub}" if each.hub else "")
+            where = published(each.hub) or (f"on the hub: {each.hub}" if each.hub else "")
             raise HarnessError(f"the method needs {what}, which was not given", where=where, remedy=remedy)
 
 

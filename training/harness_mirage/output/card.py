@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from harness.markdown import escape
@@ -20,7 +19,7 @@ _LEARNS: Final = {
 def card(values: Mapping[str, Any]) -> str:
     """The card of a training, from its record; evaluations are added between the markers."""
     name = values["method"]["name"]
-    base = escape(_shown(values["tuned_from"]))
+    base = escape(str(values["tuned_from"]))
     lines = [
         *_head(values),
         f"# {base}, tuned by {escape(name)}",
@@ -59,19 +58,13 @@ def _head(values: Mapping[str, Any]) -> Iterator[str]:
     """What the hub reads."""
     scheme, _, name = str(values["tuned_from"]).partition("/")
     yield "---"
-    if scheme == "hf" and name.count("/") == 1 and not Path(name).expanduser().exists():
+    if scheme == "hf" and name.count("/") == 1:
         yield f"base_model: {name}"
     if values["kind"] == "adapter":
         yield "library_name: peft"
     yield "pipeline_tag: image-text-to-text"
     yield "---"
     yield ""
-
-
-def _shown(base: str) -> str:
-    """The base for readers elsewhere: a folder by its name alone."""
-    scheme, _, name = base.partition("/")
-    return f"{scheme}/{Path(name).name}" if Path(name).expanduser().is_dir() else base
 
 
 def _learnt(values: Mapping[str, Any]) -> str:
@@ -82,7 +75,7 @@ def _learnt(values: Mapping[str, Any]) -> str:
 
 
 def _loading(values: Mapping[str, Any]) -> Iterator[str]:
-    base = _shown(values["tuned_from"])
+    base = str(values["tuned_from"])
     if values["kind"] == "adapter":
         yield f"    harness run --model {base} -M adapter=THIS_FOLDER --tasks …"
     else:
@@ -94,7 +87,7 @@ def _data(mixture: Mapping[str, Any]) -> Iterator[str]:
     yield "| data | found | learnt from | left out | terms |"
     yield "| --- | ---: | ---: | --- | --- |"
     for part in mixture["parts"]:
-        name = " ".join(filter(None, (part["source"] or part["name"] or part["layout"], part["part"])))
+        name = " ".join(filter(None, (part["source"], part["part"])))
         asides = "" if part["labels"] == "given" else f" ({part['labels'].replace('_', ' ')})"
         left = "; ".join(f"{count}: {why}" for why, count in part["left_out"].items() if count)
         cells = (name + asides, f"{part['found']:,}", f"{part['taken']:,}", left, part["licence"] or "not known")
@@ -113,6 +106,8 @@ def _recipe(values: Mapping[str, Any]) -> Iterator[str]:
     for name, each in values["recipe"]["values"].items():
         yield f"| {name} | {escape(str(each['value']))} | {each['source']} |"
     yield ""
+    if values["recipe"].get("paper"):
+        yield f"The paper's values are those for {escape(values['recipe']['paper'])}."
     yield "This reproduces the recipe, not the numbers: what is not the paper's is a choice, and is marked above."
 
 
@@ -120,12 +115,12 @@ def _limits(values: Mapping[str, Any]) -> Iterator[str]:
     yield "For research on the safety of vision-language models, and as a start for models that are safer in use."
     yield "A model that was tuned to be safe is not safe against everything: it was measured on what stands under"
     yield "Results, and on nothing else. It may refuse what is harmless, and it keeps the faults of its base."
-    if any(part["source"] == "mis-train" for part in values["mixture"]["parts"]):
+    if any(part["layout"] == "mis" and part["labels"] != "refusal" for part in values["mixture"]["parts"]):
         yield "Its answers name the risk that it sees, so they can speak of harmful matters."
 
 
 def _licence(values: Mapping[str, Any]) -> Iterator[str]:
-    yield f"The weights come from {escape(_shown(values['tuned_from']))}, whose licence goes on to hold for them."
+    yield f"The weights come from {escape(str(values['tuned_from']))}, whose licence goes on to hold for them."
     yield "The terms of the data stand in the table above: read them before you share what was learnt from them."
 
 

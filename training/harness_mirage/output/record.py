@@ -31,7 +31,7 @@ def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture, 
     """What tells one training from another, as a hash: the base and its files, the data, the recipe, and the seed."""
     return digest(
         {
-            "model": training.model,
+            "model": _placeless(training.model),
             "base": of_folder(base),
             "mixture": mixture.digest,
             "images": [part.images for part in mixture.parts],
@@ -57,10 +57,11 @@ def record(
     fitted: Fitted, base: Base, mixture: Mixture, recipe: Recipe, method: Method, training: Training
 ) -> dict[str, Json]:
     """The whole record but the hashes of the files beside it."""
+    files = of_folder(base.folder)
     return {
         "schema": SCHEMA,
         "tuned_from": ref_of(training.model),
-        "trained_on": [*dict.fromkeys(part.ingredient.source for part in mixture.parts if part.taken)],
+        "trained_on": [*dict.fromkeys(name for part in mixture.parts if part.taken for name in part.sources)],
         "identity": is_of(training, method, recipe, mixture, base.folder),
         "kind": fitted.kind,
         "method": {
@@ -71,6 +72,7 @@ def record(
         },
         "recipe": {
             "name": recipe.name,
+            "paper": recipe.paper,
             "values": {name: asdict(getattr(recipe, name)) for name in FIELDS},
             "roles": dict(recipe.roles),
         },
@@ -82,7 +84,7 @@ def record(
             "held_out": list(training.hold_out),
             "parts": [_part(part) for part in mixture.parts],
         },
-        "base": {"architecture": base.architecture, "files": of_folder(base.folder)},
+        "base": {"architecture": base.architecture, "digest": digest(dict(files)), "files": files},
         "parameters": {role: {"all": whole, "learnt": learnt} for role, (whole, learnt) in fitted.counts.items()},
         "training": _told(fitted, training),
         "versions": versions(_PACKAGES),
@@ -90,12 +92,19 @@ def record(
 
 
 def ref_of(model: str) -> str:
-    """The base as a run of the harness names it: SCHEME/NAME."""
+    """The base as a run of the harness names it, SCHEME/NAME; a folder by its name alone, which holds elsewhere."""
     from harness import plugins
 
     scheme = model.partition("/")[0]
     known = {provider.scheme for provider, _ in plugins.current().offers("models")}
-    return model if scheme in known and not Path(model).is_dir() else f"hf/{model}"
+    name = _placeless(model)
+    return model if scheme in known and name == model else f"hf/{name.removeprefix('hf/')}"
+
+
+def _placeless(model: str) -> str:
+    """A folder by its name, wherever it lies; anything else as it is."""
+    folders = (Path(text).expanduser() for text in (model, model.removeprefix("hf/")))
+    return next((folder.absolute().name for folder in folders if folder.is_dir()), model)
 
 
 def hashes(folder: Path) -> dict[str, Json]:
@@ -119,7 +128,7 @@ def _part(part: Part) -> dict[str, Json]:
     its = part.ingredient
     return {
         "name": its.name,
-        "source": its.source,
+        "source": ", ".join(part.sources),
         "layout": its.layout,
         "labels": its.labels,
         "part": its.part,
