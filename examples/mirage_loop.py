@@ -27,10 +27,11 @@ NAMING = Path(__file__).with_name("mini_naming.py")
 HELD_OUT = "library"
 DATA = {"mirage": ("mis", "general"), "mirage-refusal": ("mis", "general"), "textual-sft": ("text",)}
 SHOWN = (
-    ("mis:mini", "ASR"),
-    ("mis:mini-benign", "answered_rate"),
-    ("mssbench:mini", "mean_acc"),
-    ("mini-naming:all", "accuracy"),
+    ("mis:mini", "ASR", ""),
+    ("mis:mini", "ASR", HELD_OUT.capitalize()),
+    ("mis:mini-benign", "answered_rate", ""),
+    ("mssbench:mini", "mean_acc", ""),
+    ("mini-naming:all", "accuracy", ""),
 )
 CORES = 2  # so small a model trains fastest on one, so two trainings go on at a time
 
@@ -103,6 +104,10 @@ class Loop:
         measured = (found["by"]["category"][category] if category else found)["metrics"][metric]
         return measured["value"], *measured["ci95"]
 
+    def held_out(self, name: str) -> list[str]:
+        """Categories that the training of a model left out, as its results say."""
+        return list(_json(self.run(name) / "results.json")["model"].get("training", {}).get("held_out", ()))
+
     def findings(self, baseline: str) -> set[str]:
         """What `harness compare` says of MIRage beside another model: of the main number of each split."""
         splits = _json(self.out / "compared-with" / f"{baseline}.json")["splits"]
@@ -129,6 +134,15 @@ def promises(loop: Loop) -> Iterator[tuple[str, bool]]:
             yield f"compared with {other} it is shown to be better, and nowhere worse", fine
 
 
+def shown(loop: Loop, name: str) -> Iterator[str]:
+    """A model's numbers, with their intervals; that of the category which its training left out is marked."""
+    for title, metric, category in SHOWN:
+        value, low, high = loop.number(name, title, metric, category)
+        left_out = "‡" if category.casefold() in loop.held_out(name) else ""
+        of = f" in {category}{left_out}" if category else ""
+        yield f"{metric}{of} {value:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def _json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
@@ -144,9 +158,8 @@ def main(out: Path, seed: int, methods: str) -> None:
     loop = Loop(out, seed, methods.split(","))
     loop.go()
     for name in ("base", *loop.methods):
-        numbers = ((metric, *loop.number(name, title, metric)) for title, metric in SHOWN)
-        shown = (f"{metric} {value:.1f} [{low:.1f}, {high:.1f}]" for metric, value, low, high in numbers)
-        click.echo(f"{name:15} {' · '.join(shown)}")
+        click.echo(f"{name:15} {' · '.join(shown(loop, name))}")
+    click.echo(f"‡ pairs of the category {HELD_OUT}, which every training left out: --hold-out {HELD_OUT}")
     kept = list(promises(loop))
     for text, holds in kept:
         click.echo(f"{'holds' if holds else 'BROKEN':7} {text}")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 LOOP = Path(__file__).parents[2] / "examples" / "mirage_loop.py"
+SAID = "said.txt"
 SECONDS = 1500  #: about 150 on two quiet cores
 pytestmark = pytest.mark.timeout(SECONDS + 60)
 
@@ -24,6 +25,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, str(LOOP), str(folder), "--methods", "mirage,mirage-refusal"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    (folder.parent / SAID).write_text(done.stdout, encoding="utf-8")
     return folder
 
 
@@ -79,6 +81,25 @@ def test_pairs_whose_category_no_training_saw_are_declined_too(out: Path):
     assert found["metrics"]["ASR"]["ci95"][1] <= 50
     said = json.loads((out / "models" / "mirage" / "training.json").read_text(encoding="utf-8"))
     assert said["mixture"]["held_out"] == ["library"]
+
+
+def test_what_was_held_out_is_said_as_such_in_the_results_in_what_is_printed_and_in_the_report(out: Path):
+    assert _results(out, "mirage")["model"]["training"]["held_out"] == ["library"]
+    assert "training" not in _results(out, "base")["model"]
+    printed = (out.parent / SAID).read_text(encoding="utf-8")
+    marked = [line.split()[0] for line in printed.splitlines() if "ASR in Library‡" in line]
+    assert marked == ["mirage", "mirage-refusal"]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "held out: <bdi>library</bdi>" in page
+    assert page.count("Library was held out of its training; ASR there is ") == 2
+    assert "‡ the training of the model left this category out" in page
+
+
+def test_the_data_are_called_what_they_are(out: Path):
+    said = json.loads((out / "models" / "mirage" / "training.json").read_text(encoding="utf-8"))
+    assert said["trained_on"] == ["mis-mini-train", "mssbench-mini-train", "mini-naming-train"]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "trained on data of this test&#39;s source (mis-mini-train)" in page
 
 
 def test_reasons_beat_bare_refusals_by_more_than_chance(out: Path):
