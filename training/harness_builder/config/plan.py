@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from harness_builder.quality.images import MOST
 from harness_builder.quality.texts import LEAST
@@ -17,6 +17,8 @@ from harness_builder.seeds import SeedSource
 
 Role = Literal["writer", "viewer", "checker", "prober", "labeller", "judge"]
 Prompt = Literal["elements", "write", "detoxify", "choose", "refine", "classify", "label", "refusal"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+PROMPTS: Final[tuple[Prompt, ...]] = get_args(Prompt)
 
 #: role -> the one whose model it has where none is named for it
 INSTEAD: Final[Mapping[Role, Role]] = {

@@ -13,7 +13,8 @@ from typing import Final
 
 from harness import Generation, Json, Message, Request, Text
 from harness.keys import canonical
-from harness_builder.calls.values import Asked, Ended, Passed, blank, stop_of
+from harness_builder.calls.sieving import sieve_items
+from harness_builder.calls.values import Asked, Ended, Passed, stop_of
 from harness_builder.stops import stop_text
 from harness_builder.values import Element, Seed
 
@@ -58,7 +59,7 @@ def _asked(shop: Workshop, seed: Seed) -> Asked:
             messages=(Message(role="user", content=content),), settings=Generation(max_tokens=least + each * count)
         ),
         read=partial(_read, count),
-        sieve=_sieve,
+        sieve=sieve_items,
     )
 
 
@@ -68,10 +69,6 @@ def _read(count: int, text: str) -> Json:
     for row in rows:
         distinct.setdefault(canonical(row).casefold(), row)
     return list(distinct.values())[:count]
-
-
-def _sieve(rows: Json) -> Json:
-    return [blank(stop) if (stop := stop_text(*row.values())) else row for row in rows]
 
 
 async def _element(shop: Workshop, seed: Seed, call: str, placed: tuple[int, Json]) -> Element | Ended:

@@ -1,0 +1,136 @@
+"""A plan as text for a person: what a build would read, ask and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from harness import plugins
+from harness.terminal import one_line
+from harness_builder.licences import OutputLicence
+from harness_builder.output.terms import terms_line
+from harness_builder.seeds import SeedSource, read_seeds
+
+from .costs import WHO, Seeds, calls
+from .plan import INSTEAD, ROLES, Plan, Wanted
+
+Row = Sequence[str]
+_ALL: Final = "all"
+_NOTE: Final = (
+    "if each seed gives all that it is asked for and nothing is left out on the way; a reply that cannot be read is "
+    "asked for once more, and what is kept of an earlier build is not asked again"
+)
+
+
+def shown(plan: Plan, licence: OutputLicence) -> str:
+    """The plan, section by section. Sources are read to count their seeds; no image is opened and nobody is asked.
+
+    Raises:
+        HarnessError: a source cannot be read.
+    """
+    counted = [(source, _counted(source)) for source in plan.sources]
+    seeds = sum((each for _, each in counted), Seeds(texts=0, images=0))
+    sections = (
+        ("sources", _aligned(_sources(counted, licence))),
+        ("models", _aligned(_models(plan))),
+        ("steps", _aligned(_steps(plan))),
+        ("calls at most", _calls(plan, seeds)),
+    )
+    head = f"{one_line(plan.name)}: questions in {one_line(plan.language)}, licence {one_line(terms_line(licence))}"
+    return "\n".join([head, *(line for title, lines in sections for line in ("", title, *lines))])
+
+
+def _counted(source: SeedSource) -> Seeds:
+    texts = images = 0
+    for seed in read_seeds(source):
+        texts, images = texts + (seed.image is None), images + (seed.image is not None)
+    return Seeds(texts=texts, images=images)
+
+
+def _sources(counted: Iterable[tuple[SeedSource, Seeds]], licence: OutputLicence) -> Iterator[Row]:
+    for source, seeds in counted:
+        what = [f"{count} {kind}" for count, kind in ((seeds.texts, "texts"), (seeds.images, "images")) if count]
+        yield source.name, source.layout, " and ".join(what), licence.sources[source.name], str(source.path)
+
+
+def _models(plan: Plan) -> Iterator[Row]:
+    for role in ROLES:
+        own = plan.models.get(role)
+        yield role, _wanted(own) if own else f"{plan.models[INSTEAD[role]].ref}, as the {INSTEAD[role]}"
+    yield "painter", f"{_wanted(plan.painter)}, {plan.width} x {plan.height} pixels"
+    for name, file in plan.prompts.items():
+        yield "template", f"{name}: {file}"
+    if not plan.prompts:
+        yield "template", "the package's own, all of them"
+
+
+def _wanted(wanted: Wanted) -> str:
+    settings = "".join(f", {key}={value}" for key, value in wanted.settings.items())
+    return f"{wanted.ref}{settings}"
+
+
+def _steps(plan: Plan) -> Iterator[Row]:
+    yield "elements", f"{plan.per_text} of a text, {plan.per_image} of an image"
+    if plan.categories:
+        yield "categories", ", ".join(plan.categories)
+    yield "draw", f"{_many(plan.rounds, 'round')}{f', the best of {plan.best_of}' if plan.best_of > 1 else ''}"
+    people = f"{_many(plan.reviewers, 'person', 'people')} must review each candidate before it goes on"
+    yield "sort", people if plan.review else "by the model alone, no person looks at it"
+    yield "probe", _probed(plan)
+    yield "label", _labelled(plan)
+    yield "quality", f"texts are alike from {plan.likeness:g} on, images up to {plan.bits} bits of 64 apart"
+    for test in plan.against:
+        yield "against", f"{test.task}{f' in {test.data}' if test.data else ''}"
+    if plan.balance is not None:
+        yield "balance", _balanced(plan.balance)
+    if plan.photos is not None:
+        yield "real", f"at most {plan.photos.count} from {plan.photos.path}, found by {plan.photos.by}"
+    if ends := _ends(plan):
+        yield "ends at", ends
+
+
+def _probed(plan: Plan) -> str:
+    if not plan.probe:
+        return "not asked"
+    return "the tests keep what is risky together alone" if plan.together else "the rates go into the card"
+
+
+def _labelled(plan: Plan) -> str:
+    more = [name for name, wanted in (("refusals", plan.refusal), ("answers in words alone", plan.text_only)) if wanted]
+    also = f"; also {' and '.join(more)}" if more else ""
+    return f"{' or '.join(plan.accept)} by the rubric {plan.rubric}, in {_many(plan.tries, 'try', 'tries')}{also}"
+
+
+def _balanced(balance: int | Mapping[str, int]) -> str:
+    if isinstance(balance, int):
+        return f"{balance} of each category"
+    return ", ".join(f"{count} of {name}" for name, count in balance.items())
+
+
+def _ends(plan: Plan) -> str:
+    calls_end = f"{plan.most_calls} calls" if plan.most_calls is not None else ""
+    usd_end = f"{plan.most_usd:g} US dollars" if plan.most_usd is not None else ""
+    return " or ".join(filter(None, (calls_end, usd_end)))
+
+
+def _calls(plan: Plan, seeds: Seeds) -> Iterator[str]:
+    """A line for each who is asked: of one text, of one image, and of all seeds."""
+    judge = 0 if plugins.current().judge(plan.rubric).needs is None else 1
+    columns = [calls(plan, each, judge=judge) for each in (Seeds(texts=1, images=0), Seeds(texts=0, images=1), seeds)]
+    yield f"  {'':10}{'a text':>10}{'an image':>10}{'in all':>12}"
+    for who in (*(who for who in WHO if columns[-1][who]), _ALL):
+        text, image, every = (column.total() if who == _ALL else column[who] for column in columns)
+        yield f"  {who:10}{text:>10}{image:>10}{every:>12}"
+    yield f"  {_NOTE}"
+
+
+def _many(count: int, what: str, more: str = "") -> str:
+    return f"{count} {what if count == 1 else more or f'{what}s'}"
+
+
+def _aligned(rows: Iterable[Row]) -> Iterator[str]:
+    """Rows with their columns one below the other."""
+    table = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
