@@ -6,15 +6,19 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from harness_builder.calls.kept import Kept
+from harness_builder.calls.kept import Spent as Spending
+from harness_builder.calls.ledger import Entry
+from harness_builder.calls.values import Told
 from harness_builder.config.plan import Plan, Wanted
 from harness_builder.licences import OutputLicence
-from harness_builder.output import Facts, Spent, Written, finish, write_set
+from harness_builder.output import Facts, Written, finish, write_set
 from harness_builder.output.values import Calls
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import Probed
@@ -25,6 +29,7 @@ from harness_builder.walk.lines import Line, Lines
 from harness_builder.walk.values import Made, Tally
 from harness_builder.walk.way import plain
 
+from harness import Usage
 from harness.drawings import COLORS, SHAPES, draw, png
 
 CATEGORIES = ("Kitchen", "Garden")
@@ -179,22 +184,29 @@ def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
         at=AT,
         versions={"vlm-safety-harness": "0.1.0"},
         models={"writer": {"scheme": "mini", "base_url": "http://inside:8000"}},
-        spent=(Spent(role="writer", ref="mini/writer", reported=("writer-1",), calls=12, input_tokens=3400, usd=1.5),),
+        spent=(
+            Entry(
+                step="write",
+                role="writer",
+                made=12,
+                usage=Usage(input_tokens=3400),
+                seconds=7.7,
+                models=("writer-1",),
+                usd=1.5,
+            ),
+        ),
     )
     return replace(facts, **changes)
 
 
-def calls(digest: str) -> Mapping[str, Any]:
+def calls(digest: str) -> Kept:
     """What is kept of a call."""
-    step = "elements" if digest == "k1:elements" else "write"
-    turn = {"role": "user", "content": [{"image": "ab" * 32}, {"text": "Write it without naming them."}]}
-    return {
-        "step": step,
-        "role": "writer",
-        "model": "mini/writer",
-        "asked": {"messages": [turn]},
-        "value": {"question": "May the first thing lie beside the second?"},
-    }
+    return Kept(
+        call=digest,
+        owners=(),
+        result=Told(value={"question": "May the first thing lie beside the second?"}, call=digest),
+        spent=Spending(step="elements" if digest == "k1:elements" else "write", role="writer", model="writer-1"),
+    )
 
 
 def drawing(number: int) -> bytes:

@@ -76,10 +76,11 @@ def test_the_card_counts_by_file_and_category_and_how_everything_ended(place: Wo
 def test_the_card_says_what_models_took_and_a_price_only_where_one_was_told(place: Workplace) -> None:
     facts = place.finish()
     text = (place.folder / "README.md").read_text(encoding="utf-8")
-    assert cells(text, "writer") == ["writer", "mini/writer", "writer-1", "12", "3,400", "0", "0", "0", "1.50"]
+    who = ["write", "writer", "mini/writer", "writer-1"]
+    assert cells(text, "write | writer") == [*who, "12", "3,400", "0", "8", "0", "1.50"]
     place.finish(spent=(replace(facts.spent[0], usd=None),))
     text = (place.folder / "README.md").read_text(encoding="utf-8")
-    assert cells(text, "writer")[-1] == "no price told"
+    assert cells(text, "write | writer")[-1] == "no price told"
 
 
 def test_the_card_says_whose_each_prompt_is(place: Workplace, tmp_path: Path) -> None:

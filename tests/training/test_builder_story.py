@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.kept import Kept
+from harness_builder.calls.values import Ended, Painted, Told
 from harness_builder.output import story
 from harness_builder.review import Queue
 from harness_builder.values import Candidate
@@ -36,11 +39,29 @@ def test_it_goes_from_the_seed_to_the_place_in_the_set(place: Workplace) -> None
     assert steps == ["the seed: kept", "elements: kept", "write: kept", "draw: kept", "sort: kept"]
 
 
-def test_it_says_who_was_told_what_and_what_they_said(place: Workplace) -> None:
+def test_it_says_who_was_asked_and_what_they_said(place: Workplace) -> None:
     told = story(place.folder, "shapes/2#0", calls)
-    assert "  call k1:write4: writer mini/writer\n    told:\n" in told
-    assert f"    | user: [image {'ab' * 32}]\n    | Write it without naming them.\n    said:\n    | {{\n" in told
+    assert "  call k1:write4: writer mini/writer, reported as writer-1, 0.0 s\n    said:\n    | {\n" in told
     assert '    |  "question": "May the first thing lie beside the second?"' in told
+
+
+def test_calls_are_read_out_of_the_book_of_the_build_where_no_other_process_has_it(place: Workplace) -> None:
+    assert "  call k1:write4\n" in story(place.folder, "shapes/2#0") + "\n"
+    with CallBook(place.work) as book:
+        book.keep(calls("k1:write4"))
+        assert "said:" not in story(place.folder, "shapes/2#0")
+    assert "  call k1:write4: writer mini/writer, reported as writer-1" in story(place.folder, "shapes/2#0")
+
+
+def test_what_a_call_drew_and_what_a_call_refused_is_told(place: Workplace) -> None:
+    def told(call: str) -> Kept:
+        made = Painted(sha256="ab" * 32, prompt="", call=call)
+        refused = Ended(end="refused", why="the model declined", call=call)
+        return replace(calls(call), result=made if call == "k1:elements" else refused)
+
+    text = story(place.folder, "shapes/2#0", told)
+    assert f"    drew {'ab' * 32}" in text
+    assert "    refused: the model declined" in text
 
 
 def test_it_shows_every_drawing_and_where_it_lies(place: Workplace) -> None:
@@ -141,8 +162,9 @@ def test_nothing_in_it_moves_the_terminal_or_passes_for_a_line_of_ours(place: Wo
     made = replace(made, question=replace(made.question, text=evil, explanation=evil))
     place.lines([made])
 
-    def told_so(_: str) -> dict[str, object]:
-        return {"role": evil, "model": evil, "asked": evil, "value": {evil: evil}}
+    def told_so(call: str) -> Kept:
+        kept = calls(call)
+        return replace(kept, result=Told(value={evil: evil}, call=call), spent=replace(kept.spent, model=evil))
 
     told = story(place.folder, "shapes/2#0", told_so)
     assert "\x1b" not in told

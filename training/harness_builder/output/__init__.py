@@ -6,11 +6,13 @@ verify(folder)                                      # what is not as the manifes
 push(folder, "someone/new-set")                     # to the hub, private and gated
 """
 
+from harness_builder.real.values import RealRecord
+
 from .finishing import finish
 from .manifest import Difference, verify
 from .pushing import push
 from .story import story
-from .values import Calls, Entry, Facts, Spent, Written
+from .values import Calls, Entry, Facts, Written
 from .writing import check_free, write_set
 
 __all__ = [
@@ -18,7 +20,7 @@ __all__ = [
     "Difference",
     "Entry",
     "Facts",
-    "Spent",
+    "RealRecord",
     "Written",
     "check_free",
     "finish",

@@ -6,10 +6,13 @@ Names come from sources, models and people: in the text they are escaped, and in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from harness.markdown import escape
+from harness_builder.calls.ledger import Entry as Spending
+from harness_builder.calls.ledger import wanted
+from harness_builder.config.plan import Plan
 from harness_builder.values import ENDS, STEPS
 
 from .findings import findings
@@ -17,7 +20,7 @@ from .front import front_matter
 from .intended import USE
 from .layout import FILES
 from .tables import table
-from .values import Facts, Spent
+from .values import Facts
 
 _PARTS: Final[Mapping[str, str]] = {
     "mis_easy.json": "test: the question is harmless by itself, an image shows something harmful",
@@ -83,8 +86,8 @@ def _categories(facts: Facts) -> Iterable[str]:
 def _balance(facts: Facts) -> Iterator[str]:
     if facts.plan.balance is None:
         return
-    wanted = facts.plan.balance
-    said = f"{wanted} of each category" if isinstance(wanted, int) else f"of some categories at most: {_pairs(wanted)}"
+    target = facts.plan.balance
+    said = f"{target} of each category" if isinstance(target, int) else f"of some categories at most: {_pairs(target)}"
     yield ""
     yield f"Balanced in each file of drawn images: {said}; {len(facts.written.dropped)} records were left out for it."
     for file, missing in facts.written.missing.items():
@@ -117,27 +120,15 @@ def _models(facts: Facts) -> Iterator[str]:
     yield f"Language: {escape(plan.language)}. Seed: {plan.seed}. Painter: {escape(plan.painter.ref)}, {plan.width} by"
     yield f"{plan.height} pixels, {plan.rounds} rounds at most."
     yield ""
-    heads = (
-        "role",
-        "model",
-        "reported as",
-        "#calls",
-        "#tokens in",
-        "#tokens out",
-        "#seconds",
-        "#images",
-        "#US dollars",
-    )
-    yield from table(heads, [_spent(each) for each in facts.spent]) if facts.spent else ("No call was made.",)
+    heads = ("step", "role", "model", "reported as", "#calls", "#tokens in", "#out", "#seconds", "#images", "#US$")
+    yield from table(heads, [_spent(plan, each) for each in facts.spent]) if facts.spent else ("No call was made.",)
 
 
-def _spent(each: Spent) -> Sequence[object]:
+def _spent(plan: Plan, each: Spending) -> tuple[object, ...]:
     cost = "no price told" if each.usd is None else f"{each.usd:,.2f}"
-    tokens = (f"{each.input_tokens:,}", f"{each.output_tokens:,}")
-    return (
-        *(each.role, each.ref, ", ".join(each.reported), f"{each.calls:,}", *tokens),
-        *(f"{each.seconds:,.0f}", f"{each.images:,}", cost),
-    )
+    took = (each.made, each.usage.input_tokens, each.usage.output_tokens, round(each.seconds), each.images)
+    who = (each.step, each.role, wanted(plan, each.role).ref, ", ".join(each.models))
+    return *who, *(f"{number:,}" for number in took), cost
 
 
 def _prompts(facts: Facts) -> Iterator[str]:

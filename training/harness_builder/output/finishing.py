@@ -25,7 +25,7 @@ def finish(facts: Facts, calls: Calls) -> None:
     """
     folder = facts.written.folder
     try:
-        write_provenance(facts.written, calls)
+        write_provenance(facts.written, facts.plan, calls)
         write_licence(facts.licence, folder)
         replace(folder / CARD, card(facts))
         write_manifest(facts)

@@ -28,7 +28,8 @@ from harness.data.provenance import Part, Provenance
 from harness.http.status import as_list, as_mapping
 from harness.readers.files import inside
 from harness.store.journal import replace
-from harness_builder.config.plan import Plan
+from harness_builder.calls.kept import PAINTER
+from harness_builder.config.plan import INSTEAD, Plan
 
 from .layout import IMAGES, MANIFEST, SINGLE, ours
 from .terms import terms_line
@@ -110,6 +111,17 @@ def _read(raw: Any) -> Manifest:
         files={_inside(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in files},
         open=tuple(str(each) for each in raw["open"]),
     )
+
+
+def roles(folder: Path) -> dict[str, str]:
+    """Role -> the model that the plan names for it, as the manifest has it; nothing where there is none."""
+    try:
+        plan = as_mapping(as_mapping(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))).get("plan"))
+    except (OSError, ValueError):
+        return {}
+    named = {role: str(as_mapping(each).get("ref", "")) for role, each in as_mapping(plan.get("models")).items()}
+    stand_ins = {str(role): named.get(other, "") for role, other in INSTEAD.items()}
+    return {**stand_ins, **named, PAINTER: str(as_mapping(plan.get("painter")).get("ref", ""))}
 
 
 def verify(folder: Path) -> list[Difference]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from harness import Json
 from harness.keys import canonical
 from harness.store.journal import replace
+from harness_builder.calls.ledger import wanted
+from harness_builder.config.plan import Plan
 from harness_builder.real.values import Used
 from harness_builder.values import Shot
 
@@ -18,19 +20,20 @@ from .layout import PROVENANCE
 from .values import Calls, Entry, Written
 
 
-def write_provenance(written: Written, calls: Calls) -> Path:
+def write_provenance(written: Written, plan: Plan, calls: Calls) -> Path:
     """Write a line for each record, in the order of the files.
 
     Args:
         written: the set.
+        plan: that names the model of each role.
         calls: what is kept of a call; one of which nothing is kept is named by its digest alone.
     """
     path = written.folder / PROVENANCE
-    replace(path, "".join(canonical(line(entry, calls)) + "\n" for entry in written.entries))
+    replace(path, "".join(canonical(line(entry, plan, calls)) + "\n" for entry in written.entries))
     return path
 
 
-def line(entry: Entry, calls: Calls) -> dict[str, Json]:
+def line(entry: Entry, plan: Plan, calls: Calls) -> dict[str, Json]:
     """What is said of one record."""
     made = entry.made
     return {
@@ -47,7 +50,7 @@ def line(entry: Entry, calls: Calls) -> dict[str, Json]:
         "by": made.sorted.by,
         "reviewers": list(made.sorted.reviewers),
         "ends": dict.fromkeys(_steps(entry), "kept"),
-        "calls": [_call(digest, calls) for digest in made.calls],
+        "calls": [_call(digest, plan, calls) for digest in made.calls],
         "images": list(entry.images),
         "accepted": made.pair.accepted,
         "drawings": [_drawing(shot) for shot in made.pair.shots],
@@ -65,13 +68,13 @@ def _steps(entry: Entry) -> Iterator[str]:
         yield "label"
 
 
-def _call(digest: str, calls: Calls) -> dict[str, Json]:
-    try:
-        kept = calls(digest)
-    except KeyError:
+def _call(digest: str, plan: Plan, calls: Calls) -> dict[str, Json]:
+    kept = calls(digest)
+    if kept is None:
         return {"call": digest}
-    names = ("step", "role", "model", "reported")
-    return {"call": digest} | {name: kept[name] for name in names if kept.get(name)}
+    spent = kept.spent
+    told = {"call": digest, "step": spent.step, "role": spent.role, "model": wanted(plan, spent.role).ref}
+    return told | ({"reported": spent.model} if spent.model else {})
 
 
 def _drawing(shot: Shot) -> dict[str, Json]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, Json, MissingData, UnknownName
+from harness import BadData, HarnessError, Json, MissingData, UnknownName
 from harness.settings import nearest
 from harness.store.journal import lines as lines_of
 from harness.terminal import one_line
+from harness_builder.calls.book import NAME as BOOK
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.kept import Kept
 from harness_builder.values import STEPS, Step
 from harness_builder.walk.lines import read_lines
 
 from .layout import LISTINGS, PROVENANCE
+from .manifest import roles
 from .telling import drawing_lines, field_lines, photo_lines, step_lines
 from .values import Calls
 
@@ -28,7 +33,7 @@ def story(folder: Path, key: str, calls: Calls | None = None) -> str:
     Args:
         folder: of the build.
         key: of the element; or a place in the set, as `easy/3`; or of a seed, for what became of its elements.
-        calls: what is kept of a call; without, calls are named by their digest alone.
+        calls: what is kept of a call; None for the build's own book, where no build is under way.
 
     Returns:
         Lines that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
@@ -38,7 +43,28 @@ def story(folder: Path, key: str, calls: Calls | None = None) -> str:
         MissingData: nothing was built there.
         BadData: a file of the build cannot be read.
     """
-    return "\n".join(_Folder.read(folder).told(key, calls))
+    with _book(folder, calls) as found:
+        return "\n".join(_Folder.read(folder).told(key, found))
+
+
+@contextmanager
+def _book(folder: Path, calls: Calls | None) -> Generator[Calls]:
+    """What is kept of calls; nothing where a build under way holds the book."""
+    if calls is not None:
+        yield calls
+        return
+    work = folder / "work"
+    found: Calls = _nothing
+    with ExitStack() as stack:
+        if (work / BOOK).exists():
+            with suppress(HarnessError):
+                found = stack.enter_context(CallBook(work)).find
+        yield found
+
+
+def _nothing(_: str) -> Kept | None:
+    """Calls are named by their digest alone."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +97,8 @@ class _Folder:
             raise MissingData("nothing was built here", where=str(folder), remedy=remedy)
         return cls(folder=folder, lines=lines, final=final)
 
-    def told(self, key: str, calls: Calls | None) -> Iterator[str]:
-        wanted = self._key(key)
+    def told(self, key: str, calls: Calls) -> Iterator[str]:
+        wanted, refs = self._key(key), roles(self.folder)
         wanted = next((str(each["of"]) for each in self.final if each["key"] == wanted and "of" in each), wanted)
         places = [each for each in self.final if wanted in (each["key"], each.get("of"))]
         yield f"{one_line(wanted)}"
@@ -83,9 +109,9 @@ class _Folder:
         if seed:
             yield f"seed: {one_line(seed)} (its text is with the source, not in this folder)"
         if seed in self.lines["elements"]:
-            yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls))
+            yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls, refs))
         for step, line in found.items():
-            yield from ("", *step_lines(step, line, calls))
+            yield from ("", *step_lines(step, line, calls, refs))
         if places and not found:
             yield from _from_provenance(places[0])
         yield from self._reviewed(wanted)

@@ -1,4 +1,5 @@
-"""One step of a record's life for a person: how it ended, what it made, every call with what was told and said.
+"""One step of a record's life for a person: how it ended, what it made, every call with what was said.
+What a model was told is its template, filled with what the steps before made.
 
 Texts are strangers': they lose what a terminal would obey, and each of their lines stands behind a bar.
 """
@@ -8,10 +9,11 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from harness import Json
 from harness.terminal import one_line, plain
+from harness_builder.calls.values import Ended, Painted, Told
 
 from .values import Calls
 
@@ -27,8 +29,8 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 
 
-def step_lines(step: str, line: Mapping[str, Json], calls: Calls | None) -> Iterator[str]:
-    """Of one step, from its line in `work/`."""
+def step_lines(step: str, line: Mapping[str, Json], calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
+    """Of one step, from its line in `work/`; `refs` names the model of each role."""
     why = f": {one_line(line['why'])}" if line.get("why") else ""
     yield f"{step}: {line.get('end', '')}{why}"
     for note in line.get("notes", ()):
@@ -43,7 +45,7 @@ def step_lines(step: str, line: Mapping[str, Json], calls: Calls | None) -> Iter
     for probe in probes:
         yield f"  {one_line(str(probe.get('part')))}: {_risk(probe.get('risk'))}"
     for digest in line.get("calls", ()):
-        yield from _call_lines(digest, calls)
+        yield from _call_lines(digest, calls, refs)
 
 
 def drawing_lines(shots: Sequence[Mapping[str, Json]]) -> Iterator[str]:
@@ -82,39 +84,23 @@ def block(text: str) -> Iterator[str]:
         yield from textwrap.wrap(line, 110, initial_indent="    | ", subsequent_indent="    | ") or ["    |"]
 
 
-def _call_lines(digest: str, calls: Calls | None) -> Iterator[str]:
-    kept = _kept(digest, calls)
+def _call_lines(digest: str, calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
+    kept = calls(digest)
     if kept is None:
         yield f"  call {one_line(digest)}"
         return
-    who = " ".join(one_line(str(kept[name])) for name in ("role", "model") if kept.get(name))
-    reported = f", reported as {one_line(str(kept['reported']))}" if kept.get("reported") else ""
-    yield f"  call {one_line(digest)}: {who}{reported}"
-    if kept.get("asked") is not None:
-        yield "    told:"
-        yield from block(_told(kept["asked"]))
-    if kept.get("value") is not None:
-        yield "    said:"
-        yield from block(_shown(kept["value"]))
-
-
-def _kept(digest: str, calls: Calls | None) -> Mapping[str, Json] | None:
-    try:
-        return None if calls is None else calls(digest)
-    except KeyError:
-        return None
-
-
-def _told(asked: Json) -> str:
-    """The turns of a request, each text as it stands, an image by its sha256; anything else as JSON."""
-    if not isinstance(asked, dict) or "messages" not in asked:
-        return _shown(asked)
-    turns = cast("Sequence[Mapping[str, Any]]", asked["messages"])
-    return "\n".join(f"{turn['role']}: {_parts(turn['content'])}" for turn in turns)
-
-
-def _parts(content: Sequence[Mapping[str, str]]) -> str:
-    return "\n".join(part.get("text") or f"[image {part.get('image') or part.get('missing')}]" for part in content)
+    spent = kept.spent
+    who = f"{spent.role} {one_line(refs.get(spent.role, ''))}".rstrip()
+    reported = f", reported as {one_line(spent.model)}" if spent.model else ""
+    yield f"  call {one_line(digest)}: {who}{reported}, {spent.seconds:.1f} s"
+    match kept.result:
+        case Told(value=value):
+            yield "    said:"
+            yield from block(_shown(value))
+        case Painted(sha256=sha256):
+            yield f"    drew {one_line(sha256)}"
+        case Ended(end=end, why=why):
+            yield f"    {end}: {one_line(why)}"
 
 
 def _shown(value: Json) -> str:

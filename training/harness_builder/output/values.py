@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import Json
+from harness_builder.calls.kept import Kept
+from harness_builder.calls.ledger import Entry as Spending
 from harness_builder.config.plan import Plan
 from harness_builder.licences import OutputLicence
 from harness_builder.prompts.templates import Prompts
@@ -15,9 +17,8 @@ from harness_builder.real.values import RealRecord
 from harness_builder.review import Agreed
 from harness_builder.walk.values import Made, Tally
 
-#: digest of a call -> what is kept of it: `step`, `role`, `model`, `reported`, `asked`, `value`, … as far as they are
-#: known; raises KeyError where nothing is
-Calls = Callable[[str], Mapping[str, Json]]
+#: digest of a call -> what is kept of it, as `CallBook.find` gives it; None for nothing
+Calls = Callable[[str], Kept | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,32 +70,6 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What one model, or the painter, took.
-
-    Attributes:
-        role: it was asked in; `painter` for the painter.
-        ref: `SCHEME/NAME`.
-        reported: names that the provider gave for it.
-        calls: that were made.
-        input_tokens, output_tokens: as the provider counts them.
-        seconds: of all calls, one after the other.
-        images: drawn.
-        usd: what it cost at the prices that the config tells; None where it tells none.
-    """
-
-    role: str
-    ref: str
-    reported: tuple[str, ...] = ()
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    seconds: float = 0.0
-    images: int = 0
-    usd: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """All that is told about a set, in its card and its manifest.
 
@@ -108,7 +83,7 @@ class Facts:
         at: when it was finished: ISO 8601 with its zone.
         versions: name of a package -> its version.
         models: role -> identity of its model, as JSON.
-        spent: by each model and by the painter.
+        spent: in each step by each role, over all invocations of the build: `Ledger.ever`.
         near: what was dropped because it nearly equals an earlier record.
         contaminated: what was dropped because it nearly equals an item of a test.
         agreed: how far people agree; none where nobody looked at the set.
@@ -124,7 +99,7 @@ class Facts:
     at: str
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     models: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    spent: tuple[Spent, ...] = ()
+    spent: tuple[Spending, ...] = ()
     near: tuple[Near, ...] = ()
     contaminated: tuple[Contaminated, ...] = ()
     agreed: tuple[Agreed, ...] = ()
