@@ -6,8 +6,6 @@ verify(folder)                                      # what is not as the manifes
 push(folder, "someone/new-set")                     # to the hub, private and gated
 """
 
-from harness_builder.real.values import RealRecord
-
 from .finishing import finish
 from .manifest import Difference, verify
 from .pushing import push
@@ -20,7 +18,6 @@ __all__ = [
     "Difference",
     "Entry",
     "Facts",
-    "RealRecord",
     "Written",
     "check_free",
     "finish",
