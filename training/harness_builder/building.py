@@ -6,9 +6,10 @@ is something, and writes the set anew from what came all the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from harness import Build, Built
@@ -95,7 +96,7 @@ class _Site:
                 shop = Workshop(plan=self.plan, prompts=self.prompts, asker=asker, image=image_of(work))
                 walk = self._walk(shop, marks, lines, records)
                 await self._walked(walk, asker)
-                return await finished(self._ready(walk, asker, book, marks))
+                return await finished(self._ready(walk, asker, book))
 
     def _walk(self, shop: Workshop, marks: Marks, lines: Lines, records: Records) -> Walk:
         references = read_references(self.plan.against, marks, self.asked.tell)
@@ -129,7 +130,7 @@ class _Site:
         if self.asked.ending():
             raise KeyboardInterrupt
 
-    def _ready(self, walk: Walk, asker: Asking, book: CallBook, marks: Marks) -> Ready:
+    def _ready(self, walk: Walk, asker: Asking, book: CallBook) -> Ready:
         return Ready(
             asked=self.asked,
             plan=self.plan,
@@ -138,8 +139,14 @@ class _Site:
             walk=walk,
             asker=asker,
             book=book,
-            marks=marks,
+            image=image_file(self.asked.out / WORK),
         )
+
+
+def image_file(work: Path) -> Callable[[str], Path]:
+    """What finds the file of an image of the build."""
+    image = image_of(work)
+    return lambda sha256: work / image(sha256).path
 
 
 def _seeds(plan: Plan) -> Iterator[Seed]:

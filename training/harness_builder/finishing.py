@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +13,17 @@ from harness.keys import digest
 from harness_builder.calls.asking import Asking
 from harness_builder.calls.book import CallBook
 from harness_builder.config.plan import Plan
-from harness_builder.licences import OutputLicence, terms
-from harness_builder.output import Facts, RealRecord, Written, finish, write_set
+from harness_builder.licences import OutputLicence
+from harness_builder.output import Facts, Written, finish, write_set
+from harness_builder.output.manifest import planned
 from harness_builder.prompts.templates import Prompts
+from harness_builder.real.choosing import Left, real_records
+from harness_builder.real.photographs import open_photos
+from harness_builder.real.values import RealRecord
+from harness_builder.steps.checking import check_images
+from harness_builder.terms import licence_of
 from harness_builder.walk.crew import Walk
-from harness_builder.walk.values import Tally
+from harness_builder.walk.values import Made, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +52,38 @@ class Ready:
 async def finished(ready: Ready) -> Built:
     """Write the set and all that is told about it."""
     made = list(ready.walk.records)
-    real, licence = await photographed(ready, made)
+    real = await _photographed(ready, made)
+    licence = licence_of(ready.plan, ready.asked.accepted, real)
     written = write_set(made, ready.plan, ready.asked.out, ready.image, real=real)
     facts = _facts(ready, written, licence)
-    finish(facts, ready.book.told)
+    finish(facts, ready.book.find)
     return Built(folder=ready.asked.out, records=written.records, open=facts.open)
+
+
+async def _photographed(ready: Ready, made: Sequence[Made]) -> list[RealRecord]:
+    """Records of the split `real`; what was not used, and why, is told."""
+    photos = ready.plan.photos
+    if photos is None:
+        return []
+    left: Left = Counter()
+    beside = licence_of(replace(ready.plan, photos=None), set(ready.asked.accepted) - {photos.name})
+    work = ready.book.folder
+    found = await real_records(
+        made,
+        photos,
+        ready.walk.shop,
+        check_images,
+        index=open_photos(photos, work, tell=ready.asked.tell),
+        work=work,
+        references=ready.walk.gates.references,
+        licences=[licence for name, licence in beside.sources.items() if name not in beside.accepted],
+        accepted=photos.name in ready.asked.accepted,
+        left=left,
+    )
+    ready.asked.tell(f"photographs: {len(found):,} records of real")
+    for (end, why), number in sorted(left.items()):
+        ready.asked.tell(f"photographs: {number:,} {end}: {why}")
+    return found
 
 
 def open_ends(tally: Tally, folder: Path, written: Written) -> Iterator[str]:
@@ -64,19 +98,19 @@ def open_ends(tally: Tally, folder: Path, written: Written) -> Iterator[str]:
 
 
 def _facts(ready: Ready, written: Written, licence: OutputLicence) -> Facts:
-    plan, walk = ready.plan, ready.walk
-    models = ready.asker.identities
+    walk, models = ready.walk, ready.asker.identities
+    said = {"plan": planned(ready.plan), "prompts": dict(ready.prompts.hashes), "models": models}
     return Facts(
-        plan=plan,
+        plan=ready.plan,
         written=written,
         tally=walk.tally,
         licence=licence,
         prompts=ready.prompts,
-        identity=digest({"plan": plan.identity, "prompts": dict(ready.prompts.hashes), "models": dict(models)}),
+        identity=digest(said),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=plugins.current().provenance(),
         models=models,
-        spent=ready.asker.ledger.spent(),
+        spent=ready.asker.ledger.ever(),
         near=tuple(walk.gates.near),
         contaminated=tuple(walk.gates.contaminated),
         agreed=walk.people.agreement() if walk.people else (),

@@ -7,9 +7,14 @@ from collections.abc import Iterable
 from .config.plan import Plan
 from .licences import OutputLicence, check
 from .real.licensing import photo_source
+from .real.values import RealRecord
 
 
-def licence_of(plan: Plan, accepted: Iterable[str] = ()) -> OutputLicence:
-    """The licence of what a plan builds. Raises HarnessError as `licences.check`."""
-    photos = () if plan.photos is None else (photo_source(plan.photos),)
+def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealRecord] = ()) -> OutputLicence:
+    """The licence of what a plan builds; with the photographs that are used, once that is known.
+
+    Raises:
+        HarnessError: as `licences.check`.
+    """
+    photos = () if plan.photos is None else (photo_source(plan.photos, used),)
     return check((*plan.sources, *photos), accepted)

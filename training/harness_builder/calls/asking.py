@@ -99,6 +99,12 @@ class Asking:
         self._book.redact(call, place, stop)
 
     @property
+    def identities(self) -> dict[str, Json]:
+        """Role, or `painter`, -> what was requested of its model, as JSON."""
+        voices: dict[str, Json] = {role: dict(voice.identity) for role, voice in self._all.voices.items()}
+        return {**voices, PAINTER: dict(self._all.hand.identity)}
+
+    @property
     def _all(self) -> Opened:
         assert self._opened is not None, "nothing is opened yet"
         return self._opened

@@ -126,6 +126,11 @@ class Ledger:
         """An answer came from the build's past."""
         self._taken[step, role] += 1
 
+    @property
+    def made(self) -> int:
+        """Calls of this invocation."""
+        return self._now.calls
+
     def entries(self) -> tuple[Entry, ...]:
         """Of this invocation, by step and role."""
         places = sorted({*self._now.spent, *self._taken})

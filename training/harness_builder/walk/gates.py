@@ -25,6 +25,7 @@ class Gates:
     Attributes:
         texts, images: where each seed passes in its turn.
         near, contaminated: what was turned away, in order.
+        references: items of the tests.
     """
 
     def __init__(self, likeness: float, bits: int, references: References) -> None:
@@ -34,7 +35,7 @@ class Gates:
         self.contaminated: list[Contaminated] = []
         self._text_index = TextIndex(likeness)
         self._image_index = ImageIndex(bits)
-        self._references = references
+        self.references = references
 
     def shut(self) -> None:
         """Let nobody through any more."""
@@ -43,7 +44,7 @@ class Gates:
 
     def text(self, question: Question) -> Ended | None:
         """None lets it through. Compared in the words that name its objects: the others are alike in every question."""
-        if found := self._references.find(question.key, (question.explicit, question.text), ()):
+        if found := self.references.find(question.key, (question.explicit, question.text), ()):
             return self._of_test(found)
         near = self._text_index.take(question.key, question.explicit)
         return None if near is None else self._again(near, "text")
@@ -51,7 +52,7 @@ class Gates:
     def pair(self, key: str, marks: Sequence[ImageMark]) -> Ended | None:
         """None lets it through. A pair is a duplicate where both of its images are, of one and the same other pair:
         many risks take a kitchen knife."""
-        if found := self._references.find(key, (), marks):
+        if found := self.references.find(key, (), marks):
             return self._of_test(found)
         nears = [self._image_index.find(f"{key}/{place}", mark) for place, mark in enumerate(marks)]
         alike = [replace(near, key=key, of=near.of.rpartition("/")[0]) for near in nears if near is not None]
