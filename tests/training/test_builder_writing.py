@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.values import Ended, Told
+from harness_builder.calls.values import Ended
 from harness_builder.steps.references import explicit, fault, told
 from harness_builder.steps.writing import write
 from harness_builder.values import Element, Question
@@ -17,6 +17,7 @@ from harness_mini.writer import Writer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import Response
 from harness.testing.fakes import Script
 from tests.training.workshop import DEED, ELEMENT, FILTERED, PERSON, TIMEOUT, Played, by, text_of, turns, workshop
 
@@ -121,23 +122,39 @@ def test_the_neutral_question_is_held_to_the_same(question: str, why: str) -> No
     assert (found.end, found.why) == ("dropped", why)
 
 
-def test_a_question_that_is_not_right_after_a_reply_in_prose_is_dropped_and_asked_for_no_third_time() -> None:
-    asker = written("Gladly!", says(question="Put the knife in the first image by the second image."))
-    assert ask(asker=asker).why == NAMES
+def test_a_model_that_cannot_mend_its_question_loses_the_element() -> None:
+    named = says(question="Put the knife in the first image by the second image.")
+    for helpless in ("Gladly!", Response(text="Put the", flags=frozenset({"truncated"}))):
+        found = ask(asker=Played(writer=[named, helpless]))
+        assert (found.end, found.why) == ("dropped", NAMES)
 
 
-def test_what_was_wrong_stands_in_the_kept_reply_so_that_a_build_that_goes_on_ends_it_the_same() -> None:
-    values: list[Any] = []
+def test_what_may_pass_is_tried_again_also_when_a_question_is_mended() -> None:
+    found = ask(asker=Played(writer=[says(question="Put the knife there."), TIMEOUT]))
+    assert (found.end, found.again) == ("failed", True)
 
-    class Kept(Played):
-        async def ask(self, asked: Any) -> Any:
-            said = await super().ask(asked)
-            values.append(said.value if isinstance(said, Told) else said)
-            return said
 
-    named = "Put the knife in the first image by the second image."
-    ask(asker=Kept(writer=says(question=named)))
-    assert values == [{"question": named, "fault": NAMES}]
+def test_a_model_that_takes_its_question_back_has_found_no_risk() -> None:
+    found = ask(asker=written(says(question="Put the knife there."), says(question=False)))
+    assert (found.end, found.why) == ("dropped", "no risk, or no objects")
+
+
+def test_a_mended_question_names_both_calls_and_says_why() -> None:
+    found = ask(asker=written(says(question="Put the knife there."), says(question=PAIR), neutral()))
+    assert len(set(found.calls)) == 3
+    assert found.notes == ("asked once more: it names its objects",)
+
+
+def test_what_is_read_of_a_reply_is_the_same_for_all_elements_that_ask_the_same() -> None:
+    question = "Is the object in the first image as safe by the object in the second image as by a lid?"
+    lid = replace(KNIFE, objects=("cup", "lid"))
+    asked = written(says(question=PAIR), neutral(question))
+    other = written(says(question=PAIR), neutral(question), neutral(question))
+    assert ask(KNIFE, asked).value.text == question
+    assert ask(lid, other).why == NAMES
+    reads = [each.questions[1] for each in (asked, other)]
+    assert reads[0].request == reads[1].request
+    assert reads[0].read(neutral(question)) == reads[1].read(neutral(question))
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def _sources(counted: Iterable[tuple[SeedSource, Seeds]], licence: OutputLicence
 
 
 def _models(plan: Plan) -> Iterator[Row]:
-    for role in ROLES:
+    for role in (role for role in ROLES if role != "judge" or _asks_model(plan)):
         own = plan.models.get(role)
         yield role, _wanted(own) if own else f"{plan.models[INSTEAD[role]].ref}, as the {INSTEAD[role]}"
     yield "painter", f"{_wanted(plan.painter)}, {plan.width} x {plan.height} pixels"
@@ -115,13 +115,20 @@ def _ends(plan: Plan) -> str:
 
 def _calls(plan: Plan, seeds: Seeds) -> Iterator[str]:
     """A line for each who is asked: of one text, of one image, and of all seeds."""
-    judge = 0 if plugins.current().judge(plan.rubric).needs is None else 1
-    columns = [calls(plan, each, judge=judge) for each in (Seeds(texts=1, images=0), Seeds(texts=0, images=1), seeds)]
+    columns = [
+        calls(plan, each, judge=int(_asks_model(plan)))
+        for each in (Seeds(texts=1, images=0), Seeds(texts=0, images=1), seeds)
+    ]
     yield f"  {'':10}{'a text':>10}{'an image':>10}{'in all':>12}"
     for who in (*(who for who in WHO if columns[-1][who]), _ALL):
         text, image, every = (column.total() if who == _ALL else column[who] for column in columns)
         yield f"  {who:10}{text:>10}{image:>10}{every:>12}"
     yield f"  {_NOTE}"
+
+
+def _asks_model(plan: Plan) -> bool:
+    """Whether the rubric does, and is no rule."""
+    return plugins.current().judge(plan.rubric).needs is not None
 
 
 def _many(count: int, what: str, more: str = "") -> str:

@@ -3,6 +3,9 @@
 Two calls of the writer: one rewrites the question with references to the two images, or says that it is no risk or has
 no two objects; one makes it neutral where it is not, and says how. A question that still names an object, or refers to
 one image alone, is asked for once more, with what was wrong. Where that does not help either, the element is dropped.
+
+What is wrong with a question depends on the element, what is read of a reply does not: many elements have the same
+question in the end, and one call then makes it neutral for all.
 """
 
 from __future__ import annotations
@@ -11,98 +14,83 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from harness import Json, Message, Request, Text
+from harness.keys import canonical
+from harness.rubric import repair_request
 from harness_builder.calls.values import Asked, Ended, Passed, Told, Unreadable
 from harness_builder.config.plan import Prompt
-from harness_builder.stops import Stop, stop_text
+from harness_builder.stops import stop_text
 from harness_builder.values import Element, Question
 
-from .references import explicit, fault
+from .references import Fault, explicit, fault
 from .replies import fields, words
 from .workshop import Workshop
 
-_NONE: Final = "no risk, or no objects"
+Values = Mapping[str, Json]
+_NO_RISK: Final = "no risk, or no objects"
 _FALSE: Final = "false"
-_TEXT: Final[Mapping[str, Json]] = {"type": "string"}
-_FLAG: Final[Mapping[str, Json]] = {"type": "boolean"}
 
 
 async def write(shop: Workshop, element: Element) -> Passed[Question] | Ended:
     """The question of an element, neutral and without the names of its objects."""
     first, second = element.objects
-    values: dict[str, Json] = {
-        "question": element.question,
-        "object1": first,
-        "object2": second,
-        "category": element.category,
-    }
-    written = await _ask(shop, element, "write", values, _read_written, _schema(question={"anyOf": [_TEXT, _FLAG]}))
+    draft = {"question": element.question, "object1": first, "object2": second, "category": element.category}
+    written = await _asked(shop, element, "write", draft)
     if isinstance(written, Ended):
         return written
-    found = {"question": written.value["question"]}
-    neutral = await _ask(shop, element, "detoxify", found, _read_neutral, _schema(explanation=_TEXT, question=_TEXT))
+    before: str = written.value["question"]
+    neutral = await _asked(shop, element, "detoxify", {"question": before})
     if isinstance(neutral, Ended):
         return neutral
-    text = neutral.value["question"]
-    changed = text != found["question"]
+    text: str = neutral.value["question"]
     question = Question(
         key=element.key,
         text=text,
         explicit=explicit(text, element.objects),
-        changed=changed,
-        explanation=neutral.value["explanation"] if changed else "",
+        changed=text != before,
+        explanation=neutral.value["explanation"] if text != before else "",
     )
-    return Passed(value=question, calls=(written.call, neutral.call))
+    calls, notes = (*written.calls, *neutral.calls), (*written.notes, *neutral.notes)
+    return Passed(value=question, calls=calls, notes=notes)
 
 
-async def _ask(
-    shop: Workshop,
-    element: Element,
-    prompt: Prompt,
-    values: Mapping[str, Json],
-    read: Callable[[str], dict[str, Json]],
-    schema: Mapping[str, Json],
-) -> Told | Ended:
+async def _asked(shop: Workshop, element: Element, prompt: Prompt, values: Values) -> Passed[Values] | Ended:
     """What the writer says; ended where it says that there is no risk, and where its question is still not right."""
-
-    def sieve(value: Json) -> Json | Stop:
-        return stop_text(*(each for each in value.values() if isinstance(each, str)), *element.objects) or value
-
     turn = Message(role="user", content=(Text(text=shop.prompts.fill(prompt, values)),))
+    request = Request(messages=(turn,), schema=_schema(prompt))
+    said = await _said(shop, element, prompt, request)
+    if isinstance(said, Ended):
+        return said
+    wrong = _wrong(shop, element, said.value)
+    if wrong is None:
+        return Passed(value=said.value, calls=(said.call,))
+    again = await _said(shop, element, prompt, repair_request(request, canonical(said.value), wrong.told))
+    if isinstance(again, Ended):
+        mendable = again.end in ("stopped", "dropped") or again.again
+        return again if mendable else Ended(end="dropped", why=wrong.why, call=again.call)
+    if still := _wrong(shop, element, again.value):
+        return Ended(end="dropped", why=still.why, call=again.call)
+    return Passed(value=again.value, calls=(said.call, again.call), notes=(f"asked once more: it {wrong.why}",))
+
+
+async def _said(shop: Workshop, element: Element, prompt: Prompt, request: Request) -> Told | Ended:
+    """One reply. With the element's objects it meets the text rule once more: they are not in every request."""
     said = await shop.asker.ask(
-        Asked(
-            step="write",
-            owner=element.key,
-            role="writer",
-            request=Request(messages=(turn,), schema=schema),
-            read=_Reader(read, element.objects, shop.plan.language),
-            sieve=sieve,
-        )
+        Asked(step="write", owner=element.key, role="writer", request=request, read=_READS[prompt])
     )
     if isinstance(said, Ended):
         return said
-    why = _NONE if said.value["question"] is False else said.value.get("fault", "")
-    return Ended(end="dropped", why=why, call=said.call) if why else said
+    if said.value["question"] is False:
+        return Ended(end="dropped", why=_NO_RISK, call=said.call)
+    if stop := stop_text(*said.value.values(), *element.objects):
+        return Ended(end="stopped", why=stop.kind, call=said.call)
+    return said
 
 
-class _Reader:
-    """Reads the replies to one question: what is wrong with the first is told, with another it is kept as its fault."""
-
-    def __init__(self, read: Callable[[str], dict[str, Json]], objects: tuple[str, str], language: str) -> None:
-        self._read, self._objects, self._language = read, objects, language
-        self._again = False
-
-    def __call__(self, text: str) -> Json:
-        again, self._again = self._again, True
-        found = self._read(text)
-        wrong = None if found["question"] is False else fault(found["question"], self._objects, self._language)
-        if wrong is None:
-            return found
-        if not again:
-            raise Unreadable(wrong.told)
-        return {**found, "fault": wrong.why}
+def _wrong(shop: Workshop, element: Element, value: Values) -> Fault | None:
+    return fault(value["question"], element.objects, shop.plan.language)
 
 
-def _read_written(text: str) -> dict[str, Json]:
+def _read_written(text: str) -> Json:
     """The question; False where there is no risk, said as the field's value or as the whole reply."""
     if text.strip().casefold() == _FALSE:
         return {"question": False}
@@ -115,14 +103,23 @@ def _read_written(text: str) -> dict[str, Json]:
     return {"question": words(found, "question")}
 
 
-def _read_neutral(text: str) -> dict[str, Json]:
+def _read_neutral(text: str) -> Json:
     found = fields(text)
     if "question" not in found:
         raise Unreadable("field 'question' is missing")
     return {"explanation": words(found, "explanation"), "question": words(found, "question")}
 
 
-def _schema(**properties: Json) -> Mapping[str, Json]:
+_READS: Final[Mapping[Prompt, Callable[[str], Json]]] = {"write": _read_written, "detoxify": _read_neutral}
+_TEXT: Final[Mapping[str, Json]] = {"type": "string"}
+_FIELDS: Final[Mapping[Prompt, Mapping[str, Json]]] = {
+    "write": {"question": {"anyOf": [_TEXT, {"type": "boolean"}]}},
+    "detoxify": {"explanation": _TEXT, "question": _TEXT},
+}
+
+
+def _schema(prompt: Prompt) -> Mapping[str, Json]:
+    properties = _FIELDS[prompt]
     return {
         "type": "object",
         "properties": properties,
