@@ -329,7 +329,7 @@ def test_a_plan_is_shown_with_its_sources_models_templates_and_licence(tmp_path:
 
 
 def test_a_judge_is_shown_where_one_is_asked(tmp_path: Path) -> None:
-    assert "judge" not in showing(tmp_path), "a rule judges"
+    assert "\n  judge " not in showing(tmp_path), "a rule judges"
     asked = showing(tmp_path, label={"rubric": "mis"})
     assert asked.count("\n  judge ") == 2, "as a model, and with its calls"
 

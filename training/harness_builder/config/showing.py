@@ -54,7 +54,9 @@ def _sources(counted: Iterable[tuple[SeedSource, Seeds]], licence: OutputLicence
 
 
 def _models(plan: Plan) -> Iterator[Row]:
-    for role in (role for role in ROLES if role != "judge" or _asks_model(plan)):
+    for role in ROLES:
+        if role == "judge" and not _asks_model(plan):
+            continue
         own = plan.models.get(role)
         yield role, _wanted(own) if own else f"{plan.models[INSTEAD[role]].ref}, as the {INSTEAD[role]}"
     yield "painter", f"{_wanted(plan.painter)}, {plan.width} x {plan.height} pixels"
@@ -115,10 +117,8 @@ def _ends(plan: Plan) -> str:
 
 def _calls(plan: Plan, seeds: Seeds) -> Iterator[str]:
     """A line for each who is asked: of one text, of one image, and of all seeds."""
-    columns = [
-        calls(plan, each, judge=int(_asks_model(plan)))
-        for each in (Seeds(texts=1, images=0), Seeds(texts=0, images=1), seeds)
-    ]
+    kinds = (Seeds(texts=1, images=0), Seeds(texts=0, images=1), seeds)
+    columns = [calls(plan, each, judge=int(_asks_model(plan))) for each in kinds]
     yield f"  {'':10}{'a text':>10}{'an image':>10}{'in all':>12}"
     for who in (*(who for who in WHO if columns[-1][who]), _ALL):
         text, image, every = (column.total() if who == _ALL else column[who] for column in columns)
