@@ -193,7 +193,7 @@ def test_vectors_of_all_rows_come_in_the_order_asked_for(tmp_path: Path) -> None
     kept = Vectors(tmp_path / "v", 2)
     kept.add([b"a" * 16, b"b" * 16], np.array([[1, 0], [0, 1]], np.float32))
     again = Vectors(tmp_path / "v", 2)
-    (products,) = again.products([b"b" * 16, b"a" * 16], np.array([1, 0], np.float32))
+    (products,) = again.products(again.places([b"b" * 16, b"a" * 16]), np.array([1, 0], np.float32))
     assert products.tolist() == [0, 1]
 
 

@@ -17,7 +17,7 @@ from harness.images import decode, open_image
 from harness.keys import short
 
 from .values import Photo
-from .vectors import Floats, Vectors
+from .vectors import Floats, Places, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -76,6 +76,7 @@ class ClipIndex:
         file = work / "photos" / f"{short([encoder.name, encoder.width], 16)}.vectors" if work else None
         self._vectors = Vectors(file, encoder.width)
         self._missing = [number for number, photo in enumerate(photos) if photo.stamp not in self._vectors]
+        self._places: Places | None = None
         self._seeing: Iterator[None] = self._batches()
 
     def __len__(self) -> int:
@@ -95,8 +96,9 @@ class ClipIndex:
         return [replace(self._photos[number], score=float(scores[number])) for number in best]
 
     def _scores(self, words: str) -> Floats:
-        marks = [photo.stamp for photo in self._photos]
-        parts = list(self._vectors.products(marks, self._encoder.words(words)))
+        if self._places is None:
+            self._places = self._vectors.places(photo.stamp for photo in self._photos)
+        parts = list(self._vectors.products(self._places, self._encoder.words(words)))
         return np.concatenate(parts).astype(np.float32).round(_DIGITS)
 
     def _batches(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 _AT_ONCE: Final = 8192  # rows: 16 MB of 512 numbers in single precision
 
 
@@ -57,13 +58,17 @@ class Vectors:
         for mark in marks:
             self._at[mark] = len(self._at)
 
-    def products(self, marks: Sequence[bytes], vector: Floats) -> Iterator[Floats]:
-        """The scalar product of each image's vector with this one, in order and a few thousand at a time."""
-        rows = self._rows()["vector"] if self._at else None
-        for start in range(0, len(marks), _AT_ONCE):
-            at = [self._at[mark] for mark in marks[start : start + _AT_ONCE]]
-            if rows is not None:
-                yield rows[at].astype(np.float32) @ vector
+    def places(self, marks: Iterable[bytes]) -> Places:
+        """Where the vectors of these images stand, for `products`."""
+        return np.array([self._at[mark] for mark in marks], np.int64)
+
+    def products(self, places: Places, vector: Floats) -> Iterator[Floats]:
+        """The scalar product of each vector with this one, in order and a few thousand at a time."""
+        if not self._at:
+            return
+        rows = self._rows()["vector"]
+        for start in range(0, len(places), _AT_ONCE):
+            yield rows[places[start : start + _AT_ONCE]].astype(np.float32) @ vector
 
     def _rows(self) -> np.memmap[tuple[int], np.dtype[np.void]]:
         return np.memmap(self._file, dtype=self._row, mode="r")
