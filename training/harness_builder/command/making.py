@@ -181,7 +181,7 @@ def _print(built: Built, address: str, *, as_json: bool) -> None:
         click.echo(json.dumps(said | {"pushed": address or None}, ensure_ascii=False, indent=1))
     else:
         rows = [[name, str(count)] for name, count in built.records.items()]
-        click.echo(plain(table(["FILE", "RECORDS"], rows)))
+        click.echo(plain(table(["FILE", "RECORDS"], rows)) if rows else "no records")
         if address:
             click.echo(plain(f"pushed: {address}"))
     for line in built.open:

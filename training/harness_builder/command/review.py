@@ -40,7 +40,7 @@ def command(folder: Path, **given: Any) -> None:
 
     queue = reviewing(folder)
     if given["out"]:
-        _write(queue, given["out"], given["reviewer"])
+        _write(queue, folder, given["out"], given["reviewer"])
         return
     if given["back"]:
         _take(queue, given["back"])
@@ -67,9 +67,10 @@ def _serve(queue: Queue, reviewer: str, port: int) -> None:
     serve_review(queue, ready=ready, reviewer=reviewer, port=port)
 
 
-def _write(queue: Queue, path: Path, reviewer: str) -> None:
+def _write(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
     """Write a sheet. A reviewer's holds nothing of the others'; one for nobody holds what all have said."""
     from harness import HarnessError
+    from harness_builder.people.looking import WORK
     from harness_builder.review import to_csv
     from harness_builder.review.queue import named
 
@@ -84,8 +85,11 @@ def _write(queue: Queue, path: Path, reviewer: str) -> None:
         raise HarnessError(what, where=str(path), remedy="name another one") from None
     except OSError as error:
         raise HarnessError(f"cannot write: {error.strerror}", where=str(path)) from None
-    click.echo(f"{len(queue.candidates)} candidates, {len(reviews)} of them decided: {path}", err=True)
-    click.echo("fill in the column `decision` (keep, drop or fix) and `reviewer`, then give it to --from-csv", err=True)
+    click.echo(f"{len(queue.candidates)} candidates, {len({each.key for each in reviews})} decided: {path}", err=True)
+    click.echo(
+        f"images lie below {folder / WORK}; fill in `decision` (keep, drop or fix) and `reviewer`, then", err=True
+    )
+    click.echo(f"  harness build review {folder} --from-csv {path}", err=True)
 
 
 def _take(queue: Queue, path: Path) -> None:
