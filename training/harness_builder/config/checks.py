@@ -10,6 +10,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from harness import HarnessError, UnknownName
+from harness.http.status import as_mapping
 from harness.settings import nearest
 
 #: pydantic's kind of an error -> how a person would say it
@@ -107,3 +108,20 @@ Size = Annotated[int, pydantic.Field(ge=64, le=4096)]
 Share = Annotated[float, pydantic.Field(gt=0, le=1)]
 Price = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 Amount = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+
+
+def named(key: str) -> pydantic.BeforeValidator:
+    """A text stands for a section of which it is the one key."""
+    return pydantic.BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+def known_keys(known: tuple[str, ...], what: str) -> pydantic.BeforeValidator:
+    """A mapping has no other keys than these."""
+
+    def check(value: Any) -> Any:
+        for key in as_mapping(value):
+            if key not in known:
+                raise unknown(f"there is no {what} {str(key)!r}", str(key), known)
+        return value
+
+    return pydantic.BeforeValidator(check)

@@ -15,7 +15,8 @@ from .plan import PROMPTS, ROLES, Photos, Plan, Prompt, Role, Test, Wanted
 if TYPE_CHECKING:
     import pydantic
 
-    from .schema import Config, Model, Painter, Real, Source
+    from .schema import Config
+    from .sections import Model, Painter, Real, Source
 
 _WHAT: Final = "the config of the build"
 
@@ -93,7 +94,7 @@ def _place(folder: Path, name: str) -> Path:
 
 
 def _wanted(model: Model | Painter) -> Wanted:
-    from .schema import Model
+    from .sections import Model
 
     ref = model.model if isinstance(model, Model) else model.painter
     price: Mapping[str, float] = {} if model.price is None else model.price.model_dump()
