@@ -138,6 +138,8 @@ class _Choice:
         self._rules = rules
         self._left = left
         self._said: set[tuple[str, str]] = set()
+        self._hands = anyio.CapacityLimiter(1)
+        self._ranked: dict[str, tuple[int, list[Photo]]] = {}
         self._seen: dict[tuple[str, str], Seen | Ended] = {}
 
     async def ahead(self, records: Sequence[Made]) -> None:
@@ -182,7 +184,11 @@ class _Choice:
     async def _found(self, words: str) -> list[Photo]:
         """The best that are not used yet and whose licence lets them be used."""
         used = self._rules.keys
-        found = await anyio.to_thread.run_sync(self._index.find, words, _TRIED + len(used))
+        count, found = self._ranked.get(words, (0, list[Photo]()))
+        if count < _TRIED + len(used):  # at most that many of the best are used
+            count = _TRIED + len(used) + 2 * _AT_ONCE
+            found = await anyio.to_thread.run_sync(self._index.find, words, count, limiter=self._hands)
+            self._ranked[words] = count, found
         fresh = [photo for photo in found if photo.key not in used][:_TRIED]
         for photo in fresh:
             if why := self._rules.unfit(photo):
