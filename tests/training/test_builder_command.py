@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
 from harness_builder.calls.book import CallBook
-from harness_builder.people import reviewing
 
 from harness.testing.conformance import check_builder
 from tests.training import builder_plugin
-from tests.training.reviewed import answer_all
-from tests.training.test_builder_people import written
 from tests.training.trained import called
 
 PLUGIN = str(Path(builder_plugin.__file__))
@@ -212,68 +206,6 @@ class TestItRefuses:
     def test_a_build_without_a_config_or_an_output(self) -> None:
         assert "--config" in refused("mis", "--out", "x")
         assert "--out" in refused("mis", "--config", "x")
-
-
-class TestAReview:
-    def test_has_its_address_on_stdout_and_ends_with_the_agreement(self, tmp_path: Path) -> None:
-        written(tmp_path, 3)
-        for name in ("ann", "bob"):
-            answer_all(reviewing(tmp_path), name, text_unsafe=False)
-        with serving_review(tmp_path, "--reviewer", "cem") as process:
-            assert process.stdout is not None
-            url = process.stdout.readline().strip()
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-
-        assert url.startswith("http://127.0.0.1:")
-        assert "reviewer=cem" in url
-        assert process.returncode == 0, said
-        assert "ann       3        0            0" in said
-        assert "kept" in said
-        assert "ann and bob 100%" in said
-
-    def test_goes_by_a_sheet_as_well(self, tmp_path: Path) -> None:
-        written(tmp_path, 3)
-        sheet = tmp_path / "ann.csv"
-        code, shown, said = called(["build", "review", str(tmp_path), "--to-csv", str(sheet), "--reviewer", "Ann"])
-        assert (code, shown) == (0, ""), said
-        rows = sheet.read_text(encoding="utf-8-sig").splitlines()
-        filled = [rows[0], *(row.replace(",,,,,,,ann,,", ",keep,,,no,,,ann,,") for row in rows[1:])]
-        sheet.write_text("\n".join(filled), encoding="utf-8")
-
-        code, _, said = called(["build", "review", str(tmp_path), "--from-csv", str(sheet)])
-        assert code == 0, said
-        assert "3 new, 0 changed, 0 as before" in said
-        assert "ann       3" in said
-        assert [each.decision for each in reviewing(tmp_path).reviews()] == ["keep"] * 3
-
-    def test_shows_a_reviewer_nothing_of_the_others_on_the_sheet(self, tmp_path: Path) -> None:
-        written(tmp_path, 2)
-        answer_all(reviewing(tmp_path), "bob", reason="bob's own reason")
-        for name, there in (("ann", False), ("bob", True)):
-            called(["build", "review", str(tmp_path), "--to-csv", str(tmp_path / name), "--reviewer", name])
-            assert ("bob's own reason" in (tmp_path / name).read_text(encoding="utf-8-sig")) is there
-
-    def test_writes_over_nobodys_sheet(self, tmp_path: Path) -> None:
-        written(tmp_path, 1)
-        (tmp_path / "ann.csv").write_text("hours of work", encoding="utf-8")
-
-        assert "somebody's work" in refused("review", str(tmp_path), "--to-csv", str(tmp_path / "ann.csv"))
-
-    def test_of_a_sheet_that_cannot_be_read_says_so(self, tmp_path: Path) -> None:
-        written(tmp_path, 1)
-        (tmp_path / "utf16.csv").write_text("key", encoding="utf-16")
-
-        assert "cannot be read" in refused("review", str(tmp_path), "--from-csv", str(tmp_path / "none.csv"))
-        assert "not UTF-8" in refused("review", str(tmp_path), "--from-csv", str(tmp_path / "utf16.csv"))
-
-    def test_of_a_folder_without_candidates_names_the_command_that_makes_some(self, tmp_path: Path) -> None:
-        assert "run `harness build`" in refused("review", str(tmp_path))
-
-
-def serving_review(folder: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "harness", "build", "review", str(folder), *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 class TestASetThatStands:
