@@ -12,7 +12,10 @@ from typing import Any
 
 import anyio
 import pytest
+from harness_builder.calls.asking import open_asker
+from harness_builder.calls.book import CallBook
 from harness_builder.calls.values import Ended
+from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import References, mark
 from harness_builder.real.choosing import AGAIN, NONE, Left, real_records
 from harness_builder.real.looking import shows_hash
@@ -28,9 +31,10 @@ from PIL import Image as Pictures
 from harness import Image
 from harness.images import decode, inline_image, open_image
 from tests.training.photographed import drawing, folder, photos
-from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, text_of, workshop
+from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, plan, text_of, workshop
 
 pytestmark = pytest.mark.anyio
+NONE_SUCH = inline_image("none", b"")
 
 
 def made(number: int, *objects: str, subset: Subset = "hard") -> Made:
@@ -307,6 +311,30 @@ def slowly(seed: int) -> Callable[..., Any]:
         return await check_images(shop, step, owner, *images)
 
     return check
+
+
+async def test_a_build_that_goes_on_chooses_the_same_and_asks_nothing_again(tmp_path: Path) -> None:
+    root = folder(tmp_path / "in", captions("red star", "blue ring", "green bar", each=3))
+    records = [made(1, "red star", "blue ring"), made(2, "green bar", "red star"), made(3, "blue ring", "green bar")]
+    wanted, work = photos(root), tmp_path / "work"
+    work.mkdir()
+
+    async def choose(calls: int | None) -> tuple[list[RealRecord], int]:
+        asked = plan(most_calls=calls)
+        with CallBook(work) as book:
+            async with open_asker(asked, book, tell=print) as asker:
+                shop = Workshop(plan=asked, prompts=load_prompts(asked), asker=asker, image=lambda _: NONE_SUCH)
+                index = open_photos(wanted, work)
+                found = await real_records(
+                    records, wanted, shop, check_images, index=index, work=work, faces=lambda _: []
+                )
+            return found, sum(each.calls for each in book.spent())
+
+    first, spent = await choose(None)
+    assert len(first) == 3
+    assert spent == 12, "two calls for each photograph"
+    again, still = await choose(spent)
+    assert (again, still) == (first, spent)
 
 
 async def test_records_are_looked_into_at_once(tmp_path: Path) -> None:

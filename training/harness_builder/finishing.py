@@ -73,7 +73,7 @@ async def _photographed(ready: Ready, made: Sequence[Made]) -> list[RealRecord]:
         photos,
         ready.walk.shop,
         check_images,
-        index=open_photos(photos, work, tell=ready.asked.tell),
+        index=open_photos(photos, work, accepted=photos.name in ready.asked.accepted, tell=ready.asked.tell),
         work=work,
         references=ready.walk.gates.references,
         licences=[licence for name, licence in beside.sources.items() if name not in beside.accepted],

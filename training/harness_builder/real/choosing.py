@@ -70,7 +70,7 @@ async def real_records(
     find_faces = faces or finder(photos.faces)
     while await anyio.to_thread.run_sync(index.advance):
         pass
-    looking = Looking(shop, check, find_faces, work / "images")
+    looking = Looking(shop, check, find_faces, work)
     rules = _Rules(ImageIndex(shop.plan.bits), references or References(), set(licences), accepted=accepted)
     choice = _Choice(looking, index, rules, Left() if left is None else left)
     waiting, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord]()

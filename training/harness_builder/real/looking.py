@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,6 +20,7 @@ from harness import BadImage, Image, Json, Message, Request, Text, Verdict
 from harness.images import decode, inline_image, open_image
 from harness.rubric import Form, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
+from harness_builder.calls.images import Drawings
 from harness_builder.calls.values import Asked, Ended, Unreadable
 from harness_builder.quality import ImageMark, mark
 from harness_builder.steps.workshop import Workshop
@@ -69,14 +69,14 @@ class Looking:
         shop: models and plan.
         check: the hard stop by a model.
         faces: finds them; used by one photograph at a time.
-        folder: `work/images` of the build.
+        work: folder of the build, among whose images those that may be shown are kept.
     """
 
-    def __init__(self, shop: Workshop, check: Check, faces: Finder, folder: Path) -> None:
+    def __init__(self, shop: Workshop, check: Check, faces: Finder, work: Path) -> None:
         self._shop = shop
         self._check = check
         self._faces = faces
-        self._folder = folder
+        self._images = Drawings(work)
         self._side = max(shop.plan.width, shop.plan.height)
         self._hands = anyio.CapacityLimiter(1)
 
@@ -96,7 +96,8 @@ class Looking:
         call = await self._asked(image, words, owner=f"photograph-{sha256[:16]}")
         if isinstance(call, Ended):
             return call
-        keep(self._folder, sha256, blurred.data)
+        if self._images.find(sha256) is None:
+            await self._images.write(blurred.data)
         return Seen(photo=photo, object=words, sha256=sha256, faces=blurred.faces, mark=looks, call=call)
 
     async def _asked(self, image: Image, words: str, owner: str) -> str | Ended:
@@ -134,17 +135,6 @@ def shows_request(image: Image, words: str) -> Request:
     fenced = fence("object", words, unused_marker((words,), random_marker))
     text = Text(text=fill(_text(), form=FORM.describe(), object=fenced))
     return Request(messages=(Message(role="user", content=(image, text)),), schema=FORM.schema)
-
-
-def keep(folder: Path, sha256: str, data: bytes) -> None:
-    """Put a PNG where the build's images lie, whole or not at all."""
-    file = folder / sha256[:2] / f"{sha256}.png"
-    if file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    begun = file.with_suffix(f".{os.getpid()}.part")
-    begun.write_bytes(data)
-    begun.replace(file)
 
 
 def _read(text: str) -> Json:
