@@ -72,7 +72,7 @@ class Loop:
     def compare(self, file: str, *names: str) -> None:
         """How models differ from the first one, item by item."""
         out = self.out / "compared-with" / file
-        words = ("--plugin", NAMING, *map(self.run, names), "--show", 0, "--output", out)
+        words = ("--plugin", NAMING, *map(self.run, names), "--show", 0, "--by", "category", "--output", out)
         self.harness(f"compare-{file}", "compare", *words)
 
     def run(self, name: str) -> Path:

@@ -93,6 +93,9 @@ def test_what_was_held_out_is_said_as_such_in_the_results_in_what_is_printed_and
     assert "held out: <bdi>library</bdi>" in page
     assert page.count("Library was held out of its training; ASR there is ") == 2
     assert "‡ the training of the model left this category out" in page
+    compared = (out / "compared-with" / "base.md").read_text(encoding="utf-8")
+    assert "what its training left out is none in A, library in B" in compared
+    assert "| Library | 22 |" in compared
 
 
 def test_the_data_are_called_what_they_are(out: Path):

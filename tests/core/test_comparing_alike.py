@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,16 @@ def test_what_belongs_to_the_model_and_its_sampling_is_told_and_not_refused(tmp_
 def test_the_model_is_told_where_it_differs(tmp_path: Path) -> None:
     found = beside(played(tmp_path / "a", "us"), played(tmp_path / "b", "su"))
     assert [each.told for each in found.differing] == ["the model is played/us in A, played/su in B"]
+
+
+def test_what_a_training_left_out_is_told(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us")
+    said = json.loads((b / "run.json").read_text(encoding="utf-8"))
+    said["model"]["training"] = {"tuned_from": "x/base", "trained_on": [], "held_out": ["privacy", "self-harm"]}
+    (b / "run.json").write_text(json.dumps(said), encoding="utf-8")
+    assert [each.told for each in beside(a, b).differing] == [
+        "what its training left out is none in A, privacy, self-harm in B"
+    ]
 
 
 def test_a_verdict_that_is_missing_is_unresolved_and_no_other_judge(tmp_path: Path) -> None:

@@ -129,9 +129,14 @@ def _model(a: Reading, b: Reading) -> Iterator[tuple[str, str, str]]:
     yield "the system prompt", _text(one.overrides.system), _text(other.overrides.system)
     yield "the strategy", shown(one.model.strategy), shown(other.model.strategy)
     yield from _fields("model setting", one.model.settings, other.model.settings)
+    yield "what its training left out", _held_out(one.model.training), _held_out(other.model.training)
     if one.identity.get("fingerprint") != other.identity.get("fingerprint"):
         prints = [short(side.identity.get("fingerprint")) for side in (one, other)]
         yield "the checkpoint's files", prints[0], prints[1]
+
+
+def _held_out(training: Mapping[str, Any]) -> str:
+    return shown(", ".join(map(str, training.get("held_out") or ())), 80)
 
 
 def _text(system: str) -> str:
