@@ -39,7 +39,7 @@ def open_encoder(ref: str) -> Encoder:
     arch, _, weights = ref.partition(":")
     if not arch or not weights:
         what = f"photographs by `clip` need a model and its weights, not {ref!r}"
-        raise HarnessError(what, where="photos.model", remedy=f"name one as ARCH:WEIGHTS, such as {EXAMPLE}")
+        raise HarnessError(what, where="real.model", remedy=f"name one as ARCH:WEIGHTS, such as {EXAMPLE}")
     try:
         library: Untyped = importlib.import_module("open_clip")
     except ImportError as error:
@@ -100,13 +100,13 @@ class OpenClip:
 def _name(library: Untyped, arch: str, weights: str) -> str:
     known: list[str] = library.list_models()
     if arch not in known:
-        raise UnknownName(f"open_clip has no model {arch!r}", where="photos.model", remedy=nearest(arch, known))
+        raise UnknownName(f"open_clip has no model {arch!r}", where="real.model", remedy=nearest(arch, known))
     if Path(weights).is_file():
         return f"{arch}:sha256-{str(of_file(Path(weights))['sha256'])[:16]}"
     tags: list[str] = library.list_pretrained_tags_by_model(arch)
     if weights.casefold().replace("-", "_") not in {tag.casefold().replace("-", "_") for tag in tags}:
         what = f"open_clip has no weights {weights!r} of {arch}, and there is no such file"
-        raise UnknownName(what, where="photos.model", remedy=nearest(weights, tags) or f"there are {', '.join(tags)}")
+        raise UnknownName(what, where="real.model", remedy=nearest(weights, tags) or f"there are {', '.join(tags)}")
     return f"{arch}:{weights}"
 
 
