@@ -68,6 +68,18 @@ def test_a_redacted_archive_keeps_who_what_came_of_it_and_every_label(folder: Pa
     assert json.loads((out / "run.json").read_text("utf-8"))["redacted"] is True
 
 
+def test_an_archive_keeps_what_the_model_was_made_of_without_a_path(folder: Path, tmp_path: Path) -> None:
+    training = {"tuned_from": "hf//disk/base", "trained_on": ["lab/mis-train"], "held_out": ["self harm"]}
+    for file in ("run.json", "results.json"):
+        said = json.loads((folder / file).read_text("utf-8"))
+        said["model"]["training"] = {**training, "base_files": f"k1:{'a' * 64}"}
+        (folder / file).write_text(json.dumps(said), encoding="utf-8")
+    out = unpacked(folder, tmp_path)
+    kept = {**training, "tuned_from": "hf/…/base", "base_files": f"k1:{'a' * 64}"}
+    for file in ("run.json", "results.json"):
+        assert json.loads((out / file).read_text("utf-8"))["model"]["training"] == kept
+
+
 def test_a_text_is_replaced_by_its_length_and_hash(folder: Path, tmp_path: Path) -> None:
     out = unpacked(folder, tmp_path)
     line = next(each for each in lines(out / "told" / "responses.jsonl") if each["id"] == "plain")
