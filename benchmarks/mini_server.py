@@ -49,8 +49,16 @@ def written(call: Call, name: str = "writer") -> str | Reply:
 
 def painted(call: Call) -> Reply:
     """What `mini/painter` draws."""
-    drawn = at_once(MiniBrush().draw(Drawing(prompt=call.text, seed=int(cast("int", call.parameters.get("seed", 0))))))
-    return error(400, drawn.message) if isinstance(drawn, Failure) else image(drawn.data)
+    return image(painting(call))
+
+
+def painting(call: Call) -> bytes:
+    """The image itself. Raises ValueError for what is not of the mini world."""
+    seed = int(cast("int", call.parameters.get("seed", 0)))
+    drawn = at_once(MiniBrush().draw(Drawing(prompt=call.text, seed=seed)))
+    if isinstance(drawn, Failure):
+        raise ValueError(drawn.message)  # noqa: TRY004
+    return drawn.data
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:

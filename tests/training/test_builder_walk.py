@@ -218,13 +218,12 @@ def test_a_foreign_line_is_named(tmp_path: Path) -> None:
 
 
 def test_records_are_read_in_the_order_of_their_seeds_and_as_they_were(tmp_path: Path) -> None:
-    records = Records(tmp_path)
-    for number, key in ((2, "c"), (0, "a"), (1, "b1"), (1, "b2")):
-        records.put(number, made(key, "train" if key == "a" else "hard"))
-    assert [each.pair.key for each in records] == ["a", "b1", "b2", "c"]
-    assert next(iter(records.of("train"))) == made("a", "train")
-    assert len(records) == 4
-    records.close()
+    with Records(tmp_path) as records:
+        for number, key in ((2, "c"), (0, "a"), (1, "b1"), (1, "b2")):
+            records.put(number, made(key, "train" if key == "a" else "hard"))
+        assert [each.pair.key for each in records] == ["a", "b1", "b2", "c"]
+        assert next(iter(records.of("train"))) == made("a", "train")
+        assert len(records) == 4
 
 
 # -- settling

@@ -86,14 +86,14 @@ async def _photographed(ready: Ready, made: Sequence[Made]) -> list[RealRecord]:
     return found
 
 
-def open_ends(tally: Tally, folder: Path, written: Written) -> Iterator[str]:
-    """What is still to be done, and by which command."""
-    if tally.again:
-        yield f"{tally.again:,} failed for a reason that may pass: run the same command again"
+def open_ends(tally: Tally, folder: Path, written: Written, *, finish: bool = False) -> Iterator[str]:
+    """What is still to be done, and by which command; with `finish`, what failed is left out."""
+    if tally.again and not finish:
+        yield f"{tally.again:,} failed for a reason that may pass: run the same command again, or with -S finish=true"
     waiting = sum(number for (_, end), number in tally.ends.items() if end == "waiting")
     if waiting:
         yield f"{waiting:,} wait for people: harness build review {folder}  and then the same command again"
-    if not written.records and not waiting and not tally.again:
+    if not written.records and not waiting:
         yield "no record came all the way: see how they ended in README.md and in work/"
 
 
@@ -114,5 +114,5 @@ def _facts(ready: Ready, written: Written, licence: OutputLicence) -> Facts:
         near=tuple(walk.gates.near),
         contaminated=tuple(walk.gates.contaminated),
         agreed=walk.people.agreement() if walk.people else (),
-        open=tuple(open_ends(walk.tally, ready.asked.out, written)),
+        open=tuple(open_ends(walk.tally, ready.asked.out, written, finish=ready.asked.settings["finish"])),
     )

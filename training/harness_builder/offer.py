@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness import Build, Builder, Built
+from harness import Build, Builder, Built, Setting
 
 
 async def _build(build: Build) -> Built:
@@ -22,4 +22,13 @@ BUILDER = Builder(
     description="pairs of images whose risk is in neither alone, with MIS's layout and four steps",
     build=_build,
     plan=_plan,
+    settings=(
+        Setting(
+            name="finish",
+            type=bool,
+            default=False,
+            identity=False,
+            help="let what failed for a reason that may pass be left out, so that the set is complete without it",
+        ),
+    ),
 )
