@@ -60,10 +60,10 @@ class Caller:
             try:
                 return _value(asked, reply.text, call), spent
             except Unreadable as error:
-                if declines(reply.text):
+                if not asked.prose and declines(reply.text):
                     return refused(call), spent
                 if not again:
-                    return unread(reply.text, error, call), spent
+                    return unread(asked, reply.text, error, call), spent
                 request, again = repair_request(request, reply.text, str(error)), False
             reply, more = await self._call(asked.step, asked.role, partial(model.generate, request))
             spent = _sum(spent, more)

@@ -11,7 +11,7 @@ from harness.rubric.replies import json_alone
 from harness.types import BLOCKED
 from harness_builder.stops import Stop, stop_text
 
-from .values import Ended, Unreadable
+from .values import Asked, Ended, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,21 +51,27 @@ def declines(text: str) -> bool:
     return "{" not in text and bool(_refusal()(text))
 
 
-def unread(text: str, error: Unreadable, call: str) -> Ended:
-    """A reply that was asked for twice and cannot be read."""
-    return Ended(end="failed", why=_why(text, str(error)), call=call)
+def unread(asked: Asked, text: str, error: Unreadable, call: str) -> Ended:
+    """A reply that was asked for as often as may be and cannot be read."""
+    return Ended(end="failed", why=_why(asked, text, str(error)), call=call)
 
 
-def _why(text: str, error: str) -> str:
+def _why(asked: Asked, text: str, error: str) -> str:
     if not text.strip():
         return EMPTY
+    if not asked.prose and not _is_json(text):
+        return "no JSON"
+    said = error.partition(";")[0][:_LONGEST]
+    # a step's words quote nothing of the reply; where they do, they are not kept
+    return said if said and not stop_text(said) else "not of the form asked for"
+
+
+def _is_json(text: str) -> bool:
     try:
         json_alone(text)
     except (ValueError, RecursionError):
-        return "no JSON"
-    # the same where a step's words quote the reply, which they should not
-    said = error.partition(";")[0][:_LONGEST]
-    return "not of the form asked for" if stop_text(said) or not said else said
+        return False
+    return True
 
 
 @cache

@@ -22,7 +22,7 @@ from harness.types import ImageContent
 
 FOLDER: Final = "images"
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
-_AT_ONCE: Final = 4  # images that are opened at once, only to be hashed or on their way into a request
+AT_ONCE: Final = 4  #: requests whose images are opened at once, to be hashed or on their way out
 _REMEMBERED: Final = 1 << 12  # hashes
 
 
@@ -30,7 +30,7 @@ class Opener:
     """Opens the images of requests in threads, a few at once."""
 
     def __init__(self) -> None:
-        self._room = anyio.CapacityLimiter(_AT_ONCE)
+        self._room = anyio.CapacityLimiter(AT_ONCE)
         self._known: OrderedDict[tuple[str, int, int], ImageContent] = OrderedDict()
 
     async def hashed(self, request: Request) -> Request:

@@ -19,7 +19,7 @@ from harness_builder.config.plan import INSTEAD, Plan, Role, Wanted
 from .images import Opener, Opening
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-_PAIR: Final = 2  # images that whoever looks is shown at once
+_PAIR: Final = 2  # images of an element, which whoever looks is shown at once
 _CANNOT: Final[Mapping[Ability, str]] = {
     "images": "look at images",
     "system": "be given a system message",
@@ -87,7 +87,7 @@ async def open_all(
         for role, resolved in found:
             same = canonical([resolved.spec.ref, {name: str(value) for name, value in resolved.settings.items()}])
             if same not in known:
-                known[same] = await _voice(stack, resolved, endpoints, opener, check, images=_PAIR * plan.best_of)
+                known[same] = await _voice(stack, resolved, endpoints, opener, check, images=_most(plan))
             voices[role] = known[same]
             _check_role(plan, role, voices[role].model.info)
         brush = await stack.enter_async_context(open_brush(painter, endpoints))
@@ -125,7 +125,13 @@ def _check_role(plan: Plan, role: Role, info: ModelInfo) -> None:
         needs = plugins.current().judge(plan.rubric).needs or frozenset[Ability]()
     else:
         needs = frozenset[Ability]() if role == "writer" else frozenset[Ability]({"images"})
-    _check(info, needs, role, _key(plan, role), images=_PAIR if "images" in needs else 0)
+    most = _most(plan) if role == "viewer" else _PAIR
+    _check(info, needs, role, _key(plan, role), images=most if "images" in needs else 0)
+
+
+def _most(plan: Plan) -> int:
+    """Images that the viewer is shown at once: a pair, or all drawings of an object, of which it takes the best."""
+    return max(_PAIR, plan.best_of)
 
 
 def _check(info: ModelInfo, needs: set[Ability] | frozenset[Ability], role: str, key: str, *, images: int = 0) -> None:

@@ -102,6 +102,7 @@ class Asked:
         read: of the reply. A reply that it cannot read is asked for once more, with what was wrong with it.
         sieve: of what was read; None for the text rule over all texts in it.
         draw: another number asks for another reply to the same question.
+        prose: the reply is to be prose and not JSON, so that words of declining in it do not make it a refusal.
     """
 
     step: Step
@@ -111,6 +112,7 @@ class Asked:
     read: Reading
     sieve: Sieve | None = None
     draw: int = 0
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,9 @@ class Labeller:
         text = Text(text=self._shop.prompts.fill(prompt, values))
         turn = Message(role="user", content=(*images, text))
         request = Request(messages=(turn,), settings=_NEXT if draw else _FIRST)
-        asked = Asked(step="label", owner=candidate.key, role="labeller", request=request, read=read, draw=draw)
+        asked = Asked(
+            step="label", owner=candidate.key, role="labeller", request=request, read=read, draw=draw, prose=True
+        )
         return await self._shop.asker.ask(asked)
 
 

@@ -1,0 +1,33 @@
+"""Calls of a build in a process of their own, for a test that kills it: `python -m … DIR CHAT IMAGES NUMBER`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import anyio
+from harness_builder.calls.asking import open_asker
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.values import Ended
+from harness_builder.config.plan import Wanted
+
+from tests.training.builder_calls import drawing, plan, question
+
+
+async def main(folder: Path, chat: str, images: str, number: int) -> None:
+    model, painter = (
+        Wanted(ref="openai/test", settings={"base_url": url, "api_key_env": "BUILDER_KEY"}) for url in (chat, images)
+    )
+    of = plan({"writer": model, "viewer": model}, painter=painter, rubric="mis")
+    with CallBook(folder) as book:
+        async with open_asker(of, book, tell=print) as asking:
+            for each in range(number):
+                told = await asking.ask(question(f"question {each}", owner=f"seeds/{each}"))
+                painted = await asking.paint("draw", f"seeds/{each}", drawing(f"drawing {each}"))
+                assert not isinstance(told, Ended), told
+                assert not isinstance(painted, Ended), painted
+                print(f"finished {each}", flush=True)
+
+
+if __name__ == "__main__":
+    anyio.run(main, Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))

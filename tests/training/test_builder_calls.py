@@ -1,0 +1,281 @@
+"""What asking promises: each question is asked once, and each reply ends in one way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from harness_builder.calls.asking import VERSION, Asking
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.values import Asked, Ended, Told, Unreadable
+
+from harness import Failure, Request, Response
+from harness.rubric.templates import fence, random_marker
+from harness.testing.fakes import PIXEL, Said
+from tests.training.builder_calls import (
+    SECRET,
+    YES,
+    Sayer,
+    all_wait,
+    ask,
+    asker,
+    harmful,
+    image,
+    on_disk,
+    plan,
+    png_of,
+    question,
+    request_of,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_second_time_gives_what_the_first_gave_and_asks_nobody(tmp_path: Path) -> None:
+    model = Sayer('{"said": ["yes", 1.5, null, "漢字"]}')
+    first = await ask(tmp_path, model)
+    assert isinstance(first, Told)
+    assert first.value == {"said": ["yes", 1.5, None, "漢字"]}
+    assert await ask(tmp_path, model) == first
+    assert model.calls == 1
+
+
+async def test_what_is_read_is_the_same_the_first_time_and_later_also_where_json_changes_it(tmp_path: Path) -> None:
+    asked = question(read=lambda _: {1: ("a", "b")})
+    first, second = [await ask(tmp_path, Sayer(), asked) for _ in range(2)]
+    assert first == second
+    assert isinstance(first, Told)
+    assert first.value == {"1": ["a", "b"]}
+
+
+def changed(folder: Path) -> dict[str, Asked]:
+    """Questions that each differ in one thing from the plain one."""
+    (folder / "one.png").write_bytes(PIXEL)
+    (folder / "two.png").write_bytes(png_of("blue"))
+    return {
+        "text": question("Another?"),
+        "step": question(step="sort"),
+        "draw": question(draw=1),
+        "image": question("What goes with a spark?", image(folder, "one.png")),
+        "other image": question("What goes with a spark?", image(folder, "two.png")),
+    }
+
+
+async def test_whatever_can_change_the_reply_makes_it_another_question(tmp_path: Path) -> None:
+    model = Sayer()
+    questions = [question(), *changed(tmp_path).values()]
+    async with asker(tmp_path / "work", model) as asking:
+        for _ in range(2):
+            for each in questions:
+                await asking.ask(each)
+    assert model.calls == len(questions)
+
+
+async def test_another_model_is_asked_anew(tmp_path: Path) -> None:
+    model = Sayer()
+    await ask(tmp_path, model)
+    await ask(tmp_path, model, of=plan({"writer": "fake/writer", "viewer": "fake/another"}))
+    assert model.calls == 2
+
+
+async def test_two_roles_of_one_model_share_what_they_ask(tmp_path: Path) -> None:
+    model = Sayer()
+    async with asker(tmp_path, model) as asking:
+        assert await asking.ask(question(role="viewer")) == await asking.ask(question(role="checker"))
+    assert model.calls == 1
+
+
+async def test_the_random_markers_around_data_do_not_make_another_question(tmp_path: Path) -> None:
+    model = Sayer()
+    async with asker(tmp_path, model) as asking:
+        for _ in range(2):
+            fenced = fence("text", "What is it?", random_marker())
+            await asking.ask(question(fenced))
+    assert model.calls == 1
+
+
+async def test_an_image_is_known_by_its_bytes_wherever_it_lies(tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(PIXEL)
+    model = Sayer()
+    async with asker(tmp_path / "work", model) as asking:
+        for name in ("one.png", "two.png"):
+            await asking.ask(question("What?", image(tmp_path, name)))
+    assert model.calls == 1
+    assert model.asked[0].images[0].opened.data == PIXEL
+
+
+async def test_the_digest_of_a_question_never_changes_meaning(tmp_path: Path) -> None:
+    """Where it must change, raise VERSION: builds that were made before ask everything anew."""
+    told = await ask(tmp_path, Sayer())
+    assert VERSION == "c1"
+    assert told.call == "k1:ec0496e5f5fa1bb3a3262984e9b6623ebe8e44458d7fa392a7065aeb3c67caf1"
+
+
+async def many(asking: Asking, number: int) -> list[Told | Ended]:
+    """The same question of so many owners at once."""
+    told: list[Told | Ended] = []
+
+    async def one(owner: str) -> None:
+        told.append(await asking.ask(question(owner=owner)))
+
+    async with anyio.create_task_group() as group:
+        for each in range(number):
+            group.start_soon(one, f"seeds/{each}")
+    return told
+
+
+async def test_the_same_question_asked_by_many_at_once_is_made_once(tmp_path: Path) -> None:
+    model = Sayer()
+    async with asker(tmp_path, model, wait=all_wait) as asking:
+        told = await many(asking, 10)
+    assert model.calls == 1
+    assert [each.value for each in told if isinstance(each, Told)] == [{"said": "yes"}] * 10
+    with CallBook(tmp_path) as book:
+        (kept,) = book.read([told[0].call])
+        assert len(kept.owners) == 10, "it is everyone's who asked it"
+
+
+async def test_many_who_wait_for_a_call_that_fails_for_a_passing_reason_are_all_told(tmp_path: Path) -> None:
+    model = Sayer(Failure(outcome="error", reason="http_500", message="no"))
+    async with asker(tmp_path, model, wait=all_wait) as asking:
+        told = await many(asking, 5)
+    assert model.calls == 1
+    assert [(each.end, each.again) for each in told if isinstance(each, Ended)] == [("failed", True)] * 5
+
+
+async def test_who_waits_for_a_call_that_is_cancelled_makes_it(tmp_path: Path) -> None:
+    model, first, told = Sayer(), anyio.CancelScope(), list[Told | Ended]()
+
+    async def wait(_: Request) -> None:
+        if not first.cancel_called:
+            await anyio.sleep_forever()
+
+    async def leads(asking: Asking) -> None:
+        with first:
+            await asking.ask(question())
+
+    async def follows(asking: Asking) -> None:
+        told.append(await asking.ask(question()))
+
+    async with asker(tmp_path, model, wait=wait) as asking, anyio.create_task_group() as group:
+        for each in (leads, follows):
+            group.start_soon(each, asking)
+            await anyio.wait_all_tasks_blocked()
+        first.cancel()
+    assert [type(each) for each in told] == [Told]
+    assert model.calls == 1
+
+
+def flag(text: str, *flags: str) -> Response:
+    return Response(text=text, flags=frozenset(flags))
+
+
+#: name -> what the model says each time, how it ends and why, and how often it is asked
+ENDS: dict[str, tuple[Said, str, str, int]] = {
+    "blocked before": (Failure(outcome="input_blocked", reason="content_filter"), "refused", "blocked", 1),
+    "blocked after": (Failure(outcome="output_blocked", reason="filter", text="half"), "refused", "blocked", 1),
+    "flagged": (flag("No.", "refusal"), "refused", "refused", 1),
+    "declined in prose": ("I'm sorry, but I cannot help with that.", "refused", "refused", 1),
+    "cut off": (flag("and so on and so on", "truncated"), "failed", "cut off", 1),
+    "nothing before the limit": (flag("", "truncated"), "failed", "cut off", 1),
+    "prose": ("I would gladly say more about it.", "failed", "no JSON", 2),
+    "empty": (" ", "failed", "the reply is empty", 2),
+    "twice a field": ('{"said": 1, "said": 2}', "failed", "no JSON", 2),
+    "bad sample": (Failure(outcome="bad_sample", reason="too_large"), "failed", "not possible: too_large", 1),
+}
+
+
+@pytest.mark.parametrize(("said", "end", "why", "calls"), ENDS.values(), ids=ENDS)
+async def test_each_reply_ends_in_one_way_and_is_not_asked_again(
+    tmp_path: Path, said: Said, end: str, why: str, calls: int
+) -> None:
+    model = Sayer(said)
+    first = await ask(tmp_path, model)
+    assert isinstance(first, Ended)
+    assert (first.end, first.why, first.again) == (end, why, False)
+    assert await ask(tmp_path, model) == first
+    assert model.calls == calls
+
+
+async def test_json_that_speaks_of_refusing_is_no_refusal(tmp_path: Path) -> None:
+    told = await ask(tmp_path, Sayer('{"said": "I cannot help with that."}'))
+    assert isinstance(told, Told)
+
+
+async def test_prose_that_declines_is_asked_for_once_more_where_prose_is_what_was_asked_for(tmp_path: Path) -> None:
+    def short(text: str) -> str:
+        if len(text) > 40:
+            raise Unreadable("it is too long; say it in a sentence")
+        return text
+
+    long, brief = "I'm sorry, but I cannot help with that, for many reasons.", "I cannot help with that."
+    asked = question(read=short, prose=True)
+    told = await ask(tmp_path / "one", Sayer(long, brief), asked)
+    assert isinstance(told, Told)
+    assert told.value == brief
+    ended = await ask(tmp_path / "two", Sayer(long), asked)
+    assert isinstance(ended, Ended)
+    assert (ended.end, ended.why) == ("failed", "it is too long")
+
+
+async def test_an_error_may_pass_and_is_asked_again_by_the_next_build(tmp_path: Path) -> None:
+    model = Sayer(Failure(outcome="error", reason="http_500", message="no"), YES)
+    first = await ask(tmp_path, model)
+    assert isinstance(first, Ended)
+    assert (first.end, first.why, first.again) == ("failed", "error: http_500", True)
+    assert isinstance(await ask(tmp_path, model), Told)
+
+
+async def test_a_reply_that_cannot_be_read_is_asked_for_once_more_with_what_is_wrong(tmp_path: Path) -> None:
+    model = Sayer("Sure: yes.", YES)
+    told = await ask(tmp_path, model)
+    assert isinstance(told, Told)
+    first, second = model.asked
+    assert [message.role for message in second.messages] == ["user", "assistant", "user"]
+    assert "not one JSON object" in str(second.messages[-1])
+    assert second.messages[: len(first.messages)] == first.messages
+    with CallBook(tmp_path) as book:
+        (kept,) = book.read([told.call])
+        assert kept.spent.calls == 2
+
+
+async def test_a_reason_never_holds_what_the_text_rule_stops(tmp_path: Path) -> None:
+    def read(text: str) -> Any:
+        raise Unreadable(f"this is not it: {text}")
+
+    ended = await ask(tmp_path, Sayer(json.dumps({"said": harmful()})), question(read=read))
+    assert isinstance(ended, Ended)
+    assert ended.why == "not of the form asked for"
+    assert SECRET.encode() not in on_disk(tmp_path)
+
+
+async def test_an_image_that_cannot_be_opened_fails_before_anybody_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(PIXEL[:30])
+    model = Sayer()
+    ended = await ask(tmp_path / "work", model, question("What?", image(tmp_path, "broken.png")))
+    assert ended == Ended(end="failed", why="image: truncated")
+    assert model.calls == 0
+    (tmp_path / "broken.png").write_bytes(PIXEL)
+    assert isinstance(await ask(tmp_path / "work", model, question("What?", image(tmp_path, "broken.png"))), Told)
+
+
+async def test_a_reply_is_sent_on_as_it_stands(tmp_path: Path) -> None:
+    model = Sayer("no JSON at all")
+    async with asker(tmp_path, model) as asking:
+        told = [await asking.send("sort", "seeds/1#0", "checker", request_of("Is it?")) for _ in range(2)]
+    assert [each.value for each in told if isinstance(each, Told)] == ["no JSON at all"] * 2
+    assert model.calls == 1
+
+
+async def test_a_request_that_is_sent_is_another_question_than_one_that_is_read(tmp_path: Path) -> None:
+    model = Sayer()
+    async with asker(tmp_path, model) as asking:
+        read = await asking.ask(question("Is it?", step="sort"))
+        sent = await asking.send("sort", "seeds/1", "viewer", request_of("Is it?"))
+    assert isinstance(read, Told)
+    assert isinstance(sent, Told)
+    assert (read.value, sent.value) == ({"said": "yes"}, YES)

@@ -1,0 +1,241 @@
+"""What the book of calls promises: a call is kept whole or not at all, and what is deleted is in no byte of it."""
+
+import json
+import re
+import resource
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.kept import Kept, Outcome, Spent
+from harness_builder.calls.values import Ended, Painted, Told
+from harness_builder.stops import Stop
+
+from harness import HarnessError, Json, Usage
+from tests.training.builder_calls import SECRET, on_disk
+
+MINORS = Stop(kind="minors")
+SPENT = Spent(step="write", role="writer", model="m-1", usage=Usage(input_tokens=12, output_tokens=7), seconds=0.5)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[CallBook]:
+    with CallBook(tmp_path) as book:
+        yield book
+
+
+def told(value: Json, call: str = "k1:a", *owners: str) -> Kept:
+    return kept(Told(value=value, call=call), *owners)
+
+
+def kept(result: Outcome, *owners: str) -> Kept:
+    return Kept(call=result.call, owners=owners or ("seeds/1",), result=result, spent=SPENT)
+
+
+RESULTS: dict[str, Outcome] = {
+    "object": Told(value={"a": [1, None, "two", 2.5, True]}, call="k1:a"),
+    "null": Told(value=None, call="k1:a"),
+    "empty text": Told(value="", call="k1:a"),
+    "odd text": Told(value="a lone \udc80, and 漢字", call="k1:a"),
+    "ended": Ended(end="refused", why="blocked", call="k1:a"),
+    "painted": Painted(sha256="ab" * 32, prompt="a star, in detail", call="k1:a"),
+}
+
+
+@pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
+def test_what_is_kept_is_found_as_it_was_after_the_book_is_opened_again(tmp_path: Path, result: Outcome) -> None:
+    with CallBook(tmp_path) as book:
+        book.keep(kept(result))
+    with CallBook(tmp_path) as book:
+        assert book.find("k1:a") == kept(result)
+        assert book.find("k1:b") is None
+
+
+def test_calls_are_read_in_the_order_that_is_asked_for(book: CallBook) -> None:
+    for name in "abc":
+        book.keep(told(name, name))
+    assert [each.call for each in book.read(("c", "x", "a"))] == ["c", "a"]
+
+
+def test_a_call_that_is_kept_again_takes_the_place_of_what_was_kept(book: CallBook) -> None:
+    book.keep(told("first"))
+    book.keep(told("second"))
+    found = book.find("k1:a")
+    assert found is not None
+    assert found.result == Told(value="second", call="k1:a")
+
+
+def test_what_two_asked_stays_until_both_are_forgotten(book: CallBook) -> None:
+    drawn = Painted(sha256="cd" * 32, prompt="", call="k1:a")
+    book.keep(kept(drawn, "seeds/1"))
+    book.share("k1:a", "seeds/2")
+    assert book.forget("seeds/1") == ()
+    left = book.find("k1:a")
+    assert left is not None
+    assert left.owners == ("seeds/2",)
+    assert book.forget("seeds/2") == (drawn.sha256,)
+    assert book.find("k1:a") is None
+
+
+def test_a_drawing_that_another_call_names_is_not_given_up(book: CallBook) -> None:
+    book.keep(kept(Painted(sha256="cd" * 32, prompt="", call="a"), "seeds/1"))
+    book.keep(kept(Painted(sha256="cd" * 32, prompt="", call="b"), "seeds/2"))
+    assert book.forget("seeds/1") == ()
+
+
+def test_a_call_that_ended_as_stopped_is_not_forgotten_since_it_holds_the_kind_alone(book: CallBook) -> None:
+    stopped = Ended(end="stopped", why="minors", call="k1:a")
+    book.keep(kept(stopped))
+    book.forget("seeds/1")
+    assert book.find("k1:a") == kept(stopped)
+
+
+def test_an_item_is_redacted_in_its_place_and_the_others_stay(book: CallBook) -> None:
+    book.keep(told(["one", SECRET, "three"]))
+    book.redact("k1:a", 1, MINORS)
+    found = book.find("k1:a")
+    assert found is not None
+    assert found.result == Told(value=["one", {"stopped": "minors"}, "three"], call="k1:a")
+    assert SECRET.encode() not in on_disk(book.folder)
+
+
+@pytest.mark.parametrize("value", [["one"], {"a": 1}, "text"])
+def test_only_an_item_that_is_there_can_be_redacted(book: CallBook, value: Json) -> None:
+    book.keep(told(value))
+    with pytest.raises(ValueError, match="no item 1"):
+        book.redact("k1:a", 1, MINORS)
+
+
+def test_redacting_a_call_that_is_not_kept_does_nothing(book: CallBook) -> None:
+    book.redact("k1:a", 0, MINORS)
+
+
+SIZES = {"short": (0, 20, 60, 200), "middling": (300, 500, 900), "any": (20, 100, 600, 2000, 6000)}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_nothing_of_what_was_deleted_is_in_any_byte_whatever_was_kept_and_deleted_before(
+    tmp_path: Path, sizes: tuple[int, ...]
+) -> None:
+    """SQLite leaves copies behind of rows that it moves to other pages; those must hold nothing."""
+    random, alive = Random(1), set[str]()
+    with CallBook(tmp_path) as book:
+        for _ in range(1000):
+            call, filling = f"{random.getrandbits(64):016x}", "x" * (random.choice(sizes) // 2)
+            book.keep(told([f"{filling} {SECRET}-{call} {filling}"], call, f"of {call}"))
+            alive.add(call)
+            for _ in range(random.choice((0, 0, 1, 3)) if len(alive) > 3 else 0):
+                gone = random.choice(sorted(alive))
+                alive.remove(gone)
+                book.redact(gone, 0, MINORS) if random.random() < 0.5 else book.forget(f"of {gone}")
+            assert left(tmp_path) <= alive
+        assert len(left(tmp_path)) > 0.5 * len(alive), "what is looked for can be found, where no page ends in it"
+
+
+def left(folder: Path) -> set[str]:
+    """Calls whose secret is in some byte."""
+    return {each.decode() for each in re.findall(SECRET.encode() + rb"-([0-9a-f]{16})", on_disk(folder))}
+
+
+def test_what_calls_took_stays_counted_when_they_are_deleted(tmp_path: Path) -> None:
+    with CallBook(tmp_path) as book:
+        for _ in range(2):
+            book.spend(SPENT)
+        book.keep(told("text"))
+        book.forget("seeds/1")
+    with CallBook(tmp_path) as book:
+        usage = Usage(input_tokens=24, output_tokens=14)
+        assert book.spent() == (Spent(step="write", role="writer", model="m-1", calls=2, usage=usage, seconds=1.0),)
+
+
+def test_a_drawing_that_no_call_names_is_known_until_its_file_is_gone(book: CallBook) -> None:
+    book.draws("aa")
+    book.draws("bb")
+    book.keep(kept(Painted(sha256="bb", prompt="", call="k1:a")))
+    assert book.unnamed() == ("aa",)
+    book.gone(("aa",))
+    assert book.unnamed() == ()
+
+
+def test_a_second_process_is_told_to_wait(tmp_path: Path) -> None:
+    with CallBook(tmp_path), pytest.raises(HarnessError, match="another process works on this build"):
+        CallBook(tmp_path)
+    CallBook(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"not a database, but long enough to be looked at " * 9, b"SQLite format 3\0 cut"],
+    ids=["foreign", "cut"],
+)
+def test_a_file_that_is_no_database_is_named_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "calls.db").write_bytes(content)
+    with pytest.raises(HarnessError, match="cannot be read") as caught:
+        CallBook(tmp_path)
+    assert "put it aside or delete it" in caught.value.remedy
+    assert (tmp_path / "calls.db").read_bytes() == content
+
+
+def test_a_database_of_another_program_is_not_written_to(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "calls.db")
+    other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    before = (tmp_path / "calls.db").read_bytes()
+    with pytest.raises(HarnessError, match="no book of calls"):
+        CallBook(tmp_path)
+    assert (tmp_path / "calls.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_torn_book_is_named_with_what_to_do(tmp_path: Path, share: float) -> None:
+    with CallBook(tmp_path) as book:
+        for number in range(50):
+            book.keep(told("x" * 900, str(number)))
+    whole = (tmp_path / "calls.db").read_bytes()
+    (tmp_path / "calls.db").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(HarnessError, match="cannot be read") as caught:
+        CallBook(tmp_path)
+    assert caught.value.remedy
+
+
+def test_a_value_that_another_hand_changed_is_named(tmp_path: Path) -> None:
+    with CallBook(tmp_path) as book:
+        book.keep(told("text"))
+    db = sqlite3.connect(tmp_path / "calls.db")
+    db.execute("UPDATE said SET value = 'no json'")
+    db.commit()
+    db.close()
+    with CallBook(tmp_path) as book, pytest.raises(HarnessError, match="changed by another hand"):
+        book.find("k1:a")
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files may not grow beyond this size, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_stops_with_a_remedy_and_what_was_kept_is_still_there(tmp_path: Path) -> None:
+    with CallBook(tmp_path) as book:
+        book.keep(told("before", "k1:a"))
+        with pytest.raises(HarnessError, match="cannot write") as caught:
+            book.keep(told("x" * 200_000, "k1:b"))
+        assert "free some space" in caught.value.remedy
+        assert book.find("k1:b") is None
+        book.keep(told("after", "k1:c"))
+    with CallBook(tmp_path) as book:
+        assert [each.call for each in book.read(("k1:a", "k1:b", "k1:c"))] == ["k1:a", "k1:c"]
+
+
+def test_what_json_cannot_hold_is_not_kept(book: CallBook) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        book.keep(told(float("nan")))
+    assert book.find("k1:a") is None
+    assert json.dumps(book.spent()) == "[]"

@@ -1,0 +1,197 @@
+"""What is promised where nothing will work, a model cannot do its work, or a limit is reached."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from harness_builder.calls.asking import Asking
+from harness_builder.calls.values import Ended, Told
+from harness_builder.config.plan import Wanted
+
+from harness import HarnessError, ModelInfo, Request, Response, Usage
+from harness.contracts import Ability
+from harness.testing.fakes import FakeBrush, Said
+from tests.training.builder_calls import (
+    YES,
+    Sayer,
+    all_wait,
+    ask,
+    asker,
+    drawing,
+    plan,
+    question,
+    request_of,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_nothing_can_be_done_about_is_raised_to_all_and_what_is_on_the_wire_is_kept(tmp_path: Path) -> None:
+    failed, told, errors = anyio.Event(), list[Told | Ended](), list[HarnessError]()
+
+    def script(request: Request) -> Said:
+        if "key" in str(request.messages):
+            raise HarnessError("the key is wrong")
+        return YES
+
+    async def wait(request: Request) -> None:
+        if "slow" in str(request.messages):
+            await failed.wait()
+
+    async def one(asking: Asking, text: str) -> None:
+        try:
+            told.append(await asking.ask(question(text)))
+        except HarnessError as error:
+            errors.append(error)
+            failed.set()
+
+    async with asker(tmp_path, script, wait=wait) as asking:
+        async with anyio.create_task_group() as group:
+            for text in ("slow", "the key"):
+                group.start_soon(one, asking, text)
+        for text in ("slow", "new"):
+            with pytest.raises(HarnessError, match="the key is wrong"):
+                await asking.ask(question(text))
+        assert asking.stopped is errors[0]
+    assert [type(each) for each in told] == [Told]
+    assert isinstance(await ask(tmp_path, Sayer("never asked"), question("slow")), Told), "it was kept"
+
+
+async def test_what_waits_for_a_slot_is_not_sent_once_nothing_will_work(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def script(request: Request) -> Said:
+        asked.append(str(request.messages))
+        raise HarnessError("the key is wrong")
+
+    async def one(asking: Asking, number: int) -> None:
+        with contextlib.suppress(HarnessError):
+            await asking.ask(question(str(number)))
+
+    one_slot = plan(concurrency=1)
+    async with asker(tmp_path, script, one_slot, wait=all_wait) as asking, anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(one, asking, number)
+    assert len(asked) == 1
+
+
+def info(*can: Ability, **more: Any) -> ModelInfo:
+    return ModelInfo(ref="", endpoint="fake", can=frozenset(can), **more)
+
+
+async def test_a_model_that_cannot_look_is_refused_when_it_is_opened_by_role_and_key(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="role 'viewer' cannot look at images") as caught:
+        await ask(tmp_path, Sayer(), info=info("system"))
+    assert "models.viewer" in caught.value.remedy
+    assert caught.value.where == "fake/viewer"
+
+
+@pytest.mark.parametrize(("best_of", "takes", "shown"), [(1, 1, 2), (4, 3, 4)], ids=["a pair", "the best of four"])
+async def test_a_model_that_takes_too_few_images_is_refused_when_it_is_opened(
+    tmp_path: Path, best_of: int, takes: int, shown: int
+) -> None:
+    with pytest.raises(HarnessError, match=f"takes {takes} images at once, and is shown {shown}"):
+        await ask(tmp_path, Sayer(), of=plan(best_of=best_of), info=info("images", max_images=takes))
+
+
+async def test_a_request_that_its_model_cannot_take_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    asked = question(request=Request(messages=request_of("a").messages, raw=True))
+    model = Sayer()
+    with pytest.raises(HarnessError, match="role 'viewer' cannot do what it is asked: raw"):
+        await ask(tmp_path, model, asked)
+    assert model.calls == 0
+
+
+async def test_a_painter_that_cannot_draw_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="cannot draw"):
+        await ask(tmp_path, Sayer(), painter=FakeBrush(info=info("images")))
+
+
+@pytest.mark.parametrize("can", [("images",), ("images", "schema")], ids=["without", "with"])
+async def test_a_schema_is_sent_only_to_a_model_that_takes_it(tmp_path: Path, can: tuple[Ability, ...]) -> None:
+    schema = {"type": "object"}
+    model = Sayer()
+    asked = question(request=Request(messages=request_of("a").messages, schema=schema))
+    await ask(tmp_path, model, asked, info=info(*can))
+    assert model.asked[0].schema == (schema if "schema" in can else None)
+
+
+async def test_the_ledger_tells_new_calls_from_those_of_the_past_and_what_they_took(tmp_path: Path) -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
+    model = Sayer(Response(text=YES, usage=usage, model="m-1", seconds=2.0))
+    priced = plan(
+        painter=Wanted(ref="fake/painter", price={"image": 0.25}),
+        models={"writer": Wanted(ref="fake/w"), "viewer": Wanted(ref="fake/v", price={"input": 2.0, "output": 8.0})},
+    )
+    async with asker(tmp_path, model, priced) as asking:
+        await asking.ask(question())
+        await asking.ask(question(role="writer"))
+        await asking.paint("draw", "seeds/1#0", drawing())
+    async with asker(tmp_path, model, priced) as asking:
+        await asking.ask(question())
+        await asking.ask(question("new"))
+        now = {(each.step, each.role): each for each in asking.ledger.entries()}
+        ever = {(each.step, each.role): each for each in asking.ledger.ever()}
+    viewer = now["write", "viewer"]
+    assert (viewer.made, viewer.taken, viewer.usage, viewer.seconds, viewer.models) == (1, 1, usage, 2.0, ("m-1",))
+    assert viewer.usd == pytest.approx(6.0)
+    assert ever["write", "viewer"].made == 2
+    assert ever["write", "viewer"].usd == pytest.approx(12.0)
+    assert ever["write", "writer"].usd is None, "no price is told"
+    assert (ever["draw", "painter"].images, ever["draw", "painter"].usd) == (1, 0.25)
+    assert set(now) == {("write", "viewer")}
+
+
+async def test_the_limit_of_calls_counts_what_earlier_invocations_made(tmp_path: Path) -> None:
+    model, few = Sayer(), plan(most_calls=3)
+    async with asker(tmp_path, model, few) as asking:
+        for number in range(2):
+            await asking.ask(question(str(number)))
+    async with asker(tmp_path, model, few) as asking:
+        await asking.ask(question("0"))
+        await asking.ask(question("2"))
+        with pytest.raises(HarnessError, match="limit of 3 calls") as caught:
+            await asking.ask(question("3"))
+        assert "raise `limits` and run it again: what was made is kept" in caught.value.remedy
+    assert model.calls == 3
+    async with asker(tmp_path, model, plan(most_calls=4)) as asking:
+        assert isinstance(await asking.ask(question("3")), Told)
+
+
+async def test_calls_at_once_do_not_pass_the_limit_together(tmp_path: Path) -> None:
+    model = Sayer()
+
+    async def one(asking: Asking, number: int) -> None:
+        with contextlib.suppress(HarnessError):
+            await asking.ask(question(str(number)))
+
+    async with asker(tmp_path, model, plan(most_calls=3), wait=all_wait) as asking, anyio.create_task_group() as group:
+        for number in range(9):
+            group.start_soon(one, asking, number)
+    assert model.calls == 3
+
+
+async def test_a_second_try_counts_as_a_call(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="limit of 1 calls"):
+        await ask(tmp_path, Sayer("prose", YES), of=plan(most_calls=1))
+
+
+async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
+    painter = Wanted(ref="fake/painter", price={"image": 0.5})
+    said: list[str] = []
+    async with asker(tmp_path, of=plan(painter=painter, most_usd=1.0), tell=said.append) as asking:
+        for seed in range(2):
+            await asking.paint("draw", "seeds/1#0", drawing(seed=seed))
+        with pytest.raises(HarnessError, match=r"limit of 1\.00 US dollars"):
+            await asking.paint("draw", "seeds/1#0", drawing(seed=2))
+    (line,) = said
+    assert line.startswith("no price is told of fake/viewer, fake/writer: ")
+
+
+async def test_a_limit_in_dollars_without_any_price_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="no price is told"):
+        await ask(tmp_path, Sayer(), of=plan(most_usd=1.0))

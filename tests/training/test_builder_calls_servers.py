@@ -1,0 +1,181 @@
+"""What a build's calls promise with real servers, real processes that are killed, and images that are large."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import anyio
+import pytest
+from harness_builder.calls.asking import open_asker
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.images import AT_ONCE
+from harness_builder.calls.values import Ended, Painted, Told
+from harness_builder.config.plan import Wanted
+
+from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings, plugins
+from harness.testing import faults, painting
+from harness.testing.calls import Call
+from harness.testing.fakes import PIXEL, fake_judge, fake_painter, fake_provider, host_of
+from harness.testing.server import ChatServer, in_turn
+from tests.training.builder_calls import drawing, image, plan, question
+
+pytestmark = pytest.mark.anyio
+REPLY: Final = '{"said": "yes"}'
+NUMBER: Final = 6
+
+
+def wanted(url: str) -> Wanted:
+    return Wanted(ref="openai/test", settings={"base_url": url, "api_key_env": "BUILDER_KEY"})
+
+
+async def ask_once(folder: Path, server: ChatServer) -> Told | Ended:
+    model = wanted(server.base_url)
+    with CallBook(folder) as book:
+        of = plan({"writer": model, "viewer": model}, painter=Wanted(ref="mini/painter"), rubric="mis")
+        async with open_asker(of, book, tell=lambda _: None) as asking:
+            return await asking.ask(question())
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDER_KEY", "sk-test")
+
+
+#: what the server plays, how it ends and why
+ROWS = {
+    "answer": (faults.answer(REPLY), "", ""),
+    "prose": (faults.answer("I think this one is fine."), "failed", "no JSON"),
+    "truncated": (faults.answer("A red", finish="length"), "failed", "cut off"),
+    "refusal field": (faults.answer(None, refusal="I can't help."), "refused", "refused"),
+    "refusal in prose": (faults.answer("I'm sorry, I can't help with that."), "refused", "refused"),
+    "prompt filtered": (faults.filtered_openai(), "refused", "blocked"),
+    "prompt filtered by Azure": (faults.filtered_azure(), "refused", "blocked"),
+    "answer filtered": (faults.answer("Mix the", finish="content_filter"), "refused", "blocked"),
+    "empty": (faults.answer(""), "failed", "the reply is empty"),
+    "bad request": (faults.bad_request(), "failed", "error: http_400"),
+}
+
+
+@pytest.mark.parametrize(("reply", "end", "why"), ROWS.values(), ids=ROWS)
+async def test_each_reply_of_a_server_ends_in_one_way(tmp_path: Path, reply: faults.Reply, end: str, why: str) -> None:
+    async with ChatServer(reply) as server:
+        found = await ask_once(tmp_path, server)
+        assert (found.end, found.why) == (end, why) if isinstance(found, Ended) else not end
+        before = len(server.calls)
+        again = await ask_once(tmp_path, server)
+    assert again == found
+    kept = not (isinstance(found, Ended) and found.again)
+    assert (len(server.calls) == before) == kept
+
+
+async def test_a_server_that_is_told_to_slow_down_is_tried_again(tmp_path: Path) -> None:
+    async with ChatServer(in_turn(faults.throttled(0), REPLY)) as server:
+        assert isinstance(await ask_once(tmp_path, server), Told)
+        assert len(server.calls) == 2
+
+
+async def test_a_wrong_key_ends_the_build_and_is_no_outcome_of_a_step(tmp_path: Path) -> None:
+    async with ChatServer(faults.wrong_key()) as server:
+        with pytest.raises(HarnessError):
+            await ask_once(tmp_path, server)
+    with CallBook(tmp_path) as book:
+        assert book.spent() == ()
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, NUMBER * 2])
+def test_a_build_that_is_killed_repeats_no_call_that_was_finished(tmp_path: Path, at: int) -> None:
+    """It is killed while the call of this number is on the wire; then all calls are made."""
+    seen, came = list[str](), threading.Event()
+
+    def play(call: Call) -> faults.Reply:
+        seen.append(call.text)
+        if len(seen) == at:
+            came.set()
+            return faults.Reply(fault="stall")
+        return painting.image(PIXEL + call.text.encode()) if "drawing" in call.text else faults.answer(REPLY)
+
+    with ChatServer(play) as chat, painting.ImagesServer(play) as images:
+        urls = (chat.base_url, images.base_url)
+        command = [sys.executable, "-m", "tests.training.killed_calls", str(tmp_path), *urls, str(NUMBER)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            assert came.wait(60)
+            child.kill()
+            finished = child.communicate()[0].count("finished")
+        first = len(seen)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert finished == (at - 1) // 2
+    assert done.stdout.count("finished") == NUMBER
+    again = Counter(seen[first:])
+    assert len(again) == NUMBER * 2 - (at - 1), "what was on the wire, and what came after it"
+    assert set(again.values()) == {1}
+    with CallBook(tmp_path) as book:
+        assert sum(each.calls for each in book.spent()) == NUMBER * 2
+        assert book.unnamed() == ()
+
+
+class Forgetful:
+    """A Model that keeps nothing of what it is asked."""
+
+    info = ModelInfo(ref="fake/any", endpoint="fake")
+
+    async def generate(self, request: Request) -> Response | Failure:
+        assert all(each.opened.data for each in request.images)
+        await anyio.wait_all_tasks_blocked()
+        return Response(text=REPLY)
+
+
+async def test_images_are_in_memory_only_while_they_are_sent(tmp_path: Path) -> None:
+    """100 questions with two images of 1 MB each wait for 4 slots: 470 MB, were they opened when they are asked."""
+    size, slots, waiting, files = 1_000_000, 4, 100, 8
+    for number in range(files):
+        (tmp_path / f"{number}.png").write_bytes(large(size, number))
+    shown = [image(tmp_path, f"{number}.png") for number in range(files)]
+
+    @asynccontextmanager
+    async def opened(_name: str, _settings: Settings) -> AsyncGenerator[Model]:
+        yield Forgetful()
+
+    host = host_of(replace(fake_provider(), open=opened), fake_painter(), fake_judge())
+    with plugins.use(host), CallBook(tmp_path / "work") as book:
+        async with open_asker(plan(concurrency=slots), book, tell=lambda _: None) as asking:
+            tracemalloc.start()
+            try:
+                async with anyio.create_task_group() as group:
+                    for number in range(waiting):
+                        two = (shown[number % files], shown[(number + 1) % files])
+                        group.start_soon(asking.ask, question(f"question {number}", *two))
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            (entry,) = asking.ledger.entries()
+    assert entry.made == waiting
+    assert peak < (slots + AT_ONCE) * 2 * size * (1 + 4 / 3), "two images for each slot and each that is opened"
+
+
+def large(size: int, number: int) -> bytes:
+    """A PNG of about so many bytes: a pixel, and a chunk that nobody reads."""
+    chunk = b"teSt" + number.to_bytes(4) * (size // 4)
+    return PIXEL[:-12] + (len(chunk) - 4).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4) + PIXEL[-12:]
+
+
+async def test_images_of_a_server_lie_in_their_place(tmp_path: Path) -> None:
+    async with painting.ImagesServer(painting.image(revised="a star, in detail")) as server:
+        of = plan({"writer": "mini/writer", "viewer": "mini/writer"}, painter=wanted(server.base_url), rubric="mis")
+        with CallBook(tmp_path) as book:
+            async with open_asker(of, book, tell=lambda _: None) as asking:
+                painted = await asking.paint("draw", "seeds/1#0", drawing())
+                (entry,) = asking.ledger.entries()
+    assert isinstance(painted, Painted)
+    assert painted.prompt == "a star, in detail"
+    assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").read_bytes() == PIXEL
+    assert (entry.role, entry.made, entry.images, entry.usage.output_tokens) == ("painter", 1, 1, 272)

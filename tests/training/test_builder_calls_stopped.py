@@ -1,0 +1,166 @@
+"""What the hard stops promise of calls and drawings: no byte of a stopped item is left on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from harness_builder.calls.book import CallBook
+from harness_builder.calls.sieving import sieve_items
+from harness_builder.calls.values import Ended, Painted, Told, stop_of
+from harness_builder.stops import Stop
+
+from harness import Drawing, Drawn, Failure
+from harness.testing.fakes import PIXEL, FakeBrush
+from tests.training.builder_calls import (
+    SECRET,
+    Sayer,
+    ask,
+    asker,
+    drawing,
+    harmful,
+    on_disk,
+    png_of,
+    question,
+    request_of,
+)
+
+pytestmark = pytest.mark.anyio
+MINORS = Stop(kind="minors")
+
+
+async def test_a_stopped_reply_ends_with_its_kind_alone_and_is_never_written(tmp_path: Path) -> None:
+    model = Sayer(json.dumps({"question": harmful()}))
+    ended = await ask(tmp_path, model)
+    assert isinstance(ended, Ended)
+    assert (ended.end, ended.why) == ("stopped", "minors")
+    assert await ask(tmp_path, model) == ended
+    assert model.calls == 1
+    assert SECRET.encode() not in on_disk(tmp_path)
+
+
+async def test_a_stopped_text_that_is_sent_on_is_never_written(tmp_path: Path) -> None:
+    async with asker(tmp_path, Sayer(harmful())) as asking:
+        ended = await asking.send("label", "seeds/1#0", "judge", request_of("Is it?"))
+        assert isinstance(ended, Ended)
+        assert ended.end == "stopped"
+        assert SECRET.encode() not in on_disk(tmp_path)
+
+
+async def test_a_list_keeps_its_other_items(tmp_path: Path) -> None:
+    reply = json.dumps([{"question": "one"}, {"question": harmful()}, {"question": "three"}])
+    told = await ask(tmp_path, Sayer(reply), question(sieve=sieve_items))
+    assert isinstance(told, Told)
+    assert told.value == [{"question": "one"}, {"stopped": "minors"}, {"question": "three"}]
+    assert stop_of(told.value[1]) == MINORS
+    assert stop_of(told.value[0]) is None
+    assert SECRET.encode() not in on_disk(tmp_path)
+
+
+async def test_forgetting_an_element_leaves_nothing_of_it_while_the_build_goes_on(tmp_path: Path) -> None:
+    brush = FakeBrush(lambda drawing: Drawn(data=png_of("red" if SECRET in drawing.prompt else "blue")))
+    reply = json.dumps([{"question": SECRET}, {"question": "kept"}])
+    async with asker(tmp_path, Sayer(reply), painter=brush) as asking:
+        listed = await asking.ask(question(owner="seeds/1"))
+        await asking.ask(question("and then", owner="seeds/1#0"))
+        prompts = {"seeds/1#0": SECRET, "seeds/1#1": "a blue star"}
+        painted = [await asking.paint("draw", owner, drawing(prompt)) for owner, prompt in prompts.items()]
+        assert SECRET.encode() in on_disk(tmp_path), "it is there before"
+        asking.forget("seeds/1#0")
+        asking.redact(listed.call, 0, MINORS)
+        disk, left = on_disk(tmp_path), {path.name for path in (tmp_path / "images").rglob("*.png")}
+        assert SECRET.encode() not in disk
+        assert png_of("red") not in disk
+        assert left == {f"{each.sha256}.png" for each in painted[1:] if isinstance(each, Painted)}
+        again = await asking.ask(question(owner="seeds/1"))
+        assert isinstance(again, Told)
+        assert again.value == [{"stopped": "minors"}, {"question": "kept"}]
+
+
+async def test_a_drawing_that_another_element_has_too_stays(tmp_path: Path) -> None:
+    async with asker(tmp_path, painter=FakeBrush()) as asking:
+        await asking.paint("draw", "seeds/1#0", drawing())
+        painted = await asking.paint("draw", "seeds/2#0", drawing())
+        assert isinstance(painted, Painted)
+        asking.forget("seeds/1#0")
+        assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").is_file()
+        asking.forget("seeds/2#0")
+        assert not list((tmp_path / "images").rglob("*.png"))
+
+
+async def test_a_drawing_is_made_once_and_lies_under_its_hash(tmp_path: Path) -> None:
+    brush = FakeBrush(lambda drawing: Drawn(data=png_of("red"), prompt=f"{drawing.prompt}, in detail"))
+    found: list[Painted | Ended] = []
+    for _ in range(2):
+        async with asker(tmp_path, painter=brush) as asking:
+            found.append(await asking.paint("draw", "seeds/1#0", drawing()))
+    first, second = found
+    assert first == second
+    assert isinstance(first, Painted)
+    assert first.prompt == "a red star, in detail"
+    assert (tmp_path / "images" / first.sha256[:2] / f"{first.sha256}.png").read_bytes() == png_of("red")
+    assert len(brush.asked) == 1
+
+
+async def test_another_seed_is_another_drawing(tmp_path: Path) -> None:
+    brush = FakeBrush()
+    async with asker(tmp_path, painter=brush) as asking:
+        for seed in (0, 1, 0):
+            await asking.paint("draw", "seeds/1#0", drawing(seed=seed))
+    assert len(brush.asked) == 2
+
+
+async def test_a_drawing_whose_file_is_lost_is_made_again(tmp_path: Path) -> None:
+    brush = FakeBrush()
+    for _ in range(2):
+        async with asker(tmp_path, painter=brush) as asking:
+            painted = await asking.paint("draw", "seeds/1#0", drawing())
+            assert isinstance(painted, Painted)
+        (path,) = (tmp_path / "images").rglob("*.png")
+        path.unlink()
+    assert len(brush.asked) == 2
+
+
+GIF = b"GIF89a" + bytes((1, 0, 1, 0, 0, 0, 0)) + b";"
+DRAWN: dict[str, tuple[Drawn | Failure, str, str]] = {
+    "blocked": (Failure(outcome="input_blocked", reason="moderation"), "refused", "blocked"),
+    "nothing to draw": (Failure(outcome="bad_sample", reason="no_object"), "failed", "not possible: no_object"),
+    "stopped": (Drawn(data=PIXEL, prompt=harmful()), "stopped", "minors"),
+    "of another type": (Drawn(data=GIF), "failed", "not possible: image/gif"),
+}
+
+
+@pytest.mark.parametrize(("drawn", "end", "why"), DRAWN.values(), ids=DRAWN)
+async def test_each_drawing_ends_in_one_way_and_leaves_no_file(
+    tmp_path: Path, drawn: Drawn | Failure, end: str, why: str
+) -> None:
+    brush, found = FakeBrush(lambda _: drawn), list[Painted | Ended]()
+    for _ in range(2):
+        async with asker(tmp_path, painter=brush) as asking:
+            found.append(await asking.paint("draw", "seeds/1#0", drawing()))
+    assert [(each.end, each.why) for each in found if isinstance(each, Ended)] == [(end, why)] * 2
+    assert len(brush.asked) == 1
+    assert SECRET.encode() not in on_disk(tmp_path)
+    assert not [path for path in (tmp_path / "images").rglob("*") if path.is_file()]
+
+
+async def test_words_that_the_text_rule_stops_are_not_drawn(tmp_path: Path) -> None:
+    brush = FakeBrush()
+    async with asker(tmp_path, painter=brush) as asking:
+        ended = await asking.paint("draw", "seeds/1#0", Drawing(prompt=harmful()))
+    assert ended == Ended(end="stopped", why="minors")
+    assert brush.asked == []
+
+
+async def test_drawings_that_a_killed_build_left_without_a_call_are_deleted_by_the_next(tmp_path: Path) -> None:
+    sha256 = "ab" * 32
+    with CallBook(tmp_path) as book:
+        book.draws(sha256)
+    place = tmp_path / "images" / "ab"
+    place.mkdir(parents=True)
+    for name in (f"{sha256}.png", f".{sha256}.png"):
+        (place / name).write_bytes(PIXEL)
+    (place / "another.png").write_bytes(PIXEL)
+    async with asker(tmp_path):
+        assert [path.name for path in place.iterdir()] == ["another.png"]
