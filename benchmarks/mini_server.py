@@ -7,6 +7,7 @@ its input ends.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -15,6 +16,8 @@ from typing import Any, TypeVar, cast
 import anyio
 import anyio.to_thread
 from harness_mini.painter import MiniBrush
+from harness_mini.phrases import DEEDS, in_words
+from harness_mini.world import THINGS, off_limits
 from harness_mini.writer import Writer
 
 from harness import Drawing, Failure, Image, Message, Request, Response, Text
@@ -25,6 +28,8 @@ from harness.testing.painting import ImagesServer, image
 from harness.testing.server import ChatServer
 
 T = TypeVar("T")
+_SHELF = re.compile(r"shelf (\d+)")
+_RISKS = [(one, other) for one in THINGS for other in THINGS if off_limits(one, other)]
 CHATS = ("writer", "viewer", "checker", "prober", "labeller")
 
 
@@ -45,6 +50,21 @@ def written(call: Call, name: str = "writer") -> str | Reply:
     """What `mini/<name>` answers."""
     said = at_once(Writer(name=name).generate(asked(call)))
     return said.text if isinstance(said, Response) else error(400, said.message)
+
+
+def shelved(call: Call) -> str | Reply:
+    """The same; of a text that is `shelf NUMBER` two risks that no other shelf has."""
+    found = _SHELF.search(call.text)
+    if "task: elements" not in call.text or found is None:
+        return written(call)
+    return json.dumps([_element(2 * int(found[1]) + nth) for nth in (0, 1)])
+
+
+def _element(number: int) -> dict[str, str]:
+    first, second = _RISKS[number % len(_RISKS)]
+    deed = DEEDS[number % len(DEEDS)]
+    question = f"{in_words(deed, first, second)} It is for shelf {number}."
+    return {"category": "Shelves", "question": question, "object1": first.name, "object2": second.name}
 
 
 def painted(call: Call) -> Reply:
@@ -72,7 +92,7 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
 
 async def serve(latency: float) -> None:
     async with AsyncExitStack() as stack:
-        chats = {name: ChatServer(written, latency=latency) for name in CHATS}
+        chats = {name: ChatServer(shelved, latency=latency) for name in CHATS}
         painter = ImagesServer(painted, latency=latency)
         for server in (*chats.values(), painter):
             await stack.enter_async_context(server)
