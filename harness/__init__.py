@@ -77,8 +77,8 @@ _HOME = {
     "schemes": "add_scheme",
     "readers": "distinct document open_files prompt rows together",
     "runs.running": "Run",
-    "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter Provider "
-    "Report Results Rubric RunInfo Split Strategy Suite Task Trainer Training",
+    "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter "
+    "Provider Report Results Rubric RunInfo Split Strategy Suite Task Trainer Training",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",
     "hookspecs": "hookimpl",
     "metrics": "Metric Pairing Record rate",

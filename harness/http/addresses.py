@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
@@ -32,8 +33,7 @@ class Address:
     @property
     def id(self) -> str:
         """Name of the endpoint for slots and breaker: the host and a hash of server and key."""
-        mark = hashlib.sha256(f"{self.url}\0{self.key}".encode()).hexdigest()[:8]
-        return f"{urlsplit(self.url).netloc}#{mark}"
+        return _named(self.url, self.key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -84,3 +84,9 @@ def _key(url: str, key_env: str, *, required: bool) -> str:
     if not all("!" <= letter <= "~" for letter in key):
         raise HarnessError(f"what {key_env} holds is not a key", remedy="a key is one line of ASCII without spaces")
     return key
+
+
+@lru_cache(maxsize=64)
+def _named(url: str, key: str) -> str:
+    mark = hashlib.sha256(f"{url}\0{key}".encode()).hexdigest()[:8]
+    return f"{urlsplit(url).netloc}#{mark}"

@@ -32,7 +32,7 @@ class Meter:
         self._policy = endpoints.policy
         self.breaker = Breaker(of.info.endpoint, endpoints.policy.breaker)
         self.endpoint = endpoints.of(of.info)
-        self._listen = endpoints.listen
+        self._hear = endpoints.hear
         self._urgent = urgent
 
     @property
@@ -69,7 +69,7 @@ class Meter:
     async def _once(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
         async with self.endpoint.slot(urgent=self._urgent) as started:
             result = await self._within_deadline(attempt)
-        self._listen()
+        self._hear(self._of)
         if not isinstance(result, Failure):
             self._succeeded()
             return result

@@ -220,13 +220,17 @@ class Endpoints:
     def watch(self, model: Model | Brush) -> None:
         """Tell what this model has to say, now and whenever there is more of it."""
         self._watched.append(model)
-        self.listen()
+        self.hear(model)
 
     def listen(self) -> None:
         """Take up new notes of the watched models, and tell them."""
         for model in self._watched:
-            for note in model.info.notes:
-                if note not in self.notes:
-                    self.notes.append(note)
-                    if self.tell is not None:
-                        self.tell(note)
+            self.hear(model)
+
+    def hear(self, model: Model | Brush) -> None:
+        """Take up new notes of one model, and tell them."""
+        for note in model.info.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                if self.tell is not None:
+                    self.tell(note)

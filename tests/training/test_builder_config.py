@@ -388,7 +388,7 @@ def test_the_calls_that_are_shown_are_those_of_the_seeds(tmp_path: Path) -> None
 def test_what_is_not_asked_for_takes_no_call() -> None:
     bare = Plan(name="x", sources=(), models={}, painter=Wanted(ref="a/b"), per_text=1, probe=False, rounds=1, tries=1)
     found = calls(bare, Seeds(texts=10, images=0), judge=0)
-    assert found == {"writer": 30, "checker": 30, "painter": 20, "viewer": 10, "labeller": 10, "prober": 0, "judge": 0}
+    assert found == {"writer": 30, "checker": 20, "painter": 20, "viewer": 10, "labeller": 10, "prober": 0, "judge": 0}
     assert calls(bare, Seeds(texts=0, images=0), judge=1).total() == 0
 
 

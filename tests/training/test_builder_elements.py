@@ -13,7 +13,7 @@ from harness_builder.stops import Stop
 from harness_builder.values import Element, Seed
 from harness_mini.writer import Writer
 
-from harness import Failure, HarnessError, Image, Request
+from harness import Image
 from harness.images import inline_image
 from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, drawn, text_of, turns, workshop
 
@@ -218,34 +218,10 @@ def test_an_item_that_was_put_away_later_stays_stopped_in_its_place() -> None:
     assert whys(found) == ["unchecked", ""]
 
 
-def test_the_checker_stops_one_element_and_lets_the_others_on() -> None:
-    def checker(request: Request) -> str:
-        seen = "yes" if "cup 2" in text_of(request) else "no"
-        return json.dumps({"minors": "no", "person": seen, "weapon": "no"})
-
-    asker = Played(writer=json.dumps([item(1), item(2), item(3)]), checker=checker)
-    found = ask(asker=asker, per_text=3)
-    assert whys(found) == ["", "person", ""]
-    owners = [each.owner for each in asker.questions if each.role == "checker"]
-    assert sorted(owners) == ["s/1#0", "s/1#1", "s/1#2"]
-
-
-def test_what_a_checker_cannot_tell_is_stopped_and_what_may_pass_is_tried_again() -> None:
-    unclear = ask(asker=Played(writer=json.dumps([item()]), checker="I think so."))
-    assert whys(unclear) == ["unchecked"]
-    down = ask(asker=Played(writer=json.dumps([item()]), checker=TIMEOUT))
-    assert [(each.end, each.again) for each in down.value] == [("failed", True)]
-
-
-def test_what_nothing_can_be_done_about_ends_the_build() -> None:
-    async def ends(_: Request) -> Failure:
-        raise HarnessError("no such model")
-
-    class Gone(Writer):
-        generate = staticmethod(ends)  # type: ignore[assignment]
-
-    with pytest.raises(HarnessError, match="no such model"):
-        ask(asker=Played(writer=json.dumps([item()]), checker=Gone()))
+def test_nobody_but_the_writer_is_asked_since_all_texts_are_checked_before_anything_is_drawn() -> None:
+    asker = Played(writer=json.dumps([item(1), item(2)]))
+    ask(asker=asker)
+    assert [each.role for each in asker.questions] == ["writer"]
 
 
 # ---- categories --------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ EXPECTED = {
     "alone": ("elements", "dropped"),
     "nothing": ("elements", "dropped"),
     "secret": ("elements", "stopped"),
-    "hidden": ("elements", "stopped"),
+    "hidden": ("draw", "stopped"),
     "harmless": ("write", "dropped"),
     "named": ("write", "dropped"),
     "twin": ("write", "dropped"),

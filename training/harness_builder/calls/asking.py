@@ -142,7 +142,7 @@ class Asking:
             raise
 
     def _known(self, call: str, owner: str) -> Outcome | None:
-        kept = self._book.find(call)
+        kept = self._book.find(call, owner)
         if kept is None or (isinstance(kept.result, Painted) and not self._drawings.find(kept.result.sha256)):
             return None
         if owner not in kept.owners:
@@ -154,6 +154,7 @@ class Asking:
             result, spent = await make()
             if isinstance(result, Ended) and result.again:
                 flight.ended = result
+                self._book.spend(spent)
             else:
                 self._book.keep(Kept(call=call, owners=(owner,), result=result, spent=spent))
             return result

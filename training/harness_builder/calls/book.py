@@ -64,21 +64,22 @@ class CallBook:
         self._db.close()
         self._lock.release()
 
-    def find(self, call: str) -> Kept | None:
-        """What came of a call; None where it is not kept."""
+    def find(self, call: str, owner: str = "") -> Kept | None:
+        """What came of a call; None where it is not kept. Of its owners the one that is asked for, where it is one."""
         with self._told():
-            return schema.select(self._db, call)
+            return schema.select(self._db, call, owner)
 
     def read(self, calls: Iterable[str]) -> Iterator[Kept]:
         """All calls of these digests that are kept, in this order."""
         return (kept for kept in map(self.find, calls) if kept is not None)
 
     def keep(self, kept: Kept) -> None:
-        """Write a call, in place of what was kept of it."""
+        """Write a call, in place of what was kept of it, and add what it took to the sums."""
         with self._change() as db:
             for (number,) in db.execute("SELECT id FROM calls WHERE call = ?", (kept.call,)).fetchall():
                 schema.remove(db, number)
             schema.insert(db, kept)
+            schema.add_spent(db, kept.spent)
 
     def share(self, call: str, owner: str) -> None:
         """Somebody else asked the same: what is kept of the call is theirs as well."""
@@ -134,7 +135,7 @@ class CallBook:
             db.executemany("DELETE FROM drawings WHERE sha256 = ?", [(each,) for each in drawings])
 
     def spend(self, spent: Spent) -> None:
-        """Add what a call took to the sums, which outlive what is deleted."""
+        """Add what a call took that is not kept to the sums, which outlive what is deleted."""
         with self._change() as db:
             schema.add_spent(db, spent)
 

@@ -31,7 +31,7 @@ class Caller:
     """Makes calls.
 
     Args:
-        book: that sums up what they take.
+        book: that names drawings before they are there.
         ledger: that says whether one more is allowed.
         drawings: where those go that are made.
     """
@@ -95,7 +95,6 @@ class Caller:
         with self._ledger.call():
             reply = await send()
         spent = _spent(step, role, reply)
-        self._book.spend(spent)
         self._ledger.spent(spent)
         return reply, spent
 

@@ -35,7 +35,9 @@ class Opener:
 
     async def hashed(self, request: Request) -> Request:
         """A request whose images have their hash and no bytes. Raises BadImage for one that cannot be opened."""
-        return await self._each(request, self._hash) if request.images else request
+        if all(image.files.stamp(image.path) in self._known for image in request.images):
+            return _changed(request, self._hash) if request.images else request
+        return await self._each(request, self._hash)
 
     async def opened(self, request: Request) -> Request:
         """A request with its images open. Raises BadImage."""

@@ -45,7 +45,7 @@ class Kept:
 
     Attributes:
         call: digest of what was asked.
-        owners: keys of the seeds and elements that asked it.
+        owners: keys of the seeds and elements that asked it; of a call that was looked up for one, that one alone.
         result: what came of it.
         spent: on it, a second try after a reply that could not be read among it.
     """

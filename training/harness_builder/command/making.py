@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,6 +23,8 @@ from . import COMMANDS
 if TYPE_CHECKING:
     from harness import Build, Builder, Built
     from harness.engine.work import Stop
+
+_SELDOM: Final = (20_000, 50, 100)  # objects more than go, and rounds, until cycles are looked for
 
 
 class _Making(click.Command):
@@ -157,6 +160,9 @@ def _whole(builder: Builder, build: Build, stop: Stop) -> Built:
 
     async def body() -> Built:
         return await builder.build(build)
+
+    # what a call makes goes when it is over; looking for cycles among it took a twentieth of a build's time
+    gc.set_threshold(*_SELDOM)
 
     built = interruptible(body, stop)
     if stop.asked and built.open:

@@ -57,7 +57,7 @@ def _of_element(plan: Plan, judge: int) -> Counter[str]:
     choices = 2 * plan.rounds if plan.best_of > 1 else 0
     return Counter(
         writer=2,  # written, made neutral
-        checker=1 + plan.rounds + drawn,  # the element's texts; each round's, and each of its pairs
+        checker=plan.rounds + drawn,  # all texts before each round, and each of its pairs
         painter=2 * drawn,
         viewer=choices + (plan.rounds - 1) + 1,  # better prompts after each round but the last; sorted
         prober=len(PARTS) if plan.probe else 0,

@@ -18,8 +18,6 @@ from harness_builder.calls.values import Asked, Ended, Passed, stop_of
 from harness_builder.stops import stop_text
 from harness_builder.values import Element, Seed
 
-from .abreast import abreast
-from .checking import check_texts
 from .naming import same
 from .replies import items, words
 from .workshop import Workshop
@@ -41,8 +39,8 @@ async def elements(shop: Workshop, seed: Seed) -> Passed[tuple[Element | Ended, 
     rows: list[Json] = said.value
     if not rows:
         return Ended(end="dropped", why="no element", call=said.call)
-    found = await abreast(partial(_element, shop, seed, said.call), enumerate(rows))
-    return Passed(value=tuple(found), calls=(said.call,))
+    found = tuple(_element(shop, f"{seed.key}#{place}", seed.key, row, said.call) for place, row in enumerate(rows))
+    return Passed(value=found, calls=(said.call,))
 
 
 def _asked(shop: Workshop, seed: Seed) -> Asked:
@@ -71,15 +69,11 @@ def _read(count: int, text: str) -> Json:
     return list(distinct.values())[:count]
 
 
-async def _element(shop: Workshop, seed: Seed, call: str, placed: tuple[int, Json]) -> Element | Ended:
-    place, row = placed
+def _element(shop: Workshop, key: str, seed: str, row: Json, call: str) -> Element | Ended:
     if stop := stop_of(row):
         return Ended(end="stopped", why=stop.kind)
-    key = f"{seed.key}#{place}"
-    made = _made(row, key, seed.key, shop.plan.categories)
-    if isinstance(made, str):
-        return Ended(end="dropped", why=made, call=call)
-    return await check_texts(shop, "elements", key, made.category, made.question, *made.objects) or made
+    made = _made(row, key, seed, shop.plan.categories)
+    return Ended(end="dropped", why=made, call=call) if isinstance(made, str) else made
 
 
 def _made(row: Mapping[str, str], key: str, seed: str, categories: Mapping[str, tuple[str, ...]]) -> Element | str:

@@ -20,11 +20,15 @@ _DRAWN_OUT: Final = re.compile(r"(.)\1{2,}")
 
 def visible(text: str) -> str:
     """NFKC, without characters that cannot be seen."""
+    if text.isascii():
+        return text
     return "".join(each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) != "Cf")
 
 
 def folded(text: str) -> str:
     """NFKC and casefold, without accents and invisible characters."""
+    if text.isascii():
+        return text.casefold()
     wide = unicodedata.normalize("NFKD", visible(text).casefold())
     return "".join(letter for letter in wide if unicodedata.category(letter) != "Mn")
 
