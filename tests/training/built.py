@@ -182,7 +182,7 @@ def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
         prompts=load_prompts(plan),
         identity="k1:build",
         at=AT,
-        versions={"vlm-safety-harness": "0.1.0"},
+        versions={"builder": "vlm-safety-harness 0.1.0", "mini": "vlm-safety-harness 0.1.0"},
         models={"writer": {"scheme": "mini", "base_url": "http://inside:8000"}},
         spent=(
             Entry(

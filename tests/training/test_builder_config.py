@@ -10,70 +10,14 @@ from typing import Any
 import pytest
 import yaml
 from harness_builder.config import plan as plans
-from harness_builder.config.costs import Seeds, calls
 from harness_builder.config.plan import PROMPTS, ROLES, Photos, Plan, Wanted
 from harness_builder.config.reading import read_plan
 from harness_builder.config.schema import Config
-from harness_builder.config.showing import shown
-from harness_builder.licences import check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import HarnessError, UnknownName
-
-LEAST = {
-    "name": "shapes",
-    "sources": [{"name": "own", "path": "seeds.csv", "licence": "mit"}],
-    "models": {"writer": "mini/writer"},
-    "painter": "mini/painter",
-}
-WHOLE = """
-name: Kitchen risks
-language: German
-seed: 7
-sources:
-  - {name: own, path: seeds/mine.csv, licence: mit, limit: 50, seed: 3, columns: {text: what, key: number}}
-  - {name: vls, path: ../VLSBench, layout: vlsbench}
-categories:
-  Fire: [Candles, Stoves]
-  Water:
-models:
-  writer: openai/big
-  viewer: {model: openai/eyes, settings: {timeout: 5}, price: {input: 1, output: 2.5}}
-  judge: openai/judge
-painter: {painter: diffusers/small, settings: {steps: 4}, width: 512, height: 768, price: {image: 0.04}}
-prompts: {write: prompts/write.j2, label: /etc/label.j2}
-elements: {per_text: 3, per_image: 1}
-draw: {rounds: 3, best_of: 2}
-sort: {review: none, reviewers: 2}
-probe: {ask: true, keep: together}
-label: {rubric: mini, accept: [a, b], tries: 4, refusal: true, text_only: true}
-quality:
-  text: 0.7
-  image: 4
-  against: [mssbench, {task: "mis:easy", data: tests/MIS}]
-  balance: {Fire: 3, Water: 4}
-real: {name: photos, path: photos, licence: cc0-1.0, count: 9, by: caption, least: 0.5, faces: yunet.onnx}
-limits: {concurrency: 8, calls: 1000, usd: 2}
-"""
-
-
-def written(folder: Path, text: str) -> Path:
-    file = folder / "build.yaml"
-    file.write_text(text, encoding="utf-8")
-    return file
-
-
-def read(folder: Path, **changes: Any) -> Plan:
-    return read_plan(written(folder, yaml.safe_dump({**LEAST, **changes})))
-
-
-def refused(folder: Path, **changes: Any) -> HarnessError:
-    with pytest.raises(HarnessError) as caught:
-        read(folder, **changes)
-    assert caught.value.where == str(folder / "build.yaml")
-    return caught.value
-
+from tests.training.configs import LEAST, WHOLE, read, refused, written
 
 # ---- what is read ------------------------------------------------------------------------------------------------
 
@@ -307,89 +251,6 @@ KEYS = [each for each in Config.model_fields if each != "name"]
 def test_no_value_of_any_key_is_anything_but_a_plan_or_a_refusal(tmp_path: Path, key: str, value: Any) -> None:
     with suppress(HarnessError):
         assert isinstance(read_plan(written(tmp_path, json.dumps({**LEAST, key: value}))), Plan)
-
-
-# ---- what is shown -----------------------------------------------------------------------------------------------
-
-
-def showing(folder: Path, seeds: str = "text\nOne.\nTwo.\n", **changes: Any) -> str:
-    (folder / "seeds.csv").write_text(seeds, encoding="utf-8")
-    plan = read(folder, **{"label": {"rubric": "mini", "accept": ["declines_with_reason"]}, **changes})
-    return shown(plan, check(plan.sources))
-
-
-def test_a_plan_is_shown_with_its_sources_models_templates_and_licence(tmp_path: Path) -> None:
-    text = showing(tmp_path, models={"writer": "a/words", "viewer": "b/eyes"}, prompts={"write": "mine.j2"})
-    assert text.startswith("shapes: questions in English, licence mit")
-    assert "own  plain  2 texts  mit" in text
-    assert "writer    a/words" in text
-    assert "checker   b/eyes, as the viewer" in text
-    assert f"write: {tmp_path / 'mine.j2'}" in text
-    assert "the package's own, all of them" in showing(tmp_path)
-
-
-def test_a_judge_is_shown_where_one_is_asked(tmp_path: Path) -> None:
-    assert "\n  judge " not in showing(tmp_path), "a rule judges"
-    asked = showing(tmp_path, label={"rubric": "mis"})
-    assert asked.count("\n  judge ") == 2, "as a model, and with its calls"
-
-
-def test_who_decides_is_shown(tmp_path: Path) -> None:
-    people = showing(tmp_path, sort={"reviewers": 2})
-    assert "2 people must review each candidate" in people
-    assert "no person looks at it" in showing(tmp_path, sort={"review": "none"})
-
-
-def test_every_option_that_is_on_is_shown(tmp_path: Path) -> None:
-    text = showing(
-        tmp_path,
-        categories=["Fire"],
-        quality={"against": ["mis", {"task": "siuo", "data": "there"}], "balance": 5},
-        label={"rubric": "mini", "accept": ["a"], "refusal": True, "text_only": True, "tries": 1},
-        draw={"rounds": 1, "best_of": 4},
-        probe={"keep": "together"},
-        real={"name": "photos", "path": "here", "by": "caption", "count": 8},
-        limits={"calls": 90, "usd": 1.5},
-    )
-    for said in (
-        "Fire",
-        "mis\n",
-        f"siuo in {tmp_path / 'there'}",
-        "5 of each category",
-        "also refusals and answers in words alone",
-        "in 1 try;",
-        "1 round, the best of 4",
-        "what is risky together alone",
-        "at most 8 from",
-        "90 calls or 1.5 US dollars",
-    ):
-        assert said in text, said
-
-
-def test_names_with_control_characters_do_not_reach_the_terminal(tmp_path: Path) -> None:
-    assert "\x1b" not in showing(tmp_path, quality={"against": [{"task": "mis", "data": "a\u202eb\u200fc"}]})
-    assert "\u202e" not in showing(tmp_path, quality={"against": [{"task": "mis", "data": "a\u202eb"}]})
-
-
-def test_a_source_without_a_seed_is_an_error_before_anything_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="is empty"):
-        showing(tmp_path, seeds="")
-
-
-def test_the_calls_that_are_shown_are_those_of_the_seeds(tmp_path: Path) -> None:
-    text = showing(tmp_path, elements={"per_text": 1})
-    table = text.partition("\ncalls at most\n")[2].splitlines()[1:-1]
-    numbers = {who: counts for who, *counts in map(str.split, table)}
-    assert numbers["writer"] == ["3", "6", "6"]  # elements of a text alone; per element written and made neutral
-    assert numbers["painter"] == ["4", "12", "8"]
-    assert numbers["all"][2] == str(sum(int(row[2]) for who, row in numbers.items() if who != "all"))
-
-
-def test_what_is_not_asked_for_takes_no_call() -> None:
-    bare = Plan(name="x", sources=(), models={}, painter=Wanted(ref="a/b"), per_text=1, probe=False, rounds=1, tries=1)
-    found = calls(bare, Seeds(texts=10, images=0), judge=0)
-    assert found == {"writer": 30, "checker": 20, "painter": 20, "viewer": 10, "labeller": 10, "prober": 0, "judge": 0}
-    assert calls(bare, Seeds(texts=0, images=0), judge=1).total() == 0
 
 
 def test_all_names_that_a_config_may_use_are_those_of_the_plan() -> None:

@@ -1,5 +1,6 @@
 """The card of a set tells all there is to know, and lets no stranger's text do more than show."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,14 @@ def test_what_the_balance_left_out_and_what_is_missing_is_said(place: Workplace)
     text = card(place, written=place.write([place.made(number, "easy") for number in (0, 2, 4, 1)]))
     assert "2 of each category; 1 records were left out for it." in text
     assert "Fewer than wanted in `mis_easy.json`: Garden 1." in text
+
+
+def test_each_distribution_stands_once_with_its_version_whatever_it_offers(place: Workplace) -> None:
+    versions = {"mine": "file 0123456789ab", "builder": "house 1.0", "mini": "house 1.0", "paint": "studio 2.1"}
+    text = card(place, versions=versions)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert rows[-4:] == [["---", "---"], ["house", "1.0"], ["mine (a file)", "0123456789ab"], ["studio", "2.1"]]
+    assert json.loads((place.folder / "build.json").read_text(encoding="utf-8"))["versions"] == versions
 
 
 def test_names_of_strangers_are_text_in_the_card_and_nothing_else(place: Workplace) -> None:

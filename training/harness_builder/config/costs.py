@@ -1,8 +1,9 @@
 """How many calls a plan takes at most, by who is asked: what a person wants to know before it begins.
 
 Counted as if every element that is asked for were found and came to its end, each in either way that it can end, and
-every drawing were sent back until the last round. A reply that cannot be read is asked for once more, and calls that
-were kept are not made again; neither is counted.
+every drawing were sent back until the last round; and as if, for photographs, no record found its two before the last
+of those that are tried. A reply that cannot be read is asked for once more, calls that were kept are not made again,
+and where a record took a photograph that another one had been about to, one more is tried; none of these is counted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness_builder.quality.probing import PARTS
+from harness_builder.real.choosing import TRIED
 
 from .plan import ROLES, Plan
 
@@ -55,11 +57,12 @@ def calls(plan: Plan, seeds: Seeds, *, judge: int) -> Counter[str]:
 def _of_element(plan: Plan, judge: int) -> Counter[str]:
     drawn = plan.rounds * plan.best_of
     choices = 2 * plan.rounds if plan.best_of > 1 else 0
+    photographs = 2 * TRIED if plan.photos else 0
     return Counter(
         writer=2,  # written, made neutral
-        checker=plan.rounds + drawn,  # all texts before each round, and each of its pairs
+        checker=plan.rounds + drawn + photographs,  # all texts before each round, and each of its pairs
         painter=2 * drawn,
-        viewer=choices + (plan.rounds - 1) + 1,  # better prompts after each round but the last; sorted
+        viewer=choices + (plan.rounds - 1) + 1 + photographs,  # better prompts after each round but the last; sorted
         prober=len(PARTS) if plan.probe else 0,
         labeller=plan.tries + plan.text_only + plan.refusal,
         judge=plan.tries * judge,

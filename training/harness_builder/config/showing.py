@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -9,6 +11,7 @@ from harness import plugins
 from harness.terminal import one_line
 from harness_builder.licences import OutputLicence
 from harness_builder.output.terms import terms_line
+from harness_builder.real.choosing import TRIED
 from harness_builder.seeds import SeedSource, read_seeds
 
 from .costs import WHO, Seeds, calls
@@ -16,6 +19,7 @@ from .plan import INSTEAD, ROLES, Plan, Wanted
 
 Row = Sequence[str]
 _ALL: Final = "all"
+_WIDEST: Final = 120  # columns of a line of prose
 _NOTE: Final = (
     "if each seed gives all that it is asked for and nothing is left out on the way; a reply that cannot be read is "
     "asked for once more, and what is kept of an earlier build is not asked again"
@@ -86,7 +90,8 @@ def _steps(plan: Plan) -> Iterator[Row]:
     if plan.balance is not None:
         yield "balance", _balanced(plan.balance)
     if plan.photos is not None:
-        yield "real", f"at most {plan.photos.count} from {plan.photos.path}, found by {plan.photos.by}"
+        tried = f"{TRIED} of each object are looked at"
+        yield "real", f"at most {plan.photos.count} from {plan.photos.path}, found by {plan.photos.by}; {tried}"
     if ends := _ends(plan):
         yield "ends at", ends
 
@@ -123,7 +128,8 @@ def _calls(plan: Plan, seeds: Seeds) -> Iterator[str]:
     for who in (*(who for who in WHO if columns[-1][who]), _ALL):
         text, image, every = (column.total() if who == _ALL else column[who] for column in columns)
         yield f"  {who:10}{text:>10}{image:>10}{every:>12}"
-    yield f"  {_NOTE}"
+    columns = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+    yield from textwrap.wrap(_NOTE, columns, initial_indent="  ", subsequent_indent="  ")
 
 
 def _asks_model(plan: Plan) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from harness.markdown import escape
+from harness.plugins.loader import FILE
 from harness_builder.calls.ledger import Entry as Spending
 from harness_builder.calls.ledger import wanted
 from harness_builder.config.plan import Plan
@@ -168,4 +169,11 @@ def _photographs(facts: Facts) -> Iterator[str]:
 def _made_with(facts: Facts) -> Iterator[str]:
     yield f"Build `{escape(facts.identity)}`, finished {escape(facts.at)}."
     yield ""
-    yield from table(("package", "version"), sorted(facts.versions.items()))
+    made = {_distribution(plugin, origin) for plugin, origin in facts.versions.items()}
+    yield from table(("distribution", "version"), sorted(made))
+
+
+def _distribution(plugin: str, origin: str) -> tuple[str, str]:
+    """A distribution stands once, whatever it offers; a plugin that is one file has none, and stands by its name."""
+    name, _, version = origin.partition(" ")
+    return (f"{plugin} (a file)" if name == FILE else name), version

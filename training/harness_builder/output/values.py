@@ -81,7 +81,7 @@ class Facts:
         prompts: templates that were used.
         identity: digest of what decides what the set holds: sources, models, prompts, settings.
         at: when it was finished: ISO 8601 with its zone.
-        versions: name of a package -> its version.
+        versions: plugin -> the distribution that it came with, and its version.
         models: role -> identity of its model, as JSON.
         spent: in each step by each role, over all invocations of the build: `Ledger.ever`.
         near: what was dropped because it nearly equals an earlier record.

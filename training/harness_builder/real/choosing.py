@@ -29,7 +29,7 @@ from .values import Photo, PhotoIndex, RealRecord, Used
 
 #: how many photographs, and records, ended so and why; a photograph once for each reason
 Left = Counter[tuple[End, str]]
-_TRIED: Final = 8  # photographs of one object that are looked at
+TRIED: Final = 8  #: photographs of one object that are looked at
 _AT_ONCE: Final = 16  # records that are looked into at once; how many changes nothing in what is chosen
 AGAIN: Final = " (the next build asks again)"
 NONE: Final = "no photograph of each object"
@@ -185,11 +185,11 @@ class _Choice:
         """The best that are not used yet and whose licence lets them be used."""
         used = self._rules.keys
         count, found = self._ranked.get(words, (0, list[Photo]()))
-        if count < _TRIED + len(used):  # at most that many of the best are used
-            count = _TRIED + len(used) + 2 * _AT_ONCE
+        if count < TRIED + len(used):  # at most that many of the best are used
+            count = TRIED + len(used) + 2 * _AT_ONCE
             found = await anyio.to_thread.run_sync(self._index.find, words, count, limiter=self._hands)
             self._ranked[words] = count, found
-        fresh = [photo for photo in found if photo.key not in used][:_TRIED]
+        fresh = [photo for photo in found if photo.key not in used][:TRIED]
         for photo in fresh:
             if why := self._rules.unfit(photo):
                 self._leave(photo, "dropped", why)
