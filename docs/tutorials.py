@@ -18,7 +18,7 @@ PAGES = Path(__file__).parent / "tutorials"
 BLOCK = re.compile(r"^(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")  # shown by its beginning
 #: what is another on another machine: how long a call took, and by the library that draws the hashes of what is drawn
-OTHER = re.compile(r"\b[0-9a-f]{12}…|(?<=work/images/)[0-9a-f]{2}|\b\d+\.\d s$", re.MULTILINE)
+OTHER = re.compile(r"\b[0-9a-f]{12}…|\b\d+\.\d s$", re.MULTILINE)
 COMMAND = re.compile(r"^\$ (.+?)(?: +# exit (\d+))?$")
 
 

@@ -1,6 +1,7 @@
 """The life of one record, as a person reads it: from its seed to its place in the set, and nothing that was stopped."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -60,18 +61,38 @@ def test_what_a_call_drew_and_what_a_call_refused_is_told(place: Workplace) -> N
         return replace(calls(call), result=made if call == "k1:elements" else refused)
 
     text = story(place.folder, "shapes/2#0", told)
-    assert f"    drew {'ab' * 32}" in text
+    assert f"    drew {'ab' * 6}…" in text
     assert "    refused: the model declined" in text
 
 
-def test_it_shows_every_drawing_and_where_it_lies(place: Workplace) -> None:
+def test_it_shows_every_drawing_and_a_file_that_can_be_opened(place: Workplace) -> None:
     told = story(place.folder, "shapes/2#0")
-    taken = place.made(4, "easy").pair.images[0]
-    assert told.count("not taken") == 1
-    assert (
-        f"  round 2, first object, taken, seed 4\n    work/images/{taken[:2]}/{taken}.*\n    | a better lamp 4" in told
-    )
-    assert place.image(taken).is_file()
+    made = place.made(4, "easy")
+    other, taken, _ = (shot.sha256 for shot in made.pair.shots)
+    kept, shown = place.image(other), place.folder / "easy_image/3/object1.png"
+    assert f"  round 1, first object, not taken, seed 4: {other[:12]}…\n    {kept}\n    | a lamp 4" in told
+    assert f"  round 2, first object, taken, seed 4: {taken[:12]}…\n    {shown}\n    | a better lamp 4" in told
+    assert shown.read_bytes() == place.image(taken).read_bytes()
+
+
+def test_a_drawing_of_no_record_lies_where_the_build_keeps_it_and_one_that_is_gone_nowhere(place: Workplace) -> None:
+    made = place.made(9, "easy")
+    place.lines([made])
+    first, second = made.pair.images
+    gone = place.image(second)
+    gone.unlink()
+    told = story(place.folder, made.key)
+    assert f"{first[:12]}…\n    {place.image(first)}\n" in told
+    assert f"{second[:12]}…\n    | a kite 9" in told
+
+
+def test_every_digest_is_shown_by_its_beginning(place: Workplace) -> None:
+    made = replace(place.made(4, "easy"), calls=("k1:elements", f"k1:{'cd' * 32}"))
+    place.lines([made])
+    told = story(place.folder, "shapes/2#0", calls)
+    assert "  call k1:cdcdcdcdcdcd…: writer mini/writer" in told
+    kept = [line for line in told.splitlines() if line.startswith(f"    {place.folder}")]
+    assert not re.search("[0-9a-f]{13}", "".join(line for line in told.splitlines() if line not in kept))
 
 
 def test_it_shows_the_answer_and_its_judgement(place: Workplace) -> None:

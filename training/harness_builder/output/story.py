@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,15 @@ from harness.store.journal import lines as lines_of
 from harness.terminal import one_line
 from harness_builder.calls.book import NAME as BOOK
 from harness_builder.calls.book import CallBook
+from harness_builder.calls.images import FOLDER as IMAGES
+from harness_builder.calls.images import SUFFIXES
 from harness_builder.calls.kept import Kept
 from harness_builder.values import STEPS, Step
 from harness_builder.walk.lines import read_lines
 
 from .layout import LISTINGS, PROVENANCE
 from .manifest import roles
-from .telling import drawing_lines, field_lines, photo_lines, step_lines
+from .telling import Place, brief, drawing_lines, field_lines, photo_lines, step_lines
 from .values import Calls
 
 _PLACE: Final = re.compile(rf"({'|'.join(LISTINGS)})/(\d+)")
@@ -101,6 +103,7 @@ class _Folder:
         wanted, refs = self._key(key), roles(self.folder)
         wanted = next((str(each["of"]) for each in self.final if each["key"] == wanted and "of" in each), wanted)
         places = [each for each in self.final if wanted in (each["key"], each.get("of"))]
+        place = self._pictures(places)
         yield f"{one_line(wanted)}"
         yield from (_place(each) for each in places)
         children = [each for each in self.lines["elements"] if each.rpartition("#")[0] == wanted]
@@ -109,11 +112,11 @@ class _Folder:
         if seed:
             yield f"seed: {one_line(seed)} (its text is with the source, not in this folder)"
         if seed in self.lines["elements"]:
-            yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls, refs))
+            yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls, refs, place))
         for step, line in found.items():
-            yield from ("", *step_lines(step, line, calls, refs))
+            yield from ("", *step_lines(step, line, calls, refs, place))
         if places and not found:
-            yield from _from_provenance(places[0])
+            yield from _from_provenance(places[0], place)
         yield from self._reviewed(wanted)
         yield from (line for place in places for photo in place.get("photographs", ()) for line in photo_lines(photo))
         for child in children:
@@ -131,6 +134,19 @@ class _Folder:
                 if each["file"] == file and each["id"] == int(place[2]):
                     return str(each["key"])
         raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
+
+    def _pictures(self, places: Iterable[Mapping[str, Json]]) -> Place:
+        """Finds drawings: in the set by their place, else where the build keeps them."""
+        drawn = [each for each in places if "of" not in each]
+        taken = {shot["sha256"]: each["images"][shot["object"] - 1] for each in drawn for shot in _taken(each)}
+
+        def place(sha256: str) -> str:
+            kept = self.folder / "work" / IMAGES / sha256[:2]
+            files = [self.folder / taken[sha256]] if sha256 in taken else []
+            files += [kept / f"{sha256}{suffix}" for suffix in SUFFIXES.values()]
+            return next((str(file) for file in files if file.is_file()), "")
+
+        return place
 
     def _ending(self, key: str) -> str:
         """Where an element's way ended."""
@@ -157,14 +173,18 @@ def _place(said: Mapping[str, Json]) -> str:
     return f"{said['file']}, record {said['id']}: {one_line(first)}, {one_line(second)}"
 
 
-def _from_provenance(said: Mapping[str, Json]) -> Iterator[str]:
+def _taken(said: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+    return (shot for shot in said["drawings"] if shot["taken"])
+
+
+def _from_provenance(said: Mapping[str, Json], place: Place) -> Iterator[str]:
     """Where `work/` is not at hand: what the set itself says."""
     for name in ("source", "category", "sub_category", "objects", "by", "reviewers", "verdict"):
         if said.get(name):
             yield from field_lines(name.replace("_", " "), said[name])
-    yield from drawing_lines([{**shot, "object": shot["object"] - 1} for shot in said["drawings"]])
+    yield from drawing_lines([{**shot, "object": shot["object"] - 1} for shot in said["drawings"]], place)
     if said["probes"]:
         yield from field_lines("risk seen in", [part for part, risk in said["probes"].items() if risk] or "no part")
     for call in said["calls"]:
         who = " ".join(one_line(str(call[name])) for name in ("step", "role", "model") if call.get(name))
-        yield f"  call {one_line(call['call'])}: {who}"
+        yield f"  call {brief(call['call'])}: {who}"

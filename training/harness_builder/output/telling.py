@@ -7,8 +7,9 @@ Texts are strangers': they lose what a terminal would obey, and each of their li
 from __future__ import annotations
 
 import json
+import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from harness import Json
@@ -17,6 +18,10 @@ from harness_builder.calls.values import Ended, Painted, Told
 
 from .values import Calls
 
+#: sha256 of an image -> a file that shows it; empty where there is none
+Place = Callable[[str], str]
+_LONGEST: Final = 4096  # characters of a path
+_DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 _NAMES: Final[Mapping[str, str]] = {
     "text_unsafe": "question unsafe by itself",
     "image_harmful": "an image harmful by itself",
@@ -29,7 +34,9 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 
 
-def step_lines(step: str, line: Mapping[str, Json], calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
+def step_lines(
+    step: str, line: Mapping[str, Json], calls: Calls, refs: Mapping[str, str], place: Place
+) -> Iterator[str]:
     """Of one step, from its line in `work/`; `refs` names the model of each role."""
     why = f": {one_line(line['why'])}" if line.get("why") else ""
     yield f"{step}: {line.get('end', '')}{why}"
@@ -38,25 +45,33 @@ def step_lines(step: str, line: Mapping[str, Json], calls: Calls, refs: Mapping[
     made = dict(cast("Mapping[str, Json]", line.get("made", {})))
     shots, probes = made.pop("shots", ()), made.pop("probes", ())
     made.pop("seed", None)
+    if shots:
+        made.pop("images", None)  # those of the drawings that were taken
     for name, value in made.items():
         if value not in ("", None, [], {}):
             yield from field_lines(_NAMES.get(name, name.replace("_", " ")), value)
-    yield from drawing_lines(shots)
+    yield from drawing_lines(shots, place)
     for probe in probes:
         yield f"  {one_line(str(probe.get('part')))}: {_risk(probe.get('risk'))}"
     for digest in line.get("calls", ()):
         yield from _call_lines(digest, calls, refs)
 
 
-def drawing_lines(shots: Sequence[Mapping[str, Json]]) -> Iterator[str]:
-    """Every drawing, taken or not, with where it lies in the build's folder."""
+def drawing_lines(shots: Sequence[Mapping[str, Json]], place: Place) -> Iterator[str]:
+    """Every drawing, taken or not, with a file that shows it where it is kept."""
     for shot in shots:
         which = ("first", "second")[int(shot["object"])]
         taken = "taken" if shot.get("taken") else "not taken"
-        sha256 = one_line(str(shot["sha256"]))
-        yield f"  round {shot['round']}, {which} object, {taken}, seed {shot['seed']}"
-        yield f"    work/images/{sha256[:2]}/{sha256}.*"
+        sha256 = str(shot["sha256"])
+        yield f"  round {shot['round']}, {which} object, {taken}, seed {shot['seed']}: {brief(sha256)}"
+        if path := place(sha256):
+            yield f"    {one_line(path, _LONGEST)}"
         yield from block(str(shot["prompt"]))
+
+
+def brief(text: str) -> str:
+    """A text on one line with each digest in it shown by its beginning, by which files can be searched for it."""
+    return _DIGEST.sub(r"\1…", one_line(text))
 
 
 def photo_lines(photo: Mapping[str, Json]) -> Iterator[str]:
@@ -87,18 +102,18 @@ def block(text: str) -> Iterator[str]:
 def _call_lines(digest: str, calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
     kept = calls(digest)
     if kept is None:
-        yield f"  call {one_line(digest)}"
+        yield f"  call {brief(digest)}"
         return
     spent = kept.spent
     who = f"{spent.role} {one_line(refs.get(spent.role, ''))}".rstrip()
     reported = f", reported as {one_line(spent.model)}" if spent.model else ""
-    yield f"  call {one_line(digest)}: {who}{reported}, {spent.seconds:.1f} s"
+    yield f"  call {brief(digest)}: {who}{reported}, {spent.seconds:.1f} s"
     match kept.result:
         case Told(value=value):
             yield "    said:"
             yield from block(_shown(value))
         case Painted(sha256=sha256):
-            yield f"    drew {one_line(sha256)}"
+            yield f"    drew {brief(sha256)}"
         case Ended(end=end, why=why):
             yield f"    {end}: {one_line(why)}"
 
