@@ -16,6 +16,7 @@ from harness_builder.config.plan import Plan
 from harness_builder.licences import OutputLicence
 from harness_builder.output import Facts, Written, finish, write_set
 from harness_builder.output.manifest import planned
+from harness_builder.output.placeless import placeless
 from harness_builder.prompts.templates import Prompts
 from harness_builder.real.choosing import Left, real_records
 from harness_builder.real.photographs import open_photos
@@ -98,10 +99,10 @@ def open_ends(tally: Tally, folder: Path, written: Written, *, finish: bool = Fa
 
 
 def _facts(ready: Ready, written: Written, licence: OutputLicence) -> Facts:
-    walk, models = ready.walk, ready.asker.identities
-    said = {"plan": planned(ready.plan), "prompts": dict(ready.prompts.hashes), "models": models}
+    walk, models, plan = ready.walk, ready.asker.identities, placeless(ready.plan)
+    said = {"plan": planned(plan), "prompts": dict(ready.prompts.hashes), "models": models}
     return Facts(
-        plan=ready.plan,
+        plan=plan,
         written=written,
         tally=walk.tally,
         licence=licence,
