@@ -215,12 +215,14 @@ class TestASetThatStands:
             more = {"push": ["someone/set"]}.get(words[0], [])
             assert "build.json" in refused(*words, str(tmp_path), *more)
 
+    @pytest.mark.usefixtures("hub")
     def test_is_not_pushed_while_something_is_open(self, tmp_path: Path) -> None:
         code, _, said = built(configured(tmp_path, "star", "open this"), tmp_path / "out", "--push", "someone/set")
 
         assert code == 3
         assert "not pushed" in said
 
+    @pytest.mark.usefixtures("hub")
     def test_is_told_before_what_keeps_it_from_being_pushed(self, config: Path, tmp_path: Path) -> None:
         code, shown, said = built(config, tmp_path / "out", "--push", "someone/set")
 

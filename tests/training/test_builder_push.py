@@ -1,32 +1,17 @@
 """A set goes to the hub private and gated before its first file, whole or not at all, and nothing beside it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.output import push, pushing
+from harness_builder.output import check_push, push, pushing
 
 from harness import HarnessError, MissingData
 from tests.training.built import Workplace, there
 from tests.training.taking_hub import TOKEN, Repo, TakingHub
 
-_ENVIRONMENT = ("HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_HUB_OFFLINE")
 REPO = "someone/new-set"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TakingHub]:
-    pytest.importorskip("huggingface_hub")
-    for name in _ENVIRONMENT:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no token"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # its store is another service
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with TakingHub() as place:
-        monkeypatch.setenv("HF_ENDPOINT", place.url)
-        yield place
 
 
 @pytest.fixture
@@ -191,6 +176,22 @@ def test_where_the_gate_cannot_be_set_no_file_goes(place: Workplace, hub: Taking
     failed(place.folder)
     assert hub.repos[REPO].files == {}
     assert [each.path for each in hub.asked] == ["/api/repos/create", f"/api/datasets/{REPO}/settings"]
+
+
+@pytest.mark.parametrize("repo", ["a/b/c", "someone/new set", "someone/", "-/-"])
+def test_what_can_be_told_beforehand_is_told_without_asking(hub: TakingHub, repo: str) -> None:
+    with pytest.raises(HarnessError, match="is no name of a data set") as caught:
+        check_push(repo)
+    assert "OWNER/NAME" in caught.value.remedy
+    assert not hub.asked
+
+
+def test_a_hub_that_must_not_be_asked_is_told_beforehand(hub: TakingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_push(REPO)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HarnessError, match="HF_HUB_OFFLINE is set"):
+        check_push(REPO)
+    assert not hub.asked
 
 
 def test_a_name_that_is_none_is_said(place: Workplace, hub: TakingHub) -> None:

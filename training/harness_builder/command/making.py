@@ -84,6 +84,10 @@ def _command(ctx: click.Context, /, **given: Any) -> int:
     from harness.engine.work import Stop
 
     builder, stop = _wanted(ctx), Stop()
+    if given["push"]:
+        from harness_builder.output import check_push
+
+        check_push(given["push"])
     build = _build(builder, stop, given)
     if given["dry_run"]:
         click.echo(plain(builder.plan(build)))

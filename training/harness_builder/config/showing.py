@@ -128,8 +128,8 @@ def _calls(plan: Plan, seeds: Seeds) -> Iterator[str]:
     for who in (*(who for who in WHO if columns[-1][who]), _ALL):
         text, image, every = (column.total() if who == _ALL else column[who] for column in columns)
         yield f"  {who:10}{text:>10}{image:>10}{every:>12}"
-    columns = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
-    yield from textwrap.wrap(_NOTE, columns, initial_indent="  ", subsequent_indent="  ")
+    widest = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
+    yield from textwrap.wrap(_NOTE, widest, initial_indent="  ", subsequent_indent="  ")
 
 
 def _asks_model(plan: Plan) -> bool:

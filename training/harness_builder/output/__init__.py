@@ -8,7 +8,7 @@ push(folder, "someone/new-set")                     # to the hub, private and ga
 
 from .finishing import finish
 from .manifest import Difference, verify
-from .pushing import push
+from .pushing import check_push, push
 from .story import story
 from .values import Calls, Entry, Facts, Written
 from .writing import check_free, write_set
@@ -20,6 +20,7 @@ __all__ = [
     "Facts",
     "Written",
     "check_free",
+    "check_push",
     "finish",
     "push",
     "story",

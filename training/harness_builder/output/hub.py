@@ -12,6 +12,7 @@ from harness.data.downloads import unreachable
 from harness.data.hub import no_answer
 
 _LONGEST = 300  # characters of what the hub says of itself
+_PARTS = ("constants", "errors", "utils")
 
 
 @contextmanager
@@ -34,6 +35,14 @@ def said(repo: str, endpoint: str) -> Generator[None]:
         if found is not None:
             raise unreachable(endpoint, found) from None
         raise HarnessError(f"the hub does not take the set: {_short(error)}", where=repo) from None
+
+
+def askable(repo: str) -> None:
+    """Whether the hub may be asked for this name; raises what its client would before it asks."""
+    constants, errors, utils = (importlib.import_module(f"huggingface_hub.{name}") for name in _PARTS)
+    utils.validate_repo_id(repo)
+    if constants.HF_HUB_OFFLINE:
+        raise errors.OfflineModeIsEnabled
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, Final
 from harness import HarnessError
 from harness.data.hub import package, quiet
 
-from .hub import no_bars, said
+from .hub import askable, no_bars, said
 from .intended import PUBLIC
 from .layout import MANIFEST, ours
 from .manifest import Manifest, read_manifest, verify
@@ -27,6 +27,16 @@ _KIND: Final = "dataset"
 
 def _unheard(_: str) -> None:
     """Where the lines go that nobody wants to read."""
+
+
+def check_push(repo: str) -> None:
+    """Whether a set could be pushed under this name, as far as it can be told without asking the hub.
+
+    Raises:
+        HarnessError: it is no name of a data set; there is no token; the extra `hub` is missing; the hub must not be
+            asked.
+    """
+    _ready(repo)
 
 
 def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str], None] = _unheard) -> str:
@@ -48,10 +58,7 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
             answers; the extra `hub` is missing.
     """
     manifest = _whole(folder)
-    client = package()
-    token = _token(client)
-    constants: Any = importlib.import_module("huggingface_hub.constants")
-    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
+    client, endpoint, token = _ready(repo)
     api = client.HfApi(endpoint=endpoint, token=token)
     if public:
         tell(PUBLIC)
@@ -74,6 +81,16 @@ def _whole(folder: Path) -> Manifest:
             remedy="build the set again: finished calls are not repeated",
         )
     return manifest
+
+
+def _ready(repo: str) -> tuple[Any, str, str]:
+    """The hub's client, its address, and a token."""
+    client = package()
+    constants: Any = importlib.import_module("huggingface_hub.constants")
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
+    with said(repo, endpoint):
+        askable(repo)
+    return client, endpoint, _token(client)
 
 
 def _token(client: Any) -> str:
