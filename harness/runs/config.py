@@ -7,16 +7,20 @@ is name -> row, usable wherever a provider's scheme is.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from harness.errors import HarnessError, UnknownName
 from harness.runs.own_suites import OwnSuite
 from harness.schemes import Row
 from harness.settings import nearest
 
+if TYPE_CHECKING:
+    import yaml
+
 LOCAL = Path("harness.yaml")
+_MERGE: Final = "tag:yaml.org,2002:merge"  # `<<`, which may stand there again
 
 
 def user_config() -> Path:
@@ -41,16 +45,51 @@ def load(explicit: Path | None, known: Collection[str]) -> dict[str, Any]:
 
 
 def yaml_of(path: Path, what: str) -> object:
-    """What a YAML file holds. Raises HarnessError that names `what` it should have been."""
+    """What a YAML file holds.
+
+    Raises:
+        HarnessError: it cannot be read, is no YAML and so not `what` it should have been, or has a key twice.
+    """
     import yaml
 
     try:
-        loaded: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _check_keys(yaml.compose(text, yaml.SafeLoader), path)
+        loaded: object = yaml.safe_load(text)
     except OSError as error:
         raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     return loaded
+
+
+def _check_keys(root: yaml.Node | None, path: Path) -> None:
+    """Of a key that stands twice in one mapping YAML takes the last, and says nothing."""
+    import yaml
+
+    seen, left = set[int](), [root]
+    while left:
+        node = left.pop()
+        if id(node) in seen:  # what an anchor names stands in several places, and may hold itself
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            _check_mapping(node.value, path)
+            left += [part for pair in node.value for part in pair]
+
+
+def _check_mapping(pairs: Iterable[tuple[yaml.Node, yaml.Node]], path: Path) -> None:
+    lines: dict[tuple[str, object], int] = {}
+    for key, _ in pairs:
+        name, line = (key.tag, key.value), key.start_mark.line + 1
+        if not isinstance(key.value, str) or key.tag == _MERGE:
+            continue
+        if name in lines:
+            what = f"the key {key.value!r} stands there twice, first in line {lines[name]}"
+            raise HarnessError(what, where=f"{path}, line {line}", remedy="leave one of them out")
+        lines[name] = line
 
 
 def _read(path: Path, known: Collection[str]) -> dict[str, Any]:

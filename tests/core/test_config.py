@@ -6,7 +6,7 @@ import pytest
 
 from harness import Suite
 from harness.errors import HarnessError, UnknownName
-from harness.runs.config import load
+from harness.runs.config import load, yaml_of
 
 KNOWN = ("data", "judge", "suites", "task_settings", "limit")
 
@@ -77,6 +77,31 @@ def test_what_is_no_config_is_said(home: Path, text: str, said: str) -> None:
     put(Path(), text)
     with pytest.raises(HarnessError, match=said):
         load(None, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("model: a/b\ntasks: mis\n'model': c/d\n", "model", 3),
+        ("task_settings:\n  mis.data: a\n  mis.data: b\n", "mis.data", 3),
+        ("tasks:\n  - {a: 1, b: 2, a: 3}\n", "a", 2),
+        ("model_settings: {a: {1: x,\n 1: x}}\n", "1", 2),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_line(home: Path, text: str, key: str, line: int) -> None:
+    (home / "twice.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(HarnessError, match=f"the key '{key}' stands there twice, first in line") as caught:
+        yaml_of(home / "twice.yaml", "the config")
+    assert caught.value.where == f"{home / 'twice.yaml'}, line {line}"
+
+
+def test_what_is_merged_into_a_mapping_may_be_said_again(home: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, <<: {z: 3}, x: 4}\nc: {<<: *a, x: 5}\nd: &d [*d, *a]\n1: m\n'1': n\n"
+    (home / "merged.yaml").write_text(text, encoding="utf-8")
+    found = yaml_of(home / "merged.yaml", "the config")
+    assert isinstance(found, dict)
+    assert (found["b"], found["c"]) == ({"x": 4, "y": 2, "z": 3}, {"x": 5, "y": 2})
+    assert (found[1], found["1"]) == ("m", "n")
 
 
 def test_a_file_in_another_encoding_is_said(home: Path) -> None:

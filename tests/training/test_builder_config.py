@@ -220,6 +220,7 @@ def test_a_key_that_must_be_there_is_named(tmp_path: Path, key: str) -> None:
         ("a: &a [*a, *a]\nb: *a", "there is no key 'a'"),
         ("? [1, 2]\n: 3", "is not YAML"),
         ("3: x", "there is no key '3'"),
+        ("name: a\nseed: 1\nname: b", "build.yaml, line 3"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_and_named(tmp_path: Path, text: str, says: str) -> None:

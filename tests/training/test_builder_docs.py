@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import harness_builder
 import pydantic
 import pytest
 import yaml
@@ -53,8 +55,19 @@ def test_the_table_says_what_a_key_is_where_it_is_left_out(name: str, default: A
     assert shown == (None if default in ("", [], {}) else default)
 
 
+def test_every_key_that_an_error_names_is_one_of_the_config() -> None:
+    house = Path(harness_builder.__file__).parent
+    calls = (each for path in house.rglob("*.py") for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    given = [
+        word.value for each in calls if isinstance(each, ast.Call) for word in each.keywords if word.arg == "where"
+    ]
+    named = {each.value for each in given if isinstance(each, ast.Constant) and each.value}
+    assert named >= {"real.model", "label.accept"}
+    assert named <= {name for name, _ in keys(Config)}
+
+
 def test_the_config_of_the_page_is_one(tmp_path: Path) -> None:
-    (text, _) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    text, *_ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     path = tmp_path / "build.yaml"
     path.write_text(text, encoding="utf-8")
     plan = read_plan(path)

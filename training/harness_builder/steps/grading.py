@@ -112,11 +112,11 @@ class _Sent:
 
 def _check_labels(plan: Plan, rubric: Rubric) -> None:
     if not plan.accept:
-        raise HarnessError("no label is accepted, so no answer ever is", where="accept", remedy=_known(rubric))
+        raise HarnessError("no label is accepted, so no answer ever is", where="label.accept", remedy=_known(rubric))
     for label in plan.accept:
         if label not in rubric.labels:
             what = f"{label!r} is no label of the rubric {plan.rubric!r}"
-            raise HarnessError(what, where="accept", remedy=nearest(label, rubric.labels))
+            raise HarnessError(what, where="label.accept", remedy=nearest(label, rubric.labels))
 
 
 def _known(rubric: Rubric) -> str:
