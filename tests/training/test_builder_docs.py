@@ -12,9 +12,11 @@ import harness_builder
 import pydantic
 import pytest
 import yaml
-from harness_builder.config.plan import INSTEAD
+from harness_builder.config.plan import INSTEAD, PROMPTS, ROLES
 from harness_builder.config.reading import read_plan
-from harness_builder.config.schema import PROMPTS, ROLES, Config
+from harness_builder.config.schema import Config
+from harness_builder.offer import BUILDER
+from harness_builder.prompts.sheets import ALWAYS, SHEETS
 from harness_builder.values import ENDS, STEPS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training" / "builder.md").read_text(encoding="utf-8")
@@ -80,7 +82,21 @@ def test_every_role_step_end_and_template_is_named() -> None:
     assert roles == list(ROLES)
     for role, other in INSTEAD.items():
         assert re.search(rf"^\| `{role}` \| .+ \| the {other} \|$", PAGE, re.MULTILINE)
-    assert re.findall(r"^\| `(\w+)` \|", section("How things end"), re.MULTILINE) == list(ENDS)
+    assert re.findall(r"^\| `(\w+)` \| [^`]", section("How things end"), re.MULTILINE) == list(ENDS)
     steps = re.findall(r"^\| (\w+) \| .+ \| .+ \| .+ \|$", section("From a seed to a record"), re.MULTILINE)
     assert steps == ["step", *STEPS]
-    assert all(f"`{name}`" in section("Prompts") for name in PROMPTS)
+
+
+def test_the_table_of_templates_says_what_each_must_and_may_show() -> None:
+    table = re.findall(r"^\| `(\w+)` \| .+ \| (.*) \| (.*) ?\|$", section("Prompts"), re.MULTILINE)
+    assert [name for name, _, _ in table] == list(PROMPTS)
+    for name, must, may in table:
+        sheet = SHEETS[name]
+        assert re.findall(r"`(\w+)`", must) == list(sheet.must)
+        assert re.findall(r"`(\w+)`", may) == list(sheet.may)
+    assert all(f"`{name}`" in section("Prompts").partition("Each may show")[2] for name in ALWAYS)
+
+
+def test_every_setting_of_the_builder_is_told_with_its_default() -> None:
+    table = re.findall(r"^\| `(\w+)` \| `(\w+)` \| .+ \|$", section("How things end"), re.MULTILINE)
+    assert dict(table) == {each.name: str(each.default).casefold() for each in BUILDER.settings}
