@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+#: in a task's displayed name, before the name of the set it was asked on, where one was built: see `harness.data.built`
+BUILT: Final = "+data="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

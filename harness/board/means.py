@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness.board.rows import ends, strategy_name
 from harness.board.values import Ends
 from harness.contracts import Results
 from harness.metrics import Better
+from harness.sources import BUILT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Mean:
     """The unweighted mean of the main numbers of a suite's parts, for one run.
 
     Attributes:
-        suite: its name.
+        suite: its name, with the sets that were built which it was asked on: a mean over those is another one.
         model: how it is shown: the ref, and the strategy that wrapped it.
         ref: as the user wrote it.
         strategy: its name; empty for none.
@@ -73,6 +74,11 @@ def means(results: Sequence[Results]) -> tuple[Mean, ...]:
     return tuple(sorted(found, key=lambda mean: order.index(mean.suite)))
 
 
+def _sets(titles: Iterable[str]) -> str:
+    found = dict.fromkeys(title.partition(BUILT)[2].partition(":")[0] for title in titles if BUILT in title)
+    return "".join(f"{BUILT}{name}" for name in found)
+
+
 def _means(result: Results) -> Iterator[Mean]:
     suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
     ref: str = result["model"]["ref"]
@@ -81,7 +87,7 @@ def _means(result: Results) -> Iterator[Mean]:
         body = about["mean"]
         if body is not None:
             yield Mean(
-                suite=suite,
+                suite=suite + _sets((*body["of"], *body["missing"])),
                 model=" + ".join(part for part in (ref, strategy) if part),
                 ref=ref,
                 strategy=strategy,

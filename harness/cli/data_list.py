@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.data.built import built
 from harness.data.provenance import Provenance, read
 from harness.errors import BadData, HarnessError, MissingData
 from harness.terminal import one_line
@@ -106,6 +107,8 @@ def _row(each: Held) -> tuple[str, str, str, str]:
     source = each.place.task.source
     if source is None:
         return each.place.task.name, "", "", "comes with the harness"
+    if made := built(each.place.root):
+        return each.place.task.name, "", made.licence or "not stated", f"{made.name}: {_here(each)}"
     gate = "gated; " if source.gated else ""
     return each.place.task.name, source.size or "?", gate + (source.licence or "not stated"), _here(each)
 

@@ -14,7 +14,7 @@ from .table import indented, table
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
-    from harness.data.provenance import Coming, Differences, Provenance
+    from harness.data.provenance import Coming, Differences, Part, Provenance
 
     from .place import Place
 
@@ -44,6 +44,11 @@ class Verified:
     strays: Sequence[str]
 
     @property
+    def built(self) -> bool:
+        """Whether the root holds a set that was built, of which nothing was published."""
+        return any(part.kind == "build" for part in self.fetched.parts)
+
+    @property
     def exit_code(self) -> int:
         """2 when a run could not start, 3 when the copy is not whole, else 0."""
         if any(check.error for check in self.checks):
@@ -55,12 +60,12 @@ class Verified:
 def as_text(found: Verified) -> str:
     """What was verified, and what is wrong."""
     parts = [f"{found.place.task.name}  {found.place.root}"]
-    parts += [f"  fetched {part.fetched[:10]} from {part.title}" for part in found.fetched.parts]
+    parts += [f"  {_came(part, found.place.task.name)}" for part in found.fetched.parts]
     if found.files:
         rows = [[name, str(size), sha256] for name, (size, sha256) in found.files.items()]
         parts.append(indented(table(["FILE", "BYTES", "SHA256"], rows)))
     header = ["SPLIT", "SAMPLES", "PUBLISHED", "CLUSTERS", "IMAGES", "BAD", "SHA256 OF ALL REQUESTS"]
-    parts.append(indented(table(header, [_cells(check) for check in found.checks])))
+    parts.append(indented(table(header, [_cells(check, built=found.built) for check in found.checks])))
     problems = [line for check in found.checks for line in _problems(check)]
     problems += [f"warning: {one} and {other} hold the same samples" for one, other in found.twins]
     problems += _changes(found)
@@ -68,17 +73,24 @@ def as_text(found: Verified) -> str:
     return plain("\n".join([*parts, *problems, *map(indented, remedies)]))
 
 
+def _came(part: Part, task: str) -> str:
+    """Where files came from, and when."""
+    if part.kind == "build":
+        return f"built {part.fetched[:10]}".rstrip() + f" as {part.title}: a set of its own, no copy of {task}"
+    return f"fetched {part.fetched[:10]} from {part.title}"
+
+
 def _changes(found: Verified) -> Iterator[str]:
     """What of the root is not as a fetch left it, or is of two revisions."""
     lost, notes = found.differences, found.fetched.coming
+    how = "built" if found.built else "fetched"
     yield from (_unfinished(found.fetched, note) for note in notes)
     if found.fetched.parts and not (lost.missing or lost.changed):
-        yield f"all {len(found.fetched.files)} files are as they were fetched"
+        yield f"all {len(found.fetched.files)} files are as they were {how}"
     for state, paths in (("missing", lost.missing), ("changed", lost.changed)):
         if paths:
-            yield f"{len(paths)} files {state} since they were fetched\n{_named(paths)}"
-    made_here = any(part.kind == "build" for part in found.fetched.parts)
-    if (lost.missing or lost.changed or notes) and not made_here:
+            yield f"{len(paths)} files {state} since they were {how}\n{_named(paths)}"
+    if (lost.missing or lost.changed or notes) and not found.built:
         yield f"  harness data fetch {found.place.task.name}  fetches these again"
     if found.strays:
         what = f"warning: {len(found.strays)} files here did not come with this fetch: of another revision, or put here"
@@ -97,8 +109,9 @@ def _named(faults: Sequence[str]) -> str:
     return indented("\n".join([*shown, *more]))
 
 
-def _cells(check: SplitCheck) -> list[str]:
-    published = "?" if check.published is None else str(check.published)
+def _cells(check: SplitCheck, *, built: bool) -> list[str]:
+    unknown = "none" if built else "?"
+    published = unknown if check.published is None else str(check.published)
     bad = sum(map(len, check.bad.values()))
     numbers = [str(number) for number in (check.clusters, check.images, bad)] if check.sha256 else ["", "", ""]
     return [check.name, str(check.samples), published, *numbers, check.sha256 or "could not be read"]

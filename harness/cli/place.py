@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.data.built import built
 from harness.data.places import data_folder, offered, splits_of
 from harness.errors import UnknownName
 from harness.settings import effective, nearest
@@ -68,7 +69,10 @@ class Place:
         self.settings = effective(task.settings, known, owner=f"task {task.name}")
 
     def splits(self, wanted: str = "") -> dict[str, Split]:
-        """The split asked for, else all that are not packaged, else all; derived ones have no data of their own."""
+        """The split asked for, else all that are not packaged, else all; derived ones have no data of their own.
+
+        A set that was built has those that its task would ask of it.
+        """
         every = splits_of(self.task, self.settings, self.root)
         if wanted:
             found = offered(self.task, self.settings, self.root)  # an open set also answers names it does not list
@@ -76,7 +80,9 @@ class Place:
                 what = f"task {self.task.name} has no split {wanted!r} with data"
                 raise UnknownName(what, remedy=nearest(wanted, every))
             return {wanted: found[wanted]}
-        return {name: split for name, split in every.items() if split.data is None} or every
+        made = built(self.root) is not None
+        own = {name: split for name, split in every.items() if split.data is None and (split.selected or not made)}
+        return own or every
 
 
 def host_of(ctx: click.Context, given: Mapping[str, Any]) -> Host:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from harness.contracts import DataSource, Split, Task
-from harness.data.places import data_folder
+from harness.data.places import data_folder, offered
 from harness.settings import effective
 from harness.terminal import one_line
 from harness.types import Json
@@ -25,7 +25,7 @@ def _splits(task: Task) -> Mapping[str, Split] | str:
     if not callable(task.splits):
         return task.splits
     try:
-        return task.splits(effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
+        return offered(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
     except Exception as error:  # noqa: BLE001 - a plugin's code; a list shows the others all the same
         return f"unknown: {one_line(f'{type(error).__name__}: {error}')}"
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.contracts import DataSource
 from harness.data import github, hub, provenance
+from harness.data.built import built
 from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted
 from harness.data.holding import held
 from harness.data.meter import Meter, spelled
@@ -43,8 +44,15 @@ def fetch(task: str, source: DataSource, root: Path, meter: Meter, *, revision: 
         revision: instead of the pinned one: of the hub set, or of the repository where there is no hub set.
 
     Raises:
-        HarnessError: a part did not come; the others are there all the same.
+        HarnessError: a part did not come, while the others are there all the same; or the root holds a set that was
+            built.
     """
+    if made := built(root):
+        raise HarnessError(
+            f"the folder holds the set {made.name}, which was built and is not {task}",
+            where=str(root),
+            remedy=f"name another folder for {task}: -T {task}.data=DIR",
+        )
     import httpx
 
     failed: list[HarnessError] = []

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.contracts import DataSource, Split, Task
+from harness.data.built import built, unpublished
 from harness.errors import HarnessError, MissingData
 from harness.types import Sample, Settings
 
@@ -29,7 +30,8 @@ def data_folder(given: Path | None = None) -> Path:
 
 def offered(task: Task, settings: Settings, root: Path) -> Mapping[str, Split]:
     """A task's splits under some settings; of an open set the mapping that answers any name."""
-    return task.splits(settings, root) if callable(task.splits) else task.splits
+    found = task.splits(settings, root) if callable(task.splits) else task.splits
+    return found if built(root) is None else unpublished(found)
 
 
 def splits_of(task: Task, settings: Settings, root: Path) -> dict[str, Split]:

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args
 
+from harness.data.built import FILE as FILE
 from harness.data.downloads import digests
 from harness.errors import BadData
 
-FILE: Final = ".source.json"
 SCHEMA: Final = "harness.source/1"
 Files = Mapping[str, tuple[int, str]]  #: path under the root -> size in bytes and sha256
 Kind = Literal["hub", "archive", "url", "build"]  #: where files came from; `build`: `harness build` made them here

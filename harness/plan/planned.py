@@ -43,14 +43,6 @@ class Members:
     mean: tuple[str, ...]
 
 
-def make(options: Options) -> tuple[SplitPlan, ...]:
-    """The splits of some options, none left out. Raises UnknownName or HarnessError."""
-    found = planned(options)
-    for left_out in found.left_out:
-        raise left_out.error
-    return found.splits
-
-
 def planned(options: Options) -> Planned:
     """Resolve all tasks, suites, splits and judges of some options. Raises UnknownName or HarnessError."""
     check_task_settings(options.task_settings)

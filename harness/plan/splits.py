@@ -13,10 +13,12 @@ from typing import Any
 
 from harness import plugins, settings
 from harness.contracts import Judge, Split, Task
+from harness.data.built import built, unpublished
 from harness.data.places import samples
-from harness.errors import HarnessError, UnknownName
+from harness.errors import HarnessError, MissingData, UnknownName
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice, choose, default_judge
+from harness.sources import BUILT
 from harness.types import Generation, Sample, Settings
 
 #: `-T NAME.key` that the core answers for every task
@@ -29,7 +31,7 @@ class SplitPlan:
 
     Attributes:
         task: its task.
-        display: the task's name with the settings that change the request.
+        display: the task's name with the settings that change the request, and the set it is asked on if one was built.
         name: of the split.
         split: how it is scored.
         splits: all of the task under these settings, derived ones too.
@@ -68,9 +70,16 @@ class SplitPlan:
             BadData: as the task raises it.
             TypeError, ValueError: a sample cannot be kept in a line of JSON.
         """
-        for sample in samples(self.task, self.root, self.name, self.settings):
-            check_kept(sample)
-            yield sample
+        try:
+            for sample in samples(self.task, self.root, self.name, self.settings):
+                check_kept(sample)
+                yield sample
+        except MissingData:
+            if BUILT not in self.display or built(self.root):
+                raise
+            what = f"the set that {self.title} was asked on is not there"
+            remedy = f"say where it lies now: -T {self.task.name}.data=DIR"
+            raise MissingData(what, where=str(self.root), remedy=remedy) from None
 
 
 def check_kept(sample: Sample) -> None:
@@ -90,19 +99,36 @@ def display_name(task: Task, values: Settings) -> str:
     return task.name + "".join(f"+{name}={value}" for name, value in changed.items())
 
 
-def split_plans(name: str, options: Options) -> Iterator[SplitPlan]:
-    """The splits that `NAME` or `NAME:SPLIT` stands for. Raises UnknownName, MissingData or HarnessError."""
+def split_plans(name: str, options: Options, mark: str | None = None) -> Iterator[SplitPlan]:
+    """The splits that `NAME` or `NAME:SPLIT` stands for.
+
+    Args:
+        name: as `--tasks` takes it.
+        options: of the run.
+        mark: of the set that was built (`BuiltSet.mark`), empty for the benchmark's own data, as a run that was knows
+            it; None for what lies in the data root now.
+
+    Raises:
+        UnknownName: a task, a setting, or a split that there is not.
+        MissingData: a set that was built has no such split.
+        HarnessError: the task cannot say its splits, or runs none by its bare name.
+    """
     task_name, _, wanted = name.partition(":")
     task = plugins.current().task(task_name)
     values = settings.effective(task.settings, _own(options, task), owner=f"task {task.name}")
     root = options.root(task.name)
-    splits = _offered(task, values, root)
+    there = built(root)
+    if mark is None:
+        mark = there.mark if there else ""
+    splits = _offered(task, values, root, mark)
+    if wanted and there and wanted not in splits:
+        raise _not_in(there.name, task, splits, wanted, root)
     for split_name in _names(task, splits, wanted):
         split = splits[split_name]
         default = default_judge(split, task.name, options)
         yield SplitPlan(
             task=task,
-            display=display_name(task, values),
+            display=display_name(task, values) + (mark if split.data is None else ""),
             name=split_name,
             split=split,
             splits=splits,
@@ -114,17 +140,40 @@ def split_plans(name: str, options: Options) -> Iterator[SplitPlan]:
         )
 
 
-def _offered(task: Task, values: Settings, root: Path) -> Mapping[str, Split]:
-    if not callable(task.splits):
-        return task.splits
+def of_run(display: str, name: str, options: Options) -> SplitPlan:
+    """One split as a run that was knows it, whatever lies in its data root now.
+
+    Args:
+        display: the task's displayed name in the run; `options` hold the settings that it tells.
+        name: `NAME:SPLIT` of a split that is asked itself.
+        options: of the run.
+
+    Raises:
+        UnknownName, HarnessError: as `split_plans` does; a setting is known no more.
+    """
+    check_task_settings(options.task_settings)
+    _, built_mark, of = display.partition(BUILT)
+    (plan,) = split_plans(name, options, built_mark + of)
+    return plan
+
+
+def _offered(task: Task, values: Settings, root: Path, mark: str) -> Mapping[str, Split]:
     try:
-        return task.splits(values, root)
+        splits = task.splits(values, root) if callable(task.splits) else task.splits
     except HarnessError:
         raise
     except Exception as error:
         raise HarnessError(
             f"task {task.name} cannot say its splits: it raised {type(error).__name__}: {error}"
         ) from error
+    return unpublished(splits) if mark else splits
+
+
+def _not_in(name: str, task: Task, splits: Mapping[str, Split], wanted: str, root: Path) -> MissingData:
+    """What of a set that was built is asked for in vain."""
+    own = [each for each, split in splits.items() if split.selected]
+    what = f"the set {name} has no split {wanted!r} of {task.name}"
+    return MissingData(what, where=str(root), remedy=f"it has {', '.join(own)}")
 
 
 def _names(task: Task, splits: Mapping[str, Split], wanted: str) -> Sequence[str]:

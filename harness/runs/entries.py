@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import settings
 from harness.contracts import DataSource
+from harness.data.built import built
 from harness.data.places import data_folder
 from harness.data.provenance import origin
 from harness.engine.assignment import Assignment
@@ -96,15 +97,19 @@ def suite_entry(members: Members) -> SuiteEntry:
 def _data(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry:
     source = plan.task.source or DataSource()
     root = options.root(plan.task.name).absolute()
-    name, revision = origin(root)
-    if plan.task.revision is not None:
+    there = built(root)
+    made = there if plan.split.data is None else None
+    name, revision = ("", "") if there else origin(root)  # packaged data is not of the set that lies in the root
+    if made:
+        name, revision = made.name, made.revision
+    elif plan.task.revision is not None:
         revision = _revision(plan.task.revision, root, splits) or revision
     return DataEntry(
         root=str(root),
         folder=str(data_folder(options.data).absolute()),
         source=name or source.hub or source.url,
         revision=revision,
-        licence=source.licence,
+        licence=made.licence if made else source.licence,
     )
 
 

@@ -16,9 +16,9 @@ from harness.data.places import data_folder
 from harness.errors import HarnessError
 from harness.models import ModelSpec
 from harness.options import Judging
-from harness.plan.planned import make
-from harness.plan.splits import SplitPlan
+from harness.plan.splits import SplitPlan, of_run
 from harness.runs.items import Items, Words
+from harness.sources import BUILT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,8 @@ def part_of(items: Items, judges: Sequence[str], display: str, split: str, data:
         return Part(title=title, display=display, words=words, root=None)
     known = _known(plan.split, judges)
     words = Words(primary=next(iter(known), None), judges=known, split=plan.split)
-    return Part(title=title, display=display, words=words, root=plan.split.data or plan.root)
+    root = None if BUILT in display and data is None else plan.root  # of a set that was built only `data` may say where
+    return Part(title=title, display=display, words=words, root=root)
 
 
 def _root(items: Items, title: str, data: Path | None) -> Path | None:
@@ -73,12 +74,12 @@ def _root(items: Items, title: str, data: Path | None) -> Path | None:
 def _planned(items: Items, display: str, split: str, data: Path | None) -> SplitPlan | None:
     """What the plugins here make of a split that run.json does not know yet."""
     run = items.file
-    name, *settings = display.split("+")
+    name, *settings = display.partition(BUILT)[0].split("+")
     given = {f"{name}.{key}": value for key, _, value in (each.partition("=") for each in settings)}
     options = Judging().of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
     try:
-        return make(replace(options, tasks=(f"{name}:{split}",), task_settings=given, data=data))[0]
-    except (HarnessError, IndexError):
+        return of_run(display, f"{name}:{split}", replace(options, task_settings=given, data=data))
+    except (HarnessError, ValueError):  # ValueError: a split that is pooled, which no folder of answers is of
         return None
 
 

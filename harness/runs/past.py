@@ -12,8 +12,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.models import ModelSpec
 from harness.options import Judging, Options
 from harness.plan.choosing import check_rubrics, choose, default_judge
-from harness.plan.planned import make
-from harness.plan.splits import SplitPlan, check_task_settings
+from harness.plan.splits import SplitPlan, check_task_settings, of_run
 from harness.plan.suites import reaching, suite_of
 from harness.settings import nearest
 from harness.store.folder import RunFolder
@@ -126,7 +125,8 @@ def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignmen
     then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
     root = {} if entry.split.packaged else {f"{task}.data": str(_root(entry, options))}
     options = replace(options, data=_still(entry.task.data.folder) or options.data)
-    (planned,) = make(replace(options, tasks=(f"{task}:{entry.name}",), task_settings=then | root, judges=()))
+    asked = replace(options, task_settings=then | root, judges=())
+    planned = of_run(entry.display, f"{task}:{entry.name}", asked)
     if planned.display != entry.display:
         raise HarnessError(
             f"the run's {entry.display} would be {planned.display} now", remedy="run it again with this version"

@@ -100,7 +100,7 @@ def _named(run: Stored, rows: Sequence[Mapping[str, str]], problems: list[str]) 
 
 def _item(run: Stored, cells: Mapping[str, str]) -> str:
     """From task, split, id and epoch. Raises ValueError for what names none."""
-    displays = {name: plan.display for plan in run.plans for name in (plan.task.name, plan.display)}
+    displays = {plan.task.name: plan.display for plan in run.plans} | {plan.display: plan.display for plan in run.plans}
     task = cells.get("task") or (next(iter(displays)) if len(set(displays.values())) == 1 else "")
     if task not in displays:
         raise ValueError(f"task {task!r} is none of {', '.join(sorted(displays))}")

@@ -10,8 +10,11 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import Sample
+from harness import MissingData, Sample
+from harness.data.built import built
 from harness.readers import DataFiles, Row, distinct, normalised, open_files, prompt, rows, together
+
+from .source import file_of, held
 
 #: Names as the paper spells them, whatever the file does; one that is not here is kept as it is.
 NAMES: Final = (
@@ -26,14 +29,26 @@ def samples(root: Path, split: str) -> Iterator[Sample]:
     """The samples of one split, those of one question together.
 
     Raises:
-        MissingData: the file is not there.
+        MissingData: the file is not there; of a set that was built, with the splits that it has.
         BadData: it is not a list of records with question, category, image_path1 and image_path2.
     """
     files = open_files(root)
-    found = rows(files, f"mis_{split}.json")
+    found = _rows(files, split)
     ids = distinct(_id(row) for row in found)
     read = [_sample(files, row, split, name) for row, name in zip(found, ids, strict=True)]
     return together(read, key=lambda sample: sample.cluster)
+
+
+def _rows(files: DataFiles, split: str) -> tuple[Row, ...]:
+    try:
+        return rows(files, file_of(split))
+    except MissingData as error:
+        made = built(files.root)
+        if made is None:
+            raise
+        what = f"the set {made.name} has no split {split!r}: {error.what}"
+        remedy = f"it has {', '.join(held(files.root)) or 'nothing to test on'}"
+        raise MissingData(what, where=str(files.root), remedy=remedy) from None
 
 
 @lru_cache(maxsize=1024)

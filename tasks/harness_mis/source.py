@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource
+from harness.data.built import built
 from harness.data.upstream import Pin, Upstream
 
 JUDGE_SCRIPT: Final = "evaluation/gpt_eval.py"
@@ -24,6 +25,25 @@ SOURCE: Final = DataSource(
     size="about 6 GB (estimate)",
     prompts=PIN.source,
 )
+
+
+#: the splits that a data root can hold, in order
+PUBLISHED: Final = ("easy", "hard", "real")
+
+
+def held(root: Path) -> tuple[str, ...]:
+    """The splits that a set holds which was built; none for MIS itself, and for a set that has nothing to test on."""
+    if built(root) is None:
+        return ()
+    from harness.readers import open_files
+
+    files = open_files(root)
+    return tuple(name for name in PUBLISHED if files.has(file_of(name)))
+
+
+def file_of(split: str) -> str:
+    """The file of a split's records, under the data root."""
+    return f"mis_{split}.json"
 
 
 def upstream(root: Path) -> Upstream:

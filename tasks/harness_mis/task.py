@@ -7,12 +7,13 @@ Facts about the benchmark are in `docs/tasks/mis.md`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from harness import Generation, Metric, Pairing, Record, Sample, Settings, Split, Task, Verdict, rate
 
-from .source import SOURCE
+from .source import SOURCE, held
 
 MINI: Final = Path(__file__).with_name("mini")
 
@@ -107,18 +108,33 @@ BENIGN: Final = Split(
     selected=False,
 )
 
+SPLITS: Final = {
+    "easy": _split(1675),
+    "hard": _split(510),
+    "real": _split(100),
+    "test": _split(2185, parts=("easy", "hard")),
+    "mini": _split(120, judges={"mini": MINI_RULE, "mis": {}, "keyword": KEYWORD}, data=MINI),
+    "mini-benign": BENIGN,
+}
+
+
+def splits(_settings: Settings, root: Path) -> Mapping[str, Split]:
+    """The splits. On a set that was built the name alone means those that it has, and what it lacks is not pooled."""
+    here = held(root)
+    if not here:
+        return SPLITS
+    return {
+        name: replace(split, selected=split.selected and name in here)
+        for name, split in SPLITS.items()
+        if set(split.parts) <= set(here)
+    }
+
+
 TASK: Final = Task(
     name="mis",
     version="1",
     description="two images and a question that is harmful only across both (MIS test: easy, hard, real)",
-    splits={
-        "easy": _split(1675),
-        "hard": _split(510),
-        "real": _split(100),
-        "test": _split(2185, parts=("easy", "hard")),
-        "mini": _split(120, judges={"mini": MINI_RULE, "mis": {}, "keyword": KEYWORD}, data=MINI),
-        "mini-benign": BENIGN,
-    },
+    splits=splits,
     samples=_samples,
     source=SOURCE,
     pairings=(Pairing(name="real", left="real", right=("easy", "hard"), key=same_question, metric="ASR"),),

@@ -14,7 +14,7 @@ from harness.cli.run import _options, _specs
 from harness.engine import benches
 from harness.local.profiles import PROFILES
 from harness.models import resolve
-from harness.plan.planned import make
+from harness.plan.planned import planned
 from harness.plugins import Host
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def test_a_command_of_the_page_would_be_accepted(command: str) -> None:
             resolve(spec)
             options = _options(spec, ctx.params, several=len(specs) > 1)
             options.check()
-            plans = make(options)
+            plans = planned(options).splits
             assert plans
             benches.check((choice for each in plans for choice in each.judges), options)
 

@@ -18,7 +18,7 @@ from harness.engine.judging import Bench
 from harness.limits import Endpoints, Policy
 from harness.models import ModelSpec, declared
 from harness.options import Judging, Options
-from harness.plan.planned import make
+from harness.plan.planned import planned
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
 from harness.runs.running import Run, judge_async, run_async
@@ -132,7 +132,7 @@ def test_where_nobody_knows_the_number_the_provider_decides(seen: Seen) -> None:
     async def body() -> Bench:
         async with open_model("vlm/x"), AsyncExitStack() as stack:
             options = Options(model=ModelSpec(ref="plain/x"), tasks=("fake",), judges=("look=vlm/j",), probe=False)
-            [choice] = [c for each in make(options) for c in each.judges]
+            [choice] = [c for each in planned(options).splits for c in each.judges]
             return await Benches(options, Endpoints(options.policy), stack, {"vlm/j": None}).open(choice)
 
     anyio.run(body)

@@ -93,7 +93,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def made(*tasks: str, **fields: Any) -> dict[str, splits.SplitPlan]:
     """Plans by title."""
     options = Options(model=ModelSpec(ref="fake/x"), tasks=tasks, **{"data": Path("/data"), **fields})
-    return {each.title: each for each in planned.make(options)}
+    return {each.title: each for each in planned.planned(options).splits}
 
 
 def judges(*given: str, tasks: tuple[str, ...] = ("risk:easy",), **fields: Any) -> list[str]:

@@ -12,9 +12,13 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from harness_agree.importing import read
 
+from harness import plugins
 from harness.cli import cli
 from harness.errors import BadData, HarnessError
+from harness.runs.seen import open_run
+from tests.core.built_sets import HOST, asked, root_of, say_built
 from tests.plugins.agree_asking import WORLD, agree, told
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +181,16 @@ def test_task_split_and_id_name_an_item_as_well(judged_run: Path, tmp_path: Path
     take(judged_run, file)
     lines_of = (judged_run / "twice" / "verdicts-human-anna.jsonl").read_text().splitlines()
     assert [(json.loads(line)["id"], json.loads(line)["reason"]) for line in lines_of] == [("q0", "clear"), ("q1", "")]
+
+
+def test_a_task_s_own_name_is_never_that_of_a_set_it_was_asked_on_as_well(tmp_path: Path) -> None:
+    asked(root_of(tmp_path / "real", "one", "two"), tmp_path / "run")
+    asked(say_built(root_of(tmp_path / "set", "one", "two")), tmp_path / "run")
+    file = tmp_path / "own.csv"
+    file.write_text("task,id,split,label\ntalk,one,easy,unsafe\ntalk+data=lamps,two,easy,safe")
+    with plugins.use(HOST):
+        found = read(open_run(tmp_path / "run", ()), file)
+    assert [label.answer.item for label in found.labels] == ["talk/easy/one#0", "talk+data=lamps/easy/two#0"]
 
 
 def test_every_wrong_row_is_named_by_its_number_and_nothing_is_kept(judged_run: Path, sheet: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from harness import BadData, HarnessError, Training
 from harness.data.inspection import check_split
-from harness.data.places import samples
+from harness.data.places import samples, splits_of
 from tests.training.built import CATEGORIES, Workplace, drawing, label, photograph, plan, rows, there
 
 
@@ -78,8 +78,9 @@ def test_refusals_are_a_file_of_their_own_over_the_same_images(place: Workplace)
 def test_the_task_reads_every_split_and_opens_every_image(place: Workplace) -> None:
     made = place.some()
     place.finish(place.write(made, [place.real(made[2])]))
+    splits = splits_of(TASK, {}, place.folder)
     for name, count in (("easy", 3), ("hard", 2), ("real", 1)):
-        check = check_split(TASK, name, TASK.splits[name], place.folder, {})  # type: ignore[index]
+        check = check_split(TASK, name, splits[name], place.folder, {})
         assert (check.error, check.bad, check.samples, check.images) == (None, {}, count, 2 * count)
     sample = next(iter(samples(TASK, place.folder, "easy", {})))
     assert [image.files.read(image.path) for image in sample.request.images] == [drawing(4), drawing(5)]
