@@ -18,7 +18,6 @@ from harness_builder.calls.book import CallBook
 from harness_builder.config.plan import Plan
 from harness_builder.config.reading import read_plan
 from harness_builder.config.showing import shown
-from harness_builder.licences import OutputLicence
 from harness_builder.output import check_free
 from harness_builder.people import CandidateFile, People, image_of
 from harness_builder.people.candidates import NAME as CANDIDATES
@@ -61,11 +60,11 @@ async def build(build: Build) -> Built:
         KeyboardInterrupt: it was asked to end.
     """
     found = read_plan(build.config)
-    licence = licence_of(found, build.accepted)
+    licence_of(found, build.accepted)
     check_rubric(found)
     prompts = load_prompts(found)
     check_free(build.out)
-    return await _Site(build, found, licence, prompts).build()
+    return await _Site(build, found, prompts).build()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +74,11 @@ class _Site:
     Attributes:
         asked: as it was asked for.
         plan: as the config says.
-        licence: of the set.
         prompts: its templates.
     """
 
     asked: Build
     plan: Plan
-    licence: OutputLicence
     prompts: Prompts
 
     async def build(self) -> Built:
@@ -134,7 +131,6 @@ class _Site:
         return Ready(
             asked=self.asked,
             plan=self.plan,
-            licence=self.licence,
             prompts=self.prompts,
             walk=walk,
             asker=asker,

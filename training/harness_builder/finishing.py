@@ -22,7 +22,7 @@ from harness_builder.real.choosing import Left, real_records
 from harness_builder.real.photographs import open_photos
 from harness_builder.real.values import RealRecord
 from harness_builder.steps.checking import check_images
-from harness_builder.terms import licence_of
+from harness_builder.terms import licence_in, licence_of
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.values import Made, Tally
 
@@ -33,7 +33,7 @@ class Ready:
 
     Attributes:
         asked: the build as it was asked for.
-        plan, licence, prompts: of the set.
+        plan, prompts: of the set.
         walk: that is over.
         asker: for what photographs take.
         book: the calls.
@@ -42,7 +42,6 @@ class Ready:
 
     asked: Build
     plan: Plan
-    licence: OutputLicence
     prompts: Prompts
     walk: Walk
     asker: Asking
@@ -54,9 +53,8 @@ async def finished(ready: Ready) -> Built:
     """Write the set and all that is told about it."""
     made = list(ready.walk.records)
     real = await _photographed(ready, made)
-    licence = licence_of(ready.plan, ready.asked.accepted, real)
     written = write_set(made, ready.plan, ready.asked.out, ready.image, real=real)
-    facts = _facts(ready, written, licence)
+    facts = _facts(ready, written, licence_in(ready.plan, ready.asked.accepted, written.entries))
     finish(facts, ready.book.find)
     return Built(folder=ready.asked.out, records=written.records, open=facts.open)
 

@@ -63,13 +63,12 @@ def _opening(facts: Facts) -> Iterator[str]:
 
 
 def _loading(facts: Facts) -> Iterator[str]:
-    names = [FILES[file].name for file in FILES if file in facts.written.records]
-    tests = [name for name in names if FILES[f"mis_{name}.json"].split == "test"]
-    for name in names:
-        yield f'    datasets.load_dataset("THIS_SET", "{name}")'
-    if tests:
-        yield f"    harness run --tasks {','.join(f'mis:{name}' for name in tests)} -T mis.data=THIS_FOLDER --model …"
-    if "train" in names:
+    there = [FILES[file] for file in FILES if file in facts.written.records]
+    for each in there:
+        yield f'    datasets.load_dataset("THIS_SET", "{each.name}")'
+    if any(each.split == "test" for each in there):
+        yield "    harness run --tasks mis -T mis.data=THIS_FOLDER --model …"
+    if any(each.name == "train" for each in there):
         yield "    harness train mirage --data THIS_FOLDER --model …"
 
 
@@ -149,6 +148,8 @@ def _licence(facts: Facts) -> Iterator[str]:
         (name, terms, "used in spite of its terms" if name in licence.accepted else "")
         for name, terms in licence.sources.items()
     ]
+    named = [each.name for each in (*facts.plan.sources, *((facts.plan.photos,) if facts.plan.photos else ()))]
+    rows += [(name, "", "nothing of it is in the set") for name in named if name not in licence.sources]
     yield from table(("source", "licence", ""), rows)
     if licence.tests:
         yield ""
