@@ -65,6 +65,17 @@ def test_the_hub_reads_the_card_s_top_as_its_own_library_does(place: Workplace) 
     assert (found.data.license, found.data.pretty_name) == ("cc-by-4.0", "Lamps and kites")
 
 
+def test_the_card_says_how_each_part_is_loaded_and_how_the_set_is_run_as_it_is(place: Workplace) -> None:
+    run, train = "harness run --tasks mis -T mis.data=THIS_FOLDER", "harness train mirage --data THIS_FOLDER"
+    text = card(place)
+    assert 'datasets.load_dataset("THIS_SET", "hard")' in text
+    assert (run in text, train in text) == (True, True)
+    text = card(place, written=place.write([place.made(0, "easy")]))
+    assert (run in text, train in text) == (True, False)
+    text = card(place, written=place.write([place.made(0, "train")]))
+    assert (run in text, train in text) == (False, True)
+
+
 def test_the_card_counts_by_file_and_category_and_how_everything_ended(place: Workplace) -> None:
     text = card(place)
     assert cells(text, "mis_easy.json")[1] == "3"
