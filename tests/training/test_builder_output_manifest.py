@@ -14,7 +14,7 @@ from harness_mirage.methods import METHODS
 from harness import BadData, MissingData, Training
 from harness.cli import main
 from harness.data.provenance import differences, origin, read
-from tests.training.built import AT, Workplace, probed, there
+from tests.training.built import AT, Workplace, label, probed, there
 
 
 @pytest.fixture
@@ -88,6 +88,27 @@ def test_runs_and_trainings_are_told_where_the_data_come_from_and_under_which_te
     assert (found.missing, found.changed) == ([], [])
 
 
+def test_what_trains_is_told_apart_from_what_tests(place: Workplace) -> None:
+    made = [*place.some(), place.made(20, "train", label=label("shapes/10#0", 20, refusal="No."))]
+    place.finish(place.write(made, [place.real(made[2])]))
+    whole, train = read(place.folder).parts
+    assert (whole.name, train.name) == ("Lamps and kites", "Lamps and kites-train")
+    assert whole.files.keys() | train.files.keys() == there(place.folder).keys() - {"build.json", ".source.json"}
+    assert {path for path in train.files if "/" not in path} == {"mis_train.json", "mis_train_refusal.json"}
+    assert {path.partition("/")[0] for path in train.files if "/" in path} == {"images"}
+    assert {"mis_easy.json", "mis_hard.json", "mis_real.json"} <= whole.files.keys()
+    mirage = next(method for method in METHODS if method.name == "mirage")
+    alone = replace(mirage, ingredients=mirage.ingredients[:1])
+    for data in (place.folder, place.folder / "mis_train.json", place.folder / "mis_train_refusal.json"):
+        (part,) = mix(alone, Training(model="none", data={"": data}, out=Path("none"))).parts
+        assert part.sources == ("Lamps and kites-train",)
+
+
+def test_a_set_that_tests_alone_has_one_part(place: Workplace) -> None:
+    place.finish(place.write([place.made(0, "easy")]))
+    assert [part.name for part in read(place.folder).parts] == ["Lamps and kites"]
+
+
 def test_harness_data_verify_finds_the_set_whole_and_names_what_is_not(
     place: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,8 +121,8 @@ def test_harness_data_verify_finds_the_set_whole_and_names_what_is_not(
     place.finish(place.write(made, [place.real(made[2])]))
     code, out = said()
     assert code == 0
-    assert "from Lamps and kites at k1:build" in out
-    assert f"all {len(there(place.folder)) - 2} files are as they were fetched" in out
+    assert "as Lamps and kites at k1:build" in out
+    assert f"all {len(there(place.folder)) - 2} files are as they were built" in out
     (place.folder / "easy_image/1/object2.png").unlink()
     code, out = said()
     assert code == 3

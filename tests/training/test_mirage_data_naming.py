@@ -49,6 +49,11 @@ def records(folder: Path, name: str) -> Path:
 
 def flagged(names: tuple[str, ...], task: str) -> bool:
     """Whether a leaderboard marks results of a task."""
+    return bool(marks(names, task))
+
+
+def marks(names: tuple[str, ...], task: str) -> list[str]:
+    """What a leaderboard says of it."""
     row = Row(
         model="m",
         ref="m",
@@ -63,7 +68,7 @@ def flagged(names: tuple[str, ...], task: str) -> bool:
         measures=(),
         trained_on=names,
     )
-    return any(each.kind == "trained_on" for each in cautions(row, task, task))
+    return [each.told for each in cautions(row, task, task) if each.kind == "trained_on"]
 
 
 class TestMainData:
@@ -104,6 +109,16 @@ class TestMainData:
 
         assert called(root / "own.json") == ("lab/kitchen",)
         assert called(root / "more.json") == ("more",)
+
+    def test_that_are_a_part_of_a_set_that_was_built_are_called_by_that_part(self, tmp_path: Path) -> None:
+        sizes = {name: {name: (1, "0" * 64)} for name in ("mis_easy.json", "mis_train.json")}
+        built = (("lab/kitchen", sizes["mis_easy.json"]), ("lab/kitchen-train", sizes["mis_train.json"]))
+        parts = (provenance.Part(kind="build", name=name, revision="", fetched="", files=held) for name, held in built)
+        provenance.Provenance(task="mis", licence="", parts=tuple(parts)).write(mis(tmp_path, DRAWN))
+        (tmp_path / "mis_easy.json").write_bytes((tmp_path / "mis_train.json").read_bytes())
+
+        assert called(tmp_path) == called(tmp_path / "mis_train.json") == ("lab/kitchen-train",)
+        assert called(tmp_path / "mis_easy.json") == ("lab/kitchen",)
 
     def test_whose_record_cannot_be_read_are_refused(self, tmp_path: Path) -> None:
         root = mis(tmp_path, DRAWN)
@@ -149,6 +164,12 @@ class TestTheFlagOfALeaderboard:
 
     def test_does_not_stand_for_data_of_another_name_that_only_have_the_layout(self, tmp_path: Path) -> None:
         assert not flagged(called(said(mis(tmp_path, DRAWN), "lab/kitchen-pairs")), "mis")
+
+    def test_tells_what_trains_from_what_tests_of_a_set_that_was_built(self) -> None:
+        said = "trained on data of this test's source"
+        assert marks(("kitchen-train",), "kitchen") == [f"{said} (kitchen-train)"]
+        assert marks(("kitchen",), "kitchen") == [f"{said} (kitchen)"]
+        assert marks(("kitchen-train",), "mis+data=garden") == marks(("mis-train",), "mis+data=kitchen") == []
 
     def test_stands_for_each_of_several_names(self, tmp_path: Path) -> None:
         names = called(said(mis(tmp_path, DRAWN), "lab/kitchen", "mssbench-mini-train"))

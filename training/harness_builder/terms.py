@@ -41,5 +41,5 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[Entry]) 
     names = {entry.made.source for entry in found}
     sources = tuple(source for source in plan.sources if source.name in names)
     left = replace(plan, sources=sources, photos=plan.photos if used else None)
-    here = {source.name for source in sources} | ({plan.photos.name} if plan.photos and used else set())
-    return licence_of(left, [name for name in accepted if name in here], used)
+    names |= {left.photos.name} if left.photos else set[str]()
+    return licence_of(left, [name for name in accepted if name in names], used)

@@ -36,6 +36,8 @@ LISTINGS: Final[Mapping[Subset, Listing]] = {
 }
 REFUSAL: Final = Listing(file="mis_train_refusal.json", name="train_refusal", split="train", images="images")
 FILES: Final[Mapping[str, Listing]] = {each.file: each for each in (*LISTINGS.values(), REFUSAL)}
+#: files that are there to train on, whose images lie in one folder
+TRAINING: Final = (LISTINGS["train"].file, REFUSAL.file)
 
 MANIFEST: Final = "build.json"
 PROVENANCE: Final = "provenance.jsonl"

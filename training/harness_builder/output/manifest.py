@@ -31,7 +31,7 @@ from harness.store.journal import replace
 from harness_builder.calls.kept import PAINTER
 from harness_builder.config.plan import INSTEAD, Plan
 
-from .layout import IMAGES, MANIFEST, SINGLE, ours
+from .layout import IMAGES, MANIFEST, REFUSAL, SINGLE, TRAINING, ours
 from .terms import terms_line
 from .values import Facts
 
@@ -75,12 +75,21 @@ def write_manifest(facts: Facts) -> None:
     over all that lies there; the last file of a set."""
     folder = facts.written.folder
     found = dict(_files(folder, but=(MANIFEST, SOURCE)))
-    part = Part(kind="build", name=facts.plan.name, revision=facts.identity, fetched=facts.at, files=found)
-    Provenance(task="mis", licence=terms_line(facts.licence), parts=(part,)).write(folder)
+    Provenance(task="mis", licence=terms_line(facts.licence), parts=tuple(_parts(facts, found))).write(folder)
     found[SOURCE] = _entry(folder / SOURCE)
     files = {path: {"bytes": size, "sha256": sha256} for path, (size, sha256) in sorted(found.items())}
     text = json.dumps(_told(facts) | {"files": files}, ensure_ascii=False, indent=1)
     replace(folder / MANIFEST, f"{text}\n")
+
+
+def _parts(facts: Facts, files: Mapping[str, tuple[int, str]]) -> Iterator[Part]:
+    """The set under its name, and what is there to train on apart: who trains on it has not seen the tests."""
+    name = facts.plan.name
+    train = {path: entry for path, entry in files.items() if path in TRAINING or path.startswith(f"{REFUSAL.images}/")}
+    rest = {path: entry for path, entry in files.items() if path not in train}
+    for called, held in ((name, rest), (f"{name}-train", train)):
+        if held:
+            yield Part(kind="build", name=called, revision=facts.identity, fetched=facts.at, files=held)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -7,7 +7,7 @@ the published one is always called alike, and no set takes its name for standing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -36,7 +36,8 @@ def names(ingredient: Ingredient, path: Path, files: Iterable[str]) -> tuple[str
     Raises:
         BadData: the record of where they come from cannot be read.
     """
-    said = _said(path)
+    files = tuple(files)
+    said = _said(path, files)
     if said:
         return tuple(dict.fromkeys(_called(ingredient, name) for name in said))
     known = {PurePosixPath(file).name for file in files} & _FILES.get(ingredient.hub, frozenset())
@@ -50,11 +51,13 @@ def is_published(ingredient: Ingredient, path: Path, files: Iterable[str]) -> bo
     return bool(ingredient.hub) and names(ingredient, path, files) == (ingredient.source or ingredient.hub,)
 
 
-def _said(path: Path) -> tuple[str, ...]:
-    """Whom the data name: all that a build or a fetch put into them, or their place in the hub client's cache."""
+def _said(path: Path, files: Collection[str]) -> tuple[str, ...]:
+    """Whom the data name: all that a fetch put into them, of what a build put there the parts that the records are
+    from; or their place in the hub client's cache."""
     root = path if path.is_dir() else path.parent
     parts = provenance.read(root).parts
-    named = [part.name for part in parts if root == path or path.name in part.files]
+    held = set(files) if root == path else {path.name}
+    named = [part.name for part in parts if held & part.files.keys() or (root == path and part.kind != "build")]
     cached = () if parts else provenance.origin(root)[:1]
     return tuple(name for name in (*named, *cached) if name)
 
