@@ -14,6 +14,7 @@ from harness_mis.task import TASK
 from PIL import Image, ImageOps
 
 from harness import BadData, HarnessError, Training
+from harness.data.built import built
 from harness.data.inspection import check_split
 from harness.data.places import samples, splits_of
 from tests.training.built import CATEGORIES, Workplace, drawing, label, photograph, plan, rows, there
@@ -78,7 +79,11 @@ def test_refusals_are_a_file_of_their_own_over_the_same_images(place: Workplace)
 def test_the_task_reads_every_split_and_opens_every_image(place: Workplace) -> None:
     made = place.some()
     place.finish(place.write(made, [place.real(made[2])]))
+    known = built(place.folder)
+    assert known is not None
+    assert (known.name, known.mark, known.licence) == ("Lamps and kites", "+data=Lamps-and-kites", "cc-by-4.0")
     splits = splits_of(TASK, {}, place.folder)
+    assert [name for name, split in splits.items() if split.selected] == ["easy", "hard", "real"]
     for name, count in (("easy", 3), ("hard", 2), ("real", 1)):
         check = check_split(TASK, name, splits[name], place.folder, {})
         assert (check.error, check.bad, check.samples, check.images) == (None, {}, count, 2 * count)
