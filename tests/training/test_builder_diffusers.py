@@ -156,6 +156,11 @@ def test_the_manifest_names_the_pipeline_by_its_files_and_its_steps(built: Stage
     assert "unet/diffusion_pytorch_model.safetensors" in painter["fingerprint"]
 
 
+def test_the_card_names_the_pipeline_with_what_decides_how_it_draws(built: Stage) -> None:
+    card = " ".join((built.out / "README.md").read_text(encoding="utf-8").split())
+    assert "Painter: diffusers/tiny-diffusion (steps 2, dtype float32), asked for 64 by 64 pixels" in card
+
+
 def test_the_provenance_names_the_pipeline_and_each_drawing_s_prompt_and_seed(built: Stage) -> None:
     found = images(built.out)
     for line in lines(built.out):

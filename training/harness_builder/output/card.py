@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from harness.http.status import as_mapping
 from harness.markdown import escape
 from harness.plugins.loader import FILE
+from harness_builder.calls.kept import PAINTER
 from harness_builder.calls.ledger import Entry as Spending
 from harness_builder.calls.ledger import wanted
 from harness_builder.config.plan import Plan
@@ -20,6 +22,7 @@ from .findings import findings
 from .front import front_matter
 from .intended import USE
 from .layout import FILES
+from .manifest import public
 from .tables import table
 from .values import Facts
 
@@ -117,11 +120,19 @@ def _ends(facts: Facts) -> Iterator[str]:
 
 def _models(facts: Facts) -> Iterator[str]:
     plan = facts.plan
-    yield f"Language: {escape(plan.language)}. Seed: {plan.seed}. Painter: {escape(plan.painter.ref)}, {plan.width} by"
-    yield f"{plan.height} pixels, {plan.rounds} rounds at most."
+    yield f"Language: {escape(plan.language)}. Seed: {plan.seed}."
+    yield f"Painter: {escape(plan.painter.ref)}{_settings(facts)}, asked for {plan.width} by {plan.height} pixels,"
+    yield f"{plan.rounds} rounds at most."
     yield ""
     heads = ("step", "role", "model", "reported as", "#calls", "#tokens in", "#out", "#seconds", "#images", "#US$")
     yield from table(heads, [_spent(plan, each) for each in facts.spent]) if facts.spent else ("No call was made.",)
+
+
+def _settings(facts: Facts) -> str:
+    """Those of the painter that decide what it draws, as far as any are set; all are in `build.json`."""
+    every = as_mapping(as_mapping(public(facts.models.get(PAINTER))).get("settings"))
+    told = [f"{name} {value}" for name, value in every.items() if value not in (None, "")]
+    return f" ({escape(', '.join(told))})" if told else ""
 
 
 def _spent(plan: Plan, each: Spending) -> tuple[object, ...]:

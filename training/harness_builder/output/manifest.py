@@ -188,7 +188,7 @@ def _told(facts: Facts) -> dict[str, Json]:
         "prompts": {
             name: {"sha256": sha256, "own": name in facts.prompts.own} for name, sha256 in facts.prompts.hashes.items()
         },
-        "models": _public(dict(facts.models)),
+        "models": public(dict(facts.models)),
         "versions": dict(facts.versions),
         "records": dict(written.records),
         "categories": categories,
@@ -204,14 +204,15 @@ def _told(facts: Facts) -> dict[str, Json]:
 def planned(plan: Plan) -> dict[str, Json]:
     """A plan as JSON, without what tells of the machine: paths and addresses."""
     whole = json.loads(json.dumps(asdict(plan), default=lambda _path: _PATH))
-    return {name: _public(value) for name, value in as_mapping(whole).items() if not _of_the_machine(value)}
+    return {name: public(value) for name, value in as_mapping(whole).items() if not _of_the_machine(value)}
 
 
-def _public(value: Json) -> Json:
+def public(value: Json) -> Json:
+    """A value without what tells of the machine."""
     if isinstance(value, list):
-        return [_public(each) for each in as_list(value) if not _of_the_machine(each)]
+        return [public(each) for each in as_list(value) if not _of_the_machine(each)]
     if isinstance(value, Mapping):
-        return {name: _public(each) for name, each in as_mapping(value).items() if not _of_the_machine(each)}
+        return {name: public(each) for name, each in as_mapping(value).items() if not _of_the_machine(each)}
     return value
 
 
