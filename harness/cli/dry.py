@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def show(every: Sequence[Options], *, as_json: bool) -> None:
     """A table of samples, calls, images and bytes for each model and judge; nothing is opened."""
-    from harness.runs.dry_run import dry_run
+    from harness.runs.dry_run import dry_run, noted
 
     loads = [load for options in every for load in dry_run(options)]
     if as_json:
@@ -41,5 +41,6 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
-    for note in dict.fromkeys(load.note for load in loads if load.note):
+    notes = [*(load.note for load in loads if load.note), *(note for options in every for note in noted(options))]
+    for note in dict.fromkeys(notes):
         click.echo(plain(f"note: {note}"), err=True)

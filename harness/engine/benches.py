@@ -17,7 +17,7 @@ from harness.limits.metered import Metered
 from harness.limits.slots import Endpoints
 from harness.models import ModelSpec, Resolved, declared, placed, resolve
 from harness.options import Options
-from harness.plan.choosing import JudgeChoice
+from harness.plan.choosing import JudgeChoice, split_judge
 from harness.store.folder import file_name
 from harness.types import Json, Setting
 
@@ -64,6 +64,9 @@ def check(choices: Iterable[JudgeChoice], options: Options) -> None:
             raise UnknownName(f"-J {key}: no judge {head!r}", remedy=settings.nearest(head, names))
     for choice in choices:
         Orders.of(choice, options)
+    for _, model in map(split_judge, options.judges):
+        if model:
+            resolve(ModelSpec(ref=model))  # one that no rubric asks is wrong as well
 
 
 class Benches:

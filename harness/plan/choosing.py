@@ -83,6 +83,15 @@ def check_rubrics(judges: Sequence[str], splits: Iterable[Split]) -> None:
             raise HarnessError(f"rubric {rubric!r} is a rule and asks no model", remedy=f"--judge {rubric}")
 
 
+def unasked(judges: Sequence[str], choices: Iterable[JudgeChoice]) -> list[str]:
+    """What to say of models that were named and that no rubric of these choices asks."""
+    pairs = dict.fromkeys((choice.judge.name, choice.model) for choice in choices)
+    asked, rules = {model for _, model in pairs}, [name for name, model in pairs if not model]
+    why = f"no model is asked by the rule {', '.join(rules)}" if rules else "no rubric of this run asks it"
+    bare = [text for text in dict.fromkeys(judges) if not split_judge(text)[0]]
+    return [f"--judge {text} is not used: {why}" for text in bare if text not in asked]
+
+
 def split_judge(text: str) -> tuple[str, str]:
     """`MODEL`, `RUBRIC` or `RUBRIC=MODEL` as (rubric, model), either of which may be empty."""
     head, equals, tail = text.partition("=")

@@ -11,6 +11,7 @@ from harness.engine.assignment import Surveyed, nothing_listed, surveyed
 from harness.errors import BadImage, HarnessError
 from harness.models import Resolved, resolve
 from harness.options import Options
+from harness.plan.choosing import unasked
 from harness.plan.planned import planned
 from harness.plan.sampling import Survey
 from harness.plan.splits import SplitPlan
@@ -70,6 +71,11 @@ def dry_run(options: Options) -> list[Load]:
     if not loads:
         nothing_listed(Surveyed(assignments=[], failed=[], left_out=left_out))
     return [*loads, *(_left_out(part, options) for part in left_out)]
+
+
+def noted(options: Options) -> list[str]:
+    """What a person should read of a run before it is asked for, beside its loads. Raises as `dry_run`."""
+    return unasked(options.judges, (choice for each in planned(options).splits for choice in each.judges))
 
 
 def _left_out(part: LeftOut, options: Options) -> Load:

@@ -20,6 +20,7 @@ from harness.keys import short
 from harness.limits.slots import Endpoints
 from harness.models import Resolved, resolve
 from harness.options import Judging, Options
+from harness.plan.choosing import unasked
 from harness.plan.planned import planned
 from harness.plan.suites import overruled
 from harness.progress.lines import Progress, SilentProgress
@@ -78,7 +79,7 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     session.failed += found.failed
     session.left_out += found.left_out
     session.notes += [note for each in asked.suites.values() for note in overruled(each.suite, options)]
-    session.notes += unplaced(resolved, session.choices, options)
+    session.notes += [*unasked(options.judges, session.choices), *unplaced(resolved, session.choices, options)]
     return await _carried(session, recorder, resolved)
 
 
@@ -101,7 +102,7 @@ async def judge_async(
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
     session = _session(known.options, known.assignments, run, progress, stop)
     session.digest = known.digest
-    session.notes += unplaced(None, session.choices, known.options)
+    session.notes += [*unasked(judging.judges, session.choices), *unplaced(None, session.choices, known.options)]
     return await _carried(session, recorder, None)
 
 

@@ -18,7 +18,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.limits import Endpoints
 from harness.models import ModelSpec
 from harness.options import Options
-from harness.plan.choosing import JudgeChoice
+from harness.plan.choosing import JudgeChoice, unasked
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, host_of
 from harness.types import Failure, Request, Response, Setting, Settings, Verdict
 
@@ -185,6 +185,19 @@ def test_a_wrong_setting_of_a_judge_is_found_before_anything_is_opened(
 def test_a_wrong_model_of_a_judge_is_found_before_anything_is_opened(seen: Opened, ref: str, what: str) -> None:
     with pytest.raises(HarnessError, match=what):
         benches.check([choice(ref)], options())
+
+
+@pytest.mark.parametrize("text", ["sen/J", "rule=sen/J"])
+def test_a_wrong_model_is_found_also_where_no_rubric_asks_it(seen: Opened, text: str) -> None:
+    with pytest.raises(UnknownName, match="'sen'"):
+        benches.check([choice("", fake_judge(name="rule"))], options(judges=(text,)))
+
+
+def test_a_model_that_no_rubric_asks_is_said_not_to_be_used(seen: Opened) -> None:
+    rule, asked = choice("", fake_judge(name="rule")), choice("seen/J")
+    assert unasked(("seen/J",), [rule]) == ["--judge seen/J is not used: no model is asked by the rule rule"]
+    assert unasked(("seen/J", "seen/K"), [asked]) == ["--judge seen/K is not used: no rubric of this run asks it"]
+    assert unasked(("seen/J", "rule"), [rule, asked]) == unasked((), [rule]) == []
 
 
 def test_settings_for_judges_do_not_trouble_a_run_whose_judges_are_rules(seen: Opened) -> None:
