@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness.errors import BadImage
+from harness.paths import named
 from harness.readers import archives
 from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
 from harness.types import Image
@@ -179,7 +180,8 @@ class DataFiles:
         inner: list[Path] = []
         with suppress(OSError):  # no folder, or one that may not be listed
             inner = sorted(self._root.iterdir())
-        beside = [self._root.with_name(self._root.name + ending) for ending in archives.SUFFIXES]
+        root = named(self._root)
+        beside = [root.with_name(root.name + ending) for ending in archives.SUFFIXES if root.name]
         for path in (*inner, *beside):
             if archives.suffix(path) and path.is_file() and (path in beside or self._own(path.name)):
                 yield path.absolute()

@@ -20,6 +20,7 @@ from harness.keys import short
 from harness.limits.slots import Endpoints
 from harness.models import Resolved, resolve
 from harness.options import Judging, Options
+from harness.paths import named
 from harness.plan.choosing import unasked
 from harness.plan.planned import planned
 from harness.plan.suites import overruled
@@ -72,7 +73,7 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     asked = planned(options)
     resolved = resolve(options.model, devices=options.devices)
     benches.check((choice for each in asked.splits for choice in each.judges), options)
-    folder = RunFolder(options.output or default_folder(options))
+    folder = RunFolder(named(options.output or default_folder(options)))
     found = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites)
     session = _session(options, found.assignments, folder, progress, stop)
@@ -109,7 +110,7 @@ async def judge_async(
 def default_folder(options: Options) -> Path:
     """`runs/<scheme>-<name>`, and six hex digits when anything overrides the model's defaults."""
     spec = options.model
-    name = Path(spec.name).name if Path(spec.name).exists() else spec.name
+    name = named(Path(spec.name)).name if Path(spec.name).exists() else spec.name
     changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
     suffix = f"-{short(changed, 6)}" if changed else ""
     return RUNS / f"{file_name(f'{spec.scheme}-{name}')}{suffix}"

@@ -73,6 +73,26 @@ def test_a_link_within_the_root_and_a_root_that_is_a_link_are_fine(tmp_path: Pat
     assert open_files(tmp_path / "root").read("again.png") == b"first"
 
 
+@pytest.mark.parametrize("root", [".", "..", "/"])
+def test_a_root_without_a_name_of_its_own_is_a_folder_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    inner = unpacked(tmp_path, CONTENT) / "easy_image"
+    monkeypatch.chdir(tmp_path if root == "." else inner)
+    assert fault(Path(root), "easy_image/1/none.png") == "missing"
+    assert open_files(Path(root)).has("easy_image/1/object1.png") is (root != "/")
+
+
+@pytest.mark.parametrize("root", [".", ".."])
+def test_an_archive_beside_a_root_without_a_name_of_its_own_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    (tmp_path / "set" / "inner").mkdir(parents=True)
+    zipped(tmp_path / "set.zip", CONTENT)
+    monkeypatch.chdir(tmp_path / "set" if root == "." else tmp_path / "set" / "inner")
+    assert open_files(Path(root)).read("easy_image/1/object1.png") == b"first"
+
+
 def test_the_hub_clients_own_cache_is_read_through_its_links(tmp_path: Path) -> None:
     snapshot = tmp_path / "datasets--a--b" / "snapshots" / "0123abcd"
     unpacked(tmp_path / "datasets--a--b", {"blobs/f00d": b"picture", "refs/main": b"0123abcd"})

@@ -99,6 +99,15 @@ def test_fresh_puts_the_old_run_aside_where_no_pattern_finds_it(tmp_path: Path) 
     assert any(str(aside) in note for note in run.notes)
 
 
+def test_fresh_puts_the_folder_one_is_in_aside_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go(tmp_path / "one", limit=5)
+    monkeypatch.chdir(tmp_path / "one")
+    run, model = go(Path(), limit=2, fresh=True)
+    assert (split(run)["n"], len(model.asked)) == (2, 2)
+    assert (tmp_path / "one" / "results.json").exists()
+    assert len(list(tmp_path.glob(".one.*"))) == 1
+
+
 def test_fresh_leaves_the_old_run_in_place_until_the_new_model_has_answered(tmp_path: Path) -> None:
     go(tmp_path / "one")
     with pytest.raises(HarnessError, match="does not answer"):

@@ -94,6 +94,15 @@ class TestItRefuses:
 
         assert "something else is there already" in refused(words(drawn, tmp_path / "out", *QUICK))
 
+    @pytest.mark.parametrize("out", [".", "../out"])
+    def test_an_output_that_is_the_folder_one_is_in(
+        self, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        monkeypatch.chdir(tmp_path / "out")
+
+        assert "--out, such as models/NAME" in refused(words(drawn, Path(out), *QUICK))
+
     def test_an_evaluation_that_could_not_be_done_before_it_trains(self, drawn: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
 

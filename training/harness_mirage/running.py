@@ -96,6 +96,12 @@ def _free(training: Training) -> None:
             where=str(out),
             remedy="name another --out, or --fresh: what is there is put aside once the new model stands",
         )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise HarnessError(
+            "a new model is made beside its folder and takes its place when it is whole, and this one you are in",
+            where=str(out.resolve()),
+            remedy="name another --out, such as models/NAME",
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
