@@ -197,11 +197,14 @@ def _loaded(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
         raise BadData(f"the file is not UTF-8 at byte {error.start}", where=name) from None
 
 
-def _parsed(where: str, text: str) -> Json:
+def _parsed(name: str, text: str, *, line: str = "") -> Json:
+    """What a text of a file holds; `line` says which of the file's lines it is, where it is one."""
+    where = ", ".join(filter(None, (name, line)))
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        what, where = f"not JSON: {error.msg}", f"{where}, line {error.lineno}, column {error.colno}"
+        what, at = f"not JSON: {error.msg}", line or f"line {error.lineno}"
+        where = f"{name}, {at}, column {error.colno}"
     except (RecursionError, ValueError) as error:
         what = f"not JSON: {error}"
     raise BadData(what, where=where)
@@ -219,7 +222,7 @@ def _lines(name: str, text: str) -> Iterator[Json]:
     if not name.lower().endswith((".jsonl", ".ndjson")) and len(lines) > 1 and lines[0][1].strip() == "{":
         raise BadData("the file is an object, not a list of records", where=name)
     for number, line in lines:
-        yield _parsed(f"{name}, line {number}", line)
+        yield _parsed(name, line, line=f"line {number}")
 
 
 def _table(name: str, text: str) -> Iterator[Json]:

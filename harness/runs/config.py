@@ -7,6 +7,7 @@ is name -> row, usable wherever a provider's scheme is.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -54,13 +55,21 @@ def yaml_of(path: Path, what: str) -> object:
 
     try:
         text = path.read_text(encoding="utf-8")
-        _check_keys(yaml.compose(text, yaml.SafeLoader), path)
-        loaded: object = yaml.safe_load(text)
+        _check_keys(yaml.compose(_Named(text, path), yaml.SafeLoader), path)
+        loaded: object = yaml.safe_load(_Named(text, path))
     except OSError as error:
         raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     return loaded
+
+
+class _Named(io.StringIO):
+    """A text that YAML's errors call by the name of its file."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.name = path.name
 
 
 def _check_keys(root: yaml.Node | None, path: Path) -> None:

@@ -110,6 +110,14 @@ def test_a_file_in_another_encoding_is_said(home: Path) -> None:
         load(None, KNOWN)
 
 
+def test_a_fault_of_the_yaml_is_told_with_the_name_of_the_file_and_the_line(home: Path) -> None:
+    for text, said in (("a: 1\nb: [c: d", 'in "harness.yaml", line 2'), ("a: 1\nb: \a", 'in "harness.yaml", position')):
+        put(Path(), text)
+        with pytest.raises(HarnessError, match=said) as caught:
+            load(None, KNOWN)
+        assert "unicode string" not in str(caught.value)
+
+
 def test_a_named_file_that_is_missing_is_said(home: Path) -> None:
     with pytest.raises(HarnessError, match="cannot read the config: No such file"):
         load(Path("gone.yaml"), KNOWN)
