@@ -6,24 +6,33 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from harness.errors import HarnessError, UnknownName
 from harness.types import Json, Setting, Settings
 
+_NEAR: Final = 0.6  # likeness of two names from which one may be meant for the other
+_FAR: Final = 0.3
+_ALL: Final = 60  # names that a person still reads; of more there are some
+_SOME: Final = 10
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelled name: the nearest one, else all of them."""
+    """A remedy for a misspelled name: the nearest one, else all of them; of very many some, and how many more."""
     import difflib
 
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not names:
+        return "there is none"
+    close = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else "there is none"
+    if len(names) <= _ALL:
+        return f"known: {', '.join(names)}"
+    shown = list(dict.fromkeys([*difflib.get_close_matches(name, names, n=_SOME, cutoff=_FAR), *names]))[:_SOME]
+    return f"known: {', '.join(shown)}, and {len(names) - len(shown):,} more"
 
 
 def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError, UnknownName
-from harness.settings import changed, effective, identity, json_object
+from harness.settings import changed, effective, identity, json_object, nearest
 from harness.types import Setting
 
 DECLARED = (
@@ -46,6 +46,16 @@ def test_text_becomes_a_value_of_the_declared_type(given: dict[str, Any], value:
 def test_an_undeclared_key_is_refused_with_the_nearest_spelling() -> None:
     with pytest.raises(UnknownName, match=r"provider fake has no setting 'timout'\n  did you mean 'timeout'"):
         values(timout=1)
+
+
+def test_of_few_names_all_are_named_and_of_very_many_the_least_far_first_and_how_many_more() -> None:
+    assert nearest("wrong", ["b", "a"]) == "known: a, b"
+    assert nearest("wrong", []) == "there is none"
+    many = [f"k{number:04}" for number in range(3000)] + ["worried"]
+    assert nearest("k2999", many) == "did you mean 'k2999'?"
+    said = nearest("wrong", many)
+    assert said.startswith("known: worried, k0000, k0001, ")
+    assert said.endswith("k0008, and 2,991 more")
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,14 @@ def test_an_unknown_key_names_the_nearest(place: Workplace) -> None:
         story(place.folder, "easy/99")
 
 
+def test_of_a_build_that_is_not_finished_there_is_no_place_yet(place: Workplace) -> None:
+    (place.folder / "provenance.jsonl").unlink()
+    with pytest.raises(MissingData, match="not finished yet") as caught:
+        story(place.folder, "easy/1", calls)
+    assert "goes on" in caught.value.remedy
+    assert story(place.folder, "shapes/2#0", calls).startswith("shapes/2#0")
+
+
 def test_an_empty_folder_is_no_build(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="nothing was built here"):
         story(tmp_path, "shapes/2#0")

@@ -42,7 +42,7 @@ def story(folder: Path, key: str, calls: Calls | None = None) -> str:
 
     Raises:
         UnknownName: there is no such record; the remedy is the nearest.
-        MissingData: nothing was built there.
+        MissingData: nothing was built there; or a place is asked for, and the set is not finished.
         BadData: a file of the build cannot be read.
     """
     with _book(folder, calls) as found:
@@ -133,6 +133,10 @@ class _Folder:
             for each in self.final:
                 if each["file"] == file and each["id"] == int(place[2]):
                     return str(each["key"])
+            if not self.final:
+                what = f"the set is not finished yet, and nothing has the place {key} in it"
+                remedy = "harness build mis --config FILE --out DIR  goes on; until then give a key, as work/ has it"
+                raise MissingData(what, where=str(self.folder), remedy=remedy)
         raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
 
     def _pictures(self, places: Iterable[Mapping[str, Json]]) -> Place:
