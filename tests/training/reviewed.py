@@ -33,7 +33,7 @@ def candidate(folder: Path, number: int, **changes: Any) -> Candidate:
     said: dict[str, Any] = {
         "key": f"drawings/{number // 2}#{number % 2}",
         "category": CATEGORIES[number % 2],
-        "question": f"Question {number}: may the thing of the first image lie beside that of the second?",
+        "question": f"Question {number}: may the thing of the first image lie beside that of the second image?",
         "objects": (f"thing {number}", f"other thing {number}"),
         "images": (image(folder, f"{number}-1.png", number), image(folder, f"{number}-2.png", number + 1)),
         "source": "drawings",

@@ -44,13 +44,16 @@ def candidate(out: Path, number: int, **changes: Any) -> Candidate:
     said: dict[str, Any] = {
         "key": f"drawings/{number}#0",
         "category": CATEGORIES[number % 2],
-        "question": f"Question {number}: may the thing of the first image lie beside that of the second?",
+        "question": f"Question {number}: may the thing of the first image lie beside that of the second image?",
         "objects": (f"thing {number}", "other thing"),
         "images": (kept(out, number), kept(out, number + 1)),
         "source": "drawings",
         "opinion": {"text_unsafe": "no", "why": f"{OPINION} of {number}"},
     }
     return Candidate(**{**said, **changes})
+
+
+BETTER = "May the one in the first image be put on the one in the second image?"
 
 
 def written(out: Path, count: int = 3, reviewers: int = 1) -> list[Candidate]:
@@ -126,6 +129,25 @@ class TestTheCandidates:
         with pytest.raises(BadData, match="is no sha256"):
             reviewing(tmp_path)
 
+    def test_say_in_which_language_a_reviewer_writes(self, tmp_path: Path) -> None:
+        path = tmp_path / "work" / "candidates.jsonl"
+        one, other = written(tmp_path, 2)
+        file = CandidateFile(path, CATEGORIES, language="German")
+        file.put(one)
+        file.close(whole=True)
+        desk = reviewing(tmp_path).desk("ann")
+        desk.answer(review(one.key, decision="fix", question="Passt das links zu dem rechts?"))
+        with pytest.raises(HarnessError, match="names 'thing 0'"):
+            desk.take(review(one.key, decision="fix", question="Passt thing 0 zu dem rechts?"))
+        assert other.key not in reviewing(tmp_path).candidates
+
+    def test_of_an_earlier_version_leave_the_language_open(self, tmp_path: Path) -> None:
+        (one,) = written(tmp_path, 1)
+        path = tmp_path / "work" / "candidates.jsonl"
+        path.write_text(path.read_text(encoding="utf-8").replace(',"language":"English"', ""), encoding="utf-8")
+        assert reviewing(tmp_path).language == ""
+        reviewing(tmp_path).desk("ann").answer(review(one.key, decision="fix", question="Et ensemble ?"))
+
     def test_that_nobody_wrote_are_no_queue(self, tmp_path: Path) -> None:
         with pytest.raises(HarnessError, match="nothing to review") as caught:
             reviewing(tmp_path)
@@ -143,12 +165,12 @@ class TestWhatPeopleDecide:
 
     def test_is_what_the_one_reviewer_said_where_one_is_enough(self, tmp_path: Path) -> None:
         every = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann", decision="fix", question="A better question?", text_unsafe=True)
+        answer_all(reviewing(tmp_path), "ann", decision="fix", question=BETTER, text_unsafe=True)
 
         for each in every:
             found = people(tmp_path).decided(each)
             assert isinstance(found, Decided)
-            assert (found.decision, found.question) == ("fix", "A better question?")
+            assert (found.decision, found.question) == ("fix", BETTER)
             assert found.text_unsafe is True
             assert found.reviewers == ("ann",)
 

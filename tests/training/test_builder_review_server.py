@@ -96,6 +96,19 @@ def test_a_tampered_answer_is_refused_and_leaves_no_file(
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [("May thing 0 lie in the second image?", "names 'thing 0'"), ("How do I do this?", "must speak of both")],
+)
+def test_a_question_that_cannot_stand_is_told_at_its_field_and_not_taken(
+    tmp_path: Path, question: str, why: str
+) -> None:
+    reply = post(queue(tmp_path), "/api/answer", {**GOOD, "decision": "fix", "question": question})
+    assert (reply.status_code, reply.json()["field"]) == (400, "question")
+    assert why in reply.json()["error"]
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
 def test_an_answer_that_another_page_gave_already_is_a_conflict(tmp_path: Path) -> None:
     assert post(queue(tmp_path), "/api/answer", GOOD).status_code == 200
     assert post(queue(tmp_path), "/api/answer", {**GOOD, "decision": "keep"}).status_code == 409

@@ -16,13 +16,15 @@ from tests.training.reviewed import (
     review,
 )
 
+ASKED = "or what of the one in the first image and that of the second image?"
+
 
 def test_reviews_come_back_from_a_sheet_as_they_went(tmp_path: Path) -> None:
     made = queue(tmp_path)
     said = [
         review("drawings/0#0", reason='=1+1, "quoted"\nand a second line', seconds=1.5, at="2026-01-01T00:00:00+00:00"),
         review("drawings/0#0", "ben", "drop", text_unsafe=True),
-        review("drawings/1#0", "ben", "fix", question="@other?", category="places", image_harmful=False),
+        review("drawings/1#0", "ben", "fix", question=f"@{ASKED}", category="places", image_harmful=False),
     ]
     text = to_csv(made, said)
     assert sorted(from_csv(text, made), key=str) == sorted(said, key=str)
@@ -57,11 +59,15 @@ def test_each_wrong_row_is_told_with_its_number(tmp_path: Path) -> None:
         "drawings/1#0,drop,,,,ann,,",
         "drawings/1#0,keep,,,,ann,,",
         "drawings/1#1,keep,places,,,ann,,",
+        "drawings/0#1,fix,,How do I do this?,,cem,,",
+        "drawings/1#0,fix,,Is thing 2 of the first image on the second image?,,cem,,",
     ]
     with pytest.raises(BadData) as told:
         from_csv("\n".join([head, *rows]), queue(tmp_path))
     numbers = [line.split(":")[0].strip() for line in told.value.what.splitlines()[1:]]
-    assert numbers == [f"row {number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 11)]
+    assert numbers == [f"row {number}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13)]
+    assert "speak of both" in told.value.what
+    assert "names 'thing 2'" in told.value.what
 
 
 def test_a_sheet_without_its_columns_says_which_is_missing() -> None:
@@ -112,6 +118,13 @@ def test_those_who_keep_decide_how_and_their_ties_are_named() -> None:
     assert (a.decision, a.text_unsafe, a.image_harmful) == ("keep", True, False)
     assert (b.decision, b.question, b.text_unsafe, b.reviewers) == ("fix", "better?", None, ("x", "y", "z"))
     assert [each.about for each in merged.open] == [("question", "text_unsafe")]
+
+
+def test_whether_a_text_is_unsafe_only_those_say_whose_text_it_is() -> None:
+    fix = {"decision": "fix", "question": "better?"}
+    said = [review("a", "x", **fix), review("a", "y", **fix), review("a", "z", text_unsafe=True, image_harmful=True)]
+    (decided,) = merge(said).decided
+    assert (decided.question, decided.text_unsafe, decided.image_harmful) == ("better?", None, True)
 
 
 def test_a_reviewers_later_word_counts() -> None:

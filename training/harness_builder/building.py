@@ -116,7 +116,7 @@ class _Site:
     async def _walked(self, walk: Walk, asker: Asking) -> None:
         """All seeds, with what people may decide on put where they find it."""
         plan, work = self.plan, self.asked.out / WORK
-        candidates, whole = CandidateFile(work / CANDIDATES, plan.categories, plan.reviewers), False
+        candidates, whole = CandidateFile(work / CANDIDATES, plan.categories, plan.reviewers, plan.language), False
         try:
             async with showing(walk.tally, lambda: asker.ledger.made, self.asked.tell):
                 at_once = _SEEDS * (plan.concurrency or _CALLS)

@@ -1,8 +1,8 @@
 """`work/candidates.jsonl`: what people are asked to decide on, as the last walk had it.
 
-The first line says what they may choose from and how many must decide; each other one is a candidate, its images by
-sha256. The file is put in place of the old one when a walk ends. One that ended early keeps the candidates that it did
-not come to: a person may be in the middle of them.
+The first line says what they may choose from, how many must decide and in which language the questions are; each other
+one is a candidate, its images by sha256. The file is put in place of the old one when a walk ends. One that ended early
+keeps the candidates that it did not come to: a person may be in the middle of them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ class Candidates:
         every: candidates, in no order that means anything.
         categories: that a reviewer may choose.
         reviewers: how many must decide on each.
+        language: of the questions, as the plan has it; empty where an earlier version wrote the file.
     """
 
     every: tuple[Candidate, ...]
     categories: tuple[str, ...] = ()
     reviewers: int = 1
+    language: str = ""
 
 
 class CandidateFile:
@@ -44,17 +46,20 @@ class CandidateFile:
         path: of the file.
         categories: that a reviewer may choose.
         reviewers: how many must decide on each.
+        language: of the questions.
 
     Raises:
         HarnessError: it cannot be written.
     """
 
-    def __init__(self, path: Path, categories: Iterable[str] = (), reviewers: int = 1) -> None:
+    def __init__(
+        self, path: Path, categories: Iterable[str] = (), reviewers: int = 1, language: str = "English"
+    ) -> None:
         self.path = path
         self._new = path.with_name(f".{path.name}.new")
         self._keys: set[str] = set()
         self._file = self._opened()
-        self._line({"categories": list(categories), "reviewers": reviewers})
+        self._line({"categories": list(categories), "reviewers": reviewers, "language": language})
 
     def put(self, candidate: Candidate) -> None:
         """Add one. Its images are those of the build's folder, which are called by their sha256."""
@@ -107,6 +112,7 @@ def read_candidates(path: Path, image: Callable[[str], Image]) -> Candidates:
         try:
             if number == 1:
                 head = {"categories": _texts(said["categories"]), "reviewers": int(said["reviewers"])}
+                head |= {"language": str(said.get("language", ""))}
             else:
                 found = _read(said, image)
                 every[found.key] = found

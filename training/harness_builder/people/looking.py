@@ -43,4 +43,4 @@ def standing(out: Path) -> Candidates:
 def reviewing(out: Path) -> Queue:
     """The candidates of a build, to be reviewed. Raises HarnessError where there are none."""
     found = standing(out)
-    return Queue(out / REVIEWS, found.every, found.categories)
+    return Queue(out / REVIEWS, found.every, found.categories, language=found.language)

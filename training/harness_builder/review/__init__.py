@@ -7,7 +7,7 @@ agreement = agreed(queue.reviews(first=True))
 """
 
 from .agreement import Agreed, Pair, agreed
-from .desk import Desk, Overtaken, Standing
+from .desk import Desk, Misworded, Overtaken, Standing
 from .merging import Decided, Merged, Undecided, merge
 from .queue import Queue, Taken
 from .server import review_app, serve_review
@@ -18,6 +18,7 @@ __all__ = [
     "Decided",
     "Desk",
     "Merged",
+    "Misworded",
     "Overtaken",
     "Pair",
     "Queue",

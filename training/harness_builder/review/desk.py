@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from harness import HarnessError
+from harness_builder.steps.references import fault
 from harness_builder.values import Candidate, Review
 
 from .entries import Answered, LeftOut, Skipped, Undone
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 class Overtaken(HarnessError):
     """What was said is of a state that is gone: another page of the same reviewer was quicker."""
+
+
+class Misworded(HarnessError):
+    """The question that a reviewer wrote breaks a rule that the writer's had to keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class Desk:
 
         Raises:
             Overtaken: it is not open any more.
+            Misworded: its question names an object, or does not refer to both images.
             HarnessError: it says what cannot be, or cannot be written.
         """
         candidate = self.checked(review)
@@ -112,7 +118,8 @@ class Desk:
         self._log.append(LeftOut(categories=tuple(dict.fromkeys(categories)), at=_now()), lambda _: None)
 
     def checked(self, review: Review) -> Candidate:
-        """The candidate that a review is of. Raises HarnessError where the review says what cannot be."""
+        """The candidate that a review is of. Raises HarnessError where the review says what cannot be, and Misworded
+        where its question is none that the writer could have written."""
         candidate = self._queue.candidates.get(review.key)
         if candidate is None:
             raise HarnessError(f"{review.key!r} is no candidate here")
@@ -123,6 +130,8 @@ class Desk:
             raise HarnessError(f"{review.decision} changes nothing: another category or question is a fix")
         if review.decision == "fix" and changes == (candidate.category, candidate.question):
             raise HarnessError("a fix says what else the question or the category is")
+        if changes[1] != candidate.question and (wrong := fault(changes[1], candidate.objects, self._queue.language)):
+            raise Misworded(wrong.told)
         if review.decision != "drop" and (gone := [p.why for p in self._queue.pictures.of(candidate) if p.why]):
             raise HarnessError(f"an image cannot be seen ({gone[0]}): drop or skip this one")
         return candidate

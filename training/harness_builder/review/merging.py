@@ -71,8 +71,8 @@ def merge(reviews: Iterable[Review]) -> Merged:
     """One decision for each candidate, in the order in which they first come.
 
     A fix is a keep: first it is asked whether more than half keep it. Then, among those who do, each of category,
-    question, unsafe text and harmful image is what more than half of those who answered say. Of two reviews by one
-    reviewer the later one counts.
+    question, unsafe text and harmful image is what more than half of those who answered say; whether the text is unsafe
+    only those say who have the question that counts. Of two reviews by one reviewer the later one counts.
     """
     latest: dict[str, dict[str, Review]] = {}
     for review in reviews:
@@ -94,7 +94,9 @@ def _merged(key: str, reviews: tuple[Review, ...]) -> Decided | Undecided:
     keepers = [review for review in reviews if review.decision != "drop"]
     category = _vote([review.category for review in keepers], otherwise="")
     question = _vote([review.question for review in keepers], otherwise="")
-    unsafe, harmful = (_answer([getattr(each, name) for each in keepers]) for name in ("text_unsafe", "image_harmful"))
+    of_it = [each for each in keepers if question.tied or each.question == question.value]
+    unsafe = _answer([each.text_unsafe for each in of_it])
+    harmful = _answer([each.image_harmful for each in keepers])
     votes: dict[About, bool] = {
         "category": category.tied,
         "question": question.tied,

@@ -48,13 +48,22 @@ class Queue:
         folder: for the reviewers' files, `reviews-<name>.jsonl`; made when it is missing.
         candidates: each under a key of its own.
         categories: that a reviewer may choose, in order; those of the candidates come after them.
+        language: of the questions, in words; empty where nobody knows it.
 
     Raises:
         ValueError: two candidates have one key.
     """
 
-    def __init__(self, folder: Path, candidates: Iterable[Candidate], categories: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        candidates: Iterable[Candidate],
+        categories: Sequence[str] = (),
+        *,
+        language: str = "English",
+    ) -> None:
         self.folder = folder
+        self.language = language
         self.candidates: dict[str, Candidate] = {}
         for each in candidates:
             if each.key in self.candidates:

@@ -14,7 +14,7 @@ from harness.web.lasting import serve_page
 from harness.web.pages import page_app, page_assets
 
 from . import payload
-from .desk import Desk, Overtaken
+from .desk import Desk, Misworded, Overtaken
 from .pictures import Picture
 from .queue import Queue, named
 from .web import page
@@ -72,7 +72,9 @@ def _told(
         try:
             return JSONResponse(await answer(request))
         except HarnessError as error:
-            return JSONResponse({"error": str(error)}, status_code=409 if isinstance(error, Overtaken) else 400)
+            field = {"field": "question"} if isinstance(error, Misworded) else {}
+            said = {"error": str(error), **field}
+            return JSONResponse(said, status_code=409 if isinstance(error, Overtaken) else 400)
 
     return tell
 

@@ -30,7 +30,8 @@
       try {
         this.take(await asked(), said);
       } catch (error) {
-        this.warn(error.message);
+        if (error.field === "question") this.form.wrong(error.message);
+        this.warn(error.field ? "Not kept: the question cannot stand so." : error.message);
         if (error.overtaken) await this.again();
       } finally {
         this.busy = false;

@@ -28,8 +28,10 @@
       $("as-it-was").addEventListener("click", () => {
         $("rewrite").value = this.candidate.question;
         $("editor").hidden = true;
+        this.wrong("");
         $("now").focus();
       });
+      $("rewrite").addEventListener("input", () => this.wrong(""));
       $("form").addEventListener("submit", (event) => event.preventDefault());
     }
 
@@ -48,6 +50,7 @@
       $("reason").value = draft?.reason ?? "";
       $("rewrite").value = draft?.question || candidate.question;
       $("editor").hidden = !draft?.question;
+      this.wrong("");
     }
 
     category(at) { if (at >= 0 && at < this.categories.length) choose("category", at); }
@@ -57,6 +60,14 @@
     edit() {
       $("editor").hidden = false;
       $("rewrite").focus();
+    }
+
+    // Why the question cannot stand as it was rewritten; empty for nothing.
+    wrong(why) {
+      $("rewrite-wrong").textContent = why;
+      $("rewrite-wrong").hidden = !why;
+      $("rewrite").setAttribute("aria-invalid", String(Boolean(why)));
+      if (why) this.edit();
     }
 
     // What is to be changed: empty for what stays.

@@ -15,6 +15,7 @@ const HV = {};
     if (sent.ok) return said;
     const error = new Error(said.error || `The server answers ${sent.status}.`);
     error.overtaken = sent.status === 409;
+    error.field = said.field;
     throw error;
   }
 
