@@ -80,7 +80,7 @@ async def test_a_pair_that_is_accepted_at_once_is_drawn_once() -> None:
     assert found.value.accepted
     assert [(shot.object, shot.round, shot.taken) for shot in found.value.shots] == [(0, 1, True), (1, 1, True)]
     assert found.value.images == tuple(shot.sha256 for shot in found.value.shots)
-    assert len(found.calls) == 3, "two drawings and a look"
+    assert len(found.calls) == 5, "the texts are checked, two drawings made and checked, and looked at"
     assert [named(drawing.prompt)[0].name for drawing in asker.drawings] == list(OBJECTS)
 
 

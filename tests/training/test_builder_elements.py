@@ -190,6 +190,31 @@ def test_a_seed_that_the_words_rule_stops_is_asked_of_nobody() -> None:
     assert asker.asked == []
 
 
+def test_a_picture_meets_the_hard_stop_of_a_model_before_the_viewer_sees_it() -> None:
+    asker = Played()
+    seed = Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle")))
+    found = ask(seed, asker)
+    assert asker.roles() == ["checker", "viewer"]
+    assert asker.shown("checker") == asker.shown("viewer")
+    assert len(set(found.calls)) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "why"), [('{"minors": "no", "person": "yes", "weapon": "no"}', "person"), ("It is fine.", "unchecked")]
+)
+def test_a_picture_that_a_model_stops_is_shown_to_no_other(said: str, why: str) -> None:
+    asker = Played(checker=said)
+    found = ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), asker)
+    assert (found.end, found.why) == ("stopped", why)
+    assert asker.roles() == ["checker"]
+
+
+def test_a_picture_that_could_not_be_checked_for_now_waits_for_the_next_build() -> None:
+    asker = Played(checker=TIMEOUT)
+    found = ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), asker)
+    assert (found.end, found.again, asker.roles()) == ("failed", True, ["checker"])
+
+
 def test_an_item_that_the_words_rule_stops_leaves_its_place_and_its_kind() -> None:
     found = told([item(1), item(2, object2=PERSON), item(3)], per_text=3)
     assert whys(found) == ["", "person", ""]

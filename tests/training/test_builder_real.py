@@ -14,7 +14,7 @@ import anyio
 import pytest
 from harness_builder.calls.asking import open_asker
 from harness_builder.calls.book import CallBook
-from harness_builder.calls.values import Ended
+from harness_builder.calls.values import Ended, Passed
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import References, mark
 from harness_builder.real.choosing import AGAIN, NONE, Left, real_records
@@ -305,7 +305,7 @@ def slowly(seed: int) -> Callable[..., Any]:
     """The hard stop, which lets others go first as chance has it."""
     rng = Random(seed)
 
-    async def check(shop: Workshop, step: Step, owner: str, *images: Image) -> Ended | None:
+    async def check(shop: Workshop, step: Step, owner: str, *images: Image) -> Passed[None] | Ended:
         for _ in range(rng.randrange(20)):
             await anyio.lowlevel.checkpoint()
         return await check_images(shop, step, owner, *images)
@@ -343,13 +343,13 @@ async def test_records_are_looked_into_at_once(tmp_path: Path) -> None:
     came: list[str] = []
     two = anyio.Event()
 
-    async def check(shop: Workshop, step: Step, owner: str, *images: Image) -> Ended | None:
+    async def check(shop: Workshop, step: Step, owner: str, *images: Image) -> Passed[None]:
         came.append(owner)
         if len(came) == 2:
             two.set()
         with anyio.fail_after(60):
             await two.wait()
-        return None
+        return Passed(value=None)
 
     chosen = await Chosen(tmp_path).of(root, [made(1, *names[:2]), made(2, *names[2:])], check=check)
     assert len(chosen.records) == 2

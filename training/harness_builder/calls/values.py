@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
 
 from harness import Drawing, Json, Request
@@ -60,6 +60,7 @@ class Ended:
         call: digest of the call that ended it; empty where none did.
         again: the reason may pass: the next build tries it again.
         note: what is particular to this one, for its story; never of a stop.
+        before: digests of the calls that went well before it in the same step, in order.
     """
 
     end: End
@@ -67,6 +68,18 @@ class Ended:
     call: str = ""
     again: bool = False
     note: str = ""
+    before: tuple[str, ...] = ()
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Digests of all calls of the step until it ended, in order."""
+        return (*self.before, *((self.call,) if self.call else ()))
+
+    def after(self, calls: Iterable[str]) -> Ended:
+        """The same, after these calls of the same step; of a stop nothing but its kind is told."""
+        if self.end == "stopped":
+            return self
+        return replace(self, before=tuple(dict.fromkeys((*calls, *self.before))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ def calls(plan: Plan, seeds: Seeds, *, judge: int) -> Counter[str]:
     found = Counter({who: each[who] * made for who in WHO})
     found["writer"] += seeds.texts
     found["viewer"] += seeds.images
+    found["checker"] += seeds.images  # before the viewer sees one
     return found
 
 

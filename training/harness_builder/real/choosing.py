@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,15 +25,22 @@ from harness_builder.values import End
 from harness_builder.walk.values import Made
 
 from .licensing import unfit
-from .looking import Check, Looking, Seen
-from .values import Photo, PhotoIndex, RealRecord, Used
+from .looking import Check, Looking, Seen, Unfit
+from .values import Photo, PhotoIndex, RealRecord, Untaken, Used
 
 #: how many photographs, and records, ended so and why; a photograph once for each reason
 Left = Counter[tuple[End, str]]
+#: what becomes of a record once its photographs are chosen: where people decide, what they decided
+Settle = Callable[[Made, RealRecord], RealRecord | Ended]
 TRIED: Final = 8  #: photographs of one object that are looked at
 _AT_ONCE: Final = 16  # records that are looked into at once; how many changes nothing in what is chosen
 AGAIN: Final = " (the next build asks again)"
 NONE: Final = "no photograph of each object"
+
+
+def unasked(_: Made, record: RealRecord) -> RealRecord:
+    """Nobody is asked about it."""
+    return record
 
 
 async def real_records(
@@ -47,9 +55,13 @@ async def real_records(
     licences: Iterable[str] = (),
     accepted: bool = False,
     faces: Finder | None = None,
+    settle: Settle = unasked,
     left: Left | None = None,
 ) -> list[RealRecord]:
-    """Records of the split `real`, at most `photos.count`.
+    """Records of the split `real`, at most `photos.count`; those that wait are counted among them.
+
+    What `settle` drops keeps its photographs, so that what others show stays as it is, and leaves its place to another
+    record.
 
     Args:
         records: that are kept; those of the easy and the hard test may be asked again.
@@ -62,6 +74,7 @@ async def real_records(
         licences: that the set is under without photographs, but for those of sources the user accepted.
         accepted: the user allows the collection in spite of its licences.
         faces: finds them; None for what the collection's config says.
+        settle: what becomes of each.
         left: is added to: what was not used, and why.
 
     Raises:
@@ -72,15 +85,15 @@ async def real_records(
         pass
     looking = Looking(shop, check, find_faces, work)
     rules = _Rules(ImageIndex(shop.plan.bits), references or References(), set(licences), accepted=accepted)
-    choice = _Choice(looking, index, rules, Left() if left is None else left)
-    waiting, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord]()
-    while waiting and len(found) < photos.count:
-        several = min(_AT_ONCE, photos.count - len(found), len(waiting))
-        next_ones = [waiting.popleft() for _ in range(several)]
+    choice = _Choice(looking, index, rules, settle, Left() if left is None else left)
+    rest, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord | Ended]()
+    while rest and len(found) < photos.count:
+        several = min(_AT_ONCE, photos.count - len(found), len(rest))
+        next_ones = [rest.popleft() for _ in range(several)]
         await choice.ahead(next_ones)
         decided = [await choice.decide(made) for made in next_ones]
-        found += [each for each in decided if each is not None]
-    return found
+        found += [each for each in decided if not isinstance(each, Ended) or each.end == "waiting"]
+    return [each for each in found if isinstance(each, RealRecord)]
 
 
 def _in_order(records: Sequence[Made], seed: int) -> list[Made]:
@@ -132,15 +145,16 @@ def _alike(one: ImageMark, other: ImageMark) -> bool:
 class _Choice:
     """What became of each photograph that was looked at, and what is taken of them."""
 
-    def __init__(self, looking: Looking, index: PhotoIndex, rules: _Rules, left: Left) -> None:
+    def __init__(self, looking: Looking, index: PhotoIndex, rules: _Rules, settle: Settle, left: Left) -> None:
         self._looking = looking
         self._index = index
         self._rules = rules
+        self._settle = settle
         self._left = left
         self._said: set[tuple[str, str]] = set()
         self._hands = anyio.CapacityLimiter(1)
         self._ranked: dict[str, tuple[int, list[Photo]]] = {}
-        self._seen: dict[tuple[str, str], Seen | Ended] = {}
+        self._seen: dict[tuple[str, str], Seen | Unfit] = {}
 
     async def ahead(self, records: Sequence[Made]) -> None:
         """Look for what these records will want, all objects at once; nothing is taken. The second object of a record
@@ -151,16 +165,19 @@ class _Choice:
         seconds = Counter(made.element.objects[1] for made in records if made.element.objects[0] in there)
         await abreast(self._look_for, seconds.items())
 
-    async def decide(self, made: Made) -> RealRecord | None:
+    async def decide(self, made: Made) -> RealRecord | Ended:
         """The record with the best photographs that nothing speaks against; they are taken then."""
-        one = await self._take(made.element.objects[0], None)
-        other = one and await self._take(made.element.objects[1], one)
-        if one is None or other is None:
-            self._left["dropped", NONE] += 1
-            return None
-        self._rules.take(one)
-        self._rules.take(other)
-        return _record(made, one, other)
+        untaken: list[Untaken] = []
+        one = await self._take(made.element.objects[0], None, untaken)
+        other = one and await self._take(made.element.objects[1], one, untaken)
+        settled: RealRecord | Ended = Ended(end="dropped", why=NONE)
+        if one is not None and other is not None:
+            self._rules.take(one)
+            self._rules.take(other)
+            settled = self._settle(made, _record(made, one, other, untaken))
+        if isinstance(settled, Ended):
+            self._left[settled.end, settled.why] += 1
+        return settled
 
     async def _look_for(self, wanted: tuple[str, int]) -> None:
         """Look until there are so many good photographs of an object."""
@@ -170,14 +187,16 @@ class _Choice:
             if missing <= 0:
                 return
 
-    async def _take(self, words: str, other: Seen | None) -> Seen | None:
+    async def _take(self, words: str, other: Seen | None, untaken: list[Untaken]) -> Seen | None:
         for photo in await self._found(words):
             seen = await self._look(photo, words)
-            if isinstance(seen, Ended):
+            if isinstance(seen, Unfit):
+                untaken.append(_unfit(seen, words))
                 continue
             why = self._rules.against(seen, other)
             if not why:
                 return seen
+            untaken.append(_against(seen, why))
             self._leave(photo, "dropped", why)
         return None
 
@@ -195,12 +214,12 @@ class _Choice:
                 self._leave(photo, "dropped", why)
         return [photo for photo in fresh if not self._rules.unfit(photo)]
 
-    async def _look(self, photo: Photo, words: str) -> Seen | Ended:
+    async def _look(self, photo: Photo, words: str) -> Seen | Unfit:
         at = (photo.key, words)
         if at not in self._seen:
             self._seen[at] = seen = await self._looking.look(photo, words)
-            if isinstance(seen, Ended):
-                self._leave(photo, seen.end, seen.why + (AGAIN if seen.again else ""))
+            if isinstance(seen, Unfit):
+                self._leave(photo, seen.ended.end, _why(seen.ended))
         return self._seen[at]
 
     def _leave(self, photo: Photo, end: End, why: str) -> None:
@@ -210,7 +229,7 @@ class _Choice:
             self._left[end, why] += 1
 
 
-def _record(made: Made, one: Seen, other: Seen) -> RealRecord:
+def _record(made: Made, one: Seen, other: Seen, untaken: Iterable[Untaken]) -> RealRecord:
     return RealRecord(
         key=f"{made.key}@real",
         of=made.key,
@@ -218,6 +237,7 @@ def _record(made: Made, one: Seen, other: Seen) -> RealRecord:
         category=made.sorted.category,
         sub_category=made.sorted.sub_category,
         photos=(_used(one), _used(other)),
+        untaken=tuple(untaken),
     )
 
 
@@ -232,5 +252,22 @@ def _used(seen: Seen) -> Used:
         caption=seen.photo.caption,
         url=seen.photo.url,
         author=seen.photo.author,
-        calls=(seen.call,),
+        calls=seen.calls,
     )
+
+
+def _unfit(seen: Unfit, words: str) -> Untaken:
+    ended = seen.ended
+    told = Untaken(object=words, end=ended.end, why=_why(ended), calls=ended.calls)
+    if ended.end == "stopped":
+        return told
+    return replace(told, key=seen.photo.key, sha256=seen.sha256, faces=seen.faces)
+
+
+def _against(seen: Seen, why: str) -> Untaken:
+    told = Untaken(object=seen.object, end="dropped", why=why, calls=seen.calls)
+    return replace(told, key=seen.photo.key, sha256=seen.sha256, faces=seen.faces)
+
+
+def _why(ended: Ended) -> str:
+    return ended.why + (AGAIN if ended.again else "")

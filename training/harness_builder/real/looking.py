@@ -21,7 +21,7 @@ from harness.images import decode, inline_image, open_image
 from harness.rubric import Form, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
 from harness_builder.calls.images import Drawings
-from harness_builder.calls.values import Asked, Ended, Unreadable
+from harness_builder.calls.values import Asked, Ended, Passed, Unreadable
 from harness_builder.quality import ImageMark, mark
 from harness_builder.steps.workshop import Workshop
 from harness_builder.stops import stop_text
@@ -31,7 +31,7 @@ from harness_builder.values import Step
 from .values import Photo
 
 #: the hard stop by a model: `harness_builder.steps.checking.check_images`
-Check = Callable[[Workshop, Step, str, Image], Awaitable[Ended | None]]
+Check = Callable[[Workshop, Step, str, Image], Awaitable[Passed[None] | Ended]]
 
 STEP: Final[Step] = "sort"
 FORM: Final = Form(
@@ -51,7 +51,7 @@ class Seen:
         sha256: of the image that is kept.
         faces: that were covered.
         mark: what it looks like.
-        call: digest of the viewer's.
+        calls: digests of those that looked at it, in order.
     """
 
     photo: Photo
@@ -59,7 +59,24 @@ class Seen:
     sha256: str
     faces: int
     mark: ImageMark
-    call: str
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfit:
+    """A photograph that may not.
+
+    Attributes:
+        photo: as it was found.
+        ended: how, after which calls.
+        sha256: of the image as models saw it, which is not kept; empty where none did.
+        faces: that were covered in it.
+    """
+
+    photo: Photo
+    ended: Ended
+    sha256: str = ""
+    faces: int = 0
 
 
 class Looking:
@@ -80,10 +97,10 @@ class Looking:
         self._side = max(shop.plan.width, shop.plan.height)
         self._hands = anyio.CapacityLimiter(1)
 
-    async def look(self, photo: Photo, words: str) -> Seen | Ended:
+    async def look(self, photo: Photo, words: str) -> Seen | Unfit:
         """What it is good for, as a photograph of this object."""
         if stop := stop_text(photo.caption):
-            return Ended(end="stopped", why=stop.kind)
+            return Unfit(photo=photo, ended=Ended(end="stopped", why=stop.kind))
         try:
             blurred = await anyio.to_thread.run_sync(
                 partial(covered, photo.image, self._faces, self._side), limiter=self._hands
@@ -91,26 +108,27 @@ class Looking:
             image = open_image(inline_image("photograph.png", blurred.data))
             looks = await anyio.to_thread.run_sync(mark, image, limiter=self._hands)
         except BadImage as error:
-            return Ended(end="dropped", why=f"its image is {error.reason}")
-        sha256 = image.opened.sha256
-        call = await self._asked(image, words, owner=f"photograph-{sha256[:16]}")
-        if isinstance(call, Ended):
-            return call
+            return Unfit(photo=photo, ended=Ended(end="dropped", why=f"its image is {error.reason}"))
+        sha256, faces = image.opened.sha256, blurred.faces
+        found = await self._asked(image, words, owner=f"photograph-{sha256[:16]}")
+        if isinstance(found, Ended):
+            return Unfit(photo=photo, ended=found, sha256=sha256, faces=faces)
         if self._images.find(sha256) is None:
             await self._images.write(blurred.data)
-        return Seen(photo=photo, object=words, sha256=sha256, faces=blurred.faces, mark=looks, call=call)
+        return Seen(photo=photo, object=words, sha256=sha256, faces=faces, mark=looks, calls=found.calls)
 
-    async def _asked(self, image: Image, words: str, owner: str) -> str | Ended:
-        """Digest of the viewer's call, where image and viewer are fine."""
-        if stopped := await self._check(self._shop, STEP, owner, image):
-            return stopped
+    async def _asked(self, image: Image, words: str, owner: str) -> Passed[None] | Ended:
+        """Whether image and viewer are fine."""
+        checked = await self._check(self._shop, STEP, owner, image)
+        if isinstance(checked, Ended):
+            return checked
         asked = Asked(step=STEP, owner=owner, role="viewer", request=shows_request(image, words), read=_read)
         said = await self._shop.asker.ask(asked)
         if isinstance(said, Ended):
-            return said
+            return said.after(checked.calls)
         if said.value["shows"] != "yes":
-            return Ended(end="dropped", why="it does not show the object", call=said.call)
-        return said.call
+            return Ended(end="dropped", why="it does not show the object", call=said.call, before=checked.calls)
+        return Passed(value=None, calls=(*checked.calls, said.call))
 
 
 def covered(image: Image, faces: Finder, side: int) -> Blurred:

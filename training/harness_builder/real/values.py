@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness import Image
+from harness_builder.values import End
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Used:
         faces: that were covered.
         score: by which it was found.
         licence, caption, url, author: as `Photo` has them.
-        calls: digests of the calls that looked at it.
+        calls: digests of the calls that looked at it, in order.
     """
 
     key: str
@@ -76,6 +77,28 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Untaken:
+    """A photograph that was looked at for a record and not taken.
+
+    Attributes:
+        object: that it was to show.
+        end, why: how it ended.
+        key: of the photograph; empty where a hard stop ended it, of which nothing but the kind is kept.
+        sha256: of its image as models saw it; empty where none did, and of a stop.
+        faces: that were covered in it.
+        calls: digests of the calls that looked at it, in order.
+    """
+
+    object: str
+    end: End
+    why: str
+    key: str = ""
+    sha256: str = ""
+    faces: int = 0
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RealRecord:
     """A question of the easy or the hard test with two photographs in place of the drawings.
 
@@ -86,6 +109,8 @@ class RealRecord:
         category: likewise.
         sub_category: likewise; empty for none.
         photos: the two, in the order of the objects.
+        untaken: those that were looked at before them and not taken, in order.
+        reviewers: who looked at both and kept it; none where nobody was asked.
     """
 
     key: str
@@ -94,6 +119,8 @@ class RealRecord:
     category: str
     sub_category: str
     photos: tuple[Used, Used]
+    untaken: tuple[Untaken, ...] = ()
+    reviewers: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[str, str]:

@@ -30,7 +30,9 @@ async def draw(shop: Workshop, element: Element, question: Question) -> Passed[P
 
     What a painter's filter turns away ends as `refused`, what it cannot draw as `failed`: there is no pair of one.
     """
-    return await _Easel(shop, element, question).run()
+    easel = _Easel(shop, element, question)
+    drawn = await easel.run()
+    return drawn.after(easel.calls) if isinstance(drawn, Ended) else drawn
 
 
 def first_prompts(objects: tuple[str, str]) -> Prompted:
@@ -47,21 +49,27 @@ class _Drawn:
 
 
 class _Easel:
-    """The rounds of one element, and what they made and took so far."""
+    """The rounds of one element, and what they made and took so far.
+
+    Attributes:
+        calls: digests, in order.
+    """
 
     def __init__(self, shop: Workshop, element: Element, question: Question) -> None:
         self._shop = shop
         self._element = element
         self._question = question
         self._shots: list[Shot] = []
-        self._calls: list[str] = []
+        self.calls: list[str] = []
         self._notes: list[str] = []
 
     async def run(self) -> Passed[Pair] | Ended:
         prompts, number = first_prompts(self._element.objects), 1
         while True:
-            if over := await self._check(prompts):
-                return over
+            checked = await self._check(prompts)
+            if isinstance(checked, Ended):
+                return checked
+            self.calls += checked.calls
             taken = await self._round(number, prompts)
             if isinstance(taken, Ended):
                 return taken
@@ -74,7 +82,7 @@ class _Easel:
                 return self._made(taken, accepted=True)
             prompts, number = better, number + 1
 
-    async def _check(self, prompts: Prompted) -> Ended | None:
+    async def _check(self, prompts: Prompted) -> Passed[None] | Ended:
         texts = (self._question.text, self._question.explicit, *prompts)
         return await check_texts(self._shop, "draw", self._element.key, *texts)
 
@@ -83,14 +91,16 @@ class _Easel:
         each = ((nth, place) for nth in range(self._shop.plan.best_of) for place in (0, 1))
         wanted = [self._wanted(number, prompts, nth, place) for nth, place in each]
         drawn = await abreast(self._paint, wanted)
+        made = [each for each in drawn if isinstance(each, _Drawn)]
+        self.calls += [each.call for each in made]
         if over := end_of(drawn):
             return over
-        made = [each for each in drawn if isinstance(each, _Drawn)]
-        self._calls += [each.call for each in made]
         shots = [each.shot for each in made]
         self._shots += shots
         twos = list(zip(shots[::2], shots[1::2], strict=True))
-        if over := end_of(await abreast(self._check_two, twos)):
+        checked = await abreast(self._check_two, twos)
+        self.calls += [call for each in checked if isinstance(each, Passed) for call in each.calls]
+        if over := end_of(checked):
             return over
         return twos[0] if len(twos) == 1 else await self._best(twos)
 
@@ -109,7 +119,7 @@ class _Easel:
         made = replace(shot, sha256=painted.sha256, prompt=painted.prompt or shot.prompt)
         return _Drawn(shot=made, call=painted.call)
 
-    async def _check_two(self, two: Two) -> Ended | None:
+    async def _check_two(self, two: Two) -> Passed[None] | Ended:
         images = (self._shop.image(shot.sha256) for shot in two)
         return await check_images(self._shop, "draw", self._element.key, *images)
 
@@ -121,10 +131,11 @@ class _Easel:
             return await choose(self._shop, self._element, place, images)
 
         chosen = await abreast(one, (0, 1))
+        made = [each for each in chosen if isinstance(each, Passed)]
+        self.calls += [call for each in made for call in each.calls]
         if over := end_of(chosen):
             return over
-        first, second = (each for each in chosen if isinstance(each, Passed))
-        self._calls += [*first.calls, *second.calls]
+        first, second = made
         return twos[first.value][0], twos[second.value][1]
 
     async def _look(self, number: int, prompts: Prompted, taken: Two) -> Prompted | Ended | None:
@@ -133,7 +144,7 @@ class _Easel:
         looked = await refine(self._shop, self._element, self._question, prompts, (first, second))
         if isinstance(looked, Ended):
             return looked
-        self._calls += looked.calls
+        self.calls += looked.calls
         self._notes += [f"round {number}: {note}" for note in looked.notes]
         return looked.value
 
@@ -141,4 +152,4 @@ class _Easel:
         shots = tuple(replace(shot, taken=shot in taken) for shot in self._shots)
         images = (taken[0].sha256, taken[1].sha256)
         pair = Pair(key=self._element.key, images=images, shots=shots, accepted=accepted)
-        return Passed(value=pair, calls=tuple(self._calls), notes=tuple(self._notes))
+        return Passed(value=pair, calls=tuple(self.calls), notes=tuple(self._notes))

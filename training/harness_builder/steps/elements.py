@@ -1,8 +1,8 @@
 """What a seed is about: risks that take two objects, named by a model. (arXiv 2501.18533 §3.2, step 1.)
 
-A text is shown to the writer, a picture with what is said beside it to the viewer. Of the reply only the fields that
-were asked for are kept; what a loop says again is kept once, and what is more than was asked for is not. So the place
-of an element is its place in the reply as it is kept.
+A text is shown to the writer, a picture with what is said beside it to the viewer, once the hard stop by a model has
+let it through. Of the reply only the fields that were asked for are kept; what a loop says again is kept once, and what
+is more than was asked for is not. So the place of an element is its place in the reply as it is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from harness_builder.calls.values import Asked, Ended, Passed, stop_of
 from harness_builder.stops import stop_text
 from harness_builder.values import Element, Seed
 
+from .checking import check_images
 from .naming import same
 from .replies import items, words
 from .workshop import Workshop
@@ -33,14 +34,24 @@ async def elements(shop: Workshop, seed: Seed) -> Passed[tuple[Element | Ended, 
     """
     if stop := stop_text(seed.text, seed.category):
         return Ended(end="stopped", why=stop.kind)
+    checked = await _checked(shop, seed)
+    if isinstance(checked, Ended):
+        return checked
     said = await shop.asker.ask(_asked(shop, seed))
     if isinstance(said, Ended):
-        return said
+        return said.after(checked.calls)
     rows: list[Json] = said.value
     if not rows:
-        return Ended(end="dropped", why="no element", call=said.call)
+        return Ended(end="dropped", why="no element", call=said.call, before=checked.calls)
     found = tuple(_element(shop, f"{seed.key}#{place}", seed.key, row, said.call) for place, row in enumerate(rows))
-    return Passed(value=found, calls=(said.call,))
+    return Passed(value=found, calls=(*checked.calls, said.call))
+
+
+async def _checked(shop: Workshop, seed: Seed) -> Passed[None] | Ended:
+    """Texts of seeds meet the model's hard stop with what was made of them, before anything is drawn."""
+    if seed.image is None:
+        return Passed(value=None)
+    return await check_images(shop, "elements", seed.key, seed.image)
 
 
 def _asked(shop: Workshop, seed: Seed) -> Asked:

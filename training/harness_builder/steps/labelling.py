@@ -53,13 +53,13 @@ class Labeller:
         if self._shop.plan.text_only:
             alone = await self._in_words(candidate, question)
             if isinstance(alone, Ended):
-                return alone
+                return alone.after(calls)
             made = replace(made, text_question=question.explicit, text_answer=alone.value)
             calls.append(alone.call)
         if self._shop.plan.refusal:
             declined = await self._ask(candidate, "refusal", {"question": candidate.question}, short_prose)
             if isinstance(declined, Ended):
-                return declined
+                return declined.after(calls)
             made = replace(made, refusal=declined.value)
             calls.append(declined.call)
         return Passed(value=made, calls=tuple(calls), notes=main.notes)
@@ -71,18 +71,19 @@ class Labeller:
         for number in range(self._shop.plan.tries):
             said = await self._ask(candidate, "label", values, prose, candidate.images, draw=number)
             if isinstance(said, Ended):
-                return said
+                return said.after(calls)
             graded = await self._grader.grade(self._shop.asker, sample, said.value)
-            if graded.ended is not None:
-                return graded.ended
             calls += [said.call, *graded.calls]
+            if graded.ended is not None:
+                return graded.ended.after(each for each in calls if each != graded.ended.call)
             if graded.label in self._shop.plan.accept:
                 label = Label(key=candidate.key, answer=said.value, verdict=graded.label)
                 return Passed(value=label, calls=tuple(calls), notes=tuple(notes))
             last = graded.label or last
             notes.append(f"answer {number + 1}: the judge says {graded.label or 'nothing that can be read'}")
         why = f"the judge says {last}" if last else "the judge gave no verdict"
-        return Ended(end="dropped" if last else "failed", why=why, call=calls[-1], note="; ".join(notes))
+        ended = Ended(end="dropped" if last else "failed", why=why, call=calls[-1], note="; ".join(notes))
+        return ended.after(calls[:-1])
 
     async def _in_words(self, candidate: Candidate, question: Question) -> Told | Ended:
         return await self._ask(candidate, "label", _values(candidate, question.explicit, in_words=True), prose)

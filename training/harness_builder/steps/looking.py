@@ -74,7 +74,8 @@ async def refine(
         again = await _ask(shop, element, repair_request(request, canonical(said.value), _wrong(mixed)))
         if isinstance(again, Ended):
             if again.again or again.end == "stopped":
-                return again
+                return again.after(calls)
+            calls.append(again.call)
         else:
             better, calls = _prompts(again), [*calls, again.call]
     mixed = _mixed(better, element.objects) if better else ()

@@ -28,7 +28,7 @@ async def probe(shop: Workshop, candidate: Candidate) -> Passed[tuple[Probed, ..
     wanted = probes(candidate)
     said = await abreast(ask, wanted)
     if over := end_of([each for each in said if isinstance(each, Ended) and (each.again or each.end == "stopped")]):
-        return over
+        return over.after(reply.call for reply in said if reply.call != over.call)
     found = zip(wanted, said, strict=True)
     results = tuple(Probed(key=each.key, part=each.part, risk=_risk(reply)) for each, reply in found)
     return Passed(value=results, calls=tuple(reply.call for reply in said if reply.call))

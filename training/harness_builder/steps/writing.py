@@ -40,7 +40,7 @@ async def write(shop: Workshop, element: Element) -> Passed[Question] | Ended:
     before: str = written.value["question"]
     neutral = await _asked(shop, element, "detoxify", {"question": before})
     if isinstance(neutral, Ended):
-        return neutral
+        return neutral.after(written.calls)
     text: str = neutral.value["question"]
     question = Question(
         key=element.key,
@@ -66,9 +66,10 @@ async def _asked(shop: Workshop, element: Element, prompt: Prompt, values: Value
     again = await _said(shop, element, prompt, repair_request(request, canonical(said.value), wrong.told))
     if isinstance(again, Ended):
         mendable = again.end in ("stopped", "dropped") or again.again
-        return again if mendable else Ended(end="dropped", why=wrong.why, call=again.call)
+        ended = again if mendable else Ended(end="dropped", why=wrong.why, call=again.call)
+        return ended.after([said.call])
     if still := _wrong(shop, element, again.value):
-        return Ended(end="dropped", why=still.why, call=again.call)
+        return Ended(end="dropped", why=still.why, call=again.call, before=(said.call,))
     return Passed(value=again.value, calls=(said.call, again.call), notes=(f"asked once more: it {wrong.why}",))
 
 

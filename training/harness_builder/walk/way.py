@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from harness_builder.calls.values import Ended, Passed
@@ -53,10 +53,16 @@ class Way:
         self.lines.append(Line(step=step, key=self.key, end="kept", made=made, calls=passed.calls, notes=passed.notes))
         return passed.value
 
+    def add(self, calls: tuple[str, ...]) -> None:
+        """More calls of the step that it took last."""
+        self.calls += calls
+        self.lines[-1] = replace(self.lines[-1], calls=(*self.lines[-1].calls, *calls))
+
     def end(self, step: Step, ended: Ended) -> None:
-        """It goes no further. What had been kept of the step gives way; of a stop nothing but the kind stays."""
+        """It goes no further. What had been made in the step gives way, its calls stay; of a stop nothing but the kind
+        does."""
         self.ended = (step, ended)
-        calls = (ended.call,) if ended.call else ()
+        calls = (*(call for each in self.lines if each.step == step for call in each.calls), *ended.calls)
         line = Line(step=step, key=self.key, end=ended.end, why=ended.why, calls=calls, notes=_noted(ended))
         if ended.end == "stopped":
             self.lines, self.calls = [Line(step=each.step, key=each.key, end="stopped") for each in self.lines], []
