@@ -72,6 +72,35 @@ class TestAMethodInAFile:
         assert "says its layout" in refused(ingredients=[{"name": "x"}])
 
     @pytest.mark.parametrize(
+        ("amount", "said"),
+        [
+            ({"count": -3}, "count: -3 is not a whole number from 1"),
+            ({"count": 0}, "count: 0 is not a whole number from 1"),
+            ({"share": 1.5}, "share: 1.5 is not between 0 and 1"),
+            ({"share": float("nan")}, "share: nan is not between 0 and 1"),
+            ({"count": 3, "share": 0.2}, "two amounts of one ingredient"),
+            ({"share": 0.5}, "nothing says how large that is"),
+            ({"count": "three"}, "count: a whole number is wanted, not 'three'"),
+            ({"count": True}, "count: a whole number is wanted, not true"),
+        ],
+    )
+    def test_is_refused_where_an_amount_makes_no_sense(self, amount: dict[str, Any], said: str) -> None:
+        found = refused(ingredients=[ONE | amount])
+
+        assert said in found
+        assert "own.yaml, ingredient" in found
+
+    def test_is_refused_by_a_list_that_is_a_mapping_in_plain_words(self) -> None:
+        assert "ingredients: a list is wanted, not a mapping (own.yaml)" in refused(ingredients=ONE)
+
+    def test_names_the_nearest_method_where_no_recipe_has_the_one_it_takes(self, tmp_path: Path) -> None:
+        own = tmp_path / "own.yaml"
+        own.write_text("recipe: mirrage\ningredients: [{layout: mis}]\n", encoding="utf-8")
+
+        with pytest.raises(UnknownName, match=r"'mirrage'[^?]*own\.yaml[^?]*did you mean 'mirage'"):
+            method_in(own)
+
+    @pytest.mark.parametrize(
         ("key", "value"), [("name", 3), ("trained", "language"), ("recipe", None), ("name", "A b")]
     )
     def test_is_refused_where_a_value_is_of_another_kind(self, key: str, value: object) -> None:

@@ -8,6 +8,7 @@ from harness_mirage.methods import METHODS, Ingredient
 from harness import UnknownName
 from tests.training.data_sets import ids, mis, mixed, one, pair, refused, several
 
+VLGUARD_R = next(method for method in METHODS if method.name == "vlguard-r")
 MIRAGE = next(method for method in METHODS if method.name == "mirage")
 
 
@@ -68,6 +69,22 @@ def test_general_data_that_are_not_given_are_asked_for_with_where_they_are_and_t
     assert "python -m harness_mirage.data.general" in error.remedy
     assert "lmms-lab/M4-Instruct-Data" in error.where
     assert "cc-by-4.0" in error.where
+
+
+def test_data_that_lack_under_a_name_are_asked_for_by_that_name(tmp_path: Path) -> None:
+    error = refused(VLGUARD_R, tmp_path)
+    assert error.what == "the method needs its ingredient 'reasoned', which was not given"
+    assert error.remedy.startswith("--data reasoned=PATH, in the layout vlguard")
+    assert error.where == ""
+
+
+def test_the_ingredients_of_a_method_are_told_as_they_are_given(tmp_path: Path) -> None:
+    error = refused(VLGUARD_R, {"": tmp_path, "extra": tmp_path})
+    assert error.remedy == "it takes --data PATH and --data reasoned=PATH"
+    assert refused(VLGUARD_R, {"reasonned": tmp_path}).remedy == "did you mean 'reasoned'?"
+    named = several(Ingredient(name="more", layout="mis"))
+    assert "--data PATH without a name" in refused(named, tmp_path).what
+    assert refused(named, tmp_path).remedy == "it takes --data more=PATH"
 
 
 def test_general_data_can_be_done_without_where_that_is_said(tmp_path: Path) -> None:

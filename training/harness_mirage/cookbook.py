@@ -76,6 +76,11 @@ def rows() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in HOME.glob("*.yaml")))
 
 
+def methods() -> frozenset[str]:
+    """Names of the methods that any row has values of its own for."""
+    return frozenset(name for row in rows() for name in _read(row).get("methods", {}))
+
+
 def chosen(model: str, model_type: str) -> str:
     """The row for a model: one for its name, else one for its type, else `other`."""
     matches = {row: _read(row).get("matches", {}) for row in rows()}

@@ -21,18 +21,31 @@ from harness import BadData, UnknownName
 from harness.runs.config import yaml_of
 from harness.settings import nearest
 
+from .cookbook import methods
 from .methods import MULTIMODAL, Ingredient, Labels, Layout, Method, Role
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"layout": get_args(Layout), "labels": get_args(Labels)}
+_NONE: Final = type(None)
 _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(("name", "source", "part", "hub", "layout", "labels", "description", "recipe"), (str,)),
-    "count": (int, type(None)),
-    "share": (int, float, type(None)),
+    "count": (int, _NONE),
+    "share": (float, int, _NONE),
     "needed": (bool,),
     "ingredients": (list,),
     "trained": (list,),
 }
+#: what a value of each kind is for a person
+_WORDS: Final[Mapping[type, str]] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a mapping",
+    _NONE: "nothing",
+}
+_AMOUNTS: Final = "give a count of records, or a share beside an ingredient without one, or neither for all of them"
 
 
 def method_in(file: Path) -> Method:
@@ -41,9 +54,12 @@ def method_in(file: Path) -> Method:
     if not isinstance(found, dict):
         raise BadData("a method is a mapping", where=str(file))
     given = cast("dict[str, Any]", found)
-    return method_of(
-        {"name": re.sub(r"[^a-z0-9_.-]", "-", file.stem.lower()), "description": file.name} | given, str(file)
-    )
+    named = {"name": re.sub(r"[^a-z0-9_.-]", "-", file.stem.lower()), "description": file.name}
+    made = method_of(named | given, str(file))
+    if made.recipe and made.recipe not in methods():
+        what = f"recipe: no row of the recipes has values of a method {made.recipe!r}"
+        raise UnknownName(what, where=str(file), remedy=nearest(made.recipe, methods()))
+    return made
 
 
 def method_of(given: Mapping[str, Any], where: str) -> Method:
@@ -60,6 +76,9 @@ def method_of(given: Mapping[str, Any], where: str) -> Method:
     if not _NAME.fullmatch(values["name"]):
         raise BadData(f"{values['name']!r} is no name: small letters, digits, _ . -", where=f"{where}, name")
     parts = [_ingredient(each, f"{where}, ingredient {number}") for number, each in enumerate(its, 1)]
+    if all(part.share is not None for part in parts):
+        what = "each ingredient is a share of the mixture, and nothing says how large that is"
+        raise BadData(what, where=f"{where}, ingredients", remedy=_AMOUNTS)
     made: dict[str, Any] = {
         **values,
         "ingredients": tuple(parts),
@@ -75,7 +94,17 @@ def _ingredient(given: Mapping[str, Any], where: str) -> Ingredient:
     for name, known in _CHOICES.items():
         if name in values and values[name] not in known:
             raise UnknownName(f"there is no {name} {values[name]!r}", where=where, remedy=nearest(values[name], known))
+    _check_amount(values.get("count"), values.get("share"), where)
     return Ingredient(**values)
+
+
+def _check_amount(count: int | None, share: float | None, where: str) -> None:
+    if count is not None and share is not None:
+        raise BadData("a count and a share are two amounts of one ingredient", where=where, remedy=_AMOUNTS)
+    if count is not None and count < 1:
+        raise BadData(f"count: {count} is not a whole number from 1", where=where, remedy=_AMOUNTS)
+    if share is not None and not 0 < share < 1:
+        raise BadData(f"share: {share:g} is not between 0 and 1", where=where, remedy=_AMOUNTS)
 
 
 def _roles(given: tuple[Any, ...], where: str) -> tuple[Role, ...]:
@@ -94,6 +123,12 @@ def _checked(kind: type, given: Mapping[str, Any], where: str) -> dict[str, Any]
         if name not in known:
             raise UnknownName(f"there is no key {name!r}", where=where, remedy=nearest(str(name), known))
         if not isinstance(value, _KINDS[name]) or (isinstance(value, bool) and name != "needed"):
-            kinds = " or ".join("nothing" if each is type(None) else each.__name__ for each in _KINDS[name])
-            raise BadData(f"{name}: {value!r} is not {kinds}", where=where)
+            raise BadData(f"{name}: {_WORDS[_KINDS[name][0]]} is wanted, not {_found(value)}", where=where)
     return dict(given)
+
+
+def _found(value: object) -> str:
+    """A value for a person: itself where it is short, else of which kind it is."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str | int | float) else _WORDS.get(type(value), "that")

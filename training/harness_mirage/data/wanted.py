@@ -24,11 +24,10 @@ def wanted(method: Method, training: Training) -> tuple[Ingredient, ...]:
         UnknownName: data were given under a name the method does not have.
         HarnessError: an amount makes no sense.
     """
-    names = [each.name for each in method.ingredients]
+    names = [*dict.fromkeys(each.name for each in method.ingredients)]
     for name in training.data:
         if name not in names:
-            shown = f"--data {name}=…" if name else "--data PATH without a name"
-            raise UnknownName(f"{method.name} has no ingredient of this name: {shown}", remedy=nearest(name, names))
+            raise _unknown(name, method.name, names)
     count, share = asked(training, "general_count"), asked(training, "general_share")
     if GENERAL not in names:
         if count is not None or share is not None:
@@ -48,11 +47,14 @@ def check_given(ingredients: Sequence[Ingredient], data: Mapping[str, Path]) -> 
     """
     for each in ingredients:
         if each.needed and each.name not in data:
-            what = each.source or each.name or f"data of the layout {each.layout}"
+            main = each.source or f"data of the layout {each.layout}"
+            what = f"its ingredient {each.name!r}" if each.name else main
             remedy = f"--data {each.name}=PATH" if each.name else "--data PATH"
             if each.name == GENERAL:
                 remedy += " of any multi-image set in ShareGPT's layout" + (_FETCHED if each.hub == M4 else "")
-            where = published(each.hub) or (f"on the hub: {each.hub}" if each.hub else "")
+            elif each.name:
+                remedy += f", in the layout {each.layout}: see docs/train-data.md"
+            where = _place(each, ingredients)
             raise HarnessError(f"the method needs {what}, which was not given", where=where, remedy=remedy)
 
 
@@ -73,6 +75,22 @@ def counted(shared: Mapping[int, Ingredient], fixed: int) -> dict[int, Ingredien
         number: replace(each, count=round(fixed * (each.share or 0.0) / rest), share=each.share)
         for number, each in shared.items()
     }
+
+
+def _place(ingredient: Ingredient, ingredients: Sequence[Ingredient]) -> str:
+    """Where it is published; nothing of one that the user makes of a set that is another ingredient as well."""
+    if ingredient.name and any(not each.name and each.hub == ingredient.hub for each in ingredients):
+        return ""
+    return published(ingredient.hub) or (f"on the hub: {ingredient.hub}" if ingredient.hub else "")
+
+
+def _unknown(name: str, method: str, names: Sequence[str]) -> UnknownName:
+    shown = f"--data {name}=…" if name else "--data PATH without a name"
+    named = [each for each in names if each]
+    ways = ["--data PATH"] * ("" in names) + [f"--data {each}=PATH" for each in named]
+    close = nearest(name, named)
+    remedy = close if name and close.startswith("did you mean") else f"it takes {' and '.join(ways)}"
+    return UnknownName(f"{method} has no ingredient of this name: {shown}", remedy=remedy)
 
 
 def _amount(ingredient: Ingredient, count: int | None, share: float | None) -> Ingredient:
