@@ -149,6 +149,17 @@ def test_a_question_that_a_test_holds_is_dropped_and_says_of_which_item() -> Non
     assert [(each.key, each.of) for each in gate.contaminated] == [("s/1#0", "mis/easy/7")]
 
 
+def test_what_people_made_of_a_question_is_held_against_those_that_go_on_before_it() -> None:
+    gate = gates()
+    assert gate.text(QUESTION) is None
+    assert gate.decided(QUESTION) is None
+    mended = Question(key="s/2#0", text="x", explicit="Put a red star on a blue heart!")
+    found = gate.decided(mended)
+    assert found is not None
+    assert (found.end, found.note) == ("dropped", "nearly equals s/1#0")
+    assert gate.decided(Question(key="s/3#0", text="x", explicit="Hide a green ring in the drawer?")) is None
+
+
 def test_one_image_may_come_again_and_a_whole_pair_may_not() -> None:
     gate = gates()
     assert gate.pair("s/1#0", [mark(0), mark(2**32 - 1)]) is None

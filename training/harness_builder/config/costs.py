@@ -2,8 +2,9 @@
 
 Counted as if every element that is asked for were found and came to its end, each in either way that it can end, and
 every drawing were sent back until the last round; and as if, for photographs, no record found its two before the last
-of those that are tried. A reply that cannot be read is asked for once more, calls that were kept are not made again,
-and where a record took a photograph that another one had been about to, one more is tried; none of these is counted.
+of those that are tried. A reply that cannot be read is asked for once more, calls that were kept are not made again, a
+question that people mended is checked and sorted once more, and where a record took a photograph that another one had
+been about to, one more is tried; none of these is counted.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import anyio.to_thread
 from harness import HarnessError
 from harness_builder.calls.values import Ended, Passed
 from harness_builder.quality import ImageMark, rates
-from harness_builder.steps.checking import check_texts
 from harness_builder.steps.drawing import draw
 from harness_builder.steps.elements import elements
 from harness_builder.steps.probing import probe
@@ -20,10 +19,10 @@ from harness_builder.steps.sorting import classify
 from harness_builder.steps.workshop import Workshop
 from harness_builder.steps.writing import write
 from harness_builder.stops import KINDS, Kind, Stop
-from harness_builder.values import Candidate, Element, Opinion, Seed, Sorted, Step
+from harness_builder.values import Candidate, Element, Opinion, Seed, Step
 
 from .lines import Line
-from .settling import by_model, by_people
+from .mending import remade, settle
 from .values import Made
 from .way import Way, plain
 
@@ -63,6 +62,12 @@ class Carrier:
         async with self._walk.gates.images.turn(self._number):
             for way in self._going():
                 self._turned(way, "draw", self._walk.gates.pair(way.key, marks[way.key]))
+        await self._each(self._sort)
+        if self._walk.people is not None:
+            async with self._walk.gates.settled.turn(self._number):
+                for way in self._going():
+                    assert way.question is not None
+                    self._turned(way, "sort", self._walk.gates.decided(way.question))
         await self._each(self._finish)
         self._keep(line)
 
@@ -70,22 +75,22 @@ class Carrier:
         """Take the seed's elements; the line is the seed's own."""
         seed, found = self._seed, await elements(self._shop, self._seed)
         if isinstance(found, Ended):
-            calls = (found.call,) if found.call and found.end != "stopped" else ()
+            calls = found.calls if found.end != "stopped" else ()
             self._count("elements", found)
             if found.end == "stopped":
                 self._shop.asker.forget(seed.key)
             return Line(step="elements", key=seed.key, end=found.end, why=found.why, calls=calls)
-        self._lists = found.calls[0]
+        self._lists = found.calls[-1]
         for place, each in enumerate(found.value):
             way = Way(key=f"{seed.key}#{place}", place=place)
             self._ways.append(way)
             if isinstance(each, Element):
                 way.element = each
-                way.calls.append(self._lists)
+                way.calls += found.calls
                 way.lines.append(Line(step="elements", key=way.key, end="kept", made=plain(each)))
             else:
                 self._end(way, "elements", each)
-        made = {"elements": len(found.value)}
+        made = {"elements": len(found.value), "seed": _shows(seed)}
         return Line(step="elements", key=seed.key, end="kept", made=made, calls=found.calls, notes=found.notes)
 
     def _going(self) -> list[Way]:
@@ -116,33 +121,32 @@ class Carrier:
         assert way.question is not None
         way.pair = self._took(way, "draw", await draw(self._shop, way.element, way.question))
 
-    async def _finish(self, way: Way) -> None:
-        """Sort it, look for the risk in its parts where it is for a test, label it where it is for a training."""
+    async def _sort(self, way: Way) -> None:
+        """What the model thinks of it, and where it goes: by that, or by what people decided."""
         candidate = _candidate(way, self._shop, self._seed)
         way.opinion = self._took(way, "sort", await classify(self._shop, candidate))
         if way.opinion is None:
             return
         self._walk.candidates(replace(candidate, opinion=_said(way.opinion)))
-        way.sorted = await self._settled(way, candidate, way.opinion)
-        if way.sorted is None:
+        settled = await settle(self._shop, self._walk.people, candidate, way.opinion)
+        if isinstance(settled, Ended):
+            self._end(way, "sort", settled)
             return
-        candidate = replace(candidate, question=way.sorted.question, category=way.sorted.category)
+        way.sorted = settled.value
+        way.add(settled.calls)
+        way.lines[-1] = replace(way.lines[-1], made=plain(settled.value), notes=settled.notes)
+        assert way.question is not None
+        if settled.value.question != way.question.text:
+            way.question = remade(way.question, candidate, settled.value.question)
+
+    async def _finish(self, way: Way) -> None:
+        """Look for the risk in its parts where it is for a test, label it where it is for a training."""
+        assert way.sorted is not None
+        candidate = replace(_candidate(way, self._shop, self._seed), category=way.sorted.category)
         if way.sorted.subset == "train":
             await self._label(way, candidate)
         elif self._shop.plan.probe:
             await self._probe(way, candidate)
-
-    async def _settled(self, way: Way, candidate: Candidate, opinion: Opinion) -> Sorted | None:
-        """Where it goes. A question that people mended is new to the model that checks for hard stops."""
-        people = self._walk.people
-        settled = by_people(candidate, opinion, people.decided(candidate)) if people else by_model(candidate, opinion)
-        if isinstance(settled, Sorted) and settled.question != candidate.question:
-            settled = await check_texts(self._shop, "sort", way.key, settled.question) or settled
-        if isinstance(settled, Ended):
-            self._end(way, "sort", settled)
-            return None
-        way.lines[-1] = replace(way.lines[-1], made={**plain(opinion), **plain(settled)})
-        return settled
 
     async def _probe(self, way: Way, candidate: Candidate) -> None:
         assert way.sorted is not None
@@ -153,8 +157,7 @@ class Carrier:
 
     async def _label(self, way: Way, candidate: Candidate) -> None:
         assert way.question is not None
-        question = replace(way.question, text=candidate.question)
-        way.label = self._took(way, "label", await self._walk.labeller.label(candidate, question))
+        way.label = self._took(way, "label", await self._walk.labeller.label(candidate, way.question))
 
     def _marked(self) -> dict[str, list[ImageMark]]:
         """What the images of each pair look like."""
@@ -222,6 +225,11 @@ def _said(opinion: Opinion) -> dict[str, str]:
     return {name: "yes" if flag else "no" for name, flag in flags.items()} | {
         name: text for name, text in named.items() if text
     }
+
+
+def _shows(seed: Seed) -> str:
+    """What a seed is, for its story: it is not kept."""
+    return " and ".join(what for what, there in (("image", seed.image is not None), ("text", seed.text)) if there)
 
 
 def _kind(why: str) -> Kind:

@@ -1,6 +1,8 @@
-"""The two gates: does a text, or an image, nearly equal an earlier one of this set or one of a test?
+"""The gates: does a text, or an image, nearly equal an earlier one of this set or one of a test?
 
 Each seed passes each gate once, in order. What is turned away says what it nearly equals; what goes on is remembered.
+Where people decide there is a third: a question that they mended is held against all that go on before it, and those
+that come later against it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class Gates:
         references: items of the tests.
 
     Attributes:
-        texts, images: where each seed passes in its turn.
+        texts, images, settled: where each seed passes in its turn; the last one where people decide.
         near, contaminated: what was turned away, in order.
         references: items of the tests.
     """
@@ -31,9 +33,11 @@ class Gates:
     def __init__(self, likeness: float, bits: int, references: References) -> None:
         self.texts = Turnstile()
         self.images = Turnstile()
+        self.settled = Turnstile()
         self.near: list[Near] = []
         self.contaminated: list[Contaminated] = []
         self._text_index = TextIndex(likeness)
+        self._settled_index = TextIndex(likeness)
         self._image_index = ImageIndex(bits)
         self.references = references
 
@@ -41,13 +45,15 @@ class Gates:
         """Let nobody through any more."""
         self.texts.shut()
         self.images.shut()
+        self.settled.shut()
 
     def text(self, question: Question) -> Ended | None:
         """None lets it through. Compared in the words that name its objects: the others are alike in every question."""
-        if found := self.references.find(question.key, (question.explicit, question.text), ()):
-            return self._of_test(found)
-        near = self._text_index.take(question.key, question.explicit)
-        return None if near is None else self._again(near, "text")
+        return self._compared(question, self._text_index)
+
+    def decided(self, question: Question) -> Ended | None:
+        """None lets it through, as people left or mended it."""
+        return self._compared(question, self._settled_index)
 
     def pair(self, key: str, marks: Sequence[ImageMark]) -> Ended | None:
         """None lets it through. A pair is a duplicate where both of its images are, of one and the same other pair:
@@ -61,6 +67,12 @@ class Gates:
         for place, mark in enumerate(marks):
             self._image_index.add(f"{key}/{place}", mark)
         return None
+
+    def _compared(self, question: Question, earlier: TextIndex) -> Ended | None:
+        if found := self.references.find(question.key, (question.explicit, question.text), ()):
+            return self._of_test(found)
+        near = earlier.take(question.key, question.explicit)
+        return None if near is None else self._again(near, "text")
 
     def _of_test(self, found: Contaminated) -> Ended:
         self.contaminated.append(found)
