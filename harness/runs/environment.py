@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from harness.contracts import Model
@@ -18,16 +19,21 @@ _PACKAGES = {
 }
 
 
-def environment(model: Model) -> dict[str, Json]:
+def environment(model: Model | None = None, also: Iterable[str] = ()) -> dict[str, Json]:
     """Python, platform, packages and, where torch is in use, the accelerator; null is "not there".
 
     A model in processes of its own says what it runs on as `accelerator`: this process never imports torch.
+
+    Args:
+        model: that was asked; without one the accelerator is that of this process.
+        also: more packages, by the names of their distributions.
     """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         **(getattr(model, "accelerator", None) or accelerator()),
         **{name: package_version(package) for name, package in _PACKAGES.items()},
+        **{name: package_version(name) for name in also},
     }
 
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,13 @@ def test_nothing_of_what_was_stopped_is_anywhere_in_the_folder(built: Stage) -> 
     stops = manifest(built)["stops"]
     assert sum(stops.values()) == 3
     assert stops["person"] == 3
+
+
+def test_the_manifest_names_what_decides_the_bytes_of_drawings_and_the_card_says_so(built: Stage) -> None:
+    ran, card = manifest(built)["environment"], (built.out / "README.md").read_text(encoding="utf-8")
+    assert {"python", "platform", "gpu", "torch", "diffusers", "open_clip_torch", "pillow"} <= ran.keys()
+    assert f"pillow {version('pillow')}" in card
+    assert f"python {ran['python']}" in card
 
 
 def test_what_a_test_nearly_holds_and_what_repeats_is_dropped_and_listed(built: Stage) -> None:

@@ -65,6 +65,13 @@ def test_the_hub_reads_the_card_s_top_as_its_own_library_does(place: Workplace) 
     assert (found.data.license, found.data.pretty_name) == ("cc-by-4.0", "Lamps and kites")
 
 
+def test_the_card_says_of_each_file_what_is_harmful_by_itself_and_claims_nothing_of_all(place: Workplace) -> None:
+    text = " ".join(card(place).split())
+    assert "only when both are taken together" not in text
+    assert "Whether a question or an image is harmful by itself too differs from file to file" in text
+    assert "to train on: the question is harmful by itself" in text
+
+
 def test_the_card_says_how_each_part_is_loaded_and_how_the_set_is_run_as_it_is(place: Workplace) -> None:
     run, train = "harness run --tasks mis -T mis.data=THIS_FOLDER", "harness train mirage --data THIS_FOLDER"
     text = card(place)
@@ -103,6 +110,19 @@ def test_the_card_says_whose_each_prompt_is(place: Workplace, tmp_path: Path) ->
     assert cells(text, "write | the user's") == ["write", "the user's", f"`{facts.prompts.hashes['write']}`"]
     assert cells(text, "label | the builder's") == ["label", "the builder's", f"`{facts.prompts.hashes['label']}`"]
     assert str(tmp_path) not in text + (place.folder / "build.json").read_text(encoding="utf-8")
+
+
+def test_the_card_counts_in_each_part_the_drawings_that_the_viewer_has_not_accepted(place: Workplace) -> None:
+    made = place.some()
+    made[3] = replace(made[3], pair=replace(made[3].pair, accepted=False))
+    text = card(place, written=place.write(made, [place.real(made[3])]))
+    assert [cells(text, part)[1:] for part in ("easy", "hard", "train")] == [["3", "1"], ["2", "0"], ["2", "0"]]
+    assert "mini/viewer accepted both, or wanted them drawn anew." in text
+
+
+def test_with_one_round_the_card_says_that_nobody_was_asked_to_accept_drawings(place: Workplace) -> None:
+    place.plan = plan(rounds=1)
+    assert "with one round mini/viewer is not asked whether it accepts them" in card(place)
 
 
 def test_the_card_gives_the_rates_of_the_probes_with_their_intervals(place: Workplace) -> None:
@@ -185,6 +205,13 @@ def test_each_distribution_stands_once_with_its_version_whatever_it_offers(place
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert rows[-4:] == [["---", "---"], ["house", "1.0"], ["mine (a file)", "0123456789ab"], ["studio", "2.1"]]
     assert json.loads((place.folder / "build.json").read_text(encoding="utf-8"))["versions"] == versions
+
+
+def test_what_the_build_ran_on_stands_in_the_card_and_in_the_manifest(place: Workplace) -> None:
+    ran = {"python": "3.12.0", "gpu": None, "torch": "2.9.0", "diffusers": "0.42.1"}
+    text = card(place, environment=ran)
+    assert "It ran on python 3.12.0, torch 2.9.0, diffusers 0.42.1." in text
+    assert json.loads((place.folder / "build.json").read_text(encoding="utf-8"))["environment"] == ran
 
 
 def test_names_of_strangers_are_text_in_the_card_and_nothing_else(place: Workplace) -> None:

@@ -15,6 +15,7 @@ from harness_builder.calls.book import CallBook
 from harness_builder.config.plan import Plan
 from harness_builder.licences import OutputLicence
 from harness_builder.output import Facts, Written, finish, write_set
+from harness_builder.output.libraries import ran_on
 from harness_builder.output.manifest import planned
 from harness_builder.output.placeless import placeless
 from harness_builder.prompts.templates import Prompts
@@ -108,6 +109,7 @@ def _facts(ready: Ready, written: Written, licence: OutputLicence) -> Facts:
         identity=digest(said),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=plugins.current().provenance(),
+        environment=ran_on(),
         models=models,
         spent=ready.asker.ledger.ever(),
         near=tuple(walk.gates.near),

@@ -54,9 +54,10 @@ def card(facts: Facts) -> str:
 
 
 def _opening(facts: Facts) -> Iterator[str]:
-    yield "Questions about two images, harmful only when both are taken together, in the layout of MIS (arXiv"
-    yield "2501.18533). Images, questions and answers were made by models. Every record's way is in `provenance.jsonl`,"
-    yield "every file's sha256 in `build.json`."
+    yield "Questions that make something unsafe of two images together, in the layout of MIS (arXiv 2501.18533)."
+    yield "Whether a question or an image is harmful by itself too differs from file to file: see below. Images,"
+    yield "questions and answers were made by models. Every record's way is in `provenance.jsonl`, every file's sha256"
+    yield "in `build.json`."
     if facts.open:
         yield from ("", "**This set is not complete.** Still to be done:", "")
         yield from (f"- {escape(line)}" for line in facts.open)
@@ -183,6 +184,15 @@ def _made_with(facts: Facts) -> Iterator[str]:
     yield ""
     made = {_distribution(plugin, origin) for plugin, origin in facts.versions.items()}
     yield from table(("distribution", "version"), sorted(made))
+    yield from _environment(facts)
+
+
+def _environment(facts: Facts) -> Iterator[str]:
+    """On what: libraries and devices decide the bytes of drawings too."""
+    there = [f"{name} {escape(str(value))}" for name, value in facts.environment.items() if value is not None]
+    if there:
+        yield ""
+        yield f"It ran on {', '.join(there)}. With others the same build may draw other bytes."
 
 
 def _distribution(plugin: str, origin: str) -> tuple[str, str]:

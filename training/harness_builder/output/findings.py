@@ -1,7 +1,9 @@
-"""What was found out about a set: what repeats, what tests hold, whether both images are needed, what people say."""
+"""What was found out about a set: which drawings nobody accepted, what repeats, what tests hold already, whether both
+images are needed, what people say."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -10,6 +12,7 @@ from harness.stats.agreement import Agreement
 from harness_builder.quality import Rates, rates
 from harness_builder.review import Agreed
 
+from .layout import FILES
 from .tables import table
 from .values import Facts
 
@@ -30,10 +33,30 @@ _ABOUT: Final[Mapping[str, str]] = {
 def findings(facts: Facts) -> tuple[tuple[str, Iterator[str]], ...]:
     """The sections, each with its title."""
     return (
+        ("## Do the drawings show what they should?", _drawings(facts)),
         ("## What repeats, and what tests hold already", _repeats(facts)),
         ("## Are both images needed?", _probes(facts)),
         ("## People", _people(facts)),
     )
+
+
+def _drawings(facts: Facts) -> Iterator[str]:
+    """How many pairs were taken as they are: a viewer that never accepts must not pass in silence."""
+    drawn = [entry for entry in facts.written.entries if entry.real is None]
+    if not drawn:
+        yield "No drawing is in the set."
+        return
+    every = Counter(entry.file for entry in drawn)
+    taken = Counter(entry.file for entry in drawn if not entry.made.pair.accepted)
+    viewer = escape(facts.plan.model("viewer").ref)
+    if facts.plan.rounds == 1:
+        yield f"Nobody knows: with one round {viewer} is not asked whether it accepts them, and no pair was accepted."
+    else:
+        yield f"{viewer} accepted both, or wanted them drawn anew. What the last round drew it is not shown: such a"
+        yield "pair is in the set as it was drawn, and nobody has accepted it:"
+    yield ""
+    rows = [(FILES[file].name, pairs, taken[file]) for file, pairs in every.items()]
+    yield from table(("part", "#pairs drawn", "#not accepted"), rows)
 
 
 def _repeats(facts: Facts) -> Iterator[str]:

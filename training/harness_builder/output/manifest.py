@@ -2,7 +2,7 @@
 
 {"schema": "harness.build/1", "name": "kitchen", "identity": "k1:…", "at": "2026-03-01T12:00:00+00:00", "open": [],
  "plan": {…}, "prompts": {"write": {"sha256": "…", "own": true}}, "models": {"writer": {…}},
- "versions": {"builder": "vlm-safety-harness 0.1.0"},
+ "versions": {"builder": "vlm-safety-harness 0.1.0"}, "environment": {"python": "3.12.0", "torch": "2.9.0"},
  "records": {"mis_easy.json": 120}, "categories": {"mis_easy.json": {"Violent": 30}}, "seeds": 400,
  "ends": {"write": {"kept": 300}}, "stops": {"person": 2}, "balance": {"dropped": [], "missing": {}},
  "spent": [{…}], "licence": {"name": "…", "sources": {…}, "accepted": [], "tests": []},
@@ -190,6 +190,7 @@ def _told(facts: Facts) -> dict[str, Json]:
         },
         "models": public(dict(facts.models)),
         "versions": dict(facts.versions),
+        "environment": dict(facts.environment),
         "records": dict(written.records),
         "categories": categories,
         "seeds": tally.seeds,

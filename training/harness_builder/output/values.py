@@ -82,6 +82,7 @@ class Facts:
         identity: digest of what decides what the set holds: sources, models, prompts, settings.
         at: when it was finished: ISO 8601 with its zone.
         versions: plugin -> the distribution that it came with, and its version.
+        environment: what it ran on: `libraries.ran_on`.
         models: role -> identity of its model, as JSON.
         spent: in each step by each role, over all invocations of the build: `Ledger.ever`.
         near: what was dropped because it nearly equals an earlier record.
@@ -98,6 +99,7 @@ class Facts:
     identity: str
     at: str
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment: Mapping[str, Json] = field(default_factory=dict[str, Json])
     models: Mapping[str, Json] = field(default_factory=dict[str, Json])
     spent: tuple[Spending, ...] = ()
     near: tuple[Near, ...] = ()
