@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness_builder.output import check_free
 from harness_builder.real.values import RealRecord
 from harness_mirage.data import mix
 from harness_mirage.methods import METHODS, Method
 from harness_mis.task import TASK
 from PIL import Image, ImageOps
 
-from harness import BadData, HarnessError, Training
+from harness import BadData, Training
 from harness.data.built import built
 from harness.data.inspection import check_split
 from harness.data.places import samples, splits_of
@@ -199,19 +198,8 @@ def test_no_list_is_there_while_images_move(place: Workplace, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "rename", watched)
     place.write()
-    assert [name for name, _ in seen] == ["easy_image", "easy_image", "hard_image", "hard_image", "images", "images"]
+    assert [name for name, _ in seen] == ["easy_image", "hard_image", "images"]
     assert {tuple(lists) for _, lists in seen} == {()}
-
-
-def test_a_folder_of_somebody_elses_files_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images/holiday.png").write_bytes(drawing(1))
-    with pytest.raises(HarnessError, match="holds images, which no build made") as caught:
-        Workplace(tmp_path).write([])
-    assert "--out" in caught.value.remedy
-    with pytest.raises(HarnessError, match="holds images, which no build made"):
-        check_free(tmp_path)
-    assert there(tmp_path) == {"images/holiday.png": drawing(1)}
 
 
 def test_balance_keeps_as_many_of_each_category_in_each_file_and_lists_the_others(place: Workplace) -> None:

@@ -52,10 +52,15 @@ def test_a_set_is_as_its_manifest_says_until_somebody_changes_it(place: Workplac
     (place.folder / "images/9/object1.png").write_bytes(b"new")
     (place.folder / "easy_image/1/object1.png").unlink()
     (place.folder / "easy_image/1/object1.png").symlink_to(place.folder / "images/1/object1.png")
+    for name in ("extra.txt", "mis_extra.json", ".hidden", "work/notes.txt", "review/notes.txt"):
+        (place.folder / name).parent.mkdir(exist_ok=True)
+        (place.folder / name).write_text("new")
     assert [str(each) for each in verify(place.folder)] == [
         "changed: README.md",
         "missing: easy_image/1/object1.png",
+        "added: extra.txt",
         "added: images/9/object1.png",
+        "added: mis_extra.json",
         "missing: mis_hard.json",
     ]
 

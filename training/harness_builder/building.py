@@ -18,7 +18,7 @@ from harness_builder.calls.book import CallBook
 from harness_builder.config.plan import Plan
 from harness_builder.config.reading import read_plan
 from harness_builder.config.showing import shown
-from harness_builder.output import check_free
+from harness_builder.output import check_free, check_name
 from harness_builder.people import CandidateFile, People, image_of
 from harness_builder.people.candidates import NAME as CANDIDATES
 from harness_builder.prompts.templates import Prompts, load_prompts
@@ -64,6 +64,7 @@ async def build(build: Build) -> Built:
     check_rubric(found)
     prompts = load_prompts(found)
     check_free(build.out)
+    check_name(build.out, found.name)
     return await _Site(build, found, prompts).build()
 
 

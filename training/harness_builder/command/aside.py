@@ -10,19 +10,27 @@ from typing import Final
 
 from harness import HarnessError
 from harness_builder.calls.book import NAME
+from harness_builder.output import note_given_up
 
 WORK: Final = "work"
 
 
 def put_aside(out: Path, *, tell: Callable[[str], None]) -> None:
-    """Call the folder `work/` of a build `work.1`, or by the next number that is free.
+    """Call the folder `work/` of a build `work.1`, or by the next free number; the next one may replace its set.
 
     Raises:
         HarnessError: another command works in it, or it cannot be moved.
     """
     work = out / WORK
-    if not work.exists():
-        return
+    if work.exists():
+        _put_aside(work, tell)
+    try:
+        note_given_up(out)
+    except OSError as error:
+        raise HarnessError(f"cannot write: {error.strerror}", where=str(work)) from error
+
+
+def _put_aside(work: Path, tell: Callable[[str], None]) -> None:
     aside = next(path for number in count(1) if not (path := work.with_name(f"{WORK}.{number}")).exists())
     with _alone(work):
         try:

@@ -8,10 +8,11 @@ push(folder, "someone/new-set")                     # to the hub, private and ga
 
 from .finishing import finish
 from .manifest import Difference, verify
+from .owning import check_free, check_name, note_given_up
 from .pushing import check_push, push
 from .story import story
 from .values import Calls, Entry, Facts, Written
-from .writing import check_free, write_set
+from .writing import write_set
 
 __all__ = [
     "Calls",
@@ -20,8 +21,10 @@ __all__ = [
     "Facts",
     "Written",
     "check_free",
+    "check_name",
     "check_push",
     "finish",
+    "note_given_up",
     "push",
     "story",
     "verify",

@@ -8,6 +8,7 @@ from harness.store.journal import replace
 from .card import card
 from .layout import CARD
 from .manifest import write_manifest
+from .owning import note_written
 from .provenance import write_provenance
 from .terms import write_licence
 from .values import Calls, Facts
@@ -29,5 +30,6 @@ def finish(facts: Facts, calls: Calls) -> None:
         write_licence(facts.licence, folder)
         replace(folder / CARD, card(facts))
         write_manifest(facts)
+        note_written(folder)
     except OSError as error:
         raise HarnessError(f"the set cannot be finished: {error.strerror or error}", where=str(folder)) from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
 from harness.data.provenance import FILE as SOURCE
@@ -45,10 +45,19 @@ CARD: Final = "README.md"
 LICENCE: Final = "LICENSE"
 
 IMAGES: Final = tuple(dict.fromkeys(each.images for each in FILES.values()))
+#: what is told about the records
+TOLD: Final = (PROVENANCE, CARD, LICENCE, SOURCE)
 #: all that the output puts into a folder beside its images, the manifest first: without it a set is not whole
-SINGLE: Final = (MANIFEST, *FILES, PROVENANCE, CARD, LICENCE, SOURCE)
+SINGLE: Final = (MANIFEST, *FILES, *TOLD)
+_IMAGE: Final = re.compile(rf"({'|'.join(IMAGES)})/[1-9][0-9]*(/object[12]\.png)?")
 
 
 def ours(path: str) -> bool:
     """Whether the output would put a file there, by its place under the set's folder."""
-    return path in SINGLE or PurePosixPath(path).parts[0] in IMAGES
+    found = _IMAGE.fullmatch(path)
+    return path in SINGLE or (found is not None and found[2] is not None)
+
+
+def blocks(path: str) -> bool:
+    """Whether a file or a link there would be in the way of one of the output's."""
+    return path in SINGLE or _IMAGE.fullmatch(path) is not None

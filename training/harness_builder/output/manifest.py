@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -32,10 +32,10 @@ from harness_builder.calls.kept import PAINTER
 from harness_builder.config.plan import INSTEAD, Plan
 
 from .layout import IMAGES, MANIFEST, REFUSAL, SINGLE, TRAINING, ours
+from .owning import SCHEMA
 from .terms import terms_line
 from .values import Facts
 
-SCHEMA: Final = "harness.build/1"
 _PATH: Final = "~"
 
 
@@ -74,7 +74,7 @@ def write_manifest(facts: Facts) -> None:
     """Write `.source.json`, by which runs and trainings say what they read and under which terms, and then the manifest
     over all that lies there; the last file of a set."""
     folder = facts.written.folder
-    found = dict(_files(folder, but=(MANIFEST, SOURCE)))
+    found = {path: _entry(folder / path) for path in _files(folder) if ours(path) and path not in (MANIFEST, SOURCE)}
     Provenance(task="mis", licence=terms_line(facts.licence), parts=tuple(_parts(facts, found))).write(folder)
     found[SOURCE] = _entry(folder / SOURCE)
     files = {path: {"bytes": size, "sha256": sha256} for path, (size, sha256) in sorted(found.items())}
@@ -139,10 +139,15 @@ def verify(folder: Path) -> list[Difference]:
     Raises:
         MissingData, BadData: the manifest is not there, or cannot be read.
     """
-    said, here = read_manifest(folder).files, dict(_files(folder, but=(MANIFEST,)))
-    found = [Difference(path=path, what="missing") for path in said if path not in here]
-    found += [Difference(path=path, what="changed") for path in said if path in here and here[path] != said[path]]
-    found += [Difference(path=path, what="added") for path in here if path not in said]
+    said, there = read_manifest(folder).files, set(_files(folder))
+    found = [Difference(path=path, what="missing") for path in said if path not in there]
+    found += [
+        Difference(path=path, what="changed")
+        for path, entry in said.items()
+        if path in there and _entry(folder / path) != entry
+    ]
+    others = {*there, *_links(folder), *_beside(folder)} - {MANIFEST}
+    found += [Difference(path=path, what="added") for path in others if path not in said]
     return sorted(found, key=lambda difference: difference.path)
 
 
@@ -152,14 +157,24 @@ def _inside(path: str) -> str:
     return path
 
 
-def _files(folder: Path, *, but: Collection[str]) -> Iterator[tuple[str, tuple[int, str]]]:
-    """Every file of the set with its size and sha256; a link is none, wherever it leads."""
-    places = [folder / name for name in SINGLE if name not in but]
+def _files(folder: Path) -> Iterator[str]:
+    """Every file under the names of a set; a link is none, wherever it leads."""
+    return (path.relative_to(folder).as_posix() for path in _under(folder) if path.is_file() and not path.is_symlink())
+
+
+def _links(folder: Path) -> Iterator[str]:
+    return (path.relative_to(folder).as_posix() for path in _under(folder) if path.is_symlink())
+
+
+def _under(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in SINGLE)
     for name in IMAGES:
-        places += sorted((folder / name).rglob("*"))
-    for path in places:
-        if path.is_file() and not path.is_symlink():
-            yield path.relative_to(folder).as_posix(), _entry(path)
+        yield from sorted((folder / name).rglob("*"))
+
+
+def _beside(folder: Path) -> Iterator[str]:
+    """What somebody put beside the set's own, and did not hide."""
+    return (each.name for each in folder.iterdir() if not each.name.startswith(".") and not each.is_dir())
 
 
 def _entry(path: Path) -> tuple[int, str]:

@@ -2,15 +2,17 @@
 
 Everything is written into a hidden folder first. Then what an earlier build put there gives way, the manifest and the
 lists first; the images come next and the lists last: whoever reads finds no list, or one whose images are all there.
+What no build put there stays, or is refused where it is in the way.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import HarnessError, Json
@@ -20,12 +22,12 @@ from harness_builder.real.values import RealRecord
 from harness_builder.values import Subset
 from harness_builder.walk.values import Made
 
-from .layout import IMAGES, LISTINGS, MANIFEST, REFUSAL, SINGLE, Listing
+from .layout import IMAGES, LISTINGS, REFUSAL, SINGLE, Listing
+from .owning import SCRATCH, check_own, note_writing, standing
 from .pictures import place
 from .records import tests, training
 from .values import Entry, Written
 
-_SCRATCH: Final = ".being-written"
 _DRAWN: Final[tuple[Subset, ...]] = ("easy", "hard", "train")
 
 
@@ -51,19 +53,22 @@ def write_set(
         real: records of the split `real`, in order; their images are kept among the others.
 
     Raises:
-        HarnessError: the folder holds what no build made, or cannot be written.
+        HarnessError: what no build made is in the way, or the folder cannot be written.
         BadData: an image is not there or cannot be read.
     """
-    check_free(folder)
+    owned = standing(folder).files
+    check_own(folder, owned)
     kept, balances = _balanced(list(made), plan)
     entries = _numbered(kept, real)
-    scratch = folder / _SCRATCH
+    scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir(parents=True)
         _put_images(entries, scratch, images)
         records = _put_lists(entries, scratch)
-        _settle(scratch, folder)
+        put = sorted(path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file())
+        note_writing(folder, plan.name, {*owned, *put})
+        _settle(scratch, folder, owned)
     except OSError as error:
         raise HarnessError(f"the set cannot be written: {error.strerror or error}", where=str(folder)) from error
     finally:
@@ -75,22 +80,6 @@ def write_set(
         dropped=tuple(key for balance in balances.values() for key in balance.dropped),
         missing={LISTINGS[name].file: balance.missing for name, balance in balances.items() if balance.missing},
     )
-
-
-def check_free(folder: Path) -> None:
-    """Whether a build may write there, and replace what an earlier one wrote; asked before `work/` is made.
-
-    Raises:
-        HarnessError: it holds files under the set's names, and no sign of a build.
-    """
-    if any((folder / sign).exists() for sign in (MANIFEST, "work", _SCRATCH)):
-        return
-    if strangers := [name for name in (*SINGLE, *IMAGES) if (folder / name).exists()]:
-        raise HarnessError(
-            f"the folder holds {', '.join(strangers[:3])}, which no build made and this one would replace",
-            where=str(folder),
-            remedy="give another folder: --out DIR",
-        )
 
 
 def _balanced(made: Sequence[Made], plan: Plan) -> tuple[dict[Subset, list[Made]], dict[Subset, Balance]]:
@@ -147,16 +136,26 @@ def _put_list(path: Path, values: Sequence[Mapping[str, Json]]) -> None:
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
 
-def _settle(scratch: Path, folder: Path) -> None:
-    """Put what was written into its place; see the module for the order."""
-    for name in SINGLE:
-        (folder / name).unlink(missing_ok=True)
-    old = scratch / "old"
-    old.mkdir()
+def _settle(scratch: Path, folder: Path, owned: Collection[str]) -> None:
+    """Put what was written into the place of what a build owns there; see the module for the order."""
+    images = [path for path in owned if path not in SINGLE]
+    for name in (*SINGLE, *images):
+        if name in owned:
+            (folder / name).unlink(missing_ok=True)
+    for emptied in sorted({parent for path in images for parent in PurePosixPath(path).parents[:-1]}, reverse=True):
+        with suppress(OSError):  # somebody keeps something of their own in it
+            (folder / emptied).rmdir()
     for name in IMAGES:
-        if (folder / name).exists():
-            (folder / name).rename(old / name)
         if (scratch / name).exists():
-            (scratch / name).rename(folder / name)
+            _move(scratch / name, folder / name)
     for path in sorted(scratch.glob("*.json")):
         path.replace(folder / path.name)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file or a folder; of a folder that is there already, what is in it."""
+    if not target.is_dir():
+        source.rename(target)
+        return
+    for each in sorted(source.iterdir()):
+        _move(each, target / each.name)
