@@ -122,6 +122,21 @@ class TestMis:
         added = {place: calls - asked.get(place, 0) for place, calls in spent(tmp_path / "out").items()}
         assert {step for (step, _), calls in added.items() if calls} == {"label"}
 
+    def test_says_what_leaves_a_finished_set_until_people_have_decided(self, tmp_path: Path) -> None:
+        words = ["build", "mis", "--config", str(in_the_mini_world(tmp_path, sort={"review": "none"}))]
+        words += ["--out", str(tmp_path / "out")]
+        _, before, said = called([*words, "--json"])
+        assert "fewer records" not in said
+        held = json.loads(before)["records"]
+        lost = ", ".join(f"{file} 0 of {number}" for file, number in held.items())
+
+        in_the_mini_world(tmp_path)
+        assert f"until people have decided, the set holds fewer records than it did: {lost}\n" in called(words)[2]
+        assert "fewer records" not in called(words)[2], "they have left it already"
+        in_the_mini_world(tmp_path, sort={"review": "none"})
+        code, back, said = called([*words, "--json"])
+        assert (code, json.loads(back)["records"]) == (0, held), said
+
     def test_takes_no_source_that_nobody_knows_the_licence_of_unless_it_is_accepted(self, tmp_path: Path) -> None:
         config = in_the_mini_world(tmp_path, sources=[{"name": "found", "path": "ideas.csv"}])
         words = ["mis", "--config", str(config), "--out", str(tmp_path / "out"), "--dry-run"]

@@ -15,6 +15,7 @@ from harness_builder.calls.book import CallBook
 from harness_builder.config.plan import Plan
 from harness_builder.licences import OutputLicence
 from harness_builder.output import Facts, Written, finish, write_set
+from harness_builder.output.fewer import fewer, held
 from harness_builder.output.libraries import ran_on
 from harness_builder.output.manifest import planned
 from harness_builder.output.placeless import placeless
@@ -54,9 +55,12 @@ async def finished(ready: Ready) -> Built:
     """Write the set and all that is told about it."""
     made = list(ready.walk.records)
     real = await _photographed(ready, made)
+    before = held(ready.asked.out)
     written = write_set(made, ready.plan, ready.asked.out, ready.image, real=real)
     facts = _facts(ready, written, licence_in(ready.plan, ready.asked.accepted, written.entries))
     finish(facts, ready.book.find)
+    for line in fewer(before, facts):
+        ready.asked.tell(line)
     return Built(folder=ready.asked.out, records=written.records, open=facts.open)
 
 
