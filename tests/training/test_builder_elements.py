@@ -46,6 +46,13 @@ def whys(found: Passed[tuple[Element | Ended, ...]]) -> list[str]:
     return [each.why if isinstance(each, Ended) else "" for each in found.value]
 
 
+def test_a_seed_with_a_fault_fails_with_it_and_nobody_is_asked() -> None:
+    asker = Played()
+    found = ask(Seed(key="s/1", source="s", fault="the record has neither a text nor an image"), asker)
+    assert found == Ended(end="failed", why="the record has neither a text nor an image")
+    assert asker.asked == []
+
+
 # ---- what goes on ------------------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ class Seed:
         text: empty for an image alone.
         image: None for a text alone.
         category: as the source says; empty where it does not.
+        fault: what is wrong with its record, so that nothing can be made of it; empty where nothing is.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Seed:
     text: str = ""
     image: Image | None = None
     category: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

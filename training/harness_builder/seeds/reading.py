@@ -25,6 +25,7 @@ from harness_builder.values import Seed
 from .files import Copy, open_copy
 from .layouts import PLAIN, Layout, layouts_of, renamed
 
+_NOTHING: Final = "the record has neither a text nor an image"
 _TOKEN: Final = re.compile(r"\s*<image>\s*")  # some sets leave the place of the image in their questions
 
 
@@ -57,7 +58,8 @@ def read_seeds(source: SeedSource) -> Iterator[Seed]:
     Raises:
         UnknownName: no layout is called so.
         MissingData: there is nothing at the path.
-        BadData: a file cannot be read, lacks a wanted column, or a record has neither text nor image.
+        BadData: a file cannot be read, lacks a wanted column, or its first record has a value of another kind; of any
+            other record that is a seed of which nothing can be made.
         HarnessError: there is no seed in it, or the limit is below 1.
     """
     if source.limit is not None and source.limit < 1:
@@ -109,7 +111,12 @@ def _seeds(copy: Copy, layout: Layout) -> Iterator[Seed]:
         for number, row in enumerate(_records(copy.files, name, layout)):
             if number == 0:
                 _check_columns(row, layout, name)
-            yield from _of_record(copy.files, name, row, layout, category)
+            try:
+                yield from _of_record(copy.files, name, row, layout, category)
+            except BadData as fault:
+                if number == 0:  # of the first it is likely a slip of the whole file
+                    raise
+                yield Seed(key=row.place, source="", fault=fault.what)
 
 
 def _records(files: DataFiles, name: str, layout: Layout) -> Iterator[Row]:
@@ -140,9 +147,11 @@ def _check_columns(row: Row, layout: Layout, name: str) -> None:
 def _of_record(files: DataFiles, name: str, row: Row, layout: Layout, category: str) -> Iterator[Seed]:
     text = _TOKEN.sub(" ", _first(row, layout.text)).strip()
     images = _images(row, layout.image)
+    key = _key(row, layout, category)
     if not text and not images:
-        raise BadData("the record has neither a text nor an image", where=row.place)
-    key = _key(row, layout, category) or short([text, images], 16)
+        yield Seed(key=key or row.place, source="", fault=_NOTHING)
+        return
+    key = key or short([text, images], 16)
     said = _first(row, layout.category) or category
     for place in images or (None,):
         image = None if place is None else _image(files, name, place, layout)

@@ -32,6 +32,8 @@ async def elements(shop: Workshop, seed: Seed) -> Passed[tuple[Element | Ended, 
 
     A seed whose own text is stopped ends before anybody is asked.
     """
+    if seed.fault:
+        return Ended(end="failed", why=seed.fault)
     if stop := stop_text(seed.text, seed.category):
         return Ended(end="stopped", why=stop.kind)
     checked = await _checked(shop, seed)
