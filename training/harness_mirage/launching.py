@@ -39,8 +39,7 @@ def launch(method: Method, training: Training) -> Path:
         HarnessError: a process ended early, it is not said which node this is, or this machine lacks GPUs or DeepSpeed.
     """
     config = config_of(training.launch)
-    nodes = _nodes(config)
-    _check(config, training)
+    nodes = check_launch(training)
     with tempfile.TemporaryDirectory(prefix="harness-launch-") as folder:
         file = Path(folder) / "asked.json"
         file.write_text(asked_as_text(method, training), encoding="utf-8")
@@ -89,8 +88,19 @@ def alone(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
 
 
+def check_launch(training: Training) -> list[str]:
+    """Whether this machine can do what `--launch` asks of it -> how accelerate is told which node this is.
+
+    Raises:
+        HarnessError: it is not said which node this is, or this machine lacks GPUs or DeepSpeed.
+    """
+    config = config_of(training.launch)
+    nodes = _nodes(config)
+    _check(config, training)
+    return nodes
+
+
 def _check(config: Mapping[str, Any], training: Training) -> None:
-    """Whether this machine can do what a configuration asks of it. Raises HarnessError."""
     from .models.untyped import torch
 
     if asked(training, "device") == "cpu":

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from .methods import Ingredient
 from .records import Record
+
+HELD_OUT: Final = "held out: "  #: begins what a record is left out for, where that is its category
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,16 @@ class Part:
     licence: str = ""
 
     @property
+    def wanted(self) -> int | None:
+        """Records that were asked for; None where all were."""
+        return self.ingredient.count
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it has fewer than were asked for."""
+        return self.wanted is not None and self.wanted > self.taken
+
+    @property
     def title(self) -> str:
         """What it is called, for a person: the data's names, and which part of them."""
         its = self.ingredient
@@ -59,3 +72,9 @@ class Mixture:
     parts: tuple[Part, ...]
     digest: str
     seed: int = 0
+
+    @property
+    def held_out(self) -> int:
+        """Records that were left out for their category."""
+        counts = (count for part in self.parts for why, count in part.left_out.items() if why.startswith(HELD_OUT))
+        return sum(counts)

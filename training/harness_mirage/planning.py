@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from harness import HarnessError, Training
 from harness.board.display import clock
 from harness.terminal import plain
 
+from . import saying
 from .devices import Devices
-from .estimate import UTILISATION, check, gib, need, seconds
+from .estimate import UTILISATION, gib, need, seconds
 from .methods import Method
-from .mixture import Mixture, Part
+from .mixture import Mixture
 from .models.table import table, text
 from .recipe import Recipe
-from .running import prepared
-from .settings import asked
+from .refusals import refusals
+from .running import in_environment, prepared, stands
 from .sizing import MEASURED, Outlook, outlook
 from .values import FIELDS, SOURCES
 
@@ -27,14 +29,46 @@ _WHOSE: Final = {
 }
 
 
-def planned(method: Method, training: Training) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A training that is thought through to its first step.
+
+    Attributes:
+        recipe, mixture: of it.
+        ahead: how large it is.
+        stands: the output holds what it would make.
+        refusals: why it would not begin here; none where it stands.
+    """
+
+    recipe: Recipe
+    mixture: Mixture
+    ahead: Outlook
+    stands: bool
+    refusals: tuple[HarnessError, ...]
+
+
+def planned(method: Method, training: Training) -> Plan:
+    """Think a training through; no weight is loaded and nothing is written.
+
+    Raises:
+        HarnessError: what is wrong with what was asked, on any machine.
+    """
+    recipe, mixture = prepared(method, training)
+    with in_environment(training):
+        ahead = outlook(method, training, recipe, mixture)
+        done = stands(method, training, recipe, mixture)
+        found = () if done else tuple(refusals(method, training, recipe, mixture, ahead))
+    return Plan(recipe=recipe, mixture=mixture, ahead=ahead, stands=done, refusals=found)
+
+
+def in_words(method: Method, training: Training) -> str:
     """The plan as text; no weight is loaded and nothing is written.
 
     Raises:
         HarnessError: what would end the training before its first step.
     """
-    recipe, mixture = prepared(method, training)
-    ahead = outlook(method, training, recipe, mixture)
+    plan = planned(method, training)
+    ahead, recipe, mixture = plan.ahead, plan.recipe, plan.mixture
     lines = [
         f"{method.name} on {training.model} ({ahead.base.architecture}), to {training.out}",
         "",
@@ -45,7 +79,7 @@ def planned(method: Method, training: Training) -> str:
         *_recipe(recipe),
         "",
         *_effort(ahead, recipe, mixture),
-        *_verdict(ahead, recipe, training),
+        *_verdict(plan, training),
     ]
     return plain("\n".join(lines))
 
@@ -53,17 +87,12 @@ def planned(method: Method, training: Training) -> str:
 def _mixture(mixture: Mixture, training: Training) -> Iterator[str]:
     yield f"mixture: {len(mixture.records):,} records, seed {mixture.seed}, sha256 {mixture.digest[:16]}…"
     for part in mixture.parts:
-        left = "".join(f"; {count:,} left out: {why}" for why, count in part.left_out.items() if count)
-        yield f"  {_name(part)}: {part.taken:,} of {part.found:,}{left}"
+        left = "".join(f"; {count:,} left out: {why}" if count else f"; {why}" for why, count in part.left_out.items())
+        yield f"  {saying.name(part)}: {saying.amount(part)}{left}"
         if part.licence:
             yield f"    {part.licence}"
     if training.hold_out:
         yield f"  held out: {', '.join(training.hold_out)}"
-
-
-def _name(part: Part) -> str:
-    labels = part.ingredient.labels
-    return part.title + ("" if labels == "given" else f" ({labels.replace('_', ' ')})")
 
 
 def _recipe(recipe: Recipe) -> Iterator[str]:
@@ -72,13 +101,9 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
         its = {name: getattr(recipe, name).value for name in FIELDS if getattr(recipe, name).source == source}
         if its:
             whose = _WHOSE.get(source, source).format(recipe.paper or "another model")
-            yield f"  {whose}: " + ", ".join(f"{name} {_said(value)}" for name, value in its.items())
+            yield f"  {whose}: " + ", ".join(f"{name} {saying.value(value)}" for name, value in its.items())
     if recipe.tuning.value != "full" and recipe.learning_rate.source != "user":
         yield "  note: this learning rate is one of full tuning; adapters want ten to fifty times as much"
-
-
-def _said(value: object) -> str:
-    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _effort(ahead: Outlook, recipe: Recipe, mixture: Mixture) -> Iterator[str]:
@@ -103,9 +128,10 @@ def _where(devices: Devices) -> str:
     return f"{devices.name}{several}{sharded}{assumed}"
 
 
-def _verdict(ahead: Outlook, recipe: Recipe, training: Training) -> Iterator[str]:
-    try:
-        check(ahead.size, recipe, ahead.devices, forced=asked(training, "device") == "cpu")
-    except HarnessError as error:
+def _verdict(plan: Plan, training: Training) -> Iterator[str]:
+    if plan.stands or plan.refusals:
         yield ""
-        yield f"this machine would refuse it: {error}"
+    if plan.stands:
+        yield f"{training.out} holds this training already: nothing would be trained"
+    for refusal in plan.refusals:
+        yield f"this machine would refuse it: {refusal}"

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from harness import HarnessError, Training
@@ -17,9 +17,10 @@ from .data import mix, write
 from .launching import alone, launch, main_process
 from .methods import Method
 from .mixture import Mixture
+from .output.place import check_out, make_room
 from .output.record import is_of, same
 from .recipe import Recipe
-from .settings import asked
+from .saying import in_one_line, short
 
 
 def run(method: Method, training: Training) -> Path:
@@ -29,18 +30,23 @@ def run(method: Method, training: Training) -> Path:
         HarnessError: what the user can mend; nothing half-written is taken for a model.
     """
     recipe, mixture = prepared(method, training)
-    if training.resume and _stands(method, training, recipe, mixture):
+    if stands(method, training, recipe, mixture):
         sys.stderr.write(f"{training.out} holds this training already\n")
         return training.out
-    _free(training)
-    with _in_environment({} if training.launch else alone()):
-        from .estimate import check
-        from .sizing import outlook
-
-        ahead = outlook(method, training, recipe, mixture)
-        check(ahead.size, recipe, ahead.devices, forced=asked(training, "device") == "cpu")
-        del ahead
+    sys.stderr.write("".join(f"{line}\n" for line in (*short(mixture), in_one_line(mixture, recipe))))
+    check_out(training)  # before seconds go by until the others have been asked
+    with in_environment(training):
+        for refusal in _refusals(method, training, recipe, mixture):
+            raise refusal
+        make_room(training)
         return launch(method, training) if training.launch else _released(train(method, training))
+
+
+def _refusals(method: Method, training: Training, recipe: Recipe, mixture: Mixture) -> Iterator[HarnessError]:
+    from .refusals import refusals
+    from .sizing import outlook
+
+    return refusals(method, training, recipe, mixture, outlook(method, training, recipe, mixture))
 
 
 def _released(out: Path) -> Path:
@@ -78,40 +84,20 @@ def export(method: Method, layout: str, training: Training) -> Path:
     return write(layout, mix(method, training), training.out)
 
 
-def _stands(method: Method, training: Training, recipe: Recipe, mixture: Mixture) -> bool:
-    """Whether the output is what this training would make, of a base whose files are as they were."""
+def stands(method: Method, training: Training, recipe: Recipe, mixture: Mixture) -> bool:
+    """Whether the output is what this training would make, of a base whose files are as they were, and may stay."""
     from .models.places import folder_of
 
-    if not (training.out / FILE).is_file():
+    if not training.resume or not (training.out / FILE).is_file():
         return False  # before a large base is hashed for nothing
     return same(training.out, is_of(training, method, recipe, mixture, folder_of(training.model)))
 
 
-def _free(training: Training) -> None:
-    """Whether the output's name may be taken. Raises HarnessError."""
-    out = training.out
-    if training.resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise HarnessError(
-            "something else is there already",
-            where=str(out),
-            remedy="name another --out, or --fresh: what is there is put aside once the new model stands",
-        )
-    if Path.cwd().is_relative_to(out.resolve()):
-        raise HarnessError(
-            "a new model is made beside its folder and takes its place when it is whole, and this one you are in",
-            where=str(out.resolve()),
-            remedy="name another --out, such as models/NAME",
-        )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HarnessError(f"cannot write there: {error.strerror}", where=str(out)) from None
-
-
 @contextlib.contextmanager
-def _in_environment(more: dict[str, str]) -> Generator[None]:
+def in_environment(training: Training) -> Generator[None]:
+    """The environment in which a training sees the devices it is meant to."""
     before = dict(os.environ)
-    os.environ.update(more)
+    os.environ.update({} if training.launch else alone())
     try:
         yield
     finally:

@@ -51,9 +51,9 @@ def _of(training: Training) -> Method:
 
 
 def _plan(method: Method, training: Training) -> str:
-    from .planning import planned
+    from .planning import in_words
 
-    return planned(method, training)
+    return in_words(method, training)
 
 
 def _train(method: Method, training: Training) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import BadData, distinct
 from harness_mirage.methods import Ingredient
-from harness_mirage.mixture import Part
+from harness_mirage.mixture import HELD_OUT, Part
 from harness_mirage.records import Record
 
 from .checks import checked
@@ -52,7 +52,7 @@ class Reading:
         for draft in self._drafts():
             held = self.hold_out.holds(draft)
             if held:
-                self.left_out[f"held out: {held}"] += 1
+                self.left_out[f"{HELD_OUT}{held}"] += 1
                 continue
             try:
                 yield checked(labelled(draft, self.ingredient.labels), self.ingredient.source)

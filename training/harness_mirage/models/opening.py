@@ -138,13 +138,20 @@ def _attention(training: Training) -> str | None:
     return "flash_attention_2" if flash and importlib.util.find_spec("flash_attn") is not None else None
 
 
-def _quantized(recipe: Recipe) -> dict[str, Any]:
+def check_quantized(recipe: Recipe) -> None:
+    """Whether a base of 4 bits can be had here, where the recipe wants one. Raises HarnessError."""
     if recipe.tuning.value != "qlora":
-        return {}
+        return
     if importlib.util.find_spec("bitsandbytes") is None:
         raise HarnessError("tuning: qlora needs bitsandbytes", remedy="pip install bitsandbytes, or tuning: lora")
     if not torch.cuda.is_available():
         raise HarnessError("tuning: qlora needs a CUDA device, and there is none", remedy="tuning: lora")
+
+
+def _quantized(recipe: Recipe) -> dict[str, Any]:
+    check_quantized(recipe)
+    if recipe.tuning.value != "qlora":
+        return {}
     quantized = transformers.BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from harness.markdown import escape
+from harness_mirage.saying import value as said
 
 NAME: Final = "README.md"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -90,12 +91,18 @@ def _data(mixture: Mapping[str, Any]) -> Iterator[str]:
         name = " ".join(filter(None, (part["source"], part["part"])))
         asides = "" if part["labels"] == "given" else f" ({part['labels'].replace('_', ' ')})"
         left = "; ".join(f"{count}: {why}" for why, count in part["left_out"].items() if count)
-        cells = (name + asides, f"{part['found']:,}", f"{part['taken']:,}", left, part["licence"] or "not known")
+        cells = (name + asides, f"{part['found']:,}", _taken(part), left, part["licence"] or "not known")
         yield "| " + " | ".join(escape(cell) for cell in cells) + " |"
     yield ""
     yield f"{mixture['records']:,} records, drawn with seed {mixture['seed']}; sha256 `{mixture['digest']}`."
     if mixture["held_out"]:
         yield f"Held out, and never seen: {escape(', '.join(mixture['held_out']))}."
+
+
+def _taken(part: Mapping[str, Any]) -> str:
+    """How much was learnt from; of a part that holds less than was wanted, both."""
+    lacks = part["wanted"] is not None and part["wanted"] > part["taken"]
+    return f"{part['taken']:,}" + (f" ({part['wanted']:,} wanted)" if lacks else "")
 
 
 def _recipe(values: Mapping[str, Any]) -> Iterator[str]:
@@ -104,7 +111,7 @@ def _recipe(values: Mapping[str, Any]) -> Iterator[str]:
     yield "| value | | source |"
     yield "| --- | --- | --- |"
     for name, each in values["recipe"]["values"].items():
-        yield f"| {name} | {escape(str(each['value']))} | {each['source']} |"
+        yield f"| {name} | {escape(said(each['value']))} | {each['source']} |"
     yield ""
     if values["recipe"].get("paper"):
         yield f"The paper's values are those for {escape(values['recipe']['paper'])}."

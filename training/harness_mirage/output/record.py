@@ -70,24 +70,34 @@ def record(
             "source": method.source,
             "trained": list(method.trained),
         },
-        "recipe": {
-            "name": recipe.name,
-            "paper": recipe.paper,
-            "values": {name: asdict(getattr(recipe, name)) for name in FIELDS},
-            "roles": dict(recipe.roles),
-        },
+        "recipe": of_recipe(recipe),
         "settings": {name: _plain(value) for name, value in training.settings.items()},
-        "mixture": {
-            "digest": mixture.digest,
-            "records": len(mixture.records),
-            "seed": mixture.seed,
-            "held_out": list(training.hold_out),
-            "parts": [_part(part) for part in mixture.parts],
-        },
+        "mixture": of_mixture(mixture, training),
         "base": {"architecture": base.architecture, "digest": digest(dict(files)), "files": files},
         "parameters": {role: {"all": whole, "learnt": learnt} for role, (whole, learnt) in fitted.counts.items()},
         "training": _told(fitted, training),
         "versions": versions(_PACKAGES),
+    }
+
+
+def of_recipe(recipe: Recipe) -> dict[str, Json]:
+    """Every value with whose it is."""
+    return {
+        "name": recipe.name,
+        "paper": recipe.paper,
+        "values": {name: asdict(getattr(recipe, name)) for name in FIELDS},
+        "roles": dict(recipe.roles),
+    }
+
+
+def of_mixture(mixture: Mixture, training: Training) -> dict[str, Json]:
+    """What was learnt from, part by part."""
+    return {
+        "digest": mixture.digest,
+        "records": len(mixture.records),
+        "seed": mixture.seed,
+        "held_out": list(training.hold_out),
+        "parts": [_part(part) for part in mixture.parts],
     }
 
 
@@ -132,6 +142,7 @@ def _part(part: Part) -> dict[str, Json]:
         "layout": its.layout,
         "labels": its.labels,
         "part": its.part,
+        "wanted": part.wanted,
         "found": part.found,
         "taken": part.taken,
         "left_out": dict(part.left_out),

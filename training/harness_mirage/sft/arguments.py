@@ -26,11 +26,7 @@ def arguments(training: Training, recipe: Recipe, scratch: Scratch) -> Untyped:
         HarnessError: the recipe's batch cannot be dealt out to the devices, a logger is not installed, or an adapter
             is to be merged into a model that is spread over devices.
     """
-    if asked(training, "merge") and any(os.environ.get(name) == "true" for name in _SPREAD):
-        raise HarnessError(
-            "-S merge=true needs the whole model on one device, and it is spread over several",
-            remedy="leave it out, and merge the adapter afterwards",
-        )
+    check_merge(training, spread=any(os.environ.get(name) == "true" for name in _SPREAD))
     cpu = asked(training, "device") == "cpu" or not torch.cuda.is_available()
     micro, turns = dealt(recipe.batch.value, _devices(), asked(training, "micro_batch"), cpu=cpu)
     return trl.SFTConfig(
@@ -42,7 +38,7 @@ def arguments(training: Training, recipe: Recipe, scratch: Scratch) -> Untyped:
         dataloader_num_workers=asked(training, "workers"),
         dataloader_pin_memory=not cpu,
         save_steps=asked(training, "save_every"),
-        report_to=_report(asked(training, "log"), scratch),
+        report_to=_report(training, scratch),
         run_name=training.out.name,
         seed=training.seed,
         data_seed=training.seed,
@@ -106,14 +102,30 @@ def dealt(batch: int, devices: int, micro: int | None, *, cpu: bool) -> tuple[in
     return held, share // held
 
 
+def check_merge(training: Training, *, spread: bool) -> None:
+    """Raises HarnessError where an adapter is to be merged into a model that is spread over devices."""
+    if asked(training, "merge") and spread:
+        raise HarnessError(
+            "-S merge=true needs the whole model on one device, and it is spread over several",
+            remedy="leave it out, and merge the adapter afterwards",
+        )
+
+
+def check_log(training: Training) -> None:
+    """Raises HarnessError where the logger that is asked for is not installed."""
+    log = asked(training, "log")
+    if log != "none" and importlib.util.find_spec(_LOGS[log]) is None:
+        raise HarnessError(f"-S log={log} needs a package", remedy=f"pip install {_LOGS[log]}, or leave it out")
+
+
 def _devices() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _report(log: str, scratch: Scratch) -> list[str]:
+def _report(training: Training, scratch: Scratch) -> list[str]:
+    check_log(training)
+    log = asked(training, "log")
     if log == "none":
         return []
-    if importlib.util.find_spec(_LOGS[log]) is None:
-        raise HarnessError(f"-S log={log} needs a package", remedy=f"pip install {_LOGS[log]}, or leave it out")
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(scratch.logs)  # the only way transformers takes it
     return [log]

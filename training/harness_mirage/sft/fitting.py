@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, HarnessError, Training
+from harness import BadData, Training
 from harness.fingerprint import of_folder
 from harness_mirage.methods import Method
 from harness_mirage.mixture import Mixture
@@ -55,11 +55,9 @@ def fit(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method
     scripts = written(Scribe(base.frontend, base.chat, base.mark), mixture.records)
     ruler = Ruler(base.frontend, base.mark, recipe.pixels.value)
     kept, left_out = sorted_out(ruler, mixture.records, scripts, recipe.max_length.value)
-    if not kept:
-        raise HarnessError(f"no record is short enough for max_length {recipe.max_length.value}", remedy="raise it")
     with config.main_process_first():
         if config.should_save:
-            scratch.begin(_identity(base, mixture, recipe, training, method), resume=training.resume)
+            scratch.begin(identity(base, mixture, recipe, training, method), resume=training.resume)
     adapters = freeze(base, method.trained, recipe)
     with _threads(base, training), quiet():
         trainer = GuardedTrainer(
@@ -150,7 +148,7 @@ def written(scribe: Scribe, records: Sequence[Record]) -> tuple[Script, ...]:
     raise BadData(f"{len(bad)} records cannot be written for this model; the first:{lines}", remedy=bad[0].remedy)
 
 
-def _identity(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method: Method) -> dict[str, object]:
+def identity(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method: Method) -> dict[str, object]:
     """What must be the same for a checkpoint to be gone on from."""
     return {
         "model": base.ref,

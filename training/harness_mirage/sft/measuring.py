@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from harness import HarnessError
 from harness.local import Frontend
 from harness_mirage.records import Record
 
@@ -68,15 +69,35 @@ class Ruler:
         return int(cut["input_ids"].shape[-1]) - self._frontend.count(text)
 
 
+def check_lengths(lengths: Iterable[int], longest: int | None) -> None:
+    """Whether anything would be left to learn from; no more lengths are asked for than it takes.
+
+    Raises:
+        HarnessError: all are too long.
+    """
+    if longest is not None and not any(length <= longest for length in lengths):
+        raise _too_long(longest)
+
+
 def sorted_out(
     ruler: Ruler, records: Sequence[Record], scripts: Sequence[Script], longest: int | None
 ) -> tuple[list[int], tuple[Long, ...]]:
-    """Numbers of the records that are short enough, and those that are not."""
+    """Numbers of the records that are short enough, and those that are not.
+
+    Raises:
+        HarnessError: none is short enough.
+    """
     if longest is None:
         return list(range(len(records))), ()
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
         sizes = list(pool.map(ruler.sizes, records))
     tokens = [ruler.of(script, its) for script, its in zip(scripts, sizes, strict=True)]
     kept = [number for number, count in enumerate(tokens) if count <= longest]
+    if not kept:
+        raise _too_long(longest)
     long = (Long(place=records[at].place, tokens=count) for at, count in enumerate(tokens) if count > longest)
     return kept, tuple(long)
+
+
+def _too_long(longest: int) -> HarnessError:
+    return HarnessError(f"no record is short enough for max_length {longest}", remedy="raise it: --set max_length=N")

@@ -51,6 +51,11 @@ class Scratch:
         return self.folder / "history.jsonl"
 
     @property
+    def identity(self) -> Path:
+        """What the training is known by whose checkpoints lie here."""
+        return self.folder / "identity.json"
+
+    @property
     def logs(self) -> Path:
         """What TensorBoard reads."""
         return self.folder / "tensorboard"
@@ -63,19 +68,24 @@ class Scratch:
         """
         if not resume:
             shutil.rmtree(self.folder, ignore_errors=True)
-        file, said = self.folder / "identity.json", json.dumps(dict(identity), indent=1, sort_keys=True, default=str)
-        if file.is_file() and (differ := _differ(file.read_text(encoding="utf-8"), said)):
-            raise IdentityMismatch(
-                f"this folder holds checkpoints of a training with another {', '.join(differ)}",
-                where=str(self.folder),
-                remedy="ask for the same training again, train with --fresh, or name another --out",
-            )
+        self.check(identity)
         shutil.rmtree(self.model, ignore_errors=True)
         for left in self.checkpoints.glob("checkpoint-*"):
             if not (left / WHOLE).is_file():
                 shutil.rmtree(left)
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        file.write_text(said, encoding="utf-8")
+        self.identity.write_text(_spelled(identity), encoding="utf-8")
+
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Whether a training may go on in this folder. Raises IdentityMismatch where it is another one's."""
+        if not self.identity.is_file():
+            return
+        if differ := _differ(self.identity.read_text(encoding="utf-8"), _spelled(identity)):
+            raise IdentityMismatch(
+                f"this folder holds checkpoints of a training with another {', '.join(differ)}",
+                where=str(self.folder),
+                remedy="ask for the same training again, train with --fresh, or name another --out",
+            )
 
     def last(self) -> Path | None:
         """The last whole checkpoint; None where there is none."""
@@ -98,6 +108,10 @@ def no_room(error: Exception, scratch: Scratch, what: str) -> HarnessError:
         where=str(scratch.folder),
         remedy="free some space and give the same command again: it goes on from there",
     )
+
+
+def _spelled(identity: Mapping[str, Any]) -> str:
+    return json.dumps(dict(identity), indent=1, sort_keys=True, default=str)
 
 
 def _differ(before: str, now: str) -> list[str]:
