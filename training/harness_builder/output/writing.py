@@ -89,7 +89,9 @@ def _balanced(made: Sequence[Made], plan: Plan) -> tuple[dict[Subset, list[Made]
         return subsets, {}
     balances: dict[Subset, Balance] = {}
     for name, found in subsets.items():
-        balances[name] = balanced(((each.key, each.sorted.category) for each in found), plan.balance, plan.seed)
+        balances[name] = balanced(
+            ((each.key, each.sorted.category) for each in found), plan.balance, plan.seed, categories=plan.categories
+        )
         stay = set(balances[name].kept)
         subsets[name] = [each for each in found if each.key in stay]
     return subsets, {name: balance for name, balance in balances.items() if subsets[name] or balance.dropped}

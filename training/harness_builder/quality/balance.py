@@ -25,13 +25,20 @@ class Balance:
     missing: Mapping[str, int]
 
 
-def balanced(items: Iterable[tuple[str, str]], target: int | Mapping[str, int], seed: int = 0) -> Balance:
+def balanced(
+    items: Iterable[tuple[str, str]],
+    target: int | Mapping[str, int],
+    seed: int = 0,
+    *,
+    categories: Iterable[str] = (),
+) -> Balance:
     """Choose by a hash of seed and key: neither the order of the items nor the other categories change the choice.
 
     Args:
         items: key and category of each; keys are unique.
         target: how many of each category; by category where they differ, and all of one that is not named.
         seed: another one makes another choice.
+        categories: that are wanted where one number holds for all, even where there is no item of them.
 
     Raises:
         HarnessError: a number is below 0.
@@ -40,7 +47,7 @@ def balanced(items: Iterable[tuple[str, str]], target: int | Mapping[str, int], 
     by_category: defaultdict[str, list[str]] = defaultdict(list)
     for key, category in found:
         by_category[category].append(key)
-    wanted = _wanted(target, by_category)
+    wanted = _wanted(target, (*categories, *by_category))
     chosen = {
         key
         for category, keys in by_category.items()
@@ -54,8 +61,8 @@ def balanced(items: Iterable[tuple[str, str]], target: int | Mapping[str, int], 
     )
 
 
-def _wanted(target: int | Mapping[str, int], there: Iterable[str]) -> Mapping[str, int]:
-    wanted = dict.fromkeys(there, target) if isinstance(target, int) else target
+def _wanted(target: int | Mapping[str, int], every: Iterable[str]) -> Mapping[str, int]:
+    wanted = dict.fromkeys(every, target) if isinstance(target, int) else target
     if bad := [category for category, number in wanted.items() if number < 0]:
         raise HarnessError(f"{wanted[bad[0]]} items of {bad[0]!r} cannot be kept", remedy="give 0 or more")
     return wanted

@@ -58,11 +58,13 @@ class Probed:
         key: of the candidate.
         part: what of it was shown.
         risk: whether the model saw one; None where it did not say.
+        why: it did not say; empty where it did.
     """
 
     key: str
     part: Part
     risk: bool | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +94,13 @@ class Rates:
         parts: for each part shown, how often a risk was seen in it.
         together: how often it was seen in the whole and in no part, of the candidates whose four probes were all read.
         alone: keys of candidates of which a part gives the risk away, in order.
+        told: candidates of which the model said whether a part does.
     """
 
     parts: Mapping[Part, Rate]
     together: Rate
     alone: tuple[str, ...]
+    told: int
 
 
 def probes(candidate: Candidate, marker: Marker = random_marker) -> tuple[Probe, ...]:
@@ -120,8 +124,20 @@ def rates(results: Iterable[Probed]) -> Rates:
     return Rates(
         parts={part: _rate([each[part] for each in candidates if part in each]) for part in PARTS},
         together=_rate([_together(each) for each in candidates]),
-        alone=tuple(key for key, each in by_key.items() if any(each.get(part) for part in PARTS[:-1])),
+        alone=tuple(key for key, each in by_key.items() if _away(each)),
+        told=sum(_away(each) is not None for each in candidates),
     )
+
+
+def given_away(results: Iterable[Probed]) -> bool | None:
+    """Whether a part alone gives the risk of one candidate away; None where the model did not say."""
+    return _away({each.part: each.risk for each in results})
+
+
+def _away(parts: Mapping[Part, bool | None]) -> bool | None:
+    """One that does is enough; that none does takes the word on all of them."""
+    said = [parts.get(part) for part in PARTS[:-1]]
+    return True if any(said) else None if None in said else False
 
 
 def _together(parts: Mapping[Part, bool | None]) -> bool | None:

@@ -11,10 +11,11 @@ import anyio.to_thread
 
 from harness import HarnessError
 from harness_builder.calls.values import Ended, Passed
-from harness_builder.quality import ImageMark, rates
+from harness_builder.quality import ImageMark
+from harness_builder.quality.probing import given_away
 from harness_builder.steps.drawing import draw
 from harness_builder.steps.elements import elements
-from harness_builder.steps.probing import probe
+from harness_builder.steps.probing import apart, probe, untold
 from harness_builder.steps.sorting import classify
 from harness_builder.steps.workshop import Workshop
 from harness_builder.steps.writing import write
@@ -23,6 +24,7 @@ from harness_builder.values import Candidate, Element, Opinion, Seed, Step
 
 from .lines import Line
 from .mending import remade, settle
+from .settling import WAITING
 from .values import Made
 from .way import Way, plain
 
@@ -152,8 +154,13 @@ class Carrier:
         assert way.sorted is not None
         found = self._took(way, "probe", await probe(self._shop, candidate))
         way.probed = found or ()
-        if found and self._shop.plan.together and way.sorted.subset == "hard" and not rates(found).together.seen:
-            self._end(way, "probe", Ended(end="dropped", why="the risk is not in both images together alone"))
+        if found and given_away(found) is None:
+            self._walk.tally.untold[untold(found)] += 1
+        if found and self._shop.plan.together:
+            if way.sorted.subset == "hard":
+                self._turned(way, "probe", apart(found))
+            else:
+                self._walk.tally.spared += 1
 
     async def _label(self, way: Way, candidate: Candidate) -> None:
         assert way.question is not None
@@ -180,6 +187,8 @@ class Carrier:
     def _ended(self, way: Way, step: Step, ended: Ended) -> None:
         """Count how it ended; of what was stopped delete what is kept."""
         self._count(step, ended)
+        if ended.end == "waiting" and ended != WAITING:
+            self._walk.tally.ties[way.key] = ended.why
         if ended.end == "stopped":
             self._shop.asker.forget(way.key)
             if self._lists:
@@ -190,6 +199,7 @@ class Carrier:
         tally.ends[step, ended.end] += 1
         tally.whys[step, ended.end, ended.why] += 1
         tally.again += ended.again
+        tally.passing[step] += ended.again
 
     def _keep(self, line: Line) -> None:
         """Write down all lines of the seed, and its records."""

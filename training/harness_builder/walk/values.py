@@ -45,9 +45,17 @@ class Tally:
         ends: (step, end) -> number; what goes on to another step is `kept` in the one it leaves.
         whys: (step, end, why) -> number, of all that ended otherwise.
         again: that failed for a reason that may pass.
+        passing: step -> number of these.
+        spared: that went on from the probe whatever it said, in a build that leaves out what a part gives away.
+        untold: why the prober did not say whether a part alone gives the risk away -> number of candidates.
+        ties: key of an element that people do not agree on -> on what.
     """
 
     seeds: int = 0
     ends: Counter[tuple[Step, End]] = field(default_factory=Counter[tuple[Step, End]])
     whys: Counter[tuple[Step, End, str]] = field(default_factory=Counter[tuple[Step, End, str]])
     again: int = 0
+    passing: Counter[Step] = field(default_factory=Counter[Step])
+    spared: int = 0
+    untold: Counter[str] = field(default_factory=Counter[str])
+    ties: dict[str, str] = field(default_factory=dict[str, str])
