@@ -44,7 +44,8 @@ class TestAReview:
         assert process.returncode == 0, said
         assert "ann       3        0            0" in said
         assert "kept" in said
-        assert "ann and bob 100%" in said
+        assert "ann and bob  text_unsafe  3              one label only" in said
+        assert "100% [44%, 100%]" in said
 
     def test_goes_by_a_sheet_as_well(self, tmp_path: Path) -> None:
         written(tmp_path, 3)

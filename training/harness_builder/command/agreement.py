@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from harness.cli.table import indented, table
 from harness.stats.agreement import Agreement
 from harness_builder.review import Agreed, Queue, agreed
@@ -21,21 +23,22 @@ def told(queue: Queue) -> str:
     found = [each for each in agreed(queue.reviews(first=True)) if each.candidates]
     if not found:
         return text
-    shared = [[each.about, str(each.candidates), _alpha(each), _same(each)] for each in found]
-    head = ["ABOUT", "IN COMMON", "ALPHA", "SAME ANSWER"]
+    shared = [[each.about, str(each.candidates), _number(each.alpha, "{:.2f}")] for each in found]
+    pairs = table(["BETWEEN", "ABOUT", "BOTH ANSWERED", "KAPPA", "SAME ANSWER"], list(_pairs(found)))
     return (
-        f"{text}\n\nagreement, by answers given before the model's opinion was shown:\n{indented(table(head, shared))}"
+        f"{text}\n\nagreement, by answers given before the model's opinion was shown:\n"
+        f"{indented(table(['ABOUT', 'IN COMMON', 'ALPHA'], shared))}\n\n{indented(pairs)}"
     )
 
 
-def _alpha(each: Agreed) -> str:
-    return _number(each.alpha, "{:.2f}")
-
-
-def _same(each: Agreed) -> str:
-    """Of each two reviewers."""
-    pairs = [pair for pair in each.pairs if pair.same.n]
-    return ", ".join(f"{pair.left} and {pair.right} {_number(pair.same, '{:.0%}')}" for pair in pairs)
+def _pairs(found: Sequence[Agreed]) -> Iterator[list[str]]:
+    """Of each two reviewers who have answered the same."""
+    for each in found:
+        for pair in each.pairs:
+            if pair.same.n:
+                both = f"{pair.left} and {pair.right}"
+                same, kappa = _number(pair.same, "{:.0%}"), _number(pair.kappa, "{:.2f}")
+                yield [both, each.about, str(pair.same.n), kappa, same]
 
 
 def _number(found: Agreement, form: str) -> str:
