@@ -22,7 +22,7 @@ from harness_builder.output import Facts, Written, finish, write_set
 from harness_builder.output.values import Calls
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import Probed
-from harness_builder.real.values import RealRecord, Used
+from harness_builder.real.values import RealRecord, Untaken, Used
 from harness_builder.seeds import SeedSource
 from harness_builder.values import Element, Label, Pair, Question, Shot, Sorted, Subset
 from harness_builder.walk.lines import Line, Lines
@@ -110,6 +110,7 @@ class Workplace:
                 score=0.5,
                 licence=("cc0-1.0", "cc-by-4.0")[which],
                 author="A. Painter",
+                calls=("k1:right",),
             )
             for which in (0, 1)
         )
@@ -120,6 +121,17 @@ class Workplace:
             category=made.sorted.category,
             sub_category=made.sorted.sub_category,
             photos=(photos[0], photos[1]),
+            untaken=(
+                Untaken(
+                    object=made.element.objects[0],
+                    end="dropped",
+                    why="it does not show the object",
+                    key="meadow/7.jpg",
+                    sha256="7" * 64,
+                    calls=("k1:wrong",),
+                ),
+                Untaken(object=made.element.objects[0], end="stopped", why="person", calls=("k1:stopped",)),
+            ),
         )
 
     def some(self, train: int = 2, easy: int = 3, hard: int = 2) -> list[Made]:
@@ -141,7 +153,10 @@ class Workplace:
         """What each step of these records ended in."""
         with Lines(self.work) as lines:
             for each in made:
-                lines.put(Line(step="elements", key=each.element.seed, end="kept", calls=("k1:elements",)))
+                made_of = {"seed": "text"}
+                lines.put(
+                    Line(step="elements", key=each.element.seed, end="kept", made=made_of, calls=("k1:elements",))
+                )
                 values = (("elements", each.element), ("write", each.question), ("draw", each.pair))
                 for step, value in (*values, ("sort", each.sorted), ("label", each.label)):
                     if value is not None:

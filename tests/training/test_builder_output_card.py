@@ -16,6 +16,7 @@ from harness_builder.review import agreed
 from harness_builder.walk.values import Tally
 
 from tests.training.built import Workplace, plan
+from tests.training.photographed import photos
 from tests.training.reviewed import review
 
 HOSTILE = "<script>alert(1)</script>\n# [x](http://y.z) | `a` ![i](u) @all"
@@ -102,6 +103,23 @@ def test_the_card_says_what_models_took_and_a_price_only_where_one_was_told(plac
     assert cells(text, "write | writer")[-1] == "no price told"
 
 
+def test_the_card_sums_what_was_spent_and_says_where_a_price_is_missing(place: Workplace) -> None:
+    spent = place.finish().spent[0]
+    other = replace(spent, step="draw", role="painter", made=8, images=8, usd=0.25)
+    text = card(place, spent=(spent, other))
+    assert cells(text, "all")[4:] == ["20", "6,800", "0", "15", "8", "1.75"]
+    text = card(place, spent=(spent, replace(other, usd=None)))
+    assert cells(text, "all")[-1] == "at least 1.50"
+    text = card(place, spent=(replace(spent, usd=None),))
+    assert cells(text, "all")[-1] == "no price told"
+
+
+def test_the_card_says_of_how_many_drawings_one_was_taken(place: Workplace) -> None:
+    assert "each object was drawn" not in card(place)
+    place.plan = plan(best_of=3)
+    assert "each object was drawn 3 times a round, of which mini/viewer took one" in " ".join(card(place).split())
+
+
 def test_the_card_says_whose_each_prompt_is(place: Workplace, tmp_path: Path) -> None:
     (tmp_path / "mine.j2").write_text("Ask about {{ object1 }} and {{ object2 }}: {{ question }}", encoding="utf-8")
     place.plan = plan(prompts={"write": tmp_path / "mine.j2"})
@@ -179,6 +197,7 @@ def test_the_card_names_each_source_s_licence_and_the_tests_among_them(place: Wo
     )
     text = card(place, licence=licence)
     assert cells(text, "shapes") == ["shapes", "unknown", "used in spite of its terms"]
+    assert "the most restrictive" not in text
     assert "**Do not score on** advbench" in text
     assert front(text)["license"] == "unknown"
     first = (place.folder / "LICENSE").read_text(encoding="utf-8").splitlines()[0]
@@ -190,6 +209,24 @@ def test_the_card_names_the_licences_of_photographs(place: Workplace) -> None:
     text = card(place, written=place.write([made], [place.real(made)]))
     assert (cells(text, "cc-by-4.0")[1], cells(text, "cc0-1.0")[1]) == ("1", "1")
     assert [each["config_name"] for each in front(text)["configs"]] == ["hard", "real"]
+
+
+def test_the_card_says_what_found_photographs_who_looked_at_them_and_what_was_left_out(place: Workplace) -> None:
+    album = photos(Path("album"), by="clip", model="ViT-B-32:tag", faces=Path("yunet.onnx"))
+    place.plan = plan(photos=album)
+    made = place.made(0, "hard")
+    real = place.real(made)
+    left = {("dropped", "no licence"): 1200, ("stopped", "person"): 1}
+    text = card(place, written=place.write([made], [real]), left=left)
+    assert "ViT-B-32:tag of open_clip finds a likeness of 0.25 or more" in text
+    assert "In the 2 photographs 2 faces were covered, as YuNet's model found them." in text
+    assert "no person was asked about the photographs" in text
+    assert (cells(text, "dropped | no licence")[-1], cells(text, "stopped | person")[-1]) == ("1,200", "1")
+    text = card(place, written=place.write([made], [replace(real, reviewers=("ann",))]))
+    assert "People looked at each record" in text
+    assert "1 person reviewed it; 1 of its 2 records were decided so." in text
+    assert "None is in the set." in card(place, written=place.write([made]))
+    assert "## Photographs" not in card(Workplace(place.folder.parent / "other"))
 
 
 def test_what_the_balance_left_out_and_what_is_missing_is_said(place: Workplace) -> None:

@@ -56,7 +56,7 @@ def test_a_table_speaks_of_files_below_it_and_those_that_are_not_here_are_counte
     told: list[str] = []
     (photo,) = collected(photos(tmp_path), tell=told.append)
     assert (photo.key, photo.caption, photo.licence) == ("album/b/x.png", "A ring", "cc0-1.0")
-    assert told == ["album: 1 photographs; 1 left out: is in its index alone: nothing is fetched"]
+    assert told == ["album: 1 photograph; 1 left out: is in its index alone: nothing is fetched"]
 
 
 def test_members_of_one_stem_of_a_shard_are_one_photograph(tmp_path: Path) -> None:
@@ -102,11 +102,12 @@ def test_a_photograph_without_a_licence_is_left_out_and_counted(tmp_path: Path) 
     (tmp_path / "none.png").write_bytes(RING)
     told: list[str] = []
     assert [each.key for each in collected(photos(tmp_path, licence=""), tell=told.append)] == ["album/own.png"]
-    assert told == ["album: 1 photographs; 1 left out: no licence"]
+    assert told == ["album: 1 photograph; 1 left out: no licence"]
     (tmp_path / "own.png").unlink()
     with pytest.raises(HarnessError, match="no licence") as caught:
         collected(photos(tmp_path, licence=""), accepted=True)
     assert "state the licence" in caught.value.remedy
+    assert "--accept-licence is for one that is stated" in caught.value.remedy
 
 
 @pytest.mark.parametrize("licence", ["cc-by-nd-2.0", "All rights reserved", 4, "cc-by"])

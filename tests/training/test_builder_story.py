@@ -110,7 +110,11 @@ def test_a_photographed_record_is_told_with_its_twin(place: Workplace, name: str
     told = story(place.folder, name)
     assert told.startswith("shapes/1#0\nmis_easy.json, record 1")
     assert "\nmis_real.json, record 1: real_image/1/object1.png" in told
-    assert "photograph of kite 2: meadow/1.jpg\n  licence: cc-by-4.0\n  author: A. Painter" in told
+    file = place.folder / "real_image/1/object2.png"
+    assert f"photograph of kite 2, taken: meadow/1.jpg\n    {file}\n  licence: cc-by-4.0\n  author: A. Painter" in told
+    assert "photograph of lamp 2, not taken, dropped: it does not show the object: meadow/7.jpg" in told
+    assert "photograph of lamp 2, not taken, stopped: person\n" in told
+    assert [call for call in ("k1:right", "k1:wrong", "k1:stopped") if f"  call {call}" not in told] == []
 
 
 def test_what_people_said_is_in_it(place: Workplace) -> None:

@@ -38,6 +38,7 @@ from harness_builder.walk.references import read_references
 from harness_builder.walk.values import Tally
 
 from .finishing import Ready, finished
+from .photographed import check_photographed
 
 WORK: Final = "work"
 _CALLS: Final = 32  # at once of one server, where the plan does not say
@@ -49,7 +50,9 @@ def plan(build: Build) -> str:
     found = read_plan(build.config)
     check_rubric(found)
     load_prompts(found)
-    return shown(found, licence_of(found, build.accepted))
+    licence = licence_of(found, build.accepted)
+    check_photographed(found, build.accepted, build.tell)
+    return shown(found, licence)
 
 
 async def build(build: Build) -> Built:
@@ -63,6 +66,7 @@ async def build(build: Build) -> Built:
     licence_of(found, build.accepted)
     check_rubric(found)
     prompts = load_prompts(found)
+    check_photographed(found, build.accepted, lambda _: None)  # how many there are is told once they are looked for
     check_free(build.out)
     check_name(build.out, found.name)
     return await _Site(build, found, prompts).build()

@@ -13,6 +13,7 @@ from harness import Image
 Step = Literal["elements", "write", "draw", "sort", "probe", "label"]
 Subset = Literal["train", "easy", "hard", "real"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
+REAL: Final = "@real"  #: ends the key of a record that shows photographs; before it stands that of its drawn twin
 
 #: how a thing ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call or the
 #: reply was no use; a hard stop, of which nothing but the count is kept; people have still to decide

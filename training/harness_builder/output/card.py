@@ -6,7 +6,7 @@ Names come from sources, models and people: in the text they are escaped, and in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from harness.http.status import as_mapping
@@ -23,6 +23,7 @@ from .front import front_matter
 from .intended import USE
 from .layout import FILES
 from .manifest import public
+from .photographs import photographs
 from .tables import table
 from .values import Facts
 
@@ -46,6 +47,7 @@ def card(facts: Facts) -> str:
         ("## Models", _models(facts)),
         ("## Prompts", _prompts(facts)),
         *findings(facts),
+        *photographs(facts),
         ("## Licence", _licence(facts)),
         ("## Made with", _made_with(facts)),
     )
@@ -55,15 +57,20 @@ def card(facts: Facts) -> str:
 
 def _opening(facts: Facts) -> Iterator[str]:
     yield "Questions that make something unsafe of two images together, in the layout of MIS (arXiv 2501.18533)."
-    yield "Whether a question or an image is harmful by itself too differs from file to file: see below. Images,"
-    yield "questions and answers were made by models. Every record's way is in `provenance.jsonl`, every file's sha256"
-    yield "in `build.json`."
+    yield "Whether a question or an image is harmful by itself too differs from file to file: see below. Questions and"
+    yield f"answers were made by models, and so were {_images(facts)}. Every record's way is in"
+    yield "`provenance.jsonl`, every file's sha256 in `build.json`."
     if facts.open:
         yield from ("", "**This set is not complete.** Still to be done:", "")
         yield from (f"- {escape(line)}" for line in facts.open)
     yield ""
     rows = [(file, facts.written.records[file], _PARTS[file]) for file in FILES if file in facts.written.records]
     yield from table(("file", "#records", ""), rows)
+
+
+def _images(facts: Facts) -> str:
+    real = any(entry.real for entry in facts.written.entries)
+    return "images, but for the photographs of `mis_real.json`" if real else "images"
 
 
 def _loading(facts: Facts) -> Iterator[str]:
@@ -123,10 +130,17 @@ def _models(facts: Facts) -> Iterator[str]:
     plan = facts.plan
     yield f"Language: {escape(plan.language)}. Seed: {plan.seed}."
     yield f"Painter: {escape(plan.painter.ref)}{_settings(facts)}, asked for {plan.width} by {plan.height} pixels,"
-    yield f"{plan.rounds} rounds at most."
+    yield f"{plan.rounds} rounds at most{_best(plan)}."
     yield ""
     heads = ("step", "role", "model", "reported as", "#calls", "#tokens in", "#out", "#seconds", "#images", "#US$")
-    yield from table(heads, [_spent(plan, each) for each in facts.spent]) if facts.spent else ("No call was made.",)
+    rows = [*(_spent(plan, each) for each in facts.spent), _total(facts.spent)] if facts.spent else []
+    yield from table(heads, rows) if rows else ("No call was made.",)
+
+
+def _best(plan: Plan) -> str:
+    if plan.best_of == 1:
+        return ""
+    return f"; each object was drawn {plan.best_of} times a round, of which {escape(plan.model('viewer').ref)} took one"
 
 
 def _settings(facts: Facts) -> str:
@@ -137,10 +151,24 @@ def _settings(facts: Facts) -> str:
 
 
 def _spent(plan: Plan, each: Spending) -> tuple[object, ...]:
-    cost = "no price told" if each.usd is None else f"{each.usd:,.2f}"
-    took = (each.made, each.usage.input_tokens, each.usage.output_tokens, round(each.seconds), each.images)
     who = (each.step, each.role, wanted(plan, each.role).ref, ", ".join(each.models))
-    return *who, *(f"{number:,}" for number in took), cost
+    return *who, *_took([each]), "no price told" if each.usd is None else f"{each.usd:,.2f}"
+
+
+def _total(spent: Sequence[Spending]) -> tuple[object, ...]:
+    """A sum of what is priced alone is none of all, and says so."""
+    priced = [each.usd for each in spent if each.usd is not None]
+    cost = f"{'' if len(priced) == len(spent) else 'at least '}{sum(priced):,.2f}" if priced else "no price told"
+    return "all", "", "", "", *_took(spent), cost
+
+
+def _took(spent: Sequence[Spending]) -> Iterator[str]:
+    """Calls, tokens, seconds and images; each sum is of what is not rounded yet."""
+    yield f"{sum(each.made for each in spent):,}"
+    yield f"{sum(each.usage.input_tokens for each in spent):,}"
+    yield f"{sum(each.usage.output_tokens for each in spent):,}"
+    yield f"{round(sum(each.seconds for each in spent)):,}"
+    yield f"{sum(each.images for each in spent):,}"
 
 
 def _prompts(facts: Facts) -> Iterator[str]:

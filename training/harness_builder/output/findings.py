@@ -97,12 +97,12 @@ def _rates(found: Rates) -> Iterator[tuple[object, ...]]:
 
 
 def _people(facts: Facts) -> Iterator[str]:
-    names = {name for entry in facts.written.entries for name in entry.made.sorted.reviewers}
+    names = {name for entry in facts.written.entries for name in entry.reviewers}
     people = max(len(names), *(len(each.reviewers) for each in facts.agreed), 0)
     if not people:
         yield "**No person looked at this set.** What models decided is all there is."
         return
-    seen = sum(bool(entry.made.sorted.reviewers) for entry in facts.written.entries)
+    seen = sum(bool(entry.reviewers) for entry in facts.written.entries)
     who = "1 person" if people == 1 else f"{people} people"
     yield f"{who} reviewed it; {seen} of its {len(facts.written.entries)} records were decided so."
     if rows := [_agreement(each) for each in facts.agreed if each.candidates]:

@@ -1,11 +1,14 @@
 """`provenance.jsonl`: of each record of the set where it comes from, every call and every drawing on its way.
 
-It holds no text of a source, and nothing of what was dropped or stopped.
+It holds no text of a source, and nothing of elements that were dropped or stopped. A record of photographs tells its
+own way; that of its question is its twin's, which it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from harness import Json
@@ -13,11 +16,15 @@ from harness.keys import canonical
 from harness.store.journal import replace
 from harness_builder.calls.ledger import wanted
 from harness_builder.config.plan import Plan
-from harness_builder.real.values import Used
+from harness_builder.real.values import RealRecord, Untaken, Used
 from harness_builder.values import Shot
+from harness_builder.walk.values import Made
 
 from .layout import PROVENANCE
 from .values import Calls, Entry, Written
+
+#: digest of a call -> what is said of it
+Told = Callable[[str], dict[str, Json]]
 
 
 def write_provenance(written: Written, plan: Plan, calls: Calls) -> Path:
@@ -35,7 +42,7 @@ def write_provenance(written: Written, plan: Plan, calls: Calls) -> Path:
 
 def line(entry: Entry, plan: Plan, calls: Calls) -> dict[str, Json]:
     """What is said of one record."""
-    made = entry.made
+    made, told = entry.made, partial(_call, plan=plan, calls=calls)
     return {
         "file": entry.file,
         "id": entry.number,
@@ -46,25 +53,30 @@ def line(entry: Entry, plan: Plan, calls: Calls) -> dict[str, Json]:
         "sub_category": made.sorted.sub_category,
         "objects": list(made.element.objects),
         "text_unsafe": made.sorted.text_unsafe,
+        "reviewers": list(entry.reviewers),
+        "images": list(entry.images),
+    } | (_photographed(entry.real, told) if entry.real else _drawn(made, told))
+
+
+def _drawn(made: Made, told: Told) -> dict[str, Json]:
+    return {
         "image_harmful": made.sorted.image_harmful,
         "by": made.sorted.by,
-        "reviewers": list(made.sorted.reviewers),
-        "ends": dict.fromkeys(_steps(entry), "kept"),
-        "calls": [_call(digest, plan, calls) for digest in made.calls],
-        "images": list(entry.images),
+        "ends": dict.fromkeys(_steps(made), "kept"),
+        "calls": [told(digest) for digest in made.calls],
         "accepted": made.pair.accepted,
         "drawings": [_drawing(shot) for shot in made.pair.shots],
         "probes": {probed.part: probed.risk for probed in made.probed},
         "verdict": made.label.verdict if made.label else None,
-    } | _photographs(entry)
+    }
 
 
-def _steps(entry: Entry) -> Iterator[str]:
+def _steps(made: Made) -> Iterator[str]:
     """It came through."""
     yield from ("elements", "write", "draw", "sort")
-    if entry.made.probed:
+    if made.probed:
         yield "probe"
-    if entry.made.label:
+    if made.label:
         yield "label"
 
 
@@ -88,23 +100,17 @@ def _drawing(shot: Shot) -> dict[str, Json]:
     }
 
 
-def _photographs(entry: Entry) -> dict[str, Json]:
-    """Of a photographed record; calls and drawings beside them are those of its twin."""
-    if entry.real is None:
-        return {}
-    return {"of": entry.real.of, "photographs": [_photograph(each) for each in entry.real.photos]}
+def _photographed(real: RealRecord, told: Told) -> dict[str, Json]:
+    """All photographs that were looked at for it, taken or not."""
+    photographs: list[Json] = [_photograph(each, told) for each in real.photos]
+    photographs += [_photograph(each, told) for each in real.untaken]
+    return {"of": real.of, "by": "people" if real.reviewers else "model", "photographs": photographs}
 
 
-def _photograph(photo: Used) -> dict[str, Json]:
-    told = {
-        "key": photo.key,
-        "object": photo.object,
-        "sha256": photo.sha256,
-        "faces": photo.faces,
-        "score": photo.score,
-        "licence": photo.licence,
-        "url": photo.url,
-        "author": photo.author,
-        "calls": list(photo.calls),
-    }
-    return {name: value for name, value in told.items() if value != ""}
+def _photograph(photo: Used | Untaken, told: Told) -> dict[str, Json]:
+    """Of one that a hard stop ended nothing but the kind."""
+    said = asdict(photo) | {"taken": isinstance(photo, Used), "calls": [told(digest) for digest in photo.calls]}
+    said.pop("caption", None)
+    if not photo.sha256:
+        said.pop("faces")
+    return {name: value for name, value in said.items() if value != ""}

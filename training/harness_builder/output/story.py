@@ -110,7 +110,8 @@ class _Folder:
         found = {step: lines[wanted] for step, lines in self.lines.items() if wanted in lines}
         seed = wanted.rpartition("#")[0]
         if seed:
-            yield f"seed: {one_line(seed)} (its text is with the source, not in this folder)"
+            what = self.lines["elements"].get(seed, {}).get("made", {}).get("seed") or "text or image"
+            yield f"seed: {one_line(seed)} (its {one_line(str(what))} is with the source, not in this folder)"
         if seed in self.lines["elements"]:
             yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls, refs, place))
         for step, line in found.items():
@@ -118,7 +119,8 @@ class _Folder:
         if places and not found:
             yield from _from_provenance(places[0], place)
         yield from self._reviewed(wanted)
-        yield from (line for place in places for photo in place.get("photographs", ()) for line in photo_lines(photo))
+        for each in places:
+            yield from self._photographs(each, calls, refs)
         for child in children:
             yield f"  {one_line(child)}: {self._ending(child)}"
 
@@ -151,6 +153,14 @@ class _Folder:
             return next((str(file) for file in files if file.is_file()), "")
 
         return place
+
+    def _photographs(self, said: Mapping[str, Json], calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
+        """Those that were looked at for a record; the two that it shows come first, in order."""
+        files = [str(self.folder / path) for path in said["images"]]
+        for number, photo in enumerate(said.get("photographs", ())):
+            yield from photo_lines(photo, files[number] if photo["taken"] else "", calls, refs)
+        if "photographs" in said:
+            yield from self._reviewed(str(said["key"]))
 
     def _ending(self, key: str) -> str:
         """Where an element's way ended."""

@@ -44,7 +44,7 @@ def step_lines(
         yield f"  note: {one_line(note)}"
     made = dict(cast("Mapping[str, Json]", line.get("made", {})))
     shots, probes = made.pop("shots", ()), made.pop("probes", ())
-    made.pop("seed", None)
+    made.pop("seed", None)  # stands above, with what it is
     if shots:
         made.pop("images", None)  # those of the drawings that were taken
     for name, value in made.items():
@@ -74,13 +74,19 @@ def brief(text: str) -> str:
     return _DIGEST.sub(r"\1…", one_line(text))
 
 
-def photo_lines(photo: Mapping[str, Json]) -> Iterator[str]:
-    """A photograph that stands for a drawing in the split `real`."""
+def photo_lines(photo: Mapping[str, Json], path: str, calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
+    """A photograph that was looked at for the split `real`; with the file that shows it, where it was taken."""
+    taken = "taken" if photo["taken"] else f"not taken, {photo['end']}: {one_line(str(photo['why']))}"
+    named = f": {one_line(str(photo['key']))}" if photo.get("key") else ""
     yield ""
-    yield f"photograph of {one_line(str(photo['object']))}: {one_line(str(photo['key']))}"
+    yield f"photograph of {one_line(str(photo['object']))}, {taken}{named}"
+    if path:
+        yield f"    {one_line(path, _LONGEST)}"
     for name in ("licence", "author", "url", "faces"):
         if photo.get(name):
             yield from field_lines("faces covered" if name == "faces" else name, photo[name])
+    for call in photo["calls"]:
+        yield from _call_lines(call["call"], calls, refs)
 
 
 def field_lines(name: str, value: Json) -> Iterator[str]:

@@ -15,6 +15,7 @@ from harness_builder.prompts.templates import Prompts
 from harness_builder.quality import Contaminated, Near
 from harness_builder.real.values import RealRecord
 from harness_builder.review import Agreed
+from harness_builder.values import End
 from harness_builder.walk.values import Made, Tally
 
 #: digest of a call -> what is kept of it, as `CallBook.find` gives it; None for nothing
@@ -43,6 +44,11 @@ class Entry:
     def key(self) -> str:
         """Of the record."""
         return self.real.key if self.real else self.made.key
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """Who looked at it as it is, and decided."""
+        return self.real.reviewers if self.real else self.made.sorted.reviewers
 
     @property
     def category(self) -> str:
@@ -88,6 +94,7 @@ class Facts:
         near: what was dropped because it nearly equals an earlier record.
         contaminated: what was dropped because it nearly equals an item of a test.
         agreed: how far people agree; none where nobody looked at the set.
+        left: how many photographs, and records of them, ended so and why; none where none was looked for.
         open: what is still to be done, a line each; none where the set is complete.
     """
 
@@ -105,4 +112,5 @@ class Facts:
     near: tuple[Near, ...] = ()
     contaminated: tuple[Contaminated, ...] = ()
     agreed: tuple[Agreed, ...] = ()
+    left: Mapping[tuple[End, str], int] = field(default_factory=dict[tuple[End, str], int])
     open: tuple[str, ...] = ()

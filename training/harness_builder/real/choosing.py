@@ -21,7 +21,7 @@ from harness_builder.quality import ImageIndex, ImageMark, References
 from harness_builder.steps.abreast import abreast
 from harness_builder.steps.workshop import Workshop
 from harness_builder.stops.faces import Finder, finder
-from harness_builder.values import End
+from harness_builder.values import REAL, End
 from harness_builder.walk.values import Made
 
 from .licensing import unfit
@@ -231,7 +231,7 @@ class _Choice:
 
 def _record(made: Made, one: Seen, other: Seen, untaken: Iterable[Untaken]) -> RealRecord:
     return RealRecord(
-        key=f"{made.key}@real",
+        key=f"{made.key}{REAL}",
         of=made.key,
         question=made.sorted.question,
         category=made.sorted.category,

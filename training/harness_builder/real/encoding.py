@@ -36,15 +36,13 @@ def open_encoder(ref: str) -> Encoder:
         UnknownName: open_clip has no such model, or no such weights of it.
         HarnessError: it is not installed, or the weights cannot be had or read.
     """
-    arch, _, weights = ref.partition(":")
-    if not arch or not weights:
-        what = f"photographs by `clip` need a model and its weights, not {ref!r}"
-        raise HarnessError(what, where="real.model", remedy=f"name one as ARCH:WEIGHTS, such as {EXAMPLE}")
-    try:
-        library: Untyped = importlib.import_module("open_clip")
-    except ImportError as error:
-        raise HarnessError("open_clip needs the extra `build`", where=str(error), remedy=INSTALL) from error
-    return OpenClip(library, arch, weights, _name(library, arch, weights))
+    library, arch, weights = _known(ref)
+    return OpenClip(library, arch, weights, _name(arch, weights))
+
+
+def check_encoder(ref: str) -> None:
+    """Find what is wrong with a model's name, before its weights are needed. Raises as `open_encoder`."""
+    _known(ref)
 
 
 class OpenClip:
@@ -97,17 +95,30 @@ class OpenClip:
             return vector
 
 
-def _name(library: Untyped, arch: str, weights: str) -> str:
+def _known(ref: str) -> tuple[Untyped, str, str]:
+    """The library, a model that it has, and weights of it."""
+    arch, _, weights = ref.partition(":")
+    if not arch or not weights:
+        what = f"photographs by `clip` need a model and its weights, not {ref!r}"
+        raise HarnessError(what, where="real.model", remedy=f"name one as ARCH:WEIGHTS, such as {EXAMPLE}")
+    try:
+        library: Untyped = importlib.import_module("open_clip")
+    except ImportError as error:
+        raise HarnessError("open_clip needs the extra `build`", where=str(error), remedy=INSTALL) from error
     known: list[str] = library.list_models()
     if arch not in known:
         raise UnknownName(f"open_clip has no model {arch!r}", where="real.model", remedy=nearest(arch, known))
-    if Path(weights).is_file():
-        return f"{arch}:sha256-{str(of_file(Path(weights))['sha256'])[:16]}"
     tags: list[str] = library.list_pretrained_tags_by_model(arch)
-    if weights.casefold().replace("-", "_") not in {tag.casefold().replace("-", "_") for tag in tags}:
+    spelled = {tag.casefold().replace("-", "_") for tag in tags}
+    if not Path(weights).is_file() and weights.casefold().replace("-", "_") not in spelled:
         what = f"open_clip has no weights {weights!r} of {arch}, and there is no such file"
         raise UnknownName(what, where="real.model", remedy=nearest(weights, tags) or f"there are {', '.join(tags)}")
-    return f"{arch}:{weights}"
+    return library, arch, weights
+
+
+def _name(arch: str, weights: str) -> str:
+    file = Path(weights)
+    return f"{arch}:sha256-{str(of_file(file)['sha256'])[:16]}" if file.is_file() else f"{arch}:{weights}"
 
 
 def _plain(tensor: Untyped) -> Floats:

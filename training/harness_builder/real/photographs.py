@@ -15,6 +15,7 @@ from typing import Final
 from harness import HarnessError, MissingData, open_files
 from harness.readers.archives import suffix
 from harness_builder.config.plan import Photos
+from harness_builder.stops.faces import finder
 
 from .fields import spelled
 from .folders import loose
@@ -33,8 +34,27 @@ def _unheard(_: str) -> None:
     """Where the lines go that nobody wants to read."""
 
 
+def check_photos(photos: Photos, *, accepted: bool = False, tell: Callable[[str], None] = _unheard) -> None:
+    """Find what keeps a build from using photographs before it asks anybody anything; no weights are loaded.
+
+    Raises:
+        HarnessError: as `open_photos`, and where nothing finds faces.
+    """
+    finder(photos.faces)
+    if photos.by == "clip":
+        from .encoding import check_encoder
+
+        check_encoder(photos.model)
+    collected(photos, accepted=accepted, tell=tell)
+
+
 def open_photos(
-    photos: Photos, work: Path | None = None, *, accepted: bool = False, tell: Callable[[str], None] = _unheard
+    photos: Photos,
+    work: Path | None = None,
+    *,
+    accepted: bool = False,
+    tell: Callable[[str], None] = _unheard,
+    left: Counter[str] | None = None,
 ) -> PhotoIndex:
     """All photographs of a collection that may be used, ready to be looked for.
 
@@ -43,13 +63,14 @@ def open_photos(
         work: folder that keeps what was worked out of the images; None keeps nothing.
         accepted: the user allows the collection in spite of its licences.
         tell: given lines for a person.
+        left: is added to: how many of the collection may not be used, and why.
 
     Raises:
         MissingData: there is nothing at the path.
         BadData: an index or an archive cannot be read.
         HarnessError: there is no photograph; the model is unknown, or what runs it is not installed.
     """
-    found = collected(photos, accepted=accepted, tell=tell)
+    found = collected(photos, accepted=accepted, tell=tell, left=left)
     if photos.by == "caption":
         from .captions import CaptionIndex
 
@@ -60,9 +81,15 @@ def open_photos(
     return ClipIndex(found, open_encoder(photos.model), work, least=photos.least, tell=tell)
 
 
-def collected(photos: Photos, *, accepted: bool = False, tell: Callable[[str], None] = _unheard) -> list[Photo]:
+def collected(
+    photos: Photos,
+    *,
+    accepted: bool = False,
+    tell: Callable[[str], None] = _unheard,
+    left: Counter[str] | None = None,
+) -> list[Photo]:
     """The photographs of a collection that may be used, each once; arguments and errors as of `open_photos`."""
-    left: Counter[str] = Counter()
+    left = Counter() if left is None else left
     licence, found = spelled(photos.licence), dict[str, Photo]()
     for each in _found(photos.path):
         if not isinstance(each, Found):
@@ -78,15 +105,17 @@ def collected(photos: Photos, *, accepted: bool = False, tell: Callable[[str], N
         raise HarnessError(
             f"there is no photograph in {photos.name!r} that may be used{said and f' ({said})'}",
             where=str(photos.path),
-            remedy=_remedy(left, photos.name),
+            remedy=_remedy(left, photos.name, accepted=accepted),
         )
-    tell(f"{photos.name}: {len(found):,} photographs{said and f'; {said}'}")
+    number = f"{len(found):,} photograph{'' if len(found) == 1 else 's'}"
+    tell(f"{photos.name}: {number}{said and f'; {said}'}")
     return list(found.values())
 
 
-def _remedy(left: Counter[str], name: str) -> str:
+def _remedy(left: Counter[str], name: str, *, accepted: bool) -> str:
     if NO_LICENCE in left:
-        return "state the licence of the collection in the config, or have each photograph say its own"
+        remedy = "state the licence of the collection in the config, or have each photograph say its own"
+        return f"{remedy}: --accept-licence is for one that is stated and forbids it" if accepted else remedy
     if FORBIDDEN in left:
         return f"if you may use them all the same: --accept-licence {name}"
     return "name a folder of .jpg, .png or .webp, of WebDataset tars, or of parquet files that hold the images"

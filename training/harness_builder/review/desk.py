@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness import HarnessError
 from harness_builder.steps.references import fault
-from harness_builder.values import Candidate, Review
+from harness_builder.values import REAL, Candidate, Review
 
 from .entries import Answered, LeftOut, Skipped, Undone
 from .log import Past, ReviewLog
@@ -123,6 +123,8 @@ class Desk:
         candidate = self._queue.candidates.get(review.key)
         if candidate is None:
             raise HarnessError(f"{review.key!r} is no candidate here")
+        if review.decision == "fix" and candidate.key.endswith(REAL):
+            raise HarnessError("its question and category are those of its drawings: keep, drop or skip this one")
         if review.category and review.category not in self._queue.categories:
             raise HarnessError(f"{review.category!r} is no category here")
         changes = (review.category or candidate.category, review.question.strip() or candidate.question)
