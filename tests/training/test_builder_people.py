@@ -129,6 +129,11 @@ class TestTheCandidates:
         with pytest.raises(BadData, match="is no sha256"):
             reviewing(tmp_path)
 
+    def test_come_with_the_command_that_goes_on_with_what_is_decided(self, tmp_path: Path) -> None:
+        out = tmp_path / "my set"
+        written(out)
+        assert reviewing(out).then == f"harness build mis --config FILE --out '{out}'"
+
     def test_say_in_which_language_a_reviewer_writes(self, tmp_path: Path) -> None:
         path = tmp_path / "work" / "candidates.jsonl"
         one, other = written(tmp_path, 2)

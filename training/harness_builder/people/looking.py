@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from harness import HarnessError, Image
@@ -43,4 +44,5 @@ def standing(out: Path) -> Candidates:
 def reviewing(out: Path) -> Queue:
     """The candidates of a build, to be reviewed. Raises HarnessError where there are none."""
     found = standing(out)
-    return Queue(out / REVIEWS, found.every, found.categories, language=found.language)
+    then = f"harness build mis --config FILE --out {quote(str(out))}"
+    return Queue(out / REVIEWS, found.every, found.categories, language=found.language, then=then)

@@ -38,6 +38,7 @@ def state(queue: Queue, desk: Desk, draft: Review | None = None) -> dict[str, Js
         "candidate": _candidate(queue, queue.candidates[key]) if key else None,
         "draft": None if draft is None else _plain(draft),
         "last": None if standing.last is None else _last(queue, standing.last),
+        "then": queue.then,
     }
 
 

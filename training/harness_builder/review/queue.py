@@ -49,6 +49,7 @@ class Queue:
         candidates: each under a key of its own.
         categories: that a reviewer may choose, in order; those of the candidates come after them.
         language: of the questions, in words; empty where nobody knows it.
+        then: the command that goes on with what was decided; empty where there is none to name.
 
     Raises:
         ValueError: two candidates have one key.
@@ -61,9 +62,11 @@ class Queue:
         categories: Sequence[str] = (),
         *,
         language: str = "English",
+        then: str = "",
     ) -> None:
         self.folder = folder
         self.language = language
+        self.then = then
         self.candidates: dict[str, Candidate] = {}
         for each in candidates:
             if each.key in self.candidates:

@@ -96,7 +96,9 @@
 
     finish() {
       this.shown = "";
-      const { skipped, left_out } = this.state;
+      const { skipped, left_out, then } = this.state;
+      $("then").hidden = !then;
+      $("then-command").textContent = then;
       const rest = [skipped && `${skipped} skipped`, left_out && `${left_out} left out by category`].filter(Boolean);
       $("end-text").textContent = rest.length ? `Not decided: ${rest.join(", ")}.` : "All candidates are decided.";
       $("end-title").focus();
