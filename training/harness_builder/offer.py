@@ -28,8 +28,8 @@ BUILDER = Builder(
             type=bool,
             default=False,
             identity=False,
-            help="let what failed for a reason that may pass, or for want of any reply of use, be left out, so that the "
-            "set is complete without it",
+            help="let what failed for a reason that may pass, or for want of any reply of use, be left out, so that "
+            "the set is complete without it",
         ),
     ),
 )
