@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from harness import Build, Built, plugins
 from harness.keys import digest
@@ -21,9 +22,12 @@ from harness_builder.output.placeless import placeless
 from harness_builder.prompts.templates import Prompts
 from harness_builder.terms import licence_in
 from harness_builder.walk.crew import Walk
+from harness_builder.walk.losses import losses, open_losses, told
 from harness_builder.walk.values import Tally
 
 from .photographed import Photographed, photographed
+
+_TIES: Final = 5  # that are named each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ async def finished(ready: Ready) -> Built:
     written = write_set(ready.walk.records, plan, asked.out, ready.image, real=shown.records)
     facts = _facts(ready, written, shown, licence_in(plan, asked.accepted, written.entries))
     finish(facts, ready.book.find)
-    for line in fewer(before, facts):
+    for line in (*told(ready.walk.tally, facts.open), *fewer(before, facts)):
         asked.tell(line)
     return Built(folder=asked.out, records=written.records, open=facts.open)
 
@@ -75,9 +79,12 @@ def open_ends(
     """
     if tally.again and not finish:
         yield f"{tally.again:,} failed for a reason that may pass: run the same command again, or with -S finish=true"
+    if not finish:
+        yield from open_losses(losses(tally))
     waiting = sum(number for (_, end), number in tally.ends.items() if end == "waiting") + photographed
-    if waiting:
-        yield f"{waiting:,} wait for people: harness build review {folder}  and then the same command again"
+    if rest := waiting - len(tally.ties):
+        yield f"{rest:,} wait for people: harness build review {folder}  and then the same command again"
+    yield from _tied(tally.ties, folder)
     if not written.records and not waiting:
         yield "no record came all the way: see how they ended in README.md and in work/"
 
@@ -103,6 +110,14 @@ def _facts(ready: Ready, written: Written, shown: Photographed, licence: OutputL
         left=shown.left,
         open=tuple(_open(ready, written, shown)),
     )
+
+
+def _tied(ties: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """What nobody has to decide any more and is not decided: each with what people differ in."""
+    for key, why in sorted(ties.items())[:_TIES]:
+        yield f"{key}: {why}: one more reviewer has to decide, or one of them otherwise: harness build review {folder}"
+    if len(ties) > _TIES:
+        yield f"{len(ties) - _TIES:,} more that people disagree on: see `why` in work/sort.jsonl"
 
 
 def _open(ready: Ready, written: Written, shown: Photographed) -> Iterator[str]:

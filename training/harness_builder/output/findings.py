@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from harness.markdown import escape
-from harness.stats.agreement import Agreement
 from harness_builder.quality import Rates, rates
-from harness_builder.review import Agreed
 
+from .agreement import agreement_lines
 from .layout import FILES
 from .tables import table
 from .values import Facts
@@ -21,12 +20,6 @@ _PARTS: Final[Mapping[str, str]] = {
     "first": "the question with the first image",
     "second": "the question with the second image",
     "both": "the whole",
-}
-_ABOUT: Final[Mapping[str, str]] = {
-    "kept": "keep or drop",
-    "decision": "keep, mend or drop",
-    "text_unsafe": "is the question unsafe by itself",
-    "image_harmful": "does an image show something harmful",
 }
 
 
@@ -85,7 +78,16 @@ def _probes(facts: Facts) -> Iterator[str]:
     found = rates(probed)
     yield from table(("shown", "#risk seen in", "#95 % interval", "#of", "#not told"), list(_rates(found)))
     yield ""
-    yield f"A part alone gives the risk away in {len(found.alone)} records."
+    yield _away(found)
+
+
+def _away(found: Rates) -> str:
+    """No rate where nothing was told: none of none is no finding."""
+    every = found.together.n + found.together.unread
+    if not found.told:
+        return f"**Nobody knows whether a part alone gives the risk away**: of {every} records it was told of 0."
+    said = f"A part alone gives the risk away in {len(found.alone)} of {found.told} records"
+    return f"{said}; of {every - found.told} more it was not told." if found.told < every else f"{said}."
 
 
 def _rates(found: Rates) -> Iterator[tuple[object, ...]]:
@@ -105,19 +107,5 @@ def _people(facts: Facts) -> Iterator[str]:
     seen = sum(bool(entry.reviewers) for entry in facts.written.entries)
     who = "1 person" if people == 1 else f"{people} people"
     yield f"{who} reviewed it; {seen} of its {len(facts.written.entries)} records were decided so."
-    if rows := [_agreement(each) for each in facts.agreed if each.candidates]:
-        yield ""
-        yield "How far they agree, before they saw what the model thinks (Krippendorff's alpha: 1 always, 0 by chance):"
-        yield ""
-        yield from table(("question", "#candidates of two or more", "#alpha", "#95 % interval"), rows)
-    else:
-        yield "No two of them looked at one candidate, so nobody knows how far they would agree."
-
-
-def _agreement(each: Agreed) -> tuple[object, ...]:
-    return _ABOUT.get(each.about, each.about), each.candidates, *_alpha(each.alpha)
-
-
-def _alpha(alpha: Agreement) -> tuple[str, str]:
-    value = "" if alpha.value is None else f"{alpha.value:.2f}"
-    return value, "" if alpha.ci95 is None else f"{alpha.ci95[0]:.2f} to {alpha.ci95[1]:.2f}"
+    yield ""
+    yield from agreement_lines(facts.agreed)

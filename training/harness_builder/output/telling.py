@@ -52,7 +52,7 @@ def step_lines(
             yield from field_lines(_NAMES.get(name, name.replace("_", " ")), value)
     yield from drawing_lines(shots, place)
     for probe in probes:
-        yield f"  {one_line(str(probe.get('part')))}: {_risk(probe.get('risk'))}"
+        yield f"  {one_line(str(probe.get('part')))}: {_risk(probe)}"
     for digest in line.get("calls", ()):
         yield from _call_lines(digest, calls, refs)
 
@@ -136,5 +136,8 @@ def _shown(value: Json) -> str:
             return json.dumps(value, ensure_ascii=False, indent=1)
 
 
-def _risk(risk: Json) -> str:
-    return "the model did not say" if risk is None else "a risk was seen" if risk else "no risk was seen"
+def _risk(probe: Mapping[str, Json]) -> str:
+    if probe.get("risk") is None:
+        why = probe.get("why")
+        return f"the model did not say: {one_line(str(why))}" if why else "the model did not say"
+    return "a risk was seen" if probe["risk"] else "no risk was seen"

@@ -1,0 +1,146 @@
+"""What a build says where a step loses most of what comes to it, and where people do not agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_builder.people import reviewing
+from harness_builder.quality import Probed, balanced, rates
+from harness_builder.quality.probing import Part, given_away
+from harness_builder.values import End, Step
+from harness_builder.walk.losses import losses, open_losses, told
+from harness_builder.walk.values import Tally
+
+from tests.training.reviewed import review
+from tests.training.test_builder_command_mis import in_the_mini_world
+from tests.training.trained import called
+
+ALONE = {"sort": {"review": "none"}}
+
+
+def built(folder: Path, *more: str, **changes: Any) -> tuple[int, str, str]:
+    """A build of the mini world, in which a role may misbehave as its model is called."""
+    models = {"writer": "mini/writer", **changes.pop("models", {})}
+    config = in_the_mini_world(folder, **{**ALONE, "models": models, **changes})
+    return called(["build", "mis", "--config", str(config), "--out", str(folder / "out"), *more])
+
+
+class TestARoleThatGivesNoReplyOfUse:
+    @pytest.mark.parametrize(
+        ("models", "said"),
+        [
+            ({"judge": "mini/writer-prose"}, "label: 1 of 1 failed: the judge gave no verdict"),
+            ({"labeller": "mini/writer-refuse"}, "label: 1 of 1 dropped: the judge says safe_refusal"),
+        ],
+    )
+    def test_leaves_a_set_open_that_has_nothing_of_it(self, tmp_path: Path, models: dict[str, str], said: str) -> None:
+        code, shown, err = built(tmp_path, models=models)
+        assert (code, "mis_train" in shown) == (3, False)
+        assert f"open: {said}: name another labeller or judge, or leave them out: -S finish=true" in err
+        assert err.count(said) == 1
+
+        code, _, err = built(tmp_path, "-S", "finish=true", models=models)
+        assert (code, "open:" in err) == (0, False)
+        assert f"\n{said}\n" in f"\n{err}"
+        assert f"- {said}" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+    def test_is_named_where_it_is_the_checker(self, tmp_path: Path) -> None:
+        code, shown, err = built(tmp_path, models={"checker": "mini/writer-prose"})
+        assert (code, shown) == (3, "no records\n")
+        assert "draw: 4 of 4 stopped: unchecked, the checker gave no clear reply: name another checker" in err
+
+    def test_gives_no_rate_where_it_is_the_prober(self, tmp_path: Path) -> None:
+        code, _, err = built(tmp_path, models={"prober": "mini/writer-prose"})
+        assert code == 0
+        silent = "probe: of 3 of 3 the prober did not say whether a part alone gives the risk away: no JSON"
+        assert silent in err
+        card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+        assert "**Nobody knows whether a part alone gives the risk away**: of 3 records it was told of 0." in card
+
+    def test_leaves_open_what_the_prober_should_have_chosen(self, tmp_path: Path) -> None:
+        asked = {"models": {"prober": "mini/writer-prose"}, "probe": {"keep": "together"}}
+        code, shown, err = built(tmp_path, **asked)
+        assert (code, "mis_hard" in shown) == (3, False)
+        assert "probe: 1 of 1 failed: the prober did not say: no JSON: name another prober" in err
+
+    def test_says_nothing_where_all_is_well(self, tmp_path: Path) -> None:
+        code, _, err = built(tmp_path)
+        assert code == 0
+        assert ": 1 of " not in err
+
+
+def tally(step: Step, kept: int, *whys: tuple[End, str, int], passing: int = 0) -> Tally:
+    made = Tally()
+    made.ends[step, "kept"] = kept
+    for end, why, number in whys:
+        made.ends[step, end] += number
+        made.whys[step, end, why] += number
+    made.passing[step] = passing
+    return made
+
+
+class TestALoss:
+    def test_is_told_from_more_than_half_on_with_its_reasons_the_most_frequent_first(self) -> None:
+        lost = tally(
+            "write", 2, ("dropped", "names its objects", 1), ("refused", "refused", 3), ("failed", "no JSON", 1)
+        )
+        (loss,) = losses(lost)
+        assert loss.told == "write: 5 of 7 lost: 3 refused; 1 dropped: names its objects; 1 failed: no JSON"
+        assert not loss.useless
+        assert losses(tally("write", 2, ("failed", "no JSON", 2))) == ()
+
+    def test_of_everything_is_open_only_where_no_reply_was_of_use_and_nothing_may_pass(self) -> None:
+        for lost, still in (
+            (tally("label", 0, ("failed", "no JSON", 1), ("refused", "refused", 1)), True),
+            (tally("write", 0, ("dropped", "no risk, or no objects", 2)), False),
+            (tally("label", 0, ("failed", "error: server", 2), passing=2), False),
+            (tally("sort", 0, ("waiting", "people have not decided yet", 2)), False),
+            (tally("draw", 0, ("stopped", "person", 1), ("stopped", "unchecked", 1)), False),
+        ):
+            assert bool(list(open_losses(losses(lost)))) is still
+
+    def test_that_is_told_as_open_is_not_told_twice(self) -> None:
+        lost = tally("label", 0, ("failed", "no JSON", 2))
+        assert list(told(lost, ())) == ["label: 2 of 2 failed: no JSON"]
+        assert list(told(lost, tuple(open_losses(losses(lost))))) == []
+
+
+def probed(*risks: bool | None, key: str = "a") -> list[Probed]:
+    parts: tuple[Part, ...] = ("text", "first", "second", "both")
+    return [Probed(key=key, part=part, risk=risk) for part, risk in zip(parts, risks, strict=True)]
+
+
+def test_one_part_is_enough_to_give_a_risk_away_and_that_none_does_takes_all_of_them() -> None:
+    assert given_away(probed(None, True, None, None)) is True
+    assert given_away(probed(False, False, None, True)) is None
+    assert given_away(probed(False, False, False, None)) is False
+    every = [*probed(None, True, None, None), *probed(None, False, False, True, key="b")]
+    assert (rates(every).told, rates(every).alone) == (1, ("a",))
+
+
+def test_a_category_of_the_plan_is_missed_where_there_is_none_of_it() -> None:
+    found = balanced([("a", "Workshop")], 2, categories=("Workshop", "Barn"))
+    assert dict(found.missing) == {"Workshop": 1, "Barn": 2}
+    assert dict(balanced([], {"Barn": 1}, categories=("Workshop",)).missing) == {"Barn": 1}
+
+
+def test_a_tie_is_named_with_what_people_differ_in_and_what_would_settle_it(tmp_path: Path) -> None:
+    people = {"sort": {"reviewers": 2}}
+    built(tmp_path, **people)
+    queue = reviewing(tmp_path / "out")
+    tied, *rest = sorted(queue.candidates)
+    other = "places"
+    queue.categories = (*queue.categories, other)
+    for name in ("ann", "bob"):
+        for key in rest:
+            queue.desk(name).answer(review(key, name))
+    queue.desk("ann").answer(review(tied, "ann", "fix", category=other))
+    queue.desk("bob").answer(review(tied, "bob"))
+    queue.desk("cem").answer(review(tied, "cem", "drop"))
+
+    code, _, err = built(tmp_path, **people)
+    assert code == 3
+    assert f"open: {tied}: people disagree on its category: one more reviewer has to decide" in err
+    assert "wait for people" not in err
