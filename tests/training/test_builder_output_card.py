@@ -148,7 +148,7 @@ def test_the_card_gives_the_rates_of_the_probes_with_their_intervals(place: Work
     assert cells(text, "the whole")[1:] == ["100.0", "56.6 to 100.0", "5", "0"]
     assert cells(text, "the question alone")[1:] == ["0.0", "0.0 to 43.4", "5", "0"]
     assert cells(text, "the whole, and no part")[1] == "100.0"
-    assert "gives the risk away in 0 records" in text
+    assert "gives the risk away in 0 of 5 records." in text
 
 
 def test_without_probes_the_card_says_so(place: Workplace) -> None:
@@ -167,6 +167,7 @@ def test_the_card_says_how_far_people_agree(place: Workplace) -> None:
     text = card(place, written=place.write(looked), agreed=agreed(reviews))
     assert "2 people reviewed it; 4 of its 4 records were decided so." in text
     assert cells(text, "keep or drop")[1:3] == ["4", "1.00"]
+    assert cells(text, "ann and bob | keep or drop")[2:4] == ["4", "1.00"]
     assert "No person" not in text
 
 
@@ -233,7 +234,7 @@ def test_what_the_balance_left_out_and_what_is_missing_is_said(place: Workplace)
     place.plan = plan(balance=2)
     text = card(place, written=place.write([place.made(number, "easy") for number in (0, 2, 4, 1)]))
     assert "2 of each category; 1 records were left out for it." in text
-    assert "Fewer than wanted in `mis_easy.json`: Garden 1." in text
+    assert "Fewer than wanted in `mis_easy.json`: Garden 1 of 2." in text
 
 
 def test_each_distribution_stands_once_with_its_version_whatever_it_offers(place: Workplace) -> None:

@@ -17,6 +17,7 @@ from harness_builder.calls.ledger import Entry as Spending
 from harness_builder.calls.ledger import wanted
 from harness_builder.config.plan import Plan
 from harness_builder.values import ENDS, STEPS
+from harness_builder.walk.losses import losses
 
 from .findings import findings
 from .front import front_matter
@@ -102,7 +103,13 @@ def _balance(facts: Facts) -> Iterator[str]:
     yield ""
     yield f"Balanced in each file of drawn images: {said}; {len(facts.written.dropped)} records were left out for it."
     for file, missing in facts.written.missing.items():
-        yield f"Fewer than wanted in `{file}`: {_pairs(missing)}."
+        yield f"Fewer than wanted in `{file}`: {', '.join(_fewer(target, missing))}."
+
+
+def _fewer(target: int | Mapping[str, int], missing: Mapping[str, int]) -> Iterator[str]:
+    for name, number in missing.items():
+        wanted = target if isinstance(target, int) else target[name]
+        yield f"{escape(name)} {wanted - number} of {wanted}"
 
 
 def _pairs(numbers: Mapping[str, int]) -> str:
@@ -116,6 +123,10 @@ def _ends(facts: Facts) -> Iterator[str]:
     rows = [(step, *(ends[step, end] for end in ENDS)) for step in STEPS if any(ends[step, end] for end in ENDS)]
     yield from table(("step", *(f"#{end}" for end in ENDS)), rows)
     yield ""
+    if lost := losses(facts.tally):
+        yield from ("More than half of what came to a step went no further:", "")
+        yield from (f"- {escape(each.told)}" for each in lost)
+        yield ""
     yield "Refused: the model declined. Failed: the call or the reply was no use. Dropped: a rule, a model or a person"
     yield "decided so. Stopped: a hard stop, of which nothing but its kind is kept:"
     yield ""
