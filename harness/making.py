@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.types import Setting, Settings, Usage
+from harness.types import Json, Setting, Settings, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,8 @@ class Training:
     """One training as it is asked for.
 
     Attributes:
-        model: what is trained: SCHEME/NAME of a local provider, a folder, or an id on the hub.
+        model: what is trained: SCHEME/NAME of a local provider, a folder, or an id on the hub; may be empty where data
+            are written for another trainer.
         data: name of an ingredient of the method -> where it lies; the name "" is the method's main one.
         out: folder of the trained model; it is there only once the training has ended well.
         recipe: name of a recipe, or a YAML file; empty for the method's own row for this model.
@@ -52,6 +53,8 @@ class Trainer:
         settings: keys of `-S`.
         exports: layout of another trainer -> what writes the data of a training into its `out` in this layout, and
             gives the file that is handed to that trainer.
+        facts: the plan as JSON, with a list of texts `refusals`: why this machine would not begin; None where there is
+            the text alone.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Trainer:
     train: Callable[[Training], Path]
     settings: tuple[Setting, ...] = ()
     exports: Mapping[str, Callable[[Training], Path]] = field(default_factory=dict[str, Callable[["Training"], Path]])
+    facts: Callable[[Training], Mapping[str, Json]] | None = None
 
 
 def _unheard(_: str) -> None:

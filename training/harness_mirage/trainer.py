@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from harness import HarnessError, Setting, Trainer, Training
+from harness import HarnessError, Json, Setting, Trainer, Training
 
 from .methods import Method
 from .settings import SETTINGS
@@ -25,6 +25,7 @@ def trainer(method: Method) -> Trainer:
         train=partial(_train, method),
         settings=SETTINGS,
         exports={layout: partial(_export, method, layout) for layout in FORMATS},
+        facts=partial(_facts, method),
     )
 
 
@@ -38,6 +39,7 @@ def own() -> Trainer:
         train=lambda training: _train(_of(training), training),
         settings=(file, *SETTINGS),
         exports={layout: partial(_export_own, layout) for layout in FORMATS},
+        facts=lambda training: _facts(_of(training), training),
     )
 
 
@@ -54,6 +56,12 @@ def _plan(method: Method, training: Training) -> str:
     from .planning import in_words
 
     return in_words(method, training)
+
+
+def _facts(method: Method, training: Training) -> dict[str, Json]:
+    from .facts import facts
+
+    return facts(method, training)
 
 
 def _train(method: Method, training: Training) -> Path:

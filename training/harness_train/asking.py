@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import HarnessError, Trainer, Training, UnknownName, plugins
+from harness.paths import named
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
 
@@ -23,13 +24,14 @@ def asked(host: Host, method: str | None, given: dict[str, Any]) -> tuple[Traine
     if method is None:
         raise HarnessError("no method to train by", remedy="name one of `harness train --list`")
     trainer, own = _trainer(host, method)
-    for flag in ("model", "out"):
+    alone = given["export"] is not None and not given["dry_run"]  # the data hang on no model
+    for flag in ("out",) if alone else ("model", "out"):
         if not given[flag]:
             raise HarnessError(f"--{flag} is missing", remedy="see `harness train --help`")
     training = Training(
         model=given["model"],
         data=data(given["data"]),
-        out=given["out"],
+        out=named(given["out"]),
         recipe=given["recipe"],
         overrides=given["overrides"],
         settings=effective(trainer.settings, {**given["settings"], **own}, owner=f"the trainer {trainer.name}"),
@@ -60,11 +62,10 @@ def data(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def exported(trainer: Trainer, training: Training, layout: str) -> Path:
-    """Write the data for another trainer -> what is handed to it. Raises UnknownName."""
-    if layout not in trainer.exports:
+def check_export(trainer: Trainer, layout: str | None) -> None:
+    """Whether a trainer writes a layout, where one is asked for. Raises UnknownName."""
+    if layout is not None and layout not in trainer.exports:
         raise UnknownName(f"{trainer.name} writes no {layout!r}", remedy=nearest(layout, trainer.exports))
-    return trainer.exports[layout](training)
 
 
 def _trainer(host: Host, method: str) -> tuple[Trainer, dict[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from harness.cli.configured import suites_flag, with_schemes, with_suites
+from harness.cli.configured import suites_flag
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import JudgeName, Names, pairs
 
@@ -76,36 +78,51 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
     METHOD is a name of `harness train --list`, or a YAML file that describes one. The same command again goes on from
     the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
     """
-    if not given["evaluate"] and (given["compare"] or given["limit"]):
-        raise click.UsageError(f"--{'compare' if given['compare'] else 'limit'} says nothing without --evaluate")
+    _check_together(ctx, given)
     host = loaded(ctx)
     if given["listed"]:
         from .listing import show
 
         show(host, method, as_json=given["as_json"])
         return 0
-    from .asking import asked, exported
+    from .asking import asked, check_export
 
     trainer, training = asked(host, method, given)
+    check_export(trainer, given["export"])
     if given["dry_run"]:
-        click.echo(trainer.plan(training))
+        from .planning import show_plan
+
+        show_plan(ctx, trainer, training, given)
         return 0
     if given["export"] is not None:
-        click.echo(exported(trainer, training, given["export"]))
+        file = str(trainer.exports[given["export"]](training))
+        click.echo(json.dumps({"exported": file}) if given["as_json"] else file)
         return 0
     return _trained(ctx, trainer, training, given)
+
+
+def _check_together(ctx: click.Context, given: Mapping[str, Any]) -> None:
+    """Flags that say nothing beside each other. Raises UsageError."""
+    typed = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if "evaluate" in typed and not given["evaluate"]:
+        raise click.UsageError("--evaluate names no task")
+    if given["evaluate"] and given["export"] is not None:
+        raise click.UsageError("--export trains nothing, so there is nothing to --evaluate")
+    for flag, name in (("--judge", "judges"), ("--limit", "limit"), ("--compare", "compare")):
+        if name in typed and not given["evaluate"]:
+            raise click.UsageError(f"{flag} says nothing without --evaluate")
 
 
 def _trained(ctx: click.Context, trainer: Trainer, training: Training, given: dict[str, Any]) -> int:
     """Train, and evaluate; what an evaluation lacks is found before the training."""
     from .asking import base_of
-    from .evaluating import check, evaluate
+    from .evaluating import evaluate
 
     base = base_of(training.model)
     if given["evaluate"]:
-        with_schemes(ctx)
-        with_suites(ctx)
-        check(base, given)
+        from .planning import checked
+
+        checked(ctx, training, given)
     folder = trainer.train(training)
     click.echo(f"trained: {folder}", err=True)
     if given["evaluate"]:

@@ -20,7 +20,7 @@ from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
 from harness.options import Options
 from harness.progress.lines import choose
-from harness.runs.dry_run import dry_run
+from harness.runs.dry_run import dry_run, noted
 from harness.runs.running import RUNS, default_folder, run_async
 from harness.settings import effective
 
@@ -29,13 +29,17 @@ from .results import add
 _ADAPTER: Final = "adapter"  #: the setting of a provider whose models take one
 
 
-def check(ref: str, given: Mapping[str, Any]) -> None:
+def check(ref: str, given: Mapping[str, Any]) -> list[str]:
     """Whether the evaluation could be done, asked before hours of training: tasks, their data, and judges.
+
+    Gives what a person should read of it before.
 
     Raises:
         HarnessError: as `harness run` would.
     """
-    dry_run(_options(ModelSpec(ref=ref), given))
+    options = _options(ModelSpec(ref=ref), given)
+    dry_run(options)
+    return noted(options)
 
 
 def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, Any]) -> int:
