@@ -1,9 +1,10 @@
 """Faces in real photographs, made unrecognisable before anything else sees them.
 
 Found by OpenCV's cascades, which its wheel brings along (frontal, and profile both ways), or by its YuNet where the
-user has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so a person
-still looks at each photograph. What is found is not softened but replaced by a few average colours: that has no way
-back. The result carries no metadata, in which cameras keep a small picture of their own.
+user has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so people are
+asked about photographs where they decide, and the card says where nobody was. What is found is not softened but
+replaced by a few average colours: that has no way back. The result carries no metadata, in which cameras keep a small
+picture of their own.
 """
 
 from __future__ import annotations
