@@ -17,7 +17,9 @@ from harness.terminal import plain
 
 INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
-_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_ROOM = "free some space and run it again"
+_MENDABLE = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -56,7 +58,8 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, HarnessError):
         return _mendable(str(error))
     if isinstance(error, OSError) and error.errno in _MENDABLE:
-        return _mendable(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+        said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        return _mendable(f"{said}\n  {_ROOM}" if error.errno in _FULL else said)
     return _bug(error, arguments)
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from harness import HarnessError, Json
 from harness.http.status import as_list
+from harness_builder.disk import not_written
 from harness_builder.stops import Stop
 
 from . import schema
@@ -27,7 +28,6 @@ from .kept import Kept, Spent
 from .values import blank
 
 NAME: Final = "calls.db"
-_NO_SPACE: Final = ("SQLITE_FULL", "SQLITE_IOERR")
 _BROKEN: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _ANEW: Final = "put it aside or delete it: what it held is asked again"
 
@@ -197,8 +197,7 @@ class CallBook:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(_BROKEN):
             return self._broken(str(error))
-        remedy = "free some space and run it again" if name.startswith(_NO_SPACE) else ""
-        return HarnessError(f"cannot write: {error}", where=str(self.path), remedy=remedy)
+        return not_written(self.path, error)
 
     def _broken(self, how: str) -> HarnessError:
         return HarnessError(f"the book of calls cannot be read: {how}", where=str(self.path), remedy=_ANEW)

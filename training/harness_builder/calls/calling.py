@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from harness import Brush, Drawing, Drawn, Failure, HarnessError, Json, Model, Response
+from harness import Brush, Drawing, Drawn, Failure, Json, Model, Response
 from harness.images import inline_image, open_image
 from harness.rubric import repair_request
 from harness.store.sound import sound
@@ -85,11 +85,7 @@ class Caller:
         """Write a drawing; again where the same one was deleted meanwhile, since its call was stopped elsewhere."""
         while self._drawings.find(sha256) is None:
             self._book.draws(sha256)
-            try:
-                await self._drawings.write(data)
-            except OSError as error:
-                where, remedy = str(error.filename or ""), "free some space and run it again"
-                raise HarnessError(f"cannot write: {error.strerror}", where=where, remedy=remedy) from error
+            await self._drawings.write(data)
 
     async def _call(self, step: Step, role: Who, send: Callable[[], Awaitable[_R]]) -> tuple[_R, Spent]:
         with self._ledger.call():

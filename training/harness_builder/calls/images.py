@@ -19,6 +19,7 @@ import anyio.to_thread
 from harness import BadImage, Failure, Image, Model, ModelInfo, Request, Response, Text
 from harness.images import inline_image, open_image
 from harness.types import ImageContent
+from harness_builder.disk import writing
 
 FOLDER: Final = "images"
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
@@ -113,7 +114,7 @@ class Drawings:
         return next((path for path in self._places(sha256) if path.is_file()), None)
 
     async def write(self, data: bytes) -> None:
-        """Put an image into its place, in one step. Raises OSError."""
+        """Put an image into its place, in one step. Raises HarnessError where the disk does not take it."""
         await anyio.to_thread.run_sync(self._write, data, limiter=self._alone)
 
     def drop(self, drawings: Iterable[str]) -> None:
@@ -126,14 +127,15 @@ class Drawings:
     def _write(self, data: bytes) -> None:
         content = open_image(inline_image("drawn", data)).opened
         path = self._place(content.sha256, SUFFIXES[content.mime])
-        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = _scratch(path)
-        try:
-            scratch.write_bytes(data)
-            scratch.replace(path)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                scratch.write_bytes(data)
+                scratch.replace(path)
+            except OSError:
+                scratch.unlink(missing_ok=True)
+                raise
 
     def _places(self, sha256: str) -> tuple[Path, ...]:
         return tuple(self._place(sha256, suffix) for suffix in SUFFIXES.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness import HarnessError
 from harness.store.journal import replace
+from harness_builder.disk import not_written
 
 from .card import card
 from .layout import CARD
@@ -32,4 +32,4 @@ def finish(facts: Facts, calls: Calls) -> None:
         write_manifest(facts)
         note_written(folder)
     except OSError as error:
-        raise HarnessError(f"the set cannot be finished: {error.strerror or error}", where=str(folder)) from error
+        raise not_written(folder, error, "the set cannot be finished") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import BadData
+from harness_builder.disk import is_full
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
@@ -19,6 +20,7 @@ def place(source: Path, target: Path) -> None:
 
     Raises:
         BadData: it is no image, or not there.
+        OSError: the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -29,6 +31,8 @@ def place(source: Path, target: Path) -> None:
         else:
             _write_anew(source, target)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         what = f"an image of the build cannot be put into the set: {why}"
         raise BadData(what, where=source.name, remedy="delete it, and build again: it is drawn anew") from None

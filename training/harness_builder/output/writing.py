@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import HarnessError, Json
+from harness import Json
 from harness_builder.config.plan import Plan
+from harness_builder.disk import not_written
 from harness_builder.quality import Balance, balanced
 from harness_builder.real.values import RealRecord
 from harness_builder.values import Subset
@@ -70,7 +71,7 @@ def write_set(
         note_writing(folder, plan.name, {*owned, *put})
         _settle(scratch, folder, owned)
     except OSError as error:
-        raise HarnessError(f"the set cannot be written: {error.strerror or error}", where=str(folder)) from error
+        raise not_written(folder, error, "the set cannot be written") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Written(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
-from harness import BadData, HarnessError, Image, Json
+from harness import BadData, Image, Json
 from harness.keys import canonical
+from harness_builder.disk import writing
 from harness_builder.values import Candidate
 
 NAME: Final = "candidates.jsonl"
@@ -72,18 +73,18 @@ class CandidateFile:
             for said in _lines(self.path):
                 if "key" in said and said["key"] not in self._keys:
                     self._line(said)
-        self._file.close()
-        self._new.replace(self.path)
+        with writing(self.path):
+            self._file.close()
+            self._new.replace(self.path)
 
     def _opened(self) -> BinaryIO:
-        try:
+        with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return self._new.open("wb")
-        except OSError as error:
-            raise HarnessError(f"cannot write: {error.strerror}", where=str(self.path)) from error
 
     def _line(self, said: Mapping[str, Json]) -> None:
-        self._file.write(canonical(dict(said)).encode("utf-8", "backslashreplace") + b"\n")
+        with writing(self.path):
+            self._file.write(canonical(dict(said)).encode("utf-8", "backslashreplace") + b"\n")
 
 
 def write_candidates(

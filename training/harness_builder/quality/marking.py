@@ -10,6 +10,7 @@ from typing import Self
 
 from harness import Image
 from harness.images import open_image
+from harness_builder.disk import writing
 
 from .images import ImageMark, mark
 
@@ -21,13 +22,18 @@ class Marks:
 
     Args:
         folder: `work/` of the build; the caller sees to it that no other process writes there.
+
+    Raises:
+        HarnessError: here and in `of`: the disk does not take it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()
-        self._known = sqlite3.connect(folder / "marks.db", check_same_thread=False, isolation_level=None)
-        self._known.execute("PRAGMA synchronous=OFF")
-        self._known.execute("CREATE TABLE IF NOT EXISTS marks (sha256 TEXT PRIMARY KEY, shape INTEGER, tint BLOB)")
+        self._path = folder / "marks.db"
+        with writing(self._path):
+            self._known = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._known.execute("PRAGMA synchronous=OFF")
+            self._known.execute("CREATE TABLE IF NOT EXISTS marks (sha256 TEXT PRIMARY KEY, shape INTEGER, tint BLOB)")
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +53,6 @@ class Marks:
             return ImageMark(shape=None if row[0] is None else row[0] + _SIGN, tint=row[1])
         found = mark(opened)
         shape = None if found.shape is None else found.shape - _SIGN
-        with self._lock:
+        with self._lock, writing(self._path):
             self._known.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, shape, found.tint))
         return found

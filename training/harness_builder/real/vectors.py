@@ -18,6 +18,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from harness_builder.disk import writing
+
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 _AT_ONCE: Final = 8192  # rows: 16 MB of 512 numbers in single precision
@@ -29,13 +31,17 @@ class Vectors:
     Args:
         file: that is made where it is not there; None for one that is gone afterwards.
         width: of a vector.
+
+    Raises:
+        HarnessError: here and in `add`: the disk does not take it.
     """
 
     def __init__(self, file: Path | None, width: int) -> None:
         self._row = np.dtype([("mark", "V16"), ("vector", "<f2", (width,))])
         self._file = file or _passing(self)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.touch()
+        with writing(self._file):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.touch()
         size = self._file.stat().st_size
         os.truncate(self._file, size - size % self._row.itemsize)
         self._at: dict[bytes, int] = {}
@@ -53,7 +59,7 @@ class Vectors:
         rows = np.zeros(len(marks), self._row)
         rows["mark"] = np.array(marks, dtype="V16")
         rows["vector"] = vectors
-        with self._file.open("ab") as file:
+        with writing(self._file), self._file.open("ab") as file:
             file.write(rows.tobytes())
         for mark in marks:
             self._at[mark] = len(self._at)

@@ -6,6 +6,7 @@ appends only what differs from what stands. Of something that was stopped there 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from harness import HarnessError, Json
 from harness.keys import canonical
 from harness.store.journal import lines as lines_of
 from harness.store.journal import replace
+from harness_builder.disk import writing
 from harness_builder.values import STEPS, End, Step
 
 _MODE: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -74,7 +76,8 @@ class Lines:
         self._standing: dict[tuple[Step, str], int] = {}
         for step, path in self._paths.items():
             self._read(step, path)
-        self._files = {step: os.open(path, _MODE, 0o644) for step, path in self._paths.items()}
+        with writing(folder):
+            self._files = {step: os.open(path, _MODE, 0o644) for step, path in self._paths.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -94,25 +97,19 @@ class Lines:
         if line.end == "stopped" and stands is not None:
             self._erase(line.step, line.key)
         data = text.encode("utf-8", "backslashreplace") + b"\n"
-        try:
-            written = os.write(self._files[line.step], data)
-        except OSError as error:
-            raise self._refused(line.step, error.strerror or "input/output error") from error
-        if written != len(data):
-            raise self._refused(line.step, "no space left on device")
+        with writing(self._paths[line.step]):
+            if os.write(self._files[line.step], data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._standing[line.step, line.key] = hash(text)
 
     def _erase(self, step: Step, key: str) -> None:
         """Nothing of what was kept before it was stopped may stay."""
         path = self._paths[step]
         kept = [canonical(said) for said in lines_of(path) if said["key"] != key]
-        os.close(self._files[step])
-        replace(path, "".join(f"{each}\n" for each in kept))
-        self._files[step] = os.open(path, _MODE, 0o644)
-
-    def _refused(self, step: Step, why: str) -> HarnessError:
-        where = str(self._paths[step])
-        return HarnessError(f"cannot write: {why}", where=where, remedy="free some space and run it again")
+        with writing(path):
+            replace(path, "".join(f"{each}\n" for each in kept))
+            os.close(self._files[step])
+            self._files[step] = os.open(path, _MODE, 0o644)
 
     def _read(self, step: Step, path: Path) -> None:
         """Know what stands, and cut a line that was begun and not ended."""

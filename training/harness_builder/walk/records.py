@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from harness_builder.disk import writing
 from harness_builder.values import Subset
 
 from .values import Made
@@ -26,11 +27,15 @@ class Records:
 
     Args:
         folder: `work/` of the build.
+
+    Raises:
+        HarnessError: here and in every method: the disk does not take it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
-        self._file: BinaryIO = self.path.open("wb")
+        with writing(self.path):
+            self._file: BinaryIO = self.path.open("wb")
         self._places: list[tuple[int, int]] = []
         self._end = 0
 
@@ -40,7 +45,8 @@ class Records:
     def put(self, number: int, made: Made) -> None:
         """Keep a record of the seed that was walked as the one of this number."""
         line = _adapter().dump_json(made) + b"\n"
-        self._file.write(line)
+        with writing(self.path):
+            self._file.write(line)
         self._places.append((number, self._end))
         self._end += len(line)
 
@@ -50,11 +56,13 @@ class Records:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with writing(self.path):
+            self._file.close()
 
     def __iter__(self) -> Iterator[Made]:
         """All of them by the number of their seed, those of one seed as they were put."""
-        self._file.flush()
+        with writing(self.path):
+            self._file.flush()
         with self.path.open("rb") as file:
             for _, offset in sorted(self._places):
                 file.seek(offset)
