@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from harness.terminal import one_line
 
 from .intended import FIELDS, USE
+from .languages import code_of
 from .layout import FILES
 from .terms import hub_licence
 from .values import Facts
 
-#: languages as a config spells them -> ISO 639-1; another one is left out
-_LANGUAGES: Final[Mapping[str, str]] = {
-    "arabic": "ar",
-    "bengali": "bn",
-    "chinese": "zh",
-    "czech": "cs",
-    "danish": "da",
-    "dutch": "nl",
-    "english": "en",
-    "finnish": "fi",
-    "french": "fr",
-    "german": "de",
-    "greek": "el",
-    "hebrew": "he",
-    "hindi": "hi",
-    "hungarian": "hu",
-    "indonesian": "id",
-    "italian": "it",
-    "japanese": "ja",
-    "korean": "ko",
-    "norwegian": "no",
-    "persian": "fa",
-    "polish": "pl",
-    "portuguese": "pt",
-    "romanian": "ro",
-    "russian": "ru",
-    "spanish": "es",
-    "swahili": "sw",
-    "swedish": "sv",
-    "thai": "th",
-    "turkish": "tr",
-    "ukrainian": "uk",
-    "urdu": "ur",
-    "vietnamese": "vi",
-}
 _SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -66,7 +31,7 @@ def front_matter(facts: Facts) -> str:
         "extra_gated_fields": dict(FIELDS),
         "extra_gated_button_content": "Agree, and ask for access",
     }
-    if code := _LANGUAGES.get(facts.plan.language.strip().casefold()):
+    if code := code_of(facts.plan.language):
         values["language"] = [code]
     return f"---\n{yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=120)}---\n"
 
