@@ -87,7 +87,8 @@ async def test_a_model_that_cannot_look_is_refused_when_it_is_opened_by_role_and
     with pytest.raises(HarnessError, match="role 'viewer' cannot look at images") as caught:
         await ask(tmp_path, Sayer(), info=info("system"))
     assert "models.viewer" in caught.value.remedy
-    assert caught.value.where == "fake/viewer"
+    assert caught.value.what.startswith("models.viewer: ")
+    assert caught.value.where == "fake/viewer, build.yaml"
 
 
 @pytest.mark.parametrize(("best_of", "takes", "shown"), [(1, 1, 2), (4, 3, 4)], ids=["a pair", "the best of four"])

@@ -40,7 +40,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     plan = read_plan(written(tmp_path, WHOLE))
     default = read(tmp_path)
     alike = [name for name in Plan.__dataclass_fields__ if getattr(plan, name) == getattr(default, name)]
-    assert alike == ["probe"], "this file changes all that it can"
+    assert alike == ["probe", "file"], "this file changes all that it can"
     assert not read(tmp_path, probe={"ask": False}).probe
     own, vls = plan.sources
     assert (own.limit, own.seed, own.columns) == (50, 3, {"text": "what", "key": "number"})
@@ -178,7 +178,7 @@ def test_a_name_that_there_is_not_is_refused_with_its_place_and_the_nearest(
         ({"label": {"accept": []}}, "label.accept: must not be empty"),
         ({"label": {"accept": "a"}}, "label.accept: must be a list"),
         ({"label": {"tries": 0}}, "label.tries: must be at least 1"),
-        ({"quality": {"text": 0}}, "quality.text: must be more than 0"),
+        ({"quality": {"text": 0.69}}, "quality.text: must be at least 0.7"),
         ({"quality": {"text": 1.1}}, "quality.text: must be at most 1"),
         ({"quality": {"image": 65}}, "quality.image: must be at most 64"),
         ({"quality": {"balance": 0}}, "quality.balance: must be a whole number of at least 1"),

@@ -59,10 +59,10 @@ def test_the_table_says_what_a_key_is_where_it_is_left_out(name: str, default: A
 
 def test_every_key_that_an_error_names_is_one_of_the_config() -> None:
     house = Path(harness_builder.__file__).parent
-    calls = (each for path in house.rglob("*.py") for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    given = [
-        word.value for each in calls if isinstance(each, ast.Call) for word in each.keywords if word.arg == "where"
-    ]
+    nodes = [each for path in house.rglob("*.py") for each in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    calls = [each for each in nodes if isinstance(each, ast.Call)]
+    given = [word.value for each in calls for word in each.keywords if word.arg == "where"]
+    given += [each.args[1] for each in calls if isinstance(each.func, ast.Name) and each.func.id == "at"]
     named = {each.value for each in given if isinstance(each, ast.Constant) and each.value}
     assert named >= {"real.model", "label.accept"}
     assert named <= {name for name, _ in keys(Config)}

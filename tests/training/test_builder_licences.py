@@ -66,7 +66,29 @@ def test_an_unknown_licence_can_be_stated_but_a_known_one_not_replaced() -> None
 def test_two_licences_that_no_licence_keeps_both_stop_the_build(one: str, other: str) -> None:
     with pytest.raises(HarnessError, match="no licence keeps both"):
         check([source("a", one), source("b", other)])
-    assert check([source("a", one), source("b", other)], ["a"]).accepted == ("a",)
+    accepted = check([source("a", one), source("b", other)], ["a"])
+    assert (accepted.name, accepted.accepted) == (UNKNOWN, ("a",)), "no licence keeps both, so the set has none"
+
+
+def test_accepting_without_need_changes_nothing() -> None:
+    plain = check([source("a", "cc0-1.0"), source("b", "cc-by-4.0")])
+    assert check([source("a", "cc0-1.0"), source("b", "cc-by-4.0")], ["a", "b"]) == plain
+    assert check([source("a", "cc0-1.0"), source("b", "mine alone")], ["a", "b"]).accepted == ("b",)
+    clash = [source("a", "cc-by-sa-4.0"), source("b", "cc-by-nc-4.0"), source("c", "mit")]
+    assert check(clash, ["a", "b", "c"]).accepted == ("b",), "one of the two is enough"
+
+
+def test_a_licence_is_known_by_its_common_spellings() -> None:
+    found = check([source("a", "CC BY 4.0"), source("b", "Apache License 2.0"), source("c", "CC0")])
+    assert found.sources == {"a": "cc-by-4.0", "b": "apache-2.0", "c": "cc0-1.0"}
+    assert check([source("mm", "CC BY-NC 4.0", "mm-safetybench")]).name == "cc-by-nc-4.0"
+
+
+def test_one_that_is_not_in_the_table_is_told_with_the_nearest() -> None:
+    with pytest.raises(HarnessError, match="not in the table of licences") as caught:
+        check([source("mine", "apache")])
+    assert "did you mean apache-2.0?" in caught.value.remedy
+    assert "docs/build-safety.md" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", [name for name, terms in KNOWN.items() if terms.use == "test"])

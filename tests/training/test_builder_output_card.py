@@ -197,7 +197,7 @@ def test_the_card_names_each_source_s_licence_and_the_tests_among_them(place: Wo
         tests=("advbench",),
     )
     text = card(place, licence=licence)
-    assert cells(text, "shapes") == ["shapes", "unknown", "used in spite of its terms"]
+    assert cells(text, "shapes") == ["shapes", "unknown", "used because whoever built the set says that they may"]
     assert "the most restrictive" not in text
     assert "**Do not score on** advbench" in text
     assert front(text)["license"] == "unknown"

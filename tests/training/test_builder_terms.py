@@ -65,6 +65,17 @@ def test_a_set_without_a_record_keeps_the_terms_of_its_plan(place: Workplace) ->
     assert licence_in(place.plan, ["found"], ()) == licence_of(place.plan, ["found"])
 
 
+def test_an_acceptance_that_was_not_needed_is_told_in_a_line_and_changes_nothing(tmp_path: Path) -> None:
+    config, out = in_the_mini_world(tmp_path, sort={"review": "none"}), tmp_path / "out"
+    for more in (["--dry-run"], []):
+        words = ["build", "mis", "--config", str(config), "--out", str(out), "--accept-licence", "ideas", *more]
+        code, _, said = called(words)
+        assert code == 0, said
+        assert said.count("--accept-licence ideas is not needed, and changes nothing") == 1
+    assert (out / "LICENSE").read_text(encoding="utf-8") == "cc0-1.0\n\nThis set was built from:\n- ideas: cc0-1.0\n"
+    assert "used because" not in (out / "README.md").read_text(encoding="utf-8")
+
+
 def test_card_licence_and_manifest_of_a_build_agree(tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text("id,text\n1,Good morning!\n", encoding="utf-8")
     album = folder(tmp_path / "album", {"a.png": "red star that no idea is about"})

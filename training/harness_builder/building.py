@@ -15,20 +15,22 @@ from typing import Final
 from harness import Build, Built
 from harness_builder.calls.asking import Asking, open_asker
 from harness_builder.calls.book import CallBook
+from harness_builder.calls.opening import check_models
 from harness_builder.config.plan import Plan
 from harness_builder.config.reading import read_plan
 from harness_builder.config.showing import shown
+from harness_builder.licences import OutputLicence
 from harness_builder.output import check_free, check_name
 from harness_builder.people import CandidateFile, People, image_of
 from harness_builder.people.candidates import NAME as CANDIDATES
 from harness_builder.prompts.templates import Prompts, load_prompts
 from harness_builder.quality import ImageMark
 from harness_builder.quality.marking import Marks
-from harness_builder.seeds import read_seeds
 from harness_builder.showing import showing
+from harness_builder.sources import check_readable, seeds_of
 from harness_builder.steps.labelling import Labeller, check_rubric
 from harness_builder.steps.workshop import Workshop
-from harness_builder.terms import licence_of
+from harness_builder.terms import licence_of, tell_needless
 from harness_builder.values import Seed
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.gates import Gates
@@ -47,11 +49,8 @@ _SEEDS: Final = 4  # under way for each of these: a seed waits at gates, and for
 
 def plan(build: Build) -> str:
     """What a build would do. Raises HarnessError where its config cannot be read or its sources may not be used."""
-    found = read_plan(build.config)
-    check_rubric(found)
-    load_prompts(found)
-    licence = licence_of(found, build.accepted)
-    check_photographed(found, build.accepted, build.tell)
+    found, licence, _ = _checked(build, build.tell)
+    check_free(build.out)
     return shown(found, licence)
 
 
@@ -62,11 +61,7 @@ async def build(build: Build) -> Built:
         HarnessError: something is wrong with the config, the sources or the folder, or nothing will work.
         KeyboardInterrupt: it was asked to end.
     """
-    found = read_plan(build.config)
-    licence_of(found, build.accepted)
-    check_rubric(found)
-    prompts = load_prompts(found)
-    check_photographed(found, build.accepted, lambda _: None)  # how many there are is told once they are looked for
+    found, _, prompts = _checked(build, lambda _: None)  # of photographs it is told once they are looked for
     check_free(build.out)
     check_name(build.out, found.name)
     return await _Site(build, found, prompts).build()
@@ -101,7 +96,7 @@ class _Site:
                 return await finished(self._ready(walk, asker, book))
 
     def _walk(self, shop: Workshop, marks: Marks, lines: Lines, records: Records) -> Walk:
-        references = read_references(self.plan.against, marks, self.asked.tell)
+        references = read_references(self.plan, marks, self.asked.tell)
 
         def mark(sha256: str) -> ImageMark:
             return marks.of(shop.image(sha256))
@@ -144,6 +139,23 @@ class _Site:
         )
 
 
+def _checked(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLicence, Prompts]:
+    """The plan, with the licence of all that it names and its templates, once nothing is found wrong with it.
+
+    `tell` is told of its photographs. They may have a licence each: only the set says whether it had to be accepted.
+    """
+    found = read_plan(build.config)
+    licence = licence_of(found, build.accepted)
+    photos = {found.photos.name} if found.photos else set[str]()
+    tell_needless(set(build.accepted) - photos, licence, build.tell)
+    check_rubric(found)
+    prompts = load_prompts(found)
+    check_readable(found)
+    check_models(found)
+    check_photographed(found, build.accepted, tell)
+    return found, licence, prompts
+
+
 def image_file(work: Path) -> Callable[[str], Path]:
     """What finds the file of an image of the build."""
     image = image_of(work)
@@ -151,5 +163,4 @@ def image_file(work: Path) -> Callable[[str], Path]:
 
 
 def _seeds(plan: Plan) -> Iterator[Seed]:
-    for source in plan.sources:
-        yield from read_seeds(source)
+    return (seed for _, seed in seeds_of(plan))

@@ -20,7 +20,7 @@ from harness_builder.output.libraries import ran_on
 from harness_builder.output.manifest import planned
 from harness_builder.output.placeless import placeless
 from harness_builder.prompts.templates import Prompts
-from harness_builder.terms import licence_in
+from harness_builder.terms import licence_in, tell_needless
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.losses import losses, open_losses, told
 from harness_builder.walk.values import Tally
@@ -60,6 +60,8 @@ async def finished(ready: Ready) -> Built:
     written = write_set(ready.walk.records, plan, asked.out, ready.image, real=shown.records)
     facts = _facts(ready, written, shown, licence_in(plan, asked.accepted, written.entries))
     finish(facts, ready.book.find)
+    if plan.photos and shown.records:
+        tell_needless({plan.photos.name} & set(asked.accepted), facts.licence, asked.tell)
     for line in (*told(ready.walk.tally, facts.open), *fewer(before, facts)):
         asked.tell(line)
     return Built(folder=asked.out, records=written.records, open=facts.open)

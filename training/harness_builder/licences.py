@@ -8,99 +8,20 @@ trained on it can no longer be tested with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from harness import HarnessError
 
-UNKNOWN: Final = "unknown"
-Use = Literal["train", "test", "unknown"]
+from .public import KNOWN as KNOWN
+from .public import Source, terms, testing
+from .spelling import RANKS as RANKS
+from .spelling import UNKNOWN as UNKNOWN
+from .spelling import spelled, suggested
 
-#: From what asks least to what asks most. A source's licence is looked up without regard to case.
-#:
-#: | rank | asks | licences |
-#: | --- | --- | --- |
-#: | 0 | nothing | CC0, the Unlicense, PDDL |
-#: | 1 | keep the notice | MIT, BSD, Apache, ODC-By, CDLA-Permissive |
-#: | 2 | name the authors | CC BY |
-#: | 3 | pass on under the same licence | CC BY-SA, ODbL |
-#: | 4 | no commercial use | CC BY-NC |
-#: | 5 | no commercial use, same licence | CC BY-NC-SA |
-#: | 6 | unknown | all that is not here |
-#: | 7 | no derived works | CC BY-ND, CC BY-NC-ND |
-RANKS: Final[tuple[tuple[str, ...], ...]] = (
-    ("cc0-1.0", "unlicense", "pddl-1.0"),
-    ("mit", "bsd-2-clause", "bsd-3-clause", "apache-2.0", "odc-by", "cdla-permissive-2.0"),
-    ("cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0"),
-    ("cc-by-sa-2.0", "cc-by-sa-2.5", "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl-1.0"),
-    ("cc-by-nc-2.0", "cc-by-nc-2.5", "cc-by-nc-3.0", "cc-by-nc-4.0"),
-    ("cc-by-nc-sa-2.0", "cc-by-nc-sa-2.5", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"),
-    (UNKNOWN,),
-    tuple(f"cc-by-{kind}-{version}" for kind in ("nd", "nc-nd") for version in ("2.0", "2.5", "3.0", "4.0")),
-)
+_TABLE: Final = "docs/build-safety.md"
 _SAME, _PAID, _SAME_UNPAID, _UNKNOWN, _FORBIDDEN = 3, 4, 5, 6, 7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What is known of a public set.
-
-    Attributes:
-        licence: in SPDX's spelling, or UNKNOWN.
-        use: `train` where its authors publish data for training, `test` where they or this harness use it to test
-            alone, UNKNOWN where nobody says.
-        why: where that is from.
-    """
-
-    licence: str
-    use: Use = "unknown"
-    why: str = ""
-
-
-_ELEMENTS: Final = "published as a test; MIS took elements from it, so its training data and that test are no strangers"
-_TEST: Final = "a test of this harness"
-
-KNOWN: Final[dict[str, Terms]] = {
-    "mm-safetybench": Terms(licence="cc-by-nc-4.0", why=_ELEMENTS),
-    "mm-safetybench-images": Terms(licence="cc-by-nc-4.0", why=_ELEMENTS),
-    "vlsbench": Terms(licence=UNKNOWN, why=_ELEMENTS),
-    "vlsafe": Terms(licence=UNKNOWN, why=_ELEMENTS),
-    "spa-vl": Terms(licence="cc-by-4.0", use="train", why="its authors publish a training split"),
-    "ch3ef": Terms(licence=UNKNOWN, why=_ELEMENTS),
-    "rtvlm": Terms(licence=UNKNOWN, why=_ELEMENTS),
-    "advbench": Terms(licence="mit", why=_ELEMENTS),
-    "harmbench": Terms(licence="mit", why="published as a test"),
-    "harmbench-multimodal": Terms(licence="mit", why="published as a test"),
-    "mis": Terms(licence="apache-2.0", use="test", why=_TEST),
-    "mis-train": Terms(licence="apache-2.0", use="train", why="its authors publish it to train on"),
-    "mssbench": Terms(licence=UNKNOWN, use="test", why=_TEST),
-    "figstep": Terms(licence="mit", use="test", why=_TEST),
-    "jailbreakv": Terms(licence="mit", use="test", why=_TEST),
-    "siuo": Terms(licence="cc-by-nc-4.0", use="test", why=_TEST),
-    "mossbench": Terms(licence="cc-by-sa-4.0", use="test", why="its authors allow it for tests only"),
-    "xstest": Terms(licence="cc-by-4.0", use="test", why=_TEST),
-    "strongreject": Terms(licence="mit", use="test", why=_TEST),
-}
-
-
-class Source(Protocol):
-    """Of a source of seeds: what the records call it, what it is a copy of, and the licence that the user states."""
-
-    @property
-    def name(self) -> str:
-        """As the user calls it."""
-        ...
-
-    @property
-    def layout(self) -> str:
-        """What it is a copy of."""
-        ...
-
-    @property
-    def licence(self) -> str:
-        """As the user states it; empty where they do not."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +29,10 @@ class OutputLicence:
     """What the built set is under.
 
     Attributes:
-        name: the most restrictive of its sources'; UNKNOWN where the user accepted a source that decides it and whose
-            terms are unknown or forbid it.
+        name: the most restrictive of its sources'; UNKNOWN where the user accepted a source whose terms are unknown,
+            forbid it, or cannot be kept together with another's.
         sources: each source's own.
-        accepted: sources used because the user said so, whose terms would have stopped the build.
+        accepted: sources used because the user said so, whose terms alone or beside the others would have stopped it.
         tests: sources that test models elsewhere: a model trained on the output must not be scored on them.
     """
 
@@ -126,7 +47,8 @@ def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: 
 
     Args:
         sources: of seeds or of photographs.
-        accepted: names of sources that the user allows in spite of their licence.
+        accepted: names of sources that the user allows in spite of their licence; where there was no need to, that
+            changes nothing.
         training: the output holds data to train on; without, sets that test are welcome.
 
     Raises:
@@ -134,102 +56,127 @@ def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: 
             unknown or forbids it and was not accepted; two licences cannot both be kept; a test would be trained on.
     """
     found, allowed = list(sources), set(accepted)
-    if not found:
+    check_names(found, allowed)
+    for source in found:
+        check_source(source, allowed, training=training)
+    licences = {source.name: _licence(source) for source in found}
+    _check_together({name: licence for name, licence in licences.items() if name not in allowed})
+    name = together(licences.values())
+    name = UNKNOWN if _rank(name) >= _UNKNOWN else name
+    return OutputLicence(name=name, sources=licences, accepted=_needed(found, allowed), tests=_tests(found))
+
+
+def check_names(sources: Collection[Source], accepted: Collection[str]) -> None:
+    """Raise HarnessError where there is no source, or two of one name, or one that was accepted is not among them."""
+    names = [source.name for source in sources]
+    if not names:
         raise HarnessError("a set that is built from no source has no licence", remedy="name a source of seeds")
-    if len({source.name for source in found}) < len(found):
+    if len(set(names)) < len(names):
         raise HarnessError("two sources of this build have one name", remedy="give each its own")
-    if strangers := allowed - {source.name for source in found}:
+    if strangers := set(accepted) - set(names):
         raise HarnessError(
             f"--accept-licence names no source of this build: {', '.join(sorted(strangers))}",
-            remedy=f"its sources are {', '.join(source.name for source in found)}",
+            remedy=f"its sources are {', '.join(names)}",
         )
-    if training:
-        _check_training(found)
-    licences = {source.name: _licence(source, allowed) for source in found}
-    stopped = tuple(name for name, licence in licences.items() if _rank(licence) >= _UNKNOWN)
-    _check_acceptance(licences, [name for name in stopped if name not in allowed])
-    kept = {name: licence for name, licence in licences.items() if name not in allowed}
-    _check_together(kept)
-    name = UNKNOWN if stopped else max(licences.values(), key=_rank)
-    return OutputLicence(name=name, sources=licences, accepted=tuple(sorted(allowed)), tests=_tests(found))
+
+
+def check_source(source: Source, accepted: Collection[str] = (), *, training: bool = True) -> None:
+    """Whether one source may be used, whatever stands beside it; arguments as of `check`.
+
+    Raises:
+        HarnessError: it is there to test models; its licence is unknown, forbids it, or is stated as another one than
+            it is known to be, and was not accepted.
+    """
+    if training and (why := testing(source)):
+        raise HarnessError(
+            f"{source.name!r} is there to test models ({why}), and no set to train on is built from it",
+            remedy="leave it out; no option lifts this",
+        )
+    if source.name in accepted:
+        return
+    if known := _contradicted(source):
+        raise HarnessError(
+            f"the source {source.name!r} is known to be under {known}, not {spelled(source.licence)}",
+            remedy=f"leave its licence out, or give --accept-licence {source.name} if you hold it under another one",
+        )
+    _check_acceptable(source.name, _licence(source))
 
 
 def fits(licence: str, beside: Iterable[str]) -> bool:
     """Whether works may be derived under a licence, and be passed on together with what is under the others."""
     if _rank(licence) >= _UNKNOWN:
         return False
-    try:
-        _check_together({each: each for each in (*beside, licence)})
-    except HarnessError:
-        return False
-    return True
+    return not _clash({each: each for each in (*beside, licence)})
 
 
-def strictest(licences: Iterable[str]) -> str:
-    """The one that asks most; raises ValueError where there is none."""
-    return max(licences, key=_rank)
+def together(licences: Iterable[str]) -> str:
+    """The one that asks most, and UNKNOWN where they cannot all be kept; raises ValueError where there is none."""
+    found = dict.fromkeys(licences)
+    return UNKNOWN if _clash({each: each for each in found}) else max(found, key=_rank)
 
 
-def terms(source: Source) -> Terms | None:
-    """What is known of what it is a copy of; None for the user's own."""
-    return KNOWN.get(source.layout) or KNOWN.get(source.name.casefold())
+def _licence(source: Source) -> str:
+    """As the user states it, else as known."""
+    known = terms(source)
+    return spelled(source.licence) or (UNKNOWN if known is None else known.licence)
 
 
-def _licence(source: Source, allowed: set[str]) -> str:
-    """As known, or where nobody knows it as the user states it."""
-    known, stated = terms(source), source.licence.strip().casefold()
-    if known is None or known.licence == UNKNOWN:
-        return stated or UNKNOWN
-    if stated and stated != known.licence and source.name not in allowed:
-        raise HarnessError(
-            f"the source {source.name!r} is known to be under {known.licence}, not {stated}",
-            remedy=f"leave its licence out, or give --accept-licence {source.name} if you hold it under another one",
-        )
-    return stated or known.licence
+def _contradicted(source: Source) -> str:
+    """The licence that it is known to be under, where the user states another one; else empty."""
+    known, stated = terms(source), spelled(source.licence)
+    return known.licence if known and stated and known.licence not in (UNKNOWN, stated) else ""
+
+
+def _needed(sources: list[Source], accepted: Collection[str]) -> tuple[str, ...]:
+    """Those of the accepted sources without whose acceptance these could not be used together."""
+    needed = {each.name for each in sources if _contradicted(each) or _rank(_licence(each)) >= _UNKNOWN}
+    kept = {each.name: _licence(each) for each in sources if each.name not in accepted}
+    for each in sources:
+        if each.name in accepted and each.name not in needed:
+            beside = {**kept, each.name: _licence(each)}
+            if _clash(beside):
+                needed.add(each.name)
+            else:
+                kept = beside
+    return tuple(sorted(needed))
 
 
 def _rank(licence: str) -> int:
     return next((rank for rank, names in enumerate(RANKS) if licence in names), _UNKNOWN)
 
 
-def _check_training(sources: list[Source]) -> None:
-    for source in sources:
-        known = terms(source)
-        if known is not None and known.use == "test":
-            raise HarnessError(
-                f"{source.name!r} is there to test models ({known.why}), and no set to train on is built from it",
-                remedy="leave it out; no option lifts this",
-            )
-
-
-def _check_acceptance(licences: dict[str, str], stopped: list[str]) -> None:
-    if not stopped:
+def _check_acceptable(name: str, licence: str) -> None:
+    if _rank(licence) < _UNKNOWN:
         return
-    name = stopped[0]
-    forbids = _rank(licences[name]) == _FORBIDDEN
-    what = f"is under {licences[name]}, which forbids derived works" if forbids else "has a licence that nobody knows"
-    if not forbids and licences[name] != UNKNOWN:
-        what = f"is under {licences[name]!r}, which is not in the table of licences"
-    raise HarnessError(
-        f"the source {name!r} {what}",
-        remedy=f"leave it out, state its licence, or if you may use it: --accept-licence {name}",
-    )
+    what, remedy = "has a licence that nobody knows", "leave it out, state its licence,"
+    if _rank(licence) == _FORBIDDEN:
+        what, remedy = f"is under {licence}, which forbids derived works", "leave it out,"
+    elif licence != UNKNOWN:
+        what = f"is under {licence!r}, which is not in the table of licences"
+        near = suggested(licence)
+        remedy = f"{near and f'did you mean {near}? '}the table is in {_TABLE}; else leave it out,"
+    raise HarnessError(f"the source {name!r} {what}", remedy=f"{remedy} or if you may use it: --accept-licence {name}")
 
 
 def _check_together(licences: dict[str, str]) -> None:
-    """A set under "the same licence" cannot also be under one for which "the same" would be too little."""
-    ranks = {name: _rank(licence) for name, licence in licences.items()}
-    same = {name: licences[name] for name, rank in ranks.items() if rank in (_SAME, _SAME_UNPAID)}
-    unpaid = [name for name, rank in ranks.items() if rank == _PAID]
-    shared = [name for name, rank in ranks.items() if rank == _SAME]
-    clash = [*same][:2] if len({licence.rpartition("-")[0] for licence in same.values()}) > 1 else []
-    clash = clash or ([shared[0], unpaid[0]] if shared and unpaid else [])
-    if clash:
+    if clash := _clash(licences):
         first, second = clash
         raise HarnessError(
             f"no licence keeps both {licences[first]} of {first!r} and {licences[second]} of {second!r}",
             remedy=f"leave one out, or if you may join them: --accept-licence {first}",
         )
+
+
+def _clash(licences: dict[str, str]) -> tuple[str, ...]:
+    """Two that cannot both be kept: a set under "the same licence" cannot also be under one for which "the same" would
+    be too little."""
+    ranks = {name: _rank(licence) for name, licence in licences.items()}
+    same = {name: licences[name] for name, rank in ranks.items() if rank in (_SAME, _SAME_UNPAID)}
+    unpaid = [name for name, rank in ranks.items() if rank == _PAID]
+    shared = [name for name, rank in ranks.items() if rank == _SAME]
+    if len({licence.rpartition("-")[0] for licence in same.values()}) > 1:
+        return tuple(same)[:2]
+    return (shared[0], unpaid[0]) if shared and unpaid else ()
 
 
 def _tests(sources: list[Source]) -> tuple[str, ...]:

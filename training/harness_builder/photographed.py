@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from harness import Image
 from harness_builder.calls.values import Ended
+from harness_builder.config.keys import at
 from harness_builder.config.plan import Photos, Plan
 from harness_builder.people import CandidateFile
 from harness_builder.people.candidates import NAME as CANDIDATES
@@ -55,7 +56,8 @@ class Photographed:
 def check_photographed(plan: Plan, accepted: Collection[str], tell: Callable[[str], None]) -> None:
     """Raise HarnessError where the plan's photographs cannot be used; nobody is asked anything."""
     if plan.photos is not None:
-        check_photos(plan.photos, accepted=plan.photos.name in accepted, tell=tell)
+        with at(plan, "real"):
+            check_photos(plan.photos, accepted=plan.photos.name in accepted, tell=tell)
 
 
 async def photographed(
@@ -73,7 +75,8 @@ async def photographed(
         tell(_LATER)
         return Photographed()
     allowed, unused = photos.name in accepted, Counter[str]()
-    index = open_photos(photos, work, accepted=allowed, tell=tell, left=unused)
+    with at(plan, "real"):
+        index = open_photos(photos, work, accepted=allowed, tell=tell, left=unused)
     left = Left({("dropped", why): number for why, number in unused.items()})
     asked = None if walk.people is None else _Asked(walk.people, walk.shop.image)
     found = await _chosen(walk, plan, photos, index, work, accepted, asked, left)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
+from .config.keys import at
 from .config.plan import Plan
-from .licences import OutputLicence, check
+from .licences import OutputLicence, check, check_names, check_source
 from .output import Entry
+from .public import Source
 from .real.licensing import photo_source
 from .real.values import RealRecord
+from .recorded import check_recorded
 
 
 def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealRecord] = ()) -> OutputLicence:
@@ -21,10 +24,16 @@ def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealReco
         used: records that show photographs; without them the collection is under what the user states of it.
 
     Raises:
-        HarnessError: as `licences.check`.
+        HarnessError: as `licences.check`, and as `recorded.check_recorded`; what is about one source names its key.
     """
-    photos = () if plan.photos is None else (photo_source(plan.photos, used),)
-    return check((*plan.sources, *photos), accepted)
+    keyed: dict[str, Source] = {f"sources.#{number}": source for number, source in enumerate(plan.sources, start=1)}
+    keyed |= {} if plan.photos is None else {"real": photo_source(plan.photos, used)}
+    check_names(keyed.values(), set(accepted))
+    for key, source in keyed.items():
+        with at(plan, key):
+            check_source(source, set(accepted))
+            check_recorded(source)
+    return check(keyed.values(), accepted)
 
 
 def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[Entry]) -> OutputLicence:
@@ -43,3 +52,9 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[Entry]) 
     left = replace(plan, sources=sources, photos=plan.photos if used else None)
     names |= {left.photos.name} if left.photos else set[str]()
     return licence_of(left, [name for name in accepted if name in names], used)
+
+
+def tell_needless(accepted: Iterable[str], licence: OutputLicence, tell: Callable[[str], None]) -> None:
+    """Say which sources were accepted without need: they are used as if they had not been."""
+    for name in sorted(set(accepted) - set(licence.accepted)):
+        tell(f"--accept-licence {name} is not needed, and changes nothing: its terms allow what is built")

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 from harness import Brush, HarnessError, Json, Model, ModelInfo, Policy, Request, plugins
-from harness.brushes import find_painter, open_brush
+from harness.brushes import FoundPainter, find_painter, open_brush
 from harness.keys import canonical
 from harness.limits import Endpoints, Metered
 from harness.models import ModelSpec, Resolved, resolve
 from harness.plan.sampling import needed
 from harness.types import Ability
+from harness_builder.config.keys import at
 from harness_builder.config.plan import INSTEAD, Plan, Role, Wanted
 
 from .images import Opener, Opening
+from .kept import PAINTER
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 _PAIR: Final = 2  # images of an element, which whoever looks is shown at once
@@ -79,20 +81,35 @@ async def open_all(
     """
     at_once = plan.concurrency
     endpoints = Endpoints(Policy(start=at_once, cap=at_once) if at_once else Policy(), tell=tell)
-    found: list[tuple[Role, Resolved]] = [(role, resolve(_spec(plan.model(role)))) for role in _roles(plan)]
-    painter = find_painter(plan.painter.ref, plan.painter.settings)
+    found, painter = check_models(plan)
     async with AsyncExitStack() as stack:
         known: dict[str, Voice] = {}
         voices: dict[Role, Voice] = {}
         for role, resolved in found:
             same = canonical([resolved.spec.ref, {name: str(value) for name, value in resolved.settings.items()}])
-            if same not in known:
-                known[same] = await _voice(stack, resolved, endpoints, opener, check, images=_most(plan))
-            voices[role] = known[same]
-            _check_role(plan, role, voices[role].model.info)
-        brush = await stack.enter_async_context(open_brush(painter, endpoints))
-        _check(brush.info, {"draw"}, "painter", "painter")
+            with at(plan, _key(plan, role)):
+                if same not in known:
+                    known[same] = await _voice(stack, resolved, endpoints, opener, check, images=_most(plan))
+                voices[role] = known[same]
+                _check_role(plan, role, voices[role].model.info)
+        with at(plan, PAINTER):
+            brush = await stack.enter_async_context(open_brush(painter, endpoints))
+            _check(brush.info, {"draw"}, PAINTER, PAINTER)
         yield Opened(voices=voices, hand=Hand(brush=brush, identity=painter.identity(brush)))
+
+
+def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]:
+    """The model of each role that this build asks, and the painter, found by name; nothing is opened.
+
+    Raises:
+        HarnessError: nobody offers one, or a setting of it is not one or cannot be.
+    """
+    found: list[tuple[Role, Resolved]] = []
+    for role in _roles(plan):
+        with at(plan, _key(plan, role)):
+            found.append((role, resolve(_spec(plan.model(role)))))
+    with at(plan, PAINTER):
+        return found, find_painter(plan.painter.ref, plan.painter.settings)
 
 
 def _roles(plan: Plan) -> Iterator[Role]:

@@ -105,7 +105,6 @@ SourceName = Annotated[Line, pydantic.AfterValidator(_of_seeds)]
 Ref = Annotated[Line, pydantic.AfterValidator(_a_ref)]
 Count = Annotated[int, pydantic.Field(ge=1)]
 Size = Annotated[int, pydantic.Field(ge=64, le=4096)]
-Share = Annotated[float, pydantic.Field(gt=0, le=1)]
 Price = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 Amount = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 

@@ -115,6 +115,7 @@ class Plan:
         photos: real photographs; None for no split `real`.
         concurrency: calls at once of one server; None for what the provider says.
         most_calls, most_usd: the build ends where it would take more; None for no such end.
+        file: the config, for what is told of its keys; no part of what is asked for.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Plan:
     concurrency: int | None = None
     most_calls: int | None = None
     most_usd: float | None = None
+    file: Path = field(default=Path("build.yaml"), compare=False)
 
     def model(self, role: Role) -> Wanted:
         """The model of a role: its own, or the one that stands in."""

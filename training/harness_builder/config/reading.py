@@ -38,12 +38,13 @@ def read_plan(path: Path) -> Plan:
         detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise HarnessError(f"{_WHAT} is not YAML: {detail}", where=str(path)) from None
     try:
-        return _planned(Config.model_validate(found), path.parent)
+        return _planned(Config.model_validate(found), path)
     except pydantic.ValidationError as error:
         raise _fault(error, path) from None
 
 
-def _planned(config: Config, folder: Path) -> Plan:
+def _planned(config: Config, file: Path) -> Plan:
+    folder = file.parent
     roles: dict[Role, Wanted] = {role: _wanted(config.models[role]) for role in ROLES if role in config.models}
     roles.setdefault("viewer", roles["writer"])  # one model may do everything
     own: dict[Prompt, Path] = {name: _place(folder, config.prompts[name]) for name in PROMPTS if name in config.prompts}
@@ -83,6 +84,7 @@ def _planned(config: Config, folder: Path) -> Plan:
         concurrency=limits.concurrency,
         most_calls=limits.calls,
         most_usd=limits.usd,
+        file=file,
     )
 
 

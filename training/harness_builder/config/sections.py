@@ -9,10 +9,10 @@ import pydantic
 from harness import HarnessError
 from harness.http.status import as_mapping
 from harness_builder.quality.images import MOST
-from harness_builder.quality.texts import LEAST
+from harness_builder.quality.texts import LEAST, LOWEST
 from harness_builder.seeds.layouts import PLAIN, layouts_of, renamed
 
-from .checks import Amount, Count, Line, Price, Ref, Share, Size, SourceName, Strict, held, named, wrong
+from .checks import Amount, Count, Line, Price, Ref, Size, SourceName, Strict, held, named, wrong
 
 
 class TokenPrice(Strict):
@@ -128,7 +128,7 @@ def _counts(value: Any) -> int | dict[str, int] | None:
 class Quality(Strict):
     """From which on two texts or images are alike, what the set is compared with, how many of each category."""
 
-    text: Share = LEAST
+    text: Annotated[float, pydantic.Field(ge=LOWEST, le=1)] = LEAST
     image: Annotated[int, pydantic.Field(ge=0, le=64)] = MOST
     against: list[Annotated[Test, named("task")]] = pydantic.Field(default_factory=list[Test])
     balance: Annotated[Any, pydantic.AfterValidator(_counts)] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -12,7 +13,8 @@ from harness.terminal import one_line
 from harness_builder.licences import OutputLicence
 from harness_builder.output.terms import terms_line
 from harness_builder.real.choosing import TRIED
-from harness_builder.seeds import SeedSource, read_seeds
+from harness_builder.seeds import SeedSource
+from harness_builder.sources import seeds_of
 
 from .costs import WHO, Seeds, calls
 from .plan import INSTEAD, ROLES, Plan, Wanted
@@ -32,7 +34,7 @@ def shown(plan: Plan, licence: OutputLicence) -> str:
     Raises:
         HarnessError: a source cannot be read.
     """
-    counted = [(source, _counted(source)) for source in plan.sources]
+    counted = _counted(plan)
     seeds = sum((each for _, each in counted), Seeds(texts=0, images=0))
     sections = (
         ("sources", _aligned(_sources(counted, licence))),
@@ -44,11 +46,11 @@ def shown(plan: Plan, licence: OutputLicence) -> str:
     return "\n".join([head, *(line for title, lines in sections for line in ("", title, *lines))])
 
 
-def _counted(source: SeedSource) -> Seeds:
-    texts = images = 0
-    for seed in read_seeds(source):
-        texts, images = texts + (seed.image is None), images + (seed.image is not None)
-    return Seeds(texts=texts, images=images)
+def _counted(plan: Plan) -> list[tuple[SeedSource, Seeds]]:
+    found: Counter[tuple[str, bool]] = Counter((source.name, seed.image is None) for source, seed in seeds_of(plan))
+    return [
+        (source, Seeds(texts=found[source.name, True], images=found[source.name, False])) for source in plan.sources
+    ]
 
 
 def _sources(counted: Iterable[tuple[SeedSource, Seeds]], licence: OutputLicence) -> Iterator[Row]:

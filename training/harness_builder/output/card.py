@@ -16,6 +16,7 @@ from harness_builder.calls.kept import PAINTER
 from harness_builder.calls.ledger import Entry as Spending
 from harness_builder.calls.ledger import wanted
 from harness_builder.config.plan import Plan
+from harness_builder.licences import UNKNOWN, OutputLicence
 from harness_builder.values import ENDS, STEPS
 from harness_builder.walk.losses import losses
 
@@ -193,10 +194,10 @@ def _prompts(facts: Facts) -> Iterator[str]:
 
 def _licence(facts: Facts) -> Iterator[str]:
     licence = facts.licence
-    yield f"{escape(licence.name)}: the most restrictive of its sources'. This is bookkeeping and no legal advice."
+    yield f"{escape(licence.name)}: {_why(licence)} This is bookkeeping and no legal advice."
     yield ""
     rows = [
-        (name, terms, "used in spite of its terms" if name in licence.accepted else "")
+        (name, terms, "used because whoever built the set says that they may" if name in licence.accepted else "")
         for name, terms in licence.sources.items()
     ]
     named = [each.name for each in (*facts.plan.sources, *((facts.plan.photos,) if facts.plan.photos else ()))]
@@ -207,6 +208,14 @@ def _licence(facts: Facts) -> Iterator[str]:
         yield f"**Do not score on** {escape(', '.join(licence.tests))}: ideas of this set were taken from there, so a"
         yield "model that was trained on it is no stranger to them."
     yield from _photographs(facts)
+
+
+def _why(licence: OutputLicence) -> str:
+    if licence.name == UNKNOWN:
+        return "the licences of its sources leave none for it; see below which was used all the same."
+    if licence.accepted:
+        return "the most restrictive of its sources', one of which was known to be under another licence."
+    return "the most restrictive of its sources'."
 
 
 def _photographs(facts: Facts) -> Iterator[str]:

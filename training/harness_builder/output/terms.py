@@ -17,7 +17,7 @@ _HUB: Final[Mapping[str, str]] = {"pddl-1.0": "pddl", "odbl-1.0": "odbl"}
 
 
 def terms_line(licence: OutputLicence) -> str:
-    """The set's terms, short."""
+    """The set's terms, short; sources that were accepted without need are not among the accepted."""
     if not licence.accepted:
         return licence.name
     return f"{licence.name}; used in spite of their terms: {', '.join(map(one_line, licence.accepted))}"

@@ -21,6 +21,7 @@ from harness import HarnessError, Json, UnknownName
 from harness.keys import short, text_hash
 from harness.rubric.templates import FAULTS, Template, fence, load, unused_marker
 from harness.settings import nearest
+from harness_builder.config.keys import at
 from harness_builder.config.plan import Plan, Prompt
 
 from .sheets import ALWAYS, SHEETS
@@ -71,7 +72,10 @@ def load_prompts(plan: Plan) -> Prompts:
     for name in plan.prompts:
         if name not in SHEETS:
             raise UnknownName(f"there is no template {name!r}", remedy=nearest(name, SHEETS))
-    templates: dict[Prompt, Template] = {name: _loaded(name, plan.prompts.get(name)) for name in SHEETS}
+    templates: dict[Prompt, Template] = {}
+    for name in SHEETS:
+        with at(plan, f"prompts.{name}"):
+            templates[name] = _loaded(name, plan.prompts.get(name))
     return Prompts(
         hashes={name: text_hash(template.text) for name, template in templates.items()},
         own=frozenset(SHEETS) - frozenset(plan.prompts),

@@ -20,7 +20,7 @@ Untyped: TypeAlias = Any
 
 INSTALL: Final = "pip install 'vlm-safety-harness[build]'"
 LEAST: Final = 0.8  #: likeness from which on two texts are near-duplicates
-_LOWEST: Final = 0.7  # the index finds 76 in 100 pairs of this likeness, and fewer below
+LOWEST: Final = 0.7  #: that can be asked for: the index finds 76 in 100 pairs of this likeness, and fewer below
 _WIDTH: Final = 5
 _BANDS: Final = 24  # 1 - (1 - 0.8 ** 8) ** 24 is 0.988
 _ROWS: Final = 8  # fewer find more, and put questions of one form into each other's way
@@ -42,8 +42,8 @@ class TextIndex:
         Raises:
             HarnessError: out of bounds, or the library is not installed.
         """
-        if not _LOWEST <= least <= 1:
-            raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=f"give one from {_LOWEST:g} to 1")
+        if not LOWEST <= least <= 1:
+            raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=f"give one from {LOWEST:g} to 1")
         try:
             self._library: Untyped = importlib.import_module("rensa")
         except ImportError as error:

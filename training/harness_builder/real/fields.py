@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from harness import Json
-from harness_builder.licences import UNKNOWN
+from harness_builder.spelling import UNKNOWN, spelled
 
 _CAPTION: Final = ("caption", "text")
 _LICENCE: Final = ("licence", "license")
 _URL: Final = ("url",)
 _AUTHOR: Final = ("author", "creator")
-_UNSAID: Final = frozenset({"", "?", "-", "n/a", "none", "null", "nan"})
-_PAGE: Final = re.compile(r"creativecommons\.org/(?:licenses/([a-z-]+)/(\d\.\d)|publicdomain/(zero)/1\.0)")
-_BY: Final = re.compile(r"(?:cc|creative commons)[\s-]*(by(?:[\s-]+(?:nc|nd|sa))*)[\s-]*v?(\d\.\d)?")
-_ZERO: Final = re.compile(r"cc[\s-]*(?:0|zero)(?:[\s-]*v?1\.0)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +52,3 @@ def first(folded: Mapping[str, Json], names: Iterable[str]) -> str:
     found = (folded.get(name) for name in names)
     text = next((" ".join(each.split()) for each in found if isinstance(each, str) and each.strip()), "")
     return text.encode("utf-8", "replace").decode()  # half a character would break the file that it is written to
-
-
-def spelled(licence: str) -> str:
-    """A licence as SPDX spells it, where it is one of Creative Commons by its name or its page; empty for unsaid."""
-    plain = " ".join(licence.split()).casefold()
-    if plain in _UNSAID:
-        return ""
-    if page := _PAGE.search(plain):
-        return "cc0-1.0" if page[3] else f"cc-{page[1]}-{page[2]}"
-    if _ZERO.fullmatch(plain):
-        return "cc0-1.0"
-    if found := _BY.fullmatch(plain):
-        name = "-".join(re.split(r"[\s-]+", found[1]))
-        return f"cc-{name}-{found[2]}" if found[2] else f"cc-{name}"
-    return plain

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from harness_builder.config.plan import Photos
-from harness_builder.licences import RANKS, fits, strictest
+from harness_builder.licences import fits, together
+from harness_builder.spelling import RANKS, spelled
 
-from .fields import spelled
 from .values import RealRecord
 
 _LAYOUT: Final = "photographs"
@@ -25,11 +26,13 @@ class PhotoSource:
 
     Attributes:
         name: as the user calls it.
+        path: of the collection.
         licence: of those that are used.
         layout: of no public set.
     """
 
     name: str
+    path: Path
     licence: str
     layout: str = _LAYOUT
 
@@ -39,14 +42,13 @@ def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> PhotoSource
 
     Args:
         photos: the collection.
-        used: records that show photographs of it; the strictest of their licences counts. Before there are any it is
+        used: records that show photographs of it; what they are under together counts. Before there are any it is
             what the user states of all and, where each has its own, one that asks for nothing: `check` it once more
             with the records.
     """
     licences = [licence for record in used for licence in record.licences]
-    return PhotoSource(
-        name=photos.name, licence=strictest(licences) if licences else spelled(photos.licence) or _NOTHING
-    )
+    licence = together(licences) if licences else spelled(photos.licence) or _NOTHING
+    return PhotoSource(name=photos.name, path=photos.path, licence=licence)
 
 
 def unfit(licence: str, beside: Iterable[str], *, accepted: bool) -> str:

@@ -15,9 +15,9 @@ from typing import Final
 from harness import HarnessError, MissingData, open_files
 from harness.readers.archives import suffix
 from harness_builder.config.plan import Photos
+from harness_builder.spelling import spelled
 from harness_builder.stops.faces import finder
 
-from .fields import spelled
 from .folders import loose
 from .found import Found, Lost
 from .licensing import FORBIDDEN, NO_LICENCE, unfit

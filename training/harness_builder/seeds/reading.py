@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from harness_builder.values import Seed
 from .files import Copy, open_copy
 from .layouts import PLAIN, Layout, layouts_of, renamed
 
+_OF_TESTS: Final = frozenset({"question", "category", "sub_category", "image_path1", "image_path2"})
 _NOTHING: Final = "the record has neither a text nor an image"
 _TOKEN: Final = re.compile(r"\s*<image>\s*")  # some sets leave the place of the image in their questions
 
@@ -110,6 +112,7 @@ def _seeds(copy: Copy, layout: Layout) -> Iterator[Seed]:
             continue
         for number, row in enumerate(_records(copy.files, name, layout)):
             if number == 0:
+                _check_no_test(row, name)
                 _check_columns(row, layout, name)
             try:
                 yield from _of_record(copy.files, name, row, layout, category)
@@ -133,6 +136,13 @@ def _records(files: DataFiles, name: str, layout: Layout) -> Iterator[Row]:
         yield from rows(files, name)
 
 
+def _check_no_test(row: Row, name: str) -> None:
+    """MIS's own test, and what is built in its layout, under whatever name."""
+    if row.values.keys() >= _OF_TESTS:
+        what = "the columns are those of the test files of MIS, and no set to train on is built from these"
+        raise HarnessError(what, where=name, remedy="leave it out; no option lifts this")
+
+
 def _check_columns(row: Row, layout: Layout, name: str) -> None:
     """A wanted column that a file lacks is its fault once, not once for each record."""
     groups = [columns for columns in (layout.text, layout.image) if columns]
@@ -141,7 +151,10 @@ def _check_columns(row: Row, layout: Layout, name: str) -> None:
     if missing and (not plain or len(missing) == len(groups)):
         wanted = " and ".join(" or ".join(repr(column) for column in columns) for columns in missing)
         there = ", ".join(repr(column) for column in row.values) or "none"
-        raise BadData(f"no column {wanted}; there are: {there}", where=name, remedy="name yours with columns:")
+        kind = "text" if layout.text in missing else "image"
+        yours = json.dumps(next((each for each in row.values if each not in layout.key), "YOURS"), ensure_ascii=False)
+        remedy = f"name yours below the source, such as  columns: {{{kind}: {yours}}}"
+        raise BadData(f"no column {wanted}; there are: {there}", where=name, remedy=remedy)
 
 
 def _of_record(files: DataFiles, name: str, row: Row, layout: Layout, category: str) -> Iterator[Seed]:

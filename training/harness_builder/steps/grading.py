@@ -15,6 +15,7 @@ from harness.data.places import data_folder
 from harness.engine.judging import Bench
 from harness.settings import effective, nearest
 from harness_builder.calls.values import Asker, Ended
+from harness_builder.config.keys import at
 from harness_builder.config.plan import Plan
 
 #: a rubric's requests may use these; the asker leaves out what a model cannot
@@ -57,16 +58,12 @@ class Grader:
             HarnessError: nobody offers it; it needs what a build's judge is not asked; it judges whole splits; or a
                 label that an answer must have is none of its labels.
         """
-        judge = plugins.current().judge(plan.rubric)
-        rubric = judge.open(effective(judge.settings, {}, owner=f"judge {judge.name}"), data_folder() / judge.name)
-        needs = (judge.needs if rubric.needs is None else rubric.needs) or frozenset()
-        if rubric.scope != "sample":
-            what = f"rubric {judge.name!r} judges whole splits, not one answer"
-            raise HarnessError(what, remedy="name another rubric")
-        if needs - _CAN:
-            what = f"rubric {judge.name!r} needs a model that can: {', '.join(sorted(needs - _CAN))}"
-            raise HarnessError(what, remedy="name a rubric that asks a chat model, or a rule")
-        _check_labels(plan, rubric)
+        with at(plan, "label.rubric"):
+            judge = plugins.current().judge(plan.rubric)
+            rubric = judge.open(effective(judge.settings, {}, owner=f"judge {judge.name}"), data_folder() / judge.name)
+            _check_rubric(judge, rubric)
+        with at(plan, "label.accept"):
+            _check_labels(plan, rubric)
         return cls(judge=judge, rubric=rubric)
 
     async def grade(self, asker: Asker, sample: Sample, answer: str) -> Graded:
@@ -110,13 +107,23 @@ class _Sent:
         return Failure(outcome="output_blocked" if blocked else "error", reason=said.end, message=said.why)
 
 
+def _check_rubric(judge: Judge, rubric: Rubric) -> None:
+    needs = (judge.needs if rubric.needs is None else rubric.needs) or frozenset()
+    if rubric.scope != "sample":
+        what = f"rubric {judge.name!r} judges whole splits, not one answer"
+        raise HarnessError(what, remedy="name another rubric")
+    if needs - _CAN:
+        what = f"rubric {judge.name!r} needs a model that can: {', '.join(sorted(needs - _CAN))}"
+        raise HarnessError(what, remedy="name a rubric that asks a chat model, or a rule")
+
+
 def _check_labels(plan: Plan, rubric: Rubric) -> None:
     if not plan.accept:
-        raise HarnessError("no label is accepted, so no answer ever is", where="label.accept", remedy=_known(rubric))
+        raise HarnessError("no label is accepted, so no answer ever is", remedy=_known(rubric))
     for label in plan.accept:
         if label not in rubric.labels:
             what = f"{label!r} is no label of the rubric {plan.rubric!r}"
-            raise HarnessError(what, where="label.accept", remedy=nearest(label, rubric.labels))
+            raise HarnessError(what, remedy=nearest(label, rubric.labels))
 
 
 def _known(rubric: Rubric) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness import BadImage, Request, Task, Text, UnknownName, plugins
 from harness.data.places import data_folder, samples, splits_of
 from harness.settings import effective, nearest
-from harness_builder.config.plan import Test
+from harness_builder.config.keys import at
+from harness_builder.config.plan import Plan, Test
 from harness_builder.quality import ImageMark, References
 from harness_builder.quality.marking import Marks
 
 
-def read_references(tests: Iterable[Test], marks: Marks, tell: Callable[[str], None]) -> References:
-    """All items of the tests: their questions, and what their images look like.
+def read_references(plan: Plan, marks: Marks, tell: Callable[[str], None]) -> References:
+    """All items of a plan's tests: their questions, and what their images look like.
 
     An image that cannot be opened is left out, and counted.
 
@@ -24,21 +25,26 @@ def read_references(tests: Iterable[Test], marks: Marks, tell: Callable[[str], N
         BadData: as the task raises it.
     """
     references = References()
-    for test in tests:
-        items = broken = 0
-        name, _, split = test.task.partition(":")
-        for item, request in _requests(plugins.current().task(name), split, test):
-            found = list[ImageMark]()
-            for image in request.images:
-                try:
-                    found.append(marks.of(image))
-                except BadImage:
-                    broken += 1
-            references.add(name, item, _texts(request), found)
-            items += 1
-        left = f"; {broken} images could not be opened" if broken else ""
-        tell(f"compared with {items:,} items of {test.task}{left}")
+    for number, test in enumerate(plan.against, start=1):
+        with at(plan, f"quality.against.#{number}"):
+            _add(test, references, marks, tell)
     return references
+
+
+def _add(test: Test, references: References, marks: Marks, tell: Callable[[str], None]) -> None:
+    items = broken = 0
+    name, _, split = test.task.partition(":")
+    for item, request in _requests(plugins.current().task(name), split, test):
+        found = list[ImageMark]()
+        for image in request.images:
+            try:
+                found.append(marks.of(image))
+            except BadImage:
+                broken += 1
+        references.add(name, item, _texts(request), found)
+        items += 1
+    left = f"; {broken} images could not be opened" if broken else ""
+    tell(f"compared with {items:,} items of {test.task}{left}")
 
 
 def _requests(task: Task, split: str, test: Test) -> Iterator[tuple[str, Request]]:
