@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from harness_mirage.data.layouts import LAYOUTS
 from harness_mirage.methods import METHODS
 
 from harness import BadData, MissingData, UnknownName
@@ -262,3 +263,20 @@ def test_a_file_outside_the_folder_that_describes_it_is_not_read(tmp_path: Path)
     (tmp_path / "out.json").write_text("[]", encoding="utf-8")
     error = refused(one("llamafactory"), tmp_path / "in")
     assert (isinstance(error, BadData), "stay under the data root" in error.where) == (True, True)
+
+
+def test_records_that_all_lack_the_same_field_are_of_another_layout_which_is_said_once(tmp_path: Path) -> None:
+    texts = [{"prompt": f"Case {number}?", "response": "Yes.", "harmful": False} for number in range(20)]
+    lines(tmp_path / "mis_train.json", texts)
+    error = refused(one("mis"), tmp_path)
+    assert error.what == "no record is of the layout that is expected here: field 'conversations' is missing, in all 20"
+    assert error.where == "mis_train.json"
+    assert error.remedy.startswith('a record of the layout mis is like {"image": ["1.png", "2.png"], "conversations": [')
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_record_that_a_layout_is_said_to_be_like_is_one_of_it(tmp_path: Path, name: str) -> None:
+    said_to_be = LAYOUTS[name].like.partition(", or as")[0].replace("…", "said")
+    lines(tmp_path / "train.jsonl", [json.loads(said_to_be)])
+    images(tmp_path, ["1.png", "2.png"])
+    assert len(mixed(one(name), tmp_path).records) == 1  # type: ignore[arg-type]

@@ -133,6 +133,12 @@ class TestTheConfigurations:
         with pytest.raises(UnknownName, match="did you mean 'zero3-8'"):
             config_of("zero3-9")
 
+    def test_of_the_users_own_that_are_not_there_are_told_with_what_can_be_named(self) -> None:
+        with pytest.raises(
+            HarnessError, match=r"no such file \(--launch none\.yaml\)\n  --launch takes fsdp-1, .*, or a file"
+        ):
+            config_of("none.yaml")
+
     def test_of_the_users_own_must_say_how_many_processes(self, tmp_path: Path) -> None:
         own = tmp_path / "own.yaml"
         own.write_text("distributed_type: FSDP\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness_mirage.methods import LANGUAGE, MULTIMODAL
 
 from harness import HarnessError
@@ -56,6 +57,21 @@ class TestTheRoles:
         assert "model.language_model" in error.what
         assert "model.vision_model" in error.what
         assert "roles:" in error.remedy
+
+    def test_of_an_unknown_architecture_are_guessed_in_a_recipe_that_it_can_be_opened_by(
+        self, folders: Folders
+    ) -> None:
+        written = yaml.safe_load(refused(folders["mllama"]).remedy.splitlines()[-1])
+        base = opened(folders["mllama"], recipe(roles=written["roles"]))
+
+        assert {name.split(".")[1] for name in base.roles.named["projector"]} == {"multi_modal_projector"}
+        assert {name.split(".")[1] for name in base.roles.named["vision"]} == {"vision_model"}
+
+    def test_that_no_module_is_called_after_are_left_open(self) -> None:
+        from harness_mirage.models.roles import guessed
+
+        its = guessed(["model.embed", "model.eyes", "lm_head.weight"])
+        assert its == r"language: 'model\.embed|lm_head\.weight', projector: '…', vision: 'model\.eyes'"
 
     def test_can_be_named_in_the_recipe(self, folders: Folders) -> None:
         how = recipe(

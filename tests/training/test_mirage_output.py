@@ -165,10 +165,11 @@ class TestTheFolder:
         assert (code, record(out)["training"]["seed"]) == (2, 0)
         assert "--fresh" in said
 
-        trained(drawn, out, "--seed", "1", "--fresh")
-        assert record(out)["training"]["seed"] == 1
-        (aside,) = (each for each in tmp_path.iterdir() if each.name.startswith(".tuned."))
+        code, _, said = called(words(drawn, out, *QUICK, "--seed", "1", "--fresh"))
+        assert (code, record(out)["training"]["seed"]) == (0, 1)
+        (aside,) = tmp_path.glob(".tuned.*")
         assert record(aside)["training"]["seed"] == 0
+        assert f"what was in {out} before is in {aside}\n" in said
 
     def test_is_not_there_when_the_disk_is_full_at_the_end_and_the_same_command_completes_it(
         self, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -185,7 +186,7 @@ class TestTheFolder:
         assert (code, out.exists()) == (2, False)
         assert "No space left on device; the last whole checkpoint is that of step 3" in said
 
-        trained(drawn, out)
+        assert "goes on from step 3\n" in called(words(drawn, out, *QUICK))[2]
         assert record(out)["training"]["resumed_from"] == 3
 
     def test_stays_in_the_scratch_folder_where_its_name_is_taken(self, tmp_path: Path) -> None:

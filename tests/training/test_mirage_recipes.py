@@ -193,3 +193,33 @@ class TestARecipeOfTheUsersOwn:
             made(recipe=written(tmp_path, text))
 
         assert "own.yaml" in str(raised.value)
+
+    @pytest.mark.parametrize(
+        ("text", "where", "said"),
+        [
+            ("base: nope/mirage\n", "own.yaml, base", "there is no row 'nope' of recipes"),
+            ("base: qwen2_vl/mirrage\n", "own.yaml, base", "did you mean 'mirage'?"),
+            ("roles: 3\n", "own.yaml, roles", "a mapping of role to pattern is wanted"),
+            ("roles: {languag: x}\n", "own.yaml, roles", "did you mean 'language'?"),
+            ("roles: {language: '('}\n", "own.yaml, roles", "language: ( is not a pattern"),
+            ("roles: {language: 3}\n", "own.yaml, roles", "roles: {language: '"),
+            ("batch: {valu: 32}\n", "own.yaml", "batch: there is no key 'valu'"),
+            ("batch: {valu: 32}\n", "own.yaml", "did you mean 'value'?"),
+            ("batch: {source: ours}\n", "own.yaml", "batch: no value is given"),
+        ],
+    )
+    def test_is_refused_by_its_file_and_key_with_a_remedy(
+        self, tmp_path: Path, text: str, where: str, said: str
+    ) -> None:
+        with pytest.raises(HarnessError) as raised:
+            made(recipe=written(tmp_path, text))
+
+        assert raised.value.where.endswith(where)
+        assert said in str(raised.value)
+        assert raised.value.remedy
+
+    def test_that_is_not_there_is_told_with_what_can_be_named(self) -> None:
+        with pytest.raises(HarnessError) as raised:
+            made(recipe="none.yaml")
+
+        assert str(raised.value).startswith("there is no such file (--recipe none.yaml)\n  --recipe takes a row (")

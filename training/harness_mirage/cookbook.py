@@ -13,17 +13,18 @@ of the user's own is flat, and needs to hold only what it changes:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
-from harness import BadData, Training, UnknownName
+from harness import BadData, HarnessError, Training, UnknownName
 from harness.runs.config import yaml_of
 from harness.settings import nearest
 
-from .methods import Method
+from .methods import Method, Role
 from .recipe import Recipe
 from .values import Values, sourced
 
@@ -33,6 +34,10 @@ _SUFFIXES: Final = (".yaml", ".yml")
 _PAPER: Final = "paper"
 _NAMES: Final = ("text_config", "llm_config")  #: of the language model's part of a configuration
 _WIDTH: Final = "hidden_size"
+_SOURCED: Final = ("value", "source")
+_ROLES: Final = (
+    r"roles: {language: 'model\.language_model\.|lm_head', projector: …, vision: …}, patterns of how their names begin"
+)
 _TAKEN_OVER: Final = "paper, other model"
 
 
@@ -100,10 +105,10 @@ def kind_of(folder: Path) -> Kind:
         raise BadData(f"no model type: {error}", where=str(file)) from None
 
 
-def _of_row(named: str, method: Method, kind: Kind) -> tuple[str, Values, str]:
+def _of_row(named: str, method: Method, kind: Kind, where: str = "--recipe") -> tuple[str, Values, str]:
     row, _, own = named.partition("/")
     if row not in rows():
-        raise UnknownName(f"there is no recipe {named!r}", remedy=nearest(row, rows()))
+        raise UnknownName(f"there is no row {row!r} of recipes", where=where, remedy=nearest(row, rows()))
     tried = [own] if own else [method.name, method.recipe]
     values: Values = {}
     for part in (_read(OTHER), _read(row)):
@@ -111,7 +116,8 @@ def _of_row(named: str, method: Method, kind: Kind) -> tuple[str, Values, str]:
         found = next((each for each in tried if each in methods), None)
         values |= _values(part.get("values", {}), row) | _whose(_values(methods.get(found, {}), row), part, kind)
     if own and own not in _read(row).get("methods", {}):
-        raise UnknownName(f"the row {row} has no method {own!r}", remedy=nearest(own, _read(row).get("methods", {})))
+        remedy = nearest(own, _read(row).get("methods", {}))
+        raise UnknownName(f"the row {row} has no method {own!r}", where=where, remedy=remedy)
     return f"{row}/{own or method.name}", values, str(_read(row).get("paper", {}).get("model", ""))
 
 
@@ -124,24 +130,44 @@ def _whose(values: Values, row: Mapping[str, Any], kind: Kind) -> Values:
 
 
 def _of_file(file: Path, method: Method, model: str, kind: Kind) -> tuple[str, Values, dict[str, str], str]:
+    if not file.is_file():
+        what = f"a row ({', '.join(rows())}), ROW/METHOD, or a YAML file of your own"
+        raise HarnessError("there is no such file", where=f"--recipe {file}", remedy=f"--recipe takes {what}")
     found = yaml_of(file, "a recipe")
     if not isinstance(found, dict):
-        raise BadData("a recipe is a mapping of values", where=str(file))
+        raise BadData("a recipe is a mapping of values", where=str(file), remedy="such as: learning_rate: 1e-5")
     given = cast("dict[str, Any]", found)
-    roles, base = given.pop("roles", {}), given.pop("base", "") or chosen(model, kind.type)
-    if not isinstance(roles, dict):
-        raise BadData("roles is a mapping of role to pattern", where=str(file))
-    _, values, paper = _of_row(str(base), method, kind)
-    own = {key: _own(key, value, str(file)) for key, value in given.items()}
-    patterns = {str(role): str(pattern) for role, pattern in cast("dict[object, object]", roles).items()}
+    patterns = _patterns(given.pop("roles", {}), f"{file}, roles")
+    base = given.pop("base", "") or chosen(model, kind.type)
+    _, values, paper = _of_row(str(base), method, kind, f"{file}, base")
+    own = {str(key): _own(str(key), value, str(file)) for key, value in given.items()}
     return file.stem, values | own, patterns, paper
 
 
+def _patterns(given: object, where: str) -> dict[str, str]:
+    """Role -> pattern of the names of its parameters."""
+    if not isinstance(given, dict):
+        raise BadData("roles: a mapping of role to pattern is wanted", where=where, remedy=_ROLES)
+    for role, pattern in cast("dict[object, object]", given).items():
+        if role not in get_args(Role):
+            raise UnknownName(f"there is no role {role!r}", where=where, remedy=nearest(str(role), get_args(Role)))
+        try:
+            re.compile(cast("str", pattern))
+        except (re.error, TypeError) as error:
+            raise BadData(f"{role}: {pattern} is not a pattern: {error}", where=where, remedy=_ROLES) from None
+    return cast("dict[str, str]", given)
+
+
 def _own(key: str, value: Any, where: str) -> Any:
-    if isinstance(value, Mapping):
-        said = cast("Mapping[str, Any]", value)
-        return sourced(key, said.get("value"), said.get("source", "user"), where)
-    return sourced(key, value, "user", where)
+    if not isinstance(value, Mapping):
+        return sourced(key, value, "user", where)
+    said = cast("Mapping[str, Any]", value)
+    if strange := [name for name in said if name not in _SOURCED]:
+        remedy = nearest(str(strange[0]), _SOURCED)
+        raise UnknownName(f"{key}: there is no key {strange[0]!r}", where=where, remedy=remedy)
+    if "value" not in said:
+        raise BadData(f"{key}: no value is given", where=where, remedy=f"{key}: {{value: …, source: …}}, or {key}: …")
+    return sourced(key, said["value"], said.get("source", "user"), where)
 
 
 def _values(given: Mapping[str, Any], where: str) -> Values:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from harness import BadData, Training, UnknownName
+from harness import BadData, HarnessError, Training, UnknownName
 from harness.runs.config import yaml_of
 from harness.settings import nearest
 
@@ -100,10 +100,14 @@ def config_of(launch: str) -> dict[str, Any]:
 
 
 def file_of(launch: str) -> Path:
-    """The file behind `--launch NAME|FILE`. Raises UnknownName."""
-    if launch.endswith((".yaml", ".yml")):
-        return Path(launch).expanduser()
+    """The file behind `--launch NAME|FILE`. Raises UnknownName, and HarnessError where there is no such file."""
     known = sorted(file.stem for file in HOME.glob("*.yaml"))
+    if launch.endswith((".yaml", ".yml")):
+        file = Path(launch).expanduser()
+        if not file.is_file():
+            what = f"{', '.join(known)}, or a file that `accelerate config` wrote"
+            raise HarnessError("there is no such file", where=f"--launch {launch}", remedy=f"--launch takes {what}")
+        return file
     if launch not in known:
         raise UnknownName(f"there is no configuration {launch!r}", remedy=nearest(launch, known))
     return HOME / f"{launch}.yaml"

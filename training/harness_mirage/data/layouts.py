@@ -36,6 +36,7 @@ class Layout:
         parts: filters it knows; empty for none.
         folders: that images may lie in, below the data.
         several: several files are read one after the other; else one is, and two are a question.
+        like: a record of it, for who brought another.
     """
 
     names: tuple[str, ...]
@@ -43,6 +44,7 @@ class Layout:
     parts: tuple[str, ...] = ()
     folders: tuple[str, ...] = ("", "images/")
     several: bool = False
+    like: str
 
 
 def _whole(row: Row, _part: str) -> Iterable[Draft]:
@@ -57,21 +59,35 @@ def _pair(row: Row, _part: str) -> Iterable[Draft]:
         yield draft
 
 
+_SAID: Final = '"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}]'
+_MESSAGES: Final = '"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]'
+
 LAYOUTS: Final = {
-    "mis": Layout(names=("mis_train.json", "mis_train.jsonl", *_ANY), read=_pair),
-    "sharegpt": Layout(names=_ANY, read=_whole, folders=("", "images/", "train2017/", "coco/train2017/")),
-    "swift": Layout(names=("*.jsonl", *_ANY), read=_whole),
+    "mis": Layout(
+        names=("mis_train.json", "mis_train.jsonl", *_ANY),
+        read=_pair,
+        like=f'{{"image": ["1.png", "2.png"], {_SAID}, "category": "…", "sub_category": "…"}}',
+    ),
+    "sharegpt": Layout(
+        names=_ANY,
+        read=_whole,
+        folders=("", "images/", "train2017/", "coco/train2017/"),
+        like=f'{{"image": "1.png", {_SAID}}}',
+    ),
+    "swift": Layout(names=("*.jsonl", *_ANY), read=_whole, like=f'{{{_MESSAGES}, "images": ["1.png"]}}'),
     "vlguard": Layout(
         names=("train.json", "data/train.json", "data/VLGuard/train.json", *_ANY),
         read=vlguard.asked,
         parts=vlguard.PARTS,
         folders=tuple(f"{top}{part}" for top in ("", "data/", "data/VLGuard/") for part in ("train/", "", "images/")),
+        like='{"image": "1.png", "safe": false, "instr-resp": [{"instruction": "…", "response": "…"}]}',
     ),
     "saferlhf": Layout(
         names=("**/train*.jsonl", "**/train*.json", "**/train*.parquet", *_ANY),
         read=saferlhf.paired,
         parts=saferlhf.PARTS,
         several=True,
+        like='{"prompt": "…", "response": "…", "harmful": true}, or as PKU-SafeRLHF has them',
     ),
 }
 
@@ -85,12 +101,14 @@ class Source:
         names: files that hold records.
         read: a record -> its conversations in the part that was asked for.
         folders: that images may lie in.
+        looks: what a record is expected to be like, in a sentence.
     """
 
     files: DataFiles
     names: tuple[str, ...]
     read: Read = field(repr=False)
     folders: tuple[str, ...]
+    looks: str
 
 
 def source(ingredient: Ingredient, path: Path) -> Source:
@@ -108,7 +126,11 @@ def source(ingredient: Ingredient, path: Path) -> Source:
     if path.name == INFO or (not single and files.has(INFO)):
         name, spelling = described(files, ingredient.part)
         return Source(
-            files=files, names=(name,), read=partial(conversation, spelling=spelling), folders=("", "images/")
+            files=files,
+            names=(name,),
+            read=partial(conversation, spelling=spelling),
+            folders=("", "images/"),
+            looks=f"{INFO} names the columns of a record and the tags of its turns",
         )
     if ingredient.layout == "llamafactory":
         raise MissingData(f"{INFO} is not there", where=str(path))
@@ -121,6 +143,7 @@ def source(ingredient: Ingredient, path: Path) -> Source:
         names=(path.name,) if single else _names(files, layout),
         read=lambda row: layout.read(row, ingredient.part),
         folders=layout.folders,
+        looks=f"a record of the layout {ingredient.layout} is like {layout.like}: see docs/train-data.md",
     )
 
 

@@ -102,7 +102,7 @@ def portion(ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *,
     images = _place(records, shelf, reading.faults)
     if reading.faults.counts and not skip_bad:
         only_words = set(reading.faults.counts) == {NO_TEXT}
-        raise reading.faults.error(reading.found, _WORDS if only_words else REMEDY)
+        raise reading.faults.error(reading.found, _WORDS if only_words else REMEDY, looks=opened.looks)
     part = Part(
         ingredient=ingredient,
         sources=names(ingredient, path, opened.names),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import textwrap
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from .untyped import INSTALL, torch, transformers
 
 #: Where a model with code of its own says which class it is, the likeliest first.
 _KINDS: Final = ("AutoModelForImageTextToText", "AutoModelForVision2Seq", "AutoModelForCausalLM", "AutoModel")
+_TOLD: Final = 300  #: characters of what transformers says
 
 
 def open_base(training: Training, recipe: Recipe) -> Base:
@@ -177,7 +179,7 @@ def _told(name: str) -> Generator[None]:
     except ImportError as error:
         raise HarnessError(f"the model needs a package: {error}", where=name, remedy=INSTALL) from error
     except Exception as error:
-        line = " ".join(str(error).split())[:300]
+        line = textwrap.shorten(str(error), _TOLD, placeholder=" …")
         raise HarnessError(
             f"transformers cannot open this model: {type(error).__name__}: {line}",
             where=name,

@@ -48,6 +48,12 @@ KNOWN: Final[Mapping[str, Mapping[Role, str]]] = {
     "minicpmv": {"language": r"llm\.", "projector": r"resampler\.", "vision": r"vpm\."},
 }
 
+#: What modules of a role are called, the most telling first; all others are the language model's, as embeddings are.
+_CALLED: Final[Mapping[Role, tuple[str, ...]]] = {
+    "projector": ("proj", "connector", "merger", "resampler", "bridge", "adapter", "mlp1", "newline"),
+    "vision": ("vision", "visual", "vit", "image", "vpm", "eyes"),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
@@ -114,6 +120,15 @@ def _refused(model: Any, what: str) -> HarnessError:
     return HarnessError(
         f"{what}; its modules and their parameters:{listed}",
         where=type(model).__name__,
-        remedy="name the parts in a recipe of your own, by how their names begin, and train with --recipe FILE.yaml:\n"
-        r"    roles: {language: 'model\.language_model\.|lm_head', projector: 'model\.projector', vision: 'model\.v'}",
+        remedy="name the parts in a recipe of your own, by how their names begin, and train with --recipe FILE.yaml;\n"
+        f"  guessed by their names, so look whether it is right:\n    roles: {{{guessed(modules(model))}}}",
     )
+
+
+def guessed(heads: Iterable[str]) -> str:
+    """Patterns for modules, by what such modules are called, as they stand in a recipe; `…` where none is."""
+    found: dict[Role, list[str]] = {role: [] for role in ROLES}
+    for head in heads:
+        role = next((role for role, words in _CALLED.items() if any(word in head.lower() for word in words)), None)
+        found[role or "language"].append(re.escape(head))
+    return ", ".join(f"{role}: '{'|'.join(its) or '…'}'" for role, its in found.items())

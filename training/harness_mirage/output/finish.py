@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def moved(folder: Path, out: Path, *, replace: bool) -> None:
     """
     try:
         if replace and out.exists():
-            out.rename(out.with_name(f".{out.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))
+            aside = out.with_name(f".{out.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+            out.rename(aside)
+            sys.stderr.write(f"what was in {out} before is in {aside}\n")
         folder.rename(out)
     except OSError as error:
         raise HarnessError(

@@ -93,6 +93,8 @@ def _trained(
         if len(left_out) > _NAMED:
             _say(f"left out for their length: {len(left_out)} records in all\n")
     last = scratch.last()
+    if last is not None and trainer.is_world_process_zero():
+        _say(f"goes on from step {step_of(last)}\n")
     seconds = _train(trainer, history, last)
     try:
         save(trainer, base, scratch.model, merge=asked(training, "merge"))
