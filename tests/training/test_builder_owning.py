@@ -75,8 +75,9 @@ class TestAFolderThatNoBuildHasWrittenTo:
         put(tmp_path / "w", "images/holiday.jpg", "README.md")
         (tmp_path / "w/work").mkdir()
         words = ["build", "mis", "--config", str(in_the_mini_world(tmp_path)), "--out", str(tmp_path / "w")]
-        code, _, said = called(words)
-        assert (code, "README.md, images/holiday.jpg, which no build made" in said) == (2, True)
+        for more in ([], ["--dry-run"], ["--fresh"]):
+            code, _, said = called([*words, *more])
+            assert (code, "README.md, images/holiday.jpg, which no build made" in said) == (2, True)
         assert there(tmp_path / "w") == {"images/holiday.jpg": b"mine", "README.md": b"mine"}
         assert list((tmp_path / "w/work").iterdir()) == []
 

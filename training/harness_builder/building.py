@@ -48,7 +48,7 @@ _SEEDS: Final = 4  # under way for each of these: a seed waits at gates, and for
 
 
 def plan(build: Build) -> str:
-    """What a build would do. Raises HarnessError where its config cannot be read or its sources may not be used."""
+    """What a build would do. Raises HarnessError where config, sources or folder may not be used."""
     found, licence, _ = _checked(build, build.tell)
     check_free(build.out)
     return shown(found, licence)
