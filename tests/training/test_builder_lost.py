@@ -13,8 +13,9 @@ from harness_builder.values import End, Step
 from harness_builder.walk.losses import losses, open_losses, told
 from harness_builder.walk.values import Tally
 
-from tests.training.reviewed import review
+from tests.training.reviewed import answer_all, review
 from tests.training.test_builder_command_mis import in_the_mini_world
+from tests.training.test_builder_whole_story import build, configured
 from tests.training.trained import called
 
 ALONE = {"sort": {"review": "none"}}
@@ -144,3 +145,19 @@ def test_a_tie_is_named_with_what_people_differ_in_and_what_would_settle_it(tmp_
     assert code == 3
     assert f"open: {tied}: people disagree on its category: one more reviewer has to decide" in err
     assert "wait for people" not in err
+
+
+def test_a_tie_on_photographs_is_named_as_well(tmp_path: Path) -> None:
+    config, out = configured(tmp_path, sort={"review": "people"}), tmp_path / "out"
+    build(config)
+    answer_all(reviewing(out), "ann", text_unsafe=False)
+    build(config)
+    queue = reviewing(out)
+    tied, _ = queue.desk("ann").standing().open
+    queue.desk("ann").answer(review(tied, "ann", "drop"))
+    queue.desk("bob").answer(review(tied, "bob"))
+
+    code, said, _ = build(config)
+    assert code == 3
+    assert [line.partition(": ")[0] for line in said["open"]] == ["1 wait for people", tied]
+    assert f"{tied}: people disagree on whether to keep it" in said["open"][1]

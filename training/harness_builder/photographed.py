@@ -78,7 +78,7 @@ async def photographed(
     with at(plan, "real"):
         index = open_photos(photos, work, accepted=allowed, tell=tell, left=unused)
     left = Left({("dropped", why): number for why, number in unused.items()})
-    asked = None if walk.people is None else _Asked(walk.people, walk.shop.image)
+    asked = None if walk.people is None else _Asked(walk.people, walk.shop.image, walk.tally.ties)
     found = await _chosen(walk, plan, photos, index, work, accepted, asked, left)
     if asked is not None:
         await anyio.to_thread.run_sync(asked.put, work / CANDIDATES, plan)
@@ -118,11 +118,13 @@ class _Asked:
     Args:
         people: what they have decided.
         image: sha256 -> the image of the build's folder.
+        ties: is added to: key of a record that they do not agree on -> on what.
     """
 
-    def __init__(self, people: People, image: Callable[[str], Image]) -> None:
+    def __init__(self, people: People, image: Callable[[str], Image], ties: dict[str, str]) -> None:
         self._people = people
         self._image = image
+        self._ties = ties
         self._candidates: list[Candidate] = []
 
     def settle(self, made: Made, record: RealRecord) -> RealRecord | Ended:
@@ -134,7 +136,8 @@ class _Asked:
             return WAITING
         if isinstance(decided, Undecided):
             if "decision" in decided.about:
-                return Ended(end="waiting", why="people disagree on whether to keep it")
+                why = self._ties[record.key] = "people disagree on whether to keep it"
+                return Ended(end="waiting", why=why)
             return replace(record, reviewers=tuple(each.reviewer for each in decided.reviews))
         if decided.decision == "drop":
             return Ended(end="dropped", why="people dropped it")
