@@ -33,12 +33,12 @@ def run(method: Method, training: Training) -> Path:
     if stands(method, training, recipe, mixture):
         sys.stderr.write(f"{training.out} holds this training already\n")
         return training.out
-    sys.stderr.write("".join(f"{line}\n" for line in (*short(mixture), in_one_line(mixture, recipe))))
     check_out(training)  # before seconds go by until the others have been asked
     with in_environment(training):
         for refusal in _refusals(method, training, recipe, mixture):
             raise refusal
         make_room(training)
+        sys.stderr.write("".join(f"{line}\n" for line in (*short(mixture), in_one_line(mixture, recipe))))
         return launch(method, training) if training.launch else _released(train(method, training))
 
 
