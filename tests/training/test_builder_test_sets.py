@@ -12,7 +12,7 @@ import pytest
 from harness_builder.config.plan import Plan
 from harness_builder.licences import check
 from harness_builder.seeds import SeedSource, read_seeds
-from harness_builder.terms import licence_of
+from harness_builder.terms import check_sources
 
 from harness import HarnessError
 from harness.data.provenance import FILE, Kind, Part, Provenance
@@ -104,20 +104,20 @@ def test_a_folder_that_was_fetched_for_a_test_is_known_by_its_record(tmp_path: P
     root = fetched(tmp_path / "data", "siuo", "someone/mirror", "gen.json", "images/1.png")
     for path in (root, root / "gen.json", root / "images", tmp_path):
         with pytest.raises(HarnessError, match=r"\.source\.json says that it is someone/mirror"):
-            licence_of(of(path))
-    licence_of(of(root / "mine.csv"))
-    licence_of(of(fetched(tmp_path / "other", "spa_vl", "sqrti/SPA-VL", "train.json")))
+            check_sources(of(path))
+    check_sources(of(root / "mine.csv"))
+    check_sources(of(fetched(tmp_path / "other", "spa_vl", "sqrti/SPA-VL", "train.json")))
 
 
 def test_of_a_set_that_was_built_the_tests_are_refused_and_what_trains_is_welcome(tmp_path: Path) -> None:
     place = Workplace(tmp_path / "set", plan())
     place.finish()
     for path in (place.folder, place.folder / "mis_easy.json", place.folder / "easy_image"):
-        with pytest.raises(HarnessError, match=r"no set to train on") as caught:
-            licence_of(of(path))
+        with pytest.raises(HarnessError, match=r"holds the tests of Lamps and kites|under the name") as caught:
+            check_sources(of(path))
         assert "leave it out" in caught.value.remedy
     for path in (place.folder / "mis_train.json", place.folder / "images"):
-        licence_of(of(path))
+        check_sources(of(path))
 
 
 def test_an_archive_is_known_by_the_record_in_it(tmp_path: Path) -> None:
@@ -126,14 +126,14 @@ def test_an_archive_is_known_by_the_record_in_it(tmp_path: Path) -> None:
         archive.write(root / FILE, FILE)
         archive.writestr("some.json", "[]")
     with pytest.raises(HarnessError, match="Tuwhy/MIS_Test"):
-        licence_of(of(tmp_path / "mine.zip"))
+        check_sources(of(tmp_path / "mine.zip"))
 
 
 @pytest.mark.parametrize("record", ["", "[1]", '{"parts": 3}', '{"parts": [3, {"files": {"ideas.csv": 1}}]}', "\x00"])
 def test_a_record_that_says_nothing_keeps_nobody_out(record: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(record, encoding="utf-8")
-    licence_of(of(tmp_path / "ideas.csv"))
-    licence_of(of(tmp_path))
+    check_sources(of(tmp_path / "ideas.csv"))
+    check_sources(of(tmp_path))
 
 
 def test_the_command_refuses_each_with_its_key_and_the_config(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from harness_builder.showing import showing
 from harness_builder.sources import check_readable, seeds_of
 from harness_builder.steps.labelling import Labeller, check_rubric
 from harness_builder.steps.workshop import Workshop
-from harness_builder.terms import licence_of, tell_needless
+from harness_builder.terms import check_sources, licence_of, tell_needless
 from harness_builder.values import Seed
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.gates import Gates
@@ -145,6 +145,7 @@ def _checked(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLic
     `tell` is told of its photographs. They may have a licence each: only the set says whether it had to be accepted.
     """
     found = read_plan(build.config)
+    check_sources(found, build.accepted)
     licence = licence_of(found, build.accepted)
     photos = {found.photos.name} if found.photos else set[str]()
     tell_needless(set(build.accepted) - photos, licence, build.tell)

@@ -33,9 +33,10 @@ def check_recorded(source: Source) -> None:
         return  # whoever reads the source says what is wrong with its path
     if found is not None:
         name, built = found
-        what = f"{source.name!r} is there to test models ({FILE} says that it is {name}), and no set to train on is "
+        said = f"{FILE} says that it {'holds the tests of' if built else 'is'} {name}"
+        what = f"{source.name!r} is there to test models ({said}), and no set to train on is built from it"
         remedy = f"name its {TRAINING[0]} alone, or leave it out" if built else "leave it out; no option lifts this"
-        raise HarnessError(f"{what}built from it", where=str(source.path), remedy=remedy)
+        raise HarnessError(what, where=str(source.path), remedy=remedy)
 
 
 def _found(path: Path) -> Iterator[tuple[str, bool]]:

@@ -24,16 +24,23 @@ def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealReco
         used: records that show photographs; without them the collection is under what the user states of it.
 
     Raises:
-        HarnessError: as `licences.check`, and as `recorded.check_recorded`; what is about one source names its key.
+        HarnessError: as `licences.check`.
     """
-    keyed: dict[str, Source] = {f"sources.#{number}": source for number, source in enumerate(plan.sources, start=1)}
-    keyed |= {} if plan.photos is None else {"real": photo_source(plan.photos, used)}
-    check_names(keyed.values(), set(accepted))
+    return check(_keyed(plan, used).values(), accepted)
+
+
+def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
+    """Whether each source of a plan may be used, whatever stands beside it; folders are looked through for records.
+
+    Raises:
+        HarnessError: as `licences.check_source` and `recorded.check_recorded`, with the key of the source.
+    """
+    keyed = _keyed(plan)
+    check_names(keyed.values(), accepted)
     for key, source in keyed.items():
         with at(plan, key):
-            check_source(source, set(accepted))
+            check_source(source, accepted)
             check_recorded(source)
-    return check(keyed.values(), accepted)
 
 
 def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[Entry]) -> OutputLicence:
@@ -52,6 +59,12 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[Entry]) 
     left = replace(plan, sources=sources, photos=plan.photos if used else None)
     names |= {left.photos.name} if left.photos else set[str]()
     return licence_of(left, [name for name in accepted if name in names], used)
+
+
+def _keyed(plan: Plan, used: Iterable[RealRecord] = ()) -> dict[str, Source]:
+    """Key of the config -> source."""
+    photos: dict[str, Source] = {} if plan.photos is None else {"real": photo_source(plan.photos, used)}
+    return {f"sources.#{number}": source for number, source in enumerate(plan.sources, start=1)} | photos
 
 
 def tell_needless(accepted: Iterable[str], licence: OutputLicence, tell: Callable[[str], None]) -> None:
