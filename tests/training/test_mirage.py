@@ -149,7 +149,9 @@ class TestSeveralProcesses:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         drawn = data(tmp_path / "data")
         given = {"": drawn, "general": drawn / "general"}
-        asked = Training(model="mini/base", data=given, out=tmp_path / "out", settings={"general_count": 3, "device": "cpu"})
+        asked = Training(
+            model="mini/base", data=given, out=tmp_path / "out", settings={"general_count": 3, "device": "cpu"}
+        )
         two = tmp_path / "two.yaml"
         two.write_text(TWO, encoding="utf-8")
         for each in (replace(asked, launch=str(two)), asked):

@@ -271,7 +271,9 @@ def test_records_that_all_lack_the_same_field_are_of_another_layout_which_is_sai
     error = refused(one("mis"), tmp_path)
     assert error.what == "no record is of the layout that is expected here: field 'conversations' is missing, in all 20"
     assert error.where == "mis_train.json"
-    assert error.remedy.startswith('a record of the layout mis is like {"image": ["1.png", "2.png"], "conversations": [')
+    assert error.remedy.startswith(
+        'a record of the layout mis is like {"image": ["1.png", "2.png"], "conversations": ['
+    )
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -129,6 +129,12 @@ def guessed(heads: Iterable[str]) -> str:
     """Patterns for modules, by what such modules are called, as they stand in a recipe; `…` where none is."""
     found: dict[Role, list[str]] = {role: [] for role in ROLES}
     for head in heads:
-        role = next((role for role, words in _CALLED.items() if any(word in head.lower() for word in words)), None)
-        found[role or "language"].append(re.escape(head))
-    return ", ".join(f"{role}: '{'|'.join(its) or '…'}'" for role, its in found.items())
+        found[_likely(head.lower())].append(re.escape(head))
+    return ", ".join(f"{role}: '{'|'.join(heads) or '…'}'" for role, heads in found.items())
+
+
+def _likely(head: str) -> Role:
+    for role, words in _CALLED.items():
+        if any(word in head for word in words):
+            return role
+    return "language"
