@@ -205,11 +205,9 @@ def test_a_record_of_which_nothing_can_be_made_is_a_seed_with_its_fault_and_the_
     nothing = "the record has neither a text nor an image"
     as_csv(tmp_path / "a.csv", {"text": " ", "image": ""}, {"text": "a", "image": ""}, {"text": "", "image": ""})
     as_lines(tmp_path / "b.jsonl", {"id": 1, "text": "b"}, {"id": 2}, {"id": 3, "text": 3}, {"id": 4, "text": "d"})
-    assert [(each.key, each.text, each.fault) for each in read(tmp_path / "a.csv")] == [
-        ("mine/a.csv, record 1", "", nothing),
-        (read(tmp_path / "a.csv")[1].key, "a", ""),
-        ("mine/a.csv, record 3", "", nothing),
-    ]
+    first, text, third = read(tmp_path / "a.csv")
+    assert (first.key, third.key, text.fault) == ("mine/a.csv, record 1", "mine/a.csv, record 3", "")
+    assert first.fault == third.fault == nothing
     _, empty, number, last = read(tmp_path / "b.jsonl")
     assert (empty.key, empty.fault, last.text) == ("mine/2", nothing, "d")
     assert (number.key, "not text" in number.fault) == ("mine/b.jsonl, record 3", True)
@@ -217,9 +215,8 @@ def test_a_record_of_which_nothing_can_be_made_is_a_seed_with_its_fault_and_the_
 
 def test_a_first_record_of_another_kind_is_a_slip_of_the_file(tmp_path: Path) -> None:
     as_lines(tmp_path / "s.jsonl", {"text": 1}, {"text": "a"})
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData, match="text"):
         read(tmp_path)
-    assert "s.jsonl, record 1" in caught.value.where
 
 
 @pytest.mark.parametrize("content", ["", "[]"], ids=["no line", "no record"])
