@@ -33,6 +33,7 @@ from .values import Asked, Ended, Painted, Told
 
 VERSION: Final = "c1"  #: raised when the same request would be read otherwise
 _READ: Final = "read"
+_USUAL: Final = 100  # calls at once, where neither the user nor the painter says
 _SENT: Final = "text"  # as it stands, for who reads it otherwise
 Make = Callable[[], Awaitable[tuple[Outcome, Spent]]]
 
@@ -53,7 +54,7 @@ class Asking:
         self._opener = opener
         self._flights = Flights()
         self._drawings = Drawings(book.folder)
-        self._caller = Caller(book, ledger, self._drawings)
+        self._caller = Caller(book, ledger, self._drawings, plan.concurrency or _USUAL)
         self._opened: Opened | None = None
 
     def use(self, opened: Opened) -> None:

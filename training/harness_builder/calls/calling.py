@@ -8,6 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+import anyio
+import anyio.to_thread
+
 from harness import Brush, Drawing, Drawn, Failure, Json, Model, Response
 from harness.images import inline_image, open_image
 from harness.rubric import repair_request
@@ -34,12 +37,15 @@ class Caller:
         book: that names drawings before they are there.
         ledger: that says whether one more is allowed.
         drawings: where those go that are made.
+        at_once: drawings on the wire at once; as many more may have come home and be written.
     """
 
-    def __init__(self, book: CallBook, ledger: Ledger, drawings: Drawings) -> None:
+    def __init__(self, book: CallBook, ledger: Ledger, drawings: Drawings, at_once: int) -> None:
         self._book = book
         self._ledger = ledger
         self._drawings = drawings
+        # a drawing that is not written yet is lost with the process, and would be asked for again
+        self._unwritten = anyio.Semaphore(2 * at_once)
 
     async def reply(self, asked: Asked, model: Model, call: str, *, again: bool) -> tuple[Outcome, Spent]:
         """What is read of a reply, and what it took.
@@ -70,22 +76,22 @@ class Caller:
 
     async def drawing(self, step: Step, drawing: Drawing, brush: Brush, call: str) -> tuple[Outcome, Spent]:
         """A drawing that lies in its place, and what it took."""
-        drawn, spent = await self._call(step, PAINTER, partial(brush.draw, drawing))
-        if isinstance(drawn, Failure):
-            return failed(drawn, call), spent
-        if stop := stop_text(drawn.prompt):
-            return stopped(stop, call), spent
-        content = open_image(inline_image("drawn", drawn.data)).opened
-        if content.mime not in SUFFIXES:
-            return Ended(end="failed", why=f"not possible: {content.mime}", call=call), spent
-        await self._written(drawn.data, content.sha256)
-        return Painted(sha256=content.sha256, prompt=drawn.prompt, call=call), spent
+        async with self._unwritten:
+            drawn, spent = await self._call(step, PAINTER, partial(brush.draw, drawing))
+            return (failed(drawn, call) if isinstance(drawn, Failure) else await self._placed(drawn, call)), spent
 
-    async def _written(self, data: bytes, sha256: str) -> None:
-        """Write a drawing; again where the same one was deleted meanwhile, since its call was stopped elsewhere."""
-        while self._drawings.find(sha256) is None:
-            self._book.draws(sha256)
-            await self._drawings.write(data)
+    async def _placed(self, drawn: Drawn, call: str) -> Painted | Ended:
+        if stop := stop_text(drawn.prompt):
+            return stopped(stop, call)
+        image = await anyio.to_thread.run_sync(open_image, inline_image("drawn", drawn.data))
+        content = image.opened
+        if content.mime not in SUFFIXES:
+            return Ended(end="failed", why=f"not possible: {content.mime}", call=call)
+        # again where the same one was deleted meanwhile, since its call was stopped elsewhere
+        while self._drawings.find(content.sha256) is None:
+            self._book.draws(content.sha256)
+            await self._drawings.write(content)
+        return Painted(sha256=content.sha256, prompt=drawn.prompt, call=call)
 
     async def _call(self, step: Step, role: Who, send: Callable[[], Awaitable[_R]]) -> tuple[_R, Spent]:
         with self._ledger.call():

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from harness import BadImage, Failure, Image, Model, ModelInfo, Request, Response, Text
-from harness.images import inline_image, open_image
+from harness.images import open_image
 from harness.types import ImageContent
 from harness_builder.disk import writing
 
@@ -113,9 +113,9 @@ class Drawings:
         """The file of an image; None where it is not there."""
         return next((path for path in self._places(sha256) if path.is_file()), None)
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, content: ImageContent) -> None:
         """Put an image into its place, in one step. Raises HarnessError where the disk does not take it."""
-        await anyio.to_thread.run_sync(self._write, data, limiter=self._alone)
+        await anyio.to_thread.run_sync(self._write, content, limiter=self._alone)
 
     def drop(self, drawings: Iterable[str]) -> None:
         """Delete images, and what is half written of them. Raises OSError."""
@@ -124,14 +124,13 @@ class Drawings:
                 path.unlink(missing_ok=True)
                 _scratch(path).unlink(missing_ok=True)
 
-    def _write(self, data: bytes) -> None:
-        content = open_image(inline_image("drawn", data)).opened
+    def _write(self, content: ImageContent) -> None:
         path = self._place(content.sha256, SUFFIXES[content.mime])
         scratch = _scratch(path)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                scratch.write_bytes(data)
+                scratch.write_bytes(content.data)
                 scratch.replace(path)
             except OSError:
                 scratch.unlink(missing_ok=True)

@@ -114,7 +114,7 @@ class Looking:
         if isinstance(found, Ended):
             return Unfit(photo=photo, ended=found, sha256=sha256, faces=faces)
         if self._images.find(sha256) is None:
-            await self._images.write(blurred.data)
+            await self._images.write(image.opened)
         return Seen(photo=photo, object=words, sha256=sha256, faces=faces, mark=looks, calls=found.calls)
 
     async def _asked(self, image: Image, words: str, owner: str) -> Passed[None] | Ended:
