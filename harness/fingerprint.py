@@ -24,6 +24,7 @@ import platformdirs
 
 from harness.errors import HarnessError
 from harness.types import Json
+from harness.unfinished import refuse_unfinished
 
 #: Smaller files are hashed each time: that is faster than remembering.
 _REMEMBERED_FROM: Final = 1 << 20
@@ -48,8 +49,9 @@ def of_folder(folder: Path) -> dict[str, Json]:
     templates in their own folder. What a trainer leaves behind (optimizer, logs) does not count.
 
     Raises:
-        HarnessError: the folder holds no such file, or one cannot be read.
+        HarnessError: the folder holds no such file, or one cannot be read, or it is part of a training that goes on.
     """
+    refuse_unfinished(folder)
     names = sorted(_that_count(folder))
     if not names:
         raise HarnessError("no model file in this folder", where=str(folder), remedy="name a folder with a config.json")

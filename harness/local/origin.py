@@ -10,6 +10,7 @@ from typing import Any, Final
 from harness.errors import HarnessError
 from harness.fingerprint import of_folder
 from harness.types import Json
+from harness.unfinished import refuse_unfinished
 
 CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
@@ -56,10 +57,11 @@ def find(
         fingerprint: of a folder.
 
     Raises:
-        HarnessError: no such folder or repository, no access, or no network.
+        HarnessError: no such folder or repository, a training that has not ended, no access, or no network.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
+        refuse_unfinished(folder)
         _check(folder, config, f"--model {scheme}/ITS_BASE -M {adapter}={folder}" if adapter else "")
         name = folder.resolve().name
         return Origin(place=str(folder), folder=folder, name=name, commit="", fingerprint=fingerprint(folder))

@@ -8,6 +8,7 @@ from typing import Final
 from harness import HarnessError, plugins
 from harness.local import ADAPTER_CONFIG, CONFIG
 from harness.settings import effective
+from harness.unfinished import refuse_unfinished
 
 _HUB: Final = "hf"  #: the scheme whose names are folders and hub ids
 
@@ -19,7 +20,7 @@ def folder_of(model: str) -> Path:
         model: a folder, SCHEME/NAME of a provider whose models have files here, or a hub id.
 
     Raises:
-        HarnessError: no such model, a model without files, or an adapter in place of a model.
+        HarnessError: no such model, a model without files, or an adapter or an unfinished training in place of a model.
     """
     path = Path(model).expanduser()
     if path.is_dir():
@@ -40,6 +41,7 @@ def folder_of(model: str) -> Path:
 
 def _whole(folder: Path) -> Path:
     """The folder, if it holds a model; an adapter is no base, since what learns would sit on what was learnt."""
+    refuse_unfinished(folder)
     if (folder / CONFIG).is_file():
         return folder
     if (folder / ADAPTER_CONFIG).is_file():

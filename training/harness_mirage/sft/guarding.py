@@ -1,7 +1,7 @@
-"""TRL's trainer with three things more: a loss that is no number stops it, a checkpoint is whole or gone, and going on
-from one reads every weight of it.
+"""TRL's trainer with four things more: a loss that is no number stops it, a checkpoint is whole or gone, going on from
+one reads every weight of it, and going on from the last one does no step more.
 
-The last is no matter of course: a model is saved under the names that its family had on the hub first, and the trainer
+The third is no matter of course: a model is saved under the names that its family had on the hub first, and the trainer
 of transformers looks for today's names, finds none, and goes on with the weights of the base without a word (its issue
 43701).
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 from harness import HarnessError
 from harness.local import CONFIG
+from harness.unfinished import mark
 from harness_mirage.models.untyped import Untyped, transformers, trl
 from harness_mirage.records import Record
 
@@ -55,6 +56,12 @@ class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused
             raise self._broken("loss", float(loss))
         return loss
 
+    def _run_epoch(self, *rest: Any, **more: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # the trainer of transformers looks only after a step
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*rest, **more)
+
     def compute_loss(self, model: Untyped, inputs: dict[str, Untyped], *rest: Any, **more: Any) -> Untyped:
         """The loss over the answers of a batch."""
         if not self._own_loss:
@@ -80,6 +87,8 @@ class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused
     def _save_checkpoint(self, model: Untyped, trial: Untyped) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
+            if self.args.should_save:
+                mark(folder)
             transformers.Trainer._save_checkpoint(self, model, trial)  # noqa: SLF001 - without TRL's model card
             if self.args.should_save:
                 (folder / WHOLE).touch()

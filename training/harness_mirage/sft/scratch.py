@@ -1,8 +1,9 @@
 """The folder beside the output in which a training works: checkpoints, losses, and the model until it is whole.
 
-`OUT.partial/` is never taken for a model: its name says so, and the model in it lies one folder deeper until the
-training has ended well and it is moved to OUT in one rename. A checkpoint counts only once a mark was written into it
-after all its files, so one that a kill or a full disk cut short is thrown away.
+`OUT.partial/` is never taken for a model: a mark in it and in each checkpoint says so (`harness.unfinished`), and the
+model lies one folder deeper until the training has ended well and it is moved to OUT in one rename. A checkpoint counts
+only once another mark was written into it after all its files, so one that a kill or a full disk cut short is thrown
+away.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final, cast
 
 from harness import HarnessError
 from harness.errors import IdentityMismatch
+from harness.unfinished import mark
 
 WHOLE: Final = "whole"  #: the mark in a checkpoint
 
@@ -65,16 +67,24 @@ class Scratch:
 
         Raises:
             IdentityMismatch: it holds checkpoints of another training.
+            HarnessError: nothing can be written there.
         """
         if not resume:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.check(identity)
+        try:
+            self._ready(_spelled(identity))
+        except OSError as error:
+            raise HarnessError(f"a training cannot work there: {error.strerror}", where=str(self.folder)) from None
+
+    def _ready(self, identity: str) -> None:
+        mark(self.folder)
         shutil.rmtree(self.model, ignore_errors=True)
         for left in self.checkpoints.glob("checkpoint-*"):
             if not (left / WHOLE).is_file():
                 shutil.rmtree(left)
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self.identity.write_text(_spelled(identity), encoding="utf-8")
+        self.checkpoints.mkdir(exist_ok=True)
+        self.identity.write_text(identity, encoding="utf-8")
 
     def check(self, identity: Mapping[str, Any]) -> None:
         """Whether a training may go on in this folder. Raises IdentityMismatch where it is another one's."""
