@@ -5,6 +5,7 @@ from harness.images.opening import (
     decode,
     inline_image,
     open_image,
+    read_image,
 )
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "decode",
     "inline_image",
     "open_image",
+    "read_image",
 ]

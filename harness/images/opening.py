@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.errors import BadImage
-from harness.images.formats import Fault, examine
+from harness.images.formats import Fault, Header, examine
 from harness.types import Image, ImageContent
 
 if TYPE_CHECKING:
@@ -38,17 +38,7 @@ def open_image(image: Image) -> Image:
     """
     if image.content is not None:
         return image
-    stamp = image.files.stamp(image.path)
-    if stamp[1] > BYTE_LIMIT:
-        raise BadImage(image.path, "too_many_bytes", f"{stamp[1]} bytes, at most {BYTE_LIMIT} are read")
-    data = image.files.read(image.path)
-    try:
-        header = examine(data)
-    except Fault as fault:
-        raise BadImage(image.path, fault.reason, str(fault)) from None
-    if header.width * header.height > PIXEL_LIMIT:
-        detail = f"{header.width} x {header.height} pixels, at most {PIXEL_LIMIT} are opened"
-        raise BadImage(image.path, "too_many_pixels", detail)
+    stamp, data, header = _examined(image)
     content = ImageContent(
         data=data,
         encoded=b64encode(data),
@@ -58,6 +48,15 @@ def open_image(image: Image) -> Image:
         height=header.height,
     )
     return replace(image, content=content)
+
+
+def read_image(image: Image) -> bytes:
+    """The bytes of an image that is whole, after the checks of `open_image`: cheaper, for who looks at many.
+
+    Raises:
+        BadImage: as `open_image`.
+    """
+    return _examined(image)[1]
 
 
 def inline_image(name: str, data: bytes) -> Image:
@@ -81,6 +80,21 @@ def decode(content: ImageContent) -> PIL.Image.Image:
             return (upright.convert("RGBA") if "transparency" in upright.info else upright).convert("RGB")
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise BadImage(f"sha256 {content.sha256[:12]}", "unreadable", str(error)) from None
+
+
+def _examined(image: Image) -> tuple[tuple[str, int, int], bytes, Header]:
+    stamp = image.files.stamp(image.path)
+    if stamp[1] > BYTE_LIMIT:
+        raise BadImage(image.path, "too_many_bytes", f"{stamp[1]} bytes, at most {BYTE_LIMIT} are read")
+    data = image.files.read(image.path)
+    try:
+        header = examine(data)
+    except Fault as fault:
+        raise BadImage(image.path, fault.reason, str(fault)) from None
+    if header.width * header.height > PIXEL_LIMIT:
+        detail = f"{header.width} x {header.height} pixels, at most {PIXEL_LIMIT} are opened"
+        raise BadImage(image.path, "too_many_pixels", detail)
+    return stamp, data, header
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from harness import BadData, Training
 from harness.board.cautions import cautions
 from harness.board.values import JudgeNote, Row
 from harness.data import provenance
-from tests.training.data_sets import mis, one, pair, refused
+from tests.training.data_sets import drawing, mis, one, pair, refused
 
 METHOD = {method.name: method for method in METHODS}
 DRAWN = [pair(number) for number in range(1, 5)]
@@ -192,7 +192,7 @@ def test_vlguards_file_of_records_is_known_by_its_name(tmp_path: Path) -> None:
     }
     (tmp_path / "train.json").write_text(json.dumps([entry]), encoding="utf-8")
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "1.png").write_bytes(b"x")
+    (tmp_path / "train" / "1.png").write_bytes(drawing(1))
     part = Ingredient(layout="vlguard", part="safe", source="VLGuard", hub="ys-zong/VLGuard")
     asked = Training(model="none", data={"": tmp_path}, out=tmp_path)
     (found,) = mix(replace(METHOD["vlguard-p"], ingredients=(part,)), asked).parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from .naming import is_published, names
 from .shelf import Shelf
 from .streams import bytes_of, stream
 
+_OPENED_AT_ONCE = 8
+_PIECE = 256  # records
 _WORDS = "bring data whose records have a text_question (and a text_answer where the answer differs)"
 
 
@@ -77,7 +80,7 @@ class Reading:
 
 
 def portion(ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *, skip_bad: bool = False) -> Portion:
-    """Read, check and sample one ingredient. Images are looked for, not opened, and only those of what is taken.
+    """Read, check and sample one ingredient. Only the images of what is taken are looked at, and none is decoded.
 
     Args:
         ingredient: with its count; a share must have been made one.
@@ -92,7 +95,7 @@ def portion(ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *,
     opened = source(ingredient, path)
     shelf = Shelf(opened.files, opened.folders)
     reading = Reading(opened, ingredient, hold_out)
-    lots = Lots(ingredient.count, seed, shelf.placed if skip_bad else None)
+    lots = Lots(ingredient.count, seed, shelf.usable if skip_bad else None)
     for record in reading.records():
         try:
             lots.offer(record)
@@ -129,18 +132,41 @@ def _place(records: list[Record], shelf: Shelf, faults: Faults) -> str:
     Gives a digest over path and size of every image; empty where there is none.
     """
     digest, several, kept = hashlib.sha256(), False, 0
-    for record in records:
-        try:
-            records[kept], sizes = shelf.placed(record)
-        except BadRecord as fault:
-            faults.add(fault, record.place)
+    for record, placed in zip(records, _placed(records, shelf), strict=True):
+        if isinstance(placed, BadRecord):
+            faults.add(placed, record.place)
             continue
+        records[kept], sizes = placed
         for picture, size in zip(records[kept].pictures, sizes, strict=False):  # a black square has no size
             digest.update(f"{picture.path}\0{size}\n".encode(errors="surrogatepass"))
             several = True
         kept += 1
     del records[kept:]
     return digest.hexdigest() if several else ""
+
+
+def _placed(records: list[Record], shelf: Shelf) -> Iterator[tuple[Record, tuple[int, ...]] | BadRecord]:
+    """Each record with its images where they are and their sizes, or what is wrong with one of them."""
+
+    def checked_too(found: tuple[Record, tuple[int, ...]] | BadRecord) -> tuple[Record, tuple[int, ...]] | BadRecord:
+        try:
+            if not isinstance(found, BadRecord):
+                shelf.check(found[0])
+        except BadRecord as fault:
+            return fault
+        return found
+
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        for start in range(0, len(records), _PIECE):  # what waits for a thread costs memory
+            found = [_found(record, shelf) for record in records[start : start + _PIECE]]
+            yield from pool.map(checked_too, found)
+
+
+def _found(record: Record, shelf: Shelf) -> tuple[Record, tuple[int, ...]] | BadRecord:
+    try:
+        return shelf.placed(record)
+    except BadRecord as fault:
+        return fault
 
 
 def _sha256(opened: Source, name: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
-from harness import BadData, BadImage, Image
-from harness.images import decode, open_image
+from harness import BadData, BadImage, Files, Image
+from harness.images import decode, open_image, read_image
 from harness_mirage.records import Picture
 
 if TYPE_CHECKING:
@@ -42,18 +43,31 @@ def size(picture: Picture, pixels: int | None, place: str) -> tuple[int, int]:
     Raises:
         BadData: the image is missing or broken.
     """
-    import PIL.Image
-
     if picture.files is None:
         return EDGE, EDGE
     try:
-        content = open_image(Image(path=picture.path, files=picture.files)).opened
-        with PIL.Image.open(io.BytesIO(content.data)) as found:
-            width, height = found.size
-            turned = found.getexif().get(_ORIENTATION) in _TURNED
+        width, height = looked_at(picture.path, picture.files)
     except BadImage as error:
         raise _unreadable(error, place) from None
-    return fitted((height, width) if turned else (width, height), pixels)
+    return fitted((width, height), pixels)
+
+
+def looked_at(path: str, files: Files) -> tuple[int, int]:
+    """Width and height of an image as a person sees it: all of the file is looked at, and no pixel is decoded.
+
+    Raises:
+        BadImage: it is missing, no image, cut off or too large, or Pillow cannot open it.
+    """
+    import PIL.Image
+
+    data = read_image(Image(path=path, files=files))
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as found:
+            width, height = found.size
+            turned = found.getexif().get(_ORIENTATION) in _TURNED
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise BadImage(path, "unreadable", str(error)) from None
+    return (height, width) if turned else (width, height)
 
 
 def fitted(size: tuple[int, int], pixels: int | None) -> tuple[int, int]:
