@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.errors import HarnessError
+
 Conversation = list[dict[str, Any]]  # as chat templates take it: role, and content as text or as parts
 
 
@@ -22,6 +24,9 @@ class Frontend:
         vlm: as given.
         tokenizer: the tokenizer inside.
         template: source of the chat template; empty where the model has none.
+
+    Raises:
+        HarnessError: the tokenizer knows no word.
     """
 
     def __init__(self, processor: Any, *, vlm: bool, image: str = "") -> None:
@@ -29,6 +34,7 @@ class Frontend:
         self._image = image
         self.vlm = vlm
         self.tokenizer: Any = processor.tokenizer if vlm else processor
+        _check_words(self.tokenizer)
         self.template = _template(processor) or _template(self.tokenizer)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
@@ -83,6 +89,16 @@ class Frontend:
         """The text of an answer, without control tokens."""
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
+
+
+def _check_words(tokenizer: Any) -> None:
+    """transformers makes a tokenizer without a single word where a folder lacks its files, and says nothing."""
+    if not tokenizer.encode("a", add_special_tokens=False):
+        raise HarnessError(
+            "the model's tokenizer knows no word: its files are missing",
+            where=str(getattr(tokenizer, "name_or_path", "")),
+            remedy="put the tokenizer's files into the model's folder: tokenizer.json, tokenizer_config.json, …",
+        )
 
 
 def _template(owner: Any) -> str:

@@ -12,6 +12,7 @@ from harness import BadData, HarnessError, Training, UnknownName
 from harness.runs.config import yaml_of
 from harness.settings import nearest
 
+from .configured import check_config, part
 from .settings import asked
 
 Sharding = Literal["none", "FSDP", "ZeRO-3"]
@@ -71,7 +72,7 @@ def devices(training: Training, *, small: bool) -> Devices:
 
     Raises:
         UnknownName: no such configuration.
-        BadData: it is not one of accelerate.
+        BadData: it is not one of accelerate, or leaves no model.
     """
     from .models.untyped import torch
 
@@ -82,7 +83,7 @@ def devices(training: Training, *, small: bool) -> Devices:
     if torch.cuda.is_available():
         its = torch.cuda.get_device_properties(0)
         name, memory, there = its.name, its.total_memory, True
-    fsdp, zero = _part(config, "fsdp_config"), _part(config, "deepspeed_config")
+    fsdp, zero = part(config, "fsdp_config"), part(config, "deepspeed_config")
     sharding: Sharding = "FSDP" if fsdp else "ZeRO-3" if zero.get("zero_stage") == 3 else "none"
     offloaded = bool(fsdp.get("fsdp_offload_params")) or zero.get("offload_param_device", "none") != "none"
     return Devices(
@@ -96,7 +97,9 @@ def config_of(launch: str) -> dict[str, Any]:
     found = yaml_of(path, "an accelerate configuration")
     if not isinstance(found, dict) or "num_processes" not in found:
         raise BadData("an accelerate configuration says num_processes", where=str(path))
-    return cast("dict[str, Any]", found)
+    config = cast("dict[str, Any]", found)
+    check_config(config, str(path))
+    return config
 
 
 def file_of(launch: str) -> Path:
@@ -113,11 +116,12 @@ def file_of(launch: str) -> Path:
     return HOME / f"{launch}.yaml"
 
 
-def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return config.get(name) or {}
-
-
 def processes(config: Mapping[str, Any]) -> int:
-    """Of all nodes; `NNODES` in the environment says how many there are."""
+    """Of all nodes; `NNODES` in the environment says how many those are. Raises HarnessError where it is no number."""
     count, machines = int(config.get("num_processes", 1)), int(config.get("num_machines", 1))
-    return count // machines * int(os.environ.get("NNODES", machines)) if machines > 1 else count
+    if machines == 1:
+        return count
+    nodes = os.environ.get("NNODES", str(machines))
+    if not nodes.isdecimal() or int(nodes) < 1:
+        raise HarnessError(f"NNODES: {nodes!r} is not a whole number from 1", remedy="set it to the number of nodes")
+    return count // machines * int(nodes)

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from harness import HarnessError, Training
 
+from .configured import shards
 from .devices import config_of, file_of, processes
 from .methods import Method
 from .settings import asked
@@ -104,6 +105,11 @@ def _check(config: Mapping[str, Any], training: Training) -> None:
     from .models.untyped import torch
 
     if asked(training, "device") == "cpu":
+        if shards(config):
+            raise HarnessError(
+                f"--launch {training.launch} spreads a model over GPUs, and -S device=cpu uses none",
+                remedy="leave out -S device=cpu, or take a file of your own with distributed_type: MULTI_CPU",
+            )
         return
     if config.get("deepspeed_config") and importlib.util.find_spec("deepspeed") is None:
         raise HarnessError(

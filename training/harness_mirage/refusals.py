@@ -11,7 +11,7 @@ from .estimate import check as check_memory
 from .launching import check_launch
 from .methods import Method
 from .mixture import Mixture
-from .models.opening import check_quantized
+from .models.opening import check_optimizer, check_quantized
 from .models.weights import check_weights
 from .output.place import check_out
 from .recipe import Recipe
@@ -32,6 +32,7 @@ def refusals(
         partial(check_out, training),
         partial(check_log, training),
         partial(check_quantized, recipe),
+        partial(check_optimizer, recipe),
         partial(_check_spread, training, ahead),
         partial(check_memory, ahead.size, recipe, ahead.devices, forced=asked(training, "device") == "cpu"),
         partial(check_weights, ahead.base.folder),

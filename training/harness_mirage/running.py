@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Final
 
 from harness import HarnessError, Training
 from harness.lineage import FILE
@@ -21,6 +22,8 @@ from .output.place import check_out, make_room
 from .output.record import is_of, same
 from .recipe import Recipe
 from .saying import in_one_line, short
+
+_SEEDS: Final = 1 << 32  #: as many as NumPy's generator takes, which the trainer seeds
 
 
 def run(method: Method, training: Training) -> Path:
@@ -72,9 +75,11 @@ def train(method: Method, training: Training) -> Path:
 
 
 def prepared(method: Method, training: Training) -> tuple[Recipe, Mixture]:
-    """Recipe and data. Raises HarnessError for what is wrong with them."""
+    """Recipe and data. Raises HarnessError for what is wrong with them, or with the seed."""
     from .models.places import folder_of
 
+    if not 0 <= training.seed < _SEEDS:
+        raise HarnessError(f"--seed {training.seed}: a seed is a whole number from 0 to {_SEEDS - 1}")
     recipe = recipe_for(method, training, kind_of(folder_of(training.model)))
     return recipe, mix(method, training)
 

@@ -29,6 +29,13 @@ class Kind:
     what: str
 
 
+def _above_zero(value: Any) -> float:
+    found = math.nan if isinstance(value, bool) else float(value)
+    if not 0.0 < found < math.inf:
+        raise ValueError(value)
+    return found
+
+
 def _number(least: float, most: float = math.inf) -> Kind:
     def read(value: Any) -> float:
         found = math.nan if isinstance(value, bool) else float(value)
@@ -61,6 +68,7 @@ def _flag(value: Any) -> bool:
     return {"true": True, "false": False}[str(value).lower()]
 
 
+ABOVE_ZERO: Final = Kind(_above_zero, "a number above 0")
 COUNT: Final = Kind(_count, "a whole number from 1")
 LIMIT: Final = Kind(_limit, "a whole number from 1, or none")
 FLAG: Final = Kind(_flag, "true or false")
@@ -68,10 +76,10 @@ FLAG: Final = Kind(_flag, "true or false")
 #: The values of a recipe in the order in which a person wants to see them.
 FIELDS: Final[Mapping[str, Kind]] = {
     "tuning": _one_of(*get_args(Tuning)),
-    "learning_rate": _number(0.0),
+    "learning_rate": ABOVE_ZERO,
     "warmup": _number(0.0, 0.99),  # one and more would be steps
     "schedule": _one_of("cosine", "linear", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"),
-    "epochs": _number(0.0),
+    "epochs": ABOVE_ZERO,
     "batch": COUNT,
     "weight_decay": _number(0.0),
     "clip": _number(0.0),

@@ -150,6 +150,15 @@ def check_quantized(recipe: Recipe) -> None:
         raise HarnessError("tuning: qlora needs a CUDA device, and there is none", remedy="tuning: lora")
 
 
+def check_optimizer(recipe: Recipe) -> None:
+    """Raises HarnessError where the recipe's optimizer is of a package that is not installed."""
+    if recipe.optimizer.value.endswith("_8bit") and importlib.util.find_spec("bitsandbytes") is None:
+        raise HarnessError(
+            f"optimizer: {recipe.optimizer.value} needs bitsandbytes",
+            remedy="pip install bitsandbytes, or --set optimizer=adamw_torch",
+        )
+
+
 def _quantized(recipe: Recipe) -> dict[str, Any]:
     check_quantized(recipe)
     if recipe.tuning.value != "qlora":

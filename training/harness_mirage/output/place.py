@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from harness import HarnessError, Training
@@ -13,7 +14,8 @@ def check_out(training: Training) -> None:
     """Whether the output's name may be taken and its place be written to; nothing is made.
 
     Raises:
-        HarnessError: something else is there, it is where one stands, or nothing can be written beside it.
+        HarnessError: something else is there, it is where one stands, no folder can take its place, or nothing can be
+            written beside it.
     """
     out = training.out
     if training.resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -28,6 +30,7 @@ def check_out(training: Training) -> None:
             where=str(out.resolve()),
             remedy="name another --out, such as models/NAME",
         )
+    _check_replaceable(out, training)
     above = next(each for each in out.absolute().parents if each.exists())
     if not above.is_dir():
         raise _unwritable(out, f"{above} is a file")
@@ -35,10 +38,27 @@ def check_out(training: Training) -> None:
         raise _unwritable(out, os.strerror(errno.EACCES))
 
 
+def _check_replaceable(out: Path, training: Training) -> None:
+    """A folder is renamed to the output at the end: that goes onto nothing, and onto an empty folder."""
+    if out.name in ("", ".."):
+        raise HarnessError("an output has a name of its own", where=str(out), remedy="name another --out")
+    if out.is_symlink() and (training.resume or not out.exists()):
+        raise HarnessError(
+            "a link is there, whose place no folder can take",
+            where=f"{out} -> {out.readlink()}",
+            remedy="remove the link, or name another --out",
+        )
+    if out.is_mount():
+        raise HarnessError(
+            "a disk is mounted there, whose place no folder can take", where=str(out), remedy=f"--out {out / 'model'}"
+        )
+
+
 def make_room(training: Training) -> None:
-    """Make the folders above the output. Raises HarnessError where they cannot be made."""
+    """Make the folders above the output, and see that something can be written there. Raises HarnessError."""
     try:
         training.out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(prefix=f".{training.out.name}-", dir=training.out.parent).cleanup()
     except OSError as error:
         raise _unwritable(training.out, str(error.strerror)) from None
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, Training
+from harness import BadData, HarnessError, Training
 from harness.fingerprint import of_folder
 from harness_mirage.methods import Method
 from harness_mirage.mixture import Mixture
@@ -126,6 +126,8 @@ def _train(trainer: Untyped, history: History, last: Path | None) -> float:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     finally:
         display.end()
+    if not trainer.state.global_step:
+        raise HarnessError("no step was done, so nothing was learnt", remedy="train for more epochs")
     return time.monotonic() - started
 
 
