@@ -33,7 +33,9 @@ def front_matter(facts: Facts) -> str:
     }
     if code := code_of(facts.plan.language):
         values["language"] = [code]
-    return f"---\n{yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=120)}---\n"
+    # its stubs leave the type of `width` open
+    dumped = yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=120)  # pyright: ignore[reportUnknownMemberType]
+    return f"---\n{dumped}---\n"
 
 
 def _config(file: str) -> dict[str, Any]:
