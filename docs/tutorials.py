@@ -2,7 +2,8 @@
 
 A block after `<!-- file: NAME -->` is written as that file. In a block of `console` each line after `$ ` is run, and
 what stands below it is what it printed on stdout; a block that shows nothing is run all the same. `# exit N` at the end
-of a line is the exit code it has, 0 without. A test plays the same pages and fails when one is stale.
+of a line is the exit code it has, 0 without. A block after `<!-- on one machine -->` is run too, and keeps what it
+shows: numbers that another processor may make other ones. A test plays the same pages and fails when one is stale.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PAGES = Path(__file__).parent / "tutorials"
-BLOCK = re.compile(r"^(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?:<!-- (?:file: (\S+)|(on one machine)) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")  # shown by its beginning
 #: what is another on another machine: how long a call took, and by the library that draws the hashes of what is drawn
 OTHER = re.compile(r"\b[0-9a-f]{12}…|\b\d+\.\d s$", re.MULTILINE)
@@ -30,10 +31,13 @@ def played(page: str, folder: Path) -> str:
     """
 
     def play(block: re.Match[str]) -> str:
-        name, language, body = block.groups()
+        name, kept, language, body = block.groups()
         if name:
             (folder / name).write_text(body, encoding="utf-8")
-        return block[0].replace(body, _printed(body, folder)) if language == "console" else block[0]
+        if language != "console":
+            return block[0]
+        printed = _printed(body, folder)
+        return block[0] if kept else block[0].replace(body, printed)
 
     return BLOCK.sub(play, page)
 
