@@ -121,7 +121,7 @@ def test_a_seed_that_is_a_picture_is_called_one(out: Path) -> None:
 
 def test_the_card_says_what_is_known_of_the_photographs(out: Path) -> None:
     card = " ".join((out / "README.md").read_text(encoding="utf-8").split())
-    assert "so were images, but for the photographs of `mis_real.json`." in card
+    assert "so were the images, but for the photographs of `mis_real.json`." in card
     assert "all words of the object's name stand in its caption, and the viewer saw it there" in card
     assert "In the 4 photographs 0 faces were covered, as OpenCV's cascades found them." in card
     assert "**Some faces are missed, and no person was asked about the photographs**" in card

@@ -72,7 +72,7 @@ def _opening(facts: Facts) -> Iterator[str]:
 
 def _images(facts: Facts) -> str:
     real = any(entry.real for entry in facts.written.entries)
-    return "images, but for the photographs of `mis_real.json`" if real else "images"
+    return "the images, but for the photographs of `mis_real.json`" if real else "the images"
 
 
 def _loading(facts: Facts) -> Iterator[str]:
