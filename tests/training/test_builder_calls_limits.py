@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from harness_builder.calls.asking import Asking
+from harness_builder.calls.book import CallBook
 from harness_builder.calls.values import Ended, Told
 from harness_builder.config.plan import Wanted
 
@@ -179,6 +180,25 @@ async def test_calls_at_once_do_not_pass_the_limit_together(tmp_path: Path) -> N
 async def test_a_second_try_counts_as_a_call(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="limit of 1 calls"):
         await ask(tmp_path, Sayer("prose", YES), of=plan(most_calls=1))
+
+
+async def test_a_reply_whose_second_try_the_limit_forbids_is_counted_and_not_asked_again(tmp_path: Path) -> None:
+    model = Sayer("prose")
+    for _ in range(3):
+        with pytest.raises(HarnessError, match="limit of 1 calls"):
+            await ask(tmp_path, model, of=plan(most_calls=1))
+    assert model.calls == 1
+    with CallBook(tmp_path) as book:
+        assert [each.calls for each in book.spent()] == [1]
+
+
+async def test_a_drawing_that_is_paid_and_that_the_disk_does_not_take_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("in the place of the folder")
+    with pytest.raises(HarnessError, match="cannot write"):
+        async with asker(tmp_path) as asking:
+            await asking.paint("draw", "seeds/1#0", drawing())
+    with CallBook(tmp_path) as book:
+        assert [(each.calls, each.images) for each in book.spent()] == [(1, 1)]
 
 
 async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ class Asking:
                 flight.ended = result
                 self._book.spend(spent)
             else:
-                self._book.keep(Kept(call=call, owners=(owner,), result=result, spent=spent))
+                with self._book.counting(spent):
+                    self._book.keep(Kept(call=call, owners=(owner,), result=result, spent=spent))
             return result
 
     def _drop(self, drawings: tuple[str, ...]) -> None:

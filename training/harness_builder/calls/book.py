@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -138,6 +138,16 @@ class CallBook:
         """Add what a call took that is not kept to the sums, which outlive what is deleted."""
         with self._change() as db:
             schema.add_spent(db, spent)
+
+    @contextmanager
+    def counting(self, spent: Spent) -> Generator[None]:
+        """What is paid stands in the sums as well where the body fails to make something of it that is kept."""
+        try:
+            yield
+        except BaseException:
+            with suppress(HarnessError):  # what is told is why nothing came of it
+                self.spend(spent)
+            raise
 
     def spent(self) -> tuple[Spent, ...]:
         """What all calls of this build took, by step, role and model."""

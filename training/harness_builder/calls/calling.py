@@ -59,26 +59,28 @@ class Caller:
         request = asked.request
         reply, spent = await self._call(asked.step, asked.role, partial(model.generate, request))
         while True:
-            if isinstance(reply, Failure):
-                return failed(reply, call), spent
-            if (ended := flagged(reply, call)) is not None:
-                return ended, spent
-            try:
-                return _value(asked, reply.text, call), spent
-            except Unreadable as error:
-                if not asked.prose and declines(reply.text):
-                    return refused(call), spent
-                if not again:
-                    return unread(asked, reply.text, error, call), spent
-                request, again = repair_request(request, reply.text, str(error)), False
-            reply, more = await self._call(asked.step, asked.role, partial(model.generate, request))
-            spent = _sum(spent, more)
+            with self._book.counting(spent):
+                if isinstance(reply, Failure):
+                    return failed(reply, call), spent
+                if (ended := flagged(reply, call)) is not None:
+                    return ended, spent
+                try:
+                    return _value(asked, reply.text, call), spent
+                except Unreadable as error:
+                    if not asked.prose and declines(reply.text):
+                        return refused(call), spent
+                    if not again:
+                        return unread(asked, reply.text, error, call), spent
+                    request, again = repair_request(request, reply.text, str(error)), False
+                reply, more = await self._call(asked.step, asked.role, partial(model.generate, request))
+                spent = _sum(spent, more)
 
     async def drawing(self, step: Step, drawing: Drawing, brush: Brush, call: str) -> tuple[Outcome, Spent]:
         """A drawing that lies in its place, and what it took."""
         async with self._unwritten:
             drawn, spent = await self._call(step, PAINTER, partial(brush.draw, drawing))
-            return (failed(drawn, call) if isinstance(drawn, Failure) else await self._placed(drawn, call)), spent
+            with self._book.counting(spent):
+                return (failed(drawn, call) if isinstance(drawn, Failure) else await self._placed(drawn, call)), spent
 
     async def _placed(self, drawn: Drawn, call: str) -> Painted | Ended:
         if stop := stop_text(drawn.prompt):

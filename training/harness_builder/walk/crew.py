@@ -78,11 +78,14 @@ class Walk:
         self.candidates = candidates
         room = anyio.CapacityLimiter(at_once)
         async with anyio.create_task_group() as group:
-            async for number, seed in _listed(seeds):
-                await room.acquire_on_behalf_of(number)
-                if self.stopped is not None or self.ending():
-                    break
-                group.start_soon(self._carry, number, seed, room)
+            try:
+                async for number, seed in _listed(seeds):
+                    await room.acquire_on_behalf_of(number)
+                    if self.stopped is not None or self.ending():
+                        break
+                    group.start_soon(self._carry, number, seed, room)
+            except HarnessError as error:  # of a source: all seeds before it go their way to the end
+                self.stopped = self.stopped or error
         if self.stopped is not None:
             raise self.stopped
 
