@@ -68,7 +68,7 @@ async def finished(ready: Ready) -> Built:
 
 
 def open_ends(
-    tally: Tally, folder: Path, written: Written, *, finish: bool = False, photographed: int = 0
+    tally: Tally, folder: Path, written: Written, *, finish: bool = False, photographed: int = 0, again: int = 0
 ) -> Iterator[str]:
     """What is still to be done, and by which command; with `finish`, what failed is left out.
 
@@ -78,9 +78,11 @@ def open_ends(
         written: the set.
         finish: what failed for a reason that may pass is left out.
         photographed: how many records of photographs wait for people.
+        again: how many photographs failed for a reason that may pass.
     """
-    if tally.again and not finish:
-        yield f"{tally.again:,} failed for a reason that may pass: run the same command again, or with -S finish=true"
+    again += tally.again
+    if again and not finish:
+        yield f"{again:,} failed for a reason that may pass: run the same command again, or with -S finish=true"
     if not finish:
         yield from open_losses(losses(tally))
     waiting = sum(number for (_, end), number in tally.ends.items() if end == "waiting") + photographed
@@ -124,4 +126,5 @@ def _tied(ties: Mapping[str, str], folder: Path) -> Iterator[str]:
 
 def _open(ready: Ready, written: Written, shown: Photographed) -> Iterator[str]:
     finish: bool = ready.asked.settings["finish"]
-    return open_ends(ready.walk.tally, ready.asked.out, written, finish=finish, photographed=shown.waiting)
+    waiting, again = shown.waiting, shown.left.again
+    return open_ends(ready.walk.tally, ready.asked.out, written, finish=finish, photographed=waiting, again=again)

@@ -28,14 +28,22 @@ from .licensing import unfit
 from .looking import Check, Looking, Seen, Unfit
 from .values import Photo, PhotoIndex, RealRecord, Untaken, Used
 
-#: how many photographs, and records, ended so and why; a photograph once for each reason
-Left = Counter[tuple[End, str]]
 #: what becomes of a record once its photographs are chosen: where people decide, what they decided
 Settle = Callable[[Made, RealRecord], RealRecord | Ended]
 TRIED: Final = 8  #: photographs of one object that are looked at
 _AT_ONCE: Final = 16  # records that are looked into at once; how many changes nothing in what is chosen
 AGAIN: Final = " (the next build asks again)"
 NONE: Final = "no photograph of each object"
+
+
+class Left(Counter[tuple[End, str]]):
+    """How many photographs, and records, ended so and why; a photograph once for each reason.
+
+    Attributes:
+        again: that failed for a reason that may pass.
+    """
+
+    again: int = 0
 
 
 def unasked(_: Made, record: RealRecord) -> RealRecord:
@@ -219,14 +227,15 @@ class _Choice:
         if at not in self._seen:
             self._seen[at] = seen = await self._looking.look(photo, words)
             if isinstance(seen, Unfit):
-                self._leave(photo, seen.ended.end, _why(seen.ended))
+                self._leave(photo, seen.ended.end, _why(seen.ended), again=seen.ended.again)
         return self._seen[at]
 
-    def _leave(self, photo: Photo, end: End, why: str) -> None:
+    def _leave(self, photo: Photo, end: End, why: str, *, again: bool = False) -> None:
         """Count it, once for each reason."""
         if (photo.key, why) not in self._said:
             self._said.add((photo.key, why))
             self._left[end, why] += 1
+            self._left.again += again
 
 
 def _record(made: Made, one: Seen, other: Seen, untaken: Iterable[Untaken]) -> RealRecord:
