@@ -18,6 +18,7 @@ from harness_builder.calls.book import CallBook
 from harness_builder.calls.images import FOLDER as IMAGES
 from harness_builder.calls.images import SUFFIXES
 from harness_builder.calls.kept import Kept
+from harness_builder.seeds import ids
 from harness_builder.values import STEPS, Step
 from harness_builder.walk.lines import read_lines
 
@@ -130,6 +131,8 @@ class _Folder:
         known |= dict.fromkeys(each for lines in self.lines.values() for each in lines)
         if key in known:
             return key
+        if spelled := [each for each in known if ids.read(each) == key]:
+            return spelled[0]
         if place := _PLACE.fullmatch(key):
             file = LISTINGS[place[1]].file  # type: ignore[index]
             for each in self.final:

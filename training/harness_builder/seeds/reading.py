@@ -24,6 +24,7 @@ from harness.readers.files import IN_PARQUET
 from harness_builder.values import Seed
 
 from .files import Copy, open_copy
+from .ids import spelled
 from .layouts import PLAIN, Layout, layouts_of, renamed
 
 _OF_TESTS: Final = frozenset({"question", "category", "sub_category", "image_path1", "image_path2"})
@@ -89,7 +90,7 @@ def _found(source: SeedSource) -> Iterator[Seed]:
         )
     unnamed, taken = _seeds(copy, layout), dict[str, int]()
     for seed in unnamed:
-        yield replace(seed, key=f"{source.name}/{_distinct(seed.key, taken)}", source=source.name)
+        yield replace(seed, key=f"{source.name}/{spelled(_distinct(seed.key, taken))}", source=source.name)
     if not taken:
         raise HarnessError(f"the source {source.name!r} is empty: its files hold no record", where=str(source.path))
 
