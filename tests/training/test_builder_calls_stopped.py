@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness_builder.calls.book import CallBook
+from harness_builder.calls.images import Drawings
 from harness_builder.calls.sieving import sieve_items
 from harness_builder.calls.values import Ended, Painted, Told, stop_of
 from harness_builder.stops import Stop
@@ -87,6 +88,28 @@ async def test_a_drawing_that_another_element_has_too_stays(tmp_path: Path) -> N
         assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").is_file()
         asking.forget("seeds/2#0")
         assert not list((tmp_path / "images").rglob("*.png"))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_drawing_that_is_deleted_while_it_is_written_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Another element drew the same and was stopped; here at the moment its file comes into its place."""
+    rename, drops = Path.replace, [Drawings(tmp_path)]
+
+    def replaced(path: Path, target: Path) -> Path:
+        dropped = [drops.pop()] if drops else []
+        moved = target if when == "before" else rename(path, target)
+        for each in dropped:
+            each.drop([target.stem])
+        return rename(path, target) if when == "before" else moved
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    async with asker(tmp_path) as asking:
+        painted = await asking.paint("draw", "seeds/1#0", drawing())
+    assert isinstance(painted, Painted)
+    assert drops == []
+    assert [path.stem for path in (tmp_path / "images").rglob("*") if path.is_file()] == [painted.sha256]
 
 
 async def test_a_drawing_is_made_once_and_lies_under_its_hash(tmp_path: Path) -> None:

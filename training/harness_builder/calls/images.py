@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -114,15 +115,19 @@ class Drawings:
         return next((path for path in self._places(sha256) if path.is_file()), None)
 
     async def write(self, content: ImageContent) -> None:
-        """Put an image into its place, in one step. Raises HarnessError where the disk does not take it."""
+        """Put an image into its place, in one step; it is not there where it was dropped meanwhile.
+
+        Raises:
+            HarnessError: the disk does not take it.
+        """
         await anyio.to_thread.run_sync(self._write, content, limiter=self._alone)
 
     def drop(self, drawings: Iterable[str]) -> None:
         """Delete images, and what is half written of them. Raises OSError."""
         for sha256 in drawings:
             for path in self._places(sha256):
-                path.unlink(missing_ok=True)
                 _scratch(path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
     def _write(self, content: ImageContent) -> None:
         path = self._place(content.sha256, SUFFIXES[content.mime])
@@ -131,7 +136,8 @@ class Drawings:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 scratch.write_bytes(content.data)
-                scratch.replace(path)
+                with suppress(FileNotFoundError):  # dropped, since a call that drew the same was stopped
+                    scratch.replace(path)
             except OSError:
                 scratch.unlink(missing_ok=True)
                 raise
