@@ -40,7 +40,7 @@ from harness_builder.walk.references import read_references
 from harness_builder.walk.values import Tally
 
 from .finishing import Ready, finished
-from .photographed import check_photographed
+from .photographed import check_photographed, still_asked
 
 WORK: Final = "work"
 _CALLS: Final = 32  # at once of one server, where the plan does not say
@@ -121,6 +121,8 @@ class _Site:
             async with showing(walk.tally, lambda: asker.ledger.made, self.asked.tell):
                 at_once = _SEEDS * (plan.concurrency or _CALLS)
                 await walk.run(_seeds(plan), at_once, candidates.put)
+            for each in still_asked(walk, plan, work):
+                candidates.put(each)
             whole = not self.asked.ending()
         finally:
             candidates.close(whole=whole)

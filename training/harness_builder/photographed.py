@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
 
-from harness import Image
+from harness import BadData, Image
 from harness_builder.calls.values import Ended
 from harness_builder.config.keys import at
 from harness_builder.config.plan import Photos, Plan
-from harness_builder.people import CandidateFile
+from harness_builder.people import CandidateFile, read_candidates
 from harness_builder.people.candidates import NAME as CANDIDATES
 from harness_builder.real.choosing import Left, real_records, unasked
 from harness_builder.real.photographs import check_photos, open_photos
@@ -27,7 +28,7 @@ from harness_builder.real.values import PhotoIndex, RealRecord
 from harness_builder.review import Undecided
 from harness_builder.steps.checking import check_images
 from harness_builder.terms import licence_of
-from harness_builder.values import Candidate
+from harness_builder.values import REAL, Candidate
 from harness_builder.walk.crew import People, Walk
 from harness_builder.walk.settling import WAITING
 from harness_builder.walk.values import Made, Tally
@@ -58,6 +59,19 @@ def check_photographed(plan: Plan, accepted: Collection[str], tell: Callable[[st
     if plan.photos is not None:
         with at(plan, "real"):
             check_photos(plan.photos, accepted=plan.photos.name in accepted, tell=tell)
+
+
+def still_asked(walk: Walk, plan: Plan, work: Path) -> list[Candidate]:
+    """Photographs that people were asked about and stay in their queue until they are chosen anew: a build that ends
+    before that must not take them from a person who is in the middle of them. Where the twin of one is no record any
+    more, or asks something else, nobody is asked about it."""
+    found: list[Candidate] = []
+    path = work / CANDIDATES
+    if plan.photos is not None and walk.people is not None and not _waiting(walk.tally) and path.exists():
+        with suppress(BadData):  # the file is written anew in any case
+            found = [each for each in read_candidates(path, walk.shop.image).every if each.key.endswith(REAL)]
+    questions = {f"{made.key}{REAL}": made.sorted.question for made in walk.records} if found else {}
+    return [each for each in found if questions.get(each.key) == each.question]
 
 
 async def photographed(
@@ -144,11 +158,12 @@ class _Asked:
         return replace(record, reviewers=decided.reviewers)
 
     def put(self, path: Path, plan: Plan) -> None:
-        """Put them among those of the walk, which stay."""
+        """Put them among those of the walk, which stay, and in place of all that an earlier build asked about."""
+        drawn = [each for each in read_candidates(path, self._image).every if not each.key.endswith(REAL)]
         file = CandidateFile(path, plan.categories, plan.reviewers, plan.language)
-        for each in self._candidates:
+        for each in (*drawn, *self._candidates):
             file.put(each)
-        file.close(whole=False)
+        file.close(whole=True)
 
     def _candidate(self, made: Made, record: RealRecord) -> Candidate:
         first, second = (self._image(sha256) for sha256 in record.images)
