@@ -211,6 +211,24 @@ def test_a_value_that_another_hand_changed_is_named(tmp_path: Path) -> None:
         book.find("k1:a")
 
 
+@pytest.mark.parametrize(("at", "said"), [("BEGIN", "reads it"), ("BEGIN IMMEDIATE", "writes to it")])
+def test_another_program_at_the_book_is_told_with_a_remedy_and_what_was_to_go_goes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, said: str
+) -> None:
+    monkeypatch.setattr("harness_builder.calls.book._PATIENCE", 0.01)
+    with CallBook(tmp_path) as book:
+        book.keep(told(SECRET))
+        other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
+        other.execute(at)
+        other.execute("SELECT * FROM calls").fetchall()
+        with pytest.raises(HarnessError, match=f"another program {said}") as caught:
+            book.forget("seeds/1")
+        assert "end the other program" in caught.value.remedy
+        other.close()
+        book.forget("seeds/1")
+        assert SECRET.encode() not in on_disk(tmp_path)
+
+
 @pytest.fixture
 def small_disk() -> Iterator[None]:
     """Files may not grow beyond this size, as on a disk that is full."""

@@ -29,6 +29,9 @@ from .values import blank
 
 NAME: Final = "calls.db"
 _BROKEN: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_HELD: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_PATIENCE: Final = 5.0  # seconds that another program may read or write it; calls under way wait as long
+_ALONE: Final = "end the other program and run it again"
 _ANEW: Final = "put it aside or delete it: what it held is asked again"
 
 
@@ -156,7 +159,7 @@ class CallBook:
 
     def _opened(self) -> sqlite3.Connection:
         with self._told():
-            db = sqlite3.connect(self.path, isolation_level=None)
+            db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
             try:
                 self._prepare(db)
             except BaseException:
@@ -193,8 +196,7 @@ class CallBook:
         with self._told():
             busy = _one(self._db, "PRAGMA wal_checkpoint(TRUNCATE)")
         if busy:
-            remedy = "end the other program and run it again"
-            raise HarnessError("cannot delete from it: another program reads it", where=str(self.path), remedy=remedy)
+            raise HarnessError("cannot delete from it: another program reads it", where=str(self.path), remedy=_ALONE)
 
     @contextmanager
     def _told(self) -> Generator[None]:
@@ -207,6 +209,8 @@ class CallBook:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(_BROKEN):
             return self._broken(str(error))
+        if name.startswith(_HELD):
+            return HarnessError("cannot write: another program writes to it", where=str(self.path), remedy=_ALONE)
         return not_written(self.path, error)
 
     def _broken(self, how: str) -> HarnessError:
