@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness import Build, Built
+from harness import BadImage, Build, Built, HarnessError
 from harness_builder.calls.asking import Asking, open_asker
 from harness_builder.calls.book import CallBook
 from harness_builder.calls.opening import check_models
@@ -45,6 +45,7 @@ from .photographed import check_photographed, still_asked
 WORK: Final = "work"
 _CALLS: Final = 32  # at once of one server, where the plan does not say
 _SEEDS: Final = 4  # under way for each of these: a seed waits at gates, and for servers that others keep busy
+_DRAWN_ANEW: Final = "delete it where it is still there, and run it again: it is drawn anew"
 
 
 def plan(build: Build) -> str:
@@ -99,7 +100,11 @@ class _Site:
         references = read_references(self.plan, marks, self.asked.tell)
 
         def mark(sha256: str) -> ImageMark:
-            return marks.of(shop.image(sha256))
+            try:
+                return marks.of(shop.image(sha256))
+            except BadImage as fault:  # it was looked at a moment ago
+                what, remedy = f"a drawing cannot be read any more: {fault.reason}", _DRAWN_ANEW
+                raise HarnessError(what, where=str(self.asked.out / WORK / fault.path), remedy=remedy) from None
 
         return Walk(
             shop=shop,
