@@ -21,7 +21,7 @@ REVIEWS: Final = "review"
 
 
 class People:
-    """What stands in the reviewers' files.
+    """What stands in the reviewers' files. Safe to ask from several threads, of another candidate in each.
 
     Args:
         folder: of those files.

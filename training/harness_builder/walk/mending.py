@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 from harness_builder.calls.values import Ended, Passed
 from harness_builder.review import Decided
 from harness_builder.steps.checking import check_texts
@@ -30,7 +32,7 @@ async def settle(
     """Where a candidate goes: by the model alone where there are no people, else by what they decided so far."""
     if people is None:
         return Passed(value=by_model(candidate, opinion))
-    decided = people.decided(candidate)
+    decided = await anyio.to_thread.run_sync(people.decided, candidate)  # it reads both images
     settled = by_people(candidate, opinion, decided)
     if isinstance(settled, Ended):
         return settled
