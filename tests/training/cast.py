@@ -173,9 +173,9 @@ class Stage:
 
 
 @contextmanager
-def staged(folder: Path, cases: tuple[str, ...] = CASES, **more: Any) -> Iterator[Stage]:
-    """Servers for all roles, seeds for these cases, and a config over both."""
-    cast = Cast()
+def staged(folder: Path, cases: tuple[str, ...] = CASES, cast: Cast | None = None, **more: Any) -> Iterator[Stage]:
+    """Servers for all roles, seeds for these cases, and a config over both; `cast` plays, where it is given."""
+    cast = cast or Cast()
     seeds = folder / "seeds.csv"
     seeds.write_text("".join(["id,text\n", *(f"{case},case={case}\n" for case in cases)]), encoding="utf-8")
     with ChatServer(cast.write) as writer, ChatServer(cast.check) as checker, ImagesServer(cast.draw) as painter:

@@ -19,7 +19,6 @@ from harness_builder.steps.probing import apart, probe, untold
 from harness_builder.steps.sorting import classify
 from harness_builder.steps.workshop import Workshop
 from harness_builder.steps.writing import write
-from harness_builder.stops import KINDS, Kind, Stop
 from harness_builder.values import Candidate, Element, Opinion, Seed, Step
 
 from .lines import Line
@@ -49,7 +48,6 @@ class Carrier:
         self._number = number
         self._seed = seed
         self._ways: list[Way] = []
-        self._lists = ""  # the call that listed the elements
 
     async def run(self) -> None:
         """All the way. Raises HarnessError where nothing will work, Shut where the walk is ending."""
@@ -78,20 +76,20 @@ class Carrier:
         seed, found = self._seed, await elements(self._shop, self._seed)
         if isinstance(found, Ended):
             calls = found.calls if found.end != "stopped" else ()
-            self._count("elements", found)
+            self._walk.tally.count("elements", found)
             if found.end == "stopped":
-                self._shop.asker.forget(seed.key)
+                self._walk.stopping.stop_seed(seed.key)
             return Line(step="elements", key=seed.key, end=found.end, why=found.why, calls=calls)
-        self._lists = found.calls[-1]
         for place, each in enumerate(found.value):
-            way = Way(key=f"{seed.key}#{place}", place=place)
+            way = Way(key=f"{seed.key}#{place}", place=place, lists=found.calls[-1])
             self._ways.append(way)
             if isinstance(each, Element):
                 way.element = each
                 way.calls += found.calls
                 way.lines.append(Line(step="elements", key=way.key, end="kept", made=plain(each)))
             else:
-                self._end(way, "elements", each)
+                stopped = each.end == "stopped"
+                self._end(way, self._walk.stopping.place(way.key, each) if stopped else "elements", each)
         made = {"elements": len(found.value), "seed": _shows(seed)}
         return Line(step="elements", key=seed.key, end="kept", made=made, calls=found.calls, notes=found.notes)
 
@@ -173,6 +171,8 @@ class Carrier:
     def _turned(self, way: Way, step: Step, ended: Ended | None) -> None:
         if ended is not None:
             self._end(way, step, ended)
+            if near := self._walk.gates.near_to(way.key):
+                self._walk.stopping.near(way, near)
 
     def _took(self, way: Way, step: Step, passed: Passed[T] | Ended) -> T | None:
         made = way.took(step, passed)
@@ -186,20 +186,11 @@ class Carrier:
 
     def _ended(self, way: Way, step: Step, ended: Ended) -> None:
         """Count how it ended; of what was stopped delete what is kept."""
-        self._count(step, ended)
+        self._walk.tally.count(step, ended)
         if ended.end == "waiting" and ended != WAITING:
             self._walk.tally.ties[way.key] = ended.why
         if ended.end == "stopped":
-            self._shop.asker.forget(way.key)
-            if self._lists:
-                self._shop.asker.redact(self._lists, way.place, Stop(kind=_kind(ended.why)))
-
-    def _count(self, step: Step, ended: Ended) -> None:
-        tally = self._walk.tally
-        tally.ends[step, ended.end] += 1
-        tally.whys[step, ended.end, ended.why] += 1
-        tally.again += ended.again
-        tally.passing[step] += ended.again
+            self._walk.stopping.stop(way)
 
     def _keep(self, line: Line) -> None:
         """Write down all lines of the seed, and its records."""
@@ -207,10 +198,11 @@ class Carrier:
         for way in self._ways:
             for each in way.lines:
                 self._walk.lines.put(each)
-                if each.end == "kept":
-                    self._walk.tally.ends[each.step, "kept"] += 1
             if way.ended is None:
                 self._walk.records.put(self._number, _made(way, self._seed))
+            way.close()
+            for step in way.counted:
+                self._walk.tally.ends[step, "kept"] += 1
 
 
 def _candidate(way: Way, shop: Workshop, seed: Seed) -> Candidate:
@@ -240,12 +232,6 @@ def _said(opinion: Opinion) -> dict[str, str]:
 def _shows(seed: Seed) -> str:
     """What a seed is, for its story: it is not kept."""
     return " and ".join(what for what, there in (("image", seed.image is not None), ("text", seed.text)) if there)
-
-
-def _kind(why: str) -> Kind:
-    """The kind of a stop by its name; one that is unknown is one that could not be checked."""
-    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
-    return kinds.get(why, "unchecked")
 
 
 def _made(way: Way, seed: Seed) -> Made:

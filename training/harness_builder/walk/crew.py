@@ -24,6 +24,7 @@ from .carrying import Carrier
 from .gates import Gates
 from .lines import Lines
 from .records import Records
+from .stopping import Stopping
 from .turnstile import Shut
 from .values import Tally
 
@@ -54,6 +55,7 @@ class Walk:
         tally: how everything ended.
         ending: whether a person wants it to end.
         candidates: takes each that came to be sorted.
+        stopping: what hard stops take with them.
         stopped: why it ends early.
     """
 
@@ -67,7 +69,11 @@ class Walk:
     tally: Tally = field(default_factory=Tally)
     ending: Callable[[], bool] = lambda: False
     candidates: Callable[[Candidate], None] = lambda _: None
+    stopping: Stopping = field(init=False)
     stopped: HarnessError | None = None
+
+    def __post_init__(self) -> None:
+        self.stopping = Stopping(self)
 
     async def run(self, seeds: Iterable[Seed], at_once: int, candidates: Callable[[Candidate], None]) -> None:
         """Walk them all; what nothing can be done about ends the walk once all that is under way has ended.

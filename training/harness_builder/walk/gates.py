@@ -47,6 +47,14 @@ class Gates:
         self.images.shut()
         self.settled.shut()
 
+    def near_to(self, key: str) -> str:
+        """Key of what the one that was turned away last nearly equals; empty where that was another, or of a test."""
+        return next((near.of for near in self.near[-1:] if near.key == key), "")
+
+    def forget(self, key: str) -> None:
+        """One that was turned away is told of no more: it was stopped."""
+        self.near = [near for near in self.near if near.key != key]
+
     def text(self, question: Question) -> Ended | None:
         """None lets it through. Compared in the words that name its objects: the others are alike in every question."""
         return self._compared(question, self._text_index)

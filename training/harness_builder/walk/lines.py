@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from harness.keys import canonical
 from harness.store.journal import lines as lines_of
 from harness.store.journal import replace
 from harness_builder.disk import writing
+from harness_builder.stops import KINDS
 from harness_builder.values import STEPS, End, Step
 
 _MODE: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -94,13 +95,37 @@ class Lines:
         stands = self._standing.get((line.step, line.key))
         if stands == hash(text):
             return
-        if line.end == "stopped" and stands is not None:
+        if line.end == "stopped" and stands is not None and stands not in _bare(line.key):
             self._erase(line.step, line.key)
         data = text.encode("utf-8", "backslashreplace") + b"\n"
         with writing(self._paths[line.step]):
             if os.write(self._files[line.step], data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._standing[line.step, line.key] = hash(text)
+
+    def strike(self, key: str, lines: Iterable[Line]) -> None:
+        """Something was stopped: these lines, which hold the kind alone, are all that stays of it in any step."""
+        self.erase(key)
+        for each in lines:
+            self.put(each)
+
+    def erase(self, key: str, *, stopped: bool = False) -> None:
+        """Take away what stands of a key in all steps; what only says that it was stopped where that is asked for."""
+        bare = frozenset[int]() if stopped else _bare(key)
+        for step in STEPS:
+            stands = self._standing.get((step, key))
+            if stands is not None and stands not in bare:
+                self._erase(step, key)
+                del self._standing[step, key]
+
+    def knows(self, key: str) -> bool:
+        """Whether a line of some step stands with this key."""
+        return any((step, key) in self._standing for step in STEPS)
+
+    def stopped_in(self, key: str, why: str) -> Step | None:
+        """The step whose line says that a key was stopped there for this reason; None where none does."""
+        said = hash(_stopped(key, why))
+        return next((step for step in reversed(STEPS) if self._standing.get((step, key)) == said), None)
 
     def _erase(self, step: Step, key: str) -> None:
         """Nothing of what was kept before it was stopped may stay."""
@@ -127,6 +152,15 @@ class Lines:
 def read_lines(folder: Path, step: Step) -> dict[str, dict[str, Json]]:
     """The line that counts of each key; none where the step has no file."""
     return {str(said["key"]): said for said in lines_of(folder / f"{step}.jsonl")}
+
+
+def _stopped(key: str, why: str = "") -> str:
+    """A line that says no more than that something was stopped, as it is written."""
+    return canonical(Line(step="elements", key=key, end="stopped", why=why).written)
+
+
+def _bare(key: str) -> frozenset[int]:
+    return frozenset(hash(_stopped(key, why)) for why in ("", *KINDS))
 
 
 def _cut(path: Path) -> None:

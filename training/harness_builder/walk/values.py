@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from harness_builder.calls.values import Ended
 from harness_builder.quality import Probed
 from harness_builder.values import Element, End, Label, Pair, Question, Sorted, Step
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +64,22 @@ class Tally:
     spared: int = 0
     untold: Counter[str] = field(default_factory=Counter[str])
     ties: dict[str, str] = field(default_factory=dict[str, str])
+
+    def count(self, step: Step, ended: Ended) -> None:
+        """Something ended so."""
+        self.ends[step, ended.end] += 1
+        self.whys[step, ended.end, ended.why] += 1
+        self.again += ended.again
+        self.passing[step] += ended.again
+
+    def uncount(self, step: Step, ended: Ended, kept: Iterable[Step]) -> None:
+        """What ended so, after it was kept in these steps, is going to be counted otherwise."""
+        self.again -= ended.again
+        self.passing[step] -= ended.again
+        self.whys = _less(self.whys, [(step, ended.end, ended.why)])
+        self.ends = _less(self.ends, [(step, ended.end), *((each, "kept") for each in kept)])
+
+
+def _less(counted: Counter[T], gone: Iterable[T]) -> Counter[T]:
+    """Without those that are counted no more: none is there with 0."""
+    return counted - Counter(gone)

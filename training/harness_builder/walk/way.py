@@ -24,14 +24,17 @@ class Way:
     Attributes:
         key: of the element.
         place: among those of its seed.
+        lists: the call that listed them.
         element, question, pair, opinion, sorted, probed, label: what each step made, as far as it came.
         calls: that it took, in order.
         lines: of its steps, in order.
         ended: how; None while it goes on.
+        counted: steps in which it is counted as kept, once its seed is through.
     """
 
     key: str
     place: int
+    lists: str = ""
     element: Element | None = None
     question: Question | None = None
     pair: Pair | None = None
@@ -42,6 +45,7 @@ class Way:
     calls: list[str] = field(default_factory=list[str])
     lines: list[Line] = field(default_factory=list[Line])
     ended: tuple[Step, Ended] | None = None
+    counted: tuple[Step, ...] = ()
 
     def took(self, step: Step, passed: Passed[T] | Ended) -> T | None:
         """What a step made, noted; None where it ended here."""
@@ -69,6 +73,13 @@ class Way:
             line = Line(step=step, key=self.key, end="stopped", why=ended.why)
         self.lines = [each for each in self.lines if each.step != step]
         self.lines.append(line)
+
+    def close(self) -> None:
+        """Its lines are written down: what ended needs no more in memory than its place and how it ended."""
+        self.counted = tuple(each.step for each in self.lines if each.end == "kept")
+        if self.ended is not None:
+            self.element = self.question = self.pair = self.opinion = self.sorted = self.label = None
+            self.lines, self.calls = [replace(each, made={}, calls=(), notes=()) for each in self.lines], []
 
 
 def plain(value: object) -> dict[str, Any]:
