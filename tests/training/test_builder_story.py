@@ -168,6 +168,18 @@ def test_where_the_work_is_not_at_hand_the_set_s_own_provenance_is_told(place: W
     assert "  call k1:elements: elements writer mini/writer" in told
 
 
+def test_of_a_seed_those_elements_are_told_that_the_last_walk_listed(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    with Lines(tmp_path / "work") as lines:
+        for listed in (2, 1):
+            lines.put(Line(step="elements", key="s/1", end="kept", made={"elements": listed}))
+            for place in range(listed):
+                lines.put(Line(step="elements", key=f"s/1#{place}", end="kept"))
+    told = story(tmp_path, "s/1")
+    assert "  s/1#0: elements, kept" in told
+    assert "s/1#1" not in told
+
+
 def test_an_unknown_key_names_the_nearest(place: Workplace) -> None:
     with pytest.raises(UnknownName, match=r"no record 'shapes/2#9' is here") as caught:
         story(place.folder, "shapes/2#9")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -107,7 +108,7 @@ class _Folder:
         place = self._pictures(places)
         yield f"{one_line(wanted)}"
         yield from (_place(each) for each in places)
-        children = [each for each in self.lines["elements"] if each.rpartition("#")[0] == wanted]
+        children = self._elements(wanted)
         found = {step: lines[wanted] for step, lines in self.lines.items() if wanted in lines}
         seed = wanted.rpartition("#")[0]
         if seed:
@@ -124,6 +125,12 @@ class _Folder:
             yield from self._photographs(each, calls, refs)
         for child in children:
             yield f"  {one_line(child)}: {self._ending(child)}"
+
+    def _elements(self, seed: str) -> list[str]:
+        """Those of a seed; of a walk that listed more of them their lines may still be there."""
+        every = [each for each in self.lines["elements"] if each.rpartition("#")[0] == seed]
+        number = self.lines["elements"].get(seed, {}).get("made", {}).get("elements", math.inf)
+        return [each for each in every if int(each.rpartition("#")[2]) < number]
 
     def _key(self, key: str) -> str:
         """The key of what is asked for, by itself or by its place in the set."""
