@@ -13,6 +13,22 @@ from typing import Any
 from harness_builder.config.plan import Photos
 
 from harness.drawings import draw, png
+from tests.training.workshop import Played
+
+
+class Looking(Played):
+    """An Asker for photographs.
+
+    Attributes:
+        forgotten: owners whose calls it was told to forget, in order.
+    """
+
+    def __init__(self, **scripts: Any) -> None:
+        super().__init__(**scripts)
+        self.forgotten: list[str] = []
+
+    def forget(self, owner: str) -> None:
+        self.forgotten.append(owner)
 
 
 def photos(path: Path, **changes: Any) -> Photos:

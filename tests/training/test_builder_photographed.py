@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from harness_builder import photographed
 from harness_builder.calls.values import Ended, Passed
 from harness_builder.people import reviewing
+from harness_builder.real.unused import owner_of
 from harness_builder.steps.workshop import Workshop
 from harness_builder.values import Step
 
 from harness import HarnessError, Image
 from tests.training.reviewed import answer_all, review
-from tests.training.test_builder_whole_story import build, configured
+from tests.training.test_builder_whole_story import build, configured, owned, provenance, real
+from tests.training.workshop import PERSON
 
 FAILED = Ended(end="failed", why="error: timeout", again=True)
 
@@ -57,8 +60,74 @@ class TestPhotographsWhoseCallsFailForAReasonThatMayPass:
         assert (code, said["open"], "mis_real.json" in said["records"]) == (0, [], False), told
 
 
+class TestNothingStaysOfAPhotograph:
+    """What the build keeps of one are its image and its calls."""
+
+    def test_that_another_checker_stops(self, tmp_path: Path, checks: Checks) -> None:
+        config, out = configured(tmp_path), tmp_path / "out"
+        build(config)
+        before, stopped = shown(out), firsts(out)
+        assert (len(before), images(out) >= before, len(owners(out) & set(map(owner_of, before)))) == (4, True, 4)
+        checks.ended = Ended(end="stopped", why="person")
+        _, said, told = build(config)
+        assert "mis_real.json" not in said["records"]
+        assert "photographs: 0 records of real" in told
+        assert images(out) & before == set()
+        assert owners(out) & set(map(owner_of, stopped)) == set()
+        assert [each for each in stopped if in_files(out, each.encode())] == []
+
+    def test_whose_caption_is_one_that_stops_it(self, tmp_path: Path, checks: Checks) -> None:
+        config, out = configured(tmp_path), tmp_path / "out"
+        build(config)
+        before, stopped = shown(out), firsts(out)
+        for each in (tmp_path / "album").glob("*.txt"):
+            each.write_text(f"{each.read_text(encoding='utf-8')} {PERSON}", encoding="utf-8")
+        _, _, told = build(config)
+        assert "stopped: person" in told
+        assert images(out) & before == set()
+        assert owners(out) & set(map(owner_of, stopped)) == set()
+
+    def test_in_images_that_no_record_shows_any_more_and_it_is_not_asked_about_again(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        build(configured(tmp_path))
+        before, drawn = shown(out), images(out) - shown(out)
+        assert drawn
+        _, _, told = build(with_photographs(tmp_path, real(count=1)))
+        assert len(shown(out)) == 2
+        assert images(out) == drawn | shown(out), told
+        _, said, _ = build(with_photographs(tmp_path))
+        assert ("mis_real.json" in said["records"], images(out)) == (False, drawn)
+        calls = owners(out)
+        build(with_photographs(tmp_path, real()))
+        assert (shown(out), owners(out)) == (before, calls)
+
+
+def shown(out: Path) -> set[str]:
+    """sha256 of the images that records of photographs show."""
+    records = [each for each in provenance(out) if "of" in each]
+    return {photo["sha256"] for each in records for photo in each["photographs"] if photo["taken"]}
+
+
+def firsts(out: Path) -> set[str]:
+    """Those of the first objects: where they are stopped no second one is looked for."""
+    return {each["photographs"][0]["sha256"] for each in provenance(out) if "of" in each}
+
+
+def images(out: Path) -> set[str]:
+    """sha256 of those that the build keeps."""
+    return {path.stem for path in (out / "work" / "images").rglob("*") if path.is_file()}
+
+
+def owners(out: Path) -> set[str]:
+    return set(owned(out))
+
+
+def in_files(out: Path, said: bytes) -> bool:
+    return any(said in path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
 class TestTheQueueOfPhotographs:
-    """What people are asked about is theirs until photographs are chosen anew, and is no longer than what was chosen."""
+    """What people are asked about is theirs until photographs are chosen anew."""
 
     def test_outlives_a_build_that_ends_while_photographs_are_looked_at(self, tmp_path: Path, checks: Checks) -> None:
         config, before = asked(tmp_path)
@@ -83,12 +152,12 @@ class TestTheQueueOfPhotographs:
     def test_is_empty_once_the_plan_has_no_photographs(self, tmp_path: Path, checks: Checks) -> None:
         _, before = asked(tmp_path)
         assert len(before) == 2
-        build(without(tmp_path))
+        build(with_photographs(tmp_path))
         assert queued(tmp_path) == set()
 
     def test_lets_go_of_those_whose_twin_asks_something_else(self, tmp_path: Path, checks: Checks) -> None:
         config, before = asked(tmp_path)
-        gone = sorted(before)[0]
+        gone = min(before)
         mend(tmp_path / "out", gone.removesuffix("@real"))
         checks.ended = HarnessError("the limit of calls is reached")
         build(config)
@@ -109,11 +178,12 @@ def queued(folder: Path) -> set[str]:
     return {key for key in reviewing(folder / "out").candidates if key.endswith("@real")}
 
 
-def without(folder: Path) -> Path:
-    """The same config without photographs."""
+def with_photographs(folder: Path, *asked: dict[str, Any]) -> Path:
+    """The same config with these photographs; without any where none are asked for."""
     config = folder / "build.yaml"
     said = yaml.safe_load(config.read_text(encoding="utf-8"))
-    del said["real"]
+    said = {name: value for name, value in said.items() if name != "real"}
+    said |= dict(zip(("real",), asked, strict=False))
     config.write_text(yaml.safe_dump(said), encoding="utf-8")
     return config
 

@@ -30,7 +30,7 @@ from PIL import Image as Pictures
 
 from harness import Image
 from harness.images import decode, inline_image, open_image
-from tests.training.photographed import drawing, folder, photos
+from tests.training.photographed import Looking, drawing, folder, photos
 from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, plan, text_of, workshop
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ class Chosen:
     def __init__(self, work: Path, asker: Played | None = None) -> None:
         self.records: list[RealRecord] = []
         self.left = Left()
-        self.asker = asker or Played()
+        self.asker = asker or Looking()
         self.images = work / "images"
         self._work = work
 
@@ -215,9 +215,11 @@ async def test_what_the_hard_stop_stops_no_other_model_sees_and_nothing_of_it_is
 ) -> None:
     answer = dict.fromkeys(("minors", "person", "weapon"), "no") | {said: "yes"}
     root = folder(tmp_path / "in", captions("red star", "blue ring"))
-    chosen = await Chosen(tmp_path, Played(checker=json.dumps(answer))).of(root, [made(1, "red star", "blue ring")])
+    asker = Looking(checker=json.dumps(answer))
+    chosen = await Chosen(tmp_path, asker).of(root, [made(1, "red star", "blue ring")])
     assert chosen.records == []
-    assert by("viewer", chosen.asker) == []
+    assert by("viewer", asker) == []
+    assert len(asker.forgotten) == 1
     assert chosen.kept() == set()
     kind = said if said != "unclear" else "unchecked"
     assert chosen.left == Counter({("stopped", kind): 1, ("dropped", NONE): 1})

@@ -20,6 +20,7 @@ from harness_builder.output.libraries import ran_on
 from harness_builder.output.manifest import planned
 from harness_builder.output.placeless import placeless
 from harness_builder.prompts.templates import Prompts
+from harness_builder.real.unused import drop_unused
 from harness_builder.terms import licence_in, tell_needless
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.losses import losses, open_losses, told
@@ -58,6 +59,7 @@ async def finished(ready: Ready) -> Built:
     shown = await photographed(ready.walk, plan, ready.book.folder, asked.accepted, asked.tell)
     before = held(asked.out)
     written = write_set(ready.walk.records, plan, asked.out, ready.image, real=shown.records)
+    drop_unused(ready.book, shown.images)
     facts = _facts(ready, written, shown, licence_in(plan, asked.accepted, written.entries))
     finish(facts, ready.book.find)
     if plan.photos and shown.records:

@@ -43,10 +43,12 @@ class Photographed:
     Attributes:
         records: that are in the set.
         left: how many photographs, and records, ended so and why.
+        images: sha256 of those that a record shows, or that people are asked about.
     """
 
     records: tuple[RealRecord, ...] = ()
     left: Left = field(default_factory=Left)
+    images: frozenset[str] = frozenset()
 
     @property
     def waiting(self) -> int:
@@ -97,7 +99,8 @@ async def photographed(
     if asked is not None:
         await anyio.to_thread.run_sync(asked.put, work / CANDIDATES, plan)
     _tell(found, left, tell)
-    return Photographed(records=tuple(found), left=left)
+    images = frozenset(sha256 for each in found for sha256 in each.images) | (asked.images if asked else set[str]())
+    return Photographed(records=tuple(found), left=left, images=images)
 
 
 async def _chosen(
@@ -133,6 +136,9 @@ class _Asked:
         people: what they have decided.
         image: sha256 -> the image of the build's folder.
         ties: is added to: key of a record that they do not agree on -> on what.
+
+    Attributes:
+        images: sha256 of those that they are asked about.
     """
 
     def __init__(self, people: People, image: Callable[[str], Image], ties: dict[str, str]) -> None:
@@ -140,11 +146,13 @@ class _Asked:
         self._image = image
         self._ties = ties
         self._candidates: list[Candidate] = []
+        self.images: set[str] = set()
 
     def settle(self, made: Made, record: RealRecord) -> RealRecord | Ended:
         """What they decided of it. What else they answered is of the question and the category, and its twin's."""
         candidate = self._candidate(made, record)
         self._candidates.append(candidate)
+        self.images.update(record.images)
         decided = self._people.decided(candidate)
         if decided is None:
             return WAITING

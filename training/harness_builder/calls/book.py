@@ -121,6 +121,13 @@ class CallBook:
             items[place] = blank(stop)
             db.execute("UPDATE said SET value = ? WHERE id = ?", (json.dumps(items), row[0]))
 
+    def owners(self, begins: str) -> Iterator[str]:
+        """Whose calls are kept, of those whose key begins so."""
+        with self._told():
+            wanted = "SELECT DISTINCT owner FROM owners WHERE substr(owner, 1, ?) = ?"
+            found = self._db.execute(wanted, (len(begins), begins)).fetchall()
+        return (owner for (owner,) in found)
+
     def draws(self, sha256: str) -> None:
         """A drawing is about to be written; it is named before, so that a killed build leaves none behind."""
         with self._change() as db:

@@ -1,7 +1,8 @@
 """What becomes of a photograph before a record may show it. The order is fixed, and each may end its way:
 
 its caption meets the words' rule; its faces are covered and all that a camera noted is left behind; the model's hard
-stop sees what is left; then the viewer says whether it shows the object. Only then is the image kept.
+stop sees what is left; then the viewer says whether it shows the object. Only then is the image kept. Of one that is
+stopped nothing stays that an earlier build kept of it, since another rule or another model may have let it through.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from harness import BadImage, Image, Json, Message, Request, Text, Verdict
 from harness.images import decode, inline_image, open_image
 from harness.rubric import Form, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
+from harness_builder.calls.ends import stopped
 from harness_builder.calls.images import Drawings
 from harness_builder.calls.values import Asked, Ended, Passed, Unreadable
 from harness_builder.quality import ImageMark, mark
@@ -28,6 +30,7 @@ from harness_builder.stops import stop_text
 from harness_builder.stops.faces import Blurred, Finder, blur_faces
 from harness_builder.values import Step
 
+from .unused import deleting, owner_of
 from .values import Photo
 
 #: the hard stop by a model: `harness_builder.steps.checking.check_images`
@@ -93,14 +96,14 @@ class Looking:
         self._shop = shop
         self._check = check
         self._faces = faces
+        self._work = work
         self._images = Drawings(work)
         self._side = max(shop.plan.width, shop.plan.height)
         self._hands = anyio.CapacityLimiter(1)
 
     async def look(self, photo: Photo, words: str) -> Seen | Unfit:
         """What it is good for, as a photograph of this object."""
-        if stop := stop_text(photo.caption):
-            return Unfit(photo=photo, ended=Ended(end="stopped", why=stop.kind))
+        stop = stop_text(photo.caption)
         try:
             blurred = await anyio.to_thread.run_sync(
                 partial(covered, photo.image, self._faces, self._side), limiter=self._hands
@@ -108,14 +111,23 @@ class Looking:
             image = open_image(inline_image("photograph.png", blurred.data))
             looks = await anyio.to_thread.run_sync(mark, image, limiter=self._hands)
         except BadImage as error:
-            return Unfit(photo=photo, ended=Ended(end="dropped", why=f"its image is {error.reason}"))
+            dropped = Ended(end="dropped", why=f"its image is {error.reason}")
+            return Unfit(photo=photo, ended=stopped(stop) if stop else dropped)
         sha256, faces = image.opened.sha256, blurred.faces
-        found = await self._asked(image, words, owner=f"photograph-{sha256[:16]}")
+        owner = owner_of(sha256)
+        found = stopped(stop) if stop else await self._asked(image, words, owner)
         if isinstance(found, Ended):
+            if found.end == "stopped":
+                self._erase(owner, sha256)
             return Unfit(photo=photo, ended=found, sha256=sha256, faces=faces)
         if self._images.find(sha256) is None:
             await self._images.write(image.opened)
         return Seen(photo=photo, object=words, sha256=sha256, faces=faces, mark=looks, calls=found.calls)
+
+    def _erase(self, owner: str, sha256: str) -> None:
+        self._shop.asker.forget(owner)
+        with deleting(self._work):
+            self._images.drop((sha256,))
 
     async def _asked(self, image: Image, words: str, owner: str) -> Passed[None] | Ended:
         """Whether image and viewer are fine."""
