@@ -128,9 +128,9 @@ class _Folder:
 
     def _elements(self, seed: str) -> list[str]:
         """Those of a seed; of a walk that listed more of them their lines may still be there."""
-        every = [each for each in self.lines["elements"] if each.rpartition("#")[0] == seed]
         number = self.lines["elements"].get(seed, {}).get("made", {}).get("elements", math.inf)
-        return [each for each in every if int(each.rpartition("#")[2]) < number]
+        every = ((each, *each.rpartition("#")) for each in self.lines["elements"])
+        return [key for key, of, _, place in every if of == seed and place.isdecimal() and int(place) < number]
 
     def _key(self, key: str) -> str:
         """The key of what is asked for, by itself or by its place in the set."""
