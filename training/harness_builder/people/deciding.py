@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness_builder.review import Agreed, Decided, Queue, Undecided, agreed, merge
 from harness_builder.review.entries import Answered
-from harness_builder.values import Candidate, Review
+from harness_builder.values import REAL, Candidate, Review
 
 if TYPE_CHECKING:
     from harness_builder.config.plan import Plan
@@ -36,6 +36,7 @@ class People:
         self._queue = Queue(folder, ())
         self._now: defaultdict[str, list[Answered]] = defaultdict(list)
         self._first: defaultdict[str, list[Answered]] = defaultdict(list)
+        self._said: defaultdict[str, set[str]] = defaultdict(set)
         self._compared: dict[str, tuple[Review, ...]] = {}
         for name in self._queue.reviewers:
             past = self._queue.log(name).past()
@@ -44,6 +45,7 @@ class People:
                     self._now[key].append(each)
             for (key, _), answer in past.first.items():
                 self._first[key].append(answer)
+                self._said[key].add(name)
 
     @classmethod
     def load(cls, out: Path, plan: Plan) -> People:
@@ -62,6 +64,18 @@ class People:
             return None
         merged = merge(reviews)
         return merged.decided[0] if merged.decided else merged.open[0]
+
+    def strike(self, key: str) -> None:
+        """Of an element that is stopped nothing stays that people wrote, of its photographs neither: all is taken back.
+
+        Raises:
+            HarnessError: a reviewer's file cannot be written.
+        """
+        for each in (key, f"{key}{REAL}"):
+            for name in sorted(self._said.pop(each, ())):
+                self._queue.log(name).strike(each)
+            for known in (self._now, self._first, self._compared):
+                known.pop(each, None)
 
     def agreement(self) -> tuple[Agreed, ...]:
         """On the candidates that were asked for, by the answers given before the model's opinion was shown."""

@@ -1,8 +1,9 @@
-"""The file of one reviewer: JSON lines that are only ever appended.
+"""The file of one reviewer: JSON lines that are only ever appended, but for what a hard stop takes.
 
 Invariants: a line is one `write`, made safe on disk before the reviewer is told so; a line that was begun and not ended
 is cut before the next one; of a candidate the last line counts. Each write looks first at what others have added, so
-two servers over one folder do no harm.
+two servers over one folder do no harm. In the place of what is struck stands as long a line that takes it back: whoever
+has read the file goes on where they were.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from harness.errors import BadData, HarnessError
-from harness.store.journal import encoded
+from harness.store.journal import encoded, replace
 
 from .entries import Answered, Entry, LeftOut, Skipped, Undone, entry, line
 
@@ -99,6 +100,33 @@ class ReviewLog:
             self._end += len(data)
             self._lines += 1
             self._past.take(entry)
+
+    def strike(self, key: str) -> None:
+        """Take back whatever was said of a candidate, and leave no byte of its words.
+
+        Raises:
+            HarnessError: the file cannot be written; it is then as before.
+        """
+        with self._turn, self._alone():
+            if not self.path.exists():
+                return
+            try:
+                whole, newline, _ = self.path.read_bytes().rpartition(b"\n")
+                every = (self._struck(each, key) for each in (whole + newline).splitlines(keepends=True))
+                replace(self.path, b"".join(every).decode("utf-8", "backslashreplace"))
+            except OSError as error:
+                raise HarnessError(f"cannot write: {error.strerror}", where=str(self.path)) from error
+            self._past, self._end, self._lines = Past(), 0, 0
+
+    def _struck(self, each: bytes, key: str) -> bytes:
+        try:
+            said = entry(json.loads(each), self.reviewer)
+        except ValueError:
+            return each
+        if not isinstance(said, Answered) or said.key != key:
+            return each
+        data = encoded(line(Undone(key=key, at=said.review.at), self.reviewer), self.path)
+        return data.rstrip(b"\n").ljust(len(each) - 1) + b"\n"
 
     def _write(self, data: bytes) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
