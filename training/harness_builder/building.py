@@ -20,7 +20,7 @@ from harness_builder.config.plan import Plan
 from harness_builder.config.reading import read_plan
 from harness_builder.config.showing import shown
 from harness_builder.licences import OutputLicence
-from harness_builder.output import check_free, check_name
+from harness_builder.output import StandingSet, check_free, check_name
 from harness_builder.people import CandidateFile, People, image_of
 from harness_builder.people.candidates import NAME as CANDIDATES
 from harness_builder.prompts.templates import Prompts, load_prompts
@@ -90,7 +90,7 @@ class _Site:
             marks = stack.enter_context(Marks(work))
             lines = stack.enter_context(Lines(work))
             records = stack.enter_context(Records(work))
-            async with open_asker(self.plan, book, tell=self.asked.tell) as asker:
+            async with open_asker(self.plan, book, tell=self.asked.tell, dropped=marks.drop) as asker:
                 shop = Workshop(plan=self.plan, prompts=self.prompts, asker=asker, image=image_of(work))
                 walk = self._walk(shop, marks, lines, records)
                 await self._walked(walk, asker)
@@ -122,6 +122,15 @@ class _Site:
         """All seeds, with what people may decide on put where they find it."""
         plan, work = self.plan, self.asked.out / WORK
         candidates, whole = CandidateFile(work / CANDIDATES, plan.categories, plan.reviewers, plan.language), False
+        stands = StandingSet(self.asked.out, self.asked.tell)
+
+        def struck(key: str) -> None:
+            stands.strike(key)
+            candidates.strike(key)
+            if isinstance(walk.people, People):
+                walk.people.strike(key)
+
+        walk.stopping.struck = struck
         try:
             async with showing(walk.tally, lambda: asker.ledger.made, self.asked.tell):
                 at_once = _SEEDS * (plan.concurrency or _CALLS)

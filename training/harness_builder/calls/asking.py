@@ -8,7 +8,7 @@ is on the wire comes home and is kept.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -44,11 +44,13 @@ class Asking:
     Attributes:
         ledger: what calls took.
         stopped: what nothing can be done about, once it has come; all calls raise it from then on.
+        dropped: told of drawings before they are deleted: who else keeps something of them.
     """
 
     def __init__(self, plan: Plan, book: CallBook, opener: Opener, ledger: Ledger) -> None:
         self.ledger = ledger
         self.stopped: HarnessError | None = None
+        self.dropped: Callable[[Iterable[str]], None] = _nothing
         self._plan = plan
         self._book = book
         self._opener = opener
@@ -165,6 +167,7 @@ class Asking:
         """Delete the files of drawings, and then their names."""
         if not drawings:
             return
+        self.dropped(drawings)
         try:
             self._drawings.drop(drawings)
         except OSError as error:
@@ -175,23 +178,31 @@ class Asking:
 
 
 @asynccontextmanager
-async def open_asker(plan: Plan, book: CallBook, *, tell: Callable[[str], None]) -> AsyncGenerator[Asking]:
+async def open_asker(
+    plan: Plan, book: CallBook, *, tell: Callable[[str], None], dropped: Callable[[Iterable[str]], None] | None = None
+) -> AsyncGenerator[Asking]:
     """Open all models of a plan and its painter, and ask them.
 
     Args:
         plan: names them; it also says how many calls are on the wire at once, and how many are allowed.
         book: of this build; drawings go into the folder beside it.
         tell: given what a person should know of the models' servers.
+        dropped: told of drawings before they are deleted.
 
     Raises:
         HarnessError: a model cannot be opened or cannot do what its role takes, or a limit has no price to count by.
     """
     opener = Opener()
     asking = Asking(plan, book, opener, Ledger(plan, book.spent(), tell))
+    asking.dropped = dropped or _nothing
     asking.sweep()
     async with open_all(plan, opener, asking.check, tell) as opened:
         asking.use(opened)
         yield asking
+
+
+def _nothing(_: Iterable[str]) -> None:
+    """Nobody else keeps anything of them."""
 
 
 def _digest(step: Step, said: Mapping[str, Json]) -> str:

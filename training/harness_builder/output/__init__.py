@@ -12,6 +12,7 @@ from .owning import check_free, check_name, note_given_up
 from .pushing import check_push, push
 from .story import story
 from .values import Calls, Entry, Facts, Written
+from .withdrawing import StandingSet
 from .writing import write_set
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Difference",
     "Entry",
     "Facts",
+    "StandingSet",
     "Written",
     "check_free",
     "check_name",

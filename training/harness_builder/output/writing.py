@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from harness import Json
@@ -23,11 +22,12 @@ from harness_builder.real.values import RealRecord
 from harness_builder.values import Subset
 from harness_builder.walk.values import Made
 
-from .layout import IMAGES, LISTINGS, REFUSAL, SINGLE, Listing
+from .layout import IMAGES, LISTINGS, REFUSAL, Listing
 from .owning import SCRATCH, check_own, note_writing, standing
 from .pictures import place
 from .records import tests, training
 from .values import Entry, Written
+from .withdrawing import take_away
 
 _DRAWN: Final[tuple[Subset, ...]] = ("easy", "hard", "train")
 
@@ -141,13 +141,7 @@ def _put_list(path: Path, values: Sequence[Mapping[str, Json]]) -> None:
 
 def _settle(scratch: Path, folder: Path, owned: Collection[str]) -> None:
     """Put what was written into the place of what a build owns there; see the module for the order."""
-    images = [path for path in owned if path not in SINGLE]
-    for name in (*SINGLE, *images):
-        if name in owned:
-            (folder / name).unlink(missing_ok=True)
-    for emptied in sorted({parent for path in images for parent in PurePosixPath(path).parents[:-1]}, reverse=True):
-        with suppress(OSError):  # somebody keeps something of their own in it
-            (folder / emptied).rmdir()
+    take_away(folder, owned)
     for name in IMAGES:
         if (scratch / name).exists():
             _move(scratch / name, folder / name)

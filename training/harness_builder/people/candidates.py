@@ -2,21 +2,22 @@
 
 The first line says what they may choose from, how many must decide and in which language the questions are; each other
 one is a candidate, its images by sha256. The file is put in place of the old one when a walk ends. One that ended early
-keeps the candidates that it did not come to: a person may be in the middle of them.
+keeps the candidates that it did not come to: a person may be in the middle of them. One that is stopped goes at once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
 from harness import BadData, Image, Json
 from harness.keys import canonical
+from harness.store.journal import replace
 from harness_builder.disk import writing
-from harness_builder.values import Candidate
+from harness_builder.values import REAL, Candidate
 
 NAME: Final = "candidates.jsonl"
 _TEXTS: Final = ("key", "category", "question", "source")
@@ -59,6 +60,8 @@ class CandidateFile:
         self.path = path
         self._new = path.with_name(f".{path.name}.new")
         self._keys: set[str] = set()
+        self._struck: set[str] = set()
+        self._before: set[str] | None = None  # keys of the file that stands, once they are asked for
         self._file = self._opened()
         self._line({"categories": list(categories), "reviewers": reviewers, "language": language})
 
@@ -67,15 +70,38 @@ class CandidateFile:
         self._keys.add(candidate.key)
         self._line(_written(candidate))
 
+    def strike(self, key: str) -> None:
+        """One was stopped, and with it what photographs show of it: neither is here, nor in the file that stands."""
+        gone = {key, f"{key}{REAL}"}
+        self._struck |= gone
+        if self._before is None:
+            self._before = self._read_keys()
+        if gone & self._before:
+            self._before -= gone
+            with writing(self.path):
+                replace(self.path, _without(self.path, gone))
+
     def close(self, *, whole: bool) -> None:
         """Put it in place; `whole` where the walk came to all candidates that there are."""
-        if not whole and self.path.exists():
-            for said in _lines(self.path):
-                if "key" in said and said["key"] not in self._keys:
-                    self._line(said)
+        for said in () if whole else self._standing():
+            if "key" in said and said["key"] not in self._keys:
+                self._line(said)
         with writing(self.path):
             self._file.close()
+            if self._struck & self._keys:
+                replace(self._new, _without(self._new, self._struck))
             self._new.replace(self.path)
+
+    def _read_keys(self) -> set[str]:
+        """Of the file that stands; one that cannot be read may hold anything, and goes."""
+        try:
+            return {str(said.get("key")) for said in self._standing()}
+        except BadData:
+            self.path.unlink()
+            return set()
+
+    def _standing(self) -> Iterator[dict[str, Any]]:
+        return _lines(self.path) if self.path.exists() else iter(())
 
     def _opened(self) -> BinaryIO:
         with writing(self.path):
@@ -84,7 +110,7 @@ class CandidateFile:
 
     def _line(self, said: Mapping[str, Json]) -> None:
         with writing(self.path):
-            self._file.write(canonical(dict(said)).encode("utf-8", "backslashreplace") + b"\n")
+            self._file.write(_text(said).encode("utf-8", "backslashreplace"))
 
 
 def write_candidates(
@@ -121,6 +147,14 @@ def read_candidates(path: Path, image: Callable[[str], Image]) -> Candidates:
             what = f"this is no candidate: {type(error).__name__} {error}"
             raise BadData(what, where=f"{path}, line {number}", remedy=_AGAIN) from None
     return Candidates(every=tuple(every.values()), **head)
+
+
+def _text(said: Mapping[str, Json]) -> str:
+    return f"{canonical(dict(said))}\n"
+
+
+def _without(path: Path, keys: Collection[str]) -> str:
+    return "".join(_text(said) for said in _lines(path) if said.get("key") not in keys)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

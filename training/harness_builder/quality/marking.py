@@ -1,9 +1,14 @@
-"""What images look like, worked out once in the life of a build: `work/marks.db`, by the sha256 of their bytes."""
+"""What images look like, worked out once in the life of a build: `work/marks.db`, by the sha256 of their bytes.
+
+Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and what the file may hold of it
+besides, where rows were moved, when it is closed.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,7 +46,23 @@ class Marks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._known.close()
+        try:
+            with writing(self._path):
+                if self._known.execute("PRAGMA user_version").fetchone() != (0,):
+                    self._known.execute("VACUUM")
+                    self._known.execute("PRAGMA user_version = 0")
+        finally:
+            self._known.close()
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Know no more what these images look like, by their sha256."""
+        with self._lock, writing(self._path):
+            for setting in ("PRAGMA secure_delete = ON", "BEGIN"):
+                self._known.execute(setting)
+            gone = self._known.executemany("DELETE FROM marks WHERE sha256 = ?", [(each,) for each in names]).rowcount
+            if gone > 0:
+                self._known.execute("PRAGMA user_version = 1")  # another build blanks the rest, should this be killed
+            self._known.execute("COMMIT")
 
     def of(self, image: Image) -> ImageMark:
         """What an image looks like. Raises BadImage where it is missing, broken or out of bounds."""
