@@ -4,12 +4,15 @@ the same set."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from harness_builder.calls.asking import Asking
+from harness_builder.walk.lines import Lines
 
+from harness import HarnessError
 from tests.training.cast import OBJECTS, Cast, Stage, staged
 from tests.training.photographed import drawing
 from tests.training.turning import STEPS, Turning, another_checker, build, left, lines, told
@@ -115,3 +118,40 @@ def test_two_seeds_that_share_a_reply_end_alike_at_whatever_pace(
         before = told(stage)
         build(stage)
         assert (lines(stage), told(stage)) == (ended, before)
+
+
+class _Cut:
+    """Ends a build at one of the things that a stop does, counted over all of them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.at = 0
+        self.came = 0
+        for owner, name in ((Lines, "put"), (Lines, "erase"), (Asking, "forget"), (Asking, "redact")):
+            patch.setattr(owner, name, self._cutting(getattr(owner, name)))
+
+    def _cutting(self, does: Callable[..., object]) -> Callable[..., object]:
+        def cut(*given: object, **named: object) -> object:
+            self.came += 1
+            if self.came == self.at:
+                raise HarnessError("the disk is full")
+            return does(*given, **named)
+
+        return cut
+
+
+def test_a_stop_that_was_cut_short_anywhere_is_finished_by_the_next_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, ended = _Cut(monkeypatch), list[int]()
+    cases = ("hidden", "twin", "text")
+    while not ended or ended[-1] != 0:
+        folder = tmp_path / str(len(ended))
+        folder.mkdir()
+        with staged(folder, cases, Turning(lists={"twin": ("hidden",)})) as stage:
+            cut.at, cut.came = len(ended) + 1, 0
+            ended.append(build(stage).code)
+            cut.at = 0
+            assert build(stage).code == 0
+            assert left(stage, "Quillfeather", *OBJECTS["hidden"]) == [], f"cut at {len(ended)}"
+            assert told(stage)["stops"] == {"person": 2}
+    assert len(ended) > 10, "each of them was cut"
