@@ -7,6 +7,7 @@ appends only what differs from what stands. Of something that was stopped there 
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -130,9 +131,9 @@ class Lines:
     def _erase(self, step: Step, key: str) -> None:
         """Nothing of what was kept before it was stopped may stay."""
         path = self._paths[step]
-        kept = [canonical(said) for said in lines_of(path) if said["key"] != key]
+        kept = _without(path, key)
         with writing(path):
-            replace(path, "".join(f"{each}\n" for each in kept))
+            replace(path, kept)
             os.close(self._files[step])
             self._files[step] = os.open(path, _MODE, 0o644)
 
@@ -161,6 +162,13 @@ def _stopped(key: str, why: str = "") -> str:
 
 def _bare(key: str) -> frozenset[int]:
     return frozenset(hash(_stopped(key, why)) for why in ("", *KINDS))
+
+
+def _without(path: Path, key: str) -> str:
+    """All other lines; those that do not name the key are not read, for there may be many and a stop in each."""
+    named = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return "".join(line for line in file if named not in line or json.loads(line)["key"] != key)
 
 
 def _cut(path: Path) -> None:
