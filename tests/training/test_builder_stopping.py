@@ -1,0 +1,93 @@
+"""What a stop takes with it: whatever gate dropped what nearly equals it, and whichever of the two comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from harness_builder.calls.values import Ended
+from harness_builder.quality import ImageMark
+from harness_builder.values import Question
+from harness_builder.walk.crew import Walk
+from harness_builder.walk.lines import Line, Lines
+from harness_builder.walk.records import Records
+from harness_builder.walk.way import Way
+
+from tests.training.builder_calls import Sayer, asker
+from tests.training.test_builder_broken_source import walk_of
+
+pytestmark = pytest.mark.anyio
+PERSON = Ended(end="stopped", why="person")
+
+
+@contextmanager
+def walking(folder: Path, asking: object) -> Generator[Walk]:
+    with Lines(folder) as lines, Records(folder) as records:
+        yield walk_of(asking, lines, records)  # type: ignore[arg-type]
+
+
+def way(key: str) -> Way:
+    return Way(key=key, place=0, lines=[Line(step="elements", key=key, end="kept", made={"question": key})])
+
+
+def marks(shape: int) -> list[ImageMark]:
+    return [ImageMark(shape=shape, tint=bytes(48)), ImageMark(shape=shape << 32, tint=bytes(48))]
+
+
+def question(key: str, text: str) -> Question:
+    return Question(key=key, text=text, explicit=text)
+
+
+def turned(walk: Walk, each: Way, step: str, ended: Ended | None, of: str) -> None:
+    """As a gate turns one away that nearly equals another."""
+    assert ended is not None
+    assert walk.gates.near_to(each.key) == of
+    each.end(step, ended)  # type: ignore[arg-type]
+    walk.tally.count(step, ended)  # type: ignore[arg-type]
+
+
+def stopped(walk: Walk, each: Way) -> None:
+    each.end("label", PERSON)
+    walk.tally.count("label", PERSON)
+    walk.stopping.stop(each)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_what_a_gate_of_images_dropped_is_stopped_too_and_what_was_dropped_for_its_text(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    async with asker(tmp_path, Sayer("")) as asking:
+        with walking(tmp_path, asking) as walk:
+            first, alike, after, other = (way(f"s/{number}#0") for number in range(4))
+            texts = (
+                "put a red star on it",
+                "may a blue heart lie here",
+                "may a blue heart lie here!",
+                "something else",
+            )
+            for each, text in zip((first, alike, after, other), texts, strict=True):
+                ended = walk.gates.text(question(each.key, text))
+                if each is after:
+                    turned(walk, each, "write", ended, alike.key)
+            assert walk.gates.pair(first.key, marks(0b1111 << 7)) is None
+            turned(walk, alike, "draw", walk.gates.pair(alike.key, marks(0b1111 << 7)), first.key)
+            acts = (
+                lambda: stopped(walk, first),
+                lambda: walk.stopping.near(alike, first.key),
+                lambda: walk.stopping.near(after, alike.key),
+            )
+            for number in order:
+                acts[number]()
+            assert [each.ended for each in (first, alike, after)] == [
+                ("label", PERSON),
+                ("draw", PERSON),
+                ("write", PERSON),
+            ]
+            assert other.ended is None
+            assert walk.gates.near == []
+            assert dict(walk.tally.ends) == {(step, "stopped"): 1 for step in ("label", "draw", "write")}
+            assert {why for _, _, why in walk.tally.whys} == {"person"}
+            assert not [line for each in (first, alike, after) for line in each.lines if line.made]
