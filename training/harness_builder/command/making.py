@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness import Build, Builder, Built
     from harness.engine.work import Stop
 
-_SELDOM: Final = (20_000, 50, 100)  # objects more than go, and rounds, until cycles are looked for
+_SELDOM: Final = (20_000, 10, 5)  # objects more than go, and rounds, until cycles are looked for
 
 
 class _Making(click.Command):
