@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -197,13 +197,18 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def replace(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a reader sees the old or the new and never half."""
+def replace(path: Path, text: str | Iterable[str]) -> None:
+    """Replace a file in one step, so that a reader sees the old or the new and never half.
+
+    Args:
+        path: of the file.
+        text: all of it, or its pieces one after the other.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.writelines((text,) if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)

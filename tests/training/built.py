@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -139,7 +139,7 @@ class Workplace:
         subsets = [subset for subset, count in counts.items() for _ in range(count)]
         return [self.made(number, subset) for number, subset in enumerate(subsets)]
 
-    def write(self, made: Iterable[Made] | None = None, real: Iterable[RealRecord] = ()) -> Written:
+    def write(self, made: Sequence[Made] | None = None, real: Iterable[RealRecord] = ()) -> Written:
         found = self.some() if made is None else made
         return write_set(found, self.plan, self.folder, self.image, real=real)
 

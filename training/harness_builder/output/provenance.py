@@ -36,7 +36,7 @@ def write_provenance(written: Written, plan: Plan, calls: Calls) -> Path:
         calls: what is kept of a call; one of which nothing is kept is named by its digest alone.
     """
     path = written.folder / PROVENANCE
-    replace(path, "".join(canonical(line(entry, plan, calls)) + "\n" for entry in written.entries))
+    replace(path, (canonical(line(entry, plan, calls)) + "\n" for entry in written.entries))
     return path
 
 

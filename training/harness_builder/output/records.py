@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from harness import Json
@@ -14,12 +14,12 @@ from .values import Entry
 MARK: Final = "<image>"
 
 
-def tests(entries: Sequence[Entry]) -> list[dict[str, Json]]:
+def tests(entries: Sequence[Entry]) -> Iterator[dict[str, Json]]:
     """Records of a test split."""
-    return [_test(entry) for entry in entries]
+    return (_test(entry) for entry in entries)
 
 
-def training(entries: Sequence[Entry], *, refusal: bool = False) -> list[dict[str, Json]]:
+def training(entries: Sequence[Entry], *, refusal: bool = False) -> Iterator[dict[str, Json]]:
     """Records to train on.
 
     Args:
@@ -27,34 +27,35 @@ def training(entries: Sequence[Entry], *, refusal: bool = False) -> list[dict[st
         refusal: that answer, instead of the one with its reasons.
     """
     in_words = any(entry.made.label and entry.made.label.text_question for entry in entries)
-    return [_conversation(entry, refusal=refusal, in_words=in_words) for entry in entries]
+    return (_conversation(entry, refusal=refusal, in_words=in_words) for entry in entries)
 
 
 def _test(entry: Entry) -> dict[str, Json]:
     first, second = entry.images
+    decided = entry.made.sorted
     return {
         "id": entry.number,
-        "question": sound(entry.made.sorted.question),
+        "question": sound(decided.question),
         "category": sound(entry.category),
-        "sub_category": sound(entry.made.sorted.sub_category),
+        "sub_category": sound(decided.sub_category),
         "image_path1": first,
         "image_path2": second,
     }
 
 
 def _conversation(entry: Entry, *, refusal: bool, in_words: bool) -> dict[str, Json]:
-    label = entry.made.label
+    decided, label = entry.made.sorted, entry.made.label
     assert label is not None, "a record to train on has a label"
     answer = label.refusal if refusal else label.answer
     record: dict[str, Json] = {
         "id": entry.number,
         "image": list(entry.images),
         "conversations": [
-            {"from": "human", "value": MARK * len(entry.images) + sound(entry.made.sorted.question)},
+            {"from": "human", "value": MARK * len(entry.images) + sound(decided.question)},
             {"from": "gpt", "value": sound(answer)},
         ],
         "category": sound(entry.category),
-        "sub_category": sound(entry.made.sorted.sub_category),
+        "sub_category": sound(decided.sub_category),
     }
     if in_words:
         record |= {"text_question": sound(label.text_question), "text_answer": sound(label.text_answer)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,16 +29,23 @@ class Entry:
     Attributes:
         file: that it stands in.
         number: its id there, from 1; its images lie in the folder of this number.
-        made: itself; of a photographed record its twin, whose question it is.
+        walked: all that came through the build, which need not be in memory.
+        at: its own place among them; that of a photographed record is its twin's, whose question it is.
         images: paths of its images under the set's folder, in order.
         real: the photographed record; None where the images were drawn.
     """
 
     file: str
     number: int
-    made: Made
+    walked: Sequence[Made] = field(repr=False, compare=False)
+    at: int
     images: tuple[str, str]
     real: RealRecord | None = None
+
+    @property
+    def made(self) -> Made:
+        """The record itself, read again each time; of a photographed one its twin."""
+        return self.walked[self.at]
 
     @property
     def key(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +32,17 @@ from .withdrawing import take_away
 _DRAWN: Final[tuple[Subset, ...]] = ("easy", "hard", "train")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Short:
+    """What a record is chosen by, and its place among all."""
+
+    at: int
+    key: str
+    category: str
+
+
 def write_set(
-    made: Iterable[Made],
+    made: Sequence[Made],
     plan: Plan,
     folder: Path,
     images: Callable[[str], Path],
@@ -59,8 +68,8 @@ def write_set(
     """
     owned = standing(folder).files
     check_own(folder, owned)
-    kept, balances = _balanced(list(made), plan)
-    entries = _numbered(kept, real)
+    kept, balances = _balanced(made, plan)
+    entries = _numbered(made, kept, real)
     scratch = folder / SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     try:
@@ -83,32 +92,36 @@ def write_set(
     )
 
 
-def _balanced(made: Sequence[Made], plan: Plan) -> tuple[dict[Subset, list[Made]], dict[Subset, Balance]]:
+def _balanced(made: Iterable[Made], plan: Plan) -> tuple[dict[Subset, list[_Short]], dict[Subset, Balance]]:
     """The records of each subset that stay, and what its balance says."""
-    subsets: dict[Subset, list[Made]] = {name: [each for each in made if each.sorted.subset == name] for name in _DRAWN}
+    subsets: dict[Subset, list[_Short]] = {name: [] for name in _DRAWN}
+    for at, each in enumerate(made):
+        subsets[each.sorted.subset].append(_Short(at=at, key=each.key, category=each.sorted.category))
     if plan.balance is None:
         return subsets, {}
     balances: dict[Subset, Balance] = {}
     for name, found in subsets.items():
         balances[name] = balanced(
-            ((each.key, each.sorted.category) for each in found), plan.balance, plan.seed, categories=plan.categories
+            ((each.key, each.category) for each in found), plan.balance, plan.seed, categories=plan.categories
         )
         stay = set(balances[name].kept)
         subsets[name] = [each for each in found if each.key in stay]
     return subsets, {name: balance for name, balance in balances.items() if subsets[name] or balance.dropped}
 
 
-def _numbered(kept: Mapping[Subset, Sequence[Made]], real: Iterable[RealRecord]) -> list[Entry]:
-    entries = [_entry(LISTINGS[name], at, made) for name in _DRAWN for at, made in enumerate(kept[name], 1)]
-    twins = {each.key: each for name in ("easy", "hard") for each in kept[name]}
+def _numbered(made: Sequence[Made], kept: Mapping[Subset, Sequence[_Short]], real: Iterable[RealRecord]) -> list[Entry]:
+    entries = [
+        _entry(LISTINGS[name], number, made, each.at) for name in _DRAWN for number, each in enumerate(kept[name], 1)
+    ]
+    twins = {each.key: each.at for name in ("easy", "hard") for each in kept[name]}
     shown = [each for each in real if each.of in twins]
-    photographed = (_entry(LISTINGS["real"], at, twins[each.of]) for at, each in enumerate(shown, 1))
+    photographed = (_entry(LISTINGS["real"], number, made, twins[each.of]) for number, each in enumerate(shown, 1))
     return entries + [replace(entry, real=each) for entry, each in zip(photographed, shown, strict=True)]
 
 
-def _entry(listing: Listing, number: int, made: Made) -> Entry:
+def _entry(listing: Listing, number: int, made: Sequence[Made], at: int) -> Entry:
     first, second = (f"{listing.images}/{number}/object{which}.png" for which in (1, 2))
-    return Entry(file=listing.file, number=number, made=made, images=(first, second))
+    return Entry(file=listing.file, number=number, walked=made, at=at, images=(first, second))
 
 
 def _put_images(entries: Iterable[Entry], scratch: Path, images: Callable[[str], Path]) -> None:
@@ -124,19 +137,24 @@ def _put_lists(entries: Sequence[Entry], scratch: Path) -> dict[str, int]:
         found = [entry for entry in entries if entry.file == listing.file]
         written = {listing.file: training(found) if name == "train" else tests(found)}
         if name == "train":
-            declined = [entry for entry in found if entry.made.label and entry.made.label.refusal]
+            declined = [entry for entry in found if (label := entry.made.label) and label.refusal]
             written[REFUSAL.file] = training(declined, refusal=True)
         for file, values in written.items():
-            if values:
-                records[file] = len(values)
-                _put_list(scratch / file, values)
+            if number := _put_list(scratch / file, values):
+                records[file] = number
     return records
 
 
-def _put_list(path: Path, values: Sequence[Mapping[str, Json]]) -> None:
-    """A JSON list with a record on each line."""
-    lines = ",\n".join(json.dumps(value, ensure_ascii=False) for value in values)
-    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+def _put_list(path: Path, values: Iterable[Mapping[str, Json]]) -> int:
+    """A JSON list with a record on each line, and how many they are; no file for none."""
+    number = 0
+    with path.open("w", encoding="utf-8") as file:
+        for number, value in enumerate(values, 1):
+            file.write(("[\n" if number == 1 else ",\n") + json.dumps(value, ensure_ascii=False))
+        file.write("\n]\n")
+    if not number:
+        path.unlink()
+    return number
 
 
 def _settle(scratch: Path, folder: Path, owned: Collection[str]) -> None:

@@ -1,15 +1,17 @@
 """What came all the way, `work/records.jsonl`: written as it comes, read in the order of the seeds.
 
-The file is of one walk and made anew by each; in memory there are a number and an offset for each record.
+The file is of one walk and made anew by each; in memory there are a number and an offset for each record, and the one
+that was read last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self, overload
 
 from harness_builder.disk import writing
 from harness_builder.values import Subset
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 NAME = "records.jsonl"
 
 
-class Records:
-    """The records of a walk, in order whenever they are read.
+class Records(Sequence[Made]):
+    """The records of a walk, in the order of their seeds, those of one seed as they were put.
 
     Args:
         folder: `work/` of the build.
@@ -35,9 +37,11 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         with writing(self.path):
-            self._file: BinaryIO = self.path.open("wb")
+            self._file: BinaryIO = self.path.open("w+b")
         self._places: list[tuple[int, int]] = []
+        self._sorted = True
         self._end = 0
+        self._last: tuple[int, Made] | None = None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -49,6 +53,7 @@ class Records:
             self._file.write(line)
         self._places.append((number, self._end))
         self._end += len(line)
+        self._sorted, self._last = False, None
 
     def __enter__(self) -> Self:
         return self
@@ -59,14 +64,27 @@ class Records:
         with writing(self.path):
             self._file.close()
 
-    def __iter__(self) -> Iterator[Made]:
-        """All of them by the number of their seed, those of one seed as they were put."""
+    @overload
+    def __getitem__(self, at: int) -> Made: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Made]: ...
+    def __getitem__(self, at: int | slice) -> Made | list[Made]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        if self._last is None or self._last[0] != at:
+            self._last = at, self._read(at)
+        return self._last[1]
+
+    def _read(self, at: int) -> Made:
+        if not self._sorted:
+            self._places.sort()
+            self._sorted = True
+        _, offset = self._places[at]
         with writing(self.path):
-            self._file.flush()
-        with self.path.open("rb") as file:
-            for _, offset in sorted(self._places):
-                file.seek(offset)
-                yield read_made(file.readline())
+            self._file.seek(offset)
+            line = self._file.readline()
+            self._file.seek(0, os.SEEK_END)
+        return read_made(line)
 
     def of(self, *subsets: Subset) -> Iterator[Made]:
         """Those of some subsets."""
