@@ -88,10 +88,9 @@ async def real_records(
     Raises:
         HarnessError: as models do, and where nothing finds faces: no photograph is used then.
     """
-    find_faces = faces or finder(photos.faces)
+    looking = Looking(shop, check, faces or finder(photos.faces), work)
     while await anyio.to_thread.run_sync(index.advance):
         pass
-    looking = Looking(shop, check, find_faces, work)
     rules = _Rules(ImageIndex(shop.plan.bits), references or References(), set(licences), accepted=accepted)
     choice = _Choice(looking, index, rules, settle, Left() if left is None else left)
     rest, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord | Ended]()
