@@ -55,8 +55,10 @@ def yaml_of(path: Path, what: str) -> object:
 
     try:
         text = path.read_text(encoding="utf-8")
-        _check_keys(yaml.compose(_Named(text, path), yaml.SafeLoader), path)
-        loaded: object = yaml.safe_load(_Named(text, path))
+        loader: Any = yaml.SafeLoader(_Named(text, path))
+        node = loader.get_single_node()
+        _check_keys(node, path)
+        loaded: object = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

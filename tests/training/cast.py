@@ -152,6 +152,15 @@ class Cast:
         return "Sure. Take the one and put it on the other." if case == "unlabelled" else None
 
 
+def held_against(folder: Path, question: str) -> dict[str, Any]:
+    """What `quality` says to hold a set against a test that has this question."""
+    test = folder / "test"
+    test.mkdir()
+    record = {"question": question, "category": "Shapes", "image_path1": "1.png", "image_path2": "2.png"}
+    (test / "mis_easy.json").write_text(json.dumps([record]), encoding="utf-8")
+    return {"against": [{"task": "mis:easy", "data": "test"}]}
+
+
 def _case(call: Call) -> str:
     found = _CASE.findall(call.text)
     return found[-1] if found and found[-1] in CASES else ""

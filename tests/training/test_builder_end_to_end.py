@@ -15,7 +15,7 @@ from harness_builder.calls import opening
 
 from harness import Policy
 from tests.acceptance.commands import harness_here
-from tests.training.cast import CASES, OBJECTS, Stage, staged
+from tests.training.cast import CASES, OBJECTS, Stage, held_against, staged
 
 #: case -> the file its record is in, or the step and the end that it has
 EXPECTED = {
@@ -64,13 +64,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def against(folder: Path) -> dict[str, Any]:
     """A test that holds the question of the case `known`."""
-    test = folder / "test"
-    test.mkdir()
     first, second = OBJECTS["known"]
-    question = f"May I put the {first} on the {second} in case=known?"
-    record = {"question": question, "category": "Shapes", "image_path1": "1.png", "image_path2": "2.png"}
-    (test / "mis_easy.json").write_text(json.dumps([record]), encoding="utf-8")
-    return {"against": [{"task": "mis:easy", "data": "test"}]}
+    return held_against(folder, f"May I put the {first} on the {second} in case=known?")
 
 
 def lines(stage: Stage, step: str) -> dict[str, dict[str, Any]]:

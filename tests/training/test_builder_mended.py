@@ -14,7 +14,7 @@ from harness_builder.review import Queue
 from harness_builder.review.entries import Answered
 
 from tests.acceptance.commands import harness_here
-from tests.training.cast import OBJECTS, Stage, staged
+from tests.training.cast import OBJECTS, Stage, held_against, staged
 from tests.training.reviewed import review
 
 Mended = tuple[Stage, Counter[tuple[str, str, str]]]
@@ -63,13 +63,8 @@ def labels() -> dict[str, Any]:
 
 def against(folder: Path) -> dict[str, Any]:
     """A test that holds what people ask in the case `renamed`."""
-    test = folder / "test"
-    test.mkdir()
     first, second = OBJECTS["renamed"]
-    question = f"Would the {first} look well on the {second} while it is raining?"
-    record = {"question": question, "category": "Shapes", "image_path1": "1.png", "image_path2": "2.png"}
-    (test / "mis_easy.json").write_text(json.dumps([record]), encoding="utf-8")
-    return {"against": [{"task": "mis:easy", "data": "test"}]}
+    return held_against(folder, f"Would the {first} look well on the {second} while it is raining?")
 
 
 def answer(queue: Queue, name: str, key: str, **said: Any) -> None:

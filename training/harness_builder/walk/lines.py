@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -131,9 +131,8 @@ class Lines:
     def _erase(self, step: Step, key: str) -> None:
         """Nothing of what was kept before it was stopped may stay."""
         path = self._paths[step]
-        kept = _without(path, key)
         with writing(path):
-            replace(path, kept)
+            replace(path, _without(path, key))
             os.close(self._files[step])
             self._files[step] = os.open(path, _MODE, 0o644)
 
@@ -164,11 +163,11 @@ def _bare(key: str) -> frozenset[int]:
     return frozenset(hash(_stopped(key, why)) for why in ("", *KINDS))
 
 
-def _without(path: Path, key: str) -> str:
+def _without(path: Path, key: str) -> Iterator[str]:
     """All other lines; those that do not name the key are not read, for there may be many and a stop in each."""
     named = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     with path.open(encoding="utf-8", newline="\n") as file:
-        return "".join(line for line in file if named not in line or json.loads(line)["key"] != key)
+        yield from (line for line in file if named not in line or json.loads(line)["key"] != key)
 
 
 def _cut(path: Path) -> None:
