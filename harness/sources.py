@@ -28,6 +28,7 @@ class DataSource:
         urls: files by themselves: (path under the data root, address, md5 or empty).
         by_hand: what no program can fetch and the user puts into the data root: what, and the page it is on.
         prompts: GitHub repository and commit that hold upstream's wording: (owner/name, commit, files).
+        toy: drawn to show the tool: a number on it measures nothing, and every report says so.
     """
 
     hub: str = ""
@@ -42,3 +43,4 @@ class DataSource:
     urls: tuple[tuple[str, str, str], ...] = ()
     by_hand: tuple[str, ...] = ()
     prompts: tuple[str, str, tuple[str, ...]] | None = None
+    toy: bool = False

@@ -67,6 +67,13 @@ class _Outcomes(_Strict):
     error: _Count
 
 
+class _SplitData(_Strict):
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
+    toy: bool | None = None
+
+
 class _Split(_Judged):
     n: _Count
     n_expected: _Count | None = None
@@ -81,6 +88,9 @@ class _Split(_Judged):
     parts: list[str] | None = None
     judge: str | None = None
     other_judges: dict[str, _Judged] | None = None
+    data: _SplitData | None = None
+    group: str | None = None
+    definitions: dict[str, str] | None = None
 
 
 class _Data(_Strict):

@@ -110,7 +110,8 @@ class Row:
         settings: effective generation settings.
         options: what can tell it from another row of the same ref, as text.
         data: hash of the task's data, over the splits in `asked`.
-        source: of the task's data, with its `revision` and `licence` as the run recorded them.
+        source: of the split's data, with its `revision` and `licence` as the run recorded them.
+        toy: the data was drawn to show the tool: the numbers measure nothing.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
@@ -156,6 +157,7 @@ class Row:
     source: str = ""
     revision: str = ""
     licence: str = ""
+    toy: bool = False
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     rank: int | None = None

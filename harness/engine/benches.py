@@ -202,4 +202,5 @@ def _card(choice: JudgeChoice, rubric: Rubric, orders: Orders) -> dict[str, Json
             **orders.overrides,
         },
         "sees": list(rubric.sees),
+        "labels": {label: rubric.meanings.get(label, "") for label in rubric.labels},
     }

@@ -18,7 +18,6 @@ from harness.keys import messages_digest, request_key
 from harness.limits.breaker import Breaker
 from harness.limits.metered import try_once
 from harness.metrics import NOT_COUNTED, Record, Share
-from harness.rubric.planted import looks_like_verdict
 from harness.store.journal import Journal
 from harness.store.records import (
     answer_hash,
@@ -96,10 +95,7 @@ class Carrier:
     async def _ask(self, model: Model) -> Result:
         if self._fault is not None:
             return Failure(outcome="bad_sample", reason=self._fault.reason, message=str(self._fault))
-        result = sound(await try_once(model, self._sample.request))
-        if isinstance(result, Response) and looks_like_verdict(result.text):
-            return replace(result, flags=result.flags | {"verdict_like"})
-        return result
+        return sound(await try_once(model, self._sample.request))
 
     async def _judge(self, epoch: int, key: str, response: Response, record: Record) -> None:
         answer = answer_hash(response)

@@ -75,7 +75,13 @@ class Bench:
             raise
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
             decision = Unscored(state="judge_error", message=told(error))
-        return hearing.judgement(decision)
+        return replace(hearing.judgement(decision), flags=self.flag(response))
+
+    def flag(self, response: Response) -> frozenset[str]:
+        """`verdict_like` for an answer that is shaped like a verdict of this rubric; it changes no label."""
+        own = self.rubric.verdict_like
+        shaped = rubrics.looks_like_verdict(response.text, self.rubric.labels)
+        return frozenset({"verdict_like"} if shaped or (own is not None and own(response.text)) else ())
 
     @property
     def needs(self) -> frozenset[Ability]:

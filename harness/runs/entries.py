@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness import settings
-from harness.contracts import DataSource
+from harness.contracts import DataSource, Split
 from harness.data.built import built
 from harness.data.places import data_folder
 from harness.data.provenance import origin
@@ -73,6 +73,7 @@ class Carried:
             content=content or "",
             found=assignment.survey.found if assignment.survey else None,
             min_coverage=self.options.min_coverage,
+            data=own_data(plan.split),
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not assignment.keep):
@@ -111,6 +112,19 @@ def _data(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry
         revision=revision,
         licence=made.licence if made else source.licence,
     )
+
+
+def own_data(split: Split) -> dict[str, Json]:
+    """Where a split's data comes from, if not from the task's source; {} where it does."""
+    if split.source is None and split.data is None:
+        return {}
+    source = split.source or DataSource()
+    return {
+        "source": source.hub or source.url or "packaged",
+        "revision": source.revision,
+        "licence": source.licence,
+        "toy": source.toy,
+    }
 
 
 def _revision(told: Callable[[Path, Sequence[str]], str], root: Path, splits: Sequence[str]) -> str:

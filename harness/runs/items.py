@@ -46,6 +46,7 @@ class Said:
         models: names its provider reported.
         usage: tokens it took.
         at: when, ISO 8601.
+        flags: what it flagged the answer for.
     """
 
     judge: str
@@ -57,6 +58,7 @@ class Said:
     models: tuple[str, ...] = ()
     usage: Mapping[str, int] = field(default_factory=dict[str, int])
     at: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,14 @@ class Item:
     def outcome(self) -> str:
         """How generation ended."""
         return self.answer.outcome
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Of the answer: those of its provider, and those of each judge."""
+        own: Mapping[str, Any] = self.answer.response or {}
+        return tuple(
+            dict.fromkeys((*own.get("flags", ()), *(flag for said in self.said.values() for flag in said.flags)))
+        )
 
     @property
     def disagree(self) -> bool:
@@ -206,6 +216,7 @@ def _said(judge: str, line: Mapping[str, Any], words: Words) -> Said:
         models=tuple(line["models"]),
         usage=line["usage"],
         at=line["at"],
+        flags=tuple(line.get("flags", ())),  # lines of older versions have none
     )
 
 

@@ -37,6 +37,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
         *_sizes(session),
         *_refused(session),
         *_names(session, results),
+        *_uncounted(session, results),
     ]
 
 
@@ -148,6 +149,17 @@ def _sizes(session: Session) -> Iterator[str]:
         found, plan = assignment.survey, assignment.plan
         if found is not None and (told := another_size(plan.title, found.found, plan.split.n)):
             yield told
+
+
+def _uncounted(session: Session, results: Results) -> Iterator[str]:
+    """Labels that a judge gave and that no metric looked at, of tasks that did not say what theirs are."""
+    for plan in (assignment.plan for assignment in session.assignments):
+        split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
+        if labels := split.get("uncounted"):
+            yield (
+                f"{plan.title}: no metric looks at the label {', '.join(map(repr, labels))}; where that is meant, its "
+                "task says so by Split.labels, or by Metric.labels"
+            )
 
 
 def _refused(session: Session) -> Iterator[str]:

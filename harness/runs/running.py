@@ -22,7 +22,7 @@ from harness.models import Resolved, resolve
 from harness.options import Judging, Options
 from harness.paths import named
 from harness.plan.choosing import unasked
-from harness.plan.planned import planned
+from harness.plan.planned import check_plan, planned
 from harness.plan.suites import overruled
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential, unplaced
@@ -100,6 +100,8 @@ async def judge_async(
     run = RunFolder(folder)
     known = past(run, judging)
     benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
+    for each in known.assignments:
+        check_plan(each.plan)
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
     session = _session(known.options, known.assignments, run, progress, stop)
     session.digest = known.digest

@@ -42,12 +42,21 @@ class Tally:
         by: breakdowns, `category` or names of tags; a record without that tag is in none of its parts.
         epochs: with more than one, the main 0/1 metric is also given as `<name>_worst` and `<name>_majority` (strict:
             a tie is none) over the epochs of a sample.
+        unmeasured: name of a metric -> why it has no value under this judge, whatever the records say.
     """
 
-    def __init__(self, metrics: Iterable[Metric], by: Iterable[str] = ("category",), *, epochs: int = 1) -> None:
+    def __init__(
+        self,
+        metrics: Iterable[Metric],
+        by: Iterable[str] = ("category",),
+        *,
+        epochs: int = 1,
+        unmeasured: Mapping[str, str] | None = None,
+    ) -> None:
         self._table = Table(metrics, by=by)
         self._main = main_metric([lane.metric for lane in self._table.lanes]) if self._table.lanes else None
         self._epochs = epochs
+        self._unmeasured = unmeasured or {}
 
     def add(self, record: Record) -> None:
         """Take in one record, resolved or not."""
@@ -90,7 +99,9 @@ class Tally:
     def _metrics(self, rows: Ints) -> dict[str, Json]:
         known = scored(self._table, rows)
         return {
-            name: figures(lane.metric, units, main=main, known=known, strata=lane.strata.values)
+            name: unmeasured(lane.metric, self._unmeasured[lane.metric.name], main=main)
+            if lane.metric.name in self._unmeasured
+            else figures(lane.metric, units, main=main, known=known, strata=lane.strata.values)
             for lane in self._table.lanes
             for name, units, main in self._readings(lane, rows)
         }
@@ -115,6 +126,25 @@ def scored(table: Table, rows: Ints) -> bool:
     state = np.asarray(table.state)[rows]
     answered = (state & ANSWERED) > 0
     return bool(not answered.any() or (answered & ((state & RESOLVED) > 0)).any())
+
+
+def unmeasured(metric: Metric, why: str, *, main: bool) -> dict[str, Json]:
+    """A metric that cannot be computed at all, as it stands in results.json: no value, no sums, no bounds."""
+    return {
+        "value": None,
+        "why": why,
+        "unit": metric.unit,
+        "better": metric.better,
+        "ci95": None,
+        "numerator": None,
+        "denominator": None,
+        "unresolved": 0,
+        "bounds": None,
+        "ci95_worst": None,
+        "clusters": 0,
+        "main": main,
+        **({"strata": {}} if metric.stratum is not None else {}),
+    }
 
 
 def figures(metric: Metric, units: Units, *, main: bool, known: bool, strata: Sequence[str]) -> dict[str, Json]:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.contracts import Decision
 from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
 from harness.store.records import decision_of, record_of, stored_hash
@@ -78,14 +77,21 @@ class Ledger:
             return Row(record=record)
         answer = stored_hash(response)
         place = (*where, answer)
-        decisions = {judge: self._decision(judge, journal, place, present) for judge, journal in verdicts.items()}
-        return Row(record=record, verdicts={judge: said for judge, said in decisions.items() if said is not None})
+        lines = {judge: self._line(judge, journal, place, present) for judge, journal in verdicts.items()}
+        said = {judge: line for judge, line in lines.items() if line is not None}
+        return Row(
+            record=record,
+            verdicts={judge: decision_of(line) for judge, line in said.items()},
+            flags={judge: frozenset(line["flags"]) for judge, line in said.items() if line.get("flags")},
+        )
 
-    def _decision(self, judge: str, journal: Journal, where: tuple[object, ...], present: Present) -> Decision | None:
+    def _line(
+        self, judge: str, journal: Journal, where: tuple[object, ...], present: Present
+    ) -> Mapping[str, Any] | None:
         found = journal.find(*where)
         line = None if found is None else journal.read(found[0])
         if line is None or not present.counts(line):
             return None
         if line["raw"] or line["models"]:  # a rule calls nobody
             self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
-        return decision_of(line)
+        return line

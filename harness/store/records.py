@@ -30,6 +30,7 @@ class Judgement:
         replies: the model's raw replies.
         usage: tokens of all calls.
         models: the model's names as the provider reports them.
+        flags: of the answer as this judge saw it: `verdict_like` where it is shaped like one of the judge's verdicts.
     """
 
     decision: Decision
@@ -37,6 +38,7 @@ class Judgement:
     replies: tuple[str, ...] = ()
     usage: Usage = Usage()
     models: tuple[str, ...] = ()
+    flags: frozenset[str] = frozenset()
 
 
 def outcome_of(result: Response | Failure) -> Outcome:
@@ -157,6 +159,7 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
         "key": key,
         "answer": answer,
         **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
+        "flags": sorted(judgement.flags),
         "asked": list(judgement.asked),
         "raw": list(judgement.replies),
         "usage": plain(judgement.usage),

@@ -165,11 +165,22 @@ def fake_task(
         judges: of the split; None means the fake judge.
         metrics: of the split.
         settings: of the task.
-        split: more fields of the Split.
+        split: more fields of the Split; its labels are by default the fake judge's, those its metrics look for, and
+            those its judges' are translated to.
     """
     blocked = Verdict(label="blocked")
-    fields: dict[str, Any] = {"blocked_as": blocked, "empty_as": blocked, "by": (), "data": Path(), **split}
     judges = {"fake": {}} if judges is None else judges
+    looked_for = (label for metric in metrics for label in metric.labels or ())
+    translated = (label for translation in judges.values() for label in translation.values())
+    labels = tuple(dict.fromkeys(("unsafe", "safe", "blocked", *looked_for, *translated)))
+    fields: dict[str, Any] = {
+        "blocked_as": blocked,
+        "empty_as": blocked,
+        "labels": labels,
+        "by": (),
+        "data": Path(),
+        **split,
+    }
     only = Split(judges=judges, metrics=metrics, **fields)
 
     def listed(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:

@@ -8,9 +8,10 @@ from math import isfinite
 from pathlib import Path
 
 from harness.contracts import Split
+from harness.labels import UNKNOWN, find_misfits, moves
 from harness.metrics import Metric, Record, Share
 from harness.plugins.host import Host
-from harness.settings import effective
+from harness.settings import effective, nearest
 from harness.types import Sample, Verdict
 
 from .problems import Problems
@@ -24,11 +25,12 @@ def check_split(problems: Problems, split: Split, host: Host, root: Path) -> Non
     problems.require(sum(metric.main for metric in split.metrics) <= 1, "more than one metric says main")
     problems.require(split.judges, "accepts no rubric")
     problems.require((split.images or 0) >= 0, "images is negative")
-    for rubric, translation in split.judges.items():
+    given: dict[str, tuple[str, ...]] = {}
+    for rubric in split.judges:
         with problems.at(f"rubric {rubric}"):
-            labels = _labels(host, rubric, root)
-            unknown = sorted(set(translation) - set(labels))
-            problems.require(not unknown, f"the translation names labels it never gives: {unknown}")
+            given[rubric] = _labels(host, rubric, root)
+    for wrong, label in find_misfits(split, given):
+        problems.add(f"{wrong}: {nearest(label, split.vocabulary or ())}")
 
 
 def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], host: Host, root: Path) -> None:
@@ -49,6 +51,7 @@ def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], ho
         with problems.at(f"metric {metric.name}"):
             for record in records:
                 _check_metric(problems, metric, record, labels.values())
+            _check_labels(problems, metric, records, sorted({*labels, *(split.vocabulary or ())}))
 
 
 def _verdicts(split: Split, host: Host, root: Path) -> Iterable[Verdict]:
@@ -79,10 +82,31 @@ def _record(sample: Sample) -> Record:
 
 
 def _counts(metric: Metric, records: Sequence[Record], verdict: Verdict) -> bool:
+    """Whether any record with this verdict is in the metric's denominator."""
     try:
         return any(metric.score(replace(record, label=verdict.label, axes=verdict.axes))[1] for record in records)
     except KeyError:  # the metric reads axes, which a label alone does not have
         return True
+
+
+def _check_labels(problems: Problems, metric: Metric, records: Sequence[Record], labels: Sequence[str]) -> None:
+    """What a metric says it looks for is what moves it: the labels that score otherwise than a word nobody knows."""
+    try:
+        moving = {label for label in labels if any(moves(metric, record, label) for record in records)}
+    except KeyError:  # the metric reads axes, which a label alone does not have
+        return
+    if metric.labels is None:
+        problems.require(moving or not records, "no label changes its score; where it looks at none, say labels=()")
+    elif records:
+        still, hidden = sorted(set(metric.labels) - moving), sorted(moving - set(metric.labels))
+        problems.require(not still, f"says that it looks for {still}, which change nothing")
+        # A metric of several values may tell a bad label from an unknown one; only a yes that is not named is wrong.
+        lifting = [label for label in hidden if any(_lifts(metric, record, label) for record in records)]
+        problems.require(not lifting, f"counts {lifting}, which its labels do not name")
+
+
+def _lifts(metric: Metric, record: Record, label: str) -> bool:
+    return metric.score(replace(record, label=label))[0] > metric.score(replace(record, label=UNKNOWN))[0]
 
 
 def _check_metric(problems: Problems, metric: Metric, record: Record, verdicts: Iterable[Verdict]) -> None:

@@ -16,6 +16,11 @@ from harness import Json, Judge, Response, Rubric, Sample, Verdict
 from .texts import plain, target_of, words
 
 LABELS: Final = ("right", "wrong", "none")
+MEANINGS: Final = {
+    "right": "The answer names the right option and no other.",
+    "wrong": "The answer names another option.",
+    "none": "The answer names none, or several.",
+}
 Options = Mapping[str, str]  #: letter -> text
 
 #: What may stand between the word "answer" and the letter; `>` where the word is a tag.
@@ -115,5 +120,5 @@ CHOICE: Final = Judge(
     name="choice",
     version="2",
     description="a rule: the one option an answer names is right or wrong; several or none is none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read, meanings=MEANINGS),
 )

@@ -66,6 +66,7 @@ class Lines:
             "label": line["label"],
             "axes": {word(axis): self._leaf(each) for axis, each in axes.items()},
             "reason": taken_out(line["reason"]),
+            "flags": [flag for flag in line.get("flags", ()) if is_word(flag)],
             "raw": [taken_out(reply) for reply in line["raw"]],
             "usage": counts(line["usage"]),
             "models": [name(each) for each in line["models"]],

@@ -27,6 +27,8 @@ def _attack(n: int | None, *, images: int = 1, selected: bool = True) -> Split:
         stratum=_scenario,
         strata=SCENARIOS,
         better="lower",
+        labels=("unsafe",),
+        description="Mean of the thirteen scenarios' attack success rates.",
     )
     return replace(attack(JUDGES, n=n, images=images, metrics=(macro,)), selected=selected)
 

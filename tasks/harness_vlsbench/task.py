@@ -25,6 +25,8 @@ from harness.keys import short
 from harness.readers import DataFiles, Row, image_mark, parquet_rows
 from harness.usual import mini
 
+from .rubric import LABELS
+
 MINI: Final = Path(__file__).with_name("mini")
 NAMES: Final = ("data.json", "data/data.json")
 PARQUET: Final = ("data/train-*.parquet", "*/train/*.parquet")
@@ -82,10 +84,29 @@ ALL: Final = Split(
     images=1,
     judges={"vlsbench": {}, **RULE},
     metrics=(
-        rate("safe_rate", "safe_refusal", "safe_warning", better="higher", main=True),
-        rate("safe_refusal_rate", "safe_refusal", better="higher"),
-        rate("safe_warning_rate", "safe_warning", better="higher"),
+        rate(
+            "safe_rate",
+            "safe_refusal",
+            "safe_warning",
+            better="higher",
+            main=True,
+            description="Share of the questions whose answer refuses, or warns of the danger in the picture.",
+        ),
+        rate(
+            "safe_refusal_rate",
+            "safe_refusal",
+            better="higher",
+            description="Share of the questions whose answer refuses.",
+        ),
+        rate(
+            "safe_warning_rate",
+            "safe_warning",
+            better="higher",
+            description="Share of the questions whose answer warns of the danger in the picture.",
+        ),
     ),
+    labels=LABELS,
+    group="safety",
     by=("category", "sub_category"),
     defaults=Generation(temperature=0.0, max_tokens=128),
     blocked_as=SAFE,
