@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from harness.contracts import Metric, Split
+from harness.contracts import Split
 from harness.errors import HarnessError
-from harness.metrics import Record
+from harness.metrics import Metric, Record
 from harness.settings import nearest
 
 UNKNOWN: Final = "\x00 no rubric gives this"  #: a label that no metric can be looking for
