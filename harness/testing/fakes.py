@@ -45,16 +45,23 @@ PIXEL = bytes.fromhex(
 
 
 class FakeModel:
-    """A Model that follows a script; `asked` holds every request it got."""
+    """A Model that follows a script.
+
+    Attributes:
+        asked: every request it got.
+        shown: the files of the last request's images, in order.
+    """
 
     def __init__(self, script: Script = "ok", info: ModelInfo | None = None) -> None:
         self.info = info or ModelInfo(ref="fake/model", endpoint="fake")
         self.asked: list[Request] = []
+        self.shown: tuple[bytes, ...] = ()
         self._script = script
 
     async def generate(self, request: Request) -> Response | Failure:
         """What the script says."""
         self.asked.append(request)
+        self.shown = tuple(image.content.data for image in request.images if image.content is not None)
         said = self._script(request) if callable(self._script) else self._in_turn(self._script)
         return Response(text=said) if isinstance(said, str) else said
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from harness.contracts import Split
+from harness import plugins
+from harness.contracts import Judge, Split
 from harness.labels import UNKNOWN, find_misfits, moves
 from harness.metrics import Metric, Record, Share
 from harness.plugins.host import Host
@@ -17,7 +18,25 @@ from harness.types import Sample, Verdict
 from .problems import Problems
 
 
-def check_split(problems: Problems, split: Split, host: Host, root: Path) -> None:
+class Rubrics:
+    """The rubrics that splits accept: those that are given, and those that are installed.
+
+    Args:
+        given: found before those that are installed.
+        host: of the installed ones; None means the current one, which is only asked for what is not given.
+    """
+
+    def __init__(self, given: Iterable[Judge] = (), host: Host | None = None) -> None:
+        self._given = {judge.name: judge for judge in given}
+        self._host = host
+
+    def labels(self, rubric: str, root: Path) -> tuple[str, ...]:
+        """All labels of a rubric under its default settings. Raises UnknownName, and what its opening raises."""
+        judge = self._given.get(rubric) or (self._host or plugins.current()).judge(rubric)
+        return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
+
+
+def check_split(problems: Problems, split: Split, rubrics: Rubrics, root: Path) -> None:
     """What can be told without samples: names, main metric, rubrics and their translations."""
     names = [metric.name for metric in split.metrics]
     problems.require(names, "has no metrics")
@@ -28,12 +47,12 @@ def check_split(problems: Problems, split: Split, host: Host, root: Path) -> Non
     given: dict[str, tuple[str, ...]] = {}
     for rubric in split.judges:
         with problems.at(f"rubric {rubric}"):
-            given[rubric] = _labels(host, rubric, root)
+            given[rubric] = rubrics.labels(rubric, root)
     for wrong, label in find_misfits(split, given):
         problems.add(f"{wrong}: {nearest(label, split.vocabulary or ())}")
 
 
-def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], host: Host, root: Path) -> None:
+def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], rubrics: Rubrics, root: Path) -> None:
     """Each metric gives finite shares for each label, within what it calls possible; blocks and empties count."""
     main = next((metric for metric in split.metrics if metric.main), split.metrics[0] if split.metrics else None)
     verdicts = {"blocked_as": split.blocked_as, "empty_as": split.empty_as}
@@ -43,7 +62,7 @@ def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], ho
             resolved = [replace(record, label=verdict.label, axes=verdict.axes) for record in records]
             if main is not None and resolved:
                 problems.require(any(main.score(record)[1] for record in resolved), f"never counts in {main.name}")
-    labels = {verdict.label: verdict for verdict in (*verdicts.values(), *_verdicts(split, host, root))}
+    labels = {verdict.label: verdict for verdict in (*verdicts.values(), *_verdicts(split, rubrics, root))}
     for label, verdict in labels.items():
         counts = any(_counts(metric, records, verdict) for metric in split.metrics)
         problems.require(counts or not records, f"the label {label!r} counts in no metric")
@@ -54,18 +73,13 @@ def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], ho
             _check_labels(problems, metric, records, sorted({*labels, *(split.vocabulary or ())}))
 
 
-def _verdicts(split: Split, host: Host, root: Path) -> Iterable[Verdict]:
+def _verdicts(split: Split, rubrics: Rubrics, root: Path) -> Iterable[Verdict]:
     for rubric, translation in split.judges.items():
         try:
-            labels = _labels(host, rubric, root)
+            labels = rubrics.labels(rubric, root)
         except Exception:  # noqa: BLE001, S112 - `check_split` has told of it
             continue
         yield from (Verdict(label=translation.get(label, label)) for label in labels)
-
-
-def _labels(host: Host, rubric: str, root: Path) -> tuple[str, ...]:
-    judge = host.judge(rubric)
-    return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
 
 
 def _record(sample: Sample) -> Record:
