@@ -85,6 +85,7 @@ def of_recipe(recipe: Recipe) -> dict[str, Json]:
     return {
         "name": recipe.name,
         "paper": recipe.paper,
+        "method": recipe.method,
         "values": {name: asdict(getattr(recipe, name)) for name in FIELDS},
         "roles": dict(recipe.roles),
     }

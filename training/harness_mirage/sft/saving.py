@@ -73,7 +73,7 @@ def _renamed(model: Untyped, weights: dict[str, Untyped]) -> dict[str, Untyped]:
 
 
 def _as_stored(weights: dict[str, Untyped], base: Base) -> dict[str, Untyped]:
-    """The weights in the number formats of the base's files; a tensor under two names stays one, or it is saved twice."""
+    """The weights in the number formats of the base's files; a tensor of two names stays one, or it is saved twice."""
     first = stored(base.folder)
     known: dict[tuple[int, tuple[int, ...], str], Untyped] = {}
 
