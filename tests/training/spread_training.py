@@ -44,7 +44,7 @@ class Spread(GuardedTrainer):
 
 
 def main(model: str, out: str) -> None:
-    fitting.GuardedTrainer = Spread  # type: ignore[misc]
+    fitting.GuardedTrainer = Spread  # type: ignore[attr-defined, misc, unused-ignore]
     fitted(training(model, Path(out), device="cpu", micro_batch=1), RECORDS, RECIPE)
 
 

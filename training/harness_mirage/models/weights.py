@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from harness import HarnessError
 
-from .untyped import Untyped, torch
+from .untyped import Untyped, safetensors, torch
 
 _WHOLE: Final = ("model.safetensors", "pytorch_model.bin")  #: of one file; a model of several has an index beside it
 _REMEDY: Final = "fetch or save the model again"
@@ -51,9 +51,7 @@ class Stored:
         """The tensor as it is stored; None out of a file that must be read whole for it."""
         if self.file.suffix != _SAFE:
             return None
-        from safetensors import safe_open
-
-        with safe_open(self.file, framework="pt") as opened:
+        with safetensors.safe_open(self.file, framework="pt") as opened:
             return opened.get_tensor(name)
 
 

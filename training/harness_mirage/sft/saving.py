@@ -66,10 +66,8 @@ def _renamed(model: Untyped, weights: dict[str, Untyped]) -> dict[str, Untyped]:
     from transformers.core_model_loading import revert_weight_conversion
 
     twins = getattr(model, "all_tied_weights_keys", {})
-    held: dict[str, Untyped] = revert_weight_conversion(
-        model, {name: weight for name, weight in weights.items() if twins.get(name) not in weights}
-    )
-    return held
+    once = {name: weight for name, weight in weights.items() if twins.get(name) not in weights}
+    return cast("dict[str, Untyped]", revert_weight_conversion(model, once))
 
 
 def _as_stored(weights: dict[str, Untyped], base: Base) -> dict[str, Untyped]:
