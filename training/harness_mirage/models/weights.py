@@ -68,7 +68,8 @@ def stored(folder: Path) -> dict[str, Stored]:
         else:
             held: dict[str, Untyped] = torch.load(file, map_location="meta", weights_only=True)
             kinds = {name: str(each.dtype).rpartition(".")[2] for name, each in held.items()}
-        found |= {name: Stored(format=kind, file=file) for name, kind in kinds.items()}
+        plain = _FORMATS.values()
+        found |= {name: Stored(format=kind if kind in plain else "", file=file) for name, kind in kinds.items()}
     return found
 
 

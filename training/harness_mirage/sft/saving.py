@@ -75,7 +75,7 @@ def _as_stored(weights: dict[str, Untyped], base: Base) -> dict[str, Untyped]:
     first = stored(base.folder)
     known: dict[tuple[int, tuple[int, ...], str], Untyped] = {}
 
-    def cast(name: str, weight: Untyped) -> Untyped:
+    def as_it_was(name: str, weight: Untyped) -> Untyped:
         its = first.get(name)
         wanted = (its.format if its else "") or base.dtype
         if not wanted or not weight.is_floating_point():
@@ -86,7 +86,7 @@ def _as_stored(weights: dict[str, Untyped], base: Base) -> dict[str, Untyped]:
             known[key] = weight.to(kind) if its is None else _unmoved(weight, name, its, kind)
         return known[key]
 
-    return {name: cast(name, weight) for name, weight in weights.items()}
+    return {name: as_it_was(name, weight) for name, weight in weights.items()}
 
 
 def _unmoved(weight: Untyped, name: str, its: Stored, kind: Untyped) -> Untyped:
