@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from harness.cli.interrupt import interruptible
 from harness.cli.outcome import printed
 from harness.cli.several import each
 from harness.engine.work import Stop
+from harness.lineage import FILE
 from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
 from harness.options import Options
@@ -23,6 +25,7 @@ from harness.progress.lines import choose
 from harness.runs.dry_run import dry_run, noted
 from harness.runs.running import RUNS, default_folder, run_async
 from harness.settings import effective
+from harness.terminal import plain
 
 from .results import add
 
@@ -43,9 +46,13 @@ def check(ref: str, given: Mapping[str, Any]) -> list[str]:
 
 
 def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, Any]) -> int:
-    """Run the tasks on the model of a folder, and on its base with `compare` -> exit code, as that of `harness run`."""
-    tuned = _options(tuned_spec(folder, base), given, output=RUNS / folder.name)
-    asked = [_options(ModelSpec(ref=base), given)] if given["compare"] else []
+    """Run the tasks on the model of a folder, and on its base with `compare` -> exit code, as that of `harness run`.
+
+    Both are shown images as the training showed them, as far as their providers can.
+    """
+    shown = _shown(folder)
+    tuned = _options(_as_trained(tuned_spec(folder, base), shown), given, output=RUNS / folder.name)
+    asked = [_options(_as_trained(ModelSpec(ref=base), shown), given)] if given["compare"] else []
     runs, code = each((options.model.ref, partial(_run, options)) for options in (*asked, tuned))
     if not given["as_json"]:
         printed(runs, as_json=False, several=True)
@@ -69,6 +76,26 @@ def tuned_spec(folder: Path, base: str) -> ModelSpec:
     if provider.folder is not None and not any(setting.name == _ADAPTER for setting in provider.settings):
         base = f"hf/{provider.folder(name, effective(provider.settings, {}, owner=f'{scheme}/'))}"
     return ModelSpec(ref=base, settings={_ADAPTER: str(folder)})
+
+
+def _shown(folder: Path) -> dict[str, Any]:
+    """Settings of a run that the record of a training names, so that images are as they were in it; a note is told."""
+    try:
+        found: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        named = found.get("evaluation", {})
+        if named.get("note"):
+            click.echo(plain(f"note: {named['note']}"), err=True)
+        return dict(named.get("settings", {}))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # of a trainer that keeps no such record
+
+
+def _as_trained(spec: ModelSpec, shown: Mapping[str, Any]) -> ModelSpec:
+    """A model under those settings that its provider takes; the others are told."""
+    known = {setting.name for setting in plugins.current().provider(spec.scheme).settings}
+    if lacking := [f"{name}={value}" for name, value in shown.items() if name not in known]:
+        click.echo(f"note: {spec.scheme}/ takes no {', '.join(lacking)}, which the model was trained with", err=True)
+    return replace(spec, settings={**{name: shown[name] for name in shown if name in known}, **spec.settings})
 
 
 def _options(spec: ModelSpec, given: Mapping[str, Any], output: Path | None = None) -> Options:
