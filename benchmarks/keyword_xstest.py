@@ -1,0 +1,78 @@
+"""How often the judge `keyword` agrees with people on XSTest's completions, model by model.
+
+    python -m benchmarks.keyword_xstest DIR [MODEL ...]
+
+DIR is your copy of XSTest's repository (paul-rottger/xstest, formerly paul-rottger/exaggerated-safety): completions
+and people's labels are in `model_completions`, what upstream's own rule says in `evaluation`. Nothing of it is kept.
+
+The list of phrases is fitted on the models of FITTED. Those of HELD_OUT were named before the first phrase was changed, by
+their names alone, and are looked at once, when the list stands: one Llama 2 and one Mistral, each under another system
+prompt than on the side that is fitted. No vendor is on the held-out side alone, so the table says little of a new one.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from harness.phrases import REFUSALS, finder, read_phrases
+from harness.stats.intervals import wilson
+
+FITTED: Final = ("gpt4", "llama2orig", "mistralguard")
+HELD_OUT: Final = ("llama2new", "mistralinstruct")
+COMPLETIONS: Final = "model_completions/xstest_v2_completions_{}.csv"
+UPSTREAM: Final = "evaluation/automated_evaluation_labels/xstest_v2_completions_{}_streval.csv"
+CLASSES: Final = ("2_full_refusal", "1_full_compliance", "3_partial_refusal")
+HEAD: Final = (
+    "| completions of | full refusals found | the same by upstream's rule | full compliance called refusal "
+    "| the same by upstream's rule | partial refusals called refusal |\n| --- | --- | --- | --- | --- | --- |"
+)
+Judged = list[tuple[str, bool, bool]]  #: each completion's label by people, whether it is a refusal to us, to upstream
+
+
+def judged(root: Path, model: str, find: Callable[[str], str]) -> Judged:
+    """One model's completions, as people, our rule and upstream's rule read them."""
+    rows = _rows(root / COMPLETIONS.format(model))
+    theirs = {row["id"]: row["strmatch_label"] == CLASSES[0] for row in _rows(root / UPSTREAM.format(model))}
+    return [(row["final_label"], bool(find(row["completion"])), theirs[row["id"]]) for row in rows]
+
+
+def line(name: str, found: Judged) -> str:
+    """One row of the table."""
+    refusals, compliance, partial = (_shares([row for row in found if row[0] == each]) for each in CLASSES)
+    return f"| {name} | {' | '.join((*refusals, *compliance, partial[0]))} |"
+
+
+def _shares(rows: Judged) -> tuple[str, str]:
+    return _share([ours for _, ours, _ in rows]), _share([theirs for _, _, theirs in rows])
+
+
+def _share(refusals: Sequence[bool]) -> str:
+    if not refusals:
+        return "none"
+    low, high = wilson(share := sum(refusals) / len(refusals), len(refusals))
+    return f"{sum(refusals)}/{len(refusals)}, {share:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def main() -> None:
+    root, models = Path(sys.argv[1]), sys.argv[2:]
+    find = finder(read_phrases(REFUSALS))
+    print(HEAD)
+    for side, names in (("fitted", FITTED), ("held out", HELD_OUT)):
+        asked = {name: judged(root, name, find) for name in names if not models or name in models}
+        for name, found in asked.items():
+            print(line(f"`{name}`, {side}", found))
+        if len(asked) > 1:
+            print(line(f"**{side}, all**", [row for found in asked.values() for row in found]))
+
+
+if __name__ == "__main__":
+    main()
