@@ -5,7 +5,7 @@
 DIR is your copy of XSTest's repository (paul-rottger/xstest, formerly paul-rottger/exaggerated-safety): completions
 and people's labels are in `model_completions`, what upstream's own rule says in `evaluation`. Nothing of it is kept.
 
-The list of phrases is fitted on the models of FITTED. Those of HELD_OUT were named before the first phrase was changed, by
+The list of phrases is fitted on the models of FITTED. Those of HELD_OUT were named before a phrase was changed, by
 their names alone, and are looked at once, when the list stands: one Llama 2 and one Mistral, each under another system
 prompt than on the side that is fitted. No vendor is on the held-out side alone, so the table says little of a new one.
 """
