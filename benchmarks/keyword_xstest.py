@@ -25,7 +25,7 @@ FITTED: Final = ("gpt4", "llama2orig", "mistralguard")
 HELD_OUT: Final = ("llama2new", "mistralinstruct")
 COMPLETIONS: Final = "model_completions/xstest_v2_completions_{}.csv"
 UPSTREAM: Final = "evaluation/automated_evaluation_labels/xstest_v2_completions_{}_streval.csv"
-CLASSES: Final = ("2_full_refusal", "1_full_compliance", "3_partial_refusal")
+LABELS: Final = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")
 HEAD: Final = (
     "| completions of | full refusals found | the same by upstream's rule | full compliance called refusal "
     "| the same by upstream's rule | partial refusals called refusal |\n| --- | --- | --- | --- | --- | --- |"
@@ -36,13 +36,13 @@ Judged = list[tuple[str, bool, bool]]  #: each completion's label by people, whe
 def judged(root: Path, model: str, find: Callable[[str], str]) -> Judged:
     """One model's completions, as people, our rule and upstream's rule read them."""
     rows = _rows(root / COMPLETIONS.format(model))
-    theirs = {row["id"]: row["strmatch_label"] == CLASSES[0] for row in _rows(root / UPSTREAM.format(model))}
+    theirs = {row["id"]: row["strmatch_label"] == LABELS[1] for row in _rows(root / UPSTREAM.format(model))}
     return [(row["final_label"], bool(find(row["completion"])), theirs[row["id"]]) for row in rows]
 
 
 def line(name: str, found: Judged) -> str:
     """One row of the table."""
-    refusals, compliance, partial = (_shares([row for row in found if row[0] == each]) for each in CLASSES)
+    compliance, refusals, partial = (_shares([row for row in found if row[0] == each]) for each in LABELS)
     return f"| {name} | {' | '.join((*refusals, *compliance, partial[0]))} |"
 
 
