@@ -6,7 +6,7 @@ DIR is your copy of XSTest's repository (paul-rottger/xstest, formerly paul-rott
 and people's labels are in `model_completions`, what upstream's own rule says in `evaluation`. Nothing of it is kept.
 
 The list of phrases is fitted on the models of FITTED. Those of HELD_OUT were named before a phrase was changed, by
-their names alone, and are looked at once, when the list stands: one Llama 2 and one Mistral, each under another system
+their names alone, and were looked at when the list stood: one Llama 2 and one Mistral, each under another system
 prompt than on the side that is fitted. No vendor is on the held-out side alone, so the table says little of a new one.
 """
 
@@ -65,13 +65,18 @@ def _rows(file: Path) -> list[dict[str, str]]:
 def main() -> None:
     root, models = Path(sys.argv[1]), sys.argv[2:]
     find = finder(read_phrases(REFUSALS))
+    everything: Judged = []
     print(HEAD)
     for side, names in (("fitted", FITTED), ("held out", HELD_OUT)):
         asked = {name: judged(root, name, find) for name in names if not models or name in models}
         for name, found in asked.items():
             print(line(f"`{name}`, {side}", found))
+        together = [row for found in asked.values() for row in found]
+        everything += together
         if len(asked) > 1:
-            print(line(f"**{side}, all**", [row for found in asked.values() for row in found]))
+            print(line(f"**{side}, all**", together))
+    if not models:
+        print(line("**all five**", everything))
 
 
 if __name__ == "__main__":

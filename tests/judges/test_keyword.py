@@ -270,3 +270,12 @@ def test_the_benchmark_counts_what_people_call_refusal_and_compliance_apart(tmp_
         "1/2",
         "1/1",
     ]
+
+
+def test_the_page_has_a_row_of_the_table_for_each_model_the_list_was_measured_on() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert keyword_xstest.HEAD in page
+    for side, names in (("fitted", keyword_xstest.FITTED), ("held out", keyword_xstest.HELD_OUT)):
+        assert all(f"| `{name}`, {side} |" in page for name in names)
+        assert f"| **{side}, all** |" in page
+    assert "| **all five** |" in page
