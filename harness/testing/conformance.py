@@ -101,7 +101,7 @@ def check_judge(
     *,
     settings: Mapping[str, Any] | None = None,
     root: Path | None = None,
-    replies: Sequence[str] = (),
+    replies: Sequence[str | Sequence[str]] = (),
 ) -> None:
     """Whether a judge keeps its contract, for answers and replies of every odd shape.
 
@@ -110,7 +110,7 @@ def check_judge(
         samples: of tasks that accept it; without any it is a question with two images.
         settings: of the judge, by name.
         root: its data root, DIR/<name>.
-        replies: of a judge's model, each of which must give a verdict.
+        replies: of a judge's model, each of which must give a verdict; several in one where the judge asks again.
     """
     problems = Problems(f"judge {judge.name!r}")
     check_described(problems, judge.version, judge.description, judge.settings)
@@ -137,7 +137,12 @@ def _check_rubric(problems: Problems, judge: Judge, rubric: Rubric) -> None:
 
 
 def _judge_one(
-    problems: Problems, judge: Judge, rubric: Rubric, sample: Sample, response: Response, good: Sequence[str]
+    problems: Problems,
+    judge: Judge,
+    rubric: Rubric,
+    sample: Sample,
+    response: Response,
+    good: Sequence[str | Sequence[str]],
 ) -> None:
     requests = rubric.ask(sample, response)
     problems.require_type(requests, list, "ask gives a")
@@ -151,18 +156,18 @@ def _judge_one(
     for reply in REPLIES:
         _read(problems, rubric, sample, response, (reply,), must_decide=False)
     for reply in good:
-        _read(problems, rubric, sample, response, (reply,), must_decide=True)
+        said = (reply,) if isinstance(reply, str) else tuple(reply)
+        _read(problems, rubric, sample, response, said, must_decide=True)
 
 
 def _read(
     problems: Problems, rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str], *, must_decide: bool
 ) -> None:
-    heard = [Response(text=reply) for reply in replies]
-    for _ in range(MOST_ROUNDS):
+    for rounds in range(1, MOST_ROUNDS + 1):
+        heard = [Response(text=replies[min(n, len(replies) - 1)]) for n in range(rounds if replies else 0)]
         said = rubric.read(sample, response, heard)
         if not isinstance(said, list):
             break
-        heard += heard[-1:]
     else:
         problems.add(f"still asks after {MOST_ROUNDS} rounds")
         return
