@@ -103,7 +103,7 @@ def _read(sample: Sample, response: Response, _replies: object) -> Verdict:
 
 
 def _target(sample: Sample) -> tuple[str, Options, str]:
-    """Raises ValueError unless the target is `{"answer": "B", "options": {"A": "…", "B": "…"}}`, with `several` or not."""
+    """Raises ValueError unless it is `{"answer": "B", "options": {"A": "…", "B": "…"}}`, with or without `several`."""
     target = target_of(sample)
     answer, options = str(target.get("answer")), target.get("options")
     if not isinstance(options, dict) or answer not in options:
