@@ -1,9 +1,11 @@
 """How often the judge `keyword` agrees with people on XSTest's completions, model by model.
 
-    python -m benchmarks.keyword_xstest DIR [MODEL ...]
+    python -m benchmarks.keyword_xstest DIR [MODEL ...] [--vlguard ROOT]
 
 DIR is your copy of XSTest's repository (paul-rottger/xstest, formerly paul-rottger/exaggerated-safety): completions
 and people's labels are in `model_completions`, what upstream's own rule says in `evaluation`. Nothing of it is kept.
+With `--vlguard` the list of VLGuard's script decides in the place of `keyword`; ROOT is the task's data folder, where
+`harness data fetch vlguard --prompts` put it.
 
 The list of phrases is fitted on the models of FITTED. Those of HELD_OUT were named before a phrase was changed, by
 their names alone, and were looked at when the list stood: one Llama 2 and one Mistral, each under another system
@@ -12,14 +14,16 @@ prompt than on the side that is fitted. No vendor is on the held-out side alone,
 
 from __future__ import annotations
 
+import argparse
 import csv
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from harness import Response, Verdict
 from harness.phrases import REFUSALS, finder, read_phrases
 from harness.stats.intervals import wilson
+from harness.testing.fakes import fake_sample
 
 FITTED: Final = ("gpt4", "llama2orig", "mistralguard")
 HELD_OUT: Final = ("llama2new", "mistralinstruct")
@@ -62,9 +66,30 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
+def vlguard(root: Path) -> Callable[[str], str]:
+    """What the judge `vlguard` finds by upstream's list."""
+    from harness_vlguard.rule import JUDGE
+
+    rubric, sample = JUDGE.open({"prompts": "upstream"}, root), fake_sample()
+
+    def found(answer: str) -> str:
+        verdict = rubric.read(sample, Response(text=answer), [])
+        return verdict.reason if isinstance(verdict, Verdict) else ""
+
+    return found
+
+
 def main() -> None:
-    root, models = Path(sys.argv[1]), sys.argv[2:]
-    find = finder(read_phrases(REFUSALS))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", metavar="DIR", type=Path)
+    parser.add_argument("models", metavar="MODEL", nargs="*")
+    parser.add_argument("--vlguard", metavar="ROOT", type=Path)
+    given = parser.parse_args()
+    table(given.root, given.models, vlguard(given.vlguard) if given.vlguard else finder(read_phrases(REFUSALS)))
+
+
+def table(root: Path, models: Sequence[str], find: Callable[[str], str]) -> None:
+    """Print the table of some models, or of all with their sums."""
     everything: Judged = []
     print(HEAD)
     for side, names in (("fitted", FITTED), ("held out", HELD_OUT)):
