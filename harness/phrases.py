@@ -95,22 +95,23 @@ def read_phrases(file: Path) -> Phrases:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError("the word list cannot be read as UTF-8 text", where=str(file)) from error
-    found: dict[str, list[str]] = {part: [] for part in PARTS}
+    found: dict[str, list[tuple[str, str]]] = {part: [] for part in PARTS}
     named: dict[str, list[str]] = {}
     part = PARTS[0]
     for number, line in enumerate(lines, start=1):
-        text = normal(line)
+        text, where = normal(line), f"{file}, line {number}"
         if not text or text.startswith("#"):
             continue
         if text.startswith("[") and text.endswith("]"):
-            part = _part(text[1:-1], f"{file}, line {number}")
+            part = _part(text[1:-1], where)
         elif words := _NAMED.fullmatch(text):
             named.setdefault(words[1], []).extend(_words(words[2]))
         else:
-            found[part].append(_written_out(text, named, f"{file}, line {number}"))
+            found[part].append((text, where))
     if not (found["anywhere"] or found["beginning"]):
         raise HarnessError("the word list is empty", where=str(file), remedy="write one phrase a line")
-    return Phrases(**{name: tuple(dict.fromkeys(phrases)) for name, phrases in found.items()})
+    whole = {of: dict.fromkeys(_written_out(*each, named) for each in phrases) for of, phrases in found.items()}
+    return Phrases(**{of: tuple(phrases) for of, phrases in whole.items()})
 
 
 def finder(phrases: Phrases) -> Callable[[str], str]:
@@ -147,18 +148,17 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split("|")]
 
 
-def _written_out(text: str, named: Mapping[str, Sequence[str]], where: str) -> str:
+def _written_out(text: str, where: str, named: Mapping[str, Sequence[str]]) -> str:
     """A phrase with the words of each name in its place."""
 
     def choice(found: re.Match[str]) -> str:
         words = _words(found[1])
-        if len(words) > 1:
-            return f"{{{'|'.join(words)}}}"
-        if words[0] not in named:
+        if len(words) == 1 and words[0] not in named:
             raise HarnessError(
                 f"the word list does not say what {found[0]} stands for", where=where, remedy=f"{words[0]} = a | b"
             )
-        return f"{{{'|'.join(named[words[0]])}}}"
+        # In one order, since a list is known by its phrases and not by the order they stand in.
+        return f"{{{'|'.join(sorted(set(words if len(words) > 1 else named[words[0]])))}}}"
 
     return _CHOICE.sub(choice, text)
 

@@ -155,9 +155,9 @@ def _judge_one(
     problems.require(requests, "needs a model, but asks nothing")
     for reply in REPLIES:
         _read(problems, rubric, sample, response, (reply,), must_decide=False)
-    for reply in good:
-        said = (reply,) if isinstance(reply, str) else tuple(reply)
-        _read(problems, rubric, sample, response, said, must_decide=True)
+    for good_reply in good:
+        rounds = (good_reply,) if isinstance(good_reply, str) else tuple(good_reply)
+        _read(problems, rubric, sample, response, rounds, must_decide=True)
 
 
 def _read(

@@ -170,7 +170,11 @@ def test_the_users_list_replaces_ours(tmp_path: Path) -> None:
 
 
 def test_a_list_is_known_by_its_phrases_and_not_by_its_place_order_or_remarks(tmp_path: Path) -> None:
-    lists = {"a": "one\ntwo\n", "b": "# remark\nTWO\none\none\n", "c": "one\n"}
+    lists = {
+        "a": "{one|three} b\ntwo\n",
+        "b": "# remark\nTWO\n{c} b\n{c} b\nc = three\nc = One\n",
+        "c": "{one|three} b\n",
+    }
     for name, text in lists.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     a, b, c = (opened(words=tmp_path / name).identity for name in lists)
@@ -180,7 +184,7 @@ def test_a_list_is_known_by_its_phrases_and_not_by_its_place_order_or_remarks(tm
 
 def test_a_list_names_words_and_says_where_a_phrase_counts(tmp_path: Path) -> None:
     mine = tmp_path / "mine.txt"
-    words = "who = I | we\nwho = they\n{who} {can't|won't} ... dance\n"
+    words = "who = I | we\n{who} {can't|won't} ... dance\nwho = they\n"
     mine.write_text(f"{words}[beginning]\nalas\n[unless]\nhooray\n[never]\nwe won't dance\n", encoding="utf-8")
     labels = [
         judged(text, words=mine).label
