@@ -61,7 +61,7 @@ def check_judge(
     *,
     settings: Mapping[str, Any] | None = None,
     root: Path | None = None,
-    replies: Sequence[str] = (),
+    replies: Sequence[str | Sequence[str]] = (),
 ) -> None:
     """Whether a judge keeps its contract, for answers and replies of every odd shape.
 
@@ -70,7 +70,7 @@ def check_judge(
         samples: of tasks that accept it; without any it is a question with two images.
         settings: of the judge, by name.
         root: its data root, DIR/<name>.
-        replies: of a judge's model, each of which must give a verdict.
+        replies: of a judge's model, each of which must give a verdict; several in one where the judge asks again.
     """
     problems = Problems(f"judge {judge.name!r}")
     check_described(problems, judge.version, judge.description, judge.settings)
@@ -97,7 +97,12 @@ def _check_rubric(problems: Problems, judge: Judge, rubric: Rubric) -> None:
 
 
 def _judge_one(
-    problems: Problems, judge: Judge, rubric: Rubric, sample: Sample, response: Response, good: Sequence[str]
+    problems: Problems,
+    judge: Judge,
+    rubric: Rubric,
+    sample: Sample,
+    response: Response,
+    good: Sequence[str | Sequence[str]],
 ) -> None:
     asked = [rubric.ask(sample, response) for _ in range(TIMES)]
     requests = asked[0]
@@ -114,8 +119,9 @@ def _judge_one(
     problems.require(requests, "needs a model, but asks nothing")
     for reply in REPLIES:
         _read(problems, rubric, sample, response, (reply,), must_decide=False)
-    for reply in good:
-        _read(problems, rubric, sample, response, (reply,), must_decide=True)
+    for good_reply in good:
+        rounds = (good_reply,) if isinstance(good_reply, str) else tuple(good_reply)
+        _read(problems, rubric, sample, response, rounds, must_decide=True)
 
 
 def _read(
@@ -137,14 +143,13 @@ def _read(
 def _decide(
     rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str]
 ) -> Verdict | Unscored | list[Request]:
-    """What the rubric reads, each later round answered as the first; requests where it never decides."""
-    heard = [Response(text=reply) for reply in replies]
-    said = rubric.read(sample, response, heard)
-    for _ in range(MOST_ROUNDS - 1):
+    """What the rubric reads, the last reply standing for all later ones; requests where it never decides."""
+    said: Verdict | Unscored | list[Request] = []
+    for rounds in range(1, MOST_ROUNDS + 1):
+        heard = [Response(text=replies[min(n, len(replies) - 1)]) for n in range(rounds if replies else 0)]
+        said = rubric.read(sample, response, heard)
         if not isinstance(said, list):
             break
-        heard += heard[-1:]
-        said = rubric.read(sample, response, heard)
     return said
 
 

@@ -15,7 +15,7 @@ MINI: Final = Path(__file__).with_name("mini")
 BASES: Final = ("data/", "", "HarmBench-main/data/")  #: of the repository, its data folder alone, an unpacked archive
 TABLE: Final = "behavior_datasets/harmbench_behaviors_multimodal_all.csv"
 IMAGES: Final = "multimodal_behavior_images"
-SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpg that is published as .png
+SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpeg or .jpg that is published as .png
 WHOLE: Final = attack(
     {"harmbench": {"yes": "unsafe", "no": "safe"}, "llamaguard": {}, **ATTACK_RULE},
     n=110,
