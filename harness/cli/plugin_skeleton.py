@@ -188,7 +188,11 @@ def _package(name: str, kinds: Sequence[str]) -> dict[str, str]:
         "pyproject.toml": _template("pyproject.toml.txt", values),
         "README.md": _template("README.md.txt", values),
         ".github/workflows/ci.yml": _template("ci.yml.txt", values),
-        f"harness_{name}/__init__.py": "\n\n\n".join((module.rstrip("\n"), *code)).replace("\n\n\nQ", "\n\nQ", 1)
+        # One blank line before a value, two before a class or a function, as formatters have it.
+        f"harness_{name}/__init__.py": module
+        + ("" if code[0][0].isupper() else "\n")
+        + "\n"
+        + "\n\n\n".join(code)
         + "\n",
         f"tests/test_{name}.py": Template(
             f'"""The plugin `$name` keeps the contracts of the harness."""\n\n{checks}\n\n{tests}'
