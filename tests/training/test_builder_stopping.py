@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness_builder.calls.values import Ended
 from harness_builder.quality import ImageMark
-from harness_builder.values import Question
+from harness_builder.values import Element, Question
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.lines import Line, Lines
 from harness_builder.walk.records import Records
@@ -33,12 +33,16 @@ def way(key: str) -> Way:
     return Way(key=key, place=0, lines=[Line(step="elements", key=key, end="kept", made={"question": key})])
 
 
-def marks(shape: int) -> list[ImageMark]:
-    return [ImageMark(shape=shape, tint=bytes(48)), ImageMark(shape=shape << 32, tint=bytes(48))]
+def marks(shape: int) -> tuple[ImageMark, ImageMark]:
+    return ImageMark(shape=shape, tint=bytes(48)), ImageMark(shape=shape << 32, tint=bytes(48))
 
 
 def question(key: str, text: str) -> Question:
     return Question(key=key, text=text, explicit=text)
+
+
+def element(key: str, text: str) -> Element:
+    return Element(key=key, seed="s", category="c", question=text, objects=("one", "other"))
 
 
 def turned(walk: Walk, each: Way, step: str, ended: Ended | None, of: str) -> None:
@@ -69,11 +73,11 @@ async def test_what_a_gate_of_images_dropped_is_stopped_too_and_what_was_dropped
                 "something else",
             )
             for each, text in zip((first, alike, after, other), texts, strict=True):
-                ended = walk.gates.text(question(each.key, text))
+                ended = walk.gates.text(question(each.key, text), element(each.key, text))
                 if each is after:
                     turned(walk, each, "write", ended, alike.key)
-            assert walk.gates.pair(first.key, marks(0b1111 << 7)) is None
-            turned(walk, alike, "draw", walk.gates.pair(alike.key, marks(0b1111 << 7)), first.key)
+            assert await walk.gates.pair(first.key, marks(0b1111 << 7)) is None
+            turned(walk, alike, "draw", await walk.gates.pair(alike.key, marks(0b1111 << 7)), first.key)
             acts = (
                 lambda: stopped(walk, first),
                 lambda: walk.stopping.near(alike, first.key),
