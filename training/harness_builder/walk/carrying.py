@@ -82,6 +82,7 @@ class Carrier:
             if found.end == "stopped":
                 self._walk.stopping.stop_seed(seed.key)
             return Line(step="elements", key=seed.key, end=found.end, why=found.why, calls=calls)
+        self._walk.tally.with_elements += 1
         for place, each in enumerate(found.value):
             way = Way(key=f"{seed.key}#{place}", place=place, lists=found.calls[-1])
             self._ways.append(way)
