@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ ASKED = "May I put the object in the first image on the object in the second ima
 
 
 @contextmanager
-def built(folder: Path, question: str, *cases: str, **objects: str) -> Iterator[Stage]:
+def built(folder: Path, question: str, *cases: str, **objects: str) -> Generator[Stage]:
     """A set of these cases, held against a test that has one question."""
     quality = {"text": 1.0, **held_against(folder, question, **objects)}
     with pytest.MonkeyPatch.context() as patch, staged(folder, cases or CASES, quality=quality) as stage:

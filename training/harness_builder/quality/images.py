@@ -106,7 +106,7 @@ class MarkTable:
         import numpy as np
 
         shapes = np.frombuffer(self._shapes, np.uint64)[places] ^ np.uint64(image.shape or 0)
-        bits = np.unpackbits(shapes.view(np.uint8)).reshape(-1, _BITS).sum(axis=1, dtype=np.int64)
+        bits: Ints = np.unpackbits(shapes.view(np.uint8)).reshape(-1, _BITS).sum(axis=1, dtype=np.int64)
         bits[np.frombuffer(self._flat, np.bool_)[places] != (image.shape is None)] = _BITS
         close = np.flatnonzero(bits <= self.most)
         tints = np.frombuffer(self._tints, np.uint8).reshape(-1, len(image.tint))[places[close]].astype(np.int16)
