@@ -56,7 +56,7 @@ class Asking:
         self._opener = opener
         self._flights = Flights()
         self._drawings = Drawings(book.folder)
-        self._caller = Caller(book, ledger, self._drawings, plan.concurrency or _USUAL)
+        self._caller = Caller(book, ledger, self._drawings, plan.concurrency or _USUAL, self.check)
         self._opened: Opened | None = None
 
     def use(self, opened: Opened) -> None:
