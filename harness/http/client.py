@@ -129,7 +129,7 @@ class Client:
         self._seconds = seconds
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
-        """One attempt. Raises HarnessError where no request will work: a wrong key, no such model, no quota."""
+        """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError where the quota is gone."""
         import aiohttp
         import anyio
 

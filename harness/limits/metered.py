@@ -10,29 +10,44 @@ from typing import TypeVar, cast
 import anyio
 
 from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
-from harness.errors import BadImage, EndpointDown, HarnessError
+from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError
 from harness.images import inline_image, open_image
 from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
-from harness.types import Failure, Request, Response
+from harness.types import BLOCKED, Failure, Request, Response
 
 _T = TypeVar("_T")
 
 
+def _never() -> bool:
+    return False
+
+
 class Meter:
     """Calls of one model or brush: each takes a slot, is tried again for passing reasons, and opens the breaker.
+
+    What a server forbids is the end of a model that has never answered, and else the end of that call alone.
+
+    Args:
+        of: model or brush.
+        endpoints: whose slots its calls take, and who knows whether it has answered.
+        urgent: its calls go before those that are not.
+        before: whether it answered in an earlier run; only asked where that matters.
 
     Attributes:
         breaker: of this model, for who knows which errors to expect.
         endpoint: where its calls take their slots.
     """
 
-    def __init__(self, of: Model | Brush, endpoints: Endpoints, *, urgent: bool = False) -> None:
+    def __init__(
+        self, of: Model | Brush, endpoints: Endpoints, *, urgent: bool = False, before: Callable[[], bool] = _never
+    ) -> None:
         self._of = of
+        self._endpoints = endpoints
+        self._before = before
         self._policy = endpoints.policy
         self.breaker = Breaker(of.info.endpoint, endpoints.policy.breaker)
         self.endpoint = endpoints.of(of.info)
-        self._hear = endpoints.hear
         self._urgent = urgent
 
     @property
@@ -45,7 +60,10 @@ class Meter:
         tries = throttled = 0
         while True:
             self.breaker.check()
-            result = await self._once(attempt)
+            try:
+                result = await self._once(attempt)
+            except Forbidden as error:
+                return self._forbidden(error)
             if not isinstance(result, Failure):
                 return result
             throttled += result.throttled
@@ -55,10 +73,20 @@ class Meter:
                 return self._final(result)
             await anyio.sleep(max(self._backoff(max(tries, throttled)), _asked(result)))
 
-    def _final(self, failure: Failure) -> Failure:
+    def _forbidden(self, error: Forbidden) -> Failure:
+        """The end of this call alone; raises the error where the model has never answered."""
+        if not self._endpoints.has_answered(self._of):
+            if not self._before():
+                raise error
+            self._endpoints.answered(self._of)
+        return self._final(Failure(outcome="error", reason="forbidden", message=error.what), error.remedy)
+
+    def _final(self, failure: Failure, remedy: str = "") -> Failure:
         if failure.outcome == "error":
-            self.breaker.failed(failure)
+            self.breaker.failed(failure, remedy)
         else:
+            if failure.outcome in BLOCKED:
+                self._endpoints.answered(self._of)
             self._succeeded()
         return failure
 
@@ -69,8 +97,9 @@ class Meter:
     async def _once(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
         async with self.endpoint.slot(urgent=self._urgent) as started:
             result = await self._within_deadline(attempt)
-        self._hear(self._of)
+        self._endpoints.hear(self._of)
         if not isinstance(result, Failure):
+            self._endpoints.answered(self._of)
             self._succeeded()
             return result
         if result.transient or result.throttled:
@@ -103,8 +132,10 @@ class Meter:
 class Metered(Meter):
     """A Model whose calls are metered."""
 
-    def __init__(self, model: Model, endpoints: Endpoints, *, urgent: bool = False) -> None:
-        super().__init__(model, endpoints, urgent=urgent)
+    def __init__(
+        self, model: Model, endpoints: Endpoints, *, urgent: bool = False, before: Callable[[], bool] = _never
+    ) -> None:
+        super().__init__(model, endpoints, urgent=urgent, before=before)
         self._model = model
 
     async def generate(self, request: Request) -> Response | Failure:

@@ -42,7 +42,7 @@ class Policy:
         longest: seconds; no back-off is longer, unless the provider asks for it.
         patience: seconds; a provider that asks to wait longer is down.
         deadline: seconds one call may take; local models have none.
-        breaker: errors in a row with one reason and no success between that stop a model.
+        breaker: errors in a row, whatever each says, with no success between that stop a model.
     """
 
     start: int = 20
@@ -210,12 +210,22 @@ class Endpoints:
         self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
         self._watched: list[Model | Brush] = []
+        self._answering: list[Model | Brush] = []
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint a model's calls go to."""
         if info.endpoint not in self._known:
             self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency, tell=self.tell)
         return self._known[info.endpoint]
+
+    def answered(self, model: Model | Brush) -> None:
+        """A model has answered something, however: what it is forbidden from now on says nothing of all its calls."""
+        if not self.has_answered(model):
+            self._answering.append(model)
+
+    def has_answered(self, model: Model | Brush) -> bool:
+        """Whether a model has answered anything."""
+        return any(each is model for each in self._answering)
 
     def watch(self, model: Model | Brush) -> None:
         """Tell what this model has to say, now and whenever there is more of it."""
