@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar, cast
 
 import anyio
@@ -13,10 +14,12 @@ from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
 from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError
 from harness.images import inline_image, open_image
 from harness.limits.breaker import Breaker
+from harness.limits.refusals import OWN, Call
 from harness.limits.slots import Endpoints
 from harness.types import BLOCKED, Failure, Request, Response
 
 _T = TypeVar("_T")
+_OWN = f"refused {OWN} times while other requests passed"
 
 
 def _never() -> bool:
@@ -58,20 +61,23 @@ class Meter:
     async def call(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
         """One call, with retries. Raises HarnessError when nothing will work."""
         tries = throttled = 0
+        whole = Call()
         while True:
             self.breaker.check()
             try:
-                result = await self._once(attempt)
+                result = await self._once(attempt, whole)
             except Forbidden as error:
                 return self._forbidden(error)
             if not isinstance(result, Failure):
                 return result
             throttled += result.throttled
             tries += not result.throttled
+            if result.throttled and whole.own:
+                return self._final(replace(result, message=f"{result.message} ({_OWN})".strip()))
             spent = tries >= self._policy.tries or throttled >= self._policy.throttled_tries
             if not result.transient or spent:
                 return self._final(result)
-            await anyio.sleep(max(self._backoff(max(tries, throttled)), _asked(result)))
+            await anyio.sleep(self._wait(result, max(tries, throttled), alone=result.throttled and not whole.shared))
 
     def _forbidden(self, error: Forbidden) -> Failure:
         """The end of this call alone; raises the error where the model has never answered."""
@@ -90,22 +96,23 @@ class Meter:
             self._succeeded()
         return failure
 
-    def _succeeded(self) -> None:
-        self.endpoint.succeeded()
+    def _succeeded(self, whole: Call | None = None) -> None:
+        self.endpoint.succeeded(whole)
         self.breaker.succeeded()
 
-    async def _once(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
+    async def _once(self, attempt: Callable[[], Awaitable[_T | Failure]], whole: Call) -> _T | Failure:
         async with self.endpoint.slot(urgent=self._urgent) as started:
+            passes = self.endpoint.passes
             result = await self._within_deadline(attempt)
         self._endpoints.hear(self._of)
         if not isinstance(result, Failure):
             self._endpoints.answered(self._of)
-            self._succeeded()
+            self._succeeded(whole)
             return result
         if result.transient or result.throttled:
             self._check_wait(result)
         if result.throttled:
-            self.endpoint.throttled(started, _asked(result))
+            self.endpoint.refused(whole, started, _asked(result), passes)
         return result
 
     async def _within_deadline(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
@@ -114,8 +121,11 @@ class Meter:
             return await attempt()
         return Failure(outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True)
 
-    def _backoff(self, tries: int) -> float:
-        return random.uniform(0, min(self._policy.longest, self._policy.base * 2 ** (tries - 1)))
+    def _wait(self, failure: Failure, tries: int, *, alone: bool) -> float:
+        """Seconds until the next try. Who is refused alone and told when to come again is in nobody's way."""
+        asked = _asked(failure)
+        base = min(self._policy.base, asked) if alone and asked else self._policy.base
+        return max(asked, random.uniform(0, min(self._policy.longest, base * 2 ** (tries - 1))))
 
     def _check_wait(self, failure: Failure) -> None:
         """Raise EndpointDown where the provider asks to wait longer than anyone would sit by."""
@@ -146,8 +156,8 @@ class Metered(Meter):
 class MeteredBrush(Meter):
     """A Brush whose calls are metered; what it gives is an image, or a Failure."""
 
-    def __init__(self, brush: Brush, endpoints: Endpoints) -> None:
-        super().__init__(brush, endpoints)
+    def __init__(self, brush: Brush, endpoints: Endpoints, *, before: Callable[[], bool] = _never) -> None:
+        super().__init__(brush, endpoints, before=before)
         self._brush = brush
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:

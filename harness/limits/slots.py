@@ -4,8 +4,9 @@ A slot is one call on the wire. It is taken innermost, around the provider's cal
 written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
 
 How many calls there are at once and how fast they start are two limits. The first grows with each success up to the
-cap; the second comes with the first 429 and is learnt by `harness.limits.pace`. Slots alone cannot use a server that
-allows so many requests a second: what they let through moves with how long answers take.
+cap; the second comes with the first 429 that others share (`harness.limits.refusals`) and is learnt by
+`harness.limits.pace`. Slots alone cannot use a server that allows so many requests a second: what they let through
+moves with how long answers take.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import anyio
 
 from harness.contracts import Brush, Model, ModelInfo
 from harness.limits.pace import Pace
+from harness.limits.refusals import Call, Refusal, Refusals
 
 Tell = Callable[[str], None]  #: takes a line that a person should read now
 #: seconds; a shorter pause is over before a person has read of it
@@ -84,7 +86,9 @@ class Endpoint:
         self._guarded = False
         self._room = anyio.Event()
         self._pace = Pace()
+        self._refusals = Refusals()
         self._told_level = math.inf
+        self._told_until = -math.inf
         self._paused_until = -math.inf
         self._asked = 0.0
 
@@ -165,28 +169,50 @@ class Endpoint:
                 self._guarded = True
                 return
 
-    def succeeded(self) -> None:
+    @property
+    def passes(self) -> int:
+        """Calls that were answered so far, however."""
+        return self._refusals.passes
+
+    def succeeded(self, call: Call | None = None) -> None:
         """A call was answered, however: the endpoint lives."""
+        kept = self._refusals.passed(call or Call(), time.monotonic())
+        if kept is not None:
+            self.throttled(kept.started, kept.wait, kept.heard)
         if self._limit < self._cap:
             self._limit += 1
             self._room.set()
 
-    def throttled(self, started: float, wait: float | None) -> None:
-        """A call that started at `started` was told to slow down, and for how many seconds to wait.
+    def refused(self, call: Call, started: float, wait: float, passes: int) -> None:
+        """A try of a call was told to slow down, and how many seconds to wait: if others share it, the endpoint does.
+
+        Args:
+            call: whose try.
+            started: when the try started.
+            wait: seconds; 0 where none was asked for.
+            passes: `passes` when the try started.
+        """
+        now = time.monotonic()
+        for each in self._refusals.refused(Refusal(call=call, started=started, heard=now, wait=wait, passes=passes)):
+            self.throttled(each.started, each.wait, each.heard)
+        self._told(wait, now)
+
+    def throttled(self, started: float, wait: float | None, heard: float | None = None) -> None:
+        """Slow down: a call that started at `started` was told so, and for how many seconds to wait.
 
         What calls that were on the wire together are told is one message: the longest wait of them counts, from when
-        it was heard.
+        it was heard, which is now where `heard` does not say.
         """
-        now, pause = time.monotonic(), wait or 0.0
-        begins = pause >= WORTH_TELLING and now >= self._paused_until
-        if self._pace.refused(started, now, pause) or pause > self._asked:
-            self._paused_until = max(self._paused_until, now + pause)
+        pause, heard = wait or 0.0, time.monotonic() if heard is None else heard
+        if self._pace.refused(started, heard, pause) or pause > self._asked:
+            self._paused_until = max(self._paused_until, heard + pause)
             self._asked = pause
-        self._told(pause if begins else 0.0)
+        self._told(pause, heard)
 
-    def _told(self, pause: float) -> None:
-        """Say what is new: a pause of so many seconds, 0 for none, and a pace that is half of what was said before."""
-        said = [f"asked to wait {pause:.0f} s"] if pause else []
+    def _told(self, pause: float, heard: float) -> None:
+        """Say what is new: a pause that begins, and a pace that is half of what was said before."""
+        said = [f"asked to wait {pause:.0f} s"] if pause >= WORTH_TELLING and heard >= self._told_until else []
+        self._told_until = max(self._told_until, heard + pause)
         level = self._pace.level
         if level is not None and level <= self._told_level / 2:
             self._told_level = level

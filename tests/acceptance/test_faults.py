@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness import Run
+from harness import Policy, Run
 from harness.errors import EndpointDown
+from harness.limits.refusals import OWN
 from harness.testing.faults import (
     ROWS,
     Reply,
@@ -351,3 +353,18 @@ def test_errors_that_say_now_this_and_now_that_open_the_breaker_as_well(world: W
     with pytest.raises(EndpointDown, match=r"20 errors in a row \(http_50\d, http_50\d, http_50\d\), at last: http_50"):
         world.run()
     assert len(world.calls("subject")) < 60
+
+
+@pytest.mark.parametrize("which", [(1,), (60,), (120,), (20, 70, 118)], ids=str)
+def test_a_request_that_is_always_told_to_slow_down_is_given_up_and_slows_no_other(
+    world: World, which: tuple[int, ...]
+) -> None:
+    world.draw(120)
+    world.play(subject=lambda number: throttled(0.1) if number in which else f"answer {number}", judge=lambda _: UNSAFE)
+    started = time.monotonic()
+    run, items = world.run(policy=Policy()), world.items()
+    assert time.monotonic() - started < 30
+    failed = {int(item.asked["id"]): item.response for item in items if item.outcome == "error"}
+    assert {number: response["reason"] for number, response in failed.items()} == dict.fromkeys(which, "http_429")
+    assert all("refused 6 times while other requests passed" in response["message"] for response in failed.values())
+    assert world.calls("subject") == dict.fromkeys(range(1, 121), 1) | dict.fromkeys(which, OWN)
