@@ -140,7 +140,7 @@ class Seat:
         try:
             await call.settled.wait()
         finally:
-            del self._calls[number]
+            self._calls.pop(number, None)
             if not call.settled.is_set():
                 child.send(Frame(kind="drop", number=number))
             self._changed(self, "")
@@ -222,6 +222,7 @@ class Seat:
         for number, call in waiting.items():
             blamed = death if end.over in (None, number) else None
             call.settle(Lost(why=end.why, death=blamed, culprit=number == culprit))
+        self._calls.clear()
         had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
         asked = f"{had} asked again, and " if waiting and culprit is None else ""
         asked = "the request that was under way at a death before is given up, and " if culprit is not None else asked

@@ -230,17 +230,18 @@ def test_a_request_that_was_under_way_beside_one_that_crashes_is_never_blamed(tm
 
 
 def test_while_suspects_are_tried_one_by_one_the_other_replica_goes_on(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "gate")
+    for gate in ("gate", "other"):
+        os.mkfifo(tmp_path / gate)
 
     async def body(model: Model) -> None:
         async with anyio.create_task_group() as tasks:
-            for text in ("hold gate", "hold gate", "die once a", "say x"):
+            for text in ("hold gate", "hold other", "die once a", "say x"):
                 tasks.start_soon(model.generate, ask(text))
             while not model.info.notes:
                 await anyio.lowlevel.checkpoint()
             assert told(await model.generate(ask("say y")))["said"] == "y", "though a hold may be tried alone"
-            for _ in range(2):
-                await release(tmp_path / "gate")
+            for gate in ("gate", "other"):
+                await release(tmp_path / gate)
 
     within(body, folder=tmp_path)
 
