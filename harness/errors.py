@@ -7,6 +7,7 @@
         ├── MissingData         a data set is not on this machine: says how to get it
         ├── IdentityMismatch    a run folder belongs to another model or other settings
         ├── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
+        ├── TooManyOpen         this process or machine can have no more files open
         └── Forbidden           a server refuses: whom, before it has answered anything; what, once it has
     BadImage                    an image of one sample is missing, broken or out of bounds: becomes `bad_sample`
 
@@ -55,6 +56,10 @@ class IdentityMismatch(HarnessError):
 
 class EndpointDown(HarnessError):
     """An endpoint gave nothing but errors; raised by the breaker."""
+
+
+class TooManyOpen(HarnessError):
+    """There is no file left to open; raised by `harness.descriptors.check`. It ends whatever is asked or judged."""
 
 
 class Forbidden(HarnessError):

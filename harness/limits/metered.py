@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 
 import anyio
 
+from harness import descriptors
 from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
 from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError
 from harness.images import inline_image, open_image
@@ -194,6 +195,7 @@ async def _kept(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T 
     except HarnessError:
         raise
     except Exception as error:  # noqa: BLE001 - a model is a plugin
+        descriptors.check(error)
         return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
     if isinstance(result, kind | Failure):
         return result

@@ -3,6 +3,8 @@
 A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
 written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
 
+All clients together have room for their connections in the files that this process may have open.
+
 How many calls there are at once and how fast they start are two limits. The first grows with each success up to the
 cap; the second comes with the first 429 that others share (`harness.limits.refusals`) and is learnt by
 `harness.limits.pace`. Slots alone cannot use a server that allows so many requests a second: what they let through
@@ -21,6 +23,7 @@ from typing import Final
 
 import anyio
 
+from harness import descriptors
 from harness.contracts import Brush, Model, ModelInfo
 from harness.limits.pace import Pace
 from harness.limits.refusals import Call, Refusal, Refusals
@@ -58,6 +61,10 @@ class Policy:
     breaker: int = 20
 
 
+def _no_end() -> float:
+    return math.inf
+
+
 class _Turn:
     """One call that waits behind the gate."""
 
@@ -74,9 +81,19 @@ class Endpoint:
     again when it has fallen to half.
     """
 
-    def __init__(self, name: str, policy: Policy, *, fixed: int | None = None, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        *,
+        fixed: int | None = None,
+        tell: Tell | None = None,
+        room: Callable[[], float] = _no_end,
+    ) -> None:
         self.name = name
         self._tell = tell
+        self._has_room_for = room
+        self._asked_for = policy.cap or 0
         stated = fixed or policy.cap or _USUAL_CAP
         self._cap = min(stated, policy.cap or stated)
         self._limit = min(fixed or policy.start, self._cap)
@@ -94,8 +111,8 @@ class Endpoint:
 
     @property
     def slots(self) -> int:
-        """Calls that may be on the wire now."""
-        return self._limit
+        """Calls that may be on the wire now, of those that there is room for."""
+        return int(min(self._limit, self._has_room_for()))
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
@@ -152,7 +169,17 @@ class Endpoint:
             return False
         self._flying += 1
         self._pace.start(now)
+        if self._asked_for > self._has_room_for():
+            self._tell_of_room()
         return True
+
+    def _tell_of_room(self) -> None:
+        most, self._asked_for = self._asked_for, 0
+        if self._tell is not None:
+            self._tell(
+                f"{self._has_room_for():.0f} calls at once are made to {self.name}, not {most}: this process may have "
+                f"{descriptors.limit()} files open (`ulimit -n`)"
+            )
 
     def _leave(self) -> None:
         self._flying -= 1
@@ -235,14 +262,26 @@ class Endpoints:
         self.tell = tell
         self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
+        self._room = descriptors.room()
         self._watched: list[Model | Brush] = []
         self._answering: list[Model | Brush] = []
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint a model's calls go to."""
         if info.endpoint not in self._known:
-            self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency, tell=self.tell)
+            self._known[info.endpoint] = Endpoint(
+                info.endpoint,
+                self.policy,
+                fixed=info.concurrency,
+                tell=self.tell,
+                room=_no_end if info.local else self._room_for_each,
+            )
         return self._known[info.endpoint]
+
+    def _room_for_each(self) -> float:
+        """Calls at once that a client has room for: each keeps its connections for a while, and they are open files."""
+        clients = sum(not model.info.local for model in self._watched)
+        return math.inf if self._room is None else max(1, self._room // max(1, clients))
 
     def answered(self, model: Model | Brush) -> None:
         """A model has answered something, however: what it is forbidden from now on says nothing of all its calls."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from harness.testing.faults import (
 )
 from harness.testing.server import ChatServer, Play, once
 from tests.acceptance import plays, upstream
+from tests.acceptance.commands import command
 from tests.acceptance.upstream import MIS_CLASSES, Item
 from tests.acceptance.world import QUICK, UNSAFE, World, resumed
 
@@ -362,9 +364,23 @@ def test_a_request_that_is_always_told_to_slow_down_is_given_up_and_slows_no_oth
     world.draw(120)
     world.play(subject=lambda number: throttled(0.1) if number in which else f"answer {number}", judge=lambda _: UNSAFE)
     started = time.monotonic()
-    run, items = world.run(policy=Policy()), world.items()
+    world.run(policy=Policy())
+    items = world.items()
     assert time.monotonic() - started < 30
     failed = {int(item.asked["id"]): item.response for item in items if item.outcome == "error"}
     assert {number: response["reason"] for number, response in failed.items()} == dict.fromkeys(which, "http_429")
     assert all("refused 6 times while other requests passed" in response["message"] for response in failed.values())
     assert world.calls("subject") == dict.fromkeys(range(1, 121), 1) | dict.fromkeys(which, OWN)
+
+
+def test_more_calls_at_once_than_files_may_be_open_are_not_made_and_no_sample_pays(world: World) -> None:
+    world.draw(200)
+    world.well()
+    world.server.latency = 0.2
+    words = command(world.words("--concurrency", 180))
+    limited = ["sh", "-c", 'ulimit -n 128 && exec "$@"', "sh", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(world.answered()) == 200
+    assert done.stderr.count("calls at once are made to") == 1
+    assert "this process may have 128 files open" in done.stderr
