@@ -75,6 +75,8 @@ class Meter:
             tries += not result.throttled
             if result.throttled and whole.own:
                 return self._final(replace(result, message=f"{result.message} ({_OWN})".strip()))
+            if result.throttled and _asked(result) > self._policy.patience:
+                return self._final(result)
             spent = tries >= self._policy.tries or throttled >= self._policy.throttled_tries
             if not result.transient or spent:
                 return self._final(result)
@@ -110,10 +112,12 @@ class Meter:
             self._endpoints.answered(self._of)
             self._succeeded(whole)
             return result
-        if result.transient or result.throttled:
-            self._check_wait(result)
+        too_long = _asked(result) > self._policy.patience
         if result.throttled:
-            self.endpoint.refused(whole, started, _asked(result), passes)
+            self.endpoint.refused(whole, started, 0.0 if too_long else _asked(result), passes)
+        alone = result.throttled and not whole.shared and self.endpoint.busy
+        if too_long and (result.transient or result.throttled) and not alone:
+            raise self._down(result)
         return result
 
     async def _within_deadline(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
@@ -128,16 +132,14 @@ class Meter:
         base = min(self._policy.base, asked) if alone and asked else self._policy.base
         return max(asked, random.uniform(0, min(self._policy.longest, base * 2 ** (tries - 1))))
 
-    def _check_wait(self, failure: Failure) -> None:
-        """Raise EndpointDown where the provider asks to wait longer than anyone would sit by."""
-        wait = _asked(failure)
-        if wait > self._policy.patience:
-            raise EndpointDown(
-                f"asked to wait {wait:.0f} s, which is more than the {self._policy.patience:.0f} s a run waits: "
-                f"{failure.reason}: {failure.message}",
-                where=self.endpoint.name,
-                remedy="run it again after that time: what was answered is kept",
-            )
+    def _down(self, failure: Failure) -> EndpointDown:
+        """What to say of a provider that asks to wait longer than anyone would sit by."""
+        return EndpointDown(
+            f"asked to wait {_asked(failure):.0f} s, which is more than the {self._policy.patience:.0f} s a run waits: "
+            f"{failure.reason}: {failure.message}",
+            where=self.endpoint.name,
+            remedy="run it again after that time: what was answered is kept",
+        )
 
 
 class Metered(Meter):

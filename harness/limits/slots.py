@@ -197,6 +197,11 @@ class Endpoint:
                 return
 
     @property
+    def busy(self) -> bool:
+        """Whether a call is on the wire."""
+        return self._flying > 0
+
+    @property
     def passes(self) -> int:
         """Calls that were answered so far, however."""
         return self._refusals.passes

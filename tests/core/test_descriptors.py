@@ -3,7 +3,7 @@
 import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tests.core.scripted import ASK
 
 
 @contextmanager
-def limited(most: int) -> Iterator[None]:
+def limited(most: int) -> Generator[None]:
     """At most so many files open, of which those that are open now are a part."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
@@ -47,7 +47,7 @@ def take_all(taken: list[int]) -> None:
 
 
 @contextmanager
-def none_left() -> Iterator[None]:
+def none_left() -> Generator[None]:
     taken: list[int] = []
     with limited(256):
         try:
