@@ -267,6 +267,7 @@ class Endpoints:
         self.tell = tell
         self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
+        self._clients = 0
         self._room = descriptors.room()
         self._watched: list[Model | Brush] = []
         self._answering: list[Model | Brush] = []
@@ -285,8 +286,7 @@ class Endpoints:
 
     def _room_for_each(self) -> float:
         """Calls at once that a client has room for: each keeps its connections for a while, and they are open files."""
-        clients = sum(not model.info.local for model in self._watched)
-        return math.inf if self._room is None else max(1, self._room // max(1, clients))
+        return math.inf if self._room is None else max(1, self._room // max(1, self._clients))
 
     def answered(self, model: Model | Brush) -> None:
         """A model has answered something, however: what it is forbidden from now on says nothing of all its calls."""
@@ -300,6 +300,7 @@ class Endpoints:
     def watch(self, model: Model | Brush) -> None:
         """Tell what this model has to say, now and whenever there is more of it."""
         self._watched.append(model)
+        self._clients += not model.info.local
         self.hear(model)
 
     def listen(self) -> None:
