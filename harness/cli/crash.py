@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from harness.errors import HarnessError
+from harness import descriptors
+from harness.errors import HarnessError, TooManyOpen
 from harness.groups import leaf
 from harness.terminal import plain
 
@@ -55,12 +56,23 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return 2
+    if isinstance(error, OSError):
+        error = _of_descriptors(error)
     if isinstance(error, HarnessError):
         return _mendable(str(error))
     if isinstance(error, OSError) and error.errno in _MENDABLE:
         said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         return _mendable(f"{said}\n  {_ROOM}" if error.errno in _FULL else said)
     return _bug(error, arguments)
+
+
+def _of_descriptors(error: OSError) -> OSError | TooManyOpen:
+    """What to say where no file could be opened any more; the error itself where that was not it."""
+    try:
+        descriptors.check(error)
+    except TooManyOpen as told:
+        return told
+    return error
 
 
 def _mendable(text: str) -> int:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from harness.contracts import Model
 from harness.engine.judging import Bench
 from harness.engine.work import Waiting, Work
-from harness.errors import BadImage, HarnessError
+from harness.errors import BadImage, HarnessError, TooManyOpen
 from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
 from harness.limits.breaker import Breaker
@@ -128,6 +128,8 @@ class Carrier:
         try:
             with _repeating(bench.breaker, journal, stored):
                 judgement = await bench.decide(sample, response)
+        except TooManyOpen:
+            raise
         except HarnessError as error:
             bench.dead = bench.dead or error
             return None

@@ -14,6 +14,7 @@ from typing import TypeGuard, TypeVar
 
 import anyio
 
+from harness import descriptors
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError
@@ -74,6 +75,7 @@ class Bench:
         except HarnessError:
             raise
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
+            descriptors.check(error)
             decision = Unscored(state="judge_error", message=told(error))
         return replace(hearing.judgement(decision), flags=self.flag(response))
 

@@ -91,7 +91,7 @@ class Session:
         Where judging comes last, a wrong key or a missing template is so found before anything is spent.
         """
         async with AsyncExitStack() as stack:
-            benches = Benches(self.options, self.endpoints, stack, self._shown())
+            benches = Benches(self.options, self.endpoints, stack, self._shown(), self.folder.has_answers)
             for choice in self.choices:
                 if local(choice.model):
                     choice.judge.open(choice.settings, choice.root)
@@ -115,7 +115,7 @@ class Session:
     @asynccontextmanager
     async def _judges(self) -> AsyncGenerator[Benches]:
         async with AsyncExitStack() as stack:
-            benches = Benches(self.options, self.endpoints, stack, self._shown())
+            benches = Benches(self.options, self.endpoints, stack, self._shown(), self.folder.has_answers)
             for choice in self.choices:
                 await benches.open(choice)
             self.benches = list(benches.all)

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness import descriptors
 from harness.http.addresses import Address
 from harness.http.status import Complaint, failure
 from harness.types import Failure, ImageContent, Json
@@ -105,7 +106,12 @@ def parse(content: bytes, seconds: float, where: Address) -> Reply | Failure:
 
 
 def unreachable(error: BaseException, where: Address) -> Failure:
-    """The Failure for a call that got no answer: `timeout`, or `connection` for all else."""
+    """The Failure for a call that got no answer: `timeout`, or `connection` for all else.
+
+    Raises:
+        TooManyOpen: no connection can be made by this machine.
+    """
+    descriptors.check(error)
     chain = list(_causes(error))
     if any(isinstance(cause, TimeoutError) for cause in chain):
         reason, said = "timeout", "no answer in time"
@@ -129,7 +135,7 @@ class Client:
         self._seconds = seconds
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
-        """One attempt. Raises HarnessError where no request will work: a wrong key, no such model, no quota."""
+        """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError where the quota is gone."""
         import aiohttp
         import anyio
 

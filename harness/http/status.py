@@ -1,5 +1,7 @@
 """What an error status becomes: a Failure of one sample, or a HarnessError that ends the run.
 
+401, 403 and 404 are `Forbidden`: it ends the run unless the model has answered something before.
+
 A filter is recognised by the code, type or inner code a server gives, or, where a server gives only a general code, by
 one of the few sentences it is known to begin its message with. Any other 400 is an `error`, never a refusal.
 """
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from harness.errors import HarnessError
+from harness.errors import Forbidden, HarnessError
 from harness.http.addresses import Address
 from harness.types import Failure, Json
 
@@ -141,7 +143,8 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
     gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
 
     Raises:
-        HarnessError: no request will work: 401, 402, 403, 404, no such model, or the quota is gone.
+        Forbidden: 401, 403, 404, or no such model.
+        HarnessError: no request will work: 402, the quota is gone, or the account is on hold.
     """
     message = where.redact(complaint.message)
     if complaint.filtered:
@@ -182,14 +185,15 @@ def _stop(status: int, complaint: Complaint, message: str, where: Address) -> No
     if complaint.spent or status == 402:
         raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
     if complaint.codes & MODEL_CODES or status == 404:
-        raise HarnessError(
+        raise Forbidden(
             f"no such model or address: {message}",
             where=where.url,
             remedy="check the model's name and the server's address (most want it to end in /v1)",
         )
     if status in (401, 403) or complaint.codes & ACCOUNT_CODES:
         what, remedy = _key_trouble(status, where)
-        raise HarnessError(f"{what}: {message}", where=where.url, remedy=remedy)
+        kind = HarnessError if complaint.codes & ACCOUNT_CODES else Forbidden
+        raise kind(f"{what}: {message}", where=where.url, remedy=remedy)
 
 
 def _key_trouble(status: int, where: Address) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from harness.types import OUTCOMES, UNSCORED, Json
 
 STATES: tuple[str, ...] = ("scored", *UNSCORED)
 LOCK_SECONDS = 30.0
+_FAILED = frozenset({"error", "bad_sample", "judge_error"})  # of these a model has said nothing
 _RESTORE = "restore the file, or run with --fresh"
 
 
@@ -96,6 +97,12 @@ class RunFolder:
             raise HarnessError(
                 f"not a run's file: {error}", where=str(self.path / "run.json"), remedy=_RESTORE
             ) from None
+
+    def has_answers(self, judge: str = "") -> bool:
+        """Whether any answer of the model is kept here, or of the judge of that id; failures are none."""
+        name = f"verdicts-{file_name(judge)}.jsonl" if judge else "responses.jsonl"
+        kept = (line for path in self.path.glob(f"*/{name}") for line in lines(path))
+        return any(line.get("outcome", line.get("state")) not in _FAILED for line in kept)
 
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""

@@ -87,7 +87,7 @@ def _refused(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
         return failure(status, headers, complaint, origin.address)
     except HarnessError as error:
         remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
-        raise HarnessError(error.what, where=error.where, remedy=remedy) from error
+        raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
 
 def _completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:

@@ -196,7 +196,7 @@ async def open_asker(
     asking = Asking(plan, book, opener, Ledger(plan, book.spent(), tell))
     asking.dropped = dropped or _nothing
     asking.sweep()
-    async with open_all(plan, opener, asking.check, tell) as opened:
+    async with open_all(plan, opener, asking.check, tell, book.has_answers) as opened:
         asking.use(opened)
         yield asking
 
