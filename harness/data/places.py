@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from harness.contracts import DataSource, Split, Task
 from harness.data.built import built, unpublished
-from harness.errors import HarnessError, MissingData
+from harness.errors import BadData, HarnessError, MissingData
 from harness.types import Sample, Settings
 
 
@@ -40,7 +40,10 @@ def splits_of(task: Task, settings: Settings, root: Path) -> dict[str, Split]:
 
 
 def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    """A task's samples; data that is not there is answered with how to get it.
+    """A task's samples, each once and each of this split; data that is not there is answered with how to get it.
+
+    A run, a dry run and `harness data verify` all list a split here. What a run keeps is found by split and id, so two
+    samples of one id would share one answer, and a sample of another split would be counted by neither.
 
     Args:
         task: whose `samples` is asked.
@@ -50,12 +53,29 @@ def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[
 
     Raises:
         MissingData: with the command that gets the data, its size and its licence.
-        BadData: as the task raises it.
+        BadData: as the task raises it; two samples have one id, or one says that it is of another split.
     """
+    known: set[str] = set()
     try:
-        yield from task.samples(root, split, settings)
+        for sample in task.samples(root, split, settings):
+            _check_name(sample, split, known, task, root)
+            known.add(sample.id)
+            yield sample
     except MissingData as error:
         raise _completed(error, task, root) from None
+
+
+def _check_name(sample: Sample, split: str, known: Collection[str], task: Task, root: Path) -> None:
+    """Refuse a sample that would be taken for another one, or for one of another split."""
+    if sample.split != split:
+        what = f"sample {sample.id!r} of {task.name}:{split} says that it is of split {sample.split!r}"
+        remedy = f"mend the plugin: a sample that is listed for {split!r} has split={split!r}"
+    elif sample.id in known:
+        what = f"two samples of {task.name}:{split} have the id {sample.id!r}"
+        remedy = "give each record an id of its own; a task may number repeated ones with harness.readers.distinct"
+    else:
+        return
+    raise BadData(what, where=str(root), remedy=remedy)
 
 
 def fetchable(source: DataSource) -> bool:
