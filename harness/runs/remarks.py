@@ -14,6 +14,7 @@ from harness.data.places import flag_for
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
+from harness.options import Options
 from harness.plan.splits import SplitPlan
 from harness.plan.suites import told
 from harness.runs.conclude import Concluded
@@ -80,7 +81,7 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
         else:
             waiting.append(plan)
     if waiting:
-        yield _finish(waiting, session, folder)
+        yield waiting_for_judges(waiting, session.options, folder)
 
 
 def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why: Mapping[str, str]) -> str:
@@ -122,14 +123,14 @@ def _complete(split: Mapping[str, Any], bench: Bench) -> bool:
     return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
 
 
-def _finish(plans: Sequence[SplitPlan], session: Session, folder: Path) -> str:
+def waiting_for_judges(plans: Sequence[SplitPlan], options: Options, folder: Path) -> str:
     """The one command that finishes a run whose answers wait for judges."""
     rubrics = {plan.default.name: plan.default for plan in plans}
     flags = dict.fromkeys(word for plan in plans for word in _flags(plan))
     words = [word for flag in sorted(flags, key=lambda flag: "=" in flag) for word in ("--judge", flag)]
     for rubric in rubrics.values():
         declared = {setting.name for setting in rubric.settings}
-        own = [(key, value) for key, value in session.options.given(rubric.name).items() if key in declared]
+        own = [(key, value) for key, value in options.given(rubric.name).items() if key in declared]
         words += [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
     command = shlex.join(["harness", "judge", str(folder), *words])
     names = ", ".join(repr(name) for name in rubrics)

@@ -73,14 +73,26 @@ class RunFolder:
             yield value
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
-    def claim(self, identity: Mapping[str, Json], remedy: str) -> None:
-        """Make the folder this model's. Raises IdentityMismatch with the fields that differ, HarnessError otherwise."""
+    def claim(self, identity: Mapping[str, Json], remedy: str, *, whole: bool = True) -> None:
+        """Check that the folder is this model's, or nobody's.
+
+        Args:
+            identity: of the model, with the overrides.
+            remedy: what else the user can do.
+            whole: all of it is known; else only what is given is compared.
+
+        Raises:
+            IdentityMismatch: with the fields that differ.
+            HarnessError: nothing can be added to the folder.
+        """
         run = self.run
         if run is not None and run.redacted:
             raise HarnessError("this folder is a redacted export", where=str(self.path), remedy=remedy)
         known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
             raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)
+        if known is not None and not whole:
+            known = {name: known.get(name) for name in identity}
         differing = [] if known is None else list(differences(known, json.loads(json.dumps(identity))))
         if differing:
             raise IdentityMismatch(
