@@ -73,6 +73,7 @@ def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> Concluded:
         except ScoringError as error:
             unscored[display] = error
         _read_through(rows)
+        ledger.folder.forget()
     return Concluded(results=_assembled(conclusion, tasks, list(ledgers.values())), unscored=unscored)
 
 
