@@ -92,6 +92,7 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         data=data.get("sha256") or "",
         source=str(data.get("source") or ""),
         revision=str(data.get("revision") or ""),
+        checked=str(data.get("checked") or ""),
         licence=str(data.get("licence") or ""),
         asked=_asked(section),
         basis=_basis(section, judge, note),

@@ -88,6 +88,7 @@ class _Data(_Strict):
     revision: str | None = None
     sha256: str | None = None
     licence: str | None = None
+    checked: str | None = None
 
 
 class _Task(_Strict):

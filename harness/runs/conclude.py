@@ -101,6 +101,7 @@ def _task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[R
         "revision": task.data.revision,
         "sha256": _content(task),
         "licence": task.data.licence,
+        **({"checked": task.data.checked} if task.data.checked else {}),
     }
     return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
 

@@ -10,7 +10,7 @@ from harness import settings
 from harness.contracts import DataSource
 from harness.data.built import built
 from harness.data.places import data_folder
-from harness.data.provenance import origin
+from harness.data.provenance import checked, origin
 from harness.engine.assignment import Assignment
 from harness.engine.session import Session
 from harness.options import Judging, Options
@@ -43,7 +43,7 @@ class Carried:
 
     def _task(self, old: TaskEntry | None, assignments: Sequence[Assignment]) -> TaskEntry:
         """One task; what is said of its data is looked up once, however many splits it has."""
-        plan = assignments[-1].plan
+        plan = next((each.plan for each in assignments if each.plan.split.data is None), assignments[-1].plan)
         before: Mapping[str, SplitEntry] = {} if old is None else old.splits
         splits = {**before, **{each.plan.name: self._split(before.get(each.plan.name), each) for each in assignments}}
         if old is not None and self.judging is not None:
@@ -110,6 +110,7 @@ def _data(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry
         source=name or source.hub or source.url,
         revision=revision,
         licence=made.licence if made else source.licence,
+        checked="" if there or plan.split.data is not None or plan.task.source is None else checked(source, root),
     )
 
 

@@ -36,6 +36,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
         *session.notes,
         *session.endpoints.notes,
         *_sizes(session),
+        *_revisions(session, results),
         *_refused(session),
         *_names(session, results),
     ]
@@ -149,6 +150,15 @@ def _sizes(session: Session) -> Iterator[str]:
         found, plan = assignment.survey, assignment.plan
         if found is not None and (told := another_size(plan.title, found.found, plan.split.n)):
             yield told
+
+
+def _revisions(session: Session, results: Results) -> Iterator[str]:
+    """Data of another revision than the counts were checked with."""
+    for display, task in {each.plan.display: each.plan.task for each in session.assignments}.items():
+        data = results["tasks"].get(display, {}).get("data", {})
+        if data.get("checked") == "another" and task.source is not None:
+            pinned = task.source.revision or (task.source.archive or ("", ""))[1]
+            yield f"{display}: its data are of revision {data['revision']}; its counts were checked with {pinned}"
 
 
 def _refused(session: Session) -> Iterator[str]:

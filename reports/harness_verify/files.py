@@ -194,6 +194,7 @@ def _data(data: Raw) -> dict[str, Json]:
         "source": name(str(data.get("source") or "")),
         "revision": value(data.get("revision")),
         "licence": str(data.get("licence") or ""),
+        **({"checked": word(data["checked"])} if data.get("checked") else {}),
     }
 
 
