@@ -207,13 +207,24 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """Wraps the evaluated model, never a judge: two-step answering, a defence prompt. Part of the identity."""
+    """Wraps the evaluated model, never a judge: two-step answering, a defence prompt. Part of the identity.
+
+    Attributes:
+        name: value of `--strategy`.
+        version: raised when the same request would be asked in another way.
+        description: one line.
+        wrap: (model, settings) -> the model with the strategy around it.
+        settings: keys of `-S`.
+        calls: (request, settings) -> how often the inner model is asked for one answer to the request, at least and at
+            most, None for no bound: a dry run counts by it. None means that it does not say, and that is at least once.
+    """
 
     name: str
     version: str
     description: str
     wrap: Callable[[Model, Settings], Model]
     settings: tuple[Setting, ...] = ()
+    calls: Callable[[Request, Settings], tuple[int, int | None]] | None = None
 
 
 Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or file name -> bytes of several

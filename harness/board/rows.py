@@ -92,6 +92,7 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         data=_dict(section.about, "data").get("sha256") or "",
         source=str(data.get("source") or ""),
         revision=str(data.get("revision") or ""),
+        checked=str(data.get("checked") or ""),
         licence=str(data.get("licence") or ""),
         toy=bool(data.get("toy")),
         asked=_asked(section),

@@ -72,6 +72,7 @@ class _SplitData(_Strict):
     revision: str | None = None
     licence: str | None = None
     toy: bool | None = None
+    checked: str | None = None
 
 
 class _Split(_Judged):
@@ -98,6 +99,7 @@ class _Data(_Strict):
     revision: str | None = None
     sha256: str | None = None
     licence: str | None = None
+    checked: str | None = None
 
 
 class _Task(_Strict):

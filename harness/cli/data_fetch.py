@@ -98,7 +98,8 @@ def _data(place: Place, revision: str) -> None:
     facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
     click.echo(plain(f"{name}: {facts}"), err=True)
     for each in [] if revision else unpinned(source):
-        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded"), err=True)
+        why = f" ({source.unchecked})" if source.unchecked else ""
+        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}"), err=True)
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
     click.echo(plain(_told(place.task, place.root, fetched)))
 

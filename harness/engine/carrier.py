@@ -16,7 +16,7 @@ from harness.errors import BadImage, HarnessError, TooManyOpen
 from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
 from harness.limits.breaker import Breaker
-from harness.limits.metered import try_once
+from harness.limits.metered import counting, try_once
 from harness.metrics import NOT_COUNTED, Record, Share
 from harness.store.journal import Journal
 from harness.store.records import (
@@ -84,9 +84,9 @@ class Carrier:
             return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
         if work.model is None or work.stop.asked:
             return None, False
-        with _repeating(work.breaker, work.books.responses, stored):
+        with _repeating(work.breaker, work.books.responses, stored), counting() as counted:
             result = await self._ask(work.model)
-        line = response_line(sample, epoch, key, result)
+        line = response_line(sample, epoch, key, result, calls=counted.calls)
         work.books.responses.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
         work.progress.spent(result.usage)
         work.observers.response_added(sample, result)

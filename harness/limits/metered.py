@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import anyio
@@ -20,6 +22,7 @@ from harness.limits.slots import Endpoints
 from harness.types import BLOCKED, Failure, Request, Response
 
 _T = TypeVar("_T")
+_COUNTED: ContextVar[Calls | None] = ContextVar("counted", default=None)
 _OWN = f"refused {OWN} times while other requests passed"
 
 
@@ -153,7 +156,31 @@ class Metered(Meter):
 
     async def generate(self, request: Request) -> Response | Failure:
         """Answer one request, with retries. Raises HarnessError when nothing will work."""
+        counted = _COUNTED.get()
+        if counted is not None:
+            counted.calls += 1
         return await self.call(lambda: try_once(self._model, request))
+
+
+@dataclass(slots=True)
+class Calls:
+    """How often metered models were asked; a call that is tried again is one."""
+
+    calls: int = 0
+
+
+@contextmanager
+def counting() -> Generator[Calls]:
+    """Count what the body asks of metered models, also from tasks and threads that it starts.
+
+    A strategy is wrapped once and carries many samples at a time, so only the context tells whose call one is.
+    """
+    counted = Calls()
+    token = _COUNTED.set(counted)
+    try:
+        yield counted
+    finally:
+        _COUNTED.reset(token)
 
 
 class MeteredBrush(Meter):

@@ -77,6 +77,7 @@ def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> Concluded:
         except ScoringError as error:
             unscored[display] = error
         _read_through(rows)
+        ledger.folder.forget()
     return Concluded(results=_assembled(conclusion, tasks, list(ledgers.values())), unscored=unscored)
 
 
@@ -109,7 +110,13 @@ def _data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
     own = [task.splits[name].data for name in splits]
     if own and own[0] and all(each == own[0] for each in own):
         return dict(own[0])
-    return {"source": task.data.source, "revision": task.data.revision, "licence": task.data.licence, "toy": False}
+    return {
+        "source": task.data.source,
+        "revision": task.data.revision,
+        "licence": task.data.licence,
+        "toy": False,
+        **({"checked": task.data.checked} if task.data.checked else {}),
+    }
 
 
 def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:

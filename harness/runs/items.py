@@ -19,10 +19,9 @@ from typing import Any
 
 from harness.contracts import Split
 from harness.errors import HarnessError
-from harness.options import Judging
 from harness.runs.answers import Answer, answers
 from harness.runs.conclude import ran
-from harness.runs.past import stored
+from harness.runs.past import stored_split
 from harness.store.folder import RunFolder
 from harness.store.journal import Journal
 from harness.store.records import record_of
@@ -173,12 +172,12 @@ class Items:
         there = [judge for judge in self.folder.task(display).judges() if judge in self.file.judges]
         ordered = sorted(there, key=lambda judge: (judge != entry.judge, judge))
         try:
-            _, _, found = stored(self.folder, Judging(tasks=(title,)))
+            plan = stored_split(self.folder, self.file, title).plan
         except HarnessError:  # the plugin is gone, or is another version: its words are unknown, the lines are not
             return Words(primary=entry.judge, judges={judge: {} for judge in ordered}, split=None)
-        how = ran(self.file, found[0].plan, name, ordered)
+        how = ran(self.file, plan, name, ordered)
         judges = {judge: how.judges[judge] for judge in ordered if judge in how.judges}
-        return Words(primary=entry.judge, judges=judges, split=found[0].plan.split)
+        return Words(primary=entry.judge, judges=judges, split=plan.split)
 
 
 def open_items(folder: Path) -> Items:

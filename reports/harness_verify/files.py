@@ -214,6 +214,7 @@ def _data(data: Raw) -> dict[str, Json]:
         "revision": value(data.get("revision")),
         "licence": str(data.get("licence") or ""),
         **({"toy": data["toy"]} if isinstance(data.get("toy"), bool) else {}),
+        **({"checked": word(data["checked"])} if data.get("checked") else {}),
     }
 
 

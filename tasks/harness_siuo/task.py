@@ -77,6 +77,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="sinwang/SIUO",
+        unchecked="of the hub's set none could be downloaded here; its records were counted in the repository",
         files=("siuo_*.json", "images*"),
         url="https://huggingface.co/datasets/sinwang/SIUO",
         licence="CC BY-NC 4.0 (research only, no commercial use)",

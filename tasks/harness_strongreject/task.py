@@ -25,6 +25,7 @@ from harness import (
 )
 from harness.keys import short
 from harness.readers import DataFiles, Row, parquet_rows
+from harness.sources import UNSEEN
 from harness.usual import REFUSAL_RULE, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -107,6 +108,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         url="https://github.com/alexandrasouly/strongreject",
+        unchecked=UNSEEN,
         licence="upstream's own was not seen; MIT is what is said of it",
         size="under 1 MB",
         archive=("alexandrasouly/strongreject", "", ("*strongreject_dataset.csv", "*strongreject_small_dataset.csv")),

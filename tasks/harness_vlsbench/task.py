@@ -23,6 +23,7 @@ from harness import (
 )
 from harness.keys import short
 from harness.readers import DataFiles, Row, image_mark, parquet_rows
+from harness.sources import UNSEEN
 from harness.usual import mini
 
 from .rubric import LABELS
@@ -120,6 +121,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         hub="Foreshhh/vlsbench",
+        unchecked=UNSEEN,
         files=("data.json", "imgs*"),
         url="https://huggingface.co/datasets/Foreshhh/vlsbench",
         licence="not stated upstream: neither the data set's card nor the repository was seen to name one",

@@ -218,3 +218,13 @@ def test_a_broken_line_is_one_bad_record(tmp_path: Path) -> None:
     error = refused(one("mis"), tmp_path)
     assert error.what == "1 of 3 records cannot be learnt from: a line that is not JSON (1)"
     assert error.where.startswith("mis_train.jsonl, record 3: not JSON")
+
+
+def test_a_record_with_a_key_twice_is_a_bad_record_and_names_the_key(tmp_path: Path) -> None:
+    images(tmp_path / "images", pair(1)["image"])
+    file = lines(tmp_path / "mis_train.jsonl", [pair(1), pair(1)])
+    twice = json.dumps(pair(1))[:-1] + ', "image": []}\n'
+    file.write_text(file.read_text(encoding="utf-8") + twice, encoding="utf-8")
+    error = refused(one("mis"), tmp_path)
+    assert error.what == "1 of 3 records cannot be learnt from: a line with a key that stands twice (1)"
+    assert error.where.startswith("mis_train.jsonl, record 3: the key 'image' stands twice in one object")

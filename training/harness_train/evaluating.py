@@ -22,7 +22,7 @@ from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
 from harness.options import Options
 from harness.progress.lines import choose
-from harness.runs.dry_run import dry_run, noted
+from harness.runs.dry_run import dry_run
 from harness.runs.running import RUNS, default_folder, run_async
 from harness.settings import effective
 from harness.terminal import plain
@@ -41,8 +41,9 @@ def check(ref: str, given: Mapping[str, Any]) -> list[str]:
         HarnessError: as `harness run` would.
     """
     options = _options(ModelSpec(ref=ref), given)
-    dry_run(options)
-    return noted(options)
+    if not given["compare"]:  # then the base is not run, and its folder may be whose it is
+        options = replace(options, fresh=True)
+    return list(dry_run(options).notes)
 
 
 def evaluate(ctx: click.Context, folder: Path, base: str, given: Mapping[str, Any]) -> int:

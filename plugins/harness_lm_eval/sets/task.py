@@ -110,6 +110,7 @@ TASK: Final = Task(
     settings=SETTINGS,
     source=DataSource(
         url="https://github.com/EleutherAI/lm-evaluation-harness",
+        unchecked="each task is a source of its own, which lm-eval fetches as its own YAML says",
         licence="each task's data has its own",
         by_hand=("only YAML files of tasks of your own; lm-eval gets the data of a task itself, when it is run",),
     ),

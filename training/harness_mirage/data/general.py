@@ -24,6 +24,7 @@ from harness.data.downloads import PATIENCE, Refusal, digests
 from harness.data.meter import Meter
 from harness.data.waiting import Waits
 from harness.readers import inside
+from harness.sources import UNSEEN
 from harness_mirage.methods import Ingredient
 from harness_mirage.records import Record
 
@@ -37,7 +38,7 @@ from .portion import Reading
 from .shop import Shop, put
 
 FILE: Final = "general.json"
-SOURCE: Final = DataSource(hub=M4, licence=PUBLISHED[M4])
+SOURCE: Final = DataSource(hub=M4, unchecked=UNSEEN, licence=PUBLISHED[M4])
 ANNOTATIONS: Final = "m4_instruct_annotations.json"
 _RESERVE: Final = 3  # times as many records are drawn as are taken, for those whose images cannot be had
 _INGREDIENT: Final = Ingredient(name="general", layout="sharegpt")
