@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import time
 import zipfile
 import zlib
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +16,7 @@ from harness import HarnessError
 from harness.data import downloads
 from harness.data.downloads import Refusal, Wanted, unreachable
 from harness.images import BYTE_LIMIT
-from harness.readers.archives import Archive, Member
+from harness.readers.archives import Archive, Member, read_member
 
 if TYPE_CHECKING:
     import httpx
@@ -50,8 +52,8 @@ def remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:
 def _read(opened: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
     """One file; the zip's own checksum says whether it came whole."""
     try:
-        return opened.read(info)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        return read_member(opened, nullcontext(), info)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
         raise HarnessError(f"{info.filename} did not come as it was published: {error}", where=where) from None
 
 
