@@ -68,7 +68,7 @@ class RunFolder:
     def changing(self, name: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it: under a short lock, in one step."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with _held(self.path / f".{name}.lock"):
+        with _held(inside(self.path, self.path / f".{name}.lock")):
             value = _load(self.path / name)
             yield value
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
@@ -100,8 +100,23 @@ class RunFolder:
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+        path = inside(self.path, self.path / "log.txt")
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n")
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """The path of a file that is about to be written in a run folder.
+
+    A run folder may have come from somebody else, and a link in it must not lead to a file of the user's.
+
+    Raises:
+        HarnessError: it, or a folder on its way, is a link that leads out of the run folder.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        remedy = "remove the link, or give another --output"
+        raise HarnessError("a link that leads out of the run folder is not written to", where=str(path), remedy=remedy)
+    return path
 
 
 def differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
@@ -123,11 +138,17 @@ class TaskFolder:
 
     def responses(self, *, write: bool, load: bool = True) -> Journal:
         """The journal of answers and failures, found by (split, id, epoch, key)."""
-        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write, load=load)
+        return self._journal("responses.jsonl", OUTCOMES, write=write, load=load)
 
     def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
         """The journal of one judge, found by (split, id, epoch, key, hash of the judged answer)."""
-        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write, load=load)
+        return self._journal(f"verdicts-{file_name(judge)}.jsonl", STATES, write=write, load=load)
+
+    def _journal(self, name: str, states: tuple[str, ...], *, write: bool, load: bool) -> Journal:
+        if write:
+            for each in (name, f".{name}.lock"):
+                inside(self.path.parent, self.path / each)
+        return Journal(self.path / name, states, write=write, load=load)
 
     def judges(self) -> tuple[str, ...]:
         """Ids of all judges that have a file here."""
@@ -144,6 +165,7 @@ class TaskFolder:
             split: its name.
             keep: items of the old listing that are not listed anew stay (a lower `--limit` never shrinks a run).
         """
+        inside(self.path.parent, self.path / f".asked-{file_name(split)}.jsonl")
         return Listing(self.path / "asked.jsonl", split, keep=keep)
 
 
