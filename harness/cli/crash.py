@@ -13,6 +13,7 @@ import click
 
 from harness.errors import HarnessError
 from harness.groups import leaf
+from harness.secrets import holds_key, without_secrets
 from harness.terminal import plain
 
 INTERRUPTED = 130
@@ -20,7 +21,6 @@ DISTRIBUTION = "vlm-safety-harness"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _ROOM = "free some space and run it again"
 _MENDABLE = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def version() -> str:
@@ -106,7 +106,7 @@ def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
     lines = [
         f"harness {version()}",
         f"python {platform.python_version()} on {platform.platform()}",
-        f"command: harness {' '.join(arguments)}",
+        f"command: harness {' '.join('***' if holds_key(each) else each for each in arguments)}",
         "",
         _story(error),
     ]
@@ -118,11 +118,3 @@ def _story(error: BaseException) -> str:
     import traceback
 
     return "".join(traceback.format_exception(error))
-
-
-def without_secrets(text: str) -> str:
-    """The text without the values of environment variables that are named like keys."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and any(word in name.upper() for word in _SECRETS):
-            text = text.replace(value, f"[{name}]")
-    return text
