@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import click
 from harness.errors import HarnessError
 from harness.groups import leaf
 from harness.secrets import holds_key, without_secrets
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
@@ -53,7 +54,9 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _unread()
     if isinstance(error, click.ClickException):
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        say(said.getvalue().rstrip("\n"), err=True)
         return 2
     if isinstance(error, HarnessError):
         return _mendable(str(error))
@@ -64,7 +67,7 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _mendable(text: str) -> int:
-    click.echo(f"error: {plain(text)}", err=True)
+    say(f"error: {text}", err=True)
     return 2
 
 
@@ -83,13 +86,13 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> int:
-    click.echo(f"error: this is a bug: {type(error).__name__}: {plain(str(error))}", err=True)
+    say(f"error: this is a bug: {type(error).__name__}: {error}", err=True)
     try:
         path = _write_report(error, arguments)
     except OSError as unwritable:
-        click.echo(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
+        say(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
     else:
-        click.echo(f"  please send the report {path}", err=True)
+        say(f"  please send the report {path}", err=True)
     return 1
 
 

@@ -10,7 +10,7 @@ import click
 from harness.plugins.host import Host
 from harness.plugins.loader import Fault, Source
 from harness.plugins.offers import KINDS
-from harness.terminal import plain
+from harness.terminal import plain, say
 from harness.types import Json
 
 from . import CORE
@@ -44,7 +44,7 @@ def doctor(ctx: click.Context) -> int:
     """Show everything that is wrong with plugins in full; exit 2 when something is."""
     host = _checked(ctx, quiet=True)
     if not host.faults:
-        click.echo(f"{len(host.plugins)} plugins, nothing wrong")
+        say(f"{len(host.plugins)} plugins, nothing wrong")
         return 0
     click.echo("\n\n".join(_told(fault) for fault in host.faults))
     return 2
@@ -58,9 +58,9 @@ def new(name: str, output: Path | None) -> None:
     from .skeleton import write
 
     folder = write(name, output)
-    click.echo(f"wrote {folder}")
-    click.echo(f"try it: harness --plugin {folder / f'harness_{name}.py'} tasks list {name}", err=True)
-    click.echo(f"install it: pip install -e {folder}", err=True)
+    say(f"wrote {folder}")
+    say(f"try it: harness --plugin {folder / f'harness_{name}.py'} tasks list {name}", err=True)
+    say(f"install it: pip install -e {folder}", err=True)
 
 
 def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:

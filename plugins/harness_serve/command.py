@@ -11,6 +11,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.one_model import chosen, model_flags
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from .server import Opened
@@ -72,7 +73,7 @@ def _say(opened: Opened, variable: str, *, as_json: bool) -> None:
         click.echo(json.dumps({"base_url": url, "model": opened.name, **token}))
     else:
         click.echo(url)
-    click.echo(
+    say(
         f"{opened.name} is served; Ctrl-C ends it. To use it:\n"
         f"  export OPENAI_BASE_URL={url}\n"
         f"  export OPENAI_API_KEY={f'${variable}' if variable else opened.token}",

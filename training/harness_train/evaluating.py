@@ -23,6 +23,7 @@ from harness.progress.lines import choose
 from harness.runs.dry_run import dry_run, noted
 from harness.runs.running import RUNS, default_folder, run_async
 from harness.settings import effective
+from harness.terminal import say
 
 from .results import add
 
@@ -84,7 +85,7 @@ def _options(spec: ModelSpec, given: Mapping[str, Any], output: Path | None = No
 
 
 def _run(options: Options) -> Run:
-    click.echo(f"evaluating {options.model.ref} in {options.output or default_folder(options)}", err=True)
+    say(f"evaluating {options.model.ref} in {options.output or default_folder(options)}", err=True)
     progress, stop = choose(sys.stderr), Stop()
     return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
 
