@@ -84,7 +84,7 @@ def fetch_general(
     import httpx
 
     listing = hub.listing(published, Waits(meter.tell))
-    with httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         shop = Shop(folder, listing, client, meter)
         try:
             drawn, unreadable = _drawn(shop.annotations(annotations), count * _RESERVE, seed)
