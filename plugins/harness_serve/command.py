@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The one folder whose images clients may name as file://…; default: none.",
 )
+@click.option(
+    "--max-request-mib",
+    type=click.FloatRange(min=0, min_open=True),
+    default=64.0,
+    show_default=True,
+    help="Most that is read of one request with its images, in MiB.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print address, model and token as one line of JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
@@ -50,6 +57,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         port=given["port"],
         token=_token(variable),
         files=given["files"],
+        body_limit=int(given["max_request_mib"] * (1 << 20)),
     )
     serve(spec, policy, place, ready=lambda opened: _say(opened, variable, as_json=given["as_json"]))
     return 0

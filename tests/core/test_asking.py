@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         while True:
             self.wfile.write(piece)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
 

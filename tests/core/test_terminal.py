@@ -42,9 +42,10 @@ def raw_lines() -> Iterator[str]:
         if any(part in path.as_posix() for part in UNSEEN):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "echo":
-                if any(isinstance(given, ast.JoinedStr) for given in node.args):
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "echo":
+                continue
+            if any(isinstance(given, ast.JoinedStr) for given in node.args):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
 
 
 def test_no_line_that_names_something_goes_to_the_terminal_but_by_say() -> None:
