@@ -54,9 +54,9 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _unread()
     if isinstance(error, click.ClickException):
-        said = io.StringIO()
-        error.show(said)
-        say(said.getvalue().rstrip("\n"), err=True)
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=True)
         return 2
     if isinstance(error, HarnessError):
         return _mendable(str(error))

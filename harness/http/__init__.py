@@ -3,7 +3,7 @@
 from harness.http import chat
 from harness.http.addresses import Address, address
 from harness.http.client import Body, Client, Reply, Splice, connect, data_url, encode, parse, unreachable
-from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read
+from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read, read_now
 
 __all__ = [
     "ENCODINGS",
@@ -23,5 +23,6 @@ __all__ = [
     "encode",
     "parse",
     "read",
+    "read_now",
     "unreachable",
 ]

@@ -8,7 +8,7 @@ that unpacks to far more than was sent, costs no more memory than the largest th
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 REPLY_LIMIT: Final = 64 << 20  #: bytes of one answer, unless a setting says otherwise
@@ -101,30 +101,58 @@ async def read(status: int, headers: Mapping[str, str], pieces: AsyncIterable[by
     Raises:
         Unreadable: it is larger, or cannot be unpacked.
     """
-    content = bytearray()
-    try:
-        if status >= 300:
-            limit = min(limit, _COMPLAINT_LIMIT)
-        elif (length := headers.get("content-length", "")).isdigit() and int(length) > limit:
-            raise _too_large(limit)
-        await _fill(content, Unpacking(headers.get("content-encoding", "")), pieces, limit)
-    except Unreadable:
-        if status < 300:
-            raise
-    return bytes(content)
-
-
-async def _fill(content: bytearray, unpacking: Unpacking, pieces: AsyncIterable[bytes], limit: int) -> None:
-    came = 0
+    taking = _Taking(status, headers, limit)
     async for piece in pieces:
-        came += len(piece)
-        if came > limit:
+        if not taking.add(piece):
+            break
+    return taking.end()
+
+
+def read_now(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], limit: int) -> bytes:
+    """As `read`, where nothing is awaited."""
+    taking = _Taking(status, headers, limit)
+    for piece in pieces:
+        if not taking.add(piece):
+            break
+    return taking.end()
+
+
+class _Taking:
+    """One body. What cannot be taken ends an answer, and of an error only what would have come next."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
+        self._whole = status < 300
+        self._limit = limit if self._whole else min(limit, _COMPLAINT_LIMIT)
+        self._came = 0
+        self._content = bytearray()
+        self._unpacking: Unpacking | None = None
+        length = headers.get("content-length", "")
+        if self._whole and length.isdigit() and int(length) > limit:
             raise _too_large(limit)
-        for unpacked in unpacking.feed(piece):
-            if len(content) + len(unpacked) > limit:
-                raise _too_large(limit)
-            content += unpacked
-    content += unpacking.end()
+        try:
+            self._unpacking = Unpacking(headers.get("content-encoding", ""))
+        except Unreadable:
+            if self._whole:
+                raise
+
+    def add(self, piece: bytes) -> bool:
+        """Whether more is wanted."""
+        if self._unpacking is None:
+            return False
+        try:
+            self._came += len(piece)
+            for unpacked in self._unpacking.feed(piece):
+                if max(self._came, len(self._content) + len(unpacked)) > self._limit:
+                    raise _too_large(self._limit)
+                self._content += unpacked
+        except Unreadable:
+            if self._whole:
+                raise
+            self._unpacking = None
+        return self._unpacking is not None
+
+    def end(self) -> bytes:
+        return bytes(self._content) + (b"" if self._unpacking is None else self._unpacking.end())
 
 
 def _too_large(limit: int) -> Unreadable:
