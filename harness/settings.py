@@ -109,7 +109,7 @@ def spread(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(setting: Setting, value: Any, owner: str) -> Any:
     if isinstance(value, str) and holds_key(value):
         raise HarnessError(
-            f"{owner}: {setting.name} holds a key, and settings are written into run.json and shown",
+            f"{owner}: {setting.name} holds a key, and settings are recorded",
             remedy="a key comes from the environment alone: export MY_KEY=…, and name it: -M api_key_env=MY_KEY",
         )
     parsed = _parsed(setting, value, owner) if isinstance(value, str) else _typed(setting, value, owner)
