@@ -10,7 +10,7 @@ import click
 from harness.plugins.host import Host
 from harness.plugins.loader import Fault, Source
 from harness.plugins.offers import KINDS
-from harness.terminal import plain
+from harness.terminal import plain, say
 from harness.types import Json
 
 from . import CORE
@@ -47,7 +47,7 @@ def doctor(ctx: click.Context) -> int:
     """Show everything that is wrong with plugins in full; exit 2 when something is."""
     host = _checked(ctx, quiet=True)
     if not host.faults:
-        click.echo(f"{len(host.plugins)} plugins, nothing wrong")
+        say(f"{len(host.plugins)} plugins, nothing wrong")
         return 0
     click.echo("\n\n".join(_told(fault) for fault in host.faults))
     return 2
@@ -70,9 +70,9 @@ def new(ctx: click.Context, name: str, kinds: tuple[str, ...], output: Path | No
 
     folder = write(name, kinds or USUAL, _checked(ctx, quiet=True), output)
     code = next(each for each in folder.glob("harness_*") if each.is_dir())
-    click.echo(f"wrote {folder}")
-    click.echo(f"try it: harness plugins list --plugin {code}", err=True)
-    click.echo(f"install it and run its tests: pip install -e '{folder}[test]' && pytest {folder}", err=True)
+    say(f"wrote {folder}")
+    say(f"try it: harness plugins list --plugin {code}", err=True)
+    say(f"install it and run its tests: pip install -e '{folder}[test]' && pytest {folder}", err=True)
 
 
 def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:

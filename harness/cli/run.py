@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.terminal import say
+
 from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
@@ -199,7 +201,7 @@ def _run(made: Callable[[], Options]) -> Run:
     try:
         return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        click.echo(resume_hint(options.command), err=True)
+        say(resume_hint(options.command), err=True)
         raise
     except HarnessError as error:
         if stop.asked:  # answers were being taken: they are kept, whatever ended it

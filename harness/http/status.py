@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
+from urllib.parse import urljoin, urlsplit
 
 from harness.errors import Forbidden, HarnessError
 from harness.http.addresses import Address
@@ -140,13 +141,16 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
     """The Failure for a status of 300 and more.
 
     408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter
-    gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
+    gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`, and
+    that of a redirect names both hosts.
 
     Raises:
         Forbidden: 401, 403, 404, or no such model.
         HarnessError: no request will work: 402, the quota is gone, or the account is on hold.
     """
     message = where.redact(complaint.message)
+    if place := _sent_on(status, headers, where):
+        return Failure(outcome="error", reason=f"http_{status}", message=where.redact(place))
     if complaint.filtered:
         return Failure(outcome=complaint.blocked, reason="content_filter", message=message)
     _stop(status, complaint, message, where)
@@ -157,6 +161,25 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
         transient=status in _PASSING or status >= 500,
         throttled=status in _THROTTLED,
         retry_after=retry_after(headers),
+    )
+
+
+def _sent_on(status: int, headers: Mapping[str, str], where: Address) -> str:
+    """What to say of a redirect, which is never followed; empty where the answer is none."""
+    target = next((value for name, value in headers.items() if name.lower() == "location"), "")
+    if not 300 <= status < 400 or not target:
+        return ""
+    try:
+        found = urlsplit(urljoin(where.url, target))
+    except ValueError:
+        found = urlsplit("")
+    ours = urlsplit(where.url)
+    place = (
+        f"{found.scheme}://{found.netloc.rpartition('@')[2]}{found.path[:200]}"  # no password, and no key in a query
+    )
+    return (
+        f"{ours.netloc} sends on to {place}, where neither the prompt nor a key goes; "
+        "if that is the server you mean, name its address (-M base_url=…)"
     )
 
 

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, IdentityMismatch
 from harness.store.journal import Index, Journal, lines, replace
-from harness.store.listing import Asked, Listing, Listings, SingleListing
+from harness.store.listing import SCRATCH, Asked, Listing, Listings, SingleListing
 from harness.store.run_file import RunFile
 from harness.types import OUTCOMES, UNSCORED, Json
 
@@ -73,7 +73,7 @@ class RunFolder:
     def changing(self, name: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it: under a short lock, in one step."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with _held(self.path / f".{name}.lock"):
+        with _held(inside(self.path, self.path / f".{name}.lock")):
             value = _load(self.path / name)
             yield value
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
@@ -123,8 +123,23 @@ class RunFolder:
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+        path = inside(self.path, self.path / "log.txt")
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n")
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """The path of a file that is about to be written in a run folder.
+
+    A run folder may have come from somebody else, and a link in it must not lead to a file of the user's.
+
+    Raises:
+        HarnessError: it, or a folder on its way, is a link that leads out of the run folder.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        remedy = "remove the link, or give another --output"
+        raise HarnessError("a link that leads out of the run folder is not written to", where=str(path), remedy=remedy)
+    return path
 
 
 def differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
@@ -174,6 +189,7 @@ class TaskFolder:
             split: its name.
             keep: items of the old listing that are not listed anew stay (a lower `--limit` never shrinks a run).
         """
+        inside(self.path.parent, self.path / SCRATCH)
         return (self._listings or SingleListing(self._asked)).of(split, keep=keep)
 
     @contextmanager
@@ -182,6 +198,7 @@ class TaskFolder:
 
         Where the body raises, the old ones stay as they were.
         """
+        inside(self.path.parent, self.path / SCRATCH)
         self._listings = Listings(self._asked)
         try:
             yield
@@ -196,6 +213,9 @@ class TaskFolder:
 
     def _journal(self, name: str, names: tuple[str, ...], *, write: bool, load: bool) -> Journal:
         path = self.path / name
+        if write:
+            for each in (name, f".{name}.lock"):
+                inside(self.path.parent, self.path / each)
         if write or not load:
             return Journal(path, names, write=write, load=load)
         with self._lock:

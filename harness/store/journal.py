@@ -235,8 +235,9 @@ def replace(path: Path, text: str | Iterable[str]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)  # of a process that was killed, or a link that would be followed
     try:
-        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with scratch.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines((text,) if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())

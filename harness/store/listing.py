@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 from harness.store.journal import encoded
 from harness.types import Json
 
+SCRATCH: Final = ".asked.jsonl.new"  #: beside asked.jsonl, until it takes that one's place
 #: every line starts with these fields, so that nothing else of a line is parsed to know its split
 _HEAD: Final = re.compile(rb'\{"id": ?"(?:[^"\\]|\\.)*", ?"split": ?("(?:[^"\\]|\\.)*")')
 _Spans = Mapping[str, list[tuple[int, int]]]  #: split -> where its lines begin and end, in order
@@ -103,7 +104,7 @@ class Listings:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._done: dict[str, Listing] = {}
-        self._scratch = asked.path.with_name(f".{asked.path.name}.new")
+        self._scratch = asked.path.with_name(SCRATCH)
         self._file: IO[bytes] | None = None
 
     def of(self, split: str, *, keep: bool) -> Listing:

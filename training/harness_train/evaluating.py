@@ -25,7 +25,7 @@ from harness.progress.lines import choose
 from harness.runs.dry_run import dry_run
 from harness.runs.running import RUNS, default_folder, run_async
 from harness.settings import effective
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 from .results import add
 
@@ -95,7 +95,7 @@ def _as_trained(spec: ModelSpec, shown: Mapping[str, Any]) -> ModelSpec:
     """A model under those settings that its provider takes; the others are told."""
     known = {setting.name for setting in plugins.current().provider(spec.scheme).settings}
     if lacking := [f"{name}={value}" for name, value in shown.items() if name not in known]:
-        click.echo(f"note: {spec.scheme}/ takes no {', '.join(lacking)}, which the model was trained with", err=True)
+        say(f"note: {spec.scheme}/ takes no {', '.join(lacking)}, which the model was trained with", err=True)
     return replace(spec, settings={**{name: shown[name] for name in shown if name in known}, **spec.settings})
 
 
@@ -112,7 +112,7 @@ def _options(spec: ModelSpec, given: Mapping[str, Any], output: Path | None = No
 
 
 def _run(options: Options) -> Run:
-    click.echo(f"evaluating {options.model.ref} in {options.output or default_folder(options)}", err=True)
+    say(f"evaluating {options.model.ref} in {options.output or default_folder(options)}", err=True)
     progress, stop = choose(sys.stderr), Stop()
     return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
 

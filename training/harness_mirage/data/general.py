@@ -25,6 +25,7 @@ from harness.data.meter import Meter
 from harness.data.waiting import Waits
 from harness.readers import inside
 from harness.sources import UNSEEN
+from harness.terminal import say
 from harness_mirage.methods import Ingredient
 from harness_mirage.records import Record
 
@@ -84,7 +85,7 @@ def fetch_general(
     import httpx
 
     listing = hub.listing(published, Waits(meter.tell))
-    with httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         shop = Shop(folder, listing, client, meter)
         try:
             drawn, unreadable = _drawn(shop.annotations(annotations), count * _RESERVE, seed)
@@ -162,11 +163,11 @@ def main(folder: Path, count: int, seed: int, revision: str) -> None:
         wanted = replace(SOURCE, revision=revision)
         came = fetch_general(folder, Meter(sys.stderr), published=wanted, count=count, seed=seed)
     except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(2)
-    click.echo(f"{came.records} records of {SOURCE.hub} ({SOURCE.licence}): --data general={folder}")
+    say(f"{came.records} records of {SOURCE.hub} ({SOURCE.licence}): --data general={folder}")
     if came.unpublished:
-        click.echo(f"{came.unpublished} that were drawn gave their place to others: their images are not in the set")
+        say(f"{came.unpublished} that were drawn gave their place to others: their images are not in the set")
 
 
 if __name__ == "__main__":
