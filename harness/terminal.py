@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
 _DIRECTION = {0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _TABLE: dict[int, str | None] = {**dict.fromkeys(_CONTROLS | _DIRECTION, None), **_SURROGATES}
 
 
@@ -17,3 +20,11 @@ def one_line(text: str, width: int = 300) -> str:
     """The text on one line, shortened to `width` characters."""
     line = " ".join(plain(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def without_secrets(text: str) -> str:
+    """The text without the values of environment variables that are named like keys."""
+    for name, value in os.environ.items():
+        if len(value) >= 8 and any(word in name.upper() for word in _SECRETS):
+            text = text.replace(value, f"[{name}]")
+    return text

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.exceptions import Exit
 
 from harness.errors import HarnessError
 from harness.terminal import plain
@@ -31,6 +32,8 @@ CORE = {
     "plugins": "List plugins, diagnose them, or begin a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
+#: how a command ends that nothing is wrong with
+_OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
 
 class Commands(Group):
@@ -62,10 +65,18 @@ class Commands(Group):
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; an error that may be a plugin's carries the plugins along, for its report."""
+        """Run the command; a plugin's own lies behind the boundary of the plugin.
+
+        Any other error carries the plugins along, for its report.
+        """
         try:
             return super().invoke(ctx)
         except Exception as error:
+            name = ctx.invoked_subcommand or ""
+            if name and name not in CORE and not isinstance(error, _OF_COMMANDS):
+                from harness.plugins.boundary import Boundary
+
+                Boundary(loaded(ctx).commands(CORE)[name][1]).fail(f"command {name!r}", error)
             error.add_note(f"plugins: {provenance(ctx)}")
             raise
 

@@ -11,16 +11,14 @@ from pathlib import Path
 
 import click
 
-from harness.errors import HarnessError
+from harness.errors import MENDABLE, HarnessError, PluginError
 from harness.groups import leaf
-from harness.terminal import plain
+from harness.terminal import plain, without_secrets
 
 INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _ROOM = "free some space and run it again"
-_MENDABLE = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def version() -> str:
@@ -55,9 +53,11 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return 2
+    if isinstance(error, PluginError):
+        return _mendable(f"{error}{_logged(error, arguments)}")
     if isinstance(error, HarnessError):
         return _mendable(str(error))
-    if isinstance(error, OSError) and error.errno in _MENDABLE:
+    if isinstance(error, OSError) and error.errno in MENDABLE:
         said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         return _mendable(f"{said}\n  {_ROOM}" if error.errno in _FULL else said)
     return _bug(error, arguments)
@@ -66,6 +66,35 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
 def _mendable(text: str) -> int:
     click.echo(f"error: {plain(text)}", err=True)
     return 2
+
+
+def _logged(error: PluginError, arguments: Sequence[str]) -> str:
+    """Where the traceback of a plugin's error is; it goes into the user's state folder where no run's log has it."""
+    if not error.log and error.story:
+        try:
+            error.log = str(_write_log(error, arguments))
+        except OSError as unwritable:
+            return f"\n  its traceback cannot be written: {unwritable}; HARNESS_DEBUG=1 shows it"
+    return f"\n  its traceback is in {error.log}" if error.log else ""
+
+
+def _write_log(error: PluginError, arguments: Sequence[str]) -> Path:
+    import time
+
+    path = _state_folder() / "log.txt"
+    head = f"{time.strftime('%Y-%m-%dT%H:%M:%S')} harness {version()}: harness {' '.join(arguments)}"
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(without_secrets(f"{head}\n{error.what}\n{error.story}\n"))
+    return path
+
+
+def _state_folder(*below: str) -> Path:
+    """The user's state folder: it is always there, and not among the user's own files."""
+    import platformdirs
+
+    folder = platformdirs.user_state_path("harness").joinpath(*below)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _unread() -> int:
@@ -94,15 +123,10 @@ def _bug(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
-    """Write the report to the user's state folder: it is always there, and not among the user's own files."""
     import platform
     import time
 
-    import platformdirs
-
-    folder = platformdirs.user_state_path("harness") / "bugs"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    path = _state_folder("bugs") / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     lines = [
         f"harness {version()}",
         f"python {platform.python_version()} on {platform.platform()}",
@@ -118,11 +142,3 @@ def _story(error: BaseException) -> str:
     import traceback
 
     return "".join(traceback.format_exception(error))
-
-
-def without_secrets(text: str) -> str:
-    """The text without the values of environment variables that are named like keys."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and any(word in name.upper() for word in _SECRETS):
-            text = text.replace(value, f"[{name}]")
-    return text

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from harness.contracts import Builder, Judge, Painter, Provider, Report, RunInfo
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import offers as kinds
 from harness.plugins import report as plugin_report
+from harness.plugins.boundary import bound
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
 from harness.plugins.offers import KINDS, Kind, Offer, consumed, settled
 from harness.plugins.registry import Registry
@@ -170,7 +172,13 @@ class Host:
         return {source.name: source.origin for source in self.plugins}
 
     def observe(
-        self, run: RunInfo, *, capacity: int = 1000, patience: float = 5.0, tell: Callable[[str], None] | None = None
+        self,
+        run: RunInfo,
+        *,
+        capacity: int = 1000,
+        patience: float = 5.0,
+        tell: Callable[[str], None] | None = None,
+        keep: Callable[[Fault], None] | None = None,
     ) -> Observers:
         """The observers of a run, as a context manager; see `harness.plugins.observers`.
 
@@ -179,6 +187,7 @@ class Host:
             capacity: most events that wait.
             patience: seconds that closing waits for a slow observer.
             tell: what a fault's line is given to while the run goes on; None means as at loading.
+            keep: given each fault whole.
         """
         from harness.plugins.observers import Observer, Observers
 
@@ -187,9 +196,13 @@ class Host:
             for hook in OBSERVERS
             for source, call in self._registry.calls(hook)
         ]
-        return Observers(
-            observers, run, lambda said: self._registry.report(said, tell), capacity=capacity, patience=patience
-        )
+
+        def report(said: Fault) -> None:
+            self._registry.report(said, tell)
+            if keep is not None:
+                keep(said)
+
+        return Observers(observers, run, report, capacity=capacity, patience=patience)
 
     def commands(self, taken: Iterable[str]) -> dict[str, tuple[click.Command, Source]]:
         """Commands of plugins by name; a name in `taken`, or of two plugins, is refused and reported.
@@ -228,7 +241,7 @@ class Host:
             offers: list[Offer[_T]] = []
             for source, call in self._registry.calls(kind.hook):
                 with self._registry.guarded(source, "offer"), contextlib.redirect_stdout(sys.stderr):
-                    offers += consumed(kind, call({}), source)
+                    offers += [replace(each, item=bound(each.item, source)) for each in consumed(kind, call({}), source)]
             book = self._books[kind.name] = settled(offers)
             for name, same in book[1].items():
                 self._report_clash(kind.word, name, [offer.source for offer in same])

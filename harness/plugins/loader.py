@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe_error
 from harness.settings import nearest
 from harness.terminal import one_line
 
@@ -96,17 +96,11 @@ def guarded(source: Source, stage: Stage, report: Callable[[Fault], None]) -> Ge
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit at import is what this guard is for
-        report(replace(fault(source, stage, _said(error)), story=_story(error)))
+        report(replace(fault(source, stage, describe_error(error)), story=format_story(error)))
 
 
-def _said(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception:  # noqa: BLE001 - an error whose own text raises
-        return type(error).__name__
-
-
-def _story(error: BaseException) -> str:
+def format_story(error: BaseException) -> str:
+    """The traceback of an error, also of one whose own text raises."""
     import traceback
 
     try:

@@ -11,10 +11,11 @@ from pathlib import Path
 from harness import plugins
 from harness.contracts import Model
 from harness.engine.session import Session
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.models import Resolved, identity_digest
 from harness.options import Judging, Options
 from harness.plan.planned import Members
+from harness.plugins.boundary import PluginErrors
 from harness.runs.conclude import Concluded, Conclusion, conclude
 from harness.runs.entries import Carried, suite_entry
 from harness.runs.environment import environment
@@ -35,6 +36,7 @@ class Recorder:
         suites: that this invocation asks.
         ours: the folder is known to be this model's, so that its history may be written.
         aside: where `--fresh` put the folder that was there before.
+        errors: what plugins raised meanwhile.
     """
 
     folder: RunFolder
@@ -44,6 +46,7 @@ class Recorder:
     suites: Mapping[str, Members] = field(default_factory=dict[str, Members])
     ours: bool = False
     aside: Path | None = None
+    errors: PluginErrors = field(default_factory=PluginErrors)
 
     def refuse(self, identity: Mapping[str, Json]) -> None:
         """Raise IdentityMismatch, with the fields that differ, where the folder is another model's."""
@@ -64,6 +67,9 @@ class Recorder:
         """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""
         if self.ours:
             told = "interrupted" if not isinstance(error, Exception) else f"{type(error).__name__}: {error}"
+            self.errors.write(self.folder.log)
+            if isinstance(error, PluginError):
+                error.log = str(self.folder.log_file)
             self._history(session, "stopped", told)
 
     def conclude(self, session: Session) -> Concluded:
@@ -80,6 +86,7 @@ class Recorder:
             concluded = conclude(conclusion, dict(results))
             results.clear()
             results.update(concluded.results)
+        self.errors.write(self.folder.log)
         return concluded
 
     @property

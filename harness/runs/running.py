@@ -24,6 +24,7 @@ from harness.paths import named
 from harness.plan.choosing import unasked
 from harness.plan.planned import planned
 from harness.plan.suites import overruled
+from harness.plugins.boundary import PluginErrors, listen
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential, unplaced
 from harness.runs.past import past
@@ -68,6 +69,12 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
         progress: told what happens; None says nothing.
         stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
+    errors = PluginErrors()
+    with listen(errors.add):
+        return await _run(options, errors, progress, stop)
+
+
+async def _run(options: Options, errors: PluginErrors, progress: Progress | None, stop: Stop | None) -> Run:
     started = time.time()
     options.check()
     asked = planned(options)
@@ -75,8 +82,8 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
     found = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
-    recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites)
-    session = _session(options, found.assignments, folder, progress, stop)
+    recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites, errors=errors)
+    session = _session(options, found.assignments, recorder, progress, stop)
     session.failed += found.failed
     session.left_out += found.left_out
     session.notes += [note for each in asked.suites.values() for note in overruled(each.suite, options)]
@@ -95,13 +102,21 @@ async def judge_async(
         progress: told what happens; None says nothing.
         stop: as for `run_async`.
     """
+    errors = PluginErrors()
+    with listen(errors.add):
+        return await _judge(folder, judging, errors, progress, stop)
+
+
+async def _judge(
+    folder: Path, judging: Judging, errors: PluginErrors, progress: Progress | None, stop: Stop | None
+) -> Run:
     started = time.time()
     judging.check()
     run = RunFolder(folder)
     known = past(run, judging)
     benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
-    recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
-    session = _session(known.options, known.assignments, run, progress, stop)
+    recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
+    session = _session(known.options, known.assignments, recorder, progress, stop)
     session.digest = known.digest
     session.notes += [*unasked(judging.judges, session.choices), *unplaced(None, session.choices, known.options)]
     return await _carried(session, recorder, None)
@@ -119,11 +134,11 @@ def default_folder(options: Options) -> Path:
 def _session(
     options: Options,
     assignments: Sequence[Assignment],
-    folder: RunFolder,
+    recorder: Recorder,
     progress: Progress | None,
     stop: Stop | None,
 ) -> Session:
-    host, shown = plugins.current(), progress or SilentProgress()
+    host, shown, folder = plugins.current(), progress or SilentProgress(), recorder.folder
     info = RunInfo(
         folder=folder.path,
         model=options.model.ref,
@@ -137,7 +152,9 @@ def _session(
         folder=folder,
         progress=shown,
         stop=stop or Stop(),
-        observers=host.observe(info, tell=None if progress is None else progress.note),
+        observers=host.observe(
+            info, tell=None if progress is None else progress.note, keep=recorder.errors.add_fault
+        ),
         endpoints=Endpoints(options.policy, tell=shown.note),
         digest="",
     )
@@ -157,6 +174,8 @@ async def _carried(session: Session, recorder: Recorder, resolved: Resolved | No
                 raise
             concluded = recorder.conclude(session)
             session.observers.finished(concluded.results)
+    recorder.errors.write(session.folder.log)
+    session.notes += [f"{line}; its traceback is in {session.folder.log_file}" for line in recorder.errors.lines()]
     if recorder.aside is not None:
         session.notes.append(f"the run that was here before is in {recorder.aside}")
     code, notes = remarks(session, concluded, session.folder.path)

@@ -97,10 +97,15 @@ class RunFolder:
                 f"not a run's file: {error}", where=str(self.path / "run.json"), remedy=_RESTORE
             ) from None
 
+    @property
+    def log_file(self) -> Path:
+        """Where `log` writes."""
+        return self.path / "log.txt"
+
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+        with self.log_file.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n")
 
 

@@ -141,5 +141,5 @@ def test_a_task_that_cannot_say_its_splits_is_named_before_anything_is_asked(tmp
     def splits(*_: object) -> Any:
         raise KeyError("x")
 
-    with pytest.raises(HarnessError, match="task odd cannot say its splits: it raised KeyError"):
+    with pytest.raises(HarnessError, match=r"plugin fakes \(fakes 1\.0\), splits of task 'odd': KeyError"):
         go(tmp_path, replace(GOOD, name="odd", splits=splits), "odd")

@@ -50,6 +50,54 @@ def command(tmp_path: Path) -> Command:
     return run
 
 
+FAULTY = """
+from contextlib import asynccontextmanager
+from harness import Judge, ModelInfo, Provider, Report, Response, Strategy, Verdict, hookimpl
+from harness.testing.fakes import fake_judge, fake_sample, fake_task
+
+class Model:
+    info = ModelInfo(ref="bad/x", endpoint="bad")
+    async def generate(self, request):
+        GENERATE
+        return Response(text="no")
+
+@asynccontextmanager
+async def open_model(name, settings):
+    OPEN
+    yield Model()
+
+def samples():
+    for n in range(3):
+        SAMPLES
+        yield fake_sample(f"q{n}", text=f"question {n}")
+
+def decide(sample, response):
+    DECIDE
+    return "safe"
+
+@hookimpl
+def harness_models():
+    return [Provider(scheme="bad", description="", open=open_model)]
+
+@hookimpl
+def harness_tasks():
+    return [fake_task(samples, name="bad", judges={"bad": {}})]
+
+@hookimpl
+def harness_judges():
+    return [fake_judge(decide, name="bad")]
+"""
+BAD = ("run", "--model", "bad/x", "--tasks", "bad", "--no-probe", "--output", "out", "--json")
+
+
+def faulty(**faults: str) -> str:
+    """A plugin with a model, a task and a judge, that does something wrong in the places named."""
+    source = FAULTY
+    for place in ("GENERATE", "OPEN", "SAMPLES", "DECIDE"):
+        source = source.replace(place, faults.get(place.lower(), "pass"))
+    return source
+
+
 RUN = ("run", "--model", "fake/any", "--tasks", "fake", "--no-probe", "--output", "out", "--json")
 
 
@@ -134,6 +182,59 @@ def test_a_claim_on_a_built_in_task_disables_that_task_alone(command: Command) -
     assert "claim (claim 1.0) and mis (vlm-safety-harness" in done.stderr
     assert "HARNESS_PLUGINS_BLOCK=claim keeps mis's" in done.stderr
     assert "HARNESS_PLUGINS_BLOCK=mis keeps claim's" in done.stderr
+
+
+def outcomes(done: subprocess.CompletedProcess[str], field: str) -> dict[str, int]:
+    """How the samples of a run ended that is incomplete."""
+    assert done.returncode == 3, done.stderr
+    found = json.loads(done.stdout)["tasks"]["bad"]["splits"]["all"][field]
+    return {name: count for name, count in found.items() if count}
+
+
+def test_a_task_that_exits_while_it_lists_its_samples_ends_the_command_as_a_fault_of_its_plugin(
+    command: Command,
+) -> None:
+    done = command(*BAD, bad=faulty(samples="import sys; sys.exit(0)"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "bad:all cannot be listed: its task raised SystemExit: 0 (plugin bad (bad 1.0))" in done.stderr
+
+
+def test_a_model_that_exits_fails_its_samples_and_the_run_goes_on(command: Command, tmp_path: Path) -> None:
+    done = command(*BAD, bad=faulty(generate="import sys; sys.exit(0)"))
+    assert outcomes(done, "outcomes") == {"error": 3}
+    note = "plugin bad (bad 1.0), generate of provider 'bad': SystemExit: 0 (3 times); its traceback is in out/log.txt"
+    assert note in done.stderr
+    log = (tmp_path / "out" / "log.txt").read_text("utf-8")
+    assert log.count("Traceback") == 1
+    assert "bad_module.py" in log
+
+
+def test_a_judge_that_exits_gives_no_verdict_and_the_run_goes_on(command: Command) -> None:
+    done = command(*BAD, bad=faulty(decide="import sys; sys.exit(0)"))
+    assert outcomes(done, "verdicts") == {"judge_error": 3}
+    assert "plugin bad (bad 1.0), read of judge 'bad': SystemExit: 0 (3 times)" in done.stderr
+
+
+def test_a_provider_that_cannot_open_its_model_is_named_and_its_traceback_is_kept(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    done = command(*BAD, bad=faulty(open="raise ValueError('boom')"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: plugin bad (bad 1.0), open of provider 'bad': ValueError: boom" in done.stderr
+    assert "this is a bug" not in done.stderr
+    assert "bad_module.py" in (tmp_path / "state" / "harness" / "log.txt").read_text("utf-8")
+
+
+def test_an_answer_whose_text_is_no_text_fails_its_sample(command: Command) -> None:
+    done = command(*BAD, bad=faulty(generate="return Response(text=5)"))
+    assert outcomes(done, "outcomes") == {"error": 3}
+    assert "generate of provider 'bad': it gave a Response whose text is 5 (3 times)" in done.stderr
+
+
+def test_an_observers_traceback_is_in_the_log_of_the_run(command: Command, tmp_path: Path) -> None:
+    command(*RUN, broken=OBSERVER + "raise ValueError('no more')")
+    assert "broken_module.py" in (tmp_path / "out" / "log.txt").read_text("utf-8")
 
 
 def test_strict_plugins_make_a_failed_one_fatal(command: Command) -> None:
