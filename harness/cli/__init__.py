@@ -37,7 +37,13 @@ _OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
 
 class Commands(Group):
-    """Core commands by their module, then those of plugins; no plugin can replace a core command."""
+    """Core commands by their module, then those of plugins; no plugin can replace a core command.
+
+    Attributes:
+        ran: name of the command that was run last.
+    """
+
+    ran = ""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Core commands in the order of work, then plugins' by name."""
@@ -48,6 +54,7 @@ class Commands(Group):
         if cmd_name in CORE:
             command = importlib.import_module(f"{__name__}.{cmd_name}").command
             assert isinstance(command, click.Command)
+            _reserve(command)
             return command
         return _of_plugins(ctx).get(cmd_name)
 
@@ -79,6 +86,17 @@ class Commands(Group):
                 Boundary(loaded(ctx).commands(CORE)[name][1]).fail(f"command {name!r}", error)
             error.add_note(f"plugins: {provenance(ctx)}")
             raise
+        finally:
+            self.ran = ctx.invoked_subcommand or ""
+
+
+def _reserve(command: click.Command) -> None:
+    """Let what a command does, and each command below it, reach standard output by its results alone."""
+    from .stdout import reserving
+
+    command.callback = command.callback and reserving(command.callback)
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _reserve(each)
 
 
 def _of_plugins(ctx: click.Context) -> dict[str, click.Command]:
@@ -112,8 +130,11 @@ def main(args: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if args is None else args)
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
-    if code == INTERRUPTED and args is None:
-        from .interrupt import leave_threads
+    if args is None:
+        from .ending import end_soon, leave_threads
 
-        leave_threads(code)
+        if code == INTERRUPTED:
+            leave_threads(code)
+        if cli.ran in CORE:
+            end_soon(code)
     sys.exit(code)

@@ -15,6 +15,7 @@ from .data_fetch import fetch
 from .groups import Group
 from .options import plugin_options
 from .place import Place, host_of, place_flags
+from .stdout import show
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
@@ -42,7 +43,7 @@ def list_(ctx: click.Context, in_json: bool, data: Path | None, task_settings: M
 
     host = host_of(ctx, task_settings)
     found = [held(Place(task, data, task_settings)) for task, _ in host.offers("tasks")]
-    click.echo(as_json(found) if in_json else plain(as_text(found, data_folder(data))))
+    show(as_json(found) if in_json else plain(as_text(found, data_folder(data))))
 
 
 @command.command()
@@ -81,7 +82,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         twins=same(checks),
         strays=strays(place.root, fetched, place.task.source) if place.task.source else [],
     )
-    click.echo(as_json(found) if in_json else as_text(found))
+    show(as_json(found) if in_json else as_text(found))
     return found.exit_code
 
 

@@ -15,6 +15,7 @@ from harness.terminal import plain
 
 from .options import plugin_options
 from .place import Place, place_flags, tasks_of
+from .stdout import show
 
 if TYPE_CHECKING:
     from harness.contracts import Task
@@ -91,7 +92,7 @@ def _data(place: Place, revision: str) -> None:
 
     name, source = place.task.name, place.task.source
     if source is None:
-        click.echo(f"{name}: comes with the harness")
+        show(f"{name}: comes with the harness")
         return
     if not fetchable(source):
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
@@ -100,7 +101,7 @@ def _data(place: Place, revision: str) -> None:
     for each in [] if revision else unpinned(source):
         click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded"), err=True)
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
-    click.echo(plain(_told(place.task, place.root, fetched)))
+    show(plain(_told(place.task, place.root, fetched)))
 
 
 def _told(task: Task, root: Path, fetched: Provenance) -> str:
@@ -124,9 +125,9 @@ def _anonymous(part: Part) -> bool:
 
 def _wording(host: Host, place: Place, source: Path | None) -> None:
     fetched = _words(place, source)
-    click.echo(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
+    show(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
     for what, fidelity in _fidelities(host, place):
-        click.echo(f"  {what}: {fidelity}")
+        show(f"  {what}: {fidelity}")
         if fidelity != "upstream":
             click.echo(f"warning: {what} differs from that commit; results will say {fidelity!r}", err=True)
 

@@ -17,6 +17,7 @@ from harness.terminal import plain
 
 from .crash import version
 from .options import loaded, plugin_options
+from .stdout import show
 from .table import table
 
 _EXTRAS = {
@@ -39,7 +40,7 @@ def command(ctx: click.Context, accelerators: bool) -> None:
     rows.append(
         ("plugins", f"{len(host.plugins)} loaded", f"faults: {failed}: harness plugins doctor" if failed else "")
     )
-    click.echo(plain(table(["WHAT", "STATE", "NOTE"], rows)))
+    show(plain(table(["WHAT", "STATE", "NOTE"], rows)))
 
 
 def _machine() -> Iterator[Row]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+
+from .stdout import results_stream
 
 if TYPE_CHECKING:
     from harness.options import Options
@@ -20,7 +21,7 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
 
     loads = [load for options in every for load in dry_run(options)]
     if as_json:
-        click.echo(json.dumps([asdict(load) for load in loads], indent=1))
+        click.echo(json.dumps([asdict(load) for load in loads], indent=1), file=results_stream())
         return
     from rich import box
     from rich.console import Console
@@ -40,7 +41,8 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
             continue
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    out = results_stream()
+    Console(file=out, width=None if out.isatty() else WIDTH).print(table)
     notes = [*(load.note for load in loads if load.note), *(note for options in every for note in noted(options))]
     for note in dict.fromkeys(notes):
         click.echo(plain(f"note: {note}"), err=True)

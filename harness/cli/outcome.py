@@ -11,6 +11,8 @@ import click
 
 from harness.terminal import plain
 
+from .stdout import results_stream, show
+
 if TYPE_CHECKING:
     from harness.runs.running import Run
 
@@ -19,12 +21,12 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
     """Print runs that ended; with several models `--json` prints a list."""
     if as_json:
         every = [run.results for run in runs]
-        click.echo(json.dumps(every if several else every[0], ensure_ascii=False, indent=1))
+        show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1))
     for run in runs:
         if not as_json:
-            from harness.board.table import show
+            from harness.board import table
 
-            show(run.results)
+            table.show(run.results, results_stream())
         for note in run.notes:
             click.echo(plain(f"note: {note}"), err=True)
         click.echo(f"results: {run.folder / 'results.json'}", err=True)

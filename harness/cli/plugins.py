@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from harness.types import Json
 from . import CORE
 from .groups import Group
 from .options import loaded, plugin_options
+from .stdout import show
 from .table import indented, table
 
 
@@ -41,12 +43,13 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @plugin_options
 @click.pass_context
 def doctor(ctx: click.Context) -> int:
-    """Show everything that is wrong with plugins in full; exit 2 when something is."""
+    """Show everything that is wrong with plugins in full, and which are slow; exit 2 when something is wrong."""
     host = _checked(ctx, quiet=True)
+    slow = [_slow(source, stages) for source, stages in host.slow().items()]
     if not host.faults:
-        click.echo(f"{len(host.plugins)} plugins, nothing wrong")
+        show("\n".join([f"{len(host.plugins)} plugins, nothing wrong", *slow]))
         return 0
-    click.echo("\n\n".join(_told(fault) for fault in host.faults))
+    show("\n\n".join([*(_told(fault) for fault in host.faults), *slow]))
     return 2
 
 
@@ -58,7 +61,7 @@ def new(name: str, output: Path | None) -> None:
     from .skeleton import write
 
     folder = write(name, output)
-    click.echo(f"wrote {folder}")
+    show(f"wrote {folder}")
     click.echo(f"try it: harness --plugin {folder / f'harness_{name}.py'} tasks list {name}", err=True)
     click.echo(f"install it: pip install -e {folder}", err=True)
 
@@ -73,10 +76,10 @@ def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:
 def _show(host: Host, *, as_json: bool) -> None:
     rows = [*_loaded(host), *_not_loaded(host)]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        show(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     cells = [[row["name"], row["distribution"], row["version"], row["state"], _offers(row["offers"])] for row in rows]
-    click.echo(table(["PLUGIN", "DISTRIBUTION", "VERSION", "STATE", "OFFERS"], cells))
+    show(table(["PLUGIN", "DISTRIBUTION", "VERSION", "STATE", "OFFERS"], cells))
 
 
 def _loaded(host: Host) -> list[dict[str, Json]]:
@@ -111,6 +114,11 @@ def _row(source: Source, state: str, offers: dict[str, list[str]]) -> dict[str, 
 
 def _offers(offers: dict[str, list[str]]) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers.items())
+
+
+def _slow(source: Source, stages: Mapping[str, float]) -> str:
+    took = ", ".join(f"{seconds:.1f} s at {stage}" for stage, seconds in stages.items() if seconds >= 0.05)
+    return plain(f"{source.name} ({source.origin}) is slow: {took}")
 
 
 def _told(fault: Fault) -> str:

@@ -39,7 +39,6 @@ _FAILURE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
 }
 
 
-
 class Meter:
     """Calls of one model or brush: each takes a slot, is tried again for passing reasons, and opens the breaker.
 

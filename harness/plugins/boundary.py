@@ -42,7 +42,9 @@ from harness.types import Sample
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
-_CODES: set[CodeType] = set()  #: of the functions here that call a plugin; each has the variables `boundary` and `place`
+_CODES: set[CodeType] = (
+    set()
+)  #: of the functions here that call a plugin; each has the variables `boundary` and `place`
 
 
 @contextmanager
@@ -117,7 +119,7 @@ class Boundary:
         plugin = f"{one_line(self.source.name)} ({one_line(self.source.origin)})"
         made = PluginError(
             f"plugin {plugin}, {place}: {one_line(said)}",
-            remedy=f"{_maintainers(self.source)} can mend it; --plugins-block {one_line(self.source.name)} keeps it out",
+            remedy=f"{_author(self.source)} can mend it; --plugins-block {one_line(self.source.name)} keeps it out",
             plugin=plugin,
             said=said,
             kind=kind,
@@ -220,9 +222,7 @@ class Boundary:
 class _Opened(AbstractAsyncContextManager[Any]):
     """What a provider or painter opens; what the body raises goes through it as it is."""
 
-    def __init__(
-        self, boundary: Boundary, what: str, manager: AbstractAsyncContextManager[object], asked: str
-    ) -> None:
+    def __init__(self, boundary: Boundary, what: str, manager: AbstractAsyncContextManager[object], asked: str) -> None:
         self._boundary = boundary
         self._what = what
         self._manager = manager
@@ -244,7 +244,7 @@ class _Opened(AbstractAsyncContextManager[Any]):
         boundary, place = self._boundary, f"closing of {self._what}"
         try:
             return await self._manager.__aexit__(kind, error, trace)
-        except BaseException as found:  # noqa: BLE001 - as in `Boundary.call`
+        except BaseException as found:
             if error is not None and leaf(found) is leaf(error):
                 raise
             boundary.fail(place, found)
@@ -450,5 +450,5 @@ def _named(given: object) -> str:
     return "None" if given is None else f"a {type(given).__name__}"
 
 
-def _maintainers(source: Source) -> str:
+def _author(source: Source) -> str:
     return "its author" if source.distribution == "file" else f"who maintains {one_line(source.distribution)}"

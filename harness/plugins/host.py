@@ -9,7 +9,6 @@ checked before anyone sees it. A plugin that fails is skipped, named in one line
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from harness.plugins import report as plugin_report
 from harness.plugins.boundary import bound
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
 from harness.plugins.offers import KINDS, Kind, Offer, consumed, settled
-from harness.plugins.registry import Registry
+from harness.plugins.registry import Registry, write_line
 from harness.terminal import one_line
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Host:
         faults: Iterable[Fault] = (),
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._registry = Registry(choice or Choice.of(None, ()), tell or _to_stderr)
+        self._registry = Registry(choice or Choice.of(None, ()), tell or write_line)
         self._books: dict[str, _Book[Any]] = {}
         self._own: dict[str, Source] = {}
         self._commands: dict[str, tuple[click.Command, Source]] | None = None
@@ -77,6 +76,13 @@ class Host:
     def faults(self) -> Sequence[Fault]:
         """Everything that went wrong so far."""
         return self._registry.faults
+
+    def slow(self, least: float = 1.0) -> dict[Source, dict[str, float]]:
+        """Plugins that took at least so many seconds to load or to say what they offer: the seconds by stage."""
+        found: dict[Source, dict[str, float]] = {}
+        for (source, stage), seconds in self._registry.watch.seconds.items():
+            found.setdefault(source, {})[stage] = seconds
+        return {source: stages for source, stages in found.items() if sum(stages.values()) >= least}
 
     @classmethod
     def load(
@@ -220,7 +226,7 @@ class Host:
         found: list[Offer[click.Command]] = []
         for source, call in self._registry.calls("harness_commands"):
             group = click.Group(name="harness")
-            with self._registry.guarded(source, "hook"), contextlib.redirect_stdout(sys.stderr):
+            with self._registry.guarded(source, "hook"):
                 call({"cli": group})
                 found += [Offer(name=name, item=item, source=source) for name, item in group.commands.items()]
         single, several = settled(found)
@@ -240,8 +246,9 @@ class Host:
         if kind.name not in self._books:
             offers: list[Offer[_T]] = []
             for source, call in self._registry.calls(kind.hook):
-                with self._registry.guarded(source, "offer"), contextlib.redirect_stdout(sys.stderr):
-                    offers += [replace(each, item=bound(each.item, source)) for each in consumed(kind, call({}), source)]
+                with self._registry.guarded(source, "offer"):
+                    found = consumed(kind, call({}), source)
+                    offers += [replace(each, item=bound(each.item, source)) for each in found]
             book = self._books[kind.name] = settled(offers)
             for name, same in book[1].items():
                 self._report_clash(kind.word, name, [offer.source for offer in same])
@@ -268,10 +275,6 @@ class Host:
         for source in sources:
             self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
         self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 _current: Host | None = None

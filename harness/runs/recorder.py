@@ -16,11 +16,13 @@ from harness.models import Resolved, identity_digest
 from harness.options import Judging, Options
 from harness.plan.planned import Members
 from harness.plugins.boundary import PluginErrors
+from harness.plugins.loader import format_story
 from harness.runs.conclude import Concluded, Conclusion, conclude
 from harness.runs.entries import Carried, suite_entry
 from harness.runs.environment import environment
 from harness.store.folder import RunFolder
 from harness.store.run_file import SCHEMA, Invocation, ModelEntry, Overrides, RunFile
+from harness.terminal import without_secrets
 from harness.types import Json
 
 
@@ -87,6 +89,8 @@ class Recorder:
             results.clear()
             results.update(concluded.results)
         self.errors.write(self.folder.log)
+        for display, error in concluded.unscored.items():
+            self.folder.log(without_secrets(f"{display} could not be scored\n{format_story(error)}"))
         return concluded
 
     @property

@@ -25,6 +25,7 @@ from harness.plan.choosing import unasked
 from harness.plan.planned import planned
 from harness.plan.suites import overruled
 from harness.plugins.boundary import PluginErrors, listen
+from harness.plugins.watch import watch_loop
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential, unplaced
 from harness.runs.past import past
@@ -70,7 +71,7 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
         stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
     errors = PluginErrors()
-    with listen(errors.add):
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
         return await _run(options, errors, progress, stop)
 
 
@@ -103,7 +104,7 @@ async def judge_async(
         stop: as for `run_async`.
     """
     errors = PluginErrors()
-    with listen(errors.add):
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
         return await _judge(folder, judging, errors, progress, stop)
 
 
@@ -152,9 +153,7 @@ def _session(
         folder=folder,
         progress=shown,
         stop=stop or Stop(),
-        observers=host.observe(
-            info, tell=None if progress is None else progress.note, keep=recorder.errors.add_fault
-        ),
+        observers=host.observe(info, tell=None if progress is None else progress.note, keep=recorder.errors.add_fault),
         endpoints=Endpoints(options.policy, tell=shown.note),
         digest="",
     )

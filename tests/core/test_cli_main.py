@@ -138,9 +138,7 @@ def test_what_a_plugins_command_raises_is_told_as_the_plugins_with_its_traceback
     assert "Traceback" in log.read_text("utf-8")
 
 
-def test_the_log_of_a_plugins_traceback_never_holds_a_key(
-    ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_log_of_a_plugins_traceback_never_holds_a_key(ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "not-for-your-eyes")
     ran("fail", does=ValueError("asked with not-for-your-eyes"))
     (log,) = tmp_path.rglob("log.txt")

@@ -168,6 +168,41 @@ def test_a_plugin_that_prints_leaves_the_results_alone(command: Command) -> None
     assert labels(command(*RUN, chatty="print('{')")) == {"unsafe": 1, "safe": 1}
 
 
+PRINTS = "print('{'); import os; os.system('echo {'); os.write(1, b'{')"
+
+
+@pytest.mark.parametrize("place", ["open", "samples", "generate", "decide"])
+def test_what_a_plugin_its_libraries_or_its_children_print_in_a_run_goes_to_stderr(
+    command: Command, place: str
+) -> None:
+    done = command(*BAD, bad=faulty(**{place: PRINTS}))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tasks"]["bad"]["splits"]["all"]["n"] == 3
+    assert done.stderr.count("{") >= 3
+
+
+def test_what_a_report_prints_goes_to_stderr(command: Command) -> None:
+    render = """
+from harness import Report, hookimpl
+
+def render(results):
+    print("noise")
+    return "the report"
+
+@hookimpl
+def harness_reports():
+    return [Report(name="noisy", description="", render=render)]
+"""
+    assert labels(command(*RUN, noisy=render))
+    done = command("report", "out", "--format", "noisy", noisy=render)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the report", "noise\n")
+
+
+def test_help_is_still_printed_on_stdout(command: Command) -> None:
+    assert "Usage: harness run" in command("run", "--help").stdout
+    assert "Usage: harness data verify" in command("data", "verify", "--help").stdout
+
+
 def test_a_task_of_a_failed_plugin_says_that_the_plugin_failed(command: Command) -> None:
     done = command("run", "--model", "fake/any", "--tasks", "lost", lost="import a_module_nobody_has")
     assert done.returncode == 2
