@@ -87,15 +87,27 @@ class _Interrupts:
         if self._count >= 3:
             _end_now(frame)
         loop, scope = self._running
-        later = scope.cancel if self._stop.asked else partial(_ask, scope)
+        later = scope.cancel if self._stop.asked else partial(_end_in_time, scope)
+        if self._stop.asked:
+            _say("ending now; the next Ctrl-C ends it whatever happens")
+        else:
+            _say(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now")
         self._stop.interrupt()
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(later)
 
 
-def _ask(scope: anyio.CancelScope) -> None:
-    click.echo(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now", err=True)
+def _end_in_time(scope: anyio.CancelScope) -> None:
     scope.deadline = anyio.current_time() + GRACE_SECONDS
+
+
+def _say(line: str) -> None:
+    """Say a line from within a handler, which may have come in the middle of another line."""
+    try:
+        click.echo(line, err=True)
+    except (RuntimeError, OSError, ValueError):
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{line}\n".encode())
 
 
 def _end_now(frame: FrameType | None) -> None:
@@ -105,8 +117,7 @@ def _end_now(frame: FrameType | None) -> None:
     if held is not None:
         source, place, where = held
         by = f"; plugin {source.name} ({source.origin}), {place}, did not let it end, at {where}"
-    with contextlib.suppress(OSError):
-        os.write(2, f"\nended{by}\nwhat was answered is kept: the same command goes on\n".encode())
+    _say(f"ended{by}\nwhat was answered is kept: the same command goes on")
     end_soon(INTERRUPTED, LINGER_SECONDS / 2)
     leave(INTERRUPTED)
 

@@ -11,7 +11,7 @@ The wrappers' frames say what is being called: `holder` finds them in a stack, t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -64,15 +64,23 @@ def _calling(function: _Function) -> _Function:
 
 
 def holder(frame: FrameType | None) -> tuple[Source, str, str] | None:
-    """The plugin that a stack is in: its source, what was called, and the file and line it has come to."""
-    inner = frame
+    """The plugin that a stack is in: its source, what was called, and the file and line that its code has come to."""
+    inner: list[FrameType] = []
     while frame is not None:
         if frame.f_code in _CODES:
-            assert inner is not None
             boundary: Boundary = frame.f_locals["boundary"]
-            return boundary.source, frame.f_locals["place"], f"{inner.f_code.co_filename}:{inner.f_lineno}"
+            return boundary.source, frame.f_locals["place"], _last_line(inner[::-1] or [frame])
+        inner.append(frame)
         frame = frame.f_back
     return None
+
+
+def _last_line(frames: Sequence[FrameType]) -> str:
+    """Where the package that a plugin was called by has come to, in frames from the call inwards."""
+    packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
+    own = next((name for name in packages if name != "contextlib"), packages[0])
+    last = [frame for frame, name in zip(frames, packages, strict=True) if name == own][-1]
+    return f"{last.f_code.co_filename}:{last.f_lineno}"
 
 
 class PluginErrors:
