@@ -122,7 +122,7 @@ def _deliver(name: str, rendered: Rendered, output: Path | None) -> None:
 def _write(rendered: Rendered, output: Path) -> None:
     files = {output / name: data for name, data in rendered.items()} if isinstance(rendered, Mapping) else None
     try:
-        for path, data in (files or {output: _bytes(rendered)}).items():
+        for path, data in ({output: _bytes(rendered)} if files is None else files).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     except OSError as error:

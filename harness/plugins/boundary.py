@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import update_wrapper
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -78,7 +78,7 @@ def holder(frame: FrameType | None) -> tuple[Source, str, str] | None:
 def _last_line(frames: Sequence[FrameType]) -> str:
     """Where the package that a plugin was called by has come to, in frames from the call inwards."""
     packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
-    own = next((name for name in packages if name != "contextlib"), packages[0])
+    own = next((name for name in packages if name not in ("contextlib", "harness")), packages[0])
     last = [frame for frame, name in zip(frames, packages, strict=True) if name == own][-1]
     return f"{last.f_code.co_filename}:{last.f_lineno}"
 
@@ -390,11 +390,34 @@ def _strategy(boundary: Boundary, it: Strategy) -> dict[str, Any]:
 
 def _report(boundary: Boundary, it: Report) -> dict[str, Any]:
     what = f"report {it.name!r}"
+
+    def files(place: str, function: Callable[..., Any], *wanted: type[Any]) -> Callable[..., Any]:
+        call = boundary.call(place, function, *wanted)
+
+        def checked(*given: Any, **named: Any) -> Any:
+            rendered = call(*given, **named)
+            if isinstance(rendered, Mapping) and (why := _wrong_files(cast("Mapping[object, object]", rendered))):
+                raise boundary.error(place, why)
+            return rendered
+
+        return update_wrapper(checked, function)
+
     return {
-        "render": it.render and boundary.call(f"render of {what}", it.render, str, bytes, Mapping),
-        "samples": it.samples and boundary.call(f"samples of {what}", it.samples, str, bytes, Mapping),
-        "figures": it.figures and boundary.call(f"figures of {what}", it.figures, Mapping),
+        "render": it.render and files(f"render of {what}", it.render, str, bytes, Mapping),
+        "samples": it.samples and files(f"samples of {what}", it.samples, str, bytes, Mapping),
+        "figures": it.figures and files(f"figures of {what}", it.figures, Mapping),
     }
+
+
+def _wrong_files(files: Mapping[object, object]) -> str:
+    """What is wrong with the files of a report: each has a name below the folder it is written to, and bytes."""
+    for name, data in files.items():
+        path = PurePath(name) if isinstance(name, str) else None
+        if path is None or path.is_absolute() or not path.parts or {"..", "\0"} & {*path.parts, *path.as_posix()}:
+            return f"it names a file {name!r:.100}, which is not below the folder it is written to"
+        if not isinstance(data, bytes):
+            return f"it gave {_named(data)} as the file {name!r:.100}, not bytes"
+    return ""
 
 
 def _trainer(boundary: Boundary, it: Trainer) -> dict[str, Any]:

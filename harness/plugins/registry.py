@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 
 from harness import hookspecs
-from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, guarded
+from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, guarded, shadowed
 from harness.plugins.report import suspicious, unusable
 from harness.plugins.watch import Watch
 
@@ -51,18 +51,23 @@ class Registry:
         self._check_lists(ordered)
         for source in ordered:
             if self.choice.admits(source):
-                self._register(source)
+                self._register(source, ordered)
             else:
                 self._manager.set_blocked(source.name)
                 self.blocked.append(source)
 
-    def _register(self, source: Source) -> None:
+    def _register(self, source: Source, every: Sequence[Source]) -> None:
         plugin: object = None
-        with self.guarded(source, "import"):
+        failed: list[Fault] = []
+        with self.guarded(source, "import", failed.append):
             plugin = source.load()
             if plugin is None:
                 raise TypeError(f"{source.value} is None, not a plugin")
-        if plugin is None:
+        if other := shadowed(source, every):  # says more than that something is not in the other module
+            failed = [other]
+        for said in failed:
+            self.report(said)
+        if plugin is None or failed:
             return
         with self.guarded(source, "register"):
             self._manager.register(plugin, source.name)
@@ -81,10 +86,10 @@ class Registry:
         (tell or self.tell)(str(said))
 
     @contextlib.contextmanager
-    def guarded(self, source: Source, stage: Stage) -> Generator[None]:
+    def guarded(self, source: Source, stage: Stage, report: Callable[[Fault], None] | None = None) -> Generator[None]:
         """Run a plugin's code: whatever it raises is reported, what it prints goes to stderr, and a hang is named."""
         quiet = contextlib.redirect_stdout(sys.stderr)
-        with guarded(source, stage, self.report), self.watch.calling(source, stage), quiet:
+        with guarded(source, stage, report or self.report), self.watch.calling(source, stage), quiet:
             yield
 
     def _check_lists(self, sources: Sequence[Source]) -> None:

@@ -282,3 +282,18 @@ def test_the_plugin_that_a_stack_is_in_is_known_with_the_line() -> None:
     assert (source.name, place) == ("fakes", "samples of task 'odd'")
     assert where.startswith(__file__)
     assert holder(sys._getframe()) is None
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "", ".", "a/../../b", "a\0b", 7])
+def test_a_report_that_names_a_file_outside_its_folder_is_its_plugins_fault(name: object) -> None:
+    render = host_of(plain(Report, render=does({"good.txt": b"", name: b"x"}))).report("odd").render
+    assert render is not None
+    with pytest.raises(PluginError, match=r"render of report 'odd': it names a file .* which is not below the folder"):
+        render([])
+
+
+def test_a_report_whose_file_is_no_bytes_is_its_plugins_fault() -> None:
+    figures = host_of(plain(Report, render=does(""), figures=does({"a.svg": "text"}))).report("odd").figures
+    assert figures is not None
+    with pytest.raises(PluginError, match=r"it gave a str as the file 'a\.svg', not bytes"):
+        figures([])

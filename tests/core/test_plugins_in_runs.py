@@ -158,6 +158,21 @@ def harness_run_finished(results):
     ]
 
 
+def test_an_observer_that_clears_the_results_clears_a_copy(command: Command, tmp_path: Path) -> None:
+    clears = """
+from harness import hookimpl
+
+@hookimpl
+def harness_run_finished(results):
+    results["tasks"]["fake"].clear()
+    results.clear()
+"""
+    seen = clears.replace("results.clear()", "open('seen.txt', 'a').write(results['schema'])").replace(".clear()", "")
+    done = command(*RUN, aaa=clears, bbb=seen)
+    assert labels(done) == {"unsafe": 1, "safe": 1}
+    assert (tmp_path / "seen.txt").read_text("utf-8") == "harness.results/1"
+
+
 def test_a_slow_observer_does_not_hold_the_process(command: Command) -> None:
     done = command(*RUN, slow=OBSERVER + "import threading; threading.Event().wait(60)")
     assert labels(done) == {"unsafe": 1, "safe": 1}
