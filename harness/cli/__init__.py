@@ -6,8 +6,10 @@ Each core command is a module of this package with a click command named `comman
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +21,7 @@ from harness.terminal import plain
 
 from .groups import Group
 from .options import loaded, plugin_options, provenance
+from .stdout import reserving, tell
 
 CORE = {
     "run": "Ask a model the questions of some tasks, and judge its answers.",
@@ -65,7 +68,7 @@ class Commands(Group):
         try:
             added = sorted(_of_plugins(ctx).items())
         except HarnessError as error:  # --strict-plugins, or a file that is not there: help is shown all the same
-            click.echo(plain(str(error)), err=True)
+            tell(plain(str(error)))
             added = []
         if added:
             with formatter.section("Commands of plugins"):
@@ -92,8 +95,6 @@ class Commands(Group):
 
 def _reserve(command: click.Command) -> None:
     """Let what a command does, and each command below it, reach standard output by its results alone."""
-    from .stdout import reserving
-
     command.callback = command.callback and reserving(command.callback)
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _reserve(each)
@@ -118,6 +119,19 @@ def cli() -> None:
     """Measure the safety of vision-language models."""
 
 
+def _open_missing() -> None:
+    """Let standard streams that are closed lead nowhere.
+
+    Else the next file that is opened would get their descriptor, and be written into by whoever prints.
+    """
+    missing = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    while missing and (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:
+        name, mode = ("stdin", "stdout", "stderr")[lowest], "w" if lowest else "r"
+        setattr(sys, name, open(lowest, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if missing:
+        os.close(lowest)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """The command `harness`: runs a command and exits with its code.
 
@@ -125,6 +139,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     from .crash import INTERRUPTED, exit_code
 
+    _open_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -15,6 +15,8 @@ from harness.errors import MENDABLE, HarnessError, PluginError
 from harness.groups import leaf
 from harness.terminal import plain, without_secrets
 
+from .stdout import tell
+
 INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -35,7 +37,8 @@ def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
     """Run a command; whatever it raises is said on stderr and becomes an exit code."""
     try:
         result = run()
-        sys.stdout.flush()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the last place that can turn an error into a sentence
         return _failed(_leaf(error), arguments)
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
@@ -43,7 +46,7 @@ def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
 
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if os.environ.get("HARNESS_DEBUG") == "1" and not isinstance(error, click.ClickException):
-        click.echo(plain(_story(error)), err=True)
+        tell(plain(_story(error)))
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, KeyboardInterrupt):
@@ -51,7 +54,8 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _unread()
     if isinstance(error, click.ClickException):
-        error.show()
+        with contextlib.suppress(OSError, ValueError):  # stderr is closed
+            error.show()
         return 2
     if isinstance(error, PluginError):
         return _mendable(f"{error}{_logged(error, arguments)}")
@@ -64,7 +68,7 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _mendable(text: str) -> int:
-    click.echo(f"error: {plain(text)}", err=True)
+    tell(f"error: {plain(text)}")
     return 2
 
 
@@ -112,13 +116,13 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> int:
-    click.echo(f"error: this is a bug: {type(error).__name__}: {plain(str(error))}", err=True)
+    tell(f"error: this is a bug: {type(error).__name__}: {plain(str(error))}")
     try:
         path = _write_report(error, arguments)
     except OSError as unwritable:
-        click.echo(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
+        tell(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback")
     else:
-        click.echo(f"  please send the report {path}", err=True)
+        tell(f"  please send the report {path}")
     return 1
 
 

@@ -15,7 +15,7 @@ from .data_fetch import fetch
 from .groups import Group
 from .options import plugin_options
 from .place import Place, host_of, place_flags
-from .stdout import show
+from .stdout import show, tell
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
@@ -71,7 +71,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     fetched, differences = _compared(place, packaged=packaged)
     checks: list[SplitCheck] = []
     for split_name, split in splits.items():
-        click.echo(f"reading {task_name}:{split_name}", err=True)
+        tell(f"reading {task_name}:{split_name}")
         checks.append(check_split(place.task, split_name, split, place.root, place.settings))
     found = Verified(
         place=place,

@@ -15,7 +15,7 @@ from harness.terminal import plain
 
 from .options import plugin_options
 from .place import Place, place_flags, tasks_of
-from .stdout import show
+from .stdout import show, tell
 
 if TYPE_CHECKING:
     from harness.contracts import Task
@@ -63,7 +63,7 @@ def fetch(
     if prompts:
         worded = [place for place in places if place.task.source and place.task.source.prompts]
         if worded and (others := [place.task.name for place in places if place not in worded]):
-            click.echo(f"no wording of upstream's is needed for {', '.join(others)}", err=True)
+            tell(f"no wording of upstream's is needed for {', '.join(others)}")
         return _each(worded or places[:1], lambda place: _wording(host, place, source))
     return _each(places, lambda place: _data(place, revision))
 
@@ -75,12 +75,12 @@ def _each(places: list[Place], take: Callable[[Place], None]) -> int:
         try:
             take(place)
         except KeyboardInterrupt:
-            click.echo("what has come is kept: run the same command again to go on", err=True)
+            tell("what has come is kept: run the same command again to go on")
             raise
         except HarnessError as error:
             if len(places) == 1:
                 raise
-            click.echo(plain(f"{place.task.name}: {error}"), err=True)
+            tell(plain(f"{place.task.name}: {error}"))
             failed += 1
     return 2 if failed else 0
 
@@ -97,9 +97,9 @@ def _data(place: Place, revision: str) -> None:
     if not fetchable(source):
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
     facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
-    click.echo(plain(f"{name}: {facts}"), err=True)
+    tell(plain(f"{name}: {facts}"))
     for each in [] if revision else unpinned(source):
-        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded"), err=True)
+        tell(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded"))
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
     show(plain(_told(place.task, place.root, fetched)))
 
@@ -129,7 +129,7 @@ def _wording(host: Host, place: Place, source: Path | None) -> None:
     for what, fidelity in _fidelities(host, place):
         show(f"  {what}: {fidelity}")
         if fidelity != "upstream":
-            click.echo(f"warning: {what} differs from that commit; results will say {fidelity!r}", err=True)
+            tell(f"warning: {what} differs from that commit; results will say {fidelity!r}")
 
 
 def _words(place: Place, source: Path | None) -> Upstream:
@@ -141,7 +141,7 @@ def _words(place: Place, source: Path | None) -> Upstream:
     pin = Pin(task=place.task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
     if source:
         return copy(pin, place.root, source)
-    return fetch(pin, place.root, tell=lambda line: click.echo(plain(line), err=True))
+    return fetch(pin, place.root, tell=lambda line: tell(plain(line)))
 
 
 def _fidelities(host: Host, place: Place) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .stdout import results_stream
+from .stdout import results_stream, tell
 
 if TYPE_CHECKING:
     from harness.options import Options
@@ -37,7 +37,7 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
         table.add_column(name, justify="right")
     for load in loads:
         if load.left_out:
-            click.echo(plain(f"note: {load.left_out}"), err=True)
+            tell(plain(f"note: {load.left_out}"))
             continue
         numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
@@ -45,4 +45,4 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
     Console(file=out, width=None if out.isatty() else WIDTH).print(table)
     notes = [*(load.note for load in loads if load.note), *(note for options in every for note in noted(options))]
     for note in dict.fromkeys(notes):
-        click.echo(plain(f"note: {note}"), err=True)
+        tell(plain(f"note: {note}"))

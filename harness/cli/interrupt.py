@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any, Self, TypeVar
 
 import anyio
-import click
 
 from harness.engine.work import Stop
 from harness.errors import HarnessError
@@ -26,6 +25,7 @@ from harness.plugins.boundary import holder
 
 from .crash import INTERRUPTED
 from .ending import LINGER_SECONDS, end_soon, leave
+from .stdout import tell
 
 _T = TypeVar("_T")
 GRACE_SECONDS = 5.0
@@ -104,7 +104,7 @@ def _end_in_time(scope: anyio.CancelScope) -> None:
 def _say(line: str) -> None:
     """Say a line from within a handler, which may have come in the middle of another line."""
     try:
-        click.echo(line, err=True)
+        tell(line)
     except (RuntimeError, OSError, ValueError):
         with contextlib.suppress(OSError):
             os.write(2, f"\n{line}\n".encode())

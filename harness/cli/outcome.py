@@ -7,11 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from harness.terminal import plain
 
-from .stdout import results_stream, show
+from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
     from harness.runs.running import Run
@@ -28,8 +26,8 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
 
             table.show(run.results, results_stream())
         for note in run.notes:
-            click.echo(plain(f"note: {note}"), err=True)
-        click.echo(f"results: {run.folder / 'results.json'}", err=True)
+            tell(plain(f"note: {note}"))
+        tell(f"results: {run.folder / 'results.json'}")
 
 
 def resume_hint(command: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from harness.types import Json
 from . import CORE
 from .groups import Group
 from .options import loaded, plugin_options
-from .stdout import show
+from .stdout import show, tell
 from .table import indented, table
 
 
@@ -62,8 +62,8 @@ def new(name: str, output: Path | None) -> None:
 
     folder = write(name, output)
     show(f"wrote {folder}")
-    click.echo(f"try it: harness --plugin {folder / f'harness_{name}.py'} tasks list {name}", err=True)
-    click.echo(f"install it: pip install -e {folder}", err=True)
+    tell(f"try it: harness --plugin {folder / f'harness_{name}.py'} tasks list {name}")
+    tell(f"install it: pip install -e {folder}")
 
 
 def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:

@@ -11,7 +11,7 @@ import click
 from harness.errors import HarnessError
 
 from .options import loaded, plugin_options
-from .stdout import results_stream, show
+from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
     from harness.contracts import Rendered, Report
@@ -127,7 +127,7 @@ def _write(rendered: Rendered, output: Path) -> None:
             path.write_bytes(data)
     except OSError as error:
         raise HarnessError("cannot write the report", where=str(error), remedy="give another --output") from None
-    click.echo(f"wrote {output}", err=True)
+    tell(f"wrote {output}")
 
 
 def _bytes(rendered: Rendered) -> bytes:

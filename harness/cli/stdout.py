@@ -26,7 +26,8 @@ def reserve_stdout() -> Generator[None]:
     if _results is not None:
         yield
         return
-    sys.stdout.flush()
+    if not sys.stdout.closed:
+        sys.stdout.flush()
     with _apart(sys.stdout) as results, contextlib.redirect_stdout(sys.stderr):
         _results = results
         try:
@@ -53,6 +54,12 @@ def reserving(function: Callable[..., Any]) -> Callable[..., Any]:
 def results_stream() -> TextIO:
     """Where results go."""
     return _results or sys.stdout
+
+
+def tell(text: str) -> None:
+    """Say something on stderr; where that is closed, nobody wants to hear it, and the command goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(text, err=True)
 
 
 def show(text: str | bytes, *, nl: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ class Recorder:
         ours: the folder is known to be this model's, so that its history may be written.
         aside: where `--fresh` put the folder that was there before.
         errors: what plugins raised meanwhile.
+        held: lets go of the folder.
     """
 
     folder: RunFolder
@@ -49,6 +51,7 @@ class Recorder:
     ours: bool = False
     aside: Path | None = None
     errors: PluginErrors = field(default_factory=PluginErrors)
+    held: ExitStack = field(default_factory=ExitStack)
 
     def refuse(self, identity: Mapping[str, Json]) -> None:
         """Raise IdentityMismatch, with the fields that differ, where the folder is another model's."""
@@ -61,9 +64,14 @@ class Recorder:
     def enter(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
         """Make the folder this model's; with `--fresh` an old one is put aside first."""
         if self.options.fresh:
-            self.aside = _put_aside(self.folder.path)
+            self.aside = self.folder.put_aside()
+        self.hold()
         self.folder.rewrite_run(lambda old: self._opened(old, identity, resolved, model))
         self.ours = True
+
+    def hold(self) -> None:
+        """Keep others from putting the folder aside, until `held` is closed."""
+        self.held.enter_context(self.folder.writing())
 
     def stopped(self, session: Session, error: BaseException) -> None:
         """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""
@@ -162,10 +170,3 @@ def _there(run: RunFile | None, folder: RunFolder) -> RunFile:
     if run is None:
         raise HarnessError("run.json is gone", where=str(folder.path), remedy="restore the file, or run with --fresh")
     return run
-
-
-def _put_aside(folder: Path) -> Path | None:
-    """The old run stays beside, under a name with the time and out of the way of `runs/*`."""
-    if not (folder / "run.json").exists():
-        return None
-    return folder.rename(folder.with_name(f".{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))

@@ -82,6 +82,9 @@ async def _run(options: Options, errors: PluginErrors, progress: Progress | None
     resolved = resolve(options.model, devices=options.devices)
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
+    if options.fresh:
+        with folder.alone():
+            pass  # before anything is opened or spent
     found = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites, errors=errors)
     session = _session(options, found.assignments, recorder, progress, stop)
@@ -161,7 +164,9 @@ def _session(
 
 async def _carried(session: Session, recorder: Recorder, resolved: Resolved | None) -> Run:
     """Carry out a session to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
-    with session.progress:
+    with session.progress, recorder.held:
+        if recorder.ours:
+            recorder.hold()
         async with session.observers:
             try:
                 with ungrouped():

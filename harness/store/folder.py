@@ -12,11 +12,13 @@ whose key stands beside it in asked.jsonl; a verdict is current when it was give
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +31,7 @@ from harness.types import OUTCOMES, UNSCORED, Json
 
 STATES: tuple[str, ...] = ("scored", *UNSCORED)
 LOCK_SECONDS = 30.0
+_WRITERS = ".writers.lock"  #: shared by all who write, and had alone by who puts the folder aside
 _RESTORE = "restore the file, or run with --fresh"
 
 
@@ -88,6 +91,48 @@ class RunFolder:
                 where=str(self.path),
                 remedy=remedy,
             )
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        """Say, while the body lasts, that this process writes here: nobody may put the folder aside meanwhile."""
+        place = self.path / _WRITERS
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with place.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if not place.exists() or os.fstat(file.fileno()).st_ino != place.stat().st_ino:
+                    continue  # it was put aside a moment ago
+                yield
+                return
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep others from beginning to write here while the body lasts. Raises HarnessError where one does already."""
+        if not (self.path / "run.json").exists():
+            yield
+            return
+        with (self.path / _WRITERS).open("ab") as file, ExitStack() as stack:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for lock in self.path.glob("*/.*.jsonl.lock"):
+                    stack.enter_context(FileLock(lock, timeout=0))
+            except (BlockingIOError, Timeout):
+                raise HarnessError(
+                    "another process is writing to this run",
+                    where=str(self.path),
+                    remedy="wait for it, or give --output",
+                ) from None
+            yield
+
+    def put_aside(self) -> Path | None:
+        """Rename the folder: hidden beside its place, under a name with the time; None where no run is here.
+
+        Raises HarnessError where another process writes to it.
+        """
+        if not (self.path / "run.json").exists():
+            return None
+        with self.alone():
+            return self.path.rename(self.path.with_name(f".{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))
 
     def _run_file(self, raw: Mapping[str, Any]) -> RunFile | None:
         try:
@@ -221,7 +266,7 @@ def _load(path: Path) -> dict[str, Any]:
         loaded: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"not JSON: {error}", where=str(path), remedy=_RESTORE) from None
     if not isinstance(loaded, dict):
         raise HarnessError("not a JSON object", where=str(path), remedy=_RESTORE)

@@ -315,3 +315,21 @@ def test_a_flag_outranks_the_config(command: Command, tmp_path: Path) -> None:
     assert command(*RUN).returncode == 2
     assert labels(command(*RUN, "--plugins-allow", "world")) == {"unsafe": 1, "safe": 1}
     assert labels(command("--plugins-allow", "world", *RUN)) == {"unsafe": 1, "safe": 1}
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_bug(command: Command, tmp_path: Path, closed: str) -> None:
+    assert labels(command(*RUN))
+    words = " ".join([sys.executable, "-m", "harness", *RUN, closed])
+    site = next(tmp_path.glob("site*"))
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        ["sh", "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bug" not in done.stderr
+    wrong = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m harness run --tasks nothing {closed}"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 2
