@@ -6,7 +6,6 @@ Each core command is a module of this package with a click command named `comman
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import io
 import os
@@ -124,12 +123,13 @@ def _open_missing() -> None:
 
     Else the next file that is opened would get their descriptor, and be written into by whoever prints.
     """
-    missing = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
-    while missing and (lowest := os.open(os.devnull, os.O_RDWR)) <= 2:
-        name, mode = ("stdin", "stdout", "stderr")[lowest], "w" if lowest else "r"
-        setattr(sys, name, open(lowest, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-    if missing:
-        os.close(lowest)
+    names = ("stdin", "stdout", "stderr")
+    if None not in {getattr(sys, name) for name in names}:
+        return
+    while (lowest := os.open(os.devnull, os.O_RDWR)) < len(names):
+        stream = open(lowest, "w" if lowest else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, names[lowest], stream)
+    os.close(lowest)
 
 
 def main(args: Sequence[str] | None = None) -> None:

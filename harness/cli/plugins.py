@@ -43,7 +43,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @plugin_options
 @click.pass_context
 def doctor(ctx: click.Context) -> int:
-    """Show everything that is wrong with plugins in full, and which are slow; exit 2 when something is wrong."""
+    """Show all that is wrong with plugins, and which are slow; exit 2 when something is wrong."""
     host = _checked(ctx, quiet=True)
     slow = [_slow(source, stages) for source, stages in host.slow().items()]
     if not host.faults:

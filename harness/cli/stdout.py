@@ -71,7 +71,8 @@ def show(text: str | bytes, *, nl: bool = True) -> None:
 def _apart(stdout: TextIO) -> Generator[TextIO]:
     """A stream to where `stdout` leads; where that is the process's own, its descriptor leads to stderr meanwhile."""
     try:
-        own = isinstance(stdout, io.TextIOWrapper) and stdout.fileno() == 1 and os.fstat(2) is not None
+        own = isinstance(stdout, io.TextIOWrapper) and stdout.fileno() == 1
+        os.fstat(2)
     except (OSError, ValueError):
         own = False
     if not own:

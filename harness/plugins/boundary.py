@@ -395,10 +395,10 @@ def _report(boundary: Boundary, it: Report) -> dict[str, Any]:
         call = boundary.call(place, function, *wanted)
 
         def checked(*given: Any, **named: Any) -> Any:
-            rendered = call(*given, **named)
+            rendered: object = call(*given, **named)
             if isinstance(rendered, Mapping) and (why := _wrong_files(cast("Mapping[object, object]", rendered))):
                 raise boundary.error(place, why)
-            return rendered
+            return cast("Any", rendered)
 
         return update_wrapper(checked, function)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -29,7 +28,7 @@ class Watch:
     """
 
     def __init__(self, tell: Callable[[str], None], patience: float | None = None) -> None:
-        self.seconds: Counter[tuple[Source, Stage]] = Counter()  # type: ignore[assignment]
+        self.seconds: dict[tuple[Source, Stage], float] = {}
         self._tell = tell
         self._patience = PATIENCE if patience is None else patience
         self._lock = threading.Lock()
@@ -49,7 +48,8 @@ class Watch:
             yield
         finally:
             self._now = None
-            self.seconds[source, stage] += time.monotonic() - began  # type: ignore[assignment]
+            spent = self.seconds.get((source, stage), 0.0)
+            self.seconds[source, stage] = spent + time.monotonic() - began
 
     def _look(self) -> None:
         told: object = None
@@ -77,16 +77,18 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
     from harness.plugins.boundary import holder
 
     loop, thread = asyncio.get_running_loop(), threading.get_ident()
-    beat, ended, told = time.monotonic(), threading.Event(), set[tuple[str, str]]()
+    ended, told, beat = threading.Event(), set[tuple[str, str]](), time.monotonic()
 
     def alive() -> None:
-        nonlocal beat, again
+        nonlocal beat
         beat = time.monotonic()
-        again = loop.call_later(patience / 5, alive)
+        if not ended.is_set():
+            loop.call_later(patience / 5, alive)
 
     def look() -> None:
         while not ended.wait(patience / 5):
-            found = holder(sys._current_frames().get(thread)) if time.monotonic() - beat >= patience else None  # noqa: SLF001
+            frames = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented
+            found = holder(frames.get(thread)) if time.monotonic() - beat >= patience else None
             if found is not None and (found[0].name, found[1]) not in told:
                 source, place, where = found
                 told.add((source.name, place))
@@ -95,10 +97,9 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
                     f"{where}; nothing else goes on meanwhile"
                 )
 
-    again = loop.call_later(patience / 5, alive)
+    alive()
     threading.Thread(target=look, name="harness-loop", daemon=True).start()
     try:
         yield
     finally:
         ended.set()
-        again.cancel()

@@ -49,8 +49,8 @@ def yaml_of(path: Path, what: str) -> object:
     """What a YAML file holds.
 
     Raises:
-        HarnessError: it cannot be read, is nested too deeply, is no YAML and so not `what` it should have been, or has a
-            key twice.
+        HarnessError: it cannot be read, is nested too deeply, is no YAML and so not `what` it should have been, or has
+            a key twice.
     """
     import yaml
 
