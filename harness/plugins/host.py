@@ -18,7 +18,6 @@ from harness.contracts import Builder, Judge, Painter, Provider, Report, RunInfo
 from harness.errors import HarnessError, UnknownName
 from harness.plugins import offers as kinds
 from harness.plugins import report as plugin_report
-from harness.plugins.boundary import bound
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
 from harness.plugins.offers import KINDS, Kind, Offer, consumed, settled
 from harness.plugins.registry import Registry, write_line
@@ -244,6 +243,8 @@ class Host:
 
     def _book(self, kind: Kind[_T]) -> _Book[_T]:
         if kind.name not in self._books:
+            from harness.plugins.boundary import bound  # the command line starts without it
+
             offers: list[Offer[_T]] = []
             for source, call in self._registry.calls(kind.hook):
                 with self._registry.guarded(source, "offer"):
