@@ -87,14 +87,14 @@ class _Interrupts:
         if self._count >= 3:
             _end_now(frame)
         loop, scope = self._running
-        later = scope.cancel if self._stop.asked else partial(_end_in_time, scope)
-        if self._stop.asked:
+        again = self._stop.asked
+        self._stop.interrupt()  # before anything is said: the next signal may come in the middle of it
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(scope.cancel if again else partial(_end_in_time, scope))
+        if again:
             _say("ending now; the next Ctrl-C ends it whatever happens")
         else:
             _say(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now")
-        self._stop.interrupt()
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(later)
 
 
 def _end_in_time(scope: anyio.CancelScope) -> None:
