@@ -37,8 +37,10 @@ def command(ctx: click.Context, accelerators: bool) -> None:
     host = loaded(ctx, quiet=True)
     rows = [*_machine(), *_packages(), *_keys(), *_data(), *_accelerators(really=accelerators)]
     failed = ", ".join(sorted({fault.source.name for fault in host.check()}))
+    slow = ", ".join(f"{source.name} {sum(took.values()):.1f} s" for source, took in host.slow().items())
+    told = [f"faults: {failed}"] * bool(failed) + [f"slow: {slow}"] * bool(slow)
     rows.append(
-        ("plugins", f"{len(host.plugins)} loaded", f"faults: {failed}: harness plugins doctor" if failed else "")
+        ("plugins", f"{len(host.plugins)} loaded", f"{'; '.join(told)}: harness plugins doctor" if told else "")
     )
     show(plain(table(["WHAT", "STATE", "NOTE"], rows)))
 

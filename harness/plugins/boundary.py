@@ -457,20 +457,24 @@ def _allowed(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno in MENDABLE
-    return type(error).__name__ == "CancelledError" and _is_cancelled()
+    return _is_cancellation(error)
 
 
-def _is_cancelled() -> bool:
+def _is_cancellation(error: BaseException) -> bool:
     """Whether somebody has asked the current task to end; a CancelledError out of the blue is the plugin's."""
     import asyncio
 
     import anyio
 
     try:
-        task = asyncio.current_task()
+        if not isinstance(error, anyio.get_cancelled_exc_class()):
+            return False
     except RuntimeError:  # no loop, so nothing to cancel
         return False
-    return task is not None and (task.cancelling() > 0 or anyio.current_effective_deadline() == float("-inf"))
+    if anyio.current_effective_deadline() == float("-inf"):
+        return True
+    task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
+    return task is not None and task.cancelling() > 0
 
 
 def _unwanted(given: object, *wanted: type[Any]) -> str:

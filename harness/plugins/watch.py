@@ -76,7 +76,11 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
 
     from harness.plugins.boundary import holder
 
-    loop, thread = asyncio.get_running_loop(), threading.get_ident()
+    try:
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+    except RuntimeError:  # the loop of another library
+        yield
+        return
     ended, told, beat = threading.Event(), set[tuple[str, str]](), time.monotonic()
 
     def alive() -> None:
