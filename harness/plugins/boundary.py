@@ -37,11 +37,21 @@ from harness.errors import MENDABLE, BadImage, HarnessError, PluginError, descri
 from harness.groups import leaf
 from harness.plugins.loader import Fault, Source, format_story
 from harness.terminal import one_line, without_secrets
-from harness.types import Sample
+from harness.types import Request, Sample
 
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
+_Fields = Mapping[str, type[Any] | tuple[type[Any], ...]]
+_SAMPLE: _Fields = {"id": str, "split": str, "request": Request, "category": str, "tags": Mapping, "cluster": str}
+_INFO: _Fields = {
+    "ref": str,
+    "endpoint": str,
+    "can": (frozenset, set),
+    "dropped": (frozenset, set),
+    "notes": (tuple, list),
+}
+_RUBRIC: _Fields = {"identity": Mapping, "labels": (tuple, list, frozenset, set)}
 _CODES: set[CodeType] = (
     set()
 )  #: of the functions here that call a plugin; each has the variables `boundary` and `place`
@@ -177,11 +187,11 @@ class Boundary:
 
         return update_wrapper(awaited, function)
 
-    def iterator(self, place: str, function: Callable[..., Any], wanted: type[_T]) -> Callable[..., Iterator[_T]]:
-        """A function that lists things lazily behind the boundary; each must be of the type that is wanted."""
+    def samples(self, place: str, function: Callable[..., Any]) -> Callable[..., Iterator[Sample]]:
+        """A function that lists samples lazily behind the boundary."""
 
         @_calling
-        def listed(*arguments: Any, **named: Any) -> Iterator[_T]:
+        def listed(*arguments: Any, **named: Any) -> Iterator[Sample]:
             boundary = self
             try:
                 items = iter(function(*arguments, **named))
@@ -194,8 +204,8 @@ class Boundary:
                     return
                 except BaseException as error:  # noqa: BLE001 - as in `call`
                     boundary.fail(place, error)
-                if not isinstance(item, wanted):
-                    raise boundary.error(place, _unwanted(item, wanted))
+                if why := _wrong(item, Sample, _SAMPLE):
+                    raise boundary.error(place, why)
                 yield item
 
         return update_wrapper(listed, function)
@@ -283,6 +293,7 @@ class _Bound:
         self._boundary = boundary
         self._what = what
         self._inner = inner
+        self._info: object = None  # the last that was looked at
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -296,9 +307,11 @@ class _Bound:
             info = self._inner.info
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
-        if not isinstance(info, ModelInfo):
-            raise boundary.error(place, _unwanted(info, ModelInfo))
-        return info
+        if info is not self._info:
+            if why := _wrong(info, ModelInfo, _INFO):
+                raise boundary.error(place, why)
+            self._info = info
+        return cast("ModelInfo", info)
 
 
 class _BoundModel(_Bound):
@@ -355,7 +368,7 @@ def _task(boundary: Boundary, it: Task) -> dict[str, Any]:
     what = f"task {it.name!r}"
     return {
         "splits": boundary.call(f"splits of {what}", it.splits, Mapping) if callable(it.splits) else it.splits,
-        "samples": boundary.iterator(f"samples of {what}", it.samples, Sample),
+        "samples": boundary.samples(f"samples of {what}", it.samples),
         "revision": it.revision and boundary.call(f"revision of {what}", it.revision, str),
     }
 
@@ -366,6 +379,8 @@ def _judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
 
     def bound_rubric(*given: Any, **named: Any) -> Rubric:
         rubric = opened(*given, **named)
+        if why := _wrong(rubric, Rubric, _RUBRIC):
+            raise boundary.error(f"open of {what}", why)
         return replace(
             rubric,
             ask=boundary.call(f"ask of {what}", rubric.ask),
@@ -475,6 +490,17 @@ def _is_cancellation(error: BaseException) -> bool:
         return True
     task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
     return task is not None and task.cancelling() > 0
+
+
+def _wrong(given: object, wanted: type[Any], fields: _Fields) -> str:
+    """Why a value is not of a type, or has a field that the core cannot rely on; empty where nothing is wrong."""
+    if not isinstance(given, wanted):
+        return _unwanted(given, wanted)
+    for name, kind in fields.items():
+        value: object = getattr(given, name)
+        if not isinstance(value, kind):
+            return f"it gave a {wanted.__name__} whose {name} is {value!r:.100}"
+    return ""
 
 
 def _unwanted(given: object, *wanted: type[Any]) -> str:

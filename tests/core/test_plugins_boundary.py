@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from harness.contracts import (
     Built,
     Judge,
     Model,
+    ModelInfo,
     Painter,
     Provider,
     Report,
@@ -297,3 +299,32 @@ def test_a_report_whose_file_is_no_bytes_is_its_plugins_fault() -> None:
     assert figures is not None
     with pytest.raises(PluginError, match=r"it gave a str as the file 'a\.svg', not bytes"):
         figures([])
+
+
+@pytest.mark.parametrize("fields", [{"tags": None}, {"id": 7}, {"category": None}, {"cluster": 3}])
+def test_a_sample_with_a_field_that_nobody_can_use_is_its_plugins_fault(fields: dict[str, Any]) -> None:
+    sample = replace(fake_sample(), **fields)
+    [(name, value)] = fields.items()
+    with pytest.raises(PluginError, match=f"samples of task 'odd': it gave a Sample whose {name} is {value}"):
+        list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+
+
+def test_a_model_whose_info_nobody_can_use_is_its_plugins_fault() -> None:
+    info = ModelInfo(ref="odd/x", endpoint="odd", can=None)  # type: ignore[arg-type]
+
+    async def go() -> None:
+        host = host_of(provider(lambda *_: a_model(FakeModel(info=info))))
+        async with host.provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError, match="info of provider 'odd': it gave a ModelInfo whose can is None"):
+        anyio.run(go)
+
+
+def test_a_rubric_whose_identity_nobody_can_use_is_its_plugins_fault() -> None:
+    made = Judge(
+        name="odd", version="1", description="",
+        open=lambda *_: Rubric(identity=None, labels=("a",)),  # type: ignore[arg-type]
+    )  # fmt: skip
+    with pytest.raises(PluginError, match="open of judge 'odd': it gave a Rubric whose identity is None"):
+        rubric_of(host_of(made))
