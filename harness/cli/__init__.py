@@ -20,7 +20,7 @@ from harness.terminal import plain
 
 from .groups import Group
 from .options import loaded, plugin_options, provenance
-from .stdout import reserving, tell
+from .stdout import reserve, tell
 
 CORE = {
     "run": "Ask a model the questions of some tasks, and judge its answers.",
@@ -94,7 +94,7 @@ class Commands(Group):
 
 def _reserve(command: click.Command) -> None:
     """Let what a command does, and each command below it, reach standard output by its results alone."""
-    command.callback = command.callback and reserving(command.callback)
+    command.callback = command.callback and reserve(command.callback)
     for each in command.commands.values() if isinstance(command, click.Group) else ():
         _reserve(each)
 

@@ -21,7 +21,7 @@ import anyio
 from harness.engine.work import Stop
 from harness.errors import HarnessError
 from harness.groups import ungrouped
-from harness.plugins.boundary import holder
+from harness.plugins.boundary import find_holder
 
 from .crash import INTERRUPTED
 from .ending import LINGER_SECONDS, end_soon, leave
@@ -39,7 +39,7 @@ def interruptible(body: Callable[[], Awaitable[_T]], stop: Stop) -> _T:
         except SystemExit as error:  # of a task that a library or a plugin began: no call of ours raises one
             raise HarnessError(
                 f"something in this process asked it to exit in the middle of the run: SystemExit: {error.code}",
-                where=_raised_at(error),
+                where=_find_line(error),
             ) from error
 
 
@@ -112,7 +112,7 @@ def _say(line: str) -> None:
 
 def _end_now(frame: FrameType | None) -> None:
     """End the process at once, with the plugin that keeps it from ending."""
-    held = holder(frame)
+    held = find_holder(frame)
     by = ""
     if held is not None:
         source, place, where = held
@@ -140,7 +140,7 @@ async def _end_tasks() -> None:
             asyncio._unregister_task(task)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented for loops
 
 
-def _raised_at(error: BaseException) -> str:
+def _find_line(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -37,7 +37,7 @@ def reserve_stdout() -> Generator[None]:
         results.flush()
 
 
-def reserving(function: Callable[..., Any]) -> Callable[..., Any]:
+def reserve(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that runs with standard output reserved; one that does already is left alone."""
     if getattr(function, _MARK, False):
         return function

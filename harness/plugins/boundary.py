@@ -5,7 +5,7 @@ the boundary of its source. Whatever comes out of them is what the contract says
 (`HarnessError`, `BadImage`, a disk that is full, an interrupt, a cancellation), or a `PluginError`. `SystemExit` is no
 exception to that. Each PluginError is told to whoever listens (`listen`), also where a run goes on without it.
 
-The wrappers' frames say what is being called: `holder` finds them in a stack, to name the plugin that hangs.
+The wrappers' frames say what is being called: `find_holder` finds them in a stack, to name the plugin that hangs.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def listen(hear: Callable[[PluginError], None]) -> Generator[None]:
 
 
 def _calling(function: _Function) -> _Function:
-    """Mark a function as one that calls a plugin, so that `holder` knows its frames."""
+    """Mark a function as one that calls a plugin, so that `find_holder` knows its frames."""
     _CODES.add(function.__code__)
     return function
 
 
-def holder(frame: FrameType | None) -> tuple[Source, str, str] | None:
+def find_holder(frame: FrameType | None) -> tuple[Source, str, str] | None:
     """The plugin that a stack is in: its source, what was called, and the file and line that its code has come to."""
     inner: list[FrameType] = []
     while frame is not None:
@@ -253,7 +253,7 @@ class _Opened(AbstractAsyncContextManager[Any]):
             given = await self._manager.__aenter__()
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
-        return bound_model(boundary, self._what, place, given, self._asked)
+        return bind_model(boundary, self._what, place, given, self._asked)
 
     @_calling
     async def __aexit__(
@@ -268,7 +268,7 @@ class _Opened(AbstractAsyncContextManager[Any]):
             boundary.fail(place, found)
 
 
-def bound_model(boundary: Boundary, what: str, place: str, given: object, asked: str) -> object:
+def bind_model(boundary: Boundary, what: str, place: str, given: object, asked: str) -> object:
     """What a plugin gave as a model or a brush, behind the boundary.
 
     Args:
@@ -345,13 +345,13 @@ class _BoundBrush(_Bound):
             boundary.fail(place, error)
 
 
-def bound(item: _T, source: Source) -> _T:
+def bind(item: _T, source: Source) -> _T:
     """A descriptor with all its functions behind the boundary of its plugin."""
     bind = _BINDERS.get(type(item)) or next((b for kind, b in _BINDERS.items() if isinstance(item, kind)), None)
     return item if bind is None else cast("_T", replace(cast("Any", item), **bind(Boundary(source), item)))
 
 
-def _provider(boundary: Boundary, it: Provider) -> dict[str, Any]:
+def _bind_provider(boundary: Boundary, it: Provider) -> dict[str, Any]:
     what = f"provider {it.scheme!r}"
     return {
         "open": boundary.opener(what, it.open, "generate"),
@@ -360,11 +360,11 @@ def _provider(boundary: Boundary, it: Provider) -> dict[str, Any]:
     }
 
 
-def _painter(boundary: Boundary, it: Painter) -> dict[str, Any]:
+def _bind_painter(boundary: Boundary, it: Painter) -> dict[str, Any]:
     return {"open": boundary.opener(f"painter {it.scheme!r}", it.open, "draw")}
 
 
-def _task(boundary: Boundary, it: Task) -> dict[str, Any]:
+def _bind_task(boundary: Boundary, it: Task) -> dict[str, Any]:
     what = f"task {it.name!r}"
     return {
         "splits": boundary.call(f"splits of {what}", it.splits, Mapping) if callable(it.splits) else it.splits,
@@ -373,11 +373,11 @@ def _task(boundary: Boundary, it: Task) -> dict[str, Any]:
     }
 
 
-def _judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
+def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
     what = f"judge {it.name!r}"
     opened = boundary.call(f"open of {what}", it.open, Rubric)
 
-    def bound_rubric(*given: Any, **named: Any) -> Rubric:
+    def open_rubric(*given: Any, **named: Any) -> Rubric:
         rubric = opened(*given, **named)
         if why := _wrong(rubric, Rubric, _RUBRIC):
             raise boundary.error(f"open of {what}", why)
@@ -389,21 +389,21 @@ def _judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
             score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score),
         )
 
-    return {"open": update_wrapper(bound_rubric, it.open)}
+    return {"open": update_wrapper(open_rubric, it.open)}
 
 
-def _strategy(boundary: Boundary, it: Strategy) -> dict[str, Any]:
+def _bind_strategy(boundary: Boundary, it: Strategy) -> dict[str, Any]:
     what = f"strategy {it.name!r}"
     place = f"wrap of {what}"
     wrapped = boundary.call(place, it.wrap)
 
     def wrap(*given: Any, **named: Any) -> object:
-        return bound_model(boundary, what, place, wrapped(*given, **named), "generate")
+        return bind_model(boundary, what, place, wrapped(*given, **named), "generate")
 
     return {"wrap": update_wrapper(wrap, it.wrap)}
 
 
-def _report(boundary: Boundary, it: Report) -> dict[str, Any]:
+def _bind_report(boundary: Boundary, it: Report) -> dict[str, Any]:
     what = f"report {it.name!r}"
 
     def files(place: str, function: Callable[..., Any], *wanted: type[Any]) -> Callable[..., Any]:
@@ -435,7 +435,7 @@ def _wrong_files(files: Mapping[object, object]) -> str:
     return ""
 
 
-def _trainer(boundary: Boundary, it: Trainer) -> dict[str, Any]:
+def _bind_trainer(boundary: Boundary, it: Trainer) -> dict[str, Any]:
     what = f"trainer {it.name!r}"
     return {
         "plan": boundary.call(f"plan of {what}", it.plan, str),
@@ -445,7 +445,7 @@ def _trainer(boundary: Boundary, it: Trainer) -> dict[str, Any]:
     }
 
 
-def _builder(boundary: Boundary, it: Builder) -> dict[str, Any]:
+def _bind_builder(boundary: Boundary, it: Builder) -> dict[str, Any]:
     what = f"builder {it.name!r}"
     return {
         "plan": boundary.call(f"plan of {what}", it.plan, str),
@@ -454,14 +454,14 @@ def _builder(boundary: Boundary, it: Builder) -> dict[str, Any]:
 
 
 _BINDERS: dict[type[Any], Callable[[Boundary, Any], dict[str, Any]]] = {
-    Provider: _provider,
-    Painter: _painter,
-    Task: _task,
-    Judge: _judge,
-    Strategy: _strategy,
-    Report: _report,
-    Trainer: _trainer,
-    Builder: _builder,
+    Provider: _bind_provider,
+    Painter: _bind_painter,
+    Task: _bind_task,
+    Judge: _bind_judge,
+    Strategy: _bind_strategy,
+    Report: _bind_report,
+    Trainer: _bind_trainer,
+    Builder: _bind_builder,
 }
 
 

@@ -243,13 +243,13 @@ class Host:
 
     def _book(self, kind: Kind[_T]) -> _Book[_T]:
         if kind.name not in self._books:
-            from harness.plugins.boundary import bound  # the command line starts without it
+            from harness.plugins.boundary import bind  # the command line starts without it
 
             offers: list[Offer[_T]] = []
             for source, call in self._registry.calls(kind.hook):
                 with self._registry.guarded(source, "offer"):
                     found = consumed(kind, call({}), source)
-                    offers += [replace(each, item=bound(each.item, source)) for each in found]
+                    offers += [replace(each, item=bind(each.item, source)) for each in found]
             book = self._books[kind.name] = settled(offers)
             for name, same in book[1].items():
                 self._report_clash(kind.word, name, [offer.source for offer in same])

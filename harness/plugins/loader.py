@@ -117,7 +117,7 @@ def format_story(error: BaseException) -> str:
         return type(error).__name__
 
 
-def shadowed(source: Source, every: Iterable[Source]) -> Fault | None:
+def find_shadow(source: Source, every: Iterable[Source]) -> Fault | None:
     """The fault of a distribution whose module is another one's in this process, now that it is imported; else None.
 
     Python finds one module of a name. That of a distribution lies where it is installed, unless it is installed in

@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 
 from harness import hookspecs
-from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, guarded, shadowed
+from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, find_shadow, guarded
 from harness.plugins.report import suspicious, unusable
 from harness.plugins.watch import Watch
 
@@ -63,7 +63,7 @@ class Registry:
             plugin = source.load()
             if plugin is None:
                 raise TypeError(f"{source.value} is None, not a plugin")
-        if other := shadowed(source, every):  # says more than that something is not in the other module
+        if other := find_shadow(source, every):  # says more than that something is not in the other module
             failed = [other]
         for said in failed:
             self.report(said)

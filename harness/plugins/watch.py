@@ -74,7 +74,7 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
     """Name the plugin that holds the running event loop for some seconds, once for each place, while the body lasts."""
     import asyncio
 
-    from harness.plugins.boundary import holder
+    from harness.plugins.boundary import find_holder
 
     try:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
@@ -92,7 +92,7 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
     def look() -> None:
         while not ended.wait(patience / 5):
             frames = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented
-            found = holder(frames.get(thread)) if time.monotonic() - beat >= patience else None
+            found = find_holder(frames.get(thread)) if time.monotonic() - beat >= patience else None
             if found is not None and (found[0].name, found[1]) not in told:
                 source, place, where = found
                 told.add((source.name, place))

@@ -71,7 +71,7 @@ class Recorder:
 
     def hold(self) -> None:
         """Keep others from putting the folder aside, until `held` is closed."""
-        self.held.enter_context(self.folder.writing())
+        self.held.enter_context(self.folder.hold_for_writing())
 
     def stopped(self, session: Session, error: BaseException) -> None:
         """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""

@@ -83,7 +83,7 @@ async def _run(options: Options, errors: PluginErrors, progress: Progress | None
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
     if options.fresh:
-        with folder.alone():
+        with folder.hold_alone():
             pass  # before anything is opened or spent
     found = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites, errors=errors)

@@ -93,7 +93,7 @@ class RunFolder:
             )
 
     @contextmanager
-    def writing(self) -> Generator[None]:
+    def hold_for_writing(self) -> Generator[None]:
         """Say, while the body lasts, that this process writes here: nobody may put the folder aside meanwhile."""
         place = self.path / _WRITERS
         while True:
@@ -106,7 +106,7 @@ class RunFolder:
                 return
 
     @contextmanager
-    def alone(self) -> Generator[None]:
+    def hold_alone(self) -> Generator[None]:
         """Keep others from beginning to write here while the body lasts. Raises HarnessError where one does already."""
         if not (self.path / "run.json").exists():
             yield
@@ -131,7 +131,7 @@ class RunFolder:
         """
         if not (self.path / "run.json").exists():
             return None
-        with self.alone():
+        with self.hold_alone():
             return self.path.rename(self.path.with_name(f".{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))
 
     def _run_file(self, raw: Mapping[str, Any]) -> RunFile | None:

@@ -184,7 +184,11 @@ def test_a_fresh_run_beside_a_live_writer_is_refused_and_the_writer_goes_on(tmp_
 def test_a_folder_is_put_aside_by_nobody_while_a_run_is_between_its_journals(tmp_path: Path) -> None:
     go(Server(), tmp_path, task=fake_task(numbered(3)))
     folder = RunFolder(tmp_path)
-    with folder.writing(), folder.writing(), pytest.raises(HarnessError, match="another process is writing"):
+    with (
+        folder.hold_for_writing(),
+        folder.hold_for_writing(),
+        pytest.raises(HarnessError, match="another process is writing"),
+    ):
         folder.put_aside()
     assert folder.put_aside() is not None
     assert not tmp_path.exists()

@@ -28,7 +28,7 @@ from harness.contracts import (
 )
 from harness.errors import BadData, HarnessError, PluginError
 from harness.plugins import Host
-from harness.plugins.boundary import PluginErrors, holder, listen
+from harness.plugins.boundary import PluginErrors, find_holder, listen
 from harness.testing.fakes import FakeModel, fake_sample, fake_task, host_of
 from harness.types import Request, Response
 
@@ -276,14 +276,14 @@ def test_the_plugin_that_a_stack_is_in_is_known_with_the_line() -> None:
     found: list[Any] = []
 
     def samples() -> Iterator[Any]:
-        found.append(holder(sys._getframe()))
+        found.append(find_holder(sys._getframe()))
         yield fake_sample()
 
     list(host_of(fake_task(samples, name="odd")).task("odd").samples(Path(), "all", {}))
     source, place, where = found[0]
     assert (source.name, place) == ("fakes", "samples of task 'odd'")
     assert where.startswith(__file__)
-    assert holder(sys._getframe()) is None
+    assert find_holder(sys._getframe()) is None
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "", ".", "a/../../b", "a\0b", 7])
