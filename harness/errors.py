@@ -8,13 +8,24 @@
         ├── IdentityMismatch    a run folder belongs to another model or other settings
         ├── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
         ├── TooManyOpen         this process or machine can have no more files open
-        └── Forbidden           a server refuses: whom, before it has answered anything; what, once it has
+        ├── Forbidden           a server refuses: whom, before it has answered anything; what, once it has
+        └── PluginError         a plugin raised what it must not, or gave what it should not: says which plugin
     BadImage                    an image of one sample is missing, broken or out of bounds: becomes `bad_sample`
 
 Anything else that escapes is a bug: exit 1 with a short report file.
 """
 
 from __future__ import annotations
+
+import errno
+
+#: errors of a disk or of rights, which whoever runs the command can mend
+MENDABLE = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EIO,
+        errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE, errno.ENXIO,
+    }
+)  # fmt: skip
 
 
 class HarnessError(Exception):
@@ -68,6 +79,46 @@ class Forbidden(HarnessError):
     Of a model that has not answered yet, no request will work, and this ends what asks it. Once it has answered, a
     gateway may well say so of one prompt: that request ends as the Failure `forbidden` (`harness.limits.metered`).
     """
+
+
+class PluginError(HarnessError):
+    """A plugin raised what it must not, or gave what it should not; `what` names the plugin and its distribution.
+
+    Attributes:
+        plugin: its name, with its distribution and version.
+        said: what it raised or gave.
+        kind: class of what it raised; empty where it raised nothing.
+        story: the traceback, or empty.
+        log: the file that holds the traceback; empty until it is written.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        remedy: str = "",
+        plugin: str = "",
+        said: str = "",
+        kind: str = "",
+        story: str = "",
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.plugin = plugin
+        self.said = said or what
+        self.kind = kind
+        self.story = story
+        self.log = ""
+
+
+def describe_error(error: BaseException) -> str:
+    """Class and text of an error, also of one whose own text raises; of a PluginError what the plugin raised."""
+    if isinstance(error, PluginError):
+        return error.said
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - its own text raises
+        return type(error).__name__
 
 
 class BadImage(Exception):

@@ -79,7 +79,7 @@ def held_out(names: Iterable[str], category: str) -> str:
 def _read(file: Path) -> dict[str, Any]:
     try:
         read: object = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadData(f"not JSON: {error}", where=str(file)) from None
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     if not isinstance(body.get("tuned_from", ""), str) or not _are_texts(body.get("trained_on", [])):

@@ -96,7 +96,7 @@ def published(task: Task) -> tuple[PublishedRow, ...]:
         sources = {name: PublishedSource(**about) for name, about in whole["sources"].items()}
         tables = [table for table in whole["tables"] if table.get("task", task.name) == task.name]
         return tuple(row for table in tables for row in _table(task.name, table, sources[table["source"]]))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, RecursionError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(f"not a file of published rows: {type(error).__name__}: {error}", where=where) from error
 
 

@@ -40,6 +40,8 @@ def read(path: Path) -> Results:
         results: Results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadData("cannot read results", where=f"{path}: {error}") from None
+    except RecursionError:
+        raise BadData("results are nested too deeply", where=str(path)) from None
     except json.JSONDecodeError as error:
         where = f"{path}: line {error.lineno}: {error.msg}"
         raise BadData("results are not JSON", where=where, remedy=_anew(path, "get a whole copy of it")) from None

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
 import click
+from click.exceptions import Exit
 
 from harness.errors import HarnessError
-from harness.terminal import plain, say
+from harness.terminal import say
 
 from .groups import Group
 from .options import loaded, plugin_options, provenance
+from .stdout import reserve, tell
 
 CORE = {
     "run": "Ask a model the questions of some tasks, and judge its answers.",
@@ -31,10 +34,18 @@ CORE = {
     "plugins": "List plugins, diagnose them, or begin a new one.",
     "doctor": "Show what this machine has and what is missing.",
 }
+#: how a command ends that nothing is wrong with
+_OF_COMMANDS = (click.ClickException, click.Abort, Exit, BrokenPipeError)
 
 
 class Commands(Group):
-    """Core commands by their module, then those of plugins; no plugin can replace a core command."""
+    """Core commands by their module, then those of plugins; no plugin can replace a core command.
+
+    Attributes:
+        ran: name of the command that was run last.
+    """
+
+    ran = ""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Core commands in the order of work, then plugins' by name."""
@@ -45,6 +56,7 @@ class Commands(Group):
         if cmd_name in CORE:
             command = importlib.import_module(f"{__name__}.{cmd_name}").command
             assert isinstance(command, click.Command)
+            _reserve(command)
             return command
         return _of_plugins(ctx).get(cmd_name)
 
@@ -55,19 +67,36 @@ class Commands(Group):
         try:
             added = sorted(_of_plugins(ctx).items())
         except HarnessError as error:  # --strict-plugins, or a file that is not there: help is shown all the same
-            click.echo(plain(str(error)), err=True)
+            tell(str(error))
             added = []
         if added:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; an error that may be a plugin's carries the plugins along, for its report."""
+        """Run the command; a plugin's own lies behind the boundary of the plugin.
+
+        Any other error carries the plugins along, for its report.
+        """
         try:
             return super().invoke(ctx)
         except Exception as error:
+            name = ctx.invoked_subcommand or ""
+            if name and name not in CORE and not isinstance(error, _OF_COMMANDS):
+                from harness.plugins.boundary import Boundary
+
+                Boundary(loaded(ctx).commands(CORE)[name][1]).fail(f"command {name!r}", error)
             error.add_note(f"plugins: {provenance(ctx)}")
             raise
+        finally:
+            self.ran = ctx.invoked_subcommand or ""
+
+
+def _reserve(command: click.Command) -> None:
+    """Let what a command does, and each command below it, reach standard output by its results alone."""
+    command.callback = command.callback and reserve(command.callback)
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _reserve(each)
 
 
 def _of_plugins(ctx: click.Context) -> dict[str, click.Command]:
@@ -89,6 +118,20 @@ def cli() -> None:
     """Measure the safety of vision-language models."""
 
 
+def _open_missing() -> None:
+    """Let standard streams that are closed lead nowhere.
+
+    Else the next file that is opened would get their descriptor, and be written into by whoever prints.
+    """
+    names = ("stdin", "stdout", "stderr")
+    if None not in {getattr(sys, name) for name in names}:
+        return
+    while (lowest := os.open(os.devnull, os.O_RDWR)) < len(names):
+        stream = open(lowest, "w" if lowest else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, names[lowest], stream)
+    os.close(lowest)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """The command `harness`: runs a command and exits with its code.
 
@@ -96,13 +139,17 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     from .crash import INTERRUPTED, exit_code
 
+    _open_missing()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if args is None else args)
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
-    if code == INTERRUPTED and args is None:
-        from .interrupt import leave_threads
+    if args is None:
+        from .ending import end_soon, leave_threads
 
-        leave_threads(code)
+        if code == INTERRUPTED:
+            leave_threads(code)
+        if cli.ran in CORE:
+            end_soon(code)
     sys.exit(code)

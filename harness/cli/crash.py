@@ -13,16 +13,16 @@ from pathlib import Path
 import click
 
 from harness import descriptors
-from harness.errors import HarnessError, TooManyOpen
+from harness.errors import MENDABLE, HarnessError, PluginError, TooManyOpen
 from harness.groups import leaf
 from harness.secrets import holds_key, without_secrets
-from harness.terminal import plain, say
+
+from .stdout import tell
 
 INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _ROOM = "free some space and run it again"
-_MENDABLE = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 
 def version() -> str:
@@ -39,7 +39,8 @@ def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
     """Run a command; whatever it raises is said on stderr and becomes an exit code."""
     try:
         result = run()
-        sys.stdout.flush()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the last place that can turn an error into a sentence
         return _failed(_leaf(error), arguments)
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
@@ -47,7 +48,7 @@ def exit_code(run: Callable[[], object], arguments: Sequence[str]) -> int:
 
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if os.environ.get("HARNESS_DEBUG") == "1" and not isinstance(error, click.ClickException):
-        click.echo(plain(_story(error)), err=True)
+        tell(_story(error))
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, KeyboardInterrupt):
@@ -55,15 +56,18 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _unread()
     if isinstance(error, click.ClickException):
-        shown = io.StringIO()
-        error.show(shown)
-        say(shown.getvalue().rstrip("\n"), err=True)
+        with contextlib.suppress(OSError, ValueError):  # stderr is closed
+            shown = io.StringIO()
+            error.show(shown)
+            tell(shown.getvalue().rstrip("\n"))
         return 2
+    if isinstance(error, PluginError):
+        return _mendable(f"{error}{_logged(error, arguments)}")
     if isinstance(error, OSError):
         error = _of_descriptors(error)
     if isinstance(error, HarnessError):
         return _mendable(str(error))
-    if isinstance(error, OSError) and error.errno in _MENDABLE:
+    if isinstance(error, OSError) and error.errno in MENDABLE:
         said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         return _mendable(f"{said}\n  {_ROOM}" if error.errno in _FULL else said)
     return _bug(error, arguments)
@@ -79,8 +83,37 @@ def _of_descriptors(error: OSError) -> OSError | TooManyOpen:
 
 
 def _mendable(text: str) -> int:
-    say(f"error: {text}", err=True)
+    tell(f"error: {text}")
     return 2
+
+
+def _logged(error: PluginError, arguments: Sequence[str]) -> str:
+    """Where the traceback of a plugin's error is; it goes into the user's state folder where no run's log has it."""
+    if not error.log and error.story:
+        try:
+            error.log = str(_write_log(error, arguments))
+        except OSError as unwritable:
+            return f"\n  its traceback cannot be written: {unwritable}; HARNESS_DEBUG=1 shows it"
+    return f"\n  its traceback is in {error.log}" if error.log else ""
+
+
+def _write_log(error: PluginError, arguments: Sequence[str]) -> Path:
+    import time
+
+    path = _state_folder() / "log.txt"
+    head = f"{time.strftime('%Y-%m-%dT%H:%M:%S')} harness {version()}: harness {' '.join(arguments)}"
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(without_secrets(f"{head}\n{error.what}\n{error.story}\n"))
+    return path
+
+
+def _state_folder(*below: str) -> Path:
+    """The user's state folder: it is always there, and not among the user's own files."""
+    import platformdirs
+
+    folder = platformdirs.user_state_path("harness").joinpath(*below)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _unread() -> int:
@@ -98,26 +131,21 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> int:
-    say(f"error: this is a bug: {type(error).__name__}: {error}", err=True)
+    tell(f"error: this is a bug: {type(error).__name__}: {error}")
     try:
         path = _write_report(error, arguments)
     except OSError as unwritable:
-        say(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
+        tell(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback")
     else:
-        say(f"  please send the report {path}", err=True)
+        tell(f"  please send the report {path}")
     return 1
 
 
 def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
-    """Write the report to the user's state folder: it is always there, and not among the user's own files."""
     import platform
     import time
 
-    import platformdirs
-
-    folder = platformdirs.user_state_path("harness") / "bugs"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+    path = _state_folder("bugs") / f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     lines = [
         f"harness {version()}",
         f"python {platform.python_version()} on {platform.platform()}",

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.terminal import plain, say
-
 from .data_fetch import fetch
 from .groups import Group
 from .options import plugin_options
 from .place import Place, host_of, place_flags
+from .stdout import show, tell
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
@@ -42,7 +41,7 @@ def list_(ctx: click.Context, in_json: bool, data: Path | None, task_settings: M
 
     host = host_of(ctx, task_settings)
     found = [held(Place(task, data, task_settings)) for task, _ in host.offers("tasks")]
-    click.echo(as_json(found) if in_json else plain(as_text(found, data_folder(data))))
+    show(as_json(found) if in_json else as_text(found, data_folder(data)), raw=in_json)
 
 
 @command.command()
@@ -70,7 +69,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     fetched, differences = _compared(place, packaged=packaged)
     checks: list[SplitCheck] = []
     for split_name, split in splits.items():
-        say(f"reading {task_name}:{split_name}", err=True)
+        tell(f"reading {task_name}:{split_name}")
         checks.append(check_split(place.task, split_name, split, place.root, place.settings))
     found = Verified(
         place=place,
@@ -81,7 +80,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         twins=same(checks),
         strays=strays(place.root, fetched, place.task.source) if place.task.source else [],
     )
-    click.echo(as_json(found) if in_json else as_text(found))
+    show(as_json(found) if in_json else as_text(found), raw=in_json)
     return found.exit_code
 
 

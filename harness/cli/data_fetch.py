@@ -11,10 +11,10 @@ import click
 
 from harness.errors import HarnessError
 from harness.settings import effective
-from harness.terminal import plain, say
 
 from .options import plugin_options
 from .place import Place, place_flags, tasks_of
+from .stdout import show, tell
 
 if TYPE_CHECKING:
     from harness.contracts import Task
@@ -62,7 +62,7 @@ def fetch(
     if prompts:
         worded = [place for place in places if place.task.source and place.task.source.prompts]
         if worded and (others := [place.task.name for place in places if place not in worded]):
-            say(f"no wording of upstream's is needed for {', '.join(others)}", err=True)
+            tell(f"no wording of upstream's is needed for {', '.join(others)}")
         return _each(worded or places[:1], lambda place: _wording(host, place, source))
     return _each(places, lambda place: _data(place, revision))
 
@@ -74,12 +74,12 @@ def _each(places: list[Place], take: Callable[[Place], None]) -> int:
         try:
             take(place)
         except KeyboardInterrupt:
-            click.echo("what has come is kept: run the same command again to go on", err=True)
+            tell("what has come is kept: run the same command again to go on")
             raise
         except HarnessError as error:
             if len(places) == 1:
                 raise
-            click.echo(plain(f"{place.task.name}: {error}"), err=True)
+            tell(f"{place.task.name}: {error}")
             failed += 1
     return 2 if failed else 0
 
@@ -91,17 +91,17 @@ def _data(place: Place, revision: str) -> None:
 
     name, source = place.task.name, place.task.source
     if source is None:
-        say(f"{name}: comes with the harness")
+        show(f"{name}: comes with the harness")
         return
     if not fetchable(source):
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
     facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
-    click.echo(plain(f"{name}: {facts}"), err=True)
+    tell(f"{name}: {facts}")
     for each in [] if revision else unpinned(source):
         why = f" ({source.unchecked})" if source.unchecked else ""
-        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}"), err=True)
+        tell(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}")
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
-    click.echo(plain(_told(place.task, place.root, fetched)))
+    show(_told(place.task, place.root, fetched))
 
 
 def _told(task: Task, root: Path, fetched: Provenance) -> str:
@@ -125,11 +125,11 @@ def _anonymous(part: Part) -> bool:
 
 def _wording(host: Host, place: Place, source: Path | None) -> None:
     fetched = _words(place, source)
-    say(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
+    show(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
     for what, fidelity in _fidelities(host, place):
-        say(f"  {what}: {fidelity}")
+        show(f"  {what}: {fidelity}")
         if fidelity != "upstream":
-            say(f"warning: {what} differs from that commit; results will say {fidelity!r}", err=True)
+            tell(f"warning: {what} differs from that commit; results will say {fidelity!r}")
 
 
 def _words(place: Place, source: Path | None) -> Upstream:
@@ -141,7 +141,7 @@ def _words(place: Place, source: Path | None) -> Upstream:
     pin = Pin(task=place.task.name, repository=repository, commit=commit, files=dict.fromkeys(files, ""))
     if source:
         return copy(pin, place.root, source)
-    return fetch(pin, place.root, tell=lambda line: click.echo(plain(line), err=True))
+    return fetch(pin, place.root, tell=tell)
 
 
 def _fidelities(host: Host, place: Place) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.data.built import built
 from harness.data.provenance import Provenance, read
-from harness.errors import BadData, HarnessError, MissingData
+from harness.errors import BadData, HarnessError, MissingData, PluginError
 from harness.terminal import one_line
 
 from .table import table
@@ -50,6 +50,8 @@ def held(place: Place) -> Held:
     try:
         for name in place.splits():
             splits[name] = _state(place, name)
+    except PluginError as error:
+        fault = error.said
     except HarnessError as error:
         fault = error.what
     except Exception as error:  # noqa: BLE001 - a plugin's code; the list shows the other tasks all the same
@@ -72,6 +74,8 @@ def _state(place: Place, name: str) -> str:
         next(iter(samples(place.task, split.data or place.root, name, place.settings)), None)
     except MissingData:
         return MISSING
+    except PluginError as error:
+        return f"unknown: {error.said}"
     except HarnessError as error:
         return f"broken: {error.what}"
     except Exception as error:  # noqa: BLE001 - likewise

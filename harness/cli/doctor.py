@@ -13,10 +13,10 @@ from importlib.util import find_spec
 import click
 
 from harness.data.places import data_folder
-from harness.terminal import plain
 
 from .crash import version
 from .options import loaded, plugin_options
+from .stdout import show
 from .table import table
 
 _EXTRAS = {
@@ -36,10 +36,12 @@ def command(ctx: click.Context, accelerators: bool) -> None:
     host = loaded(ctx, quiet=True)
     rows = [*_machine(), *_packages(), *_keys(), *_data(), *_accelerators(really=accelerators)]
     failed = ", ".join(sorted({fault.source.name for fault in host.check()}))
+    slow = ", ".join(f"{source.name} {sum(took.values()):.1f} s" for source, took in host.slow().items())
+    told = [f"faults: {failed}"] * bool(failed) + [f"slow: {slow}"] * bool(slow)
     rows.append(
-        ("plugins", f"{len(host.plugins)} loaded", f"faults: {failed}: harness plugins doctor" if failed else "")
+        ("plugins", f"{len(host.plugins)} loaded", f"{'; '.join(told)}: harness plugins doctor" if told else "")
     )
-    click.echo(plain(table(["WHAT", "STATE", "NOTE"], rows)))
+    show(table(["WHAT", "STATE", "NOTE"], rows))
 
 
 def _machine() -> Iterator[Row]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+
+from .stdout import results_stream, tell
 
 if TYPE_CHECKING:
     from harness.runs.dry_run import DryRun, Load
@@ -18,14 +19,13 @@ def show(every: Sequence[DryRun], *, as_json: bool) -> None:
     """A table of samples, calls, images and bytes for each model and judge; what is missing on stderr."""
     loads = [load for each in every for load in each.loads]
     if as_json:
-        click.echo(json.dumps([asdict(load) for load in loads], indent=1))
+        click.echo(json.dumps([asdict(load) for load in loads], indent=1), file=results_stream())
         return
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from harness.board.table import WIDTH
-    from harness.terminal import plain
 
     table = Table(box=box.SIMPLE)
     for name in ("model", "as", "opened in", "task"):
@@ -39,9 +39,10 @@ def show(every: Sequence[DryRun], *, as_json: bool) -> None:
     missing = [text for load in loads for text in (load.left_out, load.incomplete)]
     notes = [*missing, *(load.note for load in loads), *(note for each in every for note in each.notes)]
     if there:
-        Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+        out = results_stream()
+        Console(file=out, width=None if out.isatty() else WIDTH).print(table)
     for note in dict.fromkeys(filter(None, notes)):
-        click.echo(plain(f"note: {note}"), err=True)
+        tell(f"note: {note}")
 
 
 def _calls(load: Load) -> str:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.terminal import say
-
 from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
+from .stdout import tell
 from .values import Names
 
 if TYPE_CHECKING:
@@ -105,5 +104,5 @@ def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     try:
         return interruptible(lambda: judge_async(folder, judging, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        say(resume_hint(judging.command), err=True)
+        tell(resume_hint(judging.command))
         raise

@@ -18,6 +18,7 @@ from harness.types import Json, Setting
 
 from .groups import Group
 from .options import loaded, plugin_options
+from .stdout import show
 from .table import indented, table
 
 _T = TypeVar("_T")
@@ -111,13 +112,11 @@ def show_offers(host: Host, listing: Listing[Any], names: Sequence[str], as_json
         _insist(host, listing, name, offers)
     chosen = [offers[name] for name in names or offers]
     if as_json:
-        click.echo(json.dumps([_as_json(host, *offer) for offer in chosen], indent=2, ensure_ascii=False))
+        show(json.dumps([_as_json(host, *offer) for offer in chosen], indent=2, ensure_ascii=False), raw=True)
     elif names:
-        click.echo("\n\n".join(_detailed(host, *offer) for offer in chosen))
+        show("\n\n".join(_detailed(host, *offer) for offer in chosen))
     else:
-        click.echo(
-            "\n\n".join(_table(each, host) for each in listing.every if each is listing or host.offers(each.kind))
-        )
+        show("\n\n".join(_table(each, host) for each in listing.every if each is listing or host.offers(each.kind)))
 
 
 def _table(listing: Listing[Any], host: Host) -> str:

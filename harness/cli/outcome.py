@@ -7,9 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
-from harness.terminal import plain, say
+from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
     from harness.runs.running import Run
@@ -19,15 +17,15 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
     """Print runs that ended; with several models `--json` prints a list."""
     if as_json:
         every = [run.results for run in runs]
-        click.echo(json.dumps(every if several else every[0], ensure_ascii=False, indent=1))
+        show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1), raw=True)
     for run in runs:
         if not as_json:
-            from harness.board.table import show
+            from harness.board import table
 
-            show(run.results)
+            table.show(run.results, results_stream())
         for note in run.notes:
-            click.echo(plain(f"note: {note}"), err=True)
-        say(f"results: {run.folder / 'results.json'}", err=True)
+            tell(f"note: {note}")
+        tell(f"results: {run.folder / 'results.json'}")
 
 
 def resume_hint(command: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,12 +11,13 @@ import click
 from harness.plugins.host import Host
 from harness.plugins.loader import Fault, Source
 from harness.plugins.offers import KINDS
-from harness.terminal import plain, say
+from harness.terminal import plain
 from harness.types import Json
 
 from . import CORE
 from .groups import Group
 from .options import loaded, plugin_options
+from .stdout import show, tell
 from .table import indented, table
 
 #: kinds of `plugins new`; `plugin_skeleton.KINDS` has what each begins with, and is imported on use
@@ -44,12 +46,13 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @plugin_options
 @click.pass_context
 def doctor(ctx: click.Context) -> int:
-    """Show everything that is wrong with plugins in full; exit 2 when something is."""
+    """Show all that is wrong with plugins, and which are slow; exit 2 when something is wrong."""
     host = _checked(ctx, quiet=True)
+    slow = [_slow(source, stages) for source, stages in host.slow().items()]
     if not host.faults:
-        say(f"{len(host.plugins)} plugins, nothing wrong")
+        show("\n".join([f"{len(host.plugins)} plugins, nothing wrong", *slow]))
         return 0
-    click.echo("\n\n".join(_told(fault) for fault in host.faults))
+    show("\n\n".join([*(_told(fault) for fault in host.faults), *slow]))
     return 2
 
 
@@ -70,9 +73,9 @@ def new(ctx: click.Context, name: str, kinds: tuple[str, ...], output: Path | No
 
     folder = write(name, kinds or USUAL, _checked(ctx, quiet=True), output)
     code = next(each for each in folder.glob("harness_*") if each.is_dir())
-    say(f"wrote {folder}")
-    say(f"try it: harness plugins list --plugin {code}", err=True)
-    say(f"install it and run its tests: pip install -e '{folder}[test]' && pytest {folder}", err=True)
+    show(f"wrote {folder}")
+    tell(f"try it: harness plugins list --plugin {code}")
+    tell(f"install it and run its tests: pip install -e '{folder}[test]' && pytest {folder}")
 
 
 def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:
@@ -85,10 +88,10 @@ def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:
 def _show(host: Host, *, as_json: bool) -> None:
     rows = [*_loaded(host), *_not_loaded(host)]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        show(json.dumps(rows, indent=2, ensure_ascii=False), raw=True)
         return
     cells = [[row["name"], row["distribution"], row["version"], row["state"], _offers(row["offers"])] for row in rows]
-    click.echo(table(["PLUGIN", "DISTRIBUTION", "VERSION", "STATE", "OFFERS"], cells))
+    show(table(["PLUGIN", "DISTRIBUTION", "VERSION", "STATE", "OFFERS"], cells))
 
 
 def _loaded(host: Host) -> list[dict[str, Json]]:
@@ -123,6 +126,11 @@ def _row(source: Source, state: str, offers: dict[str, list[str]]) -> dict[str, 
 
 def _offers(offers: dict[str, list[str]]) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers.items())
+
+
+def _slow(source: Source, stages: Mapping[str, float]) -> str:
+    took = ", ".join(f"{seconds:.1f} s at {stage}" for stage, seconds in stages.items() if seconds >= 0.05)
+    return plain(f"{source.name} ({source.origin}) is slow: {took}")
 
 
 def _told(fault: Fault) -> str:

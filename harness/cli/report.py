@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import HarnessError
-from harness.terminal import say
 
 from .options import loaded, plugin_options
+from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
     from harness.contracts import Rendered, Report
@@ -67,14 +67,14 @@ def _meant(offered: Sequence[Report], output: Path | None) -> str | None:
 
 
 def _table(paths: Sequence[Path], output: Path | None, figures: Path | None, *, reveal: bool) -> None:
-    from harness.board.compact import render, show
+    from harness.board import compact
 
     if figures is not None or reveal:
         raise click.UsageError(f"--{'figures' if figures else 'reveal'} needs a --format that has them, such as html")
     if output is None:
-        show(_read(paths))
+        compact.show(_read(paths), results_stream())
     else:
-        _write(render(_read(paths)), output)
+        _write(compact.render(_read(paths)), output)
 
 
 def _read(paths: Sequence[Path]) -> list[Mapping[str, object]]:
@@ -113,7 +113,7 @@ def _deliver(name: str, rendered: Rendered, output: Path | None) -> None:
     if output is not None:
         _write(rendered, output)
     elif isinstance(rendered, str):
-        click.echo(rendered, nl=False)
+        show(rendered, nl=False, raw=True)
     else:
         kind, where = ("no text", "FILE") if isinstance(rendered, bytes) else ("several files", "FOLDER")
         raise HarnessError(f"report {name} is {kind}", remedy=f"give --output {where}")
@@ -122,12 +122,12 @@ def _deliver(name: str, rendered: Rendered, output: Path | None) -> None:
 def _write(rendered: Rendered, output: Path) -> None:
     files = {output / name: data for name, data in rendered.items()} if isinstance(rendered, Mapping) else None
     try:
-        for path, data in (files or {output: _bytes(rendered)}).items():
+        for path, data in ({output: _bytes(rendered)} if files is None else files).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
     except OSError as error:
         raise HarnessError("cannot write the report", where=str(error), remedy="give another --output") from None
-    say(f"wrote {output}", err=True)
+    tell(f"wrote {output}")
 
 
 def _bytes(rendered: Rendered) -> bytes:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.terminal import say
-
 from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
+from .stdout import tell
 from .values import ModelsFile, Names, Pairs
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ def _run(made: Callable[[], Options]) -> Run:
     try:
         return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        say(resume_hint(options.command), err=True)
+        tell(resume_hint(options.command))
         raise
     except HarnessError as error:
         if stop.asked:  # answers were being taken: they are kept, whatever ended it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.contracts import DataSource, Split, Task
 from harness.data.places import data_folder, offered
+from harness.errors import describe_error
 from harness.settings import effective
 from harness.terminal import one_line
 from harness.types import Json
@@ -27,7 +28,7 @@ def _splits(task: Task) -> Mapping[str, Split] | str:
     try:
         return offered(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
     except Exception as error:  # noqa: BLE001 - a plugin's code; a list shows the others all the same
-        return f"unknown: {one_line(f'{type(error).__name__}: {error}')}"
+        return f"unknown: {one_line(describe_error(error))}"
 
 
 def _names(task: Task) -> str:

@@ -82,7 +82,7 @@ def _read(text: bytes) -> BuiltSet | None:
         if part is None:
             return None
         return BuiltSet(name=str(part["name"]), revision=str(part["revision"]), licence=str(raw["licence"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None  # whoever needs the record says what is wrong with it: `harness.data.provenance.read`
 
 

@@ -131,6 +131,8 @@ def _wanted(entry: Any, url: str, headers: dict[str, str]) -> Wanted:
         path = inside(entry.path)
     except BadImage as fault:
         raise HarnessError(f"the hub lists a file outside its data set: {fault}") from None
+    if "\0" in path:
+        raise HarnessError(f"the hub lists a file that no disk can hold: {path!r:.100} has a NUL in its name")
     if entry.lfs:
         return Wanted(path=path, url=url, size=entry.lfs.size, kind="sha256", digest=entry.lfs.sha256, headers=headers)
     return Wanted(path=path, url=url, size=entry.size, kind="git", digest=entry.blob_id, headers=headers)

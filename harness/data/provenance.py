@@ -133,7 +133,7 @@ def read(root: Path) -> Provenance:
         return Provenance(task=str(raw["task"]), licence=str(raw["licence"]), parts=parts, coming=coming)
     except (FileNotFoundError, NotADirectoryError):
         return Provenance()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         what = f"the record of what was fetched cannot be read: {type(error).__name__}: {error}"
         raise BadData(what, where=str(root / FILE), remedy="delete it and fetch again") from None
 

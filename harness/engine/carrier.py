@@ -164,7 +164,9 @@ def _share(work: Work, record: Record) -> Share:
     """What the main metric makes of a record so far; one that raises is told of when the run is concluded."""
     try:
         return work.metric.score(record) if record.resolved else NOT_COUNTED
-    except Exception:  # noqa: BLE001 - a metric is a plugin, and this is only the running value
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:  # noqa: BLE001 - a metric is a plugin, and this is only the running value
         return NOT_COUNTED
 
 

@@ -17,7 +17,7 @@ import anyio
 from harness import descriptors
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe_error
 from harness.keys import messages_digest
 from harness.limits.breaker import Breaker
 from harness.rubric.templates import unmarked
@@ -224,7 +224,7 @@ def _is_plain(value: object) -> bool:
 
 def told(error: Exception) -> str:
     """What a verdict line says of an exception."""
-    return str(error) if isinstance(error, RubricError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, RubricError) else describe_error(error)
 
 
 def _guarded(call: Callable[[], _T]) -> _T:
@@ -232,7 +232,7 @@ def _guarded(call: Callable[[], _T]) -> _T:
     try:
         return call()
     except Exception as error:
-        raise RubricError(f"{type(error).__name__}: {error}") from error
+        raise RubricError(describe_error(error)) from error
 
 
 def unscored(result: Response | Failure) -> Unscored | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,9 +60,9 @@ class Books:
 
     def close(self) -> None:
         """Close all."""
-        self.responses.close()
-        for journal in self.verdicts.values():
-            journal.close()
+        with ExitStack() as stack:  # one that cannot be closed leaves no other one open
+            for journal in (*self.verdicts.values(), self.responses):
+                stack.callback(journal.close)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import anyio
 
 from harness import descriptors
 from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
-from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError
+from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError, PluginError
 from harness.images import inline_image, open_image
 from harness.limits.breaker import Breaker
 from harness.limits.refusals import OWN, Call
 from harness.limits.slots import Endpoints
-from harness.types import BLOCKED, Failure, Request, Response
+from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage
 
 _T = TypeVar("_T")
 _COUNTED: ContextVar[Calls | None] = ContextVar("counted", default=None)
 _OWN = f"refused {OWN} times while other requests passed"
+_FAILED = frozenset(OUTCOMES) - {"answered", "empty"}
+_RESPONSE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
+    "text": str,
+    "reasoning": str,
+    "flags": (frozenset, set),
+    "usage": Usage,
+    "model": str,
+    "choices": Mapping,
+    "notes": (tuple, list),
+    "steps": Mapping,
+}
+_FAILURE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
+    "reason": str,
+    "message": str,
+    "text": str,
+    "retry_after": (int, float, type(None)),
+    "usage": Usage,
+    "model": str,
+    "steps": Mapping,
+}
 
 
 def _never() -> bool:
@@ -221,14 +241,42 @@ async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
 async def _kept(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T | Failure:
     try:
         result = cast("object", await call)  # a plugin may break its promise
+    except PluginError as error:
+        descriptors.check(error)
+        said = error.said.removeprefix(f"{error.kind}: ") if error.kind else f"the {what}: {error.said}"
+        return Failure(outcome="error", reason=error.kind or "no_answer", message=said[:500])
     except HarnessError:
         raise
     except Exception as error:  # noqa: BLE001 - a model is a plugin
         descriptors.check(error)
         return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
-    if isinstance(result, kind | Failure):
+    if isinstance(result, kind) and not isinstance(result, Response):
         return result
-    return Failure(outcome="error", reason="no_answer", message=f"the {what} gave a {type(result).__name__}")
+    if why := wrong_with(result):
+        return Failure(outcome="error", reason="no_answer", message=f"the {what}: {why}")
+    return cast("_T | Failure", result)
+
+
+def wrong_with(answer: object) -> str:
+    """Why a value is no Response and no Failure that can be used; empty where it is one.
+
+    Numbers are not looked at: `harness.store.sound` makes them such as can be written.
+    """
+    if isinstance(answer, Response):
+        return _wrong_field(answer, _RESPONSE)
+    if isinstance(answer, Failure):
+        if answer.outcome not in _FAILED:
+            return f"it gave a Failure whose outcome is {answer.outcome!r:.100}"
+        return _wrong_field(answer, _FAILURE)
+    return f"it gave {'None' if answer is None else f'a {type(answer).__name__}'}, not Response or Failure"
+
+
+def _wrong_field(answer: object, types: Mapping[str, type[Any] | tuple[type[Any], ...]]) -> str:
+    for name, kind in types.items():
+        value: object = getattr(answer, name)
+        if not isinstance(value, kind):
+            return f"it gave a {type(answer).__name__} whose {name} is {value!r:.100}"
+    return ""
 
 
 def _asked(failure: Failure) -> float:

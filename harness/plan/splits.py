@@ -158,14 +158,7 @@ def of_run(display: str, name: str, options: Options) -> SplitPlan:
 
 
 def _offered(task: Task, values: Settings, root: Path, mark: str) -> Mapping[str, Split]:
-    try:
-        splits = task.splits(values, root) if callable(task.splits) else task.splits
-    except HarnessError:
-        raise
-    except Exception as error:
-        raise HarnessError(
-            f"task {task.name} cannot say its splits: it raised {type(error).__name__}: {error}"
-        ) from error
+    splits = task.splits(values, root) if callable(task.splits) else task.splits
     return unpublished(splits) if mark else splits
 
 

@@ -9,8 +9,8 @@ checked before anyone sees it. A plugin that fails is skipped, named in one line
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +20,7 @@ from harness.plugins import offers as kinds
 from harness.plugins import report as plugin_report
 from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
 from harness.plugins.offers import KINDS, Kind, Offer, consumed, settled
-from harness.plugins.registry import Registry
+from harness.plugins.registry import Registry, write_line
 from harness.terminal import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Host:
         faults: Iterable[Fault] = (),
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._registry = Registry(choice or Choice.of(None, ()), tell or _to_stderr)
+        self._registry = Registry(choice or Choice.of(None, ()), tell or write_line)
         self._books: dict[str, _Book[Any]] = {}
         self._own: dict[str, Source] = {}
         self._commands: dict[str, tuple[click.Command, Source]] | None = None
@@ -75,6 +75,13 @@ class Host:
     def faults(self) -> Sequence[Fault]:
         """Everything that went wrong so far."""
         return self._registry.faults
+
+    def slow(self, least: float = 1.0) -> dict[Source, dict[str, float]]:
+        """Plugins that took at least so many seconds to load or to say what they offer: the seconds by stage."""
+        found: dict[Source, dict[str, float]] = {}
+        for (source, stage), seconds in self._registry.watch.seconds.items():
+            found.setdefault(source, {})[stage] = seconds
+        return {source: stages for source, stages in found.items() if sum(stages.values()) >= least}
 
     @classmethod
     def load(
@@ -170,7 +177,13 @@ class Host:
         return {source.name: source.origin for source in self.plugins}
 
     def observe(
-        self, run: RunInfo, *, capacity: int = 1000, patience: float = 5.0, tell: Callable[[str], None] | None = None
+        self,
+        run: RunInfo,
+        *,
+        capacity: int = 1000,
+        patience: float = 5.0,
+        tell: Callable[[str], None] | None = None,
+        keep: Callable[[Fault], None] | None = None,
     ) -> Observers:
         """The observers of a run, as a context manager; see `harness.plugins.observers`.
 
@@ -179,6 +192,7 @@ class Host:
             capacity: most events that wait.
             patience: seconds that closing waits for a slow observer.
             tell: what a fault's line is given to while the run goes on; None means as at loading.
+            keep: given each fault whole.
         """
         from harness.plugins.observers import Observer, Observers
 
@@ -187,9 +201,13 @@ class Host:
             for hook in OBSERVERS
             for source, call in self._registry.calls(hook)
         ]
-        return Observers(
-            observers, run, lambda said: self._registry.report(said, tell), capacity=capacity, patience=patience
-        )
+
+        def report(said: Fault) -> None:
+            self._registry.report(said, tell)
+            if keep is not None:
+                keep(said)
+
+        return Observers(observers, run, report, capacity=capacity, patience=patience)
 
     def commands(self, taken: Iterable[str]) -> dict[str, tuple[click.Command, Source]]:
         """Commands of plugins by name; a name in `taken`, or of two plugins, is refused and reported.
@@ -207,7 +225,7 @@ class Host:
         found: list[Offer[click.Command]] = []
         for source, call in self._registry.calls("harness_commands"):
             group = click.Group(name="harness")
-            with self._registry.guarded(source, "hook"), contextlib.redirect_stdout(sys.stderr):
+            with self._registry.guarded(source, "hook"):
                 call({"cli": group})
                 found += [Offer(name=name, item=item, source=source) for name, item in group.commands.items()]
         single, several = settled(found)
@@ -225,10 +243,13 @@ class Host:
 
     def _book(self, kind: Kind[_T]) -> _Book[_T]:
         if kind.name not in self._books:
+            from harness.plugins.boundary import bind  # the command line starts without it
+
             offers: list[Offer[_T]] = []
             for source, call in self._registry.calls(kind.hook):
-                with self._registry.guarded(source, "offer"), contextlib.redirect_stdout(sys.stderr):
-                    offers += consumed(kind, call({}), source)
+                with self._registry.guarded(source, "offer"):
+                    found = consumed(kind, call({}), source)
+                    offers += [replace(each, item=bind(each.item, source)) for each in found]
             book = self._books[kind.name] = settled(offers)
             for name, same in book[1].items():
                 self._report_clash(kind.word, name, [offer.source for offer in same])
@@ -255,10 +276,6 @@ class Host:
         for source in sources:
             self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
         self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 _current: Host | None = None

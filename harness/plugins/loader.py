@@ -20,11 +20,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe_error
 from harness.settings import nearest
 from harness.terminal import one_line
 
 GROUP = "harness"
+OWN = "vlm-safety-harness"
 FILE = "file"  #: what stands for the distribution of `--plugin FILE.py`
 Stage = Literal["find", "import", "register", "offer", "name", "hook", "observe"]
 
@@ -39,6 +40,7 @@ class Source:
         distribution: normalised name of the distribution; `file` for `--plugin FILE.py`.
         version: of the distribution, or the hash of the file.
         value: what the entry point names, or the file.
+        site: folder that the distribution is installed in; empty for a file.
         load: imports it and gives the object that holds the hooks; may raise anything.
     """
 
@@ -47,12 +49,18 @@ class Source:
     distribution: str
     version: str
     value: str
+    site: str = ""
     load: Callable[[], object] = field(repr=False, compare=False)
 
     @property
     def origin(self) -> str:
         """Distribution and version."""
         return f"{self.distribution} {self.version}"
+
+    @property
+    def package(self) -> str:
+        """The top-level module that the entry point names; empty for a file."""
+        return "" if self.distribution == FILE else re.split(r"[.:\[ ]", self.value, maxsplit=1)[0]
 
     @property
     def labels(self) -> frozenset[str]:
@@ -96,23 +104,52 @@ def guarded(source: Source, stage: Stage, report: Callable[[Fault], None]) -> Ge
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit at import is what this guard is for
-        report(replace(fault(source, stage, _said(error)), story=_story(error)))
+        report(replace(fault(source, stage, describe_error(error)), story=format_story(error)))
 
 
-def _said(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception:  # noqa: BLE001 - an error whose own text raises
-        return type(error).__name__
-
-
-def _story(error: BaseException) -> str:
+def format_story(error: BaseException) -> str:
+    """The traceback of an error, also of one whose own text raises."""
     import traceback
 
     try:
         return "".join(traceback.format_exception(error, limit=-20))
     except Exception:  # noqa: BLE001 - an error whose own text raises
         return type(error).__name__
+
+
+def find_shadow(source: Source, every: Iterable[Source]) -> Fault | None:
+    """The fault of a distribution whose module is another one's in this process, now that it is imported; else None.
+
+    Python finds one module of a name. That of a distribution lies where it is installed, unless it is installed in
+    place (editable), which only shows where another distribution has the module.
+    """
+    module = sys.modules.get(source.package)
+    file = getattr(module, "__file__", None)
+    if file is None or not source.site:
+        return None
+    others = [each for each in every if each.package == source.package and each.distribution != source.distribution]
+    here, rivals = _holds(source, file), [each for each in others if _holds(each, file)]
+    if here and not any(each.distribution == OWN for each in rivals):
+        return None
+    if not rivals and not _installed(source):
+        return None
+    named = next((each.distribution for each in rivals), OWN if _is_own(source.package, others) else "another one")
+    what = f"its module {source.package!r} is shadowed by that of {named} ({file}), so nothing of it is loaded"
+    return fault(source, "import", what, remedy="its author can rename the module")
+
+
+def _holds(source: Source, file: str) -> bool:
+    """Whether the file of a module lies where the distribution is installed, under its top-level name."""
+    return Path(file).is_relative_to(source.site) and _installed(source)
+
+
+def _installed(source: Source) -> bool:
+    place = Path(source.site) / source.package
+    return place.with_suffix(".py").is_file() or place.is_dir()
+
+
+def _is_own(package: str, others: Iterable[Source]) -> bool:
+    return package == GROUP or any(each.distribution == OWN for each in others)
 
 
 _UNREADABLE = Source(name="?", entry="?", distribution="unreadable", version="", value="", load=lambda: None)
@@ -135,8 +172,9 @@ def installed(report: Callable[[Fault], None]) -> list[Source]:
 
 
 def _entries(distribution: importlib.metadata.Distribution, name: str, version: str) -> list[Source]:
+    site = str(distribution.locate_file(""))
     return [
-        Source(name=e.name, entry=e.name, distribution=name, version=version, value=e.value, load=e.load)
+        Source(name=e.name, entry=e.name, distribution=name, version=version, value=e.value, site=site, load=e.load)
         for e in distribution.entry_points.select(group=GROUP)
     ]
 

@@ -6,6 +6,7 @@ truth. An observer that raises is reported once per hook. Closing waits a bounde
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import deque
@@ -128,7 +129,7 @@ class Observers:
         while (event := self._next()) is not None:
             hook, arguments = event
             for observer in self._by_hook[hook]:
-                self._call(observer, arguments)
+                self._call(observer, {**arguments, **_own(arguments)})
 
     def _call(self, observer: Observer, arguments: Mapping[str, Any]) -> None:
         started = time.monotonic()
@@ -148,6 +149,11 @@ class Observers:
         if self._now is not None:
             return self._now
         return max(self._spent, key=lambda source: self._spent[source])
+
+
+def _own(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The results once more, where there are some: no observer changes what another one, or the command, has."""
+    return {"results": copy.deepcopy(arguments["results"])} if "results" in arguments else {}
 
 
 def _light(sample: Sample) -> Sample:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import pluggy
 
 from harness import hookspecs
-from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, guarded
+from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, find_shadow, guarded
 from harness.plugins.report import suspicious, unusable
+from harness.plugins.watch import Watch
 
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
 Call = Callable[[Mapping[str, Any]], Any]  #: a hook implementation as a function of all the hook's arguments
@@ -31,6 +32,7 @@ class Registry:
         blocked: what the allow and block lists kept out; never imported.
         faults: everything that went wrong so far.
         choice: the lists in force.
+        watch: how long each plugin took.
     """
 
     def __init__(self, choice: Choice, tell: Callable[[str], None]) -> None:
@@ -39,6 +41,7 @@ class Registry:
         self.blocked: list[Source] = []
         self.faults: list[Fault] = []
         self.tell = tell
+        self.watch = Watch(write_line)
         self._manager = _Manager("harness")
         self._manager.add_hookspecs(hookspecs)
 
@@ -46,21 +49,25 @@ class Registry:
         """Import and register what the lists admit."""
         ordered = distinct(sources)
         self._check_lists(ordered)
-        with contextlib.redirect_stdout(sys.stderr):
-            for source in ordered:
-                if self.choice.admits(source):
-                    self._register(source)
-                else:
-                    self._manager.set_blocked(source.name)
-                    self.blocked.append(source)
+        for source in ordered:
+            if self.choice.admits(source):
+                self._register(source, ordered)
+            else:
+                self._manager.set_blocked(source.name)
+                self.blocked.append(source)
 
-    def _register(self, source: Source) -> None:
+    def _register(self, source: Source, every: Sequence[Source]) -> None:
         plugin: object = None
-        with self.guarded(source, "import"):
+        failed: list[Fault] = []
+        with self.guarded(source, "import", failed.append):
             plugin = source.load()
             if plugin is None:
                 raise TypeError(f"{source.value} is None, not a plugin")
-        if plugin is None:
+        if other := find_shadow(source, every):  # says more than that something is not in the other module
+            failed = [other]
+        for said in failed:
+            self.report(said)
+        if plugin is None or failed:
             return
         with self.guarded(source, "register"):
             self._manager.register(plugin, source.name)
@@ -78,14 +85,24 @@ class Registry:
         self.faults.append(said)
         (tell or self.tell)(str(said))
 
-    def guarded(self, source: Source, stage: Stage) -> contextlib.AbstractContextManager[None]:
-        """Run a plugin's code: whatever it raises is reported."""
-        return guarded(source, stage, self.report)
+    @contextlib.contextmanager
+    def guarded(self, source: Source, stage: Stage, report: Callable[[Fault], None] | None = None) -> Generator[None]:
+        """Run a plugin's code: whatever it raises is reported, what it prints goes to stderr, and a hang is named."""
+        quiet = contextlib.redirect_stdout(sys.stderr)
+        with guarded(source, stage, report or self.report), self.watch.calling(source, stage), quiet:
+            yield
 
     def _check_lists(self, sources: Sequence[Source]) -> None:
         for name, remedy in self.choice.unknown(sources):
             listed = Source(name=name, entry=name, distribution="not", version="installed", value="", load=lambda: None)
             self.report(fault(listed, "find", "an allow or block list names it", remedy=remedy))
+
+
+def write_line(line: str) -> None:
+    """Say a line on stderr, where there is one."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _caller(impl: pluggy.HookImpl) -> Call:

@@ -117,6 +117,8 @@ def _serve(line: Line) -> None:
             anyio.run(_answer_all, Order.from_json(order.body), line)
     except HarnessError as error:
         line.send(Frame(kind="failed", body=wire.answer_out(error)))
+    except OSError as error:
+        line.send(Frame(kind="failed", body=wire.answer_out(HarnessError(f"the replica stopped: {error}"))))
     except Exception:  # noqa: BLE001 - a bug of the provider's, told where it is seen
         line.send(Frame(kind="failed", body={"bug": traceback.format_exc()}))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import anyio
 
 from harness.contracts import Model, ModelInfo
-from harness.errors import Forbidden, HarnessError
+from harness.errors import Forbidden, HarnessError, PluginError
 from harness.groups import ungrouped
 from harness.replicas.order import Order
 from harness.replicas.places import Place, environment, told
@@ -169,6 +169,8 @@ def _merged(infos: Sequence[ModelInfo], notes: Iterable[str]) -> ModelInfo:
 
 def _again(error: Exception) -> HarnessError:
     """The error once more, for another request: each must raise one of its own."""
+    if isinstance(error, PluginError):  # as one of its calls it would end a sample, where nothing answers any more
+        return HarnessError(error.what, remedy=error.story)
     if isinstance(error, HarnessError):
         return type(error)(error.what, where=error.where, remedy=error.remedy)
     return HarnessError(str(error).strip().rpartition("\n")[2], remedy=f"a bug of the provider's: {error}")

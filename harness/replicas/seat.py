@@ -14,7 +14,7 @@ from typing import Final, Literal
 import anyio
 
 from harness.contracts import ModelInfo
-from harness.errors import Forbidden, HarnessError
+from harness.errors import Forbidden, HarnessError, PluginError
 from harness.replicas import wire
 from harness.replicas.frames import Frame
 from harness.replicas.order import Order
@@ -237,7 +237,10 @@ def other_files(name: str) -> HarnessError:
 
 
 def _raised(error: Exception, *, final: bool, over: int | None = None) -> _End:
-    what = error.what if isinstance(error, HarnessError) else str(error).strip().rpartition("\n")[2]
+    if isinstance(error, PluginError):
+        what = error.said
+    else:
+        what = error.what if isinstance(error, HarnessError) else str(error).strip().rpartition("\n")[2]
     return _End(why=f"says: {what}", error=error, over=over, final=final)
 
 

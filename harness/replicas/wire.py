@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from harness import errors
 from harness.contracts import ModelInfo
-from harness.errors import BadImage, HarnessError
+from harness.errors import BadImage, HarnessError, PluginError
 from harness.types import (
     Failure,
     Generation,
@@ -84,6 +84,8 @@ def answer_out(answer: Response | Failure | HarnessError) -> Json:
     """What a model gave, or raised, as JSON."""
     if isinstance(answer, HarnessError):
         told = {"type": type(answer).__name__, "what": answer.what, "where": answer.where, "remedy": answer.remedy}
+        if isinstance(answer, PluginError):
+            told |= {name: getattr(answer, name) for name in ("plugin", "said", "kind", "story")}
         return {"error": told}
     kind = "response" if isinstance(answer, Response) else "failure"
     return {kind: {**_fields(answer), "usage": _fields(answer.usage)}}

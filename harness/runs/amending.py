@@ -46,7 +46,7 @@ def write(
 ) -> Counter[Literal["new", "changed", "same"]]:
     """Write what one judge says of a task's answers, but for what stands there already; how many are which."""
     counts: Counter[Literal["new", "changed", "same"]] = Counter()
-    with closing(folder.task(display).verdicts(judge, write=True)) as journal:
+    with folder.hold_for_writing(), closing(folder.task(display).verdicts(judge, write=True)) as journal:
         for answer, decision in decided:
             found = journal.find(*answer.place)
             if found is not None and decision_of(journal.read(found[0])) == decision:
@@ -89,13 +89,14 @@ def amend(folder: RunFolder, added: Sequence[Added], *, command: Sequence[str], 
         new = _entered(_there(old, folder), added)
         return replace(new, history=(*new.history, entry))
 
-    folder.rewrite_run(noted)
-    folder.log(f"{entry.started} done {shlex.join(command)}")
-    conclusion = Conclusion(folder=folder, run=_there(folder.run, folder), plans=plans, command=command)
-    with folder.changing("results.json") as results:
-        concluded = conclude(conclusion, dict(results))
-        results.clear()
-        results.update(concluded.results)
+    with folder.hold_for_writing():
+        folder.rewrite_run(noted)
+        folder.log(f"{entry.started} done {shlex.join(command)}")
+        conclusion = Conclusion(folder=folder, run=_there(folder.run, folder), plans=plans, command=command)
+        with folder.changing("results.json") as results:
+            concluded = conclude(conclusion, dict(results))
+            results.clear()
+            results.update(concluded.results)
     return concluded
 
 

@@ -49,7 +49,8 @@ def yaml_of(path: Path, what: str) -> object:
     """What a YAML file holds.
 
     Raises:
-        HarnessError: it cannot be read, is no YAML and so not `what` it should have been, or has a key twice.
+        HarnessError: it cannot be read, is nested too deeply, is no YAML and so not `what` it should have been, or has
+            a key twice.
     """
     import yaml
 
@@ -61,6 +62,8 @@ def yaml_of(path: Path, what: str) -> object:
         loaded: object = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
+    except RecursionError:
+        raise HarnessError(f"{what} is nested too deeply", where=str(path), remedy="give a file that is not") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     return loaded

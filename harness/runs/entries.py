@@ -13,6 +13,7 @@ from harness.data.places import data_folder
 from harness.data.provenance import checked, origin
 from harness.engine.assignment import Assignment
 from harness.engine.session import Session
+from harness.errors import describe_error
 from harness.options import Judging, Options
 from harness.plan.planned import Members
 from harness.plan.splits import SplitPlan
@@ -133,7 +134,7 @@ def _revision(told: Callable[[Path, Sequence[str]], str], root: Path, splits: Se
     try:
         return told(root, splits)
     except Exception as error:  # noqa: BLE001 - a plugin raises what it likes
-        return f"not known: {type(error).__name__}: {error}"
+        return f"not known: {describe_error(error)}"
 
 
 def _sent(plan: SplitPlan, before: Mapping[str, Json], dropped: frozenset[str]) -> dict[str, Json]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 from harness import plugins
 from harness.contracts import Model
 from harness.engine.session import Session
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.models import Resolved, identity_digest
 from harness.options import Judging, Options
 from harness.plan.planned import Members
+from harness.plugins.boundary import PluginErrors
+from harness.plugins.loader import format_story
 from harness.runs.conclude import Concluded, Conclusion, conclude
 from harness.runs.entries import Carried, suite_entry
 from harness.runs.environment import environment
+from harness.secrets import without_secrets
 from harness.store.folder import RunFolder
 from harness.store.run_file import SCHEMA, Invocation, ModelEntry, Overrides, RunFile
 from harness.types import Json
@@ -35,6 +39,8 @@ class Recorder:
         suites: that this invocation asks.
         ours: the folder is known to be this model's, so that its history may be written.
         aside: where `--fresh` put the folder that was there before.
+        errors: what plugins raised meanwhile.
+        held: lets go of the folder.
     """
 
     folder: RunFolder
@@ -44,6 +50,8 @@ class Recorder:
     suites: Mapping[str, Members] = field(default_factory=dict[str, Members])
     ours: bool = False
     aside: Path | None = None
+    errors: PluginErrors = field(default_factory=PluginErrors)
+    held: ExitStack = field(default_factory=ExitStack)
 
     def refuse(self, identity: Mapping[str, Json]) -> None:
         """Raise IdentityMismatch, with the fields that differ, where the folder is another model's."""
@@ -52,14 +60,22 @@ class Recorder:
     def enter(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
         """Make the folder this model's; with `--fresh` an old one is put aside first."""
         if self.options.fresh:
-            self.aside = _put_aside(self.folder.path)
+            self.aside = self.folder.put_aside()
+        self.hold()
         self.folder.rewrite_run(lambda old: self._opened(old, identity, resolved, model))
         self.ours = True
+
+    def hold(self) -> None:
+        """Keep others from putting the folder aside, until `held` is closed."""
+        self.held.enter_context(self.folder.hold_for_writing())
 
     def stopped(self, session: Session, error: BaseException) -> None:
         """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""
         if self.ours:
             told = "interrupted" if not isinstance(error, Exception) else f"{type(error).__name__}: {error}"
+            self.errors.write(self.folder.log)
+            if isinstance(error, PluginError):
+                error.log = str(self.folder.log_file)
             self._history(session, "stopped", told)
 
     def conclude(self, session: Session) -> Concluded:
@@ -76,6 +92,9 @@ class Recorder:
             concluded = conclude(conclusion, dict(results))
             results.clear()
             results.update(concluded.results)
+        self.errors.write(self.folder.log)
+        for display, error in concluded.unscored.items():
+            self.folder.log(without_secrets(f"{display} could not be scored\n{format_story(error)}"))
         return concluded
 
     def _opened(self, old: RunFile | None, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> RunFile:
@@ -161,10 +180,3 @@ def _there(run: RunFile | None, folder: RunFolder) -> RunFile:
     if run is None:
         raise HarnessError("run.json is gone", where=str(folder.path), remedy="restore the file, or run with --fresh")
     return run
-
-
-def _put_aside(folder: Path) -> Path | None:
-    """The old run stays beside, under a name with the time and out of the way of `runs/*`."""
-    if not (folder / "run.json").exists():
-        return None
-    return folder.rename(folder.with_name(f".{folder.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))

@@ -56,11 +56,13 @@ def _dead(session: Session) -> Iterator[str]:
 
 def _unscored(concluded: Concluded) -> Iterator[str]:
     """Tasks whose own code raised while their results were computed: nothing the user can give again mends that."""
-    owners = {task.name: plugin for task, plugin in plugins.current().offers("tasks")}
+    host = plugins.current()
+    owners = {task.name: f"{plugin} ({host.source(plugin).origin})" for task, plugin in host.offers("tasks")}
     for display, fault in concluded.unscored.items():
         there = "keeps what stood there before" if display in concluded.results["tasks"] else "does not hold it"
         yield (
             f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} raised {fault}; "
+            f"its traceback is in log.txt; "
             f"results.json {there}; the answers and verdicts are kept, and `harness judge RUN` cannot mend it: "
             "mend the plugin, then run again"
         )

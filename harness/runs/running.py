@@ -24,6 +24,8 @@ from harness.paths import named
 from harness.plan.choosing import unasked
 from harness.plan.planned import Planned, check_plan, planned
 from harness.plan.suites import overruled
+from harness.plugins.boundary import PluginErrors, listen
+from harness.plugins.watch import watch_loop
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential, unplaced
 from harness.runs.past import past
@@ -68,10 +70,16 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
         progress: told what happens; None says nothing.
         stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
+    errors = PluginErrors()
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
+        return await _run(options, errors, progress, stop)
+
+
+async def _run(options: Options, errors: PluginErrors, progress: Progress | None, stop: Stop | None) -> Run:
     started = time.time()
     found = prepare(options)
-    recorder = Recorder(folder=found.folder, options=options, started=started, suites=found.asked.suites)
-    session = _session(options, found.listed.assignments, found.folder, progress, stop)
+    recorder = Recorder(folder=found.folder, options=options, started=started, suites=found.asked.suites, errors=errors)
+    session = _session(options, found.listed.assignments, recorder, progress, stop)
     session.failed += found.listed.failed
     session.left_out += found.listed.left_out
     session.notes += found.notes
@@ -110,6 +118,9 @@ def prepare(options: Options) -> Prepared:
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
     claim(folder, options, resolved.requested, whole=False)
+    if options.fresh:
+        with folder.hold_alone():
+            pass  # before anything is opened or spent
     listed = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     choices = [choice for assignment in listed.assignments for choice in assignment.plan.judges]
     notes = [note for each in asked.suites.values() for note in overruled(each.suite, options)]
@@ -128,6 +139,14 @@ async def judge_async(
         progress: told what happens; None says nothing.
         stop: as for `run_async`.
     """
+    errors = PluginErrors()
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
+        return await _judge(folder, judging, errors, progress, stop)
+
+
+async def _judge(
+    folder: Path, judging: Judging, errors: PluginErrors, progress: Progress | None, stop: Stop | None
+) -> Run:
     started = time.time()
     judging.check()
     run = RunFolder(folder)
@@ -135,8 +154,8 @@ async def judge_async(
     benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
     for each in known.assignments:
         check_plan(each.plan)
-    recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
-    session = _session(known.options, known.assignments, run, progress, stop)
+    recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
+    session = _session(known.options, known.assignments, recorder, progress, stop)
     session.digest = known.digest
     session.notes += [*unasked(judging.judges, session.choices), *unplaced(None, session.choices, known.options)]
     return await _carried(session, recorder, None)
@@ -154,11 +173,11 @@ def default_folder(options: Options) -> Path:
 def _session(
     options: Options,
     assignments: Sequence[Assignment],
-    folder: RunFolder,
+    recorder: Recorder,
     progress: Progress | None,
     stop: Stop | None,
 ) -> Session:
-    host, shown = plugins.current(), progress or SilentProgress()
+    host, shown, folder = plugins.current(), progress or SilentProgress(), recorder.folder
     info = RunInfo(
         folder=folder.path,
         model=options.model.ref,
@@ -172,7 +191,7 @@ def _session(
         folder=folder,
         progress=shown,
         stop=stop or Stop(),
-        observers=host.observe(info, tell=None if progress is None else progress.note),
+        observers=host.observe(info, tell=None if progress is None else progress.note, keep=recorder.errors.add_fault),
         endpoints=Endpoints(options.policy, tell=shown.note),
         digest="",
     )
@@ -180,7 +199,9 @@ def _session(
 
 async def _carried(session: Session, recorder: Recorder, resolved: Resolved | None) -> Run:
     """Carry out a session to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
-    with session.progress:
+    with session.progress, recorder.held:
+        if recorder.ours:
+            recorder.hold()
         async with session.observers:
             try:
                 with ungrouped():
@@ -192,6 +213,8 @@ async def _carried(session: Session, recorder: Recorder, resolved: Resolved | No
                 raise
             concluded = recorder.conclude(session)
             session.observers.finished(concluded.results)
+    recorder.errors.write(session.folder.log)
+    session.notes += [f"{line}; its traceback is in {session.folder.log_file}" for line in recorder.errors.lines()]
     if recorder.aside is not None:
         session.notes.append(f"the run that was here before is in {recorder.aside}")
     code, notes = remarks(session, concluded, session.folder.path)

@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any
 
 from harness.contracts import Split
+from harness.errors import describe_error
 from harness.metrics import Pairing
 from harness.summary.pooling import TaskSummary
 from harness.summary.split import Ran, Row
 
 
 class ScoringError(Exception):
-    """A task's own code raised while its results were computed; `args[0]` says what."""
+    """A task's own code raised while its results were computed; `args[0]` says what, `__cause__` is what it raised."""
 
 
 class Guard(AbstractContextManager["Guard"]):
@@ -27,8 +28,8 @@ class Guard(AbstractContextManager["Guard"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception):
-            raise ScoringError(f"{type(error).__name__}: {error}") from error
+        if error is not None and not isinstance(error, KeyboardInterrupt | GeneratorExit):
+            raise ScoringError(describe_error(error)) from error
 
 
 def summarise(

@@ -12,11 +12,14 @@ whose key stands beside it in asked.jsonl; a verdict is current when it was give
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +34,7 @@ from harness.types import OUTCOMES, UNSCORED, Json
 STATES: tuple[str, ...] = ("scored", *UNSCORED)
 LOCK_SECONDS = 30.0
 _FAILED = frozenset({"error", "bad_sample", "judge_error"})  # of these a model has said nothing
+_WRITERS = ".writers.lock"  #: shared by all who write, and had alone by who puts the folder aside
 _RESTORE = "restore the file, or run with --fresh"
 
 
@@ -106,6 +110,48 @@ class RunFolder:
                 remedy=remedy,
             )
 
+    @contextmanager
+    def hold_for_writing(self) -> Generator[None]:
+        """Say, while the body lasts, that this process writes here: nobody may put the folder aside meanwhile."""
+        place = inside(self.path, self.path / _WRITERS)
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with place.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                if not place.exists() or os.fstat(file.fileno()).st_ino != place.stat().st_ino:
+                    continue  # it was put aside a moment ago
+                yield
+                return
+
+    @contextmanager
+    def hold_alone(self) -> Generator[None]:
+        """Keep others from beginning to write here while the body lasts. Raises HarnessError where one does already."""
+        if not (self.path / "run.json").exists():
+            yield
+            return
+        with inside(self.path, self.path / _WRITERS).open("ab") as file, ExitStack() as stack:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for lock in self.path.glob("*/.*.jsonl.lock"):
+                    stack.enter_context(FileLock(lock, timeout=0))
+            except (BlockingIOError, Timeout):
+                raise HarnessError(
+                    "another process is writing to this run",
+                    where=str(self.path),
+                    remedy="wait for it, or give --output",
+                ) from None
+            yield
+
+    def put_aside(self) -> Path | None:
+        """Rename the folder: hidden beside its place, under a name with the time; None where no run is here.
+
+        Raises HarnessError where another process writes to it.
+        """
+        if not (self.path / "run.json").exists():
+            return None
+        with self.hold_alone():
+            return self.path.rename(self.path.with_name(f".{self.path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"))
+
     def _run_file(self, raw: Mapping[str, Any]) -> RunFile | None:
         try:
             return RunFile.from_json(raw) if raw else None
@@ -120,10 +166,15 @@ class RunFolder:
         kept = (line for path in self.path.glob(f"*/{name}") for line in lines(path))
         return any(line.get("outcome", line.get("state")) not in _FAILED for line in kept)
 
+    @property
+    def log_file(self) -> Path:
+        """Where `log` writes."""
+        return self.path / "log.txt"
+
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""
         self.path.mkdir(parents=True, exist_ok=True)
-        path = inside(self.path, self.path / "log.txt")
+        path = inside(self.path, self.log_file)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n")
 
@@ -244,7 +295,7 @@ def _load(path: Path) -> dict[str, Any]:
         loaded: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"not JSON: {error}", where=str(path), remedy=_RESTORE) from None
     if not isinstance(loaded, dict):
         raise HarnessError("not a JSON object", where=str(path), remedy=_RESTORE)

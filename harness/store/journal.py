@@ -61,7 +61,8 @@ class Journal:
         path: of the file; made when it is missing.
         names: state names; their number in this tuple is what the index keeps.
         write: take the lock, cut a torn end and allow `append`; else the file is only read, and may be missing.
-        load: index what is there; else the first `grow` does.
+        load: index what is there; else the first `grow` does. A file that is written is always indexed: its torn end
+            is what lies behind the last line that is known.
         index: of an earlier reader, which this one grows.
 
     Raises HarnessError when another process writes to it.
@@ -75,6 +76,7 @@ class Journal:
         self._index = Index() if index is None else index
         self._dirty = False
         self._lock = _lock(path) if write else None
+        load = load or write
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644) if write else _reader(path)
         if load:
             deque(self.grow(), maxlen=0)
@@ -114,18 +116,27 @@ class Journal:
         self._dirty = True
 
     def sync(self) -> None:
-        """Make what was written outlive a power cut."""
-        if self._dirty:
-            self._dirty = False
+        """Make what was written outlive a power cut. Raises HarnessError where the disk does not take it."""
+        if not self._dirty:
+            return
+        self._dirty = False
+        try:
             os.fsync(self._fd)
+        except OSError as error:
+            self._dirty = True
+            why = error.strerror or "input/output error"
+            remedy = "look after the disk, and run it again: what is written whole is kept"
+            raise HarnessError(f"cannot write: {why}", where=str(self.path), remedy=remedy) from error
 
     def close(self) -> None:
-        """Sync and let the lock go."""
-        self.sync()
-        os.close(self._fd)
-        self._fd = -1
-        if self._lock is not None:
-            self._lock.release()
+        """Sync and let the lock go. Raises as `sync` does, and is closed all the same."""
+        try:
+            self.sync()
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+            if self._lock is not None:
+                self._lock.release()
 
     def _refused(self, why: str) -> HarnessError:
         os.ftruncate(self._fd, self._index.end)

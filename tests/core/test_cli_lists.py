@@ -173,6 +173,13 @@ def test_doctor_of_plugins_that_are_well_exits_0(said: Said) -> None:
     assert said("plugins", "doctor") == (0, "1 plugins, nothing wrong\n", "")
 
 
+def test_both_doctors_show_a_slow_plugin_with_its_time(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Host, "slow", lambda host: {host.plugins[0]: {"import": 3.21, "offer": 0.51}})
+    code, out, _ = said("plugins", "doctor")
+    assert (code, out.splitlines()[1]) == (0, "plugin0 (plugin0 1.0) is slow: 3.2 s at import, 0.5 s at offer")
+    assert "slow: plugin0 3.7 s: harness plugins doctor" in said("doctor")[1]
+
+
 def test_doctor_shows_the_machine_and_only_the_names_of_keys(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "not-for-your-eyes")
     before = "torch" in sys.modules

@@ -10,6 +10,7 @@ import pytest
 
 from harness import HarnessError, UnknownName, hookimpl
 from harness.cli import crash, main
+from harness.cli.options import loaded
 from harness.plugins import Host
 from harness.testing.fakes import FakePlugin, source_of
 
@@ -31,6 +32,16 @@ class Failing(FakePlugin):
             return self.does
 
 
+def core_command(raised: BaseException) -> click.Command:
+    """A command of the core with a bug."""
+
+    def call(colour: str | None) -> None:
+        loaded()
+        raise raised
+
+    return click.Command("doctor", callback=call, params=[click.Option(["--colour"])])
+
+
 class Ran:
     """What a command line gave."""
 
@@ -40,12 +51,14 @@ class Ran:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Runs `harness ARGUMENTS`; the command `fail` does what `does` says."""
+    """Runs `harness ARGUMENTS`; the plugin's command `fail`, and the core's `doctor`, do what `does` says."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("HARNESS_DEBUG", raising=False)
 
     def run(*arguments: str, does: object = None) -> Ran:
         monkeypatch.setattr(Host, "load", lambda *_args, **_kw: Host([source_of(Failing(does))]))
+        if isinstance(does, BaseException):
+            monkeypatch.setattr("harness.cli.doctor.command", core_command(does))
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert isinstance(caught.value.code, int)
@@ -78,7 +91,7 @@ def test_an_error_in_a_task_group_is_told_as_itself(ran) -> None:
 
 
 def test_in_a_group_a_bug_weighs_more_than_what_the_user_can_mend(ran) -> None:
-    found = ran("fail", does=ExceptionGroup("", [HarnessError("x"), ValueError("y")]))
+    found = ran("doctor", does=ExceptionGroup("", [HarnessError("x"), ValueError("y")]))
     assert found.code == 1
     assert "ValueError: y" in found.err
 
@@ -104,27 +117,44 @@ def test_a_reader_that_has_seen_enough_is_no_error(ran) -> None:
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("by zero"), EOFError("torn"), AssertionError("never")])
 def test_a_bug_leaves_a_report_that_is_named(ran, tmp_path: Path, bug: Exception) -> None:
-    found = ran("fail", "--colour", "red", does=bug)
+    found = ran("doctor", "--colour", "red", does=bug)
     assert found.code == 1
     (report,) = tmp_path.rglob("bug-*.txt")
     assert str(report) in found.err
     assert "Traceback" not in found.err
     text = report.read_text("utf-8")
-    assert "command: harness fail --colour red" in text
+    assert "command: harness doctor --colour red" in text
     assert f"{type(bug).__name__}: {bug}" in text
     assert "plugins: fakes (fakes 1.0)" in text
 
 
-def test_a_report_never_holds_a_key(ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_plugins_command_raises_is_told_as_the_plugins_with_its_traceback_in_a_log(ran, tmp_path: Path) -> None:
+    found = ran("fail", does=ZeroDivisionError("by zero"))
+    (log,) = tmp_path.rglob("log.txt")
+    assert (found.code, found.out) == (2, "")
+    assert found.err.startswith("error: plugin fakes (fakes 1.0), command 'fail': ZeroDivisionError: by zero\n")
+    assert f"its traceback is in {log}" in found.err
+    assert "this is a bug" not in found.err
+    assert "Traceback" in log.read_text("utf-8")
+
+
+def test_the_log_of_a_plugins_traceback_never_holds_a_key(ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "not-for-your-eyes")
     ran("fail", does=ValueError("asked with not-for-your-eyes"))
+    (log,) = tmp_path.rglob("log.txt")
+    assert "not-for-your-eyes" not in log.read_text("utf-8")
+
+
+def test_a_report_never_holds_a_key(ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "not-for-your-eyes")
+    ran("doctor", does=ValueError("asked with not-for-your-eyes"))
     (report,) = tmp_path.rglob("bug-*.txt")
     assert "asked with [SOME_API_KEY]" in report.read_text("utf-8")
 
 
 def test_a_report_that_cannot_be_written_is_no_second_bug(ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    found = ran("fail", does=ZeroDivisionError())
+    found = ran("doctor", does=ZeroDivisionError())
     assert found.code == 1
     assert "no report could be written" in found.err
 

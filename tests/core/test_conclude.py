@@ -84,7 +84,17 @@ def test_a_metric_that_raises_only_where_an_answer_is_missing_is_caught_as_well(
 
 def test_the_note_says_what_was_raised(tmp_path: Path) -> None:
     run = go(tmp_path, scoring(replace(WELL, score=raising)), "odd")
-    assert any("ZeroDivisionError: no such label" in note for note in run.notes)
+    assert any("plugin fakes (fakes 1.0) raised ZeroDivisionError: no such label" in note for note in run.notes)
+    assert __file__ in (run.folder / "log.txt").read_text("utf-8")
+
+
+def test_a_metric_that_exits_is_a_metric_that_raises(tmp_path: Path) -> None:
+    def exiting(_: Record) -> Share:
+        raise SystemExit(0)
+
+    run = go(tmp_path, scoring(replace(WELL, score=exiting)), "odd")
+    assert run.exit_code == 3
+    assert any("raised SystemExit: 0" in note for note in run.notes)
 
 
 def test_a_task_whose_scoring_raises_keeps_what_was_concluded_before(tmp_path: Path) -> None:
@@ -141,5 +151,5 @@ def test_a_task_that_cannot_say_its_splits_is_named_before_anything_is_asked(tmp
     def splits(*_: object) -> Any:
         raise KeyError("x")
 
-    with pytest.raises(HarnessError, match="task odd cannot say its splits: it raised KeyError"):
+    with pytest.raises(HarnessError, match=r"plugin fakes \(fakes 1\.0\), splits of task 'odd': KeyError"):
         go(tmp_path, replace(GOOD, name="odd", splits=splits), "odd")

@@ -110,6 +110,13 @@ def test_a_file_in_another_encoding_is_said(home: Path) -> None:
         load(None, KNOWN)
 
 
+def test_a_yaml_that_is_nested_too_deeply_is_refused_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "deep.yaml"
+    file.write_text("[" * 20_000 + "]" * 20_000, "utf-8")
+    with pytest.raises(HarnessError, match=r"the config is nested too deeply \(.*deep\.yaml\)"):
+        yaml_of(file, "the config")
+
+
 def test_a_fault_of_the_yaml_is_told_with_the_name_of_the_file_and_the_line(home: Path) -> None:
     for text, said in (("a: 1\nb: [c: d", 'in "harness.yaml", line 2'), ("a: 1\nb: \a", 'in "harness.yaml", position')):
         put(Path(), text)

@@ -1,6 +1,7 @@
 """What ends a run early, and what it leaves behind."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.engine.work import Stop
 from harness.errors import EndpointDown, HarnessError
 from harness.limits import Policy, slots
 from harness.progress.lines import SilentProgress
+from harness.store.folder import RunFolder
 from harness.testing.fakes import fake_sample, fake_task
 from harness.types import Failure, Request, Response, Sample, Text
 from tests.core.carried import Around, Server, go, lines, numbered, split
@@ -153,3 +155,40 @@ def test_a_wait_of_hours_ends_the_run_with_what_was_asked_and_what_was_answered_
     again = Server()
     go(again, tmp_path)
     assert len(again.asked) == 9
+
+
+def test_a_fresh_run_beside_a_live_writer_is_refused_and_the_writer_goes_on(tmp_path: Path) -> None:
+    refused: list[Exception] = []
+
+    def anew() -> None:
+        try:
+            go(Server(), tmp_path, fresh=True, task=fake_task(numbered(3)))
+        except HarnessError as error:
+            refused.append(error)
+
+    def script(text: str) -> str:
+        if text == "question 1":
+            other = threading.Thread(target=anew)
+            other.start()
+            other.join()
+        return "no"
+
+    run = go(Server(script), tmp_path, task=fake_task(numbered(3)))
+    assert [str(error) for error in refused] == [
+        f"another process is writing to this run ({tmp_path})\n  wait for it, or give --output"
+    ]
+    assert (run.exit_code, split(run)["n"], len(lines(tmp_path))) == (0, 3, 3)
+    assert not list(tmp_path.parent.glob(f".{tmp_path.name}.*"))
+
+
+def test_a_folder_is_put_aside_by_nobody_while_a_run_is_between_its_journals(tmp_path: Path) -> None:
+    go(Server(), tmp_path, task=fake_task(numbered(3)))
+    folder = RunFolder(tmp_path)
+    with (
+        folder.hold_for_writing(),
+        folder.hold_for_writing(),
+        pytest.raises(HarnessError, match="another process is writing"),
+    ):
+        folder.put_aside()
+    assert folder.put_aside() is not None
+    assert not tmp_path.exists()

@@ -84,6 +84,11 @@ def test_a_file_that_the_hub_lists_outside_its_set_is_refused(place: Published, 
     assert not (bench.root.parent.parent / "over.txt").exists()
 
 
+def test_a_file_that_the_hub_lists_with_a_nul_in_its_name_is_refused(place: Published, bench: Bench) -> None:
+    place.sets[HUB].listed["images/a\0b.png"] = b"over"
+    assert "a file that no disk can hold: 'images/a\\x00b.png' has a NUL in its name" in bench.failed().what
+
+
 # ---------------------------------------------------------------------------------------------------------- revisions
 
 

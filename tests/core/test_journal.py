@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,3 +152,33 @@ def test_what_json_cannot_hold_is_refused_by_name_and_the_file_ends_as_before(tm
     put(journal, "2")
     journal.close()
     assert [each["id"] for each in lines(path)] == ["1", "2"]
+
+
+def test_a_file_that_is_written_is_never_cut_because_it_was_not_read_first(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    journal = Journal(path, STATES)
+    put(journal, "1")
+    journal.close()
+    whole = path.read_bytes()
+    again = Journal(path, STATES, write=True, load=False)
+    assert len(again) == 1
+    again.close()
+    assert path.read_bytes() == whole
+
+
+def test_a_disk_that_cannot_sync_is_told_as_such_and_lets_the_file_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "r.jsonl"
+    journal = Journal(path, STATES)
+    put(journal, "1")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        with pytest.raises(HarnessError, match="cannot write: Input/output error"):
+            journal.sync()
+        with pytest.raises(HarnessError, match="cannot write: Input/output error"):
+            journal.close()
+    Journal(path, STATES).close()

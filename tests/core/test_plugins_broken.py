@@ -1,10 +1,13 @@
 """Distributions as an installer leaves them, each broken in its own way, beside one that works."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness import HarnessError, UnknownName
+from harness.plugins import Host
+from harness.testing.installed import install
 from tests.core.sites import GOOD, Install, load
 
 
@@ -176,3 +179,32 @@ def test_another_distributions_broken_metadata_is_reported_and_hides_nothing(tmp
     host, lines = load()
     assert host.task("good")
     assert ["unreadable" in line for line in lines] == [True]
+
+
+@pytest.mark.parametrize("entry", ["a_stranger", "z_stranger"])
+def test_a_distribution_whose_module_is_shadowed_by_ours_is_named_and_ours_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    install(tmp_path, "stranger", entries={entry: "harness_mis"}, modules={"harness_mis": "raise AssertionError"})
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
+    lines: list[str] = []
+    host = Host.load(allow=["mis", "keyword", "stranger"], tell=lines.append)
+    [line] = lines
+    assert line.startswith(
+        f"plugin {entry} (stranger 1.0): its module 'harness_mis' is shadowed by that of vlm-safety-harness ("
+    )
+    assert host.task("mis").name == "mis"
+    assert [source.name for source in host.plugins] == ["keyword", "mis"]
+
+
+def test_a_module_inside_a_package_that_is_ours_is_named_as_shadowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "extra.py").write_text("", "utf-8")
+    install(tmp_path, "stranger", entries={"extra": "harness.extra"}, modules={})
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
+    lines: list[str] = []
+    Host.load(allow=["stranger"], tell=lines.append)
+    [line] = lines
+    assert "its module 'harness' is shadowed by that of vlm-safety-harness" in line

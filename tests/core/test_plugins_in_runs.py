@@ -50,6 +50,54 @@ def command(tmp_path: Path) -> Command:
     return run
 
 
+FAULTY = """
+from contextlib import asynccontextmanager
+from harness import Judge, ModelInfo, Provider, Report, Response, Strategy, Verdict, hookimpl
+from harness.testing.fakes import fake_judge, fake_sample, fake_task
+
+class Model:
+    info = ModelInfo(ref="bad/x", endpoint="bad")
+    async def generate(self, request):
+        GENERATE
+        return Response(text="no")
+
+@asynccontextmanager
+async def open_model(name, settings):
+    OPEN
+    yield Model()
+
+def samples():
+    for n in range(3):
+        SAMPLES
+        yield fake_sample(f"q{n}", text=f"question {n}")
+
+def decide(sample, response):
+    DECIDE
+    return "safe"
+
+@hookimpl
+def harness_models():
+    return [Provider(scheme="bad", description="", open=open_model)]
+
+@hookimpl
+def harness_tasks():
+    return [fake_task(samples, name="bad", judges={"bad": {}})]
+
+@hookimpl
+def harness_judges():
+    return [fake_judge(decide, name="bad")]
+"""
+BAD = ("run", "--model", "bad/x", "--tasks", "bad", "--no-probe", "--output", "out", "--json")
+
+
+def faulty(**faults: str) -> str:
+    """A plugin with a model, a task and a judge, that does something wrong in the places named."""
+    source = FAULTY
+    for place in ("GENERATE", "OPEN", "SAMPLES", "DECIDE"):
+        source = source.replace(place, faults.get(place.lower(), "pass"))
+    return source
+
+
 RUN = ("run", "--model", "fake/any", "--tasks", "fake", "--no-probe", "--output", "out", "--json")
 
 
@@ -110,6 +158,21 @@ def harness_run_finished(results):
     ]
 
 
+def test_an_observer_that_clears_the_results_clears_a_copy(command: Command, tmp_path: Path) -> None:
+    clears = """
+from harness import hookimpl
+
+@hookimpl
+def harness_run_finished(results):
+    results["tasks"]["fake"].clear()
+    results.clear()
+"""
+    seen = clears.replace("results.clear()", "open('seen.txt', 'a').write(results['schema'])").replace(".clear()", "")
+    done = command(*RUN, aaa=clears, bbb=seen)
+    assert labels(done) == {"unsafe": 1, "safe": 1}
+    assert (tmp_path / "seen.txt").read_text("utf-8") == "harness.results/1"
+
+
 def test_a_slow_observer_does_not_hold_the_process(command: Command) -> None:
     done = command(*RUN, slow=OBSERVER + "import threading; threading.Event().wait(60)")
     assert labels(done) == {"unsafe": 1, "safe": 1}
@@ -118,6 +181,41 @@ def test_a_slow_observer_does_not_hold_the_process(command: Command) -> None:
 
 def test_a_plugin_that_prints_leaves_the_results_alone(command: Command) -> None:
     assert labels(command(*RUN, chatty="print('{')")) == {"unsafe": 1, "safe": 1}
+
+
+PRINTS = "print('{'); import os; os.system('echo {'); os.write(1, b'{')"
+
+
+@pytest.mark.parametrize("place", ["open", "samples", "generate", "decide"])
+def test_what_a_plugin_its_libraries_or_its_children_print_in_a_run_goes_to_stderr(
+    command: Command, place: str
+) -> None:
+    done = command(*BAD, bad=faulty(**{place: PRINTS}))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tasks"]["bad"]["splits"]["all"]["n"] == 3
+    assert done.stderr.count("{") >= 3
+
+
+def test_what_a_report_prints_goes_to_stderr(command: Command) -> None:
+    render = """
+from harness import Report, hookimpl
+
+def render(results):
+    print("noise")
+    return "the report"
+
+@hookimpl
+def harness_reports():
+    return [Report(name="noisy", description="", render=render)]
+"""
+    assert labels(command(*RUN, noisy=render))
+    done = command("report", "out", "--format", "noisy", noisy=render)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the report", "noise\n")
+
+
+def test_help_is_still_printed_on_stdout(command: Command) -> None:
+    assert "Usage: harness run" in command("run", "--help").stdout
+    assert "Usage: harness data verify" in command("data", "verify", "--help").stdout
 
 
 def test_a_task_of_a_failed_plugin_says_that_the_plugin_failed(command: Command) -> None:
@@ -134,6 +232,59 @@ def test_a_claim_on_a_built_in_task_disables_that_task_alone(command: Command) -
     assert "claim (claim 1.0) and mis (vlm-safety-harness" in done.stderr
     assert "HARNESS_PLUGINS_BLOCK=claim keeps mis's" in done.stderr
     assert "HARNESS_PLUGINS_BLOCK=mis keeps claim's" in done.stderr
+
+
+def outcomes(done: subprocess.CompletedProcess[str], field: str) -> dict[str, int]:
+    """How the samples of a run ended that is incomplete."""
+    assert done.returncode == 3, done.stderr
+    found = json.loads(done.stdout)["tasks"]["bad"]["splits"]["all"][field]
+    return {name: count for name, count in found.items() if count}
+
+
+def test_a_task_that_exits_while_it_lists_its_samples_ends_the_command_as_a_fault_of_its_plugin(
+    command: Command,
+) -> None:
+    done = command(*BAD, bad=faulty(samples="import sys; sys.exit(0)"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "bad:all cannot be listed: its task raised SystemExit: 0 (plugin bad (bad 1.0))" in done.stderr
+
+
+def test_a_model_that_exits_fails_its_samples_and_the_run_goes_on(command: Command, tmp_path: Path) -> None:
+    done = command(*BAD, bad=faulty(generate="import sys; sys.exit(0)"))
+    assert outcomes(done, "outcomes") == {"error": 3}
+    note = "plugin bad (bad 1.0), generate of provider 'bad': SystemExit: 0 (3 times); its traceback is in out/log.txt"
+    assert note in done.stderr
+    log = (tmp_path / "out" / "log.txt").read_text("utf-8")
+    assert log.count("Traceback") == 1
+    assert "bad_module.py" in log
+
+
+def test_a_judge_that_exits_gives_no_verdict_and_the_run_goes_on(command: Command) -> None:
+    done = command(*BAD, bad=faulty(decide="import sys; sys.exit(0)"))
+    assert outcomes(done, "verdicts") == {"judge_error": 3}
+    assert "plugin bad (bad 1.0), read of judge 'bad': SystemExit: 0 (3 times)" in done.stderr
+
+
+def test_a_provider_that_cannot_open_its_model_is_named_and_its_traceback_is_kept(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    done = command(*BAD, bad=faulty(open="raise ValueError('boom')"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: plugin bad (bad 1.0), open of provider 'bad': ValueError: boom" in done.stderr
+    assert "this is a bug" not in done.stderr
+    assert "bad_module.py" in (tmp_path / "state" / "harness" / "log.txt").read_text("utf-8")
+
+
+def test_an_answer_whose_text_is_no_text_fails_its_sample(command: Command) -> None:
+    done = command(*BAD, bad=faulty(generate="return Response(text=5)"))
+    assert outcomes(done, "outcomes") == {"error": 3}
+    assert "generate of provider 'bad': it gave a Response whose text is 5 (3 times)" in done.stderr
+
+
+def test_an_observers_traceback_is_in_the_log_of_the_run(command: Command, tmp_path: Path) -> None:
+    command(*RUN, broken=OBSERVER + "raise ValueError('no more')")
+    assert "broken_module.py" in (tmp_path / "out" / "log.txt").read_text("utf-8")
 
 
 def test_strict_plugins_make_a_failed_one_fatal(command: Command) -> None:
@@ -164,3 +315,21 @@ def test_a_flag_outranks_the_config(command: Command, tmp_path: Path) -> None:
     assert command(*RUN).returncode == 2
     assert labels(command(*RUN, "--plugins-allow", "world")) == {"unsafe": 1, "safe": 1}
     assert labels(command("--plugins-allow", "world", *RUN)) == {"unsafe": 1, "safe": 1}
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_bug(command: Command, tmp_path: Path, closed: str) -> None:
+    assert labels(command(*RUN))
+    words = " ".join([sys.executable, "-m", "harness", *RUN, closed])
+    site = next(tmp_path.glob("site*"))
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        ["sh", "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bug" not in done.stderr
+    wrong = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m harness run --tasks nothing {closed}"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 2

@@ -18,7 +18,7 @@ import pytest
 
 from harness import plugins
 from harness.contracts import Model
-from harness.errors import Forbidden, HarnessError, MissingData
+from harness.errors import Forbidden, HarnessError, MissingData, PluginError
 from harness.images.opening import open_image
 from harness.models import ModelSpec, resolve
 from harness.plugins import Host
@@ -376,12 +376,14 @@ def test_replicas_that_would_answer_as_different_models_are_refused() -> None:
         within(body, name="odd")
 
 
-def test_a_bug_of_the_provider_is_told_as_a_bug() -> None:
+def test_a_bug_of_the_provider_is_told_as_its_plugins_with_the_traceback() -> None:
     async def body(_: Model) -> None:
         raise AssertionError("it opened")
 
-    with pytest.raises(RuntimeError, match="a bug of the provider's"):
+    said = r"plugin toy_models \(file .*\), open of provider 'toy': ValueError: a bug of the provider's"
+    with pytest.raises(PluginError, match=said) as caught:
         within(body, name="broken")
+    assert 'File "' in caught.value.story
 
 
 def test_what_the_body_raises_comes_out_as_it_is() -> None:

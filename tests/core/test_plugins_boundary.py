@@ -1,0 +1,330 @@
+"""What comes out of a plugin's functions: what the contract says, an error it allows, or one in the plugin's name."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness.contracts import (
+    Build,
+    Builder,
+    Built,
+    Judge,
+    Model,
+    ModelInfo,
+    Painter,
+    Provider,
+    Report,
+    Rubric,
+    Strategy,
+    Trainer,
+    Training,
+)
+from harness.errors import BadData, HarnessError, PluginError
+from harness.plugins import Host
+from harness.plugins.boundary import PluginErrors, find_holder, listen
+from harness.testing.fakes import FakeModel, fake_sample, fake_task, host_of
+from harness.types import Request, Response
+
+BUILD = Build(config=Path(), out=Path())
+TRAINING = Training(model="", data={}, out=Path())
+ANSWER = Response(text="yes")
+REQUEST = fake_sample().request
+
+
+def does(what: object) -> Callable[..., Any]:
+    """A function that raises or gives what it is told to."""
+
+    def function(*_: object) -> object:
+        if isinstance(what, BaseException):
+            raise what
+        return what
+
+    return function
+
+
+def opened(host: Host, kind: str = "provider", **asked: object) -> object:
+    """What a model or a brush gives, opened by the host's provider or painter."""
+
+    async def go() -> object:
+        async with getattr(host, kind)("odd").open("x", {}) as model:
+            return await model.draw(None) if kind == "painter" else await model.generate(REQUEST)
+
+    return anyio.run(go)
+
+
+@asynccontextmanager
+async def a_model(model: object) -> AsyncGenerator[Any]:
+    yield model
+
+
+class Raising:
+    """A model that raises wherever it is asked."""
+
+    def __init__(self, what: BaseException) -> None:
+        self._what = what
+
+    @property
+    def info(self) -> Any:
+        raise self._what
+
+    async def generate(self, _: Request) -> Response:
+        raise self._what
+
+    async def draw(self, _: object) -> object:
+        raise self._what
+
+
+def provider(opens: Callable[..., Any]) -> Provider:
+    return Provider(scheme="odd", description="", open=opens)
+
+
+def rubric_of(host: Host) -> Rubric:
+    return host.judge("odd").open({}, Path())
+
+
+def judge(**rubric: Any) -> Judge:
+    made = Rubric(identity={}, labels=("a",), **rubric)
+    return Judge(name="odd", version="1", description="", open=lambda *_: made)
+
+
+def plain(kind: type[Any], **fields: Any) -> Any:
+    extra = {"version": "1"} if kind in (Strategy, Judge) else {}
+    return kind(name="odd", description="", **extra, **fields)
+
+
+CALLS: dict[str, tuple[Callable[[Any], Any], Callable[[Host], object]]] = {
+    "open of provider 'odd'": (lambda f: provider(f), lambda host: opened(host)),
+    "generate of provider 'odd'": (lambda f: provider(lambda *_: a_model(Generating(f))), lambda host: opened(host)),
+    "folder of provider 'odd'": (
+        lambda f: Provider(scheme="odd", description="", open=does(None), folder=f),
+        lambda host: host.provider("odd").folder("x", {}),  # type: ignore[misc]
+    ),
+    "open of painter 'odd'": (
+        lambda f: Painter(scheme="odd", description="", open=f),
+        lambda host: opened(host, "painter"),
+    ),
+    "samples of task 'odd'": (
+        lambda f: fake_task(f, name="odd"),
+        lambda host: list(host.task("odd").samples(Path(), "all", {})),
+    ),
+    "open of judge 'odd'": (lambda f: plain(Judge, open=f), rubric_of),
+    "wrap of strategy 'odd'": (
+        lambda f: plain(Strategy, wrap=f),
+        lambda host: host.strategy("odd").wrap(FakeModel(), {}),
+    ),
+    "render of report 'odd'": (lambda f: plain(Report, render=f), lambda host: host.report("odd").render([])),  # type: ignore[misc]
+    "train of trainer 'odd'": (
+        lambda f: plain(Trainer, plan=does(""), train=f),
+        lambda host: host.trainer("odd").train(TRAINING),
+    ),
+    "build of builder 'odd'": (
+        lambda f: plain(Builder, plan=does(""), build=Building(f)),
+        lambda host: anyio.run(host.builder("odd").build, BUILD),
+    ),
+}
+
+
+class Generating(FakeModel):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    async def generate(self, request: Request) -> Any:
+        return self._function(request)
+
+
+class Building:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    async def __call__(self, build: Build) -> Built:
+        return self._function(build)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("place", CALLS)
+@pytest.mark.parametrize("what", [ValueError("boom"), SystemExit("boom"), asyncio.CancelledError("boom")])
+def test_what_a_plugin_raises_is_told_by_its_name_its_distribution_and_the_place(
+    place: str, what: BaseException
+) -> None:
+    make, call = CALLS[place]
+    with pytest.raises(PluginError) as caught:
+        call(host_of(make(does(what))))
+    assert caught.value.what == f"plugin fakes (fakes 1.0), {place}: {type(what).__name__}: boom"
+    assert f"{__file__}" in caught.value.story
+
+
+@pytest.mark.parametrize("place", CALLS)
+def test_what_a_plugin_gives_in_place_of_what_it_promised_is_told_as_the_plugins(place: str) -> None:
+    make, call = CALLS[place]
+    with pytest.raises(PluginError) as caught:
+        call(host_of(make(does([5] if place.startswith("samples") else 5))))
+    assert caught.value.what.startswith(f"plugin fakes (fakes 1.0), {place}: it gave a int, ")
+
+
+@pytest.mark.parametrize("place", CALLS)
+@pytest.mark.parametrize("what", [BadData("row 3"), KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_a_plugin_may_raise_comes_out_as_it_is(place: str, what: BaseException) -> None:
+    make, call = CALLS[place]
+    with pytest.raises(type(what)) as caught:
+        call(host_of(make(does(what))))
+    assert caught.value is what
+
+
+def test_what_the_body_raises_goes_through_a_model_that_is_open() -> None:
+    mine = ValueError("of the core")
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(FakeModel()))).provider("odd").open("x", {}):
+            raise mine
+
+    with pytest.raises(ValueError, match="of the core") as caught:
+        anyio.run(go)
+    assert caught.value is mine
+
+
+def test_a_model_that_cannot_be_closed_is_its_plugins_fault() -> None:
+    @asynccontextmanager
+    async def broken(*_: object) -> AsyncGenerator[Model]:
+        yield FakeModel()
+        raise ValueError("still busy")
+
+    with pytest.raises(PluginError, match="closing of provider 'odd': ValueError: still busy"):
+        opened(host_of(provider(broken)))
+
+
+def test_a_model_that_cannot_say_what_it_is_is_its_plugins_fault() -> None:
+    async def go() -> None:
+        host = host_of(provider(lambda *_: a_model(Raising(SystemExit(3)))))
+        async with host.provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError, match="info of provider 'odd': SystemExit: 3"):
+        anyio.run(go)
+
+
+def test_a_call_that_somebody_else_cancels_is_no_fault_of_the_plugins() -> None:
+    class Slow(FakeModel):
+        async def generate(self, request: Request) -> Response:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    async def go() -> bool:
+        async with host_of(provider(lambda *_: a_model(Slow()))).provider("odd").open("x", {}) as model:
+            with anyio.move_on_after(0.01) as scope:
+                await model.generate(REQUEST)
+            return scope.cancelled_caught
+
+    assert anyio.run(go)
+
+
+@pytest.mark.parametrize("field", ["ask", "ask_local", "read"])
+def test_each_function_of_a_rubric_lies_behind_the_boundary(field: str) -> None:
+    rubric = rubric_of(host_of(judge(**{field: does(SystemExit())})))
+    with pytest.raises(PluginError, match=f"{field} of judge 'odd': SystemExit"):
+        getattr(rubric, field)(None, None, [])
+
+
+def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
+    closed: list[bool] = []
+
+    async def score(*_: object) -> AsyncGenerator[tuple[str, Any]]:
+        try:
+            yield "a", None
+            raise SystemExit
+        finally:
+            closed.append(True)
+
+    async def go() -> list[str]:
+        found: list[str] = []
+        rubric = rubric_of(host_of(judge(score=score)))
+        assert rubric.score is not None
+        try:
+            async for item, _ in rubric.score((), Path(), None):  # type: ignore[arg-type]
+                found.append(item)
+        except PluginError as error:
+            assert "score of judge 'odd': SystemExit" in error.what  # noqa: PT017
+            return found
+        raise AssertionError("it did not break off")
+
+    assert anyio.run(go) == ["a"]
+    assert closed == [True]
+
+
+def test_who_listens_hears_of_each_error_and_counts_those_of_one_kind() -> None:
+    errors = PluginErrors()
+    render = host_of(plain(Report, render=does(ValueError("boom")))).report("odd").render
+    assert render is not None
+    with listen(errors.add):
+        for _ in range(3):
+            with pytest.raises(HarnessError):
+                render([])
+    assert errors.lines() == ["plugin fakes (fakes 1.0), render of report 'odd': ValueError: boom (3 times)"]
+    logged: list[str] = []
+    errors.write(logged.append)
+    errors.write(logged.append)
+    assert ["Traceback" in text for text in logged] == [True]
+
+
+def test_the_plugin_that_a_stack_is_in_is_known_with_the_line() -> None:
+    found: list[Any] = []
+
+    def samples() -> Iterator[Any]:
+        found.append(find_holder(sys._getframe()))
+        yield fake_sample()
+
+    list(host_of(fake_task(samples, name="odd")).task("odd").samples(Path(), "all", {}))
+    source, place, where = found[0]
+    assert (source.name, place) == ("fakes", "samples of task 'odd'")
+    assert where.startswith(__file__)
+    assert find_holder(sys._getframe()) is None
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "", ".", "a/../../b", "a\0b", 7])
+def test_a_report_that_names_a_file_outside_its_folder_is_its_plugins_fault(name: object) -> None:
+    render = host_of(plain(Report, render=does({"good.txt": b"", name: b"x"}))).report("odd").render
+    assert render is not None
+    with pytest.raises(PluginError, match=r"render of report 'odd': it names a file .* which is not below the folder"):
+        render([])
+
+
+def test_a_report_whose_file_is_no_bytes_is_its_plugins_fault() -> None:
+    figures = host_of(plain(Report, render=does(""), figures=does({"a.svg": "text"}))).report("odd").figures
+    assert figures is not None
+    with pytest.raises(PluginError, match=r"it gave a str as the file 'a\.svg', not bytes"):
+        figures([])
+
+
+@pytest.mark.parametrize("fields", [{"tags": None}, {"id": 7}, {"category": None}, {"cluster": 3}])
+def test_a_sample_with_a_field_that_nobody_can_use_is_its_plugins_fault(fields: dict[str, Any]) -> None:
+    sample = replace(fake_sample(), **fields)
+    [(name, value)] = fields.items()
+    with pytest.raises(PluginError, match=f"samples of task 'odd': it gave a Sample whose {name} is {value}"):
+        list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+
+
+def test_a_model_whose_info_nobody_can_use_is_its_plugins_fault() -> None:
+    info = ModelInfo(ref="odd/x", endpoint="odd", can=None)  # type: ignore[arg-type]
+
+    async def go() -> None:
+        host = host_of(provider(lambda *_: a_model(FakeModel(info=info))))
+        async with host.provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError, match="info of provider 'odd': it gave a ModelInfo whose can is None"):
+        anyio.run(go)
+
+
+def test_a_rubric_whose_identity_nobody_can_use_is_its_plugins_fault() -> None:
+    made = Judge(
+        name="odd", version="1", description="",
+        open=lambda *_: Rubric(identity=None, labels=("a",)),  # type: ignore[arg-type]
+    )  # fmt: skip
+    with pytest.raises(PluginError, match="open of judge 'odd': it gave a Rubric whose identity is None"):
+        rubric_of(host_of(made))

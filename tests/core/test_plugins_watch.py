@@ -1,0 +1,92 @@
+"""A plugin that hangs is named, and one that is slow is known with its time."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from harness.plugins import Host
+from harness.plugins import watch as watching
+from harness.plugins.watch import Watch, watch_loop
+from harness.testing.fakes import FakePlugin, fake_sample, fake_task, host_of, source_of
+from harness.types import Sample
+
+HELD = 30.0  #: seconds that nobody is kept waiting here, because the watch says its line long before
+
+
+class Ear:
+    """Takes lines, and lets go who waits for the first one."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._heard = threading.Event()
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        self._heard.set()
+
+    def wait(self) -> None:
+        """Hang until something is said."""
+        assert self._heard.wait(HELD)
+
+
+def test_a_plugin_that_hangs_at_import_is_named_while_it_does() -> None:
+    ear, source = Ear(), source_of(FakePlugin(), "stuck")
+    with Watch(ear, patience=0.02).calling(source, "import"):
+        ear.wait()
+    [line] = ear.lines
+    assert line.startswith("plugin stuck (stuck 1.0): its import has taken 0.02 s so far; Ctrl-C ends it, ")
+
+
+def test_a_plugin_that_hangs_in_an_offer_hook_is_named_on_stderr_though_nobody_is_told_of_faults(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watching, "PATIENCE", 0.02)
+    ear = Ear()
+    monkeypatch.setattr("harness.plugins.registry.write_line", ear)
+
+    class Stuck(FakePlugin):
+        def _of(self, kind: type[object]) -> list[object]:
+            ear.wait()
+            return []
+
+    Host([source_of(Stuck(), "stuck")], tell=lambda _: None).offers("tasks")
+    assert ear.lines[0].startswith("plugin stuck (stuck 1.0): what it offers has taken 0.02 s so far")
+
+
+def test_what_a_plugin_took_is_known_by_stage() -> None:
+    class Slow(FakePlugin):
+        def _of(self, kind: type[object]) -> list[object]:
+            began = time.monotonic()
+            while time.monotonic() - began < 0.02:
+                pass
+            return []
+
+    host = Host([source_of(Slow(), "slow"), source_of(FakePlugin(), "quick")])
+    host.offers("tasks")
+    found = host.slow(least=0.02)
+    assert [source.name for source in found] == ["slow"]
+    assert next(iter(found.values()))["offer"] >= 0.02
+
+
+def test_a_plugin_that_holds_the_event_loop_is_named_with_the_place_and_the_line() -> None:
+    ear = Ear()
+
+    def samples() -> Iterator[Sample]:
+        yield fake_sample()
+        ear.wait()
+
+    async def go() -> None:
+        with watch_loop(ear, patience=0.05):
+            await anyio.lowlevel.checkpoint()
+            list(host_of(fake_task(samples)).task("fake").samples(Path(), "all", {}))
+
+    anyio.run(go)
+    assert len(ear.lines) == 1
+    assert ear.lines[0].startswith(
+        "plugin fakes (fakes 1.0), samples of task 'fake': it has held the run for 0.05 s, at "
+    )
