@@ -10,7 +10,9 @@ from typing import Final
 SECRET: Final = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
 _SHORTEST: Final = 8  # a shorter value of a variable is a switch
 _NAMES: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-_LOOKS: Final = r"\b(?:sk-[\w-]{8,}|Bearer [\w.~+/*-]{8,}|(?:hf_|ghp_|xox[a-z]-|AKIA|AIza)[\w-]{8,})"
+_LOOKS: Final = (
+    r"\b(?:sk-[\w-]{8,}|Bearer [\w.~+/*-]{8,}|(?:hf_|ghp_)[A-Za-z0-9]{16,}|(?:xox[a-z]-|AKIA|AIza)[\w-]{8,})"
+)
 _CALLED: Final = (
     r"""(?i)["'](?:(?:[\w-]*[_-])?(?:api[_-]?key|secret|password|authorization)"""
     r"""|(?:(?:access|auth|api|bearer|session)[_-]?)?token)["']\s*:\s*["'][^"']{4,}"""

@@ -252,23 +252,23 @@ async def _kept(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T 
         return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
     if isinstance(result, kind) and not isinstance(result, Response):
         return result
-    if why := wrong_with(result):
+    if why := wrong_with(result, kind):
         return Failure(outcome="error", reason="no_answer", message=f"the {what}: {why}")
     return cast("_T | Failure", result)
 
 
-def wrong_with(answer: object) -> str:
-    """Why a value is no Response and no Failure that can be used; empty where it is one.
+def wrong_with(answer: object, kind: type[object] = Response) -> str:
+    """Why a value is none of this kind and no Failure that can be used; empty where it is one.
 
     Numbers are not looked at: `harness.store.sound` makes them such as can be written.
     """
-    if isinstance(answer, Response):
+    if isinstance(answer, Response) and kind is Response:
         return _wrong_field(answer, _RESPONSE)
     if isinstance(answer, Failure):
         if answer.outcome not in _FAILED:
             return f"it gave a Failure whose outcome is {answer.outcome!r:.100}"
         return _wrong_field(answer, _FAILURE)
-    return f"it gave {'None' if answer is None else f'a {type(answer).__name__}'}, not Response or Failure"
+    return f"it gave {'None' if answer is None else f'a {type(answer).__name__}'}, not {kind.__name__} or Failure"
 
 
 def _wrong_field(answer: object, types: Mapping[str, type[Any] | tuple[type[Any], ...]]) -> str:

@@ -114,7 +114,7 @@ KEYS = {
     "a token": '{"auth_token":"hunter2hunter2"}',
     "a password": '{"user": "me", "password": "hunter2"}',
     "looks like one": '{"user": "sk-hunter2hunter2"}',
-    "of a hub": "args=hf_hunter2hunter2",
+    "of a hub": "args=hf_hunter2hunter2hunter2hunter2",
     "a bearer": "Bearer hunter2hunter2",
     "of the environment": '{"user": "value-of-hunter2"}',
 }
@@ -137,6 +137,7 @@ def test_a_setting_that_holds_a_key_is_refused_without_repeating_it(text: str, m
         '{"token": 1234, "api_key": ""}',
         "MY_API_KEY",
         "a task-force of sk-learn",
+        '{"hf_overrides": {"architectures": ["DeepseekVLV2ForCausalLM"]}}',
         "Bearer of bad news",
         "the secret: never tell",
         "/keys/of/mine.pem",

@@ -141,7 +141,7 @@ WRITES: dict[str, Callable[[RunFolder], object]] = {
     "mis/responses.jsonl": lambda run: run.task("mis").responses(write=True),
     "mis/.responses.jsonl.lock": lambda run: run.task("mis").responses(write=True),
     "mis/verdicts-keyword.jsonl": lambda run: run.task("mis").verdicts("keyword", write=True),
-    "mis/.asked-easy.jsonl": lambda run: run.task("mis").listing("easy", keep=False),
+    "mis/.asked.jsonl.new": lambda run: run.task("mis").listing("easy", keep=False),
     ".results.json.lock": lambda run: run.changing("results.json").__enter__(),
 }
 
