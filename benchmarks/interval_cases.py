@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.stats.agreement import percent
+from harness.stats.intervals import Interval
 from harness.stats.units import SETTLED, Units
 
 Rng = np.random.Generator
@@ -21,12 +23,16 @@ SCENARIOS = (97, 163, 44, 144, 122, 154, 109, 153, 130, 167, 109, 139, 149)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Data sets of one kind; `weights` as in `harness.stats.assess`, None for a mean over strata."""
+    """Data sets of one kind; `weights` as in `harness.stats.assess`, None for a mean over strata.
+
+    `estimate` gives the interval where it is not `assess`.
+    """
 
     name: str
     truth: float
     draw: Callable[[Rng], Units]
     weights: tuple[float, ...] | None = None
+    estimate: Callable[[Units], Interval | None] | None = None
 
 
 def units(num: NDArray[Any], cluster: object, *, den: object = 1.0, stratum: object = 0, strata: int = 1) -> Units:
@@ -143,6 +149,21 @@ def macro(name: str, rates: Array) -> Case:
     return Case(name=f"macro of {len(SCENARIOS)} strata, {name}", truth=float(rates.mean()), draw=draw)
 
 
+def agreement(clusters: int, size: int, rate: float, alike: float) -> Case:
+    """Two judges who give the same label at this rate, and more alike within a cluster: `harness agree`'s agreement."""
+    a, b = rate * (1 - alike) / alike, (1 - rate) * (1 - alike) / alike
+
+    def draw(rng: Rng) -> Units:
+        same = rng.random((clusters, size)) < rng.beta(a, b, (clusters, 1))
+        return units(same.ravel(), np.repeat(np.arange(clusters), size))
+
+    def estimate(data: Units) -> Interval | None:
+        return percent(data.num.astype(np.int64), np.ones(len(data), dtype=np.int64), data.cluster).ci95
+
+    name = f"agreement, {clusters} clusters x {size}, p={rate}, alike={alike}"
+    return Case(name=name, truth=rate, draw=draw, estimate=estimate)
+
+
 CASES = (
     plain(1675, 0.8),
     plain(510, 0.018),
@@ -179,6 +200,10 @@ CASES = (
     f1(500, 0.995, 0.002, 0.1),
     f1(40, 0.85, 0.1, 0.1),
     f1(20, 0.5, 0.2, 0.3),
+    agreement(5, 20, 0.8, 0.2),
+    agreement(5, 20, 0.5, 0.1),
+    agreement(8, 20, 0.8, 0.2),
+    agreement(20, 20, 0.8, 0.2),
     macro("0.02 to 0.6", np.linspace(0.02, 0.6, 13)),
     macro("0.005 each", np.full(13, 0.005)),
     macro("0.97 each", np.full(13, 0.97)),

@@ -126,6 +126,21 @@ def cells(units: Units) -> Cells:
     )
 
 
+def rate(hits: Floats, cluster: Ints) -> Estimates | None:
+    """The mean of values from 0 to 1, each counted once; None where there are none."""
+    _, where = np.unique(cluster, return_inverse=True)
+    clusters = int(where.max(initial=-1)) + 1
+    counts = sums(where, np.ones(len(hits)), clusters)
+    return Cells(
+        stratum=np.zeros(clusters, dtype=np.int64),
+        cluster=np.arange(clusters),
+        num=sums(where, hits, clusters),
+        den=counts,
+        units=counts,
+        strata=1,
+    ).estimates((1.0,))
+
+
 def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
     """Everything about one weighted sum of ratios.
 
