@@ -103,6 +103,8 @@ def conclusion(found: Comparison, each: Compared) -> str:
     said = change.finding.value
     if change.finding.shown:
         said = f"{each.run} is {said}"
+    if each.pooled_in:
+        return f"{result.metric}: {said}: {each.pooled_in} holds its items and is tested"
     if result.p is None or result.test is None:
         return f"{result.metric}: {said}"
     points = " points" if result.unit == "%" else ""

@@ -143,7 +143,7 @@ def test_several_runs_are_each_set_beside_the_first(runs: tuple[Path, Path], tmp
         ("C", "one"),
         ("B", "two"),
     ]
-    assert made["family"] == 4
+    assert made["family"] == 2
     assert "C has it" not in str(made["left_out"])
 
 
