@@ -13,7 +13,7 @@ the split's metrics know.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.contracts import Decision, Split
@@ -54,6 +54,7 @@ class Ran:
         subset: {"limit": N}, or None for all samples.
         epochs: repetitions of each sample.
         min_coverage: share of records that must be resolved.
+        drawn: id of a judge that has judged a random part -> how many clusters were drawn for it.
     """
 
     split: Split
@@ -63,6 +64,7 @@ class Ran:
     subset: Mapping[str, Json] | None = None
     epochs: int = 1
     min_coverage: float = 0.98
+    drawn: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def judge_ids(self) -> tuple[str | None, ...]:
@@ -94,6 +96,8 @@ def judged(record: Record, decision: Decision | None, split: Split, translation:
     """
     if record.outcome != "answered":
         return settled(record, split)
+    if decision is None:
+        return replace(record, unjudged=True)
     if not isinstance(decision, Verdict):
         return record
     return _labelled(record, replace(decision, label=translation.get(decision.label, decision.label)))
@@ -132,11 +136,20 @@ class SplitSummary:
         if record.outcome == "answered":
             self._flags.update(record.flags)
 
-    def finish(self) -> dict[str, Json]:
-        """The split's dict of results.json."""
+    def drawn(self, judge: str | None) -> bool | None:
+        """Whether a judge's answers are a random part; None where it has judged all of them or none."""
+        view = self._views[judge]
+        return view.tried_clusters <= self._ran.drawn.get(judge or "", 0) if view.partly else None
+
+    def finish(self, parts: Sequence[SplitSummary] = ()) -> dict[str, Json]:
+        """The split's dict of results.json; a derived one is a random part where each of its parts is that or whole."""
         ran, split = self._ran, self._ran.split
         views: dict[str | None, dict[str, Json]] = {
-            judge: view.finish(ran.min_coverage) for judge, view in self._views.items()
+            judge: view.finish(
+                ran.min_coverage,
+                drawn=all(part.drawn(judge) is not False for part in parts) if parts else bool(self.drawn(judge)),
+            )
+            for judge, view in self._views.items()
         }
         return {
             "n": self._views[ran.primary].samples,
@@ -168,6 +181,16 @@ class _View:
     def samples(self) -> int:
         return self._tally.samples
 
+    @property
+    def partly(self) -> bool:
+        """Some answers are judged and some are not."""
+        return 0 < self._states["unjudged"] < self._states.total()
+
+    @property
+    def tried_clusters(self) -> int:
+        """In which it has seen an answer."""
+        return self._tally.tried_clusters
+
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
             self._states[_state(decision)] += 1
@@ -175,13 +198,14 @@ class _View:
             self._labels[record.label] += 1
         self._tally.add(record)
 
-    def finish(self, min_coverage: float) -> dict[str, Json]:
+    def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
         coverage = self._labels.total() / len(self._tally) if len(self._tally) else None
         return {
             "verdicts": {name: self._states[name] for name in STATES},
             "labels": {label: self._labels[label] for label in sorted(self._labels)},
             "coverage": coverage,
             "complete": coverage is not None and coverage >= min_coverage,
+            **({"drawn": drawn} if self.partly else {}),
             **self._tally.results(),
         }
 

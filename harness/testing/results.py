@@ -28,6 +28,7 @@ def metric(
     least, most = numerator, numerator + unresolved
     return {
         "value": 100 * numerator / denominator if denominator else None,
+        **({} if denominator else {"why": "no record counts, so there is nothing to divide by"}),
         "unit": "%",
         "better": better,
         "ci95": _percent(wilson(numerator / denominator, denominator)) if denominator else None,

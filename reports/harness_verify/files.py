@@ -17,15 +17,16 @@ from .names import counts, is_word, name, ref, taken_out, value, word
 Raw = Mapping[str, Any]
 _SPLIT: Final = (
     *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
-    *("parts", "verdicts", "labels", "coverage", "complete", "metrics", "by"),
+    *("parts", "verdicts", "labels", "coverage", "complete", "drawn", "metrics", "by"),
 )
 _ASKED: Final = ("packaged", "generation", "epochs", "limit", "content", "found", "min_coverage")
+_WHY: Final = "why"  #: a sentence of the harness's own beside a metric without a value
 _ENVIRONMENT: Final = ("python", "torch", "transformers", "vllm", "openai", "anthropic", "gpu", "driver")
 _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
 #: flags whose values are names and numbers; of all others only that they were given
 _SAID: Final = (
     *("--tasks", "--judge", "--limit", "--epochs", "--temperature", "--max-tokens", "--seed", "--strategy"),
-    *("--concurrency", "--phases", "--min-coverage", "--retry", "--combine"),
+    *("--concurrency", "--phases", "--min-coverage", "--judge-limit", "--retry", "--combine"),
 )
 
 
@@ -108,8 +109,16 @@ class Files:
         return {
             **{key: value(task[key]) for key in ("task", "version", "settings")},
             "data": {"root": "", "folder": "", **_data(task["data"])},
-            "splits": {split: {**self._judge(body), **_kept(body, _ASKED)} for split, body in task["splits"].items()},
+            "splits": {
+                split: {**self._judge(body), **_kept(body, _ASKED), **self._drawn(body)}
+                for split, body in task["splits"].items()
+            },
         }
+
+    def _drawn(self, split: Raw) -> dict[str, Json]:
+        """How much was drawn for each judge."""
+        drawn = {self.ids.get(judge, word(judge)): count for judge, count in (split.get("drawn") or {}).items()}
+        return {"drawn": drawn} if drawn else {}
 
     def _task(self, task: Raw) -> dict[str, Json]:
         """A task of results.json."""
@@ -142,7 +151,7 @@ def _kept(body: Raw, keys: Sequence[str]) -> dict[str, Json]:
 def _figures(given: Json) -> Json:
     """Numbers under the names of metrics, labels and groups, which are the results."""
     if isinstance(given, Mapping):
-        return {key: _figures(each) for key, each in cast("Mapping[str, Json]", given).items()}
+        return {key: each if key == _WHY else _figures(each) for key, each in cast("Mapping[str, Json]", given).items()}
     if isinstance(given, list):
         return [_figures(each) for each in cast("Sequence[Json]", given)]
     return value(given)
