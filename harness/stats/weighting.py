@@ -110,7 +110,7 @@ def weighted(units: Units) -> Weighted | str:
     thin = np.flatnonzero(is_open & (totals.judged < LEAST))
     if len(thin):
         return _thin(totals, thin, _told(coarse, frame))
-    cell, by_category = _refined(coarse, frame, counts_at, is_open)
+    cell, by_category = _refined(coarse, frame, counts_at, totals.unjudged > 0)
     is_open = _where(cell, is_open[coarse])
     counts = _count(cell, units, frame, size)
     return Weighted(
@@ -149,15 +149,18 @@ def _count(cell: Ints, units: Units, frame: Frame, size: Floats) -> _Counts:
     )
 
 
-def _refined(coarse: Ints, frame: Frame, counts_at: Bools, is_open: Bools) -> tuple[Ints, bool]:
-    """Cells by category where each category of a cell has enough judged; whether there are any."""
+def _refined(coarse: Ints, frame: Frame, counts_at: Bools, partly: Bools) -> tuple[Ints, bool]:
+    """Cells by category where each category of a cell has enough judged; whether there are any.
+
+    Whether a metric leaves the cell open has no say, so that shares of one whole are over the same records.
+    """
     fine = _numbered(coarse * (int(frame.category.max(initial=0)) + 1) + frame.category)
     cells = int(fine.max(initial=-1)) + 1
     judged = sums(fine, (frame.status == JUDGED) & counts_at, cells)
     there = sums(fine, (frame.status >= 0) & counts_at, cells)
     poor = _where(coarse, ((judged < LEAST_BY_CATEGORY) & (there > 0))[fine])
     several = sums(coarse[np.unique(fine, return_index=True)[1]], there > 0, len(poor)) > 1
-    splits = is_open & ~poor & several
+    splits = partly & ~poor & several
     return _numbered(np.where(splits[coarse], cells + fine, coarse)), bool(splits.any())
 
 
