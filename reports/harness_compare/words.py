@@ -106,13 +106,22 @@ def conclusion(found: Comparison, each: Compared) -> str:
     if each.pooled_in:
         return f"{result.metric}: {said}: {each.pooled_in} holds its items and is tested"
     if result.p is None or result.test is None:
-        return f"{result.metric}: {said}"
+        return f"{result.metric}: {said}{f': {result.why}' if result.why else ''}"
     points = " points" if result.unit == "%" else ""
     over = f", {probability(change.p_holm)} after Holm over {found.family}" if found.family > 1 else ""
     return (
         f"{result.metric}: {said} (p {probability(result.p)} by {_TESTS[result.test]}{over});"
         f" {result.clusters} clusters could show a difference of {detectable(change)}{points}"
     )
+
+
+def without(each: Compared) -> Iterator[str]:
+    """Why other metrics, and groups of the main one, have no difference; those of one reason together."""
+    named: dict[str, list[str]] = {}
+    for name, change in (*each.changes.items(), *each.by.items()):
+        if change.paired.why and change is not each.main:
+            named.setdefault(change.paired.why, []).append(name)
+    yield from (f"no difference of {', '.join(names)}: {why}" for why, names in named.items())
 
 
 def ways(found: Comparison, each: Compared) -> Iterator[tuple[str, Sequence[Flip]]]:

@@ -64,6 +64,7 @@ def change_json(change: Change) -> dict[str, Json]:
         "baseline": change.baseline,
         "run": change.value,
         "difference": found.difference,
+        **({"why": found.why} if found.why else {}),
         "ci95": _listed(found.ci95),
         "bounds": _listed(found.bounds),
         "ci95_worst": _listed(found.ci95_worst),
