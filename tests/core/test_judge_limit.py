@@ -21,6 +21,7 @@ from harness.models import ModelSpec
 from harness.options import Judging, Options
 from harness.plan.sampling import turns
 from harness.plugins import Host
+from harness.runs.combining import combine
 from harness.runs.running import Run, judge_async, run_async
 from harness.runs.verifying import verify
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -181,6 +182,20 @@ def test_runs_of_which_a_part_is_judged_are_compared_over_pairs_judged_in_both(f
     assert (one.main.paired.difference, one.main.paired.test) == (0.0, "interval")
     low, high = one.main.paired.ci95 or (0, 0)
     assert low < 0 < high
+
+
+def test_an_ensemble_has_judged_what_the_smallest_draw_of_its_members_holds(folder: Path) -> None:
+    judged(folder, judge_limit=120)
+    judged(folder, **COURT, judge_limit=180)
+    run = combine(folder, Judging(primary=True))
+    found = split(run)
+    own = next(view for judge, view in found["other_judges"].items() if judge.startswith("fake"))
+    assert found["judge"].startswith("combine-majority")
+    assert (found["verdicts"], found["drawn"]) == (own["verdicts"], True)
+    assert found["metrics"]["ASR"]["value"] == own["metrics"]["ASR"]["value"]
+    assert verify(folder).state == "same"
+    judged(folder, **COURT)
+    assert split(combine(folder, Judging(primary=True)))["drawn"] is True
 
 
 def test_the_command_takes_a_limit_of_judging_and_an_ensemble_does_not(folder: Path, tmp_path: Path) -> None:
