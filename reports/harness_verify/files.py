@@ -117,8 +117,9 @@ class Files:
 
     def _drawn(self, split: Raw) -> dict[str, Json]:
         """How much was drawn for each judge."""
-        drawn = {self.ids.get(judge, word(judge)): count for judge, count in (split.get("drawn") or {}).items()}
-        return {"drawn": drawn} if drawn else {}
+        drawn: Raw = split.get("drawn") or {}
+        renamed = {self.ids.get(judge, word(judge)): count for judge, count in drawn.items()}
+        return {"drawn": renamed} if renamed else {}
 
     def _task(self, task: Raw) -> dict[str, Json]:
         """A task of results.json."""
