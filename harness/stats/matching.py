@@ -41,6 +41,8 @@ class Match:
         unmatched: left units without one.
         unmatched_right: right units without one.
         unresolved: pairs with an open half.
+        estimated: pairs judged on each side that needs it, and those that they stand for, themselves among them; None
+            where all are judged.
         why: there can be no figures, as a sentence without its full stop; empty where both sides rest on verdicts.
     """
 
@@ -50,6 +52,7 @@ class Match:
     unmatched: int
     unmatched_right: int
     unresolved: int
+    estimated: tuple[int, int] | None
     why: str
 
 
@@ -72,6 +75,7 @@ def matched(left: Table, right: Table) -> Match:
         unmatched=len(our_key) - pairs,
         unmatched_right=int((~np.isin(their_key, our_key)).sum()),
         unresolved=int(units.left_out[:pairs].sum()),
+        estimated=_estimated(units.frame, pairs),
         why=our_why or their_why,
     )
 
@@ -121,7 +125,15 @@ def _joined(left: Units, right: Units) -> Units:
     )
 
 
-_HOW = ("answered", "blocked", "without an answer")  #: how a half's generation ended, by its number
+def _estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
+    """Judged pairs, and those and the unjudged together."""
+    if frame is None:
+        return None
+    judged, waits = (int((frame.status[:pairs] == status).sum()) for status in (JUDGED, WAITS))
+    return (judged, judged + waits) if waits else None
+
+
+_HOW = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
 
 
 def _pairs(left: Frame, right: Frame) -> Frame:
@@ -140,5 +152,10 @@ def _pairs(left: Frame, right: Frame) -> Frame:
         status=np.tile(status, 2).astype(np.int64),
         cell=np.tile(left.cell * KINDS + right.cell % KINDS, 2),
         category=np.tile(left.category, 2),
-        told=tuple(f"{where} {ours} with {theirs}" for where in places for ours in _HOW for theirs in _HOW),
+        told=tuple(
+            f"{where} {ours} in both" if ours == theirs else f"{where} {ours} beside {theirs}"
+            for where in places
+            for ours in _HOW
+            for theirs in _HOW
+        ),
     )

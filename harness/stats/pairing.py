@@ -49,6 +49,7 @@ class PairedResult:
         p: that the difference is 0, two-sided; None where there is no difference to test.
         test: what gave p.
         why: there is no difference, as a sentence without its full stop; empty where there is one.
+        estimated: judged pairs and those that they stand for, themselves among them; None where the value is plain.
         detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided.
     """
 
@@ -71,6 +72,7 @@ class PairedResult:
     test: Test | None
     detectable: float | None
     why: str = ""
+    estimated: tuple[int, int] | None = None
 
     def as_json(self, left: str, right: str) -> dict[str, Json]:
         """As `paired` of results.json: {pairs, unmatched, <metric>: {<left>, <right>, difference, ci95, …}}."""
@@ -171,6 +173,7 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         test=test,
         detectable=rescaled(detectable(estimates), unit) if estimates else None,
         why=why,
+        estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
     )
 
 

@@ -79,6 +79,9 @@ def counted(found: Comparison, each: Compared) -> Iterator[str]:
     if each.epochs != (1, 1):
         yield f"epochs {base} {each.epochs[0]}, {each.run} {each.epochs[1]}"
     yield f"judge {' and '.join(judges(each))}"
+    if each.main.paired.estimated is not None:
+        judged, of = each.main.paired.estimated
+        yield f"estimated for {of} pairs from {judged} judged in both"
 
 
 def judges(each: Compared) -> list[str]:

@@ -109,11 +109,15 @@ def test_the_answers_of_n_clusters_are_judged_as_a_limit_draws_them(folder: Path
     found = split(judged(folder, judge_limit=120))
     (file,) = (folder / "fake").glob("verdicts-*.jsonl")
     read = {json.loads(line)["id"] for line in file.read_text().splitlines()}
-    order = list(turns((sample.id, sample.category) for sample in samples()))
-    assert read == {name for name in order[:120] if int(name[1:]) % 6}
+    assert read == {f"q{number}" for number in taken(120) if number % 6}
     assert found["verdicts"]["scored"] == len(read)
     assert found["drawn"] is True
     assert (found["complete"], found["subset"]) == (False, None)
+
+
+def taken(limit: int) -> list[int]:
+    order = list(turns((sample.id, sample.category) for sample in samples()))
+    return [int(name[1:]) for name in order[:limit]]
 
 
 def test_a_larger_limit_only_adds_and_judging_all_gives_the_ordinary_numbers(folder: Path) -> None:
@@ -177,6 +181,8 @@ def test_runs_of_which_a_part_is_judged_are_compared_over_pairs_judged_in_both(f
     judged(folder, judge_limit=120)
     judged(other, judge_limit=180)
     (one,) = compare(folder, other).splits
+    both = sum(number % 6 > 0 for number in taken(120))
+    assert one.main.paired.estimated == (both, 200)
     value = split(judged(folder, judge_limit=120))["metrics"]["ASR"]["value"]
     assert (one.main.baseline, one.main.value) == (pytest.approx(value), pytest.approx(value))
     assert (one.main.paired.difference, one.main.paired.test) == (0.0, "interval")

@@ -65,6 +65,7 @@ def change_json(change: Change) -> dict[str, Json]:
         "run": change.value,
         "difference": found.difference,
         **({"why": found.why} if found.why else {}),
+        **({"estimator": _estimator(*found.estimated)} if found.estimated else {}),
         "ci95": _listed(found.ci95),
         "bounds": _listed(found.bounds),
         "ci95_worst": _listed(found.ci95_worst),
@@ -74,6 +75,10 @@ def change_json(change: Change) -> dict[str, Json]:
         "detectable": found.detectable,
         "finding": change.finding.value if change.main else None,
     }
+
+
+def _estimator(judged: int, of: int) -> dict[str, Json]:
+    return {"name": "post-stratified", "judged": judged, "of": of}
 
 
 def _flips(flips: Sequence[Flip], show: int | None) -> dict[str, Json]:
