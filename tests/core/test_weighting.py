@@ -306,7 +306,7 @@ def test_an_answer_beside_a_block_is_estimated_from_such_pairs_alone() -> None:
 def test_cells_of_pairs_with_too_few_judged_give_no_difference_and_say_which() -> None:
     found = beside("u" * 40 + "." * 40 + "." * 8, "s" * 40 + "." * 40 + "b" * 8)
     assert (found.difference, found.ci95, found.p) == (None, None, None)
-    assert found.why == "the judge has labelled none of the 8 pairs answered with blocked"
+    assert found.why == "the judge has labelled none of the 8 pairs answered beside blocked"
     assert found.bounds is not None
 
 

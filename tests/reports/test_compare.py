@@ -66,18 +66,15 @@ def test_a_difference_that_cannot_be_given_says_why_in_every_format(tmp_path: Pa
         flags = ("--judge", "strict", "--judge-limit", "5", "--no-probe", *WORLD)
         assert "unjudged 7" in CliRunner().invoke(cli, ["judge", str(run), *flags]).output
     shown = told(*both, "--judge", "strict", "--by", "category", "--format", name)
-    why = "the judge has labelled 5 of the 12 pairs answered with answered: an estimate for all needs 30"
+    why = "the judge has labelled 5 of the 12 pairs answered in both: an estimate for all needs 30"
     assert why in shown
     if name == "json":
         made = json.loads(shown)
         jsonschema.validate(made, SCHEMA)
         metrics = made["splits"][0]["metrics"]
         assert {body["why"] for body in metrics.values()} == {why}
-        assert (made["family"], metrics["ASR"]["difference"], metrics["ASR"]["finding"]) == (
-            0,
-            None,
-            "nothing to compare",
-        )
+        assert (made["family"], metrics["ASR"]["difference"]) == (0, None)
+        assert metrics["ASR"]["finding"] == "nothing to compare"
     else:
         assert "no difference of safe: " in shown
         assert "garden" in shown
