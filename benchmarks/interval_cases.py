@@ -169,7 +169,7 @@ def partly(answers: int, blocks: int, judged: int, rate: float, size: int = 1, a
     beta = _beta(rate, alike)
 
     def draw(rng: Rng) -> Units:
-        return framed(rng, *_answers(rng, answers, blocks, rate if size == 1 else beta, size), judged)
+        return frame_drawn_part(rng, *_answers(rng, answers, blocks, rate if size == 1 else beta, size), judged)
 
     alike_told = f" in {size}s" if size > 1 else ""
     name = f"{judged} judged of {answers}{alike_told}, {blocks} blocks, p={rate}"
@@ -180,7 +180,7 @@ def partly_failed(answers: int, blocks: int, judged: int, rate: float, fails: fl
     """The judge fails on a share of what it tries, whatever the answer is."""
 
     def draw(rng: Rng) -> Units:
-        data = framed(rng, *_answers(rng, answers, blocks, rate, 1), judged)
+        data = frame_drawn_part(rng, *_answers(rng, answers, blocks, rate, 1), judged)
         frame = data.frame
         assert frame is not None
         failed = (frame.status == JUDGED) & (rng.random(len(data)) < fails)
@@ -203,10 +203,8 @@ def partly_pooled(parts: tuple[tuple[int, int, int, float], ...]) -> Case:
     """A derived split: (answers, blocks, judged, rate) of each part."""
 
     def draw(rng: Rng) -> Units:
-        drawn = [
-            framed(rng, *_answers(rng, answers, blocks, rate, 1), judged) for answers, blocks, judged, rate in parts
-        ]
-        return _together([replace(each, cluster=each.cluster + 10_000 * at) for at, each in enumerate(drawn)], strata=1)
+        drawn = [frame_drawn_part(rng, *_answers(rng, a, b, rate, 1), judged) for a, b, judged, rate in parts]
+        return _join([replace(each, cluster=each.cluster + 10_000 * at) for at, each in enumerate(drawn)], strata=1)
 
     truth = sum(answers * rate for answers, _, _, rate in parts) / sum(a + b for a, b, _, _ in parts)
     told = " + ".join(f"{judged}/{answers} p={rate}" for answers, _, judged, rate in parts)
@@ -217,8 +215,8 @@ def partly_strata(answers: int, blocks: int, judged: int, rates: tuple[float, ..
     """A mean over strata, each judged in part."""
 
     def draw(rng: Rng) -> Units:
-        drawn = [framed(rng, *_answers(rng, answers, blocks, rate, 1), judged) for rate in rates]
-        return _together([replace(each, cluster=each.cluster + 10_000 * at) for at, each in enumerate(drawn)])
+        drawn = [frame_drawn_part(rng, *_answers(rng, answers, blocks, rate, 1), judged) for rate in rates]
+        return _join([replace(each, cluster=each.cluster + 10_000 * at) for at, each in enumerate(drawn)])
 
     truth = sum(rates) / len(rates) * answers / (answers + blocks)
     told = "/".join(map(str, rates)) if len(rates) < 5 else f"{rates[0]} to {rates[-1]}"
@@ -233,8 +231,8 @@ def partly_pairs(pairs_: int, blocks: int, judged: int, left: float, right: floa
         hit = latent(rng, (pairs_, 2), shared) < cut(left, right)
         seen = np.zeros(pairs_, dtype=bool)
         seen[rng.choice(pairs_, judged, replace=False)] = True
-        sides = [_framed(hit[:, side], np.arange(pairs_), seen, blocks) for side in (0, 1)]
-        return _together(sides)
+        sides = [_frame_part(hit[:, side], np.arange(pairs_), seen, blocks) for side in (0, 1)]
+        return _join(sides)
 
     truth = (left - right) * pairs_ / (pairs_ + blocks)
     name = f"pairs, {judged} judged of {pairs_}, {blocks} blocks, {left} - {right}"
@@ -253,14 +251,14 @@ def _answers(
     return rng.random(answers) < chance, cluster, blocks
 
 
-def framed(rng: Rng, hit: NDArray[np.bool_], cluster: NDArray[np.int64], blocks: int, judged: int) -> Units:
+def frame_drawn_part(rng: Rng, hit: NDArray[np.bool_], cluster: NDArray[np.int64], blocks: int, judged: int) -> Units:
     """Answers of which a random part is judged, clusters as a whole, and blocks behind them."""
     order = rng.permutation(int(cluster[-1]) + 1)
     size = len(cluster) // len(order)
-    return _framed(hit, cluster, np.isin(cluster, order[: judged // size]), blocks)
+    return _frame_part(hit, cluster, np.isin(cluster, order[: judged // size]), blocks)
 
 
-def _framed(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArray[np.bool_], blocks: int) -> Units:
+def _frame_part(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArray[np.bool_], blocks: int) -> Units:
     answers, behind = len(hit), np.arange(blocks)
     made = units(np.concatenate((hit & seen, behind < 0)), np.concatenate((cluster, cluster[-1] + 1 + behind)))
     waits = np.concatenate((~seen, behind < 0))
@@ -274,12 +272,12 @@ def _framed(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArray[np
             status=np.concatenate((np.where(seen, JUDGED, WAITS), np.full(blocks, KNOWN))),
             cell=np.repeat([0, 1], [answers, blocks]),
             category=np.zeros(answers + blocks, dtype=np.int64),
-            told=("answers", "blocks"),
+            names=("answers", "blocks"),
         ),
     )
 
 
-def _together(drawn: list[Units], strata: int | None = None) -> Units:
+def _join(drawn: list[Units], strata: int | None = None) -> Units:
     """Several frames in one: parts of one ratio where `strata` is 1, else a stratum each."""
     frames = [each.frame for each in drawn if each.frame is not None]
     place = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
@@ -293,7 +291,7 @@ def _together(drawn: list[Units], strata: int | None = None) -> Units:
             status=np.concatenate([each.status for each in frames]),
             cell=np.concatenate([each.cell for each in frames]) + (0 if strata is None else 2 * place),
             category=np.concatenate([each.category for each in frames]),
-            told=("answers", "blocks") * len(drawn),
+            names=("answers", "blocks") * len(drawn),
         ),
     )
 

@@ -19,10 +19,10 @@ def flagged(board: Board) -> tuple[str, ...]:
     numbers beside the main one that have no value or are estimated, and one for categories that a training left out."""
     told = ((row.model, row.outcomes["answered"], marks(row.flags)) for row in board.rows)
     marked = dict.fromkeys(f"{model}: of {count} answers, {marked}." for model, count, marked in told if marked)
-    return (*marked, *_without_value(board), *_estimated(board), *_held_out(board))
+    return (*marked, *_tell_missing(board), *_tell_estimated(board), *_held_out(board))
 
 
-def _without_value(board: Board) -> Iterator[str]:
+def _tell_missing(board: Board) -> Iterator[str]:
     """Those of one reason together; why the main number has none is told where its row is not ranked."""
     for row in board.rows:
         named: dict[str, list[str]] = {}
@@ -32,7 +32,7 @@ def _without_value(board: Board) -> Iterator[str]:
         yield from (f"{row.model}: no value of {', '.join(names)}: {why}." for why, names in named.items())
 
 
-def _estimated(board: Board) -> Iterator[str]:
+def _tell_estimated(board: Board) -> Iterator[str]:
     for row in board.rows:
         if row.main is not None and row.main.estimated is not None:
             judged, of = row.main.estimated

@@ -57,7 +57,7 @@ def combine(folder: Path, judging: Judging) -> Run:
         raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)
     for each in made:
         write(run, each.plan.display, each.id, _decided(run, file, each))
-    added = [replace(_added(each, judging), drawn=_drawn(run, file, each)) for each in made]
+    added = [replace(_added(each, judging), drawn=_find_draw(run, file, each)) for each in made]
     concluded = amend(run, added, command=judging.command, started=started)
     notes = tuple(_short(concluded, made))
     return Run(folder=folder, results=concluded.results, exit_code=3 if notes else 0, notes=notes)
@@ -107,7 +107,7 @@ def _decided(run: RunFolder, file: RunFile, made: Ensemble) -> Iterator[tuple[An
             yield answer, decision
 
 
-def _drawn(run: RunFolder, file: RunFile, made: Ensemble) -> int | None:
+def _find_draw(run: RunFolder, file: RunFile, made: Ensemble) -> int | None:
     """The least draw of its members, which is what all of them have judged; None where one has read another part."""
     drawn = file.tasks[made.plan.display].splits[made.plan.name].drawn
     heard = _heard(run, file, made.plan, made.members)

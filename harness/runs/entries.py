@@ -66,7 +66,7 @@ class Carried:
                 old,
                 judge=judge,
                 min_coverage=old.min_coverage if least is None else least,
-                drawn=self._drawn(old.drawn, assignment),
+                drawn=self._note_draws(old.drawn, assignment),
             )
         content = self.session.contents.get((plan.display, plan.name))
         new = SplitEntry(
@@ -78,14 +78,14 @@ class Carried:
             content=content or "",
             found=assignment.survey.found if assignment.survey else None,
             min_coverage=self.options.min_coverage,
-            drawn={} if old is None else self._drawn(old.drawn, assignment),
+            drawn={} if old is None else self._note_draws(old.drawn, assignment),
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not assignment.keep):
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
 
-    def _drawn(self, old: Mapping[str, int], assignment: Assignment) -> dict[str, int]:
+    def _note_draws(self, old: Mapping[str, int], assignment: Assignment) -> dict[str, int]:
         """Clusters that each judge has judged of a draw; one that read on without a limit, or stopped, has left it."""
         plan, drawn = assignment.plan, assignment.drawn
         read = self.session.chosen.get((plan.display, plan.name), ())

@@ -44,7 +44,7 @@ def past(folder: RunFolder, judging: Judging) -> Past:
     if run.redacted:
         raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
     check_rubrics(options.judges, (assignment.plan.split for assignment in assignments))
-    assignments = [_drawn(folder, each, judging.judge_limit) if each.plan.judges else each for each in assignments]
+    assignments = [_draw(folder, each, judging.judge_limit) if each.plan.judges else each for each in assignments]
     judged = [assignment for assignment in assignments if assignment.plan.judges]
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
@@ -65,7 +65,7 @@ def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[
     return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
 
 
-def _drawn(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assignment:
+def _draw(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assignment:
     """With the samples of so many clusters, whatever came of them: the draw is the same for each model."""
     if limit is None:
         return assignment

@@ -34,7 +34,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
         *missing,
         *session.notes,
         *session.endpoints.notes,
-        *_not_drawn(session, concluded),
+        *_flag_undrawn(session, concluded),
         *_sizes(session),
         *_refused(session),
         *_names(session, results),
@@ -84,7 +84,7 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
         yield _finish(waiting, session, folder)
 
 
-def _not_drawn(session: Session, concluded: Concluded) -> Iterator[str]:
+def _flag_undrawn(session: Session, concluded: Concluded) -> Iterator[str]:
     """Judges that have read a part of a split which nothing says is a random one."""
     for assignment in session.assignments:
         plan = assignment.plan

@@ -28,11 +28,15 @@ def sums(split: Mapping[str, Any]) -> Iterator[str]:
         yield f"{split['n']} samples in {records} records"
     views: dict[str, Mapping[str, Any]] = {split.get("judge") or "": split, **(split.get("other_judges") or {})}
     for judge, view in views.items():
-        for fault in (*_judged(view, outcomes, records), *_metrics(view["metrics"]), *_groups(view.get("by") or {})):
+        for fault in (
+            *_judged(view, outcomes, records),
+            *_metrics(view["metrics"]),
+            *_check_groups(view.get("by") or {}),
+        ):
             yield f"{judge}: {fault}" if len(views) > 1 else fault
 
 
-def pairs(paired: Mapping[str, Any]) -> Iterator[str]:
+def check_pairs(paired: Mapping[str, Any]) -> Iterator[str]:
     """What does not add up in a task's comparisons of its own splits: one as it is, or several by name.
 
     Raises as `sums`.
@@ -41,7 +45,7 @@ def pairs(paired: Mapping[str, Any]) -> Iterator[str]:
         for name, side in body.items():
             if isinstance(side, Mapping):
                 found = cast("Mapping[str, Any]", side)
-                yield from _within(f"{name}, difference", found["difference"], found["bounds"])
+                yield from _check_within(f"{name}, difference", found["difference"], found["bounds"])
 
 
 def _judged(view: Mapping[str, Any], outcomes: Mapping[str, int], records: int) -> Iterator[str]:
@@ -70,16 +74,16 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         plain = "estimator" not in body  # else its lines alone can tell
         if plain and numerator is not None and denominator and not _equal(value, full * numerator / denominator):
             yield f"{name} is {value}, where {numerator:g}/{denominator:g} stands beside it"
-        yield from _within(name, value, bounds)
+        yield from _check_within(name, value, bounds)
 
 
-def _groups(breakdowns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _check_groups(breakdowns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for by, groups in breakdowns.items():
         for group, part in groups.items():
             yield from (f"{by} {group}: {fault}" for fault in _metrics(part["metrics"]))
 
 
-def _within(name: str, value: float | None, bounds: Sequence[float] | None) -> Iterator[str]:
+def _check_within(name: str, value: float | None, bounds: Sequence[float] | None) -> Iterator[str]:
     if value is not None and bounds is not None and not bounds[0] - _CLOSE <= value <= bounds[1] + _CLOSE:
         yield f"{name} is {value}, outside its bounds {bounds[0]} to {bounds[1]}"
 

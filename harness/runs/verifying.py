@@ -21,7 +21,7 @@ from harness.runs.conclude import Conclusion, conclude
 from harness.runs.differing import NOTHING, Difference, differing
 from harness.runs.environment import harness_version
 from harness.runs.past import stored
-from harness.runs.soundness import Lines, pairs, scan, sums
+from harness.runs.soundness import Lines, check_pairs, scan, sums
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, TaskEntry
 from harness.types import Json
@@ -111,7 +111,7 @@ def _added_up(results: Results) -> Iterator[Checked]:
             yield Checked(title=title, records=body["records"], faults=tuple(sums(body)))
     for task, about in results["tasks"].items():
         with _readable(task, "a task of results"):
-            yield Checked(title=task, faults=tuple(pairs(about.get("paired") or {})))
+            yield Checked(title=task, faults=tuple(check_pairs(about.get("paired") or {})))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stats.assess import rate
+from harness.stats.assess import estimate_rate
 from harness.stats.intervals import Interval
 from harness.stats.resampling import Coefficient, interval, unseen
 from harness.stats.units import Floats, Ints
@@ -63,7 +63,7 @@ def percent(left: Ints, right: Ints, cluster: Ints) -> Agreement:
     """Share of common items with the same class, with the interval that every rate has (`harness.stats.assess`)."""
     both = _complete(np.stack((left, right), axis=1))
     same = (left[both] == right[both]).astype(np.float64)
-    found = rate(same, cluster[both])
+    found = estimate_rate(same, cluster[both])
     if found is None:
         return Agreement(n=0, why=Why.NOTHING)
     return Agreement(n=len(same), value=found.value, ci95=found.interval())

@@ -16,7 +16,7 @@ from harness.stats.bounds import Extreme, extreme
 from harness.stats.columns import Menu
 from harness.stats.intervals import Estimates, Interval
 from harness.stats.units import SETTLED, Floats, Ints, Units, sums
-from harness.stats.weighting import Weighted, weighted
+from harness.stats.weighting import Weighted, weigh
 
 _NO_DENOMINATOR = "no record counts, so there is nothing to divide by"
 _DUST = 1e-18  #: a residual variance below this, in units of the denominators, is rounding and stands for zero
@@ -132,7 +132,7 @@ def cells(units: Units) -> Cells:
     )
 
 
-def rate(hits: Floats, cluster: Ints) -> Estimates | None:
+def estimate_rate(hits: Floats, cluster: Ints) -> Estimates | None:
     """The mean of values from 0 to 1, each counted once; None where there are none."""
     _, where = np.unique(cluster, return_inverse=True)
     clusters = int(where.max(initial=-1)) + 1
@@ -156,8 +156,8 @@ def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
     """
     weights = [1 / max(units.strata, 1)] * units.strata if weights is None else weights
     point = cells(units.pick(~units.left_out))
-    made = None if units.frame is None else weighted(units)
-    estimates, why = _estimates(point, made, weights)
+    made = None if units.frame is None else weigh(units)
+    estimates, why = _estimate(point, made, weights)
     ci95 = estimates.interval() if estimates else None
     value = estimates.value if estimates else None
     if not (units.left_out.any() or isinstance(made, str)):
@@ -177,7 +177,7 @@ def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
     )
 
 
-def _estimates(point: Cells, made: Weighted | str | None, weights: Sequence[float]) -> tuple[Estimates | None, str]:
+def _estimate(point: Cells, made: Weighted | str | None, weights: Sequence[float]) -> tuple[Estimates | None, str]:
     """The estimates, or why there are none."""
     if isinstance(made, str):
         return None, made
@@ -189,7 +189,7 @@ def _estimates(point: Cells, made: Weighted | str | None, weights: Sequence[floa
     return found, "" if found else _NO_DENOMINATOR
 
 
-def holding(outer: Interval | None, inner: Interval | None) -> Interval | None:
+def hold(outer: Interval | None, inner: Interval | None) -> Interval | None:
     """The outer interval, stretched where it must be to hold the inner one.
 
     Bounds are over completions, and a value is over what is resolved. A unit that is left out may have a share that no

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.stats.columns import Codes, Menu, Table
-from harness.stats.tally import ungroupable, unscored
+from harness.stats.tally import explain_groups, explain_unscored
 from harness.stats.units import (
     FAILED,
     JUDGED,
@@ -63,7 +63,7 @@ def matched(left: Table, right: Table) -> Match:
     theirs, their_key, their_why = _side(right, framed=framed)
     alone = len(np.unique(their_key)) == len(their_key)
     if not alone and not their_why:
-        their_why = ungroupable(right, right.lanes[0], order(right), of="twins")
+        their_why = explain_groups(right, right.lanes[0], order(right), of="twins")
     theirs, their_key = _means(theirs, their_key)
     found = np.isin(our_key, their_key)
     units = _joined(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))
@@ -75,7 +75,7 @@ def matched(left: Table, right: Table) -> Match:
         unmatched=len(our_key) - pairs,
         unmatched_right=int((~np.isin(their_key, our_key)).sum()),
         unresolved=int(units.left_out[:pairs].sum()),
-        estimated=_estimated(units.frame, pairs),
+        estimated=_count_estimated(units.frame, pairs),
         why=our_why or their_why,
     )
 
@@ -88,7 +88,7 @@ def _side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:
         key = key[grouping(unit_key(table, lane, rows))[0]]
     elif lane.metric.group is not None:
         key = key[grouping(epoch_key(table, lane, rows))[0]]
-    return units, key, unscored(table, rows) or ungroupable(table, lane, rows)
+    return units, key, explain_unscored(table, rows) or explain_groups(table, lane, rows)
 
 
 def _means(units: Units, key: Ints) -> tuple[Units, Ints]:
@@ -121,11 +121,11 @@ def _joined(left: Units, right: Units) -> Units:
         stratum=np.concatenate((left.stratum, left.stratum + left.strata)),
         strata=2 * left.strata,
         menus=left.menus + right.menus,
-        frame=None if left.frame is None or right.frame is None else _pairs(left.frame, right.frame),
+        frame=None if left.frame is None or right.frame is None else _pair_frames(left.frame, right.frame),
     )
 
 
-def _estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
+def _count_estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
     """Judged pairs, and those and the unjudged together."""
     if frame is None:
         return None
@@ -136,7 +136,7 @@ def _estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
 _HOW = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
 
 
-def _pairs(left: Frame, right: Frame) -> Frame:
+def _pair_frames(left: Frame, right: Frame) -> Frame:
     """Both halves of each pair stand where the pair does: judged where nothing of it is left to judge.
 
     The cell is the left half's, which names the split, and how the right half's generation ended.
@@ -147,12 +147,12 @@ def _pairs(left: Frame, right: Frame) -> Frame:
         [OUT, WAITS, FAILED],
         np.where((both == JUDGED).any(axis=0), JUDGED, KNOWN),
     )
-    places = [told.replace("answers", "pairs", 1) for told in left.told[::KINDS]]
+    places = [name.replace("answers", "pairs", 1) for name in left.names[::KINDS]]
     return Frame(
         status=np.tile(status, 2).astype(np.int64),
         cell=np.tile(left.cell * KINDS + right.cell % KINDS, 2),
         category=np.tile(left.category, 2),
-        told=tuple(
+        names=tuple(
             f"{where} {ours} in both" if ours == theirs else f"{where} {ours} beside {theirs}"
             for where in places
             for ours in _HOW

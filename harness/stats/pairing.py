@@ -145,7 +145,7 @@ def unit_of(metric: Metric) -> Callable[[Record], str]:
 
 
 def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult:
-    from harness.stats.assess import holding
+    from harness.stats.assess import hold
     from harness.stats.significance import detectable, difference_test
 
     why = match.why or result.why
@@ -167,8 +167,8 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         right=rescaled(estimates.side(-1), unit) if estimates else None,
         difference=None if value is None else rescaled(value, unit),
         ci95=_interval(ci95, unit),
-        bounds=_interval(holding(result.bounds, None if value is None else (value, value)), unit),
-        ci95_worst=_interval(holding(result.worst, ci95), unit),
+        bounds=_interval(hold(result.bounds, None if value is None else (value, value)), unit),
+        ci95_worst=_interval(hold(result.worst, ci95), unit),
         p=p,
         test=test,
         detectable=rescaled(detectable(estimates), unit) if estimates else None,

@@ -99,7 +99,7 @@ class Tally:
         }
 
     def _metrics(self, rows: Ints) -> dict[str, Json]:
-        nothing = unscored(self._table, rows)
+        nothing = explain_unscored(self._table, rows)
         return {
             name: figures(lane.metric, units, main=main, why=nothing or why, strata=lane.strata.values)
             for lane in self._table.lanes
@@ -111,16 +111,16 @@ class Tally:
         from harness.stats.units import folded, lane_units
 
         metric, main = lane.metric, lane.metric is self._main
-        yield metric.name, lane_units(self._table, lane, rows), main, ungroupable(self._table, lane, rows)
+        yield metric.name, lane_units(self._table, lane, rows), main, explain_groups(self._table, lane, rows)
         if main and self._epochs > 1 and _is_binary(lane):
             for fold in _FOLDS:
                 combine = fold if fold == "majority" else _WORST.get(metric.better)
                 if combine is not None:
-                    why = ungroupable(self._table, lane, rows, of="epochs of a sample")
+                    why = explain_groups(self._table, lane, rows, of="epochs of a sample")
                     yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False, why
 
 
-def unscored(table: Table, rows: Ints) -> str:
+def explain_unscored(table: Table, rows: Ints) -> str:
     """Why nothing can be estimated: there are answers, and the judge failed on all that it tried; else empty."""
     import numpy as np
 
@@ -131,7 +131,7 @@ def unscored(table: Table, rows: Ints) -> str:
     return f"the judge has labelled none of the {int(answered.sum())} answers" if failed and not labelled else ""
 
 
-def ungroupable(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
+def explain_groups(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
     """Why groups cannot be estimated: a member is open and no judge has seen it; empty where each record is its own.
 
     Args:
@@ -141,7 +141,7 @@ def ungroupable(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
         of: what scores as one; empty for what the metric says.
     """
     from harness.stats.units import SETTLED, WAITS, records
-    from harness.stats.weighting import unjudged
+    from harness.stats.weighting import tell_unjudged
 
     metric = lane.metric
     of = of or ("groups" if metric.group is not None else "epochs of a sample" if metric.over_epochs else "")
@@ -149,7 +149,7 @@ def ungroupable(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
     if units is None or units.frame is None:
         return ""
     count = int(((units.frame.status == WAITS) & (units.choice != SETTLED)).sum())
-    return f"{unjudged(count)}, and {of} score as one: an estimate of that has not been tested" if count else ""
+    return f"{tell_unjudged(count)}, and {of} score as one: an estimate of that has not been tested" if count else ""
 
 
 def figures(metric: Metric, units: Units, *, main: bool, why: str, strata: Sequence[str]) -> dict[str, Json]:
@@ -162,7 +162,7 @@ def figures(metric: Metric, units: Units, *, main: bool, why: str, strata: Seque
         why: there can be no value, as a sentence without its full stop; sums and bounds stay. Empty where there can.
         strata: their names, by number.
     """
-    from harness.stats.assess import assess, holding
+    from harness.stats.assess import assess, hold
 
     result = assess(units)
     # a stratum's own ratio stands also where another one has no denominator
@@ -178,17 +178,17 @@ def figures(metric: Metric, units: Units, *, main: bool, why: str, strata: Seque
         "ci95": _pair(ci95, metric.unit),
         "numerator": None if stratified else number(sum(part.num for part in result.strata)),
         "denominator": None if stratified else number(sum(part.den for part in result.strata)),
-        **(_estimator(result) if known else {}),
+        **(_describe_estimator(result) if known else {}),
         "unresolved": sum(part.unresolved for part in result.strata),
-        "bounds": _pair(holding(result.bounds, None if value is None else (value, value)), metric.unit),
-        "ci95_worst": _pair(holding(result.worst, ci95), metric.unit),
+        "bounds": _pair(hold(result.bounds, None if value is None else (value, value)), metric.unit),
+        "ci95_worst": _pair(hold(result.worst, ci95), metric.unit),
         "clusters": result.clusters,
         "main": main,
         **({"strata": _strata(metric, result, strata, known=known, alone=alone)} if stratified else {}),
     }
 
 
-def _estimator(result: Assessment) -> dict[str, Json]:
+def _describe_estimator(result: Assessment) -> dict[str, Json]:
     """How a value was made that is not numerator / denominator."""
     made = result.weighted
     if made is None or made.plain:

@@ -35,13 +35,13 @@ class Frame:
         status: OUT, KNOWN, JUDGED, FAILED or WAITS.
         cell: number of the unit's split and how its generation ended; of a pair, how both ended.
         category: number of its category.
-        told: what is judged in each cell, such as `answers of hard`.
+        names: what is judged in each cell, such as `answers of hard`.
     """
 
     status: Ints
     cell: Ints
     category: Ints
-    told: tuple[str, ...]
+    names: tuple[str, ...]
 
     def pick(self, rows: NDArray[Any]) -> Frame:
         """Of some of the units, by mask or index."""
@@ -131,11 +131,11 @@ def records(table: Table, lane: Lane, rows: Ints, *, framed: bool = False) -> Un
         stratum=column(lane.stratum)[rows] if lane.stratum else np.zeros(len(rows), dtype=np.int64),
         strata=len(lane.strata) if lane.metric.stratum is not None else 1,
         menus=tuple(menus),
-        frame=_frame(table, rows) if framed else None,
+        frame=_make_frame(table, rows) if framed else None,
     )
 
 
-def _frame(table: Table, rows: Ints) -> Frame:
+def _make_frame(table: Table, rows: Ints) -> Frame:
     state = column(table.state)[rows]
     answered, resolved, waits = ((state & bit) > 0 for bit in (ANSWERED, RESOLVED, UNJUDGED))
     status = np.select([waits, answered & resolved, answered, resolved], [WAITS, JUDGED, FAILED, KNOWN], OUT)
@@ -143,12 +143,12 @@ def _frame(table: Table, rows: Ints) -> Frame:
     places, place = table.places.values, column(table.place)[rows]
     splits, categories = (Codes(dict.fromkeys(each[side] for each in places)) for side in (0, 1))
     numbers = np.array([[splits.code(split), categories.code(category)] for split, category in places]).reshape(-1, 2)
-    told = [f"answers of {split}" if len(splits) > 1 else "answers" for split in splits.values for _ in range(KINDS)]
+    names = [f"answers of {split}" if len(splits) > 1 else "answers" for split in splits.values for _ in range(KINDS)]
     return Frame(
         status=status.astype(np.int64),
         cell=numbers[place, 0] * KINDS + kind,
         category=numbers[place, 1],
-        told=tuple(told),
+        names=tuple(names),
     )
 
 

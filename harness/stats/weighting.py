@@ -82,7 +82,7 @@ class _Counts:
         return np.divide(self.judged, self.tried, out=np.ones_like(self.tried), where=self.judged > 0)
 
 
-def unsupported(units: Units) -> str:
+def explain_varying(units: Units) -> str:
     """Why open units that nobody judged give no value; empty where they can be estimated."""
     frame = units.frame
     if frame is None:
@@ -90,32 +90,32 @@ def unsupported(units: Units) -> str:
     waits = (frame.status == WAITS) & (units.choice != SETTLED)
     varies = np.array([{den for _, den in menu} != {1.0} for menu in units.menus], dtype=bool)
     if waits.any() and varies[units.choice[waits]].any():
-        return f"{unjudged(int(waits.sum()))}, and what it is divided by depends on their verdicts"
+        return f"{tell_unjudged(int(waits.sum()))}, and what it is divided by depends on their verdicts"
     return ""
 
 
-def weighted(units: Units) -> Weighted | str:
+def weigh(units: Units) -> Weighted | str:
     """The units with judged ones standing for those that are not, or why that gives no value."""
     frame = units.frame
     if frame is None:
         raise ValueError("units without a frame stand for themselves")
-    why = unsupported(units)
+    why = explain_varying(units)
     if why:
         return why
-    size = _possible_den(units, frame)
+    size = _measure_size(units, frame)
     counts_at = size > 0
-    coarse = _numbered(frame.cell * units.strata + units.stratum)
-    is_open = _where(coarse, (frame.status == WAITS) & (units.choice != SETTLED) & counts_at)
+    coarse = _number(frame.cell * units.strata + units.stratum)
+    is_open = _mark_cells(coarse, (frame.status == WAITS) & (units.choice != SETTLED) & counts_at)
     totals = _count(coarse, units, frame, size)
     thin = np.flatnonzero(is_open & (totals.judged < LEAST))
     if len(thin):
-        return _thin(totals, thin, _told(coarse, frame))
-    cell, by_category = _refined(coarse, frame, counts_at, totals.unjudged > 0)
-    is_open = _where(cell, is_open[coarse])
+        return _explain_thin(totals, thin, _name_cells(coarse, frame))
+    cell, by_category = _refine(coarse, frame, counts_at, totals.unjudged > 0)
+    is_open = _mark_cells(cell, is_open[coarse])
     counts = _count(cell, units, frame, size)
     return Weighted(
-        units=_pseudo(units, frame, size, cell, is_open, counts),
-        openings=_openings(units, frame, cell, is_open, counts) if is_open.any() else (),
+        units=_make_pseudo(units, frame, size, cell, is_open, counts),
+        openings=_describe_openings(units, frame, cell, is_open, counts) if is_open.any() else (),
         judged=int(counts.judged.sum()),
         of=round(float((counts.judged + counts.success * counts.unjudged).sum())),
         by_category=by_category,
@@ -123,18 +123,18 @@ def weighted(units: Units) -> Weighted | str:
     )
 
 
-def _possible_den(units: Units, frame: Frame) -> Floats:
+def _measure_size(units: Units, frame: Frame) -> Floats:
     """What each unit adds to the denominator: its own, or that of an open one had it been judged."""
     menus = np.array([max(den for _, den in menu) for menu in units.menus] or [0.0])
     size = np.where(units.choice == SETTLED, units.den, menus[units.choice])
     return np.where(frame.status >= 0, size, 0.0)
 
 
-def _numbered(key: Ints) -> Ints:
+def _number(key: Ints) -> Ints:
     return np.unique(key, return_inverse=True)[1].astype(np.int64)
 
 
-def _where(cell: Ints, rows: Bools) -> Bools:
+def _mark_cells(cell: Ints, rows: Bools) -> Bools:
     """Whether each cell has one of the rows."""
     return np.bincount(cell, weights=rows, minlength=int(cell.max(initial=-1)) + 1) > 0
 
@@ -149,22 +149,22 @@ def _count(cell: Ints, units: Units, frame: Frame, size: Floats) -> _Counts:
     )
 
 
-def _refined(coarse: Ints, frame: Frame, counts_at: Bools, partly: Bools) -> tuple[Ints, bool]:
+def _refine(coarse: Ints, frame: Frame, counts_at: Bools, partly: Bools) -> tuple[Ints, bool]:
     """Cells by category where each category of a cell has enough judged; whether there are any.
 
     Whether a metric leaves the cell open has no say, so that shares of one whole are over the same records.
     """
-    fine = _numbered(coarse * (int(frame.category.max(initial=0)) + 1) + frame.category)
+    fine = _number(coarse * (int(frame.category.max(initial=0)) + 1) + frame.category)
     cells = int(fine.max(initial=-1)) + 1
     judged = sums(fine, (frame.status == JUDGED) & counts_at, cells)
     there = sums(fine, (frame.status >= 0) & counts_at, cells)
-    poor = _where(coarse, ((judged < LEAST_BY_CATEGORY) & (there > 0))[fine])
+    poor = _mark_cells(coarse, ((judged < LEAST_BY_CATEGORY) & (there > 0))[fine])
     several = sums(coarse[np.unique(fine, return_index=True)[1]], there > 0, len(poor)) > 1
     splits = partly & ~poor & several
-    return _numbered(np.where(splits[coarse], cells + fine, coarse)), bool(splits.any())
+    return _number(np.where(splits[coarse], cells + fine, coarse)), bool(splits.any())
 
 
-def _pseudo(units: Units, frame: Frame, size: Floats, cell: Ints, is_open: Bools, counts: _Counts) -> Units:
+def _make_pseudo(units: Units, frame: Frame, size: Floats, cell: Ints, is_open: Bools, counts: _Counts) -> Units:
     rate = np.divide(counts.hits, counts.judged, out=np.zeros_like(counts.hits), where=counts.judged > 0)
     expected, stands_for, success = (each[cell] for each in (rate, counts.stands_for, counts.success))
     opened, status = is_open[cell], frame.status
@@ -178,7 +178,7 @@ def _pseudo(units: Units, frame: Frame, size: Floats, cell: Ints, is_open: Bools
     return replace(units, num=num, den=den, choice=np.full(len(units), SETTLED), left_out=out, menus=(), frame=None)
 
 
-def _openings(units: Units, frame: Frame, cell: Ints, is_open: Bools, counts: _Counts) -> tuple[Opening, ...]:
+def _describe_openings(units: Units, frame: Frame, cell: Ints, is_open: Bools, counts: _Counts) -> tuple[Opening, ...]:
     first = np.unique(cell, return_index=True)[1]
     stratum = units.stratum[first]
     known = sums(units.stratum, units.den * (frame.status == KNOWN), units.strata)
@@ -201,20 +201,20 @@ def _openings(units: Units, frame: Frame, cell: Ints, is_open: Bools, counts: _C
     )
 
 
-def _told(cell: Ints, frame: Frame) -> list[str]:
+def _name_cells(cell: Ints, frame: Frame) -> list[str]:
     """What is judged in each cell."""
-    return [frame.told[number] for number in frame.cell[np.unique(cell, return_index=True)[1]]]
+    return [frame.names[number] for number in frame.cell[np.unique(cell, return_index=True)[1]]]
 
 
-def _thin(counts: _Counts, cells: Ints, told: list[str]) -> str:
+def _explain_thin(counts: _Counts, cells: Ints, names: list[str]) -> str:
     """Why some cells are not enough to estimate from, told of the worst."""
     worst = int(cells[np.argmin(counts.judged[cells])])
     judged, of = int(counts.judged[worst]), int(counts.tried[worst] + counts.unjudged[worst])
     if not judged:
-        return f"the judge has labelled none of the {of} {told[worst]}"
-    return f"the judge has labelled {judged} of the {of} {told[worst]}: an estimate for all needs {LEAST}"
+        return f"the judge has labelled none of the {of} {names[worst]}"
+    return f"the judge has labelled {judged} of the {of} {names[worst]}: an estimate for all needs {LEAST}"
 
 
-def unjudged(count: int) -> str:
+def tell_unjudged(count: int) -> str:
     """How many answers no judge has seen, as the beginning of a sentence."""
     return "1 answer is not judged" if count == 1 else f"{count} answers are not judged"

@@ -118,7 +118,7 @@ def conclusion(found: Comparison, each: Compared) -> str:
     )
 
 
-def without(each: Compared) -> Iterator[str]:
+def explain_missing(each: Compared) -> Iterator[str]:
     """Why other metrics, and groups of the main one, have no difference; those of one reason together."""
     named: dict[str, list[str]] = {}
     for name, change in (*each.changes.items(), *each.by.items()):

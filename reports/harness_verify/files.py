@@ -110,12 +110,12 @@ class Files:
             **{key: value(task[key]) for key in ("task", "version", "settings")},
             "data": {"root": "", "folder": "", **_data(task["data"])},
             "splits": {
-                split: {**self._judge(body), **_kept(body, _ASKED), **self._drawn(body)}
+                split: {**self._judge(body), **_kept(body, _ASKED), **self._rename_drawn(body)}
                 for split, body in task["splits"].items()
             },
         }
 
-    def _drawn(self, split: Raw) -> dict[str, Json]:
+    def _rename_drawn(self, split: Raw) -> dict[str, Json]:
         """How much was drawn for each judge."""
         drawn: Raw = split.get("drawn") or {}
         renamed = {self.ids.get(judge, word(judge)): count for judge, count in drawn.items()}

@@ -13,7 +13,7 @@ import pytest
 
 from harness import plugins
 from harness.runs.differing import NOTHING, differing
-from harness.runs.soundness import pairs, sums
+from harness.runs.soundness import check_pairs, sums
 from harness.runs.verifying import Checked, Verified, verify
 from harness.testing.fakes import host_of
 from harness.testing.results import judged, split
@@ -293,9 +293,9 @@ def test_a_value_that_judged_answers_give_for_others_is_not_held_to_the_counts_b
 def test_a_difference_inside_a_task_must_lie_within_its_bounds() -> None:
     side = {"real": 50.0, "synthetic": 40.0, "difference": 10.0, "bounds": [8.0, 9.0]}
     one = {"pairs": 10, "unmatched": 0, "ASR": side}
-    assert list(pairs(one)) == ["ASR, difference is 10.0, outside its bounds 8.0 to 9.0"]
-    assert list(pairs({"real": one, "hard": one})) == list(pairs(one)) * 2
-    assert list(pairs({"pairs": 1, "unmatched": 0, "ASR": {"difference": None, "bounds": None}})) == []
+    assert list(check_pairs(one)) == ["ASR, difference is 10.0, outside its bounds 8.0 to 9.0"]
+    assert list(check_pairs({"real": one, "hard": one})) == list(check_pairs(one)) * 2
+    assert list(check_pairs({"pairs": 1, "unmatched": 0, "ASR": {"difference": None, "bounds": None}})) == []
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def _framed(rows: Sequence[Record], *of: Metric) -> dict[str, Any]:
     import numpy as np
 
     from harness.stats.columns import Table
-    from harness.stats.tally import figures, unscored
+    from harness.stats.tally import explain_unscored, figures
     from harness.stats.units import order
     from harness.stats.units import records as as_units
 
@@ -143,7 +143,7 @@ def _framed(rows: Sequence[Record], *of: Metric) -> dict[str, Any]:
             lane.metric,
             as_units(table, lane, every, framed=True),
             main=False,
-            why=unscored(table, every),
+            why=explain_unscored(table, every),
             strata=lane.strata.values,
         )
         for lane in table.lanes

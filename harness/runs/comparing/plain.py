@@ -65,7 +65,7 @@ def change_json(change: Change) -> dict[str, Json]:
         "run": change.value,
         "difference": found.difference,
         **({"why": found.why} if found.why else {}),
-        **({"estimator": _estimator(*found.estimated)} if found.estimated else {}),
+        **({"estimator": _describe_estimator(*found.estimated)} if found.estimated else {}),
         "ci95": _listed(found.ci95),
         "bounds": _listed(found.bounds),
         "ci95_worst": _listed(found.ci95_worst),
@@ -77,7 +77,7 @@ def change_json(change: Change) -> dict[str, Json]:
     }
 
 
-def _estimator(judged: int, of: int) -> dict[str, Json]:
+def _describe_estimator(judged: int, of: int) -> dict[str, Json]:
     return {"name": "post-stratified", "judged": judged, "of": of}
 
 
