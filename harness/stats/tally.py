@@ -128,7 +128,7 @@ def explain_unscored(table: Table, rows: Ints) -> str:
     answered = (state & ANSWERED) > 0
     labelled = (answered & ((state & RESOLVED) > 0)).any()
     failed = (answered & ((state & (RESOLVED | UNJUDGED)) == 0)).any()
-    return f"the judge has labelled none of the {int(answered.sum())} answers" if failed and not labelled else ""
+    return f"none of the {int(answered.sum())} answers is labelled" if failed and not labelled else ""
 
 
 def explain_groups(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:

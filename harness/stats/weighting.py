@@ -211,8 +211,8 @@ def _explain_thin(counts: _Counts, cells: Ints, names: list[str]) -> str:
     worst = int(cells[np.argmin(counts.judged[cells])])
     judged, of = int(counts.judged[worst]), int(counts.tried[worst] + counts.unjudged[worst])
     if not judged:
-        return f"the judge has labelled none of the {of} {names[worst]}"
-    return f"the judge has labelled {judged} of the {of} {names[worst]}: an estimate for all needs {LEAST}"
+        return f"none of the {of} {names[worst]} is labelled"
+    return f"{judged} of the {of} {names[worst]} {'is' if judged == 1 else 'are'} labelled: an estimate needs {LEAST}"
 
 
 def tell_unjudged(count: int) -> str:

@@ -170,7 +170,7 @@ def test_too_small_a_draw_has_no_value_and_says_why(folder: Path) -> None:
     run = judged(folder, judge_limit=20)
     found = split(run)["metrics"]["ASR"]
     scored = split(run)["verdicts"]["scored"]
-    assert found["why"] == f"the judge has labelled {scored} of the 200 answers: an estimate for all needs 30"
+    assert found["why"] == f"{scored} of the 200 answers are labelled: an estimate needs 30"
     assert (found["value"], found["ci95"]) == (None, None)
     assert split(run)["metrics"]["BLK"]["value"] == pytest.approx(100 / 6)
     assert verify(folder).state == "same"

@@ -66,7 +66,7 @@ def test_a_difference_that_cannot_be_given_says_why_in_every_format(tmp_path: Pa
         flags = ("--judge", "strict", "--judge-limit", "5", "--no-probe", *WORLD)
         assert "unjudged 7" in CliRunner().invoke(cli, ["judge", str(run), *flags]).output
     shown = told(*both, "--judge", "strict", "--by", "category", "--format", name)
-    why = "the judge has labelled 5 of the 12 pairs answered in both: an estimate for all needs 30"
+    why = "5 of the 12 pairs answered in both are labelled: an estimate needs 30"
     assert why in shown
     if name == "json":
         made = json.loads(shown)

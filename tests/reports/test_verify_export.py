@@ -294,7 +294,7 @@ def test_a_redacted_archive_of_a_partly_judged_run_is_verified_with_its_reasons_
         archive.extractall(tmp_path / "unpacked")
     results = json.loads((tmp_path / "unpacked" / "run" / "results.json").read_text(encoding="utf-8"))
     found = results["tasks"]["played"]["splits"]["one"]
-    assert found["metrics"]["ASR"]["why"].startswith("the judge has labelled")
+    assert found["metrics"]["ASR"]["why"].endswith("are labelled: an estimate needs 30")
     assert found["drawn"] is True
     again = CliRunner().invoke(cli, ["verify", str(tmp_path / "unpacked" / "run"), *WORLD])
     assert again.exit_code == 0, again.output

@@ -18,7 +18,7 @@ from harness.board.table import render as as_table
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
-THIN = "the judge has labelled 12 of the 510 answers of hard: an estimate for all needs 30"
+THIN = "12 of the 510 answers of hard are labelled: an estimate needs 30"
 GROUPS = "1452 answers are not judged, and groups score as one: an estimate of that has not been tested"
 
 
