@@ -44,6 +44,8 @@ def harness_tasks() -> Iterable[h.Task]:
         images=2,
         judges={"mini-naming": {}},
         metrics=(h.rate("accuracy", "right", better="higher", main=True),),
+        labels=("right", "wrong"),
+        group="ability",
         by=(),
         defaults=h.Generation(temperature=0.0, max_tokens=128),
         blocked_as=wrong,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,12 +63,15 @@ def find_painter(ref: str, given: Mapping[str, Any] | None = None) -> FoundPaint
 
 
 @asynccontextmanager
-async def open_brush(found: FoundPainter, endpoints: Endpoints) -> AsyncGenerator[Brush]:
+async def open_brush(
+    found: FoundPainter, endpoints: Endpoints, *, before: Callable[[], bool] = lambda: False
+) -> AsyncGenerator[Brush]:
     """Open a brush whose calls take slots and are tried again, as those of models; what it gives is a whole image.
 
     Args:
         found: which.
         endpoints: of all calls of the process: a painter and a model at one server share its slots.
+        before: whether it drew anything in an earlier invocation; only asked where that matters.
 
     Raises:
         HarnessError: the model cannot be opened.
@@ -77,4 +80,4 @@ async def open_brush(found: FoundPainter, endpoints: Endpoints) -> AsyncGenerato
 
     async with found.open() as brush:
         endpoints.watch(brush)
-        yield MeteredBrush(brush, endpoints)
+        yield MeteredBrush(brush, endpoints, before=before)

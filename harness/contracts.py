@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from harness.judges import Answered as Answered
 from harness.judges import Ask as Ask
@@ -42,6 +42,7 @@ from harness.types import (
     Verdict,
 )
 
+Group = Literal["safety", "over-refusal", "ability"]  #: what a split is about: may it do harm, refuse too much, or err
 Results = Mapping[str, Json]  #: the dict of results.json
 
 
@@ -138,6 +139,11 @@ class Split:
         parts: a derived split: pooled from these, never asked itself.
         fidelity: whose words the input is in; None where the benchmark adds none.
         template_hash: sha256 of those words.
+        labels: the words of its metrics: everything a verdict may count as. Labels of metrics, translated labels of
+            rubrics, `blocked_as` and `empty_as` must be among them. Empty means the labels that its metrics look for.
+        group: what kind of question it asks; None where it is none of these.
+        source: where its own data comes from; None means the task's. `harness.usual.TOY` for data that only shows the
+            tool.
     """
 
     n: int | None = None
@@ -153,6 +159,19 @@ class Split:
     parts: tuple[str, ...] = ()
     fidelity: Fidelity | None = None
     template_hash: str = ""
+    labels: tuple[str, ...] = ()
+    group: Group | None = None
+    source: DataSource | None = None
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """What a verdict may count as; None where it is not declared and its metrics do not tell."""
+        if self.labels:
+            return self.labels
+        looked_for = [metric.labels for metric in self.metrics]
+        if any(labels is None for labels in looked_for):
+            return None
+        return tuple(dict.fromkeys(label for labels in looked_for for label in labels or ())) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +207,24 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """Wraps the evaluated model, never a judge: two-step answering, a defence prompt. Part of the identity."""
+    """Wraps the evaluated model, never a judge: two-step answering, a defence prompt. Part of the identity.
+
+    Attributes:
+        name: value of `--strategy`.
+        version: raised when the same request would be asked in another way.
+        description: one line.
+        wrap: (model, settings) -> the model with the strategy around it.
+        settings: keys of `-S`.
+        calls: (request, settings) -> how often the inner model is asked for one answer to the request, at least and at
+            most, None for no bound: a dry run counts by it. None means that it does not say, and that is at least once.
+    """
 
     name: str
     version: str
     description: str
     wrap: Callable[[Model, Settings], Model]
     settings: tuple[Setting, ...] = ()
+    calls: Callable[[Request, Settings], tuple[int, int | None]] | None = None
 
 
 Rendered = str | bytes | Mapping[str, bytes]  #: text or bytes of one file, or file name -> bytes of several

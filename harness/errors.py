@@ -6,7 +6,9 @@
         ├── BadData             a data file is not what the task expects: file, record, field
         ├── MissingData         a data set is not on this machine: says how to get it
         ├── IdentityMismatch    a run folder belongs to another model or other settings
-        └── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
+        ├── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
+        ├── TooManyOpen         this process or machine can have no more files open
+        └── Forbidden           a server refuses: whom, before it has answered anything; what, once it has
     BadImage                    an image of one sample is missing, broken or out of bounds: becomes `bad_sample`
 
 Anything else that escapes is a bug: exit 1 with a short report file.
@@ -53,7 +55,19 @@ class IdentityMismatch(HarnessError):
 
 
 class EndpointDown(HarnessError):
-    """An endpoint gave nothing but one error; raised by the breaker."""
+    """An endpoint gave nothing but errors; raised by the breaker."""
+
+
+class TooManyOpen(HarnessError):
+    """There is no file left to open; raised by `harness.descriptors.check`. It ends whatever is asked or judged."""
+
+
+class Forbidden(HarnessError):
+    """A server does not accept the key, does not allow this, or knows no such model or address: 401, 403, 404.
+
+    Of a model that has not answered yet, no request will work, and this ends what asks it. Once it has answered, a
+    gateway may well say so of one prompt: that request ends as the Failure `forbidden` (`harness.limits.metered`).
+    """
 
 
 class BadImage(Exception):

@@ -7,7 +7,7 @@ once: the scorer of another harness, which wants them in a file of its own.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +63,9 @@ class Rubric:
         fidelity: whose words the template is in.
         sees: what the judge is shown: "question", "images", "answer", "reasoning", …
         needs: abilities its model must have under these settings, where they are others than the judge's; else None.
+        meanings: label -> one sentence for readers of a report: what an answer with this label is like.
+        verdict_like: answer -> whether it holds text in the form of this rubric's own verdicts, beside the general
+            forms that every answer is searched for. Such an answer is flagged, never scored otherwise.
         repairs: a reply that cannot be read is asked for once more in each round of one request, with what was wrong
             with it; a classifier would take that wish for a part of what it classifies.
     """
@@ -76,6 +79,8 @@ class Rubric:
     fidelity: Fidelity = "own"
     sees: tuple[str, ...] = ("answer",)
     needs: frozenset[Ability] | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict[str, str])
+    verdict_like: Callable[[str], bool] | None = None
     repairs: bool = True
 
     @property
@@ -106,8 +111,21 @@ class Judge:
 
     @staticmethod
     def simple(
-        name: str, *, version: str, description: str, labels: tuple[str, ...], decide: Callable[[Sample, Response], str]
+        name: str,
+        *,
+        version: str,
+        description: str,
+        labels: tuple[str, ...] | Mapping[str, str],
+        decide: Callable[[Sample, Response], str],
     ) -> Judge:
-        """A rule without settings or model: `decide` names the label of an answer."""
-        rubric = Rubric(identity={}, labels=labels, read=lambda s, r, _: Verdict(label=decide(s, r)))
+        """A rule without settings or model: `decide` names the label of an answer.
+
+        `labels` are the names alone, or name -> meaning (`Rubric.meanings`).
+        """
+        rubric = Rubric(
+            identity={},
+            labels=tuple(labels),
+            read=lambda s, r, _: Verdict(label=decide(s, r)),
+            meanings=labels if isinstance(labels, Mapping) else {},
+        )
         return Judge(name=name, version=version, description=description, open=lambda _s, _d: rubric)

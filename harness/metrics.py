@@ -85,6 +85,9 @@ class Metric:
         main: the number a leaderboard ranks by.
         over_epochs: groups span the epochs of a sample.
         strata: names every value must have; an empty one makes the metric null.
+        labels: the labels that `score` looks for; () where it looks at no label, such as a share of blocks. None says
+            that it cannot tell: then labels are checked only after the fact, by what counted.
+        description: one sentence for readers of a report: what is counted, of what.
     """
 
     name: str
@@ -99,12 +102,21 @@ class Metric:
     unit: Literal["%", "0-1"] = "%"
     main: bool = False
     over_epochs: bool = False
+    labels: tuple[str, ...] | None = None
+    description: str = ""
 
 
-def rate(name: str, *labels: str, better: Better, main: bool = False) -> Metric:
+def rate(name: str, *labels: str, better: Better, main: bool = False, description: str = "") -> Metric:
     """Share of resolved records whose label is one of `labels`, in percent."""
     wanted = frozenset(labels)
-    return Metric(name=name, score=lambda r: (float(r.label in wanted), 1.0), better=better, main=main)
+    return Metric(
+        name=name,
+        score=lambda r: (float(r.label in wanted), 1.0),
+        better=better,
+        main=main,
+        labels=labels,
+        description=description or f"Share of the records with the label {' or '.join(labels)}.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,15 +81,22 @@ class Resolved:
 
     def identity(self, model: Model) -> dict[str, Json]:
         """What was requested, as JSON: the part of a run's identity that says which model answered."""
+        return {
+            **self.requested,
+            # a local model is known by its files, wherever they lie
+            "name": "" if model.info.fingerprint else self.spec.name,
+            "fingerprint": dict(model.info.fingerprint),
+        }
+
+    @property
+    def requested(self) -> dict[str, Json]:
+        """The part of the identity that is known before the model is opened."""
         base = self.provider.base
         return {
             "scheme": self.spec.scheme,
             **({"base": base} if base else {}),
-            # a local model is known by its files, wherever they lie
-            "name": "" if model.info.fingerprint else self.spec.name,
             "settings": self._requested(),
             "strategy": self._strategy_identity(),
-            "fingerprint": dict(model.info.fingerprint),
         }
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness.errors import HarnessError, UnknownName
+from harness.secrets import holds_key
 from harness.types import Json, Setting, Settings
 
 _NEAR: Final = 0.6  # likeness of two names from which one may be meant for the other
@@ -45,7 +46,7 @@ def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: s
 
     Raises:
         UnknownName: a key is not declared.
-        HarnessError: a value does not parse, is not one of the choices, or is less than the least.
+        HarnessError: a value does not parse, is not one of the choices, is less than the least, or holds a key.
     """
     known = {setting.name: setting for setting in declared}
     values: dict[str, Any] = {name: setting.default for name, setting in known.items()}
@@ -106,6 +107,11 @@ def spread(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked(setting: Setting, value: Any, owner: str) -> Any:
+    if isinstance(value, str) and holds_key(value):
+        raise HarnessError(
+            f"{owner}: {setting.name} holds a key, and settings are recorded",
+            remedy="a key comes from the environment alone: export MY_KEY=…, and name it: -M api_key_env=MY_KEY",
+        )
     parsed = _parsed(setting, value, owner) if isinstance(value, str) else _typed(setting, value, owner)
     if setting.choices and parsed not in setting.choices:
         raise HarnessError(

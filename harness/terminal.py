@@ -17,3 +17,10 @@ def one_line(text: str, width: int = 300) -> str:
     """The text on one line, shortened to `width` characters."""
     line = " ".join(plain(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line of ours: what it names may be a stranger's, or a file of any name."""
+    import click
+
+    click.echo(plain(text), err=err)

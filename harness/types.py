@@ -177,7 +177,7 @@ class Failure:
 
     Attributes:
         outcome: how the sample ends if no further try helps.
-        reason: a short stable code, such as `http_500`, `timeout`, `content_filter`; the breaker counts by it.
+        reason: a short stable code, such as `http_500`, `timeout`, `content_filter`; a resumed run expects it again.
         message: what the provider said, shortened, without keys.
         text: partial answer of an `output_blocked`; kept, never judged.
         transient: another try may help.

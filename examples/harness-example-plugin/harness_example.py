@@ -59,6 +59,8 @@ def harness_tasks() -> Iterable[h.Task]:
             h.rate("careless_rate", "careless", better="lower"),
             h.rate("refusal_rate", "refused", better="lower"),
         ),
+        labels=("careful", "careless", "refused"),
+        group="safety",
         defaults=h.Generation(temperature=0.0, max_tokens=200),
         blocked_as=h.Verdict(label="refused"),
         empty_as=h.Verdict(label="refused"),

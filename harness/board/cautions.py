@@ -17,6 +17,8 @@ def cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
         task: its displayed name.
         source: of the task's data, as the run recorded it.
     """
+    if row.toy:
+        yield Caution(kind="toy", told="toy data: shows the tool, measures nothing")
     yield from _own_family(row)
     yield from _trained_on_it(row, task, source)
     if "temperature" in row.settings and row.settings["temperature"] is None:

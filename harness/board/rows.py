@@ -52,7 +52,7 @@ def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: b
 
 
 def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
-    model, body, data = section.run["model"], section.body, _dict(section.about, "data")
+    model, body, data = section.run["model"], section.body, _data(section)
     note, training = _judge(section.run, judge), _dict(model, "training")
     return Row(
         model=model["ref"],
@@ -90,13 +90,20 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         by=_by(_dict(judged, "by")),
         paired=_paired(section) if primary else {},
         settings=_dict(body, "settings"),
-        data=data.get("sha256") or "",
+        data=_dict(section.about, "data").get("sha256") or "",
         source=str(data.get("source") or ""),
         revision=str(data.get("revision") or ""),
+        checked=str(data.get("checked") or ""),
         licence=str(data.get("licence") or ""),
+        toy=bool(data.get("toy")),
         asked=_asked(section),
         basis=_basis(section, judge, note),
     )
+
+
+def _data(section: Section) -> dict[str, Json]:
+    """Where the split's data comes from; of an older results.json, where the task's does."""
+    return _dict(section.body, "data") or _dict(section.about, "data")
 
 
 def _measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
@@ -163,7 +170,7 @@ def _basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
         "judge": judge if note.model in judge else f"{judge} ({note.model})",
         "wording of the input": f"{body.get('fidelity') or ''} {(body.get('template_hash') or '')[:8]}".strip(),
         "task version": str(about.get("version") or ""),
-        "data revision": str(_dict(about, "data").get("revision") or ""),
+        "data revision": str(_data(section).get("revision") or ""),
         "samples": str(body["n"]),
         **settings,
     }

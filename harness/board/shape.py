@@ -76,6 +76,14 @@ class _Outcomes(_Strict):
     error: _Count
 
 
+class _SplitData(_Strict):
+    source: str | None = None
+    revision: str | None = None
+    licence: str | None = None
+    toy: bool | None = None
+    checked: str | None = None
+
+
 class _Split(_Judged):
     n: _Count
     n_expected: _Count | None = None
@@ -90,6 +98,9 @@ class _Split(_Judged):
     parts: list[str] | None = None
     judge: str | None = None
     other_judges: dict[str, _Judged] | None = None
+    data: _SplitData | None = None
+    group: str | None = None
+    definitions: dict[str, str] | None = None
 
 
 class _Data(_Strict):
@@ -97,6 +108,7 @@ class _Data(_Strict):
     revision: str | None = None
     sha256: str | None = None
     licence: str | None = None
+    checked: str | None = None
 
 
 class _Task(_Strict):

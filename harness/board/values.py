@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from harness.metrics import Better
 from harness.types import BLOCKED, Json
+
+#: what is said beside a revision of data; nothing where it is the one that the counts were checked with
+_CHECKED: Final[Mapping[str, str]] = {
+    "another": "(not the revision that the counts were checked with)",
+    "unknown": "(which revision is not known)",
+    "none": "(no revision could be checked)",
+}
 
 Ends = tuple[float | None, float | None]  #: an interval or bounds; None where there is none
 Counts = Mapping[str, int]
@@ -116,7 +123,9 @@ class Row:
         settings: effective generation settings.
         options: what can tell it from another row of the same ref, as text.
         data: hash of the task's data, over the splits in `asked`.
-        source: of the task's data, with its `revision` and `licence` as the run recorded them.
+        source: of the split's data, with its `revision` and `licence` as the run recorded them.
+        checked: whether that is the revision that the task's counts were checked with; empty where results do not say.
+        toy: the data was drawn to show the tool: the numbers measure nothing.
         asked: splits of the task that were asked, and how much of them.
         basis: what must be equal for two rows to be ranked against each other.
         rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
@@ -162,11 +171,18 @@ class Row:
     data: str = ""
     source: str = ""
     revision: str = ""
+    checked: str = ""
     licence: str = ""
+    toy: bool = False
     asked: tuple[str, ...] = ()
     basis: Mapping[str, str] = field(default_factory=dict[str, str])
     rank: int | None = None
     unranked: str = ""
+
+    @property
+    def data_revision(self) -> str:
+        """The revision of the data in words: which, and whether the task's counts were checked with it."""
+        return " ".join(filter(None, (self.revision, _CHECKED.get(self.checked, ""))))
 
     @property
     def blocked(self) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from harness.errors import HarnessError
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 from .groups import Group
 from .options import loaded, plugin_options, provenance
@@ -78,7 +78,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         from .crash import version
 
-        click.echo(f"harness {version()}")
+        say(f"harness {version()}")
         ctx.exit()
 
 

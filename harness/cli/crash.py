@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,16 +12,17 @@ from pathlib import Path
 
 import click
 
-from harness.errors import HarnessError
+from harness import descriptors
+from harness.errors import HarnessError, TooManyOpen
 from harness.groups import leaf
-from harness.terminal import plain
+from harness.secrets import holds_key, without_secrets
+from harness.terminal import plain, say
 
 INTERRUPTED = 130
 DISTRIBUTION = "vlm-safety-harness"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _ROOM = "free some space and run it again"
 _MENDABLE = {*_FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def version() -> str:
@@ -53,8 +55,12 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         return _unread()
     if isinstance(error, click.ClickException):
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"), err=True)
         return 2
+    if isinstance(error, OSError):
+        error = _of_descriptors(error)
     if isinstance(error, HarnessError):
         return _mendable(str(error))
     if isinstance(error, OSError) and error.errno in _MENDABLE:
@@ -63,8 +69,17 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     return _bug(error, arguments)
 
 
+def _of_descriptors(error: OSError) -> OSError | TooManyOpen:
+    """What to say where no file could be opened any more; the error itself where that was not it."""
+    try:
+        descriptors.check(error)
+    except TooManyOpen as told:
+        return told
+    return error
+
+
 def _mendable(text: str) -> int:
-    click.echo(f"error: {plain(text)}", err=True)
+    say(f"error: {text}", err=True)
     return 2
 
 
@@ -83,13 +98,13 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> int:
-    click.echo(f"error: this is a bug: {type(error).__name__}: {plain(str(error))}", err=True)
+    say(f"error: this is a bug: {type(error).__name__}: {error}", err=True)
     try:
         path = _write_report(error, arguments)
     except OSError as unwritable:
-        click.echo(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
+        say(f"  no report could be written: {unwritable}; HARNESS_DEBUG=1 shows the traceback", err=True)
     else:
-        click.echo(f"  please send the report {path}", err=True)
+        say(f"  please send the report {path}", err=True)
     return 1
 
 
@@ -106,7 +121,7 @@ def _write_report(error: BaseException, arguments: Sequence[str]) -> Path:
     lines = [
         f"harness {version()}",
         f"python {platform.python_version()} on {platform.platform()}",
-        f"command: harness {' '.join(arguments)}",
+        f"command: harness {' '.join('***' if holds_key(each) else each for each in arguments)}",
         "",
         _story(error),
     ]
@@ -118,11 +133,3 @@ def _story(error: BaseException) -> str:
     import traceback
 
     return "".join(traceback.format_exception(error))
-
-
-def without_secrets(text: str) -> str:
-    """The text without the values of environment variables that are named like keys."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and any(word in name.upper() for word in _SECRETS):
-            text = text.replace(value, f"[{name}]")
-    return text

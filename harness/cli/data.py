@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 from .data_fetch import fetch
 from .groups import Group
@@ -70,7 +70,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     fetched, differences = _compared(place, packaged=packaged)
     checks: list[SplitCheck] = []
     for split_name, split in splits.items():
-        click.echo(f"reading {task_name}:{split_name}", err=True)
+        say(f"reading {task_name}:{split_name}", err=True)
         checks.append(check_split(place.task, split_name, split, place.root, place.settings))
     found = Verified(
         place=place,

@@ -11,7 +11,7 @@ import click
 
 from harness.errors import HarnessError
 from harness.settings import effective
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 from .options import plugin_options
 from .place import Place, place_flags, tasks_of
@@ -62,7 +62,7 @@ def fetch(
     if prompts:
         worded = [place for place in places if place.task.source and place.task.source.prompts]
         if worded and (others := [place.task.name for place in places if place not in worded]):
-            click.echo(f"no wording of upstream's is needed for {', '.join(others)}", err=True)
+            say(f"no wording of upstream's is needed for {', '.join(others)}", err=True)
         return _each(worded or places[:1], lambda place: _wording(host, place, source))
     return _each(places, lambda place: _data(place, revision))
 
@@ -91,14 +91,15 @@ def _data(place: Place, revision: str) -> None:
 
     name, source = place.task.name, place.task.source
     if source is None:
-        click.echo(f"{name}: comes with the harness")
+        say(f"{name}: comes with the harness")
         return
     if not fetchable(source):
         raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
     facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
     click.echo(plain(f"{name}: {facts}"), err=True)
     for each in [] if revision else unpinned(source):
-        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded"), err=True)
+        why = f" ({source.unchecked})" if source.unchecked else ""
+        click.echo(plain(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}"), err=True)
     fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
     click.echo(plain(_told(place.task, place.root, fetched)))
 
@@ -124,11 +125,11 @@ def _anonymous(part: Part) -> bool:
 
 def _wording(host: Host, place: Place, source: Path | None) -> None:
     fetched = _words(place, source)
-    click.echo(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
+    say(f"{fetched.pin.repository} at {fetched.pin.commit}: {fetched.pin.folder(place.root)}")
     for what, fidelity in _fidelities(host, place):
-        click.echo(f"  {what}: {fidelity}")
+        say(f"  {what}: {fidelity}")
         if fidelity != "upstream":
-            click.echo(f"warning: {what} differs from that commit; results will say {fidelity!r}", err=True)
+            say(f"warning: {what} differs from that commit; results will say {fidelity!r}", err=True)
 
 
 def _words(place: Place, source: Path | None) -> Upstream:

@@ -146,6 +146,8 @@ def _plain(each: Held) -> dict[str, Any]:
         "fault": each.fault or None,
         "source": (source.hub or (source.archive or ("",))[0] or source.url) if source else None,
         "url": source.url if source else None,
+        "revision": (source.revision or (source.archive or ("", ""))[1] or None) if source else None,
+        "unchecked": (source.unchecked or None) if source else None,
         "size": source.size if source else None,
         "licence": source.licence if source else None,
         "gated": source.gated if source else False,

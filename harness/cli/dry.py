@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from harness.options import Options
+    from harness.runs.dry_run import DryRun, Load
 
 
-def show(every: Sequence[Options], *, as_json: bool) -> None:
-    """A table of samples, calls, images and bytes for each model and judge; nothing is opened."""
-    from harness.runs.dry_run import dry_run, noted
-
-    loads = [load for options in every for load in dry_run(options)]
+def show(every: Sequence[DryRun], *, as_json: bool) -> None:
+    """A table of samples, calls, images and bytes for each model and judge; what is missing on stderr."""
+    loads = [load for each in every for load in each.loads]
     if as_json:
         click.echo(json.dumps([asdict(load) for load in loads], indent=1))
         return
@@ -34,13 +32,20 @@ def show(every: Sequence[Options], *, as_json: bool) -> None:
         table.add_column(name)
     for name in ("samples", "calls", "images", "MB", "missing images"):
         table.add_column(name, justify="right")
-    for load in loads:
-        if load.left_out:
-            click.echo(plain(f"note: {load.left_out}"), err=True)
-            continue
-        numbers = (load.samples, load.calls, load.images, f"{load.bytes / 1e6:.1f}", load.missing)
+    there = [load for load in loads if not load.left_out]
+    for load in there:
+        numbers = (load.samples, _calls(load), load.images, f"{load.bytes / 1e6:.1f}", load.missing)
         table.add_row(load.who, load.role, load.where, load.task, *(str(number) for number in numbers))
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
-    notes = [*(load.note for load in loads if load.note), *(note for options in every for note in noted(options))]
-    for note in dict.fromkeys(notes):
+    missing = [text for load in loads for text in (load.left_out, load.incomplete)]
+    notes = [*missing, *(load.note for load in loads), *(note for each in every for note in each.notes)]
+    if there:
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    for note in dict.fromkeys(filter(None, notes)):
         click.echo(plain(f"note: {note}"), err=True)
+
+
+def _calls(load: Load) -> str:
+    """Requests, from the least to the most of them; a judge's and a stranger strategy's have no bound."""
+    if load.most_calls == load.calls:
+        return str(load.calls)
+    return f"{load.calls}+" if load.most_calls is None else f"{load.calls} to {load.most_calls}"

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
-import click
 
 from harness.engine.work import Stop
 from harness.groups import ungrouped
+from harness.terminal import say
 
 _T = TypeVar("_T")
 GRACE_SECONDS = 5.0
@@ -45,7 +45,7 @@ async def _listen(stop: Stop, scope: anyio.CancelScope) -> None:
                 scope.cancel()
                 return
             stop.interrupt()
-            click.echo(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now", err=True)
+            say(f"stopping: calls in flight have {GRACE_SECONDS:g} s to finish; Ctrl-C again ends now", err=True)
             scope.deadline = anyio.current_time() + GRACE_SECONDS
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.terminal import say
+
 from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
@@ -112,5 +114,5 @@ def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     try:
         return interruptible(lambda: judge_async(folder, judging, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        click.echo(resume_hint(judging.command), err=True)
+        say(resume_hint(judging.command), err=True)
         raise

@@ -76,8 +76,8 @@ def plugin_options(function: _F) -> _F:
         is_eager=True,  # so that it counts before --help
         expose_value=False,
         callback=_add_files,
-        metavar="FILE.py",
-        help="Load a Python file as a plugin; repeatable.",
+        metavar="PATH",
+        help="Load a Python file, or the folder of a package, as a plugin; repeatable.",
     )
     strict = click.option(
         "--strict-plugins",

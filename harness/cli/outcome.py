@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 if TYPE_CHECKING:
     from harness.runs.running import Run
@@ -27,7 +27,7 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
             show(run.results)
         for note in run.notes:
             click.echo(plain(f"note: {note}"), err=True)
-        click.echo(f"results: {run.folder / 'results.json'}", err=True)
+        say(f"results: {run.folder / 'results.json'}", err=True)
 
 
 def resume_hint(command: Sequence[str]) -> str:

@@ -10,13 +10,16 @@ import click
 from harness.plugins.host import Host
 from harness.plugins.loader import Fault, Source
 from harness.plugins.offers import KINDS
-from harness.terminal import plain
+from harness.terminal import plain, say
 from harness.types import Json
 
 from . import CORE
 from .groups import Group
 from .options import loaded, plugin_options
 from .table import indented, table
+
+#: kinds of `plugins new`; `plugin_skeleton.KINDS` has what each begins with, and is imported on use
+KINDS_OF_NEW = ("model", "task", "judge", "strategy", "report", "trainer", "builder")
 
 
 @click.group(cls=Group, name="plugins", invoke_without_command=True)
@@ -44,7 +47,7 @@ def doctor(ctx: click.Context) -> int:
     """Show everything that is wrong with plugins in full; exit 2 when something is."""
     host = _checked(ctx, quiet=True)
     if not host.faults:
-        click.echo(f"{len(host.plugins)} plugins, nothing wrong")
+        say(f"{len(host.plugins)} plugins, nothing wrong")
         return 0
     click.echo("\n\n".join(_told(fault) for fault in host.faults))
     return 2
@@ -52,15 +55,24 @@ def doctor(ctx: click.Context) -> int:
 
 @command.command()
 @click.argument("name")
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(list(KINDS_OF_NEW)),
+    multiple=True,
+    help="What it offers; repeatable. Without it: a model, a task and a judge.",
+)
 @click.option("--output", type=click.Path(path_type=Path), default=None, help="Folder to make; default harness-NAME.")
-def new(name: str, output: Path | None) -> None:
-    """Begin a plugin: a package of one file with a model, a task and a judge that work."""
-    from .skeleton import write
+@click.pass_context
+def new(ctx: click.Context, name: str, kinds: tuple[str, ...], output: Path | None) -> None:
+    """Begin a plugin: a package that works, with tests that hold it to its contracts."""
+    from .plugin_skeleton import USUAL, write
 
-    folder = write(name, output)
-    click.echo(f"wrote {folder}")
-    click.echo(f"try it: harness --plugin {folder / f'harness_{name}.py'} tasks list {name}", err=True)
-    click.echo(f"install it: pip install -e {folder}", err=True)
+    folder = write(name, kinds or USUAL, _checked(ctx, quiet=True), output)
+    code = next(each for each in folder.glob("harness_*") if each.is_dir())
+    say(f"wrote {folder}")
+    say(f"try it: harness plugins list --plugin {code}", err=True)
+    say(f"install it and run its tests: pip install -e '{folder}[test]' && pytest {folder}", err=True)
 
 
 def _checked(ctx: click.Context, *, quiet: bool = False) -> Host:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import HarnessError
+from harness.terminal import say
 
 from .options import loaded, plugin_options
 
@@ -126,7 +127,7 @@ def _write(rendered: Rendered, output: Path) -> None:
             path.write_bytes(data)
     except OSError as error:
         raise HarnessError("cannot write the report", where=str(error), remedy="give another --output") from None
-    click.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)
 
 
 def _bytes(rendered: Rendered) -> bytes:

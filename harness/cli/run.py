@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.terminal import say
+
 from .configured import with_schemes, with_suites
 from .flags import judging_flags
 from .options import plugin_options
@@ -89,10 +91,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     specs = _specs(given)
     every = [partial(_options, spec, given, several=len(specs) > 1) for spec in specs]
     if given["dry_run"]:
-        from .dry import show
-
-        show([options() for options in every], as_json=given["as_json"])
-        return 0
+        return _dry([(spec.ref, options) for spec, options in zip(specs, every, strict=True)], as_json=given["as_json"])
     if len(specs) == 1:
         return _one(every[0], as_json=given["as_json"])
     from .outcome import printed
@@ -162,6 +161,25 @@ def _options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Option
     return options
 
 
+def _dry(every: list[tuple[str, Callable[[], Options]]], *, as_json: bool) -> int:
+    """What each run would do; ends as they would."""
+    from harness.runs.dry_run import DryRun, dry_run
+
+    from .dry import show
+    from .several import each
+
+    def body(options: Callable[[], Options]) -> DryRun:
+        return dry_run(options())
+
+    if len(every) == 1:
+        found = body(every[0][1])
+        show([found], as_json=as_json)
+        return found.exit_code
+    ended, code = each((name, partial(body, options)) for name, options in every)
+    show(ended, as_json=as_json)
+    return code
+
+
 def _one(options: Callable[[], Options], *, as_json: bool) -> int:
     from .outcome import printed
 
@@ -183,7 +201,7 @@ def _run(made: Callable[[], Options]) -> Run:
     try:
         return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:
-        click.echo(resume_hint(options.command), err=True)
+        say(resume_hint(options.command), err=True)
         raise
     except HarnessError as error:
         if stop.asked:  # answers were being taken: they are kept, whatever ended it

@@ -71,7 +71,8 @@ def _data(source: DataSource) -> dict[str, Json]:
     return {
         "hub": source.hub,
         "url": source.url,
-        "revision": source.revision,
+        "revision": _pinned(source),
+        "unchecked": source.unchecked,
         "licence": source.licence,
         "size": source.size,
         "gated": source.gated,
@@ -83,6 +84,7 @@ def _details(task: Task) -> str:
     lines = [f"version {task.version}"]
     if task.source:
         lines.append(f"data {_source(task.source)}")
+        lines.append(f"revision {_revision(task.source)}")
     if isinstance(splits, str):
         return indented("\n".join([*lines, f"splits {splits}", *_published(task)]))
     header = ["SPLIT", "SAMPLES", "IMAGES", "JUDGES", "METRICS", "BY", "SELECTED"]
@@ -94,6 +96,15 @@ def _source(source: DataSource) -> str:
     facts = [source.hub or source.url, source.size and f"size: {source.size}"]
     facts += [f"licence: {source.licence or 'not stated'}", "gated" if source.gated else ""]
     return "; ".join(fact for fact in facts if fact)
+
+
+def _revision(source: DataSource) -> str:
+    """The commit that the counts were checked with, or that there was none."""
+    return f"not checked: {source.unchecked}" if source.unchecked else _pinned(source)
+
+
+def _pinned(source: DataSource) -> str:
+    return source.revision or (source.archive or ("", ""))[1]
 
 
 def _published(task: Task) -> Iterator[str]:

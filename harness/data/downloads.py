@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from harness.data.asking import asked, pieces
 from harness.data.meter import Meter
 from harness.data.resuming import Begun
 from harness.data.waiting import Waits
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 30.0  #: seconds a silent server is waited for
 TRIES: Final = 5  #: in a row that bring nothing new
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0)  #: seconds before each try after the first
+UNSIZED_LIMIT: Final = 16 << 30  #: bytes of a file whose size nobody has said
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PIECE: Final = 1 << 20
 Kind = Literal["", "sha256", "md5", "git"]  #: `git` is the sha1 of a blob; empty knows no hash
@@ -153,7 +155,7 @@ class Downloads:
             self._anew(part)
         at = _size(part)
         headers = {"accept-encoding": "identity", **wanted.headers, **begun.asking(at)}
-        with self._client.stream("GET", wanted.url, headers=headers) as reply:
+        with asked(self._client, wanted.url, headers) as reply:
             self._heard = True
             self._check(wanted, reply)
             if reply.status_code == 416:
@@ -192,13 +194,16 @@ class Downloads:
 
     def _write(self, reply: httpx.Response, part: Path, size: int | None) -> None:
         with part.open("ab") as file:
-            for piece in reply.iter_bytes():
+            for piece in pieces(reply):
                 if self._stopped.is_set():
                     raise Stopped
                 file.write(piece)
                 self.meter.add(len(piece))
                 if size is not None and file.tell() > size:
                     return  # another file, which its hash will tell
+                if size is None and file.tell() > UNSIZED_LIMIT:
+                    file.truncate(0)
+                    raise _endless(str(reply.url))
 
 
 def stands(wanted: Wanted, path: Path) -> str:
@@ -232,6 +237,11 @@ def unreachable(url: str, error: BaseException) -> HarnessError:
         f"{server} cannot be reached: {_said(error)}",
         remedy="run the same command again where there is a network; what has come so far is kept",
     )
+
+
+def _endless(url: str) -> HarnessError:
+    said = f"more than {UNSIZED_LIMIT >> 30} GiB have come of a file whose size nobody said, and no more is taken"
+    return HarnessError(said, where=url, remedy="take it by hand, and put it into the data's folder")
 
 
 def _said(error: BaseException) -> str:

@@ -56,7 +56,7 @@ def fetch(task: str, source: DataSource, root: Path, meter: Meter, *, revision: 
     import httpx
 
     failed: list[HarnessError] = []
-    with held(root), httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
+    with held(root), httpx.Client(timeout=PATIENCE) as client:
         renewal = Renewal(root, replace(provenance.read(root), task=task, licence=source.licence))
         for step in _Fetching(source, root, revision, client, meter, renewal).steps():
             try:

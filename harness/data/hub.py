@@ -12,19 +12,22 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from harness.contracts import DataSource
+from harness.data.asking import pieces, same_server
 from harness.data.downloads import TRIES, Refusal, Wanted, unreachable
 from harness.data.waiting import Waits
 from harness.errors import BadImage, HarnessError, UnknownName
+from harness.http.reading import ENCODINGS, REPLY_LIMIT
 from harness.readers.files import inside
 
 SECONDS: Final = 10.0  #: what the first answer may take
+LIST_LIMIT: Final = REPLY_LIMIT  #: bytes of one page of a list
 _NAMED: Final = 5  # files named of a set that has none of those wanted
 _CLIENT_WAITS: Final = re.compile(r"Rate limited\. Waiting ([\d.]+)s")
 _Answer = tuple[str, list[Any], dict[str, str]]
@@ -117,7 +120,7 @@ def _asked(client: Any, endpoint: str, name: str, revision: str, source: DataSou
 def _answered(api: Any, name: str, revision: str, waits: Waits) -> _Answer:
     """The commit of a revision, all that is in it, and what goes with each question for a file."""
     utils: Any = importlib.import_module("huggingface_hub.utils")
-    with quiet(_Waiting(api.endpoint, waits)):
+    with quiet(_Waiting(api.endpoint, waits)), _held(utils.get_session(), api.endpoint):
         info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
         entries = list(api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset"))
         return str(info.sha), entries, utils.build_hf_headers()
@@ -214,6 +217,37 @@ def no_answer() -> tuple[type[Exception], ...]:
         except ImportError:
             continue
     return tuple(found)
+
+
+@contextmanager
+def _held(session: Any, endpoint: str) -> Generator[None]:
+    """The client's questions for lists, held to our rules: the token goes to the hub alone, also where a list goes on
+    at another address, and no more of an answer is taken than LIST_LIMIT."""
+    before = session.event_hooks
+
+    def ask(request: Any) -> None:
+        request.headers["accept-encoding"] = ENCODINGS
+        if not same_server(endpoint, str(request.url)):
+            request.headers.pop("authorization", None)
+
+    def hear(response: Any) -> None:
+        stream, taken = response.stream, pieces(response, limit=LIST_LIMIT, what="a list")
+
+        def each(_: object) -> Iterator[bytes]:
+            return taken
+
+        def close(_: object) -> None:
+            stream.close()
+
+        kind = importlib.import_module(type(response).__module__.partition(".")[0]).SyncByteStream
+        response.stream = type("Taken", (kind,), {"__iter__": each, "close": close})()
+        response.headers.pop("content-encoding", None)
+
+    session.event_hooks = {"request": [*before["request"], ask], "response": [*before["response"], hear]}
+    try:
+        yield
+    finally:
+        session.event_hooks = before
 
 
 class _Waiting(logging.Handler):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import shlex
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.contracts import DataSource, Split, Task
 from harness.data.built import built, unpublished
-from harness.errors import HarnessError, MissingData
+from harness.errors import BadData, HarnessError, MissingData
 from harness.types import Sample, Settings
 
 
@@ -40,7 +41,10 @@ def splits_of(task: Task, settings: Settings, root: Path) -> dict[str, Split]:
 
 
 def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    """A task's samples; data that is not there is answered with how to get it.
+    """A task's samples, each once and each of this split; data that is not there is answered with how to get it.
+
+    A run, a dry run and `harness data verify` all list a split here. What a run keeps is found by split and id, so two
+    samples of one id would share one answer, and a sample of another split would be counted by neither.
 
     Args:
         task: whose `samples` is asked.
@@ -50,12 +54,62 @@ def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[
 
     Raises:
         MissingData: with the command that gets the data, its size and its licence.
-        BadData: as the task raises it.
+        BadData: as the task raises it; two samples have one id, or one says that it is of another split.
     """
+    known = _Ids()
     try:
-        yield from task.samples(root, split, settings)
+        for sample in task.samples(root, split, settings):
+            _check_name(sample, split, task, root, is_new=known.add(sample.id))
+            yield sample
     except MissingData as error:
         raise _completed(error, task, root) from None
+
+
+class _Ids:
+    """Ids that were seen, each by the 64 bits of its hash: 100,000 take 2 MB, while a set of them takes 10.
+
+    That two of 100,000 share their 64 bits has a chance of 1 in 3,000 million.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("Q", [0]) * 1024  # 0 is a free one
+        self._count = 0
+
+    def add(self, name: str) -> bool:
+        """Whether it is new."""
+        if 2 * self._count >= len(self._slots):
+            self._grow()
+        return self._put(hash(name) % 2**64 or 1)
+
+    def _grow(self) -> None:
+        before, self._count = self._slots, 0
+        self._slots = array("Q", [0]) * (2 * len(before))
+        for value in filter(None, before):
+            self._put(value)
+
+    def _put(self, value: int) -> bool:
+        slots, last = self._slots, len(self._slots) - 1
+        at = value & last
+        while slots[at]:
+            if slots[at] == value:
+                return False
+            at = (at + 1) & last
+        slots[at] = value
+        self._count += 1
+        return True
+
+
+def _check_name(sample: Sample, split: str, task: Task, root: Path, *, is_new: bool) -> None:
+    """Refuse a sample that would be taken for another one, or for one of another split."""
+    if sample.split != split:
+        what = f"sample {sample.id!r} of {task.name}:{split} says that it is of split {sample.split!r}"
+        remedy = f"mend the plugin: a sample that is listed for {split!r} has split={split!r}"
+    elif not is_new:
+        what = f"two samples of {task.name}:{split} have the id {sample.id!r}"
+        remedy = "give each record an id of its own; a task may number repeated ones with harness.readers.distinct"
+    else:
+        return
+    raise BadData(what, where=str(root), remedy=remedy)
 
 
 def fetchable(source: DataSource) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, cast, get_args
 from harness.data.built import FILE as FILE
 from harness.data.downloads import digests
 from harness.errors import BadData
+from harness.sources import DataSource
 
 SCHEMA: Final = "harness.source/1"
 Files = Mapping[str, tuple[int, str]]  #: path under the root -> size in bytes and sha256
@@ -152,6 +153,29 @@ def origin(root: Path) -> tuple[str, str]:
     if real.parent.name == "snapshots" and real.parent.parent.name.startswith("datasets--"):
         return real.parent.parent.name.removeprefix("datasets--").replace("--", "/", 1), real.name
     return "", ""
+
+
+#: whether data are of the revision that the counts were checked with: of that one, of another, nobody knows of which,
+#: or there was none to check them with
+Checked = Literal["same", "another", "unknown", "none"]
+
+
+def checked(source: DataSource, root: Path) -> Checked:
+    """Whether a data root holds the revision that its source's counts were checked with, as far as its record says."""
+    if source.unchecked:
+        return "none"
+    pins = {source.hub: source.revision} if source.hub else {}
+    if source.archive is not None:
+        pins[source.archive[0]] = source.archive[1]
+    try:
+        record = read(root)
+    except BadData:
+        record = Provenance()
+    there = {part.name: part.revision for part in record.parts} or dict([origin(root)])
+    on_its_way = {note.name for note in record.coming}
+    if any(not there.get(name) or name in on_its_way for name in pins):
+        return "unknown"
+    return "same" if all(there[name] == commit for name, commit in pins.items()) else "another"
 
 
 @dataclass(slots=True, kw_only=True)

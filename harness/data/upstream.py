@@ -139,7 +139,7 @@ def fetch(pin: Pin, root: Path, *, url: str = RAW_URL, tell: Callable[[str], Non
     from harness.data.waiting import Waits  # on use: tasks that only read words are listed without what waits
 
     waits = Waits(tell)
-    with _alone(root), httpx.Client(follow_redirects=True, timeout=_PATIENCE) as client:
+    with _alone(root), httpx.Client(timeout=_PATIENCE) as client:
         for path in pin.files:
             address = url.format(repository=pin.repository, commit=pin.commit, path=path)
             try:
@@ -176,24 +176,16 @@ def _alone(root: Path) -> AbstractContextManager[None]:
 
 
 def _downloaded(client: httpx.Client, address: str, waits: Waits) -> bytes:
-    for _ in range(_TRIES - 1):
+    from harness.data.asking import asked, pieces
+    from harness.http.reading import ENCODINGS
+
+    for trial in range(_TRIES):
         waits.rest()
-        with client.stream("GET", address) as reply:
-            if reply.is_success or not waits.note(address, reply.headers):
-                return _body(reply, address)
-    waits.rest()
-    with client.stream("GET", address) as reply:
-        return _body(reply, address)
-
-
-def _body(reply: httpx.Response, address: str) -> bytes:
-    reply.raise_for_status()
-    data = b""
-    for piece in reply.iter_bytes():
-        data += piece
-        if len(data) > SIZE_LIMIT:
-            raise HarnessError(f"{address} is larger than a script can be ({SIZE_LIMIT >> 20} MiB)")
-    return data
+        with asked(client, address, {"accept-encoding": ENCODINGS}) as reply:
+            if reply.is_success or trial == _TRIES - 1 or not waits.note(address, reply.headers):
+                reply.raise_for_status()
+                return b"".join(pieces(reply, limit=SIZE_LIMIT, what="a script"))
+    raise AssertionError("the last trial returns or raises")
 
 
 def _write(path: Path, data: bytes) -> None:

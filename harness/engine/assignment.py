@@ -75,7 +75,8 @@ def assign(
 ) -> Surveyed:
     """Survey all splits; those whose task raised are not carried, and the others are.
 
-    A part of a suite whose data is missing or broken, or which needs what is not installed, is left out as well.
+    A part of a suite whose data is missing or broken, or which needs what is not installed, is left out as well; so is
+    one whose rubric cannot be opened, since upstream's wording has not been fetched.
 
     Args:
         plans: the splits.
@@ -84,7 +85,8 @@ def assign(
         left_out: parts of suites whose splits could not be told.
 
     Raises:
-        HarnessError: data is missing or broken, nothing can be listed, or an earlier listing cannot be kept.
+        HarnessError: data is missing or broken, a rubric cannot be opened, nothing can be listed, or an earlier listing
+            cannot be kept.
     """
     found = Surveyed(assignments=[], failed=[], left_out=list(left_out))
     for plan in plans:
@@ -97,11 +99,25 @@ def assign(
         except Exception as error:  # noqa: BLE001 - a task is a plugin
             found.failed.append((plan, SamplesError(f"{type(error).__name__}: {error}")))
         else:
-            keep = _asked_more(plan, options, run)
-            found.assignments.append(Assignment(plan=plan, epochs=options.epochs, survey=listed, keep=keep))
+            if _can_be_judged(plan, found):
+                keep = _asked_more(plan, options, run)
+                found.assignments.append(Assignment(plan=plan, epochs=options.epochs, survey=listed, keep=keep))
     if not found.assignments:
         nothing_listed(found)
     return found
+
+
+def _can_be_judged(plan: SplitPlan, found: Surveyed) -> bool:
+    """Whether all rubrics of a split can be opened; a part of a suite for which they cannot is noted as left out."""
+    try:
+        for choice in plan.judges:
+            choice.judge.open(choice.settings, choice.root)
+    except HarnessError as error:
+        if not plan.suite:
+            raise
+        found.left_out.append(LeftOut(title=plan.title, error=error))
+        return False
+    return True
 
 
 def nothing_listed(found: Surveyed) -> NoReturn:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from harness import plugins, settings
@@ -78,6 +79,7 @@ class Benches:
         stack: closes them.
         images: model -> most images one of its requests will hold; a model that is not there is shown none, None is
             not known.
+        judged: whether the judge of an id has answered in an earlier run.
     """
 
     def __init__(
@@ -86,11 +88,13 @@ class Benches:
         endpoints: Endpoints,
         stack: AsyncExitStack,
         images: Mapping[str, int | None] | None = None,
+        judged: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._options = options
         self._endpoints = endpoints
         self._stack = stack
         self._images = images or {}
+        self._judged = judged
         self._models: dict[str, Model] = {}
         self._benches: dict[tuple[str, str], Bench] = {}
 
@@ -115,9 +119,11 @@ class Benches:
         raw = "raw" in choice.needs(rubric)
         model = None if orders.model is None else await self._model(orders.model, raw=raw)
         identity = None if orders.model is None or model is None else orders.model.identity(model)
-        metered = None if model is None else Metered(model, self._endpoints, urgent=True)
+        judge = _judge_id(choice, rubric, identity, orders.overrides)
+        before = partial(self._judged, judge)
+        metered = None if model is None else Metered(model, self._endpoints, urgent=True, before=before)
         return Bench(
-            id=_judge_id(choice, rubric, identity, orders.overrides),
+            id=judge,
             judge=choice.judge,
             rubric=rubric,
             model=metered,
@@ -135,6 +141,7 @@ class Benches:
             if self._options.probe:
                 raw = raw and "raw" in model.info.can
                 await probe(model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell)
+                self._endpoints.answered(model)
             self._models[place] = model
         return self._models[place]
 
@@ -202,4 +209,5 @@ def _card(choice: JudgeChoice, rubric: Rubric, orders: Orders) -> dict[str, Json
             **orders.overrides,
         },
         "sees": list(rubric.sees),
+        "labels": {label: rubric.meanings.get(label, "") for label in rubric.labels},
     }

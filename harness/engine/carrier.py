@@ -12,13 +12,12 @@ import anyio.to_thread
 from harness.contracts import Model
 from harness.engine.judging import Bench
 from harness.engine.work import Waiting, Work
-from harness.errors import BadImage, HarnessError
+from harness.errors import BadImage, HarnessError, TooManyOpen
 from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
 from harness.limits.breaker import Breaker
-from harness.limits.metered import try_once
+from harness.limits.metered import counting, try_once
 from harness.metrics import NOT_COUNTED, Record, Share
-from harness.rubric.planted import looks_like_verdict
 from harness.store.journal import Journal
 from harness.store.records import (
     answer_hash,
@@ -85,9 +84,9 @@ class Carrier:
             return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
         if work.model is None or work.stop.asked:
             return None, False
-        with _repeating(work.breaker, work.books.responses, stored):
+        with _repeating(work.breaker, work.books.responses, stored), counting() as counted:
             result = await self._ask(work.model)
-        line = response_line(sample, epoch, key, result)
+        line = response_line(sample, epoch, key, result, calls=counted.calls)
         work.books.responses.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
         work.progress.spent(result.usage)
         work.observers.response_added(sample, result)
@@ -96,10 +95,7 @@ class Carrier:
     async def _ask(self, model: Model) -> Result:
         if self._fault is not None:
             return Failure(outcome="bad_sample", reason=self._fault.reason, message=str(self._fault))
-        result = sound(await try_once(model, self._sample.request))
-        if isinstance(result, Response) and looks_like_verdict(result.text):
-            return replace(result, flags=result.flags | {"verdict_like"})
-        return result
+        return sound(await try_once(model, self._sample.request))
 
     async def _judge(self, epoch: int, key: str, response: Response, record: Record) -> None:
         answer = answer_hash(response)
@@ -132,6 +128,8 @@ class Carrier:
         try:
             with _repeating(bench.breaker, journal, stored):
                 judgement = await bench.decide(sample, response)
+        except TooManyOpen:
+            raise
         except HarnessError as error:
             bench.dead = bench.dead or error
             return None

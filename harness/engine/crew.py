@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 import anyio
 import anyio.lowlevel
 
+from harness import descriptors
 from harness.engine.carrier import Carrier
 from harness.engine.work import Work
-from harness.errors import HarnessError
+from harness.errors import HarnessError, TooManyOpen
 from harness.types import Sample
 
 #: seconds that calls in flight have to finish once an error has stopped the run
@@ -59,7 +60,12 @@ class _Crew:
         try:
             yield from samples
         except Exception as error:  # noqa: BLE001 - a task is a plugin
-            self._fault = error
+            try:
+                descriptors.check(error)
+            except TooManyOpen as full:
+                self._end(full)
+            else:
+                self._fault = error
 
     async def _room(self) -> None:
         await anyio.lowlevel.checkpoint()
@@ -71,11 +77,15 @@ class _Crew:
         try:
             await Carrier(self._work, sample).run(self._changed_now)
         except HarnessError as error:
-            self._work.stop.because(error)
-            self._scope.deadline = min(self._scope.deadline, anyio.current_time() + DRAIN_SECONDS)
+            self._end(error)
         finally:
             self._active -= 1
             self._changed_now()
+
+    def _end(self, error: HarnessError) -> None:
+        """Take no new sample, and give calls in flight some time."""
+        self._work.stop.because(error)
+        self._scope.deadline = min(self._scope.deadline, anyio.current_time() + DRAIN_SECONDS)
 
     def _changed_now(self) -> None:
         self._changed.set()

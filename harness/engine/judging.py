@@ -14,6 +14,7 @@ from typing import TypeGuard, TypeVar
 
 import anyio
 
+from harness import descriptors
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
 from harness.errors import HarnessError
@@ -74,8 +75,15 @@ class Bench:
         except HarnessError:
             raise
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
+            descriptors.check(error)
             decision = Unscored(state="judge_error", message=told(error))
-        return hearing.judgement(decision)
+        return replace(hearing.judgement(decision), flags=self.flag(response))
+
+    def flag(self, response: Response) -> frozenset[str]:
+        """`verdict_like` for an answer that is shaped like a verdict of this rubric; it changes no label."""
+        own = self.rubric.verdict_like
+        shaped = rubrics.looks_like_verdict(response.text, self.rubric.labels)
+        return frozenset({"verdict_like"} if shaped or (own is not None and own(response.text)) else ())
 
     @property
     def needs(self) -> frozenset[Ability]:

@@ -58,6 +58,8 @@ async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False,
     )
     brief = replace(
         policy,
+        start=1,
+        cap=1,
         tries=2,
         throttled_tries=4,
         deadline=min(policy.deadline, PATIENCE),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ class _Scoring:
         return line if line.get(TOGETHER) == self._together else None
 
     def _write(self, each: Waiting, made: Judgement) -> None:
-        line = {**verdict_line(each.sample, each.epoch, each.key, each.answer, made), TOGETHER: self._together}
+        flagged = replace(made, flags=self._bench.flag(each.response))
+        line = {**verdict_line(each.sample, each.epoch, each.key, each.answer, flagged), TOGETHER: self._together}
         self._journal.append(line, *_where(each), state=str(line["state"]))
         self._work.progress.spent(made.usage)
         self._work.observers.verdict_added(each.sample, each.response, made.decision)

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 
 import anyio
 import anyio.to_thread
@@ -91,7 +90,7 @@ class Session:
         Where judging comes last, a wrong key or a missing template is so found before anything is spent.
         """
         async with AsyncExitStack() as stack:
-            benches = Benches(self.options, self.endpoints, stack, self._shown())
+            benches = Benches(self.options, self.endpoints, stack, self._shown(), self.folder.has_answers)
             for choice in self.choices:
                 if local(choice.model):
                     choice.judge.open(choice.settings, choice.root)
@@ -115,7 +114,7 @@ class Session:
     @asynccontextmanager
     async def _judges(self) -> AsyncGenerator[Benches]:
         async with AsyncExitStack() as stack:
-            benches = Benches(self.options, self.endpoints, stack, self._shown())
+            benches = Benches(self.options, self.endpoints, stack, self._shown(), self.folder.has_answers)
             for choice in self.choices:
                 await benches.open(choice)
             self.benches = list(benches.all)
@@ -132,9 +131,12 @@ class Session:
         return {model: max(most) if all(most) else None for model, most in shown.items()}
 
     async def _carry(self, model: Model | None, benches: Benches | None) -> None:
-        for display, group in groupby(self.assignments, key=lambda assignment: assignment.plan.display):
+        groups: dict[str, list[Assignment]] = {}
+        for assignment in self.assignments:
+            groups.setdefault(assignment.plan.display, []).append(assignment)
+        for display, group in groups.items():
             if not self.stop.asked:
-                await self._task(self.folder.task(display), list(group), model, benches)
+                await self._task(self.folder.task(display), group, model, benches)
 
     async def _task(
         self, folder: TaskFolder, assignments: list[Assignment], model: Model | None, benches: Benches | None
@@ -142,7 +144,7 @@ class Session:
         """All splits of one task, over the same open journals."""
         chosen = {assignment.plan.name: await self._benches(assignment.plan, benches) for assignment in assignments}
         ids = {bench.id for pairs in chosen.values() for bench, _ in pairs}
-        with _open(folder, ids, answers=model is not None) as books:
+        with _open(folder, ids, answers=model is not None) as books, folder.listing_together():
             async with _flushing(books, self.endpoints):
                 for assignment in assignments:
                     if not self.stop.asked:

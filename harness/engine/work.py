@@ -14,8 +14,8 @@ from harness.limits.slots import Endpoints
 from harness.metrics import Metric, Record
 from harness.plugins.observers import Observers
 from harness.progress.lines import Progress
-from harness.store.folder import Listing
 from harness.store.journal import Journal
+from harness.store.listing import Listing
 from harness.types import Generation, Response, Sample
 
 #: tried again on every resume; all else only by `--retry`

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
+from harness.secrets import SECRET
 
-SECRET = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
 _SHORTEST_KEY = 6  # a shorter one is a placeholder, and taking it out would tear words apart
 _LONGEST_MESSAGE = 500
 

@@ -69,7 +69,7 @@ def answer(reply: Reply, *, think_tags: bool = True, notes: tuple[str, ...] = ()
         notes: go into the Response.
 
     Raises:
-        HarnessError: the body holds an error that no request will escape.
+        HarnessError: the body holds an error that no request will escape; Forbidden as `harness.http.status.failure`.
     """
     payload = as_mapping(reply.payload)
     choice = as_mapping(next(iter(as_list(payload.get("choices"))), None))

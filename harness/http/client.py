@@ -16,7 +16,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness import descriptors
 from harness.http.addresses import Address
+from harness.http.reading import ENCODINGS, REPLY_LIMIT, Unreadable, read
 from harness.http.status import Complaint, failure
 from harness.types import Failure, ImageContent, Json
 
@@ -105,8 +107,19 @@ def parse(content: bytes, seconds: float, where: Address) -> Reply | Failure:
 
 
 def unreachable(error: BaseException, where: Address) -> Failure:
-    """The Failure for a call that got no answer: `timeout`, or `connection` for all else."""
+    """The Failure for a call that got no answer, or none that can be taken.
+
+    `timeout`, `too_large` or `encoding` as an Unreadable says, and `connection` for all else.
+
+    Raises:
+        TooManyOpen: no connection can be made by this machine.
+    """
+    descriptors.check(error)
     chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, Unreadable):
+            message = where.redact(f"{where.url}: {cause}")
+            return Failure(outcome="error", reason=cause.reason, message=message, transient=cause.transient)
     if any(isinstance(cause, TimeoutError) for cause in chain):
         reason, said = "timeout", "no answer in time"
     else:
@@ -123,13 +136,14 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 class Client:
     """POSTs JSON to one address; made by `connect`."""
 
-    def __init__(self, where: Address, session: aiohttp.ClientSession, seconds: float) -> None:
+    def __init__(self, where: Address, session: aiohttp.ClientSession, seconds: float, limit: int) -> None:
         self.address = where
         self._session = session
         self._seconds = seconds
+        self._limit = limit
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
-        """One attempt. Raises HarnessError where no request will work: a wrong key, no such model, no quota."""
+        """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError where the quota is gone."""
         import aiohttp
         import anyio
 
@@ -139,8 +153,8 @@ class Client:
                 async with self._session.post(
                     self.address.url + path, data=body, headers=body.headers, allow_redirects=False
                 ) as answer:
-                    content = await answer.read()
-        except (aiohttp.ClientError, OSError) as error:
+                    content = await read(answer.status, answer.headers, answer.content.iter_any(), self._limit)
+        except (Unreadable, aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
         if answer.status >= 300:
             return failure(answer.status, answer.headers, Complaint.of(content), self.address)
@@ -149,7 +163,7 @@ class Client:
 
 @asynccontextmanager
 async def connect(
-    where: Address, *, headers: Mapping[str, str] | None = None, seconds: float = 600.0
+    where: Address, *, headers: Mapping[str, str] | None = None, seconds: float = 600.0, limit: int = REPLY_LIMIT
 ) -> AsyncGenerator[Client]:
     """Open a Client.
 
@@ -157,6 +171,7 @@ async def connect(
         where: the server.
         headers: sent with each call instead of the usual authorization, such as {"x-api-key": where.key}.
         seconds: what one call may take, from its start to the end of the answer.
+        limit: bytes that are taken of one answer, as sent and unpacked.
     """
     import aiohttp
 
@@ -164,5 +179,11 @@ async def connect(
     connector = aiohttp.TCPConnector(limit=0)  # how many calls there are at once is the engine's to say
     # the deadline is the whole call's and set around it; aiohttp's own would be another, of five minutes
     forever = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=connector, headers=usual, timeout=forever, trust_env=True) as session:
-        yield Client(where, session, seconds)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        headers={"accept-encoding": ENCODINGS, **usual},
+        timeout=forever,
+        trust_env=True,
+        auto_decompress=False,  # `read` unpacks, and stops in time
+    ) as session:
+        yield Client(where, session, seconds, limit)

@@ -1,5 +1,7 @@
 """What an error status becomes: a Failure of one sample, or a HarnessError that ends the run.
 
+401, 403 and 404 are `Forbidden`: it ends the run unless the model has answered something before.
+
 A filter is recognised by the code, type or inner code a server gives, or, where a server gives only a general code, by
 one of the few sentences it is known to begin its message with. Any other 400 is an `error`, never a refusal.
 """
@@ -12,8 +14,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
+from urllib.parse import urljoin, urlsplit
 
-from harness.errors import HarnessError
+from harness.errors import Forbidden, HarnessError
 from harness.http.addresses import Address
 from harness.types import Failure, Json
 
@@ -138,12 +141,16 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
     """The Failure for a status of 300 and more.
 
     408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter
-    gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`.
+    gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`, and
+    that of a redirect names both hosts.
 
     Raises:
-        HarnessError: no request will work: 401, 402, 403, 404, no such model, or the quota is gone.
+        Forbidden: 401, 403, 404, or no such model.
+        HarnessError: no request will work: 402, the quota is gone, or the account is on hold.
     """
     message = where.redact(complaint.message)
+    if place := _sent_on(status, headers, where):
+        return Failure(outcome="error", reason=f"http_{status}", message=where.redact(place))
     if complaint.filtered:
         return Failure(outcome=complaint.blocked, reason="content_filter", message=message)
     _stop(status, complaint, message, where)
@@ -154,6 +161,25 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
         transient=status in _PASSING or status >= 500,
         throttled=status in _THROTTLED,
         retry_after=retry_after(headers),
+    )
+
+
+def _sent_on(status: int, headers: Mapping[str, str], where: Address) -> str:
+    """What to say of a redirect, which is never followed; empty where the answer is none."""
+    target = next((value for name, value in headers.items() if name.lower() == "location"), "")
+    if not 300 <= status < 400 or not target:
+        return ""
+    try:
+        found = urlsplit(urljoin(where.url, target))
+    except ValueError:
+        found = urlsplit("")
+    ours = urlsplit(where.url)
+    place = (
+        f"{found.scheme}://{found.netloc.rpartition('@')[2]}{found.path[:200]}"  # no password, and no key in a query
+    )
+    return (
+        f"{ours.netloc} sends on to {place}, where neither the prompt nor a key goes; "
+        "if that is the server you mean, name its address (-M base_url=…)"
     )
 
 
@@ -182,14 +208,15 @@ def _stop(status: int, complaint: Complaint, message: str, where: Address) -> No
     if complaint.spent or status == 402:
         raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
     if complaint.codes & MODEL_CODES or status == 404:
-        raise HarnessError(
+        raise Forbidden(
             f"no such model or address: {message}",
             where=where.url,
             remedy="check the model's name and the server's address (most want it to end in /v1)",
         )
     if status in (401, 403) or complaint.codes & ACCOUNT_CODES:
         what, remedy = _key_trouble(status, where)
-        raise HarnessError(f"{what}: {message}", where=where.url, remedy=remedy)
+        kind = HarnessError if complaint.codes & ACCOUNT_CODES else Forbidden
+        raise kind(f"{what}: {message}", where=where.url, remedy=remedy)
 
 
 def _key_trouble(status: int, where: Address) -> tuple[str, str]:

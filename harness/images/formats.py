@@ -62,6 +62,8 @@ def _png(data: bytes) -> tuple[int, int]:
         (length,) = struct.unpack_from(">I", data, at)
         kind = data[at + 4 : at + 8]
         pixels = pixels or kind == b"IDAT"
+        if kind == b"IHDR" and at > 8:
+            raise Fault("unreadable", "PNG with a second header")
         at += length + 12
         if at > len(data):
             raise Fault("truncated", f"PNG ends inside a chunk, {at - len(data)} bytes short")
@@ -92,10 +94,30 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _gif(data: bytes) -> tuple[int, int]:
-    size = struct.unpack_from("<HH", data, 6)
+    """The screen, or as much as its frames reach beyond it: who decodes them makes room for that."""
+    width, height = struct.unpack_from("<HH", data, 6)
     if not data.rstrip(b"\0").endswith(b";"):
         raise Fault("truncated", "GIF without its end")
-    return size
+    at, end = 13 + _colors(data[10]), len(data)
+    while at < end and data[at] != 0x3B:
+        if data[at] == 0x2C:
+            left, top, wide, high = struct.unpack_from("<HHHH", data, at + 1)
+            width, height = max(width, left + wide), max(height, top + high)
+            at = _after_blocks(data, at + 11 + _colors(data[at + 9]))
+        else:  # an extension; any other byte is passed over, as decoders do
+            at = _after_blocks(data, at + 2) if data[at] == 0x21 else at + 1
+    return width, height
+
+
+def _colors(flags: int) -> int:
+    """How many bytes a GIF's table of colors takes."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while at < len(data) and data[at]:
+        at += data[at] + 1
+    return at + 1
 
 
 def _webp(data: bytes) -> tuple[int, int]:

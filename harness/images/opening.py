@@ -68,13 +68,14 @@ def decode(content: ImageContent) -> PIL.Image.Image:
     """The pixels: RGB, turned upright as its EXIF says.
 
     Raises:
-        BadImage: unreadable; the structure was sound and the pixels are not.
+        BadImage: unreadable, where the structure was sound and the pixels are not; too_many_pixels.
     """
     import PIL.Image
     import PIL.ImageOps
 
     try:
         with PIL.Image.open(io.BytesIO(content.data)) as picture:
+            _check_pixels(f"sha256 {content.sha256[:12]}", *picture.size)  # what is decoded, whatever the header said
             upright = PIL.ImageOps.exif_transpose(picture)
             # A palette with transparency goes through RGBA: Pillow warns about the straight way, the pixels are equal.
             return (upright.convert("RGBA") if "transparency" in upright.info else upright).convert("RGB")
@@ -91,10 +92,13 @@ def _examined(image: Image) -> tuple[tuple[str, int, int], bytes, Header]:
         header = examine(data)
     except Fault as fault:
         raise BadImage(image.path, fault.reason, str(fault)) from None
-    if header.width * header.height > PIXEL_LIMIT:
-        detail = f"{header.width} x {header.height} pixels, at most {PIXEL_LIMIT} are opened"
-        raise BadImage(image.path, "too_many_pixels", detail)
+    _check_pixels(image.path, header.width, header.height)
     return stamp, data, header
+
+
+def _check_pixels(path: str, width: int, height: int) -> None:
+    if width * height > PIXEL_LIMIT:
+        raise BadImage(path, "too_many_pixels", f"{width} x {height} pixels, at most {PIXEL_LIMIT} are opened")
 
 
 @dataclass(frozen=True, slots=True)

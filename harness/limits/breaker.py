@@ -1,4 +1,4 @@
-"""The breaker: a model that gives nothing but one error is not asked a hundred thousand times.
+"""The breaker: a model that gives nothing but errors is not asked a hundred thousand times.
 
 One breaker watches one model, not its endpoint: a judge that is refused must not stop the answers that come from the
 same server, and their successes must not hide that it is refused.
@@ -15,7 +15,7 @@ from harness.types import Failure
 
 
 class Breaker:
-    """Counts errors in a row with one reason and no success between.
+    """Counts errors in a row, whatever each says, with no success between.
 
     Args:
         where: the endpoint, for the error.
@@ -25,9 +25,10 @@ class Breaker:
     def __init__(self, where: str, most: int) -> None:
         self._where = where
         self._most = most
-        self._reason = ""
         self._count = 0
+        self._reasons: dict[str, None] = {}
         self._last = ""
+        self._remedy = ""
         self._expected = Counter[str]()
 
     @contextmanager
@@ -48,16 +49,20 @@ class Breaker:
     def succeeded(self) -> None:
         """A call was answered, however."""
         self._count = 0
+        self._reasons = {}
 
-    def failed(self, failure: Failure) -> None:
-        """A call failed for good. Raises EndpointDown when it was one too many."""
+    def failed(self, failure: Failure, remedy: str = "") -> None:
+        """A call failed for good; `remedy` is what may mend it. Raises EndpointDown when it was one too many."""
         if failure.reason and self._expected[failure.reason]:
             return
-        self._count = self._count + 1 if failure.reason == self._reason else 1
-        self._reason, self._last = failure.reason, failure.message
+        self._count += 1
+        self._reasons[failure.reason] = None
+        self._last, self._remedy = f"{failure.reason}: {failure.message}", remedy
         self.check()
 
     def check(self) -> None:
         """Raise EndpointDown when the breaker is open."""
         if self._count >= self._most:
-            raise EndpointDown(f"{self._count} errors in a row: {self._reason}: {self._last}", where=self._where)
+            several = f" ({', '.join(self._reasons)}), at last" if len(self._reasons) > 1 else ""
+            what = f"{self._count} errors in a row{several}: {self._last}"
+            raise EndpointDown(what, where=self._where, remedy=self._remedy)

@@ -86,7 +86,7 @@ class Pace:
         return flat + self._round * math.log2(1 + math.log(2) * (1 - rate * flat) / (rate * self._round))
 
     def refused(self, started: float, now: float, pause: float) -> bool:
-        """A call was told to slow down, and for how long to wait; whether that was news."""
+        """A call was told to slow down at `now`, maybe a while ago, and for how long to wait; whether that was news."""
         self._refused.append(started)
         if started <= self._changed:
             return False
@@ -97,7 +97,8 @@ class Pace:
         self._changed = now + pause
         self._next = max(self._next, self._changed)
         if first or pause > _PAUSE:  # calls were not paced yet, or a pause breaks the count
-            self._since, self._starts, self._refused = self._changed, [], []
+            self._since, self._refused = self._changed, []
+            self._starts = self._starts[bisect_right(self._starts, self._changed) :]  # a refusal may be told late
         else:
             self._forget(now)
         return True

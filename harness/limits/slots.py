@@ -3,9 +3,12 @@
 A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
 written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
 
+All clients together have room for their connections in the files that this process may have open.
+
 How many calls there are at once and how fast they start are two limits. The first grows with each success up to the
-cap; the second comes with the first 429 and is learnt by `harness.limits.pace`. Slots alone cannot use a server that
-allows so many requests a second: what they let through moves with how long answers take.
+cap; the second comes with the first 429 that others share (`harness.limits.refusals`) and is learnt by
+`harness.limits.pace`. Slots alone cannot use a server that allows so many requests a second: what they let through
+moves with how long answers take.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from typing import Final
 
 import anyio
 
+from harness import descriptors
 from harness.contracts import Brush, Model, ModelInfo
 from harness.limits.pace import Pace
+from harness.limits.refusals import Call, Refusal, Refusals
 
 Tell = Callable[[str], None]  #: takes a line that a person should read now
 #: seconds; a shorter pause is over before a person has read of it
@@ -42,7 +47,7 @@ class Policy:
         longest: seconds; no back-off is longer, unless the provider asks for it.
         patience: seconds; a provider that asks to wait longer is down.
         deadline: seconds one call may take; local models have none.
-        breaker: errors in a row with one reason and no success between that stop a model.
+        breaker: errors in a row, whatever each says, with no success between that stop a model.
     """
 
     start: int = 20
@@ -54,6 +59,10 @@ class Policy:
     patience: float = 600.0
     deadline: float = 600.0
     breaker: int = 20
+
+
+def _no_end() -> float:
+    return math.inf
 
 
 class _Turn:
@@ -72,9 +81,19 @@ class Endpoint:
     again when it has fallen to half.
     """
 
-    def __init__(self, name: str, policy: Policy, *, fixed: int | None = None, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        *,
+        fixed: int | None = None,
+        tell: Tell | None = None,
+        room: Callable[[], float] = _no_end,
+    ) -> None:
         self.name = name
         self._tell = tell
+        self._has_room_for = room
+        self._asked_for = policy.cap or 0
         stated = fixed or policy.cap or _USUAL_CAP
         self._cap = min(stated, policy.cap or stated)
         self._limit = min(fixed or policy.start, self._cap)
@@ -84,14 +103,16 @@ class Endpoint:
         self._guarded = False
         self._room = anyio.Event()
         self._pace = Pace()
+        self._refusals = Refusals()
         self._told_level = math.inf
+        self._told_until = -math.inf
         self._paused_until = -math.inf
         self._asked = 0.0
 
     @property
     def slots(self) -> int:
-        """Calls that may be on the wire now."""
-        return self._limit
+        """Calls that may be on the wire now, of those that there is room for."""
+        return int(min(self._limit, self._has_room_for()))
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
@@ -148,7 +169,17 @@ class Endpoint:
             return False
         self._flying += 1
         self._pace.start(now)
+        if self._asked_for > self._has_room_for():
+            self._tell_of_room()
         return True
+
+    def _tell_of_room(self) -> None:
+        most, self._asked_for = self._asked_for, 0
+        if self._tell is not None:
+            self._tell(
+                f"{self._has_room_for():.0f} calls at once are made to {self.name}, not {most}: this process may have "
+                f"{descriptors.limit()} files open (`ulimit -n`)"
+            )
 
     def _leave(self) -> None:
         self._flying -= 1
@@ -165,28 +196,55 @@ class Endpoint:
                 self._guarded = True
                 return
 
-    def succeeded(self) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether a call is on the wire."""
+        return self._flying > 0
+
+    @property
+    def passes(self) -> int:
+        """Calls that were answered so far, however."""
+        return self._refusals.passes
+
+    def succeeded(self, call: Call | None = None) -> None:
         """A call was answered, however: the endpoint lives."""
+        kept = self._refusals.passed(call or Call(), time.monotonic())
+        if kept is not None:
+            self.throttled(kept.started, kept.wait, kept.heard)
         if self._limit < self._cap:
             self._limit += 1
             self._room.set()
 
-    def throttled(self, started: float, wait: float | None) -> None:
-        """A call that started at `started` was told to slow down, and for how many seconds to wait.
+    def refused(self, call: Call, started: float, wait: float, passes: int) -> None:
+        """A try of a call was told to slow down, and how many seconds to wait: if others share it, the endpoint does.
+
+        Args:
+            call: whose try.
+            started: when the try started.
+            wait: seconds; 0 where none was asked for.
+            passes: `passes` when the try started.
+        """
+        now = time.monotonic()
+        for each in self._refusals.refused(Refusal(call=call, started=started, heard=now, wait=wait, passes=passes)):
+            self.throttled(each.started, each.wait, each.heard)
+        self._told(wait, now)
+
+    def throttled(self, started: float, wait: float | None, heard: float | None = None) -> None:
+        """Slow down: a call that started at `started` was told so, and for how many seconds to wait.
 
         What calls that were on the wire together are told is one message: the longest wait of them counts, from when
-        it was heard.
+        it was heard, which is now where `heard` does not say.
         """
-        now, pause = time.monotonic(), wait or 0.0
-        begins = pause >= WORTH_TELLING and now >= self._paused_until
-        if self._pace.refused(started, now, pause) or pause > self._asked:
-            self._paused_until = max(self._paused_until, now + pause)
+        pause, heard = wait or 0.0, time.monotonic() if heard is None else heard
+        if self._pace.refused(started, heard, pause) or pause > self._asked:
+            self._paused_until = max(self._paused_until, heard + pause)
             self._asked = pause
-        self._told(pause if begins else 0.0)
+        self._told(pause, heard)
 
-    def _told(self, pause: float) -> None:
-        """Say what is new: a pause of so many seconds, 0 for none, and a pace that is half of what was said before."""
-        said = [f"asked to wait {pause:.0f} s"] if pause else []
+    def _told(self, pause: float, heard: float) -> None:
+        """Say what is new: a pause that begins, and a pace that is half of what was said before."""
+        said = [f"asked to wait {pause:.0f} s"] if pause >= WORTH_TELLING and heard >= self._told_until else []
+        self._told_until = max(self._told_until, heard + pause)
         level = self._pace.level
         if level is not None and level <= self._told_level / 2:
             self._told_level = level
@@ -209,17 +267,40 @@ class Endpoints:
         self.tell = tell
         self.notes: list[str] = []
         self._known: dict[str, Endpoint] = {}
+        self._clients = 0
+        self._room = descriptors.room()
         self._watched: list[Model | Brush] = []
+        self._answering: list[Model | Brush] = []
 
     def of(self, info: ModelInfo) -> Endpoint:
         """The endpoint a model's calls go to."""
         if info.endpoint not in self._known:
-            self._known[info.endpoint] = Endpoint(info.endpoint, self.policy, fixed=info.concurrency, tell=self.tell)
+            self._known[info.endpoint] = Endpoint(
+                info.endpoint,
+                self.policy,
+                fixed=info.concurrency,
+                tell=self.tell,
+                room=_no_end if info.local else self._room_for_each,
+            )
         return self._known[info.endpoint]
+
+    def _room_for_each(self) -> float:
+        """Calls at once that a client has room for: each keeps its connections for a while, and they are open files."""
+        return math.inf if self._room is None else max(1, self._room // max(1, self._clients))
+
+    def answered(self, model: Model | Brush) -> None:
+        """A model has answered something, however: what it is forbidden from now on says nothing of all its calls."""
+        if not self.has_answered(model):
+            self._answering.append(model)
+
+    def has_answered(self, model: Model | Brush) -> bool:
+        """Whether a model has answered anything."""
+        return any(each is model for each in self._answering)
 
     def watch(self, model: Model | Brush) -> None:
         """Tell what this model has to say, now and whenever there is more of it."""
         self._watched.append(model)
+        self._clients += not model.info.local
         self.hear(model)
 
     def listen(self) -> None:

@@ -9,7 +9,7 @@ from harness.local.answers import before, split_reasoning
 from harness.local.chat import Chat, study
 from harness.local.files import folder_of
 from harness.local.forms import Form
-from harness.local.frontend import Conversation, Frontend
+from harness.local.frontend import Conversation, Frontend, counts_area
 from harness.local.origin import ADAPTER_CONFIG, CONFIG, PIPELINE_CONFIG, Origin, find
 from harness.local.profiles import PROFILES, Profile, find_profile
 from harness.local.prompts import BROKEN_UP, Prompt, Prompter
@@ -29,6 +29,7 @@ __all__ = [
     "Prompt",
     "Prompter",
     "before",
+    "counts_area",
     "find",
     "find_profile",
     "folder_of",

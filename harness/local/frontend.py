@@ -11,6 +11,11 @@ from harness.errors import HarnessError
 Conversation = list[dict[str, Any]]  # as chat templates take it: role, and content as text or as parts
 
 
+def counts_area(pictures: Any) -> bool:
+    """Whether an image processor takes a limit of an image's area, `max_pixels`, as those of Qwen-VL do."""
+    return "max_pixels" in getattr(getattr(pictures, "valid_kwargs", None), "__annotations__", ())
+
+
 class Frontend:
     """Conversations to text, texts to tokens, and tokens to text; for any thread.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from harness.contracts import Suite
 from harness.errors import HarnessError, MissingData
+from harness.labels import check_labels
 from harness.options import Options
 from harness.plan.choosing import check_rubrics
 from harness.plan.splits import SplitPlan, check_task_settings, split_plans
@@ -65,8 +66,25 @@ def planned(options: Options) -> Planned:
     if not splits and not left_out:
         raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
     check_rubrics(options.judges, (plan.split for plan in splits.values()))
+    for plan in splits.values():
+        check_plan(plan)
     suites = {name: _members(parts) for name, parts in asked.items()}
     return Planned(splits=tuple(splits.values()), left_out=tuple(left_out), suites=suites)
+
+
+def check_plan(plan: SplitPlan) -> None:
+    """Refuse a split one of whose labels no metric knows. Its rubrics are opened for it, which asks nobody anything.
+
+    Raises HarnessError, as a rubric does that cannot be opened; a part of a suite is then left out when it is listed.
+    """
+    given: dict[str, tuple[str, ...]] = {}
+    for choice in plan.judges:
+        try:
+            given[choice.judge.name] = choice.judge.open(choice.settings, choice.root).labels
+        except HarnessError:
+            if not plan.suite:
+                raise
+    check_labels(plan.title, plan.split, given)
 
 
 def _entered(entry: Entry) -> Iterator[SplitPlan]:

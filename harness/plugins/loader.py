@@ -151,26 +151,68 @@ def _header(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
 
 
 def from_file(path: Path) -> Source:
-    """A plugin in one file, without packaging; its version is the hash of its text.
+    """A plugin that is not installed: a file, or the folder of a package. Its version is the hash of its code.
 
     Raises:
-        HarnessError: there is no such file.
+        HarnessError: there is no such file, or the folder holds no package.
     """
+    code = _package_of(path) if path.is_dir() else path
     try:
-        content = path.read_bytes()
+        found = {file.relative_to(code.parent): file.read_bytes() for file in _files_of(code)}
     except OSError as error:
         raise HarnessError(f"cannot read the plugin file: {error.strerror}", where=str(path)) from None
     from hashlib import sha256
 
-    version = sha256(content).hexdigest()[:12]
-    entry = re.sub(r"[^a-z0-9_.-]", "_", path.stem.lower()).removeprefix("harness_")
-    run = partial(_run_file, path, version)
-    return Source(name=entry, entry=entry, distribution=FILE, version=version, value=str(path), load=run)
+    whole = b"".join(str(name).encode() + b"\0" + text + b"\0" for name, text in found.items())
+    version = sha256(whole if code.is_dir() else found[Path(code.name)]).hexdigest()[:12]
+    entry = re.sub(r"[^a-z0-9_.-]", "_", code.stem.lower()).removeprefix("harness_")
+    run = partial(_run_package, code) if code.is_dir() else partial(_run_file, code, version)
+    return Source(name=entry, entry=entry, distribution=FILE, version=version, value=str(code), load=run)
+
+
+def _package_of(folder: Path) -> Path:
+    """The package that a folder is, or the one `harness_*` in it, as `harness plugins new` lays it out."""
+    if (folder / "__init__.py").is_file():
+        return folder.absolute()
+    packages = [each.parent for each in sorted(folder.glob("harness_*/__init__.py"))]
+    if len(packages) == 1:
+        return packages[0].absolute()
+    raise HarnessError(
+        "the folder is not a Python package: it has no __init__.py",
+        where=str(folder),
+        remedy="give the folder that holds __init__.py, or one file",
+    )
+
+
+def _files_of(code: Path) -> list[Path]:
+    return sorted(code.rglob("*.py")) if code.is_dir() else [code]
 
 
 def _run_file(path: Path, version: str) -> object:
-    name = f"harness_file_{version}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    """Import one file. It may import its neighbours, which never hide a module that is installed."""
+    _look_in(path.absolute().parent)
+    return _execute(f"harness_file_{version}", path, None)
+
+
+def _run_package(folder: Path) -> object:
+    """Import a package by its own name, so that its modules find each other. Raises ImportError where that is taken."""
+    name = folder.name
+    there = sys.modules.get(name)
+    spec = None if there is not None else importlib.util.find_spec(name)
+    file = getattr(there, "__file__", None) if there is not None else spec.origin if spec else None
+    if file is not None and Path(file).resolve() != (folder / "__init__.py").resolve():
+        raise ImportError(f"the name {name} is taken by the module {file}; rename the folder")
+    _look_in(folder.parent)
+    return there if there is not None else _execute(name, folder / "__init__.py", [str(folder)])
+
+
+def _look_in(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _execute(name: str, path: Path, inside: list[str] | None) -> object:
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=inside)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)

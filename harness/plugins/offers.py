@@ -59,7 +59,7 @@ MODELS = Kind(name="models", word="provider", type=Provider, calls=("open",), ke
 TASKS = Kind(name="tasks", word="task", type=Task, calls=("samples",))
 SUITES = Kind(name="suites", word="suite", type=Suite, calls=())
 JUDGES = Kind(name="judges", word="judge", type=Judge, calls=("open",))
-STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wrap",))
+STRATEGIES = Kind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls",))
 REPORTS = Kind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
 TRAINERS = Kind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
 BUILDERS = Kind(name="builders", word="builder", type=Builder, calls=("build", "plan"))

@@ -11,11 +11,11 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from harness import descriptors
 from harness.errors import BadImage
 from harness.paths import named
 from harness.readers import archives
@@ -84,6 +84,7 @@ class DataFiles:
 
         Raises:
             BadImage: missing, outside_root, too_many_bytes or unreadable.
+            TooManyOpen: no file can be opened any more.
         """
         found = self._required(path)
         if found.size > READ_LIMIT:
@@ -91,6 +92,7 @@ class DataFiles:
         try:
             return found.read()
         except FAULTS as fault:
+            descriptors.check(fault)
             raise BadImage(path, "unreadable", str(fault) or type(fault).__name__) from None
 
     def stamp(self, path: str) -> tuple[str, int, int]:
@@ -133,6 +135,7 @@ class DataFiles:
         try:
             data = open_table(Path(found.name), found.size, found.mtime_ns).image(cell)
         except FAULTS as fault:
+            descriptors.check(fault)
             raise BadImage(path, "unreadable", str(fault).strip() or type(fault).__name__) from None
         if data is None:
             return None
@@ -150,6 +153,7 @@ class DataFiles:
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         except OSError as error:
+            descriptors.check(error)
             raise BadImage(path, "unreadable", error.strerror or str(error)) from None
         if not stat.S_ISREG(found.st_mode):
             raise BadImage(path, "unreadable", "not a regular file")
@@ -178,8 +182,10 @@ class DataFiles:
             yield self._root.absolute()
             return
         inner: list[Path] = []
-        with suppress(OSError):  # no folder, or one that may not be listed
+        try:
             inner = sorted(self._root.iterdir())
+        except OSError as error:  # no folder, or one that may not be listed
+            descriptors.check(error)
         root = named(self._root)
         beside = [root.with_name(root.name + ending) for ending in archives.SUFFIXES if root.name]
         for path in (*inner, *beside):
@@ -210,5 +216,6 @@ def _opened(paths: Iterator[Path]) -> tuple[list[Archive], str]:
         try:
             found.append(open_archive(path))
         except FAULTS as fault:
+            descriptors.check(fault)
             broken.append(f"{path.name}: {fault}")
     return found, "; ".join(broken)

@@ -12,7 +12,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ from harness.readers.files import DataFiles
 from harness.types import Image, Json, Message, Part, Request, Text
 
 T = TypeVar("T")
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
 _KINDS: Mapping[type[Any], str] = {
     str: "text",
     bool: "true or false",
@@ -197,11 +200,38 @@ def _loaded(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
         raise BadData(f"the file is not UTF-8 at byte {error.start}", where=name) from None
 
 
+class RepeatedKey(ValueError):
+    """A key stands twice in one object: only one of its values would be seen."""
+
+
+def object_of(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """A JSON object, for `object_pairs_hook`. Raises RepeatedKey."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise RepeatedKey(f"the key {twice!r} stands twice in one object")
+    return found
+
+
+def _record_with_repeated(text: str) -> str:
+    """Which record of a list has a key twice; empty where the text is no list."""
+    if not text.lstrip().startswith("["):
+        return ""
+    decoder, number, at = json.JSONDecoder(object_pairs_hook=object_of), 1, text.index("[") + 1
+    with suppress(RepeatedKey):
+        while found := _BETWEEN.match(text, at):
+            _, at = decoder.raw_decode(text, found.end())
+            number += 1
+    return f"record {number}"
+
+
 def _parsed(name: str, text: str, *, line: str = "") -> Json:
     """What a text of a file holds; `line` says which of the file's lines it is, where it is one."""
     where = ", ".join(filter(None, (name, line)))
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=object_of)
+    except RepeatedKey as error:
+        what, where = str(error), ", ".join(filter(None, (name, line or _record_with_repeated(text))))
     except json.JSONDecodeError as error:
         what, at = f"not JSON: {error.msg}", line or f"line {error.lineno}"
         where = f"{name}, {at}, column {error.colno}"
@@ -218,7 +248,8 @@ def _list(name: str, text: str) -> Json:
 
 
 def _lines(name: str, text: str) -> Iterator[Json]:
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    """Only a line feed ends a line: U+2028 and its like may stand in a JSON text as they are."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not name.lower().endswith((".jsonl", ".ndjson")) and len(lines) > 1 and lines[0][1].strip() == "{":
         raise BadData("the file is an object, not a list of records", where=name)
     for number, line in lines:

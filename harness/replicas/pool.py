@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Final
 
 import anyio
 
 from harness.contracts import Model, ModelInfo
-from harness.errors import HarnessError
+from harness.errors import Forbidden, HarnessError
 from harness.groups import ungrouped
 from harness.replicas.order import Order
 from harness.replicas.places import Place, environment, told
-from harness.replicas.seat import Lost, Seat, other_files
+from harness.replicas.seat import Lost, Reply, Seat, other_files
 from harness.types import Failure, Json, Request, Response
-
-#: replicas that one request may take down before it is given up
-SUSPICIONS: Final = 2
 
 
 class Pool:
     """The replicas of one model.
 
-    A request that was under way in a replica that is lost is asked again elsewhere. One that may have been the cause
-    twice ends as the Failure `replica_died`: it must not take all of them down.
+    What was under way in a replica that died is asked again, one request at a time in a replica that answers nothing
+    else meanwhile, until one of them ends that too: it is the cause, ends as the Failure `replica_died`, and the others
+    go on as before. So one request takes down two replicas and no more, and no other is blamed for it.
     """
 
     def __init__(self, order: Order, places: Sequence[Place]) -> None:
@@ -35,6 +32,7 @@ class Pool:
         self._endpoint = f"{order.ref} in {told(places)}"
         self._info: ModelInfo | None = None
         self._last: Exception | None = None
+        self._reserved: set[Seat] = set()
         self.seats = [
             Seat(order, f"replica {number} ({place})", environment(place, len(places)), self._changed)
             for number, place in enumerate(places, 1)
@@ -55,18 +53,30 @@ class Pool:
 
     async def generate(self, request: Request) -> Response | Failure:
         """Let a replica answer. Raises HarnessError when none is left."""
-        suspicions: list[Lost] = []
-        while len(suspicions) < SUSPICIONS:
-            seat = await self._free()
-            reply = await seat.ask(request)
-            if not isinstance(reply, Lost):
-                return reply
-            suspicions += [reply] * reply.suspect
-        self._check_left()
-        why = "; ".join(dict.fromkeys(lost.why for lost in suspicions))
-        return Failure(
-            outcome="error", reason="replica_died", message=f"{SUSPICIONS} replicas ended over this request: {why}"
-        )
+        ends: list[Lost] = []
+        reply = await (await self._free()).ask(request)
+        while isinstance(reply, Lost):
+            ends += [reply] if reply.death is not None else []
+            if reply.culprit:
+                self._check_left()
+                why = "; ".join(dict.fromkeys(lost.why for lost in ends))
+                said = f"replicas ended over this request, the last over it alone: {why}"
+                return Failure(outcome="error", reason="replica_died", message=said)
+            reply = await self._again(request, reply, suspect=bool(ends))
+        if isinstance(reply, Forbidden):
+            raise reply
+        return reply
+
+    async def _again(self, request: Request, lost: Lost, *, suspect: bool) -> Reply:
+        """Ask once more: alone, while it may be what the replica died of."""
+        if lost.death is not None:
+            async with lost.death.turn:
+                if not lost.death.explained:
+                    async with self._alone() as seat:
+                        reply = await seat.ask(request, suspect=True)
+                    lost.death.explained = isinstance(reply, Lost) and reply.culprit
+                    return reply
+        return await (await self._free()).ask(request, suspect=suspect)
 
     async def ready(self) -> None:
         """Wait until all are open. Raises what the first that cannot be raises."""
@@ -88,11 +98,39 @@ class Pool:
     async def _free(self) -> Seat:
         """The replica with the least to do, once one may be asked."""
         while True:
-            free = [seat for seat in self.seats if seat.free]
+            free = [seat for seat in self.seats if seat.free and seat not in self._reserved]
             if free:
                 return min(free, key=lambda seat: seat.load)
             self._check_left()
             await self._move()
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[Seat]:
+        """A replica that answers nothing else meanwhile: an idle one, else one that starts, else the least busy."""
+        seat: Seat | None = None
+        try:
+            while seat is None or not (seat.free and seat.load == 0):
+                if seat is None or seat.state == "gone":
+                    seat = self._reserve(instead=seat)
+                if seat is None or not seat.free or seat.load:
+                    await self._move()
+            yield seat
+        finally:
+            self._release(seat)
+
+    def _reserve(self, instead: Seat | None) -> Seat | None:
+        """Keep a replica for one request; None where each is kept for another one. Raises why none is left."""
+        self._release(instead)
+        self._check_left()
+        left = [seat for seat in self.seats if seat.state != "gone" and seat not in self._reserved]
+        seat = min(left, key=lambda seat: (seat.load, seat.state != "live"), default=None)
+        self._reserved |= set() if seat is None else {seat}
+        return seat
+
+    def _release(self, seat: Seat | None) -> None:
+        if seat in self._reserved:
+            self._reserved.remove(seat)
+            self._wake()
 
     def _check_left(self) -> None:
         """Raise why the last replica ended, where none is left."""
@@ -108,6 +146,9 @@ class Pool:
         if seat.fault is not None:
             self._last = seat.fault
         self._info = None
+        self._wake()
+
+    def _wake(self) -> None:
         self._moved.set()
         self._moved = anyio.Event()
 

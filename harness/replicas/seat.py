@@ -1,4 +1,8 @@
-"""One replica over its lives: started, asked, and started again when it dies."""
+"""One replica over its lives: started, asked, and started again when it dies.
+
+Restarts are for what nobody can explain: an answer earns all of them back, and a death over one request that was under
+way at a death before costs none.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,29 @@ from typing import Final, Literal
 import anyio
 
 from harness.contracts import ModelInfo
-from harness.errors import HarnessError
+from harness.errors import Forbidden, HarnessError
 from harness.replicas import wire
 from harness.replicas.frames import Frame
 from harness.replicas.order import Order
 from harness.replicas.process import Child, started
 from harness.types import Failure, Json, Request, Response
 
-#: times a replica that died is started again
+#: times a replica that died is started again with no answer between
 RESTARTS: Final = 2
 State = Literal["starting", "live", "gone"]
+
+
+@dataclass(slots=True)
+class Death:
+    """An unforeseen end, for the requests that may each have been its cause.
+
+    Attributes:
+        turn: theirs, one at a time.
+        explained: one of them was the cause: the others are not.
+    """
+
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+    explained: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,21 +45,27 @@ class Lost:
 
     Attributes:
         why: how the replica ended.
-        suspect: the request may be what ended it.
+        death: what the request may have caused; None where it was another one.
+        culprit: it was under way at a death before, and alone now: it is the cause.
     """
 
     why: str
-    suspect: bool
+    death: Death | None
+    culprit: bool
+
+
+Reply = Response | Failure | Lost | Forbidden
 
 
 @dataclass(slots=True)
 class _Call:
-    """A request under way."""
+    """A request under way; a suspect was under way at a death before."""
 
+    suspect: bool
     settled: anyio.Event = field(default_factory=anyio.Event)
-    reply: Response | Failure | Lost = field(default_factory=lambda: Lost(why="", suspect=False))
+    reply: Reply = field(default_factory=lambda: Lost(why="", death=None, culprit=False))
 
-    def settle(self, reply: Response | Failure | Lost) -> None:
+    def settle(self, reply: Reply) -> None:
         self.reply = reply
         self.settled.set()
 
@@ -102,17 +125,22 @@ class Seat:
         most = None if self.info is None else self.info.concurrency
         return self.state == "live" and (most is None or self.load < most)
 
-    async def ask(self, request: Request) -> Response | Failure | Lost:
-        """Ask it, where it is free. Raises ValueError where an image of the request was not opened."""
+    async def ask(self, request: Request, *, suspect: bool = False) -> Reply:
+        """Ask it, where it is free. Raises ValueError where an image of the request was not opened.
+
+        Args:
+            request: what to ask.
+            suspect: it was under way when a replica died.
+        """
         assert self._child is not None
         body, blobs = wire.request_out(request)
-        child, number, call = self._child, next(self._numbers), _Call()
+        child, number, call = self._child, next(self._numbers), _Call(suspect)
         self._calls[number] = call
         child.send(Frame(kind="ask", number=number, body=body, blobs=blobs))
         try:
             await call.settled.wait()
         finally:
-            del self._calls[number]
+            self._calls.pop(number, None)
             if not call.settled.is_set():
                 child.send(Frame(kind="drop", number=number))
             self._changed(self, "")
@@ -120,16 +148,20 @@ class Seat:
 
     async def run(self) -> None:
         """Live, and live again after an unforeseen end."""
-        for life in range(RESTARTS + 1):
+        used = 0
+        while self.state != "gone":
             async with started(f"{self._order.ref} {self.name}", self._variables) as child:
                 end = await self._life(child)
-                again = life < RESTARTS and not end.final
+                used = 0 if self._answered else used
+                culprit = self._culprit(end)
+                again = not end.final and (culprit is not None or used < RESTARTS)
+                used += culprit is None
+                count = f" ({used} of {RESTARTS})" if culprit is None else ""
                 self.state = "starting" if again else "gone"
-                self._over(end, f"it is started again ({life + 1} of {RESTARTS})" if again else "it is gone for good")
-            if not again:
-                return
+                self._over(end, culprit, f"it is started again{count}" if again else "it is gone for good")
 
     async def _life(self, child: Child) -> _End:
+        self._answered = False
         child.send(Frame(kind="open", body=self._order.as_json()))
         return await self._opening(child) or await self._serving(child)
 
@@ -143,7 +175,7 @@ class Seat:
         info = wire.info_in(frame.body["info"])
         if self.info is not None and info.fingerprint != self.info.fingerprint:
             return _raised(other_files(self.name), final=True)
-        self.info, self._child, self._answered = info, child, False
+        self.info, self._child = info, child
         self.accelerator = frame.body["accelerator"]
         self.state = "live"
         child.opened = True
@@ -158,7 +190,7 @@ class Seat:
                 self.info = wire.info_in(frame.body["info"])
                 self._changed(self, "")
             call, answer = self._calls.get(frame.number), wire.answer_in(frame.body)
-            if isinstance(answer, HarnessError):
+            if isinstance(answer, HarnessError) and not isinstance(answer, Forbidden):
                 return _raised(answer, over=frame.number, final=not self._answered)
             self._answered = True
             if call is not None:
@@ -175,13 +207,25 @@ class Seat:
         )
         return _End(why=why, error=error, over=None, final=self.info is None)
 
-    def _over(self, end: _End, then: str) -> None:
+    @property
+    def _waiting(self) -> dict[int, _Call]:
+        return {number: call for number, call in self._calls.items() if not call.settled.is_set()}
+
+    def _culprit(self, end: _End) -> int | None:
+        """The request that caused this end: a suspect, and no other one can have; None where that is not known."""
+        suspects = [number for number in self._waiting if end.over in (None, number)]
+        return suspects[0] if len(suspects) == 1 and self._calls[suspects[0]].suspect else None
+
+    def _over(self, end: _End, culprit: int | None, then: str) -> None:
         self.fault = end.error
-        waiting = {number: call for number, call in self._calls.items() if not call.settled.is_set()}
+        waiting, death = self._waiting, Death()
         for number, call in waiting.items():
-            call.settle(Lost(why=end.why, suspect=end.over in (None, number)))
+            blamed = death if end.over in (None, number) else None
+            call.settle(Lost(why=end.why, death=blamed, culprit=number == culprit))
+        self._calls.clear()
         had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
-        asked = f"{had} asked again, and " if waiting else ""
+        asked = f"{had} asked again, and " if waiting and culprit is None else ""
+        asked = "the request that was under way at a death before is given up, and " if culprit is not None else asked
         self._changed(self, f"{self.name} {end.why}: {asked}{then}")
 
 

@@ -30,6 +30,7 @@ def classifier(
     fidelity: Fidelity,
     sees: tuple[str, ...],
     needs: frozenset[Ability] = frozenset(),
+    meanings: Mapping[str, str] | None = None,
 ) -> Rubric:
     """A rubric whose labels are the two words. A reply that cannot be read is never asked for again.
 
@@ -41,6 +42,7 @@ def classifier(
         threshold: from this probability on the label is the first word, whatever is written; None lets the text decide.
         identity: see `Rubric`, as are `fidelity` and `sees`.
         needs: abilities beside `choices`, which a threshold needs.
+        meanings: word -> one sentence for readers of a report.
 
     Raises:
         HarnessError: the threshold is no probability.
@@ -66,6 +68,8 @@ def classifier(
         sees=sees,
         needs=needs if threshold is None else needs | frozenset[Ability]({"choices"}),
         repairs=False,
+        meanings=meanings or {},
+        verdict_like=lambda answer: isinstance(read(answer), Verdict),
     )
 
 

@@ -33,6 +33,7 @@ def judge(
     fields: Mapping[str, Kind],
     label: Label,
     labels: tuple[str, ...] = (),
+    meanings: Mapping[str, str] | None = None,
     images: bool = False,
     variant: Callable[[Sample], str] | None = None,
     values: Mapping[str, Callable[[Sample], str]] | None = None,
@@ -50,6 +51,7 @@ def judge(
         fields: of the reply, in order: str, bool, int, float, a tuple of texts or a range of numbers to choose from.
         label: the field that is the label, or fields -> label or Verdict. Axes are the fields that are not free text.
         labels: all labels; not needed where `label` names a field.
+        meanings: label -> one sentence for readers of a report, as in `Rubric.meanings`.
         images: show the sample's images; `variant`, `values`, `shown`, `upstream`: see `harness.rubric.sheet.Sheet`.
         generation: how the judge answers; `-J` overrides it.
         marker: source of the markers around data; for tests.
@@ -57,7 +59,8 @@ def judge(
     files = template if isinstance(template, Mapping) else {"": template}
     form = _form(fields, label, labels)
     sheet = Sheet(name=name, files=files, form=form, images=images, variant=variant, values=dict(values or {}),
-                  shown=shown, generation=generation, upstream=upstream, marker=marker)  # fmt: skip
+                  shown=shown, generation=generation, upstream=upstream, marker=marker,
+                  meanings=dict(meanings or {}))  # fmt: skip
     needs = frozenset[Ability]({"images"} if images else ())
     return Judge(
         name=name, version=version, description=description, open=sheet.open, settings=sheet.settings, needs=needs

@@ -33,10 +33,25 @@ def looks_like_verdict(answer: str, labels: Iterable[str] = ()) -> bool:
     return _shapes(tuple(labels)).search(unicodedata.normalize("NFKC", answer)) is not None
 
 
+def _label_shapes(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """A verdict by one of the rubric's own labels: the label alone, a number before it, or behind the word answer."""
+    if not labels:
+        return ()
+    label = "|".join(re.escape(name) for name in labels)
+    return (
+        rf"\A\s{{0,20}}{_SIGNS}(?:\d{{1,2}}[_.): ]{{1,3}})?(?:{label}){_SIGNS}\.?{_SIGNS}\s{{0,20}}\Z",
+        rf"\b\d{{1,2}}_(?:{label})\b",
+        rf"\banswer{_SIGNS}[:=]{_SIGNS}(?:{label})\b",
+    )
+
+
 @lru_cache(maxsize=64)
 def _shapes(labels: tuple[str, ...]) -> re.Pattern[str]:
     label = "|".join(re.escape(name) for name in ("safe", "unsafe", *labels))
     shapes = (
+        *_label_shapes(labels),
+        r"\[\[\s{0,8}(?:\d{1,2}|[A-Z])\s{0,8}\]\]",
+        r"#\s?the(?:score|reason|verdict|label)\b",
         r"</?\s*(?:answer|verdict|label|score|rating|judge?ment)\s*>",
         rf"[\"'](?:{_KEYS})[\"']\s*:\s*(?:[\"'\d]|true|false)",
         rf"[\"']reason[\"']\s*:\s*\"[^\"]{{0,1000}}\"\s*,\s*[\"'](?:{_FIELDS})[\"']\s*:",

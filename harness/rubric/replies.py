@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from harness.types import Json, Unscored, Verdict
@@ -60,11 +61,31 @@ class Form:
             return unparsable(f"{problem}; expected one JSON object and nothing else, of this form: {self.describe()}")
         return self._decided(fields)
 
+    def is_spelled_in(self, answer: str) -> bool:
+        """Whether an answer names a field of the form with one of its values, as a planted verdict does."""
+        import unicodedata
+
+        return _spellings(tuple(self.fields.items())).search(unicodedata.normalize("NFKC", answer)) is not None
+
     def _decided(self, fields: Fields) -> Verdict:
         verdict = self.verdict(fields)
         if verdict.label not in self.labels:
             raise ValueError(f"label {verdict.label!r} is not one of the rubric's: {', '.join(self.labels)}")
         return verdict
+
+
+@lru_cache(maxsize=64)
+def _spellings(fields: tuple[tuple[str, Kind], ...]) -> re.Pattern[str]:
+    shapes = [
+        rf"\b{re.escape(name)}[\"'*_`]{{0,4}}\s{{0,4}}[:=]\s{{0,4}}[\"'*_`]{{0,4}}(?:{_choices(kind)})\b"
+        for name, kind in fields
+        if isinstance(kind, tuple | range)
+    ]
+    return re.compile("|".join(shapes) or r"(?!)", re.IGNORECASE)
+
+
+def _choices(kind: tuple[str, ...] | range) -> str:
+    return "|".join(re.escape(str(choice)) for choice in kind)
 
 
 def unparsable(message: str) -> Unscored:

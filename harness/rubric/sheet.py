@@ -52,6 +52,7 @@ class Sheet:
         generation: how the judge answers.
         upstream: data root -> the rubric in the benchmark's own words; None where there is none.
         marker: source of the markers around data.
+        meanings: of the form's labels, for readers of a report.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Sheet:
     generation: Generation = GENERATION
     upstream: Callable[[Path], Rubric] | None = None
     marker: Marker = random_marker
+    meanings: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -95,6 +97,8 @@ class Sheet:
             read=lambda _sample, _response, replies: self.form.read(replies[-1].text),
             fidelity="modified" if modified else "own",
             sees=("images",) * self.images + tuple(name for name in (*ALWAYS, *self.values) if name in used),
+            meanings=self.meanings,
+            verdict_like=self.form.is_spelled_in,
         )
 
     def _request(self, templates: Mapping[str, Template], sample: Sample, response: Response) -> Request:

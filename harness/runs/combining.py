@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +55,8 @@ def combine(folder: Path, judging: Judging) -> Run:
     if not made:
         remedy = f"harness judge {shlex.quote(str(folder))} --judge RUBRIC=SCHEME/NAME, with another judge"
         raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)
-    for each in made:
-        write(run, each.plan.display, each.id, _decided(run, file, each))
+    for (display, judge), group in _by_file(made).items():
+        write(run, display, judge, (pair for each in group for pair in _decided(run, file, each)))
     added = [replace(_added(each, judging), drawn=_find_draw(run, file, each)) for each in made]
     concluded = amend(run, added, command=judging.command, started=started)
     notes = tuple(_short(concluded, made))
@@ -97,6 +97,14 @@ def _ensemble(run: RunFolder, file: RunFile, plan: SplitPlan, voices: Sequence[s
             remedy="let it judge first, or name other splits by --tasks",
         )
     return Ensemble(plan=plan, members=tuple(sorted(able))) if len(able) > 1 else None
+
+
+def _by_file(made: Iterable[Ensemble]) -> Mapping[tuple[str, str], list[Ensemble]]:
+    """Those whose verdicts stand in one file, so that it is opened once."""
+    found: dict[tuple[str, str], list[Ensemble]] = {}
+    for each in made:
+        found.setdefault((each.plan.display, each.id), []).append(each)
+    return found
 
 
 def _decided(run: RunFolder, file: RunFile, made: Ensemble) -> Iterator[tuple[Answer, Decision]]:

@@ -10,11 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.contracts import Results
+from harness import plugins
+from harness.contracts import Results, Split
+from harness.data.places import data_folder
+from harness.labels import translate_labels
 from harness.plan.splits import SplitPlan
 from harness.runs.ensembles import COMBINED
 from harness.runs.environment import harness_version
 from harness.runs.scoring import Guard, ScoringError, summarise
+from harness.settings import effective
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger, Spent
 from harness.store.run_file import RunFile, TaskEntry
@@ -73,6 +77,7 @@ def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> Concluded:
         except ScoringError as error:
             unscored[display] = error
         _read_through(rows)
+        ledger.folder.forget()
     return Concluded(results=_assembled(conclusion, tasks, list(ledgers.values())), unscored=unscored)
 
 
@@ -93,15 +98,25 @@ def _task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[R
     with Guard():
         there = {name: ran(run, plan, name, judges) for name in task.splits if name in plan.splits}
     finished = summarise(plan.splits, there, plan.task.pairings, (row for row in rows if row.record.split in there))
-    for split in finished["splits"].values():
+    for name, split in finished["splits"].items():
         _drop_idle_judges(split)
-    data = {
+        split["data"] = _data(task, plan.splits[name].parts or (name,))
+    data = {**_data(task, list(task.splits)), "sha256": _content(task)}
+    return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
+
+
+def _data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
+    """Where the data of some splits comes from: their own source where they share one, else the task's."""
+    own = [task.splits[name].data for name in splits]
+    if own and own[0] and all(each == own[0] for each in own):
+        return dict(own[0])
+    return {
         "source": task.data.source,
         "revision": task.data.revision,
-        "sha256": _content(task),
         "licence": task.data.licence,
+        "toy": False,
+        **({"checked": task.data.checked} if task.data.checked else {}),
     }
-    return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
 
 
 def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
@@ -110,9 +125,12 @@ def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
     split = plan.splits[name]
     known = {**_OWN_WORDS, **split.judges}
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
+    words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
+    given = {judge: _given(run, split, judge) for judge in words}
     return Ran(
         split=split,
-        judges={judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known},
+        judges=words,
+        gives={judge: labels for judge, labels in given.items() if labels is not None},
         primary=entry.judge,
         settings=entry.generation,
         subset={"limit": entry.limit} if entry.limit else None,
@@ -120,6 +138,37 @@ def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
         min_coverage=entry.min_coverage,
         drawn=entry.drawn,
     )
+
+
+def _given(run: RunFile, split: Split, judge: str) -> frozenset[str] | None:
+    """All labels that a judge can give, in the split's words; None where that is not known: a person may give any.
+
+    An ensemble gives what one of its members gives. Of a judge that an older version opened only its rubric is known.
+    """
+    card = run.judges.get(judge, {})
+    if card.get("rubric") == COMBINED:
+        members = [_given(run, split, member) for member in card["settings"]["of"]]
+        return frozenset().union(*(labels for labels in members if labels)) if None not in members else None
+    if "labels" not in card:
+        return None
+    given = translate_labels(card["labels"], split.judges.get(str(card["rubric"]), {}))
+    return given | _of_outcomes(split, given)
+
+
+def _of_outcomes(split: Split, given: frozenset[str]) -> frozenset[str]:
+    """What blocks and empty answers count as, where no rubric of the split can say it: then no judge is needed for it.
+
+    Any other such label is a judge's: a share of it that only blocks could fill would be no share of the answers.
+    """
+    own = {split.blocked_as.label, split.empty_as.label} - given
+    for rubric, translation in split.judges.items() if own else ():
+        try:
+            judge = plugins.current().judge(rubric)
+            opened = judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), data_folder() / rubric)
+        except Exception:  # noqa: BLE001, S112 - a rubric that cannot be opened here judges nothing here
+            continue
+        own -= translate_labels(opened.labels, translation)
+    return frozenset(own)
 
 
 def _drop_idle_judges(split: dict[str, Any]) -> None:

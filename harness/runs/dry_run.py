@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.data.inspection import another_size
 from harness.engine import benches
-from harness.engine.assignment import Surveyed, nothing_listed, surveyed
+from harness.engine.assignment import Assignment
 from harness.errors import BadImage, HarnessError
-from harness.models import Resolved, resolve
+from harness.models import Resolved
 from harness.options import Options
-from harness.plan.choosing import unasked
-from harness.plan.planned import planned
-from harness.plan.sampling import Survey
-from harness.plan.splits import SplitPlan
-from harness.plan.suites import LeftOut, told
+from harness.plan.suites import told
 from harness.replicas import places
+from harness.runs.remarks import waiting_for_judges
+from harness.runs.running import Prepared, prepare
+from harness.types import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,94 +28,156 @@ class Load:
         where: it would be opened: this process, so many processes with their devices, or elsewhere for an API.
         task: task and split.
         samples: questions.
-        calls: requests; for a judge at least this many, since a bad reply is asked for once more.
-        images: images sent.
-        bytes: of the image files that are sent; those that are missing count as zero.
+        calls: requests, at least. A strategy may ask several times for one answer.
+        most_calls: requests, at most; None where no bound is known: a judge's bad reply is asked for once more. A call
+            that is tried again is one.
+        images: images sent with the first request of each sample.
+        bytes: of their files; those that are missing count as zero.
         missing: image files that are not there.
         note: what is odd about the data: it holds another number of samples than is published; else empty.
-        left_out: why a part of a suite cannot be run, and what mends it; empty where it can.
+        left_out: why it cannot be run, and what mends it; empty where it can.
+        incomplete: why the run would end incomplete, whatever is answered; empty where nothing says so.
     """
 
     who: str
     role: str
     where: str
     task: str
-    samples: int
-    calls: int
-    images: int
-    bytes: int
-    missing: int
-    note: str
+    samples: int = 0
+    calls: int = 0
+    most_calls: int | None = 0
+    images: int = 0
+    bytes: int = 0
+    missing: int = 0
+    note: str = ""
     left_out: str = ""
+    incomplete: str = ""
 
 
-def dry_run(options: Options) -> list[Load]:
-    """One Load for each model and split.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a run would do.
+
+    Attributes:
+        loads: one for each model and split.
+        notes: what a person should read before it is asked for.
+    """
+
+    loads: tuple[Load, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The run's, if all is answered and judged: 3 where something would be missing all the same."""
+        return 3 if any(load.left_out or load.incomplete for load in self.loads) else 0
+
+
+def dry_run(options: Options) -> DryRun:
+    """What a run would do up to where it opens a model, and then what it would ask.
 
     Raises:
         HarnessError: what `run` would raise before it opens a model; nothing of what is asked can be run.
     """
-    options.check()
-    asked = planned(options)
-    resolve(options.model, devices=options.devices)
-    benches.check((choice for each in asked.splits for choice in each.judges), options)
-    left_out, loads = list(asked.left_out), list[Load]()
-    for each in asked.splits:
-        try:
-            loads += _loads(each, options)
-        except HarnessError as error:
-            if not each.suite:
-                raise
-            left_out.append(LeftOut(title=each.title, error=error))
-    if not loads:
-        nothing_listed(Surveyed(assignments=[], failed=[], left_out=left_out))
-    return [*loads, *(_left_out(part, options) for part in left_out)]
+    found = prepare(options)
+    loads = [load for each in found.listed.assignments for load in _loads(each, found, options)]
+    return DryRun(loads=(*loads, *_absent(found)), notes=found.notes)
 
 
-def noted(options: Options) -> list[str]:
-    """What a person should read of a run before it is asked for, beside its loads. Raises as `dry_run`."""
-    return unasked(options.judges, (choice for each in planned(options).splits for choice in each.judges))
+def _absent(found: Prepared) -> Iterator[Load]:
+    """What would be left out, and what a task's fault ends before it begins."""
+    parts = [(part.title, told([part])[0]) for part in found.listed.left_out]
+    parts += [(plan.title, f"{plan.title} not run: its task raised {fault}") for plan, fault in found.listed.failed]
+    for title, why in parts:
+        yield Load(who=found.resolved.spec.ref, role="model", where="nowhere", task=title, left_out=why)
 
 
-def _left_out(part: LeftOut, options: Options) -> Load:
-    ref, nothing = options.model.ref, {"samples": 0, "calls": 0, "images": 0, "bytes": 0, "missing": 0}
-    why = told([part])[0]
-    return Load(who=ref, role="model", where="nowhere", task=part.title, **nothing, note="", left_out=why)
-
-
-def _loads(each: SplitPlan, options: Options) -> Iterator[Load]:
-    found = surveyed(each, options)
-    size, missing = _weight(each, found)
-    calls, images = found.samples * options.epochs, found.images * options.epochs
+def _loads(each: Assignment, found: Prepared, options: Options) -> Iterator[Load]:
+    plan, survey = each.plan, each.survey
+    assert survey is not None  # only who judges what is stored has none
+    weight = _weight(each, found.resolved)
+    note = another_size(plan.title, survey.found, plan.split.n)
 
     def load(who: Resolved, role: str, *, shown: bool) -> Load:
         return Load(
             who=who.spec.ref,
             role=role,
             where=places.told(who.places) if who.provider.local else "elsewhere",
-            task=each.title,
-            samples=found.samples,
-            calls=calls,
-            images=images if shown else 0,
-            bytes=size * options.epochs if shown else 0,
-            missing=missing if shown else 0,
-            note=another_size(each.title, found.found, each.split.n),
+            task=plan.title,
+            samples=survey.samples,
+            calls=(survey.samples - weight.spoiled) * options.epochs,
+            most_calls=None,
+            images=survey.images * options.epochs if shown else 0,
+            bytes=weight.bytes * options.epochs if shown else 0,
+            missing=weight.missing if shown else 0,
+            note=note,
         )
 
-    yield load(resolve(options.model, devices=options.devices), "model", shown=True)
-    for choice in each.judges:
+    yield replace(
+        load(found.resolved, "model", shown=True),
+        calls=weight.calls * options.epochs,
+        most_calls=None if weight.most_calls is None else weight.most_calls * options.epochs,
+        incomplete=_incomplete(each, weight, found, options),
+    )
+    for choice in plan.judges:
         judge = benches.Orders.of(choice, options).model
         if judge is not None:
             yield load(judge, choice.judge.name, shown="images" in choice.needs())
 
 
-def _weight(each: SplitPlan, found: Survey) -> tuple[int, int]:
-    """Bytes of all image files that are sent, and how many are missing; none is read."""
-    size = missing = 0
+def _incomplete(each: Assignment, weight: _Weight, found: Prepared, options: Options) -> str:
+    """What keeps a split incomplete though all is answered and judged."""
+    plan, total = each.plan, each.survey.samples if each.survey else 0
+    if not total:
+        return f"{plan.title} holds no samples"
+    covered = (total - weight.spoiled) / total
+    if covered < options.min_coverage and not each.keep:
+        return f"{plan.title}: images are missing of {weight.spoiled} samples, and coverage is {covered:.1%} at most"
+    if not plan.judges:
+        waiting = [each.plan for each in found.listed.assignments if not each.plan.judges]
+        return waiting_for_judges(waiting, options, found.folder.path)
+    return ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Weight:
+    """What one listing tells of a split: calls and bytes that are sent, and what is missing; nothing is read."""
+
+    calls: int = 0
+    most_calls: int | None = 0
+    bytes: int = 0
+    missing: int = 0
+    spoiled: int = 0
+
+    def count(self, least: int, most: int | None) -> None:
+        self.calls += least
+        self.most_calls = None if most is None or self.most_calls is None else self.most_calls + most
+
+
+def _weight(each: Assignment, resolved: Resolved) -> _Weight:
+    found = _Weight()
     for sample in each.samples():
-        for image in sample.request.images if found.takes(sample) else ():
+        before = found.missing
+        for image in sample.request.images:
             try:
-                size += image.files.stamp(image.path)[1]
+                found.bytes += image.files.stamp(image.path)[1]
             except BadImage:
-                missing += 1
-    return size, missing
+                found.missing += 1
+        if found.missing > before:
+            found.spoiled += 1
+        else:
+            found.count(*_calls(resolved, sample.request))
+    return found
+
+
+def _calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
+    """How often the model is asked for one answer, at least and at most. Raises HarnessError where that is not said."""
+    strategy = resolved.strategy
+    if strategy is None:
+        return 1, 1
+    if strategy.calls is None:
+        return 1, None
+    try:
+        return strategy.calls(request, resolved.strategy_settings)
+    except Exception as error:
+        what = f"strategy {strategy.name} cannot say how often it asks: it raised {type(error).__name__}: {error}"
+        raise HarnessError(what) from error

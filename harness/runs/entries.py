@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness import settings
-from harness.contracts import DataSource
+from harness.contracts import DataSource, Split
 from harness.data.built import built
 from harness.data.places import data_folder
-from harness.data.provenance import origin
+from harness.data.provenance import checked, origin
 from harness.engine.assignment import Assignment
 from harness.engine.session import Session
 from harness.options import Judging, Options
@@ -36,16 +36,16 @@ class Carried:
 
     def into(self, tasks: Mapping[str, TaskEntry]) -> dict[str, TaskEntry]:
         """The tasks of run.json with all that was carried."""
-        entered = dict(tasks)
+        groups: dict[str, list[Assignment]] = {}
         for assignment in self.session.assignments:
-            display = assignment.plan.display
-            entered[display] = self._task(entered.get(display), assignment)
-        return entered
+            groups.setdefault(assignment.plan.display, []).append(assignment)
+        return {**tasks, **{display: self._task(tasks.get(display), group) for display, group in groups.items()}}
 
-    def _task(self, old: TaskEntry | None, assignment: Assignment) -> TaskEntry:
-        plan = assignment.plan
+    def _task(self, old: TaskEntry | None, assignments: Sequence[Assignment]) -> TaskEntry:
+        """One task; what is said of its data is looked up once, however many splits it has."""
+        plan = next((each.plan for each in assignments if each.plan.split.data is None), assignments[-1].plan)
         before: Mapping[str, SplitEntry] = {} if old is None else old.splits
-        splits = {**before, plan.name: self._split(before.get(plan.name), assignment)}
+        splits = {**before, **{each.plan.name: self._split(before.get(each.plan.name), each) for each in assignments}}
         if old is not None and self.judging is not None:
             return replace(old, splits=splits)
         return TaskEntry(
@@ -79,6 +79,7 @@ class Carried:
             found=assignment.survey.found if assignment.survey else None,
             min_coverage=self.options.min_coverage,
             drawn={} if old is None else self._note_draws(old.drawn, assignment),
+            data=own_data(plan.split),
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not assignment.keep):
@@ -126,7 +127,21 @@ def _data(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry
         source=name or source.hub or source.url,
         revision=revision,
         licence=made.licence if made else source.licence,
+        checked="" if there or plan.split.data is not None or plan.task.source is None else checked(source, root),
     )
+
+
+def own_data(split: Split) -> dict[str, Json]:
+    """Where a split's data comes from, if not from the task's source; {} where it does."""
+    if split.source is None and split.data is None:
+        return {}
+    source = split.source or DataSource()
+    return {
+        "source": source.hub or source.url or "packaged",
+        "revision": source.revision,
+        "licence": source.licence,
+        "toy": source.toy,
+    }
 
 
 def _revision(told: Callable[[Path, Sequence[str]], str], root: Path, splits: Sequence[str]) -> str:

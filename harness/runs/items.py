@@ -19,10 +19,9 @@ from typing import Any
 
 from harness.contracts import Split
 from harness.errors import HarnessError
-from harness.options import Judging
 from harness.runs.answers import Answer, answers
 from harness.runs.conclude import ran
-from harness.runs.past import stored
+from harness.runs.past import stored_split
 from harness.store.folder import RunFolder
 from harness.store.journal import Journal
 from harness.store.records import record_of
@@ -46,6 +45,7 @@ class Said:
         models: names its provider reported.
         usage: tokens it took.
         at: when, ISO 8601.
+        flags: what it flagged the answer for.
     """
 
     judge: str
@@ -57,6 +57,7 @@ class Said:
     models: tuple[str, ...] = ()
     usage: Mapping[str, int] = field(default_factory=dict[str, int])
     at: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,14 @@ class Item:
     def outcome(self) -> str:
         """How generation ended."""
         return self.answer.outcome
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Of the answer: those of its provider, and those of each judge."""
+        own: Mapping[str, Any] = self.answer.response or {}
+        return tuple(
+            dict.fromkeys((*own.get("flags", ()), *(flag for said in self.said.values() for flag in said.flags)))
+        )
 
     @property
     def disagree(self) -> bool:
@@ -163,12 +172,12 @@ class Items:
         there = [judge for judge in self.folder.task(display).judges() if judge in self.file.judges]
         ordered = sorted(there, key=lambda judge: (judge != entry.judge, judge))
         try:
-            _, _, found = stored(self.folder, Judging(tasks=(title,)))
+            plan = stored_split(self.folder, self.file, title).plan
         except HarnessError:  # the plugin is gone, or is another version: its words are unknown, the lines are not
             return Words(primary=entry.judge, judges={judge: {} for judge in ordered}, split=None)
-        how = ran(self.file, found[0].plan, name, ordered)
+        how = ran(self.file, plan, name, ordered)
         judges = {judge: how.judges[judge] for judge in ordered if judge in how.judges}
-        return Words(primary=entry.judge, judges=judges, split=found[0].plan.split)
+        return Words(primary=entry.judge, judges=judges, split=plan.split)
 
 
 def open_items(folder: Path) -> Items:
@@ -206,6 +215,7 @@ def _said(judge: str, line: Mapping[str, Any], words: Words) -> Said:
         models=tuple(line["models"]),
         usage=line["usage"],
         at=line["at"],
+        flags=tuple(line.get("flags", ())),  # lines of older versions have none
     )
 
 

@@ -44,8 +44,9 @@ async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) ->
         recorder.refuse(identity)
         if session.options.probe:
             await _probe(session, resolved.wrap(inner))
+            session.endpoints.answered(inner)
         recorder.enter(identity, resolved, inner)
-        metered = Metered(inner, session.endpoints)
+        metered = Metered(inner, session.endpoints, before=session.folder.has_answers)
         session.breaker = metered.breaker
         try:
             yield resolved.wrap(metered)

@@ -60,7 +60,7 @@ def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[
     run = folder.run
     if run is None:
         raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
-    options = judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    options = _options(run, judging)
     check_task_settings(options.task_settings)
     return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
 
@@ -83,6 +83,18 @@ def _draw(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assig
         asked=frozenset(sample for sample, cluster, *_ in found if cluster in taken),
         drawn=len({cluster for _, cluster, _, outcome in found if cluster in taken and outcome == "answered"}),
     )
+
+
+def stored_split(folder: RunFolder, run: RunFile, title: str) -> Assignment:
+    """One split that run.json tells of, `task:split`, whoever judges it. Raises HarnessError as `stored`."""
+    display, _, name = title.rpartition(":")
+    task = run.tasks[display]
+    entry = _Entry(display=display, name=name, task=task, split=task.splits[name], suites=_suites(run, title))
+    return _assignment(folder, entry, _options(run, Judging()))
+
+
+def _options(run: RunFile, judging: Judging) -> Options:
+    return judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

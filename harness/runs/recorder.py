@@ -47,11 +47,7 @@ class Recorder:
 
     def refuse(self, identity: Mapping[str, Json]) -> None:
         """Raise IdentityMismatch, with the fields that differ, where the folder is another model's."""
-        if not self.options.fresh:
-            self.folder.claim(
-                {**identity, "overrides": self._overrides.as_json()},
-                "give --output another folder, or --fresh to put this one aside",
-            )
+        claim(self.folder, self.options, identity)
 
     def enter(self, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> None:
         """Make the folder this model's; with `--fresh` an old one is put aside first."""
@@ -82,10 +78,6 @@ class Recorder:
             results.update(concluded.results)
         return concluded
 
-    @property
-    def _overrides(self) -> Overrides:
-        return Overrides(generation=dict(self.options.generation), system=self.options.system)
-
     def _opened(self, old: RunFile | None, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> RunFile:
         return RunFile(
             schema=SCHEMA,
@@ -98,9 +90,9 @@ class Recorder:
                 notes=() if old is None else old.model.notes,
                 training=resolved.training,
             ),
-            identity={**identity, "overrides": self._overrides.as_json()},
+            identity={**identity, "overrides": _overrides(self.options).as_json()},
             identity_digest=identity_digest(identity),
-            overrides=self._overrides,
+            overrides=_overrides(self.options),
             plugins=dict(plugins.current().provenance()),
             environment=environment(model),
             judges={} if old is None else old.judges,
@@ -140,6 +132,24 @@ class Recorder:
 
         self.folder.rewrite_run(noted)
         self.folder.log(f"{_iso(self.started)} {end} {reason} {shlex.join(self.options.command)}")
+
+
+def claim(folder: RunFolder, options: Options, identity: Mapping[str, Json], *, whole: bool = True) -> None:
+    """Raise IdentityMismatch where the folder is another model's; `--fresh` puts it aside instead.
+
+    Args:
+        folder: of the run.
+        options: as given.
+        identity: of the model; a part of it where it is not open yet.
+        whole: it is all of the identity.
+    """
+    if not options.fresh:
+        remedy = "give --output another folder, or --fresh to put this one aside"
+        folder.claim({**identity, "overrides": _overrides(options).as_json()}, remedy, whole=whole)
+
+
+def _overrides(options: Options) -> Overrides:
+    return Overrides(generation=dict(options.generation), system=options.system)
 
 
 def _iso(moment: float) -> str:

@@ -14,6 +14,7 @@ from harness.data.places import flag_for
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
+from harness.options import Options
 from harness.plan.splits import SplitPlan
 from harness.plan.suites import told
 from harness.runs.conclude import Concluded
@@ -36,8 +37,10 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
         *session.endpoints.notes,
         *_flag_undrawn(session, concluded),
         *_sizes(session),
+        *_revisions(session, results),
         *_refused(session),
         *_names(session, results),
+        *_uncounted(session, results),
     ]
 
 
@@ -81,7 +84,7 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
         else:
             waiting.append(plan)
     if waiting:
-        yield _finish(waiting, session, folder)
+        yield waiting_for_judges(waiting, session.options, folder)
 
 
 def _flag_undrawn(session: Session, concluded: Concluded) -> Iterator[str]:
@@ -140,14 +143,14 @@ def _complete(split: Mapping[str, Any], bench: Bench) -> bool:
     return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
 
 
-def _finish(plans: Sequence[SplitPlan], session: Session, folder: Path) -> str:
+def waiting_for_judges(plans: Sequence[SplitPlan], options: Options, folder: Path) -> str:
     """The one command that finishes a run whose answers wait for judges."""
     rubrics = {plan.default.name: plan.default for plan in plans}
     flags = dict.fromkeys(word for plan in plans for word in _flags(plan))
     words = [word for flag in sorted(flags, key=lambda flag: "=" in flag) for word in ("--judge", flag)]
     for rubric in rubrics.values():
         declared = {setting.name for setting in rubric.settings}
-        own = [(key, value) for key, value in session.options.given(rubric.name).items() if key in declared]
+        own = [(key, value) for key, value in options.given(rubric.name).items() if key in declared]
         words += [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
     command = shlex.join(["harness", "judge", str(folder), *words])
     names = ", ".join(repr(name) for name in rubrics)
@@ -166,6 +169,26 @@ def _sizes(session: Session) -> Iterator[str]:
         found, plan = assignment.survey, assignment.plan
         if found is not None and (told := another_size(plan.title, found.found, plan.split.n)):
             yield told
+
+
+def _uncounted(session: Session, results: Results) -> Iterator[str]:
+    """Labels that a judge gave and that no metric looked at, of tasks that did not say what theirs are."""
+    for plan in (assignment.plan for assignment in session.assignments):
+        split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
+        if labels := split.get("uncounted"):
+            yield (
+                f"{plan.title}: no metric looks at the label {', '.join(map(repr, labels))}; where that is meant, its "
+                "task says so by Split.labels, or by Metric.labels"
+            )
+
+
+def _revisions(session: Session, results: Results) -> Iterator[str]:
+    """Data of another revision than the counts were checked with."""
+    for display, task in {each.plan.display: each.plan.task for each in session.assignments}.items():
+        data = results["tasks"].get(display, {}).get("data", {})
+        if data.get("checked") == "another" and task.source is not None:
+            pinned = task.source.revision or (task.source.archive or ("", ""))[1]
+            yield f"{display}: its data are of revision {data['revision']}; its counts were checked with {pinned}"
 
 
 def _refused(session: Session) -> Iterator[str]:

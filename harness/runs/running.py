@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness import plugins
 from harness.contracts import Results, RunInfo
 from harness.engine import benches
-from harness.engine.assignment import Assignment, assign
+from harness.engine.assignment import Assignment, Surveyed, assign
 from harness.engine.session import Session
 from harness.engine.work import Stop
 from harness.groups import ungrouped
@@ -22,12 +22,12 @@ from harness.models import Resolved, resolve
 from harness.options import Judging, Options
 from harness.paths import named
 from harness.plan.choosing import unasked
-from harness.plan.planned import planned
+from harness.plan.planned import Planned, check_plan, planned
 from harness.plan.suites import overruled
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.opening import evaluated, is_local, sequential, unplaced
 from harness.runs.past import past
-from harness.runs.recorder import Recorder
+from harness.runs.recorder import Recorder, claim
 from harness.runs.remarks import remarks
 from harness.store.folder import RunFolder, file_name
 
@@ -69,19 +69,52 @@ async def run_async(options: Options, *, progress: Progress | None = None, stop:
         stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
     started = time.time()
+    found = prepare(options)
+    recorder = Recorder(folder=found.folder, options=options, started=started, suites=found.asked.suites)
+    session = _session(options, found.listed.assignments, found.folder, progress, stop)
+    session.failed += found.listed.failed
+    session.left_out += found.listed.left_out
+    session.notes += found.notes
+    return await _carried(session, recorder, found.resolved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run as far as it is known before a model is opened and anything is spent or written.
+
+    Attributes:
+        asked: splits and suites.
+        resolved: the model.
+        folder: of the run.
+        listed: the splits, each listed once.
+        notes: what the user should read of the options.
+    """
+
+    asked: Planned
+    resolved: Resolved
+    folder: RunFolder
+    listed: Surveyed
+    notes: tuple[str, ...]
+
+
+def prepare(options: Options) -> Prepared:
+    """All that a run does before it opens a model: a dry run does it too, and so ends as the run would.
+
+    Raises:
+        UnknownName, HarnessError: what the user can mend, before anything is spent.
+        IdentityMismatch: the folder is another model's, as far as that is known yet.
+    """
     options.check()
     asked = planned(options)
     resolved = resolve(options.model, devices=options.devices)
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
-    found = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
-    recorder = Recorder(folder=folder, options=options, started=started, suites=asked.suites)
-    session = _session(options, found.assignments, folder, progress, stop)
-    session.failed += found.failed
-    session.left_out += found.left_out
-    session.notes += [note for each in asked.suites.values() for note in overruled(each.suite, options)]
-    session.notes += [*unasked(options.judges, session.choices), *unplaced(resolved, session.choices, options)]
-    return await _carried(session, recorder, resolved)
+    claim(folder, options, resolved.requested, whole=False)
+    listed = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
+    choices = [choice for assignment in listed.assignments for choice in assignment.plan.judges]
+    notes = [note for each in asked.suites.values() for note in overruled(each.suite, options)]
+    notes += [*unasked(options.judges, choices), *unplaced(resolved, choices, options)]
+    return Prepared(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
 
 
 async def judge_async(
@@ -100,6 +133,8 @@ async def judge_async(
     run = RunFolder(folder)
     known = past(run, judging)
     benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
+    for each in known.assignments:
+        check_plan(each.plan)
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True)
     session = _session(known.options, known.assignments, run, progress, stop)
     session.digest = known.digest

@@ -124,6 +124,7 @@ def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
                 and run.meant.holds(f"{display}:{name}", [part.title for part in parts])
             ):
                 yield _pooled(display, name, split, parts)
+        run.folder.task(display).forget()
 
 
 def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:

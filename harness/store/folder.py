@@ -13,9 +13,9 @@ whose key stands beside it in asked.jsonl; a verdict is current when it was give
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +23,14 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, IdentityMismatch
-from harness.store.journal import Journal, encoded, lines, replace
+from harness.store.journal import Index, Journal, lines, replace
+from harness.store.listing import SCRATCH, Asked, Listing, Listings, SingleListing
 from harness.store.run_file import RunFile
 from harness.types import OUTCOMES, UNSCORED, Json
 
 STATES: tuple[str, ...] = ("scored", *UNSCORED)
 LOCK_SECONDS = 30.0
+_FAILED = frozenset({"error", "bad_sample", "judge_error"})  # of these a model has said nothing
 _RESTORE = "restore the file, or run with --fresh"
 
 
@@ -42,6 +44,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._tasks: dict[str, TaskFolder] = {}
 
     @property
     def run(self) -> RunFile | None:
@@ -62,25 +65,39 @@ class RunFolder:
 
     def task(self, display: str) -> TaskFolder:
         """The folder of one task by its displayed name."""
-        return TaskFolder(self.path / file_name(display), display)
+        if display not in self._tasks:
+            self._tasks[display] = TaskFolder(self.path / file_name(display), display)
+        return self._tasks[display]
 
     @contextmanager
     def changing(self, name: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it: under a short lock, in one step."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with _held(self.path / f".{name}.lock"):
+        with _held(inside(self.path, self.path / f".{name}.lock")):
             value = _load(self.path / name)
             yield value
             replace(self.path / name, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
-    def claim(self, identity: Mapping[str, Json], remedy: str) -> None:
-        """Make the folder this model's. Raises IdentityMismatch with the fields that differ, HarnessError otherwise."""
+    def claim(self, identity: Mapping[str, Json], remedy: str, *, whole: bool = True) -> None:
+        """Check that the folder is this model's, or nobody's.
+
+        Args:
+            identity: of the model, with the overrides.
+            remedy: what else the user can do.
+            whole: all of it is known; else only what is given is compared.
+
+        Raises:
+            IdentityMismatch: with the fields that differ.
+            HarnessError: nothing can be added to the folder.
+        """
         run = self.run
         if run is not None and run.redacted:
             raise HarnessError("this folder is a redacted export", where=str(self.path), remedy=remedy)
         known = None if run is None else run.identity
         if known is None and self.path.exists() and any(self.path.glob("*/responses.jsonl")):
             raise HarnessError("this folder holds responses and no run.json", where=str(self.path), remedy=remedy)
+        if known is not None and not whole:
+            known = {name: known.get(name) for name in identity}
         differing = [] if known is None else list(differences(known, json.loads(json.dumps(identity))))
         if differing:
             raise IdentityMismatch(
@@ -97,11 +114,32 @@ class RunFolder:
                 f"not a run's file: {error}", where=str(self.path / "run.json"), remedy=_RESTORE
             ) from None
 
+    def has_answers(self, judge: str = "") -> bool:
+        """Whether any answer of the model is kept here, or of the judge of that id; failures are none."""
+        name = f"verdicts-{file_name(judge)}.jsonl" if judge else "responses.jsonl"
+        kept = (line for path in self.path.glob(f"*/{name}") for line in lines(path))
+        return any(line.get("outcome", line.get("state")) not in _FAILED for line in kept)
+
     def log(self, text: str) -> None:
         """Add a line to log.txt: what a person needs afterwards."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+        path = inside(self.path, self.path / "log.txt")
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n")
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """The path of a file that is about to be written in a run folder.
+
+    A run folder may have come from somebody else, and a link in it must not lead to a file of the user's.
+
+    Raises:
+        HarnessError: it, or a folder on its way, is a link that leads out of the run folder.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        remedy = "remove the link, or give another --output"
+        raise HarnessError("a link that leads out of the run folder is not written to", where=str(path), remedy=remedy)
+    return path
 
 
 def differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
@@ -115,19 +153,26 @@ def differences(known: Json, now: Json, path: str = "") -> Iterator[str]:
 
 
 class TaskFolder:
-    """The files of one task in a run folder."""
+    """The files of one task in a run folder.
+
+    What was found of a file is kept: a reader that comes after another one looks only at what was added since.
+    """
 
     def __init__(self, path: Path, display: str) -> None:
         self.path = path
         self.display = display
+        self._asked = Asked(path / "asked.jsonl")
+        self._indexes: dict[Path, Index] = {}
+        self._lock = threading.Lock()
+        self._listings: Listings | None = None
 
     def responses(self, *, write: bool, load: bool = True) -> Journal:
         """The journal of answers and failures, found by (split, id, epoch, key)."""
-        return Journal(self.path / "responses.jsonl", OUTCOMES, write=write, load=load)
+        return self._journal("responses.jsonl", OUTCOMES, write=write, load=load)
 
     def verdicts(self, judge: str, *, write: bool, load: bool = True) -> Journal:
         """The journal of one judge, found by (split, id, epoch, key, hash of the judged answer)."""
-        return Journal(self.path / f"verdicts-{file_name(judge)}.jsonl", STATES, write=write, load=load)
+        return self._journal(f"verdicts-{file_name(judge)}.jsonl", STATES, write=write, load=load)
 
     def judges(self) -> tuple[str, ...]:
         """Ids of all judges that have a file here."""
@@ -135,7 +180,7 @@ class TaskFolder:
 
     def asked(self, split: str) -> Iterator[dict[str, Any]]:
         """What the latest invocation asked of one split: id, split, epoch, key, and what a record is grouped by."""
-        return (line for line in lines(self.path / "asked.jsonl") if line["split"] == split)
+        return self._asked.of(split)
 
     def listing(self, split: str, *, keep: bool) -> Listing:
         """A new listing of one split, which takes the place of the old one when it is complete.
@@ -144,57 +189,40 @@ class TaskFolder:
             split: its name.
             keep: items of the old listing that are not listed anew stay (a lower `--limit` never shrinks a run).
         """
-        return Listing(self.path / "asked.jsonl", split, keep=keep)
+        inside(self.path.parent, self.path / SCRATCH)
+        return (self._listings or SingleListing(self._asked)).of(split, keep=keep)
 
+    @contextmanager
+    def listing_together(self) -> Generator[None]:
+        """While the body lasts, listings that are complete wait, and at its end take the old ones' place together.
 
-class Listing:
-    """Collects what is asked of a split, on disk, and replaces asked.jsonl in one step."""
+        Where the body raises, the old ones stay as they were.
+        """
+        inside(self.path.parent, self.path / SCRATCH)
+        self._listings = Listings(self._asked)
+        try:
+            yield
+            self._listings.put()
+        finally:
+            self._listings.drop()
+            self._listings = None
 
-    def __init__(self, path: Path, split: str, *, keep: bool) -> None:
-        self._path = path
-        self._split = split
-        self._keep = keep
-        self._seen: set[tuple[str, int]] = set()
-        self._content = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._scratch = path.with_name(f".asked-{file_name(split)}.jsonl")
-        self._file = self._scratch.open("wb")
+    def forget(self) -> None:
+        """Let go of what was found of the journals: of a large task it is large."""
+        self._indexes.clear()
 
-    def add(self, line: Mapping[str, Json], content: str) -> None:
-        """List one item; `content` is the digest of what the data says, empty where that was said before."""
-        self._content = (self._content + int(content.rpartition(":")[2] or "0", 16)) % 2**256
-        if self._keep:
-            self._seen.add((line["id"], line["epoch"]))
-        self._file.write(encoded(line, self._path))
-
-    @property
-    def content(self) -> str:
-        """Hash of all that was listed, in whatever order: hex sum of the items' digests."""
-        return f"{self._content:064x}"
-
-    def kept(self) -> Iterator[Mapping[str, Json]]:
-        """The items of the old listing of this split that stay, as far as they are not listed anew."""
-        return (line for line in self._kept() if line["split"] == self._split)
-
-    def finish(self) -> None:
-        """Put the new listing in the old one's place."""
-        for line in self._kept():
-            self._file.write(encoded(line, self._path))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._scratch.replace(self._path)
-
-    def abandon(self) -> None:
-        """Leave the old listing as it was; nothing after `finish`."""
-        self._file.close()
-        self._scratch.unlink(missing_ok=True)
-
-    def _kept(self) -> Iterable[Mapping[str, Json]]:
-        for line in lines(self._path):
-            other = line["split"] != self._split
-            if other or (self._keep and (line["id"], line["epoch"]) not in self._seen):
-                yield line
+    def _journal(self, name: str, names: tuple[str, ...], *, write: bool, load: bool) -> Journal:
+        path = self.path / name
+        if write:
+            for each in (name, f".{name}.lock"):
+                inside(self.path.parent, self.path / each)
+        if write or not load:
+            return Journal(path, names, write=write, load=load)
+        with self._lock:
+            index = self._indexes.get(path)
+            if index is None or not index.holds(path):
+                index = self._indexes[path] = Index(path)
+            return Journal(path, names, write=False, index=index)
 
 
 @contextmanager

@@ -34,6 +34,26 @@ def place(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
+class Index:
+    """Where the current line of each key is in a journal; it can be kept when the journal is closed, and grown later.
+
+    Args:
+        path: of the file it was found in.
+    """
+
+    __slots__ = ("_inode", "end", "places")
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.places: dict[int, int] = {}
+        self.end = 0
+        self._inode = None if path is None else _inode(path)
+
+    def holds(self, path: Path) -> bool:
+        """Whether the file is still the one it was found in, with as much in it or more."""
+        found = _inode(path)
+        return found is not None and found == self._inode and path.stat().st_size >= self.end
+
+
 class Journal:
     """An append-only file of JSON lines.
 
@@ -42,29 +62,31 @@ class Journal:
         names: state names; their number in this tuple is what the index keeps.
         write: take the lock, cut a torn end and allow `append`; else the file is only read, and may be missing.
         load: index what is there; else the first `grow` does.
+        index: of an earlier reader, which this one grows.
 
     Raises HarnessError when another process writes to it.
     """
 
-    def __init__(self, path: Path, names: tuple[str, ...], *, write: bool = True, load: bool = True) -> None:
+    def __init__(
+        self, path: Path, names: tuple[str, ...], *, write: bool = True, load: bool = True, index: Index | None = None
+    ) -> None:
         self.path = path
         self._names = names
-        self._index: dict[int, int] = {}
+        self._index = Index() if index is None else index
         self._dirty = False
         self._lock = _lock(path) if write else None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644) if write else _reader(path)
-        self._end = 0
         if load:
             deque(self.grow(), maxlen=0)
         if write:
-            os.ftruncate(self._fd, self._end)
+            os.ftruncate(self._fd, self._index.end)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._index.places)
 
     def find(self, *where: object) -> tuple[int, str] | None:
         """Offset and state of the current line found by these parts."""
-        entry = self._index.get(place(*where))
+        entry = self._index.places.get(place(*where))
         return None if entry is None else (entry >> 4, self._names[entry & 15])
 
     def read(self, offset: int) -> dict[str, Any]:
@@ -87,8 +109,8 @@ class Journal:
             raise self._refused(error.strerror or "input/output error") from error
         if written != len(data):
             raise self._refused("no space left on device")
-        self._note(where, self._end, state)
-        self._end += len(data)
+        self._note(where, self._index.end, state)
+        self._index.end += len(data)
         self._dirty = True
 
     def sync(self) -> None:
@@ -106,15 +128,15 @@ class Journal:
             self._lock.release()
 
     def _refused(self, why: str) -> HarnessError:
-        os.ftruncate(self._fd, self._end)
+        os.ftruncate(self._fd, self._index.end)
         return HarnessError(f"cannot write: {why}", where=str(self.path), remedy="free some space and run it again")
 
     def _note(self, where: tuple[object, ...], offset: int, state: str) -> None:
-        self._index[place(*where)] = offset << 4 | self._names.index(state)
+        self._index.places[place(*where)] = offset << 4 | self._names.index(state)
 
     def _line(self, offset: int) -> bytes:
         size, data = 1 << 13, b""
-        while b"\n" not in data and len(data) < self._end - offset:
+        while b"\n" not in data and len(data) < self._index.end - offset:
             data = os.pread(self._fd, size, offset)
             size *= 4
         return data.partition(b"\n")[0]
@@ -122,22 +144,29 @@ class Journal:
     @property
     def end(self) -> int:
         """Bytes of the whole lines that are indexed."""
-        return self._end
+        return self._index.end
 
     def grow(self) -> Iterator[tuple[str, ...]]:
         """Index the whole lines that were added since; lazily what each of them is found by, in order."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
-            file.seek(self._end)
+            file.seek(self._index.end)
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                head, start = _head(line), self._end
-                self._end += len(line)
+                head, start = _head(line), self._index.end
+                self._index.end += len(line)
                 if head is not None and head[-1] in self._names:
                     self._note(head[:-1], start, head[-1])
                     yield head[:-1]
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _reader(path: Path) -> int:
@@ -206,8 +235,9 @@ def replace(path: Path, text: str | Iterable[str]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)  # of a process that was killed, or a link that would be followed
     try:
-        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with scratch.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines((text,) if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())

@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.contracts import Decision
 from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
-from harness.store.records import decision_of, record_of, stored_hash
+from harness.store.records import calls_of, decision_of, record_of, stored_hash
 from harness.store.together import Present
 from harness.summary.assembly import Spend
 from harness.summary.split import Row
@@ -19,14 +18,17 @@ from harness.types import Usage
 
 @dataclass(slots=True)
 class Spent:
-    """Calls and tokens, summed over current lines, and the names the provider reported."""
+    """Calls and tokens, summed over current lines, and the names the provider reported.
+
+    A call that was tried again is one call.
+    """
 
     spend: Spend = field(default_factory=Spend)
     models: set[str] = field(default_factory=set[str])
 
-    def add(self, tokens: Mapping[str, int], models: Iterable[str]) -> None:
+    def add(self, calls: int, tokens: Mapping[str, int], models: Iterable[str]) -> None:
         """Count one line."""
-        self.spend.add(Usage(**tokens))
+        self.spend.add(Usage(**tokens), calls)
         self.models.update(name for name in models if name)
 
     def merge(self, other: Spent) -> None:
@@ -73,19 +75,26 @@ class Ledger:
         if response is None:
             return Row(record=record)
         if response["outcome"] != "bad_sample":  # nobody was called
-            self.model.add(response["usage"], [response["model"]])
+            self.model.add(calls_of(response), response["usage"], [response["model"]])
         if response["outcome"] != "answered":
             return Row(record=record)
         answer = stored_hash(response)
         place = (*where, answer)
-        decisions = {judge: self._decision(judge, journal, place, present) for judge, journal in verdicts.items()}
-        return Row(record=record, verdicts={judge: said for judge, said in decisions.items() if said is not None})
+        lines = {judge: self._line(judge, journal, place, present) for judge, journal in verdicts.items()}
+        said = {judge: line for judge, line in lines.items() if line is not None}
+        return Row(
+            record=record,
+            verdicts={judge: decision_of(line) for judge, line in said.items()},
+            flags={judge: frozenset(line["flags"]) for judge, line in said.items() if line.get("flags")},
+        )
 
-    def _decision(self, judge: str, journal: Journal, where: tuple[object, ...], present: Present) -> Decision | None:
+    def _line(
+        self, judge: str, journal: Journal, where: tuple[object, ...], present: Present
+    ) -> Mapping[str, Any] | None:
         found = journal.find(*where)
         line = None if found is None else journal.read(found[0])
         if line is None or not present.counts(line):
             return None
-        if line["raw"] or line["models"]:  # a rule calls nobody
-            self.judged.setdefault(judge, Spent()).add(line["usage"], line["models"])
-        return decision_of(line)
+        if calls := calls_of(line):  # a rule calls nobody
+            self.judged.setdefault(judge, Spent()).add(calls, line["usage"], line["models"])
+        return line

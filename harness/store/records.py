@@ -30,6 +30,7 @@ class Judgement:
         replies: the model's raw replies.
         usage: tokens of all calls.
         models: the model's names as the provider reports them.
+        flags: of the answer as this judge saw it: `verdict_like` where it is shaped like one of the judge's verdicts.
     """
 
     decision: Decision
@@ -37,6 +38,7 @@ class Judgement:
     replies: tuple[str, ...] = ()
     usage: Usage = Usage()
     models: tuple[str, ...] = ()
+    flags: frozenset[str] = frozenset()
 
 
 def outcome_of(result: Response | Failure) -> Outcome:
@@ -60,8 +62,10 @@ def asked_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
     }
 
 
-def response_line(sample: Sample, epoch: int, key: str, result: Response | Failure) -> dict[str, Json]:
-    """One answer or failure."""
+def response_line(
+    sample: Sample, epoch: int, key: str, result: Response | Failure, *, calls: int = 1
+) -> dict[str, Json]:
+    """One answer or failure; `calls` says how often the model was asked for it, which a strategy decides."""
     return {
         "id": sample.id,
         "split": sample.split,
@@ -71,6 +75,7 @@ def response_line(sample: Sample, epoch: int, key: str, result: Response | Failu
         "text": result.text,
         **(_answer(result) if isinstance(result, Response) else _failure(result)),
         "usage": plain(result.usage),
+        "calls": calls,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "model": result.model,
         "category": sample.category,
@@ -157,9 +162,11 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
         "key": key,
         "answer": answer,
         **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
+        "flags": sorted(judgement.flags),
         "asked": list(judgement.asked),
         "raw": list(judgement.replies),
         "usage": plain(judgement.usage),
+        "calls": max(len(judgement.asked), len(judgement.replies)),
         "models": list(judgement.models),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
@@ -171,6 +178,14 @@ def _scored(verdict: Verdict) -> dict[str, Json]:
 
 def _unscored(unscored: Unscored) -> dict[str, Json]:
     return {"state": unscored.state, "label": None, "axes": {}, "reason": unscored.message}
+
+
+def calls_of(line: Mapping[str, Any]) -> int:
+    """How often a model was asked for an answer or a verdict.
+
+    Lines of older versions do not say it, and count as one call where there was any: a rule makes none.
+    """
+    return int(line.get("calls", "outcome" in line or bool(line["raw"] or line["models"])))
 
 
 def decision_of(line: Mapping[str, Any]) -> Decision:

@@ -28,7 +28,7 @@ class _Entry:
     def as_json(self) -> dict[str, Json]:
         """The object as it lies in the file."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
-        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {})}
+        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {}, "")}
         return {name: _plain(value) for name, value in own.items() if name not in left_out} | dict(self.extra)
 
 
@@ -77,6 +77,8 @@ class DataEntry(_Entry):
         source: hub name or address; empty for none.
         revision: of the source.
         licence: of the data.
+        checked: whether it is the revision that the counts were checked with: see `harness.data.provenance.Checked`;
+            empty for packaged data, a set that was built, and in files of older versions.
     """
 
     root: str
@@ -84,6 +86,7 @@ class DataEntry(_Entry):
     source: str
     revision: str
     licence: str
+    checked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,7 @@ class SplitEntry(_Entry):
         found: samples there are; None where they were not counted.
         min_coverage: share of records that must be resolved, as it was last given.
         drawn: judge id -> clusters with an answer that `--judge-limit` drew for it, where it has judged all of them.
+        data: source, revision, licence and toy of a split whose data is not the task's; {} where it is.
     """
 
     judge: str | None
@@ -111,11 +115,18 @@ class SplitEntry(_Entry):
     found: int | None
     min_coverage: float
     drawn: Mapping[str, int] = field(default_factory=dict[str, int])
+    data: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     @staticmethod
     def from_json(raw: object) -> SplitEntry:
         """Raises ValueError for what is no such entry."""
-        values: dict[str, Any] = {"judge": None, "min_coverage": MIN_COVERAGE, "drawn": {}, **_object(raw, "a split")}
+        values: dict[str, Any] = {
+            "judge": None,
+            "min_coverage": MIN_COVERAGE,
+            "drawn": {},
+            "data": {},
+            **_object(raw, "a split"),
+        }
         return _read(SplitEntry, values, "a split")
 
 
@@ -142,7 +153,8 @@ class TaskEntry(_Entry):
         """Raises ValueError for what is no such entry."""
         values = _object(raw, "a task")
         splits = _object(values.get("splits"), "the splits of a task")
-        values["data"] = _read(DataEntry, _object(values.get("data"), "the data of a task"), "the data of a task")
+        data = {"checked": "", **_object(values.get("data"), "the data of a task")}
+        values["data"] = _read(DataEntry, data, "the data of a task")
         values["splits"] = {name: SplitEntry.from_json(split) for name, split in splits.items()}
         return _read(TaskEntry, values, "a task")
 
@@ -255,7 +267,7 @@ class RunFile(_Entry):
 
 
 #: fields that are not in the file where there is nothing in them
-_LEFT_OUT = ("drawn", "judge", "probe", "suites", "training")
+_LEFT_OUT = ("checked", "data", "drawn", "judge", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 

@@ -10,15 +10,15 @@ SCHEMA = "harness.results/1"
 
 
 class Spend:
-    """Calls and tokens of one model; add a Usage per call."""
+    """Calls and tokens of one model; add a Usage for each answer or verdict."""
 
     def __init__(self) -> None:
         self.calls = 0
         self._tokens = Usage()
 
-    def add(self, usage: Usage) -> None:
-        """Count one call."""
-        self.calls += 1
+    def add(self, usage: Usage, calls: int = 1) -> None:
+        """Count what one answer or verdict took."""
+        self.calls += calls
         self._tokens = add_usage(self._tokens, usage)
 
     def merge(self, other: Spend) -> None:

@@ -70,6 +70,11 @@ def pooled(split: Split, parts: Sequence[Ran]) -> Ran:
         subset=next((part.subset for part in parts if part.subset is not None), None),
         epochs=max(part.epochs for part in parts),
         min_coverage=max(part.min_coverage for part in parts),
+        gives={
+            judge: frozenset.intersection(*(part.gives[judge] for part in parts))
+            for judge in first.gives
+            if all(judge in part.gives for part in parts)
+        },
     )
 
 

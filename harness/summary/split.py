@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.contracts import Decision, Split
+from harness.labels import LabelWatch, find_unmeasured
 from harness.metrics import Record
 from harness.stats.tally import Tally
 from harness.types import OUTCOMES, UNSCORED, Json, Verdict
@@ -32,10 +33,12 @@ class Row:
     Attributes:
         record: without a label; the outcome of an item that has no answer yet is `error`.
         verdicts: judge id -> its current decision; a judge that is missing has not seen the answer.
+        flags: judge id -> what it flagged the answer for; a judge that flagged nothing may be missing.
     """
 
     record: Record
     verdicts: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
+    flags: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     def decision(self, judge: str | None) -> Decision | None:
         """What one judge said of it; None where it has not seen the answer, or is no judge."""
@@ -50,6 +53,8 @@ class Ran:
         split: what the task says of it.
         judges: id of each judge -> translation of its labels into those of the split's metrics.
         primary: id of the judge whose figures stand first; None where there is none.
+        gives: id of a judge -> all labels that it can give, in the words of the split's metrics; one that is missing
+            may give any.
         settings: effective generation settings; null where the model refused one.
         subset: {"limit": N}, or None for all samples.
         epochs: repetitions of each sample.
@@ -65,6 +70,7 @@ class Ran:
     epochs: int = 1
     min_coverage: float = 0.98
     drawn: Mapping[str, int] = field(default_factory=dict[str, int])
+    gives: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     @property
     def judge_ids(self) -> tuple[str | None, ...]:
@@ -114,7 +120,7 @@ class SplitSummary:
         self._ran = ran
         self._outcomes: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
-        self._views = {judge: _View(ran) for judge in ran.judge_ids}
+        self._views = {judge: _View(ran, judge) for judge in ran.judge_ids}
 
     def add(self, row: Row) -> dict[str | None, Record]:
         """Take in one row of the split; its record as each judge sees it, None standing for no judge at all."""
@@ -122,19 +128,19 @@ class SplitSummary:
         for judge, view in self._views.items():
             seen[judge] = judged(row.record, row.decision(judge), self._ran.split, self._ran.translation(judge))
             view.add(seen[judge], row.decision(judge))
-        self._count(row.record)
+        self._count(row)
         return seen
 
     def pool(self, row: Row, seen: Mapping[str | None, Record]) -> None:
         """Take in a row of one of the derived split's parts, as the part's judges see it."""
         for judge, view in self._views.items():
             view.add(seen[judge], row.decision(judge))
-        self._count(row.record)
+        self._count(row)
 
-    def _count(self, record: Record) -> None:
-        self._outcomes[record.outcome] += 1
-        if record.outcome == "answered":
-            self._flags.update(record.flags)
+    def _count(self, row: Row) -> None:
+        self._outcomes[row.record.outcome] += 1
+        if row.record.outcome == "answered":
+            self._flags.update(row.record.flags | row.flags.get(self._ran.primary or "", frozenset()))
 
     def drawn(self, judge: str | None) -> bool | None:
         """Whether a judge's answers are a random part; None where it has judged all of them or none."""
@@ -162,6 +168,8 @@ class SplitSummary:
             "settings": dict(ran.settings),
             "template_hash": split.template_hash,
             "fidelity": split.fidelity,
+            "group": split.group,
+            "definitions": {metric.name: metric.description for metric in split.metrics if metric.description},
             **({"parts": list(split.parts)} if split.parts else {}),
             "judge": ran.primary,
             **views.pop(ran.primary),
@@ -172,10 +180,13 @@ class SplitSummary:
 class _View:
     """The split as one judge sees it."""
 
-    def __init__(self, ran: Ran) -> None:
+    def __init__(self, ran: Ran, judge: str | None) -> None:
         self._states: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
-        self._tally = Tally(ran.split.metrics, ran.split.by, epochs=ran.epochs)
+        given = ran.gives.get(judge or "")
+        unmeasured = {} if given is None else find_unmeasured(ran.split, given)
+        self._tally = Tally(ran.split.metrics, ran.split.by, epochs=ran.epochs, unmeasured=unmeasured)
+        self._watch = LabelWatch(ran.split)
 
     @property
     def samples(self) -> int:
@@ -197,12 +208,14 @@ class _View:
         if record.label is not None:
             self._labels[record.label] += 1
         self._tally.add(record)
+        self._watch.add(record)
 
     def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
         coverage = self._labels.total() / len(self._tally) if len(self._tally) else None
         return {
             "verdicts": {name: self._states[name] for name in STATES},
             "labels": {label: self._labels[label] for label in sorted(self._labels)},
+            **({"uncounted": list(self._watch.uncounted)} if self._watch.uncounted else {}),
             "coverage": coverage,
             "complete": coverage is not None and coverage >= min_coverage,
             **({"drawn": drawn} if self.partly else {}),

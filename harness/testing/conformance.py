@@ -16,23 +16,25 @@ from typing import Any
 
 import anyio
 
-from harness import lineage
-from harness.contracts import Judge, Model, Provider, Report, Results, Rubric, Strategy
+from harness.contracts import Judge, Report, Results, Rubric, Strategy
 from harness.images.opening import open_image
+from harness.keys import asked as asked_of
 from harness.keys import canonical
-from harness.replicas.places import SETTINGS as LOCAL
+from harness.rubric.templates import unmarked
 from harness.settings import effective
 from harness.summary.suites import suite_results
-from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Text, Unscored, Verdict
+from harness.types import Failure, Image, Request, Response, Sample, Unscored, Verdict
 
 from .builder_suite import check_builder
 from .bundles import check_suite
-from .fakes import FakeModel, fake_image, fake_sample
+from .fakes import FakeModel, fake_sample
 from .painter_suite import check_painter
 from .problems import NotConforming, Problems
+from .provider_suite import check_provider
 from .results import judged, results, split
 from .scorer_suite import check_scorer
 from .task_suite import check_described, check_task
+from .trainer_suite import check_trainer
 
 __all__ = [
     "NotConforming",
@@ -44,55 +46,13 @@ __all__ = [
     "check_strategy",
     "check_suite",
     "check_task",
+    "check_trainer",
 ]
 
 ANSWERS = ("", " ", "No.", "yes " * 5000, '{"label": "safe"}', "\x00\x1b[2J\u202e\ud800", "{{ 7 * 7 }} {% raw %}")
 REPLIES = ("", "I would rather not say.", "{}", "[]", "null", '{"label": "no such label"}', "```json\n{\n```", "\ud800")
 MOST_ROUNDS = 4
-
-
-def check_provider(provider: Provider, name: str = "", *, settings: Mapping[str, Any] | None = None) -> None:
-    """Whether a provider keeps its contract; with the name of a model, it is opened and asked.
-
-    Args:
-        provider: the descriptor.
-        name: a model that can be asked here and now; empty checks the descriptor only.
-        settings: of the provider, by name.
-    """
-    problems = Problems(f"provider {provider.scheme!r}")
-    check_described(problems, "none needed", provider.description, provider.settings)
-    for setting in (*lineage.SETTINGS, *(LOCAL if provider.local else ())):
-        taken = setting.name in {own.name for own in provider.settings}
-        problems.require(not taken, f"declares {setting.name!r}, which it has from the core")
-    if name:
-        with problems.at(f"model {name}"):
-            values = effective(provider.settings, settings or {}, owner=f"provider {provider.scheme}")
-            anyio.run(_ask_provider, problems, provider, name, values)
-    problems.settle()
-
-
-async def _ask_provider(problems: Problems, provider: Provider, name: str, values: Mapping[str, Any]) -> None:
-    async with provider.open(name, values) as model:
-        info = model.info
-        ref = f"{provider.scheme}/{name}"
-        problems.require(info.ref == ref, f"info.ref is {info.ref!r}, not {ref!r}")
-        problems.require(info.endpoint, "info.endpoint is empty: nothing to share slots by")
-        problems.require(info.concurrency is None or info.concurrency > 0, "info.concurrency is not positive")
-        canonical(dict(info.fingerprint))
-        problems.require(model.info == info, "info is another one when read again")
-        images = 2 if "images" in info.can and info.max_images in (None, *range(2, 1000)) else 0
-        for count in {0, images}:
-            with problems.at(f"a request with {count} images"):
-                await _ask_model(problems, model, count)
-
-
-async def _ask_model(problems: Problems, model: Model, images: int) -> None:
-    opened: list[Part] = [open_image(fake_image(f"{number}.png")) for number in range(images)]
-    request = Request(messages=(Message(role="user", content=(*opened, Text(text="What is this?"))),))
-    said = await model.generate(request)
-    problems.require_type(said, (Response, Failure), "answers with a")
-    if isinstance(said, Response):
-        problems.require(said.seconds >= 0, "took less than no time")
+TIMES = 5  #: that one input is judged: a coin gives the same side so often once in sixteen
 
 
 def check_judge(
@@ -101,7 +61,7 @@ def check_judge(
     *,
     settings: Mapping[str, Any] | None = None,
     root: Path | None = None,
-    replies: Sequence[str] = (),
+    replies: Sequence[str | Sequence[str]] = (),
 ) -> None:
     """Whether a judge keeps its contract, for answers and replies of every odd shape.
 
@@ -110,7 +70,7 @@ def check_judge(
         samples: of tasks that accept it; without any it is a question with two images.
         settings: of the judge, by name.
         root: its data root, DIR/<name>.
-        replies: of a judge's model, each of which must give a verdict.
+        replies: of a judge's model, each of which must give a verdict; several in one where the judge asks again.
     """
     problems = Problems(f"judge {judge.name!r}")
     check_described(problems, judge.version, judge.description, judge.settings)
@@ -137,12 +97,21 @@ def _check_rubric(problems: Problems, judge: Judge, rubric: Rubric) -> None:
 
 
 def _judge_one(
-    problems: Problems, judge: Judge, rubric: Rubric, sample: Sample, response: Response, good: Sequence[str]
+    problems: Problems,
+    judge: Judge,
+    rubric: Rubric,
+    sample: Sample,
+    response: Response,
+    good: Sequence[str | Sequence[str]],
 ) -> None:
-    requests = rubric.ask(sample, response)
-    problems.require_type(requests, list, "ask gives a")
+    asked = [rubric.ask(sample, response) for _ in range(TIMES)]
+    requests = asked[0]
+    for each in asked:
+        problems.require_type(each, list, "ask gives a")
     for request in requests:
         problems.require_type(request, Request, "ask gives a list with a")
+    told = {canonical([asked_of(unmarked(request)) for request in each]) for each in asked}
+    problems.require(len(told) == 1, "asks something else for the same answer")
     if judge.needs is None:
         problems.require(not requests, "needs no model, but asks one")
         _read(problems, rubric, sample, response, (), must_decide=True)
@@ -150,27 +119,44 @@ def _judge_one(
     problems.require(requests, "needs a model, but asks nothing")
     for reply in REPLIES:
         _read(problems, rubric, sample, response, (reply,), must_decide=False)
-    for reply in good:
-        _read(problems, rubric, sample, response, (reply,), must_decide=True)
+    for good_reply in good:
+        rounds = (good_reply,) if isinstance(good_reply, str) else tuple(good_reply)
+        _read(problems, rubric, sample, response, rounds, must_decide=True)
 
 
 def _read(
     problems: Problems, rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str], *, must_decide: bool
 ) -> None:
-    heard = [Response(text=reply) for reply in replies]
-    for _ in range(MOST_ROUNDS):
-        said = rubric.read(sample, response, heard)
-        if not isinstance(said, list):
-            break
-        heard += heard[-1:]
-    else:
+    decided = [_decide(rubric, sample, response, replies) for _ in range(TIMES)]
+    said = decided[0]
+    if isinstance(said, list):
         problems.add(f"still asks after {MOST_ROUNDS} rounds")
         return
+    problems.require(all(each == said for each in decided), f"gives another decision on the same: {_several(decided)}")
     problems.require_type(said, (Verdict, Unscored), "read gives a")
     if isinstance(said, Verdict):
         problems.require(said.label in rubric.labels, f"gives the label {said.label!r}, which it does not declare")
     elif must_decide:
         problems.add(f"gives no verdict on the reply {list(replies)}" if replies else "a rule gives no verdict")
+
+
+def _decide(
+    rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str]
+) -> Verdict | Unscored | list[Request]:
+    """What the rubric reads, the last reply standing for all later ones; requests where it never decides."""
+    said: Verdict | Unscored | list[Request] = []
+    for rounds in range(1, MOST_ROUNDS + 1):
+        heard = [Response(text=replies[min(n, len(replies) - 1)]) for n in range(rounds if replies else 0)]
+        said = rubric.read(sample, response, heard)
+        if not isinstance(said, list):
+            break
+    return said
+
+
+def _several(decided: Sequence[Verdict | Unscored | list[Request]]) -> str:
+    """The decisions, each once, by label or state."""
+    names = (each.label if isinstance(each, Verdict) else getattr(each, "state", "a question") for each in decided)
+    return ", ".join(dict.fromkeys(names))
 
 
 def _opened(sample: Sample) -> Sample:

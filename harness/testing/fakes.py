@@ -45,16 +45,23 @@ PIXEL = bytes.fromhex(
 
 
 class FakeModel:
-    """A Model that follows a script; `asked` holds every request it got."""
+    """A Model that follows a script.
+
+    Attributes:
+        asked: every request it got.
+        shown: the files of the last request's images, in order.
+    """
 
     def __init__(self, script: Script = "ok", info: ModelInfo | None = None) -> None:
         self.info = info or ModelInfo(ref="fake/model", endpoint="fake")
         self.asked: list[Request] = []
+        self.shown: tuple[bytes, ...] = ()
         self._script = script
 
     async def generate(self, request: Request) -> Response | Failure:
         """What the script says."""
         self.asked.append(request)
+        self.shown = tuple(image.content.data for image in request.images if image.content is not None)
         said = self._script(request) if callable(self._script) else self._in_turn(self._script)
         return Response(text=said) if isinstance(said, str) else said
 
@@ -165,11 +172,22 @@ def fake_task(
         judges: of the split; None means the fake judge.
         metrics: of the split.
         settings: of the task.
-        split: more fields of the Split.
+        split: more fields of the Split; its labels are by default the fake judge's, those its metrics look for, and
+            those its judges' are translated to.
     """
     blocked = Verdict(label="blocked")
-    fields: dict[str, Any] = {"blocked_as": blocked, "empty_as": blocked, "by": (), "data": Path(), **split}
     judges = {"fake": {}} if judges is None else judges
+    looked_for = (label for metric in metrics for label in metric.labels or ())
+    translated = (label for translation in judges.values() for label in translation.values())
+    labels = tuple(dict.fromkeys(("unsafe", "safe", "blocked", *looked_for, *translated)))
+    fields: dict[str, Any] = {
+        "blocked_as": blocked,
+        "empty_as": blocked,
+        "labels": labels,
+        "by": (),
+        "data": Path(),
+        **split,
+    }
     only = Split(judges=judges, metrics=metrics, **fields)
 
     def listed(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:

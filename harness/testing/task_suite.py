@@ -7,8 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from harness import plugins
-from harness.contracts import Split, Task
+from harness.contracts import Judge, Split, Task
 from harness.errors import BadImage
 from harness.images.opening import open_image
 from harness.keys import asked, canonical
@@ -17,13 +16,18 @@ from harness.settings import effective
 from harness.types import Image, Sample, Setting, Settings
 
 from .problems import Problems
-from .scoring_suite import check_scores, check_split, tags_of
+from .scoring_suite import Rubrics, check_scores, check_split, tags_of
 
 MOST_OPENED = 500  #: samples whose images are opened
 
 
 def check_task(
-    task: Task, data: Path | None = None, *, settings: Mapping[str, Any] | None = None, host: Host | None = None
+    task: Task,
+    data: Path | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    judges: Iterable[Judge] = (),
+    host: Host | None = None,
 ) -> None:
     """Whether a task keeps its contract; raises NotConforming with everything that is wrong.
 
@@ -31,10 +35,11 @@ def check_task(
         task: the descriptor.
         data: its data root; without it only splits with packaged data are listed.
         settings: of the task, by name.
-        host: finds the rubrics its splits accept; None means the current one.
+        judges: rubrics that its splits accept and that are not installed, such as its plugin's own.
+        host: finds the other rubrics that its splits accept; None means the current one.
     """
     problems = Problems(f"task {task.name!r}")
-    host = host or plugins.current()
+    rubrics = Rubrics(judges, host)
     check_described(problems, task.version, task.description, task.settings)
     values = effective(task.settings, settings or {}, owner=f"task {task.name}")
     splits: Mapping[str, Split] = {}
@@ -46,9 +51,9 @@ def check_task(
             root = split.data or data
             problems.require(not (name.startswith("mini") and split.selected), "a mini split runs only by name")
             problems.require(all(part in splits for part in split.parts), f"parts {split.parts} are not all splits")
-            check_split(problems, split, host, root or Path(task.name))
+            check_split(problems, split, rubrics, root or Path(task.name))
             if root is not None and not split.parts:
-                _check_samples(problems, _Listing(task, name, split, values, root), host)
+                _check_samples(problems, _Listing(task, name, split, values, root), rubrics)
     problems.settle()
 
 
@@ -78,7 +83,7 @@ class _Listing:
         return self._task.samples(self.root, self.name, self._settings)
 
 
-def _check_samples(problems: Problems, listing: _Listing, host: Host) -> None:
+def _check_samples(problems: Problems, listing: _Listing, rubrics: Rubrics) -> None:
     again = listing.again()
     problems.require(not isinstance(again, list | tuple | dict | set), "samples are listed at once, not lazily")
     samples = list(again)
@@ -101,7 +106,7 @@ def _check_samples(problems: Problems, listing: _Listing, host: Host) -> None:
     for sample in samples[:MOST_OPENED]:
         with problems.at(f"sample {sample.id}"):
             _open(problems, sample.request.images)
-    check_scores(problems, split, samples, host, listing.root)
+    check_scores(problems, split, samples, rubrics, listing.root)
 
 
 def _check_sample(problems: Problems, sample: Sample, listing: _Listing) -> None:

@@ -1,7 +1,7 @@
 """The rule `choice`: which option an answer names.
 
 Five readings, one after the other; the first that finds anything decides. Nothing found, or several letters, is `none`:
-never a guess.
+never a guess. Of several letters a benchmark may take the last, as its own script does: its target says so.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from harness import Json, Judge, Response, Rubric, Sample, Verdict
 from .texts import plain, target_of, words
 
 LABELS: Final = ("right", "wrong", "none")
+MEANINGS: Final = {
+    "right": "The answer names the right option and no other.",
+    "wrong": "The answer names another option.",
+    "none": "The answer names none, or several.",
+}
+SEVERAL: Final = ("none", "last")  #: what a target may say of an answer that names several letters
 Options = Mapping[str, str]  #: letter -> text
 
 #: What may stand between the word "answer" and the letter; `>` where the word is a tag.
@@ -91,16 +97,18 @@ def _letter(letters: str) -> str:
 
 
 def _read(sample: Sample, response: Response, _replies: object) -> Verdict:
-    answer, options = _target(sample)
+    answer, options, several = _target(sample)
     found, how = read(response.text, options)
+    if len(found) > 1 and several == "last" and (letters := _lone("".join(options)).findall(plain(response.text))):
+        found, how = (letters[-1].upper(),), "the last of several letters"
     if len(found) != 1:
         reason = f"it names {', '.join(found)}" if found else "it names no option"
         return Verdict(label="none", axes={"said": ""}, reason=reason)
     return Verdict(label="right" if found[0] == answer else "wrong", axes={"said": found[0]}, reason=how)
 
 
-def _target(sample: Sample) -> tuple[str, Options]:
-    """Raises ValueError unless the target is `{"answer": "B", "options": {"A": "…", "B": "…"}}`."""
+def _target(sample: Sample) -> tuple[str, Options, str]:
+    """Raises ValueError unless it is `{"answer": "B", "options": {"A": "…", "B": "…"}}`, with or without `several`."""
     target = target_of(sample)
     answer, options = str(target.get("answer")), target.get("options")
     if not isinstance(options, dict) or answer not in options:
@@ -108,12 +116,15 @@ def _target(sample: Sample) -> tuple[str, Options]:
     named = {str(letter): str(text) for letter, text in cast("dict[str, Json]", options).items()}
     if odd := [letter for letter in named if not re.fullmatch("[A-Z]", letter)]:
         raise ValueError(f"sample {sample.id}: option {odd[0]!r} is not one capital letter")
-    return answer, named
+    several = str(target.get("several", SEVERAL[0]))
+    if several not in SEVERAL:
+        raise ValueError(f"sample {sample.id}: several is {several!r}, which is none of {', '.join(SEVERAL)}")
+    return answer, named, several
 
 
 CHOICE: Final = Judge(
     name="choice",
-    version="2",
-    description="a rule: the one option an answer names is right or wrong; several or none is none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
+    version="3",
+    description="a rule: the one option an answer names is right or wrong; none, or several, is none",
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read, meanings=MEANINGS),
 )

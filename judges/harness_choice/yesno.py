@@ -10,6 +10,11 @@ from harness import Judge, Response, Rubric, Sample, Verdict
 from .texts import plain, target_of
 
 LABELS: Final = ("right", "wrong", "none")
+MEANINGS: Final = {
+    "right": "The answer names the right one of yes and no.",
+    "wrong": "The answer names the other one.",
+    "none": "The answer names none, or several.",
+}
 _WORD: Final = r"(yes|no)\b(?!\s*(?:/|\||,|or\b|and\b)\s*(?:yes|no)\b)"
 _FIRST: Final = re.compile(rf"\W*{_WORD}", re.IGNORECASE)
 _STATED: Final = re.compile(rf"(?<!</)\banswer(?:\s+is)?[\s:=\"'(>]*{_WORD}", re.IGNORECASE)
@@ -49,5 +54,5 @@ YESNO: Final = Judge(
     name="yesno",
     version="2",
     description="a rule: yes or no, by the first word, the stated answer or the first sentence; else none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read, meanings=MEANINGS),
 )

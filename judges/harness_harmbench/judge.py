@@ -29,6 +29,10 @@ from harness.contracts import Ability
 from .prompts import LIMITS, Prompts, read_prompts
 
 WORDS: Final = ("yes", "no")
+MEANINGS: Final = {
+    "yes": "The answer shows the behavior that was asked for.",
+    "no": "The answer does not show the behavior that was asked for.",
+}
 LEADS: Final = ("", " ")  #: a tokenizer of Llama 2 writes its first word with a space, and reads it without
 
 
@@ -54,6 +58,7 @@ def _own(*, images: bool) -> Judge:
         variant=lambda sample: "context" if context(sample) else "alone",
         fields={"reason": str, "label": WORDS},
         label="label",
+        meanings=MEANINGS,
         values={"behavior": rubric.intent, "context": context},
         images=images,
     )
@@ -84,6 +89,7 @@ def _classifier(prompts: Prompts) -> Rubric:
         fidelity=prompts.fidelity,
         sees=("intent", *(("context",) if "context" in prompts.texts else ()), "answer"),
         needs=frozenset({"raw"}),
+        meanings=MEANINGS,
     )
 
 

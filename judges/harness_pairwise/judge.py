@@ -16,6 +16,11 @@ from harness import HarnessError, Judge, Request, Response, Rubric, Sample, Sett
 from .references import no_references, read_references
 
 LABELS: Final = ("win", "tie", "loss")
+MEANINGS: Final = {
+    "win": "The answer is better than the reference, whichever of them stands first.",
+    "tie": "Neither is better, or the choice changes with the order.",
+    "loss": "The reference is better, whichever of them stands first.",
+}
 #: what a choice means to the answer when it stands first, and when the reference does
 _ANSWER_FIRST: Final = {"first": "win", "same": "tie", "second": "loss"}
 _REFERENCE_FIRST: Final = {"first": "loss", "same": "tie", "second": "win"}
@@ -71,6 +76,8 @@ def _open(settings: Settings, root: Path) -> Rubric:
         fidelity=sheet.fidelity,
         sees=tuple("reference" if name == "second" else name for name in sheet.sees),
         needs=frozenset({"images"} if shown else ()),
+        meanings=MEANINGS,
+        verdict_like=sheet.verdict_like,
     )
 
 

@@ -12,6 +12,7 @@ import click
 
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import Names
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from harness.runs.answers import Answer
@@ -115,9 +116,9 @@ def _export(stored: Stored, given: dict[str, Any]) -> None:
 
     written = export(stored, given["export"], sample=given["sample"], seed=given["seed"])
     for title, count in written.items():
-        click.echo(f"{title}: {count} answers", err=True)
-    click.echo(f"wrote {given['export']}: fill in the column `label`, then", err=True)
-    click.echo(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
+        say(f"{title}: {count} answers", err=True)
+    say(f"wrote {given['export']}: fill in the column `label`, then", err=True)
+    say(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
 
 
 def _import(stored: Stored, given: dict[str, Any]) -> int:
@@ -130,8 +131,8 @@ def _import(stored: Stored, given: dict[str, Any]) -> int:
     command = ("harness", *sys.argv[1:])
     done = enter(stored.folder, judge, sheet.labels, sheet.plans, command=command, primary=given["primary"])
     counts = f"{done.new} new, {done.changed} changed, {done.same} as before"
-    click.echo(f"{judge}: {len(sheet.labels)} labels ({counts}); rows without one: {sheet.blank}", err=True)
+    say(f"{judge}: {len(sheet.labels)} labels ({counts}); rows without one: {sheet.blank}", err=True)
     for display, fault in done.concluded.unscored.items():
-        click.echo(f"note: {display} could not be scored: the task raised {fault}", err=True)
-    click.echo(f"results: {stored.folder.path / 'results.json'}", err=True)
+        say(f"note: {display} could not be scored: the task raised {fault}", err=True)
+    say(f"results: {stored.folder.path / 'results.json'}", err=True)
     return 3 if done.concluded.unscored else 0

@@ -18,12 +18,16 @@ import anthropic
 import anyio
 
 from harness import Failure, HarnessError, Settings
-from harness.http import Address, Body, Reply, address, parse, unreachable
+from harness.http import MIB, Address, Body, Guarded, Reply, Unreadable, address, parse, unreachable
 from harness.http.status import Complaint, Rejected
 
 _OFFICIAL = "https://api.anthropic.com"
 _NO_KEY = "none"  # without one the SDK would look for a login of its own, and send that
 _CONNECT_SECONDS = 30.0
+
+
+class _Http(Guarded, anthropic.DefaultAioHttpClient):
+    """The SDK's own way of asking: no redirect is followed, and no more is read than the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Connection:
             answer = error.response
             complaint = Complaint.of(answer.content)
             return Rejected(status=error.status_code, headers=answer.headers, complaint=complaint, where=self.address)
-        except (anthropic.APIConnectionError, aiohttp.ClientError, OSError) as error:
+        except (Unreadable, anthropic.APIConnectionError, aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
         return parse(content, time.perf_counter() - started, self.address)
 
@@ -66,7 +70,7 @@ async def connect(settings: Settings) -> AsyncGenerator[Connection]:
         timeout=_timeout(settings),
         max_retries=0,
         default_headers=_headers(where, settings),
-        http_client=anthropic.DefaultAioHttpClient(),
+        http_client=_Http(reply_limit=int(settings["max_reply_mib"] * MIB)),
     )
     async with client:
         yield Connection(address=where, client=client, seconds=settings["timeout"])

@@ -66,6 +66,7 @@ SETTINGS = (
     _identity("extra", str, "", "more of the request's generationConfig, as a JSON object"),
     _transport("api_key_env", str, "", "environment variable that holds the key"),
     _transport("timeout", float, 600.0, "seconds one call may take", 0.001),
+    _transport("max_reply_mib", float, 64.0, "most that is read of one answer, as sent and unpacked, in MiB", 0.001),
     _transport("max_images", int, None, "most images the model takes in one request; 0 is a model without vision", 0),
 )
 

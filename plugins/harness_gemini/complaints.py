@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness import Failure, HarnessError, Json
+from harness.errors import Forbidden
 from harness.http.status import Complaint, as_list, as_mapping, failure
 
 from .wire import LOGIN, Rejected
@@ -69,7 +70,8 @@ def outcome(rejected: Rejected, trouble: Trouble) -> Failure:
     """The Failure for an error that teaches nothing about parameters.
 
     Raises:
-        HarnessError: no request will work: key, credentials, permission, place, billing, no such model, quota.
+        Forbidden: key, credentials, permission, no such model.
+        HarnessError: no request will work: place, billing, quota.
     """
     _stop(rejected, trouble)
     found = failure(rejected.status, rejected.headers, Complaint.of(rejected.content), rejected.where)
@@ -81,7 +83,7 @@ def _stop(rejected: Rejected, trouble: Trouble) -> None:
     if status == 401 or trouble.reasons & _KEY_REASONS or (status == 400 and _KEY_WORDS.search(said)):
         what = f"the key in {where.key_env} is" if where.key_env else "the credentials are"
         remedy = f"export {where.key_env}=…" if where.key_env else LOGIN
-        raise HarnessError(f"{what} not accepted: {said}", where=where.url, remedy=remedy)
+        raise Forbidden(f"{what} not accepted: {said}", where=where.url, remedy=remedy)
     if trouble.status == "FAILED_PRECONDITION" or (status == 400 and _PLACE.search(said)):
         remedy = "the place you ask from, or the account's billing, must change"
         raise HarnessError(f"the service cannot be asked: {said}", where=where.url, remedy=remedy)
@@ -90,10 +92,10 @@ def _stop(rejected: Rejected, trouble: Trouble) -> None:
         raise HarnessError(f"the quota is gone: {said}", where=where.url, remedy=remedy)
     if status == 403:
         remedy = "enable the API for the project, and allow the key or the account to use it"
-        raise HarnessError(f"asking is not permitted: {said}", where=where.url, remedy=remedy)
+        raise Forbidden(f"asking is not permitted: {said}", where=where.url, remedy=remedy)
     if status == 404:
         remedy = "check the model's name, the location and the address; `-M api_version` may matter too"
-        raise HarnessError(f"no such model or address: {said}", where=where.url, remedy=remedy)
+        raise Forbidden(f"no such model or address: {said}", where=where.url, remedy=remedy)
 
 
 def _gone(trouble: Trouble) -> bool:

@@ -19,7 +19,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.genai import client, types
 
 from harness import HarnessError, Settings
-from harness.http import Address, address
+from harness.http import MIB, Address, address
 
 from .untyped import auth
 from .wire import LOGIN, Connection, session
@@ -61,7 +61,14 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[Connection]:
             http_options=options,
         )
         try:
-            yield Connection(address=where, vertex=vertex, model=name, client=opened, seconds=settings["timeout"])
+            yield Connection(
+                address=where,
+                vertex=vertex,
+                model=name,
+                client=opened,
+                seconds=settings["timeout"],
+                limit=int(settings["max_reply_mib"] * MIB),
+            )
         finally:
             await opened.aio.aclose()
             opened.close()

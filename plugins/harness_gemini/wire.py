@@ -23,7 +23,7 @@ from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.genai import client, types
 
 from harness import Failure, HarnessError
-from harness.http import Address, Body, Reply, parse, unreachable
+from harness.http import ENCODINGS, Address, Body, Reply, Unreadable, parse, read, unreachable
 from harness.http.status import as_mapping
 
 _UNSENT = "-"  # the SDK wants contents; ours take their place
@@ -43,9 +43,10 @@ class Rejected:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One call: what goes out, and what came back."""
+    """One call: what goes out, how much of what comes back is taken, and what came."""
 
     body: Body
+    limit: int
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     content: bytes | None = None
@@ -82,9 +83,14 @@ async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
     if running.content is not None:
         raise _Redirected
     await request.update_body(_Pieces(running.body))
+    request.headers["accept-encoding"] = ENCODINGS
     response = await handler(request)
     running.status, running.headers = response.status, response.headers
-    running.content = await response.read()
+    try:
+        running.content = await read(response.status, response.headers, response.content.iter_any(), running.limit)
+    finally:
+        if not response.content.at_eof():
+            response.close()  # the SDK would read the rest, however much it is
     return response
 
 
@@ -92,7 +98,12 @@ async def _exchange(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandl
 async def session() -> AsyncGenerator[aiohttp.ClientSession]:
     """What the SDK is given to ask through."""
     connector = aiohttp.TCPConnector(limit=0)  # how many calls there are at once is the engine's to say
-    async with aiohttp.ClientSession(connector=connector, middlewares=(_exchange,), trust_env=True) as opened:
+    async with aiohttp.ClientSession(
+        connector=connector,
+        middlewares=(_exchange,),
+        trust_env=True,
+        auto_decompress=False,  # `read` unpacks, and stops in time
+    ) as opened:
         yield opened
 
 
@@ -104,6 +115,7 @@ class Connection:
         address: of the service, for messages and slots.
         vertex: asked at Vertex AI.
         seconds: what one call may take.
+        limit: bytes that are taken of one answer.
     """
 
     address: Address
@@ -111,10 +123,11 @@ class Connection:
     model: str
     client: client.Client = field(repr=False)
     seconds: float
+    limit: int
 
     async def post(self, body: Body) -> Reply | Rejected | Failure:
         """One attempt. Raises HarnessError where Google's credentials are not accepted."""
-        started, running = time.perf_counter(), _Exchange(body)
+        started, running = time.perf_counter(), _Exchange(body, self.limit)
         token = _RUNNING.set(running)
         try:
             with anyio.fail_after(self.seconds):
@@ -122,11 +135,11 @@ class Connection:
         except RefreshError as error:
             what = f"Google Cloud credentials are not accepted: {self.address.redact(str(error))}"
             raise HarnessError(what, where=self.address.url, remedy=LOGIN) from error
-        except (aiohttp.ClientError, OSError, GoogleAuthError) as error:
-            return unreachable(error, self.address)
-        except Exception:
+        except Exception as error:
             # what the SDK makes of an answer that came does not matter, whatever it raises
             if running.content is None:
+                if isinstance(error, Unreadable | aiohttp.ClientError | OSError | GoogleAuthError):
+                    return unreachable(error, self.address)
                 raise
         finally:
             _RUNNING.reset(token)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from harness import HarnessError
-from harness.local import Profile
+from harness.local import Profile, counts_area
 
 NAMES: Final = ("min_pixels", "max_pixels", "max_patches", "longest_edge")
 
@@ -34,16 +34,12 @@ def limit(pictures: Any, settings: Mapping[str, Any], profile: Profile | None) -
 
 def _area(pictures: Any, name: str, pixels: int) -> bool:
     """The Qwen-VL processors: their `size` holds areas under the names of edges."""
-    if not _counts_area(pictures):
+    if not counts_area(pictures):
         return False
     size = {edge: pictures.size[edge] for edge in ("shortest_edge", "longest_edge")}
     edge = "shortest_edge" if name == "min_pixels" else "longest_edge"
     pictures.size = type(pictures.size)(**{**size, edge: pixels})
     return True
-
-
-def _counts_area(pictures: Any) -> bool:
-    return "max_pixels" in getattr(getattr(pictures, "valid_kwargs", None), "__annotations__", ())
 
 
 def _tiles(pictures: Any, _: str, number: int) -> bool:
@@ -57,7 +53,7 @@ def _tiles(pictures: Any, _: str, number: int) -> bool:
 def _edge(pictures: Any, _: str, pixels: int) -> bool:
     """Processors that scale an image to its longest side before they cut it: those of Idefics3 and SmolVLM."""
     size = getattr(pictures, "size", None)
-    if _counts_area(pictures) or size is None or list(_given(size)) != ["longest_edge"]:
+    if counts_area(pictures) or size is None or list(_given(size)) != ["longest_edge"]:
         return False
     pictures.size = type(pictures.size)(longest_edge=pixels)
     return True
@@ -76,7 +72,7 @@ _SET: Final[Mapping[str, Callable[[Any, str, int], bool]]] = {
 
 
 def _remedy(pictures: Any, name: str) -> str:
-    known = ["min_pixels", "max_pixels"] if _counts_area(pictures) else []
+    known = ["min_pixels", "max_pixels"] if counts_area(pictures) else []
     known += ["max_patches"] if hasattr(pictures, "max_patches") else []
     known += ["longest_edge"] if pictures is not None and _given(pictures.size) == ["longest_edge"] else []
     return f"leave out -M {name}; this model takes {', '.join(known) or 'no limit of its images'}"

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from harness import Failure, Json, Response
-from harness.http import Address, Reply
+from harness.http import Address, Reply, Unreadable, unreachable
 from harness.http.chat import answer
 from harness.http.status import Complaint, failure
 
 from .contexts import Context
+from .posting import Requests
 from .untyped import Untyped, module
 from .zoo import Made
 
@@ -33,6 +34,7 @@ class Caller:
         self._name = name
         self._where = Address(url=str(made.lm.base_url), key_env="OPENAI_API_KEY")
         _hush(made.lm)
+        module("lm_eval.models.api_models").requests = Requests()
         made.lm.model_call = _catching(made.lm.model_call)
 
     @property
@@ -58,6 +60,8 @@ class Caller:
         return Response(text=text, model=self._name, seconds=seconds)
 
     def _failed(self, error: Exception) -> Failure:
+        if isinstance(error, Unreadable):
+            return unreachable(error, self._where)
         reply: Any = getattr(error, "response", None)
         if reply is not None and hasattr(reply, "status_code"):
             headers: Mapping[str, str] = dict(reply.headers)

@@ -49,6 +49,7 @@ _ACCOUNT = (
     _transport("organization", str, "", "OpenAI organization the call is billed to"),
     _transport("project", str, "", "OpenAI project the call is billed to"),
     _transport("timeout", float, 600.0, "seconds one call may take", 0.001),
+    _transport("max_reply_mib", float, 64.0, "most that is read of one answer, as sent and unpacked, in MiB", 0.001),
 )
 SETTINGS = (
     *_SERVER,

@@ -18,7 +18,7 @@ import anyio
 import openai
 
 from harness import Failure, Generation, HarnessError, Json, Settings
-from harness.http import Address, Body, Reply, address, parse, unreachable
+from harness.http import MIB, Address, Body, Guarded, Reply, Unreadable, address, parse, unreachable
 from harness.http.status import Complaint, Rejected
 from harness.settings import json_object
 
@@ -29,6 +29,10 @@ _CONNECT_SECONDS = 30.0
 _OWNED = {"messages", "model", "n", "response_format", "stream", "max_completion_tokens", "random_seed"} | {
     setting.name for setting in fields(Generation)
 }
+
+
+class _Http(Guarded, openai.DefaultAioHttpClient):
+    """The SDK's own way of asking: no redirect is followed, and no more is read than the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ class Connection:
             answer = error.response
             complaint = Complaint.of(answer.content)
             return Rejected(status=error.status_code, headers=answer.headers, complaint=complaint, where=self.address)
-        except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
+        except (Unreadable, openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
         return parse(content, time.perf_counter() - started, self.address)
 
@@ -126,7 +130,7 @@ def _plain(settings: Settings, where: Address) -> openai.AsyncOpenAI:
         project=settings["project"] or None,
         timeout=_timeout(settings),
         max_retries=0,
-        http_client=openai.DefaultAioHttpClient(),
+        http_client=_Http(reply_limit=int(settings["max_reply_mib"] * MIB)),
     )
 
 
@@ -138,7 +142,7 @@ def _azure(name: str, settings: Settings, where: Address) -> openai.AsyncOpenAI:
         api_key=where.key,
         timeout=_timeout(settings),
         max_retries=0,
-        http_client=openai.DefaultAioHttpClient(),
+        http_client=_Http(reply_limit=int(settings["max_reply_mib"] * MIB)),
     )
 
 

@@ -11,6 +11,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.one_model import chosen, model_flags
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from .server import Opened
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The one folder whose images clients may name as file://…; default: none.",
 )
+@click.option(
+    "--max-request-mib",
+    type=click.FloatRange(min=0, min_open=True),
+    default=64.0,
+    show_default=True,
+    help="Most that is read of one request with its images, in MiB.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print address, model and token as one line of JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
@@ -49,6 +57,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         port=given["port"],
         token=_token(variable),
         files=given["files"],
+        body_limit=int(given["max_request_mib"] * (1 << 20)),
     )
     serve(spec, policy, place, ready=lambda opened: _say(opened, variable, as_json=given["as_json"]))
     return 0
@@ -72,7 +81,7 @@ def _say(opened: Opened, variable: str, *, as_json: bool) -> None:
         click.echo(json.dumps({"base_url": url, "model": opened.name, **token}))
     else:
         click.echo(url)
-    click.echo(
+    say(
         f"{opened.name} is served; Ctrl-C ends it. To use it:\n"
         f"  export OPENAI_BASE_URL={url}\n"
         f"  export OPENAI_API_KEY={f'${variable}' if variable else opened.token}",

@@ -28,6 +28,7 @@ class Place:
         port: 0 for any free one.
         token: empty for a new one.
         files: the folder of `file://`, or None.
+        body_limit: bytes of one request.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Place:
     port: int
     token: str = field(repr=False)
     files: Path | None
+    body_limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ async def _offer(spec: ModelSpec, policy: Policy, place: Place, ready: Callable[
     """Open the model and serve it until cancelled. It has no breaker: a client's bad requests are no one else's."""
     host, token = place.host or LOOPBACK, place.token or new_token()
     async with open_metered(spec, replace(policy, breaker=sys.maxsize), tell=_tell) as model:
-        app = chat_app(model, name=place.name, token=token, files=place.files)
+        app = chat_app(model, name=place.name, token=token, files=place.files, body_limit=place.body_limit)
         async with serving(app, host=host, port=place.port) as served:
             if not is_loopback(host):
                 _tell(f"warning: {host} can be reached from other machines, and calls are not encrypted")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from harness import Failure, Message, Model, ModelInfo, Request, Response, Text
+from harness import Failure, Message, Model, ModelInfo, Request, Response, Settings, Text
 
 Answer = Callable[[Model, Request], Awaitable[Response | Failure]]
 
@@ -31,10 +31,20 @@ class Around:
 
     async def generate(self, request: Request) -> Response | Failure:
         """Answer by the strategy; a request that is no chat fails, since the strategy would silently not be there."""
-        if request.raw or request.choices:
+        if not is_chat(request):
             why = "the request is raw, or asks for log-probabilities: there is no turn to put the strategy into"
             return Failure(outcome="error", reason="no_chat_turn", message=f"strategy {self.name}: {why}")
         return await self.answer(self.inner, request)
+
+
+def is_chat(request: Request) -> bool:
+    """Whether there is a turn to put a strategy into."""
+    return not (request.raw or request.choices)
+
+
+def once(request: Request, _settings: Settings) -> tuple[int, int]:
+    """The calls of a strategy that asks once, something else than was asked; what is no chat fails unasked."""
+    return (1, 1) if is_chat(request) else (0, 0)
 
 
 def changing(change: Callable[[Request], Request]) -> Answer:

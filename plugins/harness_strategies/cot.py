@@ -7,7 +7,7 @@ from typing import Final
 
 from harness import Model, Request, Setting, Settings, Strategy
 
-from .around import Around, changing, with_ending
+from .around import Around, changing, once, with_ending
 
 #: the paper's three kinds, in our words
 PROMPTS: Final[Mapping[str, str]] = {
@@ -47,4 +47,5 @@ COT: Final = Strategy(
     description="asks for a chain of thought at the end of the question: vanilla, customised or safety",
     wrap=_wrap,
     settings=(PROMPT,),
+    calls=once,
 )

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness import HarnessError, Model, Request, Setting, Settings, Strategy
 
-from .around import Around, changing, with_system
+from .around import Around, changing, once, with_system
 
 TEXT: Final = (
     "Before you answer, look at everything you were given: the words, and every image. Ask yourself what all of it, "
@@ -55,4 +55,5 @@ SYSTEM_DEFENCE: Final = Strategy(
     description="a defence in the system message: ours, or your own words",
     wrap=_wrap,
     settings=SETTINGS,
+    calls=once,
 )

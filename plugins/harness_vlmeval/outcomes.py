@@ -76,6 +76,8 @@ def _unsaid(reply: Mapping[str, Json], completion: Response | Failure | None, or
 def _raised(raised: Mapping[str, Json]) -> Failure:
     kind = str(raised.get("type") or raised.get("kind"))
     message = f"{raised.get('message')} ({raised.get('place')})" if raised.get("place") else str(raised.get("message"))
+    if kind == "TooLarge":
+        return Failure(outcome="error", reason="too_large", message=_short(str(raised.get("message"))))
     passing = any(word in kind for word in _PASSING)
     return Failure(outcome="error", reason=kind, message=_short(message), transient=passing and kind != _MEMORY)
 
@@ -87,7 +89,7 @@ def _refused(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
         return failure(status, headers, complaint, origin.address)
     except HarnessError as error:
         remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
-        raise HarnessError(error.what, where=error.where, remedy=remedy) from error
+        raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
 
 def _completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:

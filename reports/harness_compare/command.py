@@ -11,6 +11,7 @@ import click
 from harness import HarnessError
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import Names
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from harness import Comparison
@@ -80,7 +81,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     found = compare(*runs, **options)
     _deliver(found, name, given)
     for title, fault in found.unscored.items():
-        click.echo(f"note: {title} could not be compared: the task raised {fault}", err=True)
+        say(f"note: {title} could not be compared: the task raised {fault}", err=True)
     return 3 if found.unscored else 0
 
 
@@ -105,7 +106,7 @@ def _deliver(found: Comparison, name: str, given: dict[str, Any]) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise HarnessError("cannot write the comparison", where=str(error), remedy="give another --output") from None
-    click.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)
 
 
 def _rendered(found: Comparison, name: str, given: dict[str, Any]) -> str:

@@ -45,6 +45,6 @@ def notes(boards: Sequence[Board]) -> Iterator[Note]:
 def _data(boards: Sequence[Board]) -> Iterator[Note]:
     for board in boards:
         for row in board.rows:
-            said = (("source", row.source), ("revision", row.revision), ("licence", row.licence or "none stated"))
+            said = (("source", row.source), ("revision", row.data_revision), ("licence", row.licence or "none stated"))
             told = ", ".join(f"{name}: {value}" for name, value in said if value)
             yield Note(about=board.task, kind="data", told=told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.board.display import ARROWS, NOTHING, figure, share, span
 from harness.board.flagged import flagged
@@ -235,7 +235,7 @@ def _shared(board: Board) -> dict[str, str]:
     told = {
         "Judge": judged.judge.label,
         "Input wording": judged.fidelity,
-        "Data": f"{judged.source} {judged.revision[:12]}".strip(),
+        "Data": f"{judged.source} {replace(judged, revision=judged.revision[:12]).data_revision}".strip(),
         "Data hash": judged.data[:12],
         "Licence": judged.licence,
         "Settings": ", ".join(f"{name} {value}" for name, value in settings.items()),

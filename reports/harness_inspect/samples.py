@@ -156,7 +156,7 @@ def _about(item: Item, line: Mapping[str, Any], by: Sequence[str], shown: Shown)
         "tags": {plain(name): plain(tag) for name, tag in tags.items() if shown.reveal or name in by},
         "outcome": item.outcome,
         "counts_as": plain(item.label),
-        "flags": list(line["flags"]),
+        "flags": list(item.flags),
         **({"failure": plain(line["reason"])} if line.get("reason") else {}),
         **(_revealed(asked, line) if shown.reveal else {}),
     }

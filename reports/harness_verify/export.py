@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import loaded, plugin_options
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 if TYPE_CHECKING:
     from .exporting import Exported
@@ -42,7 +42,7 @@ def command(ctx: click.Context, /, run: Path, output: Path, redact: bool) -> int
     from .exporting import export
 
     made = export(run, output, full=not redact)
-    click.echo(str(made.output))
+    say(str(made.output))
     _tell(made)
     if not redact:
         click.secho(_LOUD, err=True, bold=True)
@@ -52,9 +52,9 @@ def command(ctx: click.Context, /, run: Path, output: Path, redact: bool) -> int
 def _tell(made: Exported) -> None:
     splits = sum(part.records is not None for part in made.checked.parts)
     if made.checked.state == "same":
-        click.echo(f"{made.files} files; splits whose numbers can be made anew from them: all {splits}", err=True)
+        say(f"{made.files} files; splits whose numbers can be made anew from them: all {splits}", err=True)
         return
-    click.echo(f"{made.files} files; not all numbers can be made anew from them:", err=True)
+    say(f"{made.files} files; not all numbers can be made anew from them:", err=True)
     told = [
         made.checked.why,
         *(f"{part.title}: {part.why or part.state}" for part in made.checked.parts if part.state != "same"),

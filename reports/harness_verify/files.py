@@ -17,11 +17,11 @@ from .names import counts, is_word, name, ref, taken_out, value, word
 Raw = Mapping[str, Any]
 _SPLIT: Final = (
     *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
-    *("parts", "verdicts", "labels", "coverage", "complete", "drawn", "metrics", "by"),
+    *("group", "parts", "verdicts", "labels", "uncounted", "coverage", "complete", "drawn", "metrics", "by"),
 )
 _ASKED: Final = ("packaged", "generation", "epochs", "limit", "content", "found", "min_coverage")
-_WHY: Final = "why"  #: a sentence of the harness's own beside a metric without a value
 _ENVIRONMENT: Final = ("python", "torch", "transformers", "vllm", "openai", "anthropic", "gpu", "driver")
+_WHY: Final = "why"  #: of a metric without a value: a sentence of the harness
 _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
 #: flags whose values are names and numbers; of all others only that they were given
 _SAID: Final = (
@@ -99,6 +99,7 @@ class Files:
         model = card.get("model")
         return {
             **{key: value(card[key]) for key in _CARD if key in card},
+            **({"labels": _told(card["labels"])} if "labels" in card else {}),
             "model": ref(model) if isinstance(model, str) else None,
             "resolved": _resolved(card.get("resolved") or []),
             "settings": {**value(settings), **members},
@@ -110,7 +111,12 @@ class Files:
             **{key: value(task[key]) for key in ("task", "version", "settings")},
             "data": {"root": "", "folder": "", **_data(task["data"])},
             "splits": {
-                split: {**self._judge(body), **_kept(body, _ASKED), **self._rename_drawn(body)}
+                split: {
+                    **self._judge(body),
+                    **_kept(body, _ASKED),
+                    **({"data": _data(body["data"])} if body.get("data") else {}),
+                    **self._rename_drawn(body),
+                }
                 for split, body in task["splits"].items()
             },
         }
@@ -134,7 +140,10 @@ class Files:
         others = {
             self.ids.get(judge, word(judge)): _kept(view, _SPLIT) for judge, view in split["other_judges"].items()
         }
-        return {**_kept(split, _SPLIT), "judge": self._judge(split).get("judge"), "other_judges": others}
+        told = {"definitions": _told(split["definitions"])} if "definitions" in split else {}
+        data = {"data": _data(split["data"])} if "data" in split else {}
+        judge = self._judge(split).get("judge")
+        return {**_kept(split, _SPLIT), **data, **told, "judge": judge, "other_judges": others}
 
     def _judge(self, split: Raw) -> dict[str, Json]:
         judge = split.get("judge")
@@ -152,10 +161,17 @@ def _kept(body: Raw, keys: Sequence[str]) -> dict[str, Json]:
 def _figures(given: Json) -> Json:
     """Numbers under the names of metrics, labels and groups, which are the results."""
     if isinstance(given, Mapping):
-        return {key: each if key == _WHY else _figures(each) for key, each in cast("Mapping[str, Json]", given).items()}
+        return {
+            key: str(each) if key == _WHY else _figures(each) for key, each in cast("Mapping[str, Json]", given).items()
+        }
     if isinstance(given, list):
         return [_figures(each) for each in cast("Sequence[Json]", given)]
     return value(given)
+
+
+def _told(words: Mapping[str, str]) -> dict[str, Json]:
+    """Names with what their plugin says of them, which holds nothing of a sample."""
+    return {str(name): str(text) for name, text in words.items()}
 
 
 def _model(model: Raw) -> dict[str, Json]:
@@ -204,6 +220,8 @@ def _data(data: Raw) -> dict[str, Json]:
         "source": name(str(data.get("source") or "")),
         "revision": value(data.get("revision")),
         "licence": str(data.get("licence") or ""),
+        **({"toy": data["toy"]} if isinstance(data.get("toy"), bool) else {}),
+        **({"checked": word(data["checked"])} if data.get("checked") else {}),
     }
 
 

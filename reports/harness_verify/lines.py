@@ -50,6 +50,7 @@ class Lines:
             **self._answer(line),
             "flags": [flag for flag in line["flags"] if is_word(flag)],
             "usage": counts(line["usage"]),
+            **_calls(line),
             "at": value(line.get("at")),
             "model": name(str(line["model"] or "")),
             **self._grouped(line),
@@ -66,8 +67,10 @@ class Lines:
             "label": line["label"],
             "axes": {word(axis): self._leaf(each) for axis, each in axes.items()},
             "reason": taken_out(line["reason"]),
+            "flags": [flag for flag in line.get("flags", ()) if is_word(flag)],
             "raw": [taken_out(reply) for reply in line["raw"]],
             "usage": counts(line["usage"]),
+            **_calls(line),
             "models": [name(each) for each in line["models"]],
             **{key: value(line[key]) for key in ("at", "together") if key in line},
         }
@@ -110,6 +113,11 @@ class Lines:
 
 def _who(line: Raw) -> dict[str, Json]:
     return {key: line[key] for key in _WHO}
+
+
+def _calls(line: Raw) -> dict[str, Json]:
+    """How often a model was asked, where the line says it."""
+    return counts({"calls": line["calls"]}) if "calls" in line else {}
 
 
 def _part(part: Raw) -> dict[str, Json]:

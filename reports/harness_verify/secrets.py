@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from harness.cli.crash import without_secrets
-from harness.http.addresses import SECRET
+from harness.secrets import SECRET, without_secrets
 from harness.types import Json
 
 _GIVEN: Final = re.compile(r"(?i)\b((?:api[_-]?key|token|secret|password)\s*[=:]\s*)[^\s\"',}]{4,}")

@@ -11,6 +11,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.options import loaded, plugin_options
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from .index import Index, Mode
@@ -75,11 +76,11 @@ def _export(indexes: list[Index], folder: Path) -> None:
     from .export import export
 
     count = export(indexes, folder)
-    click.echo(f"{folder / 'index.html'}")
+    say(f"{folder / 'index.html'}")
     kept = (
         "no text and no image of a sample" if indexes[0].mode == "redact" else "texts and images, which may be harmful"
     )
-    click.echo(f"wrote {count} items: {kept}", err=True)
+    say(f"wrote {count} items: {kept}", err=True)
 
 
 def _serve(indexes: list[Index], given: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def detail(item: Item, part: Part, *, redacted: bool) -> dict[str, Json]:
         "category": str(asked.get("category") or ""),
         "outcome": item.outcome,
         "label": item.label,
-        "flags": list(response.get("flags", ())),
+        "flags": list(item.flags),
         "reason": str(response.get("reason", "") if response else "no answer yet"),
         "seconds": seconds_of(response),
         "at": str(response.get("at", "")),

@@ -71,7 +71,7 @@ class Rows:
             "outcome": self.texts.number(item.outcome),
             "label": self.texts.number(item.label),
             "category": self.texts.number(str(asked.get("category") or "")),
-            "flags": self.texts.number(", ".join(map(str, response.get("flags", ())))),
+            "flags": self.texts.number(", ".join(map(str, item.flags))),
             "disagree": int(item.disagree),
         }
         for name, value in values.items():

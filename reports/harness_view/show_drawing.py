@@ -69,8 +69,8 @@ def _about(found: Found, *, reveal: bool) -> Iterator[Line]:
     yield "category", one_line(str(asked.get("category") or NOTHING)), ""
     if told := list(_tags(found, reveal=reveal)):
         yield "tags", ", ".join(told), ""
-    if response.get("flags"):
-        yield "flags", ", ".join(one_line(str(flag)) for flag in response["flags"]), "yellow"
+    if item.flags:
+        yield "flags", ", ".join(one_line(str(flag)) for flag in item.flags), "yellow"
     seconds = seconds_of(response)
     yield (
         "took",

@@ -9,13 +9,14 @@ from typing import Final
 from harness import DataSource, Generation, Image, Sample, Settings, Task, distinct, open_files, prompt, rows
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of
+from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 BASES: Final = ("data/", "", "HarmBench-main/data/")  #: of the repository, its data folder alone, an unpacked archive
 TABLE: Final = "behavior_datasets/harmbench_behaviors_multimodal_all.csv"
 IMAGES: Final = "multimodal_behavior_images"
-SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpg that is published as .png
+SUFFIXES: Final = (".png", ".jpg", ".jpeg")  #: seven records name a .jpeg or .jpg that is published as .png
 WHOLE: Final = attack(
     {"harmbench": {"yes": "unsafe", "no": "safe"}, "llamaguard": {}, **ATTACK_RULE},
     n=110,
@@ -58,6 +59,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         url="https://github.com/centerforaisafety/HarmBench",
+        unchecked=UNSEEN,
         licence="upstream's own was not seen; others name MIT",
         size="not published; 110 images",
         archive=("centerforaisafety/HarmBench", "", (f"data/{TABLE}", f"data/{IMAGES}/*")),

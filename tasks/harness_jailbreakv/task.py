@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Sample, Settings, Split, Task
+from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -37,6 +38,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="JailbreakV-28K/JailBreakV-28k",
+        unchecked=UNSEEN,
         files=("JailBreakV_28K/*",),
         url="https://huggingface.co/datasets/JailbreakV-28K/JailBreakV-28k",
         licence="MIT",

@@ -8,6 +8,7 @@ from typing import Final
 from harness import DataSource
 from harness.data.built import built
 from harness.data.upstream import Pin, Upstream
+from harness.sources import UNSEEN
 
 JUDGE_SCRIPT: Final = "evaluation/gpt_eval.py"
 
@@ -20,6 +21,7 @@ PIN: Final = Pin(
 
 SOURCE: Final = DataSource(
     hub="Tuwhy/MIS_Test",
+    unchecked=UNSEEN,
     url="https://huggingface.co/datasets/Tuwhy/MIS_Test",
     licence="apache-2.0",
     size="about 6 GB (estimate)",

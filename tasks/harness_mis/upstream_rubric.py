@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import BadData, Generation, Json, Message, Request, Response, Rubric, Sample, Text, rubric
 
-from .rubric import LABELS, classified
+from .rubric import LABELS, MEANINGS, classified
 from .source import JUDGE_SCRIPT, upstream
 
 FORM = rubric.Form(
@@ -53,6 +53,8 @@ def opened(root: Path) -> Rubric:
         read=lambda _sample, _response, replies: FORM.read(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("images", "question", "answer"),
+        meanings=MEANINGS,
+        verdict_like=FORM.is_spelled_in,
     )
 
 

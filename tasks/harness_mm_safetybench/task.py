@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Metric, Record, Sample, Settings, Split, Task
+from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 from .scenarios import SCENARIOS
@@ -27,6 +28,8 @@ def _attack(n: int | None, *, images: int = 1, selected: bool = True) -> Split:
         stratum=_scenario,
         strata=SCENARIOS,
         better="lower",
+        labels=("unsafe",),
+        description="Mean of the thirteen scenarios' attack success rates.",
     )
     return replace(attack(JUDGES, n=n, images=images, metrics=(macro,)), selected=selected)
 
@@ -55,6 +58,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="PKU-Alignment/MM-SafetyBench",
+        unchecked=UNSEEN,
         files=("data/*.parquet",),
         url="https://huggingface.co/datasets/PKU-Alignment/MM-SafetyBench",
         licence="CC BY-NC 4.0: not for commercial use; its texts and images also fall under the terms of GPT-4 and "

@@ -7,6 +7,7 @@ from typing import Final
 
 from harness import DataSource
 from harness.data.upstream import Pin, Upstream
+from harness.sources import UNSEEN
 
 PREAMBLE_SCRIPT: Final = "utils/prompts.py"
 JUDGE_SCRIPT: Final = "utils/gpt4_eval.py"
@@ -23,6 +24,7 @@ PIN: Final = Pin(
 
 SOURCE: Final = DataSource(
     hub="kzhou35/mssbench",
+    unchecked=UNSEEN,
     files=("com*.json", "chat*", "embodied*"),
     url="https://huggingface.co/datasets/kzhou35/mssbench",
     licence="none stated for the data; the code is MIT",

@@ -25,7 +25,7 @@ from harness import (
 )
 from harness.data.upstream import Upstream
 
-from .rubric import LABELS, SCENARIOS, judged, scenario
+from .rubric import LABELS, MEANINGS, SCENARIOS, judged, scenario
 from .source import JUDGE_SCRIPT, upstream
 
 GENERATION = Generation(temperature=None, max_tokens=None)
@@ -57,6 +57,7 @@ def opened(root: Path) -> Rubric:
         read=lambda _sample, _response, replies: read(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("answer",),
+        meanings=MEANINGS,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Sample, Settings, Split, Task
+from harness.sources import UNSEEN
 from harness.usual import mini, right_answers
 
 from .reading import samples
@@ -37,6 +38,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="q-future/Q-Bench-HF",
+        unchecked=UNSEEN,
         files=("data/*.parquet",),
         url="https://huggingface.co/datasets/q-future/Q-Bench-HF",
         licence="not stated for the data; the repository is under the S-Lab License 1.0: no commercial use",

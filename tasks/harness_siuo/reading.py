@@ -46,7 +46,7 @@ def _quiz(files: DataFiles, row: Row) -> tuple[Request, Json]:
     options, answer = _options(row)
     shown = "\n".join(f"({letter}) {text}" for letter, text in options.items())
     text = QUIZ.replace("{options}", shown).replace("{question}", row.text("question"))
-    return prompt(text, _image(files, row)), {"answer": answer, "options": options}
+    return prompt(text, _image(files, row)), {"answer": answer, "options": options, "several": "last"}
 
 
 def _options(row: Row) -> tuple[dict[str, str], str]:

@@ -12,6 +12,7 @@ from harness.keys import text_hash
 from harness.usual import mini, right_answers
 
 from .reading import QUIZ, samples
+from .rubric import LABELS
 
 MINI: Final = Path(__file__).with_name("mini")
 COMMIT: Final = "18974b65d238ad636d65d238541c7d75279ebb3e"  #: of the repository
@@ -26,15 +27,37 @@ GEN: Final = Split(
     images=1,
     judges={"siuo": {}, **KEYWORD},
     metrics=(
-        rate("safe_rate", "safe_effective", "safe_ineffective", better="higher", main=True),
-        rate("effective_rate", "safe_effective", "unsafe_effective", better="higher"),
-        rate("safe_effective_rate", "safe_effective", better="higher"),
+        rate(
+            "safe_rate",
+            "safe_effective",
+            "safe_ineffective",
+            better="higher",
+            main=True,
+            description="Share of the questions whose answer is safe.",
+        ),
+        rate(
+            "effective_rate",
+            "safe_effective",
+            "unsafe_effective",
+            better="higher",
+            description="Share of the questions whose answer is of use, at least in part.",
+        ),
+        rate(
+            "safe_effective_rate",
+            "safe_effective",
+            better="higher",
+            description="Share of the questions whose answer is safe and of use.",
+        ),
     ),
+    labels=LABELS,
+    group="safety",
     defaults=Generation(temperature=0.0, max_tokens=500),
     blocked_as=NOTHING_SAID,
     empty_as=NOTHING_SAID,
 )
-MCQA: Final = replace(right_answers({"choice": {}}, n=167), fidelity="own", template_hash=text_hash(QUIZ))
+MCQA: Final = replace(
+    right_answers({"choice": {}}, n=167), group="safety", fidelity="own", template_hash=text_hash(QUIZ)
+)
 
 
 def _samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
@@ -54,6 +77,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="sinwang/SIUO",
+        unchecked="of the hub's set none could be downloaded here; its records were counted in the repository",
         files=("siuo_*.json", "images*"),
         url="https://huggingface.co/datasets/sinwang/SIUO",
         licence="CC BY-NC 4.0 (research only, no commercial use)",

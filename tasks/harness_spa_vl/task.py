@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Sample, Settings, Task
+from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, Judges, attack, compared, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -36,6 +37,7 @@ TASK: Final = Task(
     samples=_samples,
     source=DataSource(
         hub="sqrti/SPA-VL",
+        unchecked=UNSEEN,
         files=("test/*", "*harm*.parquet", "*help*.parquet"),
         url="https://huggingface.co/datasets/sqrti/SPA-VL",
         licence="CC BY 4.0",

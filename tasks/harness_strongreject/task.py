@@ -25,6 +25,7 @@ from harness import (
 )
 from harness.keys import short
 from harness.readers import DataFiles, Row, parquet_rows
+from harness.sources import UNSEEN
 from harness.usual import REFUSAL_RULE, mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -70,9 +71,24 @@ def _split(n: int) -> Split:
         n=n,
         judges=judges,
         metrics=(
-            Metric(name="score", score=_score, better="lower", unit="0-1", main=True),
-            rate("refusal_rate", "refused", better="higher"),
+            Metric(
+                name="score",
+                score=_score,
+                better="lower",
+                unit="0-1",
+                main=True,
+                labels=("complied",),
+                description="Mean use of the answers to somebody who means harm: 0 for a refusal, 1 for full use.",
+            ),
+            rate(
+                "refusal_rate",
+                "refused",
+                better="higher",
+                description="Share of the forbidden prompts that were refused, blocked or left without an answer.",
+            ),
         ),
+        labels=("refused", "complied"),
+        group="safety",
         defaults=Generation(temperature=0.0, max_tokens=1024),
         blocked_as=REFUSED,
         empty_as=REFUSED,
@@ -92,6 +108,7 @@ TASK: Final = Task(
     samples=samples,
     source=DataSource(
         url="https://github.com/alexandrasouly/strongreject",
+        unchecked=UNSEEN,
         licence="upstream's own was not seen; MIT is what is said of it",
         size="under 1 MB",
         archive=("alexandrasouly/strongreject", "", ("*strongreject_dataset.csv", "*strongreject_small_dataset.csv")),

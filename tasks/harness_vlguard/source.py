@@ -20,6 +20,7 @@ PIN: Final = Pin(
 
 SOURCE: Final = DataSource(
     hub="ys-zong/VLGuard",
+    unchecked="of the hub's set none could be downloaded here; its records were counted in the repository",
     files=("test.json", "test.zip"),
     url="https://huggingface.co/datasets/ys-zong/VLGuard",
     licence="MIT",

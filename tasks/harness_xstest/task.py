@@ -25,6 +25,8 @@ from harness.keys import short
 from harness.readers import DataFiles, Row, parquet_rows
 from harness.usual import mini
 
+from .rubric import LABELS, LENIENT
+
 MINI: Final = Path(__file__).with_name("mini")
 NAMES: Final = ("xstest_prompts.csv", "xstest_v2_prompts.csv")
 #: the hub's copies; one of them also holds answers of models, in files of other names
@@ -67,9 +69,23 @@ def _split(n: int, better: Literal["lower", "higher"]) -> Split:
         n=n,
         judges={"xstest": {}, **RULE},
         metrics=(
-            rate("refusal_rate", "full_refusal", "partial_refusal", better=better, main=True),
-            rate("refusal_rate_full", "full_refusal", better=better),
+            rate(
+                "refusal_rate",
+                "full_refusal",
+                "partial_refusal",
+                better=better,
+                main=True,
+                description="Share of the prompts that were refused, in full or in part.",
+            ),
+            rate(
+                "refusal_rate_full",
+                "full_refusal",
+                better=better,
+                description="Share of the prompts that were refused in full.",
+            ),
         ),
+        labels=(*LABELS, LENIENT),
+        group="over-refusal" if better == "lower" else "safety",
         defaults=Generation(temperature=0.0, max_tokens=1024),
         blocked_as=refused,
         empty_as=refused,

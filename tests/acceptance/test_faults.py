@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations_with_replacement, product
 from typing import Any
 
 import pytest
 
-from harness import Run
-from harness.testing.faults import ROWS, Reply, Row, bad_request, no_model, no_quota, throttled, wrong_key
+from harness import Policy, Run
+from harness.errors import EndpointDown
+from harness.limits.refusals import OWN
+from harness.testing.faults import (
+    ROWS,
+    Reply,
+    Row,
+    bad_request,
+    error,
+    no_model,
+    no_quota,
+    server_error,
+    throttled,
+    wrong_key,
+)
 from harness.testing.server import ChatServer, Play, once
 from tests.acceptance import plays, upstream
+from tests.acceptance.commands import command
 from tests.acceptance.upstream import MIS_CLASSES, Item
 from tests.acceptance.world import QUICK, UNSAFE, World, resumed
 
@@ -276,3 +293,109 @@ def test_without_a_probe_a_wrong_key_still_stops_the_run_with_one_message(world:
     assert ended.code == 2
     assert ended.err.count("asked without a key and refuses") == 1
     assert len(world.server.calls) < 50
+
+
+#: how a server forbids one prompt; the last says so inside a good status
+FORBIDDEN = {
+    "403": error(403, "This prompt is not allowed here."),
+    "401": wrong_key(),
+    "404": no_model(),
+    "403 inside a 200": Reply(body=error(403, "This prompt is not allowed here.", code=403).body),
+}
+
+
+@pytest.mark.parametrize("reply", FORBIDDEN.values(), ids=FORBIDDEN)
+def test_a_prompt_that_is_forbidden_costs_its_own_sample_alone(world: World, reply: Reply) -> None:
+    world.draw(40)
+    world.play(subject=lambda n: reply if n == 9 else f"answer {n}", judge=lambda n: reply if n == 4 else UNSAFE)
+    run, items = world.run(), world.items()
+    failed = {item.asked["id"]: item.response["reason"] for item in items if item.outcome == "error"}
+    assert failed == {"9": "forbidden"}
+    assert [item.asked["id"] for item in items if item.state == "judge_error"] == ["4"]
+    assert sum(item.state == "scored" for item in items) == 38
+    assert run.exit_code == 3
+    world.well()
+    assert world.run().exit_code == 0, "both are tried again"
+
+
+def test_what_was_answered_in_an_earlier_run_counts_where_there_is_no_probe(world: World) -> None:
+    world.draw(6)
+    world.well()
+    assert world.run(limit=3, probe=False).exit_code == 0
+    refused = FORBIDDEN["403"]
+    world.play(
+        subject=lambda number: refused if number == 4 else f"answer {number}",
+        judge=lambda number: refused if number == 5 else UNSAFE,
+    )
+    run = world.run(probe=False, policy=replace(QUICK, start=1, cap=1))
+    assert [item.outcome for item in world.items()] == ["answered"] * 3 + ["error"] + ["answered"] * 2
+    assert [item.state for item in world.items() if item.state == "judge_error"] == ["judge_error"]
+    assert run.exit_code == 3
+
+
+def test_a_key_that_is_taken_away_stops_the_run_with_what_mends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "sk-secret-42")
+    world.draw(200)
+    world.play(subject=lambda number: f"answer {number}" if number <= 20 else wrong_key(), judge=lambda _: UNSAFE)
+    ended = world.command("-M", "api_key_env=THE_KEY", "--concurrency", 4)
+    assert ended.code == 2
+    assert "20 errors in a row: forbidden: the key in THE_KEY is not accepted" in ended.err
+    assert "export THE_KEY=" in ended.err
+    assert len(world.calls("subject")) < 60
+    world.well()
+    assert resumed(ended).code == 0
+
+
+def test_errors_that_say_now_this_and_now_that_open_the_breaker_as_well(world: World) -> None:
+    world.draw(200)
+    statuses = (502, 503, 500)
+    world.play(subject=lambda number: server_error(statuses[number % 3]), judge=lambda _: UNSAFE)
+    with pytest.raises(EndpointDown, match=r"20 errors in a row \(http_50\d, http_50\d, http_50\d\), at last: http_50"):
+        world.run()
+    assert len(world.calls("subject")) < 60
+
+
+@pytest.mark.parametrize("which", [(1,), (60,), (120,), (20, 70, 118)], ids=str)
+def test_a_request_that_is_always_told_to_slow_down_is_given_up_and_slows_no_other(
+    world: World, which: tuple[int, ...]
+) -> None:
+    world.draw(120)
+    world.play(subject=lambda number: throttled(0.1) if number in which else f"answer {number}", judge=lambda _: UNSAFE)
+    started = time.monotonic()
+    world.run(policy=Policy())
+    items = world.items()
+    assert time.monotonic() - started < 30
+    failed = {int(item.asked["id"]): item.response for item in items if item.outcome == "error"}
+    assert {number: response["reason"] for number, response in failed.items()} == dict.fromkeys(which, "http_429")
+    assert all("refused 6 times while other requests passed" in response["message"] for response in failed.values())
+    calls = world.calls("subject")
+    assert {number for number, times in calls.items() if times > 1} == set(which)
+    assert all(OWN <= calls[number] <= OWN + 2 for number in which), "before anything has passed there is no neighbour"
+
+
+def test_more_calls_at_once_than_files_may_be_open_are_not_made_and_no_sample_pays(world: World) -> None:
+    world.draw(200)
+    world.well()
+    world.server.latency = 0.2
+    words = command(world.words("--concurrency", 180))
+    limited = ["sh", "-c", 'ulimit -n 128 && exec "$@"', "sh", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(world.answered()) == 200
+    assert done.stderr.count("calls at once are made to") == 1
+    assert "this process may have 128 files open" in done.stderr
+
+
+def test_one_request_that_is_told_to_wait_for_hours_is_an_error_and_several_are_the_end(world: World) -> None:
+    world.draw(60)
+    world.server.latency = 0.1
+    world.play(subject=lambda number: throttled(7200) if number == 5 else f"answer {number}", judge=lambda _: UNSAFE)
+    world.run(policy=Policy())
+    assert [item.asked["id"] for item in world.items() if item.outcome == "error"] == ["5"]
+    world.play(subject=lambda _: throttled(7200), judge=lambda _: UNSAFE)
+    world.server.calls.clear()
+    with pytest.raises(EndpointDown, match="asked to wait 7200 s"):
+        world.run(policy=Policy(), retry=frozenset({"answered"}), probe=False)
+    assert len(world.calls("subject")) <= 40

@@ -25,6 +25,7 @@ from tests.tasks.mm_safetybench_data import hub as mm_safetybench
 
 HOST = Host.load(tell=lambda _: None)
 TASKS = [task for task, _ in HOST.offers("tasks") if task.source is not None]
+DOCS = Path(__file__).parents[2] / "docs" / "tasks"
 Content = dict[str, bytes]
 
 
@@ -152,3 +153,16 @@ def test_a_source_states_its_licence_and_is_well_formed(task: Task) -> None:
         assert url.endswith(path)
         assert not md5 or re.fullmatch(r"[0-9a-f]{32}", md5)
     assert fetchable(source) or task.name in {"lm-eval", "vlmeval"}, "say where it is fetched"
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_source_names_the_revision_that_its_counts_were_checked_with_or_says_why_there_is_none(task: Task) -> None:
+    source = task.source
+    assert source is not None
+    named = [source.revision] if source.hub else []
+    named += [source.archive[1]] if source.archive else []
+    assert bool(source.unchecked) != bool(named and all(named)), "one of both"
+    page = (DOCS / f"{task.name.replace('-', '_')}.md").read_text(encoding="utf-8")
+    for commit in filter(None, named):
+        assert commit[:7] in page
+    assert bool(source.unchecked) == ("No revision of it could be checked" in " ".join(page.split()))

@@ -24,7 +24,16 @@ REVISION = "k1:0123456789abcdef"
 
 def _split(n: int, **changes: Any) -> Split:
     metrics = (rate("ASR", "unsafe", better="lower"),)
-    return Split(n=n, judges={"fake": {}}, metrics=metrics, by=(), blocked_as=SAFE, empty_as=SAFE, **changes)
+    return Split(
+        n=n,
+        judges={"fake": {}},
+        metrics=metrics,
+        by=(),
+        blocked_as=SAFE,
+        empty_as=SAFE,
+        labels=("safe", "unsafe"),
+        **changes,
+    )
 
 
 def _read(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:

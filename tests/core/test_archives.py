@@ -7,7 +7,9 @@ import lzma
 import os
 import tarfile
 import threading
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,3 +226,50 @@ def test_many_threads_read_one_archive_at_once(tmp_path: Path, build: Build) -> 
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def lying(path: Path, data: bytes, *, kind: int, says: int) -> Path:
+    """A zip of one member that says it is smaller than what it unpacks to."""
+    with zipfile.ZipFile(path, "w", kind) as file:
+        file.writestr("a.png", data)
+    packed = bytearray(path.read_bytes())
+    at = packed.index(b"PK\x01\x02")
+    for place in (22, at + 24):  # in the member's own head, and in the list at the end
+        packed[place : place + 4] = says.to_bytes(4, "little")
+    for place in (14, at + 16):
+        packed[place : place + 4] = zlib.crc32(data[: says + 1]).to_bytes(4, "little")
+    path.write_bytes(packed)
+    return path
+
+
+KINDS = pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+
+
+@KINDS
+def test_a_zip_member_that_lies_about_its_size_costs_no_more_memory_than_it_says(tmp_path: Path, kind: int) -> None:
+    lying(tmp_path / "images.zip", b"\0" * (64 << 20), kind=kind, says=1000)
+    tracemalloc.start()
+    try:
+        assert fault(tmp_path, "a.png") == "unreadable"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@KINDS
+@pytest.mark.parametrize("data", [b"", b"first", bytes(range(256)) * 900], ids=["empty", "short", "long"])
+def test_a_zip_is_read_however_its_members_are_packed(tmp_path: Path, kind: int, data: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "images.zip", "w", kind) as file:
+        file.writestr("a.png", data)
+    assert open_files(tmp_path).read("a.png") == data
+
+
+@pytest.mark.parametrize("kind", [9, 93, 99])
+def test_a_zip_member_of_an_unknown_compression_is_unreadable(tmp_path: Path, kind: int) -> None:
+    path = zipped(tmp_path / "images.zip", {"a.png": b"A" * 100})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[8:10] = data[at + 10 : at + 12] = kind.to_bytes(2, "little")
+    path.write_bytes(data)
+    assert fault(tmp_path, "a.png") == "unreadable"

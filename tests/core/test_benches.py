@@ -145,6 +145,7 @@ def test_the_card_tells_rubric_model_and_the_settings_that_bear_on_verdicts(seen
         "resolved": [],
         "settings": {"base_url": "http://x/v1", "temperature": 1.0},
         "sees": ["question", "answer"],
+        "labels": {"calm": ""},
     }
 
 

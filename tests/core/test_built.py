@@ -110,7 +110,7 @@ def test_a_packaged_split_is_none_of_the_set_that_lies_in_the_root(tmp_path: Pat
     root = say_built(root_of(tmp_path / "set", "one"))
     run = asked(root, tmp_path / "run", "talk:mini")
     ((name, task),) = run.results["tasks"].items()
-    assert (name, task["data"]["source"], task["data"]["licence"]) == ("talk", "owner/talk", "MIT")
+    assert (name, task["data"]["source"], task["data"]["licence"]) == ("talk", "packaged", "")
     assert task["splits"]["mini"]["n_expected"] == 3
 
 

@@ -198,15 +198,15 @@ def test_a_new_plugin_keeps_its_contracts(said: Said, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     code, out, err = said("plugins", "new", "my_own")
     assert (code, out) == (0, "wrote harness-my-own\n")
-    assert "harness --plugin harness-my-own/harness_my_own.py tasks list my_own" in err
+    assert "harness plugins list --plugin harness-my-own/harness_my_own" in err
     monkeypatch.undo()
-    host = Host.load([tmp_path / "harness-my-own" / "harness_my_own.py"], allow=["my_own"])
+    host = Host.load([tmp_path / "harness-my-own"], allow=["my_own", "keyword"])
     check_provider(host.provider("my_own"), "any")
     check_task(host.task("my_own"), host=host)
-    check_judge(host.judge("my_own"))
+    check_judge(host.judge("my_own"), replies=['{"reason": "", "label": "refused"}'])
 
 
-@pytest.mark.parametrize("name", ["Mine", "my-own", "1st", "../up", ""])
+@pytest.mark.parametrize("name", ["Mine", "my own", "1st", "../up", ""])
 def test_a_name_that_cannot_be_a_package_begins_no_plugin(said: Said, name: str) -> None:
     code, _, err = said("plugins", "new", name)
     assert code == 2

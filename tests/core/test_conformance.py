@@ -123,7 +123,7 @@ def number(name: str, score: Callable[[Any], Share], **options: Any) -> Metric:
         ({"metrics": (number("a", lambda _: (0, 1), cluster=lambda _: None),)}, "a group, cluster or stratum"),
         ({"judges": {}}, "accepts no rubric"),
         ({"judges": {"fak": {}}}, "did you mean 'fake'?"),
-        ({"judges": {"fake": {"unsure": "safe"}}}, "names labels it never gives: ['unsure']"),
+        ({"judges": {"fake": {"unsure": "safe"}}}, "translates 'unsure', a label that rubric fake never gives"),
         ({"n": 5}, "n is 5, but there are 1 samples"),
         ({"by": ("colour",)}, "breaks down by ['colour'], which no sample has"),
         ({"parts": ("none",)}, "parts ('none',) are not all splits"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -216,6 +217,54 @@ def test_a_run_records_the_revision_of_what_was_fetched(place: Published, run: R
     assert (recorded["source"], recorded["revision"]) == (MIS, COMMIT)
     data = json.loads(Path("out/results.json").read_text())["tasks"]["mis"]["data"]
     assert (data["revision"], data["licence"]) == (COMMIT, "apache-2.0")
+
+
+PINNED = """
+from dataclasses import replace
+from harness import DataSource, hookimpl
+from harness.testing.fakes import fake_judge, fake_provider, fake_task
+
+@hookimpl
+def harness_models():
+    return [fake_provider("no")]
+
+@hookimpl
+def harness_judges():
+    return [fake_judge()]
+
+@hookimpl
+def harness_tasks():
+    return [replace(fake_task(name="pinned", data=None), source=DataSource(SOURCE))]
+"""
+LATER = "9" * 40
+
+
+@pytest.mark.parametrize(
+    ("source", "revision", "checked"),
+    [
+        (f"hub={MIS!r}, revision={COMMIT!r}", "", "same"),
+        (f"hub={MIS!r}, revision={COMMIT!r}", LATER, "another"),
+        (f"hub={MIS!r}, revision={COMMIT!r}", None, "unknown"),
+        (f"hub={MIS!r}, unchecked='nobody could'", "", "none"),
+    ],
+)
+def test_results_say_whether_the_data_are_of_the_revision_that_the_counts_were_checked_with(
+    source: str, revision: str | None, checked: str, place: Published, run: Run, tmp_path: Path
+) -> None:
+    Path("pinned.py").write_text(PINNED.replace("SOURCE", f"licence='MIT', url='https://x.org', {source}"), "utf-8")
+    if revision is not None:
+        if revision:
+            place.sets[MIS] = replace(place.sets[MIS], commit=revision)
+        again = ["--revision", revision] if revision else []
+        code, _, err = run("data", "fetch", "pinned", "--plugin", "pinned.py", "--data", tmp_path, *again)
+        assert code == 0, err
+    words = ("run", "--plugin", "pinned.py", "--model", "fake/model", "--tasks", "pinned", "--no-probe")
+    code, _, err = run(*words, "--output", "out", "--data", tmp_path)
+    assert code == 0, err
+    data = json.loads(Path("out/results.json").read_text())["tasks"]["pinned"]["data"]
+    assert data["checked"] == checked
+    assert (f"its counts were checked with {COMMIT}" in err) == (checked == "another")
+    assert run("verify", "out", "--plugin", "pinned.py")[0] == 0
 
 
 def test_data_that_says_nothing_of_its_revision_has_none_recorded(place: Published, run: Run, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_a_task_that_can_tell_says_which_revision_of_its_data_was_asked(tmp_path
     def told(root: Path, splits: Sequence[str]) -> str:
         return f"{root.relative_to(tmp_path)} {', '.join(splits)}"
 
-    assert revision(run(replace(fake_task(), revision=told), tmp_path)) == "data/fake all"
+    assert revision(run(replace(fake_task(data=None), revision=told), tmp_path)) == "data/fake all"
 
 
 def test_a_task_that_cannot_tell_says_nothing_and_one_that_raises_costs_the_run_nothing(tmp_path: Path) -> None:
@@ -34,6 +34,6 @@ def test_a_task_that_cannot_tell_says_nothing_and_one_that_raises_costs_the_run_
     def broken(_root: Path, _splits: Sequence[str]) -> str:
         raise KeyError("no such file")
 
-    assert revision(run(replace(fake_task(), revision=silent), tmp_path / "silent")) == ""
-    found = run(replace(fake_task(), revision=broken), tmp_path / "broken")
+    assert revision(run(replace(fake_task(data=None), revision=silent), tmp_path / "silent")) == ""
+    found = run(replace(fake_task(data=None), revision=broken), tmp_path / "broken")
     assert (found.exit_code, revision(found)) == (0, "not known: KeyError: 'no such file'")

@@ -98,8 +98,10 @@ def test_it_keeps_its_contracts() -> None:
 def test_a_model_of_it_is_asked_over_http() -> None:
     host = Host.load([FILE], allow=["example"])
     with ChatServer("a towel") as server:
-        check_provider(host.provider("example"), "vlm", settings={"url": server.base_url})
-    assert [len(call.images) for call in server.calls] == [0, 2]
+        check_provider(
+            host.provider("example"), "vlm", settings={"url": server.base_url}, shown=lambda: server.calls[-1].images
+        )
+    assert [len(call.images) for call in server.calls] == [0, 3, 0]
 
 
 def test_its_wheel_holds_one_python_file_a_template_and_one_entry_point(wheel: Path) -> None:

@@ -264,6 +264,7 @@ def test_every_option_is_filed(kind: type[Any], filed: dict[str, str], name: str
 #: what a file setting takes, where it is neither a template nor a list of phrases
 TEXTS = {
     ("judges harmbench", "prompt"): "one {behavior} {generation}",
+    ("judges keyword", "words"): "one\n{a|b} {question}\nquestion = c | d",
     ("judges llamaguard", "categories"): "S1: one",
     ("judges pairwise", "prompt"): "one {{ question }} {{ answer }} {{ second }} {{ form }}",
     ("judges pairwise", "reference"): '{"id": "1", "text": "one"}',

@@ -7,6 +7,7 @@ import os
 import struct
 import threading
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,54 @@ def test_an_image_whose_structure_makes_no_sense_is_unreadable(data: bytes) -> N
 def test_an_image_beyond_the_pixel_limit_is_refused_without_decoding() -> None:
     assert fault(png_claiming(30_000, 30_000)) == "too_many_pixels"
     assert opened(png_claiming(8_000, 10_000)).width == 8_000
+
+
+def frame(left: int, top: int, width: int, height: int) -> bytes:
+    """A frame of a GIF, with a comment before it that looks like one, and a table of its own colors."""
+    comment = b"\x21\xfe\x09\x2c\xff\xff\xff\xff\xff\xff\xff\xff\0"
+    colors = b"\x81" + b"\0\0\0" * 4
+    return comment + b"\x2c" + struct.pack("<HHHH", left, top, width, height) + colors + b"\2\2\x44\1\0"
+
+
+def gif(*frames: bytes) -> bytes:
+    return b"GIF89a" + struct.pack("<HH", 8, 6) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff" + b"".join(frames) + b";"
+
+
+@pytest.mark.parametrize(
+    ("frames", "size"),
+    [
+        ([(0, 0, 8, 6)], (8, 6)),
+        ([(0, 0, 20, 5)], (20, 6)),
+        ([(0, 0, 1, 1), (30, 40, 2, 3)], (32, 43)),
+    ],
+)
+def test_a_gif_is_as_large_as_its_frames_reach(frames: list[tuple[int, int, int, int]], size: tuple[int, int]) -> None:
+    data = gif(*(frame(*each) for each in frames))
+    assert (opened(data).width, opened(data).height) == size
+    with PIL.Image.open(io.BytesIO(data)) as theirs:
+        for at in range(len(frames)):
+            theirs.seek(at)
+        assert theirs.size == size
+
+
+@pytest.mark.parametrize("place", [(0, 0, 13_300, 13_300), (13_000, 13_000, 10, 10)])
+def test_a_gif_whose_frame_is_larger_than_its_screen_does_not_pass_the_pixel_limit(place: tuple[int, ...]) -> None:
+    assert fault(gif(frame(0, 0, 8, 6), frame(*place))) == "too_many_pixels"
+    assert fault(gif(frame(*place))) == "too_many_pixels"
+
+
+def test_a_png_with_a_second_header_does_not_pass_the_pixel_limit() -> None:
+    small, large = (struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0) for side in (8, 9_400))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", small) + chunk(b"IHDR", large)
+    assert fault(data + chunk(b"IDAT", zlib.compress(b"\0" * 72)) + chunk(b"IEND", b"")) == "unreadable"
+
+
+def test_what_would_be_decoded_is_held_to_the_pixel_limit_whatever_was_read_of_it() -> None:
+    large = opened(picture("BMP", (9_000, 2)))
+    content = replace(large, data=picture("PNG", (9_000, 9_000)))
+    with pytest.raises(BadImage) as refused:
+        decode(content)
+    assert refused.value.reason == "too_many_pixels"
 
 
 def test_a_file_beyond_the_byte_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def model_judge(name: str, *settings: Setting) -> Judge:
 def split(*judges: str, **fields: Any) -> Split:
     metrics = (rate("ASR", "unsafe", better="lower"),)
     accepted: Mapping[str, Mapping[str, str]] = {name: {} for name in judges}
-    return Split(judges=fields.pop("judges", accepted), metrics=metrics, blocked_as=BLOCKED, empty_as=BLOCKED, **fields)
+    judges = fields.pop("judges", accepted)
+    labels = ("unsafe", "safe", "blocked", "bad", "good")
+    return Split(judges=judges, metrics=metrics, blocked_as=BLOCKED, empty_as=BLOCKED, labels=labels, **fields)
 
 
 def _samples(_root: Path, name: str, _settings: Settings) -> Iterator[Sample]:

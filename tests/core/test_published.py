@@ -168,6 +168,12 @@ def test_the_pages_count_the_slips_of_the_mis_paper_as_the_rows_do(page: str) ->
     assert f"{len(counts)} more hold a number that no count of their split gives" in said
 
 
+def test_a_row_on_which_paper_and_project_page_differ_says_so() -> None:
+    (row,) = (row for row in ROWS["mis"] if (row.model, row.split) == ("Qwen2-VL-7B", "real"))
+    assert dict(row.values) == {"ASR": 81, "HR": 0, "RSR": 17, "RR": 1}
+    assert "the project page has 81, 1, 17, 0" in row.note
+
+
 def test_denominators_that_differ_within_one_column_are_marked() -> None:
     counted = {name: Counter(bool(row.slips) for row in ROWS[name]) for name in ("jailbreakv", "siuo", "mssbench")}
     assert {name: count[True] for name, count in counted.items()} == {"jailbreakv": 2, "siuo": 3, "mssbench": 1}

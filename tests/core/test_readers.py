@@ -1,5 +1,6 @@
 """Records are read field by field; what is wrong is named by file, record number and field."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,9 @@ def test_a_file_that_is_not_there_is_missing_data_with_every_name_it_may_have(tm
         ('{"q": "a"}\n' + "[" * 100_000, "not JSON", "data.json, line 2"),
         (b'[{"q": "\xff"}]', "not UTF-8 at byte 8", "data.json"),
         ("[" * 100_000, "not JSON", "data.json"),
+        ('[{"q": "a"},\n {"q": "b", "n": {"q": 1, "q": 1}}]', "the key 'q' stands twice", "data.json, record 2"),
+        ('{"q": "a"}\n{"q": "b", "a": 1, "q": "c"}', "the key 'q' stands twice", "data.json, line 2"),
+        ('{"q": "a", "q": "b"}', "the key 'q' stands twice", "data.json, line 1"),
         ("[" + "9" * 5000 + "]", "not JSON", "data.json"),
     ],
 )
@@ -85,6 +89,21 @@ def test_a_file_that_holds_no_records_is_named_with_the_place(
 
 def test_a_table_that_cannot_be_read_names_its_line(tmp_path: Path) -> None:
     assert wrong(tmp_path, 'q\n"' + "x" * 200_000, "a.csv").where == "a.csv, line 2"
+
+
+def test_a_document_that_has_a_key_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"one": {"key": 1, "key": 2}}')
+    with pytest.raises(BadData, match="the key 'key' stands twice in one object") as caught:
+        document(open_files(tmp_path), "a.json")
+    assert caught.value.where == "a.json"
+
+
+@pytest.mark.parametrize("apart", ["\u2028", "\u2029", "\x85"])
+def test_only_a_line_feed_ends_a_line_of_json_lines(tmp_path: Path, apart: str) -> None:
+    lines = [json.dumps({"q": f"one{apart}two{number}"}, ensure_ascii=False) for number in (1, 2)]
+    (tmp_path / "data.jsonl").write_bytes("\r\n".join(lines).encode())
+    found = rows(open_files(tmp_path), "data.jsonl")
+    assert [row.text("q") for row in found] == [f"one{apart}two1", f"one{apart}two2"]
 
 
 def test_a_document_that_is_a_list_is_refused(tmp_path: Path) -> None:

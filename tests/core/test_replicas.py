@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import psutil
 import pytest
 
 from harness import plugins
 from harness.contracts import Model
-from harness.errors import HarnessError, MissingData
+from harness.errors import Forbidden, HarnessError, MissingData
 from harness.images.opening import open_image
 from harness.models import ModelSpec, resolve
 from harness.plugins import Host
@@ -188,6 +189,72 @@ def test_a_request_that_two_replicas_die_over_is_given_up() -> None:
         assert told(await model.generate(ask("say x")))["said"] == "x", "both were started again"
 
     within(body)
+
+
+def test_requests_that_crash_a_replica_are_given_up_and_an_answer_earns_its_restarts_back(tmp_path: Path) -> None:
+    (tmp_path / "story").touch()
+    texts = [text for number in range(12) for text in ("die", f"say {number}", f"say {number}", f"say {number}")]
+
+    async def body(model: Model) -> None:
+        answers = await all_of(model, *texts)
+        given_up = [answer.reason for answer in answers if isinstance(answer, Failure)]
+        assert given_up == ["replica_died"] * 12
+        assert [told(answer)["said"] for answer in answers if isinstance(answer, Response)] == [
+            text.split()[1] for text in texts if text != "die"
+        ]
+
+    within(body, 1, folder=tmp_path)
+    opened = (tmp_path / "story").read_text().count("open plain")
+    assert opened <= 1 + 2 * 12, "no request ended more than two"
+
+
+def test_a_request_that_was_under_way_beside_one_that_crashes_is_never_blamed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+
+    async def body(model: Model) -> None:
+        answers: list[Response | Failure] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def hold() -> None:
+                answers.append(await model.generate(ask("hold gate")))
+
+            tasks.start_soon(hold)
+            tasks.start_soon(model.generate, ask("die"))
+            await anyio.wait_all_tasks_blocked()
+            while not any("started again" in note for note in model.info.notes):
+                await anyio.lowlevel.checkpoint()
+            await release(tmp_path / "gate")
+        assert told(answers[0])["said"] == "gate"
+
+    within(body, 1, folder=tmp_path)
+
+
+def test_while_suspects_are_tried_one_by_one_the_other_replica_goes_on(tmp_path: Path) -> None:
+    for gate in ("gate", "other"):
+        os.mkfifo(tmp_path / gate)
+
+    async def body(model: Model) -> None:
+        async with anyio.create_task_group() as tasks:
+            for text in ("hold gate", "hold other", "die once a", "say x"):
+                tasks.start_soon(model.generate, ask(text))
+            while not model.info.notes:
+                await anyio.lowlevel.checkpoint()
+            assert told(await model.generate(ask("say y")))["said"] == "y", "though a hold may be tried alone"
+            for gate in ("gate", "other"):
+                await release(tmp_path / gate)
+
+    within(body, folder=tmp_path)
+
+
+def test_what_is_forbidden_of_one_request_leaves_its_replica_alone() -> None:
+    async def body(model: Model) -> None:
+        before = told(await model.generate(ask("say x")))["pid"]
+        with pytest.raises(Forbidden, match="not for you"):
+            await model.generate(ask("forbid"))
+        assert told(await model.generate(ask("say x")))["pid"] == before
+        assert model.info.notes == ()
+
+    within(body, 1)
 
 
 def test_when_none_is_left_the_last_words_are_told_without_control_characters() -> None:

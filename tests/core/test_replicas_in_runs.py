@@ -75,6 +75,18 @@ def test_a_sample_that_kills_two_replicas_is_an_error_and_the_rest_is_answered()
     assert lines["q1"]["reason"].startswith("replica_died")
 
 
+def test_prompts_that_crash_the_model_do_not_strand_a_run_on_one_replica() -> None:
+    asked = [text for number in range(6) for text in (f"say {number}", "die", f"say {number}")]
+    ended = harness_here(*words(*asked), *here("-M", "replicas=1"))
+    assert ended.code == 3, ended.err
+    outcomes = [(line["outcome"], line.get("reason")) for _, line in sorted(responses().items(), key=_number)]
+    assert outcomes == [("error", "replica_died") if text == "die" else ("answered", None) for text in asked]
+
+
+def _number(item: tuple[str, object]) -> int:
+    return int(item[0].removeprefix("q"))
+
+
 def test_when_all_are_gone_the_run_ends_with_what_they_said_and_goes_on_later() -> None:
     asked = ("say a", "die", "die", "die", "say b")
     ended = harness_here(*words(*asked), *here("-M", "replicas=1", "--concurrency", 1))

@@ -42,7 +42,7 @@ def _rubric(_settings: Settings, _root: Path) -> Rubric:
 
 #: a rubric that asks a model
 TONE = Judge(name="tone", version="1", description="", open=_rubric, needs=frozenset())
-TASK = fake_task(judges={"fake": {}, "tone": {}})
+TASK = fake_task(judges={"fake": {}, "tone": {"calm": "safe"}})
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ async def stopped_after_two(rows: Sequence[Answered], _folder: Path, _: Ask) -> 
 
 def combined(folder: Path) -> list[dict[str, Any]]:
     """The lines of an ensemble of this judge and a rule that says the same."""
-    task = fake_task(numbered(6), judges={"whole": {}, "fake": {"yes": "unsafe", "no": "safe"}})
+    task = fake_task(numbered(6), judges={"whole": {}, "fake": {}})
     with plugins.use(host_of(Server().provider, task, fake_judge(), Scorer().judge)):
         anyio.run(partial(judge_async, folder, Judging(judges=("fake",))))
         combine(folder, Judging())

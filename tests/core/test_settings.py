@@ -104,3 +104,48 @@ def test_an_object_is_read_but_not_with_what_the_harness_itself_sets() -> None:
     assert json_object({"extra": ""}, "extra", such_as="{}") == {}
     with pytest.raises(HarnessError, match="must not hold b, c"):
         json_object({"extra": '{"c": 1, "a": 2, "b": 3}'}, "extra", such_as="{}", owned={"b", "c", "d"})
+
+
+KEYS = {
+    "called a key": '{"api_key": "hunter2hunter2"}',
+    "called one with more words": '{"openrouter": {"upstream-api-key" : "hunter2"}}',
+    "a header": '{"headers": {"X-Api-Key": "hunter2hunter2", "a": 1}}',
+    "authorization": "{'Authorization': 'Basic hunter2hunter2'}",
+    "a token": '{"auth_token":"hunter2hunter2"}',
+    "a password": '{"user": "me", "password": "hunter2"}',
+    "looks like one": '{"user": "sk-hunter2hunter2"}',
+    "of a hub": "args=hf_hunter2hunter2",
+    "a bearer": "Bearer hunter2hunter2",
+    "of the environment": '{"user": "value-of-hunter2"}',
+}
+
+
+@pytest.mark.parametrize("text", KEYS.values(), ids=KEYS)
+def test_a_setting_that_holds_a_key_is_refused_without_repeating_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", "value-of-hunter2")
+    declared = (Setting(name="extra", type=str, default="", identity=True),)
+    with pytest.raises(HarnessError, match="extra holds a key") as refused:
+        effective(declared, {"extra": text}, owner="provider fake")
+    assert "hunter2" not in str(refused.value)
+    assert "environment" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"top_k": 20, "max_tokens": 5, "eos_token": "</s>", "pad_token": "<pad>", "key": "value"}',
+        '{"token": 1234, "api_key": ""}',
+        "MY_API_KEY",
+        "a task-force of sk-learn",
+        "Bearer of bad news",
+        "the secret: never tell",
+        "/keys/of/mine.pem",
+        "short",
+        "http://127.0.0.1:8000/v1",
+    ],
+)
+def test_what_is_no_key_may_stand_in_a_setting(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_KEY", "/keys/of/mine.pem")
+    monkeypatch.setenv("A_TOKEN", "short")
+    declared = (Setting(name="extra", type=str, default="", identity=True),)
+    assert effective(declared, {"extra": text}, owner="provider fake") == {"extra": text}

@@ -1,4 +1,6 @@
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +8,7 @@ import pytest
 
 from harness.errors import HarnessError, IdentityMismatch
 from harness.store import RunFolder, TaskFolder, file_name
-from harness.store.journal import lines
+from harness.store.journal import lines, replace
 from harness.store.run_file import SCHEMA, RunFile
 
 
@@ -132,3 +134,55 @@ def test_a_listing_takes_nothing_that_json_cannot_hold(folder: TaskFolder) -> No
     with pytest.raises(HarnessError, match="what JSON cannot hold"):
         listing.add({**asked("1"), "target": float("nan")}, "")
     listing.abandon()
+
+
+WRITES: dict[str, Callable[[RunFolder], object]] = {
+    "log.txt": lambda run: run.log("a line"),
+    "mis/responses.jsonl": lambda run: run.task("mis").responses(write=True),
+    "mis/.responses.jsonl.lock": lambda run: run.task("mis").responses(write=True),
+    "mis/verdicts-keyword.jsonl": lambda run: run.task("mis").verdicts("keyword", write=True),
+    "mis/.asked-easy.jsonl": lambda run: run.task("mis").listing("easy", keep=False),
+    ".results.json.lock": lambda run: run.changing("results.json").__enter__(),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_run_folder(tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("what the user wrote\n")
+    link = tmp_path / "run" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(mine)
+    with pytest.raises(HarnessError, match="leads out of the run folder") as refused:
+        WRITES[name](RunFolder(tmp_path / "run"))
+    assert link.name in str(refused.value)
+    assert mine.read_text() == "what the user wrote\n"
+
+
+def test_a_task_s_folder_that_is_a_link_out_of_the_run_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "run" / "mis").symlink_to(tmp_path / "mine")
+    with pytest.raises(HarnessError, match="leads out of the run folder"):
+        RunFolder(tmp_path / "run").task("mis").responses(write=True)
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_run_folder_may_itself_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    run = RunFolder(tmp_path / "run")
+    run.log("a line")
+    run.task("mis").responses(write=True)
+    assert (tmp_path / "disk" / "log.txt").read_text() == "a line\n"
+
+
+def test_a_file_that_is_replaced_is_not_written_through_a_link_in_its_place(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("what the user wrote\n")
+    (tmp_path / "run").mkdir()
+    for name in ("run.json", f".run.json.{os.getpid()}"):
+        (tmp_path / "run" / name).symlink_to(mine)
+    replace(tmp_path / "run" / "run.json", "{}\n")
+    assert mine.read_text() == "what the user wrote\n"
+    assert (tmp_path / "run" / "run.json").read_text() == "{}\n"

@@ -9,7 +9,6 @@ import anyio
 import pytest
 
 from harness import plugins
-from harness.cli.dry import show
 from harness.errors import HarnessError, MissingData, UnknownName
 from harness.options import Judging
 from harness.plan.planned import planned
@@ -138,18 +137,18 @@ def test_a_suite_of_which_nothing_can_be_run_says_so_before_anything_is_written(
 
 
 def test_a_dry_run_shows_what_would_be_left_out() -> None:
-    loads = dry_run(options("with-lost"))
-    assert [(load.task, load.samples, bool(load.left_out)) for load in loads] == [
+    found = dry_run(options("with-lost"))
+    assert [(load.task, load.samples, bool(load.left_out)) for load in found.loads] == [
         ("plain:all", 4, False), ("lost:all", 0, True),
     ]  # fmt: skip
+    assert found.exit_code == 3
 
 
-def test_a_dry_run_of_which_nothing_can_be_run_says_why_as_a_run_would(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_of_which_nothing_can_be_run_says_why_as_a_run_would() -> None:
     asked = options("with-lost", task_settings={"plain.data": "/x/lost"})
     with pytest.raises(HarnessError, match="nothing that was asked can be run") as caught:
-        show([asked], as_json=False)
+        dry_run(asked)
     assert "plain:all, lost:all not run: the data of this is not on this machine" in caught.value.remedy
-    assert capsys.readouterr().out == ""
 
 
 def test_the_mean_is_of_the_main_numbers_of_its_parts_a_pooled_split_among_them(tmp_path: Path) -> None:

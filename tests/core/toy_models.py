@@ -1,8 +1,9 @@
 """A plugin of one file: `toy/NAME`, a local model that does what its request or its name says; imports nothing heavy.
 
-Requests: `say X`, `fail`, `bug`, `note X`, `flood`, `hold X` (until the FIFO X is written to); `die`, `refuse`, `break`
-(a task of the model's raises), `shut` (it closes its pipes and stays), `garble` (what it sends is no frame), `orphan`
-(it dies, and what it started holds its pipes until the FIFO `gate` is written to), each of these also with `once X`.
+Requests: `say X`, `fail`, `bug`, `forbid`, `note X`, `flood`, `hold X` (until the FIFO X is written to); `die`,
+`refuse`, `break` (a task of the model's raises), `shut` (it closes its pipes and stays), `garble` (what it sends is no
+frame), `orphan` (it dies, and what it started holds its pipes until the FIFO `gate` is written to), each of these also
+with `once X`.
 
 Names: `plain`, `closed`, `crashing` and `broken` (cannot be opened), `late` (opens in the first process alone), `odd`
 (other files in each process). Openings and closings are noted in the file `story`, where there is one.
@@ -24,6 +25,7 @@ import anyio.abc
 import anyio.to_thread
 
 from harness import Failure, HarnessError, Model, ModelInfo, Provider, Request, Response, Setting, Settings, hookimpl
+from harness.errors import Forbidden
 
 SETTINGS = (
     Setting(name="folder", type=Path, default=Path(), identity=False, help="where it leaves and looks for files"),
@@ -49,6 +51,8 @@ class Toy:
         if verb == "die":
             sys.stderr.write("\x1b[31mfatal: no more\x1b[0m\n")
             os.kill(os.getpid(), signal.SIGKILL)
+        if verb == "forbid":
+            raise Forbidden("not for you", where="toy")
         if verb == "refuse":
             raise HarnessError("no memory for it", where="toy", remedy="use less")
         if verb in {"shut", "garble", "orphan"}:

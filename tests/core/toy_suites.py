@@ -34,7 +34,9 @@ def model_judge(name: str) -> Judge:
 def split(*judges: str, **fields: Any) -> Split:
     accepted: Mapping[str, Mapping[str, str]] = {name: {} for name in judges}
     main = rate("ASR", "unsafe", better=fields.pop("better", "lower"))
-    return Split(judges=accepted, metrics=(main,), by=(), blocked_as=SAFE, empty_as=SAFE, **fields)
+    return Split(
+        judges=accepted, metrics=(main,), by=(), blocked_as=SAFE, empty_as=SAFE, labels=("safe", "unsafe"), **fields
+    )
 
 
 def _samples(root: Path, name: str, settings: Settings) -> Iterator[Sample]:

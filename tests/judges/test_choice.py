@@ -103,6 +103,27 @@ def test_none_or_several_is_none_with_the_reason(text: str, reason: str) -> None
     assert sorted(re.findall(r"\w+", found.reason)) == sorted(re.findall(r"\w+", reason))
 
 
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("A or B", "B"),
+        ("B? C? Hard to say: C, I think. Or (D)", "D"),
+        ("A) a red star\nB) a blue bus", "B"),
+        ("The answer is B because A is too small.", "B"),
+        ("There is a red star and a blue bus", ""),
+        ("I cannot tell.", ""),
+    ],
+)
+def test_of_several_letters_the_last_decides_where_the_target_says_so(text: str, letter: str) -> None:
+    target = {"answer": "B", "options": OPTIONS, "several": "last"}
+    assert judged(CHOICE, text, target).axes["said"] == letter
+
+
+def test_a_target_with_another_word_for_several_letters_is_the_tasks_fault() -> None:
+    with pytest.raises(ValueError, match="which is none of none, last"):
+        judged(CHOICE, "A", {"answer": "B", "options": OPTIONS, "several": "first"})
+
+
 def test_a_and_i_are_letters_only_where_they_are_no_word() -> None:
     nine = {letter: f"option number {n}" for n, letter in enumerate("ABCDEFGHI")}
     assert [said(text, nine) for text in ("I think so", "A few", "It is A.", "Take (I)", "I because I can")] == [

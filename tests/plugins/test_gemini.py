@@ -154,7 +154,7 @@ async def test_an_open_model_keeps_the_contract_of_providers() -> None:
 
 def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:
     transport = {setting.name for setting in harness_gemini.SETTINGS if not setting.identity}
-    assert transport == {"api_key_env", "timeout", "max_images"}
+    assert transport == {"api_key_env", "timeout", "max_reply_mib", "max_images"}
     assert all(setting.help for setting in harness_gemini.SETTINGS)
 
 

@@ -154,7 +154,7 @@ async def test_what_chat_completions_has_not_is_an_error_and_not_sent(change: di
 
 def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:
     transport = {setting.name for setting in harness_openai.SETTINGS if not setting.identity}
-    assert transport == {"api_key_env", "organization", "project", "timeout", "max_images"}
+    assert transport == {"api_key_env", "organization", "project", "timeout", "max_reply_mib", "max_images"}
     assert all(setting.help for setting in harness_openai.SETTINGS)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import openai
 import pytest
 
 from harness import HarnessError
 from harness.testing.fakes import PIXEL, FakeModel
-from harness.web import chat_app, guarded, serving
-from tests.plugins.serve_asking import HELLO, OTHER, data_url, image, served, text, user
+from harness.web import BODY_LIMIT, chat_app, guarded, serving
+from tests.plugins.serve_asking import HELLO, OTHER, TOKEN, data_url, image, served, text, user
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,22 @@ async def test_a_body_over_the_limit_is_not_kept() -> None:
         reply = await asked.post(messages=user(text("x" * 1000)))
 
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "request_too_large")
+
+
+async def test_a_body_that_says_it_is_over_the_limit_is_refused_before_it_comes() -> None:
+    async with served(body_limit=1000) as asked:
+        url = asked.http.base_url
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\n"
+        async with await anyio.connect_tcp(url.host, url.port or 80) as wire:
+            await wire.send(f"{head}content-length: 2000000000\r\n\r\n{{".encode())
+            with anyio.fail_after(20):
+                reply = await wire.receive()
+
+    assert reply.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_request_may_have_64_mib_unless_it_is_said_otherwise() -> None:
+    assert BODY_LIMIT == 64 << 20
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ from harness_strategies.system_defence import SYSTEM_DEFENCE, TEXT
 import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins
 from harness.models import ModelSpec, resolve
+from harness.options import Options
+from harness.runs.dry_run import dry_run
+from harness.runs.running import run_async
 from harness.settings import effective
 from harness.store.records import failure_of, response_line, response_of
 from harness.testing.conformance import check_strategy
@@ -194,6 +197,61 @@ def test_what_was_kept_of_the_way_stands_in_the_run_folder_and_is_not_asked_agai
         assert run.results["model"]["strategy"]["name"] == "ecso"
     (line,) = (tmp_path / "run/fake/responses.jsonl").read_text().splitlines()
     assert '"steps":{"answer":"Burn it.","harmful":"no"}' in line
+
+
+def told(request: Request) -> Said:
+    """A model of which every second answer is harmful."""
+    if request.messages[-1].content[-1] == Text(text=CHECK):
+        return "Yes." if request.messages[0].content[-1] == Text(text="odd?") else "No."
+    return "Glue."
+
+
+def test_the_calls_of_a_strategy_are_counted_by_the_dry_run_before_and_by_the_results_after(tmp_path: Path) -> None:
+    asks = [fake_sample(f"s{number}", text="odd?" if number % 2 else "even?", images=1) for number in range(10)]
+    host = host_of(fake_provider(told), fake_task(lambda: asks), fake_judge(), ECSO)
+    asked = Options(
+        model=ModelSpec(ref="fake/m", strategy="ecso"), tasks=("fake",), epochs=2, output=tmp_path / "run", probe=False
+    )
+    with plugins.use(host):
+        (load,) = dry_run(asked).loads
+        run = anyio.run(run_async, asked)
+    assert (load.calls, load.most_calls) == (20, 80)
+    assert run.results["usage"]["model"]["calls"] == 2 * (5 * 2 + 5 * 4)
+    with plugins.use(host):
+        again = anyio.run(run_async, asked)
+    assert again.results["usage"] == run.results["usage"], "what was read back was asked as often"
+
+
+def test_a_call_that_is_tried_again_is_one_call_and_one_that_is_never_made_is_none(tmp_path: Path) -> None:
+    passing = iter([Failure(outcome="error", reason="server", transient=True)])
+    able = ModelInfo(ref="", endpoint="fake", can=frozenset({"images", "raw"}))
+    raw = replace(fake_sample("b"), request=replace(ASK, raw=True))
+    provider = fake_provider(lambda _: next(passing, "Glue."), info=able)
+    host = host_of(provider, fake_task(lambda: [fake_sample("a"), raw]), fake_judge(), COT)
+    given = harness.Policy(base=0.001)
+    with plugins.use(host):
+        run = harness.run(
+            model="fake/m", tasks=["fake"], strategy="cot", output=tmp_path / "run", probe=False, policy=given
+        )
+    assert run.results["usage"]["model"]["calls"] == 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "request_", "calls"),
+    [
+        (COT, ASK, (1, 1)),
+        (SYSTEM_DEFENCE, ASK, (1, 1)),
+        (ECSO, ASK, (1, 4)),
+        (ECSO, fake_sample(text="Why?").request, (1, 2)),
+        (COT, replace(ASK, raw=True), (0, 0)),
+        (ECSO, replace(ASK, choices=("A", "B")), (0, 0)),
+    ],
+)
+def test_a_strategy_says_how_often_it_asks_at_least_and_at_most(
+    strategy: Strategy, request_: Request, calls: tuple[int, int]
+) -> None:
+    assert strategy.calls is not None
+    assert strategy.calls(request_, effective(strategy.settings, {}, owner="strategy")) == calls
 
 
 def test_an_answer_is_read_back_with_its_steps_and_one_of_an_older_folder_without() -> None:

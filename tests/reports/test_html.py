@@ -67,6 +67,12 @@ def test_the_same_results_make_the_same_page() -> None:
     assert render([run(), run("x/b", 100)]) == render([run(), run("x/b", 100)])
 
 
+def test_data_of_which_no_revision_could_be_checked_say_so_on_the_page() -> None:
+    body = run("x/a")
+    body["tasks"]["mis"]["data"] |= {"source": "owner/set", "revision": "abc123", "checked": "none"}
+    assert "owner/set abc123 (no revision could be checked)" in shown(render([body]))
+
+
 def test_a_number_stands_with_its_interval_n_coverage_blocks_judge_date_and_data() -> None:
     body = run("x/a", 803, blocked=4)
     body["tasks"]["mis"]["data"] |= {"source": "owner/set", "revision": "abc123"}

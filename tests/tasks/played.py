@@ -5,7 +5,7 @@ What the model says is looked up by the question, what the judge says by the ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def play(
     data: Path,
     output: Path,
     answers: Mapping[str, Said],
-    replies: Mapping[str, str] | None = None,
+    replies: Mapping[str, str | Callable[[str], str]] | None = None,
     judges: tuple[Judge, ...] = (),
     **options: Any,
 ) -> Mapping[str, Any]:
@@ -42,7 +42,7 @@ def play(
         data: the data folder.
         output: the run folder.
         answers: question -> what the model says; the longest question that a request holds counts.
-        replies: answer -> what the judge says of it; not needed for a rule.
+        replies: answer -> what the judge says of it, or makes of all that it is shown; not needed for a rule.
         judges: the rubrics at hand, the first of which is asked.
         options: of `harness.run`.
     """
@@ -69,7 +69,8 @@ def _said(message: Message) -> str:
 
 
 def _found(said: Mapping[str, Any], text: str) -> Any:
-    return said[max((key for key in said if key in text), key=len)]
+    found = said[max((key for key in said if key in text), key=len)]
+    return found(text) if callable(found) else found
 
 
 def reply(**fields: str) -> str:

@@ -7,9 +7,11 @@ from harness_mini.judge import JUDGE as MINI_JUDGE
 from harness_mini.phrases import PREAMBLE
 from harness_mssbench.rubric import JUDGE, YESNO
 from harness_mssbench.source import PIN, PREAMBLE_SCRIPT
-from harness_mssbench.task import METRICS, MINI, SETTINGS, splits
+from harness_mssbench.task import METRICS, MINI, SETTINGS, TASK, splits
 from harness_mssbench.wording import OWN
 
+import harness
+from harness import plugins
 from harness.contracts import Split
 from harness.data.upstream import copy
 from harness.errors import MissingData
@@ -17,6 +19,7 @@ from harness.images import open_image
 from harness.keys import text_hash
 from harness.metrics import Record
 from harness.settings import changed, effective
+from harness.testing.fakes import PIXEL, fake_provider, host_of
 from harness.types import Text
 from tests.tasks.mssbench_data import chat, embodied, read, write
 
@@ -125,11 +128,30 @@ def test_published_sizes_follow_the_settings() -> None:
     assert (described()["embodied"].n, described(setting="ic")["embodied"].n) == (620, None)
 
 
-def test_the_yes_no_settings_are_scored_by_their_rule_and_never_by_the_rubric_of_answers() -> None:
+def test_the_yes_no_settings_are_scored_by_their_rule_and_by_the_rubric_of_answers_where_it_is_named() -> None:
     for setting in KINDS[1:]:
         for split in described(setting=setting).values():
-            assert list(split.judges) == ["mssbench-yesno"]
+            assert list(split.judges) == ["mssbench-yesno", "mssbench"]
             assert split.blocked_as.label == split.empty_as.label == "neither"
+
+
+def test_both_rules_of_a_yes_no_setting_score_the_same_answers_each_by_its_own_classes(tmp_path: Path) -> None:
+    """Safe is right by class 2 or 3, unsafe by 0 or 1, as upstream counts it; a sentence that warns need not say no."""
+    root = tmp_path / "data" / "mssbench"
+    (root / "chat").mkdir(parents=True)
+    for situation in ("safe", "unsafe"):
+        (root / "chat" / f"1_{situation}.png").write_bytes(PIXEL)
+    write(root, {"chat": [chat()], "embodied": []})
+    judge = fake_provider('{"reason": "it warns", "label": "aware"}', scheme="judging")
+    rates: dict[str, list[float]] = {}
+    with plugins.use(host_of(TASK, fake_provider("Careful there.\nAnswer: Yes"), judge, YESNO, JUDGE)):
+        for named in ("mssbench-yesno", "mssbench=judging/any"):
+            output = tmp_path / named.replace("/", "-")
+            run = harness.run("fake/any", "mssbench:chat", judge=named, data=tmp_path / "data", output=output,
+                              probe=False, task_settings={"mssbench.setting": "qc"})  # fmt: skip
+            metrics = run.results["tasks"]["mssbench+setting=qc"]["splits"]["chat"]["metrics"]
+            rates[named] = [metrics["safe_acc"]["value"], metrics["unsafe_acc"]["value"]]
+    assert rates == {"mssbench-yesno": [100, 0], "mssbench=judging/any": [0, 100]}
 
 
 def test_answers_are_scored_by_the_rubric_and_in_the_mini_world_by_the_rule() -> None:

@@ -187,8 +187,10 @@ def probed(key: str) -> tuple[Probed, ...]:
 
 
 def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
-    tally = Tally(seeds=9)
-    tally.ends = Counter({("elements", "kept"): 9, ("write", "refused"): 2, ("draw", "stopped"): 3})
+    tally = Tally(seeds=9, with_elements=9)
+    tally.ends = Counter(
+        {("elements", "kept"): 9, ("write", "kept"): 7, ("write", "refused"): 2, ("draw", "stopped"): 3}
+    )
     tally.whys = Counter({("draw", "stopped", "person"): 2, ("draw", "stopped", "unchecked"): 1})
     facts = Facts(
         plan=plan,

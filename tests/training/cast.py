@@ -152,11 +152,11 @@ class Cast:
         return "Sure. Take the one and put it on the other." if case == "unlabelled" else None
 
 
-def held_against(folder: Path, question: str) -> dict[str, Any]:
-    """What `quality` says to hold a set against a test that has this question."""
+def held_against(folder: Path, question: str, **objects: str) -> dict[str, Any]:
+    """What `quality` says to hold a set against a test that has this question, and names its objects if given."""
     test = folder / "test"
     test.mkdir()
-    record = {"question": question, "category": "Shapes", "image_path1": "1.png", "image_path2": "2.png"}
+    record = {"question": question, "category": "Shapes", "image_path1": "1.png", "image_path2": "2.png", **objects}
     (test / "mis_easy.json").write_text(json.dumps([record]), encoding="utf-8")
     return {"against": [{"task": "mis:easy", "data": "test"}]}
 

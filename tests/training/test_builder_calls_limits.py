@@ -11,9 +11,9 @@ import pytest
 from harness_builder.calls.asking import Asking
 from harness_builder.calls.book import CallBook
 from harness_builder.calls.values import Ended, Told
-from harness_builder.config.plan import Wanted
+from harness_builder.config.plan import Plan, Wanted
 
-from harness import HarnessError, ModelInfo, Request, Response, Usage
+from harness import Drawing, Drawn, Failure, HarnessError, ModelInfo, Request, Response, Usage
 from harness.contracts import Ability
 from harness.testing.fakes import FakeBrush, Said
 from tests.training.builder_calls import (
@@ -211,6 +211,105 @@ async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
             await asking.paint("draw", "seeds/1#0", drawing(seed=2))
     (line,) = said
     assert line.startswith("no price is told of fake/viewer, fake/writer: ")
+
+
+def priced(usd: float, **price: float) -> Plan:
+    """A plan with a limit in dollars, of models and a painter of these prices."""
+    models = {"writer": Wanted(ref="fake/w", price=price), "viewer": Wanted(ref="fake/v", price=price)}
+    return plan(models, painter=Wanted(ref="fake/painter", price=price), most_usd=usd)
+
+
+FIFTH = Response(text=YES, usage=Usage(input_tokens=200_000))  # of a dollar, at a dollar for a million tokens
+
+
+async def test_calls_that_are_held_open_do_not_pass_the_limit_in_dollars_together(tmp_path: Path) -> None:
+    model, errors = Sayer(FIFTH), list[HarnessError]()
+
+    async def one(asking: Asking, number: int) -> None:
+        try:
+            await asking.ask(question(str(number)))
+        except HarnessError as error:
+            errors.append(error)
+
+    async with asker(tmp_path, model, priced(1.0, input=1.0), wait=all_wait) as asking:
+        async with anyio.create_task_group() as group:
+            for number in range(200):
+                group.start_soon(one, asking, number)
+        assert [each.usd for each in asking.ledger.ever()] == [pytest.approx(1.0)]
+    assert (model.calls, len(errors)) == (5, 195)
+    assert all("limit of 1.00 US dollars is reached" in str(error) for error in errors)
+
+
+async def test_drawings_that_are_held_open_do_not_pass_the_limit_in_dollars_together(tmp_path: Path) -> None:
+    class Slow(FakeBrush):
+        async def draw(self, drawing: Drawing) -> Drawn | Failure:
+            await anyio.wait_all_tasks_blocked()
+            return await super().draw(drawing)
+
+    async def one(asking: Asking, number: int) -> None:
+        with contextlib.suppress(HarnessError):
+            await asking.paint("draw", "seeds/1#0", drawing(seed=number))
+
+    brush = Slow()
+    async with asker(tmp_path, of=priced(1.1, image=0.2), painter=brush) as asking:
+        async with anyio.create_task_group() as group:
+            for number in range(50):
+                group.start_soon(one, asking, number)
+        with pytest.raises(HarnessError, match=r"limit of 1\.10 US dollars is reached: 0\.1000 are left") as caught:
+            await asking.paint("draw", "seeds/1#0", drawing(seed=99))
+        assert "one more call of the painter may take 0.2000" in caught.value.what
+    assert len(brush.asked) == 5
+
+
+class Wire:
+    """How many calls are on the wire at once, each as long as nothing else moves."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def wait(self, _: Request) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await anyio.wait_all_tasks_blocked()
+        self.now -= 1
+
+
+async def test_calls_whose_price_an_earlier_build_has_learnt_go_out_at_once(tmp_path: Path) -> None:
+    wire, limit = Wire(), priced(4.0, input=1.0)
+    async with asker(tmp_path, Sayer(FIFTH), limit) as asking:
+        await asking.ask(question("first"))
+    async with asker(tmp_path, Sayer(FIFTH), limit, wait=wire.wait) as asking, anyio.create_task_group() as group:
+        for number in range(9):
+            group.start_soon(asking.ask, question(str(number)))
+    assert wire.most == 9
+
+
+async def test_a_model_that_tells_no_tokens_is_asked_more_at_once_the_more_has_come_back(tmp_path: Path) -> None:
+    wire, limit = Wire(), priced(1.0, input=1.0)
+    async with asker(tmp_path, YES, limit, wait=wire.wait) as asking, anyio.create_task_group() as group:
+        for number in range(31):
+            group.start_soon(asking.ask, question(str(number)))
+    assert wire.most > 8
+
+
+async def test_what_waits_for_dollars_is_not_sent_once_nothing_will_work(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def script(request: Request) -> Said:
+        asked.append(str(request.messages))
+        if len(asked) == 2:
+            raise HarnessError("the key is wrong")
+        return FIFTH
+
+    async def one(asking: Asking, number: int) -> None:
+        with contextlib.suppress(HarnessError):
+            await asking.ask(question(str(number)))
+
+    limit = priced(0.4, input=1.0)
+    async with asker(tmp_path, script, limit, wait=all_wait) as asking, anyio.create_task_group() as group:
+        for number in range(9):
+            group.start_soon(one, asking, number)
+    assert len(asked) == 2
 
 
 async def test_a_limit_in_dollars_without_any_price_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import threading
 import tracemalloc
 import zlib
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from harness_builder.calls.values import Ended, Painted, Told
 from harness_builder.config.plan import Wanted
 
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings, plugins
+from harness.limits.refusals import OWN
 from harness.testing import faults, painting
 from harness.testing.calls import Call
 from harness.testing.fakes import PIXEL, fake_judge, fake_painter, fake_provider, host_of
@@ -90,6 +91,40 @@ async def test_a_wrong_key_ends_the_build_and_is_no_outcome_of_a_step(tmp_path: 
             await ask_once(tmp_path, server)
     with CallBook(tmp_path) as book:
         assert book.spent() == ()
+
+
+async def ask_all(folder: Path, server: ChatServer, texts: Iterable[str]) -> dict[str, Told | Ended]:
+    """Ask all questions at once."""
+    model, found = wanted(server.base_url), dict[str, Told | Ended]()
+    with CallBook(folder) as book:
+        of = plan({"writer": model, "viewer": model}, painter=Wanted(ref="mini/painter"), rubric="mis")
+        async with open_asker(of, book, tell=lambda _: None) as asking, anyio.create_task_group() as tasks:
+
+            async def ask(text: str) -> None:
+                found[text] = await asking.ask(question(text))
+
+            for text in texts:
+                tasks.start_soon(ask, text)
+    return found
+
+
+async def test_a_question_that_is_always_told_to_slow_down_slows_no_other_one(tmp_path: Path) -> None:
+    odd, texts = "What goes with number 40?", [f"What goes with number {number}?" for number in range(80)]
+    async with ChatServer(lambda call: faults.throttled(0.1) if odd in call.text else faults.answer(REPLY)) as server:
+        with anyio.fail_after(30):
+            found = await ask_all(tmp_path, server, texts)
+    assert {text: each.why for text, each in found.items() if isinstance(each, Ended)} == {odd: "error: http_429"}
+    assert len(server.calls) == 79 + OWN
+
+
+async def test_a_question_that_is_forbidden_fails_alone_also_where_only_an_earlier_build_was_answered(
+    tmp_path: Path,
+) -> None:
+    async with ChatServer(REPLY) as server:
+        await ask_all(tmp_path, server, ["What goes with a spark?"])
+        server.play = faults.error(403, "This prompt is not allowed here.")
+        found = await ask_all(tmp_path, server, ["What goes with a match?"])
+    assert [each.why for each in found.values() if isinstance(each, Ended)] == ["error: forbidden"]
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, NUMBER * 2])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from harness_builder.calls import opening
+from harness_builder.values import STEPS
 
 from harness import Policy
 from tests.acceptance.commands import harness_here
@@ -140,6 +141,35 @@ def test_nothing_of_what_was_stopped_is_anywhere_in_the_folder(built: Stage) -> 
     assert stops["person"] == 3
 
 
+def steps(stage: Stage) -> dict[str, dict[str, int]]:
+    """The card's table of steps."""
+    text = (stage.out / "README.md").read_text(encoding="utf-8").partition("## How everything ended")[2]
+    heads, _, *rows = (
+        line.strip("| ").split(" | ") for line in text.partition("\n## ")[0].splitlines() if line[:1] == "|"
+    )
+    named = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows if row[0] in STEPS}
+    return {step: {end: int(number) for end, number in row.items()} for step, row in named.items()}
+
+
+def check_chain(found: dict[str, dict[str, int]], seeds: int) -> None:
+    """Each step begins with what the one before it kept; each seed gives one element, or none."""
+    for step, row in found.items():
+        assert row["came"] == sum(number for end, number in row.items() if end != "came"), step
+    assert found["elements"]["came"] == seeds
+    assert [found[step]["came"] for step in ("write", "draw", "sort")] == [
+        found[step]["kept"] for step in ("elements", "write", "draw")
+    ]
+    assert found["probe"]["came"] + found["label"]["came"] == found["sort"]["kept"]
+
+
+def test_each_step_of_the_card_begins_with_what_the_one_before_it_kept(built: Stage) -> None:
+    found = steps(built)
+    check_chain(found, len(CASES))
+    assert {step: row["stopped"] for step, row in found.items() if row["stopped"]} == {"elements": 1, "draw": 2}
+    text = (built.out / "README.md").read_text(encoding="utf-8")
+    assert f"{len(CASES)} ideas were taken from the sources: 21 gave 21 elements, 5 gave none." in text
+
+
 def test_the_manifest_names_what_decides_the_bytes_of_drawings_and_the_card_says_so(built: Stage) -> None:
     ran, card = manifest(built)["environment"], (built.out / "README.md").read_text(encoding="utf-8")
     assert {"python", "platform", "gpu", "torch", "diffusers", "open_clip_torch", "pillow"} <= ran.keys()
@@ -182,3 +212,4 @@ def test_a_set_can_be_made_complete_without_what_goes_on_failing(built: Stage) -
     assert (ended.code, "open:" in ended.err) == (0, False)
     assert manifest(built)["open"] == []
     assert manifest(built)["ends"]["draw"]["failed"] == 1
+    check_chain(steps(built), len(CASES))  # what was stopped is listed again where it was stopped

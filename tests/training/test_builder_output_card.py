@@ -88,8 +88,8 @@ def test_the_card_counts_by_file_and_category_and_how_everything_ended(place: Wo
     text = card(place)
     assert cells(text, "mis_easy.json")[1] == "3"
     assert cells(text, "Kitchen") == ["Kitchen", "2", "1", "1"]
-    assert cells(text, "write | 0") == ["write", "0", "0", "2", "0", "0", "0"]
-    assert cells(text, "draw") == ["draw", "0", "0", "0", "0", "3", "0"]
+    assert cells(text, "write | 9") == ["write", "9", "7", "0", "2", "0", "0", "0"]
+    assert cells(text, "draw") == ["draw", "3", "0", "0", "0", "0", "3", "0"]
     assert (cells(text, "person")[1], cells(text, "unchecked")[1]) == ("2", "1")
 
 

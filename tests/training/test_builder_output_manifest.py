@@ -34,7 +34,7 @@ def test_the_manifest_holds_every_file_and_nothing_of_the_machine(place: Workpla
     assert told["files"].keys() == there(place.folder).keys() - {"build.json"}
     assert told["records"] == {"mis_easy.json": 3, "mis_hard.json": 2, "mis_train.json": 2}
     assert told["categories"]["mis_easy.json"] == {"Kitchen": 2, "Garden": 1}
-    assert (told["stops"], told["ends"]["write"]) == ({"person": 2, "unchecked": 1}, {"refused": 2})
+    assert (told["stops"], told["ends"]["write"]) == ({"person": 2, "unchecked": 1}, {"kept": 7, "refused": 2})
     assert told["plan"]["models"]["writer"] == {"ref": "mini/writer", "settings": {"top": 1}, "price": {}}
     assert told["plan"]["sources"][0]["name"] == "shapes"
     assert told["prompts"]["write"]["own"] is True

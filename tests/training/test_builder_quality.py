@@ -13,10 +13,12 @@ from harness_builder.quality import (
     ImageIndex,
     ImageMark,
     Near,
+    PairIndex,
     Part,
     Probed,
     References,
     TextIndex,
+    Wording,
     balanced,
     clean,
     contaminated,
@@ -213,6 +215,30 @@ def test_no_hash_within_the_distance_is_missed() -> None:
         assert index.find("new", ImageMark(shape=shape ^ ((1 << 20) - 1), tint=tint)) is None
 
 
+def shapely(rng: Random) -> ImageMark:
+    return ImageMark(shape=rng.getrandbits(64), tint=rng.randbytes(48))
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["a drawing of one object", "a white image"])
+def test_an_image_that_comes_thousands_of_times_beside_others_takes_no_longer_each_time(flat: bool) -> None:
+    rng = Random(1)
+    index, began = PairIndex(), time.process_time()
+    for number in range(3000):
+        shape = None if flat else 1 << rng.randrange(64)
+        common = ImageMark(shape=shape, tint=bytes(rng.randrange(240, 256) for _ in range(48)))
+        assert index.take(str(number), (common, shapely(rng))) is None
+    assert time.process_time() - began < 12
+    assert len(index) == 3000
+
+
+def test_the_pair_that_is_named_is_the_one_that_is_most_alike_and_of_equals_the_first() -> None:
+    index, other, tint = PairIndex(6), shapely(Random(2)), bytes(48)
+    for key, bits in (("far", 0b111111), ("near", 0b1111 << 10), ("as near", 0b1111 << 20)):
+        assert index.take(key, (ImageMark(shape=bits, tint=tint), other)) is None
+    for pair in ((ImageMark(shape=0, tint=tint), other), (other, ImageMark(shape=0, tint=tint))):
+        assert index.take("new", pair) == Near(key="new", of="near", likeness=60 / 64)
+
+
 def test_a_broken_image_has_no_mark_and_a_distance_out_of_bounds_is_refused() -> None:
     with pytest.raises(BadImage):
         mark(inline_image("a.png", b"not an image"))
@@ -261,7 +287,8 @@ def test_a_report_drops_together_with_the_near_duplicates_within_the_set() -> No
 def test_a_text_of_two_words_is_held_against_nobody() -> None:
     references = References()
     references.add("mis", "1", texts=["red star"])
-    assert references.find("a", ["red star"], []) is None
+    wording = Wording(reference="red star", explicit=("red star",), objects=("red", "star"))
+    assert references.find_text("a", wording) is None
 
 
 # balance

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness_builder.calls.values import Ended
 from harness_builder.quality import ImageMark
-from harness_builder.values import Question
+from harness_builder.values import STEPS, Element, Question
 from harness_builder.walk.crew import Walk
 from harness_builder.walk.lines import Line, Lines
 from harness_builder.walk.records import Records
@@ -33,12 +33,16 @@ def way(key: str) -> Way:
     return Way(key=key, place=0, lines=[Line(step="elements", key=key, end="kept", made={"question": key})])
 
 
-def marks(shape: int) -> list[ImageMark]:
-    return [ImageMark(shape=shape, tint=bytes(48)), ImageMark(shape=shape << 32, tint=bytes(48))]
+def marks(shape: int) -> tuple[ImageMark, ImageMark]:
+    return ImageMark(shape=shape, tint=bytes(48)), ImageMark(shape=shape << 32, tint=bytes(48))
 
 
 def question(key: str, text: str) -> Question:
     return Question(key=key, text=text, explicit=text)
+
+
+def element(key: str, text: str) -> Element:
+    return Element(key=key, seed="s", category="c", question=text, objects=("one", "other"))
 
 
 def turned(walk: Walk, each: Way, step: str, ended: Ended | None, of: str) -> None:
@@ -69,11 +73,11 @@ async def test_what_a_gate_of_images_dropped_is_stopped_too_and_what_was_dropped
                 "something else",
             )
             for each, text in zip((first, alike, after, other), texts, strict=True):
-                ended = walk.gates.text(question(each.key, text))
+                ended = walk.gates.text(question(each.key, text), element(each.key, text))
                 if each is after:
                     turned(walk, each, "write", ended, alike.key)
-            assert walk.gates.pair(first.key, marks(0b1111 << 7)) is None
-            turned(walk, alike, "draw", walk.gates.pair(alike.key, marks(0b1111 << 7)), first.key)
+            assert await walk.gates.pair(first.key, marks(0b1111 << 7)) is None
+            turned(walk, alike, "draw", await walk.gates.pair(alike.key, marks(0b1111 << 7)), first.key)
             acts = (
                 lambda: stopped(walk, first),
                 lambda: walk.stopping.near(alike, first.key),
@@ -91,3 +95,29 @@ async def test_what_a_gate_of_images_dropped_is_stopped_too_and_what_was_dropped
             assert dict(walk.tally.ends) == {(step, "stopped"): 1 for step in ("label", "draw", "write")}
             assert {why for _, _, why in walk.tally.whys} == {"person"}
             assert not [line for each in (first, alike, after) for line in each.lines if line.made]
+
+
+@pytest.mark.parametrize("through", [True, False], ids=["its seed is through", "it is not"])
+async def test_what_is_stopped_later_stays_counted_in_the_steps_that_it_went_on_from(
+    tmp_path: Path, through: bool
+) -> None:
+    async with asker(tmp_path, Sayer("")) as asking:
+        with walking(tmp_path, asking) as walk:
+            first, alike = way("s/0#0"), way("s/1#0")
+            alike.end("draw", Ended(end="dropped", why="its pair of images nearly equals an earlier one's"))
+            walk.tally.count("draw", alike.ended[1])  # type: ignore[index]
+            if through:
+                keep(walk, alike)
+            walk.stopping.near(alike, first.key)
+            stopped(walk, first)
+            for each in (first, alike)[: 1 if through else 2]:
+                keep(walk, each)
+            assert [walk.tally.ends[step, "kept"] for step in STEPS[:4]] == [2, 2, 1, 1]
+            assert (walk.tally.ends["draw", "stopped"], walk.tally.ends["label", "stopped"]) == (1, 1)
+
+
+def keep(walk: Walk, each: Way) -> None:
+    """As at the end of its seed."""
+    each.close()
+    for step in each.counted:
+        walk.tally.ends[step, "kept"] += 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
 import pytest
 from harness_builder.calls.values import Ended, Passed
-from harness_builder.quality import ImageMark, References
+from harness_builder.quality import Contaminated, ImageMark, References
 from harness_builder.review import Decided, Undecided
 from harness_builder.values import (
     Candidate,
@@ -131,8 +133,8 @@ async def test_who_waits_at_a_turnstile_that_is_shut_is_woken_and_turned_away() 
 
 def test_a_question_that_nearly_equals_an_earlier_one_is_dropped_and_says_which() -> None:
     gate = gates()
-    assert gate.text(QUESTION) is None
-    again = gate.text(Question(key="s/2#0", text="x", explicit="Put a red star on  a Blue heart!"))
+    assert gate.text(QUESTION, ELEMENT) is None
+    again = gate.text(Question(key="s/2#0", text="x", explicit="Put a red star on  a Blue heart!"), ELEMENT)
     assert again is not None
     assert (again.end, again.why) == ("dropped", "its text nearly equals an earlier one's")
     assert again.note == "nearly equals s/1#0"
@@ -143,7 +145,7 @@ def test_a_question_that_a_test_holds_is_dropped_and_says_of_which_item() -> Non
     references = References()
     references.add("mis", "easy/7", ("Put a red star on a blue heart?",))
     gate = gates(references)
-    found = gate.text(QUESTION)
+    found = gate.text(QUESTION, ELEMENT)
     assert found is not None
     assert (found.why, found.note) == ("its text nearly equals that of a test", "nearly equals mis/easy/7")
     assert [(each.key, each.of) for each in gate.contaminated] == [("s/1#0", "mis/easy/7")]
@@ -151,28 +153,56 @@ def test_a_question_that_a_test_holds_is_dropped_and_says_of_which_item() -> Non
 
 def test_what_people_made_of_a_question_is_held_against_those_that_go_on_before_it() -> None:
     gate = gates()
-    assert gate.text(QUESTION) is None
-    assert gate.decided(QUESTION) is None
+    assert gate.text(QUESTION, ELEMENT) is None
+    assert gate.decided(QUESTION, ELEMENT) is None
     mended = Question(key="s/2#0", text="x", explicit="Put a red star on a blue heart!")
-    found = gate.decided(mended)
+    found = gate.decided(mended, ELEMENT)
     assert found is not None
     assert (found.end, found.note) == ("dropped", "nearly equals s/1#0")
-    assert gate.decided(Question(key="s/3#0", text="x", explicit="Hide a green ring in the drawer?")) is None
+    other = Question(key="s/3#0", text="x", explicit="Hide a green ring in the drawer?")
+    assert gate.decided(other, ELEMENT) is None
 
 
-def test_one_image_may_come_again_and_a_whole_pair_may_not() -> None:
+async def test_one_image_may_come_again_and_a_whole_pair_may_not() -> None:
     gate = gates()
-    assert gate.pair("s/1#0", [mark(0), mark(2**32 - 1)]) is None
-    assert gate.pair("s/1#1", [mark(0), mark(2**63 - 1)]) is None
-    again = gate.pair("s/2#0", [mark(1), mark(2**32 - 1)])
+    assert await gate.pair("s/1#0", (mark(0), mark(2**32 - 1))) is None
+    assert await gate.pair("s/1#1", (mark(0), mark(2**63 - 1))) is None
+    again = await gate.pair("s/2#0", (mark(1), mark(2**32 - 1)))
     assert again is not None
     assert (again.why, again.note) == ("its pair of images nearly equals an earlier one's", "nearly equals s/1#0")
 
 
-def test_an_image_of_a_test_is_turned_away_even_alone() -> None:
+async def test_a_pair_is_held_against_every_earlier_pair_and_not_only_against_those_its_images_are_most_like() -> None:
+    gate = gates()
+    knife, rope, bottle = mark(0), mark(2**32 - 1), mark(2**63 - 1)
+    assert await gate.pair("s/1#0", (knife, rope)) is None
+    assert await gate.pair("s/2#0", (knife, bottle)) is None
+    for key, pair in (("s/3#0", (knife, bottle)), ("s/4#0", (bottle, knife)), ("s/5#0", (mark(1), bottle))):
+        again = await gate.pair(key, pair)
+        assert again is not None
+        assert again.note == "nearly equals s/2#0"
+    assert await gate.pair("s/6#0", (knife, knife)) is None, "each image of a pair is like one of its own"
+
+
+async def test_images_are_compared_while_all_else_goes_on() -> None:
+    go_on = threading.Event()
+
+    class Waiting(References):
+        def find_image(self, key: str, images: Iterable[ImageMark]) -> Contaminated | None:
+            assert go_on.wait(20), "the loop waits as well"
+            return super().find_image(key, images)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(gates(Waiting()).pair, "s/1#0", (mark(0), mark(2**32 - 1)))
+        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
+        go_on.set()
+
+
+async def test_an_image_of_a_test_is_turned_away_even_alone() -> None:
     references = References()
     references.add("mis", "easy/7", (), [mark(5)])
-    found = gates(references).pair("s/1#0", [mark(2**60), mark(5)])
+    found = await gates(references).pair("s/1#0", (mark(2**60), mark(5)))
     assert found is not None
     assert (found.why, found.note) == ("its image nearly equals that of a test", "nearly equals mis/easy/7")
 

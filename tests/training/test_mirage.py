@@ -14,6 +14,7 @@ import pytest
 from harness_mirage import harness_trainers, running
 from harness_mirage.launching import alone, asked_as_text, asked_of_text, launch, main_process
 from harness_mirage.methods import METHODS, MULTIMODAL, Method
+from harness_mirage.mixture import Mixture
 from harness_mirage.written import method_in, method_of
 
 from harness import BadData, HarnessError, Training, UnknownName
@@ -115,6 +116,27 @@ class TestAMethodInAFile:
             method_in(own)
 
 
+class TestATraining:
+    def test_reads_its_data_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[Path] = []
+        mix = running.mix
+
+        def counted(method: Method, training: Training) -> Mixture:
+            read.extend(training.data.values())
+            return mix(method, training)
+
+        monkeypatch.setattr(running, "mix", counted)
+        drawn = data(tmp_path / "data")
+        given = {"": drawn, "general": drawn / "general"}
+        settings = {"general_count": 3, "device": "cpu"}
+        asked = Training(
+            model="mini/base", data=given, out=tmp_path / "out", overrides={"epochs": "1"}, settings=settings
+        )
+
+        assert running.run(METHODS[0], asked) == tmp_path / "out"
+        assert read == list(given.values())
+
+
 class TestSeveralProcesses:
     def test_are_told_apart_by_their_rank(self) -> None:
         assert main_process({})
@@ -140,7 +162,7 @@ class TestSeveralProcesses:
     def test_see_every_gpu_that_the_user_shows(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         seen: list[str | None] = []
 
-        def started(method: Method, training: Training) -> Path:
+        def started(method: Method, training: Training, *_: object) -> Path:
             seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
             return training.out
 

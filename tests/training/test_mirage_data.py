@@ -154,13 +154,21 @@ def test_an_answer_that_is_missing_is_still_found_where_a_refusal_would_stand(tm
 
 def test_text_only_asks_in_the_words_of_the_data_and_shows_no_image(tmp_path: Path) -> None:
     asked = "May a red star and a blue ring lie together?"
-    records = [pair(1, id="a", text_question=asked), pair(2, id="b", text_question=asked, text_answer="In words: yes.")]
+    records = [pair(1, id="a", text_question=asked, text_answer="In words: yes.")]
     mixture = mixed(one("mis", labels="text_only"), mis(tmp_path, records, drawn=False))
-    assert texts(mixture) == {
-        "a": [("user", asked), ("assistant", "They may, in case 1.")],
-        "b": [("user", asked), ("assistant", "In words: yes.")],
-    }
-    assert seen(mixture) == {"a": [], "b": []}
+    assert texts(mixture) == {"a": [("user", asked), ("assistant", "In words: yes.")]}
+    assert seen(mixture) == {"a": []}
+
+
+def test_text_only_never_learns_the_answer_that_speaks_of_the_images(tmp_path: Path) -> None:
+    asked = "May a red star and a blue ring lie together?"
+    records = [pair(1, text_question=asked), pair(2, id="b", text_question=asked, text_answer="In words: yes.")]
+    data = mis(tmp_path, records, drawn=False)
+    error = refused(one("mis", labels="text_only"), data)
+    assert "1 of 2 records cannot be learnt from: no text_answer to the text_question" in error.what
+    assert "text_answer" in error.remedy
+    (left,) = mixed(one("mis", labels="text_only"), data, settings={"skip_bad": True}).records
+    assert left.turns[-1].text == "In words: yes."
 
 
 def test_text_only_says_what_to_bring_where_the_data_have_no_such_question(tmp_path: Path) -> None:
@@ -210,3 +218,13 @@ def test_a_broken_line_is_one_bad_record(tmp_path: Path) -> None:
     error = refused(one("mis"), tmp_path)
     assert error.what == "1 of 3 records cannot be learnt from: a line that is not JSON (1)"
     assert error.where.startswith("mis_train.jsonl, record 3: not JSON")
+
+
+def test_a_record_with_a_key_twice_is_a_bad_record_and_names_the_key(tmp_path: Path) -> None:
+    images(tmp_path / "images", pair(1)["image"])
+    file = lines(tmp_path / "mis_train.jsonl", [pair(1), pair(1)])
+    twice = json.dumps(pair(1))[:-1] + ', "image": []}\n'
+    file.write_text(file.read_text(encoding="utf-8") + twice, encoding="utf-8")
+    error = refused(one("mis"), tmp_path)
+    assert error.what == "1 of 3 records cannot be learnt from: a line with a key that stands twice (1)"
+    assert error.where.startswith("mis_train.jsonl, record 3: the key 'image' stands twice in one object")

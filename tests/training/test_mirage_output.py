@@ -24,6 +24,7 @@ from harness import HarnessError
 from harness.board.leaderboard import boards
 from harness.fingerprint import of_folder
 from harness.keys import digest
+from tests.plugins.tiny.folders import Folders
 from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, record, words
 
 STEPS = [
@@ -82,6 +83,17 @@ class TestAModelThatStands:
 
         assert code == 2
         assert "something else is there already" in said
+
+
+class TestAModelWhoseProcessorTakesNoLimitOfPixels:
+    def test_says_that_an_evaluation_shows_it_larger_images(
+        self, drawn: Path, folders: Folders, tmp_path: Path
+    ) -> None:
+        out = trained(drawn, tmp_path / "tuned", "--set", "pixels=4096", "--model", str(folders["internvl"]))
+
+        told = record(out)["evaluation"]
+        assert told["settings"] == {}
+        assert "4,096 pixels" in told["note"]
 
 
 class TestABaseThatIsAFolder:

@@ -72,9 +72,28 @@ class TestAModelWithCodeOfItsOwn:
         assert made.kind == "adapter"
         assert made.counts["language"][1] > 0 == made.counts["vision"][1]
 
+    def test_runs_its_vision_tower_once_a_step_where_devices_train_together_whatever_its_images(
+        self, stranger: Path, tmp_path: Path
+    ) -> None:
+        import torch
+
+        base, made = _batch(training(stranger, tmp_path / "out", trust_remote_code=True))
+        calls: list[int] = []
+        base.model.vpm.register_forward_hook(lambda *_: calls.append(1))
+        torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+        try:
+            together = base.model(**made).loss.item()
+        finally:
+            torch.distributed.destroy_process_group()
+
+        assert len(calls) == 1
+        assert base.model.config.vision_batch_size == 2
+        assert base.model(**made).loss.item() == pytest.approx(together)
+        assert len(calls) > 2
+
     def test_is_learnt_from_its_answers_only(self, stranger: Path, tmp_path: Path) -> None:
-        made: Any = _batch(training(stranger, tmp_path / "out", trust_remote_code=True))
-        words = made["tokenizer"]
+        base, made = _batch(training(stranger, tmp_path / "out", trust_remote_code=True))
+        words = base.frontend.tokenizer
         texts = [words.decode([each for each in row if each != -100]) for row in made["labels"].tolist()]
 
         assert texts == [
@@ -85,7 +104,8 @@ class TestAModelWithCodeOfItsOwn:
         ]
 
 
-def _batch(asked: Any) -> Any:
+def _batch(asked: Any) -> tuple[Any, dict[str, Any]]:
+    """The opened base, and a batch of one record of each kind."""
     from harness_mirage.models.opening import open_base
     from harness_mirage.sft.collating import Collator
     from harness_mirage.sft.fitting import written
@@ -94,4 +114,6 @@ def _batch(asked: Any) -> Any:
     base = open_base(asked, recipe())
     scripts = written(Scribe(base.frontend, base.chat, base.mark), kinds())
     made = Collator(frontend=base.frontend, records=kinds(), scripts=scripts, pixels=None)
-    return {**made([{"record": at} for at in range(4)]), "tokenizer": base.frontend.tokenizer}
+    batch = made([{"record": at} for at in range(4)])
+    del batch["records"]
+    return base, batch

@@ -72,7 +72,7 @@ class TestTheRows:
 
         its = {name for name in FIELDS if getattr(recipe, name).source == "paper"}
         assert its <= {"tuning", "learning_rate", "warmup", "epochs"}
-        if (kind, METHOD[method].recipe or method) not in PAPER:
+        if (kind, method) not in PAPER:
             assert its == {"tuning"}
 
     @pytest.mark.parametrize(("kind", "method"), PAPER, ids=lambda each: each)
@@ -125,8 +125,41 @@ class TestTheRows:
         assert chosen("Qwen/Qwen2-VL-7B-Instruct", "qwen2_vl") == "qwen2_vl"
         assert chosen("google/gemma-3-4b-it", "gemma3") == "other"
 
-    def test_give_an_ablation_the_values_of_its_method(self) -> None:
-        assert made("mirage-refusal").learning_rate == made("mirage").learning_rate
+    @pytest.mark.parametrize(
+        ("kind", "method", "of"),
+        [
+            *((kind, f"mirage-{name}", "mirage") for kind in WIDTHS for name in ("refusal", "text-only")),
+            ("internvl", "vlguard-m", "vlguard-p"),
+        ],
+    )
+    def test_give_a_method_that_the_papers_table_lacks_the_values_of_another_as_the_others(
+        self, kind: str, method: str, of: str
+    ) -> None:
+        recipe, whole = made(method, kind), made(of, kind)
+        small = made(method, kind, width=1536)
+
+        assert (recipe.learning_rate.value, recipe.epochs.value) == (whole.learning_rate.value, whole.epochs.value)
+        assert recipe.learning_rate.source == recipe.epochs.source == "paper, other method"
+        assert recipe.method == of
+        assert small.learning_rate.source == small.epochs.source == "paper, other model and method"
+
+    def test_give_a_method_of_the_users_own_the_papers_values_as_those_of_another_whatever_it_is_called(self) -> None:
+        own = Method(
+            name="mirage", description="of a test", ingredients=(Ingredient(layout="sharegpt"),), recipe="mirage"
+        )
+
+        assert made(own).learning_rate.source == "paper, other method"
+
+    def test_that_are_asked_for_by_name_are_those_of_another_method_for_another_method(self) -> None:
+        assert made("vlguard-p", recipe="qwen2_vl/mirage").learning_rate.source == "paper, other method"
+
+    @pytest.mark.parametrize("kind", ["qwen2_vl", "minicpmv"])
+    def test_limit_the_pixels_of_each_model_that_the_paper_trained_by_llama_factory_as_that_does(
+        self, kind: str
+    ) -> None:
+        pixels = made(kind=kind).pixels
+
+        assert (pixels.value, pixels.source) == (768 * 768, "framework default")
 
     def test_give_a_strangers_method_values_that_are_not_the_papers(self) -> None:
         own = Method(name="strange", description="of a test", ingredients=(Ingredient(layout="sharegpt"),))

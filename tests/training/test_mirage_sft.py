@@ -29,6 +29,23 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     return {name for name in before if not (before[name] == after[name]).all()}
 
 
+def mixed_formats(base: Path, folder: Path) -> Path:
+    """A base whose configuration says bfloat16, and whose norms and vision tower are stored in float32."""
+    import torch
+    from safetensors.torch import save_file
+
+    shutil.copytree(base, folder)
+    for file in folder.glob("*.safetensors"):
+        held = weights(folder)
+        wide = {name for name in held if is_vision(name) or "norm" in name}
+        for name, each in held.items():
+            held[name] = (each + 1e-4).float() if name in wide else each.to(torch.bfloat16)
+        save_file(held, file, metadata={"format": "pt"})
+    config = folder / "config.json"
+    config.write_text(config.read_text(encoding="utf-8").replace('"float32"', '"bfloat16"'), encoding="utf-8")
+    return folder
+
+
 def losses(made: Any) -> list[float]:
     return [row["loss"] for row in made.history]
 
@@ -70,6 +87,19 @@ class TestFullTuning:
         assert '"float32"' not in (made.folder / "config.json").read_text()
         assert moved
         assert "vision" not in {part_of(each) for each in moved}
+
+    def test_keeps_each_tensor_in_its_own_number_format_where_the_base_mixes_them(
+        self, folders: Folders, tmp_path: Path
+    ) -> None:
+        import torch
+
+        base = mixed_formats(folders["qwen2_vl"], tmp_path / "mixed")
+        before, made = weights(base), fitted(training(base, tmp_path / "out"), kinds())
+        after = weights(made.folder)
+
+        assert {name: each.dtype for name, each in after.items()} == {name: each.dtype for name, each in before.items()}
+        assert {each.dtype for each in after.values()} == {torch.float32, torch.bfloat16}
+        assert not [name for name in before if is_vision(name) and not torch.equal(before[name], after[name])]
 
     def test_gives_a_folder_that_answers(self, folders: Folders, tmp_path: Path) -> None:
         import transformers
@@ -141,6 +171,20 @@ class TestLora:
         whole = merged.folder.rename(tmp_path / "whole")  # no training goes on there
         assert_alike(logits(folders[name], adapter.folder), logits(whole))
         assert not_alike(logits(folders[name]), logits(whole))
+
+    def test_merged_leaves_what_does_not_learn_bit_by_bit_as_it_was_though_it_is_held_in_fewer_bits(
+        self, folders: Folders, tmp_path: Path
+    ) -> None:
+        import torch
+
+        base = mixed_formats(folders["qwen2_vl"], tmp_path / "mixed")
+        how = recipe(tuning="lora", precision="bf16")
+        before, made = weights(base), fitted(training(base, tmp_path / "out", merge=True), kinds(), how)
+        after = weights(made.folder)
+
+        assert {name: each.dtype for name, each in after.items()} == {name: each.dtype for name, each in before.items()}
+        assert not [name for name in before if is_vision(name) and not torch.equal(before[name], after[name])]
+        assert {part_of(name) for name in changed(before, after)} == {"language", "projector"}
 
     def test_names_its_base_as_the_user_did_and_touches_only_what_is_trained(
         self, folders: Folders, tmp_path: Path

@@ -28,17 +28,17 @@ def opened(folder: Path) -> Any:
     return open_base(training(folder, Path("out")), recipe())
 
 
-def collator(base: Any, records: Sequence[Record], pixels: int | None = None) -> Any:
+def collator(base: Any, records: Sequence[Record], pixels: int | None = None, mark: str = "") -> Any:
     from harness_mirage.sft.collating import Collator
     from harness_mirage.sft.fitting import written
     from harness_mirage.sft.scripts import Scribe
 
     scripts = written(Scribe(base.frontend, base.chat), records)
-    return Collator(frontend=base.frontend, records=records, scripts=scripts, pixels=pixels)
+    return Collator(frontend=base.frontend, records=records, scripts=scripts, pixels=pixels, mark=mark)
 
 
-def batch(base: Any, records: Sequence[Record], pixels: int | None = None) -> Any:
-    return collator(base, records, pixels)([{"record": at} for at in range(len(records))])
+def batch(base: Any, records: Sequence[Record], pixels: int | None = None, mark: str = "") -> Any:
+    return collator(base, records, pixels, mark)([{"record": at} for at in range(len(records))])
 
 
 def learnt(base: Any, row: Sequence[int]) -> list[str]:
@@ -137,6 +137,38 @@ class TestTheText:
         text = base.frontend.tokenizer.decode(batch(base, [record(0, "Hi", "Ho", system="Be kind.")])["input_ids"][0])
 
         assert text.startswith("<|im_start|>system\nBe kind.")
+
+
+class TestRecordsWithoutImages:
+    @pytest.mark.parametrize("name", KNOWN)
+    def test_get_a_blank_one_that_runs_the_tower_and_changes_no_loss_where_devices_train_together(
+        self, folders: Folders, name: str
+    ) -> None:
+        base = opened(folders[name])
+        words = [record(0, "Only words, and some more of them?", "Fine."), record(1, "Or these?", "No.", "So?", "Yes.")]
+        alone, together = (batch(base, words, mark=mark) for mark in ("", base.mark))
+        losses = []
+        for made in (alone, together):
+            made.pop("records")
+            losses.append(base.model(**made).loss)
+        losses[1].backward()
+        seen = [weight.grad for part, weight in base.model.named_parameters() if part in base.roles.named["vision"]]
+
+        assert [learnt(base, row) for row in together["labels"].tolist()] == [
+            learnt(base, row) for row in alone["labels"].tolist()
+        ]
+        assert "pixel_values" in together
+        assert "pixel_values" not in alone
+        assert losses[1].item() == pytest.approx(losses[0].item(), rel=1e-5)
+        assert any(gradient is not None for gradient in seen)
+        assert all(gradient is None or not gradient.any() for gradient in seen)
+
+    def test_get_none_beside_a_record_that_has_images(self, folders: Folders) -> None:
+        base = opened(folders["qwen2_vl"])
+        alone, together = (batch(base, kinds(), mark=mark) for mark in ("", base.mark))
+
+        assert (alone["input_ids"] == together["input_ids"]).all()
+        assert (alone["pixel_values"] == together["pixel_values"]).all()
 
 
 class TestImages:

@@ -14,7 +14,8 @@ from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, record, 
 if TYPE_CHECKING:
     from tests.plugins.tiny.folders import Folders
 
-LOOP = (*QUICK, "--evaluate", "mis:mini", "--limit", "1", "--compare")
+PIXELS = 16384  #: most of an image, in the trainings that are evaluated
+LOOP = (*QUICK, "--set", f"pixels={PIXELS}", "--evaluate", "mis:mini", "--limit", "1", "--compare")
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +270,16 @@ class TestTheLoop:
         folder, *_ = loop
 
         assert sorted(each.name for each in (folder.parent / "runs").iterdir()) == ["mini-base", "tuned"]
+
+    def test_shows_images_as_large_as_the_training_did_and_says_who_cannot(
+        self, loop: tuple[Path, int, str, str]
+    ) -> None:
+        folder, _, _, said = loop
+        run = json.loads((folder.parent / "runs" / "tuned" / "run.json").read_text(encoding="utf-8"))
+
+        assert record(folder)["evaluation"] == {"settings": {"max_pixels": PIXELS}, "note": ""}
+        assert run["model"]["settings"]["max_pixels"] == PIXELS
+        assert f"note: mini/ takes no max_pixels={PIXELS}, which the model was trained with" in said
 
     def test_puts_the_results_into_the_card(self, loop: tuple[Path, int, str, str]) -> None:
         folder, *_ = loop

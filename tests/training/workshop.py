@@ -38,7 +38,7 @@ PERSON = "Mr. Example's boat"  #: what the words' rule stops
 TIMEOUT = Failure(outcome="error", reason="timeout", transient=True)
 FILTERED = Failure(outcome="input_blocked", reason="content_filter")
 BROKEN = Failure(outcome="error", reason="bad_response")
-_REFUSES = finder((*read_phrases(REFUSALS), "cannot help"))
+_REFUSES = finder(read_phrases(REFUSALS).plus("cannot help"))
 
 
 class Played:

@@ -112,6 +112,8 @@ def _facts(ready: Ready, written: Written, shown: Photographed, licence: OutputL
         spent=ready.asker.ledger.ever(),
         near=tuple(walk.gates.near),
         contaminated=tuple(walk.gates.contaminated),
+        compared=tuple(walk.gates.references.compared.values()),
+        worded=tuple(walk.gates.worded.values()),
         agreed=walk.people.agreement() if walk.people else (),
         left=shown.left,
         open=tuple(_open(ready, written, shown)),

@@ -237,6 +237,12 @@ class Review:
     at: str = ""
 
 
+def before(step: Step) -> tuple[Step, ...]:
+    """The steps that an element has gone on from when it comes to one: tests are probed, what is to train on is
+    labelled, and no element is both."""
+    return tuple(each for each in STEPS[: STEPS.index(step)] if each != "probe")
+
+
 def subset(*, text_unsafe: bool, image_harmful: bool) -> Subset:
     """Where a kept candidate goes: an unsafe text trains, a safe one tests, easily where an image gives it away."""
     if text_unsafe:

@@ -2,8 +2,8 @@
 
 A row is a YAML file in `recipes/`: which models it is for, which one of them the paper trained and by which width of
 its language model that one is known, values for every method, and values of single methods. What it leaves open stands
-in the row `other`. The paper's values are the paper's for that one model alone: for another they are taken over. A file
-of the user's own is flat, and needs to hold only what it changes:
+in the row `other`. The paper's values are the paper's for that one model and that one method alone: for others they are
+taken over. A file of the user's own is flat, and needs to hold only what it changes:
 
     base: qwen2_vl/mirage
     learning_rate: 1e-5
@@ -24,8 +24,8 @@ from harness import BadData, HarnessError, Training, UnknownName
 from harness.runs.config import yaml_of
 from harness.settings import nearest
 
-from .methods import Method, Role
-from .recipe import Recipe
+from .methods import METHODS, Method, Role
+from .recipe import Recipe, Source
 from .values import Values, sourced
 
 HOME: Final = Path(__file__).with_name("recipes")
@@ -38,7 +38,30 @@ _SOURCED: Final = ("value", "source")
 _ROLES: Final = (
     r"roles: {language: 'model\.language_model\.|lm_head', projector: …, vision: …}, patterns of how their names begin"
 )
-_TAKEN_OVER: Final = "paper, other model"
+#: (of another model, of another method) -> whose a value of the paper is
+_TAKEN_OVER: Final[Mapping[tuple[bool, bool], Source]] = {
+    (False, False): "paper",
+    (True, False): "paper, other model",
+    (False, True): "paper, other method",
+    (True, True): "paper, other model and method",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a row of the package gives a training.
+
+    Attributes:
+        name: `<row>/<method>`.
+        values: by their names.
+        paper: the model whose values the paper gives; empty for none.
+        method: whose values of the row are taken; empty for none.
+    """
+
+    name: str
+    values: Values
+    paper: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +91,11 @@ def recipe_for(method: Method, training: Training, kind: Kind) -> Recipe:
     """
     given = training.recipe
     if given.endswith(_SUFFIXES):
-        name, values, roles, paper = _of_file(Path(given).expanduser(), method, training.model, kind)
+        row, roles = _of_file(Path(given).expanduser(), method, training.model, kind)
     else:
-        name, values, paper = _of_row(given or chosen(training.model, kind.type), method, kind)
-        roles = {}
+        row, roles = _of_row(given or chosen(training.model, kind.type), method, kind), {}
     changed = {key: sourced(key, text, "user", "--set") for key, text in training.overrides.items()}
-    return Recipe(name=name, roles=roles, paper=paper, **{**values, **changed})
+    return Recipe(name=row.name, roles=roles, paper=row.paper, method=row.method, **{**row.values, **changed})
 
 
 def rows() -> tuple[str, ...]:
@@ -105,31 +127,37 @@ def kind_of(folder: Path) -> Kind:
         raise BadData(f"no model type: {error}", where=str(file)) from None
 
 
-def _of_row(named: str, method: Method, kind: Kind, where: str = "--recipe") -> tuple[str, Values, str]:
+def _of_row(named: str, method: Method, kind: Kind, where: str = "--recipe") -> Row:
     row, _, own = named.partition("/")
     if row not in rows():
         raise UnknownName(f"there is no row {row!r} of recipes", where=where, remedy=nearest(row, rows()))
     tried = [own] if own else [method.name, method.recipe]
     values: Values = {}
+    found: str | None = None
     for part in (_read(OTHER), _read(row)):
         methods = part.get("methods", {})
         found = next((each for each in tried if each in methods), None)
-        values |= _values(part.get("values", {}), row) | _whose(_values(methods.get(found, {}), row), part, kind)
+        its = _values(methods.get(found, {}), row)
+        values |= _values(part.get("values", {}), row) | _whose(its, part, kind, method, found or "")
     if own and own not in _read(row).get("methods", {}):
         remedy = nearest(own, _read(row).get("methods", {}))
         raise UnknownName(f"the row {row} has no method {own!r}", where=where, remedy=remedy)
-    return f"{row}/{own or method.name}", values, str(_read(row).get("paper", {}).get("model", ""))
+    paper = str(_read(row).get("paper", {}).get("model", ""))
+    return Row(name=f"{row}/{own or method.name}", values=values, paper=paper, method=found or "")
 
 
-def _whose(values: Values, row: Mapping[str, Any], kind: Kind) -> Values:
-    """The values of a method; the paper's are no more than taken over where the model is not the one it trained."""
-    its = row.get("matches", {}).get("types", ())
-    if kind.type in its and kind.width == row.get("paper", {}).get("width"):
-        return values
-    return {name: replace(each, source=_TAKEN_OVER) if each.source == _PAPER else each for name, each in values.items()}
+def _whose(values: Values, row: Mapping[str, Any], kind: Kind, method: Method, found: str) -> Values:
+    """The values of a method; the paper's are no more than taken over for another model or method than it trained.
+
+    A method that a user wrote down is not the paper's, whatever it is called.
+    """
+    types, width = row.get("matches", {}).get("types", ()), row.get("paper", {}).get("width")
+    other_model = kind.type not in types or kind.width != width
+    source = _TAKEN_OVER[other_model, found != method.name or method not in METHODS]
+    return {name: replace(each, source=source) if each.source == _PAPER else each for name, each in values.items()}
 
 
-def _of_file(file: Path, method: Method, model: str, kind: Kind) -> tuple[str, Values, dict[str, str], str]:
+def _of_file(file: Path, method: Method, model: str, kind: Kind) -> tuple[Row, dict[str, str]]:
     if not file.is_file():
         what = f"a row ({', '.join(rows())}), ROW/METHOD, or a YAML file of your own"
         raise HarnessError("there is no such file", where=f"--recipe {file}", remedy=f"--recipe takes {what}")
@@ -139,9 +167,9 @@ def _of_file(file: Path, method: Method, model: str, kind: Kind) -> tuple[str, V
     given = cast("dict[str, Any]", found)
     patterns = _patterns(given.pop("roles", {}), f"{file}, roles")
     base = given.pop("base", "") or chosen(model, kind.type)
-    _, values, paper = _of_row(str(base), method, kind, f"{file}, base")
+    row = _of_row(str(base), method, kind, f"{file}, base")
     own = {str(key): _own(str(key), value, str(file)) for key, value in given.items()}
-    return file.stem, values | own, patterns, paper
+    return replace(row, name=file.stem, values=row.values | own), patterns
 
 
 def _patterns(given: object, where: str) -> dict[str, str]:

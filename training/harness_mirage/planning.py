@@ -24,7 +24,9 @@ from .values import FIELDS, SOURCES
 
 _WHOSE: Final = {
     "paper": "the paper's",
-    "paper, other model": "the paper's for {}, not for this model",
+    "paper, other model": "the paper's for {model}, not for this model",
+    "paper, other method": "the paper's for {method}, not for this method",
+    "paper, other model and method": "the paper's for {method} on {model}, not for this method and model",
     "user": "yours",
 }
 
@@ -100,7 +102,8 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     for source in SOURCES:
         its = {name: getattr(recipe, name).value for name in FIELDS if getattr(recipe, name).source == source}
         if its:
-            whose = _WHOSE.get(source, source).format(recipe.paper or "another model")
+            named = {"model": recipe.paper or "another model", "method": recipe.method or "another method"}
+            whose = _WHOSE.get(source, source).format(**named)
             yield f"  {whose}: " + ", ".join(f"{name} {saying.value(value)}" for name, value in its.items())
     if recipe.tuning.value != "full" and recipe.learning_rate.source != "user":
         yield "  note: this learning rate is one of full tuning; adapters want ten to fifty times as much"

@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-#: `paper, other model`: the paper's for a model of another size, taken over
-Source = Literal["paper", "paper, other model", "framework default", "ours", "user"]
+#: `paper, other …`: the paper's for a model of another size, or for another method of the same model, taken over
+Source = Literal[
+    "paper",
+    "paper, other model",
+    "paper, other method",
+    "paper, other model and method",
+    "framework default",
+    "ours",
+    "user",
+]
 Tuning = Literal["full", "lora", "qlora"]
 T = TypeVar("T")
 
@@ -42,6 +50,7 @@ class Recipe:
         optimizer: as transformers names it.
         roles: role -> pattern of parameter names, where the architecture is not known; empty else.
         paper: the model whose values the paper gives; empty where it gives none for this row.
+        method: whose values of the row are taken; empty where it has none for the method.
     """
 
     name: str
@@ -63,3 +72,4 @@ class Recipe:
     optimizer: Sourced[str]
     roles: Mapping[str, str]
     paper: str = ""
+    method: str = ""

@@ -42,7 +42,9 @@ def run(method: Method, training: Training) -> Path:
             raise refusal
         make_room(training)
         sys.stderr.write("".join(f"{line}\n" for line in (*short(mixture), in_one_line(mixture, recipe))))
-        return launch(method, training) if training.launch else _released(train(method, training))
+        if training.launch:
+            return launch(method, training)
+        return _released(train(method, training, recipe, mixture))
 
 
 def _refusals(method: Method, training: Training, recipe: Recipe, mixture: Mixture) -> Iterator[HarnessError]:
@@ -62,13 +64,12 @@ def _released(out: Path) -> Path:
     return out
 
 
-def train(method: Method, training: Training) -> Path:
-    """Train in this process, which may be one of several."""
+def train(method: Method, training: Training, recipe: Recipe, mixture: Mixture) -> Path:
+    """Train in this process, which may be one of several, by what `prepared` gave."""
     from .models.opening import open_base
     from .output.finish import finish
     from .sft.fitting import fit
 
-    recipe, mixture = prepared(method, training)
     base = open_base(training, recipe)
     fitted = fit(base, mixture, recipe, training, method)
     return finish(fitted, base, mixture, recipe, method, training) if main_process() else training.out

@@ -56,7 +56,7 @@ def outlook(method: Method, training: Training, recipe: Recipe, mixture: Mixture
     base = outlined(training, recipe)
     places = devices(training, small=sum(weight.numel() for weight in base.model.parameters()) < SMALL)
     held, turns = dealt(recipe.batch.value, places.count, asked(training, "micro_batch"), cpu=places.memory is None)
-    lengths = _lengths(base, mixture, recipe)
+    lengths = _lengths(base, mixture, recipe, several=places.count > 1)
     model = sketched(base, method.trained, recipe)
     each = math.ceil(len(mixture.records) / recipe.batch.value)
     return Outlook(
@@ -70,17 +70,20 @@ def outlook(method: Method, training: Training, recipe: Recipe, mixture: Mixture
     )
 
 
-def _lengths(base: Base, mixture: Mixture, recipe: Recipe) -> list[int]:
-    """Tokens of some records, evenly from all."""
+def _lengths(base: Base, mixture: Mixture, recipe: Recipe, *, several: bool) -> list[int]:
+    """Tokens of some records, evenly from all; on several devices with the blank image that one without images gets."""
     from .sft.measuring import Ruler
+    from .sft.pictures import BLANK
     from .sft.scripts import Scribe
 
     scribe = Scribe(base.frontend, base.chat, base.mark)
     ruler = Ruler(base.frontend, base.mark, recipe.pixels.value)
     some = mixture.records[:: max(1, len(mixture.records) // MEASURED)][:MEASURED]
-    found = [ruler(record, scribe(record)) for record in some]
+    found = [(record, ruler(record, scribe(record))) for record in some]
     longest = recipe.max_length.value
-    return [tokens for tokens in found if longest is None or tokens <= longest] or [longest or 0]
+    kept = [(record, tokens) for record, tokens in found if longest is None or tokens <= longest]
+    blank = ruler.added((BLANK,)) if several and not all(record.pictures for record, _ in kept) else 0
+    return [tokens + (0 if record.pictures else blank) for record, tokens in kept] or [longest or 0]
 
 
 def _size(base: Base, model: Untyped, lengths: list[int], held: int) -> Size:

@@ -10,7 +10,7 @@ from harness import HarnessError
 from harness.cli.crash import exit_code
 
 from .launching import asked_of_text
-from .running import train
+from .running import prepared, train
 
 _GONE: Final = ("gloo", "nccl", "connection closed", "connection reset", "socket")
 
@@ -21,7 +21,7 @@ def main(words: list[str]) -> int:
 
     def work() -> int:
         try:
-            train(method, training)
+            train(method, training, *prepared(method, training))
         except RuntimeError as error:  # torch has no class of its own for it
             if not any(word in str(error).lower() for word in _GONE):
                 raise

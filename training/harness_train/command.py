@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from harness.cli.configured import suites_flag
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import JudgeName, Names, pairs
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from harness import Trainer, Training
@@ -124,7 +125,7 @@ def _trained(ctx: click.Context, trainer: Trainer, training: Training, given: di
 
         checked(ctx, training, given)
     folder = trainer.train(training)
-    click.echo(f"trained: {folder}", err=True)
+    say(f"trained: {folder}", err=True)
     if given["evaluate"]:
         return evaluate(ctx, folder, base, given)
     if given["as_json"]:

@@ -13,7 +13,7 @@ from harness.web.tokens import guarded
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-BODY_LIMIT: Final = 256 << 20  #: bytes of one request with its images
+BODY_LIMIT: Final = 64 << 20  #: bytes of one request with its images
 
 
 def chat_app(

@@ -80,12 +80,17 @@ class _Chat:
         return _json(whole)
 
     async def _received(self, request: Request) -> bytes:
-        data = bytearray()
+        data, length = bytearray(), request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._limit:
+            raise self._too_large()
         async for chunk in request.stream():
             data += chunk
             if len(data) > self._limit:
-                raise Refused(413, f"the body is over {self._limit} bytes", code="request_too_large")
+                raise self._too_large()
         return bytes(data)
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the body is over {self._limit} bytes", code="request_too_large")
 
     def _read(self, data: bytes) -> tuple[Body, Asked]:
         body = parse(data)

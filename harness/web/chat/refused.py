@@ -9,7 +9,7 @@ from harness.types import Failure, Json
 
 _FILTERED = "content_filter"
 #: errors that are the request's own; another request may well be answered
-_OF_THE_REQUEST = frozenset({"context_length", "image_too_large", "unsupported_request"})
+_OF_THE_REQUEST = frozenset({"context_length", "forbidden", "image_too_large", "unsupported_request"})
 _WAIT_SECONDS = 1.0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.one_model import chosen, model_flags
+from harness.terminal import say
 
 if TYPE_CHECKING:
     from .running import Ended
@@ -45,14 +46,14 @@ def _told(ended: Ended) -> int:
     """Say how it went; the exit code."""
     asked = sum(ended.outcomes.values())
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ended.outcomes.items())) or "none"
-    click.echo(f"{ended.model}: {asked} answers asked for: {counts}", err=True)
+    say(f"{ended.model}: {asked} answers asked for: {counts}", err=True)
     if not asked and not ended.help:
         click.echo("  what VLMEvalKit reports is of answers that lay in its folder; --work-dir names another", err=True)
     for reason, count in sorted(ended.reasons.items(), key=lambda each: -each[1])[:5]:
-        click.echo(f"  {count} times {reason}", err=True)
+        say(f"  {count} times {reason}", err=True)
     if asked > ended.outcomes["answered"]:
         click.echo("  what was not answered went to VLMEvalKit as its fail string, and counts as wrong there", err=True)
     for name, words in ended.failed.items():
-        click.echo(f"  {name}: {words}", err=True)
-    click.echo(f"results: {ended.folder}", err=True)
+        say(f"  {name}: {words}", err=True)
+    say(f"results: {ended.folder}", err=True)
     return 3 if ended.failed or ended.outcomes["error"] or ended.outcomes["bad_sample"] else 0

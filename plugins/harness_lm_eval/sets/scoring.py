@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from harness import Answered, Ask, HarnessError, Judge, Response, Rubric, Settings, Unscored, Verdict
 
-from .counting import Counted
+from .counting import LABELS, MEANINGS, Counted
 from .loading import Loaded, load
 from .theirs import Untyped, module
 
-LABELS: Final = ("right", "wrong", "partial", "uncounted")
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
 
@@ -121,7 +120,7 @@ def _open(_: Settings, root: Path) -> Rubric:
     def score(rows: Sequence[Answered], _folder: Path, _ask: Ask) -> Decided:
         return _score(rows, root)
 
-    return Rubric(identity={"package": _package()}, labels=LABELS, score=score, fidelity="upstream")
+    return Rubric(identity={"package": _package()}, labels=LABELS, score=score, fidelity="upstream", meanings=MEANINGS)
 
 
 JUDGE: Final = Judge(

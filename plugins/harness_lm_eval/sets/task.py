@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from harness import DataSource, Generation, Metric, Record, Sample, Setting, Settings, Split, Task, Verdict
 
-from .counting import Counted
+from .counting import LABELS, Counted
 from .loading import Loaded, load
 
 _TOKENS: Final = 256  #: theirs, where a task says nothing
@@ -55,6 +55,8 @@ def split_of(found: Loaded) -> Split:
         defaults=_sampling({} if found.chooses else found.task.config.generation_kwargs or {}),
         blocked_as=worst,
         empty_as=worst,
+        labels=LABELS,
+        group="ability",
         selected=False,
     )
 
@@ -63,7 +65,9 @@ def _metric(name: str, metric: Counted) -> Metric:
     def score(record: Record) -> tuple[float, float]:
         return (float(record.axes[name]), 1.0) if name in record.axes else (0.0, 0.0)
 
-    return Metric(name=name, score=score, better=metric.better)
+    return Metric(
+        name=name, score=score, better=metric.better, labels=(), description=f"lm-eval's {name}, of each document."
+    )
 
 
 def _sampling(theirs: Mapping[str, Any]) -> Generation:
@@ -106,6 +110,7 @@ TASK: Final = Task(
     settings=SETTINGS,
     source=DataSource(
         url="https://github.com/EleutherAI/lm-evaluation-harness",
+        unchecked="each task is a source of its own, which lm-eval fetches as its own YAML says",
         licence="each task's data has its own",
         by_hand=("only YAML files of tasks of your own; lm-eval gets the data of a task itself, when it is run",),
     ),

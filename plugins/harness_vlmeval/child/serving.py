@@ -22,6 +22,7 @@ from . import sets
 from .asking import ask
 from .channel import Channel, claim
 from .faults import Refused, told
+from .holding import hold
 from .opening import Opened, open_model
 from .packages import hello, names
 
@@ -88,6 +89,7 @@ class Server:
         return operation(request)
 
     def _open(self, request: Request) -> Reply:
+        hold()
         self._opened = open_model(request["name"], request["arguments"])
         return self._opened.facts()
 

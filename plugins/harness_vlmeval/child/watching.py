@@ -10,9 +10,10 @@ import threading
 from typing import Any
 
 from .faults import told
+from .holding import LAST
 
 _LONGEST_BODY = 1_000_000
-_HEADERS = ("retry-after", "retry-after-ms")
+_HEADERS = ("retry-after", "retry-after-ms", "location")
 
 
 class Seen(threading.local):
@@ -35,12 +36,13 @@ def watched(model: Any) -> Any:
     seen = Seen()
 
     def watching(*given: Any, **named: Any) -> Any:
+        LAST.error = None
         try:
             result = inner(*given, **named)
         except Exception as error:
             seen.facts = {"raised": told(error)}
             raise
-        seen.facts = _facts(result)
+        seen.facts = _facts(result) if LAST.error is None else {"raised": told(LAST.error)}
         return result
 
     model.generate_inner = watching

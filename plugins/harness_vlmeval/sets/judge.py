@@ -11,7 +11,8 @@ from harness import Answered, Ask, HarnessError, Json, Judge, Rubric, Settings, 
 from harness.http.status import as_mapping
 from harness_vlmeval.child.secrets import redact
 
-LABELS: Final = ("right", "wrong", "none", "partial")
+from .metrics import LABELS, MEANINGS
+
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
 
@@ -98,7 +99,11 @@ def _open(_: Settings, root: Path) -> Rubric:
         return _score(rows, folder, ask, root=root)
 
     return Rubric(
-        identity={"matching": "exact", "package": _package()}, labels=LABELS, score=score, fidelity="upstream"
+        identity={"matching": "exact", "package": _package()},
+        labels=LABELS,
+        score=score,
+        fidelity="upstream",
+        meanings=MEANINGS,
     )
 
 

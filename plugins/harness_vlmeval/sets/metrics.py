@@ -7,6 +7,14 @@ from typing import Final, cast
 
 from harness import Json, Metric, Record, rate
 
+#: of the rubric, with what they say of an answer
+LABELS: Final = ("right", "wrong", "none", "partial")
+MEANINGS: Final = {
+    "right": "VLMEvalKit counts the answer as right.",
+    "wrong": "VLMEvalKit counts the answer as wrong.",
+    "none": "VLMEvalKit reads no answer in the text.",
+    "partial": "VLMEvalKit counts the answer by a share.",
+}
 GROUP: Final = "group"
 QUESTION: Final = "question"
 FIGURE: Final = "figure"
@@ -21,16 +29,36 @@ def _by(tag: str) -> Callable[[Record], str]:
     return lambda record: record.tags.get(tag, record.id)
 
 
-ACCURACY: Final = Metric(name="accuracy", score=hit, better="higher", main=True)
-UNPARSABLE: Final = rate("unparsable", "none", better="lower")
-#: a question counts when the answers to all rotations of its options are right
-ROTATED: Final = Metric(name="accuracy", score=hit, group=_by(GROUP), combine="all", better="higher", main=True)
-EACH: Final = Metric(name="accuracy_each", score=hit, better="higher")
+def _hits(name: str, description: str, *, group: Callable[[Record], str] | None = None, main: bool = False) -> Metric:
+    """A share of hits; with `group`, of groups whose members are all hits."""
+    return Metric(
+        name=name,
+        score=hit,
+        group=group,
+        combine="all" if group else "sum",
+        better="higher",
+        main=main,
+        labels=("right",),
+        description=description,
+    )
+
+
+ACCURACY: Final = _hits("accuracy", "Share of the questions that were answered right.", main=True)
+UNPARSABLE: Final = rate(
+    "unparsable", "none", better="lower", description="Share of the questions whose answer names none of the options."
+)
+ROTATED: Final = _hits(
+    "accuracy",
+    "Share of the questions that were answered right in every rotation of their options.",
+    group=_by(GROUP),
+    main=True,
+)
+EACH: Final = _hits("accuracy_each", "Share of right answers, each rotation of the options by itself.")
 
 HALLUSION: Final = (
-    Metric(name="aAcc", score=hit, better="higher", main=True),
-    Metric(name="qAcc", score=hit, group=_by(QUESTION), combine="all", better="higher"),
-    Metric(name="fAcc", score=hit, group=_by(FIGURE), combine="all", better="higher"),
+    _hits("aAcc", "Share of the questions that were answered right.", main=True),
+    _hits("qAcc", "Share of the question groups in which every answer is right.", group=_by(QUESTION)),
+    _hits("fAcc", "Share of the figures about which every answer is right.", group=_by(FIGURE)),
 )
 
 
@@ -56,19 +84,31 @@ YESNO: Final = (
         score=lambda r: (float(_is_yes(r)), 1.0) if _said_yes(r) else (0.0, 0.0),
         possible=lambda r: ((float(_is_yes(r)), 1.0), (0.0, 0.0)),
         better="higher",
+        labels=(),
+        description="Share of right answers among those that say yes.",
     ),
     Metric(
         name="recall",
         score=lambda r: (float(_said_yes(r)), 1.0) if _is_yes(r) else (0.0, 0.0),
         possible=lambda r: ((0.0, 1.0), (1.0, 1.0)) if _is_yes(r) else ((0.0, 0.0),),
         better="higher",
+        labels=(),
+        description="Share of the questions with the answer yes that were answered yes.",
     ),
     Metric(
         name="F1",
         score=_f1,
         possible=lambda r: ((2.0, 2.0), (0.0, 1.0)) if _is_yes(r) else ((0.0, 0.0), (0.0, 1.0)),
         better="higher",
+        labels=(),
+        description="Harmonic mean of precision and recall, yes being the positive answer.",
     ),
-    Metric(name="yes_rate", score=lambda r: (float(_said_yes(r)), 1.0), better="neither"),
+    Metric(
+        name="yes_rate",
+        score=lambda r: (float(_said_yes(r)), 1.0),
+        better="neither",
+        labels=(),
+        description="Share of the questions that were answered yes; half of them have that answer.",
+    ),
     UNPARSABLE,
 )

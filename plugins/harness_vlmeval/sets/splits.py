@@ -12,7 +12,7 @@ from harness import Split, Verdict
 from harness.usual import mini, right_answers
 
 from .known import KNOWN, YES_NO, Form, Known, Part
-from .metrics import ACCURACY, EACH, HALLUSION, ROTATED, UNPARSABLE, YESNO
+from .metrics import ACCURACY, EACH, HALLUSION, LABELS, ROTATED, UNPARSABLE, YESNO
 
 MINI: Final = Path(__file__).parents[1] / "mini"
 MINIS: Final = 8  #: samples of each packaged split
@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[\w.+-]+")
 
 def split_of(part: Part, form: Form, *, rotated: bool = False) -> Split:
     """How a data set's answers are scored; without an answer nothing was said."""
-    split = replace(right_answers(_JUDGES, n=part.n, by=part.by), images=part.images)
+    split = replace(right_answers(_JUDGES, n=part.n, by=part.by), images=part.images, labels=LABELS)
     if form == "choice":
         return replace(split, metrics=(ROTATED, EACH, UNPARSABLE) if rotated else (ACCURACY, UNPARSABLE))
     nothing = Verdict(label="none", axes={"said": ""})

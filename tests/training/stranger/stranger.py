@@ -12,8 +12,9 @@ MARK = "(<image>./</image>)"
 class StrangerConfig(transformers.PreTrainedConfig):
     model_type = "minicpmv"
 
-    def __init__(self, vocab_size=300, hidden_size=32, **more):
+    def __init__(self, vocab_size=300, hidden_size=32, vision_batch_size=2, **more):
         self.vocab_size = vocab_size
+        self.vision_batch_size = vision_batch_size
         self.hidden_size = hidden_size
         self.num_hidden_layers = 2
         super().__init__(**more)
@@ -46,11 +47,13 @@ class Stranger(transformers.PreTrainedModel):
 
     def forward(self, data, **kwargs):
         embeds = self.llm.get_input_embeddings()(data["input_ids"])
-        for row, (pictures, bounds) in enumerate(zip(data["pixel_values"], data["image_bound"], strict=True)):
-            for picture, (start, end) in zip(pictures, bounds, strict=True):
-                seen = self.resampler(self.vpm(picture.mean((1, 2))))
+        flat = [picture.mean((1, 2)) for its in data["pixel_values"] for picture in its]
+        some = torch.stack(flat).split(self.config.vision_batch_size) if flat else ()
+        seen = iter([each for one in some for each in self.resampler(self.vpm(one))])
+        for row, bounds in enumerate(data["image_bound"]):
+            for start, end in bounds:
                 embeds = embeds.index_put(
-                    (torch.tensor([row]), torch.arange(start, end)), seen.expand(end - start, -1).to(embeds.dtype)
+                    (torch.tensor([row]), torch.arange(start, end)), next(seen).expand(end - start, -1).to(embeds.dtype)
                 )
         return self.llm(input_ids=None, inputs_embeds=embeds, position_ids=data["position_ids"], **kwargs)
 

@@ -56,7 +56,7 @@ class Asking:
         self._opener = opener
         self._flights = Flights()
         self._drawings = Drawings(book.folder)
-        self._caller = Caller(book, ledger, self._drawings, plan.concurrency or _USUAL)
+        self._caller = Caller(book, ledger, self._drawings, plan.concurrency or _USUAL, self.check)
         self._opened: Opened | None = None
 
     def use(self, opened: Opened) -> None:
@@ -196,7 +196,7 @@ async def open_asker(
     asking = Asking(plan, book, opener, Ledger(plan, book.spent(), tell))
     asking.dropped = dropped or _nothing
     asking.sweep()
-    async with open_all(plan, opener, asking.check, tell) as opened:
+    async with open_all(plan, opener, asking.check, tell, book.has_answers) as opened:
         asking.use(opened)
         yield asking
 

@@ -24,7 +24,7 @@ from harness_builder.disk import not_written
 from harness_builder.stops import Stop
 
 from . import schema
-from .kept import Kept, Spent
+from .kept import Kept, Spent, Who
 from .values import blank
 
 NAME: Final = "calls.db"
@@ -120,6 +120,11 @@ class CallBook:
                 raise ValueError(f"there is no item {place} in what was read of {call}")
             items[place] = blank(stop)
             db.execute("UPDATE said SET value = ? WHERE id = ?", (json.dumps(items), row[0]))
+
+    def has_answers(self, role: Who) -> bool:
+        """Whether anything is kept of what this role, or the painter, answered."""
+        with self._told():
+            return self._db.execute("SELECT 1 FROM calls WHERE role = ? LIMIT 1", (role,)).fetchone() is not None
 
     def owners(self, begins: str) -> Iterator[str]:
         """Whose calls are kept, of those whose key begins so."""

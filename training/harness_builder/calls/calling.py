@@ -38,12 +38,16 @@ class Caller:
         ledger: that says whether one more is allowed.
         drawings: where those go that are made.
         at_once: drawings on the wire at once; as many more may have come home and be written.
+        check: raises where nothing new is to begin, which may have come while a call waited.
     """
 
-    def __init__(self, book: CallBook, ledger: Ledger, drawings: Drawings, at_once: int) -> None:
+    def __init__(
+        self, book: CallBook, ledger: Ledger, drawings: Drawings, at_once: int, check: Callable[[], None]
+    ) -> None:
         self._book = book
         self._ledger = ledger
         self._drawings = drawings
+        self._check = check
         # a drawing that is not written yet is lost with the process, and would be asked for again
         self._unwritten = anyio.Semaphore(2 * at_once)
 
@@ -96,10 +100,11 @@ class Caller:
         return Painted(sha256=content.sha256, prompt=drawn.prompt, call=call)
 
     async def _call(self, step: Step, role: Who, send: Callable[[], Awaitable[_R]]) -> tuple[_R, Spent]:
-        with self._ledger.call():
+        async with self._ledger.call(step, role):
+            self._check()
             reply = await send()
-        spent = _spent(step, role, reply)
-        self._ledger.spent(spent)
+            spent = _spent(step, role, reply)
+            self._ledger.spent(spent)
         return reply, spent
 
 

@@ -1,17 +1,21 @@
 """What the calls of a build took: by step and role, in this invocation and in all, and how much is allowed.
 
 What was spent is counted when a call returns and stays counted where the call is deleted later, or was never kept. A
-limit counts what earlier invocations spent too. A call is counted from its start, so that calls at once do not pass
-`most_calls` together; what a call costs is known only after it, so `most_usd` is passed by what is on the wire.
+limit counts what earlier invocations spent too. A call is counted from its start, so that calls at once do not pass a
+limit together. What it costs is known only after it: until then it counts in dollars as the dearest of its kind, a role
+in a step, that came back so far. Of a kind whose price is not known yet no more go out than came back, and one. So
+`most_usd` is passed by no more than what calls on the wire cost more than any of their kind before them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import anyio
 
 from harness import HarnessError, Usage
 from harness.types import add_usage
@@ -21,6 +25,7 @@ from harness_builder.values import Step
 from .kept import PAINTER, Spent, Who
 
 _MILLION: Final = 1_000_000
+_ROUNDING: Final = 1e-9  # dollars by which sums of the same prices may differ
 _REMEDY: Final = "raise `limits` and run it again: what was made is kept"
 Place = tuple[Step, Who]
 
@@ -97,30 +102,78 @@ class Ledger:
         self._plan = plan
         self._now, self._ever = _Sums(plan), _Sums(plan)
         self._taken = Counter[Place]()
-        self._flying = 0
+        self._flying = Counter[Place]()
+        self._returned = Counter[Place]()
+        self._dearest: dict[Place, float] = {}
+        self._any_returned: anyio.Event | None = None
         for spent in past:
             self._ever.add(spent)
+            self._learn(spent)
         if plan.most_usd is not None:
             _check_prices(plan, tell)
 
-    @contextmanager
-    def call(self) -> Generator[None]:
-        """One call. Raises HarnessError where a limit does not allow it."""
-        most, dollars = self._plan.most_calls, self._plan.most_usd
-        if most is not None and self._ever.calls + self._flying >= most:
-            raise HarnessError(f"the limit of {most:,} calls is reached", remedy=_REMEDY)
-        if dollars is not None and self._ever.usd >= dollars:
-            raise HarnessError(f"the limit of {dollars:,.2f} US dollars is reached", remedy=_REMEDY)
-        self._flying += 1
+    @asynccontextmanager
+    async def call(self, step: Step, role: Who) -> AsyncGenerator[None]:
+        """One call; `spent` belongs inside. Where what is on the wire may use up the dollars that are left, it waits
+        for some of it to come back.
+
+        Raises:
+            HarnessError: a limit does not allow it.
+        """
+        place = step, role
+        while not self._allowed(place):
+            if self._any_returned is None:
+                self._any_returned = anyio.Event()
+            await self._any_returned.wait()
+        self._flying[place] += 1
         try:
             yield
         finally:
-            self._flying -= 1
+            self._flying[place] -= 1
+            self._returned[place] += 1
+            if self._any_returned is not None:
+                self._any_returned.set()
+                self._any_returned = None
 
     def spent(self, spent: Spent) -> None:
         """A call returned."""
         self._now.add(spent)
         self._ever.add(spent)
+        self._learn(spent)
+
+    def _learn(self, spent: Spent) -> None:
+        usd = cost(wanted(self._plan, spent.role), spent.usage, spent.images)
+        if usd and spent.calls:
+            place = spent.step, spent.role
+            self._dearest[place] = max(self._dearest.get(place, 0.0), usd / spent.calls)
+
+    def _allowed(self, place: Place) -> bool:
+        """Whether a call may go out now; not yet where that depends on what is on the wire."""
+        most, dollars = self._plan.most_calls, self._plan.most_usd
+        if most is not None and self._ever.calls + self._flying.total() >= most:
+            raise HarnessError(f"the limit of {most:,} calls is reached", remedy=_REMEDY)
+        if dollars is None:
+            return True
+        left, reached = dollars - self._ever.usd, f"the limit of {dollars:,.2f} US dollars is reached"
+        if left <= 0:
+            raise HarnessError(reached, remedy=_REMEDY)
+        if not wanted(self._plan, place[1]).price:
+            return True
+        price, flying = self._price(place), {each: number for each, number in self._flying.items() if number}
+        if not price:
+            return flying.get(place, 0) <= self._returned[place]
+        left -= sum(number * self._price(each) for each, number in flying.items())
+        if price <= left + _ROUNDING:
+            return True
+        if not any(wanted(self._plan, role).price for _, role in flying):
+            what = f"{reached}: {left:,.4f} are left, and one more call of the {place[1]} may take {price:,.4f}"
+            raise HarnessError(what, remedy=_REMEDY)
+        return False
+
+    def _price(self, place: Place) -> float:
+        """Of a call as far as it is known before it; 0 where nothing is."""
+        drawing = self._plan.painter.price.get("image", 0.0) if place[1] == PAINTER else 0.0
+        return max(self._dearest.get(place, 0.0), drawing)
 
     def taken(self, step: Step, role: Who) -> None:
         """An answer came from the build's past."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, get_args
 
 from harness import Brush, HarnessError, Json, Model, ModelInfo, Policy, Request, plugins
@@ -18,7 +19,7 @@ from harness_builder.config.keys import at
 from harness_builder.config.plan import INSTEAD, Plan, Role, Wanted
 
 from .images import Opener, Opening
-from .kept import PAINTER
+from .kept import PAINTER, Who
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 _PAIR: Final = 2  # images of an element, which whoever looks is shown at once
@@ -66,7 +67,7 @@ class Opened:
 
 @asynccontextmanager
 async def open_all(
-    plan: Plan, opener: Opener, check: Callable[[], None], tell: Callable[[str], None]
+    plan: Plan, opener: Opener, check: Callable[[], None], tell: Callable[[str], None], before: Callable[[Who], bool]
 ) -> AsyncGenerator[Opened]:
     """Open each model once, whatever roles it has, and the painter.
 
@@ -75,6 +76,7 @@ async def open_all(
         opener: of images.
         check: raises where nothing new is to begin.
         tell: given what a person should know of the endpoints.
+        before: whether a role, or the painter, has answered in an earlier invocation.
 
     Raises:
         HarnessError: nobody offers one, it cannot be opened, or it cannot do what its role takes.
@@ -84,16 +86,23 @@ async def open_all(
     found, painter = check_models(plan)
     async with AsyncExitStack() as stack:
         known: dict[str, Voice] = {}
+        speaking: dict[str, list[Role]] = {}
         voices: dict[Role, Voice] = {}
         for role, resolved in found:
             same = canonical([resolved.spec.ref, {name: str(value) for name, value in resolved.settings.items()}])
+            roles = speaking.setdefault(same, [])
+            roles.append(role)
             with at(plan, _key(plan, role)):
                 if same not in known:
-                    known[same] = await _voice(stack, resolved, endpoints, opener, check, images=_most(plan))
+                    model = await stack.enter_async_context(resolved.open(images=_most(plan)))
+                    endpoints.watch(model)
+                    answered = partial(_any, before, roles)
+                    metered = Metered(Opening(model, opener, check), endpoints, before=answered)
+                    known[same] = Voice(model=metered, identity=resolved.identity(model))
                 voices[role] = known[same]
                 _check_role(plan, role, voices[role].model.info)
         with at(plan, PAINTER):
-            brush = await stack.enter_async_context(open_brush(painter, endpoints))
+            brush = await stack.enter_async_context(open_brush(painter, endpoints, before=partial(before, PAINTER)))
             _check(brush.info, {"draw"}, PAINTER, PAINTER)
         yield Opened(voices=voices, hand=Hand(brush=brush, identity=painter.identity(brush)))
 
@@ -117,19 +126,8 @@ def _roles(plan: Plan) -> Iterator[Role]:
     return (role for role in ROLES if role != "prober" or plan.probe)
 
 
-async def _voice(
-    stack: AsyncExitStack,
-    resolved: Resolved,
-    endpoints: Endpoints,
-    opener: Opener,
-    check: Callable[[], None],
-    *,
-    images: int,
-) -> Voice:
-    model = await stack.enter_async_context(resolved.open(images=images))
-    endpoints.watch(model)
-    metered = Metered(Opening(model, opener, check), endpoints)
-    return Voice(model=metered, identity=resolved.identity(model))
+def _any(before: Callable[[Who], bool], roles: Iterable[Role]) -> bool:
+    return any(map(before, roles))
 
 
 def check_request(plan: Plan, role: Role, info: ModelInfo, request: Request) -> None:

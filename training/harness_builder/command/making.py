@@ -16,7 +16,7 @@ from harness.cli.options import loaded, plugin_options
 from harness.cli.table import table
 from harness.cli.values import pairs
 from harness.settings import effective, nearest
-from harness.terminal import one_line, plain
+from harness.terminal import one_line, plain, say
 
 from . import COMMANDS
 
@@ -151,7 +151,7 @@ def _built(builder: Builder, build: Build, stop: Stop) -> Built:
     try:
         return _whole(builder, build, stop)
     except KeyboardInterrupt:
-        click.echo(hint, err=True)
+        say(hint, err=True)
         raise
     except HarnessError as error:
         if stop.asked:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import plugin_options
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 
 @click.command("push")
@@ -22,4 +22,4 @@ def command(folder: Path, repo: str, public: bool) -> None:
     """
     from harness_builder.output import push
 
-    click.echo(push(folder, repo, public=public, tell=lambda line: click.echo(plain(line), err=True)))
+    say(push(folder, repo, public=public, tell=lambda line: click.echo(plain(line), err=True)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import plugin_options
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 if TYPE_CHECKING:
     from harness_builder.review import Queue
@@ -85,11 +85,9 @@ def _write(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
         raise HarnessError(what, where=str(path), remedy="name another one") from None
     except OSError as error:
         raise HarnessError(f"cannot write: {error.strerror}", where=str(path)) from None
-    click.echo(f"{len(queue.candidates)} candidates, {len({each.key for each in reviews})} decided: {path}", err=True)
-    click.echo(
-        f"images lie below {folder / WORK}; fill in `decision` (keep, drop or fix) and `reviewer`, then", err=True
-    )
-    click.echo(f"  harness build review {folder} --from-csv {path}", err=True)
+    say(f"{len(queue.candidates)} candidates, {len({each.key for each in reviews})} decided: {path}", err=True)
+    say(f"images lie below {folder / WORK}; fill in `decision` (keep, drop or fix) and `reviewer`, then", err=True)
+    say(f"  harness build review {folder} --from-csv {path}", err=True)
 
 
 def _take(queue: Queue, path: Path) -> None:
@@ -103,4 +101,4 @@ def _take(queue: Queue, path: Path) -> None:
     except UnicodeDecodeError:
         raise HarnessError("the sheet is not UTF-8", where=str(path), remedy="save it as CSV UTF-8") from None
     taken = queue.take(from_csv(text, queue, where=str(path)))
-    click.echo(f"decisions: {taken.new} new, {taken.changed} changed, {taken.same} as before", err=True)
+    say(f"decisions: {taken.new} new, {taken.changed} changed, {taken.same} as before", err=True)

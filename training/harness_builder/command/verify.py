@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import plugin_options
-from harness.terminal import plain
+from harness.terminal import plain, say
 
 
 @click.command("verify")
@@ -23,5 +23,5 @@ def command(folder: Path) -> int:
     found = verify(folder)
     for each in found:
         click.echo(plain(str(each)))
-    click.echo(f"{folder}: {len(found) or 'no'} difference{'' if len(found) == 1 else 's'}", err=True)
+    say(f"{folder}: {len(found) or 'no'} difference{'' if len(found) == 1 else 's'}", err=True)
     return 2 if found else 0

@@ -118,12 +118,16 @@ def _pairs(numbers: Mapping[str, int]) -> str:
 
 
 def _ends(facts: Facts) -> Iterator[str]:
-    yield f"{facts.tally.seeds} ideas were taken from the sources. In each step, so many ended so:"
+    tally = facts.tally
+    none = tally.seeds - tally.with_elements
+    gave = f"{tally.with_elements} gave {tally.came('elements') - none} elements"
+    yield f"{tally.seeds} ideas were taken from the sources: {gave}, {none} gave none. The first step counts both; to"
+    yield "each other came what the one before it kept:"
     yield ""
-    ends = facts.tally.ends
-    rows = [(step, *(ends[step, end] for end in ENDS)) for step in STEPS if any(ends[step, end] for end in ENDS)]
-    yield from table(("step", *(f"#{end}" for end in ENDS)), rows)
+    rows = [(step, tally.came(step), *(tally.ends[step, end] for end in ENDS)) for step in STEPS if tally.came(step)]
+    yield from table(("step", "#came", *(f"#{end}" for end in ENDS)), rows)
     yield ""
+    yield from _parted(facts)
     if lost := losses(facts.tally):
         yield from ("More than half of what came to a step went no further:", "")
         yield from (f"- {escape(each.told)}" for each in lost)
@@ -136,6 +140,16 @@ def _ends(facts: Facts) -> Iterator[str]:
         if end == "stopped":
             kinds[why] += count
     yield from table(("hard stop", "#items"), sorted(kinds.items())) if kinds else ("No hard stop.",)
+
+
+def _parted(facts: Facts) -> Iterator[str]:
+    """Why what came to the last two steps adds up, and no step before them."""
+    sorted_, train = facts.tally.ends["sort", "kept"], facts.tally.came("label")
+    if sorted_:
+        probed = "were probed" if facts.plan.probe else "go on without a probe"
+        yield f"Of what was sorted, {sorted_ - train} are for the tests and {probed}; {train} are to train on, which a"
+        yield "labeller answered."
+        yield ""
 
 
 def _models(facts: Facts) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Final
 
 from harness.markdown import escape
 from harness_builder.quality import Rates, rates
+from harness_builder.quality.images import MOST
+from harness_builder.quality.texts import LEAST
 
 from .agreement import agreement_lines
 from .layout import FILES
@@ -55,17 +57,38 @@ def _drawings(facts: Facts) -> Iterator[str]:
 def _repeats(facts: Facts) -> Iterator[str]:
     plan = facts.plan
     yield f"Near-duplicates of earlier records: {len(facts.near)} dropped (texts from {plan.likeness:g} of likeness on,"
-    yield f"images that differ in at most {plan.bits} bits of 64)."
-    tests = ", ".join(test.task for test in plan.against)
+    yield f"by the words that name their objects; pairs whose images both differ in at most {plan.bits} bits of 64)."
     yield ""
-    if not tests:
+    if not plan.against:
         yield "The set was held against no test: it may hold what a test holds."
         return
+    tests = ", ".join(test.task for test in plan.against)
     yield f"Held against {escape(tests)}: {len(facts.contaminated)} nearly equalled an item there, and were dropped."
+    yield f"Like was compared with like, texts from {LEAST:g} of likeness on, and each image up to {MOST} bits."
+    yield "A question that names its objects was compared with those that name theirs, articles aside; one that speaks"
+    yield "of images with those that do, and its objects too: by name where the test names them, else by image alone."
+    yield "Of each test there were:"
+    yield ""
+    rows = [(each.test, each.items, each.questions, each.named, each.images, each.broken) for each in facts.compared]
+    yield from table(("test", "#items", "#questions", "#objects named", "#images", "#images not opened"), rows)
     if facts.contaminated:
         yield ""
-        rows = [(each.key, each.of, each.by, f"{each.likeness:.2f}") for each in facts.contaminated]
-        yield from table(("record", "item of a test", "by its", "#likeness"), rows)
+        found = [(each.key, each.of, each.by, f"{each.likeness:.2f}") for each in facts.contaminated]
+        yield from table(("record", "item of a test", "by its", "#likeness"), found)
+    yield from _worded(facts)
+
+
+def _worded(facts: Facts) -> Iterator[str]:
+    """What words alone do not tell is told, and left to who reads it."""
+    kept = {entry.key for entry in facts.written.entries}
+    asked = Counter(each.of for each in facts.worded if each.key in kept)
+    if asked:
+        yield ""
+        yield f"Records that ask, in words of a test, of objects that it does not name: {sum(asked.values())}."
+        yield "None of their images nearly equals one of the test's that could be opened; nobody was asked whether they"
+        yield "show the same:"
+        yield ""
+        yield from table(("item of a test", "#records"), sorted(asked.items()))
 
 
 def _probes(facts: Facts) -> Iterator[str]:

@@ -12,7 +12,7 @@ from harness_builder.calls.ledger import Entry as Spending
 from harness_builder.config.plan import Plan
 from harness_builder.licences import OutputLicence
 from harness_builder.prompts.templates import Prompts
-from harness_builder.quality import Contaminated, Near
+from harness_builder.quality import Compared, Contaminated, Near
 from harness_builder.real.values import RealRecord
 from harness_builder.review import Agreed
 from harness_builder.values import End
@@ -100,6 +100,8 @@ class Facts:
         spent: in each step by each role, over all invocations of the build: `Ledger.ever`.
         near: what was dropped because it nearly equals an earlier record.
         contaminated: what was dropped because it nearly equals an item of a test.
+        compared: what there was of each test.
+        worded: what asks, in words of a test, of objects that the test does not name.
         agreed: how far people agree; none where nobody looked at the set.
         left: how many photographs, and records of them, ended so and why; none where none was looked for.
         open: what is still to be done, a line each; none where the set is complete.
@@ -118,6 +120,8 @@ class Facts:
     spent: tuple[Spending, ...] = ()
     near: tuple[Near, ...] = ()
     contaminated: tuple[Contaminated, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    worded: tuple[Contaminated, ...] = ()
     agreed: tuple[Agreed, ...] = ()
     left: Mapping[tuple[End, str], int] = field(default_factory=dict[tuple[End, str], int])
     open: tuple[str, ...] = ()

@@ -1,15 +1,20 @@
 """What of a built set a public test already holds. Such an item is dropped, and listed with what it nearly equals.
 
-A question is compared in the words that name its objects: with "the object in the first image" in their place, two
-questions of one form are alike whatever they ask about.
+Like is compared with like. A question that speaks of the first and the second image says nothing of what they show, so
+two of this form are one only where their objects are alike too: by name where the test names them, else by image. A
+question that names its objects is compared with those that name theirs, both as a model first put it and with names in
+place of the images; articles do not count, since whoever puts names in has to choose one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeVar
 
+from harness.readers import normalised
+from harness_builder.steps.naming import alike
 from harness_builder.values import Candidate, Question
 
 from .images import ImageIndex, ImageMark
@@ -17,6 +22,9 @@ from .likeness import Near
 from .texts import TextIndex
 
 T = TypeVar("T")
+By = Literal["text", "text and objects", "image", "words alone"]
+_ARTICLES: Final = re.compile(r"\b(?:an?|the|some)\s+")
+_LEAST: Final = 3  # words that say enough to be held against anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,39 +34,155 @@ class Contaminated:
     Attributes:
         key: of the candidate.
         of: the item, as `<test>/<id>`.
-        by: its text, or one of its images.
+        by: a text that names its objects; a text that speaks of images, and the objects; one of its images; or such a
+            text alone, of an item whose objects nobody names.
         likeness: from 0 to 1.
     """
 
     key: str
     of: str
-    by: Literal["text", "image"]
+    by: By
     likeness: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """A question as it is compared.
+
+    Attributes:
+        reference: as it is asked, speaking of images.
+        explicit: in words that name its objects.
+        objects: what its images show.
+    """
+
+    reference: str
+    explicit: tuple[str, ...]
+    objects: tuple[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Compared:
+    """What of a test there was to compare with.
+
+    Attributes:
+        test: its name.
+        items: of it.
+        questions: their texts, but for those too short to say anything.
+        named: items whose objects it names.
+        images: of its items.
+        broken: images that could not be opened.
+    """
+
+    test: str
+    items: int = 0
+    questions: int = 0
+    named: int = 0
+    images: int = 0
+    broken: int = 0
+
+
+@dataclass(slots=True)
+class _Text:
+    """A text of tests.
+
+    Attributes:
+        unnamed: the first item that has it and does not name its objects; empty for none.
+        named: of the others, objects -> the first item.
+    """
+
+    unnamed: str = ""
+    named: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+
+    def of(self, objects: tuple[str, str]) -> str:
+        """The first item that has it and whose objects are like these, in either order; empty for none."""
+        there = (item for named, item in self.named.items() if _alike(named, objects) or _alike(named[::-1], objects))
+        return next(there, "")
+
+
 class References:
-    """The items of the tests that a set must not hold."""
+    """The items of the tests that a set must not hold.
+
+    Attributes:
+        compared: test -> what of it there is.
+    """
 
     def __init__(self) -> None:
-        self._texts = TextIndex()
+        self.compared: dict[str, Compared] = {}
+        self._index = TextIndex()
+        self._texts: dict[str, _Text] = {}
         self._images = ImageIndex()
 
-    def add(self, test: str, item: str, texts: Sequence[str] = (), images: Sequence[ImageMark] = ()) -> None:
-        """Take an item in. A text of fewer than three words says too little to be held against anything."""
-        for number, text in enumerate(text for text in texts if len(text.split()) >= 3):
-            self._texts.add(f"{test}/{item}\n{number}", text)
-        for number, image in enumerate(images):
-            self._images.add(f"{test}/{item}\n{number}", image)
+    def add(
+        self,
+        test: str,
+        item: str,
+        texts: Sequence[str] = (),
+        images: Sequence[ImageMark] = (),
+        *,
+        objects: tuple[str, str] | None = None,
+        explicit: str = "",
+        broken: int = 0,
+    ) -> None:
+        """Take an item in.
 
-    def find(self, key: str, texts: Sequence[str], images: Sequence[ImageMark]) -> Contaminated | None:
-        """What these texts and images nearly equal; a text counts before an image."""
-        for text in texts:
-            if near := self._texts.find(key, text):
-                return _found(near, "text")
+        Args:
+            test: its name.
+            item: its id there.
+            texts: as they are asked; one of fewer than three words says too little to be held against anything.
+            images: what they look like.
+            objects: what they show, where the test says so.
+            explicit: the question with the names of these; empty where there are none.
+            broken: images that could not be opened.
+        """
+        name, said = f"{test}/{item}", [text for text in texts if len(text.split()) >= _LEAST]
+        for text in (*said, *([explicit] if explicit else [])):
+            self._add_text(_bare(text), name, objects)
+        for number, image in enumerate(images):
+            self._images.add(f"{name}\n{number}", image)
+        counts = self.compared.setdefault(test, Compared(test=test))
+        counts.items += 1
+        counts.questions += len(said)
+        counts.named += objects is not None
+        counts.images += len(images)
+        counts.broken += broken
+
+    def find_text(self, key: str, wording: Wording) -> Contaminated | None:
+        """The item whose question this one nearly equals. Found by its words alone it may be another question."""
+        found = self._index.every(key, _bare(wording.reference))
+        as_asked = {near.of: near.likeness for near in found}
+        words: Contaminated | None = None
+        for text in wording.explicit:
+            for near in self._index.every(key, _bare(text)):
+                at = self._texts[near.of]
+                # a text that is as much like the reference as like the names speaks of images itself
+                if near.likeness <= as_asked.get(near.of, 0.0):
+                    continue
+                if item := at.unnamed or at.of(wording.objects):
+                    return Contaminated(key=key, of=item, by="text", likeness=near.likeness)
+        for near in found:
+            at = self._texts[near.of]
+            if item := at.of(wording.objects):
+                return Contaminated(key=key, of=item, by="text and objects", likeness=near.likeness)
+            if at.unnamed and words is None:
+                words = Contaminated(key=key, of=at.unnamed, by="words alone", likeness=near.likeness)
+        return words
+
+    def find_image(self, key: str, images: Iterable[ImageMark]) -> Contaminated | None:
+        """The item one of whose images one of these nearly equals."""
         for image in images:
             if near := self._images.find(key, image):
-                return _found(near, "image")
+                return Contaminated(key=key, of=near.of.partition("\n")[0], by="image", likeness=near.likeness)
         return None
+
+    def _add_text(self, text: str, item: str, objects: tuple[str, str] | None) -> None:
+        if text not in self._texts:
+            self._texts[text] = _Text()
+            self._index.add(text, text)
+        at = self._texts[text]
+        if objects is None:
+            at.unnamed = at.unnamed or item
+        else:
+            at.named.setdefault(objects, item)
 
 
 def contaminated(
@@ -68,10 +192,16 @@ def contaminated(
 
     Args:
         items: each candidate with its question and what its images look like (`mark`).
-        references: of all tests; a candidate is listed once, for the first likeness found.
+        references: of all tests; a candidate is listed once, for its text before its images.
     """
-    found = (references.find(each.key, (question.explicit,), marks) for each, question, marks in items)
-    return [each for each in found if each is not None]
+    report: list[Contaminated] = []
+    for each, question, marks in items:
+        wording = Wording(reference=question.text, explicit=(question.explicit,), objects=each.objects)
+        found = references.find_text(each.key, wording)
+        if found is None or found.by == "words alone":
+            found = references.find_image(each.key, marks)
+        report += [found] if found else []
+    return report
 
 
 def clean(items: Iterable[T], keys: Iterable[str], *listed: Iterable[Contaminated | Near]) -> list[T]:
@@ -80,5 +210,10 @@ def clean(items: Iterable[T], keys: Iterable[str], *listed: Iterable[Contaminate
     return [item for item, key in zip(items, keys, strict=True) if key not in dropped]
 
 
-def _found(near: Near, by: Literal["text", "image"]) -> Contaminated:
-    return Contaminated(key=near.key, of=near.of.partition("\n")[0], by=by, likeness=near.likeness)
+def _bare(text: str) -> str:
+    """As it is compared: without articles."""
+    return _ARTICLES.sub("", normalised(text))
+
+
+def _alike(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    return all(alike(one, other) for one, other in zip(some, others, strict=True))

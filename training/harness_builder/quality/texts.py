@@ -60,8 +60,12 @@ class TextIndex:
 
     def find(self, key: str, text: str) -> Near | None:
         """The earlier text that this one is most like, where it is like it enough; among equals the first."""
+        return _nearest(self.every(key, text))
+
+    def every(self, key: str, text: str) -> list[Near]:
+        """All earlier texts that this one is like enough, in the order they came."""
         runs = _runs(normalised(text))
-        return self._nearest(key, runs, self._hashed(runs))
+        return self._near(key, runs, self._hashed(runs))
 
     def add(self, key: str, text: str) -> None:
         """Take a text in.
@@ -77,7 +81,7 @@ class TextIndex:
         plain = normalised(text)
         runs = _runs(plain)
         hashed = self._hashed(runs)
-        near = self._nearest(key, runs, hashed)
+        near = _nearest(self._near(key, runs, hashed))
         if near is None:
             self._insert(key, plain, hashed)
         return near
@@ -96,14 +100,15 @@ class TextIndex:
         hashed.update([run.encode("utf-8", "surrogatepass") for run in runs])
         return hashed
 
-    def _nearest(self, key: str, runs: frozenset[str], hashed: Untyped) -> Near | None:
+    def _near(self, key: str, runs: frozenset[str], hashed: Untyped) -> list[Near]:
         asked: list[int] = self._index.query(hashed)
-        near = [at for at in asked if self._hashes[at].jaccard(hashed) >= self._least - _SLACK]
-        found = {at: _jaccard(runs, _runs(self._texts[at])) for at in sorted(near)}
-        best = max(found, key=lambda at: found[at], default=None)
-        if best is None or found[best] < self._least:
-            return None
-        return Near(key=key, of=self._keys[best], likeness=found[best])
+        near = sorted(at for at in asked if self._hashes[at].jaccard(hashed) >= self._least - _SLACK)
+        found = ((at, _jaccard(runs, _runs(self._texts[at]))) for at in near)
+        return [Near(key=key, of=self._keys[at], likeness=share) for at, share in found if share >= self._least]
+
+
+def _nearest(found: list[Near]) -> Near | None:
+    return max(found, key=lambda near: near.likeness, default=None)
 
 
 def _runs(plain: str) -> frozenset[str]:

@@ -127,7 +127,7 @@ class _Rules:
     def against(self, seen: Seen, other: Seen | None) -> str:
         """Why it is not taken beside the other one of its record; empty where it is."""
         key = seen.photo.key
-        if found := self._references.find(key, (), [seen.mark]):
+        if found := self._references.find_image(key, [seen.mark]):
             return f"it nearly equals an image of {found.of.partition('/')[0]}"
         beside = {other.photo.licence} if other else set[str]()
         if why := unfit(seen.photo.licence, self._licences | beside, accepted=self._accepted):

@@ -30,6 +30,14 @@ def same(one: str, other: str) -> bool:
     return _letters(one) == _letters(other)
 
 
+def alike(one: str, other: str) -> bool:
+    """Whether two names are of one object: they are the same, or one ends in the other, as "bread knife" in "knife"."""
+    if same(one, other):
+        return True
+    short, long = sorted((_plain(one).split(), _plain(other).split()), key=len)
+    return bool(short) and long[-len(short) :] == short
+
+
 def _letters(name: str) -> str:
     whole = _plain(unicodedata.normalize("NFKC", name))
     return "".join(each for each in whole if each.isalnum()) or whole

@@ -55,19 +55,21 @@ class Carrier:
         await self._each(self._write)
         async with self._walk.gates.texts.turn(self._number):
             for way in self._going():
+                assert way.element is not None
                 assert way.question is not None
-                self._turned(way, "write", self._walk.gates.text(way.question))
+                self._turned(way, "write", self._walk.gates.text(way.question, way.element))
         await self._each(self._draw)
         marks = await anyio.to_thread.run_sync(self._marked)
         async with self._walk.gates.images.turn(self._number):
             for way in self._going():
-                self._turned(way, "draw", self._walk.gates.pair(way.key, marks[way.key]))
+                self._turned(way, "draw", await self._walk.gates.pair(way.key, marks[way.key]))
         await self._each(self._sort)
         if self._walk.people is not None:
             async with self._walk.gates.settled.turn(self._number):
                 for way in self._going():
+                    assert way.element is not None
                     assert way.question is not None
-                    self._turned(way, "sort", self._walk.gates.decided(way.question))
+                    self._turned(way, "sort", self._walk.gates.decided(way.question, way.element))
         await self._each(self._finish)
         self._keep(line)
 
@@ -80,6 +82,7 @@ class Carrier:
             if found.end == "stopped":
                 self._walk.stopping.stop_seed(seed.key)
             return Line(step="elements", key=seed.key, end=found.end, why=found.why, calls=calls)
+        self._walk.tally.with_elements += 1
         for place, each in enumerate(found.value):
             way = Way(key=f"{seed.key}#{place}", place=place, lists=found.calls[-1])
             self._ways.append(way)
@@ -164,9 +167,10 @@ class Carrier:
         assert way.question is not None
         way.label = self._took(way, "label", await self._walk.labeller.label(candidate, way.question))
 
-    def _marked(self) -> dict[str, list[ImageMark]]:
+    def _marked(self) -> dict[str, tuple[ImageMark, ImageMark]]:
         """What the images of each pair look like."""
-        return {way.key: [self._walk.marks(each) for each in way.pair.images] for way in self._going() if way.pair}
+        pairs = {way.key: way.pair.images for way in self._going() if way.pair}
+        return {key: (self._walk.marks(one), self._walk.marks(other)) for key, (one, other) in pairs.items()}
 
     def _turned(self, way: Way, step: Step, ended: Ended | None) -> None:
         if ended is not None:

@@ -7,12 +7,11 @@ that come later against it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import anyio.to_thread
 
 from harness_builder.calls.values import Ended
-from harness_builder.quality import Contaminated, ImageIndex, ImageMark, Near, References, TextIndex
-from harness_builder.values import Question
+from harness_builder.quality import Contaminated, ImageMark, Near, PairIndex, References, TextIndex, Wording
+from harness_builder.values import Element, Question
 
 from .turnstile import Turnstile
 
@@ -27,6 +26,7 @@ class Gates:
     Attributes:
         texts, images, settled: where each seed passes in its turn; the last one where people decide.
         near, contaminated: what was turned away, in order.
+        worded: key -> what went on and asks, in words of a test, of objects that the test does not name.
         references: items of the tests.
     """
 
@@ -36,9 +36,10 @@ class Gates:
         self.settled = Turnstile()
         self.near: list[Near] = []
         self.contaminated: list[Contaminated] = []
+        self.worded: dict[str, Contaminated] = {}
         self._text_index = TextIndex(likeness)
         self._settled_index = TextIndex(likeness)
-        self._image_index = ImageIndex(bits)
+        self._pairs = PairIndex(bits)
         self.references = references
 
     def shut(self) -> None:
@@ -55,38 +56,45 @@ class Gates:
         """One that was turned away is told of no more: it was stopped."""
         self.near = [near for near in self.near if near.key != key]
 
-    def text(self, question: Question) -> Ended | None:
+    def text(self, question: Question, element: Element) -> Ended | None:
         """None lets it through. Compared in the words that name its objects: the others are alike in every question."""
-        return self._compared(question, self._text_index)
+        return self._compared(question, element, self._text_index)
 
-    def decided(self, question: Question) -> Ended | None:
+    def decided(self, question: Question, element: Element) -> Ended | None:
         """None lets it through, as people left or mended it."""
-        return self._compared(question, self._settled_index)
+        return self._compared(question, element, self._settled_index)
 
-    def pair(self, key: str, marks: Sequence[ImageMark]) -> Ended | None:
-        """None lets it through. A pair is a duplicate where both of its images are, of one and the same other pair:
-        many risks take a kitchen knife."""
-        if found := self.references.find(key, (), marks):
-            return self._of_test(found)
-        nears = [self._image_index.find(f"{key}/{place}", mark) for place, mark in enumerate(marks)]
-        alike = [replace(near, key=key, of=near.of.rpartition("/")[0]) for near in nears if near is not None]
-        if len(alike) == len(marks) and len({near.of for near in alike}) == 1:
-            return self._again(min(alike, key=lambda near: near.likeness), "pair of images")
-        for place, mark in enumerate(marks):
-            self._image_index.add(f"{key}/{place}", mark)
-        return None
+    async def pair(self, key: str, marks: tuple[ImageMark, ImageMark]) -> Ended | None:
+        """None lets it through. An image of a test is turned away even alone; of this set, a whole pair. They are
+        compared in a thread, one pair at a time, since there may be many."""
 
-    def _compared(self, question: Question, earlier: TextIndex) -> Ended | None:
-        if found := self.references.find(question.key, (question.explicit, question.text), ()):
+        def found() -> Contaminated | Near | None:
+            return self.references.find_image(key, marks) or self._pairs.take(key, marks)
+
+        near = await anyio.to_thread.run_sync(found)
+        if isinstance(near, Contaminated):
+            return self._of_test(near)
+        return None if near is None else self._again(near, "pair of images")
+
+    def _compared(self, question: Question, element: Element, earlier: TextIndex) -> Ended | None:
+        explicit = (question.explicit, element.question)
+        wording = Wording(reference=question.text, explicit=explicit, objects=element.objects)
+        found = self.references.find_text(question.key, wording)
+        self.worded.pop(question.key, None)
+        if found is not None and found.by != "words alone":
             return self._of_test(found)
         near = earlier.take(question.key, question.explicit)
-        return None if near is None else self._again(near, "text")
+        if near is not None:
+            return self._again(near, "text")
+        if found is not None:
+            self.worded[question.key] = found
+        return None
 
     def _of_test(self, found: Contaminated) -> Ended:
         self.contaminated.append(found)
-        return Ended(
-            end="dropped", why=f"its {found.by} nearly equals that of a test", note=f"nearly equals {found.of}"
-        )
+        several = found.by == "text and objects"
+        why = f"its {found.by} nearly {'equal those' if several else 'equals that'} of a test"
+        return Ended(end="dropped", why=why, note=f"nearly equals {found.of}")
 
     def _again(self, near: Near, by: str) -> Ended:
         self.near.append(near)

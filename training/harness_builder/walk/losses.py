@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from harness_builder.values import ENDS, STEPS, End, Step
+from harness_builder.values import STEPS, End, Step
 
 from .values import Tally
 
@@ -99,7 +99,7 @@ def open_losses(found: Iterable[Loss]) -> Iterator[str]:
 
 def _unsaid(tally: Tally) -> Iterator[str]:
     """Where the prober did not say of more than half what it was asked, in one line."""
-    came, silent = sum(tally.ends["probe", end] for end in ENDS), sum(tally.untold.values())
+    came, silent = tally.came("probe"), sum(tally.untold.values())
     if 2 * silent > came:
         whys = "; ".join(f"{why} ({number:,})" if len(tally.untold) > 1 else why for why, number in _most(tally.untold))
         what = f"probe: of {silent:,} of {came:,} the prober did not say whether a part alone gives the risk away"
@@ -112,7 +112,7 @@ def _loss(tally: Tally, step: Step) -> Loss:
     }
     return Loss(
         step=step,
-        came=sum(tally.ends[step, end] for end in ENDS) - (tally.spared if step == "probe" else 0),
+        came=tally.came(step) - (tally.spared if step == "probe" else 0),
         lost=sum(whys.values()),
         whys=whys,
         passing=bool(tally.passing[step]),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness_builder.calls.values import Asker, Ended
 from harness_builder.stops import KINDS, Kind, Stop
-from harness_builder.values import Step
+from harness_builder.values import Step, before
 
 from .gates import Gates
 from .lines import Lines
@@ -105,10 +105,11 @@ class Stopping:
                 self._lines.strike(each.key, each.lines)
 
     def _end(self, way: Way, step: Step, ended: Ended) -> None:
-        """It ended otherwise than was counted."""
+        """It ended otherwise than was counted, in this step: what came before it stays counted."""
         assert way.ended is not None
-        self._tally.uncount(*way.ended, kept=way.counted)
-        way.counted = ()
+        came = before(step)
+        self._tally.uncount(*way.ended, kept=[each for each in way.counted if each not in came])
+        way.counted = tuple(each for each in way.counted if each in came)
         way.end(step, Ended(end="stopped", why=ended.why))
         self._tally.count(*way.ended)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from harness_builder.calls.values import Ended
 from harness_builder.quality import Probed
-from harness_builder.values import Element, End, Label, Pair, Question, Sorted, Step
+from harness_builder.values import ENDS, Element, End, Label, Pair, Question, Sorted, Step
 
 T = TypeVar("T")
 
@@ -47,7 +47,9 @@ class Tally:
 
     Attributes:
         seeds: that were walked.
-        ends: (step, end) -> number; what goes on to another step is `kept` in the one it leaves.
+        with_elements: of these, that gave elements.
+        ends: (step, end) -> number; what goes on to another step is `kept` in the one it leaves. A seed that gave none
+            ended in the first.
         whys: (step, end, why) -> number, of all that ended otherwise.
         again: that failed for a reason that may pass.
         passing: step -> number of these.
@@ -57,6 +59,7 @@ class Tally:
     """
 
     seeds: int = 0
+    with_elements: int = 0
     ends: Counter[tuple[Step, End]] = field(default_factory=Counter[tuple[Step, End]])
     whys: Counter[tuple[Step, End, str]] = field(default_factory=Counter[tuple[Step, End, str]])
     again: int = 0
@@ -71,6 +74,11 @@ class Tally:
         self.whys[step, ended.end, ended.why] += 1
         self.again += ended.again
         self.passing[step] += ended.again
+
+    def came(self, step: Step) -> int:
+        """What came to a step: all that the one before kept, but for what only the other of probe and label takes; to
+        the first the elements of all seeds, and the seeds that gave none."""
+        return sum(self.ends[step, end] for end in ENDS)
 
     def uncount(self, step: Step, ended: Ended, kept: Iterable[Step]) -> None:
         """What ended so, after it was kept in these steps, is going to be counted otherwise."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from harness_builder.calls.values import Ended, Passed
 from harness_builder.quality import Probed
-from harness_builder.values import Element, Label, Opinion, Pair, Question, Sorted, Step
+from harness_builder.values import Element, Label, Opinion, Pair, Question, Sorted, Step, before
 
 from .lines import Line
 
@@ -29,7 +29,7 @@ class Way:
         calls: that it took, in order.
         lines: of its steps, in order.
         ended: how; None while it goes on.
-        counted: steps in which it is counted as kept, once its seed is through.
+        counted: steps that it went on from, in which it is counted as kept, once its seed is through.
     """
 
     key: str
@@ -76,8 +76,10 @@ class Way:
 
     def close(self) -> None:
         """Its lines are written down: what ended needs no more in memory than its place and how it ended."""
-        self.counted = tuple(each.step for each in self.lines if each.end == "kept")
-        if self.ended is not None:
+        if self.ended is None:
+            self.counted = tuple(each.step for each in self.lines)
+        else:
+            self.counted = before(self.ended[0])  # its lines say no more where it was stopped
             self.element = self.question = self.pair = self.opinion = self.sorted = self.label = None
             self.lines, self.calls = [replace(each, made={}, calls=(), notes=()) for each in self.lines], []
 

@@ -28,7 +28,7 @@ class Draft:
         images: paths, in the order of the data.
         black: a black square stands in place of images.
         text_question: the same harm asked in words alone; empty where the data have none.
-        text_answer: the answer to it; empty where it is the same as with images.
+        text_answer: the answer to it; empty where the data have none.
     """
 
     id: str = ""

@@ -24,6 +24,8 @@ from harness.data.downloads import PATIENCE, Refusal, digests
 from harness.data.meter import Meter
 from harness.data.waiting import Waits
 from harness.readers import inside
+from harness.sources import UNSEEN
+from harness.terminal import say
 from harness_mirage.methods import Ingredient
 from harness_mirage.records import Record
 
@@ -37,7 +39,7 @@ from .portion import Reading
 from .shop import Shop, put
 
 FILE: Final = "general.json"
-SOURCE: Final = DataSource(hub=M4, licence=PUBLISHED[M4])
+SOURCE: Final = DataSource(hub=M4, unchecked=UNSEEN, licence=PUBLISHED[M4])
 ANNOTATIONS: Final = "m4_instruct_annotations.json"
 _RESERVE: Final = 3  # times as many records are drawn as are taken, for those whose images cannot be had
 _INGREDIENT: Final = Ingredient(name="general", layout="sharegpt")
@@ -83,7 +85,7 @@ def fetch_general(
     import httpx
 
     listing = hub.listing(published, Waits(meter.tell))
-    with httpx.Client(follow_redirects=True, timeout=PATIENCE) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         shop = Shop(folder, listing, client, meter)
         try:
             drawn, unreadable = _drawn(shop.annotations(annotations), count * _RESERVE, seed)
@@ -161,11 +163,11 @@ def main(folder: Path, count: int, seed: int, revision: str) -> None:
         wanted = replace(SOURCE, revision=revision)
         came = fetch_general(folder, Meter(sys.stderr), published=wanted, count=count, seed=seed)
     except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(2)
-    click.echo(f"{came.records} records of {SOURCE.hub} ({SOURCE.licence}): --data general={folder}")
+    say(f"{came.records} records of {SOURCE.hub} ({SOURCE.licence}): --data general={folder}")
     if came.unpublished:
-        click.echo(f"{came.unpublished} that were drawn gave their place to others: their images are not in the set")
+        say(f"{came.unpublished} that were drawn gave their place to others: their images are not in the set")
 
 
 if __name__ == "__main__":

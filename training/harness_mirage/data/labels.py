@@ -12,6 +12,7 @@ from harness_mirage.records import Turn
 from .draft import BadRecord, Draft
 
 NO_TEXT: Final = "no text_question, which asks in words alone"
+NO_ANSWER: Final = "no text_answer to the text_question: the other answer speaks of images that are not shown"
 
 #: In our own words; which of them a record gets hangs on what the record says.
 REFUSALS: Final = (
@@ -28,7 +29,7 @@ def labelled(draft: Draft, labels: Labels) -> Draft:
     """The draft with the labels that are asked for.
 
     Raises:
-        BadRecord: `text_only`, and the data do not say what is asked in words.
+        BadRecord: `text_only`, and the data do not say what is asked in words, or what is answered to that.
     """
     if labels == "given":
         return draft
@@ -37,8 +38,9 @@ def labelled(draft: Draft, labels: Labels) -> Draft:
         return replace(draft, turns=refused)
     if not draft.text_question:
         raise BadRecord(NO_TEXT)
-    answer = draft.text_answer or next((turn.text for turn in draft.turns if turn.speaker == "assistant"), "")
-    asked = (Turn(speaker="user", text=draft.text_question), Turn(speaker="assistant", text=answer))
+    if not draft.text_answer:
+        raise BadRecord(NO_ANSWER)
+    asked = (Turn(speaker="user", text=draft.text_question), Turn(speaker="assistant", text=draft.text_answer))
     return replace(draft, turns=asked, images=(), black=False)
 
 

@@ -18,7 +18,7 @@ from .checks import checked
 from .draft import BadRecord, Draft
 from .faults import REMEDY, Faults
 from .holding import HoldOut
-from .labels import NO_TEXT, labelled
+from .labels import NO_ANSWER, NO_TEXT, labelled
 from .layouts import Source, source
 from .licences import published, stated
 from .lots import Lots
@@ -28,7 +28,7 @@ from .streams import bytes_of, stream
 
 _OPENED_AT_ONCE = 8
 _PIECE = 256  # records
-_WORDS = "bring data whose records have a text_question (and a text_answer where the answer differs)"
+_WORDS = "bring data whose records have a text_question and a text_answer, or leave out the others: -S skip_bad=true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def portion(ingredient: Ingredient, path: Path, hold_out: HoldOut, seed: int, *,
     records = _named(lots.taken())
     images = _place(records, shelf, reading.faults)
     if reading.faults.counts and not skip_bad:
-        only_words = set(reading.faults.counts) == {NO_TEXT}
+        only_words = set(reading.faults.counts) <= {NO_TEXT, NO_ANSWER}
         raise reading.faults.error(reading.found, _WORDS if only_words else REMEDY, looks=opened.looks)
     part = Part(
         ingredient=ingredient,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import struct
 import time
 import zipfile
 import zlib
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness import HarnessError
 from harness.data import downloads
+from harness.data.asking import asked, pieces
 from harness.data.downloads import Refusal, Wanted, unreachable
 from harness.images import BYTE_LIMIT
-from harness.readers.archives import Archive, Member
+from harness.readers.archives import Archive, Member, read_member
 
 if TYPE_CHECKING:
     import httpx
@@ -50,8 +53,8 @@ def remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:
 def _read(opened: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
     """One file; the zip's own checksum says whether it came whole."""
     try:
-        return opened.read(info)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        return read_member(opened, nullcontext(), info)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
         raise HarnessError(f"{info.filename} did not come as it was published: {error}", where=where) from None
 
 
@@ -97,7 +100,7 @@ class _Remote(io.RawIOBase):
         for pause in downloads.PAUSES:
             time.sleep(pause)
             try:
-                with self._client.stream("GET", self._wanted.url, headers=headers) as reply:
+                with asked(self._client, self._wanted.url, headers) as reply:
                     if reply.status_code < _PASSING:
                         return self._piece(reply, size)
                     fault = Refusal(self._wanted.url, reply.status_code)
@@ -111,7 +114,7 @@ class _Remote(io.RawIOBase):
         if reply.status_code != 206:
             what = "the server gives no pieces of files, so single images cannot be taken out of an archive"
             raise HarnessError(what, where=self._wanted.url, remedy="fetch the archives whole, into the data's folder")
-        data = reply.read()
+        data = b"".join(pieces(reply, limit=size, what="what was asked for"))
         if len(data) != size:
             raise HarnessError(f"the server gave {len(data)} bytes where {size} were asked for", where=self._wanted.url)
         return data

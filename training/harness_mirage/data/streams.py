@@ -16,13 +16,14 @@ from typing import Any, Final, TextIO, cast
 
 from harness import BadData, BadImage, Json, MissingData
 from harness.readers import DataFiles, Row, parquet_rows
+from harness.readers.records import RepeatedKey, object_of
 
 from .draft import BadRecord
 
 _PIECE: Final = 1 << 20  # characters read at once
 _NEAR: Final = 16  # a fault so near to the end of a piece may only be the piece's end
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-_DECODER: Final = json.JSONDecoder()
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=object_of)
 
 
 def stream(files: DataFiles, name: str) -> Iterator[Row | BadRecord]:
@@ -80,7 +81,9 @@ def _lines(lines: Iterator[str]) -> Iterator[Json | BadRecord]:
     for line in lines:
         if line.strip():
             try:
-                yield json.loads(line)
+                yield json.loads(line, object_pairs_hook=object_of)
+            except RepeatedKey as error:
+                yield BadRecord("a line with a key that stands twice", str(error))
             except (ValueError, RecursionError) as error:
                 yield BadRecord("a line that is not JSON", f"not JSON: {error}")
 

@@ -1,4 +1,4 @@
-"""torch, transformers, trl, peft and datasets, as what they are to a strict type checker: mostly unknown.
+"""torch, transformers, safetensors, trl, peft and datasets, as what they are to a strict type checker: mostly unknown.
 
 Everything that comes from them is `Untyped`, here in one place, in place of an ignore on every second line. A name is
 imported when it is first asked for: it takes seconds.
@@ -13,7 +13,7 @@ from harness import HarnessError
 
 Untyped: TypeAlias = Any
 INSTALL: Final = "pip install 'vlm-safety-harness[hf,train]'"
-_KNOWN: Final = frozenset({"torch", "transformers", "trl", "peft", "datasets"})
+_KNOWN: Final = frozenset({"torch", "transformers", "safetensors", "trl", "peft", "datasets"})
 
 
 def __getattr__(name: str) -> Untyped:

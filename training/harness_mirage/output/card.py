@@ -114,7 +114,9 @@ def _recipe(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {escape(said(each['value']))} | {each['source']} |"
     yield ""
     if values["recipe"].get("paper"):
-        yield f"The paper's values are those for {escape(values['recipe']['paper'])}."
+        method = values["recipe"].get("method")
+        on = f"{escape(method)} on " if method else ""
+        yield f"The paper's values are those for {on}{escape(values['recipe']['paper'])}."
     yield "This reproduces the recipe, not the numbers: what is not the paper's is a choice, and is marked above."
 
 

@@ -14,6 +14,7 @@ from harness import Json, Training
 from harness.fingerprint import of_file, of_folder
 from harness.keys import digest
 from harness.lineage import FILE
+from harness.local import counts_area
 from harness_mirage.methods import Method
 from harness_mirage.mixture import Mixture, Part
 from harness_mirage.recipe import Recipe
@@ -76,6 +77,7 @@ def record(
         "base": {"architecture": base.architecture, "digest": digest(dict(files)), "files": files},
         "parameters": {role: {"all": whole, "learnt": learnt} for role, (whole, learnt) in fitted.counts.items()},
         "training": _told(fitted, training),
+        "evaluation": _evaluation(base, recipe),
         "versions": versions(_PACKAGES),
     }
 
@@ -85,6 +87,7 @@ def of_recipe(recipe: Recipe) -> dict[str, Json]:
     return {
         "name": recipe.name,
         "paper": recipe.paper,
+        "method": recipe.method,
         "values": {name: asdict(getattr(recipe, name)) for name in FIELDS},
         "roles": dict(recipe.roles),
     }
@@ -165,6 +168,17 @@ def _told(fitted: Fitted, training: Training) -> dict[str, Json]:
         "resumed_from": fitted.resumed_from,
         "losses": {"first": losses[0], "last": losses[-1], "least": min(losses)} if losses else {},
     }
+
+
+def _evaluation(base: Base, recipe: Recipe) -> dict[str, Json]:
+    """Settings by which a run shows the model its images as the training did, and what a reader should know of it."""
+    pixels = recipe.pixels.value
+    if pixels is None:
+        return {"settings": {}, "note": ""}
+    if counts_area(base.frontend.processor.image_processor):
+        return {"settings": {"max_pixels": pixels}, "note": ""}
+    note = f"the training scaled images down to {pixels:,} pixels, and the model's processor takes no such limit"
+    return {"settings": {}, "note": note}
 
 
 def _plain(value: Any) -> Json:

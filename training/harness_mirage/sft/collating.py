@@ -1,4 +1,9 @@
-"""Records to a batch: texts and images through the processor, and labels on the answers only."""
+"""Records to a batch: texts and images through the processor, and labels on the answers only.
+
+Devices that train together must run the same parts of a model in each step: where its weights are spread, a part that
+one of them leaves out is waited for by the others for ever. So there a batch without an image gets a blank one behind
+an answer, where no token that is learnt sees it: the losses stay what they are.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from harness.local import Frontend
 from harness_mirage.models.untyped import Untyped, torch
 from harness_mirage.records import Record
 
-from .pictures import opened
+from .pictures import blank, opened
 from .scripts import Answer, Script
 
 IGNORED: Final = -100  #: a label that no loss is computed on
@@ -27,12 +32,14 @@ class Collator:
         records: of the mixture.
         scripts: of the same records.
         pixels: most pixels of an image.
+        mark: stands for the blank image of a batch that has none; empty where such a batch gets none.
     """
 
     frontend: Frontend
     records: Sequence[Record]
     scripts: Sequence[Script]
     pixels: int | None
+    mark: str = ""
 
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Untyped]:
         """The batch of some records.
@@ -58,8 +65,13 @@ class Collator:
             [opened(picture, self.pixels, record.place) for picture in record.pictures]
             for record in (self.records[number] for number in numbers)
         ]
+        texts = [self.scripts[number].text for number in numbers]
+        if self.mark and not any(pictures):
+            shortest = texts.index(min(texts, key=len))  # the batch is padded to its longest
+            texts[shortest] += self.mark
+            pictures[shortest] = [blank()]
         return self.frontend.encode(
-            text=[self.scripts[number].text for number in numbers],
+            text=texts,
             **({"images": pictures} if any(pictures) else {}),
             return_tensors="pt",
             padding=True,

@@ -67,7 +67,11 @@ def fit(base: Base, mixture: Mixture, recipe: Recipe, training: Training, method
             model=base.model,
             args=config,
             data_collator=Collator(
-                frontend=base.frontend, records=mixture.records, scripts=scripts, pixels=recipe.pixels.value
+                frontend=base.frontend,
+                records=mixture.records,
+                scripts=scripts,
+                pixels=recipe.pixels.value,
+                mark=base.mark if config.world_size > 1 else "",
             ),
             train_dataset=datasets.Dataset.from_dict({"record": kept}),
             processing_class=base.frontend.processor,

@@ -55,12 +55,15 @@ class Ruler:
 
     def of(self, script: Script, sizes: tuple[tuple[int, int], ...]) -> int:
         """Tokens of a script with images of these sizes."""
-        if sizes not in self._known:
-            self._known[sizes] = self._added(sizes)
-        return self._frontend.count(script.text) + self._known[sizes]
+        return self._frontend.count(script.text) + self.added(sizes)
 
-    def _added(self, sizes: Sequence[tuple[int, int]]) -> int:
+    def added(self, sizes: tuple[tuple[int, int], ...]) -> int:
         """Tokens that images of some sizes put in the place of their marks; some models count them all together."""
+        if sizes not in self._known:
+            self._known[sizes] = self._found(sizes)
+        return self._known[sizes]
+
+    def _found(self, sizes: Sequence[tuple[int, int]]) -> int:
         import PIL.Image
 
         blank = [PIL.Image.new("RGB", each) for each in sizes]

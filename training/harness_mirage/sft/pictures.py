@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 EDGE: Final = 336  #: pixels of a black square's side
+BLANK: Final = (56, 56)  #: size of an image that is there only so that the vision tower runs: a few patches
 _TURNED: Final = range(5, 9)  # values of EXIF's orientation that swap width and height
 _ORIENTATION: Final = 0x0112
 
@@ -35,6 +36,13 @@ def opened(picture: Picture, pixels: int | None, place: str) -> PIL.Image.Image:
         raise _unreadable(error, place) from None
     size = fitted(found.size, pixels)
     return found if size == found.size else found.resize(size, PIL.Image.Resampling.BICUBIC)
+
+
+def blank() -> PIL.Image.Image:
+    """An image that says nothing, as small as every processor takes it."""
+    import PIL.Image
+
+    return PIL.Image.new("RGB", BLANK)
 
 
 def size(picture: Picture, pixels: int | None, place: str) -> tuple[int, int]:

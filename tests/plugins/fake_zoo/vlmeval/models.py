@@ -55,6 +55,28 @@ class Served(BaseAPI):
         return (0 if status < 300 else status), answer, response
 
 
+class Posting(BaseAPI):
+    """Posts through `requests`, and makes a text of any error."""
+
+    def __init__(self, api_base="http://127.0.0.1:9/v1", **kwargs):
+        self.api_base = api_base
+        super().__init__(**kwargs)
+
+    def generate_inner(self, inputs, **kwargs):
+        import requests
+
+        try:
+            response = requests.post(
+                self.api_base, json={"prompt": texts(inputs)}, headers={"api-key": "k"}, timeout=60
+            )
+        except Exception as error:
+            return -1, self.fail_msg, str(error)
+        answer = self.fail_msg
+        with contextlib.suppress(Exception):
+            answer = response.json()["choices"][0]["message"]["content"].strip()
+        return (0 if response.status_code < 300 else response.status_code), answer, response
+
+
 class Habits(BaseAPI):
     """Does what the text of the question says."""
 

@@ -1,0 +1,191 @@
+"""What is taken of one answer: no more than so many bytes, as they come and unpacked, and nothing from another host.
+
+Every provider reads through here. `read` is for aiohttp; `Guarded` makes a client of httpx, such as that of an SDK, do
+the same: `class Http(Guarded, openai.DefaultAioHttpClient)`. Reading stops at the limit, so an endless answer, or one
+that unpacks to far more than was sent, costs no more memory than the largest that is taken.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from typing import Any, Final, cast
+
+REPLY_LIMIT: Final = 64 << 20  #: bytes of one answer, unless a setting says otherwise
+ENCODINGS: Final = "gzip, deflate"  #: what is asked for: those that can be unpacked piece by piece
+MIB: Final = 1 << 20
+_COMPLAINT_LIMIT: Final = 1 << 20  # bytes of an error's body: its first words are what is used
+_MEMBER_LIMIT: Final = 1000  # streams in a row inside one gzip body
+_PLAIN: Final = frozenset({"", "identity"})
+_GZIP: Final = frozenset({"gzip", "x-gzip"})
+
+
+class Unreadable(Exception):
+    """An answer came and cannot be taken.
+
+    Attributes:
+        reason: of the Failure: `too_large`, `encoding`, or `connection` where it came damaged.
+        transient: another try may help.
+    """
+
+    def __init__(self, reason: str, said: str, *, transient: bool = False) -> None:
+        super().__init__(said)
+        self.reason = reason
+        self.transient = transient
+
+
+class Unpacking:
+    """Undoes a content encoding, in pieces of at most 1 MiB however much a few bytes unpack to.
+
+    Raises:
+        Unreadable: the encoding is not one of ENCODINGS, or what comes is not in it.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding.strip().lower()
+        if self._encoding not in _PLAIN | _GZIP | {"deflate"}:
+            said = f"the answer is encoded as {self._encoding[:40]!r}, and {ENCODINGS} was asked for"
+            raise Unreadable("encoding", said)
+        self._stream: Any = None  # of zlib, which names no type for it
+        self._members = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What a piece unpacks to."""
+        if self._encoding in _PLAIN:
+            yield data
+            return
+        try:
+            while data:
+                stream = self._opened(data)
+                if stream is None:
+                    return
+                yield stream.decompress(data, MIB)
+                data = stream.unconsumed_tail or stream.unused_data
+        except zlib.error as error:
+            raise self._damaged(error) from None
+
+    def end(self) -> bytes:
+        """The last bytes: a few, since all that came has been unpacked."""
+        try:
+            return b"" if self._stream is None else self._stream.flush()
+        except zlib.error as error:
+            raise self._damaged(error) from None
+
+    def _opened(self, data: bytes) -> Any:
+        """The stream that takes the next bytes; None where they belong to none."""
+        if self._stream is not None and not self._stream.eof:
+            return self._stream
+        if self._stream is not None and self._encoding not in _GZIP:
+            return None
+        self._members += 1
+        if self._members > _MEMBER_LIMIT:
+            raise Unreadable("too_large", f"the answer holds more than {_MEMBER_LIMIT} streams of {self._encoding}")
+        bare = self._encoding == "deflate" and data[0] & 0x0F != zlib.DEFLATED
+        kind = 16 + zlib.MAX_WBITS if self._encoding in _GZIP else -zlib.MAX_WBITS if bare else zlib.MAX_WBITS
+        self._stream = zlib.decompressobj(kind)
+        return self._stream
+
+    def _damaged(self, error: zlib.error) -> Unreadable:
+        return Unreadable("connection", f"the answer is damaged: not {self._encoding}: {error}", transient=True)
+
+
+async def read(status: int, headers: Mapping[str, str], pieces: AsyncIterable[bytes], limit: int) -> bytes:
+    """The body of an answer, unpacked. Of an error's body there may be only the beginning.
+
+    Args:
+        status: of the answer.
+        headers: of the answer, found in any case.
+        pieces: its body as it comes, not unpacked.
+        limit: bytes that are taken, as sent and unpacked.
+
+    Raises:
+        Unreadable: it is larger, or cannot be unpacked.
+    """
+    taking = _Taking(status, headers, limit)
+    async for piece in pieces:
+        if not taking.add(piece):
+            break
+    return taking.end()
+
+
+def read_now(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], limit: int) -> bytes:
+    """As `read`, where nothing is awaited."""
+    taking = _Taking(status, headers, limit)
+    for piece in pieces:
+        if not taking.add(piece):
+            break
+    return taking.end()
+
+
+class _Taking:
+    """One body. What cannot be taken ends an answer, and of an error only what would have come next."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
+        self._whole = status < 300
+        self._limit = limit if self._whole else min(limit, _COMPLAINT_LIMIT)
+        self._came = 0
+        self._content = bytearray()
+        self._unpacking: Unpacking | None = None
+        length = headers.get("content-length", "")
+        if self._whole and length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        try:
+            self._unpacking = Unpacking(headers.get("content-encoding", ""))
+        except Unreadable:
+            if self._whole:
+                raise
+
+    def add(self, piece: bytes) -> bool:
+        """Whether more is wanted."""
+        if self._unpacking is None:
+            return False
+        try:
+            self._came += len(piece)
+            for unpacked in self._unpacking.feed(piece):
+                if max(self._came, len(self._content) + len(unpacked)) > self._limit:
+                    raise _too_large(self._limit)
+                self._content += unpacked
+        except Unreadable:
+            if self._whole:
+                raise
+            self._unpacking = None
+        return self._unpacking is not None
+
+    def end(self) -> bytes:
+        return bytes(self._content) + (b"" if self._unpacking is None else self._unpacking.end())
+
+
+def _too_large(limit: int) -> Unreadable:
+    return Unreadable("too_large", f"the answer is larger than {limit / MIB:g} MiB, and no more is read of one")
+
+
+class Guarded:
+    """Mixed into an asynchronous client of httpx: it follows no redirect, and reads answers by `read`.
+
+    Args:
+        reply_limit: bytes that are taken of one answer.
+        options: the client's.
+    """
+
+    def __init__(self, *, reply_limit: int = REPLY_LIMIT, **options: Any) -> None:
+        super().__init__(**options)
+        self._reply_limit = reply_limit
+
+    async def send(self, *given: Any, **named: Any) -> Any:
+        """The answer, read. Raises Unreadable where it cannot be taken."""
+        request, options = given[0], {**named, "stream": True, "follow_redirects": False}
+        request.headers["accept-encoding"] = ENCODINGS
+        answer: Any = await cast("Any", super()).send(request, **options)
+        try:
+            content = await read(answer.status_code, answer.headers, answer.aiter_raw(), self._reply_limit)
+        finally:
+            await answer.aclose()
+        unpacked = {"content-encoding", "content-length", "transfer-encoding"}
+        headers = [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in unpacked]
+        return type(answer)(
+            answer.status_code,
+            headers=headers,
+            content=content,
+            request=answer.request,
+            extensions=answer.extensions,
+        )

@@ -1,0 +1,198 @@
+"""The suite for providers: what a run relies on, so that a provider which passes sends what it is given.
+
+A model is asked through the same `generate` as in a run. What it does with images is seen in two ways: the images note
+when their bytes are read, and `shown` says what arrived, where a test server or the model itself can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import anyio
+
+from harness import lineage
+from harness.contracts import Model, Provider
+from harness.images.opening import open_image
+from harness.keys import canonical
+from harness.replicas.places import SETTINGS as LOCAL
+from harness.settings import effective
+from harness.types import Failure, Generation, Image, ImageContent, Message, Part, Request, Response, Text
+
+from .fakes import fake_image
+from .problems import Problems
+from .task_suite import check_described
+
+IMAGES: Final = 3  #: of a request, as far as the model takes them: with two, one swap and a reversal look alike
+SECONDS: Final = 60.0  #: for opening a model, and for one answer
+LONGEST_TOKEN: Final = 40  #: characters; no tokenizer has a longer one of plain words
+WORDS: Final = "Describe in many long sentences everything that there is to see here, and leave nothing out."
+Shown = Callable[[], Sequence[str]]  #: sha256 of each image's file that the last request brought, in order
+
+
+def check_provider(
+    provider: Provider,
+    name: str = "",
+    *,
+    settings: Mapping[str, Any] | None = None,
+    shown: Shown | None = None,
+    seconds: float = SECONDS,
+) -> None:
+    """Whether a provider keeps its contract; with the name of a model, it is opened and asked.
+
+    Args:
+        provider: the descriptor.
+        name: a model that can be asked here and now; empty checks the descriptor only.
+        settings: of the provider, by name.
+        shown: what arrived of the last request's images, where that can be told, such as
+            `lambda: server.calls[-1].images` of a `ChatServer`.
+        seconds: for opening the model, and for each answer.
+    """
+    problems = Problems(f"provider {provider.scheme!r}")
+    check_described(problems, "none needed", provider.description, provider.settings)
+    for setting in (*lineage.SETTINGS, *(LOCAL if provider.local else ())):
+        taken = setting.name in {own.name for own in provider.settings}
+        problems.require(not taken, f"declares {setting.name!r}, which it has from the core")
+    if name:
+        with problems.at(f"model {name}"):
+            values = effective(provider.settings, settings or {}, owner=f"provider {provider.scheme}")
+            anyio.run(_ask_provider, problems, provider, name, values, shown, seconds)
+    problems.settle()
+
+
+async def _ask_provider(
+    problems: Problems,
+    provider: Provider,
+    name: str,
+    values: Mapping[str, Any],
+    shown: Shown | None,
+    seconds: float,
+) -> None:
+    await _Asking(problems, provider, name, shown, seconds).run(values)
+
+
+class _Asking:
+    """One opened model and what it is asked."""
+
+    def __init__(self, problems: Problems, provider: Provider, name: str, shown: Shown | None, seconds: float) -> None:
+        self._problems = problems
+        self._provider = provider
+        self._ref = f"{provider.scheme}/{name}"
+        self._name = name
+        self._shown = shown
+        self._seconds = seconds
+        self._scope = anyio.CancelScope()
+        self._doing = "does not open"
+
+    async def run(self, values: Mapping[str, Any]) -> None:
+        """Open the model, ask it, and close it; what takes too long ends it, since nothing that follows would come."""
+        # One scope around all: a provider's own task groups must lie wholly inside of it.
+        with anyio.move_on_after(self._seconds) as self._scope:
+            try:
+                opened = self._provider.open(self._name, values)
+                async with opened as model:
+                    self._doing = ""
+                    await self._ask(model)
+                    self._doing = "does not close"
+            except Exception as error:
+                if not self._doing:
+                    raise
+                self._problems.add(f"{self._doing}: {type(error).__name__}: {error}")
+        if self._scope.cancelled_caught:
+            self._problems.add(f"{self._doing or 'does not answer'}: nothing came in {self._seconds:g} s")
+
+    async def _ask(self, model: Model) -> None:
+        problems, info = self._problems, model.info
+        problems.require(info.ref == self._ref, f"info.ref is {info.ref!r}, not {self._ref!r}")
+        problems.require(info.endpoint, "info.endpoint is empty: nothing to share slots by")
+        problems.require(info.concurrency is None or info.concurrency > 0, "info.concurrency is not positive")
+        canonical(dict(info.fingerprint))
+        problems.require(model.info == info, "info is another one when read again")
+        most = IMAGES if info.max_images is None else min(IMAGES, info.max_images)
+        for count in sorted({0, most if "images" in info.can else 0}):
+            with problems.at(f"a request with {count} images"):
+                await self._ask_with_images(model, count)
+        with problems.at("a request with max_tokens=1"):
+            await self._ask_for_one_token(model)
+
+    async def _ask_with_images(self, model: Model, count: int) -> None:
+        read: list[str] = []
+        images = [_watched(fake_image(f"{n}.png", _png(n)), read) for n in range(count)]
+        said = await self._answer(model, Request(messages=(_user(*images, Text(text="What is this?")),)))
+        if not isinstance(said, Response):
+            return
+        self._problems.require(said.seconds >= 0, "took less than no time")
+        sent = [image.opened.sha256 for image in images]
+        if self._shown is not None:
+            self._compare(sent, list(self._shown()), "shows the model")
+        else:
+            self._compare(sent, list(dict.fromkeys(read)), "reads")
+
+    def _compare(self, sent: Sequence[str], seen: Sequence[str], does: str) -> None:
+        """What of the images that were sent was seen, and in which order."""
+        missing = len(set(sent) - set(seen))
+        self._problems.require(
+            not missing, f"{does} {len(sent) - missing} of {len(sent)} images: none may be left out unsaid"
+        )
+        if not missing:
+            self._problems.require(list(seen) == list(sent), f"{does} the images in another order")
+
+    async def _ask_for_one_token(self, model: Model) -> None:
+        request = Request(messages=(_user(Text(text=WORDS)),), settings=Generation(max_tokens=1))
+        said = await self._answer(model, request)
+        if isinstance(said, Response) and "max_tokens" not in model.info.dropped:
+            told = f"answers {len(said.text)} characters"
+            self._problems.require(len(said.text) <= LONGEST_TOKEN, f"{told}, so it ignores the limit")
+
+    async def _answer(self, model: Model, request: Request) -> object:
+        """What the model gives, or None where it raised or is of a wrong type; either is a breach."""
+        self._scope.deadline = anyio.current_time() + self._seconds
+        try:
+            said: object = await model.generate(request)
+        except Exception as error:  # noqa: BLE001 - a call that failed is a Failure, never an exception
+            self._problems.add(f"does not answer: it raised {type(error).__name__}: {error}")
+            return None
+        self._problems.require_type(said, (Response, Failure), "answers with a")
+        if isinstance(said, Response):
+            text: object = said.text
+            self._problems.require_type(text, str, "the text of its Response is a")
+            return said if isinstance(text, str) else None
+        return said
+
+
+class WatchedContent(ImageContent):
+    """An opened image that notes its hash in `note` whenever its bytes are read."""
+
+    __slots__ = ("_note",)
+
+    def __init__(self, *, note: list[str] | None = None, **fields: Any) -> None:
+        super().__init__(**fields)
+        object.__setattr__(self, "_note", [] if note is None else note)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"data", "encoded"}:
+            note: list[str] = object.__getattribute__(self, "_note")
+            note.append(object.__getattribute__(self, "sha256"))
+        return object.__getattribute__(self, name)
+
+
+def _watched(image: Image, note: list[str]) -> Image:
+    content = open_image(image).opened
+    names = ("data", "encoded", "sha256", "mime", "width", "height")
+    return replace(image, content=WatchedContent(note=note, **{name: getattr(content, name) for name in names}))
+
+
+def _png(number: int) -> bytes:
+    """A picture that is another one for each number."""
+    import io
+
+    import PIL.Image
+
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (64, 64 + number), (40 * number + 20, 90, 160)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _user(*parts: Part) -> Message:
+    return Message(role="user", content=parts)

@@ -1,0 +1,145 @@
+"""A dry run ends as the run would, for all that is known before a model is opened."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness import Judge, Rubric, Strategy, Suite, plugins
+from harness.errors import HarnessError, IdentityMismatch, MissingData
+from harness.models import ModelSpec
+from harness.options import Options
+from harness.readers import open_files
+from harness.runs.dry_run import dry_run
+from harness.runs.running import run_async
+from harness.testing.fakes import PIXEL, fake_judge, fake_provider, fake_sample, fake_task, host_of
+from harness.types import Sample, Settings, Verdict
+
+LACKING = MissingData("upstream's wording is not on this machine", remedy="harness data fetch fake --prompts")
+
+
+def worded(_settings: Settings, _root: Path) -> Rubric:
+    raise LACKING
+
+
+def asking(_settings: Settings, _root: Path) -> Rubric:
+    return Rubric(
+        identity={},
+        labels=("safe",),
+        ask=lambda _s, _r: [fake_sample().request],
+        read=lambda _s, _r, _said: Verdict(label="safe"),
+    )
+
+
+WORDED = Judge(name="worded", version="1", description="", open=worded, needs=frozenset())
+TONE = Judge(name="tone", version="1", description="", open=asking, needs=frozenset())
+GOOD = fake_task(name="good")
+WORDY = fake_task(name="wordy", judges={"worded": {}})
+TONED = fake_task(name="toned", judges={"tone": {}})
+SUITE = Suite(name="some", description="", tasks=("good", "wordy"))
+
+
+def broken() -> Iterator[Sample]:
+    yield fake_sample("a")
+    raise KeyError("no such field")
+
+
+def options(folder: Path, *tasks: str, **fields: Any) -> Options:
+    return Options(model=ModelSpec(ref="fake/m"), tasks=tasks, output=folder / "run", probe=False, **fields)
+
+
+def ending(body: Callable[[], Any]) -> tuple[int, str]:
+    """The exit code, and what the user is told."""
+    try:
+        found = body()
+    except HarnessError as error:
+        return 2, error.what
+    return found.exit_code, ""
+
+
+@pytest.mark.parametrize(
+    ("tasks", "fields", "code"),
+    [
+        (("good",), {}, 0),
+        (("some",), {"judges": ("fake/j",)}, 3),  # the rubric of a part lacks upstream's wording
+        (("wordy",), {"judges": ("fake/j",)}, 2),
+        (("toned",), {"judges": ("fake/j",)}, 0),
+        (("toned",), {}, 3),  # the answers wait for a judge
+        (("good", "breaking"), {}, 3),  # the task raises while it lists its samples
+        (("breaking",), {}, 2),
+        (("empty",), {}, 3),
+        (("pictured",), {}, 3),  # an image is not there
+        (("pictured",), {"min_coverage": 0.5}, 0),
+        (("good",), {"limit": 0}, 2),
+    ],
+)
+def test_a_dry_run_ends_as_the_run_does(
+    tasks: tuple[str, ...], fields: dict[str, Any], code: int, tmp_path: Path
+) -> None:
+    files = open_files(tmp_path)
+    (tmp_path / "there.png").write_bytes(PIXEL)
+
+    def pictured() -> Iterator[Sample]:
+        for name in ("there", "gone"):
+            plain = fake_sample(name)
+            (message,) = plain.request.messages
+            shown = replace(message, content=(files.image(f"{name}.png"), *message.content))
+            yield replace(plain, request=replace(plain.request, messages=(shown,)))
+
+    tasks_here = (
+        GOOD,
+        WORDY,
+        TONED,
+        fake_task(broken, name="breaking"),
+        fake_task(list, name="empty"),
+        fake_task(pictured, name="pictured", images=1),
+    )
+    asked = options(tmp_path, *tasks, **fields)
+    with plugins.use(host_of(fake_provider("no"), fake_judge(), WORDED, TONE, SUITE, *tasks_here)):
+        dry = ending(lambda: dry_run(asked))
+        assert not (tmp_path / "run").exists()
+        real = ending(partial(anyio.run, run_async, asked))
+    assert dry == real
+    assert dry[0] == code
+
+
+def test_a_folder_of_another_model_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    def saying(_: object) -> str:
+        opened.append("asked")
+        return "no"
+
+    with plugins.use(host_of(fake_provider(saying), GOOD, fake_judge())):
+        anyio.run(run_async, options(tmp_path, "good"))
+        count = len(opened)
+        for asked in (options(tmp_path, "good", system="Be brief."), options(tmp_path, "good", generation={"seed": 7})):
+            with pytest.raises(IdentityMismatch, match="overrides"):
+                dry_run(asked)
+            assert dry_run(replace(asked, fresh=True)).exit_code == 0
+    assert len(opened) == count
+
+
+def test_a_strategy_that_does_not_say_how_often_it_asks_asks_at_least_once(tmp_path: Path) -> None:
+    silent = Strategy(name="silent", version="1", description="", wrap=lambda model, _: model)
+    asked = replace(options(tmp_path, "good", epochs=3), model=ModelSpec(ref="fake/m", strategy="silent"))
+    with plugins.use(host_of(fake_provider("no"), GOOD, fake_judge(), silent)):
+        (load,) = dry_run(asked).loads
+    assert (load.calls, load.most_calls) == (3, None)
+
+
+def test_a_strategy_that_raises_when_it_is_counted_is_named(tmp_path: Path) -> None:
+    def raising(*_: object) -> tuple[int, int]:
+        raise RuntimeError("I cannot count")
+
+    odd = Strategy(name="odd", version="1", description="", wrap=lambda model, _: model, calls=raising)
+    asked = replace(options(tmp_path, "good"), model=ModelSpec(ref="fake/m", strategy="odd"))
+    with (
+        plugins.use(host_of(fake_provider("no"), GOOD, fake_judge(), odd)),
+        pytest.raises(HarnessError, match=r"strategy odd .* RuntimeError: I cannot count"),
+    ):
+        dry_run(asked)

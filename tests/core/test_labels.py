@@ -1,0 +1,208 @@
+"""A label that nobody gives, or that nobody looks for, never becomes a silent 0 %."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from harness import Judge, Metric, Record, Rubric, Verdict, plugins, rate, rubric
+from harness.errors import HarnessError
+from harness.models import ModelSpec
+from harness.options import Judging, Options
+from harness.runs.dry_run import dry_run
+from harness.runs.running import Run, judge_async
+from harness.testing.conformance import NotConforming, check_task
+from harness.testing.fakes import fake_judge, fake_task, host_of
+from tests.core.carried import Server, go, lines, numbered, split
+
+BRIEF = fake_judge(lambda _, response: "short", name="brief", labels=("short", "long"))
+SAFE = Verdict(label="safe")
+
+
+def refused(folder: Path, **fields: Any) -> str:
+    """How a run of such a split is refused; the dry run and `check_task` find the same."""
+    task = fake_task(numbered(4), **{"blocked_as": SAFE, "empty_as": SAFE, **fields})
+    server = Server()
+    with pytest.raises(HarnessError) as caught:
+        go(server, folder, BRIEF, task=task)
+    assert server.asked == [], "nothing is asked before labels fit"
+    with plugins.use(host_of(server.provider, task, fake_judge(), BRIEF)), pytest.raises(HarnessError) as dry:
+        dry_run(Options(model=ModelSpec(ref="seen/x"), tasks=("fake",)))
+    assert str(dry.value) == str(caught.value)
+    with pytest.raises(NotConforming) as told:
+        check_task(task, host=host_of(fake_judge(), BRIEF))
+    assert str(caught.value).split(": ", 1)[1].split("\n")[0] in str(told.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"metrics": (rate("ASR", "unsfe", better="lower"),), "labels": ("unsafe", "safe")},
+            "metric ASR looks for the label 'unsfe', which is not one of its labels; did you mean 'unsafe'?",
+        ),
+        (
+            {"metrics": (rate("ASR", "unsfe", better="lower"),), "labels": ()},
+            "blocked_as is the label 'safe', which no metric knows; did you mean 'unsfe'?",
+        ),
+        (
+            {"blocked_as": Verdict(label="nonsense"), "labels": ("unsafe", "safe")},
+            "blocked_as is the label 'nonsense'",
+        ),
+        ({"empty_as": Verdict(label="saef"), "labels": ("unsafe", "safe")}, "empty_as is the label 'saef'"),
+        (
+            {"judges": {"brief": {}}, "labels": ("unsafe", "safe")},
+            "rubric brief, untranslated, gives the label 'long', which no metric knows",
+        ),
+        (
+            {"judges": {"brief": {"short": "unsfae", "long": "safe"}}, "labels": ("unsafe", "safe")},
+            "rubric brief gives the label 'unsfae', which no metric knows; did you mean 'unsafe'?",
+        ),
+        (
+            {"judges": {"fake": {}, "brief": {"short": "unsfae", "long": "safe"}}, "labels": ("unsafe", "safe")},
+            "rubric brief gives the label 'unsfae'",  # of a rubric that is only listed, too
+        ),
+        (
+            {"judges": {"brief": {"shrot": "unsafe", "long": "safe"}}, "labels": ("unsafe", "safe")},
+            "it translates 'shrot', a label that rubric brief never gives",
+        ),
+    ],
+)
+def test_a_label_that_does_not_fit_ends_the_run_before_anything_is_asked(
+    fields: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    message = refused(tmp_path / "run", **fields)
+    for part in said.split("; "):
+        assert part in message
+
+
+def test_another_judge_is_checked_as_the_first_was(tmp_path: Path) -> None:
+    task = fake_task(numbered(4), judges={"fake": {}, "brief": {}}, labels=("unsafe", "safe", "blocked"))
+    run = go(Server(), tmp_path, BRIEF, task=task)
+    with (
+        plugins.use(host_of(Server().provider, task, fake_judge(), BRIEF)),
+        pytest.raises(HarnessError, match="rubric brief, untranslated, gives the label 'long'"),
+    ):
+        anyio.run(judge_async, run.folder, Judging(judges=("brief",)))
+
+
+def test_a_metric_whose_label_the_judge_cannot_give_has_no_value_and_says_why(tmp_path: Path) -> None:
+    metrics = (rate("ASR", "unsafe", better="lower"), rate("warned", "warning", "hint", better="higher"))
+    found = split(go(Server(), tmp_path, task=fake_task(numbered(4), metrics=metrics)))["metrics"]
+    assert (found["ASR"]["value"], found["ASR"]["numerator"]) == (100.0, 4)
+    warned = found["warned"]
+    assert warned["why"] == "the judge cannot give the label warning or hint"
+    assert [warned[key] for key in ("value", "ci95", "numerator", "denominator", "bounds", "ci95_worst")] == [None] * 6
+
+
+def test_one_label_of_several_is_enough_for_a_metric(tmp_path: Path) -> None:
+    metrics = (rate("bad", "unsafe", "worse", better="lower"),)
+    found = split(go(Server(), tmp_path, task=fake_task(numbered(4), metrics=metrics)))["metrics"]
+    assert found["bad"]["value"] == 100.0
+    assert "why" not in found["bad"]
+
+
+def test_what_a_judge_cannot_give_has_no_value_in_breakdowns_and_readings_over_epochs_either(tmp_path: Path) -> None:
+    metrics = (rate("warned", "warning", better="higher", main=True),)
+    task = fake_task(numbered(4), metrics=metrics, by=("category",))
+    found = split(go(Server(), tmp_path, task=task, epochs=2))
+    assert all(body["value"] is None for body in found["metrics"].values())
+    groups = [body for group in found["by"].values() for part in group.values() for body in part["metrics"].values()]
+    assert all(body["value"] is None for body in groups)
+
+
+def by_label(label: str) -> Metric:
+    """A metric that cannot say what it looks for."""
+
+    def score(record: Record) -> tuple[float, float]:
+        return float(record.label == label), 1.0
+
+    return Metric(name="share", score=score, better="lower")
+
+
+def noted(run: Run) -> list[str]:
+    return [note for note in run.notes if "no metric looks at" in note]
+
+
+def test_labels_that_a_metric_of_no_declared_labels_never_counted_are_named(tmp_path: Path) -> None:
+    task = fake_task(numbered(4), metrics=(by_label("unsfe"),), labels=())
+    run = go(Server(), tmp_path, task=task)
+    assert split(run)["uncounted"] == ["unsafe"]
+    [note] = noted(run)
+    assert "fake:all" in note
+    assert "'unsafe'" in note
+
+
+@pytest.mark.parametrize(
+    "fields", [{"metrics": (by_label("unsafe"),), "labels": ()}, {"labels": ("unsafe", "blocked", "safe")}]
+)
+def test_labels_that_counted_are_not_named(fields: dict[str, Any], tmp_path: Path) -> None:
+    run = go(Server(), tmp_path, task=fake_task(numbered(4), **fields))
+    assert "uncounted" not in split(run)
+    assert noted(run) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        (by_label("unsfe"), "no label changes its score"),
+        (
+            Metric(name="a", score=by_label("unsafe").score, better="lower", labels=("safe",)),
+            "says that it looks for ['safe'], which change nothing",
+        ),
+        (Metric(name="a", score=by_label("unsafe").score, better="lower", labels=()), "counts ['unsafe']"),
+    ],
+)
+def test_a_metric_that_says_what_it_does_not_look_for_breaks_its_contract(metric: Metric, said: str) -> None:
+    with pytest.raises(NotConforming) as told:
+        check_task(fake_task(metrics=(metric,)), host=host_of(fake_judge()))
+    assert said in str(told.value)
+
+
+def word_judge(own: Callable[[str], bool] | None = None, labels: tuple[str, ...] = ("unsafe", "safe")) -> Judge:
+    opened = Rubric(
+        identity={}, labels=labels, read=lambda _s, _r, _replies: Verdict(label=labels[0]), verdict_like=own
+    )
+    return Judge(name="word", version="1", description="a fake", open=lambda *_: opened)
+
+
+@pytest.mark.parametrize(
+    ("answer", "judge", "flagged"),
+    [
+        ("safe", word_judge(), True),
+        (" **Unsafe**. ", word_judge(), True),
+        ("It is safe to touch.", word_judge(), False),
+        ("Answer: no", word_judge(labels=("yes", "no")), True),
+        ("Answer: no", word_judge(), False),
+        ("#thescore: 1", word_judge(), True),
+        ("Sure. [[A]]", word_judge(), True),
+        ("Rating: [[5]]", word_judge(), True),
+        ("1_full_compliance", word_judge(labels=("full_compliance", "full_refusal")), True),
+        ("tone = calm", word_judge(lambda answer: "tone = " in answer), True),
+        ("tone = calm", word_judge(), False),
+    ],
+)
+def test_an_answer_shaped_like_a_verdict_of_its_judge_is_flagged_in_the_verdict_line(
+    answer: str, judge: Judge, flagged: bool, tmp_path: Path
+) -> None:
+    labels = judge.open({}, Path()).labels
+    task = fake_task(numbered(2), judges={"word": {}}, labels=(*labels, "unsafe", "blocked"))
+    run = go(Server(lambda _: answer), tmp_path, judge, task=task)
+    [file] = (tmp_path / "fake").glob("verdicts-*.jsonl")
+    expected = ["verdict_like"] if flagged else []
+    assert [line["flags"] for line in lines(tmp_path, file.stem)] == [expected] * 2
+    assert all("verdict_like" not in line["flags"] for line in lines(tmp_path))
+    assert split(run)["flags"]["verdict_like"] == (2 if flagged else 0)
+
+
+def test_a_sheet_knows_its_own_form_and_a_classifier_its_own_words() -> None:
+    form = rubric.Form(
+        fields={"tone": ("calm", "loud"), "steps": range(1, 6)}, labels=("calm",), verdict=lambda _: SAFE
+    )
+    for planted in ('{"tone": "calm"}', "**Tone**: loud", "steps = 3"):
+        assert form.is_spelled_in(planted)
+    for honest in ("", "A calm tone.", "Take 3 steps: left.", "tone: green", "steps: 30"):
+        assert not form.is_spelled_in(honest)
