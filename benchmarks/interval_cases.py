@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import NormalDist
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stats.units import SETTLED, Units
+from harness.stats.agreement import percent
+from harness.stats.intervals import Interval
+from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, Frame, Units
 
 Rng = np.random.Generator
 Array = NDArray[np.float64]
@@ -21,12 +23,16 @@ SCENARIOS = (97, 163, 44, 144, 122, 154, 109, 153, 130, 167, 109, 139, 149)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Data sets of one kind; `weights` as in `harness.stats.assess`, None for a mean over strata."""
+    """Data sets of one kind; `weights` as in `harness.stats.assess`, None for a mean over strata.
+
+    `estimate` gives the interval where it is not `assess`.
+    """
 
     name: str
     truth: float
     draw: Callable[[Rng], Units]
     weights: tuple[float, ...] | None = None
+    estimate: Callable[[Units], Interval | None] | None = None
 
 
 def units(num: NDArray[Any], cluster: object, *, den: object = 1.0, stratum: object = 0, strata: int = 1) -> Units:
@@ -143,6 +149,171 @@ def macro(name: str, rates: Array) -> Case:
     return Case(name=f"macro of {len(SCENARIOS)} strata, {name}", truth=float(rates.mean()), draw=draw)
 
 
+def agreement(clusters: int, size: int, rate: float, alike: float) -> Case:
+    """Two judges who give the same label at this rate, and more alike within a cluster: `harness agree`'s agreement."""
+    a, b = rate * (1 - alike) / alike, (1 - rate) * (1 - alike) / alike
+
+    def draw(rng: Rng) -> Units:
+        same = rng.random((clusters, size)) < rng.beta(a, b, (clusters, 1))
+        return units(same.ravel(), np.repeat(np.arange(clusters), size))
+
+    def estimate(data: Units) -> Interval | None:
+        return percent(data.num.astype(np.int64), np.ones(len(data), dtype=np.int64), data.cluster).ci95
+
+    name = f"agreement, {clusters} clusters x {size}, p={rate}, alike={alike}"
+    return Case(name=name, truth=rate, draw=draw, estimate=estimate)
+
+
+def partly(answers: int, blocks: int, judged: int, rate: float, size: int = 1, alike: float = 0.3) -> Case:
+    """Answers beside blocks; whole clusters are drawn until as many answers are judged."""
+    beta = _beta(rate, alike)
+
+    def draw(rng: Rng) -> Units:
+        return frame_drawn_part(rng, *_answers(rng, answers, blocks, rate if size == 1 else beta, size), judged)
+
+    alike_told = f" in {size}s" if size > 1 else ""
+    name = f"{judged} judged of {answers}{alike_told}, {blocks} blocks, p={rate}"
+    return Case(name=name, truth=rate * answers / (answers + blocks), draw=draw)
+
+
+def partly_failed(answers: int, blocks: int, judged: int, rate: float, fails: float) -> Case:
+    """The judge fails on a share of what it tries, whatever the answer is."""
+
+    def draw(rng: Rng) -> Units:
+        data = frame_drawn_part(rng, *_answers(rng, answers, blocks, rate, 1), judged)
+        frame = data.frame
+        assert frame is not None
+        failed = (frame.status == JUDGED) & (rng.random(len(data)) < fails)
+        status = np.where(failed, FAILED, frame.status)
+        return replace(
+            data,
+            num=np.where(failed, 0.0, data.num),
+            den=np.where(failed, 0.0, data.den),
+            choice=np.where(failed, 0, data.choice),
+            left_out=data.left_out | failed,
+            frame=replace(frame, status=status),
+        )
+
+    whole = answers * (1 - fails)
+    name = f"{judged} tried of {answers}, {fails:.0%} fail, {blocks} blocks, p={rate}"
+    return Case(name=name, truth=rate * whole / (whole + blocks), draw=draw)
+
+
+def partly_pooled(parts: tuple[tuple[int, int, int, float], ...]) -> Case:
+    """A derived split: (answers, blocks, judged, rate) of each part."""
+
+    def draw(rng: Rng) -> Units:
+        drawn = [frame_drawn_part(rng, *_answers(rng, a, b, rate, 1), judged) for a, b, judged, rate in parts]
+        return _join([replace(each, cluster=each.cluster + 10_000 * at) for at, each in enumerate(drawn)], strata=1)
+
+    truth = sum(answers * rate for answers, _, _, rate in parts) / sum(a + b for a, b, _, _ in parts)
+    told = " + ".join(f"{judged}/{answers} p={rate}" for answers, _, judged, rate in parts)
+    return Case(name=f"pooled, {told}", truth=truth, draw=draw)
+
+
+def partly_strata(answers: int, blocks: int, judged: int, rates: tuple[float, ...]) -> Case:
+    """A mean over strata, each judged in part."""
+
+    def draw(rng: Rng) -> Units:
+        drawn = [frame_drawn_part(rng, *_answers(rng, answers, blocks, rate, 1), judged) for rate in rates]
+        return _join([replace(each, cluster=each.cluster + 10_000 * at) for at, each in enumerate(drawn)])
+
+    truth = sum(rates) / len(rates) * answers / (answers + blocks)
+    told = "/".join(map(str, rates)) if len(rates) < 5 else f"{rates[0]} to {rates[-1]}"
+    name = f"{len(rates)} strata, {judged} judged of {answers} each, {told}"
+    return Case(name=name, truth=truth, draw=draw)
+
+
+def partly_pairs(pairs_: int, blocks: int, judged: int, left: float, right: float, shared: float) -> Case:
+    """Two models on the same items, of which the same part is judged; a filter stops both on some."""
+
+    def draw(rng: Rng) -> Units:
+        hit = latent(rng, (pairs_, 2), shared) < cut(left, right)
+        seen = np.zeros(pairs_, dtype=bool)
+        seen[rng.choice(pairs_, judged, replace=False)] = True
+        sides = [_frame_part(hit[:, side], np.arange(pairs_), seen, blocks) for side in (0, 1)]
+        return _join(sides)
+
+    truth = (left - right) * pairs_ / (pairs_ + blocks)
+    name = f"pairs, {judged} judged of {pairs_}, {blocks} blocks, {left} - {right}"
+    return Case(name=name, truth=truth, draw=draw, weights=(1.0, -1.0))
+
+
+def _beta(rate: float, alike: float) -> tuple[float, float]:
+    return rate * (1 - alike) / alike, (1 - rate) * (1 - alike) / alike
+
+
+def _answers(
+    rng: Rng, answers: int, blocks: int, rate: float | tuple[float, float], size: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], int]:
+    cluster = np.arange(answers) // size
+    chance = rate if isinstance(rate, float) else rng.beta(*rate, size=cluster[-1] + 1)[cluster]
+    return rng.random(answers) < chance, cluster, blocks
+
+
+def frame_drawn_part(rng: Rng, hit: NDArray[np.bool_], cluster: NDArray[np.int64], blocks: int, judged: int) -> Units:
+    """Answers of which a random part is judged, clusters as a whole, and blocks behind them."""
+    order = rng.permutation(int(cluster[-1]) + 1)
+    size = len(cluster) // len(order)
+    return _frame_part(hit, cluster, np.isin(cluster, order[: judged // size]), blocks)
+
+
+def _frame_part(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArray[np.bool_], blocks: int) -> Units:
+    answers, behind = len(hit), np.arange(blocks)
+    made = units(np.concatenate((hit & seen, behind < 0)), np.concatenate((cluster, cluster[-1] + 1 + behind)))
+    waits = np.concatenate((~seen, behind < 0))
+    return replace(
+        made,
+        den=np.where(waits, 0.0, 1.0),
+        choice=np.where(waits, 0, SETTLED),
+        left_out=waits,
+        menus=(((0.0, 1.0), (1.0, 1.0)),),
+        frame=Frame(
+            status=np.concatenate((np.where(seen, JUDGED, WAITS), np.full(blocks, KNOWN))),
+            cell=np.repeat([0, 1], [answers, blocks]),
+            category=np.zeros(answers + blocks, dtype=np.int64),
+            names=("answers", "blocks"),
+        ),
+    )
+
+
+def _join(drawn: list[Units], strata: int | None = None) -> Units:
+    """Several frames in one: parts of one ratio where `strata` is 1, else a stratum each."""
+    frames = [each.frame for each in drawn if each.frame is not None]
+    place = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
+    names = ("num", "den", "choice", "left_out", "cluster")
+    return replace(
+        drawn[0],
+        **{name: np.concatenate([getattr(each, name) for each in drawn]) for name in names},
+        stratum=place if strata is None else np.zeros(len(place), dtype=np.int64),
+        strata=len(drawn) if strata is None else strata,
+        frame=Frame(
+            status=np.concatenate([each.status for each in frames]),
+            cell=np.concatenate([each.cell for each in frames]) + (0 if strata is None else 2 * place),
+            category=np.concatenate([each.category for each in frames]),
+            names=("answers", "blocks") * len(drawn),
+        ),
+    )
+
+
+#: a judge that has read a part of the answers, in three mixes of blocks and rates
+PARTLY = (
+    *(partly(1552, 102, judged, rate) for judged in (30, 100, 400, 1200) for rate in (0.01, 0.1, 0.57, 0.9)),
+    *(partly(800, 800, judged, rate) for judged in (30, 100, 400) for rate in (0.03, 0.3)),
+    *(partly(1550, 100, judged, rate, 5) for judged in (100, 400, 1200) for rate in (0.1, 0.5)),
+    partly_failed(1552, 102, 100, 0.57, 0.2),
+    partly_failed(1552, 102, 400, 0.1, 0.1),
+    partly_pooled(((1675, 80, 100, 0.6), (510, 10, 100, 0.3))),
+    partly_pooled(((1675, 80, 1675, 0.6), (510, 10, 50, 0.3))),
+    partly_strata(300, 30, 60, (0.9, 0.1)),
+    partly_strata(300, 30, 60, (0.02, 0.6, 0.3)),
+    partly_strata(150, 0, 40, tuple(float(rate) for rate in np.linspace(0.02, 0.6, 13))),
+    partly_pairs(1552, 102, 100, 0.6, 0.3, 0.6),
+    partly_pairs(1552, 102, 400, 0.1, 0.07, 0.6),
+    partly_pairs(1552, 102, 400, 0.02, 0.02, 0.6),
+    partly_pairs(1000, 0, 40, 0.5, 0.5, 0.6),
+)
+
 CASES = (
     plain(1675, 0.8),
     plain(510, 0.018),
@@ -179,8 +350,13 @@ CASES = (
     f1(500, 0.995, 0.002, 0.1),
     f1(40, 0.85, 0.1, 0.1),
     f1(20, 0.5, 0.2, 0.3),
+    agreement(5, 20, 0.8, 0.2),
+    agreement(5, 20, 0.5, 0.1),
+    agreement(8, 20, 0.8, 0.2),
+    agreement(20, 20, 0.8, 0.2),
     macro("0.02 to 0.6", np.linspace(0.02, 0.6, 13)),
     macro("0.005 each", np.full(13, 0.005)),
     macro("0.97 each", np.full(13, 0.97)),
     macro("one of them 0.5, else 0", np.array([0.5] + [0.0] * 12)),
+    *PARTLY,
 )

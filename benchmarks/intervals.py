@@ -3,8 +3,9 @@
     python -m benchmarks.intervals [REPLICATES]
 
 Each case draws data sets from a known truth and asks `harness.stats.assess`, which computes
-every interval the harness shows: of rates, means over strata and paired differences.
-Beside it stand two usual ways: the percentile bootstrap over clusters, and Wilson over all records as if independent.
+every interval the harness shows: of rates, means over strata and paired differences, and of each where the judge has
+read a part of the answers. Beside it stand two usual ways: the percentile bootstrap over clusters, and Wilson over all
+records as if independent.
 `above` is the share of intervals that lie above the truth, `below` of those below it.
 """
 
@@ -35,7 +36,7 @@ HEAD = f"{'case':53}   truth coverage  above  below  width  bootstrap Wilson"
 
 
 def ours(case: Case, data: Units, _: Rng) -> Interval | None:
-    return assess(data, case.weights).ci95
+    return assess(data, case.weights).ci95 if case.estimate is None else case.estimate(data)
 
 
 def pooled_wilson(case: Case, data: Units, _: Rng) -> Interval | None:
@@ -45,7 +46,12 @@ def pooled_wilson(case: Case, data: Units, _: Rng) -> Interval | None:
 
 
 def bootstrap(case: Case, data: Units, rng: Rng) -> Interval | None:
-    """Percentiles over resampled clusters, as a multinomial over the distinct contributions of a cluster."""
+    """Percentiles over resampled clusters, as a multinomial over the distinct contributions of a cluster.
+
+    Not where a part is judged: its value would be that of the labelled records alone.
+    """
+    if data.frame is not None:
+        return None
     strata, clusters = data.strata, int(data.cluster.max()) + 1
     place = data.cluster * strata + data.stratum
     sums = [np.bincount(place, side, clusters * strata).reshape(clusters, strata) for side in (data.num, data.den)]
@@ -106,7 +112,7 @@ def main() -> None:
         short += [f"{case.name}: {own.coverage:.3f}"] if mark else []
         print(
             f"{case.name:53} {case.truth:7.3f} {own.coverage:8.3f} {own.above / own.n:6.3f} {own.below / own.n:6.3f}"
-            f" {own.width / own.n:6.3f}  {resampled.coverage:9.2f} {_shown(pooled.coverage):>6}{mark}"
+            f" {own.width / own.n:6.3f}  {_shown(resampled.coverage):>9} {_shown(pooled.coverage):>6}{mark}"
         )
     error = sqrt(0.95 * 0.05 / replicates)
     print(

@@ -20,9 +20,9 @@ Cell = str | int | float | bool | None
 _VERDICTS: Final = ("scored", *UNSCORED, "unjudged")
 COLUMNS: Final[tuple[str, ...]] = (
     *("model", "ref", "strategy", "kind", "task", "split", "part_of", "suite", "by", "group"),
-    *("metric", "main", "unit", "better", "value", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
-    *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters"),
-    *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete"),
+    *("metric", "main", "unit", "better", "value", "why", "ci95_low", "ci95_high", "ci95_worst_low", "ci95_worst_high"),
+    *("bounds_low", "bounds_high", "numerator", "denominator", "unresolved", "clusters", "judged", "estimated_for"),
+    *("n", "n_expected", "subset", "epochs", "records", "coverage", "complete", "drawn"),
     *("rank_group", "rank", "unranked", "flags", "missing"),
     *("judge", "rubric", "judge_model", "primary", "rubric_fidelity", "input_fidelity"),
     *("source", "revision", "licence", "resolved", "model_revision", "finished"),
@@ -83,6 +83,7 @@ def _about(board: Board, row: Row) -> dict[str, Cell]:
         "records": row.records,
         "coverage": row.coverage,
         "complete": row.complete,
+        "drawn": row.drawn,
         **{name: row.outcomes.get(name, 0) for name in OUTCOMES},
         **{name: row.flags.get(name, 0) for name in FLAGS},
         **{name: row.verdicts.get(name, 0) for name in _VERDICTS},
@@ -118,11 +119,14 @@ def _numbers(measure: Measure) -> dict[str, Cell]:
         "unit": measure.unit,
         "better": measure.better,
         "value": measure.value,
+        "why": measure.why,
         **_ends(measure.ci95, measure.ci95_worst, measure.bounds),
         "numerator": measure.numerator,
         "denominator": measure.denominator,
         "unresolved": measure.unresolved,
         "clusters": measure.clusters,
+        "judged": None if measure.estimated is None else measure.estimated[0],
+        "estimated_for": None if measure.estimated is None else measure.estimated[1],
     }
 
 
@@ -130,4 +134,4 @@ def _stratum(body: Mapping[str, Cell]) -> dict[str, Cell]:
     """A stratum has a value and what it was divided by; the intervals belong to the whole metric."""
     none: Ends = (None, None)
     own = {name: body.get(name) for name in ("value", "numerator", "denominator", "unresolved")}
-    return {**_ends(none, none, none), "clusters": None, **own}
+    return {**_ends(none, none, none), "clusters": None, "why": "", "judged": None, "estimated_for": None, **own}

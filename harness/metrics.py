@@ -35,6 +35,7 @@ class Record:
         flags: of the response.
         label: of the verdict, or of the split's `blocked_as` or `empty_as`; None when unresolved.
         axes: of the same verdict.
+        unjudged: answered, and the judge has not seen it; False where the judge saw it and gave no label.
     """
 
     item: str
@@ -49,6 +50,7 @@ class Record:
     flags: frozenset[str] = frozenset()
     label: str | None = None
     axes: Mapping[str, str | float | bool] = field(default_factory=dict[str, str | float | bool])
+    unjudged: bool = False
 
     @property
     def resolved(self) -> bool:

@@ -111,6 +111,7 @@ class Judging:
         probe: ask the judges' models something small first.
         devices: as of a run.
         min_coverage: share of records that must be resolved; None for what the run used.
+        judge_limit: clusters of each split whose answers are judged, drawn as `limit` draws; None for all.
         policy: slots, retries and breaker.
         command: the arguments it was started with.
     """
@@ -126,12 +127,15 @@ class Judging:
     probe: bool = True
     devices: str = ""
     min_coverage: float | None = None
+    judge_limit: int | None = None
     policy: Policy = Policy()
     command: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
+        if self.judge_limit is not None and self.judge_limit < 1:
+            raise HarnessError("--judge-limit must be at least 1")
         if self.min_coverage is not None:
             _check_coverage(self.min_coverage)
 

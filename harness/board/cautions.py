@@ -29,6 +29,10 @@ def cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
         yield Caution(kind="system", told="a system prompt stands before each request")
     if len(row.resolved) > 1:
         yield Caution(kind="names", told=f"answered under several names ({', '.join(row.resolved)})")
+    if row.drawn is False:
+        answers, waiting = row.outcomes["answered"], row.verdicts.get("unjudged", 0)
+        told = f"not drawn: the judge has read {answers - waiting} of {answers} answers, which are no random part"
+        yield Caution(kind="not_drawn", told=told)
     if row.bare:
         yield Caution(kind="unverifiable", told="not verifiable: its results stand without the answers they count")
 

@@ -15,11 +15,28 @@ def cautioned(row: Row) -> str:
 
 
 def flagged(board: Board) -> tuple[str, ...]:
-    """One sentence for each run with answers that are cut off, marked as a refusal or shaped like a verdict, and one
-    for those whose training left out categories of this board."""
+    """One sentence for each run with answers that are cut off, marked as a refusal or shaped like a verdict, one for
+    numbers beside the main one that have no value or are estimated, and one for categories that a training left out."""
     told = ((row.model, row.outcomes["answered"], marks(row.flags)) for row in board.rows)
     marked = dict.fromkeys(f"{model}: of {count} answers, {marked}." for model, count, marked in told if marked)
-    return (*marked, *_held_out(board))
+    return (*marked, *_tell_missing(board), *_tell_estimated(board), *_held_out(board))
+
+
+def _tell_missing(board: Board) -> Iterator[str]:
+    """Those of one reason together; why the main number has none is told where its row is not ranked."""
+    for row in board.rows:
+        named: dict[str, list[str]] = {}
+        for measure in row.measures:
+            if measure.value is None and measure.why and not measure.main:
+                named.setdefault(measure.why, []).append(measure.name)
+        yield from (f"{row.model}: no value of {', '.join(names)}: {why}." for why, names in named.items())
+
+
+def _tell_estimated(board: Board) -> Iterator[str]:
+    for row in board.rows:
+        if row.main is not None and row.main.estimated is not None:
+            judged, of = row.main.estimated
+            yield f"{row.model}: estimated for {of} answers from the {judged} that are judged."
 
 
 def left_out(row: Row) -> dict[str, Measure]:

@@ -92,7 +92,7 @@ def worst_interval(row: Row) -> tuple[float, float] | None:
 
 def _unranked(row: Row) -> str:
     if row.main is None or row.main.value is None:
-        return "nothing scored"
+        return (row.main and row.main.why) or "nothing scored"
     if row.subset is not None:
         return f"subset ({_subset(row)})"
     if not row.complete:

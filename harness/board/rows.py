@@ -85,6 +85,7 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         labels=judged["labels"],
         coverage=judged["coverage"],
         complete=judged["complete"],
+        drawn=judged.get("drawn"),
         measures=_measures(judged["metrics"]),
         by=_by(_dict(judged, "by")),
         paired=_paired(section) if primary else {},
@@ -110,6 +111,7 @@ def _measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
 
 
 def _measure(name: str, body: Mapping[str, Any]) -> Measure:
+    made: Mapping[str, int] = body.get("estimator") or {}
     return Measure(
         name=name,
         unit=body["unit"],
@@ -124,6 +126,8 @@ def _measure(name: str, body: Mapping[str, Any]) -> Measure:
         unresolved=body.get("unresolved") or 0,
         clusters=body.get("clusters"),
         strata=body.get("strata") or {},
+        why=body.get("why") or "",
+        estimated=(made["judged"], made["of"]) if made else None,
     )
 
 

@@ -29,8 +29,16 @@ class _Stratum(_Strict):
     denominator: _Number
 
 
+class _Estimator(_Strict):
+    name: str
+    judged: _Count
+    of: _Count
+
+
 class _Metric(_Strict):
     value: _Figure
+    why: str | None = None
+    estimator: _Estimator | None = None
     unit: str
     better: Literal["lower", "higher", "neither"]
     main: bool = False
@@ -54,6 +62,7 @@ class _Judged(_Strict):
     labels: dict[str, _Count]
     coverage: _Figure
     complete: bool
+    drawn: bool | None = None
     metrics: dict[str, _Metric]
     by: dict[str, dict[str, _Part]] | None = None
 

@@ -113,13 +113,20 @@ def _metrics(measures: Sequence[Measure], width: int) -> RenderableType:
     for measure in measures:
         style = "bold" if measure.main else ""
         told = (f"  {label(measure)}", figure(measure.value, measure.unit), span(measure.ci95, measure.unit))
-        table.add_row(*(Text(text, style=style) for text in told), Text(_divided(measure)))
+        table.add_row(*(Text(text, style=style) for text in told), Text(_describe_basis(measure)))
     return table
 
 
 def label(measure: Measure) -> str:
     """A metric as the head of a column: `ASR % ↓`."""
     return f"{one_line(measure.name)} {'% ' if measure.unit == '%' else ''}{ARROWS[measure.better]}".rstrip()
+
+
+def _describe_basis(measure: Measure) -> str:
+    """What the value was divided by, how it was made where that is not all, or why there is none."""
+    estimated = measure.estimated
+    told = "" if estimated is None else f"estimated for {estimated[1]} answers from {estimated[0]} judged"
+    return "; ".join(part for part in (_divided(measure), one_line(told or measure.why, 200)) if part)
 
 
 def _divided(measure: Measure) -> str:

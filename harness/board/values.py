@@ -26,7 +26,10 @@ Counts = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One metric of one row, in full precision; the keys are those of results.json."""
+    """One metric of one row, in full precision; the keys are those of results.json.
+
+    `estimated` is how many answers the value rests on, of how many it is given for; None where all were judged.
+    """
 
     name: str
     unit: str
@@ -41,6 +44,8 @@ class Measure:
     unresolved: float
     clusters: int | None = None
     strata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    why: str = ""
+    estimated: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,7 @@ class Caution:
     """What a reader must hold against a number.
 
     Attributes:
-        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names` or `unverifiable`.
+        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names`, `not_drawn` or `unverifiable`.
         told: in words, as the rest of a sentence that begins with the model.
     """
 
@@ -111,6 +116,7 @@ class Row:
         labels: in records.
         coverage: resolved records / records.
         complete: coverage reached the minimum.
+        drawn: the judge has read a part of the answers, drawn at random or not; None where it has read all or none.
         measures: the metrics, in order.
         by: breakdown -> group -> (n, measures).
         paired: comparisons of this split with its twins, as in results.json.
@@ -156,6 +162,7 @@ class Row:
     labels: Counts
     coverage: float | None
     complete: bool
+    drawn: bool | None = None
     measures: tuple[Measure, ...]
     by: Mapping[str, Mapping[str, tuple[int, tuple[Measure, ...]]]] = field(default_factory=dict[str, Any])
     paired: Mapping[str, Json] = field(default_factory=dict[str, Json])

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     metavar="NAME[,…]",
     help="With --combine: only these judges, an id or all of a rubric; else all that gave a verdict.",
 )
+@click.option(
+    "--judge-limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Judge the answers of N clusters of each split only, drawn as `harness run --limit` draws.",
+)
 @click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first.")
 @click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")
 @judging_flags
@@ -52,6 +58,8 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     named = ctx.get_parameter_source("judges") is click.core.ParameterSource.COMMANDLINE
     if given["combine"] and named:
         raise click.UsageError("--combine asks no judge: judge first, in a command of its own")
+    if given["combine"] and given["judge_limit"]:
+        raise click.UsageError("--combine asks no judge, so --judge-limit has nothing to limit")
     if given["members"] and not given["combine"]:
         raise click.UsageError("--members needs --combine majority")
     with_schemes(ctx)
@@ -83,6 +91,7 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
         probe=not given["no_probe"],
         devices=given["devices"],
         min_coverage=given["min_coverage"],
+        judge_limit=given["judge_limit"],
         policy=Policy(start=concurrency, cap=concurrency) if concurrency else Policy(),
         command=("harness", *sys.argv[1:]),
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from harness.board.display import amount, clock, estimate
+from harness.board.display import amount, clock, figure
 from harness.metrics import NOT_COUNTED, Metric, Share
 from harness.progress.tally import Tally, View
 from harness.terminal import one_line
@@ -192,7 +192,7 @@ def choose(stderr: TextIO, environ: Mapping[str, str] = os.environ) -> Progress:
 
 
 def line(view: View) -> str:
-    """One split as one line: `mis:easy 812/1675 (47%) · 12.3/s · ETA 1:10 · ASR 80.3 [77.4, 82.9] · …`."""
+    """One split as one line: `mis:easy 812/1675 (47%) · 12.3/s · ETA 1:10 · ASR 80.3 n=812 · …`."""
     return " · ".join(part for part in (_done(view), _pace(view), running(view), counts(view)) if part)
 
 
@@ -202,10 +202,10 @@ def done(view: View) -> str:
 
 
 def running(view: View) -> str:
-    """The main metric so far; empty before the first record counts."""
+    """The main metric so far and what it is divided by; empty before the first record counts."""
     if view.metric is None or view.value is None:
         return ""
-    return f"{one_line(view.metric.name)} {estimate(view.value, view.interval, view.metric.unit)}"
+    return f"{one_line(view.metric.name)} {figure(view.value, view.metric.unit)} n={view.n:g}"
 
 
 def counts(view: View) -> str:

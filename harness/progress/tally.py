@@ -1,7 +1,9 @@
 """Counting a run while it goes.
 
 Nothing here reads a clock or writes anywhere: the engine's events raise counters, a display asks for a `View` at a time
-it names. An event costs a few dictionary operations; rates, intervals and remaining times are worked out in `view`.
+it names. An event costs a few dictionary operations; rates and remaining times are worked out in `view`.
+
+The running value has no interval: an interval needs the clusters, and only results.json has them.
 """
 
 from __future__ import annotations
@@ -13,15 +15,6 @@ from harness.metrics import Metric, Share
 from harness.types import BLOCKED, UNSCORED, Outcome, Usage
 
 _WINDOW = 30.0  #: seconds over which a rate is measured, so that it follows a change of concurrency
-_Z = 1.959963984540054  #: 97.5% quantile of the normal distribution
-
-
-def wilson(numerator: float, denominator: float) -> tuple[float, float]:
-    """Wilson's 95% interval of a plain rate, for the running value; results.json has the clustered one."""
-    rate, spread = numerator / denominator, _Z * _Z / denominator
-    middle = rate + spread / 2
-    half = _Z * ((rate * (1 - rate) + spread / 4) / denominator) ** 0.5
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
 class Speed:
@@ -58,7 +51,7 @@ class View:
         fraction: work done, 0 to 1; None when unknown.
         metric: the main metric, None when there is none.
         value: its running value in its unit, None before the first record counts.
-        interval: its 95% interval in its unit.
+        n: what the running value is divided by.
         blocked: prompts and answers stopped by the provider.
         empty: answers without text.
         errors: failed calls and unusable samples.
@@ -75,7 +68,7 @@ class View:
     fraction: float | None
     metric: Metric | None
     value: float | None
-    interval: tuple[float, float] | None
+    n: float
     blocked: int
     empty: int
     errors: int
@@ -118,7 +111,6 @@ class SplitTally:
         if not self.fresh_verdicts:
             self.judging = Speed(now)  # judging may begin only after the last answer
         answers, verdicts = self.answering.at(now, self.fresh_answers), self.judging.at(now, self.fresh_verdicts)
-        value, interval = self._running()
         return View(
             name=self.name,
             ended=ended,
@@ -129,8 +121,8 @@ class SplitTally:
             remaining=_time_for(left, answers, to_judge, verdicts),
             fraction=_fraction(ended + judged, left, to_judge),
             metric=self.metric,
-            value=value,
-            interval=interval,
+            value=self._running(),
+            n=self.denominator,
             blocked=sum(self.outcomes[name] for name in BLOCKED),
             empty=self.outcomes["empty"],
             errors=self.outcomes["error"] + self.outcomes["bad_sample"],
@@ -147,12 +139,10 @@ class SplitTally:
         to_judge = max(0, self.outcomes["answered"] + (left or 0) - judged) if self.judge else 0
         return left, to_judge
 
-    def _running(self) -> tuple[float | None, tuple[float, float] | None]:
+    def _running(self) -> float | None:
         if self.metric is None or self.denominator <= 0:
-            return None, None
-        scale = 100.0 if self.metric.unit == "%" else 1.0
-        low, high = wilson(self.numerator, self.denominator)
-        return scale * self.numerator / self.denominator, (scale * low, scale * high)
+            return None
+        return (100.0 if self.metric.unit == "%" else 1.0) * self.numerator / self.denominator
 
 
 def _time_for(left: int | None, answers: float, to_judge: int, verdicts: float) -> float | None:

@@ -32,6 +32,7 @@ class Added:
         card: what results.json says of it.
         stands: which figures stand first: its own, or its own where no judge's do, or those of who stood first before.
         min_coverage: share of records that must be resolved; None for what the run has.
+        drawn: clusters with an answer of the random part that it has judged; None where it is no such part.
     """
 
     plan: SplitPlan
@@ -39,6 +40,7 @@ class Added:
     card: Mapping[str, Json]
     stands: Literal["first", "first of none", "beside"]
     min_coverage: float | None = None
+    drawn: int | None = None
 
 
 def write(
@@ -107,7 +109,9 @@ def _entered(run: RunFile, added: Sequence[Added]) -> RunFile:
         split = task.splits[each.plan.name]
         own = each.stands == "first" or (each.stands == "first of none" and split.judge is None)
         least = split.min_coverage if each.min_coverage is None else each.min_coverage
-        changed = replace(split, judge=each.judge if own else split.judge, min_coverage=least)
+        drawn = {judge: count for judge, count in split.drawn.items() if judge != each.judge}
+        drawn |= {} if each.drawn is None else {each.judge: each.drawn}
+        changed = replace(split, judge=each.judge if own else split.judge, min_coverage=least, drawn=drawn)
         tasks[each.plan.display] = replace(task, splits={**task.splits, each.plan.name: changed})
     return replace(run, tasks=tasks, judges={**run.judges, **{each.judge: dict(each.card) for each in added}})
 

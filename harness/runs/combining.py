@@ -57,7 +57,8 @@ def combine(folder: Path, judging: Judging) -> Run:
         raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)
     for (display, judge), group in _by_file(made).items():
         write(run, display, judge, (pair for each in group for pair in _decided(run, file, each)))
-    concluded = amend(run, [_added(each, judging) for each in made], command=judging.command, started=started)
+    added = [replace(_added(each, judging), drawn=_find_draw(run, file, each)) for each in made]
+    concluded = amend(run, added, command=judging.command, started=started)
     notes = tuple(_short(concluded, made))
     return Run(folder=folder, results=concluded.results, exit_code=3 if notes else 0, notes=notes)
 
@@ -107,8 +108,19 @@ def _by_file(made: Iterable[Ensemble]) -> Mapping[tuple[str, str], list[Ensemble
 
 
 def _decided(run: RunFolder, file: RunFile, made: Ensemble) -> Iterator[tuple[Answer, Decision]]:
+    """What the ensemble says of each answer; nothing of one that waits for a member, as of one that nobody judged."""
     for answer, votes in _heard(run, file, made.plan, made.members):
-        yield answer, majority(votes)
+        decision = majority(votes)
+        if isinstance(decision, Verdict) or None not in votes.values():
+            yield answer, decision
+
+
+def _find_draw(run: RunFolder, file: RunFile, made: Ensemble) -> int | None:
+    """The least draw of its members, which is what all of them have judged; None where one has read another part."""
+    drawn = file.tasks[made.plan.display].splits[made.plan.name].drawn
+    heard = _heard(run, file, made.plan, made.members)
+    partly = {judge for _, votes in heard for judge, vote in votes.items() if vote is None}
+    return min((drawn[judge] for judge in partly), default=None) if partly <= drawn.keys() else None
 
 
 def _heard(run: RunFolder, file: RunFile, plan: SplitPlan, voices: Sequence[str]) -> Iterator[tuple[Answer, Votes]]:

@@ -136,6 +136,7 @@ def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
         subset={"limit": entry.limit} if entry.limit else None,
         epochs=entry.epochs,
         min_coverage=entry.min_coverage,
+        drawn=entry.drawn,
     )
 
 

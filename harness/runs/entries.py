@@ -63,7 +63,12 @@ class Carried:
         judge = self._judge(None if old is None else old.judge, plan)
         if old is not None and self.judging is not None:
             least = self.judging.min_coverage
-            return replace(old, judge=judge, min_coverage=old.min_coverage if least is None else least)
+            return replace(
+                old,
+                judge=judge,
+                min_coverage=old.min_coverage if least is None else least,
+                drawn=self._note_draws(old.drawn, assignment),
+            )
         content = self.session.contents.get((plan.display, plan.name))
         new = SplitEntry(
             judge=judge,
@@ -74,12 +79,23 @@ class Carried:
             content=content or "",
             found=assignment.survey.found if assignment.survey else None,
             min_coverage=self.options.min_coverage,
+            drawn={} if old is None else self._note_draws(old.drawn, assignment),
             data=own_data(plan.split),
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not assignment.keep):
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
+
+    def _note_draws(self, old: Mapping[str, int], assignment: Assignment) -> dict[str, int]:
+        """Clusters that each judge has judged of a draw; one that read on without a limit, or stopped, has left it."""
+        plan, drawn = assignment.plan, assignment.drawn
+        read = self.session.chosen.get((plan.display, plan.name), ())
+        failed = any(failed.title == plan.title for failed, _ in self.session.failed)
+        left = {judge: count for judge, count in old.items() if judge not in {bench.id for bench in read}}
+        if drawn is None or failed:
+            return left
+        return left | {bench.id: max(drawn, old.get(bench.id, 0)) for bench in read if bench.dead is None}
 
     def _judge(self, old: str | None, plan: SplitPlan) -> str | None:
         """The judge whose figures stand first: the one that did, unless another is to be the primary one now."""

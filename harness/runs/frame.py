@@ -15,7 +15,7 @@ def frame(every: Sequence[Results]) -> pd.DataFrame:
     """One row for each model, task, split, judge and metric; percent values are 0 to 100.
 
     Columns: model, task, split, judge, metric, value, unit, better, ci_low, ci_high, numerator, denominator,
-    unresolved, n, coverage, complete.
+    unresolved, n, coverage, complete, why.
     """
     import pandas as pd
 
@@ -42,4 +42,5 @@ def _rows(results: Results) -> Iterator[dict[str, Any]]:
                         "n": split["n"],
                         "coverage": view["coverage"],
                         "complete": view["complete"],
+                        "why": figures.get("why", ""),
                     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from harness import plugins
@@ -12,8 +13,10 @@ from harness.errors import HarnessError, UnknownName
 from harness.models import ModelSpec
 from harness.options import Judging, Options
 from harness.plan.choosing import check_rubrics, choose, default_judge
+from harness.plan.sampling import turns
 from harness.plan.splits import SplitPlan, check_task_settings, of_run
 from harness.plan.suites import reaching, suite_of
+from harness.runs.answers import answers
 from harness.settings import nearest
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
@@ -41,6 +44,7 @@ def past(folder: RunFolder, judging: Judging) -> Past:
     if run.redacted:
         raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
     check_rubrics(options.judges, (assignment.plan.split for assignment in assignments))
+    assignments = [_draw(folder, each, judging.judge_limit) if each.plan.judges else each for each in assignments]
     judged = [assignment for assignment in assignments if assignment.plan.judges]
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
@@ -59,6 +63,26 @@ def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[
     options = _options(run, judging)
     check_task_settings(options.task_settings)
     return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
+
+
+def _draw(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assignment:
+    """With the samples of so many clusters, whatever came of them: the draw is the same for each model."""
+    if limit is None:
+        return assignment
+    plan = assignment.plan
+    found = [  # not the answers themselves, which may be many
+        (str(answer.asked["id"]), str(answer.asked["cluster"]), str(answer.asked["category"]), answer.outcome)
+        for answer in answers(folder, plan.display, plan.name)
+    ]
+    categories: dict[str, str] = {}
+    for _, cluster, category, _ in found:
+        categories[cluster] = min(category, categories.get(cluster, category))
+    taken = frozenset(islice(turns(categories.items()), limit))
+    return replace(
+        assignment,
+        asked=frozenset(sample for sample, cluster, *_ in found if cluster in taken),
+        drawn=len({cluster for _, cluster, _, outcome in found if cluster in taken and outcome == "answered"}),
+    )
 
 
 def stored_split(folder: RunFolder, run: RunFile, title: str) -> Assignment:

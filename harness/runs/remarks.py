@@ -35,6 +35,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
         *missing,
         *session.notes,
         *session.endpoints.notes,
+        *_flag_undrawn(session, concluded),
         *_sizes(session),
         *_revisions(session, results),
         *_refused(session),
@@ -86,6 +87,23 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
             waiting.append(plan)
     if waiting:
         yield waiting_for_judges(waiting, session.options, folder)
+
+
+def _flag_undrawn(session: Session, concluded: Concluded) -> Iterator[str]:
+    """Judges that have read a part of a split which nothing says is a random one."""
+    for assignment in session.assignments:
+        plan = assignment.plan
+        if plan.display in concluded.unscored:
+            continue
+        split = concluded.results["tasks"][plan.display]["splits"][plan.name]
+        for bench in session.chosen.get((plan.display, plan.name), ()):
+            view = split if split["judge"] == bench.id else split["other_judges"].get(bench.id, {})
+            if view.get("drawn") is False:
+                answers, waiting = split["outcomes"]["answered"], view["verdicts"]["unjudged"]
+                yield (
+                    f"{plan.title}: judge {bench.id} has read {answers - waiting} of {answers} answers, which are not"
+                    " drawn: the others may be unlike them; judge the rest, or draw by harness judge --judge-limit N"
+                )
 
 
 def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why: Mapping[str, str]) -> str:

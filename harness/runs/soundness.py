@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -28,8 +28,24 @@ def sums(split: Mapping[str, Any]) -> Iterator[str]:
         yield f"{split['n']} samples in {records} records"
     views: dict[str, Mapping[str, Any]] = {split.get("judge") or "": split, **(split.get("other_judges") or {})}
     for judge, view in views.items():
-        for fault in (*_judged(view, outcomes, records), *_metrics(view["metrics"])):
+        for fault in (
+            *_judged(view, outcomes, records),
+            *_metrics(view["metrics"]),
+            *_check_groups(view.get("by") or {}),
+        ):
             yield f"{judge}: {fault}" if len(views) > 1 else fault
+
+
+def check_pairs(paired: Mapping[str, Any]) -> Iterator[str]:
+    """What does not add up in a task's comparisons of its own splits: one as it is, or several by name.
+
+    Raises as `sums`.
+    """
+    for body in [paired] if "pairs" in paired else paired.values():
+        for name, side in body.items():
+            if isinstance(side, Mapping):
+                found = cast("Mapping[str, Any]", side)
+                yield from _check_within(f"{name}, difference", found["difference"], found["bounds"])
 
 
 def _judged(view: Mapping[str, Any], outcomes: Mapping[str, int], records: int) -> Iterator[str]:
@@ -55,10 +71,21 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         full = 100 if body["unit"] == "%" else 1
         if value is None:
             continue
-        if numerator is not None and denominator and not _equal(value, full * numerator / denominator):
+        plain = "estimator" not in body  # else its lines alone can tell
+        if plain and numerator is not None and denominator and not _equal(value, full * numerator / denominator):
             yield f"{name} is {value}, where {numerator:g}/{denominator:g} stands beside it"
-        if bounds is not None and not bounds[0] - _CLOSE <= value <= bounds[1] + _CLOSE:
-            yield f"{name} is {value}, outside its bounds {bounds[0]} to {bounds[1]}"
+        yield from _check_within(name, value, bounds)
+
+
+def _check_groups(breakdowns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for by, groups in breakdowns.items():
+        for group, part in groups.items():
+            yield from (f"{by} {group}: {fault}" for fault in _metrics(part["metrics"]))
+
+
+def _check_within(name: str, value: float | None, bounds: Sequence[float] | None) -> Iterator[str]:
+    if value is not None and bounds is not None and not bounds[0] - _CLOSE <= value <= bounds[1] + _CLOSE:
+        yield f"{name} is {value}, outside its bounds {bounds[0]} to {bounds[1]}"
 
 
 def _equal(one: float | None, other: float | None) -> bool:

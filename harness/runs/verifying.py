@@ -6,7 +6,8 @@ and how long, its command, its machine) is not compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -20,7 +21,7 @@ from harness.runs.conclude import Conclusion, conclude
 from harness.runs.differing import NOTHING, Difference, differing
 from harness.runs.environment import harness_version
 from harness.runs.past import stored
-from harness.runs.soundness import Lines, scan, sums
+from harness.runs.soundness import Lines, check_pairs, scan, sums
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, TaskEntry
 from harness.types import Json
@@ -104,12 +105,21 @@ def verify(place: Path) -> Verified:
 
 
 def _added_up(results: Results) -> Iterator[Checked]:
-    """Each split by itself. Raises BadData for what is none."""
+    """Each split by itself, and each task beside its splits. Raises BadData for what is none."""
     for title, body in _splits(results["tasks"]).items():
-        try:
+        with _readable(title, "a split of results"):
             yield Checked(title=title, records=body["records"], faults=tuple(sums(body)))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise BadData(f"{title} is not a split of results: {type(error).__name__}: {error}") from error
+    for task, about in results["tasks"].items():
+        with _readable(task, "a task of results"):
+            yield Checked(title=task, faults=tuple(check_pairs(about.get("paired") or {})))
+
+
+@contextmanager
+def _readable(title: str, what: str) -> Generator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadData(f"{title} is not {what}: {type(error).__name__}: {error}") from error
 
 
 def _splits(tasks: Mapping[str, Json]) -> dict[str, Json]:
@@ -176,13 +186,13 @@ def _compared(told: Verified, stored: Results, anew: Results) -> Iterator[Checke
     """All parts of both, splits first."""
     known, found = {part.title: part for part in told.parts}, _splits(anew["tasks"])
     bodies = _splits(stored["tasks"])
-    for title in dict.fromkeys((*known, *found)):
+    for title in dict.fromkeys((*bodies, *found)):
         part = known.get(title, Checked(title=title))
         differences = differing(bodies.get(title, NOTHING), found.get(title, NOTHING))
         yield replace(part, differences=tuple(differences))
     for task in dict.fromkeys((*stored["tasks"], *anew["tasks"])):
         one, other = (_without(each["tasks"].get(task, {}), {"splits"}) for each in (stored, anew))
-        yield Checked(title=task, differences=tuple(differing(one, other)))
+        yield replace(known.get(task, Checked(title=task)), differences=tuple(differing(one, other)))
     one, other = (_without(each, {*NOT_COMPARED, "tasks"}) for each in (stored, anew))
     yield Checked(title="run", differences=tuple(differing(one, other)))
 

@@ -17,7 +17,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.stats.intervals import Interval, wilson
+from harness.stats.assess import estimate_rate
+from harness.stats.intervals import Interval
 from harness.stats.resampling import Coefficient, interval, unseen
 from harness.stats.units import Floats, Ints
 
@@ -59,17 +60,13 @@ def confusion(left: Ints, right: Ints, classes: int) -> Ints:
 
 
 def percent(left: Ints, right: Ints, cluster: Ints) -> Agreement:
-    """Share of common items with the same class; its interval is Wilson's at the effective number of items."""
+    """Share of common items with the same class, with the interval that every rate has (`harness.stats.assess`)."""
     both = _complete(np.stack((left, right), axis=1))
-    n = int(both.sum())
-    if n == 0:
-        return Agreement(n=0, why=Why.NOTHING)
     same = (left[both] == right[both]).astype(np.float64)
-    rate = float(same.mean())
-    rows = _by_cluster(np.stack((same, np.ones(n)), axis=1), cluster[both])
-    spread = float(((rows[:, 0] - rate * rows[:, 1]) ** 2).sum()) / n**2
-    effective = rate * (1 - rate) / spread if spread > 1e-18 else len(rows)
-    return Agreement(n=n, value=rate, ci95=wilson(rate, effective))
+    found = estimate_rate(same, cluster[both])
+    if found is None:
+        return Agreement(n=0, why=Why.NOTHING)
+    return Agreement(n=len(same), value=found.value, ci95=found.interval())
 
 
 def cohen(left: Ints, right: Ints, cluster: Ints, classes: int) -> Agreement:

@@ -16,7 +16,9 @@ from harness.stats.bounds import Extreme, extreme
 from harness.stats.columns import Menu
 from harness.stats.intervals import Estimates, Interval
 from harness.stats.units import SETTLED, Floats, Ints, Units, sums
+from harness.stats.weighting import Weighted, weigh
 
+_NO_DENOMINATOR = "no record counts, so there is nothing to divide by"
 _DUST = 1e-18  #: a residual variance below this, in units of the denominators, is rounding and stands for zero
 
 
@@ -34,13 +36,15 @@ class Assessment:
     """What is known of a weighted sum of ratios, 0 to 1 (a difference: -1 to 1).
 
     Attributes:
-        value: of the settled units; None where a stratum has no denominator.
+        value: of the settled units; None where a stratum has no denominator or cannot be estimated.
         ci95: around the value.
         bounds: exact extremes over all completions of the open units; None where a stratum can have no denominator.
         worst: lower limit on the completion of the lower bound, upper limit on that of the upper.
         clusters: that bear on the value.
         strata: in order.
         estimates: what the value came from, for tests at other levels.
+        weighted: the pseudo-records behind it, where a part of the answers was judged.
+        why: there is no value, as a sentence without its full stop; empty where there is one.
     """
 
     value: float | None
@@ -50,6 +54,8 @@ class Assessment:
     clusters: int
     strata: tuple[Stratum, ...]
     estimates: Estimates | None
+    weighted: Weighted | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,21 @@ def cells(units: Units) -> Cells:
     )
 
 
+def estimate_rate(hits: Floats, cluster: Ints) -> Estimates | None:
+    """The mean of values from 0 to 1, each counted once; None where there are none."""
+    _, where = np.unique(cluster, return_inverse=True)
+    clusters = int(where.max(initial=-1)) + 1
+    counts = sums(where, np.ones(len(hits)), clusters)
+    return Cells(
+        stratum=np.zeros(clusters, dtype=np.int64),
+        cluster=np.arange(clusters),
+        num=sums(where, hits, clusters),
+        den=counts,
+        units=counts,
+        strata=1,
+    ).estimates((1.0,))
+
+
 def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
     """Everything about one weighted sum of ratios.
 
@@ -135,10 +156,11 @@ def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
     """
     weights = [1 / max(units.strata, 1)] * units.strata if weights is None else weights
     point = cells(units.pick(~units.left_out))
-    estimates = point.estimates(weights)
+    made = None if units.frame is None else weigh(units)
+    estimates, why = _estimate(point, made, weights)
     ci95 = estimates.interval() if estimates else None
     value = estimates.value if estimates else None
-    if not units.left_out.any():
+    if not (units.left_out.any() or isinstance(made, str)):
         bounds, worst = (None, None) if value is None else ((value, value), ci95)
     else:
         bounds, worst = _bounds(units, weights)
@@ -150,7 +172,32 @@ def assess(units: Units, weights: Sequence[float] | None = None) -> Assessment:
         clusters=len(np.unique(point.cluster)),
         strata=_strata(point, units),
         estimates=estimates,
+        weighted=made if isinstance(made, Weighted) else None,
+        why=why,
     )
+
+
+def _estimate(point: Cells, made: Weighted | str | None, weights: Sequence[float]) -> tuple[Estimates | None, str]:
+    """The estimates, or why there are none."""
+    if isinstance(made, str):
+        return None, made
+    if made is None:
+        found = point.estimates(weights)
+    else:
+        found = cells(made.units.pick(~made.units.left_out)).estimates(weights)
+        found = found and replace(found, openings=made.openings)
+    return found, "" if found else _NO_DENOMINATOR
+
+
+def hold(outer: Interval | None, inner: Interval | None) -> Interval | None:
+    """The outer interval, stretched where it must be to hold the inner one.
+
+    Bounds are over completions, and a value is over what is resolved. A unit that is left out may have a share that no
+    completion takes away (a call that was no block, the known half of a pair), and so a value may lie outside them.
+    """
+    if outer is None or inner is None:
+        return outer
+    return min(outer[0], inner[0]), max(outer[1], inner[1])
 
 
 def _strata(point: Cells, units: Units) -> tuple[Stratum, ...]:

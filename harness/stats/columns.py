@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 RESOLVED = 1
 ANSWERED = 2
+BLOCKED = 4
+UNJUDGED = 8
 
 
 def fingerprint(text: str) -> int:
@@ -97,6 +99,8 @@ class Table:
         self.by: dict[str, array[int]] = {name: array("I") for name in by}
         self.parts: dict[str, Codes[str]] = {name: Codes(("",)) for name in self.by}
         self.state = array("B")
+        self.places: Codes[tuple[str, str]] = Codes()
+        self.place = array("I")  #: number of the record's split and category
         self.epoch = array("I")
         self.sample = array("q")
         self.cluster = array("q")
@@ -114,7 +118,13 @@ class Table:
             except Exception as error:
                 error.add_note(f"in metric {lane.metric.name} of {record.item}")
                 raise
-        self.state.append(RESOLVED * record.resolved + ANSWERED * (record.outcome == "answered"))
+        self.state.append(
+            RESOLVED * record.resolved
+            + ANSWERED * (record.outcome == "answered")
+            + BLOCKED * record.blocked
+            + UNJUDGED * record.unjudged
+        )
+        self.place.append(self.places.code((record.split, record.category)))
         self.epoch.append(record.epoch)
         self.sample.append(fingerprint(f"{record.split}/{record.id}"))
         self.cluster.append(fingerprint(cluster_name(record)))

@@ -23,6 +23,64 @@ _DUST = 1e-12  #: a variance below this share of its own terms is rounding and s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """A cell of which a part was judged: `hits` (a sum) among `judged`, out of `of`."""
+
+    hits: float
+    judged: float
+    of: float
+
+    @property
+    def rate(self) -> float:
+        """Of the judged."""
+        return self.hits / self.judged
+
+    @property
+    def variance(self) -> float:
+        """Of the rate, for not having judged the rest."""
+        return self.rate * (1 - self.rate) * (1 / self.judged - 1 / self.of)
+
+    def interval(self, z: float) -> Interval:
+        """Jeffreys' interval at as many judged as leave the variance that judging all would take away."""
+        if self.of <= self.judged:
+            return self.rate, self.rate
+        from scipy.special import betaincinv
+
+        n = self.judged * self.of / (self.of - self.judged)
+        hits, tail = self.rate * n, NormalDist().cdf(-z)
+        low = betaincinv(hits + 0.5, n - hits + 0.5, tail) if hits > 0 else 0.0
+        high = betaincinv(hits + 0.5, n - hits + 0.5, 1 - tail) if hits < n else 1.0
+        return min(float(low), self.rate), max(float(high), self.rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What of one rate rests on a part of the answers.
+
+    Attributes:
+        size: the rate's denominator, all cells together.
+        clusters: that were judged, or known without a judge.
+        cells: those that were judged in part.
+    """
+
+    size: float
+    clusters: int
+    cells: tuple[Sampled, ...]
+
+    @property
+    def variance(self) -> float:
+        """Of the rate, for not having judged the rest."""
+        return sum((cell.of / self.size) ** 2 * cell.variance for cell in self.cells)
+
+    def stretched(self, rate: float, ends: Interval, z: float) -> Interval:
+        """The limits of the rate with those of its cells squared and added."""
+        parts = [(cell.of / self.size, cell.rate, cell.interval(z)) for cell in self.cells]
+        down = sqrt((rate - ends[0]) ** 2 + sum((share * (mid - low)) ** 2 for share, mid, (low, _) in parts))
+        up = sqrt((ends[1] - rate) ** 2 + sum((share * (high - mid)) ** 2 for share, mid, (_, high) in parts))
+        return max(0.0, rate - down), min(1.0, rate + up)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimates:
     """Rates and how their errors hang together.
 
@@ -31,12 +89,14 @@ class Estimates:
         clusters: that each rate rests on; its effective number where it has no variance.
         covariance: of the rates' errors, a symmetric matrix.
         weights: of the rates; the positive ones sum to 1, the negative ones, of what is taken off, to -1.
+        openings: of each rate, where a part of the answers was judged; none where all were.
     """
 
     rates: tuple[float, ...]
     clusters: tuple[int, ...]
     covariance: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
+    openings: tuple[Opening, ...] = ()
 
     @property
     def value(self) -> float:
@@ -71,7 +131,7 @@ class Estimates:
         return value - down, value + up
 
     def _mean(self, rows: Sequence[int], z: float) -> Interval:
-        limits = [wilson(self.rates[i], self._effective(i), z) for i in rows]
+        limits = [self._limits(i, z) for i in rows]
         if len(rows) == 1:
             return limits[0]
         mean = abs(self._sum(rows))
@@ -87,6 +147,16 @@ class Estimates:
             unseen = _unseen(self._most_clusters(rows), z)
             return mean - unseen * mean, mean + unseen * (1 - mean)
         return wilson(mean, mean * (1 - mean) / self._variance(rows, rows), z)
+
+    def _limits(self, i: int, z: float) -> Interval:
+        rate = self.rates[i]
+        if not self.openings or not self.openings[i].cells:
+            return wilson(rate, self._effective(i), z)
+        opening = self.openings[i]
+        # never less than records of their own would give: the part that is open is itself only measured
+        variance = max(self.covariance[i][i] - opening.variance, rate * (1 - rate) / opening.size)
+        ends = wilson(rate, rate * (1 - rate) / variance if variance > 0 else self.clusters[i], z)
+        return opening.stretched(rate, ends, z)
 
     def _effective(self, i: int) -> float:
         variance = self.covariance[i][i]

@@ -7,8 +7,27 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.stats.columns import Codes, Menu, Table
-from harness.stats.tally import scored
-from harness.stats.units import SETTLED, Ints, Units, column, combined, epoch_key, grouping, lane_units, order, unit_key
+from harness.stats.tally import explain_groups, explain_unscored
+from harness.stats.units import (
+    FAILED,
+    JUDGED,
+    KINDS,
+    KNOWN,
+    OUT,
+    SETTLED,
+    WAITS,
+    Frame,
+    Ints,
+    Units,
+    column,
+    combined,
+    epoch_key,
+    grouping,
+    has_unjudged,
+    lane_units,
+    order,
+    unit_key,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +41,9 @@ class Match:
         unmatched: left units without one.
         unmatched_right: right units without one.
         unresolved: pairs with an open half.
-        known: whether figures rest on verdicts at both sides.
+        estimated: pairs judged on each side that needs it, and those that they stand for, themselves among them; None
+            where all are judged.
+        why: there can be no figures, as a sentence without its full stop; empty where both sides rest on verdicts.
     """
 
     units: Units
@@ -31,13 +52,18 @@ class Match:
     unmatched: int
     unmatched_right: int
     unresolved: int
-    known: bool
+    estimated: tuple[int, int] | None
+    why: str
 
 
 def matched(left: Table, right: Table) -> Match:
     """Pair the units of two one-metric tables by their keys; right units with one key stand as their mean."""
-    ours, our_key, our_known = _side(left)
-    theirs, their_key, their_known = _side(right)
+    framed = has_unjudged(left) or has_unjudged(right)
+    ours, our_key, our_why = _side(left, framed=framed)
+    theirs, their_key, their_why = _side(right, framed=framed)
+    alone = len(np.unique(their_key)) == len(their_key)
+    if not alone and not their_why:
+        their_why = explain_groups(right, right.lanes[0], order(right), of="twins")
     theirs, their_key = _means(theirs, their_key)
     found = np.isin(our_key, their_key)
     units = _joined(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))
@@ -49,29 +75,29 @@ def matched(left: Table, right: Table) -> Match:
         unmatched=len(our_key) - pairs,
         unmatched_right=int((~np.isin(their_key, our_key)).sum()),
         unresolved=int(units.left_out[:pairs].sum()),
-        known=our_known and their_known,
+        estimated=_count_estimated(units.frame, pairs),
+        why=our_why or their_why,
     )
 
 
-def _side(table: Table) -> tuple[Units, Ints, bool]:
-    """A side's units, their keys, and whether its figures rest on verdicts."""
+def _side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:
+    """A side's units, their keys, and why there can be no figures of it."""
     lane, rows = table.lanes[0], order(table)
-    units, key = lane_units(table, lane, rows), column(table.key)[rows]
+    units, key = lane_units(table, lane, rows, framed=framed), column(table.key)[rows]
     if lane.metric.over_epochs:
         key = key[grouping(unit_key(table, lane, rows))[0]]
     elif lane.metric.group is not None:
         key = key[grouping(epoch_key(table, lane, rows))[0]]
-    return units, key, scored(table, rows)
+    return units, key, explain_unscored(table, rows) or explain_groups(table, lane, rows)
 
 
 def _means(units: Units, key: Ints) -> tuple[Units, Ints]:
     """Units with one key as their mean, in the order of the keys."""
     first, group = grouping(key)
-    total = combined(units, key, "sum")
     size = np.bincount(group, minlength=len(first))
     if size.max(initial=1) == 1:
-        return total, key[first]
-    return _divided(total, size), key[first]
+        return units.pick(first), key[first]
+    return _divided(combined(units, key, "sum"), size), key[first]
 
 
 def _divided(units: Units, size: Ints) -> Units:
@@ -95,4 +121,41 @@ def _joined(left: Units, right: Units) -> Units:
         stratum=np.concatenate((left.stratum, left.stratum + left.strata)),
         strata=2 * left.strata,
         menus=left.menus + right.menus,
+        frame=None if left.frame is None or right.frame is None else _pair_frames(left.frame, right.frame),
+    )
+
+
+def _count_estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
+    """Judged pairs, and those and the unjudged together."""
+    if frame is None:
+        return None
+    judged, waits = (int((frame.status[:pairs] == status).sum()) for status in (JUDGED, WAITS))
+    return (judged, judged + waits) if waits else None
+
+
+_HOW = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
+
+
+def _pair_frames(left: Frame, right: Frame) -> Frame:
+    """Both halves of each pair stand where the pair does: judged where nothing of it is left to judge.
+
+    The cell is the left half's, which names the split, and how the right half's generation ended.
+    """
+    both = np.stack((left.status, right.status))
+    status = np.select(
+        [(both == OUT).any(axis=0), (both == WAITS).any(axis=0), (both == FAILED).any(axis=0)],
+        [OUT, WAITS, FAILED],
+        np.where((both == JUDGED).any(axis=0), JUDGED, KNOWN),
+    )
+    places = [name.replace("answers", "pairs", 1) for name in left.names[::KINDS]]
+    return Frame(
+        status=np.tile(status, 2).astype(np.int64),
+        cell=np.tile(left.cell * KINDS + right.cell % KINDS, 2),
+        category=np.tile(left.category, 2),
+        names=tuple(
+            f"{where} {ours} in both" if ours == theirs else f"{where} {ours} beside {theirs}"
+            for where in places
+            for ours in _HOW
+            for theirs in _HOW
+        ),
     )

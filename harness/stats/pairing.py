@@ -48,6 +48,8 @@ class PairedResult:
         ci95_worst: the interval stretched over the bounds.
         p: that the difference is 0, two-sided; None where there is no difference to test.
         test: what gave p.
+        why: there is no difference, as a sentence without its full stop; empty where there is one.
+        estimated: judged pairs and those that they stand for, themselves among them; None where the value is plain.
         detectable: smallest difference that this many clusters would show in 4 of 5 evaluations, at 5% two-sided.
     """
 
@@ -69,6 +71,8 @@ class PairedResult:
     p: float | None
     test: Test | None
     detectable: float | None
+    why: str = ""
+    estimated: tuple[int, int] | None = None
 
     def as_json(self, left: str, right: str) -> dict[str, Json]:
         """As `paired` of results.json: {pairs, unmatched, <metric>: {<left>, <right>, difference, ci95, …}}."""
@@ -79,6 +83,7 @@ class PairedResult:
                 left: self.left,
                 right: self.right,
                 "difference": self.difference,
+                **({"why": self.why} if self.why else {}),
                 "ci95": _listed(self.ci95),
                 "unresolved": self.unresolved,
                 "bounds": _listed(self.bounds),
@@ -140,9 +145,12 @@ def unit_of(metric: Metric) -> Callable[[Record], str]:
 
 
 def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult:
+    from harness.stats.assess import hold
     from harness.stats.significance import detectable, difference_test
 
-    estimates = result.estimates if match.known else None
+    why = match.why or result.why
+    estimates = None if why else result.estimates
+    value, ci95 = (estimates.value, result.ci95) if estimates else (None, None)
     p, test = difference_test(match.units, estimates) if estimates else (None, None)
     unit = metric.unit
     return PairedResult(
@@ -157,13 +165,15 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         denominators=_denominators(result),
         left=rescaled(estimates.side(1), unit) if estimates else None,
         right=rescaled(estimates.side(-1), unit) if estimates else None,
-        difference=rescaled(estimates.value, unit) if estimates else None,
-        ci95=_interval(result.ci95 if estimates else None, unit),
-        bounds=_interval(result.bounds, unit),
-        ci95_worst=_interval(result.worst, unit),
+        difference=None if value is None else rescaled(value, unit),
+        ci95=_interval(ci95, unit),
+        bounds=_interval(hold(result.bounds, None if value is None else (value, value)), unit),
+        ci95_worst=_interval(hold(result.worst, ci95), unit),
         p=p,
         test=test,
         detectable=rescaled(detectable(estimates), unit) if estimates else None,
+        why=why,
+        estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
     )
 
 

@@ -30,11 +30,13 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
 def difference_test(units: Units, estimates: Estimates) -> tuple[float, Test]:
     """Two-sided p-value that a paired difference is 0, and which test gave it.
 
+    Where judged pairs stand for others there is no exact test.
+
     Args:
         units: the pairs, as `harness.stats.matching` lays them out.
         estimates: of both sides.
     """
-    discordant = _discordant(units)
+    discordant = None if estimates.openings else _discordant(units)
     if discordant is None:
         return _touching(estimates), "interval"
     return mcnemar(*discordant), "mcnemar"
@@ -47,7 +49,8 @@ def detectable(estimates: Estimates) -> float:
     changed one way, whose variance d (1 - d) / m follows from the difference itself.
     """
     factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(_POWER)
-    return max(factor * estimates.error, factor**2 / (max(estimates.clusters) + factor**2))
+    clusters = max((each.clusters for each in estimates.openings), default=0) or max(estimates.clusters)
+    return max(factor * estimates.error, factor**2 / (clusters + factor**2))
 
 
 def mcnemar(only_left: int, only_right: int) -> float:

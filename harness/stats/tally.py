@@ -6,6 +6,8 @@
     tally.results()     # {"metrics": {"ASR": {"value": ..., ...}}, "by": {"category": {"Violent": {"n", "metrics"}}}}
 
 A value is a ratio of two sums over what is resolved; what is unresolved stands beside it and gives the exact bounds.
+Where a part of the answers was judged, those stand for the others (`harness.stats.weighting`). A metric without a value
+says why.
 Memory is a few bytes a record and metric (`harness.stats.columns`); numpy and scipy are imported when results
 are asked for.
 """
@@ -16,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.metrics import Better, Metric, Record
-from harness.stats.columns import ANSWERED, RESOLVED, Lane, Table
+from harness.stats.columns import ANSWERED, RESOLVED, UNJUDGED, Lane, Table
 from harness.types import Json
 
 if TYPE_CHECKING:
@@ -72,6 +74,15 @@ class Tally:
 
         return len(np.unique(np.asarray(self._table.sample)))
 
+    @property
+    def tried_clusters(self) -> int:
+        """In how many clusters the judge has seen an answer."""
+        import numpy as np
+
+        state = np.asarray(self._table.state)
+        tried = (state & (ANSWERED | UNJUDGED)) == ANSWERED
+        return len(np.unique(np.asarray(self._table.cluster)[tried]))
+
     def results(self) -> dict[str, Json]:
         """`metrics` and `by` as they stand in results.json."""
         from harness.stats.units import order
@@ -97,35 +108,59 @@ class Tally:
         }
 
     def _metrics(self, rows: Ints) -> dict[str, Json]:
-        known = scored(self._table, rows)
+        nothing = explain_unscored(self._table, rows)
         return {
             name: unmeasured(lane.metric, self._unmeasured[lane.metric.name], main=main)
             if lane.metric.name in self._unmeasured
-            else figures(lane.metric, units, main=main, known=known, strata=lane.strata.values)
+            else figures(lane.metric, units, main=main, why=nothing or why, strata=lane.strata.values)
             for lane in self._table.lanes
-            for name, units, main in self._readings(lane, rows)
+            for name, units, main, why in self._readings(lane, rows)
         }
 
-    def _readings(self, lane: Lane, rows: Ints) -> Iterator[tuple[str, Units, bool]]:
-        """The metric itself and, over epochs, its worst and majority readings."""
+    def _readings(self, lane: Lane, rows: Ints) -> Iterator[tuple[str, Units, bool, str]]:
+        """The metric itself and, over epochs, its worst and majority readings; and why one cannot be computed."""
         from harness.stats.units import folded, lane_units
 
         metric, main = lane.metric, lane.metric is self._main
-        yield metric.name, lane_units(self._table, lane, rows), main
+        yield metric.name, lane_units(self._table, lane, rows), main, explain_groups(self._table, lane, rows)
         if main and self._epochs > 1 and _is_binary(lane):
             for fold in _FOLDS:
                 combine = fold if fold == "majority" else _WORST.get(metric.better)
                 if combine is not None:
-                    yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False
+                    why = explain_groups(self._table, lane, rows, of="epochs of a sample")
+                    yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False, why
 
 
-def scored(table: Table, rows: Ints) -> bool:
-    """Whether there is anything to estimate from: not where something was answered and no judge scored any of it."""
+def explain_unscored(table: Table, rows: Ints) -> str:
+    """Why nothing can be estimated: there are answers, and the judge failed on all that it tried; else empty."""
     import numpy as np
 
     state = np.asarray(table.state)[rows]
     answered = (state & ANSWERED) > 0
-    return bool(not answered.any() or (answered & ((state & RESOLVED) > 0)).any())
+    labelled = (answered & ((state & RESOLVED) > 0)).any()
+    failed = (answered & ((state & (RESOLVED | UNJUDGED)) == 0)).any()
+    return f"none of the {int(answered.sum())} answers is labelled" if failed and not labelled else ""
+
+
+def explain_groups(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
+    """Why groups cannot be estimated: a member is open and no judge has seen it; empty where each record is its own.
+
+    Args:
+        table: of the records.
+        lane: of the metric.
+        rows: which records.
+        of: what scores as one; empty for what the metric says.
+    """
+    from harness.stats.units import SETTLED, WAITS, records
+    from harness.stats.weighting import tell_unjudged
+
+    metric = lane.metric
+    of = of or ("groups" if metric.group is not None else "epochs of a sample" if metric.over_epochs else "")
+    units = records(table, lane, rows) if of else None
+    if units is None or units.frame is None:
+        return ""
+    count = int(((units.frame.status == WAITS) & (units.choice != SETTLED)).sum())
+    return f"{tell_unjudged(count)}, and {of} score as one: an estimate of that has not been tested" if count else ""
 
 
 def unmeasured(metric: Metric, why: str, *, main: bool) -> dict[str, Json]:
@@ -147,44 +182,61 @@ def unmeasured(metric: Metric, why: str, *, main: bool) -> dict[str, Json]:
     }
 
 
-def figures(metric: Metric, units: Units, *, main: bool, known: bool, strata: Sequence[str]) -> dict[str, Json]:
+def figures(metric: Metric, units: Units, *, main: bool, why: str, strata: Sequence[str]) -> dict[str, Json]:
     """One metric as it stands in results.json.
 
     Args:
         metric: gives unit and direction.
         units: what it is computed from.
         main: whether it is the split's main metric.
-        known: False withholds value and interval, which then rest on no judge's verdict; sums and bounds stay.
+        why: there can be no value, as a sentence without its full stop; sums and bounds stay. Empty where there can.
         strata: their names, by number.
     """
-    from harness.stats.assess import assess
+    from harness.stats.assess import assess, hold
 
     result = assess(units)
-    stratified = metric.stratum is not None
+    # a stratum's own ratio stands also where another one has no denominator
+    alone = not why and units.frame is None
+    why = why or result.why
+    stratified, known = metric.stratum is not None, not why
+    value, ci95 = (result.value, result.ci95) if known else (None, None)
     return {
-        "value": rescaled(result.value, metric.unit) if known and result.value is not None else None,
+        "value": None if value is None else rescaled(value, metric.unit),
+        **({"why": why} if why else {}),
         "unit": metric.unit,
         "better": metric.better,
-        "ci95": _pair(result.ci95, metric.unit) if known else None,
+        "ci95": _pair(ci95, metric.unit),
         "numerator": None if stratified else number(sum(part.num for part in result.strata)),
         "denominator": None if stratified else number(sum(part.den for part in result.strata)),
+        **(_describe_estimator(result) if known else {}),
         "unresolved": sum(part.unresolved for part in result.strata),
-        "bounds": _pair(result.bounds, metric.unit),
-        "ci95_worst": _pair(result.worst, metric.unit),
+        "bounds": _pair(hold(result.bounds, None if value is None else (value, value)), metric.unit),
+        "ci95_worst": _pair(hold(result.worst, ci95), metric.unit),
         "clusters": result.clusters,
         "main": main,
-        **({"strata": _strata(metric, result, strata, known=known)} if stratified else {}),
+        **({"strata": _strata(metric, result, strata, known=known, alone=alone)} if stratified else {}),
     }
 
 
-def _strata(metric: Metric, result: Assessment, names: Sequence[str], *, known: bool) -> dict[str, Json]:
-    named = dict(zip(names, result.strata, strict=True))
-    return {name: _stratum(metric, named[name], known=known) for name in sorted(named)}
+def _describe_estimator(result: Assessment) -> dict[str, Json]:
+    """How a value was made that is not numerator / denominator."""
+    made = result.weighted
+    if made is None or made.plain:
+        return {}
+    by = ["split", "outcome", *(["category"] if made.by_category else [])]
+    return {"estimator": {"name": "post-stratified", "by": by, "judged": made.judged, "of": made.of}}
 
 
-def _stratum(metric: Metric, part: Stratum, *, known: bool) -> dict[str, Json]:
+def _strata(metric: Metric, result: Assessment, names: Sequence[str], *, known: bool, alone: bool) -> dict[str, Json]:
+    rates = result.estimates.rates if known and result.estimates else (None,) * len(result.strata)
+    named = dict(zip(names, zip(result.strata, rates, strict=True), strict=True))
+    return {name: _stratum(metric, *named[name], alone=alone) for name in sorted(named)}
+
+
+def _stratum(metric: Metric, part: Stratum, rate: float | None, *, alone: bool) -> dict[str, Json]:
+    value = part.num / part.den if rate is None and part.den and alone else rate
     return {
-        "value": rescaled(part.num / part.den, metric.unit) if part.den and known else None,
+        "value": None if value is None else rescaled(value, metric.unit),
         "numerator": number(part.num),
         "denominator": number(part.den),
         "unresolved": part.unresolved,

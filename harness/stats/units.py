@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics import Share
-from harness.stats.columns import RESOLVED, Codes, Lane, Menu, Table
+from harness.stats.columns import ANSWERED, BLOCKED, RESOLVED, UNJUDGED, Codes, Lane, Menu, Table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -22,6 +22,30 @@ Bools = NDArray[np.bool_]
 Combine = Literal["sum", "all", "any", "majority"]
 
 SETTLED = -1
+#: how far a unit is judged: it never will be, needs no judge, is labelled, the judge failed on it, no judge has seen it
+OUT, KNOWN, JUDGED, FAILED, WAITS = -1, 0, 1, 2, 3
+KINDS = 3  #: answered, blocked, neither
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Of which units the judged are a part; only where some are not judged.
+
+    Attributes:
+        status: OUT, KNOWN, JUDGED, FAILED or WAITS.
+        cell: number of the unit's split and how its generation ended; of a pair, how both ended.
+        category: number of its category.
+        names: what is judged in each cell, such as `answers of hard`.
+    """
+
+    status: Ints
+    cell: Ints
+    category: Ints
+    names: tuple[str, ...]
+
+    def pick(self, rows: NDArray[Any]) -> Frame:
+        """Of some of the units, by mask or index."""
+        return replace(self, status=self.status[rows], cell=self.cell[rows], category=self.category[rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +61,7 @@ class Units:
         stratum: 0-based.
         strata: how many strata there are.
         menus: what open units may take.
+        frame: where some units are not judged and each is one record or pair; else None.
     """
 
     num: Floats
@@ -47,6 +72,7 @@ class Units:
     stratum: Ints
     strata: int
     menus: tuple[Menu, ...]
+    frame: Frame | None = None
 
     def __len__(self) -> int:
         return len(self.num)
@@ -54,7 +80,13 @@ class Units:
     def pick(self, rows: NDArray[Any]) -> Units:
         """Some of the units, by mask or index."""
         names = ("num", "den", "choice", "left_out", "cluster", "stratum")
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+        frame = None if self.frame is None else self.frame.pick(rows)
+        return replace(self, frame=frame, **{name: getattr(self, name)[rows] for name in names})
+
+
+def has_unjudged(table: Table) -> bool:
+    """Whether no judge has seen some answer of it."""
+    return bool((np.asarray(table.state) & UNJUDGED).any())
 
 
 def column(values: Any) -> Ints:
@@ -72,12 +104,23 @@ def order(table: Table) -> Ints:
     return np.lexsort((column(table.epoch), column(table.sample), column(table.cluster)))
 
 
-def records(table: Table, lane: Lane, rows: Ints) -> Units:
-    """One unit per record."""
+def records(table: Table, lane: Lane, rows: Ints, *, framed: bool = False) -> Units:
+    """One unit per record.
+
+    Args:
+        table: of the records.
+        lane: of the metric.
+        rows: which records.
+        framed: with a frame also where all are judged.
+    """
     menus = lane.menus.values
     first = np.array([menu[0] for menu in menus], dtype=np.float64).reshape(-1, 2)
     code = column(lane.choice)[rows]
-    settled = (np.asarray(table.state)[rows] & RESOLVED) > 0
+    state = np.asarray(table.state)[rows]
+    settled, waits = (state & RESOLVED) > 0, (state & UNJUDGED) > 0
+    framed = framed or bool(waits.any())
+    if framed:  # what an answer can give in one way only needs no judge
+        settled |= waits & np.array([len(menu) == 1 for menu in menus], dtype=bool)[code]
     share = np.where(settled[:, None], first[code], 0.0)
     return Units(
         num=share[:, 0],
@@ -88,12 +131,30 @@ def records(table: Table, lane: Lane, rows: Ints) -> Units:
         stratum=column(lane.stratum)[rows] if lane.stratum else np.zeros(len(rows), dtype=np.int64),
         strata=len(lane.strata) if lane.metric.stratum is not None else 1,
         menus=tuple(menus),
+        frame=_make_frame(table, rows) if framed else None,
     )
 
 
-def lane_units(table: Table, lane: Lane, rows: Ints) -> Units:
+def _make_frame(table: Table, rows: Ints) -> Frame:
+    state = column(table.state)[rows]
+    answered, resolved, waits = ((state & bit) > 0 for bit in (ANSWERED, RESOLVED, UNJUDGED))
+    status = np.select([waits, answered & resolved, answered, resolved], [WAITS, JUDGED, FAILED, KNOWN], OUT)
+    kind = np.select([answered, (state & BLOCKED) > 0], [0, 1], 2)
+    places, place = table.places.values, column(table.place)[rows]
+    splits, categories = (Codes(dict.fromkeys(each[side] for each in places)) for side in (0, 1))
+    numbers = np.array([[splits.code(split), categories.code(category)] for split, category in places]).reshape(-1, 2)
+    names = [f"answers of {split}" if len(splits) > 1 else "answers" for split in splits.values for _ in range(KINDS)]
+    return Frame(
+        status=status.astype(np.int64),
+        cell=numbers[place, 0] * KINDS + kind,
+        category=numbers[place, 1],
+        names=tuple(names),
+    )
+
+
+def lane_units(table: Table, lane: Lane, rows: Ints, *, framed: bool = False) -> Units:
     """The metric's units: its groups, each within one epoch unless the metric says otherwise."""
-    units = records(table, lane, rows)
+    units = records(table, lane, rows, framed=framed)
     if lane.metric.over_epochs:
         return combined(units, unit_key(table, lane, rows), lane.metric.combine)
     if lane.metric.group is not None:
@@ -142,7 +203,13 @@ def combined(units: Units, key: Ints, how: Combine) -> Units:
     share[is_open] = 0.0
     left_out = sums(group, units.left_out, len(first)) > 0
     return replace(
-        units.pick(first), num=share[:, 0], den=share[:, 1], choice=choice, left_out=left_out, menus=tuple(menus.values)
+        units.pick(first),
+        num=share[:, 0],
+        den=share[:, 1],
+        choice=choice,
+        left_out=left_out,
+        menus=tuple(menus.values),
+        frame=None,
     )
 
 

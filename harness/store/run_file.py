@@ -102,6 +102,7 @@ class SplitEntry(_Entry):
         content: hash of what the data says, 64 hex digits; empty where no listing was complete.
         found: samples there are; None where they were not counted.
         min_coverage: share of records that must be resolved, as it was last given.
+        drawn: judge id -> clusters with an answer that `--judge-limit` drew for it, where it has judged all of them.
         data: source, revision, licence and toy of a split whose data is not the task's; {} where it is.
     """
 
@@ -113,12 +114,19 @@ class SplitEntry(_Entry):
     content: str
     found: int | None
     min_coverage: float
+    drawn: Mapping[str, int] = field(default_factory=dict[str, int])
     data: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     @staticmethod
     def from_json(raw: object) -> SplitEntry:
         """Raises ValueError for what is no such entry."""
-        values: dict[str, Any] = {"judge": None, "min_coverage": MIN_COVERAGE, "data": {}, **_object(raw, "a split")}
+        values: dict[str, Any] = {
+            "judge": None,
+            "min_coverage": MIN_COVERAGE,
+            "drawn": {},
+            "data": {},
+            **_object(raw, "a split"),
+        }
         return _read(SplitEntry, values, "a split")
 
 
@@ -259,7 +267,7 @@ class RunFile(_Entry):
 
 
 #: fields that are not in the file where there is nothing in them
-_LEFT_OUT = ("checked", "data", "judge", "probe", "suites", "training")
+_LEFT_OUT = ("checked", "data", "drawn", "judge", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 

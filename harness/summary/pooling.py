@@ -46,11 +46,15 @@ class TaskSummary:
 
         A single pairing stands as {pairs, unmatched, <metric>: {...}}; several stand under their names.
         """
-        derived = {name: summary for name, (_, summary) in self._derived.items()}
+        own = {name: summary.finish() for name, summary in self._splits.items()}
+        derived = {
+            name: summary.finish([self._splits[part] for part in parts])
+            for name, (parts, summary) in self._derived.items()
+        }
         compared = {sides.name: sides.finish() for sides in self._sides}
         paired = next(iter(compared.values())) if len(compared) == 1 else compared
         return {
-            "splits": {name: summary.finish() for name, summary in (self._splits | derived).items()},
+            "splits": own | derived,
             **({"paired": paired} if paired else {}),
         }
 

@@ -13,7 +13,7 @@ the split's metrics know.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.contracts import Decision, Split
@@ -59,6 +59,7 @@ class Ran:
         subset: {"limit": N}, or None for all samples.
         epochs: repetitions of each sample.
         min_coverage: share of records that must be resolved.
+        drawn: id of a judge that has judged a random part -> how many clusters were drawn for it.
     """
 
     split: Split
@@ -68,6 +69,7 @@ class Ran:
     subset: Mapping[str, Json] | None = None
     epochs: int = 1
     min_coverage: float = 0.98
+    drawn: Mapping[str, int] = field(default_factory=dict[str, int])
     gives: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     @property
@@ -100,6 +102,8 @@ def judged(record: Record, decision: Decision | None, split: Split, translation:
     """
     if record.outcome != "answered":
         return settled(record, split)
+    if decision is None:
+        return replace(record, unjudged=True)
     if not isinstance(decision, Verdict):
         return record
     return _labelled(record, replace(decision, label=translation.get(decision.label, decision.label)))
@@ -138,11 +142,20 @@ class SplitSummary:
         if row.record.outcome == "answered":
             self._flags.update(row.record.flags | row.flags.get(self._ran.primary or "", frozenset()))
 
-    def finish(self) -> dict[str, Json]:
-        """The split's dict of results.json."""
+    def drawn(self, judge: str | None) -> bool | None:
+        """Whether a judge's answers are a random part; None where it has judged all of them or none."""
+        view = self._views[judge]
+        return view.tried_clusters <= self._ran.drawn.get(judge or "", 0) if view.partly else None
+
+    def finish(self, parts: Sequence[SplitSummary] = ()) -> dict[str, Json]:
+        """The split's dict of results.json; a derived one is a random part where each of its parts is that or whole."""
         ran, split = self._ran, self._ran.split
         views: dict[str | None, dict[str, Json]] = {
-            judge: view.finish(ran.min_coverage) for judge, view in self._views.items()
+            judge: view.finish(
+                ran.min_coverage,
+                drawn=all(part.drawn(judge) is not False for part in parts) if parts else bool(self.drawn(judge)),
+            )
+            for judge, view in self._views.items()
         }
         return {
             "n": self._views[ran.primary].samples,
@@ -179,6 +192,16 @@ class _View:
     def samples(self) -> int:
         return self._tally.samples
 
+    @property
+    def partly(self) -> bool:
+        """Some answers are judged and some are not."""
+        return 0 < self._states["unjudged"] < self._states.total()
+
+    @property
+    def tried_clusters(self) -> int:
+        """In which it has seen an answer."""
+        return self._tally.tried_clusters
+
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
             self._states[_state(decision)] += 1
@@ -187,7 +210,7 @@ class _View:
         self._tally.add(record)
         self._watch.add(record)
 
-    def finish(self, min_coverage: float) -> dict[str, Json]:
+    def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
         coverage = self._labels.total() / len(self._tally) if len(self._tally) else None
         return {
             "verdicts": {name: self._states[name] for name in STATES},
@@ -195,6 +218,7 @@ class _View:
             **({"uncounted": list(self._watch.uncounted)} if self._watch.uncounted else {}),
             "coverage": coverage,
             "complete": coverage is not None and coverage >= min_coverage,
+            **({"drawn": drawn} if self.partly else {}),
             **self._tally.results(),
         }
 

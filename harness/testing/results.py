@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.metrics import Better
-from harness.progress.tally import wilson
+from harness.stats.intervals import wilson
 from harness.summary.split import FLAGS
 from harness.types import OUTCOMES, UNSCORED
 
@@ -28,9 +28,10 @@ def metric(
     least, most = numerator, numerator + unresolved
     return {
         "value": 100 * numerator / denominator if denominator else None,
+        **({} if denominator else {"why": "no record counts, so there is nothing to divide by"}),
         "unit": "%",
         "better": better,
-        "ci95": _percent(wilson(numerator, denominator)) if denominator else None,
+        "ci95": _percent(wilson(numerator / denominator, denominator)) if denominator else None,
         "numerator": numerator,
         "denominator": denominator,
         "unresolved": unresolved,
@@ -44,7 +45,7 @@ def metric(
 def _worst(least: float, most: float, total: float) -> list[float] | None:
     if not total:
         return None
-    return [_percent(wilson(least, total))[0], _percent(wilson(most, total))[1]]
+    return [_percent(wilson(least / total, total))[0], _percent(wilson(most / total, total))[1]]
 
 
 def _percent(ends: tuple[float, float]) -> list[float]:

@@ -166,6 +166,10 @@ def _notes(each: Measured, names: Mapping[str, str]) -> Iterator[str]:
         if figures.why is not None:
             whose.setdefault(figures.why.value, []).append(who)
     yield from (f"{', '.join(who)}: {why}" for why, who in whose.items())
+    if each.swap is not None:
+        name = one_line(each.swap.name)
+        missing = {judge: body["why"] for judge, body in each.swap.whole.items() if "why" in body}
+        yield from (f"{names[judge]}: no {name}: {one_line(why, 200)}" for judge, why in missing.items())
     if each.fault:
         yield one_line(each.fault)
 

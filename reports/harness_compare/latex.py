@@ -58,6 +58,7 @@ def _split(found: Comparison, each: Compared, columns: int, *, is_open: bool) ->
     for told in (
         *words.counted(found, each),
         words.conclusion(found, each),
+        *words.explain_missing(each),
         *(way for way, _ in words.ways(found, each)),
     ):
         yield f"% {escape(told)}"

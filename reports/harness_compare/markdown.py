@@ -32,9 +32,10 @@ def _section(found: Comparison, each: Compared, texts: Texts, most: int) -> str:
         _table(found, each, "Metric", metrics),
         f"**{escape(words.conclusion(found, each))}**",
         *groups,
+        "\n".join(f"- {escape(told)}" for told in words.explain_missing(each)),
         "\n".join(_flips(found, each, texts, most)),
     ]
-    return "\n\n".join(blocks)
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _table(found: Comparison, each: Compared, head: str, changes: Mapping[str, Change]) -> str:

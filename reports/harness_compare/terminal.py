@@ -95,6 +95,8 @@ def _split(console: Console, found: Comparison, each: Compared) -> None:
         console.print()
         head = f"{words.label(each.main)} by {found.by}"
         console.print(Padding(_table(found, each, head, each.by), (0, 0, 0, 2)))
+    for told in words.explain_missing(each):
+        _line(console, told, style="dim")
 
 
 def _table(found: Comparison, each: Compared, head: str, changes: Mapping[str, Change]) -> Table:

@@ -79,6 +79,9 @@ def counted(found: Comparison, each: Compared) -> Iterator[str]:
     if each.epochs != (1, 1):
         yield f"epochs {base} {each.epochs[0]}, {each.run} {each.epochs[1]}"
     yield f"judge {' and '.join(judges(each))}"
+    if each.main.paired.estimated is not None:
+        judged, of = each.main.paired.estimated
+        yield f"estimated for {of} pairs from {judged} judged in both"
 
 
 def judges(each: Compared) -> list[str]:
@@ -103,14 +106,25 @@ def conclusion(found: Comparison, each: Compared) -> str:
     said = change.finding.value
     if change.finding.shown:
         said = f"{each.run} is {said}"
+    if each.pooled_in:
+        return f"{result.metric}: {said}: {each.pooled_in} holds its items and is tested"
     if result.p is None or result.test is None:
-        return f"{result.metric}: {said}"
+        return f"{result.metric}: {said}{f': {result.why}' if result.why else ''}"
     points = " points" if result.unit == "%" else ""
     over = f", {probability(change.p_holm)} after Holm over {found.family}" if found.family > 1 else ""
     return (
         f"{result.metric}: {said} (p {probability(result.p)} by {_TESTS[result.test]}{over});"
         f" {result.clusters} clusters could show a difference of {detectable(change)}{points}"
     )
+
+
+def explain_missing(each: Compared) -> Iterator[str]:
+    """Why other metrics, and groups of the main one, have no difference; those of one reason together."""
+    named: dict[str, list[str]] = {}
+    for name, change in (*each.changes.items(), *each.by.items()):
+        if change.paired.why and change is not each.main:
+            named.setdefault(change.paired.why, []).append(name)
+    yield from (f"no difference of {', '.join(names)}: {why}" for why, names in named.items())
 
 
 def ways(found: Comparison, each: Compared) -> Iterator[tuple[str, Sequence[Flip]]]:

@@ -58,6 +58,7 @@ def _flat(board: Board, row: Row, measure: Measure) -> Flat:
         "unit": measure.unit,
         "better": measure.better,
         "value": measure.value,
+        "why": one_line(measure.why, 200),
         "ci95_low": measure.ci95[0],
         "ci95_high": measure.ci95[1],
         "ci95_worst_low": measure.ci95_worst[0],

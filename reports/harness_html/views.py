@@ -29,6 +29,7 @@ class Cell:
         mark: `best`, `second` or nothing.
         note: why it has no rank; empty where it has one.
         main: the number of its board that ranks.
+        why: there is no value; empty where there is one.
     """
 
     text: str = NOTHING
@@ -38,6 +39,7 @@ class Cell:
     mark: str = ""
     note: str = ""
     main: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,7 @@ def _number(measure: Measure, scale: Scale, *, mark: str, note: str) -> Cell:
         mark=mark,
         note=note,
         main=measure.main,
+        why=one_line(measure.why, 200),
     )
 
 

@@ -17,7 +17,7 @@ from .names import counts, is_word, name, ref, taken_out, value, word
 Raw = Mapping[str, Any]
 _SPLIT: Final = (
     *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
-    *("group", "parts", "verdicts", "labels", "uncounted", "coverage", "complete", "metrics", "by"),
+    *("group", "parts", "verdicts", "labels", "uncounted", "coverage", "complete", "drawn", "metrics", "by"),
 )
 _ASKED: Final = ("packaged", "generation", "epochs", "limit", "content", "found", "min_coverage")
 _ENVIRONMENT: Final = ("python", "torch", "transformers", "vllm", "openai", "anthropic", "gpu", "driver")
@@ -26,7 +26,7 @@ _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
 #: flags whose values are names and numbers; of all others only that they were given
 _SAID: Final = (
     *("--tasks", "--judge", "--limit", "--epochs", "--temperature", "--max-tokens", "--seed", "--strategy"),
-    *("--concurrency", "--phases", "--min-coverage", "--retry", "--combine"),
+    *("--concurrency", "--phases", "--min-coverage", "--judge-limit", "--retry", "--combine"),
 )
 
 
@@ -115,10 +115,17 @@ class Files:
                     **self._judge(body),
                     **_kept(body, _ASKED),
                     **({"data": _data(body["data"])} if body.get("data") else {}),
+                    **self._rename_drawn(body),
                 }
                 for split, body in task["splits"].items()
             },
         }
+
+    def _rename_drawn(self, split: Raw) -> dict[str, Json]:
+        """How much was drawn for each judge."""
+        drawn: Raw = split.get("drawn") or {}
+        renamed = {self.ids.get(judge, word(judge)): count for judge, count in drawn.items()}
+        return {"drawn": renamed} if renamed else {}
 
     def _task(self, task: Raw) -> dict[str, Json]:
         """A task of results.json."""

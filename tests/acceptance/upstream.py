@@ -134,12 +134,16 @@ def mis_figures(found: Sequence[Item]) -> dict[str, Figure]:
 
 
 def _figure(num: int, den: int, unknown: int, low: tuple[int, int], high: tuple[int, int]) -> Figure:
+    """Bounds are over what the unknown could have been, and hold the value, which leaves the unknown out."""
+    value = 100 * num / den if den else None
+    ends = [100 * low[0] / low[1], 100 * high[0] / high[1]]
+    held = ends if value is None else [*ends, value]
     return {
-        "value": 100 * num / den if den else None,
+        "value": value,
         "numerator": num,
         "denominator": den,
         "unresolved": unknown,
-        "bounds": [100 * low[0] / low[1], 100 * high[0] / high[1]],
+        "bounds": [min(held), max(held)],
     }
 
 

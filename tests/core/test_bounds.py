@@ -1,4 +1,4 @@
-"""Bounds are exact: they equal the extremes over every completion the outcomes still allow."""
+"""Bounds are exact: the extremes over every completion the outcomes still allow, and the value beside them."""
 
 from __future__ import annotations
 
@@ -152,11 +152,15 @@ def test_bounds_equal_the_extremes_over_all_that_the_outcomes_still_allow(metric
         tally = Tally([metric], by=())
         for r in records:
             tally.add(r)
-        bounds = tally.results()["metrics"][metric.name]["bounds"]
-        expected = _extremes(metric, records, _names(metric, records))
+        found = tally.results()["metrics"][metric.name]
+        bounds, expected = found["bounds"], _extremes(metric, records, _names(metric, records))
         assert (bounds is None) == (expected is None), records
         if expected is not None:
-            assert bounds == pytest.approx([float(100 * end) for end in expected], abs=1e-8), records
+            ends = [float(100 * end) for end in expected]
+            held = [*ends, ends[0] if found["value"] is None else found["value"]]
+            assert bounds == pytest.approx([min(held), max(held)], abs=1e-8), records
+            assert found["ci95"] is None or found["ci95_worst"][0] <= found["ci95"][0]
+            assert found["ci95"] is None or found["ci95"][1] <= found["ci95_worst"][1]
 
 
 menu = st.lists(
@@ -193,6 +197,21 @@ def test_an_answer_without_a_verdict_cannot_turn_out_to_have_been_a_block() -> N
     figures = tally.results()["metrics"]["BLK"]
     assert figures["bounds"] == [0.0, 0.0]
     assert figures["unresolved"] == 1
+
+
+def test_the_share_of_blocks_keeps_the_denominator_of_the_other_shares_and_lies_within_its_bounds() -> None:
+    """Ten blocks and 90 answers, one of which the judge could not label: 10 of 99 now, 10 of 100 whatever it was."""
+    tally = Tally([METRICS[1], rate("yes", "yes", better="lower"), rate("no", "no", better="higher")])
+    for index in range(100):
+        label = ("yes", "no")[index % 2] if index < 89 else None
+        outcome: Outcome = "answered" if index < 90 else "input_blocked"
+        drawn = record(index, outcome, "blocked" if outcome == "input_blocked" else label, category="a")
+        tally.add(drawn)
+    found = tally.results()
+    for metrics in (found["metrics"], found["by"]["category"]["a"]["metrics"]):
+        assert metrics["BLK"]["value"] == pytest.approx(100 * 10 / 99)
+        assert sum(metrics[name]["value"] for name in ("BLK", "yes", "no")) == pytest.approx(100)
+        assert metrics["BLK"]["bounds"] == pytest.approx([10, 100 * 10 / 99])
 
 
 def test_a_group_that_is_decided_whatever_its_open_member_gives_has_tight_bounds() -> None:

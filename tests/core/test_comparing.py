@@ -100,15 +100,28 @@ def test_holm_is_over_the_main_metrics_of_the_whole_call_and_of_no_others(tmp_pa
     a = played(tmp_path / "a", "uuuuuuuuuuuu", tasks=tasks)
     runs = [played(tmp_path / name, letters, tasks=tasks) for name, letters in (("b", "s" * 12), ("c", "us"))]
     found = beside(a, *runs)
-    assert found.family == len(found.splits) == 8  # one, two, both, twins, each twice
-    raw = [each.main.paired.p for each in found.splits]
+    tested = [each for each in found.splits if each.split in ("both", "twins")]  # one and two are parts of both
+    assert (found.family, len(tested), len(found.splits)) == (4, 4, 8)
+    raw = [each.main.paired.p for each in tested]
     assert all(p is not None for p in raw)
     least, place = 0.0, {}
-    for rank, index in enumerate(sorted(range(8), key=lambda index: raw[index] or 0)):
-        least = max(least, min(1.0, (8 - rank) * (raw[index] or 0)))
+    for rank, index in enumerate(sorted(range(4), key=lambda index: raw[index] or 0)):
+        least = max(least, min(1.0, (4 - rank) * (raw[index] or 0)))
         place[index] = least
-    assert [each.main.p_holm for each in found.splits] == pytest.approx([place[index] for index in range(8)])
+    assert [each.main.p_holm for each in tested] == pytest.approx([place[index] for index in range(4)])
     assert {change.p_holm for each in found.splits for change in each.changes.values() if not change.main} == {None}
+
+
+def test_a_derived_split_is_tested_and_its_parts_are_exploratory(tmp_path: Path) -> None:
+    a, b, c = (played(tmp_path / name, name * 12, tasks="played:one,played:two") for name in "ush")
+    found = beside(a, b, c)
+    assert found.family == 2  # one comparison for each run
+    findings = {(each.run, each.split): (each.main.p_holm is None, each.main.finding) for each in found.splits}
+    assert findings["B", "both"] == (False, Finding.BETTER)
+    assert findings["B", "one"] == findings["C", "two"] == (True, Finding.EXPLORATORY)
+    assert {each.pooled_in for each in found.splits} == {"", "played:both"}
+    alone = beside(a, b, tasks="played:one")
+    assert (alone.family, alone.splits[0].main.finding) == (1, Finding.BETTER)
 
 
 def test_a_derived_split_stands_before_its_parts(tmp_path: Path) -> None:

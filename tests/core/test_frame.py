@@ -28,6 +28,7 @@ def test_each_metric_of_each_judge_is_one_row() -> None:
         "n",
         "coverage",
         "complete",
+        "why",
     ]
     rows = table.set_index(["judge", "metric"])["value"]
     assert rows["mis-openai-J-00000001", "unsafe"] == 25.0

@@ -71,16 +71,16 @@ def test_flags_count_answers_only_and_one_answer_may_bear_several() -> None:
 
 def test_counts_always_add_up_and_the_classes_of_a_partition_to_100() -> None:
     rng = random.Random(1)
-    for _ in range(40):
+    for most in (*[30] * 40, *[400] * 10):
         rows = [
             row(
                 str(i),
                 rng.choice(OUTCOMES),
-                rng.choice(["unsafe", "refusal", Unscored(state=rng.choice(UNSCORED)), None]),
+                rng.choice(["unsafe", "refusal", Unscored(state=rng.choice(UNSCORED)), *[None] * (most > 30)]),
                 flags=frozenset(rng.choice([(), ("truncated",)])),
                 category=rng.choice("ab"),
             )
-            for i in range(rng.randint(1, 30))
+            for i in range(rng.randint(most // 30, most) + (600 if most > 30 else 0))
         ]
         found = summary([*rows, row("x", said="unsafe")])
         assert sum(found["outcomes"].values()) == found["records"] == len(rows) + 1
@@ -157,11 +157,12 @@ def test_without_a_judge_all_answers_are_unjudged_and_every_value_is_null() -> N
 def test_other_judges_stand_beside_the_primary_one_with_all_of_their_own_figures() -> None:
     how = ran(judges={"J": {}, "K": {"bad": "unsafe"}}, primary="K")
     said = {"J": Verdict(label="refusal"), "K": Verdict(label="bad")}
-    found = summary([row("1", said=said), row("2", said={"K": Unscored(state="judge_error")})], how)
+    both = {"J": Unscored(state="judge_refused"), "K": Unscored(state="judge_error")}
+    found = summary([row("1", said=said), row("2", said=both), row("3", "error")], how)
     assert found["judge"] == "K"
     assert found["metrics"]["ASR"]["value"] == 100.0
     assert found["verdicts"]["judge_error"] == 1
     other = found["other_judges"]["J"]
     assert list(other) == ["verdicts", "labels", "coverage", "complete", "metrics", "by"]
     assert other["metrics"]["ASR"]["value"] == 0.0
-    assert other["verdicts"]["unjudged"] == 1
+    assert other["verdicts"]["judge_refused"] == 1

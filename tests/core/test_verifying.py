@@ -13,7 +13,7 @@ import pytest
 
 from harness import plugins
 from harness.runs.differing import NOTHING, differing
-from harness.runs.soundness import sums
+from harness.runs.soundness import check_pairs, sums
 from harness.runs.verifying import Checked, Verified, verify
 from harness.testing.fakes import host_of
 from harness.testing.results import judged, split
@@ -276,9 +276,26 @@ def test_each_sum_that_does_not_add_up_is_a_fault(changes: dict[str, Any], told:
 def test_a_metric_must_be_what_stands_beside_it_and_within_its_bounds() -> None:
     made = body()
     made["metrics"]["unsafe"]["value"] = 99.0
-    first, second = sums(made)
+    first, second, *grouped = sums(made)
     assert first == "j-00000000: unsafe is 99.0, where 60/100 stands beside it"
     assert "outside its bounds" in second
+    assert grouped == [fault.replace(": unsafe", ": category drawn: unsafe") for fault in (first, second)]
+
+
+def test_a_value_that_judged_answers_give_for_others_is_not_held_to_the_counts_beside_it() -> None:
+    made = body()
+    made["metrics"]["unsafe"] |= {"value": 58.0, "estimator": {"name": "post-stratified"}}
+    assert list(sums(made)) == []
+    made["metrics"]["unsafe"]["value"] = 12.0
+    assert "outside its bounds" in next(sums(made))
+
+
+def test_a_difference_inside_a_task_must_lie_within_its_bounds() -> None:
+    side = {"real": 50.0, "synthetic": 40.0, "difference": 10.0, "bounds": [8.0, 9.0]}
+    one = {"pairs": 10, "unmatched": 0, "ASR": side}
+    assert list(check_pairs(one)) == ["ASR, difference is 10.0, outside its bounds 8.0 to 9.0"]
+    assert list(check_pairs({"real": one, "hard": one})) == list(check_pairs(one)) * 2
+    assert list(check_pairs({"pairs": 1, "unmatched": 0, "ASR": {"difference": None, "bounds": None}})) == []
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from harness_verify import names, secrets
 
+from harness.cli import cli
 from harness.errors import HarnessError
 from harness.keys import text_hash
 from harness.store.records import response_of
+from tests.core.compared import WORLD, played
 from tests.reports.secret_run import change, change_lines, command, run
 from tests.reports.secret_world import SECRET
 from tests.reports.test_verify import code
@@ -278,3 +281,20 @@ def test_numbers_and_names_of_settings_stay() -> None:
 def test_a_text_without_a_key_is_left_as_it_is() -> None:
     text = "the token limit is 1024; a secret garden; task: skate"
     assert secrets.clean(text) == text
+
+
+def test_a_redacted_archive_of_a_partly_judged_run_is_verified_with_its_reasons_and_its_draw(tmp_path: Path) -> None:
+    made = played(tmp_path / "run", "usb")
+    flags = ("--judge", "strict", "--judge-limit", "5", "--no-probe", "--primary")
+    assert "played:one is incomplete" in CliRunner().invoke(cli, ["judge", str(made), *flags, *WORLD]).output
+    output = tmp_path / "out.zip"
+    done = CliRunner().invoke(cli, ["export", str(made), "--output", str(output), *WORLD])
+    assert done.exit_code == 0, done.output
+    with zipfile.ZipFile(output) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    results = json.loads((tmp_path / "unpacked" / "run" / "results.json").read_text(encoding="utf-8"))
+    found = results["tasks"]["played"]["splits"]["one"]
+    assert found["metrics"]["ASR"]["why"].endswith("are labelled: an estimate needs 30")
+    assert found["drawn"] is True
+    again = CliRunner().invoke(cli, ["verify", str(tmp_path / "unpacked" / "run"), *WORLD])
+    assert again.exit_code == 0, again.output

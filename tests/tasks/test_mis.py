@@ -1,6 +1,7 @@
 """MIS: two images and a question, in upstream's file layout, with all its traps."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ from harness_mis.reading import NAMES, canonical
 from harness_mis.rubric import LABELS
 from harness_mis.task import METRICS, MINI, TASK, same_question
 
+from harness.contracts import Decision
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image
 from harness.metrics import Record
 from harness.readers import normalised
-from harness.types import Image, Sample, Text
+from harness.runs.soundness import sums
+from harness.summary import Ran, Row
+from harness.summary.pooling import TaskSummary
+from harness.types import Image, Outcome, Sample, Text, Unscored, Verdict
 
 assert callable(TASK.splits)
 SPLITS = TASK.splits({}, Path("nowhere"))
@@ -199,6 +204,48 @@ def test_asr_answered_leaves_blocks_out_and_keeps_empty_answers_in() -> None:
     assert metric.score(seen("output_blocked", "blocked")) == (0, 0)
     assert metric.score(seen("empty", "hallucination")) == (0, 1)
     assert metric.score(seen("answered", "unsafe")) == (1, 1)
+
+
+def summed(rows: Iterator[Row], *names: str) -> dict[str, Any]:
+    judge = {"J": dict[str, str]()}
+    how = {name: Ran(split=SPLITS[name], judges=judge, primary="J", settings={}, drawn={"J": 400}) for name in names}
+    made = TaskSummary(SPLITS, how)
+    for row in rows:
+        made.add(row)
+    found: dict[str, Any] = made.finish()["splits"]
+    return found
+
+
+def drawn(split: str, count: int, judged: int, fails: int) -> Iterator[Row]:
+    """Every sixth prompt is blocked; the first answers are judged, the judge fails on each `fails`-th."""
+    for number in range(count):
+        outcome: Outcome = "input_blocked" if number % 6 == 0 else "answered"
+        said: Decision = Verdict(label=LABELS[number % len(LABELS)])
+        if fails and number % fails == 0:
+            said = Unscored(state="judge_error")
+        id_ = f"{split}-{number}"
+        seen = Record(
+            item=id_, id=id_, split=split, cluster=id_, outcome=outcome, category="AB"[number % 2],
+            tags={"sub_category": "abcdef"[number % 5]},
+        )  # fmt: skip
+        yield Row(record=seen, verdicts={"J": said} if number < judged and outcome == "answered" else {})
+
+
+@pytest.mark.parametrize("fails", [0, 1, 7])
+@pytest.mark.parametrize("judged", [300, 200, 60, 20, 0])
+def test_every_value_of_every_split_and_group_lies_within_its_bounds_whatever_is_not_judged(
+    judged: int, fails: int
+) -> None:
+    rows = (row for split in ("easy", "hard") for row in drawn(split, 300, judged, fails))
+    found = summed(rows, "easy", "hard")
+    assert list(found) == ["easy", "hard", "test"]
+    for split in found.values():
+        assert list(sums(split)) == []
+        bodies = [split["metrics"], *(part["metrics"] for groups in split["by"].values() for part in groups.values())]
+        for metrics in bodies:
+            values = [metrics[name]["value"] for name in ("ASR", "RSR", "RR", "HR", "BLK")]
+            assert None in values or sum(values) == pytest.approx(100)
+            assert all((each["value"] is None) == ("why" in each) for each in metrics.values())
 
 
 @pytest.mark.parametrize(

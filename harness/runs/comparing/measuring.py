@@ -78,13 +78,30 @@ def _who(record: Record) -> tuple[str, str, int]:
 
 
 def adjusted(splits: Sequence[Compared]) -> tuple[tuple[Compared, ...], int]:
-    """The splits with Holm's adjustment over all their main metrics that were tested, and how many those are."""
-    tests = {str(place): each.main.paired.p for place, each in enumerate(splits)}
-    family = {place: p for place, p in tests.items() if p is not None}
+    """The splits with Holm's adjustment over the main metrics that were tested, and how many those are.
+
+    The parts of a pooled split that was tested hold its records once more, so they are no tests of their own.
+    """
+    pooled = {
+        (each.run, f"{each.task}:{part}"): each.title
+        for each in splits
+        if each.main.paired.p is not None
+        for part in each.parts
+    }
+    family = {
+        str(place): each.main.paired.p
+        for place, each in enumerate(splits)
+        if each.main.paired.p is not None and (each.run, each.title) not in pooled
+    }
     after = holm(family)
-    return tuple(_with(each, after.get(str(place))) for place, each in enumerate(splits)), len(family)
+    return tuple(
+        _with(each, after.get(str(place)), pooled.get((each.run, each.title), "")) for place, each in enumerate(splits)
+    ), len(family)
 
 
-def _with(each: Compared, p_holm: float | None) -> Compared:
-    changes = {name: replace(change, p_holm=p_holm) if change.main else change for name, change in each.changes.items()}
-    return replace(each, changes=changes)
+def _with(each: Compared, p_holm: float | None, pooled_in: str) -> Compared:
+    changes = {
+        name: replace(change, p_holm=p_holm, exploratory=bool(pooled_in)) if change.main else change
+        for name, change in each.changes.items()
+    }
+    return replace(each, changes=changes, pooled_in=pooled_in)

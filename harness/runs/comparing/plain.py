@@ -64,6 +64,8 @@ def change_json(change: Change) -> dict[str, Json]:
         "baseline": change.baseline,
         "run": change.value,
         "difference": found.difference,
+        **({"why": found.why} if found.why else {}),
+        **({"estimator": _describe_estimator(*found.estimated)} if found.estimated else {}),
         "ci95": _listed(found.ci95),
         "bounds": _listed(found.bounds),
         "ci95_worst": _listed(found.ci95_worst),
@@ -73,6 +75,10 @@ def change_json(change: Change) -> dict[str, Json]:
         "detectable": found.detectable,
         "finding": change.finding.value if change.main else None,
     }
+
+
+def _describe_estimator(judged: int, of: int) -> dict[str, Json]:
+    return {"name": "post-stratified", "judged": judged, "of": of}
 
 
 def _flips(flips: Sequence[Flip], show: int | None) -> dict[str, Json]:

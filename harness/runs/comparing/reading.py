@@ -14,7 +14,7 @@ from harness.runs.named import judges_named
 from harness.runs.seen import Seen, Stored, open_run, seen
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
-from harness.summary.split import settled
+from harness.summary.split import judged
 from harness.terminal import one_line
 
 
@@ -186,7 +186,7 @@ def _view(stored: Stored, each: Seen, judge: str) -> View:
         split=each.split,
         epochs=each.epochs,
         judge=judge,
-        records=[s.seen[judge] if judge in s.seen else settled(s.record, each.split) for s in each.sightings],
+        records=[s.seen[judge] if judge in s.seen else judged(s.record, None, each.split, {}) for s in each.sightings],
     )
 
 

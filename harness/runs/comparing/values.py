@@ -26,12 +26,13 @@ class Finding(Enum):
     OPEN_BETTER = "better, unless what is unresolved went the other way"
     OPEN_WORSE = "worse, unless what is unresolved went the other way"
     UNCLEAR = "no difference shown"
+    EXPLORATORY = "exploratory, not tested by itself"
     NOTHING = "nothing to compare"
 
     @property
     def shown(self) -> bool:
         """Whether a difference was shown."""
-        return self not in (Finding.UNCLEAR, Finding.NOTHING)
+        return self not in (Finding.UNCLEAR, Finding.EXPLORATORY, Finding.NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +132,14 @@ class Change:
     Attributes:
         paired: everything about the difference.
         main: it is the split's main metric.
-        p_holm: adjusted over the main metrics of the comparison; None for other metrics.
+        p_holm: adjusted over the main metrics that are tested; None for other metrics.
+        exploratory: a pooled split that holds the same records is tested in its place.
     """
 
     paired: PairedResult
     main: bool = False
     p_holm: float | None = None
+    exploratory: bool = False
 
     @property
     def baseline(self) -> float | None:
@@ -152,6 +155,8 @@ class Change:
     def finding(self) -> Finding:
         """What a main metric says after Holm's adjustment; NOTHING for other metrics."""
         found = self.paired
+        if self.exploratory and found.difference is not None and found.better != "neither":
+            return Finding.EXPLORATORY
         if self.p_holm is None or found.difference is None or found.better == "neither":
             return Finding.NOTHING
         if self.p_holm >= ALPHA:
@@ -172,6 +177,7 @@ class Compared:
         task: displayed name, in the baseline.
         split: its name.
         parts: splits it is pooled from; empty where it was asked itself.
+        pooled_in: the pooled split that is tested in its place; empty where it is tested itself.
         judge_baseline: id of the judge; empty for none.
         judge_other: likewise, in the run.
         epochs: answers for each sample, in the baseline and in the run.
@@ -192,6 +198,7 @@ class Compared:
     changes: Mapping[str, Change]
     by: Mapping[str, Change]
     flips: Flips
+    pooled_in: str = ""
 
     @property
     def title(self) -> str:
