@@ -204,7 +204,7 @@ def _package(name: str, kinds: Sequence[str]) -> dict[str, str]:
 
 
 def _template(file: str, values: Mapping[str, str]) -> str:
-    return Template((files(__package__) / "plugin_template" / file).read_text(encoding="utf-8")).substitute(values)
+    return Template((files("harness.cli") / "plugin_template" / file).read_text(encoding="utf-8")).substitute(values)
 
 
 def _imports(wanted: Sequence[Mapping[str, Sequence[str]]], *, hook: bool = False) -> str:

@@ -147,8 +147,9 @@ def _given(run: RunFile, split: Split, judge: str) -> frozenset[str] | None:
     """
     card = run.judges.get(judge, {})
     if card.get("rubric") == COMBINED:
-        members = [_given(run, split, member) for member in card["settings"]["of"]]
-        return frozenset().union(*(labels for labels in members if labels)) if None not in members else None
+        members = [_given(run, split, str(member)) for member in card["settings"]["of"]]
+        known = [labels for labels in members if labels is not None]
+        return frozenset(label for labels in known for label in labels) if len(known) == len(members) else None
     if "labels" not in card:
         return None
     given = translate_labels(card["labels"], split.judges.get(str(card["rubric"]), {}))

@@ -71,8 +71,8 @@ def pooled(split: Split, parts: Sequence[Ran]) -> Ran:
         epochs=max(part.epochs for part in parts),
         min_coverage=max(part.min_coverage for part in parts),
         gives={
-            judge: frozenset.intersection(*(part.gives[judge] for part in parts))
-            for judge in first.gives
+            judge: frozenset(label for label in labels if all(label in part.gives[judge] for part in parts))
+            for judge, labels in first.gives.items()
             if all(judge in part.gives for part in parts)
         },
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 
@@ -155,7 +155,7 @@ class _Asking:
             return None
         self._problems.require_type(said, (Response, Failure), "answers with a")
         if isinstance(said, Response):
-            text: object = said.text
+            text = cast("object", said.text)
             self._problems.require_type(text, str, "the text of its Response is a")
             return said if isinstance(text, str) else None
         return said

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from harness.contracts import Trainer, Training
 from harness.errors import HarnessError
@@ -73,7 +73,7 @@ def _check_plan(problems: Problems, trainer: Trainer, training: Training) -> Non
 
 def _check_trained(problems: Problems, trainer: Trainer, training: Training) -> None:
     """The folder is there at the end, and says what it was made from."""
-    folder: object = trainer.train(training)
+    folder = cast("object", trainer.train(training))
     problems.require_type(folder, Path, "train gives a")
     if not isinstance(folder, Path):
         return
