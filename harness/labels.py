@@ -3,12 +3,12 @@
 A label that one side writes and no other side knows counts as nothing, which in a table looks like 0 %. So a split has
 one vocabulary (`Split.vocabulary`), and every label that is named for it must be in it: those its metrics look for,
 those its rubrics' labels are translated to, `blocked_as` and `empty_as`. A rubric need not be able to give every label
-of the vocabulary: a metric none of whose labels it can give has no value under that rubric (`find_unmeasured`).
+of the vocabulary: a metric none of whose labels it can give has no value under that rubric (`measure`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -26,7 +26,7 @@ def translate_labels(labels: Collection[str], translation: Mapping[str, str]) ->
 
 
 def find_misfits(split: Split, given: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
-    """Labels that are not in the split's vocabulary, as (what is wrong, remedy); none where it has no vocabulary.
+    """Labels that are not in the split's vocabulary, as (what is wrong, the nearest that fits); none without one.
 
     Args:
         split: what is checked.
@@ -39,30 +39,29 @@ def find_misfits(split: Split, given: Mapping[str, Collection[str]]) -> Iterator
     for metric in split.metrics:
         for label in metric.labels or ():
             if label not in known:
-                yield f"metric {metric.name} looks for the label {label!r}, which is not one of its labels", label
+                what = f"metric {metric.name} looks for the label {label!r}, which is not one of its labels"
+                yield what, nearest(label, known)
     for name, verdict in (("blocked_as", split.blocked_as), ("empty_as", split.empty_as)):
         if verdict.label not in known:
-            yield f"{name} is the label {verdict.label!r}, which no metric knows", verdict.label
+            yield f"{name} is the label {verdict.label!r}, which no metric knows", nearest(verdict.label, known)
     for rubric, translation in split.judges.items():
         labels = given.get(rubric)
         if labels is not None:
-            never = sorted(set(translation) - set(labels))
-            if never:
-                yield f"it translates {never[0]!r}, a label that rubric {rubric} never gives", never[0]
+            for label in sorted(set(translation) - set(labels)):
+                yield f"it translates {label!r}, a label that rubric {rubric} never gives", nearest(label, labels)
         words = set(translation.values()) if labels is None else translate_labels(labels, translation)
         for label in sorted(words - set(known)):
             how = "" if labels is None or label not in labels or label in translation.values() else ", untranslated,"
-            yield f"rubric {rubric}{how} gives the label {label!r}, which no metric knows", label
+            yield f"rubric {rubric}{how} gives the label {label!r}, which no metric knows", nearest(label, known)
 
 
 def check_labels(title: str, split: Split, given: Mapping[str, Collection[str]]) -> None:
     """Raise HarnessError for the first label that does not fit; `given` as for `find_misfits`."""
-    for wrong, label in find_misfits(split, given):
-        known = split.vocabulary or ()
+    for wrong, near in find_misfits(split, given):
+        words = "Split.labels names" if split.labels else "without Split.labels, what the metrics look for is"
         raise HarnessError(
             f"{title}: {wrong}",
-            remedy=f"{nearest(label, known)} (Split.labels names what a verdict may count as, Split.judges what each "
-            "label of a rubric becomes)",
+            remedy=f"{near} ({words} what a verdict may count as, Split.judges what each label of a rubric becomes)",
         )
 
 
@@ -72,7 +71,7 @@ def moves(metric: Metric, record: Record, label: str) -> bool:
 
 
 class LabelWatch:
-    """Which labels counted for nothing, seen from the records: for metrics that cannot say what they look for.
+    """What of labels counted for nothing, seen from the records: for metrics that cannot say what they look for.
 
     A label counts where a metric names it, or scores a record otherwise for it than for a label that nobody knows.
     Nothing is watched where every metric says what it looks for: then labels were checked beforehand.
@@ -80,36 +79,77 @@ class LabelWatch:
 
     def __init__(self, split: Split) -> None:
         self._metrics = [metric for metric in split.metrics if metric.labels is None]
-        named = {label for metric in split.metrics for label in metric.labels or ()}
-        self._counted = {*named, *split.labels}
-        self._idle: set[str] = set()
+        self._still = {metric.name for metric in self._metrics}
+        self._counted = {*split.labels, *(label for metric in split.metrics for label in metric.labels or ())}
+        self._seen: set[str] = set()
 
     def add(self, record: Record) -> None:
         """Take in one record; one without a label says nothing."""
         label = record.label
-        if label is None or not self._metrics or label in self._counted:
+        if label is None or not (self._still or (self._metrics and label not in self._counted)):
             return
-        if any(moves(metric, record, label) for metric in self._metrics):
+        self._seen.add(label)
+        moved = {metric.name for metric in self._metrics if moves(metric, record, label)}
+        if moved:
             self._counted.add(label)
-            self._idle.discard(label)
-        else:
-            self._idle.add(label)
+            self._still -= moved
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Labels that were given and that no metric looked at."""
-        return tuple(sorted(self._idle))
+        """Labels that were given, that the split does not declare, and that no metric looked at."""
+        return tuple(sorted(self._seen - self._counted))
+
+    @property
+    def unmoved(self) -> tuple[str, ...]:
+        """Metrics that do not say what they look for, and that no label which was given changed."""
+        return tuple(sorted(self._still)) if self._seen else ()
 
 
-def find_unmeasured(split: Split, given: Collection[str]) -> dict[str, str]:
-    """Metric -> why it has no value under a rubric that gives only these labels, in the words of the split."""
+def measure(metrics: Iterable[Metric], given: Collection[str] | None) -> tuple[Metric, ...]:
+    """Metrics as a judge measures them: one that gets none of its labels has no value, and says why.
+
+    Args:
+        metrics: of a split.
+        given: all labels that the judge can give, in the words of the split; None where it may give any.
+    """
+    return tuple(
+        metric
+        if given is None or not metric.labels or frozenset(metric.labels) & frozenset(given)
+        else replace(metric, unmeasured=f"the judge cannot give the label {' or '.join(metric.labels)}")
+        for metric in metrics
+    )
+
+
+def find_outcome_labels(split: Split, labels_of: Callable[[str], Collection[str] | None]) -> tuple[str, ...]:
+    """What blocks and empty answers count as and no rubric of the split can say: such a label needs no judge.
+
+    Any other is a judge's: a share of it that only blocks could fill would be no share of the answers.
+
+    Args:
+        split: only labels that its metrics look for are told.
+        labels_of: rubric -> all labels it can give; None where that cannot be told here, and it may give any.
+    """
+    looked_for = {label for metric in split.metrics for label in metric.labels or ()}
+    own = {split.blocked_as.label, split.empty_as.label} & looked_for
+    own -= {label for translation in split.judges.values() for label in translation.values()}
+    for rubric, translation in split.judges.items() if own else ():
+        labels = labels_of(rubric)
+        own = set[str]() if labels is None else own - translate_labels(labels, translation)
+    return tuple(sorted(own))
+
+
+def given_by_all(parts: Sequence[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """Judge -> labels that it can give in each of several parts; none for a judge that may give any in one of them."""
     return {
-        metric.name: _explain(metric)
-        for metric in split.metrics
-        if metric.labels and not frozenset(metric.labels) & frozenset(given)
+        judge: frozenset(label for label in labels if all(label in part[judge] for part in parts))
+        for judge, labels in parts[0].items()
+        if all(judge in part for part in parts)
     }
 
 
-def _explain(metric: Metric) -> str:
-    wanted = " or ".join(metric.labels or ())
-    return f"the judge cannot give the label {wanted}"
+def measure_both(ours: Iterable[Metric], theirs: Iterable[Metric]) -> tuple[Metric, ...]:
+    """Metrics of which both sides of a comparison have a value: one that either side cannot measure says why."""
+    why = {metric.name: metric.unmeasured for metric in theirs}
+    return tuple(
+        metric if metric.unmeasured else replace(metric, unmeasured=why.get(metric.name, "")) for metric in ours
+    )

@@ -88,6 +88,7 @@ class Metric:
         labels: the labels that `score` looks for; () where it looks at no label, such as a share of blocks. None says
             that it cannot tell: then labels are checked only after the fact, by what counted.
         description: one sentence for readers of a report: what is counted, of what.
+        unmeasured: set by the harness: why it has no value under the judge that is read; empty where it has one.
     """
 
     name: str
@@ -104,10 +105,13 @@ class Metric:
     over_epochs: bool = False
     labels: tuple[str, ...] | None = None
     description: str = ""
+    unmeasured: str = ""
 
 
 def rate(name: str, *labels: str, better: Better, main: bool = False, description: str = "") -> Metric:
-    """Share of resolved records whose label is one of `labels`, in percent."""
+    """Share of resolved records whose label is one of `labels`, in percent. Raises ValueError where none is given."""
+    if not labels:
+        raise ValueError(f"rate({name!r}) looks for no label: name at least one")
     wanted = frozenset(labels)
     return Metric(
         name=name,

@@ -23,8 +23,10 @@ from harness.engine.judging import Bench
 from harness.engine.probe import Finding
 from harness.engine.scoring import score_all
 from harness.engine.work import ALWAYS_RETRIED, Books, Stop, Work
+from harness.labels import measure, translate_labels
 from harness.limits.breaker import Breaker
 from harness.limits.slots import Endpoints
+from harness.metrics import Metric
 from harness.options import Options
 from harness.plan.choosing import JudgeChoice
 from harness.plan.splits import SplitPlan
@@ -189,7 +191,7 @@ class Session:
             kept=partial(folder.asked, plan.name) if listing is None else listing.kept,
         )
         total, judge = assignment.total, bool(benches)
-        self.progress.begin(plan.display, plan.name, total=total, metric=work.metric, judge=judge)
+        self.progress.begin(plan.display, plan.name, total=total, metric=_running(work), judge=judge)
         try:
             await carry_all(work, assignment.samples())
             self.notes += await score_all(work)
@@ -232,3 +234,12 @@ async def _flushing(books: Books, endpoints: Endpoints) -> AsyncGenerator[None]:
             yield
         finally:
             group.cancel_scope.cancel()
+
+
+def _running(work: Work) -> Metric | None:
+    """The main metric for the running value; None where the first judge can give none of its labels."""
+    if not work.benches:
+        return work.metric
+    bench, translation = work.benches[0]
+    (metric,) = measure([work.metric], translate_labels(bench.rubric.labels, translation))
+    return None if metric.unmeasured else metric

@@ -10,18 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness import plugins
 from harness.contracts import Results, Split
-from harness.data.places import data_folder
 from harness.labels import translate_labels
 from harness.plan.splits import SplitPlan
 from harness.runs.ensembles import COMBINED
 from harness.runs.environment import harness_version
 from harness.runs.scoring import Guard, ScoringError, summarise
-from harness.settings import effective
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger, Spent
-from harness.store.run_file import RunFile, TaskEntry
+from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 from harness.summary.assembly import assemble, usage
 from harness.summary.split import Ran, Row
 from harness.summary.suites import suite_results
@@ -126,7 +123,7 @@ def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
     known = {**_OWN_WORDS, **split.judges}
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
-    given = {judge: _given(run, split, judge) for judge in words}
+    given = {judge: _given(run, entry, split, judge) for judge in words}
     return Ran(
         split=split,
         judges=words,
@@ -140,36 +137,23 @@ def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
     )
 
 
-def _given(run: RunFile, split: Split, judge: str) -> frozenset[str] | None:
+def _given(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:
     """All labels that a judge can give, in the split's words; None where that is not known: a person may give any.
 
-    An ensemble gives what one of its members gives. Of a judge that an older version opened only its rubric is known.
+    An ensemble gives what more than half of its members can. Of a judge that an older version opened only its rubric is
+    known.
     """
     card = run.judges.get(judge, {})
     if card.get("rubric") == COMBINED:
-        members = [_given(run, split, str(member)) for member in card["settings"]["of"]]
-        known = [labels for labels in members if labels is not None]
-        return frozenset(label for labels in known for label in labels) if len(known) == len(members) else None
+        members = [_given(run, entry, split, str(member)) for member in card["settings"]["of"]]
+        every = {label for labels in members for label in labels or ()}
+        if 2 * members.count(None) > len(members):
+            return None
+        return frozenset(each for each in every if 2 * sum(m is None or each in m for m in members) > len(members))
     if "labels" not in card:
         return None
     given = translate_labels(card["labels"], split.judges.get(str(card["rubric"]), {}))
-    return given | _of_outcomes(split, given)
-
-
-def _of_outcomes(split: Split, given: frozenset[str]) -> frozenset[str]:
-    """What blocks and empty answers count as, where no rubric of the split can say it: then no judge is needed for it.
-
-    Any other such label is a judge's: a share of it that only blocks could fill would be no share of the answers.
-    """
-    own = {split.blocked_as.label, split.empty_as.label} - given
-    for rubric, translation in split.judges.items() if own else ():
-        try:
-            judge = plugins.current().judge(rubric)
-            opened = judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), data_folder() / rubric)
-        except Exception:  # noqa: BLE001, S112 - a rubric that cannot be opened here judges nothing here
-            continue
-        own -= translate_labels(opened.labels, translation)
-    return frozenset(own)
+    return given | frozenset(entry.outcome_labels)
 
 
 def _drop_idle_judges(split: dict[str, Any]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from harness import settings
+from harness import plugins, settings
 from harness.contracts import DataSource, Split
 from harness.data.built import built
 from harness.data.places import data_folder
@@ -14,6 +15,7 @@ from harness.data.provenance import checked, origin
 from harness.engine.assignment import Assignment
 from harness.engine.session import Session
 from harness.errors import describe_error
+from harness.labels import find_outcome_labels
 from harness.options import Judging, Options
 from harness.plan.planned import Members
 from harness.plan.splits import SplitPlan
@@ -81,6 +83,7 @@ class Carried:
             min_coverage=self.options.min_coverage,
             drawn={} if old is None else self._note_draws(old.drawn, assignment),
             data=own_data(plan.split),
+            outcome_labels=find_outcome_labels(plan.split, partial(_labels_of, options=self.options)),
             extra={} if old is None else old.extra,
         )
         if old is None or (content is not None and not assignment.keep):
@@ -130,6 +133,15 @@ def _data(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry
         licence=made.licence if made else source.licence,
         checked="" if there or plan.split.data is not None or plan.task.source is None else checked(source, root),
     )
+
+
+def _labels_of(rubric: str, options: Options) -> tuple[str, ...] | None:
+    """All labels of a rubric that a split accepts, under its default settings; None where it cannot be opened here."""
+    try:
+        judge = plugins.current().judge(rubric)
+        return judge.open(settings.effective(judge.settings, {}, owner=f"judge {rubric}"), options.root(rubric)).labels
+    except Exception:  # noqa: BLE001 - it was not chosen, and may need what is not installed
+        return None
 
 
 def own_data(split: Split) -> dict[str, Json]:

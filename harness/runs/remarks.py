@@ -182,6 +182,11 @@ def _uncounted(session: Session, results: Results) -> Iterator[str]:
                 f"{plan.title}: no metric looks at the label {', '.join(map(repr, labels))}; where that is meant, its "
                 "task says so by Split.labels, or by Metric.labels"
             )
+        if metrics := split.get("unmoved"):
+            yield (
+                f"{plan.title}: no label that was given changes the metric {', '.join(metrics)}; if it looks at none, "
+                "its task says so by Metric.labels=()"
+            )
 
 
 def _revisions(session: Session, results: Results) -> Iterator[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.contracts import Split
 from harness.errors import HarnessError
-from harness.metrics import Record
+from harness.labels import given_by_all, measure
+from harness.metrics import Metric, Record
 from harness.plan.splits import SplitPlan
 from harness.runs.conclude import ran
 from harness.runs.ensembles import COMBINED
@@ -79,6 +80,8 @@ class Seen:
         epochs: answers for each sample.
         judges: that have seen an answer, the primary one first.
         sightings: in the order they were asked.
+        gives: judge -> all labels that it can give, in the words of the split's metrics; one that is missing may give
+            any.
     """
 
     display: str
@@ -87,6 +90,11 @@ class Seen:
     epochs: int
     judges: tuple[str, ...]
     sightings: Sequence[Sighting]
+    gives: Mapping[str, frozenset[str]]
+
+    def metrics(self, judge: str) -> tuple[Metric, ...]:
+        """The split's metrics as one judge measures them."""
+        return measure(self.split.metrics, self.gives.get(judge))
 
     @property
     def title(self) -> str:
@@ -150,6 +158,7 @@ def _read(run: Stored, plan: SplitPlan, judges: tuple[str, ...]) -> Seen:
         epochs=how.epochs,
         judges=tuple(active),
         sightings=[_sighting(row, plan.split, {judge: words[judge] for judge in active}) for row in rows],
+        gives=how.gives,
     )
 
 
@@ -178,6 +187,7 @@ def _pooled(display: str, name: str, split: Split, parts: Sequence[Seen]) -> See
         epochs=max(part.epochs for part in parts),
         judges=judges,
         sightings=[_of(judges, sighting) for part in parts for sighting in part.sightings],
+        gives=given_by_all([part.gives for part in parts]),
     )
 
 

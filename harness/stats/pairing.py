@@ -148,7 +148,8 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
     from harness.stats.assess import hold
     from harness.stats.significance import detectable, difference_test
 
-    why = match.why or result.why
+    why = metric.unmeasured or match.why or result.why
+    bounds, worst = (None, None) if metric.unmeasured else (result.bounds, result.worst)
     estimates = None if why else result.estimates
     value, ci95 = (estimates.value, result.ci95) if estimates else (None, None)
     p, test = difference_test(match.units, estimates) if estimates else (None, None)
@@ -160,15 +161,15 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         pairs=match.pairs,
         unmatched=match.unmatched,
         unmatched_right=match.unmatched_right,
-        unresolved=match.unresolved,
+        unresolved=0 if metric.unmeasured else match.unresolved,
         clusters=result.clusters,
         denominators=_denominators(result),
         left=rescaled(estimates.side(1), unit) if estimates else None,
         right=rescaled(estimates.side(-1), unit) if estimates else None,
         difference=None if value is None else rescaled(value, unit),
         ci95=_interval(ci95, unit),
-        bounds=_interval(hold(result.bounds, None if value is None else (value, value)), unit),
-        ci95_worst=_interval(hold(result.worst, ci95), unit),
+        bounds=_interval(hold(bounds, None if value is None else (value, value)), unit),
+        ci95_worst=_interval(hold(worst, ci95), unit),
         p=p,
         test=test,
         detectable=rescaled(detectable(estimates), unit) if estimates else None,

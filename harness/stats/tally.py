@@ -44,21 +44,12 @@ class Tally:
         by: breakdowns, `category` or names of tags; a record without that tag is in none of its parts.
         epochs: with more than one, the main 0/1 metric is also given as `<name>_worst` and `<name>_majority` (strict:
             a tie is none) over the epochs of a sample.
-        unmeasured: name of a metric -> why it has no value under this judge, whatever the records say.
     """
 
-    def __init__(
-        self,
-        metrics: Iterable[Metric],
-        by: Iterable[str] = ("category",),
-        *,
-        epochs: int = 1,
-        unmeasured: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, metrics: Iterable[Metric], by: Iterable[str] = ("category",), *, epochs: int = 1) -> None:
         self._table = Table(metrics, by=by)
         self._main = main_metric([lane.metric for lane in self._table.lanes]) if self._table.lanes else None
         self._epochs = epochs
-        self._unmeasured = unmeasured or {}
 
     def add(self, record: Record) -> None:
         """Take in one record, resolved or not."""
@@ -110,8 +101,8 @@ class Tally:
     def _metrics(self, rows: Ints) -> dict[str, Json]:
         nothing = explain_unscored(self._table, rows)
         return {
-            name: unmeasured(lane.metric, self._unmeasured[lane.metric.name], main=main)
-            if lane.metric.name in self._unmeasured
+            name: unmeasured(lane.metric, main=main)
+            if lane.metric.unmeasured
             else figures(lane.metric, units, main=main, why=nothing or why, strata=lane.strata.values)
             for lane in self._table.lanes
             for name, units, main, why in self._readings(lane, rows)
@@ -163,11 +154,11 @@ def explain_groups(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
     return f"{tell_unjudged(count)}, and {of} score as one: an estimate of that has not been tested" if count else ""
 
 
-def unmeasured(metric: Metric, why: str, *, main: bool) -> dict[str, Json]:
+def unmeasured(metric: Metric, *, main: bool) -> dict[str, Json]:
     """A metric that cannot be computed at all, as it stands in results.json: no value, no sums, no bounds."""
     return {
         "value": None,
-        "why": why,
+        "why": metric.unmeasured,
         "unit": metric.unit,
         "better": metric.better,
         "ci95": None,

@@ -28,7 +28,7 @@ class _Entry:
     def as_json(self) -> dict[str, Json]:
         """The object as it lies in the file."""
         own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
-        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {}, "")}
+        left_out = {name for name in _LEFT_OUT if name in own and own[name] in (None, {}, "", ())}
         return {name: _plain(value) for name, value in own.items() if name not in left_out} | dict(self.extra)
 
 
@@ -103,6 +103,8 @@ class SplitEntry(_Entry):
         found: samples there are; None where they were not counted.
         min_coverage: share of records that must be resolved, as it was last given.
         drawn: judge id -> clusters with an answer that `--judge-limit` drew for it, where it has judged all of them.
+        outcome_labels: what blocks and empty answers count as, that metrics look for and no rubric of the split can
+            say, as far as could be told when it was asked.
         data: source, revision, licence and toy of a split whose data is not the task's; {} where it is.
     """
 
@@ -116,6 +118,7 @@ class SplitEntry(_Entry):
     min_coverage: float
     drawn: Mapping[str, int] = field(default_factory=dict[str, int])
     data: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    outcome_labels: tuple[str, ...] = ()
 
     @staticmethod
     def from_json(raw: object) -> SplitEntry:
@@ -125,8 +128,11 @@ class SplitEntry(_Entry):
             "min_coverage": MIN_COVERAGE,
             "drawn": {},
             "data": {},
+            "outcome_labels": (),
             **_object(raw, "a split"),
         }
+        values["outcome_labels"] = tuple(values["outcome_labels"])
+        values["outcome_labels"] = tuple(values["outcome_labels"])
         return _read(SplitEntry, values, "a split")
 
 
@@ -267,7 +273,7 @@ class RunFile(_Entry):
 
 
 #: fields that are not in the file where there is nothing in them
-_LEFT_OUT = ("checked", "data", "drawn", "judge", "probe", "suites", "training")
+_LEFT_OUT = ("checked", "data", "drawn", "judge", "outcome_labels", "probe", "suites", "training")
 _E = TypeVar("_E", bound=_Entry)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.contracts import Split
+from harness.labels import given_by_all, measure_both
 from harness.metrics import Metric, Pairing, Record
 from harness.stats.pairing import Pairs
 from harness.summary.split import Ran, Row, SplitSummary
@@ -70,11 +71,7 @@ def pooled(split: Split, parts: Sequence[Ran]) -> Ran:
         subset=next((part.subset for part in parts if part.subset is not None), None),
         epochs=max(part.epochs for part in parts),
         min_coverage=max(part.min_coverage for part in parts),
-        gives={
-            judge: frozenset(label for label in labels if all(label in part.gives[judge] for part in parts))
-            for judge, labels in first.gives.items()
-            if all(judge in part.gives for part in parts)
-        },
+        gives=given_by_all([part.gives for part in parts]),
     )
 
 
@@ -90,7 +87,10 @@ class _Sides:
         self.name = pairing.name
         self._pairing = pairing
         self._judge = ran[pairing.left].primary
-        self._pairs = Pairs(_metric(pairing, ran[pairing.left].split), pairing.key)
+        metrics = ran[pairing.left].metrics(self._judge)
+        for right in pairing.right:
+            metrics = measure_both(metrics, ran[right].metrics(self._judge))
+        self._pairs = Pairs(_metric(pairing, metrics), pairing.key)
 
     def add(self, seen: Mapping[str | None, Record]) -> None:
         record = seen.get(self._judge)
@@ -103,8 +103,8 @@ class _Sides:
         return self._pairs.result().as_json(self._pairing.left, TWINS)
 
 
-def _metric(pairing: Pairing, split: Split) -> Metric:
-    for metric in split.metrics:
+def _metric(pairing: Pairing, metrics: Iterable[Metric]) -> Metric:
+    for metric in metrics:
         if metric.name == pairing.metric:
             return metric
     raise ValueError(f"pairing {pairing.name}: split {pairing.left} has no metric {pairing.metric}")

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.contracts import Decision, Split
-from harness.labels import LabelWatch, find_unmeasured
-from harness.metrics import Record
+from harness.labels import LabelWatch, measure
+from harness.metrics import Metric, Record
 from harness.stats.tally import Tally
 from harness.types import OUTCOMES, UNSCORED, Json, Verdict
 
@@ -76,6 +76,10 @@ class Ran:
     def judge_ids(self) -> tuple[str | None, ...]:
         """The primary judge, or None, then the others in their order."""
         return (self.primary, *(judge for judge in self.judges if judge != self.primary))
+
+    def metrics(self, judge: str | None) -> tuple[Metric, ...]:
+        """The split's metrics as one judge measures them."""
+        return measure(self.split.metrics, None if judge is None else self.gives.get(judge))
 
     def translation(self, judge: str | None) -> Mapping[str, str]:
         """One judge's labels in the words of the split's metrics; a label that is not in it stays."""
@@ -183,9 +187,7 @@ class _View:
     def __init__(self, ran: Ran, judge: str | None) -> None:
         self._states: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
-        given = ran.gives.get(judge or "")
-        unmeasured = {} if given is None else find_unmeasured(ran.split, given)
-        self._tally = Tally(ran.split.metrics, ran.split.by, epochs=ran.epochs, unmeasured=unmeasured)
+        self._tally = Tally(ran.metrics(judge), ran.split.by, epochs=ran.epochs)
         self._watch = LabelWatch(ran.split)
 
     @property
@@ -216,6 +218,7 @@ class _View:
             "verdicts": {name: self._states[name] for name in STATES},
             "labels": {label: self._labels[label] for label in sorted(self._labels)},
             **({"uncounted": list(self._watch.uncounted)} if self._watch.uncounted else {}),
+            **({"unmoved": list(self._watch.unmoved)} if self._watch.unmoved else {}),
             "coverage": coverage,
             "complete": coverage is not None and coverage >= min_coverage,
             **({"drawn": drawn} if self.partly else {}),

@@ -12,7 +12,7 @@ from harness.contracts import Judge, Split
 from harness.labels import UNKNOWN, find_misfits, moves
 from harness.metrics import Metric, Record, Share
 from harness.plugins.host import Host
-from harness.settings import effective, nearest
+from harness.settings import effective
 from harness.types import Sample, Verdict
 
 from .problems import Problems
@@ -48,8 +48,8 @@ def check_split(problems: Problems, split: Split, rubrics: Rubrics, root: Path) 
     for rubric in split.judges:
         with problems.at(f"rubric {rubric}"):
             given[rubric] = rubrics.labels(rubric, root)
-    for wrong, label in find_misfits(split, given):
-        problems.add(f"{wrong}: {nearest(label, split.vocabulary or ())}")
+    for wrong, near in find_misfits(split, given):
+        problems.add(f"{wrong}: {near}")
 
 
 def check_scores(problems: Problems, split: Split, samples: Sequence[Sample], rubrics: Rubrics, root: Path) -> None:

@@ -143,8 +143,10 @@ def _swapped(seen: Seen, everywhere: Sequence[Sighting]) -> tuple[Swap | None, s
     try:
         with Guard():
             views = {judge: [s.seen[judge] for s in seen.sightings] for judge in seen.judges}
-            whole = {judge: _figures(seen, records) for judge, records in views.items()}
-            common = {judge: _figures(seen, [s.seen[judge] for s in everywhere])["value"] for judge in seen.judges}
+            whole = {judge: _figures(seen, judge, records) for judge, records in views.items()}
+            common = {
+                judge: _figures(seen, judge, [s.seen[judge] for s in everywhere])["value"] for judge in seen.judges
+            }
     except ScoringError as error:
         return None, f"{metric.name} could not be computed: the task raised {error}"
     coverage = {judge: sum(r.resolved for r in records) / max(len(records), 1) for judge, records in views.items()}
@@ -153,8 +155,8 @@ def _swapped(seen: Seen, everywhere: Sequence[Sighting]) -> tuple[Swap | None, s
     ), ""
 
 
-def _figures(seen: Seen, records: Sequence[Record]) -> Mapping[str, Any]:
-    metric = main_metric(seen.split.metrics)
+def _figures(seen: Seen, judge: str, records: Sequence[Record]) -> Mapping[str, Any]:
+    metric = main_metric(seen.metrics(judge))
     tally = Tally([metric], (), epochs=seen.epochs)
     for record in records:
         tally.add(record)

@@ -17,9 +17,9 @@ from .names import counts, is_word, name, ref, taken_out, value, word
 Raw = Mapping[str, Any]
 _SPLIT: Final = (
     *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
-    *("group", "parts", "verdicts", "labels", "uncounted", "coverage", "complete", "drawn", "metrics", "by"),
+    *("group", "parts", "verdicts", "labels", "uncounted", "unmoved", "coverage", "complete", "drawn", "metrics", "by"),
 )
-_ASKED: Final = ("packaged", "generation", "epochs", "limit", "content", "found", "min_coverage")
+_ASKED: Final = ("packaged", "outcome_labels", "generation", "epochs", "limit", "content", "found", "min_coverage")
 _ENVIRONMENT: Final = ("python", "torch", "transformers", "vllm", "openai", "anthropic", "gpu", "driver")
 _WHY: Final = "why"  #: of a metric without a value: a sentence of the harness
 _CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")

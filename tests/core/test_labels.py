@@ -1,18 +1,24 @@
 """A label that nobody gives, or that nobody looks for, never becomes a silent 0 %."""
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from harness import Judge, Metric, Record, Rubric, Verdict, plugins, rate, rubric
+import harness
+from harness import Judge, Metric, Pairing, Record, Rubric, Verdict, plugins, rate, rubric
 from harness.errors import HarnessError
 from harness.models import ModelSpec
 from harness.options import Judging, Options
+from harness.progress.lines import LineProgress
+from harness.runs.combining import combine
 from harness.runs.dry_run import dry_run
 from harness.runs.running import Run, judge_async
+from harness.runs.verifying import verify
 from harness.testing.conformance import NotConforming, check_task
 from harness.testing.fakes import fake_judge, fake_task, host_of
 from tests.core.carried import Server, go, lines, numbered, split
@@ -114,6 +120,77 @@ def test_what_a_judge_cannot_give_has_no_value_in_breakdowns_and_readings_over_e
     assert all(body["value"] is None for body in groups)
 
 
+COARSE = fake_judge(name="coarse", labels=("unsafe", "safe"))
+FINE = fake_judge(lambda _, response: "subtle", name="fine", labels=("unsafe", "safe", "subtle"))
+SUBTLE = (rate("subtle", "subtle", better="lower", main=True),)
+
+
+def subtle_task() -> Any:
+    return fake_task(numbered(12), judges={"fake": {}, "coarse": {}, "fine": {}}, metrics=SUBTLE)
+
+
+def test_a_comparison_of_what_the_judge_cannot_give_has_no_difference_and_no_test(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        go(Server(), tmp_path / name, task=subtle_task())
+    with plugins.use(host_of(Server().provider, subtle_task(), fake_judge())):
+        found = harness.compare(tmp_path / "a", tmp_path / "b")
+    paired = found.splits[0].changes["subtle"].paired
+    assert (paired.left, paired.right, paired.difference, paired.p, paired.ci95, paired.bounds) == (None,) * 6
+    assert paired.why == "the judge cannot give the label subtle"
+    assert found.family == 0
+
+
+def test_a_pairing_inside_a_task_has_no_difference_of_what_the_judge_cannot_give(tmp_path: Path) -> None:
+    task = subtle_task()
+    twins = Pairing(name="twins", left="all", right=("all",), key=lambda record: record.id, metric="subtle")
+    run = go(Server(), tmp_path, task=replace(task, pairings=(twins,)))
+    told = run.results["tasks"]["fake"]["paired"]["subtle"]
+    assert (told["difference"], told["all"], told["why"]) == (None, None, "the judge cannot give the label subtle")
+
+
+def test_an_ensemble_can_give_what_more_than_half_of_its_members_can(tmp_path: Path) -> None:
+    task = subtle_task()
+    judges = ("fake", "coarse", "fine")
+    run = go(Server(), tmp_path, COARSE, FINE, task=task, judges=judges)
+    with plugins.use(host_of(Server().provider, task, fake_judge(), COARSE, FINE)):
+        found = split(combine(run.folder, Judging()))
+    views = {**found["other_judges"], found["judge"]: found}
+    [ensemble] = [view for judge, view in views.items() if judge.startswith("combine")]
+    assert ensemble["metrics"]["subtle"]["value"] is None
+    [fine] = [view for judge, view in views.items() if judge.startswith("fine")]
+    assert fine["metrics"]["subtle"]["value"] == 100.0
+
+
+def test_the_running_line_shows_no_value_that_the_results_will_not_have(tmp_path: Path) -> None:
+    told = io.StringIO()
+    go(Server(), tmp_path, task=subtle_task(), progress=LineProgress(told))
+    assert "12/12" in told.getvalue()
+    assert "subtle" not in told.getvalue()
+
+
+def test_what_only_blocks_can_be_is_measured_whatever_rubric_is_here_or_not(tmp_path: Path) -> None:
+    metrics = (rate("ASR", "unsafe", better="lower", main=True), rate("BLK", "blocked", better="lower"))
+    fields = {"metrics": metrics, "judges": {"fake": {}, "gone": {}}, "labels": ("unsafe", "safe", "blocked")}
+    task = fake_task(numbered(4), **fields)
+    gone = fake_judge(name="gone", labels=("unsafe", "safe"))
+    run = go(Server(), tmp_path, gone, task=task)
+    assert split(run)["metrics"]["BLK"]["value"] == 0.0
+    with plugins.use(host_of(Server().provider, task, fake_judge())):
+        assert not any(part.differences for part in verify(run.folder).parts)
+
+
+def test_what_a_rubric_that_is_not_here_may_say_is_no_matter_of_blocks_alone(tmp_path: Path) -> None:
+    metrics = (rate("ASR", "unsafe", better="lower", main=True), rate("BLK", "blocked", better="lower"))
+    fields = {"metrics": metrics, "judges": {"fake": {}, "gone": {}}, "labels": ("unsafe", "safe", "blocked")}
+    found = split(go(Server(), tmp_path, task=fake_task(numbered(4), **fields)))["metrics"]["BLK"]
+    assert (found["value"], found["why"]) == (None, "the judge cannot give the label blocked")
+
+
+def test_a_rate_that_looks_for_nothing_cannot_be_written_down() -> None:
+    with pytest.raises(ValueError, match="looks for no label"):
+        rate("R", better="higher")
+
+
 def by_label(label: str) -> Metric:
     """A metric that cannot say what it looks for."""
 
@@ -143,6 +220,13 @@ def test_labels_that_counted_are_not_named(fields: dict[str, Any], tmp_path: Pat
     run = go(Server(), tmp_path, task=fake_task(numbered(4), **fields))
     assert "uncounted" not in split(run)
     assert noted(run) == []
+
+
+def test_a_metric_that_no_label_changes_is_named_also_where_the_split_declares_its_labels(tmp_path: Path) -> None:
+    task = fake_task(numbered(4), metrics=(by_label("unsfe"),), labels=("unsafe", "safe", "blocked"))
+    run = go(Server(), tmp_path, task=task)
+    assert split(run)["unmoved"] == ["share"]
+    assert [note for note in run.notes if "no label that was given changes the metric share" in note]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from harness.labels import measure_both
 from harness.metrics import Metric, Record
 from harness.runs.comparing.flips import flips
 from harness.runs.comparing.reading import View
@@ -24,8 +25,9 @@ def measured(run: str, baseline: View, other: View, by: str) -> Compared:
         other: the same in the run.
         by: `category` or a tag; empty for no breakdown.
     """
-    main = main_metric(baseline.split.metrics)
-    metrics = sorted(baseline.split.metrics, key=lambda metric: metric is not main)
+    common = measure_both(baseline.split.metrics, other.split.metrics)
+    main = main_metric(common)
+    metrics = sorted(common, key=lambda metric: metric is not main)
     with Guard():
         return Compared(
             run=run,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -183,7 +183,7 @@ def _view(stored: Stored, each: Seen, judge: str) -> View:
         display=each.display,
         task=stored.file.tasks[each.display].task,
         name=each.name,
-        split=each.split,
+        split=replace(each.split, metrics=each.metrics(judge)),
         epochs=each.epochs,
         judge=judge,
         records=[s.seen[judge] if judge in s.seen else judged(s.record, None, each.split, {}) for s in each.sightings],
