@@ -42,6 +42,7 @@ from .seeing import Sight, see
 _PROSE: Final = "I would gladly say more about both objects, and where one finds them."
 _TASK: Final = re.compile(r"^task:[ \t]*(\w+)[ \t]*$", re.MULTILINE)
 _OUT_OF_BREATH: Final = 400
+_WORD: Final = re.compile(r"\S+\s*")
 
 
 def _elements(asked: Mapping[str, Json], pictures: Pictures) -> Json:
@@ -114,17 +115,19 @@ class Writer:
     async def generate(self, request: Request) -> Response | Failure:
         """Answer by the rules, or misbehave as the name says."""
         how = self.name.removeprefix(WRITER).removeprefix("-")
-        said, flags = self._said(request, how), frozenset[str]()
-        if how == "loop":
-            said, flags = f"{said} " * _OUT_OF_BREATH, frozenset({"truncated"})
-        return Response(text=said, flags=flags, usage=Usage(output_tokens=len(said.split())))
+        whole = self._said(request, _pictures(request), how)
+        words = list(_WORD.finditer(f"{whole} " * _OUT_OF_BREATH if how == "loop" else whole))
+        kept = words[: request.settings.max_tokens]
+        said = "".join(word[0] for word in kept)
+        flags = frozenset({"truncated"} if how == "loop" or len(kept) < len(words) else ())
+        return Response(text=said, flags=flags, usage=Usage(output_tokens=len(kept)))
 
-    def _said(self, request: Request, how: str) -> str:
+    def _said(self, request: Request, pictures: Pictures, how: str) -> str:
         if how == "prose":
             return _PROSE
         if how == "refuse":
             return DECLINE
-        text, pictures = _text(request), _pictures(request)
+        text = _text(request)
         form = forms.filled(request.schema, text, pictures)
         if form is not None:
             return json.dumps(form)

@@ -149,7 +149,7 @@ async def test_an_open_model_keeps_the_contract_of_providers() -> None:
     async with GeminiServer() as server:
         settings = {"base_url": server.url, "api_key_env": "MY_KEY"}
         await anyio.to_thread.run_sync(lambda: check_provider(provider, "gemini-test", settings=settings))
-        assert len(server.calls) == 2
+        assert len(server.calls) == 3
 
 
 def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:

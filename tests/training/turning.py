@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.testing.calls import Call
-from harness.testing.faults import Reply, error
+from harness.testing.faults import Reply, no_quota
 from tests.acceptance.commands import Ended, harness_here
 from tests.training.cast import SECRET, Cast, Stage, _case
 
@@ -23,7 +23,7 @@ class Turning(Cast):
         lists: case of a seed -> the cases of the elements that its reply lists.
         strict: the checker sees a person everywhere.
         slips: the case whose label names a person.
-        refuses: the case with whose label, or check, the server takes no key any more.
+        refuses: the case with whose label, or check, the quota of the server is spent.
     """
 
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -34,7 +34,7 @@ class Turning(Cast):
     def check(self, call: Call) -> str | Reply:
         said = Cast.check(self, call)
         if _case(call) == self.refuses != "":
-            return error(401, "no such key")
+            return no_quota()
         return json.dumps({"minors": "no", "person": "yes", "weapon": "no"}) if self.strict else said
 
     def _elements(self, case: str, given: Mapping[str, Any], again: int) -> str | Reply | None:
@@ -44,7 +44,7 @@ class Turning(Cast):
     def _label(self, case: str, given: Mapping[str, Any], again: int) -> str | Reply | None:
         if case == self.slips:
             return f"In the first picture, {SECRET} lays one on the other, which nobody should do."
-        return error(401, "no such key") if case == self.refuses else Cast._label(self, case, given, again)
+        return no_quota() if case == self.refuses else Cast._label(self, case, given, again)
 
 
 def build(stage: Stage) -> Ended:

@@ -139,7 +139,8 @@ class Local(BaseModel):
             return str(threading.current_thread() is threading.main_thread())
         if word == "sleep":
             time.sleep(600)
-        return json.dumps({"path": self.model_path, **self.kwargs})
+        said = json.dumps({"path": self.model_path, **self.kwargs})
+        return said if self.kwargs["max_new_tokens"] > 1 else said[:4]
 
 
 class Once(BaseModel):
