@@ -23,7 +23,7 @@ import errno
 MENDABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EIO,
-        errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE, errno.ENXIO,
+        errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENAMETOOLONG, errno.ESTALE, errno.ENXIO,
     }
 )  # fmt: skip
 

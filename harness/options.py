@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from harness.data.places import data_folder
 from harness.errors import HarnessError, UnknownName
@@ -17,6 +18,8 @@ from harness.types import OUTCOMES, UNSCORED
 Phases = Literal["auto", "sequential", "overlap"]
 #: what `--retry` can name
 STATES = (*OUTCOMES, "scored", *UNSCORED)
+MOST_EPOCHS: Final = 10_000
+MOST_CLUSTERS: Final = 1_000_000_000
 MIN_COVERAGE = 0.98
 
 
@@ -87,9 +90,12 @@ class Options:
     def check(self) -> None:
         """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
-        for flag, number in (("--epochs", self.epochs), ("--limit", self.limit)):
-            if number is not None and number < 1:
-                raise HarnessError(f"{flag} must be at least 1")
+        for flag, number, most in (("--epochs", self.epochs, MOST_EPOCHS), ("--limit", self.limit, MOST_CLUSTERS)):
+            if number is not None and not 1 <= number <= most:
+                raise HarnessError(f"{flag} must be at least 1 and at most {most:,}")
+        for name, value in self.generation.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise HarnessError(f"{name} must be a number, not {value}")
         _check_coverage(self.min_coverage)
         if self.phases not in get_args(Phases):
             raise UnknownName(f"--phases {self.phases}: no such order", remedy=nearest(self.phases, get_args(Phases)))

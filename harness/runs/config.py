@@ -64,7 +64,7 @@ def yaml_of(path: Path, what: str) -> object:
         raise HarnessError(f"cannot read {what}: {error.strerror}", where=str(path)) from None
     except RecursionError:
         raise HarnessError(f"{what} is nested too deeply", where=str(path), remedy="give a file that is not") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise HarnessError(f"{what} is not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     return loaded
 

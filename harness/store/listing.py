@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Final
 
+from harness.errors import HarnessError
 from harness.store.journal import encoded
 from harness.types import Json
 
@@ -37,9 +38,13 @@ class Asked:
         self._known: tuple[_Stamp, _Spans] = ((0, 0, 0), MappingProxyType({}))
 
     def of(self, split: str) -> Iterator[dict[str, Any]]:
-        """The lines of one split, in order; none where the file is missing. Raises ValueError for what is no JSON."""
+        """The lines of one split, in order; none where the file is missing. Raises HarnessError for a damaged one."""
         for line in self.raw(split):
-            yield json.loads(line)
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise _damaged(self.path) from error
+            yield found
 
     def raw(self, split: str) -> Iterator[bytes]:
         """The same, as they stand in the file."""
@@ -67,8 +72,16 @@ class Asked:
         found = os.fstat(file.fileno())
         stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
         if self._known[0] != stamp:
-            self._known = (stamp, _spans(file))
+            try:
+                self._known = (stamp, _spans(file))
+            except (ValueError, KeyError, TypeError) as error:
+                raise _damaged(self.path) from error
         return self._known[1]
+
+
+def _damaged(path: Path) -> HarnessError:
+    what = "a line of it does not say what was asked"
+    return HarnessError(what, where=str(path), remedy="restore the file, or run with --fresh")
 
 
 def _spans(file: IO[bytes]) -> _Spans:

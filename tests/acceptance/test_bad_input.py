@@ -41,9 +41,13 @@ JUDGE = ("--judge", "openai/judge")
         (("-T", "mis.judge=keywrd"), "did you mean 'keyword'?"),
         (("-T", "mis.judge=mssbench"), "it accepts: mis, keyword"),
         (("--limit", "0"), "--limit"),
+        (("--limit", "9" * 30), "--limit must be at least 1 and at most"),
         (("--epochs", "0"), "--epochs"),
+        (("--epochs", "99999999999"), "--epochs must be at least 1 and at most 10,000"),
         (("--phases", "overlapp"), "overlap"),
         (("--temperature", "-1"), "--temperature"),
+        (("--temperature", "nan"), "temperature must be a number, not nan"),
+        (("--temperature", "inf"), "temperature must be a number, not inf"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

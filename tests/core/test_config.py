@@ -117,6 +117,13 @@ def test_a_yaml_that_is_nested_too_deeply_is_refused_as_such(tmp_path: Path) -> 
         yaml_of(file, "the config")
 
 
+def test_a_number_of_thousands_of_digits_is_refused_as_no_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "long.yaml"
+    file.write_text("limit: " + "9" * 5000, "utf-8")
+    with pytest.raises(HarnessError, match=r"the config is not YAML.*\(.*long\.yaml\)"):
+        yaml_of(file, "the config")
+
+
 def test_a_fault_of_the_yaml_is_told_with_the_name_of_the_file_and_the_line(home: Path) -> None:
     for text, said in (("a: 1\nb: [c: d", 'in "harness.yaml", line 2'), ("a: 1\nb: \a", 'in "harness.yaml", position')):
         put(Path(), text)

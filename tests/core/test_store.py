@@ -186,3 +186,15 @@ def test_a_file_that_is_replaced_is_not_written_through_a_link_in_its_place(tmp_
     replace(tmp_path / "run" / "run.json", "{}\n")
     assert mine.read_text() == "what the user wrote\n"
     assert (tmp_path / "run" / "run.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("line", ["keep", '{"x": 1}', '{"id": "1", "split": "easy", "ep'])
+def test_a_line_of_asked_that_is_damaged_is_named_with_what_to_do(folder: TaskFolder, line: str) -> None:
+    listing = folder.listing("easy", keep=False)
+    listing.add(asked("1"), "")
+    listing.finish()
+    with (folder.path / "asked.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(HarnessError, match=r"does not say what was asked.*asked\.jsonl") as caught:
+        list(folder.asked("easy"))
+    assert "--fresh" in caught.value.remedy
