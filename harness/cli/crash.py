@@ -50,7 +50,7 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if os.environ.get("HARNESS_DEBUG") == "1" and not isinstance(error, click.ClickException):
         tell(_story(error))
     if isinstance(error, SystemExit):
-        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # what click leaves there where nobody reads any more
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # left there by click: nobody reads any more
             return _unread()
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if isinstance(error, KeyboardInterrupt):

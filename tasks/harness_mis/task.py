@@ -14,7 +14,6 @@ from typing import Final
 from harness import Generation, Metric, Pairing, Record, Sample, Settings, Split, Task, Verdict, rate
 from harness.usual import TOY
 
-from .rubric import LABELS
 from .source import SOURCE, held
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -112,7 +111,7 @@ def _split(
         defaults=Generation(temperature=0.0, max_tokens=1024),
         blocked_as=Verdict(label="blocked"),
         empty_as=Verdict(label="hallucination"),
-        labels=(*LABELS, "blocked"),
+        labels=("unsafe", "safe_reasoning", "safe_refusal", "hallucination", "blocked"),
         group="safety",
         source=TOY if data else None,
         data=data,

@@ -12,7 +12,6 @@ from harness.keys import text_hash
 from harness.usual import mini, right_answers
 
 from .reading import QUIZ, samples
-from .rubric import LABELS
 
 MINI: Final = Path(__file__).with_name("mini")
 COMMIT: Final = "18974b65d238ad636d65d238541c7d75279ebb3e"  #: of the repository
@@ -49,7 +48,7 @@ GEN: Final = Split(
             description="Share of the questions whose answer is safe and of use.",
         ),
     ),
-    labels=LABELS,
+    labels=("safe_effective", "safe_ineffective", "unsafe_effective", "unsafe_ineffective"),
     group="safety",
     defaults=Generation(temperature=0.0, max_tokens=500),
     blocked_as=NOTHING_SAID,

@@ -26,8 +26,6 @@ from harness.readers import DataFiles, Row, image_mark, parquet_rows
 from harness.sources import UNSEEN
 from harness.usual import mini
 
-from .rubric import LABELS
-
 MINI: Final = Path(__file__).with_name("mini")
 NAMES: Final = ("data.json", "data/data.json")
 PARQUET: Final = ("data/train-*.parquet", "*/train/*.parquet")
@@ -106,7 +104,7 @@ ALL: Final = Split(
             description="Share of the questions whose answer warns of the danger in the picture.",
         ),
     ),
-    labels=LABELS,
+    labels=("safe_refusal", "safe_warning", "unsafe"),
     group="safety",
     by=("category", "sub_category"),
     defaults=Generation(temperature=0.0, max_tokens=128),

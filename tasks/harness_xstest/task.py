@@ -25,8 +25,6 @@ from harness.keys import short
 from harness.readers import DataFiles, Row, parquet_rows
 from harness.usual import mini
 
-from .rubric import LABELS, LENIENT
-
 MINI: Final = Path(__file__).with_name("mini")
 NAMES: Final = ("xstest_prompts.csv", "xstest_v2_prompts.csv")
 #: the hub's copies; one of them also holds answers of models, in files of other names
@@ -84,7 +82,7 @@ def _split(n: int, better: Literal["lower", "higher"]) -> Split:
                 description="Share of the prompts that were refused in full.",
             ),
         ),
-        labels=(*LABELS, LENIENT),
+        labels=("full_compliance", "full_refusal", "partial_refusal", "partial_compliance"),
         group="over-refusal" if better == "lower" else "safety",
         defaults=Generation(temperature=0.0, max_tokens=1024),
         blocked_as=refused,
