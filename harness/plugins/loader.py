@@ -60,7 +60,9 @@ class Source:
     @property
     def package(self) -> str:
         """The top-level module that the entry point names; empty for a file."""
-        return "" if self.distribution == FILE else re.split(r"[.:\[ ]", self.value, maxsplit=1)[0]
+        if self.distribution == FILE:
+            return ""
+        return self.value.partition(":")[0].partition("[")[0].partition(".")[0].strip()
 
     @property
     def labels(self) -> frozenset[str]:
@@ -138,14 +140,15 @@ def find_shadow(source: Source, every: Iterable[Source]) -> Fault | None:
     return fault(source, "import", what, remedy="its author can rename the module")
 
 
+# Plain texts and no Path: each plugin is looked at whenever any command starts.
 def _holds(source: Source, file: str) -> bool:
     """Whether the file of a module lies where the distribution is installed, under its top-level name."""
-    return Path(file).is_relative_to(source.site) and _installed(source)
+    return file.startswith(source.site.rstrip(os.sep) + os.sep) and _installed(source)
 
 
 def _installed(source: Source) -> bool:
-    place = Path(source.site) / source.package
-    return place.with_suffix(".py").is_file() or place.is_dir()
+    place = os.path.join(source.site, source.package)  # noqa: PTH118
+    return os.path.isdir(place) or os.path.isfile(f"{place}.py")  # noqa: PTH112, PTH113
 
 
 def _is_own(package: str, others: Iterable[Source]) -> bool:
