@@ -37,6 +37,7 @@ def check_provider(
     *,
     settings: Mapping[str, Any] | None = None,
     shown: Shown | None = None,
+    limit: Callable[[], object] | None = None,
     seconds: float = SECONDS,
 ) -> None:
     """Whether a provider keeps its contract; with the name of a model, it is opened and asked.
@@ -47,6 +48,8 @@ def check_provider(
         settings: of the provider, by name.
         shown: what arrived of the last request's images, where that can be told, such as
             `lambda: server.calls[-1].images` of a `ChatServer`.
+        limit: the `max_tokens` that arrived with the last request, where that can be told, such as
+            `lambda: server.calls[-1].parameters.get("max_tokens")`.
         seconds: for opening the model, and for each answer.
     """
     problems = Problems(f"provider {provider.scheme!r}")
@@ -57,7 +60,7 @@ def check_provider(
     if name:
         with problems.at(f"model {name}"):
             values = effective(provider.settings, settings or {}, owner=f"provider {provider.scheme}")
-            anyio.run(_ask_provider, problems, provider, name, values, shown, seconds)
+            anyio.run(_ask_provider, problems, provider, name, values, shown, limit, seconds)
     problems.settle()
 
 
@@ -67,20 +70,32 @@ async def _ask_provider(
     name: str,
     values: Mapping[str, Any],
     shown: Shown | None,
+    limit: Callable[[], object] | None,
     seconds: float,
 ) -> None:
-    await _Asking(problems, provider, name, shown, seconds).run(values)
+    await _Asking(problems, provider, name, shown, limit, seconds).run(values)
 
 
 class _Asking:
     """One opened model and what it is asked."""
 
-    def __init__(self, problems: Problems, provider: Provider, name: str, shown: Shown | None, seconds: float) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        provider: Provider,
+        name: str,
+        shown: Shown | None,
+        limit: Callable[[], object] | None,
+        seconds: float,
+    ) -> None:
         self._problems = problems
         self._provider = provider
         self._ref = f"{provider.scheme}/{name}"
         self._name = name
         self._shown = shown
+        self._limit = limit
+        self._failures: list[Failure] = []
+        self._answers = 0
         self._seconds = seconds
         self._scope = anyio.CancelScope()
         self._doing = "does not open"
@@ -115,6 +130,9 @@ class _Asking:
                 await self._ask_with_images(model, count)
         with problems.at("a request with max_tokens=1"):
             await self._ask_for_one_token(model)
+        if self._failures and not self._answers:
+            first = self._failures[0]
+            problems.add(f"answers nothing: each request is a Failure ({first.reason}: {first.message})")
 
     async def _ask_with_images(self, model: Model, count: int) -> None:
         read: list[str] = []
@@ -144,6 +162,8 @@ class _Asking:
         if isinstance(said, Response) and "max_tokens" not in model.info.dropped:
             told = f"answers {len(said.text)} characters"
             self._problems.require(len(said.text) <= LONGEST_TOKEN, f"{told}, so it ignores the limit")
+            arrived = 1 if self._limit is None else self._limit()
+            self._problems.require(arrived == 1, f"sends {arrived!r} as the limit")
 
     async def _answer(self, model: Model, request: Request) -> object:
         """What the model gives, or None where it raised or is of a wrong type; either is a breach."""
@@ -157,7 +177,10 @@ class _Asking:
         if isinstance(said, Response):
             text = cast("object", said.text)
             self._problems.require_type(text, str, "the text of its Response is a")
+            self._answers += 1
             return said if isinstance(text, str) else None
+        if isinstance(said, Failure):
+            self._failures.append(said)
         return said
 
 

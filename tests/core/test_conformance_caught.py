@@ -73,6 +73,10 @@ async def nothing(_: Request) -> Any:
     await anyio.sleep_forever()
 
 
+async def a_failure(_: Request) -> Any:
+    return Failure(outcome="error", reason="http_404", message="no such path")
+
+
 async def raised(_: Request) -> Any:
     raise TimeoutError("read timed out")
 
@@ -99,8 +103,9 @@ def test_a_provider_that_sends_what_it_is_given_keeps_its_contract() -> None:
         (provider_of(Odd(a_number)), "the text of its Response is a int"),
         (provider_of(Odd(raised)), "does not answer: it raised TimeoutError: read timed out"),
         (provider_of(Odd(), closed), "does not open: OSError: no such server"),
+        (provider_of(Odd(a_failure)), "answers nothing: each request is a Failure (http_404: no such path)"),
     ],
-    ids=["drops", "reorders", "unlimited", "dict", "number", "raises", "closed"],
+    ids=["drops", "reorders", "unlimited", "dict", "number", "raises", "closed", "fails"],
 )
 def test_a_provider_that_goes_wrong_is_caught(provider: Provider, said: str) -> None:
     assert said in breach(provider)
@@ -114,6 +119,11 @@ def test_a_provider_that_goes_wrong_is_caught(provider: Provider, said: str) -> 
 def test_a_provider_that_hangs_ends_the_check(provider: Provider, said: str) -> None:
     assert f"{said}: nothing came in 0.2 s" in breach(provider, seconds=0.2)
     assert SECONDS == 60.0
+
+
+def test_a_limit_that_does_not_arrive_is_caught_where_that_can_be_told() -> None:
+    check_provider(provider_of(Odd()), "any", limit=lambda: 1)
+    assert "sends None as the limit" in breach(provider_of(Odd()), limit=lambda: None)
 
 
 def swap(images: list[ImageContent]) -> list[ImageContent]:
