@@ -273,6 +273,7 @@ def _frame_part(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArra
             cell=np.repeat([0, 1], [answers, blocks]),
             category=np.zeros(answers + blocks, dtype=np.int64),
             names=("answers", "blocks"),
+            opens=waits,
         ),
     )
 
@@ -292,6 +293,7 @@ def _join(drawn: list[Units], strata: int | None = None) -> Units:
             cell=np.concatenate([each.cell for each in frames]) + (0 if strata is None else 2 * place),
             category=np.concatenate([each.category for each in frames]),
             names=("answers", "blocks") * len(drawn),
+            opens=np.concatenate([each.opens for each in frames]),
         ),
     )
 
