@@ -59,6 +59,12 @@ def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[
     run = folder.run
     if run is None:
         raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
+    if not run.tasks:
+        raise HarnessError(
+            "the run has not come to its end yet, so nothing says what there is to judge",
+            where=str(folder.path),
+            remedy="wait for it, or go on with it: the same `harness run` command resumes it",
+        )
     options = _options(run, judging)
     check_task_settings(options.task_settings)
     return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]

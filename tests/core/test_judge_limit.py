@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from harness.runs.verifying import verify
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Verdict
 from tests.core.compared import WORLD, played
+from tests.core.scripted import FAST
 
 COUNT, UNSAFE = 240, 0.6
 COURT: Any = {"judges": ("asking=court/x",), "primary": True}
@@ -294,3 +296,32 @@ def test_an_answer_that_comes_after_a_draw_ends_it_until_it_is_judged_as_well(tm
         found = split(judged(folder, **COURT, judge_limit=120))
         assert (found["verdicts"]["scored"], found["drawn"]) == (120, True)
         assert verify(folder).state == "same"
+
+
+def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(folder: Path) -> None:
+    (note,) = judged(folder, **COURT, judge_limit=120).notes
+    command = f"harness judge {folder} --judge asking=court/x"
+    assert f"; `{command}` judges the rest, with a larger --judge-limit more of it" in note
+    assert "run it again" not in note
+    with_setting = judged(folder, **COURT, judge_limit=130, task_settings={"fake.data": str(folder)})
+    assert f"{command} -T fake.data={folder}` judges the rest" in with_setting.notes[0]
+
+
+def test_a_judge_that_stopped_within_its_draw_is_told_to_run_again(tmp_path: Path) -> None:
+    with plugins.use(host(calls=40)):
+        notes = judged(answered(tmp_path / "run"), **COURT, judge_limit=120).notes
+    assert any("run it again; `harness judge" in note for note in notes)
+
+
+@pytest.mark.parametrize("tasks", [(), ("fake",)])
+def test_a_run_that_ended_before_it_had_a_listing_is_said_to_hold_nothing_to_judge(
+    tmp_path: Path, tasks: tuple[str, ...]
+) -> None:
+    down = fake_provider(lambda _: Failure(outcome="error", reason="http_503", message="down"))
+    task = fake_task(samples, judges={"asking": {}})
+    with plugins.use(host_of(down, fake_provider(Dying(9), scheme="court"), task, asking())):
+        options = Options(model=ModelSpec(ref="fake/run"), tasks=("fake",), output=tmp_path / "run", probe=False)
+        with pytest.raises(HarnessError):
+            anyio.run(partial(run_async, replace(options, policy=FAST)))
+        with pytest.raises(HarnessError, match="has not come to its end yet, so nothing says what there is to judge"):
+            judged(tmp_path / "run", **COURT, tasks=tasks)
