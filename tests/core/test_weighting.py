@@ -399,3 +399,12 @@ def test_a_metric_that_counts_some_records_only_whatever_their_verdict_is_estima
     )
     rows = [record(n, "." if n >= 200 else "us"[n % 4 > 1], category="ab"[n % 2]) for n in range(600)]
     assert metrics(rows, some)["some"]["value"] == pytest.approx(50)
+
+
+@pytest.mark.parametrize(("blocks", "widest"), [("", 1.0), ("b" * 1000, 0.5)])
+def test_pairs_of_which_none_flipped_leave_as_much_open_as_the_judged_ones_do(blocks: str, widest: float) -> None:
+    """100 judged pairs of 1,000 rule out no more than 100 pairs do; blocks of both cannot flip by a verdict."""
+    rows = records("us" * 50 + "." * 900 + blocks)
+    low, high = paired(ASR, rows, rows).ci95 or (0, 0)
+    share = 100 * widest * 1.96**2 / (100 + 1.96**2)
+    assert (low, high) == (pytest.approx(-share, rel=1e-3), pytest.approx(share, rel=1e-3))
