@@ -62,8 +62,9 @@ def matched(left: Table, right: Table) -> Match:
     ours, our_key, our_why = _side(left, framed=framed)
     theirs, their_key, their_why = _side(right, framed=framed)
     alone = len(np.unique(their_key)) == len(their_key)
-    if not alone and not their_why:
-        their_why = explain_groups(right, right.lanes[0], order(right), of="twins")
+    if not alone:
+        whys = (explain_groups(side, side.lanes[0], order(side), of="twins") for side in (left, right))
+        their_why = their_why or next(filter(None, whys), "")
     theirs, their_key = _means(theirs, their_key)
     found = np.isin(our_key, their_key)
     units = _joined(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))

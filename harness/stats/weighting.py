@@ -18,7 +18,7 @@ What must hold:
 - A pair is judged where both halves are that need it: a judged half beside one that waits counts like that one.
 - A judge's failure is outside the value and inside the bounds, whether or not anything is unjudged.
 - A cell with open answers and fewer than 30 judged gives no value, but a reason. So does a metric for which this was
-  not simulated: of groups, over epochs, and with a denominator that depends on the verdicts.
+  not simulated: of groups, over epochs, of several twins, and with a denominator that depends on the verdicts.
 
 The judged must be a random part (`harness judge --judge-limit`), which nothing here can see; the bounds assume nothing.
 Double sampling as in Tenenbein 1970; `python -m benchmarks.intervals` prints the simulated coverage.

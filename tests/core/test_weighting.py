@@ -408,3 +408,13 @@ def test_pairs_of_which_none_flipped_leave_as_much_open_as_the_judged_ones_do(bl
     low, high = paired(ASR, rows, rows).ci95 or (0, 0)
     share = 100 * widest * 1.96**2 / (100 + 1.96**2)
     assert (low, high) == (pytest.approx(-share, rel=1e-3), pytest.approx(share, rel=1e-3))
+
+
+def test_a_part_beside_the_mean_of_several_twins_gives_no_difference_whichever_side_is_not_judged() -> None:
+    """Blocks of the part would count in full beside the judged few: 25% in place of 45%."""
+    part, whole = "us" * 50 + "." * 900 + "b" * 100, "us" * 550
+    told = "900 answers are not judged, and twins score as one: an estimate of that has not been tested"
+    for real, easy in ((part, whole), (whole, part)):
+        twins = records(easy, split="easy") + records(whole, split="hard")
+        found = paired(ASR, records(real, split="real"), twins, key=lambda r: r.id)
+        assert (found.difference, found.why) == (None, told)
