@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import NormalDist
@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.metrics import Record, rate
+from harness.plan.sampling import draw
 from harness.stats.agreement import percent
+from harness.stats.columns import Table
 from harness.stats.intervals import Interval
-from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, Frame, Units
+from harness.stats.matching import matched
+from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, Frame, Units, order, records
 
 Rng = np.random.Generator
 Array = NDArray[np.float64]
@@ -239,6 +243,68 @@ def partly_pairs(pairs_: int, blocks: int, judged: int, left: float, right: floa
     return Case(name=name, truth=truth, draw=draw, weights=(1.0, -1.0))
 
 
+def partly_pairs_beside_whole(pairs_: int, judged: int, left: float, right: float, shared: float) -> Case:
+    """Two models on the same items: one is judged in full, of the other a part is drawn."""
+
+    def draw_pairs(rng: Rng) -> Units:
+        hit = latent(rng, (pairs_, 2), shared) < cut(left, right)
+        seen = np.isin(np.arange(pairs_), rng.choice(pairs_, judged, replace=False))
+        names = [str(number) for number in range(pairs_)]
+        part = _fill_table(names, [""] * pairs_, hit[:, 0], ~seen)
+        whole = _fill_table(names, [""] * pairs_, hit[:, 1], np.zeros(pairs_, dtype=bool))
+        return matched(part, whole).units
+
+    name = f"pairs, {judged} judged of {pairs_} beside all, {left} - {right}"
+    return Case(name=name, truth=left - right, draw=draw_pairs, weights=(1.0, -1.0))
+
+
+def partly_categories(judged: int, blocked: float = 0.0) -> Case:
+    """Categories of unequal size and rate, drawn as `--judge-limit` draws; a filter stops a share of the last."""
+    sizes, rates = (590, 539, 370, 343, 269, 130), np.array((0.8, 0.8, 0.5, 0.3, 0.3, 0.1))
+    category = np.repeat(np.arange(len(sizes)), sizes)
+    reached = np.where(np.arange(len(sizes)) == len(sizes) - 1, 1 - blocked, 1.0)
+
+    def draw_split(rng: Rng) -> Units:
+        hit, stopped = rng.random((2, len(category))) < np.stack((rates, 1 - reached))[:, category]
+        run = int(rng.integers(2**32))
+        names = [f"{run}-{number}" for number in range(len(category))]
+        taken = frozenset(draw(names, judged))
+        unjudged = np.array([name not in taken for name in names]) & ~stopped
+        table = _fill_table(names, [str(each) for each in category], hit, unjudged, stopped)
+        return records(table, table.lanes[0], order(table))
+
+    truth = float(np.average(rates * reached, weights=sizes))
+    told = f", {blocked:.0%} of the last blocked" if blocked else ""
+    return Case(name=f"{judged} drawn of {len(sizes)} categories{told}", truth=truth, draw=draw_split)
+
+
+def _fill_table(
+    names: Sequence[str],
+    categories: Sequence[str],
+    hit: NDArray[np.bool_],
+    unjudged: NDArray[np.bool_],
+    stopped: NDArray[np.bool_] | None = None,
+) -> Table:
+    """Records of one run, as its results are made of them."""
+    table = Table([rate("ASR", "unsafe", better="lower")], key=lambda record: record.id)
+    for place, name in enumerate(names):
+        is_stopped = stopped is not None and bool(stopped[place])
+        label = "blocked" if is_stopped else None if unjudged[place] else "unsafe" if hit[place] else "safe"
+        table.add(
+            Record(
+                item=name,
+                id=name,
+                split="all",
+                category=categories[place],
+                cluster=name,
+                outcome="input_blocked" if is_stopped else "answered",
+                label=label,
+                unjudged=label is None,
+            )
+        )
+    return table
+
+
 def _beta(rate: float, alike: float) -> tuple[float, float]:
     return rate * (1 - alike) / alike, (1 - rate) * (1 - alike) / alike
 
@@ -273,6 +339,7 @@ def _frame_part(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArra
             cell=np.repeat([0, 1], [answers, blocks]),
             category=np.zeros(answers + blocks, dtype=np.int64),
             names=("answers", "blocks"),
+            opens=waits,
         ),
     )
 
@@ -292,6 +359,7 @@ def _join(drawn: list[Units], strata: int | None = None) -> Units:
             cell=np.concatenate([each.cell for each in frames]) + (0 if strata is None else 2 * place),
             category=np.concatenate([each.category for each in frames]),
             names=("answers", "blocks") * len(drawn),
+            opens=np.concatenate([each.opens for each in frames]),
         ),
     )
 
@@ -312,6 +380,11 @@ PARTLY = (
     partly_pairs(1552, 102, 400, 0.1, 0.07, 0.6),
     partly_pairs(1552, 102, 400, 0.02, 0.02, 0.6),
     partly_pairs(1000, 0, 40, 0.5, 0.5, 0.6),
+    partly_pairs_beside_whole(1000, 100, 0.5, 0.5, 0.999),
+    partly_pairs_beside_whole(1000, 400, 0.6, 0.3, 0.6),
+    partly_pairs_beside_whole(400, 100, 0.2, 0.22, 0.9),
+    *(partly_categories(judged) for judged in (50, 100, 400)),
+    *(partly_categories(judged, 0.95) for judged in (100, 400, 1200)),
 )
 
 CASES = (

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 
 from harness.types import Generation, Image, Json, Request, Sample, Text, Usage
 
 VERSION = "k1"
+_TAKEN_OUT = re.compile(r"\[\d+ characters, sha256 ([0-9a-f]{64})\]")
 
 
 def canonical(value: Json) -> str:
@@ -34,6 +36,26 @@ def short(value: Json, digits: int = 8) -> str:
 def text_hash(text: str) -> str:
     """sha256 of a text, for judged answers and templates."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def taken_out(text: str) -> str:
+    """What stands for a text that was taken out: `[61 characters, sha256 …]`; an empty one stays empty."""
+    return f"[{len(text)} characters, sha256 {text_hash(text)}]" if text else ""
+
+
+def is_taken_out(text: str) -> bool:
+    """Whether it stands for a text that was taken out."""
+    return _TAKEN_OUT.fullmatch(text) is not None
+
+
+def draw_order(cluster: str) -> str:
+    """Where a cluster stands in the order by which `--judge-limit` draws: 64 hex digits, the lowest first.
+
+    It is a hash of the name's hash. So it has nothing to do with the order in which `--limit` takes clusters, and a
+    redacted export, in which only the hash of a name is left, has the same.
+    """
+    left = _TAKEN_OUT.fullmatch(cluster)
+    return text_hash(f"judge-limit {left[1] if left else text_hash(cluster)}")
 
 
 def item(task: str, split: str, sample: str, epoch: int) -> str:

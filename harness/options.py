@@ -117,7 +117,7 @@ class Judging:
         probe: ask the judges' models something small first.
         devices: as of a run.
         min_coverage: share of records that must be resolved; None for what the run used.
-        judge_limit: clusters of each split whose answers are judged, drawn as `limit` draws; None for all.
+        judge_limit: clusters of each split whose answers are judged, drawn by a hash alone; None for all.
         policy: slots, retries and breaker.
         command: the arguments it was started with.
     """

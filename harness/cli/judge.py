@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--judge-limit",
     type=click.IntRange(1),
     metavar="N",
-    help="Judge the answers of N clusters of each split only, drawn as `harness run --limit` draws.",
+    help="Judge the answers of N clusters of each split only, a random part that stands for the rest.",
 )
 @click.option("--primary", is_flag=True, help="Make this judge the one whose numbers stand first.")
 @click.option("--no-probe", is_flag=True, help="Skip the start-up check of the judges.")

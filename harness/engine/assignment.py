@@ -28,7 +28,7 @@ class Assignment:
         survey: what it holds and which samples are taken; None where only stored answers are judged.
         asked: ids of the samples that were asked, where only stored answers are judged.
         keep: an earlier listing asked for more, and stays.
-        drawn: clusters with an answer among those whose answers are to be judged; None where all are.
+        drawn: last place (`harness.keys.draw_order`) of the draw whose answers are to be judged; None where all are.
     """
 
     plan: SplitPlan
@@ -36,7 +36,7 @@ class Assignment:
     survey: Survey | None = None
     asked: frozenset[str] = frozenset()
     keep: bool = False
-    drawn: int | None = None
+    drawn: str | None = None
 
     @property
     def total(self) -> int:

@@ -1,6 +1,8 @@
-"""Which samples a `--limit N` takes: the first N clusters of an order that no seed and no file order changes.
+"""Which samples a `--limit N` or a `--judge-limit N` takes: the first N clusters of an order.
 
-Within a category clusters are ordered by the sha256 of their name; categories take turns. Raising N only adds.
+No seed and no file order changes it, and raising N only adds. `--limit` takes something of all: within a category
+clusters are ordered by the sha256 of their name, and categories take turns. What `--judge-limit` takes stands for the
+rest, so it is a plain random sample: clusters by a hash alone, whatever their category.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from harness.contracts import Ability
-from harness.keys import cluster_of, text_hash
+from harness.keys import cluster_of, draw_order, text_hash
 from harness.types import Request, Sample
 
 
@@ -86,3 +88,8 @@ def turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield queues[category].pop()
             if not queues[category]:
                 del queues[category]
+
+
+def draw(clusters: Iterable[str], limit: int) -> list[str]:
+    """The clusters whose answers are judged under `--judge-limit`, in its order."""
+    return sorted(set(clusters), key=draw_order)[:limit]

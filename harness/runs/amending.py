@@ -32,7 +32,7 @@ class Added:
         card: what results.json says of it.
         stands: which figures stand first: its own, or its own where no judge's do, or those of who stood first before.
         min_coverage: share of records that must be resolved; None for what the run has.
-        drawn: clusters with an answer of the random part that it has judged; None where it is no such part.
+        drawn: last place (`harness.keys.draw_order`) of the random part that it has judged; None where it is none.
     """
 
     plan: SplitPlan
@@ -40,7 +40,7 @@ class Added:
     card: Mapping[str, Json]
     stands: Literal["first", "first of none", "beside"]
     min_coverage: float | None = None
-    drawn: int | None = None
+    drawn: str | None = None
 
 
 def write(
@@ -109,7 +109,7 @@ def _entered(run: RunFile, added: Sequence[Added]) -> RunFile:
         split = task.splits[each.plan.name]
         own = each.stands == "first" or (each.stands == "first of none" and split.judge is None)
         least = split.min_coverage if each.min_coverage is None else each.min_coverage
-        drawn = {judge: count for judge, count in split.drawn.items() if judge != each.judge}
+        drawn = {judge: last for judge, last in split.drawn.items() if judge != each.judge}
         drawn |= {} if each.drawn is None else {each.judge: each.drawn}
         changed = replace(split, judge=each.judge if own else split.judge, min_coverage=least, drawn=drawn)
         tasks[each.plan.display] = replace(task, splits={**task.splits, each.plan.name: changed})

@@ -115,7 +115,7 @@ def _decided(run: RunFolder, file: RunFile, made: Ensemble) -> Iterator[tuple[An
             yield answer, decision
 
 
-def _find_draw(run: RunFolder, file: RunFile, made: Ensemble) -> int | None:
+def _find_draw(run: RunFolder, file: RunFile, made: Ensemble) -> str | None:
     """The least draw of its members, which is what all of them have judged; None where one has read another part."""
     drawn = file.tasks[made.plan.display].splits[made.plan.name].drawn
     heard = _heard(run, file, made.plan, made.members)

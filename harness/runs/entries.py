@@ -90,15 +90,18 @@ class Carried:
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
 
-    def _note_draws(self, old: Mapping[str, int], assignment: Assignment) -> dict[str, int]:
-        """Clusters that each judge has judged of a draw; one that read on without a limit, or stopped, has left it."""
+    def _note_draws(self, old: Mapping[str, str], assignment: Assignment) -> dict[str, str]:
+        """How far each judge's draw goes; one that read on without a limit has none any more.
+
+        A draw that a judge did not come to the end of is not noted: what it has read of it is no random part.
+        """
         plan, drawn = assignment.plan, assignment.drawn
         read = self.session.chosen.get((plan.display, plan.name), ())
+        if drawn is None:
+            return {judge: last for judge, last in old.items() if judge not in {bench.id for bench in read}}
         failed = any(failed.title == plan.title for failed, _ in self.session.failed)
-        left = {judge: count for judge, count in old.items() if judge not in {bench.id for bench in read}}
-        if drawn is None or failed:
-            return left
-        return left | {bench.id: max(drawn, old.get(bench.id, 0)) for bench in read if bench.dead is None}
+        done = [] if failed else [bench.id for bench in read if bench.dead is None]
+        return {**old, **{judge: max(drawn, old.get(judge, "")) for judge in done}}
 
     def _judge(self, old: str | None, plan: SplitPlan) -> str | None:
         """The judge whose figures stand first: the one that did, unless another is to be the primary one now."""

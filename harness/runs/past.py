@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from harness import plugins
 from harness.engine.assignment import Assignment
 from harness.errors import HarnessError, UnknownName
+from harness.keys import draw_order
 from harness.models import ModelSpec
 from harness.options import Judging, Options
 from harness.plan.choosing import check_rubrics, choose, default_judge
-from harness.plan.sampling import turns
+from harness.plan.sampling import draw
 from harness.plan.splits import SplitPlan, check_task_settings, of_run
 from harness.plan.suites import reaching, suite_of
-from harness.runs.answers import answers
 from harness.settings import nearest
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
@@ -60,6 +59,12 @@ def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[
     run = folder.run
     if run is None:
         raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
+    if not run.tasks:
+        raise HarnessError(
+            "the run has not come to its end yet, so nothing says what there is to judge",
+            where=str(folder.path),
+            remedy="wait for it, or go on with it: the same `harness run` command resumes it",
+        )
     options = _options(run, judging)
     check_task_settings(options.task_settings)
     return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
@@ -70,18 +75,13 @@ def _draw(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assig
     if limit is None:
         return assignment
     plan = assignment.plan
-    found = [  # not the answers themselves, which may be many
-        (str(answer.asked["id"]), str(answer.asked["cluster"]), str(answer.asked["category"]), answer.outcome)
-        for answer in answers(folder, plan.display, plan.name)
-    ]
-    categories: dict[str, str] = {}
-    for _, cluster, category, _ in found:
-        categories[cluster] = min(category, categories.get(cluster, category))
-    taken = frozenset(islice(turns(categories.items()), limit))
+    listed = [(line["id"], line["cluster"]) for line in folder.task(plan.display).asked(plan.name)]
+    taken = draw((cluster for _, cluster in listed), limit)
+    within = frozenset(taken)
     return replace(
         assignment,
-        asked=frozenset(sample for sample, cluster, *_ in found if cluster in taken),
-        drawn=len({cluster for _, cluster, _, outcome in found if cluster in taken and outcome == "answered"}),
+        asked=frozenset(sample for sample, cluster in listed if cluster in within),
+        drawn=max(map(draw_order, taken), default=""),
     )
 
 

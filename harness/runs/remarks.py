@@ -82,7 +82,8 @@ def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterato
             continue
         if short or not split["verdicts"]["unjudged"]:
             why = commonest(session.folder, plan, short[0].id if short else "")
-            yield f"{plan.title} is incomplete: {_open(plan, split, short, why)}"
+            rest = "" if assignment.drawn is None else _command_for_rest(session.options, folder)
+            yield f"{plan.title} is incomplete: {_open(plan, split, short, why, rest)}"
         else:
             waiting.append(plan)
     if waiting:
@@ -106,8 +107,16 @@ def _flag_undrawn(session: Session, concluded: Concluded) -> Iterator[str]:
                 )
 
 
-def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why: Mapping[str, str]) -> str:
-    """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself."""
+def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why: Mapping[str, str], rest: str) -> str:
+    """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself.
+
+    Args:
+        plan: the split.
+        split: its part of the results.
+        short: judges by which it is incomplete.
+        why: commonest reason of an outcome or judge state.
+        rest: the command that judges what `--judge-limit` left out; empty without one.
+    """
     view = split["other_judges"].get(short[0].id, split) if short else split
     found = {
         **{name: split["outcomes"][name] for name in ("bad_sample", "error")},
@@ -119,12 +128,23 @@ def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why
     cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
     counts = [f"{name} {count}" + (f" ({why[name]})" if name in why else "") for name, count in left.items()]
     again = [_named_images(plan)] if "bad_sample" in left and plan.split.data is None else []
-    again += ["run it again" + _retry(left)] if left else []
+    limited = rest and "unjudged" in left
+    within = left.keys() - {"unjudged"} or any(bench.dead is not None for bench in short)
+    again += ["run it again" + _retry(left)] if (within if limited else left) else []
+    again += [f"`{rest}` judges the rest, with a larger --judge-limit more of it"] if limited else []
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
         again.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")
     coverage = ", ".join([f"coverage {view['coverage']:.1%}", *counts])
     return f"{coverage}; {'; '.join(again) or 'run it again'}"
+
+
+def _command_for_rest(options: Options, folder: Path) -> str:
+    """The command that judges a run as these options do, without a limit."""
+    words = [word for judge in options.judges for word in ("--judge", judge)]
+    for flag, given in (("-J", options.judge_settings), ("-T", options.task_settings)):
+        words += [word for key, value in given.items() for word in (flag, f"{key}={value}")]
+    return shlex.join(["harness", "judge", str(folder), *words])
 
 
 def _named_images(plan: SplitPlan) -> str:

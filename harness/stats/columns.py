@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -67,6 +68,7 @@ class Lane:
         self.cluster = array("q")  #: fingerprint of the cluster, where the metric has its own
         self.stratum = array("I")  #: number of the stratum, where the metric is stratified
         self.strata: Codes[str] = Codes(metric.strata)
+        self.varies = False  #: a judged answer has a denominator that `possible` did not tell of before
 
     def add(self, record: Record) -> None:
         """Take in one record; raises ValueError where a share is not 0 <= numerator <= denominator."""
@@ -74,6 +76,8 @@ class Lane:
         menu = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
         if menu not in self.menus:
             _check(menu, metric, record)
+        if record.resolved and record.outcome == "answered" and menu[0][1] != 1 and not self.varies:
+            self.varies = _is_new(menu[0][1], metric, record)
         self.choice.append(self.menus.code(menu))
         if metric.group is not None:
             self.group.append(fingerprint(metric.group(record)))
@@ -132,6 +136,15 @@ class Table:
             column.append(self.parts[name].code(record.category if name == "category" else record.tags.get(name, "")))
         if self._key is not None:
             self.key.append(fingerprint(self._key(record)))
+
+
+def _is_new(denominator: float, metric: Metric, record: Record) -> bool:
+    """Whether an answer's denominator is none that its metric called possible before the judge saw it."""
+    try:
+        menu = metric.possible(replace(record, label=None, axes={}, unjudged=True))
+    except Exception:  # noqa: BLE001 - what it raises is told where a record is unresolved
+        return False
+    return all(den != denominator for _, den in menu)
 
 
 def _check(menu: Menu, metric: Metric, record: Record) -> None:

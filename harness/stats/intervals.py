@@ -8,6 +8,7 @@ or 1 keep their skew. Two things are added where simulation found that too narro
 - Many strata with an event or two each: the mean's interval also covers the Wilson interval of the mean itself.
 - A mean or difference that no cluster departs from has no variance, yet the next cluster may depart: as in Wilson's
   interval of 0 out of m, a share z^2/(m+z^2) of clusters is taken as unseen and may lie anywhere.
+  Where a part was judged, m is how many of those there are.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ class Opening:
         """Of the rate, for not having judged the rest."""
         return sum((cell.of / self.size) ** 2 * cell.variance for cell in self.cells)
 
+    def unseen_share(self, z: float) -> float:
+        """The share that may be unlike all that was seen: of all, or of what rests on the judged part alone."""
+        judged, of = sum(cell.judged for cell in self.cells), sum(cell.of for cell in self.cells)
+        return max(_unseen(self.clusters, z), of / self.size * _unseen(judged, z))
+
     def stretched(self, rate: float, ends: Interval, z: float) -> Interval:
         """The limits of the rate with those of its cells squared and added."""
         parts = [(cell.of / self.size, cell.rate, cell.interval(z)) for cell in self.cells]
@@ -126,7 +132,7 @@ class Estimates:
         down = _length([a - ends[0][0], ends[1][1] - b], [[1.0, -r], [-r, 1.0]])
         up = _length([ends[0][1] - a, b - ends[1][0]], [[1.0, -r], [-r, 1.0]])
         if self._is_flat(left + right):
-            unseen = _unseen(self._most_clusters(left), z)
+            unseen = self._unseen_share(left, z)
             down, up = max(down, unseen * (1 + value)), max(up, unseen * (1 - value))
         return value - down, value + up
 
@@ -144,7 +150,7 @@ class Estimates:
     def _whole(self, mean: float, rows: Sequence[int], z: float) -> Interval:
         """The mean's interval as if it were one rate."""
         if self._is_flat(rows):
-            unseen = _unseen(self._most_clusters(rows), z)
+            unseen = self._unseen_share(rows, z)
             return mean - unseen * mean, mean + unseen * (1 - mean)
         return wilson(mean, mean * (1 - mean) / self._variance(rows, rows), z)
 
@@ -172,8 +178,12 @@ class Estimates:
     def _is_flat(self, rows: Sequence[int]) -> bool:
         return self._variance(rows, rows) <= _DUST * sum(self.weights[i] ** 2 * self.covariance[i][i] for i in rows)
 
-    def _most_clusters(self, rows: Sequence[int]) -> int:
-        return max(self.clusters[i] for i in rows)
+    def _unseen_share(self, rows: Sequence[int], z: float) -> float:
+        """The share of clusters that may depart although none of these was seen to."""
+        openings = [self.openings[i] for i in rows if self.openings and self.openings[i].cells]
+        if not openings:
+            return _unseen(max(self.clusters[i] for i in rows), z)
+        return min(opening.unseen_share(z) for opening in openings)
 
     def _sum(self, rows: Sequence[int]) -> float:
         return sum(self.weights[i] * self.rates[i] for i in rows)
@@ -189,7 +199,7 @@ def wilson(rate: float, n: float, z: float = Z95) -> Interval:
     return max(0.0, min(rate, middle - half)), min(1.0, max(rate, middle + half))
 
 
-def _unseen(clusters: int, z: float) -> float:
+def _unseen(clusters: float, z: float) -> float:
     return z * z / (clusters + z * z)
 
 

@@ -62,8 +62,9 @@ def matched(left: Table, right: Table) -> Match:
     ours, our_key, our_why = _side(left, framed=framed)
     theirs, their_key, their_why = _side(right, framed=framed)
     alone = len(np.unique(their_key)) == len(their_key)
-    if not alone and not their_why:
-        their_why = explain_groups(right, right.lanes[0], order(right), of="twins")
+    if not alone:
+        whys = (explain_groups(side, side.lanes[0], order(side), of="twins") for side in (left, right))
+        their_why = their_why or next(filter(None, whys), "")
     theirs, their_key = _means(theirs, their_key)
     found = np.isin(our_key, their_key)
     units = _joined(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))
@@ -121,7 +122,7 @@ def _joined(left: Units, right: Units) -> Units:
         stratum=np.concatenate((left.stratum, left.stratum + left.strata)),
         strata=2 * left.strata,
         menus=left.menus + right.menus,
-        frame=None if left.frame is None or right.frame is None else _pair_frames(left.frame, right.frame),
+        frame=None if left.frame is None or right.frame is None else _pair_frames(left, left.frame, right, right.frame),
     )
 
 
@@ -136,26 +137,32 @@ def _count_estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
 _HOW = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
 
 
-def _pair_frames(left: Frame, right: Frame) -> Frame:
+def _pair_frames(left: Units, ours: Frame, right: Units, theirs: Frame) -> Frame:
     """Both halves of each pair stand where the pair does: judged where nothing of it is left to judge.
 
-    The cell is the left half's, which names the split, and how the right half's generation ended.
+    The cell is the left half's, which names the split, and how the right half's generation ended. Where one half is
+    judged and the other is not, both leave their cells open: else the one would be taken over all pairs and the other
+    over some of them, which are other items.
     """
-    both = np.stack((left.status, right.status))
+    both = np.stack((ours.status, theirs.status))
     status = np.select(
         [(both == OUT).any(axis=0), (both == WAITS).any(axis=0), (both == FAILED).any(axis=0)],
         [OUT, WAITS, FAILED],
         np.where((both == JUDGED).any(axis=0), JUDGED, KNOWN),
     )
-    places = [name.replace("answers", "pairs", 1) for name in left.names[::KINDS]]
+    several = np.stack((left.choice, right.choice)) != SETTLED
+    opens = (status == WAITS) & (several | (several.any(axis=0) & (both == JUDGED)))
+    places = [name.replace("answers", "pairs", 1) for name in ours.names[::KINDS]]
     return Frame(
         status=np.tile(status, 2).astype(np.int64),
-        cell=np.tile(left.cell * KINDS + right.cell % KINDS, 2),
-        category=np.tile(left.category, 2),
+        cell=np.tile(ours.cell * KINDS + theirs.cell % KINDS, 2),
+        category=np.tile(ours.category, 2),
         names=tuple(
-            f"{where} {ours} in both" if ours == theirs else f"{where} {ours} beside {theirs}"
+            f"{where} {here} in both" if here == there else f"{where} {here} beside {there}"
             for where in places
-            for ours in _HOW
-            for theirs in _HOW
+            for here in _HOW
+            for there in _HOW
         ),
+        opens=opens.ravel(),
+        varies=ours.varies or theirs.varies,
     )

@@ -65,15 +65,6 @@ class Tally:
 
         return len(np.unique(np.asarray(self._table.sample)))
 
-    @property
-    def tried_clusters(self) -> int:
-        """In how many clusters the judge has seen an answer."""
-        import numpy as np
-
-        state = np.asarray(self._table.state)
-        tried = (state & (ANSWERED | UNJUDGED)) == ANSWERED
-        return len(np.unique(np.asarray(self._table.cluster)[tried]))
-
     def results(self) -> dict[str, Json]:
         """`metrics` and `by` as they stand in results.json."""
         from harness.stats.units import order

@@ -36,16 +36,22 @@ class Frame:
         cell: number of the unit's split and how its generation ended; of a pair, how both ended.
         category: number of its category.
         names: what is judged in each cell, such as `answers of hard`.
+        opens: whether a unit leaves its cell open: nobody judged it, and it may give several shares; of a pair, whether
+            one half does so and the other is judged or does so too.
+        varies: a judged unit has a denominator that it could not have, as its metric said before it was judged.
     """
 
     status: Ints
     cell: Ints
     category: Ints
     names: tuple[str, ...]
+    opens: Bools
+    varies: bool = False
 
     def pick(self, rows: NDArray[Any]) -> Frame:
         """Of some of the units, by mask or index."""
-        return replace(self, status=self.status[rows], cell=self.cell[rows], category=self.category[rows])
+        names = ("status", "cell", "category", "opens")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +137,11 @@ def records(table: Table, lane: Lane, rows: Ints, *, framed: bool = False) -> Un
         stratum=column(lane.stratum)[rows] if lane.stratum else np.zeros(len(rows), dtype=np.int64),
         strata=len(lane.strata) if lane.metric.stratum is not None else 1,
         menus=tuple(menus),
-        frame=_make_frame(table, rows) if framed else None,
+        frame=_make_frame(table, rows, waits & ~settled, varies=lane.varies) if framed else None,
     )
 
 
-def _make_frame(table: Table, rows: Ints) -> Frame:
+def _make_frame(table: Table, rows: Ints, opens: Bools, *, varies: bool) -> Frame:
     state = column(table.state)[rows]
     answered, resolved, waits = ((state & bit) > 0 for bit in (ANSWERED, RESOLVED, UNJUDGED))
     status = np.select([waits, answered & resolved, answered, resolved], [WAITS, JUDGED, FAILED, KNOWN], OUT)
@@ -149,6 +155,8 @@ def _make_frame(table: Table, rows: Ints) -> Frame:
         cell=numbers[place, 0] * KINDS + kind,
         category=numbers[place, 1],
         names=tuple(names),
+        opens=opens,
+        varies=varies,
     )
 
 

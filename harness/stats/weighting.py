@@ -15,9 +15,10 @@ What must hold:
 
 - With nothing unjudged r is 1 and num_i is y_i: value and interval are those of the plain ratio, to the last bit.
 - A record that can give one share only is settled for that metric, judged or not; weights touch what is open.
+- A pair is judged where both halves are that need it: a judged half beside one that waits counts like that one.
 - A judge's failure is outside the value and inside the bounds, whether or not anything is unjudged.
 - A cell with open answers and fewer than 30 judged gives no value, but a reason. So does a metric for which this was
-  not simulated: of groups, over epochs, and with a denominator that depends on the verdicts.
+  not simulated: of groups, over epochs, of several twins, and with a denominator that depends on the verdicts.
 
 The judged must be a random part (`harness judge --judge-limit`), which nothing here can see; the bounds assume nothing.
 Double sampling as in Tenenbein 1970; `python -m benchmarks.intervals` prints the simulated coverage.
@@ -87,9 +88,9 @@ def explain_varying(units: Units) -> str:
     frame = units.frame
     if frame is None:
         return ""
-    waits = (frame.status == WAITS) & (units.choice != SETTLED)
+    waits = frame.opens & (units.choice != SETTLED)
     varies = np.array([{den for _, den in menu} != {1.0} for menu in units.menus], dtype=bool)
-    if waits.any() and varies[units.choice[waits]].any():
+    if waits.any() and (frame.varies or varies[units.choice[waits]].any()):
         return f"{tell_unjudged(int(waits.sum()))}, and what it is divided by depends on their verdicts"
     return ""
 
@@ -105,7 +106,7 @@ def weigh(units: Units) -> Weighted | str:
     size = _measure_size(units, frame)
     counts_at = size > 0
     coarse = _number(frame.cell * units.strata + units.stratum)
-    is_open = _mark_cells(coarse, (frame.status == WAITS) & (units.choice != SETTLED) & counts_at)
+    is_open = _mark_cells(coarse, frame.opens & counts_at)
     totals = _count(coarse, units, frame, size)
     thin = np.flatnonzero(is_open & (totals.judged < LEAST))
     if len(thin):

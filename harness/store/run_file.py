@@ -102,7 +102,7 @@ class SplitEntry(_Entry):
         content: hash of what the data says, 64 hex digits; empty where no listing was complete.
         found: samples there are; None where they were not counted.
         min_coverage: share of records that must be resolved, as it was last given.
-        drawn: judge id -> clusters with an answer that `--judge-limit` drew for it, where it has judged all of them.
+        drawn: judge id -> last place (`harness.keys.draw_order`) of what `--judge-limit` drew for it and it has judged.
         outcome_labels: what blocks and empty answers count as, that metrics look for and no rubric of the split can
             say, as far as could be told when it was asked.
         data: source, revision, licence and toy of a split whose data is not the task's; {} where it is.
@@ -116,7 +116,7 @@ class SplitEntry(_Entry):
     content: str
     found: int | None
     min_coverage: float
-    drawn: Mapping[str, int] = field(default_factory=dict[str, int])
+    drawn: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Mapping[str, Json] = field(default_factory=dict[str, Json])
     outcome_labels: tuple[str, ...] = ()
 
@@ -132,7 +132,9 @@ class SplitEntry(_Entry):
             **_object(raw, "a split"),
         }
         values["outcome_labels"] = tuple(values["outcome_labels"])
-        values["outcome_labels"] = tuple(values["outcome_labels"])
+        drawn = _object(values["drawn"], "what was drawn")
+        # a number is of a draw in which categories took turns, which is no random part
+        values["drawn"] = {judge: last for judge, last in drawn.items() if isinstance(last, str)}
         return _read(SplitEntry, values, "a split")
 
 

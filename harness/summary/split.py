@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.contracts import Decision, Split
+from harness.keys import draw_order
 from harness.labels import LabelWatch, measure
 from harness.metrics import Metric, Record
 from harness.stats.tally import Tally
@@ -59,7 +60,7 @@ class Ran:
         subset: {"limit": N}, or None for all samples.
         epochs: repetitions of each sample.
         min_coverage: share of records that must be resolved.
-        drawn: id of a judge that has judged a random part -> how many clusters were drawn for it.
+        drawn: id of a judge that has judged a random part -> last place (`harness.keys.draw_order`) of that.
     """
 
     split: Split
@@ -69,7 +70,7 @@ class Ran:
     subset: Mapping[str, Json] | None = None
     epochs: int = 1
     min_coverage: float = 0.98
-    drawn: Mapping[str, int] = field(default_factory=dict[str, int])
+    drawn: Mapping[str, str] = field(default_factory=dict[str, str])
     gives: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
 
     @property
@@ -117,6 +118,36 @@ def _labelled(record: Record, verdict: Verdict) -> Record:
     return replace(record, label=verdict.label, axes=verdict.axes)
 
 
+class DrawWatch:
+    """Looks whether the answers of a split that a judge has read are a random part of them.
+
+    They are while each answer of a cluster that was drawn is read, and none of another one: answers may come after a
+    draw, and a judge may read on.
+
+    Args:
+        last: place (`harness.keys.draw_order`) of the last cluster that was drawn; None where none was.
+    """
+
+    def __init__(self, last: str | None) -> None:
+        self._last = last
+        self._read = self._waiting = 0
+        self._fits = last is not None
+
+    def add(self, record: Record) -> None:
+        """Take in one record as the judge sees it."""
+        if record.outcome != "answered":
+            return
+        self._read += not record.unjudged
+        self._waiting += record.unjudged
+        if self._fits and self._last is not None:
+            self._fits = (draw_order(record.cluster) <= self._last) != record.unjudged
+
+    @property
+    def drawn(self) -> bool | None:
+        """None where all answers are read, or none."""
+        return self._fits if self._read and self._waiting else None
+
+
 class SplitSummary:
     """Accumulates one split; `labelled` of its rows may go on into derived splits and pairings."""
 
@@ -148,8 +179,7 @@ class SplitSummary:
 
     def drawn(self, judge: str | None) -> bool | None:
         """Whether a judge's answers are a random part; None where it has judged all of them or none."""
-        view = self._views[judge]
-        return view.tried_clusters <= self._ran.drawn.get(judge or "", 0) if view.partly else None
+        return self._views[judge].drawn
 
     def finish(self, parts: Sequence[SplitSummary] = ()) -> dict[str, Json]:
         """The split's dict of results.json; a derived one is a random part where each of its parts is that or whole."""
@@ -189,6 +219,7 @@ class _View:
         self._labels: Counter[str] = Counter()
         self._tally = Tally(ran.metrics(judge), ran.split.by, epochs=ran.epochs)
         self._watch = LabelWatch(ran.split)
+        self._draw = DrawWatch(ran.drawn.get(judge or ""))
 
     @property
     def samples(self) -> int:
@@ -200,9 +231,9 @@ class _View:
         return 0 < self._states["unjudged"] < self._states.total()
 
     @property
-    def tried_clusters(self) -> int:
-        """In which it has seen an answer."""
-        return self._tally.tried_clusters
+    def drawn(self) -> bool | None:
+        """Whether what was judged is a random part; None where that is all or nothing."""
+        return self._draw.drawn
 
     def add(self, record: Record, decision: Decision | None) -> None:
         if record.outcome == "answered":
@@ -211,6 +242,7 @@ class _View:
             self._labels[record.label] += 1
         self._tally.add(record)
         self._watch.add(record)
+        self._draw.add(record)
 
     def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
         coverage = self._labels.total() / len(self._tally) if len(self._tally) else None

@@ -179,8 +179,7 @@ class _Asking:
             self._problems.require_type(text, str, "the text of its Response is a")
             self._answers += 1
             return said if isinstance(text, str) else None
-        if isinstance(said, Failure):
-            self._failures.append(said)
+        self._failures += [said] if isinstance(said, Failure) else []  # pyright: ignore[reportUnnecessaryIsInstance]
         return said
 
 

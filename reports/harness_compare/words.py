@@ -150,6 +150,17 @@ def notes(found: Comparison) -> Iterator[str]:
     """What a reader must know before the numbers."""
     yield from (f"not measured alike: {each.told}" for each in found.mismatches)
     yield from (f"could not be compared: {title}: {fault}" for title, fault in found.unscored.items())
+    yield from dict.fromkeys(told for each in found.splits for told in undrawn(found, each))
+
+
+def undrawn(found: Comparison, each: Compared) -> Iterator[str]:
+    """Judges that have read a part of a split which nothing says is a random one."""
+    for letter, part in ((found.baseline.letter, each.part_baseline), (each.run, each.part_other)):
+        if part is not None and not part.drawn:
+            yield (
+                f"not drawn: {each.title}: the judge of {letter} has read {part.read} of {part.answers} answers, which"
+                " are no random part: the others may be unlike them"
+            )
 
 
 def asides(found: Comparison) -> Iterator[str]:

@@ -122,9 +122,9 @@ class Files:
         }
 
     def _rename_drawn(self, split: Raw) -> dict[str, Json]:
-        """How much was drawn for each judge."""
+        """How far the draw of each judge goes."""
         drawn: Raw = split.get("drawn") or {}
-        renamed = {self.ids.get(judge, word(judge)): count for judge, count in drawn.items()}
+        renamed = {self.ids.get(judge, word(judge)): value(last) for judge, last in drawn.items()}
         return {"drawn": renamed} if renamed else {}
 
     def _task(self, task: Raw) -> dict[str, Json]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from harness.keys import is_taken_out
 from harness.store.records import TAKEN_OUT, stored_hash
 from harness.types import Json
 
@@ -95,7 +96,7 @@ class Lines:
         tags: Raw = line["tags"]
         return {
             "category": self._leaf(category) if not is_word(category) else category,
-            "cluster": cluster if cluster == line["id"] else taken_out(cluster),
+            "cluster": cluster if cluster == line["id"] or is_taken_out(cluster) else taken_out(cluster),
             "tags": {word(tag): self._leaf(each) for tag, each in tags.items()},
             "target": self._leaf(line["target"]),
         }

@@ -6,16 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from harness.keys import text_hash
+from harness.keys import taken_out as taken_out
 from harness.types import Json
 
 _WORD: Final = re.compile(r"[\w.+:=,%-]{1,80}")
 _CHOICE: Final = re.compile(r"yes|no|[A-Za-z]", re.IGNORECASE)
-
-
-def taken_out(text: str) -> str:
-    """What stands for a text: `[61 characters, sha256 …]`; an empty one stays empty."""
-    return f"[{len(text)} characters, sha256 {text_hash(text)}]" if text else ""
 
 
 def is_word(text: str) -> bool:

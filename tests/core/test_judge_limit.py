@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from harness.errors import HarnessError
 from harness.metrics import Metric, rate
 from harness.models import ModelSpec
 from harness.options import Judging, Options
-from harness.plan.sampling import turns
+from harness.plan.sampling import draw, turns
 from harness.plugins import Host
 from harness.runs.combining import combine
 from harness.runs.running import Run, judge_async, run_async
@@ -27,6 +28,7 @@ from harness.runs.verifying import verify
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Verdict
 from tests.core.compared import WORLD, played
+from tests.core.scripted import FAST
 
 COUNT, UNSAFE = 240, 0.6
 COURT: Any = {"judges": ("asking=court/x",), "primary": True}
@@ -105,7 +107,7 @@ def split(run: Run) -> dict[str, Any]:
     return run.results["tasks"]["fake"]["splits"]["all"]
 
 
-def test_the_answers_of_n_clusters_are_judged_as_a_limit_draws_them(folder: Path) -> None:
+def test_the_answers_of_n_clusters_are_judged_in_an_order_by_a_hash_alone(folder: Path) -> None:
     found = split(judged(folder, judge_limit=120))
     (file,) = (folder / "fake").glob("verdicts-*.jsonl")
     read = {json.loads(line)["id"] for line in file.read_text().splitlines()}
@@ -116,8 +118,7 @@ def test_the_answers_of_n_clusters_are_judged_as_a_limit_draws_them(folder: Path
 
 
 def taken(limit: int) -> list[int]:
-    order = list(turns((sample.id, sample.category) for sample in samples()))
-    return [int(name[1:]) for name in order[:limit]]
+    return [int(name[1:]) for name in draw((sample.id for sample in samples()), limit)]
 
 
 def test_a_larger_limit_only_adds_and_judging_all_gives_the_ordinary_numbers(folder: Path) -> None:
@@ -217,3 +218,110 @@ def test_the_command_takes_a_limit_of_judging_and_an_ensemble_does_not(folder: P
     assert (strict["verdicts"]["scored"], strict["verdicts"]["unjudged"], strict["drawn"]) == (5, 7, True)
     with pytest.raises(HarnessError, match="--judge-limit must be at least 1"):
         judged(folder, judge_limit=0)
+
+
+SIZES = {"most": 900, **dict.fromkeys("bcdef", 20), "few": 8}
+
+
+def unequal() -> Iterator[Sample]:
+    """Categories of 900, five times 20, and 8 samples."""
+    for category, size in SIZES.items():
+        for number in range(size):
+            yield fake_sample(f"{category}{number}", text=f"{category} {number}", category=category)
+
+
+def heavy(request: Request) -> str:
+    """Unsafe in four of five of the large category alone: 71.4% of all."""
+    (text,) = [part.text for part in request.messages[-1].content if isinstance(part, Text)]
+    category, number = text.split()
+    return "yes" if category == "most" and int(number) % 5 else "no"
+
+
+@pytest.mark.parametrize("limit", [100, 400])
+def test_a_draw_from_categories_of_unequal_size_gives_each_answer_the_same_chance(tmp_path: Path, limit: int) -> None:
+    task = fake_task(unequal, metrics=(rate("ASR", "unsafe", better="lower", main=True),), by=())
+    with plugins.use(host_of(fake_provider(heavy), task, fake_judge())):
+        found = split(judged(answered(tmp_path / "run"), judge_limit=limit))
+    assert (found["verdicts"]["scored"], found["drawn"]) == (limit, True)
+    low, high = found["metrics"]["ASR"]["ci95"]
+    assert low < 100 * 720 / 1008 < high
+
+
+def test_a_draw_has_nothing_to_do_with_what_a_limit_took_before() -> None:
+    """`--limit` takes the lowest of each category: were the draw in that order, it would take the large one first."""
+    asked = list(turns((sample.id, sample.category) for sample in unequal()))[:300]
+    large = {name for name in asked if name.startswith("most")}
+    expected = 100 * len(large) / 300
+    assert len(large.intersection(draw(asked, 100))) == pytest.approx(expected, abs=15)
+
+
+def rewrite(folder: Path, drawn: Any) -> None:
+    told = json.loads((folder / "run.json").read_text())
+    entry = told["tasks"]["fake"]["splits"]["all"]
+    entry["drawn"] = dict.fromkeys(entry["drawn"], drawn)
+    (folder / "run.json").write_text(json.dumps(told))
+
+
+def test_a_draw_by_turns_of_an_older_version_is_not_told_as_a_random_one(folder: Path) -> None:
+    assert split(judged(folder, judge_limit=120))["drawn"] is True
+    rewrite(folder, 120)
+    found = verify(folder)
+    assert found.state == "differs"
+    assert any("drawn" in difference.path for part in found.parts for difference in part.differences)
+
+
+class Recovering:
+    """A model that fails on each tenth question until it is mended."""
+
+    def __init__(self) -> None:
+        self.mended = False
+
+    def __call__(self, request: Request) -> str | Failure:
+        (text,) = [part.text for part in request.messages[-1].content if isinstance(part, Text)]
+        if int(text) % 10 == 0 and not self.mended:
+            return Failure(outcome="error", reason="http_503", message="down")
+        return "yes" if int(text) % 3 else "no"
+
+
+def test_an_answer_that_comes_after_a_draw_ends_it_until_it_is_judged_as_well(tmp_path: Path) -> None:
+    model = Recovering()
+    task = fake_task(samples, judges={"asking": {}}, metrics=(rate("ASR", "unsafe", better="lower", main=True),), by=())
+    with plugins.use(host_of(fake_provider(model), fake_provider(Dying(1000), scheme="court"), task, asking())):
+        folder = answered(tmp_path / "run")
+        assert split(judged(folder, **COURT, judge_limit=120))["drawn"] is True
+        model.mended = True
+        options = Options(model=ModelSpec(ref="fake/run"), tasks=("fake",), output=folder, probe=False)
+        found = split(anyio.run(partial(run_async, options)))
+        assert (found["outcomes"]["answered"], found["drawn"]) == (COUNT, False)
+        found = split(judged(folder, **COURT, judge_limit=120))
+        assert (found["verdicts"]["scored"], found["drawn"]) == (120, True)
+        assert verify(folder).state == "same"
+
+
+def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(folder: Path) -> None:
+    (note,) = judged(folder, **COURT, judge_limit=120).notes
+    command = f"harness judge {folder} --judge asking=court/x"
+    assert f"; `{command}` judges the rest, with a larger --judge-limit more of it" in note
+    assert "run it again" not in note
+    with_setting = judged(folder, **COURT, judge_limit=130, task_settings={"fake.data": str(folder)})
+    assert f"{command} -T fake.data={folder}` judges the rest" in with_setting.notes[0]
+
+
+def test_a_judge_that_stopped_within_its_draw_is_told_to_run_again(tmp_path: Path) -> None:
+    with plugins.use(host(calls=40)):
+        notes = judged(answered(tmp_path / "run"), **COURT, judge_limit=120).notes
+    assert any("run it again; `harness judge" in note for note in notes)
+
+
+@pytest.mark.parametrize("tasks", [(), ("fake",)])
+def test_a_run_that_ended_before_it_had_a_listing_is_said_to_hold_nothing_to_judge(
+    tmp_path: Path, tasks: tuple[str, ...]
+) -> None:
+    down = fake_provider(lambda _: Failure(outcome="error", reason="http_503", message="down"))
+    task = fake_task(samples, judges={"asking": {}})
+    with plugins.use(host_of(down, fake_provider(Dying(9), scheme="court"), task, asking())):
+        options = Options(model=ModelSpec(ref="fake/run"), tasks=("fake",), output=tmp_path / "run", probe=False)
+        with pytest.raises(HarnessError):
+            anyio.run(partial(run_async, replace(options, policy=FAST)))
+        with pytest.raises(HarnessError, match="has not come to its end yet, so nothing says what there is to judge"):
+            judged(tmp_path / "run", **COURT, tasks=tasks)

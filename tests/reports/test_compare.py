@@ -21,7 +21,7 @@ from harness.cli import cli
 from harness.errors import HarnessError
 from harness.runs.comparing.values import Change, Compared, Counts, Flip, Flips, Side, Unlike
 from harness.stats.pairing import PairedResult
-from tests.core.compared import WORLD, beside, played
+from tests.core.compared import WORLD, beside, changed, played
 from tests.tools import tool
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "comparison.schema.json").read_text())
@@ -57,6 +57,27 @@ def test_the_terminal_shows_each_number_with_what_it_was_divided_by(runs: tuple[
     assert "ASR in B and not in A: 1 (safe → unsafe 1)" in shown
     assert "McNemar's exact test" in shown
     assert all(line == line.rstrip() for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_judge_that_has_read_a_part_which_was_not_drawn_is_told_in_every_format(tmp_path: Path, name: str) -> None:
+    both = [played(tmp_path / run, letters) for run, letters in (("a", "us"), ("b", "su"))]
+    for run, limit in zip(both, ("12", "5"), strict=True):
+        flags = ("--judge", "strict", "--judge-limit", limit, "--no-probe", *WORLD)
+        CliRunner().invoke(cli, ["judge", str(run), *flags])
+    is_json = name == "json"
+    shown = told(*both, "--judge", "strict", "--format", name)
+    assert "not drawn" not in shown
+    if is_json:
+        assert json.loads(shown)["splits"][0]["drawn"] == {"baseline": None, "run": True}
+    changed(both[1], lambda raw: raw["tasks"]["played"]["splits"]["one"].pop("drawn"))
+    shown = told(*both, "--judge", "strict", "--format", name)
+    if is_json:
+        made = json.loads(shown)
+        jsonschema.validate(made, SCHEMA)
+        assert made["splits"][0]["drawn"] == {"baseline": None, "run": False}
+    else:
+        assert "ot drawn: played:one: the judge of B has read 5 of 12 answers, which are no random part" in shown
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -7,17 +7,26 @@ import json
 import re
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from click.testing import CliRunner
 from harness_verify import names, secrets
+from harness_verify.exporting import export
 
+from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.keys import text_hash
+from harness.metrics import rate
+from harness.models import ModelSpec
+from harness.options import Judging, Options
+from harness.runs.running import judge_async, run_async
 from harness.store.records import response_of
+from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from tests.core.compared import WORLD, played
 from tests.reports.secret_run import change, change_lines, command, run
 from tests.reports.secret_world import SECRET
@@ -298,3 +307,21 @@ def test_a_redacted_archive_of_a_partly_judged_run_is_verified_with_its_reasons_
     assert found["drawn"] is True
     again = CliRunner().invoke(cli, ["verify", str(tmp_path / "unpacked" / "run"), *WORLD])
     assert again.exit_code == 0, again.output
+
+
+def test_a_draw_of_named_clusters_is_told_anew_from_a_redacted_archive_and_from_one_of_that(tmp_path: Path) -> None:
+    samples = [fake_sample(f"q{n}", text=str(n), cluster=f"picture {n // 2}") for n in range(200)]
+    task = fake_task(lambda: iter(samples), metrics=(rate("ASR", "unsafe", better="lower", main=True),), by=())
+    with plugins.use(host_of(fake_provider(lambda _: "yes"), task, fake_judge())):
+        made = tmp_path / "run"
+        options = Options(model=ModelSpec(ref="fake/run"), tasks=("fake",), output=made, probe=False)
+        anyio.run(partial(run_async, options))
+        for file in made.glob("*/verdicts-*.jsonl"):
+            file.unlink()
+        anyio.run(partial(judge_async, made, Judging(judges=("fake",), probe=False, judge_limit=40)))
+        for number in range(2):
+            assert json.loads((made / "results.json").read_text())["tasks"]["fake"]["splits"]["all"]["drawn"] is True
+            assert export(made, tmp_path / f"{number}.zip", full=False).checked.state == "same"
+            with zipfile.ZipFile(tmp_path / f"{number}.zip") as archive:
+                archive.extractall(tmp_path / str(number))
+            (made,) = (tmp_path / str(number)).iterdir()

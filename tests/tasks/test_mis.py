@@ -208,7 +208,9 @@ def test_asr_answered_leaves_blocks_out_and_keeps_empty_answers_in() -> None:
 
 def summed(rows: Iterator[Row], *names: str) -> dict[str, Any]:
     judge = {"J": dict[str, str]()}
-    how = {name: Ran(split=SPLITS[name], judges=judge, primary="J", settings={}, drawn={"J": 400}) for name in names}
+    how = {
+        name: Ran(split=SPLITS[name], judges=judge, primary="J", settings={}, drawn={"J": "f" * 64}) for name in names
+    }
     made = TaskSummary(SPLITS, how)
     for row in rows:
         made.add(row)

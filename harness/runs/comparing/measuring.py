@@ -41,6 +41,8 @@ def measured(run: str, baseline: View, other: View, by: str) -> Compared:
             changes={metric.name: _change(metric, baseline, other, main=metric is main) for metric in metrics},
             by=_groups(main, baseline.records, other.records, by) if by else {},
             flips=flips(main, baseline.records, other.records),
+            part_baseline=baseline.part,
+            part_other=other.part,
         )
 
 

@@ -10,7 +10,7 @@ from harness.stats.tally import number
 from harness.types import Json
 
 if TYPE_CHECKING:
-    from harness.runs.comparing.values import Change, Compared, Comparison, Flip
+    from harness.runs.comparing.values import Change, Compared, Comparison, Flip, Part
 
 SCHEMA = "harness.comparison/1"
 
@@ -38,6 +38,7 @@ def _split(each: Compared, show: int | None) -> dict[str, Json]:
         "split": each.split,
         "parts": list(each.parts),
         "judge": {"baseline": each.judge_baseline or None, "run": each.judge_other or None},
+        "drawn": {"baseline": _drawn(each.part_baseline), "run": _drawn(each.part_other)},
         "epochs": {"baseline": each.epochs[0], "run": each.epochs[1]},
         "records": asdict(each.counts),
         "metrics": {name: change_json(change) for name, change in each.changes.items()},
@@ -47,6 +48,10 @@ def _split(each: Compared, show: int | None) -> dict[str, Json]:
             "only_run": _flips(each.flips.only_other, show),
         },
     }
+
+
+def _drawn(part: Part | None) -> bool | None:
+    return None if part is None else part.drawn
 
 
 def change_json(change: Change) -> dict[str, Json]:

@@ -10,11 +10,12 @@ from typing import Any, cast
 from harness.contracts import Split
 from harness.errors import HarnessError, UnknownName
 from harness.metrics import Record
+from harness.runs.comparing.values import Part
 from harness.runs.named import judges_named
 from harness.runs.seen import Seen, Stored, open_run, seen
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
-from harness.summary.split import judged
+from harness.summary.split import DrawWatch, judged
 from harness.terminal import one_line
 
 
@@ -33,6 +34,7 @@ class View:
         split: how it is scored.
         epochs: answers for each sample.
         judge: id; empty where none has judged.
+        part: what it has read, where that is a part of the answers.
         records: in the order they were asked.
     """
 
@@ -42,6 +44,7 @@ class View:
     split: Split
     epochs: int
     judge: str
+    part: Part | None
     records: Sequence[Record]
 
     @property
@@ -179,15 +182,31 @@ def _primary(stored: Stored, each: Seen) -> str:
 
 
 def _view(stored: Stored, each: Seen, judge: str) -> View:
+    task = stored.file.tasks[each.display]
+    records = [s.seen[judge] if judge in s.seen else judged(s.record, None, each.split, {}) for s in each.sightings]
+    drawn = {name: task.splits[name].drawn.get(judge) for name in each.split.parts or (each.name,)}
     return View(
         display=each.display,
-        task=stored.file.tasks[each.display].task,
+        task=task.task,
         name=each.name,
         split=replace(each.split, metrics=each.metrics(judge)),
         epochs=each.epochs,
         judge=judge,
-        records=[s.seen[judge] if judge in s.seen else judged(s.record, None, each.split, {}) for s in each.sightings],
+        part=_part(records, drawn),
+        records=records,
     )
+
+
+def _part(records: Sequence[Record], drawn: Mapping[str, str | None]) -> Part | None:
+    """What a judge has read of some splits, each with the last place of its draw; None for all or nothing."""
+    watches = {name: DrawWatch(last) for name, last in drawn.items()}
+    for record in records:
+        watches[record.split].add(record)
+    answers = sum(record.outcome == "answered" for record in records)
+    read = answers - sum(record.unjudged for record in records)
+    if not 0 < read < answers:
+        return None
+    return Part(answers=answers, read=read, drawn=all(watch.drawn is not False for watch in watches.values()))
 
 
 def model_name(file: RunFile) -> str:

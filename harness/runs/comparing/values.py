@@ -99,6 +99,21 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a judge has read of the answers of one run, where that is a part of them.
+
+    Attributes:
+        answers: there are.
+        read: of these.
+        drawn: they are a part drawn at random.
+    """
+
+    answers: int
+    read: int
+    drawn: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
     """A unit that the main metric hits in one run and not in the other.
 
@@ -185,6 +200,8 @@ class Compared:
         changes: metric -> what it says, the main one first.
         by: group -> the main metric in it; exploratory, outside Holm's family.
         flips: of the main metric.
+        part_baseline: what the judge has read of the baseline's answers; None for all or nothing.
+        part_other: likewise, in the run.
     """
 
     run: str
@@ -198,6 +215,8 @@ class Compared:
     changes: Mapping[str, Change]
     by: Mapping[str, Change]
     flips: Flips
+    part_baseline: Part | None = None
+    part_other: Part | None = None
     pooled_in: str = ""
 
     @property
