@@ -299,7 +299,7 @@ def test_an_answer_that_comes_after_a_draw_ends_it_until_it_is_judged_as_well(tm
 
 
 def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(folder: Path) -> None:
-    (note,) = judged(folder, **COURT, judge_limit=120).notes
+    note, *_ = judged(folder, **COURT, judge_limit=120).notes
     command = f"harness judge {folder} --judge asking=court/x"
     assert f"; `{command}` judges the rest, with a larger --judge-limit more of it" in note
     assert "run it again" not in note
