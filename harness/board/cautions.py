@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from harness.board.families import families
 from harness.board.values import Caution, Row
 
+TOY_DATA = "toy data: shows the tool, measures nothing"
+
 
 def cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
     """The cautions on one row.
@@ -18,7 +20,7 @@ def cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
         source: of the task's data, as the run recorded it.
     """
     if row.toy:
-        yield Caution(kind="toy", told="toy data: shows the tool, measures nothing")
+        yield Caution(kind="toy", told=TOY_DATA)
     yield from _own_family(row)
     yield from _trained_on_it(row, task, source)
     if "temperature" in row.settings and row.settings["temperature"] is None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harness import Comparison
+from harness.board.cautions import TOY_DATA
 from harness.board.display import ARROWS, NOTHING, figure, share, span
 from harness.runs.comparing.values import ALPHA, Change, Compared, Flip
 
@@ -150,6 +151,9 @@ def notes(found: Comparison) -> Iterator[str]:
     """What a reader must know before the numbers."""
     yield from (f"not measured alike: {each.told}" for each in found.mismatches)
     yield from (f"could not be compared: {title}: {fault}" for title, fault in found.unscored.items())
+    toys = dict.fromkeys(each.title for each in found.splits if each.toy)
+    if toys:
+        yield f"{TOY_DATA}: {', '.join(toys)}"
     yield from dict.fromkeys(told for each in found.splits for told in undrawn(found, each))
 
 

@@ -73,3 +73,13 @@ def test_a_packaged_split_without_a_source_of_its_own_is_still_none_of_the_tasks
         "toy": False,
     }
     assert DataSource().toy is False
+
+
+def test_a_comparison_on_toy_data_says_so_before_its_numbers(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(run, tmp_path / "other")
+    ended = harness_here("compare", run, tmp_path / "other", "--task", "mis:mini")
+    assert ended.code == 0, ended.err
+    before, _, _ = ended.out.partition("ASR")
+    assert "toy data: shows the tool, measures nothing: mis:mini" in before

@@ -43,6 +43,7 @@ def measured(run: str, baseline: View, other: View, by: str) -> Compared:
             flips=flips(main, baseline.records, other.records),
             part_baseline=baseline.part,
             part_other=other.part,
+            toy=baseline.toy or other.toy,
         )
 
 

@@ -39,6 +39,7 @@ def _split(each: Compared, show: int | None) -> dict[str, Json]:
         "parts": list(each.parts),
         "judge": {"baseline": each.judge_baseline or None, "run": each.judge_other or None},
         "drawn": {"baseline": _drawn(each.part_baseline), "run": _drawn(each.part_other)},
+        "toy": each.toy,
         "epochs": {"baseline": each.epochs[0], "run": each.epochs[1]},
         "records": asdict(each.counts),
         "metrics": {name: change_json(change) for name, change in each.changes.items()},

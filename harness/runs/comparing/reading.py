@@ -35,6 +35,7 @@ class View:
         epochs: answers for each sample.
         judge: id; empty where none has judged.
         part: what it has read, where that is a part of the answers.
+        toy: its data, or a part of it, was drawn to show the tool.
         records: in the order they were asked.
     """
 
@@ -45,6 +46,7 @@ class View:
     epochs: int
     judge: str
     part: Part | None
+    toy: bool
     records: Sequence[Record]
 
     @property
@@ -184,7 +186,8 @@ def _primary(stored: Stored, each: Seen) -> str:
 def _view(stored: Stored, each: Seen, judge: str) -> View:
     task = stored.file.tasks[each.display]
     records = [s.seen[judge] if judge in s.seen else judged(s.record, None, each.split, {}) for s in each.sightings]
-    drawn = {name: task.splits[name].drawn.get(judge) for name in each.split.parts or (each.name,)}
+    entries = {name: task.splits[name] for name in each.split.parts or (each.name,)}
+    drawn = {name: entry.drawn.get(judge) for name, entry in entries.items()}
     return View(
         display=each.display,
         task=task.task,
@@ -193,6 +196,7 @@ def _view(stored: Stored, each: Seen, judge: str) -> View:
         epochs=each.epochs,
         judge=judge,
         part=_part(records, drawn),
+        toy=any(bool(entry.data.get("toy")) for entry in entries.values()),
         records=records,
     )
 

@@ -202,6 +202,7 @@ class Compared:
         flips: of the main metric.
         part_baseline: what the judge has read of the baseline's answers; None for all or nothing.
         part_other: likewise, in the run.
+        toy: its data were drawn to show the tool: a difference on them measures nothing.
     """
 
     run: str
@@ -217,6 +218,7 @@ class Compared:
     flips: Flips
     part_baseline: Part | None = None
     part_other: Part | None = None
+    toy: bool = False
     pooled_in: str = ""
 
     @property
