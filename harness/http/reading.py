@@ -3,6 +3,9 @@
 Every provider reads through here. `read` is for aiohttp; `Guarded` makes a client of httpx, such as that of an SDK, do
 the same: `class Http(Guarded, openai.DefaultAioHttpClient)`. Reading stops at the limit, so an endless answer, or one
 that unpacks to far more than was sent, costs no more memory than the largest that is taken.
+
+This file needs Python 3.9 and its standard library alone: an interpreter without the harness, such as VLMEvalKit's,
+may load it by its path.
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ class Unpacking:
         return self._stream
 
     def _goes_on(self, data: bytes) -> bool:
-        """Whether another member begins, after one that has ended; where that cannot be told yet, the bytes are kept."""
+        """Whether another member begins after one that ended; where that cannot be told yet, the bytes are kept."""
         if self._encoding in _GZIP and len(data) < len(_HEAD) and _HEAD.startswith(data):
             self._between = data
             return False
@@ -197,12 +200,19 @@ class Guarded:
             content = await read(answer.status_code, answer.headers, answer.aiter_raw(), self._reply_limit)
         finally:
             await answer.aclose()
-        unpacked = {"content-encoding", "content-length", "transfer-encoding"}
-        headers = [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in unpacked]
-        return type(answer)(
-            answer.status_code,
-            headers=headers,
-            content=content,
-            request=answer.request,
-            extensions=answer.extensions,
-        )
+        return replaced(answer, content)
+
+
+def replaced(answer: Any, content: bytes) -> Any:
+    """An answer of httpx that has been read and closed, with its content in the place of what came."""
+    packing = {"content-encoding", "content-length", "transfer-encoding"}
+    made = type(answer)(
+        answer.status_code,
+        headers=[(name, value) for name, value in answer.headers.multi_items() if name.lower() not in packing],
+        content=content,
+        request=answer.request,
+        extensions=answer.extensions,
+        default_encoding=answer.default_encoding,
+    )
+    made.elapsed = answer.elapsed
+    return made
