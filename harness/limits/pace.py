@@ -107,8 +107,8 @@ class Pace:
         self._known = max(heard if now is None else now, self._changed)
         self._next = max(self._next, self._changed)
         if first or pause > _PAUSE:  # calls were not paced yet, or a pause breaks the count
-            self._since, self._refused = self._changed, []
-            self._starts = self._starts[bisect_right(self._starts, self._changed) :]  # a refusal may be told late
+            self._since, self._refused = self._known, []  # who was refused may have waited meanwhile, and asked nothing
+            self._starts = self._starts[bisect_right(self._starts, self._known) :]
         else:
             self._forget(heard)
         return True

@@ -196,3 +196,12 @@ def test_refusals_of_calls_that_started_while_one_was_kept_back_are_no_news() ->
     assert not pace.refused(0.35, 0.36, 0.0, now=0.6)
     assert pace.rate(0.6) == rate
     assert pace.refused(0.55, 0.6, 0.0)
+
+
+def test_a_wait_of_the_refused_alone_does_not_make_the_server_look_slow() -> None:
+    pace = burst(until=0.05)
+    assert pace.refused(0.04, 0.045, 0.0, now=1.0)
+    for number in range(13):
+        pace.start(1.0 + number / 20)
+    assert pace.refused(1.6, 1.61, 0.0)
+    assert pace.level == pytest.approx(20, rel=0.1)
