@@ -111,6 +111,11 @@ class PluginError(HarnessError):
         self.log = ""
 
 
+def find_plugin_error(error: BaseException) -> PluginError | None:
+    """The plugin's error that an error is, or that it tells in other words; None for all others."""
+    return next((each for each in (error, error.__cause__) if isinstance(each, PluginError)), None)
+
+
 def describe_error(error: BaseException) -> str:
     """Class and text of an error, also of one whose own text raises; of a PluginError what the plugin raised."""
     if isinstance(error, PluginError):

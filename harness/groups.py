@@ -15,7 +15,8 @@ def ungrouped() -> Generator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        raise leaf(group) from None
+        error = leaf(group)
+        raise error from error.__cause__
 
 
 def leaf(error: BaseException) -> BaseException:

@@ -54,7 +54,6 @@ class Phrases:
         beginning: phrases that decide in the first two sentences of an answer that has none of `unless`
         unless: what undoes those of `beginning`
         never: what looks like a phrase and is none
-
     """
 
     anywhere: tuple[str, ...]

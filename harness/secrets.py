@@ -4,35 +4,63 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Final
 
 #: what looks like a key in a message, for `sub`: what stands before it is kept
 SECRET: Final = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
+#: what a vendor's keys begin with, and the key behind it, for `sub` as well
+TOKEN: Final = re.compile(
+    r"(?<![\w-])((?:hf_|gh[oprsu]_|gsk_|r8_|xai-)(?=[A-Za-z0-9]{16})"
+    r"|(?:github_pat_|nvapi-|glpat-|xox[a-z]-|AKIA|AIza)(?=[\w-]{8})"
+    r"|eyJ(?=[\w-]{8,}\.eyJ[\w-]{8}))[\w.-]+"  # the last is a JSON Web Token
+)
 _SHORTEST: Final = 8  # a shorter value of a variable is a switch
-_NAMES: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-_LOOKS: Final = (
-    r"\b(?:sk-[\w-]{8,}|Bearer [\w.~+/*-]{8,}|(?:hf_|ghp_)[A-Za-z0-9]{16,}|(?:xox[a-z]-|AKIA|AIza)[\w-]{8,})"
+_PLACEHOLDER: Final = 16  # a shorter one is no key that must not be recorded: servers on this machine want any word
+_NAMES: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD", "KEYS", "TOKENS", "SECRETS", "PASSWORDS")
+_LOOKS: Final = re.compile(r"(?<![\w-])(?:sk-(?:\w+-)*(?=[A-Za-z_]*\d)\w{8,}|Bearer [\w.~+/*-]{8,})")
+_KEY: Final = (
+    r"(?:[\w-]*[_-])?(?:api[_-]?key|secret|password|authorization)|(?:(?:access|auth|api|bearer|session)[_-]?)?token"
 )
-_CALLED: Final = (
-    r"""(?i)["'](?:(?:[\w-]*[_-])?(?:api[_-]?key|secret|password|authorization)"""
-    r"""|(?:(?:access|auth|api|bearer|session)[_-]?)?token)["']\s*:\s*["'][^"']{4,}"""
-)
+_CALLED: Final = re.compile(rf"""(?i)["'](?:{_KEY})["']\s*:\s*["'][^"']{{4,}}""")
+_GIVEN: Final = re.compile(rf"""(?i)(?<![\w-])(?:{_KEY})\s*=\s*["']?[^\s"'<>,;&]{{8,}}""")
+_PASSWORD: Final = re.compile(r"""://[^\s/?#:@"']*:[^\s/?#"']+@""")
+_QUERY: Final = re.compile(rf"""(?i)[?&](?:{_KEY}|key)=[^\s&#"']{{4,}}""")
+_ADDRESS: Final = re.compile(r"(?i)https?://(?:(?P<user>[^\s/?#]*)@)?[^\s?#]*(?P<rest>\S*)")
+_HOST: Final = re.compile(r"""://(?:[^\s/?#"']*@)?([^\s/?#:@"']+)""")
 
 
 def without_secrets(text: str) -> str:
     """The text without the values of environment variables that are named like keys."""
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and any(word in name.upper() for word in _NAMES):
+    for name, value in _kept():
+        if len(value) >= _SHORTEST:
             text = text.replace(value, f"[{name}]")
     return text
 
 
 def holds_key(text: str) -> bool:
-    """Whether a text holds a key: one of the environment, what looks like one, or a field of JSON called one."""
-    if re.search(_LOOKS, text) or re.search(_CALLED, text):
+    """Whether a text holds a key: one of the environment, what looks like one, or a value that is called one.
+
+    Of an address the path is a name that may look like anything: only its user, its query and keys of the environment
+    count. A value of the environment is a placeholder where it is short, or part of a host's name in the text.
+    """
+    if _PASSWORD.search(text) or _QUERY.search(text):
         return True
-    return any(
-        len(value) >= _SHORTEST and value in text and not value.startswith(("/", "."))  # a file with a key is named
-        for name, value in os.environ.items()
-        if name.upper().endswith(_NAMES)
-    )
+    address = _ADDRESS.fullmatch(text.strip())
+    looked_at = text if address is None else f"{address['user'] or ''} {address['rest']}"
+    if any(pattern.search(looked_at) for pattern in (_LOOKS, TOKEN, _CALLED, _GIVEN)):
+        return True
+    hosts = _HOST.findall(text)
+    return any(value in text and not any(value in host for host in hosts) for _, value in _kept() if _is_key(value))
+
+
+def _kept() -> Iterator[tuple[str, str]]:
+    """The variables of the environment that are named like keys: a word of the name ends as one is called."""
+    for name, value in os.environ.items():
+        if any(word.endswith(_NAMES) for word in name.upper().split("_")):
+            yield name, value
+
+
+def _is_key(value: str) -> bool:
+    """Whether a variable's value may be a key; it may as well name the file or the server that has it."""
+    return len(value) >= _PLACEHOLDER and not value.startswith(("/", ".")) and "://" not in value

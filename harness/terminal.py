@@ -5,7 +5,6 @@ from __future__ import annotations
 _CONTROLS = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\n"), ord("\t")}
 _DIRECTION = {0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _TABLE: dict[int, str | None] = {**dict.fromkeys(_CONTROLS | _DIRECTION, None), **_SURROGATES}
 
 

@@ -146,8 +146,9 @@ def main(args: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if args is None else args)
     code = exit_code(lambda: cli.main(arguments, prog_name="harness", standalone_mode=False), arguments)
     if args is None:
-        from .ending import end_soon, leave_threads
+        from .ending import end_idle_workers, end_soon, leave_threads
 
+        end_idle_workers()
         if code == INTERRUPTED:
             leave_threads(code)
         if cli.ran in CORE:

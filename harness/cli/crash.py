@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from harness import descriptors
-from harness.errors import MENDABLE, HarnessError, PluginError, TooManyOpen
+from harness.errors import MENDABLE, HarnessError, PluginError, TooManyOpen, find_plugin_error
 from harness.groups import leaf
 from harness.secrets import holds_key, without_secrets
 
@@ -63,8 +63,8 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
             error.show(shown)
             tell(shown.getvalue().rstrip("\n"))
         return 2
-    if isinstance(error, PluginError):
-        return _mendable(f"{error}{_logged(error, arguments)}")
+    if (by := find_plugin_error(error)) is not None:
+        return _mendable(f"{error}{_logged(by, arguments)}")
     if isinstance(error, OSError):
         error = _of_descriptors(error)
     if isinstance(error, HarnessError):

@@ -8,10 +8,20 @@ import os
 import sys
 import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 #: seconds that what a run left behind has to end: tasks of the loop; threads and exit functions of the process
 LINGER_SECONDS: Final = 5.0
+
+
+def end_idle_workers() -> None:
+    """End the threads that AnyIO kept for more work, where their loop is gone.
+
+    A loop tells them when it ends. One that a SystemExit in a plugin's task ended does not, and Python would wait.
+    """
+    for worker in _idle_workers():
+        if not worker.loop.is_running():
+            worker.stop()
 
 
 def leave_threads(code: int) -> None:
@@ -37,8 +47,15 @@ def _exit_after(seconds: float, code: int) -> None:
 
 
 def _others() -> list[threading.Thread]:
-    main = threading.main_thread()
-    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    """The threads at work that Python would wait for."""
+    waiting = {threading.main_thread(), *_idle_workers()}
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread not in waiting]
+
+
+def _idle_workers() -> list[Any]:
+    """AnyIO's threads that have no work; its class for them is not public."""
+    workers: list[Any] = [each for each in threading.enumerate() if type(each).__name__ == "WorkerThread"]
+    return [each for each in workers if not each.queue.unfinished_tasks]
 
 
 def leave(code: int) -> None:

@@ -2,8 +2,7 @@
 
 One call of `Client.post` is one attempt: it gives a Reply or a Failure, and raises HarnessError where nothing will
 work. Trying again, slots and back-off are the engine's. `harness.http.chat` has the messages and answers of OpenAI's
-form,
-`harness.http.status` what an error status becomes, `harness.http.scaling` images over a provider's limit.
+form, `harness.http.status` what an error status becomes, `harness.http.scaling` images over a provider's limit.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Every provider reads through here. `read` is for aiohttp; `Guarded` makes a client of httpx, such as that of an SDK, do
 the same: `class Http(Guarded, openai.DefaultAioHttpClient)`. Reading stops at the limit, so an endless answer, or one
 that unpacks to far more than was sent, costs no more memory than the largest that is taken.
+
+This file needs Python 3.9 and its standard library alone: an interpreter without the harness, such as VLMEvalKit's,
+may load it by its path.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ _COMPLAINT_LIMIT: Final = 1 << 20  # bytes of an error's body: its first words a
 _MEMBER_LIMIT: Final = 1000  # streams in a row inside one gzip body
 _PLAIN: Final = frozenset({"", "identity"})
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
+_HEAD: Final = b"\x1f\x8b"  # what each member of a gzip body begins with
 
 
 class Unreadable(Exception):
@@ -37,6 +41,9 @@ class Unreadable(Exception):
 class Unpacking:
     """Undoes a content encoding, in pieces of at most 1 MiB however much a few bytes unpack to.
 
+    A gzip body may have several members. Bytes after one that begin no other, such as padding, are no part of the
+    answer, and neither is what follows them.
+
     Raises:
         Unreadable: the encoding is not one of ENCODINGS, or what comes is not in it.
     """
@@ -48,6 +55,8 @@ class Unpacking:
             raise Unreadable("encoding", said)
         self._stream: Any = None  # of zlib, which names no type for it
         self._members = 0
+        self._between = b""  # of the next member's head, where a piece ended within it
+        self._ended = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What a piece unpacks to."""
@@ -55,7 +64,8 @@ class Unpacking:
             yield data
             return
         try:
-            while data:
+            data, self._between = self._between + data, b""
+            while data and not self._ended:
                 stream = self._opened(data)
                 if stream is None:
                     return
@@ -75,7 +85,7 @@ class Unpacking:
         """The stream that takes the next bytes; None where they belong to none."""
         if self._stream is not None and not self._stream.eof:
             return self._stream
-        if self._stream is not None and self._encoding not in _GZIP:
+        if self._stream is not None and not self._goes_on(data):
             return None
         self._members += 1
         if self._members > _MEMBER_LIMIT:
@@ -84,6 +94,14 @@ class Unpacking:
         kind = 16 + zlib.MAX_WBITS if self._encoding in _GZIP else -zlib.MAX_WBITS if bare else zlib.MAX_WBITS
         self._stream = zlib.decompressobj(kind)
         return self._stream
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Whether another member begins after one that ended; where that cannot be told yet, the bytes are kept."""
+        if self._encoding in _GZIP and len(data) < len(_HEAD) and _HEAD.startswith(data):
+            self._between = data
+            return False
+        self._ended = self._encoding not in _GZIP or not data.startswith(_HEAD)
+        return not self._ended
 
     def _damaged(self, error: zlib.error) -> Unreadable:
         return Unreadable("connection", f"the answer is damaged: not {self._encoding}: {error}", transient=True)
@@ -141,8 +159,10 @@ class _Taking:
             return False
         try:
             self._came += len(piece)
+            if self._came > self._limit:
+                raise _too_large(self._limit)
             for unpacked in self._unpacking.feed(piece):
-                if max(self._came, len(self._content) + len(unpacked)) > self._limit:
+                if len(self._content) + len(unpacked) > self._limit:
                     raise _too_large(self._limit)
                 self._content += unpacked
         except Unreadable:
@@ -180,12 +200,19 @@ class Guarded:
             content = await read(answer.status_code, answer.headers, answer.aiter_raw(), self._reply_limit)
         finally:
             await answer.aclose()
-        unpacked = {"content-encoding", "content-length", "transfer-encoding"}
-        headers = [(name, value) for name, value in answer.headers.multi_items() if name.lower() not in unpacked]
-        return type(answer)(
-            answer.status_code,
-            headers=headers,
-            content=content,
-            request=answer.request,
-            extensions=answer.extensions,
-        )
+        return replaced(answer, content)
+
+
+def replaced(answer: Any, content: bytes) -> Any:
+    """An answer of httpx that has been read and closed, with its content in the place of what came."""
+    packing = {"content-encoding", "content-length", "transfer-encoding"}
+    made = type(answer)(
+        answer.status_code,
+        headers=[(name, value) for name, value in answer.headers.multi_items() if name.lower() not in packing],
+        content=content,
+        request=answer.request,
+        extensions=answer.extensions,
+        default_encoding=answer.default_encoding,
+    )
+    made.elapsed = answer.elapsed
+    return made

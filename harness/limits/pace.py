@@ -6,8 +6,8 @@ CUBIC): a little below the level at once, back at it after a while, and then abo
 refusal says where the level is now. A level that cannot be measured yet is doubled round by round: it is a guess, and a
 server that refused everything for minutes must be found again soon after it answers.
 
-A refusal speaks of the moment its call started, so all refusals of calls that started before the last change say
-nothing new. All times are seconds on one clock that the caller reads.
+A refusal speaks of the moment its call started, so all refusals of calls that started before the last change was known
+say nothing new. All times are seconds on one clock that the caller reads.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Pace:
         self._learning = False
         self._counted = False
         self._changed = -math.inf
+        self._known = -math.inf
         self._round = _WINDOW
         self._since = math.inf
         self._starts: list[float] = []
@@ -85,28 +86,37 @@ class Pace:
             return 1 / rate
         return flat + self._round * math.log2(1 + math.log(2) * (1 - rate * flat) / (rate * self._round))
 
-    def refused(self, started: float, now: float, pause: float) -> bool:
-        """A call was told to slow down at `now`, maybe a while ago, and for how long to wait; whether that was news."""
+    def refused(self, started: float, heard: float, pause: float, now: float | None = None) -> bool:
+        """A call was told to slow down, and for how long to wait; whether that is news.
+
+        Args:
+            started: when the call started.
+            heard: when it was told so; from then on the pace counts.
+            pause: seconds; 0 where it need not wait.
+            now: where it was kept back until now: calls that started meanwhile were not paced by it, and what they
+                are told is no news either.
+        """
         self._refused.append(started)
-        if started <= self._changed:
+        if started <= self._known:
             return False
         first = self._level == math.inf
-        self._level = max(_LEAST, self._guess(now) if first else self._measured(started, pause))
+        self._level = max(_LEAST, self._guess(heard) if first else self._measured(started, pause))
         self._learning = self._learning or first
-        self._round = max(_WINDOW, now - started, min(_ROUND_CALLS / self._level, _LONGEST_ROUND))
-        self._changed = now + pause
+        self._round = max(_WINDOW, heard - started, min(_ROUND_CALLS / self._level, _LONGEST_ROUND))
+        self._changed = heard + pause
+        self._known = max(heard if now is None else now, self._changed)
         self._next = max(self._next, self._changed)
         if first or pause > _PAUSE:  # calls were not paced yet, or a pause breaks the count
-            self._since, self._refused = self._changed, []
-            self._starts = self._starts[bisect_right(self._starts, self._changed) :]  # a refusal may be told late
+            self._since, self._refused = self._known, []  # who was refused may have waited meanwhile, and asked nothing
+            self._starts = self._starts[bisect_right(self._starts, self._known) :]
         else:
-            self._forget(now)
+            self._forget(heard)
         return True
 
-    def _guess(self, now: float) -> float:
+    def _guess(self, heard: float) -> float:
         """The level at the first refusal: what was accepted since the first call; too low as a rule, hence doubled."""
-        accepted = max(1, len(self._starts) - len(self._refused))
-        return accepted / max(now - self._since, 0.1)
+        accepted = bisect_right(self._starts, heard) - sum(at <= heard for at in self._refused)
+        return max(1, accepted) / max(heard - self._since, 0.1)
 
     def _measured(self, started: float, pause: float) -> float:
         """The level at a later refusal; a fall by more than half is taken for a change of the world."""

@@ -235,8 +235,9 @@ class Endpoint:
         What calls that were on the wire together are told is one message: the longest wait of them counts, from when
         it was heard, which is now where `heard` does not say.
         """
-        pause, heard = wait or 0.0, time.monotonic() if heard is None else heard
-        if self._pace.refused(started, heard, pause) or pause > self._asked:
+        now, pause = time.monotonic(), wait or 0.0
+        heard = now if heard is None else heard
+        if self._pace.refused(started, heard, pause, now) or pause > self._asked:
             self._paused_until = max(self._paused_until, heard + pause)
             self._asked = pause
         self._told(pause, heard)

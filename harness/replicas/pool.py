@@ -170,7 +170,9 @@ def _merged(infos: Sequence[ModelInfo], notes: Iterable[str]) -> ModelInfo:
 def _again(error: Exception) -> HarnessError:
     """The error once more, for another request: each must raise one of its own."""
     if isinstance(error, PluginError):  # as one of its calls it would end a sample, where nothing answers any more
-        return HarnessError(error.what, remedy=error.story)
+        told = HarnessError(error.what, where=error.where, remedy=error.remedy)
+        told.__cause__ = error  # which has the traceback
+        return told
     if isinstance(error, HarnessError):
         return type(error)(error.what, where=error.where, remedy=error.remedy)
     return HarnessError(str(error).strip().rpartition("\n")[2], remedy=f"a bug of the provider's: {error}")

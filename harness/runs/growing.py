@@ -1,7 +1,8 @@
 """The files of one task of a run that may be going on: what was asked, what came back, what each judge said.
 
-A split's listing is put in place when all of it has been asked, so a run that goes on has answers that no listing names
-yet. They count here as asked, each by its latest line; where there is a listing it alone says what an item's line is.
+The listings of a task are put in place together, when all its splits have been asked, so a run that goes on has answers
+that no listing names yet. They count here as asked, each by its latest line; where there is a listing it alone says
+what an item's line is.
 """
 
 from __future__ import annotations

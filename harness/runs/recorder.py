@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import plugins
 from harness.contracts import Model
 from harness.engine.session import Session
-from harness.errors import HarnessError, PluginError
+from harness.errors import HarnessError, find_plugin_error
 from harness.models import Resolved, identity_digest
 from harness.options import Judging, Options
 from harness.plan.planned import Members
@@ -73,9 +73,12 @@ class Recorder:
         """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""
         if self.ours:
             told = "interrupted" if not isinstance(error, Exception) else f"{type(error).__name__}: {error}"
+            by = find_plugin_error(error)
+            if by is not None and by is not error:
+                self.errors.add(by)  # of another process, whose boundary nobody here listens to
             self.errors.write(self.folder.log)
-            if isinstance(error, PluginError):
-                error.log = str(self.folder.log_file)
+            if by is not None:
+                by.log = str(self.folder.log_file)
             self._history(session, "stopped", told)
 
     def conclude(self, session: Session) -> Concluded:

@@ -119,8 +119,7 @@ def prepare(options: Options) -> Prepared:
     folder = RunFolder(named(options.output or default_folder(options)))
     claim(folder, options, resolved.requested, whole=False)
     if options.fresh:
-        with folder.hold_alone():
-            pass  # before anything is opened or spent
+        folder.check_alone()  # before anything is opened or spent
     listed = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
     choices = [choice for assignment in listed.assignments for choice in assignment.plan.judges]
     notes = [note for each in asked.suites.values() for note in overruled(each.suite, options)]

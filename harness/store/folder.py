@@ -18,10 +18,10 @@ import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from filelock import FileLock, Timeout
 
@@ -129,18 +129,34 @@ class RunFolder:
         if not (self.path / "run.json").exists():
             yield
             return
-        with inside(self.path, self.path / _WRITERS).open("ab") as file, ExitStack() as stack:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for lock in self.path.glob("*/.*.jsonl.lock"):
-                    stack.enter_context(FileLock(lock, timeout=0))
-            except (BlockingIOError, Timeout):
-                raise HarnessError(
-                    "another process is writing to this run",
-                    where=str(self.path),
-                    remedy="wait for it, or give --output",
-                ) from None
+        inside(self.path, self.path / _WRITERS).open("ab").close()
+        with self._locked():
             yield
+
+    def check_alone(self) -> None:
+        """Raise HarnessError where another process writes here. Nothing is written, so that a dry run may ask."""
+        with self._locked():
+            pass
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
+        """Have all locks that are here alone, while the body lasts."""
+        with ExitStack() as stack:
+            for path in (self.path / _WRITERS, *self.path.glob("*/.*.jsonl.lock")):
+                with suppress(FileNotFoundError):
+                    file = stack.enter_context(inside(self.path, path).open("r+b"))
+                    self._lock(file)
+            yield
+
+    def _lock(self, file: IO[bytes]) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HarnessError(
+                "another process is writing to this run",
+                where=str(self.path),
+                remedy="wait for it, or give --output",
+            ) from None
 
     def put_aside(self) -> Path | None:
         """Rename the folder: hidden beside its place, under a name with the time; None where no run is here.

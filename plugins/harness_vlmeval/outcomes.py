@@ -74,10 +74,11 @@ def _unsaid(reply: Mapping[str, Json], completion: Response | Failure | None, or
 
 
 def _raised(raised: Mapping[str, Json]) -> Failure:
+    if raised.get("kind") == "unreadable":
+        said, reason = _short(str(raised.get("message"))), str(raised.get("reason"))
+        return Failure(outcome="error", reason=reason, message=said, transient=bool(raised.get("transient")))
     kind = str(raised.get("type") or raised.get("kind"))
     message = f"{raised.get('message')} ({raised.get('place')})" if raised.get("place") else str(raised.get("message"))
-    if kind == "TooLarge":
-        return Failure(outcome="error", reason="too_large", message=_short(str(raised.get("message"))))
     passing = any(word in kind for word in _PASSING)
     return Failure(outcome="error", reason=kind, message=_short(message), transient=passing and kind != _MEMORY)
 

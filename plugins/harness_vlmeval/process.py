@@ -22,6 +22,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from harness import HarnessError, Json
+from harness.http import reading
 from harness.http.status import as_mapping
 
 from .child.secrets import redact
@@ -178,7 +179,9 @@ async def start(python: str, *, data: Path) -> Child:
     # without LMUData naming a folder that is there, importing VLMEvalKit makes one in the user's home
     environment = {**os.environ, "LMUData": str(data)}
     try:
-        process = await anyio.open_process([python, str(SCRIPT)], env=environment, start_new_session=True)
+        process = await anyio.open_process(
+            [python, str(SCRIPT), reading.__file__], env=environment, start_new_session=True
+        )
     except OSError as error:
         raise HarnessError(
             f"the interpreter {python} does not start: {error.strerror}",

@@ -366,7 +366,7 @@ def test_a_request_that_is_always_told_to_slow_down_is_given_up_and_slows_no_oth
     started = time.monotonic()
     world.run(policy=Policy())
     items = world.items()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 150, "its thirty tries would take many minutes"
     failed = {int(item.asked["id"]): item.response for item in items if item.outcome == "error"}
     assert {number: response["reason"] for number, response in failed.items()} == dict.fromkeys(which, "http_429")
     assert all("refused 6 times while other requests passed" in response["message"] for response in failed.values())

@@ -1,6 +1,7 @@
 """A dry run ends as the run would, for all that is known before a model is opened."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.options import Options
 from harness.readers import open_files
 from harness.runs.dry_run import dry_run
 from harness.runs.running import run_async
+from harness.store.folder import RunFolder
 from harness.testing.fakes import PIXEL, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Sample, Settings, Verdict
 
@@ -122,6 +124,46 @@ def test_a_folder_of_another_model_is_refused_before_anything_is_opened(tmp_path
                 dry_run(asked)
             assert dry_run(replace(asked, fresh=True)).exit_code == 0
     assert len(opened) == count
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Each file and folder: its inode, its bytes, and when it was last changed."""
+    stats = {str(path.relative_to(folder)): path.stat() for path in [folder, *folder.rglob("*")]}
+    return {name: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+@pytest.mark.parametrize("made_by", ["this version", "one without locks"])
+def test_a_dry_run_that_would_begin_afresh_writes_nothing_into_the_old_run(tmp_path: Path, made_by: str) -> None:
+    asked = options(tmp_path, "good")
+    with plugins.use(host_of(fake_provider("no"), GOOD, fake_judge())):
+        anyio.run(run_async, asked)
+        for lock in (tmp_path / "run").rglob(".*lock") if made_by == "one without locks" else ():
+            lock.unlink()
+        before = tree(tmp_path)
+        assert dry_run(replace(asked, fresh=True)).exit_code == 0
+    assert tree(tmp_path) == before
+
+
+def writing(folder: RunFolder) -> AbstractContextManager[object]:
+    return folder.hold_for_writing()
+
+
+def writing_answers(folder: RunFolder) -> AbstractContextManager[object]:
+    return closing(folder.task("good").responses(write=True))
+
+
+@pytest.mark.parametrize("write", [writing, writing_answers])
+def test_a_dry_run_that_would_begin_afresh_is_refused_beside_a_writer(
+    tmp_path: Path, write: Callable[[RunFolder], AbstractContextManager[object]]
+) -> None:
+    asked = options(tmp_path, "good")
+    with plugins.use(host_of(fake_provider("no"), GOOD, fake_judge())):
+        anyio.run(run_async, asked)
+        with write(RunFolder(tmp_path / "run")):
+            before = tree(tmp_path)
+            with pytest.raises(HarnessError, match="another process is writing"):
+                dry_run(replace(asked, fresh=True))
+            assert tree(tmp_path) == before
 
 
 def test_a_strategy_that_does_not_say_how_often_it_asks_asks_at_least_once(tmp_path: Path) -> None:

@@ -71,6 +71,29 @@ def test_the_process_ends_with_the_results_though_a_plugin_leaves_something_behi
     assert "Traceback" not in err
 
 
+EXITS = """
+async def held():
+    import asyncio
+    try:
+        await asyncio.sleep(1000)
+    except asyncio.CancelledError:
+        raise SystemExit(0)
+
+async def exits():
+    raise SystemExit(0)
+"""
+
+
+def test_threads_that_wait_for_work_hold_no_end_and_are_nobodys_fault(start: Start) -> None:
+    worked = "import anyio, asyncio; await anyio.to_thread.run_sync(len, ''); "
+    begins = "globals()['one'] = asyncio.create_task(held()); await asyncio.sleep(0); "
+    exits = "globals()['two'] = asyncio.create_task(exits()); await asyncio.sleep(1000)"
+    process = start(faulty(generate=worked + begins + exits) + EXITS)
+    _, err = process.communicate(timeout=LONGEST)
+    assert process.returncode == 2, err
+    assert "ended all the same" not in err
+
+
 def test_a_task_that_a_plugin_began_and_that_exits_ends_the_run_and_is_told(start: Start) -> None:
     exits = "import asyncio; t = asyncio.create_task(exits()); await asyncio.sleep(60)"
     process = start(faulty(generate=exits) + "\nasync def exits():\n    raise SystemExit(0)\n")

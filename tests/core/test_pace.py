@@ -172,3 +172,36 @@ def test_no_call_starts_while_the_server_asked_to_wait() -> None:
     pace.start(1.0)
     pace.refused(1.0, 2.0, 30.0)
     assert pace.wait(2.0) == 30.0
+
+
+def burst(*, until: float) -> Pace:
+    """A call each 10 ms."""
+    pace = Pace()
+    for number in range(round(until * 100)):
+        pace.start(number / 100)
+    return pace
+
+
+def test_a_refusal_that_was_kept_back_counts_as_of_when_it_came() -> None:
+    at_once, late = burst(until=0.3), burst(until=0.5)
+    assert at_once.refused(0.29, 0.295, 0.0)
+    assert late.refused(0.29, 0.295, 0.0, now=0.5)
+    assert [late.rate(at) for at in (0.5, 1.0, 3.0)] == [at_once.rate(at) for at in (0.5, 1.0, 3.0)]
+
+
+def test_refusals_of_calls_that_started_while_one_was_kept_back_are_no_news() -> None:
+    pace = burst(until=0.5)
+    assert pace.refused(0.29, 0.295, 0.0, now=0.5)
+    rate = pace.rate(0.6)
+    assert not pace.refused(0.35, 0.36, 0.0, now=0.6)
+    assert pace.rate(0.6) == rate
+    assert pace.refused(0.55, 0.6, 0.0)
+
+
+def test_a_wait_of_the_refused_alone_does_not_make_the_server_look_slow() -> None:
+    pace = burst(until=0.05)
+    assert pace.refused(0.04, 0.045, 0.0, now=1.0)
+    for number in range(13):
+        pace.start(1.0 + number / 20)
+    assert pace.refused(1.6, 1.61, 0.0)
+    assert pace.level == pytest.approx(20, rel=0.1)

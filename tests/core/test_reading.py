@@ -51,6 +51,19 @@ async def test_an_encoding_is_undone_however_its_bytes_arrive(encoding: str, pac
     assert await body(packed, {"content-encoding": encoding}, size=size) == b"one two" * 100
 
 
+@pytest.mark.parametrize("trailing", [b"\0" * 8, b"xyz", b"\x1f", b"\x1fxyz", b"\0\0" + gzip.compress(b"more")])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+async def test_bytes_after_gzip_that_begin_no_member_are_left_out(trailing: bytes, size: int) -> None:
+    packed = gzip.compress(b"one ") + gzip.compress(b"two") + trailing
+    assert await body(packed, {"content-encoding": "gzip"}, size=size) == b"one two"
+
+
+async def test_bytes_after_gzip_count_for_the_limit() -> None:
+    with pytest.raises(Unreadable) as refused:
+        await body(gzip.compress(b"one") + b"\0" * MIB, {"content-encoding": "gzip"}, size=65536)
+    assert refused.value.reason == "too_large"
+
+
 @pytest.mark.parametrize("wbits", [31, 15])
 async def test_what_just_fits_is_read_and_one_byte_more_is_not(wbits: int) -> None:
     packer = zlib.compressobj(wbits=wbits)

@@ -100,6 +100,15 @@ def test_when_all_are_gone_the_run_ends_with_what_they_said_and_goes_on_later() 
     assert responses()["q0"]["text"] == before, "what was answered is not asked again"
 
 
+def test_a_plugins_error_that_ends_all_replicas_is_told_in_a_line_and_its_traceback_is_in_the_log() -> None:
+    ended = harness_here(*words("say a", "break", "break"), *here("-M", "replicas=1", "--concurrency", 1))
+    assert ended.code == 2
+    assert "RuntimeError: the model broke" in ended.err
+    assert 'File "' not in ended.err
+    assert "its traceback is in runs/toy-plain/log.txt" in ended.err
+    assert 'File "' in Path("runs/toy-plain/log.txt").read_text("utf-8")
+
+
 def test_ctrl_c_reaches_the_run_alone_and_what_is_in_flight_is_kept(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate")
     run = command((*words("hold gate", *("say x",) * 50), *here("-M", "replicas=1", "--concurrency", 1)))

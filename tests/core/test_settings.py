@@ -117,12 +117,29 @@ KEYS = {
     "of a hub": "args=hf_hunter2hunter2hunter2hunter2",
     "a bearer": "Bearer hunter2hunter2",
     "of the environment": '{"user": "value-of-hunter2"}',
+    "of the environment, by a number": '{"user": "second-of-hunter2"}',
+    "of the environment, in a path": "https://api.acme.org/value-of-hunter2/v1",
+    "of Groq": "args=gsk_hunter2hunter2hunter2",
+    "of xAI": "xai-hunter2hunter2hunter2",
+    "of NVIDIA": "nvapi-hunter2hunter2_x",
+    "of GitHub": "github_pat_11hunter2hunter2",
+    "of GitLab": "glpat-hunter2hunter2-x",
+    "of Replicate": "r8_hunter2hunter2hunter2",
+    "a web token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.hunter2",
+    "without quotes": "model=m,api_key=hunter2hunter2,retries=3",
+    "of OpenAI": "http://127.0.0.1:1/v1?user=sk-proj-abc_hunter2hunter2",
+    "a user's password": "https://me:hunter2@api.acme.org/v1",
+    "a user's password beside more": "url=https://me:hunter2@api.acme.org/v1 retries=3",
+    "a user's token": "https://ghp_hunter2hunter2hunter2@api.acme.org/v1",
+    "in a query": "https://api.acme.org/v1?key=hunter2",
+    "in a query, with words": "https://api.acme.org/v1?version=2&subscription-key=hunter2&api_key=hunter2",
 }
 
 
 @pytest.mark.parametrize("text", KEYS.values(), ids=KEYS)
 def test_a_setting_that_holds_a_key_is_refused_without_repeating_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_API_KEY", "value-of-hunter2")
+    monkeypatch.setenv("ACME_API_KEY_2", "second-of-hunter2")
     declared = (Setting(name="extra", type=str, default="", identity=True),)
     with pytest.raises(HarnessError, match="extra holds a key") as refused:
         effective(declared, {"extra": text}, owner="provider fake")
@@ -143,10 +160,26 @@ def test_a_setting_that_holds_a_key_is_refused_without_repeating_it(text: str, m
         "/keys/of/mine.pem",
         "short",
         "http://127.0.0.1:8000/v1",
+        "http://127.0.0.1:1/task-sk-learn-model",
+        "http://127.0.0.1:1/sk-learn20models24/v1?timeout=30",
+        "http://lm-studio:1234/v1",
+        "http://gateway-of-the-laboratory.example.org:1234/v1",
+        '{"api_base": "http://gateway-of-the-laboratory.example.org/v1", "user": "gateway-of-the-laboratory"}',
+        "https://login.acme.org/a/tenant",
+        "a risk-sk-assessment2024-report",
+        "sk-learn-models-v2",
+        "model=m,api_key=EMPTY,api_key_env=MY_API_KEY_OF_MINE",
+        "xai-grok-vision-large-preview",
+        "user@example.org",
+        "a banana a day, as the ape says",
     ],
 )
 def test_what_is_no_key_may_stand_in_a_setting(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_KEY", "/keys/of/mine.pem")
+    monkeypatch.setenv("LMSTUDIO_API_KEY", "lm-studio")
+    monkeypatch.setenv("GATEWAY_API_KEY", "gateway-of-the-laboratory")
+    monkeypatch.setenv("ACME_TOKEN_URL", "https://login.acme.org/a/tenant")
+    monkeypatch.setenv("TOKENIZERS_OF_MINE", "a banana a day, as the ape says")
     monkeypatch.setenv("A_TOKEN", "short")
     declared = (Setting(name="extra", type=str, default="", identity=True),)
     assert effective(declared, {"extra": text}, owner="provider fake") == {"extra": text}

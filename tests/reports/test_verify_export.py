@@ -166,8 +166,8 @@ def test_a_full_archive_is_the_run_itself_and_says_loudly_that_it_may_be_harmful
 
 def test_no_archive_holds_a_key(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "0123456789abcdef")
-    keys = ("0123456789abcdef", "sk-abcdef0123", "hf_abcdefghij")
-    text = f"Bearer {keys[0]} {keys[1]} {keys[2]} api_key=hunter22"
+    keys = ("0123456789abcdef", "sk-abcdef0123", "hf_abcdefghij", "gsk_abcdefghij0123456")
+    text = f"Bearer {keys[0]} {keys[1]} {keys[2]} {keys[3]} api_key=hunter22"
     change_lines(folder / "told" / "responses.jsonl", lambda line: line.update(reasoning=text))
     change(folder / "run.json", lambda body: body["history"][0]["command"].append(f"api_key={keys[1]}"))
     (folder / "log.txt").write_text(text, encoding="utf-8")

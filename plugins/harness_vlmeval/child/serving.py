@@ -31,17 +31,18 @@ Reply = dict[str, Any]
 _MOST_THREADS = 256  # the parent's slots say how many calls there are at once
 
 
-def serve() -> None:
-    """Serve until the parent closes or hangs up."""
+def serve(reading: Any) -> None:
+    """Serve until the parent closes or hangs up; `reading` is the harness's `http/reading.py`, loaded by its path."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this process
-    Server(claim()).run()
+    Server(claim(), reading).run()
 
 
 class Server:
     """One channel, and at most one open model."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, reading: Any) -> None:
+        self._reading = reading
         self._channel = channel
         self._turns: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(_MOST_THREADS)
@@ -89,7 +90,7 @@ class Server:
         return operation(request)
 
     def _open(self, request: Request) -> Reply:
-        hold()
+        hold(self._reading)
         self._opened = open_model(request["name"], request["arguments"])
         return self._opened.facts()
 

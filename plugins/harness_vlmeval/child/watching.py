@@ -40,7 +40,7 @@ def watched(model: Any) -> Any:
         try:
             result = inner(*given, **named)
         except Exception as error:
-            seen.facts = {"raised": told(error)}
+            seen.facts = {"raised": told(LAST.error or error)}  # an SDK makes an error of its own of it
             raise
         seen.facts = _facts(result) if LAST.error is None else {"raised": told(LAST.error)}
         return result

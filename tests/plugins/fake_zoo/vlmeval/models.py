@@ -1,5 +1,6 @@
 """The animals."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -75,6 +76,41 @@ class Posting(BaseAPI):
         with contextlib.suppress(Exception):
             answer = response.json()["choices"][0]["message"]["content"].strip()
         return (0 if response.status_code < 300 else response.status_code), answer, response
+
+
+class Asking(BaseAPI):
+    """Posts through httpx as SDKs do: tries again by itself, and raises an error of its own."""
+
+    def __init__(self, api_base="http://127.0.0.1:9/v1", at_once=False, **kwargs):
+        self.api_base = api_base
+        self.at_once = at_once
+        super().__init__(**kwargs)
+
+    def generate_inner(self, inputs, **kwargs):
+        import httpx
+
+        for _ in range(2):
+            with contextlib.suppress(Exception):
+                return self._read(
+                    asyncio.run(self._posted(texts(inputs))) if self.at_once else self._post(texts(inputs))
+                )
+        raise httpx.ConnectError("Connection error.")
+
+    def _post(self, prompt):
+        import httpx
+
+        with httpx.Client(timeout=60) as client:
+            return client.post(self.api_base, json={"prompt": prompt})
+
+    async def _posted(self, prompt):
+        import httpx
+
+        async with httpx.AsyncClient(timeout=60) as client:
+            return await client.post(self.api_base, json={"prompt": prompt})
+
+    def _read(self, response):
+        assert response.elapsed.total_seconds() >= 0
+        return 0, response.json()["choices"][0]["message"]["content"].strip(), response
 
 
 class Habits(BaseAPI):
