@@ -239,7 +239,11 @@ class Boundary:
 
 
 class _Opened(AbstractAsyncContextManager[Any]):
-    """What a provider or painter opens; what the body raises goes through it as it is."""
+    """What a provider or painter opens; what the body raises goes through it as it is.
+
+    When it is closed all is done that it was opened for. So what its closing raises, of whatever kind, is told to who
+    listens and ends nothing; where nobody listens it is raised, unless the body raised something itself.
+    """
 
     def __init__(self, boundary: Boundary, what: str, manager: AbstractAsyncContextManager[object], asked: str) -> None:
         self._boundary = boundary
@@ -266,7 +270,14 @@ class _Opened(AbstractAsyncContextManager[Any]):
         except BaseException as found:
             if error is not None and leaf(found) is leaf(error):
                 raise
-            boundary.fail(place, found)
+            if _asked_to_end(found):
+                raise
+            made = boundary.error(
+                place, describe_error(leaf(found)), kind=type(leaf(found)).__name__, story=format_story(found)
+            )
+            if error is None and _listener.get() is None:
+                raise made from found
+        return False
 
 
 def bind_model(boundary: Boundary, what: str, place: str, given: object, asked: str) -> object:
@@ -469,11 +480,17 @@ _BINDERS: dict[type[Any], Callable[[Boundary, Any], dict[str, Any]]] = {
 def _allowed(error: BaseException) -> bool:
     """Whether a plugin may raise it: what the user can mend, and what somebody else asked for."""
     error = leaf(error)
-    if isinstance(error, HarnessError | BadImage | KeyboardInterrupt | GeneratorExit):
+    if isinstance(error, HarnessError | BadImage):
         return True
     if isinstance(error, OSError):
         return error.errno in MENDABLE
-    return _is_cancellation(error)
+    return _asked_to_end(error)
+
+
+def _asked_to_end(error: BaseException) -> bool:
+    """Whether somebody else asked for the end that an error brings: an interrupt, a cancellation."""
+    error = leaf(error)
+    return isinstance(error, KeyboardInterrupt | GeneratorExit) or _is_cancellation(error)
 
 
 def _is_cancellation(error: BaseException) -> bool:
