@@ -29,6 +29,7 @@ from harness.contracts import (
     Provider,
     Report,
     Rubric,
+    Split,
     Strategy,
     Task,
     Trainer,
@@ -36,23 +37,14 @@ from harness.contracts import (
 from harness.errors import MENDABLE, BadImage, HarnessError, PluginError, describe_error
 from harness.groups import leaf
 from harness.plugins.loader import Fault, Source, format_story
+from harness.plugins.shapes import describe_wrong, find_split_faults, named, unwanted
 from harness.secrets import without_secrets
 from harness.terminal import one_line
-from harness.types import Request, Sample
+from harness.types import Sample
 
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
-_Fields = Mapping[str, type[Any] | tuple[type[Any], ...]]
-_SAMPLE: _Fields = {"id": str, "split": str, "request": Request, "category": str, "tags": Mapping, "cluster": str}
-_INFO: _Fields = {
-    "ref": str,
-    "endpoint": str,
-    "can": (frozenset, set),
-    "dropped": (frozenset, set),
-    "notes": (tuple, list),
-}
-_RUBRIC: _Fields = {"identity": Mapping, "labels": (tuple, list, frozenset, set)}
 _CODES: set[CodeType] = (
     set()
 )  #: of the functions here that call a plugin; each has the variables `boundary` and `place`
@@ -167,7 +159,7 @@ class Boundary:
             except BaseException as error:  # noqa: BLE001 - SystemExit is no way out of a run
                 boundary.fail(place, error)
             if wanted and not isinstance(given, wanted):
-                raise boundary.error(place, _unwanted(given, *wanted))
+                raise boundary.error(place, unwanted(given, *wanted))
             return given
 
         return update_wrapper(called, function)
@@ -183,7 +175,7 @@ class Boundary:
             except BaseException as error:  # noqa: BLE001 - as in `call`
                 boundary.fail(place, error)
             if not isinstance(given, wanted):
-                raise boundary.error(place, _unwanted(given, wanted))
+                raise boundary.error(place, unwanted(given, wanted))
             return given
 
         return update_wrapper(awaited, function)
@@ -205,7 +197,7 @@ class Boundary:
                     return
                 except BaseException as error:  # noqa: BLE001 - as in `call`
                     boundary.fail(place, error)
-                if why := _wrong(item, Sample, _SAMPLE):
+                if why := describe_wrong(item, Sample):
                     raise boundary.error(place, why)
                 yield item
 
@@ -294,7 +286,7 @@ def bind_model(boundary: Boundary, what: str, place: str, given: object, asked: 
         PluginError: it has none of that name.
     """
     if not callable(getattr(given, asked, None)):
-        raise boundary.error(place, f"it gave {_named(given)}, which has no {asked}()")
+        raise boundary.error(place, f"it gave {named(given)}, which has no {asked}()")
     return (_BoundModel if asked == "generate" else _BoundBrush)(boundary, what, given)
 
 
@@ -320,7 +312,7 @@ class _Bound:
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
         if info is not self._info:
-            if why := _wrong(info, ModelInfo, _INFO):
+            if why := describe_wrong(info, ModelInfo):
                 raise boundary.error(place, why)
             self._info = info
         return cast("ModelInfo", info)
@@ -357,6 +349,47 @@ class _BoundBrush(_Bound):
             boundary.fail(place, error)
 
 
+class _Splits(Mapping[str, Split]):
+    """The splits of a task behind the boundary, each checked once, when it is first looked up."""
+
+    def __init__(self, boundary: Boundary, place: str, inner: Mapping[str, Split]) -> None:
+        self._boundary = boundary
+        self._place = place
+        self._inner = inner
+        self._found: dict[str, Split] = {}
+
+    @_calling
+    def __getitem__(self, name: str) -> Split:
+        if name in self._found:
+            return self._found[name]
+        boundary, place = self._boundary, self._place
+        try:
+            split = self._inner[name]
+        except KeyError:  # what a mapping may say of a name
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
+            boundary.fail(place, error)
+        if faults := list(find_split_faults(split)):
+            raise boundary.error(place, f"split {name!r}: {'; '.join(faults[:3])}")
+        self._found[name] = split
+        return split
+
+    @_calling
+    def __iter__(self) -> Iterator[str]:
+        boundary, place = self._boundary, self._place
+        try:
+            names: list[object] = list(self._inner)
+        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
+            boundary.fail(place, error)
+        for name in names:
+            if not isinstance(name, str):
+                raise boundary.error(place, f"it names a split {name!r:.100}, which is no text")
+            yield name
+
+    def __len__(self) -> int:
+        return self._boundary.call(self._place, lambda: len(self._inner))()
+
+
 def bind(item: _T, source: Source) -> _T:
     """A descriptor with all its functions behind the boundary of its plugin."""
     bind = _BINDERS.get(type(item)) or next((b for kind, b in _BINDERS.items() if isinstance(item, kind)), None)
@@ -378,8 +411,17 @@ def _bind_painter(boundary: Boundary, it: Painter) -> dict[str, Any]:
 
 def _bind_task(boundary: Boundary, it: Task) -> dict[str, Any]:
     what = f"task {it.name!r}"
+    place = f"splits of {what}"
+
+    def bound(splits: Mapping[str, Split]) -> Mapping[str, Split]:
+        return _Splits(boundary, place, splits)
+
+    def listed(function: Callable[..., Mapping[str, Split]]) -> Callable[..., Mapping[str, Split]]:
+        call = boundary.call(place, function, Mapping)
+        return update_wrapper(lambda *given, **options: bound(call(*given, **options)), function)
+
     return {
-        "splits": boundary.call(f"splits of {what}", it.splits, Mapping) if callable(it.splits) else it.splits,
+        "splits": listed(it.splits) if callable(it.splits) else bound(it.splits),
         "samples": boundary.samples(f"samples of {what}", it.samples),
         "revision": it.revision and boundary.call(f"revision of {what}", it.revision, str),
     }
@@ -391,7 +433,7 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
 
     def open_rubric(*given: Any, **named: Any) -> Rubric:
         rubric = opened(*given, **named)
-        if why := _wrong(rubric, Rubric, _RUBRIC):
+        if why := describe_wrong(rubric, Rubric):
             raise boundary.error(f"open of {what}", why)
         return replace(
             rubric,
@@ -443,7 +485,7 @@ def _wrong_files(files: Mapping[object, object]) -> str:
         if path is None or path.is_absolute() or not path.parts or {"..", "\0"} & {*path.parts, *path.as_posix()}:
             return f"it names a file {name!r:.100}, which is not below the folder it is written to"
         if not isinstance(data, bytes):
-            return f"it gave {_named(data)} as the file {name!r:.100}, not bytes"
+            return f"it gave {named(data)} as the file {name!r:.100}, not bytes"
     return ""
 
 
@@ -508,25 +550,6 @@ def _is_cancellation(error: BaseException) -> bool:
         return True
     task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
     return task is not None and task.cancelling() > 0
-
-
-def _wrong(given: object, wanted: type[Any], fields: _Fields) -> str:
-    """Why a value is not of a type, or has a field that the core cannot rely on; empty where nothing is wrong."""
-    if not isinstance(given, wanted):
-        return _unwanted(given, wanted)
-    for name, kind in fields.items():
-        value: object = getattr(given, name)
-        if not isinstance(value, kind):
-            return f"it gave a {wanted.__name__} whose {name} is {value!r:.100}"
-    return ""
-
-
-def _unwanted(given: object, *wanted: type[Any]) -> str:
-    return f"it gave {_named(given)}, not {' or '.join(each.__name__ for each in wanted)}"
-
-
-def _named(given: object) -> str:
-    return "None" if given is None else f"a {type(given).__name__}"
 
 
 def _author(source: Source) -> str:
