@@ -37,7 +37,7 @@ from harness.contracts import (
 from harness.errors import MENDABLE, BadImage, HarnessError, PluginError, describe_error
 from harness.groups import leaf
 from harness.plugins.loader import Fault, Source, format_story
-from harness.plugins.shapes import describe_wrong, find_split_faults, named, unwanted
+from harness.plugins.shapes import describe_wrong, describe_wrong_calls, find_split_faults, named, unwanted
 from harness.secrets import without_secrets
 from harness.terminal import one_line
 from harness.types import Sample
@@ -160,6 +160,20 @@ class Boundary:
                 boundary.fail(place, error)
             if wanted and not isinstance(given, wanted):
                 raise boundary.error(place, unwanted(given, *wanted))
+            return given
+
+        return update_wrapper(called, function)
+
+    def checked(
+        self, place: str, function: Callable[..., _T], wrong: Callable[[object], str], *wanted: type[Any]
+    ) -> Callable[..., _T]:
+        """As `call`, for what a type does not tell: `wrong` says what is wrong with what it gives, or nothing."""
+        call = self.call(place, function, *wanted)
+
+        def called(*arguments: Any, **named: Any) -> _T:
+            given = call(*arguments, **named)
+            if why := wrong(given):
+                raise self.error(place, why)
             return given
 
         return update_wrapper(called, function)
@@ -297,7 +311,7 @@ class _Bound:
         self._boundary = boundary
         self._what = what
         self._inner = inner
-        self._info: object = None  # the last that was looked at
+        self._info: object = self  # the last that was looked at; itself before any was, since an info may be None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -454,22 +468,17 @@ def _bind_strategy(boundary: Boundary, it: Strategy) -> dict[str, Any]:
     def wrap(*given: Any, **named: Any) -> object:
         return bind_model(boundary, what, place, wrapped(*given, **named), "generate")
 
-    return {"wrap": update_wrapper(wrap, it.wrap)}
+    return {
+        "wrap": update_wrapper(wrap, it.wrap),
+        "calls": it.calls and boundary.checked(f"calls of {what}", it.calls, describe_wrong_calls),
+    }
 
 
 def _bind_report(boundary: Boundary, it: Report) -> dict[str, Any]:
     what = f"report {it.name!r}"
 
     def files(place: str, function: Callable[..., Any], *wanted: type[Any]) -> Callable[..., Any]:
-        call = boundary.call(place, function, *wanted)
-
-        def checked(*given: Any, **named: Any) -> Any:
-            rendered: object = call(*given, **named)
-            if isinstance(rendered, Mapping) and (why := _wrong_files(cast("Mapping[object, object]", rendered))):
-                raise boundary.error(place, why)
-            return cast("Any", rendered)
-
-        return update_wrapper(checked, function)
+        return boundary.checked(place, function, _wrong_files, *wanted)
 
     return {
         "render": it.render and files(f"render of {what}", it.render, str, bytes, Mapping),
@@ -478,9 +487,11 @@ def _bind_report(boundary: Boundary, it: Report) -> dict[str, Any]:
     }
 
 
-def _wrong_files(files: Mapping[object, object]) -> str:
+def _wrong_files(rendered: object) -> str:
     """What is wrong with the files of a report: each has a name below the folder it is written to, and bytes."""
-    for name, data in files.items():
+    if not isinstance(rendered, Mapping):
+        return ""
+    for name, data in cast("Mapping[object, object]", rendered).items():
         path = PurePath(name) if isinstance(name, str) else None
         if path is None or path.is_absolute() or not path.parts or {"..", "\0"} & {*path.parts, *path.as_posix()}:
             return f"it names a file {name!r:.100}, which is not below the folder it is written to"

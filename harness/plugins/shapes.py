@@ -61,6 +61,18 @@ def describe_wrong(given: object, wanted: type[Any]) -> str:
     return f"it gave a Sample {why}" if isinstance(given, Sample) and (why := _wrong_messages(given.request)) else ""
 
 
+def describe_wrong_calls(given: object) -> str:
+    """Why it does not say how often a strategy asks, at least and at most (None for no bound); empty where it does."""
+    match given:
+        case (int() as least, None | int() as most) if isinstance(given, tuple):
+            counts = not isinstance(least, bool) and not isinstance(most, bool)
+            if counts and least >= 0 and (most is None or least <= most):
+                return ""
+        case _:
+            pass
+    return f"it gave {given!r:.100}, not how often it asks: at least and at most, such as (1, 3) or (1, None)"
+
+
 def unwanted(given: object, *wanted: type[Any]) -> str:
     """What a plugin gave, where one of these types was promised."""
     return f"it gave {named(given)}, not {' or '.join(each.__name__ for each in wanted)}"

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from harness import prompt
 from harness.contracts import (
     Build,
     Builder,
@@ -29,8 +30,9 @@ from harness.contracts import (
 from harness.errors import BadData, HarnessError, PluginError
 from harness.plugins import Host
 from harness.plugins.boundary import PluginErrors, find_holder, listen
-from harness.testing.fakes import FakeModel, fake_sample, fake_task, host_of
-from harness.types import Request, Response
+from harness.testing.conformance import NotConforming, check_strategy
+from harness.testing.fakes import FakeModel, fake_image, fake_sample, fake_task, host_of
+from harness.types import Message, Request, Response, Text
 
 BUILD = Build(config=Path(), out=Path())
 TRAINING = Training(model="", data={}, out=Path())
@@ -307,6 +309,85 @@ def test_a_sample_with_a_field_that_nobody_can_use_is_its_plugins_fault(fields: 
     [(name, value)] = fields.items()
     with pytest.raises(PluginError, match=f"samples of task 'odd': it gave a Sample whose {name} is {value}"):
         list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+
+
+def user(*content: object) -> Request:
+    return Request(messages=(Message(role="user", content=content),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (prompt(Path("x.png"), "q"), "with a PosixPath in a message, which is neither Text nor Image"),  # type: ignore[arg-type]
+        (user(None), "with None in a message, which is neither Text nor Image"),
+        (user(Text(text=5)), "with a Text whose text is 5"),  # type: ignore[arg-type]
+        (user(replace(fake_image(), path=Path("x.png"))), "with an Image whose path is "),
+        (Request(messages=(Message(role="user", content="q"),)), "with a message whose content is 'q', not a tuple"),  # type: ignore[arg-type]
+        (
+            Request(messages=(Message(role="usr", content=()),)),  # type: ignore[arg-type]
+            "with a message whose role is 'usr': did you mean 'user'?",
+        ),
+        (Request(messages=("q",)), "with a str among its messages, not a Message"),  # type: ignore[arg-type]
+        (Request(messages=()), "whose messages are ()"),
+    ],
+)
+def test_a_sample_whose_messages_nobody_can_ask_is_its_plugins_fault(request_: Request, why: str) -> None:
+    sample = replace(fake_sample(), request=request_)
+    with pytest.raises(PluginError) as caught:
+        list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+    assert f"samples of task 'odd': it gave a Sample {why}" in caught.value.what
+
+
+@pytest.mark.parametrize("given", [None, 5, (1,), "ab", ("1", "2"), (3, 1), (-1, 2), (True, 2), (None, 2), [1, 2]])
+def test_a_strategy_that_does_not_say_how_often_it_asks_is_its_plugins_fault(given: object) -> None:
+    odd = plain(Strategy, wrap=lambda model, _: model, calls=does(given))
+    calls = host_of(odd).strategy("odd").calls
+    assert calls is not None
+    with pytest.raises(PluginError) as caught:
+        calls(REQUEST, {})
+    assert f"calls of strategy 'odd': it gave {given!r}, not how often it asks" in caught.value.what
+    with pytest.raises(NotConforming) as told:
+        check_strategy(odd)
+    assert f"calls: it gave {given!r}, not how often it asks" in str(told.value)
+
+
+@pytest.mark.parametrize("given", [(1, 1), (0, None), (2, 5)])
+def test_a_strategy_that_says_how_often_it_asks_is_believed(given: object) -> None:
+    odd = plain(Strategy, wrap=lambda model, _: model, calls=does(given))
+    calls = host_of(odd).strategy("odd").calls
+    assert calls is not None
+    assert calls(REQUEST, {}) == given
+    check_strategy(replace(odd, description="odd"))
+
+
+def test_a_model_that_says_nothing_of_itself_is_its_plugins_fault() -> None:
+    class Silent(FakeModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.info = None  # type: ignore[assignment]
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(Silent()))).provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError, match="info of provider 'odd': it gave None, not ModelInfo"):
+        anyio.run(go)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"max_images": "two"}, {"local": None}, {"concurrency": 1.5}, {"fingerprint": None}]
+)
+def test_each_field_of_an_info_is_what_it_says(fields: dict[str, Any]) -> None:
+    info = replace(ModelInfo(ref="odd/x", endpoint="odd"), **fields)
+    [(name, value)] = fields.items()
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(FakeModel(info=info)))).provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError) as caught:
+        anyio.run(go)
+    assert f"it gave a ModelInfo whose {name} is {value!r}" in caught.value.what
 
 
 def test_a_model_whose_info_nobody_can_use_is_its_plugins_fault() -> None:
