@@ -11,7 +11,7 @@ The wrappers' frames say what is being called: `find_holder` finds them in a sta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -45,6 +45,7 @@ from harness.types import Sample
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
+_END: Any = object()  #: what an async iterator gives that is at its end
 _CODES: set[CodeType] = (
     set()
 )  #: of the functions here that call a plugin; each has the variables `boundary` and `place`
@@ -140,9 +141,15 @@ class Boundary:
             hear(made)
         return made
 
-    def fail(self, place: str, error: BaseException) -> NoReturn:
-        """Raise what a plugin raised: as it is where its contract allows it, else as a PluginError."""
-        if _allowed(error):
+    def fail(self, place: str, error: BaseException, task: object = None) -> NoReturn:
+        """Raise what a plugin raised: as it is where its contract allows it, else as a PluginError.
+
+        Args:
+            place: what was called.
+            error: that it raised.
+            task: that awaits it, where it is awaited.
+        """
+        if _allowed(error) or _is_closed(error, task):
             raise error
         found = leaf(error)
         story = format_story(error)
@@ -178,18 +185,22 @@ class Boundary:
 
         return update_wrapper(called, function)
 
+    @_calling
+    async def wait(self, place: str, function: Callable[..., Awaitable[_T]], *arguments: Any, **named: Any) -> _T:
+        """What a coroutine function gives, awaited behind the boundary."""
+        boundary, task = self, _task()
+        try:
+            return await function(*arguments, **named)
+        except BaseException as error:  # noqa: BLE001 - as in `call`
+            boundary.fail(place, error, task)
+
     def coroutine(self, place: str, function: Callable[..., Any], wanted: type[_T]) -> Callable[..., Any]:
         """A coroutine function behind the boundary."""
 
-        @_calling
         async def awaited(*arguments: Any, **named: Any) -> _T:
-            boundary = self
-            try:
-                given = await function(*arguments, **named)
-            except BaseException as error:  # noqa: BLE001 - as in `call`
-                boundary.fail(place, error)
+            given = await self.wait(place, function, *arguments, **named)
             if not isinstance(given, wanted):
-                raise boundary.error(place, unwanted(given, wanted))
+                raise self.error(place, unwanted(given, wanted))
             return given
 
         return update_wrapper(awaited, function)
@@ -220,21 +231,14 @@ class Boundary:
     def async_iterator(self, place: str, function: Callable[..., AsyncIterator[_T]]) -> Callable[..., Any]:
         """An async generator function behind the boundary; closing it closes the plugin's own."""
 
-        @_calling
         async def listed(*arguments: Any, **named: Any) -> AsyncGenerator[_T]:
-            boundary, items = self, None
+            items = self.call(place, lambda: aiter(function(*arguments, **named)))()
             try:
-                items = aiter(function(*arguments, **named))
-                while True:
-                    item = await anext(items)
+                while (item := await self.wait(place, anext, items, _END)) is not _END:
                     yield item
-            except StopAsyncIteration:
-                return
-            except BaseException as error:  # noqa: BLE001 - as in `call`
-                boundary.fail(place, error)
             finally:
                 if isinstance(items, AsyncGenerator):
-                    await items.aclose()
+                    await self.wait(place, items.aclose)
 
         return update_wrapper(listed, function)
 
@@ -257,26 +261,22 @@ class _Opened(AbstractAsyncContextManager[Any]):
         self._manager = manager
         self._asked = asked
 
-    @_calling
     async def __aenter__(self) -> object:
         boundary, place = self._boundary, f"open of {self._what}"
-        try:
-            given = await self._manager.__aenter__()
-        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
-            boundary.fail(place, error)
+        given = await boundary.wait(place, self._manager.__aenter__)
         return bind_model(boundary, self._what, place, given, self._asked)
 
     @_calling
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        boundary, place = self._boundary, f"closing of {self._what}"
+        boundary, place, task = self._boundary, f"closing of {self._what}", _task()
         try:
             return await self._manager.__aexit__(kind, error, trace)
         except BaseException as found:
             if error is not None and leaf(found) is leaf(error):
                 raise
-            if _asked_to_end(found):
+            if _asked_to_end(found) or _is_closed(found, task):
                 raise
             made = boundary.error(
                 place, describe_error(leaf(found)), kind=type(leaf(found)).__name__, story=format_story(found)
@@ -335,16 +335,12 @@ class _Bound:
 class _BoundModel(_Bound):
     """A Model behind the boundary."""
 
-    @_calling
     async def generate(self, request: Any) -> Any:
         """Its answer, whole."""
         from harness.limits.metered import wrong_with
 
         boundary, place = self._boundary, f"generate of {self._what}"
-        try:
-            given = await self._inner.generate(request)
-        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
-            boundary.fail(place, error)
+        given = await boundary.wait(place, self._inner.generate, request)
         if why := wrong_with(given):
             raise boundary.error(place, why)
         return given
@@ -353,14 +349,9 @@ class _BoundModel(_Bound):
 class _BoundBrush(_Bound):
     """A Brush behind the boundary."""
 
-    @_calling
     async def draw(self, drawing: Any) -> Any:
         """Its drawing."""
-        boundary, place = self._boundary, f"draw of {self._what}"
-        try:
-            return await self._inner.draw(drawing)
-        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
-            boundary.fail(place, error)
+        return await self._boundary.wait(f"draw of {self._what}", self._inner.draw, drawing)
 
 
 class _Splits(Mapping[str, Split]):
@@ -543,7 +534,25 @@ def _allowed(error: BaseException) -> bool:
 def _asked_to_end(error: BaseException) -> bool:
     """Whether somebody else asked for the end that an error brings: an interrupt, a cancellation."""
     error = leaf(error)
-    return isinstance(error, KeyboardInterrupt | GeneratorExit) or _is_cancellation(error)
+    return isinstance(error, KeyboardInterrupt) or _is_cancellation(error)
+
+
+def _is_closed(error: BaseException, task: object) -> bool:
+    """Whether somebody closes the coroutine of ours that a plugin is awaited in: then its own task does not run.
+
+    A GeneratorExit while that task runs, or where nothing is awaited, is raised by the plugin.
+    """
+    return isinstance(leaf(error), GeneratorExit) and task is not None and task is not _task()
+
+
+def _task() -> object:
+    """The task that runs; None outside of asyncio's loop."""
+    import asyncio
+
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def _is_cancellation(error: BaseException) -> bool:

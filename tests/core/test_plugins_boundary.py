@@ -151,7 +151,9 @@ class Building:
 
 
 @pytest.mark.parametrize("place", CALLS)
-@pytest.mark.parametrize("what", [ValueError("boom"), SystemExit("boom"), asyncio.CancelledError("boom")])
+@pytest.mark.parametrize(
+    "what", [ValueError("boom"), SystemExit("boom"), GeneratorExit("boom"), asyncio.CancelledError("boom")]
+)
 def test_what_a_plugin_raises_is_told_by_its_name_its_distribution_and_the_place(
     place: str, what: BaseException
 ) -> None:
@@ -257,6 +259,51 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
     assert anyio.run(go) == ["a"]
     assert closed == [True]
+
+
+def test_a_scorer_that_is_left_early_is_closed_and_raises_nothing() -> None:
+    closed: list[bool] = []
+
+    async def score(*_: object) -> AsyncGenerator[tuple[str, Any]]:
+        try:
+            yield "a", None
+            yield "b", None
+        finally:
+            closed.append(True)
+
+    async def go() -> None:
+        rubric = rubric_of(host_of(judge(score=score)))
+        assert rubric.score is not None
+        given = rubric.score((), Path(), None)  # type: ignore[arg-type]
+        assert await anext(given) == ("a", None)
+        await given.aclose()  # type: ignore[attr-defined]
+
+    anyio.run(go)
+    assert closed == [True]
+
+
+def test_a_call_that_is_closed_before_it_ends_is_no_fault_of_the_plugins() -> None:
+    class Slow(FakeModel):
+        async def generate(self, request: Request) -> Response:
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+    errors = PluginErrors()
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(Slow()))).provider("odd").open("x", {}) as model:
+            begun: list[Any] = []
+
+            async def begin() -> None:
+                begun.append(call := model.generate(REQUEST))
+                call.send(None)
+
+            await asyncio.create_task(begin())
+            begun[0].close()  # as the collector does with a task that was left behind
+
+    with listen(errors.add):
+        anyio.run(go)
+    assert errors.lines() == []
 
 
 def test_who_listens_hears_of_each_error_and_counts_those_of_one_kind() -> None:
