@@ -118,6 +118,7 @@ def prepare(options: Options) -> Prepared:
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
     claim(folder, options, resolved.requested, whole=False)
+    folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         with folder.hold_alone():
             pass  # before anything is opened or spent
@@ -154,6 +155,7 @@ async def _judge(
     benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
     for each in known.assignments:
         check_plan(each.plan)
+    run.check_writable("copy it to where it can be written")
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
     session = _session(known.options, known.assignments, recorder, progress, stop)
     session.digest = known.digest
