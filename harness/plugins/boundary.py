@@ -37,7 +37,15 @@ from harness.contracts import (
 from harness.errors import MENDABLE, BadImage, HarnessError, PluginError, describe_error
 from harness.groups import leaf
 from harness.plugins.loader import Fault, Source, format_story
-from harness.plugins.shapes import describe_wrong, describe_wrong_calls, find_split_faults, named, unwanted
+from harness.plugins.shapes import (
+    describe_wrong,
+    describe_wrong_calls,
+    describe_wrong_decision,
+    describe_wrong_requests,
+    find_split_faults,
+    named,
+    unwanted,
+)
 from harness.secrets import without_secrets
 from harness.terminal import one_line
 from harness.types import Sample
@@ -228,13 +236,17 @@ class Boundary:
 
         return update_wrapper(listed, function)
 
-    def async_iterator(self, place: str, function: Callable[..., AsyncIterator[_T]]) -> Callable[..., Any]:
-        """An async generator function behind the boundary; closing it closes the plugin's own."""
+    def async_iterator(
+        self, place: str, function: Callable[..., AsyncIterator[_T]], wrong: Callable[[object], str]
+    ) -> Callable[..., Any]:
+        """An async generator function behind the boundary; `wrong` as in `checked`. Closing it closes the plugin's."""
 
         async def listed(*arguments: Any, **named: Any) -> AsyncGenerator[_T]:
             items = self.call(place, lambda: aiter(function(*arguments, **named)))()
             try:
                 while (item := await self.wait(place, anext, items, _END)) is not _END:
+                    if why := wrong(item):
+                        raise self.error(place, why)
                     yield item
             finally:
                 if isinstance(items, AsyncGenerator):
@@ -440,12 +452,24 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
         rubric = opened(*given, **named)
         if why := describe_wrong(rubric, Rubric):
             raise boundary.error(f"open of {what}", why)
+        asks, local = describe_wrong_requests, rubric.ask_local
+
+        def reads(given: object) -> str:
+            decides = not isinstance(given, list)
+            return describe_wrong_decision(given, rubric.labels) if decides else describe_wrong_requests(given)
+
+        def scores(given: object) -> str:
+            pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()
+            if len(pair) != 2:
+                return f"it gave {given!r:.100}, not an item and its decision"
+            return describe_wrong_decision(pair[1], rubric.labels)
+
         return replace(
             rubric,
-            ask=boundary.call(f"ask of {what}", rubric.ask),
-            ask_local=rubric.ask_local and boundary.call(f"ask_local of {what}", rubric.ask_local),
-            read=boundary.call(f"read of {what}", rubric.read),
-            score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score),
+            ask=boundary.checked(f"ask of {what}", rubric.ask, asks),
+            ask_local=local and boundary.checked(f"ask_local of {what}", local, asks),
+            read=boundary.checked(f"read of {what}", rubric.read, reads),
+            score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score, scores),
         )
 
     return {"open": update_wrapper(open_rubric, it.open)}

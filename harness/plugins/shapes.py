@@ -5,14 +5,27 @@ A plugin is not type-checked when it is loaded, and a wrong field does its harm 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from harness.contracts import DataSource, Group, ModelInfo, Rubric, Split
 from harness.metrics import Better, Metric
 from harness.settings import nearest
-from harness.types import Fidelity, Generation, Image, Message, Request, Role, Sample, Text, Verdict
+from harness.types import (
+    UNSCORED,
+    Fidelity,
+    Generation,
+    Image,
+    Message,
+    Request,
+    Role,
+    Sample,
+    Text,
+    Unscored,
+    Verdict,
+)
 
 _Types = type[Any] | tuple[type[Any], ...]
 _Fields = Mapping[str, _Types]
@@ -71,6 +84,31 @@ def describe_wrong_calls(given: object) -> str:
         case _:
             pass
     return f"it gave {given!r:.100}, not how often it asks: at least and at most, such as (1, 3) or (1, None)"
+
+
+def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
+    """Why a rubric's decision cannot be written down: a label that is none of its own would count as nothing."""
+    if isinstance(given, Unscored):
+        return f"it gave an Unscored whose state is {given.state!r:.100}" if given.state not in UNSCORED else ""
+    if not isinstance(given, Verdict):
+        return f"it gave {given!r:.100}, not a Verdict or Unscored"
+    if given.label not in labels:
+        found = nearest(str(given.label), labels)
+        return f"it gave the label {given.label!r:.100}, which is none of its labels: {found}"
+    if not isinstance(cast("object", given.axes), Mapping):
+        return f"it gave the axes {given.axes!r:.100}"
+    for name, value in given.axes.items():
+        if not (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+            return f"it gave the axis {name!r:.100} the value {value!r:.100}"
+    return ""
+
+
+def describe_wrong_requests(given: object) -> str:
+    """Why it is no list of requests to a judge's model."""
+    if not isinstance(given, list):
+        return unwanted(given, list)
+    odd = [each for each in cast("list[object]", given) if not isinstance(each, Request)]
+    return f"it gave a list with {named(odd[0])} in it, not a Request" if odd else ""
 
 
 def unwanted(given: object, *wanted: type[Any]) -> str:

@@ -119,7 +119,9 @@ def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why
     cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
     counts = [f"{name} {count}" + (f" ({why[name]})" if name in why else "") for name, count in left.items()]
     again = [_named_images(plan)] if "bad_sample" in left and plan.split.data is None else []
-    again += ["run it again" + _retry(left)] if left else []
+    fault = short[0].fault if short and "judge_error" in left else None
+    first = f"mend plugin {fault.plugin}, then " if fault else ""
+    again += [f"{first}run it again{_retry(left)}"] if left else []
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
         again.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")

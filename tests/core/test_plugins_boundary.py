@@ -32,7 +32,7 @@ from harness.plugins import Host
 from harness.plugins.boundary import PluginErrors, find_holder, listen
 from harness.testing.conformance import NotConforming, check_strategy
 from harness.testing.fakes import FakeModel, fake_image, fake_sample, fake_task, host_of
-from harness.types import Message, Request, Response, Text
+from harness.types import Message, Request, Response, Text, Unscored, Verdict
 
 BUILD = Build(config=Path(), out=Path())
 TRAINING = Training(model="", data={}, out=Path())
@@ -240,7 +240,7 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
     async def score(*_: object) -> AsyncGenerator[tuple[str, Any]]:
         try:
-            yield "a", None
+            yield "a", Verdict(label="a")
             raise SystemExit
         finally:
             closed.append(True)
@@ -261,13 +261,57 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
     assert closed == [True]
 
 
+DECISIONS: list[tuple[object, str]] = [
+    (Verdict(label="ab"), "it gave the label 'ab', which is none of its labels: did you mean 'a'?"),
+    (Verdict(label=None), "it gave the label None, which is none of its labels: known: a"),  # type: ignore[arg-type]
+    (Verdict(label="a", axes={"x": float("nan")}), "it gave the axis 'x' the value nan"),
+    (Verdict(label="a", axes=None), "it gave the axes None"),  # type: ignore[arg-type]
+    (Unscored(state="odd"), "it gave an Unscored whose state is 'odd'"),  # type: ignore[arg-type]
+    (None, "it gave None, not a Verdict or Unscored"),
+    ("a", "it gave 'a', not a Verdict or Unscored"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), [*DECISIONS, ([5], "it gave a list with a int in it, not a Request")])
+def test_a_rubric_that_decides_what_it_must_not_is_its_plugins_fault(given: object, said: str) -> None:
+    rubric = rubric_of(host_of(judge(read=does(given))))
+    with pytest.raises(PluginError) as caught:
+        rubric.read(fake_sample(), ANSWER, [])
+    assert caught.value.what == f"plugin fakes (fakes 1.0), read of judge 'odd': {said}"
+
+
+@pytest.mark.parametrize("field", ["ask", "ask_local"])
+@pytest.mark.parametrize(("given", "said"), [(None, "it gave None, not list"), ([5], "a list with a int in it")])
+def test_a_rubric_that_asks_what_nobody_can_send_is_its_plugins_fault(field: str, given: object, said: str) -> None:
+    rubric = rubric_of(host_of(judge(**{field: does(given)})))
+    with pytest.raises(PluginError, match=f"{field} of judge 'odd': .*{said}"):
+        getattr(rubric, field)(fake_sample(), ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(("q", each), said) for each, said in DECISIONS] + [(5, "it gave 5, not an")]
+)
+def test_a_scorer_that_decides_what_it_must_not_is_its_plugins_fault(given: object, said: str) -> None:
+    async def score(*_: object) -> AsyncGenerator[Any]:
+        yield given
+
+    async def go() -> None:
+        rubric = rubric_of(host_of(judge(score=score)))
+        assert rubric.score is not None
+        [_ async for _ in rubric.score((), Path(), None)]  # type: ignore[arg-type]
+
+    with pytest.raises(PluginError) as caught:
+        anyio.run(go)
+    assert f"score of judge 'odd': {said}" in caught.value.what
+
+
 def test_a_scorer_that_is_left_early_is_closed_and_raises_nothing() -> None:
     closed: list[bool] = []
 
     async def score(*_: object) -> AsyncGenerator[tuple[str, Any]]:
         try:
-            yield "a", None
-            yield "b", None
+            yield "a", Verdict(label="a")
+            yield "b", Verdict(label="a")
         finally:
             closed.append(True)
 
@@ -275,7 +319,7 @@ def test_a_scorer_that_is_left_early_is_closed_and_raises_nothing() -> None:
         rubric = rubric_of(host_of(judge(score=score)))
         assert rubric.score is not None
         given = rubric.score((), Path(), None)  # type: ignore[arg-type]
-        assert await anext(given) == ("a", None)
+        assert await anext(given) == ("a", Verdict(label="a"))
         await given.aclose()  # type: ignore[attr-defined]
 
     anyio.run(go)
