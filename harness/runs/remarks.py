@@ -17,6 +17,7 @@ from harness.engine.work import ALWAYS_RETRIED
 from harness.options import Options
 from harness.plan.splits import SplitPlan
 from harness.plan.suites import told
+from harness.plugins.loader import FILE
 from harness.runs.conclude import Concluded
 from harness.runs.reasons import commonest
 
@@ -156,6 +157,9 @@ def waiting_for_judges(plans: Sequence[SplitPlan], options: Options, folder: Pat
         declared = {setting.name for setting in rubric.settings}
         own = [(key, value) for key, value in options.given(rubric.name).items() if key in declared]
         words += [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
+    words += [
+        word for each in plugins.current().plugins if each.distribution == FILE for word in ("--plugin", each.value)
+    ]
     command = shlex.join(["harness", "judge", str(folder), *words])
     names = ", ".join(repr(name) for name in rubrics)
     need = f"rubric {names} needs a model" if len(rubrics) == 1 else f"rubrics {names} need a model each"
