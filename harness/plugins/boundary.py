@@ -87,6 +87,17 @@ def find_holder(frame: FrameType | None) -> tuple[Source, str, str] | None:
     return None
 
 
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether the call of a plugin that a stack is in has come to an import."""
+    found = False
+    while frame is not None:
+        if frame.f_code in _CODES:
+            return found
+        found = found or frame.f_code.co_filename == "<frozen importlib._bootstrap>"
+        frame = frame.f_back
+    return False
+
+
 def _last_line(frames: Sequence[FrameType]) -> str:
     """Where the package that a plugin was called by has come to, in frames from the call inwards."""
     packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
@@ -387,7 +398,7 @@ class _Splits(Mapping[str, Split]):
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
         if faults := list(find_split_faults(split)):
-            raise boundary.error(place, f"split {name!r}: {'; '.join(faults[:3])}")
+            raise boundary.error(place, f"it gave split {name!r}: {'; '.join(faults[:3])}")
         self._found[name] = split
         return split
 

@@ -86,7 +86,7 @@ def dry_run(options: Options) -> DryRun:
 def _absent(found: Prepared) -> Iterator[Load]:
     """What would be left out, and what a task's fault ends before it begins."""
     parts = [(part.title, told([part])[0]) for part in found.listed.left_out]
-    parts += [(plan.title, f"{plan.title} not run: its task raised {fault}") for plan, fault in found.listed.failed]
+    parts += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     for title, why in parts:
         yield Load(who=found.resolved.spec.ref, role="model", where="nowhere", task=title, left_out=why)
 

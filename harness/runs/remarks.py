@@ -14,6 +14,7 @@ from harness.data.places import flag_for
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
+from harness.errors import describe_deed
 from harness.options import Options
 from harness.plan.splits import SplitPlan
 from harness.plan.suites import told
@@ -47,7 +48,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
 
 def _failed(session: Session) -> Iterator[str]:
     for plan, error in session.failed:
-        yield f"{plan.title} ended early: its task raised {error}"
+        yield f"{plan.title} ended early: its task {error}"
 
 
 def _dead(session: Session) -> Iterator[str]:
@@ -61,9 +62,10 @@ def _unscored(concluded: Concluded) -> Iterator[str]:
     host = plugins.current()
     owners = {task.name: f"{plugin} ({host.source(plugin).origin})" for task, plugin in host.offers("tasks")}
     for display, fault in concluded.unscored.items():
+        did = describe_deed(fault.__cause__ or fault)
         there = "keeps what stood there before" if display in concluded.results["tasks"] else "does not hold it"
         yield (
-            f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} raised {fault}; "
+            f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} {did}; "
             f"its traceback is in log.txt; "
             f"results.json {there}; the answers and verdicts are kept, and `harness judge RUN` cannot mend it: "
             "mend the plugin, then run again"

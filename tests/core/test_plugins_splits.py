@@ -117,7 +117,7 @@ class Broken(Mapping[str, Split]):
 @pytest.mark.parametrize(
     ("splits", "why"),
     [
-        ({"all": None}, "split 'all': it is None, not a Split"),
+        ({"all": None}, "it gave split 'all': it is None, not a Split"),
         ({5: split_of()}, "it names a split 5, which is no text"),
         (Broken(lists=True), "ValueError: no such thing"),
         (Broken(lists=False), "SystemExit: 3"),
