@@ -466,8 +466,8 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
         asks, local = describe_wrong_requests, rubric.ask_local
 
         def reads(given: object) -> str:
-            decides = not isinstance(given, list)
-            return describe_wrong_decision(given, rubric.labels) if decides else describe_wrong_requests(given)
+            asks_again = isinstance(given, list)
+            return asks(cast("object", given)) if asks_again else describe_wrong_decision(given, rubric.labels)
 
         def scores(given: object) -> str:
             pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()

@@ -98,7 +98,7 @@ def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
     if not isinstance(cast("object", given.axes), Mapping):
         return f"it gave the axes {given.axes!r:.100}"
     for name, value in given.axes.items():
-        if not (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+        if not (isinstance(value, str | int) or (isinstance(cast("object", value), float) and math.isfinite(value))):
             return f"it gave the axis {name!r:.100} the value {value!r:.100}"
     return ""
 
@@ -132,7 +132,7 @@ def _wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
 
 def _wrong_messages(request: Request) -> str:
     """What is wrong with the messages of a sample, down to the parts that a model is shown."""
-    messages: object = request.messages
+    messages = cast("object", request.messages)
     if not isinstance(messages, _SEVERAL) or not messages:
         return f"whose messages are {messages!r:.100}"
     for message in cast("tuple[object, ...]", messages):
@@ -140,7 +140,7 @@ def _wrong_messages(request: Request) -> str:
             return f"with {named(message)} among its messages, not a Message"
         if message.role not in get_args(Role):
             return f"with a message whose role is {message.role!r:.100}: {nearest(str(message.role), get_args(Role))}"
-        content: object = message.content
+        content = cast("object", message.content)
         if not isinstance(content, _SEVERAL):
             return f"with a message whose content is {content!r:.100}, not a tuple of Text and Image"
         for part in cast("tuple[object, ...]", content):
@@ -171,15 +171,15 @@ def find_split_faults(split: object) -> Iterator[str]:
             yield from (f"{name} has the {field} {value!r:.100}" for field, value in _wrong(verdict, _VERDICT))
     if isinstance(split.images, int) and split.images < 0:
         yield "images is negative"
-    if isinstance(split.judges, Mapping):
-        yield from _find_judge_faults(split.judges)
+    if isinstance(judges := cast("object", split.judges), Mapping):
+        yield from _find_judge_faults(cast("Mapping[object, object]", judges))
     yield from _find_metric_faults(split.metrics)
 
 
 _VERDICT: _Fields = {"label": str, "axes": Mapping}
 
 
-def _find_judge_faults(judges: Mapping[Any, Any]) -> Iterator[str]:
+def _find_judge_faults(judges: Mapping[object, object]) -> Iterator[str]:
     if not judges:
         yield "it accepts no rubric"
     for rubric, translation in judges.items():
@@ -187,8 +187,10 @@ def _find_judge_faults(judges: Mapping[Any, Any]) -> Iterator[str]:
             yield f"judges names the rubric {rubric!r:.100}, which is no text"
         elif not isinstance(translation, Mapping):
             yield f"judges gives {named(translation)} for {rubric!r}, not a mapping of its labels; {{}} keeps them"
-        elif not all(isinstance(word, str) for pair in translation.items() for word in pair):
-            yield f"judges translates labels of {rubric!r} that are no texts: {dict(translation)!r:.100}"
+        else:
+            words = cast("Mapping[object, object]", translation)
+            if not all(isinstance(word, str) for pair in words.items() for word in pair):
+                yield f"judges translates labels of {rubric!r} that are no texts: {dict(words)!r:.100}"
 
 
 def _find_metric_faults(metrics: object) -> Iterator[str]:
