@@ -465,15 +465,18 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
             raise boundary.error(f"open of {what}", why)
         asks, local = describe_wrong_requests, rubric.ask_local
 
+        def decides(given: object) -> str:
+            return describe_wrong_decision(given, rubric.labels)
+
         def reads(given: object) -> str:
-            asks_again = isinstance(given, list)
-            return asks(cast("object", given)) if asks_again else describe_wrong_decision(given, rubric.labels)
+            wrong = asks if isinstance(given, list) else decides
+            return wrong(given)
 
         def scores(given: object) -> str:
             pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()
             if len(pair) != 2:
                 return f"it gave {given!r:.100}, not an item and its decision"
-            return describe_wrong_decision(pair[1], rubric.labels)
+            return decides(pair[1])
 
         return replace(
             rubric,
