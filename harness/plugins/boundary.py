@@ -469,7 +469,7 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
             return describe_wrong_decision(given, rubric.labels)
 
         def reads(given: object) -> str:
-            wrong = asks if isinstance(given, list) else decides
+            wrong = asks if issubclass(type(given), list) else decides
             return wrong(given)
 
         def scores(given: object) -> str:
