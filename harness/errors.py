@@ -126,6 +126,13 @@ def describe_error(error: BaseException) -> str:
         return type(error).__name__
 
 
+def describe_deed(error: BaseException) -> str:
+    """What somebody did by an error: `raised ValueError: text`; of a plugin that raised nothing what it gave."""
+    if isinstance(error, PluginError) and not error.kind:
+        return error.said.removeprefix("it ")
+    return f"raised {describe_error(error)}"
+
+
 class BadImage(Exception):
     """An image of one sample cannot be used; `reason` is a short code, `path` its place under the data root."""
 

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from math import isfinite
+from typing import Literal, TypeGuard, cast
 
 from harness.types import BLOCKED, Json, Outcome
 
 Share = tuple[float, float]  #: numerator, denominator
 Better = Literal["lower", "higher", "neither"]  #: which direction is good; a rate that describes has none
 NOT_COUNTED: Share = (0.0, 0.0)
+
+
+def is_share(given: object) -> TypeGuard[Share]:
+    """Whether a metric gave two finite numbers; it is a plugin's, and may give anything."""
+    return (
+        isinstance(given, tuple)
+        and len(cast("tuple[object, ...]", given)) == 2
+        and all(isinstance(each, int | float) and isfinite(each) for each in cast("tuple[object, ...]", given))
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

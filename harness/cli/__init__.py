@@ -80,7 +80,7 @@ class Commands(Group):
         """
         try:
             return super().invoke(ctx)
-        except Exception as error:
+        except (Exception, SystemExit, GeneratorExit) as error:
             name = ctx.invoked_subcommand or ""
             if name and name not in CORE and not isinstance(error, _OF_COMMANDS):
                 from harness.plugins.boundary import Boundary

@@ -162,12 +162,13 @@ def check_free(name: str, kinds: Sequence[str], host: Host) -> None:
     """Refuse a name that something has: two plugins of one name would disable it. Raises HarnessError."""
     owners = [f"{source.origin} has a plugin {source.entry!r}" for source in host.plugins if source.entry == name]
     for kind in kinds:
-        offer = KINDS[kind].offer
-        offered = {
-            getattr(item, "scheme", "") or getattr(item, "name", ""): owner for item, owner in host.offers(offer)
-        }
-        if name in offered:
-            owners.append(f"plugin {offered[name]} offers the {kind} {name!r}")
+        # A task and a suite share the names of `--tasks`.
+        for offer, word in [(KINDS[kind].offer, kind), *([("suites", "suite")] if kind == "task" else [])]:
+            offered = {
+                getattr(item, "scheme", "") or getattr(item, "name", ""): owner for item, owner in host.offers(offer)
+            }
+            if name in offered:
+                owners.append(f"plugin {offered[name]} offers the {word} {name!r}")
     if not owners and importlib.util.find_spec(f"harness_{name}") is not None:
         owners.append(f"a module harness_{name} is installed")
     if owners:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from harness.engine.crew import SamplesError
-from harness.errors import HarnessError, PluginError, describe_error
+from harness.errors import HarnessError, PluginError
 from harness.options import Options
 from harness.plan.sampling import Survey, survey
 from harness.plan.splits import SplitPlan
@@ -93,13 +93,13 @@ def assign(
         try:
             listed = surveyed(plan, options)
         except PluginError as error:
-            found.failed.append((plan, SamplesError(error.said, error)))
+            found.failed.append((plan, SamplesError(error)))
         except HarnessError as error:
             if not plan.suite:
                 raise
             found.left_out.append(LeftOut(title=plan.title, error=error))
         except Exception as error:  # noqa: BLE001 - a task is a plugin
-            found.failed.append((plan, SamplesError(describe_error(error))))
+            found.failed.append((plan, SamplesError(error)))
         else:
             if _can_be_judged(plan, found):
                 keep = _asked_more(plan, options, run)
@@ -126,7 +126,7 @@ def nothing_listed(found: Surveyed) -> NoReturn:
     """Say why none of what was asked can be run. Raises HarnessError."""
     if found.failed:
         plan, fault = found.failed[0]
-        what, by = f"{plan.title} cannot be listed: its task raised {fault}", fault.error
+        what, by = f"{plan.title} cannot be listed: its task {fault}", fault.error
         if by is None:
             raise HarnessError(what) from fault
         raise PluginError(what, where=f"plugin {by.plugin}", remedy=by.remedy, story=by.story) from fault

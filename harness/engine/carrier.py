@@ -17,7 +17,7 @@ from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
 from harness.limits.breaker import Breaker
 from harness.limits.metered import counting, try_once
-from harness.metrics import NOT_COUNTED, Record, Share
+from harness.metrics import NOT_COUNTED, Record, Share, is_share
 from harness.store.journal import Journal
 from harness.store.records import (
     answer_hash,
@@ -161,10 +161,11 @@ def _repeating(
 
 
 def _share(work: Work, record: Record) -> Share:
-    """What the main metric makes of a record so far; one that raises is told of when the run is concluded."""
+    """What the main metric makes of a record so far; one that raises, or gives no share, is told at the end."""
     try:
-        return work.metric.score(record) if record.resolved else NOT_COUNTED
-    except (KeyboardInterrupt, GeneratorExit):
+        share = work.metric.score(record) if record.resolved else NOT_COUNTED
+        return share if is_share(share) else NOT_COUNTED
+    except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - a metric is a plugin, and this is only the running value
         return NOT_COUNTED

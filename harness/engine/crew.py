@@ -15,7 +15,7 @@ import anyio.lowlevel
 from harness import descriptors
 from harness.engine.carrier import Carrier
 from harness.engine.work import Work
-from harness.errors import HarnessError, PluginError, TooManyOpen, describe_error
+from harness.errors import HarnessError, PluginError, TooManyOpen, describe_deed
 from harness.types import Sample
 
 #: seconds that calls in flight have to finish once an error has stopped the run
@@ -23,15 +23,15 @@ DRAIN_SECONDS = 30.0
 
 
 class SamplesError(Exception):
-    """A task raised while it listed its samples; its split ends, the run does not.
+    """A task failed while it listed its samples; its split ends, the run does not. Its text says what the task did.
 
     Attributes:
         error: the same, with the plugin it came from; None where that is not known.
     """
 
-    def __init__(self, said: str, error: PluginError | None = None) -> None:
-        super().__init__(said)
-        self.error = error
+    def __init__(self, error: Exception) -> None:
+        super().__init__(describe_deed(error))
+        self.error = error if isinstance(error, PluginError) else None
 
 
 async def carry_all(work: Work, samples: Iterable[Sample]) -> None:
@@ -61,7 +61,7 @@ class _Crew:
                 self._active += 1
                 group.start_soon(self._carry, sample)
         if self._fault is not None:
-            raise SamplesError(describe_error(self._fault)) from self._fault
+            raise SamplesError(self._fault) from self._fault
 
     def _listed(self, samples: Iterator[Sample]) -> Iterator[Sample]:
         """The samples; a task that raises ends here, and what is under way goes on."""

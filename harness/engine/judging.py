@@ -6,20 +6,20 @@ their own; an unreadable reply is asked for once more in each round, with what w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeGuard, TypeVar
+from typing import TypeGuard, TypeVar, cast
 
 import anyio
 
 from harness import descriptors
 from harness import rubric as rubrics
 from harness.contracts import Decision, Judge, Model, Rubric
-from harness.errors import HarnessError, describe_error
+from harness.errors import HarnessError, PluginError, describe_error
 from harness.keys import messages_digest
 from harness.limits.breaker import Breaker
+from harness.plugins.shapes import describe_wrong_decision
 from harness.rubric.templates import unmarked
 from harness.store.records import Judgement
 from harness.store.sound import sound
@@ -33,7 +33,6 @@ from harness.types import (
     Sample,
     Unscored,
     UnscoredState,
-    Verdict,
     add_usage,
 )
 
@@ -55,6 +54,7 @@ class Bench:
         breaker: of the model's calls; None where nothing watches them.
         overrides: generation settings given with `-J`, over those of the rubric's requests.
         dead: why it stopped working; answers go on without it.
+        fault: what its rubric did wrong last, which asking again does not mend.
         card: what results.json says of it.
     """
 
@@ -65,6 +65,7 @@ class Bench:
     breaker: Breaker | None = None
     overrides: Mapping[str, Json] = field(default_factory=dict[str, Json])
     dead: HarnessError | None = None
+    fault: PluginError | None = None
     card: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     async def decide(self, sample: Sample, response: Response) -> Judgement:
@@ -76,8 +77,15 @@ class Bench:
             raise
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
             descriptors.check(error)
+            self.note(error)
             decision = Unscored(state="judge_error", message=told(error))
         return replace(hearing.judgement(decision), flags=self.flag(response))
+
+    def note(self, error: Exception) -> None:
+        """Keep what the rubric's plugin did wrong, where an error came of that."""
+        cause = error.__cause__ if isinstance(error, RubricError) else error
+        if isinstance(cause, PluginError):
+            self.fault = cause
 
     def flag(self, response: Response) -> frozenset[str]:
         """`verdict_like` for an answer that is shaped like a verdict of this rubric; it changes no label."""
@@ -204,22 +212,10 @@ def judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:
 
 
 def checked(rubric: Rubric, decision: object) -> Decision:
-    """A plugin's decision as it may be written: a label that is none of the rubric's would count as nothing.
-
-    Raises RubricError for what is no decision.
-    """
-    if isinstance(decision, Unscored):
-        return decision
-    if not isinstance(decision, Verdict) or decision.label not in rubric.labels:
-        raise RubricError(f"the rubric gave {decision!r:.200}, which is none of its labels")
-    for name, value in decision.axes.items():
-        if not _is_plain(value):
-            raise RubricError(f"the rubric gave the axis {name!r} the value {value!r:.100}")
-    return decision
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    """A plugin's decision as it may be written. Raises RubricError for what is no decision."""
+    if why := describe_wrong_decision(decision, rubric.labels):
+        raise RubricError(why)
+    return cast("Decision", decision)
 
 
 def told(error: Exception) -> str:

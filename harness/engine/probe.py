@@ -10,8 +10,8 @@ import random
 import re
 from dataclasses import dataclass, replace
 
-from harness.contracts import Model
-from harness.errors import HarnessError
+from harness.contracts import Model, ModelInfo
+from harness.errors import HarnessError, PluginError
 from harness.limits.metered import Metered
 from harness.limits.slots import Endpoints, Policy, Tell
 from harness.types import Failure, Generation, Image, Message, Part, Request, Response, Text
@@ -41,7 +41,9 @@ class Finding:
 
 
 async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False, tell: Tell | None = None) -> Finding:
-    """Ask one small question. Raises HarnessError when the model cannot be used at all.
+    """Ask one small question.
+
+    Raises HarnessError when the model cannot be used at all, which is a PluginError where its plugin is at fault.
 
     Args:
         model: the provider's own, not metered.
@@ -65,14 +67,37 @@ async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False,
         deadline=min(policy.deadline, PATIENCE),
         patience=min(policy.patience, PATIENCE),
     )
-    result = await Metered(model, Endpoints(brief, tell=tell)).generate(request)
+    asked = _Asked(model)
+    result = await Metered(asked, Endpoints(brief, tell=tell)).generate(request)
     if isinstance(result, Failure) and result.outcome == "error":
+        if asked.fault is not None:
+            raise asked.fault
         raise HarnessError(
             f"{model.info.ref} does not answer: {result.reason}: {result.message}",
             remedy="check the address, the model's name and the key; --no-probe skips this check",
         )
     answer = result.text if isinstance(result, Response) else f"{result.outcome}: {result.message}"
     return Finding(answer=answer, images=shown, in_order=_in_order(answer, shown))
+
+
+class _Asked:
+    """The model, and what its last call raised as a plugin's fault: in a run one sample's error, here the end."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.fault: PluginError | None = None
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._model.info
+
+    async def generate(self, request: Request) -> Response | Failure:
+        self.fault = None
+        try:
+            return await self._model.generate(request)
+        except PluginError as error:
+            self.fault = error
+            raise
 
 
 def _question(shown: int) -> str:

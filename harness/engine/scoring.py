@@ -141,6 +141,7 @@ async def _judgements(
                     left.remove(item)
                     yield item, made
         except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of the samples
+            bench.note(error)
             fault = told(error)
     for item in sorted(left) if asking.dead is None else ():
         yield item, judgement(Unscored(state="judge_error", message=fault), asking.calls.get(item, ()))

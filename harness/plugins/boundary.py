@@ -11,7 +11,7 @@ The wrappers' frames say what is being called: `find_holder` finds them in a sta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -29,6 +29,7 @@ from harness.contracts import (
     Provider,
     Report,
     Rubric,
+    Split,
     Strategy,
     Task,
     Trainer,
@@ -36,23 +37,23 @@ from harness.contracts import (
 from harness.errors import MENDABLE, BadImage, HarnessError, PluginError, describe_error
 from harness.groups import leaf
 from harness.plugins.loader import Fault, Source, format_story
+from harness.plugins.shapes import (
+    describe_wrong,
+    describe_wrong_calls,
+    describe_wrong_decision,
+    describe_wrong_requests,
+    find_split_faults,
+    named,
+    unwanted,
+)
 from harness.secrets import without_secrets
 from harness.terminal import one_line
-from harness.types import Request, Sample
+from harness.types import Sample
 
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
-_Fields = Mapping[str, type[Any] | tuple[type[Any], ...]]
-_SAMPLE: _Fields = {"id": str, "split": str, "request": Request, "category": str, "tags": Mapping, "cluster": str}
-_INFO: _Fields = {
-    "ref": str,
-    "endpoint": str,
-    "can": (frozenset, set),
-    "dropped": (frozenset, set),
-    "notes": (tuple, list),
-}
-_RUBRIC: _Fields = {"identity": Mapping, "labels": (tuple, list, frozenset, set)}
+_END: Any = object()  #: what an async iterator gives that is at its end
 _CODES: set[CodeType] = (
     set()
 )  #: of the functions here that call a plugin; each has the variables `boundary` and `place`
@@ -84,6 +85,17 @@ def find_holder(frame: FrameType | None) -> tuple[Source, str, str] | None:
         inner.append(frame)
         frame = frame.f_back
     return None
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether the call of a plugin that a stack is in has come to an import."""
+    found = False
+    while frame is not None:
+        if frame.f_code in _CODES:
+            return found
+        found = found or frame.f_code.co_filename == "<frozen importlib._bootstrap>"
+        frame = frame.f_back
+    return False
 
 
 def _last_line(frames: Sequence[FrameType]) -> str:
@@ -148,9 +160,15 @@ class Boundary:
             hear(made)
         return made
 
-    def fail(self, place: str, error: BaseException) -> NoReturn:
-        """Raise what a plugin raised: as it is where its contract allows it, else as a PluginError."""
-        if _allowed(error):
+    def fail(self, place: str, error: BaseException, task: object = None) -> NoReturn:
+        """Raise what a plugin raised: as it is where its contract allows it, else as a PluginError.
+
+        Args:
+            place: what was called.
+            error: that it raised.
+            task: that awaits it, where it is awaited.
+        """
+        if _allowed(error) or _is_closed(error, task):
             raise error
         found = leaf(error)
         story = format_story(error)
@@ -167,23 +185,41 @@ class Boundary:
             except BaseException as error:  # noqa: BLE001 - SystemExit is no way out of a run
                 boundary.fail(place, error)
             if wanted and not isinstance(given, wanted):
-                raise boundary.error(place, _unwanted(given, *wanted))
+                raise boundary.error(place, unwanted(given, *wanted))
             return given
 
         return update_wrapper(called, function)
 
+    def checked(
+        self, place: str, function: Callable[..., _T], wrong: Callable[[object], str], *wanted: type[Any]
+    ) -> Callable[..., _T]:
+        """As `call`, for what a type does not tell: `wrong` says what is wrong with what it gives, or nothing."""
+        call = self.call(place, function, *wanted)
+
+        def called(*arguments: Any, **named: Any) -> _T:
+            given = call(*arguments, **named)
+            if why := wrong(given):
+                raise self.error(place, why)
+            return given
+
+        return update_wrapper(called, function)
+
+    @_calling
+    async def wait(self, place: str, function: Callable[..., Awaitable[_T]], *arguments: Any, **named: Any) -> _T:
+        """What a coroutine function gives, awaited behind the boundary."""
+        boundary, task = self, _task()
+        try:
+            return await function(*arguments, **named)
+        except BaseException as error:  # noqa: BLE001 - as in `call`
+            boundary.fail(place, error, task)
+
     def coroutine(self, place: str, function: Callable[..., Any], wanted: type[_T]) -> Callable[..., Any]:
         """A coroutine function behind the boundary."""
 
-        @_calling
         async def awaited(*arguments: Any, **named: Any) -> _T:
-            boundary = self
-            try:
-                given = await function(*arguments, **named)
-            except BaseException as error:  # noqa: BLE001 - as in `call`
-                boundary.fail(place, error)
+            given = await self.wait(place, function, *arguments, **named)
             if not isinstance(given, wanted):
-                raise boundary.error(place, _unwanted(given, wanted))
+                raise self.error(place, unwanted(given, wanted))
             return given
 
         return update_wrapper(awaited, function)
@@ -205,30 +241,27 @@ class Boundary:
                     return
                 except BaseException as error:  # noqa: BLE001 - as in `call`
                     boundary.fail(place, error)
-                if why := _wrong(item, Sample, _SAMPLE):
+                if why := describe_wrong(item, Sample):
                     raise boundary.error(place, why)
                 yield item
 
         return update_wrapper(listed, function)
 
-    def async_iterator(self, place: str, function: Callable[..., AsyncIterator[_T]]) -> Callable[..., Any]:
-        """An async generator function behind the boundary; closing it closes the plugin's own."""
+    def async_iterator(
+        self, place: str, function: Callable[..., AsyncIterator[_T]], wrong: Callable[[object], str]
+    ) -> Callable[..., Any]:
+        """An async generator function behind the boundary; `wrong` as in `checked`. Closing it closes the plugin's."""
 
-        @_calling
         async def listed(*arguments: Any, **named: Any) -> AsyncGenerator[_T]:
-            boundary, items = self, None
+            items = self.call(place, lambda: aiter(function(*arguments, **named)))()
             try:
-                items = aiter(function(*arguments, **named))
-                while True:
-                    item = await anext(items)
+                while (item := await self.wait(place, anext, items, _END)) is not _END:
+                    if why := wrong(item):
+                        raise self.error(place, why)
                     yield item
-            except StopAsyncIteration:
-                return
-            except BaseException as error:  # noqa: BLE001 - as in `call`
-                boundary.fail(place, error)
             finally:
                 if isinstance(items, AsyncGenerator):
-                    await items.aclose()
+                    await self.wait(place, items.aclose)
 
         return update_wrapper(listed, function)
 
@@ -239,7 +272,11 @@ class Boundary:
 
 
 class _Opened(AbstractAsyncContextManager[Any]):
-    """What a provider or painter opens; what the body raises goes through it as it is."""
+    """What a provider or painter opens; what the body raises goes through it as it is.
+
+    When it is closed all is done that it was opened for. So what its closing raises, of whatever kind, is told to who
+    listens and ends nothing; where nobody listens it is raised, unless the body raised something itself.
+    """
 
     def __init__(self, boundary: Boundary, what: str, manager: AbstractAsyncContextManager[object], asked: str) -> None:
         self._boundary = boundary
@@ -247,26 +284,29 @@ class _Opened(AbstractAsyncContextManager[Any]):
         self._manager = manager
         self._asked = asked
 
-    @_calling
     async def __aenter__(self) -> object:
         boundary, place = self._boundary, f"open of {self._what}"
-        try:
-            given = await self._manager.__aenter__()
-        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
-            boundary.fail(place, error)
+        given = await boundary.wait(place, self._manager.__aenter__)
         return bind_model(boundary, self._what, place, given, self._asked)
 
     @_calling
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        boundary, place = self._boundary, f"closing of {self._what}"
+        boundary, place, task = self._boundary, f"closing of {self._what}", _task()
         try:
             return await self._manager.__aexit__(kind, error, trace)
         except BaseException as found:
             if error is not None and leaf(found) is leaf(error):
                 raise
-            boundary.fail(place, found)
+            if _asked_to_end(found) or _is_closed(found, task):
+                raise
+            made = boundary.error(
+                place, describe_error(leaf(found)), kind=type(leaf(found)).__name__, story=format_story(found)
+            )
+            if error is None and _listener.get() is None:
+                raise made from found
+        return False
 
 
 def bind_model(boundary: Boundary, what: str, place: str, given: object, asked: str) -> object:
@@ -283,7 +323,7 @@ def bind_model(boundary: Boundary, what: str, place: str, given: object, asked: 
         PluginError: it has none of that name.
     """
     if not callable(getattr(given, asked, None)):
-        raise boundary.error(place, f"it gave {_named(given)}, which has no {asked}()")
+        raise boundary.error(place, f"it gave {named(given)}, which has no {asked}()")
     return (_BoundModel if asked == "generate" else _BoundBrush)(boundary, what, given)
 
 
@@ -294,7 +334,7 @@ class _Bound:
         self._boundary = boundary
         self._what = what
         self._inner = inner
-        self._info: object = None  # the last that was looked at
+        self._info: object = self  # the last that was looked at; itself before any was, since an info may be None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -309,7 +349,7 @@ class _Bound:
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
         if info is not self._info:
-            if why := _wrong(info, ModelInfo, _INFO):
+            if why := describe_wrong(info, ModelInfo):
                 raise boundary.error(place, why)
             self._info = info
         return cast("ModelInfo", info)
@@ -318,16 +358,12 @@ class _Bound:
 class _BoundModel(_Bound):
     """A Model behind the boundary."""
 
-    @_calling
     async def generate(self, request: Any) -> Any:
         """Its answer, whole."""
         from harness.limits.metered import wrong_with
 
         boundary, place = self._boundary, f"generate of {self._what}"
-        try:
-            given = await self._inner.generate(request)
-        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
-            boundary.fail(place, error)
+        given = await boundary.wait(place, self._inner.generate, request)
         if why := wrong_with(given):
             raise boundary.error(place, why)
         return given
@@ -336,14 +372,50 @@ class _BoundModel(_Bound):
 class _BoundBrush(_Bound):
     """A Brush behind the boundary."""
 
-    @_calling
     async def draw(self, drawing: Any) -> Any:
         """Its drawing."""
-        boundary, place = self._boundary, f"draw of {self._what}"
+        return await self._boundary.wait(f"draw of {self._what}", self._inner.draw, drawing)
+
+
+class _Splits(Mapping[str, Split]):
+    """The splits of a task behind the boundary, each checked once, when it is first looked up."""
+
+    def __init__(self, boundary: Boundary, place: str, inner: Mapping[str, Split]) -> None:
+        self._boundary = boundary
+        self._place = place
+        self._inner = inner
+        self._found: dict[str, Split] = {}
+
+    @_calling
+    def __getitem__(self, name: str) -> Split:
+        if name in self._found:
+            return self._found[name]
+        boundary, place = self._boundary, self._place
         try:
-            return await self._inner.draw(drawing)
+            split = self._inner[name]
+        except KeyError:  # what a mapping may say of a name
+            raise
         except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
             boundary.fail(place, error)
+        if faults := list(find_split_faults(split)):
+            raise boundary.error(place, f"it gave split {name!r}: {'; '.join(faults[:3])}")
+        self._found[name] = split
+        return split
+
+    @_calling
+    def __iter__(self) -> Iterator[str]:
+        boundary, place = self._boundary, self._place
+        try:
+            names: list[object] = list(self._inner)
+        except BaseException as error:  # noqa: BLE001 - as in `Boundary.call`
+            boundary.fail(place, error)
+        for name in names:
+            if not isinstance(name, str):
+                raise boundary.error(place, f"it names a split {name!r:.100}, which is no text")
+            yield name
+
+    def __len__(self) -> int:
+        return self._boundary.call(self._place, lambda: len(self._inner))()
 
 
 def bind(item: _T, source: Source) -> _T:
@@ -367,8 +439,17 @@ def _bind_painter(boundary: Boundary, it: Painter) -> dict[str, Any]:
 
 def _bind_task(boundary: Boundary, it: Task) -> dict[str, Any]:
     what = f"task {it.name!r}"
+    place = f"splits of {what}"
+
+    def bound(splits: Mapping[str, Split]) -> Mapping[str, Split]:
+        return _Splits(boundary, place, splits)
+
+    def listed(function: Callable[..., Mapping[str, Split]]) -> Callable[..., Mapping[str, Split]]:
+        call = boundary.call(place, function, Mapping)
+        return update_wrapper(lambda *given, **options: bound(call(*given, **options)), function)
+
     return {
-        "splits": boundary.call(f"splits of {what}", it.splits, Mapping) if callable(it.splits) else it.splits,
+        "splits": listed(it.splits) if callable(it.splits) else bound(it.splits),
         "samples": boundary.samples(f"samples of {what}", it.samples),
         "revision": it.revision and boundary.call(f"revision of {what}", it.revision, str),
     }
@@ -380,14 +461,29 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
 
     def open_rubric(*given: Any, **named: Any) -> Rubric:
         rubric = opened(*given, **named)
-        if why := _wrong(rubric, Rubric, _RUBRIC):
+        if why := describe_wrong(rubric, Rubric):
             raise boundary.error(f"open of {what}", why)
+        asks, local = describe_wrong_requests, rubric.ask_local
+
+        def decides(given: object) -> str:
+            return describe_wrong_decision(given, rubric.labels)
+
+        def reads(given: object) -> str:
+            wrong = asks if issubclass(type(given), list) else decides
+            return wrong(given)
+
+        def scores(given: object) -> str:
+            pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()
+            if len(pair) != 2:
+                return f"it gave {given!r:.100}, not an item and its decision"
+            return decides(pair[1])
+
         return replace(
             rubric,
-            ask=boundary.call(f"ask of {what}", rubric.ask),
-            ask_local=rubric.ask_local and boundary.call(f"ask_local of {what}", rubric.ask_local),
-            read=boundary.call(f"read of {what}", rubric.read),
-            score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score),
+            ask=boundary.checked(f"ask of {what}", rubric.ask, asks),
+            ask_local=local and boundary.checked(f"ask_local of {what}", local, asks),
+            read=boundary.checked(f"read of {what}", rubric.read, reads),
+            score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score, scores),
         )
 
     return {"open": update_wrapper(open_rubric, it.open)}
@@ -401,22 +497,17 @@ def _bind_strategy(boundary: Boundary, it: Strategy) -> dict[str, Any]:
     def wrap(*given: Any, **named: Any) -> object:
         return bind_model(boundary, what, place, wrapped(*given, **named), "generate")
 
-    return {"wrap": update_wrapper(wrap, it.wrap)}
+    return {
+        "wrap": update_wrapper(wrap, it.wrap),
+        "calls": it.calls and boundary.checked(f"calls of {what}", it.calls, describe_wrong_calls),
+    }
 
 
 def _bind_report(boundary: Boundary, it: Report) -> dict[str, Any]:
     what = f"report {it.name!r}"
 
     def files(place: str, function: Callable[..., Any], *wanted: type[Any]) -> Callable[..., Any]:
-        call = boundary.call(place, function, *wanted)
-
-        def checked(*given: Any, **named: Any) -> Any:
-            rendered: object = call(*given, **named)
-            if isinstance(rendered, Mapping) and (why := _wrong_files(cast("Mapping[object, object]", rendered))):
-                raise boundary.error(place, why)
-            return cast("Any", rendered)
-
-        return update_wrapper(checked, function)
+        return boundary.checked(place, function, _wrong_files, *wanted)
 
     return {
         "render": it.render and files(f"render of {what}", it.render, str, bytes, Mapping),
@@ -425,14 +516,16 @@ def _bind_report(boundary: Boundary, it: Report) -> dict[str, Any]:
     }
 
 
-def _wrong_files(files: Mapping[object, object]) -> str:
+def _wrong_files(rendered: object) -> str:
     """What is wrong with the files of a report: each has a name below the folder it is written to, and bytes."""
-    for name, data in files.items():
+    if not isinstance(rendered, Mapping):
+        return ""
+    for name, data in cast("Mapping[object, object]", rendered).items():
         path = PurePath(name) if isinstance(name, str) else None
         if path is None or path.is_absolute() or not path.parts or {"..", "\0"} & {*path.parts, *path.as_posix()}:
             return f"it names a file {name!r:.100}, which is not below the folder it is written to"
         if not isinstance(data, bytes):
-            return f"it gave {_named(data)} as the file {name!r:.100}, not bytes"
+            return f"it gave {named(data)} as the file {name!r:.100}, not bytes"
     return ""
 
 
@@ -469,11 +562,35 @@ _BINDERS: dict[type[Any], Callable[[Boundary, Any], dict[str, Any]]] = {
 def _allowed(error: BaseException) -> bool:
     """Whether a plugin may raise it: what the user can mend, and what somebody else asked for."""
     error = leaf(error)
-    if isinstance(error, HarnessError | BadImage | KeyboardInterrupt | GeneratorExit):
+    if isinstance(error, HarnessError | BadImage):
         return True
     if isinstance(error, OSError):
         return error.errno in MENDABLE
-    return _is_cancellation(error)
+    return _asked_to_end(error)
+
+
+def _asked_to_end(error: BaseException) -> bool:
+    """Whether somebody else asked for the end that an error brings: an interrupt, a cancellation."""
+    error = leaf(error)
+    return isinstance(error, KeyboardInterrupt) or _is_cancellation(error)
+
+
+def _is_closed(error: BaseException, task: object) -> bool:
+    """Whether somebody closes the coroutine of ours that a plugin is awaited in: then its own task does not run.
+
+    A GeneratorExit while that task runs, or where nothing is awaited, is raised by the plugin.
+    """
+    return isinstance(leaf(error), GeneratorExit) and task is not None and task is not _task()
+
+
+def _task() -> object:
+    """The task that runs; None outside of asyncio's loop."""
+    import asyncio
+
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def _is_cancellation(error: BaseException) -> bool:
@@ -491,25 +608,6 @@ def _is_cancellation(error: BaseException) -> bool:
         return True
     task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
     return task is not None and task.cancelling() > 0
-
-
-def _wrong(given: object, wanted: type[Any], fields: _Fields) -> str:
-    """Why a value is not of a type, or has a field that the core cannot rely on; empty where nothing is wrong."""
-    if not isinstance(given, wanted):
-        return _unwanted(given, wanted)
-    for name, kind in fields.items():
-        value: object = getattr(given, name)
-        if not isinstance(value, kind):
-            return f"it gave a {wanted.__name__} whose {name} is {value!r:.100}"
-    return ""
-
-
-def _unwanted(given: object, *wanted: type[Any]) -> str:
-    return f"it gave {_named(given)}, not {' or '.join(each.__name__ for each in wanted)}"
-
-
-def _named(given: object) -> str:
-    return "None" if given is None else f"a {type(given).__name__}"
 
 
 def _author(source: Source) -> str:

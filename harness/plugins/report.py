@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import UnknownName
-from harness.plugins.loader import Fault, Source, fault
+from harness.plugins.loader import FILE, Fault, Source, fault
 from harness.settings import nearest
 
 if TYPE_CHECKING:
@@ -77,10 +77,14 @@ def clash(
 
 
 def _handle(source: Source, every: Sequence[Source]) -> str:
-    """What blocks this plugin and no other: its distribution if that holds nothing else, else its own name."""
+    """What blocks this plugin and no other: its distribution if that holds nothing else, else its own name.
+
+    What stands for the distribution of a file is all files', also those of the next command.
+    """
     per_distribution = Counter(other.distribution for other in every)
     names = {label for other in every if other != source for label in other.labels}
-    free = per_distribution[source.distribution] == 1 and source.distribution not in names
+    alone = per_distribution[source.distribution] == 1 and source.distribution != FILE
+    free = alone and source.distribution not in names
     return source.distribution if free else source.name
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.plugins.loader import Source, Stage
 
 PATIENCE: Final = 5.0  #: seconds of silence before a plugin is named
+IMPORTS: Final = 12  #: times that patience an import may go without a new module
 _DOING: Final = {"import": "its import", "register": "its registration", "offer": "what it offers", "hook": "a hook"}
 
 
@@ -71,10 +72,14 @@ class Watch:
 
 @contextmanager
 def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Generator[None]:
-    """Name the plugin that holds the running event loop for some seconds, once for each place, while the body lasts."""
+    """Name the plugin that holds the running event loop for some seconds, once for each place, while the body lasts.
+
+    An import that goes on is no hang, however long it takes on a busy machine: its time does not count, until no module
+    has come for `IMPORTS` times as long.
+    """
     import asyncio
 
-    from harness.plugins.boundary import find_holder
+    from harness.plugins.boundary import find_holder, is_importing
 
     try:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
@@ -90,9 +95,16 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
             loop.call_later(patience / 5, alive)
 
     def look() -> None:
+        modules, came, excused, before = len(sys.modules), beat, beat, False
         while not ended.wait(patience / 5):
-            frames = sys._current_frames()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented
-            found = find_holder(frames.get(thread)) if time.monotonic() - beat >= patience else None
+            frame, now = sys._current_frames().get(thread), time.monotonic()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented
+            if len(sys.modules) != modules:
+                modules, came = len(sys.modules), now
+            imports = is_importing(frame)
+            if (imports or before) and now - max(came, beat) < patience * IMPORTS:
+                excused = now
+            before = imports
+            found = find_holder(frame) if now - max(beat, excused) >= patience else None
             if found is not None and (found[0].name, found[1]) not in told:
                 source, place, where = found
                 told.add((source.name, place))

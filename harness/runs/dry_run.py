@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from harness.data.inspection import another_size
 from harness.engine import benches
 from harness.engine.assignment import Assignment
-from harness.errors import BadImage, HarnessError
+from harness.errors import BadImage
 from harness.models import Resolved
 from harness.options import Options
 from harness.plan.suites import told
@@ -86,7 +86,7 @@ def dry_run(options: Options) -> DryRun:
 def _absent(found: Prepared) -> Iterator[Load]:
     """What would be left out, and what a task's fault ends before it begins."""
     parts = [(part.title, told([part])[0]) for part in found.listed.left_out]
-    parts += [(plan.title, f"{plan.title} not run: its task raised {fault}") for plan, fault in found.listed.failed]
+    parts += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     for title, why in parts:
         yield Load(who=found.resolved.spec.ref, role="model", where="nowhere", task=title, left_out=why)
 
@@ -170,14 +170,10 @@ def _weight(each: Assignment, resolved: Resolved) -> _Weight:
 
 
 def _calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
-    """How often the model is asked for one answer, at least and at most. Raises HarnessError where that is not said."""
+    """How often the model is asked for one answer, at least and at most. Raises PluginError where that is not said."""
     strategy = resolved.strategy
     if strategy is None:
         return 1, 1
     if strategy.calls is None:
         return 1, None
-    try:
-        return strategy.calls(request, resolved.strategy_settings)
-    except Exception as error:
-        what = f"strategy {strategy.name} cannot say how often it asks: it raised {type(error).__name__}: {error}"
-        raise HarnessError(what) from error
+    return strategy.calls(request, resolved.strategy_settings)

@@ -14,9 +14,11 @@ from harness.data.places import flag_for
 from harness.engine.judging import Bench
 from harness.engine.session import Session
 from harness.engine.work import ALWAYS_RETRIED
+from harness.errors import describe_deed
 from harness.options import Options
 from harness.plan.splits import SplitPlan
 from harness.plan.suites import told
+from harness.plugins.loader import FILE
 from harness.runs.conclude import Concluded
 from harness.runs.reasons import commonest
 
@@ -46,7 +48,7 @@ def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, 
 
 def _failed(session: Session) -> Iterator[str]:
     for plan, error in session.failed:
-        yield f"{plan.title} ended early: its task raised {error}"
+        yield f"{plan.title} ended early: its task {error}"
 
 
 def _dead(session: Session) -> Iterator[str]:
@@ -60,9 +62,10 @@ def _unscored(concluded: Concluded) -> Iterator[str]:
     host = plugins.current()
     owners = {task.name: f"{plugin} ({host.source(plugin).origin})" for task, plugin in host.offers("tasks")}
     for display, fault in concluded.unscored.items():
+        did = describe_deed(fault.__cause__ or fault)
         there = "keeps what stood there before" if display in concluded.results["tasks"] else "does not hold it"
         yield (
-            f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} raised {fault}; "
+            f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} {did}; "
             f"its traceback is in log.txt; "
             f"results.json {there}; the answers and verdicts are kept, and `harness judge RUN` cannot mend it: "
             "mend the plugin, then run again"
@@ -128,9 +131,11 @@ def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why
     cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
     counts = [f"{name} {count}" + (f" ({why[name]})" if name in why else "") for name, count in left.items()]
     again = [_named_images(plan)] if "bad_sample" in left and plan.split.data is None else []
+    fault = short[0].fault if short and "judge_error" in left else None
+    first = f"mend plugin {fault.plugin}, then " if fault else ""
     limited = rest and "unjudged" in left
     within = left.keys() - {"unjudged"} or any(bench.dead is not None for bench in short)
-    again += ["run it again" + _retry(left)] if (within if limited else left) else []
+    again += [f"{first}run it again{_retry(left)}"] if (within if limited else left) else []
     again += [f"`{rest}` judges the rest, with a larger --judge-limit more of it"] if limited else []
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
@@ -174,6 +179,9 @@ def waiting_for_judges(plans: Sequence[SplitPlan], options: Options, folder: Pat
         declared = {setting.name for setting in rubric.settings}
         own = [(key, value) for key, value in options.given(rubric.name).items() if key in declared]
         words += [word for key, value in own for word in ("-T", f"{rubric.name}.{key}={value}")]
+    words += [
+        word for each in plugins.current().plugins if each.distribution == FILE for word in ("--plugin", each.value)
+    ]
     command = shlex.join(["harness", "judge", str(folder), *words])
     names = ", ".join(repr(name) for name in rubrics)
     need = f"rubric {names} needs a model" if len(rubrics) == 1 else f"rubrics {names} need a model each"

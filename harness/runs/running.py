@@ -118,6 +118,7 @@ def prepare(options: Options) -> Prepared:
     benches.check((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
     claim(folder, options, resolved.requested, whole=False)
+    folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent
     listed = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
@@ -153,6 +154,7 @@ async def _judge(
     benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
     for each in known.assignments:
         check_plan(each.plan)
+    run.check_writable("copy it to where it can be written")
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
     session = _session(known.options, known.assignments, recorder, progress, stop)
     session.digest = known.digest

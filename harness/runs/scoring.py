@@ -28,7 +28,7 @@ class Guard(AbstractContextManager["Guard"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, KeyboardInterrupt | GeneratorExit):
+        if error is not None and not isinstance(error, KeyboardInterrupt):
             raise ScoringError(describe_error(error)) from error
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
-from harness.metrics import Metric, Record, Share
+from harness.metrics import Metric, Record, Share, is_share
 
 Menu = tuple[Share, ...]  #: what one record may have given; a resolved record has one share
 T = TypeVar("T")
@@ -71,20 +71,23 @@ class Lane:
         self.varies = False  #: a judged answer has a denominator that `possible` did not tell of before
 
     def add(self, record: Record) -> None:
-        """Take in one record; raises ValueError where a share is not 0 <= numerator <= denominator."""
+        """Take in one record.
+
+        Raises ValueError or TypeError where a share is not 0 <= numerator <= denominator, or a key is no text.
+        """
         metric = self.metric
         menu = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
-        if menu not in self.menus:
+        if any(not is_share(share) for share in menu) or menu not in self.menus:
             _check(menu, metric, record)
         if record.resolved and record.outcome == "answered" and menu[0][1] != 1 and not self.varies:
             self.varies = _is_new(menu[0][1], metric, record)
         self.choice.append(self.menus.code(menu))
         if metric.group is not None:
-            self.group.append(fingerprint(metric.group(record)))
+            self.group.append(fingerprint(_text(metric.group(record), "group", metric, record)))
         if metric.cluster is not None:
-            self.cluster.append(fingerprint(metric.cluster(record)))
+            self.cluster.append(fingerprint(_text(metric.cluster(record), "cluster", metric, record)))
         if metric.stratum is not None:
-            self.stratum.append(self.strata.code(metric.stratum(record)))
+            self.stratum.append(self.strata.code(_text(metric.stratum(record), "stratum", metric, record)))
 
 
 class Table:
@@ -148,5 +151,13 @@ def _is_new(denominator: float, metric: Metric, record: Record) -> bool:
 
 
 def _check(menu: Menu, metric: Metric, record: Record) -> None:
-    if not menu or not all(0 <= num <= den for num, den in menu):
-        raise ValueError(f"metric {metric.name} gave {menu} for {record.item}: need 0 <= numerator <= denominator")
+    if not menu or not all(is_share(share) and 0 <= share[0] <= share[1] for share in menu):
+        raise ValueError(
+            f"metric {metric.name} gave {menu!r:.200} for {record.item}: need 0 <= numerator <= denominator"
+        )
+
+
+def _text(key: object, what: str, metric: Metric, record: Record) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"metric {metric.name} gave {key!r:.100} as the {what} of {record.item}, not a text")
+    return key

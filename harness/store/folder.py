@@ -12,10 +12,12 @@ whose key stands beside it in asked.jsonl; a verdict is current when it was give
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,6 +27,7 @@ from typing import IO, Any, cast
 
 from filelock import FileLock, Timeout
 
+from harness import descriptors
 from harness.errors import HarnessError, IdentityMismatch
 from harness.store.journal import Index, Journal, lines, replace
 from harness.store.listing import SCRATCH, Asked, Listing, Listings, SingleListing
@@ -157,6 +160,22 @@ class RunFolder:
                 where=str(self.path),
                 remedy="wait for it, or give --output",
             ) from None
+
+    def check_writable(self, remedy: str) -> None:
+        """Try to write where the folder is or would be made, and leave nothing there: rights alone do not tell.
+
+        Raises HarnessError, with the remedy, where nothing can be written; OSError of a full disk as it is.
+        """
+        place = next(each for each in (self.path.absolute(), *self.path.absolute().parents) if each.exists())
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            descriptors.check(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            what = f"the run folder cannot be written: {error.strerror}"
+            raise HarnessError(what, where=str(self.path), remedy=remedy) from error
 
     def put_aside(self) -> Path | None:
         """Rename the folder: hidden beside its place, under a name with the time; None where no run is here.

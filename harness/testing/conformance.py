@@ -20,6 +20,7 @@ from harness.contracts import Judge, Report, Results, Rubric, Strategy
 from harness.images.opening import open_image
 from harness.keys import asked as asked_of
 from harness.keys import canonical
+from harness.plugins.shapes import describe_wrong_calls
 from harness.rubric.templates import unmarked
 from harness.settings import effective
 from harness.summary.suites import suite_results
@@ -184,6 +185,11 @@ def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = N
             problems.require(inner.asked, "the model was never asked")
             if said is failure:
                 problems.require(isinstance(given, Failure), "turns a Failure into an answer")
+    if strategy.calls is not None:
+        with problems.at("calls"):
+            for sample in (fake_sample(), fake_sample(images=2)):
+                if why := describe_wrong_calls(strategy.calls(sample.request, values)):
+                    problems.add(why)
     problems.settle()
 
 

@@ -37,13 +37,7 @@ class Rubrics:
 
 
 def check_split(problems: Problems, split: Split, rubrics: Rubrics, root: Path) -> None:
-    """What can be told without samples: names, main metric, rubrics and their translations."""
-    names = [metric.name for metric in split.metrics]
-    problems.require(names, "has no metrics")
-    problems.require(len(set(names)) == len(names), f"two metrics share a name: {names}")
-    problems.require(sum(metric.main for metric in split.metrics) <= 1, "more than one metric says main")
-    problems.require(split.judges, "accepts no rubric")
-    problems.require((split.images or 0) >= 0, "images is negative")
+    """What can be told without samples, of a split whose fields are what they must be: rubrics and translations."""
     given: dict[str, tuple[str, ...]] = {}
     for rubric in split.judges:
         with problems.at(f"rubric {rubric}"):

@@ -12,6 +12,7 @@ from harness.errors import BadImage
 from harness.images.opening import open_image
 from harness.keys import asked, canonical
 from harness.plugins.host import Host
+from harness.plugins.shapes import find_split_faults
 from harness.settings import effective
 from harness.types import Image, Sample, Setting, Settings
 
@@ -46,8 +47,13 @@ def check_task(
     with problems.at("splits"):
         splits = task.splits(values, data or Path(task.name)) if callable(task.splits) else task.splits
         problems.require(splits or not isinstance(splits, dict), "there are none")  # an open set need list none
-    for name, split in splits.items():
+    for name in splits:
         with problems.at(f"split {name}"):
+            split = splits[name]
+            if faults := list(find_split_faults(split)):
+                for fault in faults:
+                    problems.add(fault)
+                continue
             root = split.data or data
             problems.require(not (name.startswith("mini") and split.selected), "a mini split runs only by name")
             problems.require(all(part in splits for part in split.parts), f"parts {split.parts} are not all splits")

@@ -104,7 +104,12 @@ def harness_models() -> Iterable[Provider]:
 def harness_tasks() -> Iterable[Task]:
     asr = rate("ASR", UNSAFE, better="lower", main=True)
     one = split(rate("safe", "safe", better="higher"), asr)
-    splits = {"one": one, "two": one, "both": replace(one, parts=("one", "two")), "twins": split(both_unsafe(), asr)}
+    splits = {
+        "one": one,
+        "two": one,
+        "both": replace(one, parts=("one", "two")),
+        "twins": split(both_unsafe(), rate("ASR", UNSAFE, better="lower")),
+    }
     tone = Setting(name="tone", type=str, default="plain", identity=True, help="of the questions")
     return [Task(name="played", version="1", description="a toy", splits=splits, samples=samples, settings=(tone,))]
 

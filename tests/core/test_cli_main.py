@@ -138,6 +138,14 @@ def test_what_a_plugins_command_raises_is_told_as_the_plugins_with_its_traceback
     assert "Traceback" in log.read_text("utf-8")
 
 
+@pytest.mark.parametrize("does", [SystemExit(0), SystemExit(1), SystemExit("no more"), GeneratorExit()])
+def test_a_plugins_command_that_exits_by_itself_is_told_as_the_plugins(ran, does: BaseException) -> None:
+    found = ran("fail", does=does)
+    assert found.code == 2
+    said = f"{type(does).__name__}: {does}".removesuffix(": ")
+    assert found.err.startswith(f"error: plugin fakes (fakes 1.0), command 'fail': {said}\n")
+
+
 def test_the_log_of_a_plugins_traceback_never_holds_a_key(ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "not-for-your-eyes")
     ran("fail", does=ValueError("asked with not-for-your-eyes"))

@@ -32,20 +32,11 @@ def scoring(metric: Metric) -> Task:
     return fake_task(QUESTIONS, name="odd", metrics=(metric,))
 
 
-class Raising(dict[str, Split]):
-    """Splits that can be listed and planned, and not looked up once the answers are there."""
-
-    looks = 0
+class Gone(dict[str, Split]):
+    """Splits of which one can be looked up no more."""
 
     def __getitem__(self, name: str) -> Split:
-        self.looks += 1
-        return super().__getitem__(name) if self.looks < 2 else raising(name)
-
-
-def looked_up() -> Task:
-    task = scoring(WELL)
-    assert isinstance(task.splits, Mapping)
-    return replace(task, splits=Raising(task.splits))
+        return raising(name) if name == "gone" else super().__getitem__(name)
 
 
 def go(folder: Path, odd: Task, *tasks: str, said: str | Failure = "no") -> Run:
@@ -58,9 +49,7 @@ PAIRING = Pairing(name="twins", left="all", right=("all",), key=raising, metric=
 BROKEN = {
     "score": lambda: scoring(replace(WELL, score=raising)),
     "no share": lambda: scoring(replace(WELL, score=lambda _: None)),
-    "breakdown": lambda: fake_task(QUESTIONS, name="odd", by=(raising,)),
     "pairing": lambda: replace(scoring(WELL), pairings=(PAIRING,)),
-    "split": looked_up,
 }
 
 
@@ -74,6 +63,19 @@ def test_a_task_whose_scoring_raises_is_left_out_and_named_and_the_others_have_t
     (note,) = (note for note in run.notes if note.startswith("odd could not be scored: plugin "))
     assert "results.json does not hold it" in note
     assert "`harness judge RUN` cannot mend it" in note
+
+
+def test_a_task_one_of_whose_splits_can_be_looked_up_no_more_keeps_its_former_results(tmp_path: Path) -> None:
+    task = scoring(WELL)
+    assert isinstance(task.splits, Mapping)
+    both = dict.fromkeys(("all", "gone"), task.splits["all"])
+    listed = replace(task, splits=both, samples=lambda _root, split, _: [fake_sample("a", split=split)])
+    before = go(tmp_path, listed, "odd", "good").results["tasks"]["odd"]
+    run = go(tmp_path, replace(listed, splits=Gone(both)), "odd:all", "good")
+    assert (run.exit_code, run.results["tasks"]["odd"]) == (3, before)
+    (note,) = (note for note in run.notes if note.startswith("odd could not be scored: plugin "))
+    assert "raised ZeroDivisionError: no such label" in note
+    assert "results.json keeps what stood there before" in note
 
 
 def test_a_metric_that_raises_only_where_an_answer_is_missing_is_caught_as_well(tmp_path: Path) -> None:

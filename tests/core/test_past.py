@@ -17,8 +17,20 @@ from harness.errors import HarnessError, UnknownName
 from harness.metrics import rate
 from harness.models import ModelSpec
 from harness.options import Judging, Options
+from harness.plugins import Host
+from harness.plugins.loader import from_file
+from harness.runs.dry_run import dry_run
 from harness.runs.running import Run, judge_async, run_async
-from harness.testing.fakes import PIXEL, FakeFiles, fake_judge, fake_provider, fake_sample, host_of
+from harness.testing.fakes import (
+    PIXEL,
+    FakeFiles,
+    FakePlugin,
+    fake_judge,
+    fake_provider,
+    fake_sample,
+    host_of,
+    source_of,
+)
 from harness.types import Image, Message, Request, Sample, Setting, Settings, Text, Verdict
 
 ASK = Request(messages=(Message(role="user", content=(Text(text="tone?"),)),))
@@ -107,6 +119,37 @@ def test_a_run_without_a_judge_keeps_its_answers_and_names_the_command_that_fini
     assert f"harness judge {first.folder} --judge SCHEME/NAME -T tone.prompts=mine" in note
     done = judge(first.folder, "strict/J")
     assert (done.exit_code, split(done)["labels"]) == (0, {"unsafe": 6})
+
+
+IN_A_FILE = """
+from harness import Judge, Rubric, Verdict, hookimpl
+from harness.testing.fakes import fake_task
+
+RUBRIC = Rubric(
+    identity={}, labels=("safe",), ask=lambda sample, _: [sample.request], read=lambda *_: Verdict(label="safe")
+)
+
+@hookimpl
+def harness_tasks():
+    return [fake_task(name="own", judges={"asks": {}})]
+
+@hookimpl
+def harness_judges():
+    return [Judge(name="asks", version="1", description="", open=lambda *_: RUBRIC, needs=frozenset())]
+"""
+
+
+def test_the_command_that_finishes_a_run_names_the_plugin_files_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "my tasks.py"
+    file.write_text(IN_A_FILE, "utf-8")
+    with plugins.use(Host([from_file(file), source_of(FakePlugin(fake_provider("no")))])):
+        first = run(tmp_path / "data", "own")
+        (note,) = (note for note in first.notes if "wait for a judge" in note)
+        asked = Options(model=ModelSpec(ref="fake/x"), tasks=("own",), output=tmp_path / "run", probe=False)
+        (load,) = dry_run(asked).loads
+    command = f"harness judge {first.folder} --judge SCHEME/NAME --plugin '{file}'"
+    assert note.endswith(f"finish with: {command}")
+    assert load.incomplete == note
 
 
 def test_once_judged_the_same_run_without_a_judge_is_done(data: Path) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import HarnessError
+from harness import HarnessError, Suite
 from harness.cli.plugin_skeleton import KINDS, USUAL, write
 from harness.cli.plugins import KINDS_OF_NEW
 from harness.testing.fakes import fake_task, host_of
 from tests.acceptance.commands import harness, harness_here
 
 NONE = host_of()
+SUITE = Suite(name="testing_suite", description="", tasks=("testing_taken",))
 
 
 def ran(*words: object, cwd: Path) -> str:
@@ -71,6 +72,7 @@ def test_it_is_loaded_by_its_folder_and_asked(tmp_path: Path) -> None:
         ("pytest_plugin 1", "cannot name a plugin"),
         ("9lives", "cannot name a plugin"),
         ("testing_taken", "plugin fakes offers the task 'testing_taken'"),
+        ("testing_suite", "plugin fakes offers the suite 'testing_suite'"),
     ],
 )
 def test_a_name_that_is_taken_or_none_is_refused(name: str, said: str, tmp_path: Path) -> None:
@@ -80,8 +82,12 @@ def test_a_name_that_is_taken_or_none_is_refused(name: str, said: str, tmp_path:
         assert said in ended.err
     else:
         with pytest.raises(HarnessError, match=said):
-            write(name, USUAL, host_of(fake_task(name="testing_taken")), tmp_path / "new")
+            write(name, USUAL, host_of(fake_task(name="testing_taken"), SUITE), tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_suite_takes_the_name_of_no_model(tmp_path: Path) -> None:
+    assert write("testing_suite", ["model", "judge"], host_of(SUITE), tmp_path / "new").is_dir()
 
 
 def test_the_name_of_a_module_that_is_installed_is_taken(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from harness import prompt
 from harness.contracts import (
     Build,
     Builder,
@@ -29,8 +30,9 @@ from harness.contracts import (
 from harness.errors import BadData, HarnessError, PluginError
 from harness.plugins import Host
 from harness.plugins.boundary import PluginErrors, find_holder, listen
-from harness.testing.fakes import FakeModel, fake_sample, fake_task, host_of
-from harness.types import Request, Response
+from harness.testing.conformance import NotConforming, check_strategy
+from harness.testing.fakes import FakeModel, fake_image, fake_sample, fake_task, host_of
+from harness.types import Message, Request, Response, Text, Unscored, Verdict
 
 BUILD = Build(config=Path(), out=Path())
 TRAINING = Training(model="", data={}, out=Path())
@@ -149,7 +151,9 @@ class Building:
 
 
 @pytest.mark.parametrize("place", CALLS)
-@pytest.mark.parametrize("what", [ValueError("boom"), SystemExit("boom"), asyncio.CancelledError("boom")])
+@pytest.mark.parametrize(
+    "what", [ValueError("boom"), SystemExit("boom"), GeneratorExit("boom"), asyncio.CancelledError("boom")]
+)
 def test_what_a_plugin_raises_is_told_by_its_name_its_distribution_and_the_place(
     place: str, what: BaseException
 ) -> None:
@@ -236,7 +240,7 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
     async def score(*_: object) -> AsyncGenerator[tuple[str, Any]]:
         try:
-            yield "a", None
+            yield "a", Verdict(label="a")
             raise SystemExit
         finally:
             closed.append(True)
@@ -255,6 +259,95 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
     assert anyio.run(go) == ["a"]
     assert closed == [True]
+
+
+DECISIONS: list[tuple[object, str]] = [
+    (Verdict(label="ab"), "it gave the label 'ab', which is none of its labels: did you mean 'a'?"),
+    (Verdict(label=None), "it gave the label None, which is none of its labels: known: a"),  # type: ignore[arg-type]
+    (Verdict(label="a", axes={"x": float("nan")}), "it gave the axis 'x' the value nan"),
+    (Verdict(label="a", axes=None), "it gave the axes None"),  # type: ignore[arg-type]
+    (Unscored(state="odd"), "it gave an Unscored whose state is 'odd'"),  # type: ignore[arg-type]
+    (None, "it gave None, not a Verdict or Unscored"),
+    ("a", "it gave 'a', not a Verdict or Unscored"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), [*DECISIONS, ([5], "it gave a list with a int in it, not a Request")])
+def test_a_rubric_that_decides_what_it_must_not_is_its_plugins_fault(given: object, said: str) -> None:
+    rubric = rubric_of(host_of(judge(read=does(given))))
+    with pytest.raises(PluginError) as caught:
+        rubric.read(fake_sample(), ANSWER, [])
+    assert caught.value.what == f"plugin fakes (fakes 1.0), read of judge 'odd': {said}"
+
+
+@pytest.mark.parametrize("field", ["ask", "ask_local"])
+@pytest.mark.parametrize(("given", "said"), [(None, "it gave None, not list"), ([5], "a list with a int in it")])
+def test_a_rubric_that_asks_what_nobody_can_send_is_its_plugins_fault(field: str, given: object, said: str) -> None:
+    rubric = rubric_of(host_of(judge(**{field: does(given)})))
+    with pytest.raises(PluginError, match=f"{field} of judge 'odd': .*{said}"):
+        getattr(rubric, field)(fake_sample(), ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [(("q", each), said) for each, said in DECISIONS] + [(5, "it gave 5, not an")]
+)
+def test_a_scorer_that_decides_what_it_must_not_is_its_plugins_fault(given: object, said: str) -> None:
+    async def score(*_: object) -> AsyncGenerator[Any]:
+        yield given
+
+    async def go() -> None:
+        rubric = rubric_of(host_of(judge(score=score)))
+        assert rubric.score is not None
+        [_ async for _ in rubric.score((), Path(), None)]  # type: ignore[arg-type]
+
+    with pytest.raises(PluginError) as caught:
+        anyio.run(go)
+    assert f"score of judge 'odd': {said}" in caught.value.what
+
+
+def test_a_scorer_that_is_left_early_is_closed_and_raises_nothing() -> None:
+    closed: list[bool] = []
+
+    async def score(*_: object) -> AsyncGenerator[tuple[str, Any]]:
+        try:
+            yield "a", Verdict(label="a")
+            yield "b", Verdict(label="a")
+        finally:
+            closed.append(True)
+
+    async def go() -> None:
+        rubric = rubric_of(host_of(judge(score=score)))
+        assert rubric.score is not None
+        given = rubric.score((), Path(), None)  # type: ignore[arg-type]
+        assert await anext(given) == ("a", Verdict(label="a"))
+        await given.aclose()  # type: ignore[attr-defined]
+
+    anyio.run(go)
+    assert closed == [True]
+
+
+def test_a_call_that_is_closed_before_it_ends_is_no_fault_of_the_plugins() -> None:
+    class Slow(FakeModel):
+        async def generate(self, request: Request) -> Response:
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+    errors = PluginErrors()
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(Slow()))).provider("odd").open("x", {}) as model:
+            begun: list[Any] = []
+
+            async def begin() -> None:
+                begun.append(call := model.generate(REQUEST))
+                call.send(None)
+
+            await asyncio.create_task(begin())
+            begun[0].close()  # as the collector does with a task that was left behind
+
+    with listen(errors.add):
+        anyio.run(go)
+    assert errors.lines() == []
 
 
 def test_who_listens_hears_of_each_error_and_counts_those_of_one_kind() -> None:
@@ -307,6 +400,85 @@ def test_a_sample_with_a_field_that_nobody_can_use_is_its_plugins_fault(fields: 
     [(name, value)] = fields.items()
     with pytest.raises(PluginError, match=f"samples of task 'odd': it gave a Sample whose {name} is {value}"):
         list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+
+
+def user(*content: object) -> Request:
+    return Request(messages=(Message(role="user", content=content),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (prompt(Path("x.png"), "q"), "with a PosixPath in a message, which is neither Text nor Image"),  # type: ignore[arg-type]
+        (user(None), "with None in a message, which is neither Text nor Image"),
+        (user(Text(text=5)), "with a Text whose text is 5"),  # type: ignore[arg-type]
+        (user(replace(fake_image(), path=Path("x.png"))), "with an Image whose path is "),
+        (Request(messages=(Message(role="user", content="q"),)), "with a message whose content is 'q', not a tuple"),  # type: ignore[arg-type]
+        (
+            Request(messages=(Message(role="usr", content=()),)),  # type: ignore[arg-type]
+            "with a message whose role is 'usr': did you mean 'user'?",
+        ),
+        (Request(messages=("q",)), "with a str among its messages, not a Message"),  # type: ignore[arg-type]
+        (Request(messages=()), "whose messages are ()"),
+    ],
+)
+def test_a_sample_whose_messages_nobody_can_ask_is_its_plugins_fault(request_: Request, why: str) -> None:
+    sample = replace(fake_sample(), request=request_)
+    with pytest.raises(PluginError) as caught:
+        list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+    assert f"samples of task 'odd': it gave a Sample {why}" in caught.value.what
+
+
+@pytest.mark.parametrize("given", [None, 5, (1,), "ab", ("1", "2"), (3, 1), (-1, 2), (True, 2), (None, 2), [1, 2]])
+def test_a_strategy_that_does_not_say_how_often_it_asks_is_its_plugins_fault(given: object) -> None:
+    odd = plain(Strategy, wrap=lambda model, _: model, calls=does(given))
+    calls = host_of(odd).strategy("odd").calls
+    assert calls is not None
+    with pytest.raises(PluginError) as caught:
+        calls(REQUEST, {})
+    assert f"calls of strategy 'odd': it gave {given!r}, not how often it asks" in caught.value.what
+    with pytest.raises(NotConforming) as told:
+        check_strategy(odd)
+    assert f"calls: it gave {given!r}, not how often it asks" in str(told.value)
+
+
+@pytest.mark.parametrize("given", [(1, 1), (0, None), (2, 5)])
+def test_a_strategy_that_says_how_often_it_asks_is_believed(given: object) -> None:
+    odd = plain(Strategy, wrap=lambda model, _: model, calls=does(given))
+    calls = host_of(odd).strategy("odd").calls
+    assert calls is not None
+    assert calls(REQUEST, {}) == given
+    check_strategy(replace(odd, description="odd"))
+
+
+def test_a_model_that_says_nothing_of_itself_is_its_plugins_fault() -> None:
+    class Silent(FakeModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.info = None  # type: ignore[assignment]
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(Silent()))).provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError, match="info of provider 'odd': it gave None, not ModelInfo"):
+        anyio.run(go)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"max_images": "two"}, {"local": None}, {"concurrency": 1.5}, {"fingerprint": None}]
+)
+def test_each_field_of_an_info_is_what_it_says(fields: dict[str, Any]) -> None:
+    info = replace(ModelInfo(ref="odd/x", endpoint="odd"), **fields)
+    [(name, value)] = fields.items()
+
+    async def go() -> None:
+        async with host_of(provider(lambda *_: a_model(FakeModel(info=info)))).provider("odd").open("x", {}) as model:
+            assert model.info
+
+    with pytest.raises(PluginError) as caught:
+        anyio.run(go)
+    assert f"it gave a ModelInfo whose {name} is {value!r}" in caught.value.what
 
 
 def test_a_model_whose_info_nobody_can_use_is_its_plugins_fault() -> None:

@@ -1,5 +1,7 @@
 """Plugins that want one name, and which of them are let in."""
 
+from pathlib import Path
+
 import pytest
 
 from harness import UnknownName
@@ -56,6 +58,16 @@ def test_of_a_distribution_with_many_plugins_the_line_blocks_only_one(site: Inst
     host, _ = load("more")
     with pytest.raises(UnknownName, match="HARNESS_PLUGINS_BLOCK=three keeps good's"):
         host.task("good")
+
+
+def test_of_a_file_the_line_blocks_that_file_and_no_other(site: Install, tmp_path: Path) -> None:
+    files = [tmp_path / "mine.py", tmp_path / "beside.py"]
+    files[0].write_text(GOOD.replace("NAME", "good"), "utf-8")
+    files[1].write_text(GOOD.replace("NAME", "beside"), "utf-8")
+    with pytest.raises(UnknownName) as caught:
+        Host.load(files=files[:1]).task("good")
+    assert "HARNESS_PLUGINS_BLOCK=mine keeps good's" in str(caught.value)
+    assert Host.load(files=files, block=["mine"]).task("beside")
 
 
 def test_two_distributions_with_one_entry_name_are_both_loaded(site: Install) -> None:

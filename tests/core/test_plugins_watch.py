@@ -1,16 +1,21 @@
 """A plugin that hangs is named, and one that is slow is known with its time."""
 
+import importlib
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from harness.plugins import Host
+from harness.plugins import Host, boundary
 from harness.plugins import watch as watching
+from harness.plugins.boundary import is_importing
 from harness.plugins.watch import Watch, watch_loop
 from harness.testing.fakes import FakePlugin, fake_sample, fake_task, host_of, source_of
 from harness.types import Sample
@@ -84,6 +89,52 @@ def test_what_a_plugin_took_is_known_by_stage(monkeypatch: pytest.MonkeyPatch) -
     found = host.slow(least=3.0)
     assert [source.name for source in found] == ["slow"]
     assert next(iter(found.values()))["offer"] == 3.0
+
+
+SLOW = "from tests.core import test_plugins_watch as here\nhere.GATE()\n"
+GATE: Callable[[], object] = lambda: None  # noqa: E731 - each test puts its own in its place
+
+
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Callable[[], object], ear: Ear) -> None:
+    """List samples under the watch by a task that imports a module, whose import lasts until `gate` returns."""
+    name = f"slow_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(SLOW, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "GATE", gate)
+
+    def samples() -> Iterator[Sample]:
+        importlib.import_module(name)
+        yield fake_sample()
+
+    async def go() -> None:
+        with watch_loop(ear, patience=0.05):
+            await anyio.lowlevel.checkpoint()
+            list(host_of(fake_task(samples)).task("fake").samples(Path(), "all", {}))
+
+    anyio.run(go)
+
+
+def test_an_import_that_takes_long_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear, looks, looked, enough = Ear(), count(1), is_importing, threading.Event()
+
+    def counted(frame: FrameType | None) -> bool:
+        if next(looks) == 12:  # as often as it takes to wait twice as long as the watch is patient
+            enough.set()
+        return looked(frame)
+
+    monkeypatch.setattr(boundary, "is_importing", counted)
+    monkeypatch.setattr(watching, "IMPORTS", 1e9)
+    imported(tmp_path, monkeypatch, lambda: enough.wait(HELD), ear)
+    assert enough.is_set()
+    assert ear.lines == []
+
+
+def test_an_import_that_brings_no_module_for_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = Ear()
+    monkeypatch.setattr(watching, "IMPORTS", 2)
+    imported(tmp_path, monkeypatch, ear.wait, ear)
+    [line] = ear.lines
+    assert "samples of task 'fake': it has held the run" in line
 
 
 def test_a_plugin_that_holds_the_event_loop_is_named_with_the_place_and_the_line() -> None:
