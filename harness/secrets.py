@@ -20,8 +20,11 @@ _PLACEHOLDER: Final = 16  # a shorter one is no key that must not be recorded: s
 _NAMES: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD", "KEYS", "TOKENS", "SECRETS", "PASSWORDS")
 _LOOKS: Final = re.compile(r"(?<![\w-])(?:sk-(?:\w+-)*(?=[A-Za-z_]*\d)\w{8,}|Bearer [\w.~+/*-]{8,})")
 _KEY: Final = (
-    r"(?:[\w-]*[_-])?(?:api[_-]?key|secret|password|authorization)|(?:(?:access|auth|api|bearer|session)[_-]?)?token"
+    r"(?:[\w-]*[_-])?(?:(?:api|access|private|subscription)[_-]?key|secret|password|passwd|authorization)"
+    r"|(?:(?:access|auth|api|bearer|session|user|refresh)[_-]?)?token"
 )
+#: variables that a setting named as the one with the key, whatever they are called
+_named: set[str] = set()
 _CALLED: Final = re.compile(rf"""(?i)["'](?:{_KEY})["']\s*:\s*["'][^"']{{4,}}""")
 _GIVEN: Final = re.compile(rf"""(?i)(?<![\w-])(?:{_KEY})\s*=\s*["']?[^\s"'<>,;&]{{8,}}""")
 _PASSWORD: Final = re.compile(r"""://[^\s/?#:@"']*:[^\s/?#"']+@""")
@@ -54,10 +57,15 @@ def holds_key(text: str) -> bool:
     return any(value in text and not any(value in host for host in hosts) for _, value in _kept() if _is_key(value))
 
 
+def name_variable(variable: str) -> None:
+    """From now on the value of this variable of the environment is a key, whatever the variable is called."""
+    _named.add(variable)
+
+
 def _kept() -> Iterator[tuple[str, str]]:
-    """The variables of the environment that are named like keys: a word of the name ends as one is called."""
+    """The variables that hold keys: a word of the name ends as one is called, or a setting says so."""
     for name, value in os.environ.items():
-        if any(word.endswith(_NAMES) for word in name.upper().split("_")):
+        if name in _named or any(word.endswith(_NAMES) for word in name.upper().split("_")):
             yield name, value
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from harness.errors import HarnessError, UnknownName
-from harness.secrets import holds_key
+from harness.secrets import holds_key, name_variable
 from harness.types import Json, Setting, Settings
 
 _NEAR: Final = 0.6  # likeness of two names from which one may be meant for the other
@@ -50,6 +50,8 @@ def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: s
     """
     known = {setting.name: setting for setting in declared}
     values: dict[str, Any] = {name: setting.default for name, setting in known.items()}
+    for variable in (value for name, value in given.items() if name.endswith("key_env")):
+        name_variable(str(variable))
     for name, value in given.items():
         if name not in known:
             raise UnknownName(f"{owner} has no setting {name!r}", remedy=nearest(name, known))

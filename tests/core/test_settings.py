@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from harness import secrets
 from harness.errors import HarnessError, UnknownName
 from harness.settings import changed, effective, identity, json_object, nearest
 from harness.types import Setting
@@ -114,6 +115,9 @@ KEYS = {
     "a token": '{"auth_token":"hunter2hunter2"}',
     "a password": '{"user": "me", "password": "hunter2"}',
     "looks like one": '{"user": "sk-hunter2hunter2"}',
+    "an access key": '{"credentials": {"aws_secret_access_key": "hunter2hunter2"}}',
+    "of a user": '{"user_token": "hunter2hunter2"}',
+    "private": '{"private-key": "hunter2hunter2"}',
     "of a hub": "args=hf_hunter2hunter2hunter2hunter2",
     "a bearer": "Bearer hunter2hunter2",
     "of the environment": '{"user": "value-of-hunter2"}',
@@ -183,3 +187,15 @@ def test_what_is_no_key_may_stand_in_a_setting(text: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("A_TOKEN", "short")
     declared = (Setting(name="extra", type=str, default="", identity=True),)
     assert effective(declared, {"extra": text}, owner="provider fake") == {"extra": text}
+
+
+def test_the_key_in_a_variable_that_a_setting_names_is_known_whatever_the_variable_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(secrets, "_named", set[str]())
+    monkeypatch.setenv("MYK", "value-of-hunter2-hunter2")
+    declared = tuple(Setting(name=name, type=str, default="", identity=True) for name in ("extra", "api_key_env"))
+    given = {"extra": '{"x": "value-of-hunter2-hunter2"}', "api_key_env": "MYK"}
+    with pytest.raises(HarnessError, match="extra holds a key"):
+        effective(declared, given, owner="provider fake")
+    assert secrets.without_secrets("it is value-of-hunter2-hunter2") == "it is [MYK]"
