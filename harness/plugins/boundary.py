@@ -275,7 +275,8 @@ class _Opened(AbstractAsyncContextManager[Any]):
     """What a provider or painter opens; what the body raises goes through it as it is.
 
     When it is closed all is done that it was opened for. So what its closing raises, of whatever kind, is told to who
-    listens and ends nothing; where nobody listens it is raised, unless the body raised something itself.
+    listens and ends nothing; where nobody listens it is raised, unless the body raised something itself. It is raised
+    too where the manager itself cancelled the body.
     """
 
     def __init__(self, boundary: Boundary, what: str, manager: AbstractAsyncContextManager[object], asked: str) -> None:
@@ -293,6 +294,8 @@ class _Opened(AbstractAsyncContextManager[Any]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        import anyio
+
         boundary, place, task = self._boundary, f"closing of {self._what}", _task()
         try:
             return await self._manager.__aexit__(kind, error, trace)
@@ -304,7 +307,13 @@ class _Opened(AbstractAsyncContextManager[Any]):
             made = boundary.error(
                 place, describe_error(leaf(found)), kind=type(leaf(found)).__name__, story=format_story(found)
             )
-            if error is None and _listener.get() is None:
+            # a task of the manager's own that broke cancels the body: then this is the error that ended it
+            broke = (
+                error is not None
+                and isinstance(leaf(error), anyio.get_cancelled_exc_class())
+                and not _asked_to_end(error)
+            )
+            if broke or (error is None and _listener.get() is None):
                 raise made from found
         return False
 
