@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,46 @@ def test_what_the_body_raises_goes_through_a_model_that_is_open() -> None:
     with pytest.raises(ValueError, match="of the core") as caught:
         anyio.run(go)
     assert caught.value is mine
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_task_of_the_providers_that_breaks_ends_the_body_by_its_own_error(heard: bool) -> None:
+    async def breaks() -> None:
+        raise ValueError("the engine stopped")
+
+    @asynccontextmanager
+    async def broken(*_: object) -> AsyncGenerator[Model]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(breaks)
+            yield FakeModel()
+
+    async def go() -> None:
+        with listen(told.append) if heard else nullcontext():
+            async with host_of(provider(broken)).provider("odd").open("x", {}):
+                await anyio.sleep_forever()
+
+    told: list[PluginError] = []
+    with pytest.raises(PluginError, match="ValueError: the engine stopped"):
+        anyio.run(go)
+    assert len(told) == heard
+
+
+def test_a_cancellation_from_outside_goes_on_though_the_model_cannot_be_closed() -> None:
+    @asynccontextmanager
+    async def broken(*_: object) -> AsyncGenerator[Model]:
+        try:
+            yield FakeModel()
+        finally:
+            raise ValueError("still busy")
+
+    async def go() -> bool:
+        with anyio.CancelScope() as scope:
+            async with host_of(provider(broken)).provider("odd").open("x", {}):
+                scope.cancel()
+                await anyio.sleep_forever()
+        return scope.cancelled_caught
+
+    assert anyio.run(go)
 
 
 def test_a_model_that_cannot_be_closed_is_its_plugins_fault() -> None:

@@ -11,13 +11,13 @@ from harness import HarnessError
 from .theirs import Untyped, module
 
 #: of the rubric
-LABELS: Final = ("right", "wrong", "partial", "uncounted")
 MEANINGS: Final = {
     "right": "lm-eval's first metric of the document is at its best.",
     "wrong": "lm-eval's first metric of the document is at its worst.",
     "partial": "lm-eval's first metric of the document lies between.",
     "uncounted": "lm-eval's first metric leaves the document out.",
 }
+LABELS: Final = tuple(MEANINGS)
 MEANS: Final = {"mean": False, "nanmean": True}  #: their aggregations -> whether a sample may have no number
 _PAIRS: Final = "acc_mutual_info"  # wants the choices' probabilities without a question too
 _GREEDY: Final = "exact_match"  # of choices: whether the right one is what the model would have written by itself

@@ -8,13 +8,13 @@ from typing import Final, cast
 from harness import Json, Metric, Record, rate
 
 #: of the rubric, with what they say of an answer
-LABELS: Final = ("right", "wrong", "none", "partial")
 MEANINGS: Final = {
     "right": "VLMEvalKit counts the answer as right.",
     "wrong": "VLMEvalKit counts the answer as wrong.",
     "none": "VLMEvalKit reads no answer in the text.",
     "partial": "VLMEvalKit counts the answer by a share.",
 }
+LABELS: Final = tuple(MEANINGS)
 GROUP: Final = "group"
 QUESTION: Final = "question"
 FIGURE: Final = "figure"
