@@ -7,7 +7,6 @@ a version, and a test pins its digests.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -25,7 +24,9 @@ def canonical(value: Json) -> str:
 
 def digest(value: Json) -> str:
     """Versioned sha256 of the canonical JSON: `k1:` and 64 hex digits."""
-    return f"{VERSION}:{hashlib.sha256(canonical(value).encode('utf-8', 'surrogatepass')).hexdigest()}"
+    from hashlib import sha256
+
+    return f"{VERSION}:{sha256(canonical(value).encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def short(value: Json, digits: int = 8) -> str:
@@ -35,7 +36,9 @@ def short(value: Json, digits: int = 8) -> str:
 
 def text_hash(text: str) -> str:
     """sha256 of a text, for judged answers and templates."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    from hashlib import sha256
+
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def taken_out(text: str) -> str:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-#: what looks like a key in a message, for `sub`: what stands before it is kept
-SECRET: Final = re.compile(r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*")
-#: what a vendor's keys begin with, and the key behind it, for `sub` as well
-TOKEN: Final = re.compile(
+# Patterns are texts, compiled when first used: each command imports this module, and few look for a key.
+#: what looks like a key in a message, for `re.sub`: what stands before it is kept
+LIKE_KEY: Final = r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*"
+#: what a vendor's keys begin with, and the key behind it, for `re.sub` as well
+VENDOR_KEY: Final = (
     r"(?<![\w-])((?:hf_|gh[oprsu]_|gsk_|r8_|xai-)(?=[A-Za-z0-9]{16})"
     r"|(?:github_pat_|nvapi-|glpat-|xox[a-z]-|AKIA|AIza)(?=[\w-]{8})"
     r"|eyJ(?=[\w-]{8,}\.eyJ[\w-]{8}))[\w.-]+"  # the last is a JSON Web Token
@@ -18,19 +19,19 @@ TOKEN: Final = re.compile(
 _SHORTEST: Final = 8  # a shorter value of a variable is a switch
 _PLACEHOLDER: Final = 16  # a shorter one is no key that must not be recorded: servers on this machine want any word
 _NAMES: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD", "KEYS", "TOKENS", "SECRETS", "PASSWORDS")
-_LOOKS: Final = re.compile(r"(?<![\w-])(?:sk-(?:\w+-)*(?=[A-Za-z_]*\d)\w{8,}|Bearer [\w.~+/*-]{8,})")
+_LOOKS: Final = r"(?<![\w-])(?:sk-(?:\w+-)*(?=[A-Za-z_]*\d)\w{8,}|Bearer [\w.~+/*-]{8,})"
 _KEY: Final = (
     r"(?:[\w-]*[_-])?(?:(?:api|access|private|subscription)[_-]?key|secret|password|passwd|authorization)"
     r"|(?:(?:access|auth|api|bearer|session|user|refresh)[_-]?)?token"
 )
 #: variables that a setting named as the one with the key, whatever they are called
 _named: set[str] = set()
-_CALLED: Final = re.compile(rf"""(?i)["'](?:{_KEY})["']\s*:\s*["'][^"']{{4,}}""")
-_GIVEN: Final = re.compile(rf"""(?i)(?<![\w-])(?:{_KEY})\s*=\s*["']?[^\s"'<>,;&]{{8,}}""")
-_PASSWORD: Final = re.compile(r"""://[^\s/?#:@"']*:[^\s/?#"']+@""")
-_QUERY: Final = re.compile(rf"""(?i)[?&](?:{_KEY}|key)=[^\s&#"']{{4,}}""")
-_ADDRESS: Final = re.compile(r"(?i)https?://(?:(?P<user>[^\s/?#]*)@)?[^\s?#]*(?P<rest>\S*)")
-_HOST: Final = re.compile(r"""://(?:[^\s/?#"']*@)?([^\s/?#:@"']+)""")
+_CALLED: Final = rf"""(?i)["'](?:{_KEY})["']\s*:\s*["'][^"']{{4,}}"""
+_GIVEN: Final = rf"""(?i)(?<![\w-])(?:{_KEY})\s*=\s*["']?[^\s"'<>,;&]{{8,}}"""
+_LOGIN: Final = r"""://[^\s/?#:@"']*:[^\s/?#"']+@"""
+_QUERY: Final = rf"""(?i)[?&](?:{_KEY}|key)=[^\s&#"']{{4,}}"""
+_ADDRESS: Final = r"(?i)https?://(?:(?P<user>[^\s/?#]*)@)?[^\s?#]*(?P<rest>\S*)"
+_HOST: Final = r"""://(?:[^\s/?#"']*@)?([^\s/?#:@"']+)"""
 
 
 def without_secrets(text: str) -> str:
@@ -47,13 +48,13 @@ def holds_key(text: str) -> bool:
     Of an address the path is a name that may look like anything: only its user, its query and keys of the environment
     count. A value of the environment is a placeholder where it is short, or part of a host's name in the text.
     """
-    if _PASSWORD.search(text) or _QUERY.search(text):
+    if re.search(_LOGIN, text) or re.search(_QUERY, text):
         return True
-    address = _ADDRESS.fullmatch(text.strip())
+    address = re.fullmatch(_ADDRESS, text.strip())
     looked_at = text if address is None else f"{address['user'] or ''} {address['rest']}"
-    if any(pattern.search(looked_at) for pattern in (_LOOKS, TOKEN, _CALLED, _GIVEN)):
+    if any(re.search(pattern, looked_at) for pattern in (_LOOKS, VENDOR_KEY, _CALLED, _GIVEN)):
         return True
-    hosts = _HOST.findall(text)
+    hosts = re.findall(_HOST, text)
     return any(value in text and not any(value in host for host in hosts) for _, value in _kept() if _is_key(value))
 
 

@@ -7,7 +7,6 @@ sha256 of each file at its commit, so that a copy with other words is called `mo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -107,7 +106,9 @@ class Upstream:
 
     def fidelity(self, *paths: str) -> Fidelity:
         """`upstream` when these files are byte for byte those of the pinned commit, else `modified`."""
-        same = all(hashlib.sha256(self._read(path)).hexdigest() == self.pin.files.get(path) for path in paths)
+        from hashlib import sha256
+
+        same = all(sha256(self._read(path)).hexdigest() == self.pin.files.get(path) for path in paths)
         return "upstream" if same else "modified"
 
     @property

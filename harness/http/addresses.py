@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
-from harness.secrets import SECRET
+from harness.secrets import LIKE_KEY
 
 _SHORTEST_KEY = 6  # a shorter one is a placeholder, and taking it out would tear words apart
 _LONGEST_MESSAGE = 500
@@ -42,7 +43,7 @@ class Address:
     def redact(self, text: str) -> str:
         """The text on one line, shortened and without keys: fit for a message, a record or a log."""
         bare = text.replace(self.key, "***") if len(self.key) >= _SHORTEST_KEY else text
-        line = " ".join(SECRET.sub(r"\1***", bare).split())
+        line = " ".join(re.sub(LIKE_KEY, r"\1***", bare).split())
         return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 

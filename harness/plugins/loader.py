@@ -119,17 +119,18 @@ def format_story(error: BaseException) -> str:
         return type(error).__name__
 
 
-def find_shadow(source: Source, every: Iterable[Source]) -> Fault | None:
+def find_shadow(source: Source, alike: Iterable[Source]) -> Fault | None:
     """The fault of a distribution whose module is another one's in this process, now that it is imported; else None.
 
-    Python finds one module of a name. That of a distribution lies where it is installed, unless it is installed in
-    place (editable), which only shows where another distribution has the module.
+    `alike` are all sources whose module has the same name. Python finds one module of a name. That of a distribution
+    lies where it is installed, unless it is installed in place (editable), which only shows where another distribution
+    has the module.
     """
     module = sys.modules.get(source.package)
     file = getattr(module, "__file__", None)
     if file is None or not source.site:
         return None
-    others = [each for each in every if each.package == source.package and each.distribution != source.distribution]
+    others = [each for each in alike if each.distribution != source.distribution]
     here, rivals = _holds(source, file), [each for each in others if _holds(each, file)]
     if here and not any(each.distribution == OWN for each in rivals):
         return None

@@ -49,21 +49,24 @@ class Registry:
         """Import and register what the lists admit."""
         ordered = distinct(sources)
         self._check_lists(ordered)
+        alike: dict[str, list[Source]] = {}
+        for source in ordered:
+            alike.setdefault(source.package, []).append(source)
         for source in ordered:
             if self.choice.admits(source):
-                self._register(source, ordered)
+                self._register(source, alike[source.package])
             else:
                 self._manager.set_blocked(source.name)
                 self.blocked.append(source)
 
-    def _register(self, source: Source, every: Sequence[Source]) -> None:
+    def _register(self, source: Source, alike: Sequence[Source]) -> None:
         plugin: object = None
         failed: list[Fault] = []
         with self.guarded(source, "import", failed.append):
             plugin = source.load()
             if plugin is None:
                 raise TypeError(f"{source.value} is None, not a plugin")
-        if other := find_shadow(source, every):  # says more than that something is not in the other module
+        if other := find_shadow(source, alike):  # says more than that something is not in the other module
             failed = [other]
         for said in failed:
             self.report(said)

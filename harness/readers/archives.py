@@ -9,7 +9,6 @@ to far more than they hold.
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
 import os
 import posixpath
@@ -273,13 +272,15 @@ def plain_tar(path: Path) -> Path:
     Raises:
         one of FAULTS: it cannot be read, or unpacks to implausibly much.
     """
+    from hashlib import sha256
+
     if suffix(path) not in _COMPRESSED:
         return path
     from filelock import FileLock
     from platformdirs import user_cache_path
 
     found = path.stat()
-    name = hashlib.sha256(f"{path.absolute()} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:32]
+    name = sha256(f"{path.absolute()} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:32]
     plain = user_cache_path("harness", appauthor=False, ensure_exists=True) / f"{name}.tar"
     with FileLock(plain.with_suffix(".lock")):
         if not plain.exists():

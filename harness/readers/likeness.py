@@ -9,7 +9,6 @@ known by a hash of its bytes: each column is read once, a few images at a time, 
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
@@ -54,13 +53,15 @@ def image_mark(files: DataFiles, place: str) -> str:
 @lru_cache(maxsize=64)
 def _marks(name: str, size: int, mtime_ns: int, column: str) -> Mapping[tuple[int, int], str]:
     """By record and number, up to the first record that cannot be read; those of the last columns are remembered."""
+    from hashlib import sha256
+
     from harness.readers.cells import FAULTS, open_table
 
     marks: dict[tuple[int, int], str] = {}
     try:
         for record, images in enumerate(open_table(Path(name), size, mtime_ns).column(column), 1):
             known = ((number, image) for number, image in enumerate(images, 1) if image)
-            marks |= {(record, number): f"sha256:{hashlib.sha256(image).hexdigest()}" for number, image in known}
+            marks |= {(record, number): f"sha256:{sha256(image).hexdigest()}" for number, image in known}
     except FAULTS:
         pass  # whoever opens such an image is told what is wrong with it
     return marks

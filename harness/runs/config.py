@@ -8,7 +8,7 @@ is name -> row, usable wherever a provider's scheme is.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -31,15 +31,17 @@ def user_config() -> Path:
     return user_config_path("harness") / "harness.yaml"
 
 
-def load(explicit: Path | None, known: Collection[str]) -> dict[str, Any]:
+def load(explicit: Path | None, known: Callable[[], Collection[str]]) -> dict[str, Any]:
     """The merged config: an explicit file alone, else `./harness.yaml` over the user's, mappings key by key.
+
+    `known` gives all keys; it is asked only where there is a file, because telling them needs each flag of a run.
 
     Raises HarnessError for a file that is missing or no mapping, UnknownName for a key nobody knows.
     """
     files = [path for path in (user_config(), LOCAL) if path.exists()] if explicit is None else [explicit]
     merged: dict[str, Any] = {}
     for path in files:
-        for key, value in _read(path, known).items():
+        for key, value in _read(path, known()).items():
             below = merged.get(key)
             merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
     return merged

@@ -6,18 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from harness.secrets import SECRET, TOKEN, without_secrets
+from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
 from harness.types import Json
 
-_GIVEN: Final = re.compile(r"(?i)\b((?:api[_-]?key|token|secret|password)\s*[=:]\s*)[^\s\"',}]{4,}")
-_SHORT: Final = re.compile(r"\b(hf_|ghp_|xox[a-z]-|AKIA|AIza)[\w-]{8,}")
+_GIVEN: Final = r"(?i)\b((?:api[_-]?key|token|secret|password)\s*[=:]\s*)[^\s\"',}]{4,}"
+_SHORT: Final = r"\b(hf_|ghp_|xox[a-z]-|AKIA|AIza)[\w-]{8,}"
 
 
 def clean(text: str) -> str:
     """The text without values of environment variables that hold keys, and without what looks like a key."""
-    bare = SECRET.sub(r"\1***", without_secrets(text))
-    for called in (_GIVEN, TOKEN, _SHORT):
-        bare = called.sub(r"\1***", bare)
+    bare = re.sub(LIKE_KEY, r"\1***", without_secrets(text))
+    for called in (_GIVEN, VENDOR_KEY, _SHORT):
+        bare = re.sub(called, r"\1***", bare)
     return bare
 
 
