@@ -19,10 +19,6 @@ __all__ = ["zoo"]
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("zoo")]
 
 
-def places() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("harness-vlmeval-*"))
-
-
 def files(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
@@ -61,15 +57,15 @@ async def test_questions_under_way_are_answered_after_the_process_was_started_ag
         assert (await answer(model, "first")).text == "alive"
 
 
-async def test_nothing_is_left_when_it_closes() -> None:
-    before = places()
+async def test_nothing_is_left_when_it_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other tests at the same time have folders there as well
     async with opened("Local-7B") as model:
         await answer(model, "main", ONE)
         (child,) = children()
-        made = places() - before
+        made = files(tmp_path)
     assert not child.is_running()
-    assert made
-    assert not made & places()
+    assert [each.name.rpartition("-")[0] for each in made] == ["harness-vlmeval"]
+    assert files(tmp_path) == []
 
 
 async def test_a_question_that_is_given_up_does_not_hold_the_end() -> None:
