@@ -1,0 +1,188 @@
+"""Files of `harness.files` outlive a killed process: replaced in one step, locked, or only appended to."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.files import (
+    AppendFile,
+    atomic_write,
+    is_full,
+    lock_file,
+    lock_path,
+    open_atomic,
+    read_lines,
+    report_write_errors,
+)
+
+
+@pytest.mark.parametrize("content", [b"new\n", "new\n", ["n", "ew\n"]], ids=["bytes", "text", "pieces"])
+def test_a_file_is_replaced_by_bytes_text_or_pieces_and_leaves_nothing_else(
+    tmp_path: Path, content: bytes | str | list[str]
+) -> None:
+    file = tmp_path / "folder" / "file"
+    atomic_write(file, "old\n")
+    atomic_write(file, content)
+    assert file.read_bytes() == b"new\n"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_new_content_may_be_read_from_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("a\nb\n")
+    with file.open() as old:
+        atomic_write(file, (line.upper() for line in old))
+    assert file.read_text() == "A\nB\n"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_scratch_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    def pieces() -> Iterator[str]:
+        yield "new"
+        assert file.read_text() == "old"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        atomic_write(file, pieces())
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_utf_8_cannot_hold_is_written_as_its_escape(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "file", "a\ud800")
+    assert (tmp_path / "file").read_bytes() == b"a\\ud800"
+
+
+def test_links_in_the_place_of_the_file_and_of_its_scratch_file_are_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    file, scratch = tmp_path / "file", tmp_path / ".scratch"
+    for link in (file, scratch):
+        link.symlink_to(mine)
+    atomic_write(file, "new", scratch=scratch)
+    assert (mine.read_text(), file.read_text(), file.is_symlink()) == ("mine", "new", False)
+
+
+def test_a_named_scratch_file_that_somebody_deletes_takes_the_write_with_it(tmp_path: Path) -> None:
+    file, scratch = tmp_path / "file", tmp_path / ".scratch"
+
+    def write() -> None:
+        with open_atomic(file, scratch=scratch) as new:
+            new.write(b"gone")
+            scratch.unlink()
+
+    with pytest.raises(FileNotFoundError):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_that_replace_one_file_each_write_it_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    texts = [letter * 50_000 for letter in "abcd"]
+    threads = [threading.Thread(target=atomic_write, args=(file, text), kwargs={"sync": False}) for text in texts * 5]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.read_text() in texts
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_lock_is_refused_while_somebody_holds_it_and_its_file_stays(tmp_path: Path) -> None:
+    path = lock_path(tmp_path / "new" / "journal")
+    assert path.name == ".journal.lock"
+    with lock_file(path), pytest.raises(HarnessError, match="held"):
+        lock_file(path, busy=HarnessError("held"), wait=0.05)
+    assert path.exists()
+    lock_file(path, busy=HarnessError("held")).release()
+
+
+def test_a_lock_that_another_process_holds_is_refused_and_free_when_that_ends(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    code = f"from pathlib import Path; from harness.files import lock_file; a = lock_file(Path({str(path)!r})); input()"
+    code = code.replace("input()", "print(1, flush=True); input()")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(HarnessError, match="held"):
+            lock_file(path, busy=HarnessError("held"))
+        other.kill()
+    lock_file(path).release()
+
+
+def test_a_lock_can_be_released_by_another_thread(tmp_path: Path) -> None:
+    lock = lock_file(tmp_path / ".lock")
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
+    lock_file(tmp_path / ".lock", busy=HarnessError("held")).release()
+
+
+@pytest.mark.parametrize(
+    ("before", "row", "after"),
+    [
+        (b"", 0, b""),
+        (b"a\nb\n", 0, b"a\nb\n"),
+        (b"a\nb\nto", 0, b"a\nb\n"),
+        (b"torn", 0, b""),
+        (b"a\n" + b"t" * 200_000, 0, b"a\n"),
+        (b"aaabbbcc", 3, b"aaabbb"),
+    ],
+)
+def test_a_torn_end_is_cut_when_the_file_is_opened(tmp_path: Path, before: bytes, row: int, after: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(before)
+    with AppendFile(path, row=row) as file:
+        assert file.end == len(after)
+        file.append(b"new\n", sync=True)
+        assert file.read(3, len(after)) == b"new"
+    assert path.read_bytes() == after + b"new\n"
+
+
+def test_a_write_that_does_not_fit_is_refused_and_the_file_ends_as_before(tmp_path: Path) -> None:
+    """The limit on a file's size stands for a full disk: a part of the write fits, and the rest does not."""
+    path = tmp_path / "file"
+    code = (
+        "import resource, signal; from pathlib import Path; from harness.files import AppendFile\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        f"file = AppendFile(Path({str(path)!r})); file.append(b'12345\\n')\n"
+        "try: file.append(b'67890\\n')\n"
+        "except OSError as error: print(error.errno, file.end)\n"
+        "file.append(b'abc\\n')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == [str(errno.ENOSPC), "6"]
+    assert path.read_bytes() == b"12345\nabc\n"
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10
+
+
+def test_whole_lines_are_read_from_an_offset_on_and_a_missing_file_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert not list(read_lines(path))
+    path.write_bytes(b"one\ntwo\nthr")
+    assert list(read_lines(path)) == [b"one\n", b"two\n"]
+    assert list(read_lines(path, 4)) == [b"two\n"]
+
+
+def test_a_write_error_names_the_file_that_it_is_about_else_the_path(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with pytest.raises(HarnessError, match="cannot write: No such file") as caught, report_write_errors(folder):
+        (folder / "file").write_text("x")
+    assert caught.value.where == str(folder / "file")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    report = report_write_errors(folder, what="not saved", remedy="free some space")
+    with pytest.raises(HarnessError, match="not saved: No space") as full_disk, report:
+        raise full
+    assert (full_disk.value.where, full_disk.value.remedy) == (str(folder), "free some space")
+    assert is_full(full)
+    assert not is_full(OSError(errno.EACCES, "no"))
