@@ -1,9 +1,26 @@
-"""Helpers for provider authors: a client, chat messages as bytes, status codes to failures."""
+"""Helpers for provider authors: a client, chat messages as bytes, status codes to failures; imported on first use."""
 
-from harness.http import chat
-from harness.http.addresses import Address, address
-from harness.http.client import Body, Client, Reply, Splice, connect, data_url, encode, parse, unreachable
-from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read, read_now
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.http import chat
+    from harness.http.addresses import Address, address
+    from harness.http.client import (
+        Body,
+        Client,
+        ImageBytes,
+        Reply,
+        SdkConnection,
+        connect,
+        data_url,
+        encode,
+        parse,
+        unreachable,
+    )
+    from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read, read_now
 
 __all__ = [
     "ENCODINGS",
@@ -13,8 +30,9 @@ __all__ = [
     "Body",
     "Client",
     "Guarded",
+    "ImageBytes",
     "Reply",
-    "Splice",
+    "SdkConnection",
     "Unreadable",
     "address",
     "chat",
@@ -26,3 +44,19 @@ __all__ = [
     "read_now",
     "unreachable",
 ]
+_HOME = {
+    "addresses": "Address address",
+    "client": "Body Client ImageBytes Reply SdkConnection connect data_url encode parse unreachable",
+    "reading": "ENCODINGS MIB REPLY_LIMIT Guarded Unreadable read read_now",
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "chat":
+        return importlib.import_module("harness.http.chat")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'harness.http' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,4 +1,4 @@
-"""Where a provider's server is, and the key for it: from the environment, and never shown."""
+"""The address of a provider's server and the key for it: read from the environment, and never shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from harness.errors import HarnessError
 from harness.secrets import LIKE_KEY
 
-_SHORTEST_KEY = 6  # a shorter one is a placeholder, and taking it out would tear words apart
+_SHORTEST_KEY = 6  # a shorter one is a placeholder: to redact it would tear words apart
 _LONGEST_MESSAGE = 500
 
 
@@ -21,8 +21,8 @@ class Address:
     """A server and the key for it; made by `address`.
 
     Attributes:
-        url: what paths are added to, without a slash at the end.
-        key: empty where the server wants none.
+        url: the base for paths, without a slash at the end.
+        key: empty if the server wants none.
         key_env: the environment variable the key came from or should come from.
     """
 
@@ -33,7 +33,7 @@ class Address:
     @property
     def id(self) -> str:
         """Name of the endpoint for slots and breaker: the host and a hash of server and key."""
-        return _named(self.url, self.key)
+        return _endpoint_id(self.url, self.key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -47,21 +47,23 @@ class Address:
         return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
 
 
+@lru_cache(maxsize=64)
+def _endpoint_id(url: str, key: str) -> str:
+    mark = hashlib.sha256(f"{url}\0{key}".encode()).hexdigest()[:8]
+    return f"{urlsplit(url).netloc}#{mark}"
+
+
 def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
     """An address whose key comes from the environment, the only place a key may come from.
 
     Args:
         url: http or https, without user name, password and query.
-        key_env: name of the environment variable; empty where the server wants no key.
+        key_env: name of the environment variable; empty if the server wants no key.
         required: whether a missing key is an error; False for servers that may want none.
 
     Raises:
         HarnessError: the URL is not one, or the key is missing or not a key.
     """
-    return Address(url=_checked(url), key=_key(url, key_env, required=required), key_env=key_env)
-
-
-def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise HarnessError(f"{url!r} is not the address of a server", remedy="write http://… or https://…")
@@ -74,19 +76,9 @@ def _checked(url: str) -> str:
             f"an address must end before its ? or #: {parts.scheme}://{parts.netloc}{parts.path}",
             remedy="leave out what follows; a key belongs into an environment variable",
         )
-    return url.rstrip("/")
-
-
-def _key(url: str, key_env: str, *, required: bool) -> str:
     key = os.environ.get(key_env, "").strip() if key_env else ""
     if key_env and required and not key:
-        raise HarnessError(f"there is no key for {urlsplit(url).netloc}", remedy=f"export {key_env}=…")
+        raise HarnessError(f"there is no key for {parts.netloc}", remedy=f"export {key_env}=…")
     if not all("!" <= letter <= "~" for letter in key):
         raise HarnessError(f"what {key_env} holds is not a key", remedy="a key is one line of ASCII without spaces")
-    return key
-
-
-@lru_cache(maxsize=64)
-def _named(url: str, key: str) -> str:
-    mark = hashlib.sha256(f"{url}\0{key}".encode()).hexdigest()[:8]
-    return f"{urlsplit(url).netloc}#{mark}"
+    return Address(url=url.rstrip("/"), key=key, key_env=key_env)

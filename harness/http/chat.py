@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from harness.http.client import Reply, data_url
-from harness.http.status import Complaint, as_list, as_mapping, failure
-from harness.types import Failure, Generation, Image, Json, Message, Request, Response, Text, Usage
+from harness.http.status import ApiError, as_count, as_list, as_mapping, as_text, failure
+from harness.types import Failure, Generation, Json, Request, Response, Text, Usage
 
 _THINK = ("<think>", "</think>")
 _FILTERED = frozenset({"content_filter", "sensitive"})  # the latter: GLM
@@ -16,27 +14,27 @@ _BROKEN = frozenset({"error", "network_error", "insufficient_system_resource"}) 
 
 
 def messages(request: Request, *, detail: str = "") -> list[Json]:
-    """The turns of a request, for `harness.http.encode`: parts stay in their order, images are spliced in.
+    """The turns of a request, for `harness.http.encode`: parts stay in their order, images go uncopied.
 
     Args:
         request: with its images opened.
         detail: how closely the server should look at images; empty leaves it to the server.
     """
-    return [_message(message, detail) for message in request.messages]
-
-
-def _message(message: Message, detail: str) -> Json:
-    parts = message.content
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return {"role": message.role, "content": parts[0].text}  # servers without vision take nothing else
-    return {"role": message.role, "content": [_part(part, detail) for part in parts]}
-
-
-def _part(part: Text | Image, detail: str) -> Json:
-    if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
-    url: dict[str, Json] = {"url": data_url(part.opened)}
-    return {"type": "image_url", "image_url": url | ({"detail": detail} if detail else {})}
+    turns: list[Json] = []
+    for message in request.messages:
+        parts = message.content
+        if len(parts) == 1 and isinstance(parts[0], Text):
+            turns.append({"role": message.role, "content": parts[0].text})  # servers without vision take nothing else
+            continue
+        content: list[Json] = []
+        for part in parts:
+            if isinstance(part, Text):
+                content.append({"type": "text", "text": part.text})
+            else:
+                url: dict[str, Json] = {"url": data_url(part.opened), **({"detail": detail} if detail else {})}
+                content.append({"type": "image_url", "image_url": url})
+        turns.append({"role": message.role, "content": content})
+    return turns
 
 
 def sampling(settings: Generation) -> dict[str, Json]:
@@ -74,96 +72,48 @@ def answer(reply: Reply, *, think_tags: bool = True, notes: tuple[str, ...] = ()
     payload = as_mapping(reply.payload)
     choice = as_mapping(next(iter(as_list(payload.get("choices"))), None))
     for holder in (payload, choice):
-        if holder.get("error"):
-            return _upstream(Complaint.read(holder), reply)
-    said = _Said.of(payload, choice, think_tags=think_tags)
-    return said if isinstance(said, Failure) else said.outcome(reply.seconds, notes)
+        if holder.get("error"):  # inside a good status, as gateways give it when the server behind them failed
+            error = ApiError.read(holder)
+            code = next((int(code) for code in error.codes if code.isdecimal() and 400 <= int(code) < 600), 500)
+            return failure(code, {}, error, reply.where)
+    finish, message = as_text(choice.get("finish_reason")), as_mapping(choice.get("message"))
+    content = _read_text(message.get("content"))
+    if content is None or not (message or finish in _FILTERED):
+        what = "not a chat completion: no text in choices[0].message.content"
+        return Failure(outcome="error", reason="wrong_shape", message=what, transient=True)
+    text, thought = split_think(content) if think_tags else (content, "")
+    tokens, model = usage(payload.get("usage")), as_text(payload.get("model"))
+    if finish in _FILTERED:
+        return Failure(outcome="output_blocked", reason="content_filter", text=text, usage=tokens, model=model)
+    if finish in _BROKEN:
+        what = f"finish reason {finish}"
+        return Failure(outcome="error", reason="upstream", message=what, transient=True, usage=tokens, model=model)
+    refusal = as_text(message.get("refusal"))
+    flags = {"truncated": finish == "length", "refusal": bool(refusal)}
+    return Response(
+        text=refusal or text,
+        reasoning=reasoning(message) or thought,
+        flags=frozenset(name for name, is_set in flags.items() if is_set),
+        usage=tokens,
+        model=model,
+        seconds=reply.seconds,
+        notes=notes,
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """One choice of a completion, read but not yet judged by how it ended."""
-
-    text: str
-    reasoning: str
-    refusal: str
-    finish: str
-    usage: Usage
-    model: str
-
-    @staticmethod
-    def of(payload: Mapping[str, Json], choice: Mapping[str, Json], *, think_tags: bool) -> _Said | Failure:
-        finish = _string(choice.get("finish_reason"))
-        message = as_mapping(choice.get("message"))
-        content = _text(message.get("content"))
-        if content is None or not (message or finish in _FILTERED):
-            return _misshapen("no text in choices[0].message.content")
-        text, thought = split_think(content) if think_tags else (content, "")
-        return _Said(
-            text=text,
-            reasoning=reasoning(message) or thought,
-            refusal=_string(message.get("refusal")),
-            finish=finish,
-            usage=usage(payload.get("usage")),
-            model=_string(payload.get("model")),
-        )
-
-    def outcome(self, seconds: float, notes: tuple[str, ...]) -> Response | Failure:
-        if self.finish in _FILTERED:
-            return Failure(
-                outcome="output_blocked",
-                reason="content_filter",
-                text=self.text,
-                usage=self.usage,
-                model=self.model,
-            )
-        if self.finish in _BROKEN:
-            return Failure(
-                outcome="error",
-                reason="upstream",
-                message=f"finish reason {self.finish}",
-                transient=True,
-                usage=self.usage,
-                model=self.model,
-            )
-        return Response(
-            text=self.refusal or self.text,
-            reasoning=self.reasoning,
-            flags=self._flags(),
-            usage=self.usage,
-            model=self.model,
-            seconds=seconds,
-            notes=notes,
-        )
-
-    def _flags(self) -> frozenset[str]:
-        flags = {"truncated": self.finish == "length", "refusal": bool(self.refusal)}
-        return frozenset(name for name, is_set in flags.items() if is_set)
-
-
-def _upstream(complaint: Complaint, reply: Reply) -> Failure:
-    """An error inside a good status, as gateways give it when the server behind them failed."""
-    code = next((int(code) for code in complaint.codes if code.isdecimal() and 400 <= int(code) < 600), 500)
-    return failure(code, {}, complaint, reply.where)
-
-
-def _misshapen(what: str) -> Failure:
-    return Failure(outcome="error", reason="wrong_shape", message=f"not a chat completion: {what}", transient=True)
-
-
-def _text(content: Json) -> str | None:
-    """Content as text: a string, nothing, or typed parts of which those that think are left out."""
+def _read_text(content: Json) -> str | None:
+    """Content as text: a string, nothing, or typed parts, without those of thinking; None for any other value."""
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
         return None
     parts = [part for part in map(as_mapping, as_list(content)) if part.get("type") in ("text", "output_text")]
-    return "".join(_string(part.get("text")) for part in parts)
+    return "".join(as_text(part.get("text")) for part in parts)
 
 
 def reasoning(message: Mapping[str, Json]) -> str:
-    """Thinking a server returns apart, under either of the names in use."""
-    return _string(message.get("reasoning_content")) or _string(message.get("reasoning"))
+    """Thinking that a server returns apart from the text, under either of the names in use."""
+    return as_text(message.get("reasoning_content")) or as_text(message.get("reasoning"))
 
 
 def split_think(text: str) -> tuple[str, str]:
@@ -180,15 +130,7 @@ def usage(counts: Json) -> Usage:
     inside = as_mapping(counts)
     details = as_mapping(inside.get("completion_tokens_details"))
     return Usage(
-        input_tokens=_count(inside.get("prompt_tokens")),
-        output_tokens=_count(inside.get("completion_tokens")),
-        reasoning_tokens=_count(details.get("reasoning_tokens")),
+        input_tokens=as_count(inside.get("prompt_tokens")),
+        output_tokens=as_count(inside.get("completion_tokens")),
+        reasoning_tokens=as_count(details.get("reasoning_tokens")),
     )
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
-def _string(value: Json) -> str:
-    return value if isinstance(value, str) else ""

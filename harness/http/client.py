@@ -1,8 +1,7 @@
-"""Helpers for provider authors: an address with its key, a body that splices images in, and one POST.
+"""A JSON body that carries images uncopied, and one POST of it.
 
-One call of `Client.post` is one attempt: it gives a Reply or a Failure, and raises HarnessError where nothing will
-work. Trying again, slots and back-off are the engine's. `harness.http.chat` has the messages and answers of OpenAI's
-form, `harness.http.status` what an error status becomes, `harness.http.scaling` images over a provider's limit.
+A call of `Client.post`, or of `SdkConnection.post` for providers with an SDK of their own, is one attempt. It gives a
+Reply or a Failure, and raises HarnessError if no request can work. Retries, slots and back-off belong to the engine.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import descriptors
 from harness.http.addresses import Address
 from harness.http.reading import ENCODINGS, REPLY_LIMIT, Unreadable, read
-from harness.http.status import Complaint, failure
+from harness.http.status import ApiError, Rejected, failure
 from harness.types import Failure, ImageContent, Json
 
 if TYPE_CHECKING:
@@ -28,16 +27,16 @@ _TOKEN = os.urandom(16).hex()  # drawn per process, so that no data set can hold
 
 
 @dataclass(frozen=True, slots=True)
-class Splice:
-    """A string of a JSON body that ends in ASCII bytes which are sent as they stand, never copied or escaped."""
+class ImageBytes:
+    """A string of a JSON body that ends in ASCII bytes, which are sent as they are: never copied or escaped."""
 
     before: str
     data: bytes = field(repr=False)
 
 
-def data_url(content: ImageContent) -> Splice:
+def data_url(content: ImageContent) -> ImageBytes:
     """An opened image as a data URL, for `encode`."""
-    return Splice(f"data:{content.mime};base64,", content.encoded)
+    return ImageBytes(f"data:{content.mime};base64,", content.encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Body:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What must be sent with it; without the length some servers refuse a body in pieces."""
+        """Headers to send with it; without the length some servers refuse a body in pieces."""
         return {"content-type": "application/json", "content-length": str(self.size)}
 
     def __bytes__(self) -> bytes:
@@ -65,26 +64,21 @@ class Body:
 
 
 def encode(value: Json) -> Body:
-    """JSON as a Body; a Splice may stand wherever a string may."""
-    spliced: list[bytes] = []
+    """JSON as a Body; an ImageBytes may be wherever a string may."""
+    images: list[bytes] = []
 
     def place(item: object) -> str:
-        if not isinstance(item, Splice):
+        if not isinstance(item, ImageBytes):
             raise TypeError(f"{type(item).__name__} is not JSON")
-        spliced.append(item.data)
+        images.append(item.data)
         return item.before + _TOKEN
 
-    texts = (
-        json.dumps(value, separators=(",", ":"), allow_nan=False, default=place).encode("ascii").split(_TOKEN.encode())
-    )
-    return Body(tuple(_zip(texts, spliced)))
-
-
-def _zip(texts: list[bytes], spliced: list[bytes]) -> Iterator[bytes]:
-    for text, data in zip(texts, spliced, strict=False):
-        yield text
-        yield data
-    yield texts[-1]
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, default=place).encode("ascii")
+    first, *others = text.split(_TOKEN.encode())
+    pieces = [first]
+    for image, other in zip(images, others, strict=True):
+        pieces += (image, other)
+    return Body(tuple(pieces))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +102,10 @@ def parse(content: bytes, seconds: float, where: Address) -> Reply | Failure:
 def unreachable(error: BaseException, where: Address) -> Failure:
     """The Failure for a call that got no answer, or none that can be taken.
 
-    `timeout`, `too_large` or `encoding` as an Unreadable says, and `connection` for all else.
+    Its reason is `timeout`, or `too_large` or `encoding` from an Unreadable, and `connection` for all else.
 
     Raises:
-        TooManyOpen: no connection can be made by this machine.
+        TooManyOpen: this machine can make no connection.
     """
     descriptors.check(error)
     chain = list(_causes(error))
@@ -142,7 +136,7 @@ class Client:
         self._limit = limit
 
     async def post(self, path: str, body: Body) -> Reply | Failure:
-        """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError where the quota is gone."""
+        """One attempt. Raises Forbidden for a wrong key or no such model, HarnessError if the quota is used up."""
         import aiohttp
         import anyio
 
@@ -156,7 +150,7 @@ class Client:
         except (Unreadable, aiohttp.ClientError, OSError) as error:
             return unreachable(error, self.address)
         if answer.status >= 300:
-            return failure(answer.status, answer.headers, Complaint.of(content), self.address)
+            return failure(answer.status, answer.headers, ApiError.of(content), self.address)
         return parse(content, time.perf_counter() - started, self.address)
 
 
@@ -175,7 +169,7 @@ async def connect(
     import aiohttp
 
     usual = where.headers if headers is None else headers
-    connector = aiohttp.TCPConnector(limit=0)  # how many calls there are at once is the engine's to say
+    connector = aiohttp.TCPConnector(limit=0)  # the engine decides how many calls there are at once
     # the deadline is the whole call's and set around it; aiohttp's own would be another, of five minutes
     forever = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(
@@ -186,3 +180,46 @@ async def connect(
         auto_decompress=False,  # `read` unpacks, and stops in time
     ) as session:
         yield Client(where, session, seconds, limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkConnection:
+    """An open client of a vendor's SDK (`openai`, `anthropic`), and what is known about its server.
+
+    The SDK keeps authorization, addresses and the types of its errors. The body is ours and goes out in pieces, and the
+    answer comes back as bytes: the SDK's own JSON and models are most of its cost with images.
+
+    Attributes:
+        address: of the server.
+        client: of the SDK, open; its HTTP client is Guarded.
+        sdk: its module, which has the classes of its errors.
+        official: the server is the vendor's own, not a compatible one.
+        seconds: one call may take.
+        headers: sent with each call in place of the SDK's own.
+    """
+
+    address: Address
+    client: Any = field(repr=False)
+    sdk: Any = field(repr=False)
+    official: bool
+    seconds: float
+    headers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+
+    async def post(self, path: str, body: Body) -> Reply | Rejected | Failure:
+        """One attempt. What a server rejects is not judged yet: a provider may learn from it what its server takes."""
+        import aiohttp
+        import anyio
+
+        started = time.perf_counter()
+        try:
+            with anyio.fail_after(self.seconds):
+                content: bytes = await self.client.post(
+                    path, cast_to=bytes, content=body, options={"headers": {**self.headers, **body.headers}}
+                )
+        except self.sdk.APIStatusError as error:
+            answer: Any = error.response
+            said = ApiError.of(answer.content)
+            return Rejected(status=error.status_code, headers=answer.headers, error=said, where=self.address)
+        except (Unreadable, self.sdk.APIConnectionError, aiohttp.ClientError, OSError) as error:
+            return unreachable(error, self.address)
+        return parse(content, time.perf_counter() - started, self.address)

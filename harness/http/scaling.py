@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -64,49 +63,42 @@ async def fit(request: Request, limit: ImageLimit, *, resize: bool = True) -> Fi
 
     With `resize` off, the first image over the limit is an `error`.
     """
-    over = [image for image in request.images if not limit.holds(image.opened)]
-    if not over:
+    over = next((image for image in request.images if not limit.holds(image.opened)), None)
+    if over is None:
         return Fitted(request=request)
     if not resize:
-        return _refused(over[0], limit)
+        seen = over.opened
+        if not limit.takes(seen.mime):
+            what = f"{over.path}: the provider takes no {seen.mime}"
+            return Failure(outcome="error", reason="image_type", message=what)
+        what = f"{over.path}: {seen.width}x{seen.height}, {len(seen.data)} bytes is over the provider's limit"
+        return Failure(outcome="error", reason="image_too_large", message=what)
     import anyio.to_thread
 
     try:
-        return await anyio.to_thread.run_sync(_fitted, request, limit)
+        return await anyio.to_thread.run_sync(_scale_images, request, limit)
     except BadImage as fault:
         return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
 
 
-def _refused(image: Image, limit: ImageLimit) -> Failure:
-    seen = image.opened
-    if not limit.takes(seen.mime):
-        what = f"{image.path}: the provider takes no {seen.mime}"
-        return Failure(outcome="error", reason="image_type", message=what)
-    what = f"{image.path}: {seen.width}x{seen.height}, {len(seen.data)} bytes is over the provider's limit"
-    return Failure(outcome="error", reason="image_too_large", message=what)
-
-
-def _fitted(request: Request, limit: ImageLimit) -> Fitted:
+def _scale_images(request: Request, limit: ImageLimit) -> Fitted:
     notes: list[str] = []
 
-    def part(old: Part) -> Part:
-        if not isinstance(old, Image) or limit.holds(old.opened):
-            return old
-        small = scale(old.opened, limit)
-        notes.append(f"{old.path}: {_done(old.opened, small)}")
-        return replace(old, content=small)
+    def fit_part(part: Part) -> Part:
+        if not isinstance(part, Image) or limit.holds(part.opened):
+            return part
+        old, new = part.opened, scale(part.opened, limit)
+        before, after = (f"{seen.width}x{seen.height}" for seen in (old, new))
+        if before == after:
+            notes.append(f"{part.path}: {old.mime} sent as {new.mime}")
+        else:
+            notes.append(f"{part.path}: scaled from {before} to {after} (longest side, Lanczos)")
+        return replace(part, content=new)
 
     messages = tuple(
-        Message(role=message.role, content=tuple(map(part, message.content))) for message in request.messages
+        Message(role=message.role, content=tuple(map(fit_part, message.content))) for message in request.messages
     )
     return Fitted(request=replace(request, messages=messages), notes=tuple(notes))
-
-
-def _done(old: ImageContent, new: ImageContent) -> str:
-    before, after = (f"{seen.width}x{seen.height}" for seen in (old, new))
-    if before == after:
-        return f"{old.mime} sent as {new.mime}"
-    return f"scaled from {before} to {after} (longest side, Lanczos)"
 
 
 def scale(content: ImageContent, limit: ImageLimit) -> ImageContent:
@@ -114,25 +106,20 @@ def scale(content: ImageContent, limit: ImageLimit) -> ImageContent:
     from harness.images.opening import decode
 
     whole = decode(content)
-    small = content
-    for side in _sides(content, limit):
-        small = _at(whole, side, content.mime)
-        if limit.holds(small):
-            break
-    return small
-
-
-def _sides(content: ImageContent, limit: ImageLimit) -> Iterator[int]:
     longest = max(content.width, content.height)
     side = longest if not limit.takes(content.mime) else int(longest * _STEP)
     if limit.side is not None and limit.side < longest:
         side = limit.side
+    small = content
     while side >= 1:
-        yield side
+        small = _resize(whole, side, content.mime)
+        if limit.holds(small):
+            break
         side = int(side * _STEP)
+    return small
 
 
-def _at(whole: PIL.Image.Image, side: int, mime: str) -> ImageContent:
+def _resize(whole: PIL.Image.Image, side: int, mime: str) -> ImageContent:
     import PIL.Image
 
     factor = side / max(whole.size)

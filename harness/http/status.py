@@ -2,16 +2,18 @@
 
 401, 403 and 404 are `Forbidden`: it ends the run unless the model has answered something before.
 
-A filter is recognised by the code, type or inner code a server gives, or, where a server gives only a general code, by
-one of the few sentences it is known to begin its message with. Any other 400 is an `error`, never a refusal.
+A filter is recognised by the code, type or inner code a server gives, or, if a server gives only a general code, by
+one of the few sentences it is known to begin its message with. Any other 400 is an `error`, never a refusal. Servers
+also say, in several ways, that they do not support a parameter: `find_unsupported`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 from urllib.parse import urljoin, urlsplit
@@ -52,11 +54,19 @@ MODEL_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
 ACCOUNT_CODES = frozenset({"organization_on_hold"})  # Anthropic, with status 400
 _PASSING = frozenset({408, 409, 425, 429})
 _THROTTLED = frozenset({429, 529})  # the latter: Anthropic is overloaded
+#: Statuses with which a request is refused for what it holds.
+REFUSALS = frozenset({400, 422})
+_UNSUPPORTED_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
+_UNSUPPORTED = re.compile(
+    r"not supported|unsupported|not support|not permitted|extra_forbidden|unrecogni[sz]ed|unknown (parameter|argument)"
+    r"|deprecated for this model",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
-    """What a server says went wrong, out of the several shapes of error bodies.
+class ApiError:
+    """What a server says went wrong, read from the several shapes of error bodies.
 
     Attributes:
         message: its words, with those of the provider behind a gateway.
@@ -71,15 +81,15 @@ class Complaint:
     moderated: bool = False
 
     @staticmethod
-    def of(body: bytes) -> Complaint:
+    def of(body: bytes) -> ApiError:
         """Read an error body; one that is not JSON is its own message."""
         try:
-            return Complaint.read(json.loads(body))
+            return ApiError.read(json.loads(body))
         except (ValueError, RecursionError):
-            return Complaint(message=body[:2000].decode("utf-8", "replace"))
+            return ApiError(message=body[:2000].decode("utf-8", "replace"))
 
     @staticmethod
-    def read(payload: Json) -> Complaint:
+    def read(payload: Json) -> ApiError:
         """Read parsed JSON: `{"error": {…}}`, `{"error": "…"}`, `{"message": …}`, `{"detail": …}`, or a list of one."""
         outer = as_mapping(next(iter(as_list(payload)), payload))
         error = outer.get("error", outer)
@@ -89,10 +99,13 @@ class Complaint:
         details = as_mapping(inside.get("details"))  # Anthropic's
         stage = as_mapping(inside.get("moderation_details")).get("moderation_stage")  # OpenAI's images: input or output
         codes = (inside.get("code"), inside.get("type"), inner.get("code"), details.get("error_code"), stage)
-        return Complaint(
-            message=_words(error if isinstance(error, str) else inside, behind, payload),
+        said = error if isinstance(error, str) else inside.get("message") or inside.get("detail")
+        message = said if isinstance(said, str) else json.dumps(said if said is not None else payload)
+        raw = behind.get("raw")
+        return ApiError(
+            message=f"{message}: {raw}" if isinstance(raw, str) else message,
             codes=frozenset(str(code) for code in codes if isinstance(code, str | int)),
-            param=inside["param"] if isinstance(inside.get("param"), str) else "",
+            param=as_text(inside.get("param")),
             moderated="flagged_input" in behind,
         )
 
@@ -120,40 +133,61 @@ class Complaint:
 
 
 def as_mapping(value: Json) -> Mapping[str, Json]:
-    """A JSON object, or an empty one where something else stands."""
+    """A JSON object; an empty one for any other value."""
     return cast("Mapping[str, Json]", value) if isinstance(value, Mapping) else {}
 
 
 def as_list(value: Json) -> Sequence[Json]:
-    """A JSON array, or an empty one where something else stands."""
+    """A JSON array; an empty one for any other value."""
     return cast("Sequence[Json]", value) if isinstance(value, list) else ()
 
 
-def _words(error: Json, behind: Mapping[str, Json], payload: Json) -> str:
-    inside = as_mapping(error)
-    said = error if isinstance(error, str) else inside.get("message") or inside.get("detail")
-    text = said if isinstance(said, str) else json.dumps(said if said is not None else payload)
-    raw = behind.get("raw")
-    return f"{text}: {raw}" if isinstance(raw, str) else text
+def as_text(value: Json) -> str:
+    """A JSON string; an empty one for any other value."""
+    return value if isinstance(value, str) else ""
 
 
-def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where: Address) -> Failure:
+def as_count(value: Json) -> int:
+    """A number of tokens; 0 for anything but a positive integer."""
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def failure(status: int, headers: Mapping[str, str], error: ApiError, where: Address) -> Failure:
     """The Failure for a status of 300 and more.
 
     408, 409, 425, 429 and 5xx are worth another try; 429 and 529 also say that the endpoint is throttled; a filter
-    gives `input_blocked`, or `output_blocked` where the server says it was the answer. All else is a final `error`, and
+    gives `input_blocked`, or `output_blocked` if the server says it was the answer. All else is a final `error`, and
     that of a redirect names both hosts.
 
     Raises:
         Forbidden: 401, 403, 404, or no such model.
-        HarnessError: no request will work: 402, the quota is gone, or the account is on hold.
+        HarnessError: no request will work: 402, the quota is used up, or the account is on hold.
     """
-    message = where.redact(complaint.message)
-    if place := _sent_on(status, headers, where):
-        return Failure(outcome="error", reason=f"http_{status}", message=where.redact(place))
-    if complaint.filtered:
-        return Failure(outcome=complaint.blocked, reason="content_filter", message=message)
-    _stop(status, complaint, message, where)
+    message = where.redact(error.message)
+    if redirect := _describe_redirect(status, headers, where):
+        return Failure(outcome="error", reason=f"http_{status}", message=where.redact(redirect))
+    if error.filtered:
+        return Failure(outcome=error.blocked, reason="content_filter", message=message)
+    if error.spent or status == 402:
+        raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
+    if error.codes & MODEL_CODES or status == 404:
+        raise Forbidden(
+            f"no such model or address: {message}",
+            where=where.url,
+            remedy="check the model's name and the server's address (most want it to end in /v1)",
+        )
+    if status in (401, 403) or error.codes & ACCOUNT_CODES:
+        key = f"the key in {where.key_env}" if where.key_env else "the key"
+        another = f"export {where.key_env}=…" if where.key_env else "give another key"
+        if not where.key:
+            what = "the server was asked without a key and refuses"
+            remedy = "name the environment variable that holds the key, such as -M api_key_env=MY_KEY (a judge: -J)"
+        elif status == 401:
+            what, remedy = f"{key} is not accepted", another
+        else:
+            what, remedy = f"{key} may not do this", f"allow it, or {another}"
+        kind = HarnessError if error.codes & ACCOUNT_CODES else Forbidden
+        raise kind(f"{what}: {message}", where=where.url, remedy=remedy)
     return Failure(
         outcome="error",
         reason=f"http_{status}",
@@ -164,8 +198,8 @@ def failure(status: int, headers: Mapping[str, str], complaint: Complaint, where
     )
 
 
-def _sent_on(status: int, headers: Mapping[str, str], where: Address) -> str:
-    """What to say of a redirect, which is never followed; empty where the answer is none."""
+def _describe_redirect(status: int, headers: Mapping[str, str], where: Address) -> str:
+    """What to say of a redirect, which is never followed; empty if the answer is none."""
     target = next((value for name, value in headers.items() if name.lower() == "location"), "")
     if not 300 <= status < 400 or not target:
         return ""
@@ -173,61 +207,57 @@ def _sent_on(status: int, headers: Mapping[str, str], where: Address) -> str:
         found = urlsplit(urljoin(where.url, target))
     except ValueError:
         found = urlsplit("")
-    ours = urlsplit(where.url)
-    place = (
-        f"{found.scheme}://{found.netloc.rpartition('@')[2]}{found.path[:200]}"  # no password, and no key in a query
-    )
+    # no password, and no key in a query
+    place = f"{found.scheme}://{found.netloc.rpartition('@')[2]}{found.path[:200]}"
     return (
-        f"{ours.netloc} sends on to {place}, where neither the prompt nor a key goes; "
+        f"{urlsplit(where.url).netloc} redirects to {place}; neither the prompt nor a key is sent there; "
         "if that is the server you mean, name its address (-M base_url=…)"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A status of 300 and more, not yet turned into what it means: a provider may learn from it what its server takes.
+    """A status of 300 and more, not judged yet: a provider may learn from it what its server takes.
 
     Attributes:
         status: of the answer.
         headers: of the answer.
-        complaint: its body, read.
-        where: who said so.
+        error: its body, read.
+        where: the server.
     """
 
     status: int
     headers: Mapping[str, str]
-    complaint: Complaint
+    error: ApiError
     where: Address
 
     def failure(self) -> Failure:
-        """What it means; raises HarnessError where no request will work."""
-        return failure(self.status, self.headers, self.complaint, self.where)
+        """The Failure for it; raises HarnessError if no request will work."""
+        return failure(self.status, self.headers, self.error, self.where)
 
 
-def _stop(status: int, complaint: Complaint, message: str, where: Address) -> None:
-    if complaint.spent or status == 402:
-        raise HarnessError(f"the quota is gone: {message}", where=where.url, remedy="add credit, then run again")
-    if complaint.codes & MODEL_CODES or status == 404:
-        raise Forbidden(
-            f"no such model or address: {message}",
-            where=where.url,
-            remedy="check the model's name and the server's address (most want it to end in /v1)",
-        )
-    if status in (401, 403) or complaint.codes & ACCOUNT_CODES:
-        what, remedy = _key_trouble(status, where)
-        kind = HarnessError if complaint.codes & ACCOUNT_CODES else Forbidden
-        raise kind(f"{what}: {message}", where=where.url, remedy=remedy)
+def find_unsupported(error: ApiError, sent: Collection[str]) -> str | None:
+    """The parameter of those sent that a server says it does not support, if it says so.
 
-
-def _key_trouble(status: int, where: Address) -> tuple[str, str]:
-    if not where.key:
-        remedy = "name the environment variable that holds the key, such as -M api_key_env=MY_KEY (a judge: -J)"
-        return "the server was asked without a key and refuses", remedy
-    key = f"the key in {where.key_env}" if where.key_env else "the key"
-    again = f"export {where.key_env}=…" if where.key_env else "give another key"
-    if status == 401:
-        return f"{key} is not accepted", again
-    return f"{key} may not do this", f"allow it, or {again}"
+    A provider hears such a refusal once, leaves the parameter out from then on, and lists it in `ModelInfo.dropped`. A
+    bad value is not a refusal: the user has to fix it. `param` counts if the code says unsupported; otherwise the
+    message must say so, and name it in quotes, after "parameter" or "argument", at its own start, or in one of the
+    fixed sentences of validators.
+    """
+    named = error.param.partition(".")[0]
+    says_so = _UNSUPPORTED.search(error.message) is not None
+    if named in sent and (error.codes & _UNSUPPORTED_CODES or says_so):
+        return named
+    if not says_so:
+        return None
+    for name in sorted(sent, key=len, reverse=True):
+        word = re.escape(name)
+        quoted = rf"""['"`]{word}['"`]"""
+        plain = rf"(?:^|\b(?i:parameter|argument)s?\b[^:]{{0,30}}:?\s*){word}\b"
+        fixed = rf"\b{word}(?:\.\w+)*(?:: Extra inputs are not permitted| is deprecated for this model)"
+        if re.search(f"{quoted}|{plain}|{fixed}", error.message):
+            return name
+    return None
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -238,7 +268,15 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         return milliseconds / 1000
     asked = lower.get("retry-after")
     seconds = _number(asked)
-    return seconds if seconds is not None else _until(asked, time.time() if now is None else now)
+    if seconds is not None:
+        return seconds
+    import email.utils
+
+    try:
+        until = email.utils.parsedate_to_datetime(asked or "").timestamp()
+        return max(0.0, until - (time.time() if now is None else now))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(text: str | None) -> float | None:
@@ -247,12 +285,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and value >= 0 else None
-
-
-def _until(date: str | None, now: float) -> float | None:
-    import email.utils
-
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(date or "").timestamp() - now)
-    except (ValueError, OverflowError):
-        return None

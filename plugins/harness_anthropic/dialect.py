@@ -1,8 +1,13 @@
-"""What a model takes, learnt from what it refuses.
+"""The parameters a model takes, learnt from what it refuses; and thinking before the answer.
 
 Models differ: the newest take no temperature, older ones only one of temperature and top_p; some know structured output
 and some only tools; a prefilled answer and each form of thinking are refused by some. Each refusal is heard once,
 remembered for all later calls, and told to the run by `ModelInfo`.
+
+The API counts thinking and answer against one limit, so a model that thinks is given the answer's limit and a budget.
+Models take thinking in one of two forms, a budget or `adaptive`, and are told to leave it in one of two, `disabled` or
+`between_tools`: if one is refused, the other is asked for. A model that thinks without being asked is found by its
+first answer.
 """
 
 from __future__ import annotations
@@ -10,13 +15,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from harness import Json, Request
-from harness.http.refusals import unsupported
-from harness.http.status import Complaint
+from harness import HarnessError, Json, Request, Settings
+from harness.http.status import ApiError, find_unsupported
 
-from .thinking import Thinking
-
+_BUDGET = 8192  # tokens, if none are given
+_FORM_REFUSED = re.compile(
+    r"not supported|not support|unsupported|not permitted|not accept|cannot be|does not match|should be|must be one of",
+    re.IGNORECASE,
+)
 TOOL = "answer"  #: name of the tool that stands for structured output
 _ANSWER_TOKENS = 1024  # the API wants a limit; this is the harness's own where a run sets none
 _NAMES = {"temperature": "temperature", "top_p": "top_p", "stop_sequences": "stop"}  # on the wire -> of Generation
@@ -30,6 +38,81 @@ _NEXT = {"format": "tool", "tool": ""}
 _PREFILL = re.compile(r"prefill|must end with a user message|final assistant message must start", re.IGNORECASE)
 _THINKING = re.compile(r"[`'\"]?(temperature|top_p)[`'\"]? (?:may only|must) .*\bthinking\b", re.DOTALL)
 _EXCLUSIVE = re.compile(r"[`'\"]?temperature[`'\"]? and [`'\"]?top_p[`'\"]? cannot both be")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """How one model is asked to think.
+
+    Attributes:
+        wanted: as set by the user.
+        budget: tokens for thinking.
+        fixed: the user gave the budget.
+        forms: values of the parameter still to try; the first is sent.
+        found: the model thinks without being asked.
+    """
+
+    wanted: Literal["auto", "on", "off"] = "auto"
+    budget: int = _BUDGET
+    fixed: bool = False
+    forms: tuple[Json, ...] = ()
+    found: bool = False
+
+    @staticmethod
+    def of(settings: Settings) -> Thinking:
+        """As the settings ask."""
+        wanted, given = settings["thinking"], settings["thinking_budget"]
+        budget = _BUDGET if given is None else given
+        adaptive: Json = {"type": "adaptive"}
+        enabled: Json = {"type": "enabled", "budget_tokens": budget}
+        on = (adaptive, enabled) if given is None else (enabled, adaptive)
+        # the newest models keep their thinking to themselves unless asked for it; some servers do not know how to ask
+        shown = tuple({**form, "display": "summarized"} for form in on)
+        off: tuple[Json, ...] = ({"type": "disabled"}, {"type": "between_tools"})
+        forms = {"auto": (), "on": (*shown, *on), "off": off}
+        return Thinking(wanted=wanted, budget=budget, fixed=wanted == "on" and given is not None, forms=forms[wanted])
+
+    @property
+    def form(self) -> Json:
+        """The parameter; None sends none."""
+        return self.forms[0] if self.forms else None
+
+    @property
+    def on(self) -> bool:
+        """Whether the model was told to think."""
+        return self.wanted == "on"
+
+    @property
+    def room(self) -> int:
+        """Tokens beside the answer's."""
+        return self.budget if self.on or self.found else 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should read."""
+        found = (
+            f"the model thinks unasked: {self.budget} tokens are added to each answer's limit for it "
+            "(-M thinking=off, or another -M thinking_budget)"
+        )
+        fixed = (
+            "the model takes no fixed budget for thinking: it thinks as much as it will, within that many tokens more"
+        )
+        notes = {found: self.found, fixed: self.fixed and self.form["type"] == "adaptive"}
+        return tuple(note for note, there in notes.items() if there)
+
+    def after_refusal(self, words: str, sent: Json) -> Thinking:
+        """The thinking with its next form, if the words refuse the one that was sent; else the same.
+
+        Raises:
+            HarnessError: there is no other form, so the model cannot do what the user asks.
+        """
+        if "thinking" not in words.casefold() or not _FORM_REFUSED.search(words) or sent != self.form:
+            return self
+        if len(self.forms) == 1:
+            raise HarnessError(
+                f"the model refuses thinking={self.wanted}: {words}", remedy="leave -M thinking out, or set the other"
+            )
+        return replace(self, forms=self.forms[1:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,33 +137,49 @@ class Dialect:
         """What is sent of a request's settings."""
         settings = request.settings
         limit = settings.max_tokens if settings.max_tokens is not None else _ANSWER_TOKENS
-        given: dict[str, Json] = {
+        schema = self.schema if request.schema is not None else ""
+        output: dict[str, Json] = {"effort": self.effort} if self.effort else {}
+        if schema == "format":
+            output["format"] = {"type": "json_schema", "schema": request.schema}
+        wanted: dict[str, Json] = {
             "max_tokens": limit + self.thinking.room,
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "stop_sequences": list(settings.stop) or None,
             "thinking": self.thinking.form,
-            "output_config": self._output(request),
-            **(self._tool(request) if self._asks(request) == "tool" else {}),
+            "output_config": output or None,
         }
-        return {name: value for name, value in given.items() if value is not None and not self._leaves_out(name)}
+        if schema == "tool":
+            wanted["tools"] = [{"name": TOOL, "description": "Give the answer.", "input_schema": request.schema}]
+            wanted["tool_choice"] = {"type": "tool", "name": TOOL}
+        left_out = {name for name, setting in _NAMES.items() if setting in self.dropped}
+        return {name: value for name, value in wanted.items() if value is not None and name not in left_out}
 
-    def seen(self, request: Request) -> Dialect:
-        """The dialect once it is known what a request holds: the API has no seed, nor sampling where thinking is on."""
+    def after_request(self, request: Request) -> Dialect:
+        """The dialect with what a request asks for in vain dropped: a seed, and sampling of a model that thinks."""
         settings = request.settings
-        never = {"seed": settings.seed, **({} if not self.thinking.on else _sampling(request))}
+        never: dict[str, Json] = {"seed": settings.seed}
+        if self.thinking.on:
+            never |= {"temperature": settings.temperature, "top_p": settings.top_p}
         gone = frozenset(name for name, value in never.items() if value is not None)
         return self if gone <= self.dropped else replace(self, dropped=self.dropped | gone)
 
-    def thinks(self) -> Dialect:
-        """The dialect of a model that was seen to think; one that was not told to needs room for it."""
+    def after_thinking(self) -> Dialect:
+        """The dialect of a model that thought; one that was not told to needs room for it."""
         known = self.thinking.on or self.thinking.found
         return self if known else replace(self, thinking=replace(self.thinking, found=True))
 
-    def learnt(self, complaint: Complaint, sent: Mapping[str, Json]) -> Dialect:
-        """The dialect after a refusal; the same where nothing in the words is known."""
-        words = complaint.message
-        if (name := _sampling_refused(complaint, sent)) is not None:
+    def after_refusal(self, error: ApiError, sent: Mapping[str, Json]) -> Dialect:
+        """The dialect after a refusal; the same if nothing in its words is known."""
+        words = error.message
+        name: str | None
+        if _EXCLUSIVE.search(words) and "top_p" in sent:
+            name = "top_p"
+        elif (found := _THINKING.search(words)) and found[1] in sent:
+            name = found[1]
+        else:
+            name = find_unsupported(error, sent.keys() & _NAMES.keys())
+        if name is not None:
             return replace(self, dropped=self.dropped | {_NAMES[name]})
         if _PREFILL.search(words):
             return replace(self, prefill=False)
@@ -90,34 +189,5 @@ class Dialect:
             following = "" if self.thinking.on else _NEXT[asked]
             return replace(self, schema=following) if asked == self.schema else self
         if "thinking" in sent:
-            return replace(self, thinking=self.thinking.refused(words, sent["thinking"]))
+            return replace(self, thinking=self.thinking.after_refusal(words, sent["thinking"]))
         return self
-
-    def _leaves_out(self, name: str) -> bool:
-        return _NAMES.get(name) in self.dropped
-
-    def _asks(self, request: Request) -> str:
-        return self.schema if request.schema is not None else ""
-
-    def _output(self, request: Request) -> Json:
-        effort = {"effort": self.effort} if self.effort else {}
-        wanted = {"type": "json_schema", "schema": request.schema}
-        return {**effort, **({"format": wanted} if self._asks(request) == "format" else {})} or None
-
-    def _tool(self, request: Request) -> dict[str, Json]:
-        tool = {"name": TOOL, "description": "Give the answer.", "input_schema": request.schema}
-        return {"tools": [tool], "tool_choice": {"type": "tool", "name": TOOL}}
-
-
-def _sampling(request: Request) -> dict[str, Json]:
-    return {"temperature": request.settings.temperature, "top_p": request.settings.top_p}
-
-
-def _sampling_refused(complaint: Complaint, sent: Mapping[str, Json]) -> str | None:
-    """The one of temperature, top_p and stop sequences that a model does not take."""
-    words = complaint.message
-    if _EXCLUSIVE.search(words) and "top_p" in sent:
-        return "top_p"
-    if (found := _THINKING.search(words)) and found[1] in sent:
-        return found[1]
-    return unsupported(complaint, sent.keys() & _NAMES.keys())

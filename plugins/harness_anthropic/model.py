@@ -10,18 +10,16 @@ from typing import Final
 
 from harness import Failure, HarnessError, Json, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
-from harness.http import Reply, encode
-from harness.http.refusals import REFUSALS, unsupported
+from harness.http import SdkConnection, encode
 from harness.http.scaling import ImageLimit, fit
-from harness.http.status import Rejected
+from harness.http.status import REFUSALS, Rejected, find_unsupported
 from harness.settings import json_object
 
-from .answers import Said, read
-from .client import Connection, connect
-from .dialect import TOOL, Dialect
-from .messages import continues, strayed, system, turns
-from .thinking import Thinking
+from .client import connect
+from .dialect import TOOL, Dialect, Thinking
+from .messages import Answer, has_prefill, has_stray_system, read_answer, system_text, turns
 
+_PATH: Final = "/v1/messages"
 _TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _MANY: Final = 20  # images of a request beyond which each must be smaller
 _SIDE, _SIDE_OF_MANY = 8000, 2000
@@ -35,7 +33,7 @@ _EFFORT: Final = re.compile(r"\beffort\b", re.IGNORECASE)
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[AnthropicModel]:
-    """Connect a model. Raises HarnessError where the settings do not fit together or a key is missing."""
+    """Connect a model. Raises HarnessError if the settings do not fit together or a key is missing."""
     async with connect(settings) as connection:
         yield AnthropicModel(name, settings, connection)
 
@@ -43,7 +41,7 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[AnthropicM
 class AnthropicModel:
     """A Model; what it learns of what its model takes is kept while it is open."""
 
-    def __init__(self, name: str, settings: Settings, connection: Connection) -> None:
+    def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name
         self._settings = settings
         self._connection = connection
@@ -51,7 +49,7 @@ class AnthropicModel:
         thinking = Thinking.of(settings)
         # other servers may answer anew instead of going on, without a word
         self._dialect = Dialect(
-            thinking=thinking, effort=settings["effort"], prefill=self._official and not thinking.on
+            thinking=thinking, effort=settings["effort"], prefill=connection.official and not thinking.on
         )
 
     @property
@@ -67,81 +65,74 @@ class AnthropicModel:
         return ModelInfo(
             ref=f"anthropic/{self._name}",
             endpoint=self._connection.address.id,
-            max_images=_IMAGES if most is None and self._official else most,
+            max_images=_IMAGES if most is None and self._connection.official else most,
             can=frozenset(ability for ability, there in can.items() if there),
             dropped=self._dialect.dropped,
             notes=self._dialect.thinking.notes,
         )
 
-    @property
-    def _official(self) -> bool:
-        return self._connection.official
-
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer once. Only what the model refuses, and room it lacks to think, have a request sent again at once."""
-        if what := self._missing(request):
+        """Answer once. The request is sent again at once only if the model refuses a part, or lacked room to think."""
+        what = ""
+        if request.raw or request.choices:
+            what = "the Messages API has no raw prompts or choices"
+        elif has_stray_system(request):
+            what = "the Messages API takes system messages at the start only, and without images"
+        elif has_prefill(request) and not self._dialect.prefill:
+            what = "the model does not support prefill"
+        if what:
             return Failure(outcome="error", reason="unsupported_request", message=what)
-        fitted = await fit(request, self._limit(request), resize=self._settings["resize"])
+        given = self._settings["max_image_side"]
+        side = _SIDE_OF_MANY if len(request.images) > _MANY else _SIDE
+        limit = ImageLimit(
+            size=int(self._settings["max_image_mb"] * 1_000_000), side=side if given is None else given, types=_TYPES
+        )
+        fitted = await fit(request, limit, resize=self._settings["resize"])
         if isinstance(fitted, Failure):
             return fitted
-        self._dialect = self._dialect.seen(request)
-        said = await self._ask(fitted.request)
-        return said if isinstance(said, Failure) else said.outcome(fitted.notes)
+        self._dialect = self._dialect.after_request(request)
+        answer = await self._ask(fitted.request)
+        return answer if isinstance(answer, Failure) else answer.outcome(fitted.notes)
 
-    def _missing(self, request: Request) -> str:
-        if request.raw or request.choices:
-            return "the Messages API has no raw prompts or choices"
-        if strayed(request):
-            return "the Messages API takes system messages at the start only, and without images"
-        if continues(request) and not self._dialect.prefill:
-            return "the model does not go on with the start of an answer"
-        return ""
-
-    def _limit(self, request: Request) -> ImageLimit:
-        side = _SIDE_OF_MANY if len(request.images) > _MANY else _SIDE
-        given = self._settings["max_image_side"]
-        size = int(self._settings["max_image_mb"] * 1_000_000)
-        return ImageLimit(size=size, side=side if given is None else given, types=_TYPES)
-
-    async def _ask(self, request: Request) -> Said | Failure:
-        words = system(request)
+    async def _ask(self, request: Request) -> Answer | Failure:
+        words = system_text(request)
         fixed = {"model": self._name, **({"system": words} if words else {}), **self._fixed, "messages": turns(request)}
         while True:
             sent = self._dialect.parameters(request)
-            got = await self._send({**fixed, **sent}, tool=TOOL if "tools" in sent else "")
-            if isinstance(got, Failure):
-                return got
-            self._learn(got, sent)
-            better = self._dialect.parameters(request)
-            if isinstance(got, Said):
-                if not (got.cut and got.thought and better["max_tokens"] > sent["max_tokens"]):
-                    return got
-            elif better == sent:
-                return self._failure(got)
+            reply = await self._connection.post(_PATH, encode({**fixed, **sent}))
+            if isinstance(reply, Rejected):
+                self._learn(reply, sent)
+                if self._dialect.parameters(request) == sent:
+                    return self._failure(reply)
+                continue
+            if isinstance(reply, Failure):
+                return reply
+            tool = TOOL if "tools" in sent else ""
+            answer = read_answer(reply, tool=tool, think_tags=self._settings["think_tags"])
+            if isinstance(answer, Failure):
+                return answer
+            if answer.thought:
+                self._dialect = self._dialect.after_thinking()
+            room = self._dialect.parameters(request)["max_tokens"]
+            if not (answer.cut and answer.thought and room > sent["max_tokens"]):
+                return answer
 
-    async def _send(self, body: Json, *, tool: str) -> Said | Rejected | Failure:
-        got = await self._connection.post(encode(body))
-        return read(got, tool=tool, think_tags=self._settings["think_tags"]) if isinstance(got, Reply) else got
-
-    def _learn(self, got: Said | Rejected, sent: Mapping[str, Json]) -> None:
-        if isinstance(got, Said):
-            if got.thought:
-                self._dialect = self._dialect.thinks()
-        elif got.status in REFUSALS and not (got.complaint.filtered or got.complaint.spent):
-            self._hear(got, sent)
-
-    def _hear(self, rejected: Rejected, sent: Mapping[str, Json]) -> None:
-        complaint = replace(rejected.complaint, message=rejected.where.redact(rejected.complaint.message))
-        if (name := unsupported(complaint, self._fixed)) is not None:
-            raise self._refuses(name, complaint.message, f"leave {name} out of -M extra")
-        self._dialect = self._dialect.learnt(complaint, sent)
+    def _learn(self, rejected: Rejected, sent: Mapping[str, Json]) -> None:
+        if rejected.status not in REFUSALS or rejected.error.filtered or rejected.error.spent:
+            return
+        error = replace(rejected.error, message=rejected.where.redact(rejected.error.message))
+        if (name := find_unsupported(error, self._fixed)) is not None:
+            raise self._refusal_error(name, error.message, f"leave {name} out of -M extra")
+        self._dialect = self._dialect.after_refusal(error, sent)
 
     def _failure(self, rejected: Rejected) -> Failure:
-        words, effort = rejected.complaint.message, self._settings["effort"]
-        if rejected.status in REFUSALS and effort and _EFFORT.search(words) and not rejected.complaint.filtered:
-            raise self._refuses(f"effort={effort}", rejected.where.redact(words), "leave -M effort out, or set another")
+        words, effort = rejected.error.message, self._settings["effort"]
+        if rejected.status in REFUSALS and effort and _EFFORT.search(words) and not rejected.error.filtered:
+            raise self._refusal_error(
+                f"effort={effort}", rejected.where.redact(words), "leave -M effort out, or set another"
+            )
         return rejected.failure()
 
-    def _refuses(self, what: str, words: str, remedy: str) -> HarnessError:
+    def _refusal_error(self, what: str, words: str, remedy: str) -> HarnessError:
         where = self._connection.address.url
         return HarnessError(f"the model refuses {what}: {words}", where=where, remedy=remedy)

@@ -15,7 +15,7 @@ from typing import Any
 from harness import Failure, Json, Response
 from harness.http import Address, Reply, Unreadable, unreachable
 from harness.http.chat import answer
-from harness.http.status import Complaint, failure
+from harness.http.status import ApiError, failure
 
 from .contexts import Context
 from .posting import Requests
@@ -65,7 +65,7 @@ class Caller:
         reply: Any = getattr(error, "response", None)
         if reply is not None and hasattr(reply, "status_code"):
             headers: Mapping[str, str] = dict(reply.headers)
-            return failure(reply.status_code, headers, Complaint.of(reply.content), self._where)
+            return failure(reply.status_code, headers, ApiError.of(reply.content), self._where)
         lost = "Connection" in type(error).__name__ or "Timeout" in type(error).__name__
         reason = "connection" if lost else type(error).__name__
         return Failure(outcome="error", reason=reason, message=self._where.redact(str(error)), transient=lost)

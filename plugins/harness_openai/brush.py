@@ -1,28 +1,39 @@
-"""One model behind the Images API: words in, one image or failure out."""
+"""One model behind the Images API: words in, one image or failure out; and the sizes that models draw."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncGenerator
+import math
+import re
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from harness import Drawing, Drawn, Failure, HarnessError, Json, ModelInfo, Settings, Usage
-from harness.http import Reply, encode
-from harness.http.refusals import REFUSALS, unsupported
-from harness.http.status import Rejected, as_list, as_mapping
+from harness.http import Reply, SdkConnection, encode
+from harness.http.status import REFUSALS, Rejected, as_count, as_list, as_mapping, as_text, find_unsupported
 from harness.settings import json_object
 
-from .client import Connection, connect
-from .sizes import sizes
+from .client import connect
+
+Size = tuple[int, int]
+Fit = Callable[[int, int], Size]  #: width and height as asked -> as they are drawn
 
 _PATH = "/images/generations"
 _OWNED = ("model", "prompt", "n", "size", "seed", "response_format", "quality", "moderation", "stream")
+#: What every GPT image model draws.
+STANDARD: tuple[Size, ...] = ((1024, 1024), (1536, 1024), (1024, 1536))
+_FREE = "gpt-image-2"  # these and later draw any size, within bounds
+_STEP = 16
+_MOST = 3.0  # of the longer side to the shorter
+_LONGEST = 3840
+_LEAST_PIXELS, _MOST_PIXELS = 655_360, 8_294_400
+_SIZE = re.compile(r"(\d+)x(\d+)")
 
 
 @asynccontextmanager
 async def open_brush(name: str, settings: Settings) -> AsyncGenerator[OpenAIBrush]:
-    """Connect a model. Raises HarnessError where the settings do not fit together or a key is missing."""
+    """Connect a model. Raises HarnessError if the settings do not fit together or a key is missing."""
     async with connect(name, settings) as connection:
         yield OpenAIBrush(name, settings, connection)
 
@@ -30,10 +41,10 @@ async def open_brush(name: str, settings: Settings) -> AsyncGenerator[OpenAIBrus
 class OpenAIBrush:
     """A Brush; what it learns that its server does not take is left out while it is open."""
 
-    def __init__(self, name: str, settings: Settings, connection: Connection) -> None:
+    def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name
         self._connection = connection
-        self._fit = sizes(settings["sizes"], name, official=connection.official)
+        self._fit = parse_sizes(settings["sizes"], name, official=connection.official)
         self._fixed = {
             **json_object(settings, "extra", such_as='{"background": "opaque"}', owned=_OWNED),
             **{key: settings[key] for key in ("quality", "moderation") if settings[key]},
@@ -57,16 +68,16 @@ class OpenAIBrush:
         )
 
     async def draw(self, drawing: Drawing) -> Drawn | Failure:
-        """Draw once. Only a parameter the server refuses is left out and the request sent again at once."""
+        """Draw once. If the server refuses a parameter, the request is sent again at once without it."""
         if not drawing.prompt.strip():
             return Failure(outcome="bad_sample", reason="no_prompt", message="there are no words to draw")
         while True:
             sent = self._optional(drawing)
             width, height = self._fit(drawing.width, drawing.height)
             body = {"model": self._name, "prompt": drawing.prompt, "n": 1, "size": f"{width}x{height}"}
-            got = await self._connection.post(encode({**body, **self._fixed, **sent}), _PATH)
+            got = await self._connection.post(_PATH, encode({**body, **self._fixed, **sent}))
             if not isinstance(got, Rejected):
-                return got if isinstance(got, Failure) else _drawn(got)
+                return got if isinstance(got, Failure) else _read_drawn(got)
             self._learn(got, sent)
             if self._optional(drawing) == sent:
                 return got.failure()
@@ -76,21 +87,21 @@ class OpenAIBrush:
         return {name: value for name, value in wanted.items() if name not in self._dropped}
 
     def _learn(self, rejected: Rejected, sent: dict[str, Json]) -> None:
-        complaint = rejected.complaint
-        if rejected.status not in REFUSALS or complaint.filtered:
+        error = rejected.error
+        if rejected.status not in REFUSALS or error.filtered:
             return
         insisted = {"response_format"} if self._insisted else set[str]()
-        if (fixed := unsupported(complaint, {*self._fixed, *insisted})) is not None:
+        if (fixed := find_unsupported(error, {*self._fixed, *insisted})) is not None:
             raise HarnessError(
-                f"the model refuses {fixed}: {rejected.where.redact(complaint.message)}",
+                f"the model refuses {fixed}: {rejected.where.redact(error.message)}",
                 where=rejected.where.url,
                 remedy=f"leave {fixed} out of the painter's settings",
             )
-        if (name := unsupported(complaint, sent)) is not None:
+        if (name := find_unsupported(error, sent)) is not None:
             self._dropped |= {name}
 
 
-def _drawn(reply: Reply) -> Drawn | Failure:
+def _read_drawn(reply: Reply) -> Drawn | Failure:
     payload = as_mapping(reply.payload)
     image = as_mapping(next(iter(as_list(payload.get("data"))), None))
     encoded, usage = image.get("b64_json"), as_mapping(payload.get("usage"))
@@ -106,16 +117,53 @@ def _drawn(reply: Reply) -> Drawn | Failure:
         return Failure(outcome="error", reason="wrong_shape", message=f"not base64: {error}", transient=True)
     return Drawn(
         data=data,
-        model=_text(payload.get("model")),
-        prompt=_text(image.get("revised_prompt")),
+        model=as_text(payload.get("model")),
+        prompt=as_text(image.get("revised_prompt")),
         seconds=reply.seconds,
-        usage=Usage(input_tokens=_count(usage.get("input_tokens")), output_tokens=_count(usage.get("output_tokens"))),
+        usage=Usage(
+            input_tokens=as_count(usage.get("input_tokens")), output_tokens=as_count(usage.get("output_tokens"))
+        ),
     )
 
 
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else ""
+def parse_sizes(setting: str, model: str, *, official: bool) -> Fit:
+    """How a requested size becomes one that the model draws.
+
+    Args:
+        setting: `any`, sizes with commas between, or empty for what is known of the model.
+        model: its name.
+        official: at OpenAI or Azure; the sizes of other servers are not known, so they are asked for any.
+
+    Raises:
+        HarnessError: the setting holds no sizes.
+    """
+    if setting == "any" or (not setting and not official):
+        return lambda width, height: (width, height)
+    if not setting:
+        return fit_freely if model.startswith(_FREE) else lambda width, height: find_nearest(width, height, STANDARD)
+    found = [_SIZE.fullmatch(part.strip()) for part in setting.split(",")]
+    listed = [(int(size[1]), int(size[2])) for size in found if size]
+    if len(listed) < len(found) or any(0 in size for size in listed):
+        raise HarnessError(f"sizes={setting} holds no sizes", remedy="write sizes: 1024x1024,1536x1024 or sizes: any")
+    return lambda width, height: find_nearest(width, height, listed)
 
 
-def _count(value: Json) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+def find_nearest(width: int, height: int, known: tuple[Size, ...] | list[Size]) -> Size:
+    """The one of some sizes whose form is nearest, and of those the one of about as many pixels."""
+
+    def apart(size: Size) -> tuple[float, float]:
+        wider, higher = math.log(size[0] / width), math.log(size[1] / height)
+        return round(abs(wider - higher), 9), abs(wider + higher)
+
+    return min(known, key=apart)
+
+
+def fit_freely(width: int, height: int) -> Size:
+    """The nearest size with sides of a multiple of 16, not too long a form, and as many pixels as are allowed."""
+    wide, high = max(width, height / _MOST), max(height, width / _MOST)
+    least, most = (math.sqrt(pixels / (wide * high)) for pixels in (_LEAST_PIXELS, _MOST_PIXELS))
+    scale = min(max(1.0, least), most, _LONGEST / max(wide, high))
+    # inwards from a bound, so that rounding does not lead over it
+    rounded = math.ceil if scale > 1 else math.floor if scale < 1 else round
+    wide, high = (rounded(side * scale / _STEP) * _STEP for side in (wide, high))
+    return (min(wide, 3 * high), high) if wide > high else (wide, min(high, 3 * wide))

@@ -1,25 +1,96 @@
-"""One model behind Chat Completions: a request in, one answer or failure out."""
+"""One model behind Chat Completions: a request in, one answer or failure out.
+
+Servers of one form differ in small things: some know `max_tokens`, some `max_completion_tokens`; some models refuse a
+temperature, a seed or structured output. Each refusal is heard once, remembered for all later calls (Dialect), and told
+to the run by `ModelInfo`. Only an answer that says a parameter is not supported counts; a bad value is the user's to
+fix.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
 
-from harness import Failure, HarnessError, Json, ModelInfo, Request, Response, Settings
+from harness import Failure, Generation, HarnessError, Json, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
-from harness.http import Reply, encode
-from harness.http.chat import answer, messages
-from harness.http.refusals import REFUSALS
+from harness.http import Reply, SdkConnection, encode
+from harness.http.chat import answer, messages, response_format, sampling
 from harness.http.scaling import ImageLimit, fit
-from harness.http.status import Rejected
+from harness.http.status import REFUSALS, ApiError, Rejected, find_unsupported
+from harness.settings import json_object
 
-from .client import Connection, connect, extra
-from .dialect import Dialect, refused
+from .client import connect
+
+_PATH = "/chat/completions"
+#: what `extra` must not name: the harness itself sets and records it
+_OWNED = {"messages", "model", "n", "response_format", "stream", "max_completion_tokens", "random_seed"} | {
+    setting.name for setting in fields(Generation)
+}
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_SCHEMA = "response_format"
+_SCHEMA_WORDS = re.compile(r"response_format|json.?schema|grammar|guided", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """The parameters one model takes.
+
+    Attributes:
+        limit: name of the token limit on the wire.
+        settled: the name was given or found; another refusal drops the limit.
+        seed: name of the seed on the wire.
+        dropped: sampling settings that are left out.
+        schema: structured output is asked for.
+    """
+
+    limit: str
+    settled: bool = False
+    seed: str = "seed"
+    dropped: frozenset[str] = frozenset()
+    schema: bool = True
+
+    def parameters(self, request: Request) -> dict[str, Json]:
+        """What is sent of a request's settings."""
+        wanted = {name: value for name, value in sampling(request.settings).items() if name not in self.dropped}
+        if "max_tokens" in wanted:
+            wanted[self.limit] = wanted.pop("max_tokens")
+        if "seed" in wanted:
+            wanted[self.seed] = wanted.pop("seed")
+        if request.schema is not None and self.schema:
+            wanted[_SCHEMA] = response_format(request.schema)
+        return wanted
+
+    def without(self, name: str) -> Dialect:
+        """The dialect after a parameter was refused; the same if that was known."""
+        if name == _SCHEMA:
+            return replace(self, schema=False)
+        if name == self.seed:
+            return replace(self, dropped=self.dropped | {"seed"})
+        if name not in _LIMITS:
+            return replace(self, dropped=self.dropped | {name})
+        if name != self.limit:
+            return self
+        if self.settled:
+            return replace(self, dropped=self.dropped | {"max_tokens"})
+        return replace(self, limit=_LIMITS[name], settled=True)
+
+
+def find_refused(error: ApiError, sent: Collection[str]) -> str | None:
+    """The parameter of those sent that a server says it does not support, if it says so.
+
+    Any error about structured output counts: answers are parsed strictly without it.
+    """
+    named = error.param.partition(".")[0]
+    if _SCHEMA in sent and (named == _SCHEMA or _SCHEMA_WORDS.search(error.message)):
+        return _SCHEMA
+    return find_unsupported(error, sent)
 
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[OpenAIModel]:
-    """Connect a model. Raises HarnessError where the settings do not fit together or a key is missing."""
+    """Connect a model. Raises HarnessError if the settings do not fit together or a key is missing."""
     async with connect(name, settings) as connection:
         yield OpenAIModel(name, settings, connection)
 
@@ -27,16 +98,17 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[OpenAIMode
 class OpenAIModel:
     """A Model; what it learns of its server's dialect is kept while it is open."""
 
-    def __init__(self, name: str, settings: Settings, connection: Connection) -> None:
+    def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name
         self._settings = settings
         self._connection = connection
-        self._fixed = extra(settings)
+        effort = settings["reasoning_effort"]
+        self._fixed = json_object(settings, "extra", such_as='{"top_k": 20}', owned=_OWNED)
+        self._fixed |= {"reasoning_effort": effort} if effort else {}
+        usual = "max_completion_tokens" if connection.official else "max_tokens"
         field = settings["max_tokens_field"]
         self._dialect = Dialect(
-            limit=_limit(connection) if field == "auto" else field,
-            settled=field != "auto",
-            seed=settings["seed_field"],
+            limit=usual if field == "auto" else field, settled=field != "auto", seed=settings["seed_field"]
         )
         types = settings["image_types"]
         self._limit = ImageLimit(
@@ -62,7 +134,7 @@ class OpenAIModel:
         )
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer once. Only a parameter the server refuses is left out and the request sent again at once."""
+        """Answer once. If the server refuses a parameter, the request is sent again at once without it."""
         if request.raw or request.choices or request.prefill:
             what = "Chat Completions has no raw prompts, choices or prefill"
             return Failure(outcome="error", reason="unsupported_request", message=what)
@@ -79,7 +151,7 @@ class OpenAIModel:
         while True:
             sent = self._dialect.parameters(request)
             body = encode({"model": self._name, **sent, **self._fixed, "messages": turns})
-            got = await self._connection.post(body)
+            got = await self._connection.post(_PATH, body)
             if not isinstance(got, Rejected):
                 return got
             self._learn(got, sent)
@@ -87,19 +159,14 @@ class OpenAIModel:
                 return got.failure()
 
     def _learn(self, rejected: Rejected, sent: dict[str, Json]) -> None:
-        complaint = rejected.complaint
-        if rejected.status not in REFUSALS or complaint.filtered:
+        error = rejected.error
+        if rejected.status not in REFUSALS or error.filtered:
             return
-        if (fixed := refused(complaint, self._fixed)) is not None:
+        if (fixed := find_refused(error, self._fixed)) is not None:
             raise HarnessError(
-                f"the model refuses {fixed}: {rejected.where.redact(complaint.message)}",
+                f"the model refuses {fixed}: {rejected.where.redact(error.message)}",
                 where=rejected.where.url,
                 remedy=f"leave {fixed} out of the -M settings",
             )
-        if (name := refused(complaint, sent)) is not None:
+        if (name := find_refused(error, sent)) is not None:
             self._dialect = self._dialect.without(name)
-
-
-def _limit(connection: Connection) -> str:
-    """Name of the token limit to begin with."""
-    return "max_completion_tokens" if connection.official else "max_tokens"

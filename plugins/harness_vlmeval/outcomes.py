@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness import Failure, HarnessError, Json, Response
 from harness.http import Address, Reply, chat
-from harness.http.status import Complaint, as_mapping, failure
+from harness.http.status import ApiError, as_mapping, failure
 
 from .child.secrets import redact
 
@@ -85,9 +85,9 @@ def _raised(raised: Mapping[str, Json]) -> Failure:
 
 def _refused(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
     headers = {str(name): str(value) for name, value in as_mapping(seen.get("headers")).items()}
-    complaint = Complaint.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
+    error_body = ApiError.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
     try:
-        return failure(status, headers, complaint, origin.address)
+        return failure(status, headers, error_body, origin.address)
     except HarnessError as error:
         remedy = f"the class of {origin.name} reads its key and address from the environment, or from -M args"
         raise type(error)(error.what, where=error.where, remedy=remedy) from error

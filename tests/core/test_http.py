@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import Failure, HarnessError, Message, Model, Request, Response, Text
-from harness.http import Address, Client, Reply, Splice, address, chat, connect, encode, parse, unreachable
+from harness.http import Address, Client, ImageBytes, Reply, address, chat, connect, encode, parse, unreachable
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
@@ -87,7 +87,11 @@ def test_an_endpoint_is_one_server_with_one_key() -> None:
 def test_splices_are_placed_and_not_copied() -> None:
     data = b"QUJD" * 3
     body = encode(
-        {"a": Splice("data:,", data), "list": ["ü\n", Splice("", b"WFla"), Splice("again ", data)], "z": None}
+        {
+            "a": ImageBytes("data:,", data),
+            "list": ["ü\n", ImageBytes("", b"WFla"), ImageBytes("again ", data)],
+            "z": None,
+        }
     )
     assert json.loads(bytes(body)) == {
         "a": "data:,QUJDQUJDQUJD",
@@ -99,7 +103,7 @@ def test_splices_are_placed_and_not_copied() -> None:
 
 
 async def test_a_body_can_be_sent_again() -> None:
-    body = encode({"a": Splice("", b"QUJD")})
+    body = encode({"a": ImageBytes("", b"QUJD")})
     assert [b"".join([piece async for piece in body]) for _ in range(2)] == [b'{"a":"QUJD"}'] * 2
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.http.refusals import unsupported
-from harness.http.status import Complaint
+from harness.http.status import ApiError, find_unsupported
 
 SENT = ("temperature", "top_p", "seed", "stop", "max_tokens")
 SAID: dict[str, tuple[Any, str | None]] = {
@@ -30,4 +29,4 @@ SAID: dict[str, tuple[Any, str | None]] = {
 
 @pytest.mark.parametrize(("body", "name"), SAID.values(), ids=SAID)
 def test_only_a_sentence_that_names_a_parameter_and_says_so_counts(body: Any, name: str | None) -> None:
-    assert unsupported(Complaint.read(body), SENT) == name
+    assert find_unsupported(ApiError.read(body), SENT) == name

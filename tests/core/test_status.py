@@ -9,14 +9,14 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.http.addresses import Address
-from harness.http.status import Complaint, failure, retry_after
+from harness.http.status import ApiError, failure, retry_after
 
 WHERE = Address(url="https://models.example/v1", key="secret-key-1", key_env="EXAMPLE_KEY")
 
 
 def refused(status: int, body: Any, **headers: str) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return failure(status, headers, Complaint.of(raw), WHERE)
+    return failure(status, headers, ApiError.of(raw), WHERE)
 
 
 def openai(message: str, code: Any = None, kind: str | None = "invalid_request_error", **more: Any) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def test_where_nothing_will_work_the_run_stops_with_a_remedy(status: int, body: 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_server_that_was_asked_without_a_key_is_not_said_to_refuse_one(status: int) -> None:
     with pytest.raises(HarnessError, match="asked without a key and refuses: who are you") as stopped:
-        failure(status, {}, Complaint(message="who are you?"), Address(url="http://127.0.0.1:1"))
+        failure(status, {}, ApiError(message="who are you?"), Address(url="http://127.0.0.1:1"))
     assert "-M api_key_env=" in stopped.value.remedy
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from harness_llamaguard.judge import JUDGE, read
-from harness_openai import OPENAI
+from harness_openai.provider import OPENAI
 
 import harness
 from harness import HarnessError, Model, ModelInfo, Request, Response, Text, Unscored, Verdict, plugins

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
-import harness_openai
 from aiohttp import web
+from harness_openai.provider import PAINTER
 
 from harness import Drawing, Drawn, Failure, Response
 from harness.http import MIB, Reply, address, chat, connect, encode
@@ -108,8 +108,7 @@ async def _openai(url: str, **settings: Any) -> AsyncGenerator[Ask]:
 @asynccontextmanager
 async def _painter(url: str, **settings: Any) -> AsyncGenerator[Ask]:
     given = {"base_url": f"{url}/v1", "api_key_env": "A_KEY", **settings}
-    painter = harness_openai.PAINTER
-    async with painter.open("tiny", effective(painter.settings, given, owner="painter openai")) as brush:
+    async with PAINTER.open("tiny", effective(PAINTER.settings, given, owner="painter openai")) as brush:
         yield lambda: brush.draw(Drawing(prompt="a red star", seed=7, width=64, height=64))
 
 

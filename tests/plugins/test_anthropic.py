@@ -9,6 +9,7 @@ from pathlib import Path
 
 import harness_anthropic
 import pytest
+from harness_anthropic.provider import SETTINGS
 
 from harness import Failure, Generation, HarnessError, Message, Request, Response, Text
 from harness.testing.conformance import check_provider
@@ -228,9 +229,9 @@ def test_it_keeps_the_contract_of_providers() -> None:
 
 
 def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:
-    transport = {setting.name for setting in harness_anthropic.SETTINGS if not setting.identity}
+    transport = {setting.name for setting in SETTINGS if not setting.identity}
     assert transport == {"api_key_env", "timeout", "max_reply_mib", "max_images"}
-    assert all(setting.help for setting in harness_anthropic.SETTINGS)
+    assert all(setting.help for setting in SETTINGS)
 
 
 def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
@@ -244,4 +245,4 @@ def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "providers" / "anthropic.md").read_text("utf-8")
-    assert [setting.name for setting in harness_anthropic.SETTINGS if f"`{setting.name}`" not in page] == []
+    assert [setting.name for setting in SETTINGS if f"`{setting.name}`" not in page] == []

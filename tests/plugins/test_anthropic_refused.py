@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
-import harness_anthropic
 import PIL.Image
 import pytest
+from harness_anthropic.provider import SETTINGS
 
 from harness import Failure, HarnessError, Response, Text
 from harness.images import inline_image, open_image
@@ -170,7 +170,7 @@ def official(without_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def yes(_url: str) -> bool:
         return True
 
-    monkeypatch.setattr("harness_anthropic.client._official", yes)
+    monkeypatch.setattr("harness_anthropic.client.is_official", yes)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret-key-1234")
 
 
@@ -248,7 +248,7 @@ async def test_a_file_over_the_limit_is_scaled_too() -> None:
 
 
 def test_the_largest_file_is_within_five_megabytes_once_it_is_base64() -> None:
-    [largest] = [setting.default for setting in harness_anthropic.SETTINGS if setting.name == "max_image_mb"]
+    [largest] = [setting.default for setting in SETTINGS if setting.name == "max_image_mb"]
     assert largest * 1_000_000 * 4 / 3 <= 5 * 1024 * 1024
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import harness_gemini
 import pytest
 from google.genai import types
-from harness_gemini.asking import CATEGORIES, UNSENT
-from harness_gemini.outcomes import FINISHES, UNBLOCKED
+from harness_gemini.answers import FINISHES, UNBLOCKED
+from harness_gemini.provider import SETTINGS, THRESHOLDS
+from harness_gemini.request import CATEGORIES, UNSENT
 
 from harness import Failure, HarnessError, Response
 from harness.testing.conformance import check_provider
@@ -136,7 +137,7 @@ def test_every_harm_category_of_the_sdk_is_sent_or_left_out_for_a_reason() -> No
 
 def test_every_threshold_of_the_sdk_can_be_chosen() -> None:
     known = {name.value for name in types.HarmBlockThreshold} - {"HARM_BLOCK_THRESHOLD_UNSPECIFIED"}
-    assert known == set(harness_gemini.THRESHOLDS)
+    assert known == set(THRESHOLDS)
 
 
 # ---- the plugin --------------------------------------------------------------------------------------------------
@@ -153,9 +154,9 @@ async def test_an_open_model_keeps_the_contract_of_providers() -> None:
 
 
 def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:
-    transport = {setting.name for setting in harness_gemini.SETTINGS if not setting.identity}
+    transport = {setting.name for setting in SETTINGS if not setting.identity}
     assert transport == {"api_key_env", "timeout", "max_reply_mib", "max_images"}
-    assert all(setting.help for setting in harness_gemini.SETTINGS)
+    assert all(setting.help for setting in SETTINGS)
 
 
 def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
@@ -169,11 +170,11 @@ def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
 
 def test_without_the_extra_the_command_that_installs_it_is_said() -> None:
     code = (
-        "import sys, anyio, harness_gemini; sys.modules['google.genai'] = None\n"
+        "import sys, anyio, harness, harness_gemini; sys.modules['google.genai'] = None\n"
         "async def main():\n"
         "    async with harness_gemini.harness_models()[0].open('m', {}): pass\n"
         "try: anyio.run(main)\n"
-        "except harness_gemini.HarnessError as error: print(error.remedy)"
+        "except harness.HarnessError as error: print(error.remedy)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "pip install 'vlm-safety-harness[gemini]'"
@@ -182,7 +183,7 @@ def test_without_the_extra_the_command_that_installs_it_is_said() -> None:
 def test_every_setting_finish_and_block_reason_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "providers" / "gemini.md").read_text("utf-8")
     named = [
-        *(setting.name for setting in harness_gemini.SETTINGS),
+        *(setting.name for setting in SETTINGS),
         *(name for name in FINISHES if name),
         *(reason.value for reason in types.BlockedReason if reason.value not in UNBLOCKED),
         *CATEGORIES,

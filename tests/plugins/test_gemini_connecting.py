@@ -165,7 +165,7 @@ async def test_a_model_of_vertex_ai_can_be_named_in_full(tmp_path: Path, monkeyp
 
 
 async def test_a_large_file_is_scaled_at_vertex_ai_and_not_at_the_gemini_api() -> None:
-    from harness_gemini.asking import image_limit
+    from harness_gemini.request import image_limit
 
     values = {"max_image_mb": None, "max_request_mb": 100.0, "max_image_side": None}
     assert image_limit(ASKED, values, vertex=True).size == 7_000_000

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness_gemini.asking import CATEGORIES
+from harness_gemini.request import CATEGORIES
 
 from harness import Failure, Generation, HarnessError, Message, Request, Response, Text
 from tests.plugins.gemini_asking import ASKED, FIRST, KEY, SECOND, served

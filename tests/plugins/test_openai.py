@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import harness_openai
 import pytest
+from harness_openai.provider import SETTINGS
 
 from harness import Failure, Generation, HarnessError, Message, Request, Response
 from harness.testing.faults import ROWS, Reply, Row, answer, throttled
@@ -153,9 +153,9 @@ async def test_what_chat_completions_has_not_is_an_error_and_not_sent(change: di
 
 
 def test_every_setting_says_whether_it_is_part_of_the_identity() -> None:
-    transport = {setting.name for setting in harness_openai.SETTINGS if not setting.identity}
+    transport = {setting.name for setting in SETTINGS if not setting.identity}
     assert transport == {"api_key_env", "organization", "project", "timeout", "max_reply_mib", "max_images"}
-    assert all(setting.help for setting in harness_openai.SETTINGS)
+    assert all(setting.help for setting in SETTINGS)
 
 
 def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
@@ -169,4 +169,4 @@ def test_offering_the_provider_loads_neither_the_sdk_nor_a_client() -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "providers" / "openai.md").read_text("utf-8")
-    assert [setting.name for setting in harness_openai.SETTINGS if f"`{setting.name}`" not in page] == []
+    assert [setting.name for setting in SETTINGS if f"`{setting.name}`" not in page] == []

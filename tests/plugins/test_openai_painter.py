@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import harness_openai
 import pytest
-from harness_openai.sizes import sizes
+from harness_openai.brush import parse_sizes
+from harness_openai.provider import PAINTER
 
 from harness import Brush, Drawing, Drawn, Failure, HarnessError, Usage
 from harness.settings import effective
@@ -19,7 +19,6 @@ from harness.testing.painting import ImagesServer, address_only, filtered_by_azu
 from harness.testing.server import in_turn
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
-PAINTER = harness_openai.PAINTER
 STAR = Drawing(prompt="a red star", seed=7, width=1200, height=800)
 BROKEN = [row for row in ROWS if row.transient and not row.endless]
 
@@ -182,12 +181,12 @@ async def test_azure_draws_with_a_deployment_and_its_own_key(monkeypatch: pytest
 def test_a_size_becomes_the_nearest_that_the_model_draws(
     asked: tuple[int, int], model: str, setting: str, drawn_as: tuple[int, int]
 ) -> None:
-    assert sizes(setting, model, official=True)(*asked) == drawn_as
+    assert parse_sizes(setting, model, official=True)(*asked) == drawn_as
 
 
 @pytest.mark.parametrize("asked", [(1, 1), (100, 5000), (5000, 100), (3840, 2160), (7000, 2500), (1023, 1025)])
 def test_a_free_size_keeps_within_the_bounds_of_the_models(asked: tuple[int, int]) -> None:
-    width, height = sizes("", "gpt-image-2", official=True)(*asked)
+    width, height = parse_sizes("", "gpt-image-2", official=True)(*asked)
     assert (width % 16, height % 16) == (0, 0)
     assert 1 / 3 <= width / height <= 3
     assert 655_360 <= width * height <= 8_294_400
@@ -197,7 +196,7 @@ def test_a_free_size_keeps_within_the_bounds_of_the_models(asked: tuple[int, int
 @pytest.mark.parametrize("setting", ["large", "1024", "1024x", "0x64", ","])
 def test_a_size_that_is_none_is_refused(setting: str) -> None:
     with pytest.raises(HarnessError, match="no sizes"):
-        sizes(setting, "tiny", official=False)
+        parse_sizes(setting, "tiny", official=False)
 
 
 async def test_a_server_error_is_retried_by_whoever_opened_it_and_not_by_the_sdk() -> None:

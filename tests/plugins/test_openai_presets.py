@@ -10,11 +10,10 @@ from typing import Any
 import harness_openai
 import PIL.Image
 import pytest
-from harness_openai.presets import OPENAI, SERVERS, Server, key_env
+from harness_openai.provider import SERVERS, VENDOR, Server, key_env
 
 from harness import Failure, HarnessError, Message, Request, Response
-from harness.http.refusals import unsupported
-from harness.http.status import Complaint
+from harness.http.status import ApiError, find_unsupported
 from harness.images import inline_image, open_image
 from harness.testing.calls import Call
 from harness.testing.conformance import check_provider
@@ -25,7 +24,7 @@ from tests.plugins.openai_asking import ASKED, FIRST, PROVIDERS, body_of, large,
 pytestmark = pytest.mark.anyio
 REMOTE = [server for server in SERVERS if server.key_env]
 LOCAL = [server for server in SERVERS if not server.key_env]
-KEYS = {server.key_env: f"secret-of-{server.scheme}" for server in (OPENAI, *REMOTE)}
+KEYS = {server.key_env: f"secret-of-{server.scheme}" for server in (VENDOR, *REMOTE)}
 
 
 def each(servers: list[Server]) -> Any:
@@ -136,9 +135,9 @@ def test_a_key_belongs_to_the_hosts_of_one_vendor(url: str, variable: str) -> No
 
 
 def test_no_host_belongs_to_two_vendors() -> None:
-    for server in (OPENAI, *REMOTE):
+    for server in (VENDOR, *REMOTE):
         for host in server.hosts or (server.base_url.split("/")[2],):
-            assert [other.scheme for other in (OPENAI, *REMOTE) if other.owns(host)] == [server.scheme]
+            assert [other.scheme for other in (VENDOR, *REMOTE) if other.owns(host)] == [server.scheme]
 
 
 # ---- what is special ---------------------------------------------------------------------------------------------
@@ -206,7 +205,7 @@ async def test_a_refused_seed_is_dropped_under_the_name_it_was_sent_by() -> None
     ],
 )
 def test_both_ways_in_which_xai_refuses_a_parameter_are_heard(body: dict[str, str]) -> None:
-    assert unsupported(Complaint.read(body), {"stop", "seed", "max_tokens"}) == "stop"
+    assert find_unsupported(ApiError.read(body), {"stop", "seed", "max_tokens"}) == "stop"
 
 
 BLOCKS: dict[str, tuple[int, Any]] = {

@@ -9,10 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_openai.dialect import refused
+from harness_openai.model import find_refused
 
 from harness import Failure, HarnessError, Response
-from harness.http.status import Complaint
+from harness.http.status import ApiError
 from harness.testing.calls import Call
 from harness.testing.faults import Reply, error, unsupported
 from tests.plugins.openai_asking import ASKED, FIRST, body_of, large, opened, served
@@ -151,7 +151,7 @@ def test_only_what_a_server_says_it_does_not_support_counts_as_refused(body: Any
     sent = {"temperature", "max_tokens", "max_completion_tokens", "top_p", "seed", "stop"}
     if name == "response_format":
         sent.add("response_format")
-    assert refused(Complaint.read(body), sent) == name
+    assert find_refused(ApiError.read(body), sent) == name
 
 
 async def test_a_filter_s_400_is_not_taken_for_a_refused_parameter() -> None:

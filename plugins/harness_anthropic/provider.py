@@ -1,0 +1,68 @@
+"""What the plugin offers: the provider `anthropic` and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from harness import Model, Provider, Settings
+from harness.http.settings import (
+    API_KEY_ENV,
+    EXTRA,
+    MAX_IMAGES,
+    MAX_REPLY_MIB,
+    RESIZE,
+    THINK_TAGS,
+    TIMEOUT,
+    identity,
+)
+
+
+@asynccontextmanager
+async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+    from .model import open_model
+
+    async with open_model(name, settings) as model:
+        yield model
+
+
+SETTINGS = (
+    identity("base_url", str, "", "a compatible server, such as http://127.0.0.1:8000; empty is Anthropic itself"),
+    identity("api_version", str, "2023-06-01", "the header anthropic-version; later ones have no temperature"),
+    RESIZE,
+    identity("max_image_mb", float, 3.9, "largest image file that is sent as it is, in megabytes", least=0.0001),
+    identity(
+        "max_image_side",
+        int,
+        None,
+        "longest side of an image that is sent as it is, in pixels; else 8000, and 2000 beyond 20 images",
+        least=1,
+    ),
+    identity(
+        "thinking",
+        str,
+        "auto",
+        "whether the model thinks before it answers; auto leaves it to the model",
+        ("auto", "on", "off"),
+    ),
+    identity(
+        "thinking_budget",
+        int,
+        None,
+        "tokens for thinking, beside those of the answer; 8192 where it is not given and the model thinks",
+        least=1024,  # the API's
+    ),
+    identity("effort", str, "", "how much work goes into an answer", ("low", "medium", "high", "xhigh", "max")),
+    THINK_TAGS,
+    EXTRA,
+    API_KEY_ENV,
+    TIMEOUT,
+    MAX_REPLY_MIB,
+    MAX_IMAGES,
+)
+ANTHROPIC = Provider(
+    scheme="anthropic",
+    description="Claude models, and servers with the same Messages API (-M base_url=…)",
+    open=_open,
+    settings=SETTINGS,
+)

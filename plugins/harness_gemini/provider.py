@@ -1,0 +1,68 @@
+"""What the plugin offers: the provider `gemini` and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from harness import HarnessError, Model, Provider, Settings
+from harness.http.settings import API_KEY_ENV, MAX_IMAGE_SIDE, MAX_IMAGES, MAX_REPLY_MIB, TIMEOUT, identity
+
+INSTALL = "pip install 'vlm-safety-harness[gemini]'"
+
+
+@asynccontextmanager
+async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+    try:
+        from .model import open_model
+    except ImportError as error:
+        raise HarnessError(f"gemini/ needs the extra `gemini`: {error}", remedy=INSTALL) from error
+    async with open_model(name, settings) as model:
+        yield model
+
+
+THRESHOLDS = ("BLOCK_NONE", "OFF", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE")
+SETTINGS = (
+    identity(
+        "safety",
+        str,
+        "BLOCK_NONE",
+        "threshold sent for every harm category; default sends none: the filters of the product",
+        (*THRESHOLDS, "default"),
+    ),
+    identity("vertex_project", str, "", "ask Vertex AI: the Google Cloud project, together with vertex_location"),
+    identity("vertex_location", str, "", "ask Vertex AI: the location, such as us-central1 or global"),
+    identity("base_url", str, "", "another address of the service, such as a gateway; empty is Google itself"),
+    identity("api_version", str, "", "empty is v1beta at the Gemini API, v1beta1 at Vertex AI"),
+    identity(
+        "thinking_budget", int, None, "most tokens of thinking, on top of --max-tokens; 0 is off, -1 dynamic", least=-1
+    ),
+    identity(
+        "thinking_level",
+        str,
+        "",
+        "how much a model thinks, where it takes levels",
+        ("minimal", "low", "medium", "high", "xhigh"),
+    ),
+    identity("include_thoughts", bool, False, "ask for summaries of the thinking, stored as reasoning"),
+    identity("media_resolution", str, "", "tokens an image becomes", ("low", "medium", "high")),
+    identity("resize", bool, True, "scale images over a limit down; off makes them an error"),
+    identity(
+        "max_image_mb", float, None, "largest image file sent as it is, in megabytes; at Vertex AI 7", least=0.0001
+    ),
+    identity(
+        "max_request_mb", float, 100.0, "most that the images of one request may be together, in base64", least=0.0001
+    ),
+    MAX_IMAGE_SIDE,
+    identity("extra", str, "", "more of the request's generationConfig, as a JSON object"),
+    API_KEY_ENV,
+    TIMEOUT,
+    MAX_REPLY_MIB,
+    MAX_IMAGES,
+)
+GEMINI = Provider(
+    scheme="gemini",
+    description="Google's Gemini models: the Gemini API, or Vertex AI (-M vertex_project=… vertex_location=…)",
+    open=_open,
+    settings=SETTINGS,
+)
