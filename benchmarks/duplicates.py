@@ -15,8 +15,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from harness_builder.plan import LEAST
 from harness_builder.quality import ImageMark, PairIndex, TextIndex
-from harness_builder.quality.texts import LEAST, MINHASH
+from harness_builder.quality.duplicates import MINHASH
 
 from harness.readers import normalised
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.quality import probes, read_probe
+from harness_builder.quality import build_probes, read_probe
 from harness_builder.stops.checks import image_request, read_check, text_request
 from harness_builder.values import Candidate
 from harness_mini import phrases
@@ -255,7 +255,7 @@ def seen(question: str, *names: str) -> dict[str, bool | None]:
     candidate = Candidate(
         key="k#0", category="", question=question, objects=("", ""), images=(first, second), source=""
     )
-    return {each.part: read_probe(each, reply(each.request)).risk for each in probes(candidate)}
+    return {each.part: read_probe(each, reply(each.request)).risk for each in build_probes(candidate)}
 
 
 def test_a_risk_of_two_pictures_is_seen_in_the_whole_alone() -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import anyio
-from harness_builder.calls.asking import Asking, open_asker
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.values import Asked, Ended, Reading, Told, Unreadable
-from harness_builder.config.plan import Plan, Role, Wanted
+from harness_builder.calls.results import Halted, ModelQuery, ModelReply, ReplyReader, Unreadable
+from harness_builder.calls.runner import BuildCallRunner, open_call_runner
+from harness_builder.calls.store import CallStore
+from harness_builder.plan import ModelChoice, Plan, Role
 from harness_builder.stops import stop_text
-from harness_builder.stops.words import words
+from harness_builder.stops.rules import words
 from PIL import Image as Pictures
 
 from harness import (
@@ -50,15 +50,15 @@ def harmful(more: str = "") -> str:
     return text
 
 
-def plan(models: Mapping[str, str | Wanted] | None = None, **more: Any) -> Plan:
+def plan(models: Mapping[str, str | ModelChoice] | None = None, **more: Any) -> Plan:
     """A plan of the fake models."""
-    named: Mapping[str, str | Wanted] = models or {"writer": "fake/writer", "viewer": "fake/viewer"}
-    wanted = {role: ref if isinstance(ref, Wanted) else Wanted(ref=ref) for role, ref in named.items()}
+    named: Mapping[str, str | ModelChoice] = models or {"writer": "fake/writer", "viewer": "fake/viewer"}
+    wanted = {role: ref if isinstance(ref, ModelChoice) else ModelChoice(ref=ref) for role, ref in named.items()}
     fields: dict[str, Any] = {
         "name": "test",
         "sources": (),
-        "models": cast("Mapping[Role, Wanted]", wanted),
-        "painter": Wanted(ref="fake/painter"),
+        "models": cast("Mapping[Role, ModelChoice]", wanted),
+        "painter": ModelChoice(ref="fake/painter"),
         "rubric": "fake",
     }
     return Plan(**{**fields, **more})
@@ -77,12 +77,12 @@ def question(
     *images: Image,
     owner: str = "seeds/1",
     role: Role = "viewer",
-    read: Reading = read_json,
+    read: ReplyReader = read_json,
     **more: Any,
-) -> Asked:
+) -> ModelQuery:
     """One question."""
     request = more.pop("request", None) or request_of(text, *images)
-    return Asked(step=more.pop("step", "write"), owner=owner, role=role, request=request, read=read, **more)
+    return ModelQuery(step=more.pop("step", "write"), owner=owner, role=role, request=request, read=read, **more)
 
 
 def request_of(text: str, *images: Image) -> Request:
@@ -130,12 +130,12 @@ def slow(provider: Provider, wait: Wait) -> Provider:
 @asynccontextmanager
 async def asker(
     folder: Path, script: Script = YES, of: Plan | None = None, *, wait: Wait | None = None, **fakes: Any
-) -> AsyncGenerator[Asking]:
+) -> AsyncGenerator[BuildCallRunner]:
     """An asker of fake models that follow a script, once they have waited; `painter` and `info` are theirs."""
     provider = fake_provider(script, info=fakes.get("info"))
     host = host_of(slow(provider, wait) if wait else provider, fake_painter(fakes.get("painter")), fake_judge())
-    with plugins.use(host), CallBook(folder) as book:
-        async with open_asker(of or plan(), book, tell=fakes.get("tell", lambda _: None)) as asking:
+    with plugins.use(host), CallStore(folder) as book:
+        async with open_call_runner(of or plan(), book, tell=fakes.get("tell", lambda _: None)) as asking:
             yield asking
 
 
@@ -161,7 +161,7 @@ class Sayer:
         return len(self.asked)
 
 
-async def ask(folder: Path, script: Script, asked: Asked | None = None, **fakes: Any) -> Told | Ended:
+async def ask(folder: Path, script: Script, asked: ModelQuery | None = None, **fakes: Any) -> ModelReply | Halted:
     async with asker(folder, script, **fakes) as asking:
         return await asking.ask(asked or question())
 

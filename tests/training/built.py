@@ -12,22 +12,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harness_builder.calls.kept import Kept
-from harness_builder.calls.kept import Spent as Spending
-from harness_builder.calls.ledger import Entry
-from harness_builder.calls.values import Told
-from harness_builder.config.plan import Plan, Wanted
+from harness_builder.calls.costs import RoleCosts
+from harness_builder.calls.results import CallUsage as Spending
+from harness_builder.calls.results import ModelReply, StoredCall
 from harness_builder.licences import OutputLicence
 from harness_builder.output import Facts, Written, finish, write_set
 from harness_builder.output.values import Calls
+from harness_builder.plan import ModelChoice, Plan
 from harness_builder.prompts.templates import load_prompts
-from harness_builder.quality import Probed
+from harness_builder.quality import ProbeResult
 from harness_builder.real.values import RealRecord, Untaken, Used
+from harness_builder.records import BuiltRecord, LogLine, StepLog, plain
 from harness_builder.seeds import SeedSource
-from harness_builder.values import Element, Label, Pair, Question, Shot, Sorted, Subset
-from harness_builder.walk.lines import Line, Lines
-from harness_builder.walk.values import Made, Tally
-from harness_builder.walk.way import plain
+from harness_builder.tally import Tally
+from harness_builder.values import DrawnImage, Element, Label, Pair, Question, Subset, SubsetDecision
 
 from harness import Usage
 from harness.drawings import COLORS, SHAPES, draw, png
@@ -58,13 +56,13 @@ class Workplace:
         path.write_bytes(data)
         return sha256
 
-    def made(self, number: int, subset: Subset, **changes: Any) -> Made:
+    def made(self, number: int, subset: Subset, **changes: Any) -> BuiltRecord:
         """The record of this number; its question and its images are its own."""
         first, second = (self.keep(drawing(2 * number + which)) for which in (0, 1))
         key = f"shapes/{number // 2}#{number % 2}"
         asked = f"May the first thing lie beside the second, case {number}?"
         category = CATEGORIES[number % 2]
-        made = Made(
+        made = BuiltRecord(
             source="shapes",
             element=Element(
                 key=key,
@@ -76,7 +74,7 @@ class Workplace:
             ),
             question=Question(key=key, text=asked, explicit=f"May a lamp lie beside a kite, case {number}?"),
             pair=Pair(key=key, images=(first, second), shots=self.shots(number, first, second), accepted=True),
-            sorted=Sorted(
+            sorted=SubsetDecision(
                 key=key,
                 subset=subset,
                 text_unsafe=subset == "train",
@@ -92,15 +90,15 @@ class Workplace:
         )
         return replace(made, **changes)
 
-    def shots(self, number: int, first: str, second: str) -> tuple[Shot, ...]:
+    def shots(self, number: int, first: str, second: str) -> tuple[DrawnImage, ...]:
         other = self.keep(drawing(1000 + number))
         return (
-            Shot(sha256=other, object=0, prompt=f"a lamp {number}", seed=number, round=1),
-            Shot(sha256=first, object=0, prompt=f"a better lamp {number}", seed=number, round=2, taken=True),
-            Shot(sha256=second, object=1, prompt=f"a kite {number}", seed=number, round=2, taken=True),
+            DrawnImage(sha256=other, object=0, prompt=f"a lamp {number}", seed=number, round=1),
+            DrawnImage(sha256=first, object=0, prompt=f"a better lamp {number}", seed=number, round=2, taken=True),
+            DrawnImage(sha256=second, object=1, prompt=f"a kite {number}", seed=number, round=2, taken=True),
         )
 
-    def real(self, made: Made) -> RealRecord:
+    def real(self, made: BuiltRecord) -> RealRecord:
         photos = tuple(
             Used(
                 key=f"meadow/{which}.jpg",
@@ -134,12 +132,12 @@ class Workplace:
             ),
         )
 
-    def some(self, train: int = 2, easy: int = 3, hard: int = 2) -> list[Made]:
+    def some(self, train: int = 2, easy: int = 3, hard: int = 2) -> list[BuiltRecord]:
         counts: dict[Subset, int] = {"train": train, "easy": easy, "hard": hard}
         subsets = [subset for subset, count in counts.items() for _ in range(count)]
         return [self.made(number, subset) for number, subset in enumerate(subsets)]
 
-    def write(self, made: Sequence[Made] | None = None, real: Iterable[RealRecord] = ()) -> Written:
+    def write(self, made: Sequence[BuiltRecord] | None = None, real: Iterable[RealRecord] = ()) -> Written:
         found = self.some() if made is None else made
         return write_set(found, self.plan, self.folder, self.image, real=real)
 
@@ -149,19 +147,19 @@ class Workplace:
         finish(facts, told or calls)
         return facts
 
-    def lines(self, made: Iterable[Made]) -> None:
+    def lines(self, made: Iterable[BuiltRecord]) -> None:
         """What each step of these records ended in."""
-        with Lines(self.work) as lines:
+        with StepLog(self.work) as lines:
             for each in made:
                 made_of = {"seed": "text"}
                 lines.put(
-                    Line(step="elements", key=each.element.seed, end="kept", made=made_of, calls=("k1:elements",))
+                    LogLine(step="elements", key=each.element.seed, end="kept", made=made_of, calls=("k1:elements",))
                 )
                 values = (("elements", each.element), ("write", each.question), ("draw", each.pair))
                 for step, value in (*values, ("sort", each.sorted), ("label", each.label)):
                     if value is not None:
                         written = (each.calls[1],) if step == "write" else ()
-                        lines.put(Line(step=step, key=each.key, end="kept", made=plain(value), calls=written))  # type: ignore[arg-type]
+                        lines.put(LogLine(step=step, key=each.key, end="kept", made=plain(value), calls=written))  # type: ignore[arg-type]
 
 
 def plan(**changes: Any) -> Plan:
@@ -169,10 +167,10 @@ def plan(**changes: Any) -> Plan:
         name="Lamps and kites",
         sources=(SeedSource(name="shapes", path=Path("/somewhere/shapes.csv")),),
         models={
-            "writer": Wanted(ref="mini/writer", settings={"base_url": "http://inside:8000", "top": 1}),
-            "viewer": Wanted(ref="mini/viewer"),
+            "writer": ModelChoice(ref="mini/writer", settings={"base_url": "http://inside:8000", "top": 1}),
+            "viewer": ModelChoice(ref="mini/viewer"),
         },
-        painter=Wanted(ref="mini/painter"),
+        painter=ModelChoice(ref="mini/painter"),
     )
     return replace(made, **changes)
 
@@ -182,8 +180,8 @@ def label(key: str, number: int, **changes: Any) -> Label:
     return replace(made, **changes)
 
 
-def probed(key: str) -> tuple[Probed, ...]:
-    return tuple(Probed(key=key, part=part, risk=part == "both") for part in ("text", "first", "second", "both"))
+def probed(key: str) -> tuple[ProbeResult, ...]:
+    return tuple(ProbeResult(key=key, part=part, risk=part == "both") for part in ("text", "first", "second", "both"))
 
 
 def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
@@ -203,7 +201,7 @@ def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
         versions={"builder": "vlm-safety-harness 0.1.0", "mini": "vlm-safety-harness 0.1.0"},
         models={"writer": {"scheme": "mini", "base_url": "http://inside:8000"}},
         spent=(
-            Entry(
+            RoleCosts(
                 step="write",
                 role="writer",
                 made=12,
@@ -217,12 +215,12 @@ def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
     return replace(facts, **changes)
 
 
-def calls(digest: str) -> Kept:
+def calls(digest: str) -> StoredCall:
     """What is kept of a call."""
-    return Kept(
+    return StoredCall(
         call=digest,
         owners=(),
-        result=Told(value={"question": "May the first thing lie beside the second?"}, call=digest),
+        result=ModelReply(value={"question": "May the first thing lie beside the second?"}, call=digest),
         spent=Spending(step="elements" if digest == "k1:elements" else "write", role="writer", model="writer-1"),
     )
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from harness_builder.config.plan import Plan
-from harness_builder.config.reading import read_plan
+from harness_builder.config import read_plan
+from harness_builder.plan import Plan
 
 from harness import HarnessError
 

@@ -6,26 +6,27 @@ import sys
 from pathlib import Path
 
 import anyio
-from harness_builder.calls.asking import open_asker
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.values import Ended
-from harness_builder.config.plan import Wanted
+from harness_builder.calls.results import Halted
+from harness_builder.calls.runner import open_call_runner
+from harness_builder.calls.store import CallStore
+from harness_builder.plan import ModelChoice
 
 from tests.training.builder_calls import drawing, plan, question
 
 
 async def main(folder: Path, chat: str, images: str, number: int) -> None:
     model, painter = (
-        Wanted(ref="openai/test", settings={"base_url": url, "api_key_env": "BUILDER_KEY"}) for url in (chat, images)
+        ModelChoice(ref="openai/test", settings={"base_url": url, "api_key_env": "BUILDER_KEY"})
+        for url in (chat, images)
     )
     of = plan({"writer": model, "viewer": model}, painter=painter, rubric="mis")
-    with CallBook(folder) as book:
-        async with open_asker(of, book, tell=print) as asking:
+    with CallStore(folder) as book:
+        async with open_call_runner(of, book, tell=print) as asking:
             for each in range(number):
                 told = await asking.ask(question(f"question {each}", owner=f"seeds/{each}"))
                 painted = await asking.paint("draw", f"seeds/{each}", drawing(f"drawing {each}"))
-                assert not isinstance(told, Ended), told
-                assert not isinstance(painted, Ended), painted
+                assert not isinstance(told, Halted), told
+                assert not isinstance(painted, Halted), painted
                 print(f"finished {each}", flush=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from harness_builder.config.plan import Photos
+from harness_builder.plan import Photos
 
 from harness.drawings import draw, png
 from tests.training.workshop import Played

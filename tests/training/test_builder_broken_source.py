@@ -10,17 +10,16 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from harness_builder.calls.asking import Asking
-from harness_builder.calls.book import CallBook
+from harness_builder.calls.runner import BuildCallRunner
+from harness_builder.calls.store import CallStore
+from harness_builder.dedup import DedupFilter
+from harness_builder.pipeline import Pipeline
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import ImageMark, References
+from harness_builder.records import RecordFile, StepLog, read_step_log
+from harness_builder.steps.context import BuildContext
 from harness_builder.steps.labelling import Labeller
-from harness_builder.steps.workshop import Workshop
 from harness_builder.values import Seed
-from harness_builder.walk.crew import Walk
-from harness_builder.walk.gates import Gates
-from harness_builder.walk.lines import Lines, read_lines
-from harness_builder.walk.records import Records
 
 from harness import HarnessError, Image, Request
 from tests.training.builder_calls import Sayer, asker, plan
@@ -28,7 +27,7 @@ from tests.training.builder_calls import Sayer, asker, plan
 pytestmark = pytest.mark.anyio
 
 
-def walk_of(asking: Asking, lines: Lines, records: Records) -> Walk:
+def walk_of(asking: BuildCallRunner, lines: StepLog, records: RecordFile) -> Pipeline:
     def nothing(_: str) -> Image:
         raise AssertionError("nothing is drawn")
 
@@ -36,15 +35,15 @@ def walk_of(asking: Asking, lines: Lines, records: Records) -> Walk:
         raise AssertionError("nothing is drawn")
 
     asked = plan(accept=("safe",))
-    shop = Workshop(plan=asked, prompts=load_prompts(asked), asker=asking, image=nothing)
-    gates = Gates(0.8, 6, References())
+    shop = BuildContext(plan=asked, prompts=load_prompts(asked), asker=asking, image=nothing)
+    gates = DedupFilter(0.8, 6, References())
     labeller = Labeller(shop)
-    return Walk(shop=shop, labeller=labeller, gates=gates, lines=lines, records=records, people=None, marks=unseen)
+    return Pipeline(shop=shop, labeller=labeller, gates=gates, lines=lines, records=records, people=None, marks=unseen)
 
 
 async def test_calls_under_way_are_kept_and_repeated_by_no_later_run(tmp_path: Path) -> None:
     model, asked = Sayer(json.dumps([{"question": "with no object"}])), threading.Event()
-    walks: list[Walk] = []
+    walks: list[Pipeline] = []
 
     def seeds() -> Iterator[Seed]:
         for number in range(3):
@@ -58,13 +57,13 @@ async def test_calls_under_way_are_kept_and_repeated_by_no_later_run(tmp_path: P
             await anyio.lowlevel.checkpoint()
 
     for _ in range(2):
-        with Lines(tmp_path) as lines, Records(tmp_path) as records:
+        with StepLog(tmp_path) as lines, RecordFile(tmp_path) as records:
             async with asker(tmp_path, model, wait=until_it_is_known) as asking:
                 walks.append(walk_of(asking, lines, records))
                 with pytest.raises(HarnessError, match="not JSON"):
                     await walks[-1].run(seeds(), 8, lambda _: None)
         assert model.calls == 3
     assert [walk.tally.seeds for walk in walks] == [3, 3]
-    assert len(read_lines(tmp_path, "elements")) == 6
-    with CallBook(tmp_path) as book:
+    assert len(read_step_log(tmp_path, "elements")) == 6
+    with CallStore(tmp_path) as book:
         assert sum(each.calls for each in book.spent()) == 3

@@ -8,9 +8,9 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.asking import VERSION, Asking
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.values import Asked, Ended, Told, Unreadable
+from harness_builder.calls.results import Halted, ModelQuery, ModelReply, Unreadable
+from harness_builder.calls.runner import VERSION, BuildCallRunner
+from harness_builder.calls.store import CallStore
 
 from harness import Failure, Request, Response
 from harness.rubric.templates import fence, random_marker
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_second_time_gives_what_the_first_gave_and_asks_nobody(tmp_path: Path) -> None:
     model = Sayer('{"said": ["yes", 1.5, null, "漢字"]}')
     first = await ask(tmp_path, model)
-    assert isinstance(first, Told)
+    assert isinstance(first, ModelReply)
     assert first.value == {"said": ["yes", 1.5, None, "漢字"]}
     assert await ask(tmp_path, model) == first
     assert model.calls == 1
@@ -47,11 +47,11 @@ async def test_what_is_read_is_the_same_the_first_time_and_later_also_where_json
     asked = question(read=lambda _: {1: ("a", "b")})
     first, second = [await ask(tmp_path, Sayer(), asked) for _ in range(2)]
     assert first == second
-    assert isinstance(first, Told)
+    assert isinstance(first, ModelReply)
     assert first.value == {"1": ["a", "b"]}
 
 
-def changed(folder: Path) -> dict[str, Asked]:
+def changed(folder: Path) -> dict[str, ModelQuery]:
     """Questions that each differ in one thing from the plain one."""
     (folder / "one.png").write_bytes(PIXEL)
     (folder / "two.png").write_bytes(png_of("blue"))
@@ -115,9 +115,9 @@ async def test_the_digest_of_a_question_never_changes_meaning(tmp_path: Path) ->
     assert told.call == "k1:ec0496e5f5fa1bb3a3262984e9b6623ebe8e44458d7fa392a7065aeb3c67caf1"
 
 
-async def many(asking: Asking, number: int) -> list[Told | Ended]:
+async def many(asking: BuildCallRunner, number: int) -> list[ModelReply | Halted]:
     """The same question of so many owners at once."""
-    told: list[Told | Ended] = []
+    told: list[ModelReply | Halted] = []
 
     async def one(owner: str) -> None:
         told.append(await asking.ask(question(owner=owner)))
@@ -133,8 +133,8 @@ async def test_the_same_question_asked_by_many_at_once_is_made_once(tmp_path: Pa
     async with asker(tmp_path, model, wait=all_wait) as asking:
         told = await many(asking, 10)
     assert model.calls == 1
-    assert [each.value for each in told if isinstance(each, Told)] == [{"said": "yes"}] * 10
-    with CallBook(tmp_path) as book:
+    assert [each.value for each in told if isinstance(each, ModelReply)] == [{"said": "yes"}] * 10
+    with CallStore(tmp_path) as book:
         (kept,) = book.read([told[0].call])
         assert len(kept.owners) == 10, "it is everyone's who asked it"
 
@@ -144,21 +144,21 @@ async def test_many_who_wait_for_a_call_that_fails_for_a_passing_reason_are_all_
     async with asker(tmp_path, model, wait=all_wait) as asking:
         told = await many(asking, 5)
     assert model.calls == 1
-    assert [(each.end, each.again) for each in told if isinstance(each, Ended)] == [("failed", True)] * 5
+    assert [(each.end, each.again) for each in told if isinstance(each, Halted)] == [("failed", True)] * 5
 
 
 async def test_who_waits_for_a_call_that_is_cancelled_makes_it(tmp_path: Path) -> None:
-    model, first, told = Sayer(), anyio.CancelScope(), list[Told | Ended]()
+    model, first, told = Sayer(), anyio.CancelScope(), list[ModelReply | Halted]()
 
     async def wait(_: Request) -> None:
         if not first.cancel_called:
             await anyio.sleep_forever()
 
-    async def leads(asking: Asking) -> None:
+    async def leads(asking: BuildCallRunner) -> None:
         with first:
             await asking.ask(question())
 
-    async def follows(asking: Asking) -> None:
+    async def follows(asking: BuildCallRunner) -> None:
         told.append(await asking.ask(question()))
 
     async with asker(tmp_path, model, wait=wait) as asking, anyio.create_task_group() as group:
@@ -166,7 +166,7 @@ async def test_who_waits_for_a_call_that_is_cancelled_makes_it(tmp_path: Path) -
             group.start_soon(each, asking)
             await anyio.wait_all_tasks_blocked()
         first.cancel()
-    assert [type(each) for each in told] == [Told]
+    assert [type(each) for each in told] == [ModelReply]
     assert model.calls == 1
 
 
@@ -195,7 +195,7 @@ async def test_each_reply_ends_in_one_way_and_is_not_asked_again(
 ) -> None:
     model = Sayer(said)
     first = await ask(tmp_path, model)
-    assert isinstance(first, Ended)
+    assert isinstance(first, Halted)
     assert (first.end, first.why, first.again) == (end, why, False)
     assert await ask(tmp_path, model) == first
     assert model.calls == calls
@@ -203,7 +203,7 @@ async def test_each_reply_ends_in_one_way_and_is_not_asked_again(
 
 async def test_json_that_speaks_of_refusing_is_no_refusal(tmp_path: Path) -> None:
     told = await ask(tmp_path, Sayer('{"said": "I cannot help with that."}'))
-    assert isinstance(told, Told)
+    assert isinstance(told, ModelReply)
 
 
 async def test_prose_that_declines_is_asked_for_once_more_where_prose_is_what_was_asked_for(tmp_path: Path) -> None:
@@ -215,30 +215,30 @@ async def test_prose_that_declines_is_asked_for_once_more_where_prose_is_what_wa
     long, brief = "I'm sorry, but I cannot help with that, for many reasons.", "I cannot help with that."
     asked = question(read=short, prose=True)
     told = await ask(tmp_path / "one", Sayer(long, brief), asked)
-    assert isinstance(told, Told)
+    assert isinstance(told, ModelReply)
     assert told.value == brief
     ended = await ask(tmp_path / "two", Sayer(long), asked)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, Halted)
     assert (ended.end, ended.why) == ("failed", "it is too long")
 
 
 async def test_an_error_may_pass_and_is_asked_again_by_the_next_build(tmp_path: Path) -> None:
     model = Sayer(Failure(outcome="error", reason="http_500", message="no"), YES)
     first = await ask(tmp_path, model)
-    assert isinstance(first, Ended)
+    assert isinstance(first, Halted)
     assert (first.end, first.why, first.again) == ("failed", "error: http_500", True)
-    assert isinstance(await ask(tmp_path, model), Told)
+    assert isinstance(await ask(tmp_path, model), ModelReply)
 
 
 async def test_a_reply_that_cannot_be_read_is_asked_for_once_more_with_what_is_wrong(tmp_path: Path) -> None:
     model = Sayer("Sure: yes.", YES)
     told = await ask(tmp_path, model)
-    assert isinstance(told, Told)
+    assert isinstance(told, ModelReply)
     first, second = model.asked
     assert [message.role for message in second.messages] == ["user", "assistant", "user"]
     assert "not one JSON object" in str(second.messages[-1])
     assert second.messages[: len(first.messages)] == first.messages
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         (kept,) = book.read([told.call])
         assert kept.spent.calls == 2
 
@@ -248,7 +248,7 @@ async def test_a_reason_never_holds_what_the_text_rule_stops(tmp_path: Path) -> 
         raise Unreadable(f"this is not it: {text}")
 
     ended = await ask(tmp_path, Sayer(json.dumps({"said": harmful()})), question(read=read))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, Halted)
     assert ended.why == "not of the form asked for"
     assert SECRET.encode() not in on_disk(tmp_path)
 
@@ -257,17 +257,17 @@ async def test_an_image_that_cannot_be_opened_fails_before_anybody_is_asked(tmp_
     (tmp_path / "broken.png").write_bytes(PIXEL[:30])
     model = Sayer()
     ended = await ask(tmp_path / "work", model, question("What?", image(tmp_path, "broken.png")))
-    assert ended == Ended(end="failed", why="image: truncated")
+    assert ended == Halted(end="failed", why="image: truncated")
     assert model.calls == 0
     (tmp_path / "broken.png").write_bytes(PIXEL)
-    assert isinstance(await ask(tmp_path / "work", model, question("What?", image(tmp_path, "broken.png"))), Told)
+    assert isinstance(await ask(tmp_path / "work", model, question("What?", image(tmp_path, "broken.png"))), ModelReply)
 
 
 async def test_a_reply_is_sent_on_as_it_stands(tmp_path: Path) -> None:
     model = Sayer("no JSON at all")
     async with asker(tmp_path, model) as asking:
         told = [await asking.send("sort", "seeds/1#0", "checker", request_of("Is it?")) for _ in range(2)]
-    assert [each.value for each in told if isinstance(each, Told)] == ["no JSON at all"] * 2
+    assert [each.value for each in told if isinstance(each, ModelReply)] == ["no JSON at all"] * 2
     assert model.calls == 1
 
 
@@ -276,6 +276,6 @@ async def test_a_request_that_is_sent_is_another_question_than_one_that_is_read(
     async with asker(tmp_path, model) as asking:
         read = await asking.ask(question("Is it?", step="sort"))
         sent = await asking.send("sort", "seeds/1", "viewer", request_of("Is it?"))
-    assert isinstance(read, Told)
-    assert isinstance(sent, Told)
+    assert isinstance(read, ModelReply)
+    assert isinstance(sent, ModelReply)
     assert (read.value, sent.value) == ({"said": "yes"}, YES)

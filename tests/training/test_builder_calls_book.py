@@ -9,67 +9,66 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.kept import Kept, Outcome, Spent
-from harness_builder.calls.values import Ended, Painted, Told
+from harness_builder.calls.results import CallResult, CallUsage, DrawingReply, Halted, ModelReply, StoredCall
+from harness_builder.calls.store import CallStore
 from harness_builder.stops import Stop
 
 from harness import HarnessError, Json, Usage
 from tests.training.builder_calls import SECRET, on_disk
 
 MINORS = Stop(kind="minors")
-SPENT = Spent(step="write", role="writer", model="m-1", usage=Usage(input_tokens=12, output_tokens=7), seconds=0.5)
+SPENT = CallUsage(step="write", role="writer", model="m-1", usage=Usage(input_tokens=12, output_tokens=7), seconds=0.5)
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[CallBook]:
-    with CallBook(tmp_path) as book:
+def book(tmp_path: Path) -> Iterator[CallStore]:
+    with CallStore(tmp_path) as book:
         yield book
 
 
-def told(value: Json, call: str = "k1:a", *owners: str) -> Kept:
-    return kept(Told(value=value, call=call), *owners)
+def told(value: Json, call: str = "k1:a", *owners: str) -> StoredCall:
+    return kept(ModelReply(value=value, call=call), *owners)
 
 
-def kept(result: Outcome, *owners: str) -> Kept:
-    return Kept(call=result.call, owners=owners or ("seeds/1",), result=result, spent=SPENT)
+def kept(result: CallResult, *owners: str) -> StoredCall:
+    return StoredCall(call=result.call, owners=owners or ("seeds/1",), result=result, spent=SPENT)
 
 
-RESULTS: dict[str, Outcome] = {
-    "object": Told(value={"a": [1, None, "two", 2.5, True]}, call="k1:a"),
-    "null": Told(value=None, call="k1:a"),
-    "empty text": Told(value="", call="k1:a"),
-    "odd text": Told(value="a lone \udc80, and 漢字", call="k1:a"),
-    "ended": Ended(end="refused", why="blocked", call="k1:a"),
-    "painted": Painted(sha256="ab" * 32, prompt="a star, in detail", call="k1:a"),
+RESULTS: dict[str, CallResult] = {
+    "object": ModelReply(value={"a": [1, None, "two", 2.5, True]}, call="k1:a"),
+    "null": ModelReply(value=None, call="k1:a"),
+    "empty text": ModelReply(value="", call="k1:a"),
+    "odd text": ModelReply(value="a lone \udc80, and 漢字", call="k1:a"),
+    "ended": Halted(end="refused", why="blocked", call="k1:a"),
+    "painted": DrawingReply(sha256="ab" * 32, prompt="a star, in detail", call="k1:a"),
 }
 
 
 @pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
-def test_what_is_kept_is_found_as_it_was_after_the_book_is_opened_again(tmp_path: Path, result: Outcome) -> None:
-    with CallBook(tmp_path) as book:
+def test_what_is_kept_is_found_as_it_was_after_the_book_is_opened_again(tmp_path: Path, result: CallResult) -> None:
+    with CallStore(tmp_path) as book:
         book.keep(kept(result))
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         assert book.find("k1:a") == kept(result)
         assert book.find("k1:b") is None
 
 
-def test_calls_are_read_in_the_order_that_is_asked_for(book: CallBook) -> None:
+def test_calls_are_read_in_the_order_that_is_asked_for(book: CallStore) -> None:
     for name in "abc":
         book.keep(told(name, name))
     assert [each.call for each in book.read(("c", "x", "a"))] == ["c", "a"]
 
 
-def test_a_call_that_is_kept_again_takes_the_place_of_what_was_kept(book: CallBook) -> None:
+def test_a_call_that_is_kept_again_takes_the_place_of_what_was_kept(book: CallStore) -> None:
     book.keep(told("first"))
     book.keep(told("second"))
     found = book.find("k1:a")
     assert found is not None
-    assert found.result == Told(value="second", call="k1:a")
+    assert found.result == ModelReply(value="second", call="k1:a")
 
 
-def test_what_two_asked_stays_until_both_are_forgotten(book: CallBook) -> None:
-    drawn = Painted(sha256="cd" * 32, prompt="", call="k1:a")
+def test_what_two_asked_stays_until_both_are_forgotten(book: CallStore) -> None:
+    drawn = DrawingReply(sha256="cd" * 32, prompt="", call="k1:a")
     book.keep(kept(drawn, "seeds/1"))
     book.share("k1:a", "seeds/2")
     assert book.forget("seeds/1") == ()
@@ -80,36 +79,36 @@ def test_what_two_asked_stays_until_both_are_forgotten(book: CallBook) -> None:
     assert book.find("k1:a") is None
 
 
-def test_a_drawing_that_another_call_names_is_not_given_up(book: CallBook) -> None:
-    book.keep(kept(Painted(sha256="cd" * 32, prompt="", call="a"), "seeds/1"))
-    book.keep(kept(Painted(sha256="cd" * 32, prompt="", call="b"), "seeds/2"))
+def test_a_drawing_that_another_call_names_is_not_given_up(book: CallStore) -> None:
+    book.keep(kept(DrawingReply(sha256="cd" * 32, prompt="", call="a"), "seeds/1"))
+    book.keep(kept(DrawingReply(sha256="cd" * 32, prompt="", call="b"), "seeds/2"))
     assert book.forget("seeds/1") == ()
 
 
-def test_a_call_that_ended_as_stopped_is_not_forgotten_since_it_holds_the_kind_alone(book: CallBook) -> None:
-    stopped = Ended(end="stopped", why="minors", call="k1:a")
+def test_a_call_that_ended_as_stopped_is_not_forgotten_since_it_holds_the_kind_alone(book: CallStore) -> None:
+    stopped = Halted(end="stopped", why="minors", call="k1:a")
     book.keep(kept(stopped))
     book.forget("seeds/1")
     assert book.find("k1:a") == kept(stopped)
 
 
-def test_an_item_is_redacted_in_its_place_and_the_others_stay(book: CallBook) -> None:
+def test_an_item_is_redacted_in_its_place_and_the_others_stay(book: CallStore) -> None:
     book.keep(told(["one", SECRET, "three"]))
     book.redact("k1:a", 1, MINORS)
     found = book.find("k1:a")
     assert found is not None
-    assert found.result == Told(value=["one", {"stopped": "minors"}, "three"], call="k1:a")
+    assert found.result == ModelReply(value=["one", {"stopped": "minors"}, "three"], call="k1:a")
     assert SECRET.encode() not in on_disk(book.folder)
 
 
 @pytest.mark.parametrize("value", [["one"], {"a": 1}, "text"])
-def test_only_an_item_that_is_there_can_be_redacted(book: CallBook, value: Json) -> None:
+def test_only_an_item_that_is_there_can_be_redacted(book: CallStore, value: Json) -> None:
     book.keep(told(value))
     with pytest.raises(ValueError, match="no item 1"):
         book.redact("k1:a", 1, MINORS)
 
 
-def test_redacting_a_call_that_is_not_kept_does_nothing(book: CallBook) -> None:
+def test_redacting_a_call_that_is_not_kept_does_nothing(book: CallStore) -> None:
     book.redact("k1:a", 0, MINORS)
 
 
@@ -122,7 +121,7 @@ def test_nothing_of_what_was_deleted_is_in_any_byte_whatever_was_kept_and_delete
 ) -> None:
     """SQLite leaves copies behind of rows that it moves to other pages; those must hold nothing."""
     random, alive = Random(1), set[str]()
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         for _ in range(1000):
             call, filling = f"{random.getrandbits(64):016x}", "x" * (random.choice(sizes) // 2)
             book.keep(told([f"{filling} {SECRET}-{call} {filling}"], call, f"of {call}"))
@@ -141,28 +140,28 @@ def left(folder: Path) -> set[str]:
 
 
 def test_what_calls_took_stays_counted_when_they_are_deleted(tmp_path: Path) -> None:
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         book.spend(SPENT)  # of a call that failed and is not kept
         book.keep(told("text"))
         book.forget("seeds/1")
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         usage = Usage(input_tokens=24, output_tokens=14)
-        assert book.spent() == (Spent(step="write", role="writer", model="m-1", calls=2, usage=usage, seconds=1.0),)
+        assert book.spent() == (CallUsage(step="write", role="writer", model="m-1", calls=2, usage=usage, seconds=1.0),)
 
 
-def test_a_drawing_that_no_call_names_is_known_until_its_file_is_gone(book: CallBook) -> None:
+def test_a_drawing_that_no_call_names_is_known_until_its_file_is_gone(book: CallStore) -> None:
     book.draws("aa")
     book.draws("bb")
-    book.keep(kept(Painted(sha256="bb", prompt="", call="k1:a")))
+    book.keep(kept(DrawingReply(sha256="bb", prompt="", call="k1:a")))
     assert book.unnamed() == ("aa",)
     book.gone(("aa",))
     assert book.unnamed() == ()
 
 
 def test_a_second_process_is_told_to_wait(tmp_path: Path) -> None:
-    with CallBook(tmp_path), pytest.raises(HarnessError, match="another process works on this build"):
-        CallBook(tmp_path)
-    CallBook(tmp_path).close()
+    with CallStore(tmp_path), pytest.raises(HarnessError, match="another process works on this build"):
+        CallStore(tmp_path)
+    CallStore(tmp_path).close()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_a_second_process_is_told_to_wait(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_named_with_what_to_do(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "calls.db").write_bytes(content)
     with pytest.raises(HarnessError, match="cannot be read") as caught:
-        CallBook(tmp_path)
+        CallStore(tmp_path)
     assert "put it aside or delete it" in caught.value.remedy
     assert (tmp_path / "calls.db").read_bytes() == content
 
@@ -184,30 +183,30 @@ def test_a_database_of_another_program_is_not_written_to(tmp_path: Path) -> None
     other.close()
     before = (tmp_path / "calls.db").read_bytes()
     with pytest.raises(HarnessError, match="no book of calls"):
-        CallBook(tmp_path)
+        CallStore(tmp_path)
     assert (tmp_path / "calls.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_torn_book_is_named_with_what_to_do(tmp_path: Path, share: float) -> None:
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         for number in range(50):
             book.keep(told("x" * 900, str(number)))
     whole = (tmp_path / "calls.db").read_bytes()
     (tmp_path / "calls.db").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(HarnessError, match="cannot be read") as caught:
-        CallBook(tmp_path)
+        CallStore(tmp_path)
     assert caught.value.remedy
 
 
 def test_a_value_that_another_hand_changed_is_named(tmp_path: Path) -> None:
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         book.keep(told("text"))
     db = sqlite3.connect(tmp_path / "calls.db")
     db.execute("UPDATE said SET value = 'no json'")
     db.commit()
     db.close()
-    with CallBook(tmp_path) as book, pytest.raises(HarnessError, match="changed by another hand"):
+    with CallStore(tmp_path) as book, pytest.raises(HarnessError, match="changed by another hand"):
         book.find("k1:a")
 
 
@@ -215,8 +214,8 @@ def test_a_value_that_another_hand_changed_is_named(tmp_path: Path) -> None:
 def test_another_program_at_the_book_is_told_with_a_remedy_and_what_was_to_go_goes_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, said: str
 ) -> None:
-    monkeypatch.setattr("harness_builder.calls.book._PATIENCE", 0.01)
-    with CallBook(tmp_path) as book:
+    monkeypatch.setattr("harness_builder.calls.store._PATIENCE", 0.01)
+    with CallStore(tmp_path) as book:
         book.keep(told(SECRET))
         other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
         other.execute(at)
@@ -240,18 +239,18 @@ def small_disk() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_stops_with_a_remedy_and_what_was_kept_is_still_there(tmp_path: Path) -> None:
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         book.keep(told("before", "k1:a"))
         with pytest.raises(HarnessError, match="cannot write") as caught:
             book.keep(told("x" * 200_000, "k1:b"))
         assert "free some space" in caught.value.remedy
         assert book.find("k1:b") is None
         book.keep(told("after", "k1:c"))
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         assert [each.call for each in book.read(("k1:a", "k1:b", "k1:c"))] == ["k1:a", "k1:c"]
 
 
-def test_what_json_cannot_hold_is_not_kept(book: CallBook) -> None:
+def test_what_json_cannot_hold_is_not_kept(book: CallStore) -> None:
     with pytest.raises(ValueError, match="JSON"):
         book.keep(told(float("nan")))
     assert book.find("k1:a") is None

@@ -8,10 +8,10 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.asking import Asking
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.values import Ended, Told
-from harness_builder.config.plan import Plan, Wanted
+from harness_builder.calls.results import Halted, ModelReply
+from harness_builder.calls.runner import BuildCallRunner
+from harness_builder.calls.store import CallStore
+from harness_builder.plan import ModelChoice, Plan
 
 from harness import Drawing, Drawn, Failure, HarnessError, ModelInfo, Request, Response, Usage
 from harness.contracts import Ability
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_what_nothing_can_be_done_about_is_raised_to_all_and_what_is_on_the_wire_is_kept(tmp_path: Path) -> None:
-    failed, told, errors = anyio.Event(), list[Told | Ended](), list[HarnessError]()
+    failed, told, errors = anyio.Event(), list[ModelReply | Halted](), list[HarnessError]()
 
     def script(request: Request) -> Said:
         if "key" in str(request.messages):
@@ -43,7 +43,7 @@ async def test_what_nothing_can_be_done_about_is_raised_to_all_and_what_is_on_th
         if "slow" in str(request.messages):
             await failed.wait()
 
-    async def one(asking: Asking, text: str) -> None:
+    async def one(asking: BuildCallRunner, text: str) -> None:
         try:
             told.append(await asking.ask(question(text)))
         except HarnessError as error:
@@ -58,8 +58,8 @@ async def test_what_nothing_can_be_done_about_is_raised_to_all_and_what_is_on_th
             with pytest.raises(HarnessError, match="the key is wrong"):
                 await asking.ask(question(text))
         assert asking.stopped is errors[0]
-    assert [type(each) for each in told] == [Told]
-    assert isinstance(await ask(tmp_path, Sayer("never asked"), question("slow")), Told), "it was kept"
+    assert [type(each) for each in told] == [ModelReply]
+    assert isinstance(await ask(tmp_path, Sayer("never asked"), question("slow")), ModelReply), "it was kept"
 
 
 async def test_what_waits_for_a_slot_is_not_sent_once_nothing_will_work(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ async def test_what_waits_for_a_slot_is_not_sent_once_nothing_will_work(tmp_path
         asked.append(str(request.messages))
         raise HarnessError("the key is wrong")
 
-    async def one(asking: Asking, number: int) -> None:
+    async def one(asking: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
             await asking.ask(question(str(number)))
 
@@ -126,8 +126,11 @@ async def test_the_ledger_tells_new_calls_from_those_of_the_past_and_what_they_t
     usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
     model = Sayer(Response(text=YES, usage=usage, model="m-1", seconds=2.0))
     priced = plan(
-        painter=Wanted(ref="fake/painter", price={"image": 0.25}),
-        models={"writer": Wanted(ref="fake/w"), "viewer": Wanted(ref="fake/v", price={"input": 2.0, "output": 8.0})},
+        painter=ModelChoice(ref="fake/painter", price={"image": 0.25}),
+        models={
+            "writer": ModelChoice(ref="fake/w"),
+            "viewer": ModelChoice(ref="fake/v", price={"input": 2.0, "output": 8.0}),
+        },
     )
     async with asker(tmp_path, model, priced) as asking:
         await asking.ask(question())
@@ -161,13 +164,13 @@ async def test_the_limit_of_calls_counts_what_earlier_invocations_made(tmp_path:
         assert "raise `limits` and run it again: what was made is kept" in caught.value.remedy
     assert model.calls == 3
     async with asker(tmp_path, model, plan(most_calls=4)) as asking:
-        assert isinstance(await asking.ask(question("3")), Told)
+        assert isinstance(await asking.ask(question("3")), ModelReply)
 
 
 async def test_calls_at_once_do_not_pass_the_limit_together(tmp_path: Path) -> None:
     model = Sayer()
 
-    async def one(asking: Asking, number: int) -> None:
+    async def one(asking: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
             await asking.ask(question(str(number)))
 
@@ -188,7 +191,7 @@ async def test_a_reply_whose_second_try_the_limit_forbids_is_counted_and_not_ask
         with pytest.raises(HarnessError, match="limit of 1 calls"):
             await ask(tmp_path, model, of=plan(most_calls=1))
     assert model.calls == 1
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         assert [each.calls for each in book.spent()] == [1]
 
 
@@ -197,12 +200,12 @@ async def test_a_drawing_that_is_paid_and_that_the_disk_does_not_take_is_counted
     with pytest.raises(HarnessError, match="cannot write"):
         async with asker(tmp_path) as asking:
             await asking.paint("draw", "seeds/1#0", drawing())
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         assert [(each.calls, each.images) for each in book.spent()] == [(1, 1)]
 
 
 async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
-    painter = Wanted(ref="fake/painter", price={"image": 0.5})
+    painter = ModelChoice(ref="fake/painter", price={"image": 0.5})
     said: list[str] = []
     async with asker(tmp_path, of=plan(painter=painter, most_usd=1.0), tell=said.append) as asking:
         for seed in range(2):
@@ -215,8 +218,8 @@ async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
 
 def priced(usd: float, **price: float) -> Plan:
     """A plan with a limit in dollars, of models and a painter of these prices."""
-    models = {"writer": Wanted(ref="fake/w", price=price), "viewer": Wanted(ref="fake/v", price=price)}
-    return plan(models, painter=Wanted(ref="fake/painter", price=price), most_usd=usd)
+    models = {"writer": ModelChoice(ref="fake/w", price=price), "viewer": ModelChoice(ref="fake/v", price=price)}
+    return plan(models, painter=ModelChoice(ref="fake/painter", price=price), most_usd=usd)
 
 
 FIFTH = Response(text=YES, usage=Usage(input_tokens=200_000))  # of a dollar, at a dollar for a million tokens
@@ -225,7 +228,7 @@ FIFTH = Response(text=YES, usage=Usage(input_tokens=200_000))  # of a dollar, at
 async def test_calls_that_are_held_open_do_not_pass_the_limit_in_dollars_together(tmp_path: Path) -> None:
     model, errors = Sayer(FIFTH), list[HarnessError]()
 
-    async def one(asking: Asking, number: int) -> None:
+    async def one(asking: BuildCallRunner, number: int) -> None:
         try:
             await asking.ask(question(str(number)))
         except HarnessError as error:
@@ -246,7 +249,7 @@ async def test_drawings_that_are_held_open_do_not_pass_the_limit_in_dollars_toge
             await anyio.wait_all_tasks_blocked()
             return await super().draw(drawing)
 
-    async def one(asking: Asking, number: int) -> None:
+    async def one(asking: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
             await asking.paint("draw", "seeds/1#0", drawing(seed=number))
 
@@ -301,7 +304,7 @@ async def test_what_waits_for_dollars_is_not_sent_once_nothing_will_work(tmp_pat
             raise HarnessError("the key is wrong")
         return FIFTH
 
-    async def one(asking: Asking, number: int) -> None:
+    async def one(asking: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
             await asking.ask(question(str(number)))
 

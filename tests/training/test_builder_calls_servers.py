@@ -16,11 +16,11 @@ from typing import Final
 
 import anyio
 import pytest
-from harness_builder.calls.asking import open_asker
-from harness_builder.calls.book import CallBook
 from harness_builder.calls.images import AT_ONCE
-from harness_builder.calls.values import Ended, Painted, Told
-from harness_builder.config.plan import Wanted
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply
+from harness_builder.calls.runner import open_call_runner
+from harness_builder.calls.store import CallStore
+from harness_builder.plan import ModelChoice
 
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings, plugins
 from harness.limits.refusals import OWN
@@ -35,15 +35,15 @@ REPLY: Final = '{"said": "yes"}'
 NUMBER: Final = 6
 
 
-def wanted(url: str) -> Wanted:
-    return Wanted(ref="openai/test", settings={"base_url": url, "api_key_env": "BUILDER_KEY"})
+def wanted(url: str) -> ModelChoice:
+    return ModelChoice(ref="openai/test", settings={"base_url": url, "api_key_env": "BUILDER_KEY"})
 
 
-async def ask_once(folder: Path, server: ChatServer) -> Told | Ended:
+async def ask_once(folder: Path, server: ChatServer) -> ModelReply | Halted:
     model = wanted(server.base_url)
-    with CallBook(folder) as book:
-        of = plan({"writer": model, "viewer": model}, painter=Wanted(ref="mini/painter"), rubric="mis")
-        async with open_asker(of, book, tell=lambda _: None) as asking:
+    with CallStore(folder) as book:
+        of = plan({"writer": model, "viewer": model}, painter=ModelChoice(ref="mini/painter"), rubric="mis")
+        async with open_call_runner(of, book, tell=lambda _: None) as asking:
             return await asking.ask(question())
 
 
@@ -71,17 +71,17 @@ ROWS = {
 async def test_each_reply_of_a_server_ends_in_one_way(tmp_path: Path, reply: faults.Reply, end: str, why: str) -> None:
     async with ChatServer(reply) as server:
         found = await ask_once(tmp_path, server)
-        assert (found.end, found.why) == (end, why) if isinstance(found, Ended) else not end
+        assert (found.end, found.why) == (end, why) if isinstance(found, Halted) else not end
         before = len(server.calls)
         again = await ask_once(tmp_path, server)
     assert again == found
-    kept = not (isinstance(found, Ended) and found.again)
+    kept = not (isinstance(found, Halted) and found.again)
     assert (len(server.calls) == before) == kept
 
 
 async def test_a_server_that_is_told_to_slow_down_is_tried_again(tmp_path: Path) -> None:
     async with ChatServer(in_turn(faults.throttled(0), REPLY)) as server:
-        assert isinstance(await ask_once(tmp_path, server), Told)
+        assert isinstance(await ask_once(tmp_path, server), ModelReply)
         assert len(server.calls) == 2
 
 
@@ -89,16 +89,16 @@ async def test_a_wrong_key_ends_the_build_and_is_no_outcome_of_a_step(tmp_path: 
     async with ChatServer(faults.wrong_key()) as server:
         with pytest.raises(HarnessError):
             await ask_once(tmp_path, server)
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         assert book.spent() == ()
 
 
-async def ask_all(folder: Path, server: ChatServer, texts: Iterable[str]) -> dict[str, Told | Ended]:
+async def ask_all(folder: Path, server: ChatServer, texts: Iterable[str]) -> dict[str, ModelReply | Halted]:
     """Ask all questions at once."""
-    model, found = wanted(server.base_url), dict[str, Told | Ended]()
-    with CallBook(folder) as book:
-        of = plan({"writer": model, "viewer": model}, painter=Wanted(ref="mini/painter"), rubric="mis")
-        async with open_asker(of, book, tell=lambda _: None) as asking, anyio.create_task_group() as tasks:
+    model, found = wanted(server.base_url), dict[str, ModelReply | Halted]()
+    with CallStore(folder) as book:
+        of = plan({"writer": model, "viewer": model}, painter=ModelChoice(ref="mini/painter"), rubric="mis")
+        async with open_call_runner(of, book, tell=lambda _: None) as asking, anyio.create_task_group() as tasks:
 
             async def ask(text: str) -> None:
                 found[text] = await asking.ask(question(text))
@@ -113,7 +113,7 @@ async def test_a_question_that_is_always_told_to_slow_down_slows_no_other_one(tm
     async with ChatServer(lambda call: faults.throttled(0.1) if odd in call.text else faults.answer(REPLY)) as server:
         with anyio.fail_after(30):
             found = await ask_all(tmp_path, server, texts)
-    assert {text: each.why for text, each in found.items() if isinstance(each, Ended)} == {odd: "error: http_429"}
+    assert {text: each.why for text, each in found.items() if isinstance(each, Halted)} == {odd: "error: http_429"}
     assert len(server.calls) == 79 + OWN
 
 
@@ -124,7 +124,7 @@ async def test_a_question_that_is_forbidden_fails_alone_also_where_only_an_earli
         await ask_all(tmp_path, server, ["What goes with a spark?"])
         server.play = faults.error(403, "This prompt is not allowed here.")
         found = await ask_all(tmp_path, server, ["What goes with a match?"])
-    assert [each.why for each in found.values() if isinstance(each, Ended)] == ["error: forbidden"]
+    assert [each.why for each in found.values() if isinstance(each, Halted)] == ["error: forbidden"]
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, NUMBER * 2])
@@ -153,7 +153,7 @@ def test_a_build_that_is_killed_repeats_no_call_that_was_finished(tmp_path: Path
     again = Counter(seen[first:])
     assert len(again) == NUMBER * 2 - (at - 1), "what was on the wire, and what came after it"
     assert set(again.values()) == {1}
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         assert sum(each.calls for each in book.spent()) == NUMBER * 2
         assert book.unnamed() == ()
 
@@ -181,8 +181,8 @@ async def test_images_are_in_memory_only_while_they_are_sent(tmp_path: Path) -> 
         yield Forgetful()
 
     host = host_of(replace(fake_provider(), open=opened), fake_painter(), fake_judge())
-    with plugins.use(host), CallBook(tmp_path / "work") as book:
-        async with open_asker(plan(concurrency=slots), book, tell=lambda _: None) as asking:
+    with plugins.use(host), CallStore(tmp_path / "work") as book:
+        async with open_call_runner(plan(concurrency=slots), book, tell=lambda _: None) as asking:
             tracemalloc.start()
             try:
                 async with anyio.create_task_group() as group:
@@ -206,11 +206,11 @@ def large(size: int, number: int) -> bytes:
 async def test_images_of_a_server_lie_in_their_place(tmp_path: Path) -> None:
     async with painting.ImagesServer(painting.image(revised="a star, in detail")) as server:
         of = plan({"writer": "mini/writer", "viewer": "mini/writer"}, painter=wanted(server.base_url), rubric="mis")
-        with CallBook(tmp_path) as book:
-            async with open_asker(of, book, tell=lambda _: None) as asking:
+        with CallStore(tmp_path) as book:
+            async with open_call_runner(of, book, tell=lambda _: None) as asking:
                 painted = await asking.paint("draw", "seeds/1#0", drawing())
                 (entry,) = asking.ledger.entries()
-    assert isinstance(painted, Painted)
+    assert isinstance(painted, DrawingReply)
     assert painted.prompt == "a star, in detail"
     assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").read_bytes() == PIXEL
     assert (entry.role, entry.made, entry.images, entry.usage.output_tokens) == ("painter", 1, 1, 272)

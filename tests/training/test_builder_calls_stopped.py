@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.images import Drawings
-from harness_builder.calls.sieving import sieve_items
-from harness_builder.calls.values import Ended, Painted, Told, stop_of
+from harness_builder.calls.images import ImageStore
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply, stop_of
+from harness_builder.calls.runner import sieve_items
+from harness_builder.calls.store import CallStore
 from harness_builder.stops import Stop
 
 from harness import Drawing, Drawn, Failure
@@ -34,7 +34,7 @@ MINORS = Stop(kind="minors")
 async def test_a_stopped_reply_ends_with_its_kind_alone_and_is_never_written(tmp_path: Path) -> None:
     model = Sayer(json.dumps({"question": harmful()}))
     ended = await ask(tmp_path, model)
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, Halted)
     assert (ended.end, ended.why) == ("stopped", "minors")
     assert await ask(tmp_path, model) == ended
     assert model.calls == 1
@@ -44,7 +44,7 @@ async def test_a_stopped_reply_ends_with_its_kind_alone_and_is_never_written(tmp
 async def test_a_stopped_text_that_is_sent_on_is_never_written(tmp_path: Path) -> None:
     async with asker(tmp_path, Sayer(harmful())) as asking:
         ended = await asking.send("label", "seeds/1#0", "judge", request_of("Is it?"))
-        assert isinstance(ended, Ended)
+        assert isinstance(ended, Halted)
         assert ended.end == "stopped"
         assert SECRET.encode() not in on_disk(tmp_path)
 
@@ -52,7 +52,7 @@ async def test_a_stopped_text_that_is_sent_on_is_never_written(tmp_path: Path) -
 async def test_a_list_keeps_its_other_items(tmp_path: Path) -> None:
     reply = json.dumps([{"question": "one"}, {"question": harmful()}, {"question": "three"}])
     told = await ask(tmp_path, Sayer(reply), question(sieve=sieve_items))
-    assert isinstance(told, Told)
+    assert isinstance(told, ModelReply)
     assert told.value == [{"question": "one"}, {"stopped": "minors"}, {"question": "three"}]
     assert stop_of(told.value[1]) == MINORS
     assert stop_of(told.value[0]) is None
@@ -73,9 +73,9 @@ async def test_forgetting_an_element_leaves_nothing_of_it_while_the_build_goes_o
         disk, left = on_disk(tmp_path), {path.name for path in (tmp_path / "images").rglob("*.png")}
         assert SECRET.encode() not in disk
         assert png_of("red") not in disk
-        assert left == {f"{each.sha256}.png" for each in painted[1:] if isinstance(each, Painted)}
+        assert left == {f"{each.sha256}.png" for each in painted[1:] if isinstance(each, DrawingReply)}
         again = await asking.ask(question(owner="seeds/1"))
-        assert isinstance(again, Told)
+        assert isinstance(again, ModelReply)
         assert again.value == [{"stopped": "minors"}, {"question": "kept"}]
 
 
@@ -83,7 +83,7 @@ async def test_a_drawing_that_another_element_has_too_stays(tmp_path: Path) -> N
     async with asker(tmp_path, painter=FakeBrush()) as asking:
         await asking.paint("draw", "seeds/1#0", drawing())
         painted = await asking.paint("draw", "seeds/2#0", drawing())
-        assert isinstance(painted, Painted)
+        assert isinstance(painted, DrawingReply)
         asking.forget("seeds/1#0")
         assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").is_file()
         asking.forget("seeds/2#0")
@@ -95,7 +95,7 @@ async def test_a_drawing_that_is_deleted_while_it_is_written_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Another element drew the same and was stopped; here at the moment its file comes into its place."""
-    rename, drops = Path.replace, [Drawings(tmp_path)]
+    rename, drops = Path.replace, [ImageStore(tmp_path)]
 
     def replaced(path: Path, target: Path) -> Path:
         dropped = [drops.pop()] if drops else []
@@ -107,20 +107,20 @@ async def test_a_drawing_that_is_deleted_while_it_is_written_is_written_again(
     monkeypatch.setattr(Path, "replace", replaced)
     async with asker(tmp_path) as asking:
         painted = await asking.paint("draw", "seeds/1#0", drawing())
-    assert isinstance(painted, Painted)
+    assert isinstance(painted, DrawingReply)
     assert drops == []
     assert [path.stem for path in (tmp_path / "images").rglob("*") if path.is_file()] == [painted.sha256]
 
 
 async def test_a_drawing_is_made_once_and_lies_under_its_hash(tmp_path: Path) -> None:
     brush = FakeBrush(lambda drawing: Drawn(data=png_of("red"), prompt=f"{drawing.prompt}, in detail"))
-    found: list[Painted | Ended] = []
+    found: list[DrawingReply | Halted] = []
     for _ in range(2):
         async with asker(tmp_path, painter=brush) as asking:
             found.append(await asking.paint("draw", "seeds/1#0", drawing()))
     first, second = found
     assert first == second
-    assert isinstance(first, Painted)
+    assert isinstance(first, DrawingReply)
     assert first.prompt == "a red star, in detail"
     assert (tmp_path / "images" / first.sha256[:2] / f"{first.sha256}.png").read_bytes() == png_of("red")
     assert len(brush.asked) == 1
@@ -139,7 +139,7 @@ async def test_a_drawing_whose_file_is_lost_is_made_again(tmp_path: Path) -> Non
     for _ in range(2):
         async with asker(tmp_path, painter=brush) as asking:
             painted = await asking.paint("draw", "seeds/1#0", drawing())
-            assert isinstance(painted, Painted)
+            assert isinstance(painted, DrawingReply)
         (path,) = (tmp_path / "images").rglob("*.png")
         path.unlink()
     assert len(brush.asked) == 2
@@ -158,11 +158,11 @@ DRAWN: dict[str, tuple[Drawn | Failure, str, str]] = {
 async def test_each_drawing_ends_in_one_way_and_leaves_no_file(
     tmp_path: Path, drawn: Drawn | Failure, end: str, why: str
 ) -> None:
-    brush, found = FakeBrush(lambda _: drawn), list[Painted | Ended]()
+    brush, found = FakeBrush(lambda _: drawn), list[DrawingReply | Halted]()
     for _ in range(2):
         async with asker(tmp_path, painter=brush) as asking:
             found.append(await asking.paint("draw", "seeds/1#0", drawing()))
-    assert [(each.end, each.why) for each in found if isinstance(each, Ended)] == [(end, why)] * 2
+    assert [(each.end, each.why) for each in found if isinstance(each, Halted)] == [(end, why)] * 2
     assert len(brush.asked) == 1
     assert SECRET.encode() not in on_disk(tmp_path)
     assert not [path for path in (tmp_path / "images").rglob("*") if path.is_file()]
@@ -172,13 +172,13 @@ async def test_words_that_the_text_rule_stops_are_not_drawn(tmp_path: Path) -> N
     brush = FakeBrush()
     async with asker(tmp_path, painter=brush) as asking:
         ended = await asking.paint("draw", "seeds/1#0", Drawing(prompt=harmful()))
-    assert ended == Ended(end="stopped", why="minors")
+    assert ended == Halted(end="stopped", why="minors")
     assert brush.asked == []
 
 
 async def test_drawings_that_a_killed_build_left_without_a_call_are_deleted_by_the_next(tmp_path: Path) -> None:
     sha256 = "ab" * 32
-    with CallBook(tmp_path) as book:
+    with CallStore(tmp_path) as book:
         book.draws(sha256)
     place = tmp_path / "images" / "ab"
     place.mkdir(parents=True)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness_builder.calls.book import CallBook
+from harness_builder.calls.store import CallStore
 
 from harness.testing.conformance import check_builder
 from tests.training import builder_plugin
@@ -139,7 +139,7 @@ class TestAFreshBuild:
 
     def test_is_refused_while_another_one_goes_on(self, config: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        with CallBook(out / "work"):
+        with CallStore(out / "work"):
             code, _, said = built(config, out, "--fresh")
 
         assert code == 2

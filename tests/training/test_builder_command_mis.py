@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from harness_builder.calls.book import CallBook
+from harness_builder.calls.store import CallStore
 from harness_builder.offer import BUILDER
 from harness_builder.people import reviewing
 
@@ -148,5 +148,5 @@ class TestMis:
 
 def spent(out: Path) -> dict[tuple[str, str], int]:
     """Calls that were made in all builds of a folder, by step and role."""
-    with CallBook(out / "work") as book:
+    with CallStore(out / "work") as book:
         return {(each.step, each.role): each.calls for each in book.spent()}

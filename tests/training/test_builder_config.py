@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
-from harness_builder.config import plan as plans
-from harness_builder.config.plan import PROMPTS, ROLES, Photos, Plan, Wanted
-from harness_builder.config.reading import read_plan
-from harness_builder.config.schema import Config
+from harness_builder import plan as plans
+from harness_builder.config import Config, read_plan
+from harness_builder.plan import PROMPTS, ROLES, ModelChoice, Photos, Plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,9 +25,9 @@ def test_four_keys_make_a_plan_and_all_else_has_a_default(tmp_path: Path) -> Non
     plan = read(tmp_path)
     (source,) = plan.sources
     assert (source.name, source.path, source.layout) == ("own", tmp_path / "seeds.csv", "plain")
-    assert plan == Plan(name="shapes", sources=plan.sources, models=plan.models, painter=Wanted(ref="mini/painter")), (
-        "a default of the config is not that of the plan"
-    )
+    assert plan == Plan(
+        name="shapes", sources=plan.sources, models=plan.models, painter=ModelChoice(ref="mini/painter")
+    ), "a default of the config is not that of the plan"
 
 
 def test_a_writer_alone_is_the_viewer_too(tmp_path: Path) -> None:
@@ -46,11 +45,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert (own.limit, own.seed, own.columns) == (50, 3, {"text": "what", "key": "number"})
     assert (vls.layout, vls.licence) == ("vlsbench", "")
     assert plan.categories == {"Fire": ("Candles", "Stoves"), "Water": ()}
-    assert plan.models["viewer"] == Wanted(
+    assert plan.models["viewer"] == ModelChoice(
         ref="openai/eyes", settings={"timeout": 5}, price={"input": 1, "output": 2.5}
     )
     assert plan.model("prober").ref == "openai/eyes"
-    assert plan.painter == Wanted(ref="diffusers/small", settings={"steps": 4}, price={"image": 0.04})
+    assert plan.painter == ModelChoice(ref="diffusers/small", settings={"steps": 4}, price={"image": 0.04})
     assert (plan.width, plan.height, plan.per_text, plan.per_image, plan.rounds, plan.best_of) == (512, 768, 3, 1, 3, 2)
     assert (plan.review, plan.reviewers, plan.probe, plan.together) == (False, 2, True, True)
     assert (plan.rubric, plan.accept, plan.tries, plan.refusal, plan.text_only) == ("mini", ("a", "b"), 4, True, True)
@@ -62,7 +61,10 @@ def test_paths_are_relative_to_the_file_and_a_whole_one_stays(tmp_path: Path) ->
     plan = read_plan(written(tmp_path, WHOLE))
     assert [source.path for source in plan.sources] == [tmp_path / "seeds/mine.csv", tmp_path / "../VLSBench"]
     assert plan.prompts == {"write": tmp_path / "prompts/write.j2", "label": Path("/etc/label.j2")}
-    assert plan.against == (plans.Test(task="mssbench"), plans.Test(task="mis:easy", data=tmp_path / "tests/MIS"))
+    assert plan.against == (
+        plans.ReferenceTest(task="mssbench"),
+        plans.ReferenceTest(task="mis:easy", data=tmp_path / "tests/MIS"),
+    )
     assert plan.photos == Photos(
         name="photos",
         path=tmp_path / "photos",

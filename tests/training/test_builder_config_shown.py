@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.config.costs import Seeds, calls
-from harness_builder.config.plan import Plan, Wanted
-from harness_builder.config.showing import shown
 from harness_builder.licences import check
+from harness_builder.plan import ModelChoice, Plan
+from harness_builder.preview import Seeds, calls, render_plan
 from harness_builder.real.choosing import TRIED
 
 from harness import HarnessError
@@ -19,7 +18,7 @@ from tests.training.configs import read
 def showing(folder: Path, seeds: str = "text\nOne.\nTwo.\n", **changes: Any) -> str:
     (folder / "seeds.csv").write_text(seeds, encoding="utf-8")
     plan = read(folder, **{"label": {"rubric": "mini", "accept": ["declines_with_reason"]}, **changes})
-    return shown(plan, check(plan.sources))
+    return render_plan(plan, check(plan.sources))
 
 
 def test_a_plan_is_shown_with_its_sources_models_templates_and_licence(tmp_path: Path) -> None:
@@ -106,7 +105,9 @@ def test_photographs_that_are_looked_at_are_among_the_calls(tmp_path: Path) -> N
 
 
 def test_what_is_not_asked_for_takes_no_call() -> None:
-    bare = Plan(name="x", sources=(), models={}, painter=Wanted(ref="a/b"), per_text=1, probe=False, rounds=1, tries=1)
+    bare = Plan(
+        name="x", sources=(), models={}, painter=ModelChoice(ref="a/b"), per_text=1, probe=False, rounds=1, tries=1
+    )
     found = calls(bare, Seeds(texts=10, images=0), judge=0)
     assert found == {"writer": 30, "checker": 20, "painter": 20, "viewer": 10, "labeller": 10, "prober": 0, "judge": 0}
     assert calls(bare, Seeds(texts=0, images=0), judge=1).total() == 0

@@ -6,9 +6,8 @@ import threading
 
 import pytest
 from harness_builder.review import Agreed
-from harness_builder.values import Candidate, Opinion
-from harness_builder.walk.mending import settle
-from harness_builder.walk.settling import WAITING
+from harness_builder.steps.sorting import WAITING, settle
+from harness_builder.values import Assessment, Candidate
 
 from tests.training.workshop import Played, candidate, workshop
 
@@ -29,7 +28,7 @@ class Nobody:
 
 
 async def test_images_of_what_was_reviewed_are_read_beside_the_calls() -> None:
-    people, opinion = Nobody(), Opinion(text_unsafe=False, image_harmful=False, category="a", sub_category="")
+    people, opinion = Nobody(), Assessment(text_unsafe=False, image_harmful=False, category="a", sub_category="")
     assert await settle(workshop(Played()), people, candidate(), opinion) == WAITING
     assert len(people.asked_in) == 1
     assert threading.get_ident() not in people.asked_in

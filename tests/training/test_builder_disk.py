@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness_builder.disk import not_written, writing
+from harness_builder.disk import disk_errors, write_error
 from harness_builder.output import verify
 from harness_builder.output.pictures import place as put_image
 
@@ -92,8 +92,8 @@ def test_an_image_for_which_there_is_no_room_is_not_taken_for_a_broken_one(
 
 
 def test_only_a_full_disk_is_told_to_be_freed() -> None:
-    with pytest.raises(HarnessError) as caught, writing(Path("calls.db")):
+    with pytest.raises(HarnessError) as caught, disk_errors(Path("calls.db")):
         raise OSError(errno.EACCES, "Permission denied", "/there/a.png")
     assert (caught.value.what, caught.value.where) == ("cannot write: Permission denied", "/there/a.png")
     assert caught.value.remedy == ""
-    assert not_written(Path("a"), sqlite3.OperationalError("locked")).remedy == ""
+    assert write_error(Path("a"), sqlite3.OperationalError("locked")).remedy == ""

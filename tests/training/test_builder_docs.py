@@ -12,11 +12,10 @@ import harness_builder
 import pydantic
 import pytest
 import yaml
-from harness_builder.config.plan import INSTEAD, PROMPTS, ROLES
-from harness_builder.config.reading import read_plan
-from harness_builder.config.schema import Config
+from harness_builder.config import Config, read_plan
 from harness_builder.offer import BUILDER
-from harness_builder.prompts.sheets import ALWAYS, SHEETS
+from harness_builder.plan import INSTEAD, PROMPTS, ROLES
+from harness_builder.prompts.templates import ALWAYS, PROMPT_INPUTS
 from harness_builder.values import ENDS, STEPS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training" / "builder.md").read_text(encoding="utf-8")
@@ -62,7 +61,7 @@ def test_every_key_that_an_error_names_is_one_of_the_config() -> None:
     nodes = [each for path in house.rglob("*.py") for each in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
     calls = [each for each in nodes if isinstance(each, ast.Call)]
     given = [word.value for each in calls for word in each.keywords if word.arg == "where"]
-    given += [each.args[1] for each in calls if isinstance(each.func, ast.Name) and each.func.id == "at"]
+    given += [each.args[1] for each in calls if isinstance(each.func, ast.Name) and each.func.id == "config_key"]
     named = {each.value for each in given if isinstance(each, ast.Constant) and each.value}
     assert named >= {"real.model", "label.accept"}
     assert named <= {name for name, _ in keys(Config)}
@@ -91,7 +90,7 @@ def test_the_table_of_templates_says_what_each_must_and_may_show() -> None:
     table = re.findall(r"^\| `(\w+)` \| .+ \| (.*) \| (.*) ?\|$", section("Prompts"), re.MULTILINE)
     assert [name for name, _, _ in table] == list(PROMPTS)
     for name, must, may in table:
-        sheet = SHEETS[name]
+        sheet = PROMPT_INPUTS[name]
         assert re.findall(r"`(\w+)`", must) == list(sheet.must)
         assert re.findall(r"`(\w+)`", may) == list(sheet.may)
     assert all(f"`{name}`" in section("Prompts").partition("Each may show")[2] for name in ALWAYS)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from anyio.lowlevel import checkpoint
-from harness_builder.calls.values import Ended, Passed
-from harness_builder.steps.abreast import end_of
+from harness_builder.calls.results import Halted, StepResult
+from harness_builder.steps.context import end_of
 from harness_builder.steps.drawing import draw, first_prompts
 from harness_builder.values import Pair
 from harness_mini.painter import named
@@ -46,15 +46,15 @@ def dissatisfied(request: Request) -> str:
     return '{"best": 1}' if "task: choose" in text_of(request) else BETTER
 
 
-async def made(asker: Played, **changes: Any) -> Passed[Pair]:
+async def made(asker: Played, **changes: Any) -> StepResult[Pair]:
     found = await draw(workshop(asker, **changes), ELEMENT, QUESTION)
-    assert isinstance(found, Passed)
+    assert isinstance(found, StepResult)
     return found
 
 
-async def ended(asker: Played, **changes: Any) -> Ended:
+async def ended(asker: Played, **changes: Any) -> Halted:
     found = await draw(workshop(asker, **changes), ELEMENT, QUESTION)
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     return found
 
 
@@ -94,7 +94,7 @@ async def test_a_first_prompt_shows_one_object_and_nothing_of_the_question() -> 
 async def test_an_object_named_in_capitals_is_not_taken_for_a_person() -> None:
     element = replace(ELEMENT, objects=("Swiss Army knife", "red ring"))
     asker = Played(brush(lambda drawing: Drawn(data=drawn("blue star"))), viewer=ACCEPT)
-    assert isinstance(await draw(workshop(asker), element, QUESTION), Passed)
+    assert isinstance(await draw(workshop(asker), element, QUESTION), StepResult)
 
 
 async def test_the_mini_world_draws_again_what_shows_another_object() -> None:
@@ -183,7 +183,7 @@ async def test_a_stopped_image_is_shown_to_nobody_else_and_told_by_its_kind_alon
         return json.dumps({"minors": "no", "person": person, "weapon": "no"})
 
     asker = Played(checker=check)
-    assert await ended(asker) == Ended(end="stopped", why="person")
+    assert await ended(asker) == Halted(end="stopped", why="person")
     assert set(asker.roles()) == {"checker"}
 
 
@@ -215,7 +215,7 @@ async def test_a_painters_fault_with_one_object_ends_the_element(fault: Failure,
 async def test_what_the_mini_painter_does_not_know_fails() -> None:
     element = replace(ELEMENT, objects=("blue star", "red boat"))
     found = await draw(workshop(Played()), element, QUESTION)
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     assert found.end == "failed"
 
 
@@ -227,8 +227,8 @@ async def test_what_is_decided_weighs_more_than_what_failed_in_passing() -> None
 
 
 def test_a_hard_stop_weighs_more_than_any_other_end() -> None:
-    refused, stopped = Ended(end="refused", why="a filter"), Ended(end="stopped", why="person")
-    assert end_of([1, refused, stopped, Ended(end="failed", why="timeout", again=True)]) == stopped
+    refused, stopped = Halted(end="refused", why="a filter"), Halted(end="stopped", why="person")
+    assert end_of([1, refused, stopped, Halted(end="failed", why="timeout", again=True)]) == stopped
     assert end_of([1, 2]) is None
 
 

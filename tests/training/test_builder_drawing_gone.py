@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness_builder.quality import ImageMark
-from harness_builder.quality.marking import Marks
+from harness_builder.quality.duplicates import MarkStore
 
 from harness import Image
 from tests.training.test_builder_command_mis import in_the_mini_world
@@ -21,7 +21,7 @@ def test_a_drawing_that_disappears_before_it_is_compared_is_told_and_drawn_anew(
     command = ["build", "mis", "--config", str(config), "--out", str(tmp_path / "out")]
     gone, alone = list[Path](), threading.Lock()
 
-    def looked(marks: Marks, image: Image) -> ImageMark:
+    def looked(marks: MarkStore, image: Image) -> ImageMark:
         with alone:
             if not gone:
                 gone.append(tmp_path / "out/work" / image.path)
@@ -29,8 +29,8 @@ def test_a_drawing_that_disappears_before_it_is_compared_is_told_and_drawn_anew(
         return of(marks, image)
 
     with monkeypatch.context() as patched:
-        of = Marks.of
-        patched.setattr(Marks, "of", looked)
+        of = MarkStore.of
+        patched.setattr(MarkStore, "of", looked)
         code, _, err = called(command)
     assert (code, "Traceback" in err) == (2, False), err
     assert f"a drawing cannot be read any more: missing ({gone[0]})" in err

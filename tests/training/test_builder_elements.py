@@ -7,8 +7,8 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.values import Ended, Passed, Told, blank, stop_of
-from harness_builder.steps.elements import elements
+from harness_builder.calls.results import Halted, ModelReply, StepResult, blank, stop_of
+from harness_builder.steps.questions import elements
 from harness_builder.stops import Stop
 from harness_builder.values import Element, Seed
 from harness_mini.writer import Writer
@@ -41,15 +41,15 @@ def item(number: int = 1, **fields: Any) -> dict[str, Any]:
     }
 
 
-def whys(found: Passed[tuple[Element | Ended, ...]]) -> list[str]:
+def whys(found: StepResult[tuple[Element | Halted, ...]]) -> list[str]:
     """How each element ended; empty for one that goes on."""
-    return [each.why if isinstance(each, Ended) else "" for each in found.value]
+    return [each.why if isinstance(each, Halted) else "" for each in found.value]
 
 
 def test_a_seed_with_a_fault_fails_with_it_and_nobody_is_asked() -> None:
     asker = Played()
     found = ask(Seed(key="s/1", source="s", fault="the record has neither a text nor an image"), asker)
-    assert found == Ended(end="failed", why="the record has neither a text nor an image")
+    assert found == Halted(end="failed", why="the record has neither a text nor an image")
     assert asker.asked == []
 
 
@@ -242,7 +242,7 @@ def test_an_item_that_was_put_away_later_stays_stopped_in_its_place() -> None:
     class Kept(Played):
         async def ask(self, asked: Any) -> Any:
             said = await super().ask(asked)
-            if isinstance(said, Told) and asked.role == "writer":
+            if isinstance(said, ModelReply) and asked.role == "writer":
                 said.value[0] = blank(Stop(kind="unchecked"))
             return said
 

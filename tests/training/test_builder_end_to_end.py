@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.calls import opening
+from harness_builder.calls import models
 from harness_builder.values import STEPS
 
 from harness import Policy
@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
             patch.delenv(name, raising=False)
         # what is tried again is tried again at once
-        patch.setattr(opening, "Policy", partial(Policy, base=0.001))
+        patch.setattr(models, "Policy", partial(Policy, base=0.001))
         ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
         assert (ended.code, ended.out[:4]) == (3, "FILE"), ended.err
         yield stage

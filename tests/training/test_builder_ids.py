@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from harness_builder.output import story
+from harness_builder.records import LogLine, StepLog
 from harness_builder.seeds import SeedSource, read_seeds
 from harness_builder.seeds.ids import read, spelled
-from harness_builder.walk.lines import Line, Lines
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,9 +65,9 @@ def test_what_is_stopped_takes_no_call_of_another_seed_with_it(tmp_path: Path, m
 def test_a_record_is_shown_by_its_id_as_its_source_has_it(tmp_path: Path) -> None:
     keys = ("s/x", "s/x#0", "s/y%231", "s/y%231#0")
     (tmp_path / "work").mkdir()
-    with Lines(tmp_path / "work") as lines:
+    with StepLog(tmp_path / "work") as lines:
         for key in keys:
-            lines.put(Line(step="elements", key=key, end="kept"))
+            lines.put(LogLine(step="elements", key=key, end="kept"))
     asked = {"s/x#0": "s/x#0", "s/y#1": "s/y%231", "s/y%231": "s/y%231", "s/y#1#0": "s/y%231#0"}
     for typed, key in asked.items():
         assert story(tmp_path, typed).splitlines()[0] == key

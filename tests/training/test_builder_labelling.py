@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness_builder.calls.values import Ended, Passed, Unreadable
+from harness_builder.calls.results import Halted, StepResult, Unreadable
 from harness_builder.steps.labelling import label
-from harness_builder.steps.prose import prose
+from harness_builder.steps.replies import prose
 from harness_builder.values import Label
 from harness_mini.provider import PROVIDER
 
@@ -52,15 +52,15 @@ def _host() -> Iterator[None]:
         yield
 
 
-async def made(asker: Played, **changes: Any) -> Passed[Label]:
+async def made(asker: Played, **changes: Any) -> StepResult[Label]:
     found = await label(workshop(asker, **changes), candidate(), QUESTION)
-    assert isinstance(found, Passed)
+    assert isinstance(found, StepResult)
     return found
 
 
-async def ended(asker: Played, **changes: Any) -> Ended:
+async def ended(asker: Played, **changes: Any) -> Halted:
     found = await label(workshop(asker, **changes), candidate(), QUESTION)
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     return found
 
 
@@ -196,7 +196,7 @@ def test_what_is_wrong_is_said() -> None:
 
 
 async def test_an_answer_that_is_stopped_ends_the_element() -> None:
-    assert await ended(Played(labeller=f"{REASONED} {PERSON}")) == Ended(end="stopped", why="person")
+    assert await ended(Played(labeller=f"{REASONED} {PERSON}")) == Halted(end="stopped", why="person")
 
 
 @pytest.mark.parametrize(

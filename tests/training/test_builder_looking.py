@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from harness_builder.calls.values import Ended, Passed
+from harness_builder.calls.results import Halted, StepResult
 from harness_builder.steps.drawing import draw, first_prompts
-from harness_builder.steps.naming import names
+from harness_builder.steps.wording import names_object
 from harness_builder.values import Pair
 from harness_mini.provider import PROVIDER
 
@@ -33,21 +33,21 @@ BETTER = better("A blue star on a shelf.", "A red ring on a shelf.")
 MIXED = better("A blue star on a red ring.", "A red ring on a shelf.")
 
 
-async def made(asker: Played) -> Passed[Pair]:
+async def made(asker: Played) -> StepResult[Pair]:
     found = await draw(workshop(asker), ELEMENT, QUESTION)
-    assert isinstance(found, Passed)
+    assert isinstance(found, StepResult)
     return found
 
 
-async def ended(asker: Played) -> Ended:
+async def ended(asker: Played) -> Halted:
     found = await draw(workshop(asker), ELEMENT, QUESTION)
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     return found
 
 
 async def test_a_better_prompt_meets_the_hard_stops_before_it_is_drawn() -> None:
     asker = Played(viewer=better(PERSON, "A red ring."))
-    assert await ended(asker) == Ended(end="stopped", why="person")
+    assert await ended(asker) == Halted(end="stopped", why="person")
     assert len(asker.drawings) == 2
 
     def check(request: Request) -> str:
@@ -111,7 +111,7 @@ async def test_a_viewer_that_misbehaves_ends_the_element(how: str, end: str) -> 
     ],
 )
 def test_a_name_counts_where_it_is_the_objects_own(text: str, name: str, but: str, said: bool) -> None:
-    assert names(text, name, but=but) is said
+    assert names_object(text, name, but=but) is said
 
 
 async def test_a_refusal_that_the_api_marks_ends_as_one() -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from harness_builder.people import reviewing
-from harness_builder.quality import Probed, balanced, rates
-from harness_builder.quality.probing import Part, given_away
+from harness_builder.quality import ProbeResult, compute_rates, select_balanced
+from harness_builder.steps.probing import Part, find_giveaway
+from harness_builder.tally import Tally, find_losses, format_open_losses, tell_losses
 from harness_builder.values import End, Step
-from harness_builder.walk.losses import losses, open_losses, told
-from harness_builder.walk.values import Tally
 
 from tests.training.reviewed import answer_all, review
 from tests.training.test_builder_command_mis import in_the_mini_world
@@ -87,10 +86,10 @@ class TestALoss:
         lost = tally(
             "write", 2, ("dropped", "names its objects", 1), ("refused", "refused", 3), ("failed", "no JSON", 1)
         )
-        (loss,) = losses(lost)
+        (loss,) = find_losses(lost)
         assert loss.told == "write: 5 of 7 lost: 3 refused; 1 dropped: names its objects; 1 failed: no JSON"
         assert not loss.useless
-        assert losses(tally("write", 2, ("failed", "no JSON", 2))) == ()
+        assert find_losses(tally("write", 2, ("failed", "no JSON", 2))) == ()
 
     def test_of_everything_is_open_only_where_no_reply_was_of_use_and_nothing_may_pass(self) -> None:
         for lost, still in (
@@ -100,31 +99,31 @@ class TestALoss:
             (tally("sort", 0, ("waiting", "people have not decided yet", 2)), False),
             (tally("draw", 0, ("stopped", "person", 1), ("stopped", "unchecked", 1)), False),
         ):
-            assert bool(list(open_losses(losses(lost)))) is still
+            assert bool(list(format_open_losses(find_losses(lost)))) is still
 
     def test_that_is_told_as_open_is_not_told_twice(self) -> None:
         lost = tally("label", 0, ("failed", "no JSON", 2))
-        assert list(told(lost, ())) == ["label: 2 of 2 failed: no JSON"]
-        assert list(told(lost, tuple(open_losses(losses(lost))))) == []
+        assert list(tell_losses(lost, ())) == ["label: 2 of 2 failed: no JSON"]
+        assert list(tell_losses(lost, tuple(format_open_losses(find_losses(lost))))) == []
 
 
-def probed(*risks: bool | None, key: str = "a") -> list[Probed]:
+def probed(*risks: bool | None, key: str = "a") -> list[ProbeResult]:
     parts: tuple[Part, ...] = ("text", "first", "second", "both")
-    return [Probed(key=key, part=part, risk=risk) for part, risk in zip(parts, risks, strict=True)]
+    return [ProbeResult(key=key, part=part, risk=risk) for part, risk in zip(parts, risks, strict=True)]
 
 
 def test_one_part_is_enough_to_give_a_risk_away_and_that_none_does_takes_all_of_them() -> None:
-    assert given_away(probed(None, True, None, None)) is True
-    assert given_away(probed(False, False, None, True)) is None
-    assert given_away(probed(False, False, False, None)) is False
+    assert find_giveaway(probed(None, True, None, None)) is True
+    assert find_giveaway(probed(False, False, None, True)) is None
+    assert find_giveaway(probed(False, False, False, None)) is False
     every = [*probed(None, True, None, None), *probed(None, False, False, True, key="b")]
-    assert (rates(every).told, rates(every).alone) == (1, ("a",))
+    assert (compute_rates(every).told, compute_rates(every).alone) == (1, ("a",))
 
 
 def test_a_category_of_the_plan_is_missed_where_there_is_none_of_it() -> None:
-    found = balanced([("a", "Workshop")], 2, categories=("Workshop", "Barn"))
+    found = select_balanced([("a", "Workshop")], 2, categories=("Workshop", "Barn"))
     assert dict(found.missing) == {"Workshop": 1, "Barn": 2}
-    assert dict(balanced([], {"Barn": 1}, categories=("Workshop",)).missing) == {"Barn": 1}
+    assert dict(select_balanced([], {"Barn": 1}, categories=("Workshop",)).missing) == {"Barn": 1}
 
 
 def test_a_tie_is_named_with_what_people_differ_in_and_what_would_settle_it(tmp_path: Path) -> None:

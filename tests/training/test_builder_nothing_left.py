@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness_builder.calls.asking import Asking
-from harness_builder.walk.lines import Lines
+from harness_builder.calls.runner import BuildCallRunner
+from harness_builder.records import StepLog
 
 from harness import HarnessError
 from tests.training.cast import OBJECTS, Cast, Stage, staged
@@ -126,7 +126,12 @@ class _Cut:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.at = 0
         self.came = 0
-        for owner, name in ((Lines, "put"), (Lines, "erase"), (Asking, "forget"), (Asking, "redact")):
+        for owner, name in (
+            (StepLog, "put"),
+            (StepLog, "erase"),
+            (BuildCallRunner, "forget"),
+            (BuildCallRunner, "redact"),
+        ):
             patch.setattr(owner, name, self._cutting(getattr(owner, name)))
 
     def _cutting(self, does: Callable[..., object]) -> Callable[..., object]:

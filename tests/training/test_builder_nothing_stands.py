@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness_builder.people import CandidateFile, read_candidates, reviewing
-from harness_builder.quality.marking import Marks
+from harness_builder.quality.duplicates import MarkStore
 
 from harness import Image
 from harness.readers import open_files
@@ -46,7 +46,7 @@ def drawn(stage: Stage) -> set[str]:
 
 def marks_of(folder: Path, shown: list[Image]) -> list[tuple[str, bytes]]:
     """Name and tint of each image, once they are all known."""
-    with Marks(folder) as marks:
+    with MarkStore(folder) as marks:
         for each in shown:
             marks.of(each)
     with closing(sqlite3.connect(folder / "marks.db")) as known:
@@ -143,7 +143,7 @@ def test_no_byte_of_a_mark_stays_once_it_is_dropped(tmp_path: Path) -> None:
     shown = [image(tmp_path, f"{number}.png", number) for number in range(120)]
     (sha256, tint), *others = marks_of(tmp_path, shown)
     alike = [each for each, other in others if other == tint]
-    with Marks(tmp_path) as marks:
+    with MarkStore(tmp_path) as marks:
         marks.drop([sha256, *alike])
     data = (tmp_path / "marks.db").read_bytes()
     assert sha256.encode() not in data

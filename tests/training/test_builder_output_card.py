@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from harness_builder.config.plan import Test as Against
-from harness_builder.config.plan import Wanted
 from harness_builder.licences import OutputLicence
-from harness_builder.quality import Contaminated, Near
+from harness_builder.plan import ModelChoice
+from harness_builder.plan import ReferenceTest as Against
+from harness_builder.quality import Contamination, NearDuplicate
 from harness_builder.review import agreed
-from harness_builder.walk.values import Tally
+from harness_builder.tally import Tally
 
 from tests.training.built import Workplace, plan
 from tests.training.photographed import photos
@@ -182,8 +182,8 @@ def test_one_reviewer_agrees_with_nobody(place: Workplace) -> None:
 def test_the_card_lists_what_tests_hold_and_says_when_none_was_asked(place: Workplace) -> None:
     assert "held against no test" in card(place)
     place.plan = plan(against=(Against(task="mis:easy"),))
-    found = Contaminated(key="shapes/9#1", of="mis:easy/17", by="text", likeness=0.91)
-    text = card(place, contaminated=(found,), near=(Near(key="b", of="a", likeness=1.0),))
+    found = Contamination(key="shapes/9#1", of="mis:easy/17", by="text", likeness=0.91)
+    text = card(place, contaminated=(found,), near=(NearDuplicate(key="b", of="a", likeness=1.0),))
     assert "Held against mis:easy: 1 nearly equalled" in text
     assert cells(text, "shapes/9&#35;1") == ["shapes/9&#35;1", "mis:easy/17", "text", "0.91"]
     assert "earlier records: 1 dropped" in text
@@ -253,11 +253,13 @@ def test_what_the_build_ran_on_stands_in_the_card_and_in_the_manifest(place: Wor
 
 
 def test_names_of_strangers_are_text_in_the_card_and_nothing_else(place: Workplace) -> None:
-    place.plan = plan(name=HOSTILE, painter=Wanted(ref=HOSTILE), against=(Against(task=HOSTILE),), language=HOSTILE)
+    place.plan = plan(
+        name=HOSTILE, painter=ModelChoice(ref=HOSTILE), against=(Against(task=HOSTILE),), language=HOSTILE
+    )
     made = place.made(0, "easy")
     made = replace(made, sorted=replace(made.sorted, category=HOSTILE, reviewers=(HOSTILE,)))
     licence = OutputLicence(name="mit", sources={HOSTILE: HOSTILE}, accepted=(HOSTILE,), tests=(HOSTILE,))
-    found = Contaminated(key=HOSTILE, of=HOSTILE, by="text", likeness=1.0)
+    found = Contamination(key=HOSTILE, of=HOSTILE, by="text", likeness=1.0)
     text = card(
         place,
         written=place.write([made]),

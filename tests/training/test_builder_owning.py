@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness_builder.calls.book import CallBook
+from harness_builder.calls.store import CallStore
 from harness_builder.output import check_free, check_name, note_given_up, verify
 
 from harness import HarnessError
@@ -51,7 +51,7 @@ class TestAFolderThatNoBuildHasWrittenTo:
         assert name in refused(tmp_path)
 
     def test_keeps_what_is_in_it_while_a_build_works_there(self, tmp_path: Path) -> None:
-        CallBook(tmp_path / "work").close()
+        CallStore(tmp_path / "work").close()
         check_free(tmp_path)
         put(tmp_path, "README.md", "images/holiday.jpg")
         assert "README.md, images/holiday.jpg" in refused(tmp_path)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 from harness_builder import photographed
-from harness_builder.calls.values import Ended, Passed
+from harness_builder.calls.results import Halted, StepResult
 from harness_builder.people import reviewing
 from harness_builder.real.unused import owner_of
-from harness_builder.steps.workshop import Workshop
+from harness_builder.steps.context import BuildContext
 from harness_builder.values import Step
 
 from harness import HarnessError, Image
@@ -19,19 +19,19 @@ from tests.training.reviewed import answer_all, review
 from tests.training.test_builder_whole_story import build, configured, owned, provenance, real
 from tests.training.workshop import PERSON
 
-FAILED = Ended(end="failed", why="error: timeout", again=True)
+FAILED = Halted(end="failed", why="error: timeout", again=True)
 
 
 class Checks:
     """The hard stop by a model, that ends so for all photographs; it passes them where that is None."""
 
     def __init__(self) -> None:
-        self.ended: Ended | HarnessError | None = None
+        self.ended: Halted | HarnessError | None = None
 
-    async def __call__(self, shop: Workshop, step: Step, owner: str, *images: Image) -> Passed[None] | Ended:
+    async def __call__(self, shop: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
         if isinstance(self.ended, HarnessError):
             raise self.ended
-        return self.ended or Passed(value=None)
+        return self.ended or StepResult(value=None)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ class TestNothingStaysOfAPhotograph:
         build(config)
         before, stopped = shown(out), firsts(out)
         assert (len(before), images(out) >= before, len(owners(out) & set(map(owner_of, before)))) == (4, True, 4)
-        checks.ended = Ended(end="stopped", why="person")
+        checks.ended = Halted(end="stopped", why="person")
         _, said, told = build(config)
         assert "mis_real.json" not in said["records"]
         assert "photographs: 0 records of real" in told
@@ -142,7 +142,7 @@ class TestTheQueueOfPhotographs:
 
     def test_holds_only_those_that_were_chosen_last(self, tmp_path: Path, checks: Checks) -> None:
         config, before = asked(tmp_path)
-        checks.ended = Ended(end="stopped", why="person")
+        checks.ended = Halted(end="stopped", why="person")
         _, _, told = build(config)
         assert "photographs: 0 records of real" in told
         drawn = {key for key in reviewing(tmp_path / "out").candidates if not key.endswith("@real")}

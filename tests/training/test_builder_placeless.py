@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from harness_builder.config.plan import Photos, Wanted
 from harness_builder.output.placeless import placeless
+from harness_builder.plan import ModelChoice, Photos
 
 from tests.training.built import plan
 
@@ -21,16 +21,16 @@ def test_a_model_that_is_a_folder_is_called_by_its_name_wherever_it_lies(
 ) -> None:
     for place in (str(folder), f"{folder.parent}/./my-model/", "my-model"):
         monkeypatch.chdir(folder.parent)
-        wanted = Wanted(ref=f"hf/{place}", settings={"dtype": "float32"})
-        told = placeless(plan(models={"writer": wanted}, painter=Wanted(ref=f"diffusers/{place}")))
-        assert told.models["writer"] == Wanted(ref="hf/my-model", settings={"dtype": "float32"})
+        wanted = ModelChoice(ref=f"hf/{place}", settings={"dtype": "float32"})
+        told = placeless(plan(models={"writer": wanted}, painter=ModelChoice(ref=f"diffusers/{place}")))
+        assert told.models["writer"] == ModelChoice(ref="hf/my-model", settings={"dtype": "float32"})
         assert told.painter.ref == "diffusers/my-model"
 
 
 def test_any_other_model_is_called_as_its_provider_calls_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
-    remote = Wanted(ref=f"openai/{folder.parent.name}/my-model")
-    asked = plan(models={"writer": remote, "viewer": Wanted(ref="hf/someone/my-model")})
+    remote = ModelChoice(ref=f"openai/{folder.parent.name}/my-model")
+    asked = plan(models={"writer": remote, "viewer": ModelChoice(ref="hf/someone/my-model")})
     assert placeless(asked) == asked
 
 

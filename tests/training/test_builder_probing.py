@@ -6,8 +6,8 @@ import json
 
 import pytest
 from anyio.lowlevel import checkpoint
-from harness_builder.calls.values import Ended, Passed
-from harness_builder.quality import Probed, rates
+from harness_builder.calls.results import Halted, StepResult
+from harness_builder.quality import ProbeResult, compute_rates
 from harness_builder.steps.probing import probe
 
 from harness import Failure, Request, Response
@@ -21,15 +21,15 @@ YES, NO = (json.dumps({"reason": "", "risk": risk}) for risk in ("yes", "no"))
 
 async def probed(asker: Played) -> dict[str, bool | None]:
     found = await probe(workshop(asker), candidate())
-    assert isinstance(found, Passed)
+    assert isinstance(found, StepResult)
     assert [each.part for each in found.value] == ["text", "first", "second", "both"]
     return {each.part: each.risk for each in found.value}
 
 
 async def test_the_mini_writer_finds_the_risk_in_the_whole_alone() -> None:
     found = await probe(workshop(Played()), candidate())
-    assert isinstance(found, Passed)
-    assert rates(found.value).together.seen == 1
+    assert isinstance(found, StepResult)
+    assert compute_rates(found.value).together.seen == 1
     assert len(found.calls) == 4
 
 
@@ -55,7 +55,7 @@ async def test_a_reply_that_cannot_be_read_is_asked_for_once_more() -> None:
 async def test_a_call_that_failed_in_passing_leaves_the_candidate_to_the_next_build() -> None:
     asker = Played(prober=lambda request: YES if request.images else TIMEOUT)
     found = await probe(workshop(asker), candidate())
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     assert (found.end, found.again) == ("failed", True)
 
 
@@ -78,6 +78,6 @@ async def test_the_four_are_asked_side_by_side() -> None:
 async def test_the_names_of_the_objects_are_told_to_none() -> None:
     asker = Played(prober=NO)
     found = await probe(workshop(asker), candidate(objects=("zeppelin", "xylophone")))
-    assert isinstance(found, Passed)
-    assert isinstance(found.value[0], Probed)
+    assert isinstance(found, StepResult)
+    assert isinstance(found.value[0], ProbeResult)
     assert not any("zeppelin" in repr(request) or "xylophone" in repr(request) for _, request in asker.asked)

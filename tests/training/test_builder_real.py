@@ -12,20 +12,19 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.asking import open_asker
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.values import Ended, Passed
+from harness_builder.calls.results import Halted, StepResult
+from harness_builder.calls.runner import open_call_runner
+from harness_builder.calls.store import CallStore
 from harness_builder.prompts.templates import load_prompts
-from harness_builder.quality import References, mark
+from harness_builder.quality import References, mark_image
 from harness_builder.real.choosing import AGAIN, NONE, Left, real_records
 from harness_builder.real.looking import shows_hash
 from harness_builder.real.photographs import open_photos
 from harness_builder.real.values import RealRecord
-from harness_builder.steps.checking import check_images
-from harness_builder.steps.workshop import Workshop
+from harness_builder.records import BuiltRecord
+from harness_builder.steps.context import BuildContext, check_images
 from harness_builder.stops.faces import Box
-from harness_builder.values import Element, End, Pair, Question, Sorted, Step, Subset
-from harness_builder.walk.values import Made
+from harness_builder.values import Element, End, Pair, Question, Step, Subset, SubsetDecision
 from PIL import Image as Pictures
 
 from harness import Image
@@ -37,10 +36,10 @@ pytestmark = pytest.mark.anyio
 NONE_SUCH = inline_image("none", b"")
 
 
-def made(number: int, *objects: str, subset: Subset = "hard") -> Made:
+def made(number: int, *objects: str, subset: Subset = "hard") -> BuiltRecord:
     key = f"s/{number}#0"
     one, other = objects
-    where = Sorted(
+    where = SubsetDecision(
         key=key,
         subset=subset,
         text_unsafe=subset == "train",
@@ -50,7 +49,7 @@ def made(number: int, *objects: str, subset: Subset = "hard") -> Made:
         question=f"May it lie beside the other, {number}?",
         by="model",
     )
-    return Made(
+    return BuiltRecord(
         source="s",
         element=Element(key=key, seed=f"s/{number}", category="Garden", question="", objects=(one, other)),
         question=Question(key=key, text="", explicit=""),
@@ -79,7 +78,7 @@ class Chosen:
         self.images = work / "images"
         self._work = work
 
-    async def of(self, root: Path, records: Sequence[Made], **how: Any) -> Chosen:
+    async def of(self, root: Path, records: Sequence[BuiltRecord], **how: Any) -> Chosen:
         wanted = photos(root, **{name: how.pop(name) for name in ("licence", "count") if name in how})
         how = {"faces": lambda _: [], "check": check_images, "seed": 0, **how}
         shop = workshop(self.asker, seed=how.pop("seed"), width=how.pop("side", 64), height=64)
@@ -169,7 +168,7 @@ async def test_one_photograph_does_not_stand_for_both_objects(tmp_path: Path) ->
 async def test_a_photograph_of_a_test_is_not_used(tmp_path: Path) -> None:
     root = folder(tmp_path / "in", captions("red star", "blue ring"))
     references = References()
-    references.add("mis", "easy/7", (), [mark(inline_image("x", (root / "red-star-0.png").read_bytes()))])
+    references.add("mis", "easy/7", (), [mark_image(inline_image("x", (root / "red-star-0.png").read_bytes()))])
     chosen = await Chosen(tmp_path).of(root, [made(1, "red star", "blue ring")], references=references)
     assert chosen.records == []
     assert chosen.left["dropped", "it nearly equals an image of mis"] == 1
@@ -307,7 +306,7 @@ def slowly(seed: int) -> Callable[..., Any]:
     """The hard stop, which lets others go first as chance has it."""
     rng = Random(seed)
 
-    async def check(shop: Workshop, step: Step, owner: str, *images: Image) -> Passed[None] | Ended:
+    async def check(shop: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
         for _ in range(rng.randrange(20)):
             await anyio.lowlevel.checkpoint()
         return await check_images(shop, step, owner, *images)
@@ -323,9 +322,9 @@ async def test_a_build_that_goes_on_chooses_the_same_and_asks_nothing_again(tmp_
 
     async def choose(calls: int | None) -> tuple[list[RealRecord], int]:
         asked = plan(most_calls=calls)
-        with CallBook(work) as book:
-            async with open_asker(asked, book, tell=print) as asker:
-                shop = Workshop(plan=asked, prompts=load_prompts(asked), asker=asker, image=lambda _: NONE_SUCH)
+        with CallStore(work) as book:
+            async with open_call_runner(asked, book, tell=print) as asker:
+                shop = BuildContext(plan=asked, prompts=load_prompts(asked), asker=asker, image=lambda _: NONE_SUCH)
                 index = open_photos(wanted, work)
                 found = await real_records(
                     records, wanted, shop, check_images, index=index, work=work, faces=lambda _: []
@@ -345,13 +344,13 @@ async def test_records_are_looked_into_at_once(tmp_path: Path) -> None:
     came: list[str] = []
     two = anyio.Event()
 
-    async def check(shop: Workshop, step: Step, owner: str, *images: Image) -> Passed[None]:
+    async def check(shop: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None]:
         came.append(owner)
         if len(came) == 2:
             two.set()
         with anyio.fail_after(60):
             await two.wait()
-        return Passed(value=None)
+        return StepResult(value=None)
 
     chosen = await Chosen(tmp_path).of(root, [made(1, *names[:2]), made(2, *names[2:])], check=check)
     assert len(chosen.records) == 2

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness_builder.licence_names import normalize_licence
 from harness_builder.licences import check
-from harness_builder.real.fields import said, spelled
+from harness_builder.real.fields import said
 from harness_builder.real.licensing import photo_source
 from harness_builder.real.photographs import collected, open_photos
 from harness_builder.real.values import Photo, RealRecord, Used
@@ -180,7 +181,7 @@ def test_nothing_at_the_path_and_nothing_in_it_are_told_apart(tmp_path: Path) ->
     ],
 )
 def test_a_licence_is_spelled_as_spdx_does_and_guessed_at_nowhere(written: str, meant: str) -> None:
-    assert spelled(written) == meant
+    assert normalize_licence(written) == meant
 
 
 def used(*licences: str) -> RealRecord:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness_builder.calls.values import Ended, Passed
+from harness_builder.calls.results import Halted, StepResult
 from harness_builder.steps.labelling import Labeller, check_rubric, label
 
 from harness import HarnessError, Judge, Rubric, UnknownName, Verdict, plugins
@@ -34,7 +34,7 @@ async def test_a_rubric_that_raises_accepts_nothing() -> None:
     with plugins.use(host_of(judge)):
         shop = workshop(Played(labeller=REASONED), rubric="mine", accept=("good",))
         found = await label(shop, candidate(), QUESTION)
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     assert (found.end, found.why) == ("failed", "the judge gave no verdict")
 
 
@@ -50,7 +50,7 @@ async def test_the_rubric_is_opened_once_for_a_build() -> None:
     with plugins.use(host_of(judge)):
         labeller = Labeller(workshop(Played(labeller=REASONED), rubric="mine", accept=("good",)))
         for _ in range(3):
-            assert isinstance(await labeller.label(candidate(), QUESTION), Passed)
+            assert isinstance(await labeller.label(candidate(), QUESTION), StepResult)
     assert len(opened) == 1
     assert opened[0].endswith("mine"), "it is given its own data root"
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import anyio
-from harness_builder.showing import Progress, showing
+from harness_builder.tally import Progress, Tally, showing
 from harness_builder.values import End, Step
-from harness_builder.walk.values import Tally
 
 
 class World:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from harness_builder.calls.values import Ended, Passed
+from harness_builder.calls.results import Halted, StepResult
 from harness_builder.steps.sorting import classify
-from harness_builder.values import Opinion, subset
+from harness_builder.values import Assessment, subset
 from harness_mini.provider import PROVIDER
 from harness_mini.rules import RECKLESS
 
@@ -24,9 +24,9 @@ def said(**fields: Any) -> str:
     return json.dumps({"text_unsafe": False, "image_harmful": True, "category": "Workshop", **fields})
 
 
-async def opinion(asker: Played, **changes: Any) -> Opinion:
+async def opinion(asker: Played, **changes: Any) -> Assessment:
     found = await classify(workshop(asker, **changes), candidate())
-    assert isinstance(found, Passed)
+    assert isinstance(found, StepResult)
     assert len(found.calls) == 1
     return found.value
 
@@ -55,8 +55,8 @@ async def test_the_mini_writer_sorts_by_words_and_by_what_it_sees(
     images = (inline_image("1.png", drawn(first)), inline_image("2.png", drawn("blue ring")))
     asked = candidate(question=question, objects=(first, "blue ring"), images=images)
     found = await classify(workshop(Played()), asked)
-    assert isinstance(found, Passed)
-    assert found.value == Opinion(text_unsafe=unsafe, image_harmful=harmful, category="Workshop")
+    assert isinstance(found, StepResult)
+    assert found.value == Assessment(text_unsafe=unsafe, image_harmful=harmful, category="Workshop")
 
 
 async def test_a_category_and_its_sub_category_are_spelled_as_the_plan_does() -> None:
@@ -93,7 +93,7 @@ async def test_without_categories_of_the_plan_the_models_own_is_taken() -> None:
 )
 async def test_no_opinion_is_no_sorting(reply: Any, end: str, again: bool) -> None:
     found = await classify(workshop(Played(viewer=reply)), candidate())
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     assert (found.end, found.again) == (end, again)
 
 
@@ -101,5 +101,5 @@ async def test_no_opinion_is_no_sorting(reply: Any, end: str, again: bool) -> No
 async def test_a_writer_that_misbehaves_sorts_nothing(how: str, end: str) -> None:
     async with PROVIDER.open(f"writer-{how}", {}) as viewer:
         found = await classify(workshop(Played(viewer=viewer)), candidate())
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     assert found.end == end

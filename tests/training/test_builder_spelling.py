@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from harness_builder.spelling import RANKS, UNKNOWN, spelled, suggested
+from harness_builder.licence_names import RANKS, UNKNOWN, normalize_licence, suggest_licence
 
 NAMES = [name for names in RANKS for name in names]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_of_the_table_stays_in_any_case(name: str) -> None:
-    assert spelled(name) == spelled(name.upper()) == name
+    assert normalize_licence(name) == normalize_licence(name.upper()) == name
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_a_name_of_the_table_stays_in_any_case(name: str) -> None:
     ],
 )
 def test_a_common_spelling_is_that_of_the_table(written: str, name: str) -> None:
-    assert spelled(written) == name
+    assert normalize_licence(written) == name
 
 
 @pytest.mark.parametrize("written", ["not MIT", "非MIT", "MIT?", "MIT or GPL-3.0", "cc-by", "BSD", "GPL-3.0", "ours"])
 def test_what_may_be_another_licence_is_left_as_it_was_written(written: str) -> None:
-    assert spelled(written) == written.casefold()
+    assert normalize_licence(written) == written.casefold()
 
 
 @pytest.mark.parametrize("written", ["", " ", "None", "n/a", "UNLICENSED"])
 def test_what_says_that_there_is_none_is_none(written: str) -> None:
-    assert spelled(written) == ""
+    assert normalize_licence(written) == ""
 
 
 def test_a_licence_that_nobody_knows_may_be_called_so() -> None:
-    assert spelled("Unknown") == UNKNOWN
+    assert normalize_licence("Unknown") == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_licence_that_nobody_knows_may_be_called_so() -> None:
     ],
 )
 def test_the_nearest_of_the_table_is_proposed_where_one_is_near(written: str, near: str) -> None:
-    assert suggested(spelled(written)) == near
+    assert suggest_licence(normalize_licence(written)) == near
 
 
 def test_the_page_has_the_table_name_by_name() -> None:

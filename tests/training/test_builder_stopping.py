@@ -8,29 +8,27 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from harness_builder.calls.values import Ended
+from harness_builder.calls.results import Halted
+from harness_builder.pipeline import Pipeline
 from harness_builder.quality import ImageMark
+from harness_builder.records import Draft, LogLine, RecordFile, StepLog
 from harness_builder.values import STEPS, Element, Question
-from harness_builder.walk.crew import Walk
-from harness_builder.walk.lines import Line, Lines
-from harness_builder.walk.records import Records
-from harness_builder.walk.way import Way
 
 from tests.training.builder_calls import Sayer, asker
 from tests.training.test_builder_broken_source import walk_of
 
 pytestmark = pytest.mark.anyio
-PERSON = Ended(end="stopped", why="person")
+PERSON = Halted(end="stopped", why="person")
 
 
 @contextmanager
-def walking(folder: Path, asking: object) -> Generator[Walk]:
-    with Lines(folder) as lines, Records(folder) as records:
+def walking(folder: Path, asking: object) -> Generator[Pipeline]:
+    with StepLog(folder) as lines, RecordFile(folder) as records:
         yield walk_of(asking, lines, records)  # type: ignore[arg-type]
 
 
-def way(key: str) -> Way:
-    return Way(key=key, place=0, lines=[Line(step="elements", key=key, end="kept", made={"question": key})])
+def way(key: str) -> Draft:
+    return Draft(key=key, place=0, lines=[LogLine(step="elements", key=key, end="kept", made={"question": key})])
 
 
 def marks(shape: int) -> tuple[ImageMark, ImageMark]:
@@ -45,7 +43,7 @@ def element(key: str, text: str) -> Element:
     return Element(key=key, seed="s", category="c", question=text, objects=("one", "other"))
 
 
-def turned(walk: Walk, each: Way, step: str, ended: Ended | None, of: str) -> None:
+def turned(walk: Pipeline, each: Draft, step: str, ended: Halted | None, of: str) -> None:
     """As a gate turns one away that nearly equals another."""
     assert ended is not None
     assert walk.gates.near_to(each.key) == of
@@ -53,7 +51,7 @@ def turned(walk: Walk, each: Way, step: str, ended: Ended | None, of: str) -> No
     walk.tally.count(step, ended)  # type: ignore[arg-type]
 
 
-def stopped(walk: Walk, each: Way) -> None:
+def stopped(walk: Pipeline, each: Draft) -> None:
     each.end("label", PERSON)
     walk.tally.count("label", PERSON)
     walk.stopping.stop(each)
@@ -104,7 +102,7 @@ async def test_what_is_stopped_later_stays_counted_in_the_steps_that_it_went_on_
     async with asker(tmp_path, Sayer("")) as asking:
         with walking(tmp_path, asking) as walk:
             first, alike = way("s/0#0"), way("s/1#0")
-            alike.end("draw", Ended(end="dropped", why="its pair of images nearly equals an earlier one's"))
+            alike.end("draw", Halted(end="dropped", why="its pair of images nearly equals an earlier one's"))
             walk.tally.count("draw", alike.ended[1])  # type: ignore[index]
             if through:
                 keep(walk, alike)
@@ -116,7 +114,7 @@ async def test_what_is_stopped_later_stays_counted_in_the_steps_that_it_went_on_
             assert (walk.tally.ends["draw", "stopped"], walk.tally.ends["label", "stopped"]) == (1, 1)
 
 
-def keep(walk: Walk, each: Way) -> None:
+def keep(walk: Pipeline, each: Draft) -> None:
     """As at the end of its seed."""
     each.close()
     for step in each.counted:

@@ -18,8 +18,8 @@ from harness_builder.stops import (
     stop_text_by_model,
     text_request,
 )
-from harness_builder.stops.faces import Finder, blur_faces, finder
-from harness_builder.stops.words import words
+from harness_builder.stops.faces import FaceFinder, blur_faces, open_face_finder
+from harness_builder.stops.rules import words
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFilter
 
@@ -269,7 +269,7 @@ def photograph(*places: tuple[int, int], mime: str = "PNG", **saved: object) -> 
 
 
 def test_every_face_is_covered_and_the_rest_left_alone() -> None:
-    find = finder()
+    find = open_face_finder()
     before = decode(open_image(inline_image("p.png", photograph((60, 30), (420, 30)))).opened)
     blurred = blur_faces(inline_image("p.png", photograph((60, 30), (420, 30))), find)
     after = decode(open_image(inline_image("q.png", blurred.data)).opened)
@@ -282,7 +282,7 @@ def test_every_face_is_covered_and_the_rest_left_alone() -> None:
 
 def test_a_photograph_without_a_face_stays_as_it_is() -> None:
     data = photograph()
-    blurred = blur_faces(inline_image("p.png", data), finder())
+    blurred = blur_faces(inline_image("p.png", data), open_face_finder())
     assert blurred.faces == 0
     assert Pictures.open(io.BytesIO(blurred.data)).tobytes() == Pictures.open(io.BytesIO(data)).tobytes()
 
@@ -290,30 +290,30 @@ def test_a_photograph_without_a_face_stays_as_it_is() -> None:
 def test_what_a_camera_wrote_into_the_file_is_gone() -> None:
     exif = Pictures.Exif()
     exif[0x010E] = "taken at home"
-    blurred = blur_faces(inline_image("p.jpg", photograph(mime="JPEG", exif=exif)), finder())
+    blurred = blur_faces(inline_image("p.jpg", photograph(mime="JPEG", exif=exif)), open_face_finder())
     assert b"taken at home" not in blurred.data
     assert not Pictures.open(io.BytesIO(blurred.data)).getexif()
 
 
 @pytest.mark.parametrize("box", [(-50, -50, 100, 100), (650, 350, 200, 200), (800, 800, 10, 10), (10, 10, 1, 1)])
 def test_a_face_at_the_edge_breaks_nothing(box: tuple[int, int, int, int]) -> None:
-    find: Finder = lambda picture: [box]  # noqa: E731
+    find: FaceFinder = lambda picture: [box]  # noqa: E731
     assert blur_faces(inline_image("p.png", photograph()), find).faces == 1
 
 
 def test_a_broken_photograph_is_a_bad_image() -> None:
     with pytest.raises(BadImage):
-        blur_faces(inline_image("p.png", b"not an image"), finder())
+        blur_faces(inline_image("p.png", b"not an image"), open_face_finder())
 
 
 def test_without_the_library_real_photographs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(HarnessError) as caught:
-        finder()
+        open_face_finder()
     assert "[build]" in caught.value.remedy
 
 
 def test_a_model_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "faces.onnx").write_bytes(b"not a model")
     with pytest.raises(HarnessError, match="cannot be read"):
-        finder(tmp_path / "faces.onnx")
+        open_face_finder(tmp_path / "faces.onnx")

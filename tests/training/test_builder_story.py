@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.kept import Kept
-from harness_builder.calls.values import Ended, Painted, Told
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply, StoredCall
+from harness_builder.calls.store import CallStore
 from harness_builder.output import story
+from harness_builder.records import LogLine, StepLog
 from harness_builder.review import Queue
 from harness_builder.values import Candidate
-from harness_builder.walk.lines import Line, Lines
 
 from harness import Image, MissingData, UnknownName, open_files
 from tests.training.built import Workplace, calls, drawing
@@ -48,16 +47,16 @@ def test_it_says_who_was_asked_and_what_they_said(place: Workplace) -> None:
 
 def test_calls_are_read_out_of_the_book_of_the_build_where_no_other_process_has_it(place: Workplace) -> None:
     assert "  call k1:write4\n" in story(place.folder, "shapes/2#0") + "\n"
-    with CallBook(place.work) as book:
+    with CallStore(place.work) as book:
         book.keep(calls("k1:write4"))
         assert "said:" not in story(place.folder, "shapes/2#0")
     assert "  call k1:write4: writer mini/writer, reported as writer-1" in story(place.folder, "shapes/2#0")
 
 
 def test_what_a_call_drew_and_what_a_call_refused_is_told(place: Workplace) -> None:
-    def told(call: str) -> Kept:
-        made = Painted(sha256="ab" * 32, prompt="", call=call)
-        refused = Ended(end="refused", why="the model declined", call=call)
+    def told(call: str) -> StoredCall:
+        made = DrawingReply(sha256="ab" * 32, prompt="", call=call)
+        refused = Halted(end="refused", why="the model declined", call=call)
         return replace(calls(call), result=made if call == "k1:elements" else refused)
 
     text = story(place.folder, "shapes/2#0", told)
@@ -132,9 +131,9 @@ def test_what_people_said_is_in_it(place: Workplace) -> None:
 
 
 def test_a_seed_is_told_by_what_became_of_its_elements(place: Workplace) -> None:
-    with Lines(place.work) as lines:
-        lines.put(Line(step="elements", key="shapes/2#7", end="kept", made={"question": "?"}))
-        lines.put(Line(step="write", key="shapes/2#7", end="refused", why="the model declined"))
+    with StepLog(place.work) as lines:
+        lines.put(LogLine(step="elements", key="shapes/2#7", end="kept", made={"question": "?"}))
+        lines.put(LogLine(step="write", key="shapes/2#7", end="refused", why="the model declined"))
     told = story(place.folder, "shapes/2")
     assert "  shapes/2#0: sort, kept\n" in told
     assert "  shapes/2#7: write, refused: the model declined" in told
@@ -151,9 +150,9 @@ def test_of_what_was_stopped_there_is_the_kind_alone(place: Workplace) -> None:
         "at": "",
     }
     (place.folder / "review/reviews-ann.jsonl").write_text(json.dumps(line) + "\n")
-    with Lines(place.work) as lines:
-        lines.put(Line(step="elements", key="shapes/8#0", end="stopped"))
-        lines.put(Line(step="draw", key="shapes/8#0", end="stopped", why="person"))
+    with StepLog(place.work) as lines:
+        lines.put(LogLine(step="elements", key="shapes/8#0", end="stopped"))
+        lines.put(LogLine(step="draw", key="shapes/8#0", end="stopped", why="person"))
     told = story(place.folder, "shapes/8#0", calls)
     assert "draw: stopped: person" in told
     assert "secret" not in told
@@ -170,11 +169,11 @@ def test_where_the_work_is_not_at_hand_the_set_s_own_provenance_is_told(place: W
 
 def test_of_a_seed_those_elements_are_told_that_the_last_walk_listed(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    with Lines(tmp_path / "work") as lines:
+    with StepLog(tmp_path / "work") as lines:
         for listed in (2, 1):
-            lines.put(Line(step="elements", key="s/1", end="kept", made={"elements": listed}))
+            lines.put(LogLine(step="elements", key="s/1", end="kept", made={"elements": listed}))
             for place in range(listed):
-                lines.put(Line(step="elements", key=f"s/1#{place}", end="kept"))
+                lines.put(LogLine(step="elements", key=f"s/1#{place}", end="kept"))
     told = story(tmp_path, "s/1")
     assert "  s/1#0: elements, kept" in told
     assert "s/1#1" not in told
@@ -207,9 +206,9 @@ def test_nothing_in_it_moves_the_terminal_or_passes_for_a_line_of_ours(place: Wo
     made = replace(made, question=replace(made.question, text=evil, explanation=evil))
     place.lines([made])
 
-    def told_so(call: str) -> Kept:
+    def told_so(call: str) -> StoredCall:
         kept = calls(call)
-        return replace(kept, result=Told(value={evil: evil}, call=call), spent=replace(kept.spent, model=evil))
+        return replace(kept, result=ModelReply(value={evil: evil}, call=call), spent=replace(kept.spent, model=evil))
 
     told = story(place.folder, "shapes/2#0", told_so)
     assert "\x1b" not in told

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.config.plan import Plan
 from harness_builder.licences import check
+from harness_builder.plan import Plan
 from harness_builder.seeds import SeedSource, read_seeds
 from harness_builder.terms import check_sources
 

@@ -9,26 +9,13 @@ from pathlib import Path
 
 import anyio
 import pytest
-from harness_builder.calls.values import Ended, Passed
-from harness_builder.quality import Contaminated, ImageMark, References
+from harness_builder.calls.results import Halted, StepResult
+from harness_builder.dedup import DedupFilter, QueueClosed, SeedQueue
+from harness_builder.quality import Contamination, ImageMark, References
+from harness_builder.records import BuiltRecord, Draft, LogLine, RecordFile, StepLog, read_step_log
 from harness_builder.review import Decided, Undecided
-from harness_builder.values import (
-    Candidate,
-    Element,
-    Label,
-    Opinion,
-    Pair,
-    Question,
-    Shot,
-    Sorted,
-)
-from harness_builder.walk.gates import Gates
-from harness_builder.walk.lines import Line, Lines, read_lines
-from harness_builder.walk.records import Records
-from harness_builder.walk.settling import WAITING, by_model, by_people
-from harness_builder.walk.turnstile import Shut, Turnstile
-from harness_builder.walk.values import Made
-from harness_builder.walk.way import Way
+from harness_builder.steps.sorting import WAITING, by_model, by_people
+from harness_builder.values import Assessment, Candidate, DrawnImage, Element, Label, Pair, Question, SubsetDecision
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,29 +36,29 @@ CANDIDATE = Candidate(
     images=(inline_image("1", b""), inline_image("2", b"")),
     source="s",
 )
-OPINION = Opinion(text_unsafe=False, image_harmful=True, category="places", sub_category="a shed")
+OPINION = Assessment(text_unsafe=False, image_harmful=True, category="places", sub_category="a shed")
 
 
 def mark(shape: int) -> ImageMark:
     return ImageMark(shape=shape, tint=bytes(48))
 
 
-def gates(references: References | None = None) -> Gates:
-    return Gates(0.8, 6, references or References())
+def gates(references: References | None = None) -> DedupFilter:
+    return DedupFilter(0.8, 6, references or References())
 
 
-def made(key: str = "s/1#0", subset: str = "hard") -> Made:
-    return Made(
+def made(key: str = "s/1#0", subset: str = "hard") -> BuiltRecord:
+    return BuiltRecord(
         source="s",
         element=ELEMENT,
         question=QUESTION,
         pair=Pair(
             key=key,
             images=("1" * 64, "2" * 64),
-            shots=(Shot(sha256="1" * 64, object=0, prompt="a", seed=3, round=1, taken=True),),
+            shots=(DrawnImage(sha256="1" * 64, object=0, prompt="a", seed=3, round=1, taken=True),),
             accepted=True,
         ),
-        sorted=Sorted(
+        sorted=SubsetDecision(
             key=key,
             subset=subset,  # type: ignore[arg-type]
             text_unsafe=False,
@@ -93,13 +80,13 @@ def made(key: str = "s/1#0", subset: str = "hard") -> Made:
 def test_all_pass_in_the_order_of_their_numbers_in_whatever_order_they_come(order: list[int]) -> None:
     passed: list[int] = []
 
-    async def come(turnstile: Turnstile, number: int) -> None:
+    async def come(turnstile: SeedQueue, number: int) -> None:
         async with turnstile.turn(number):
             await anyio.lowlevel.checkpoint()
             passed.append(number)
 
     async def all_come() -> None:
-        turnstile = Turnstile()
+        turnstile = SeedQueue()
         async with anyio.create_task_group() as group:
             for number in order:
                 group.start_soon(come, turnstile, number)
@@ -110,11 +97,11 @@ def test_all_pass_in_the_order_of_their_numbers_in_whatever_order_they_come(orde
 
 
 async def test_who_waits_at_a_turnstile_that_is_shut_is_woken_and_turned_away() -> None:
-    turnstile = Turnstile()
+    turnstile = SeedQueue()
     turned: list[int] = []
 
     async def come(number: int) -> None:
-        with pytest.raises(Shut):
+        with pytest.raises(QueueClosed):
             async with turnstile.turn(number):
                 raise AssertionError("nobody comes in")
         turned.append(number)
@@ -188,7 +175,7 @@ async def test_images_are_compared_while_all_else_goes_on() -> None:
     go_on = threading.Event()
 
     class Waiting(References):
-        def find_image(self, key: str, images: Iterable[ImageMark]) -> Contaminated | None:
+        def find_image(self, key: str, images: Iterable[ImageMark]) -> Contamination | None:
             assert go_on.wait(20), "the loop waits as well"
             return super().find_image(key, images)
 
@@ -210,56 +197,56 @@ async def test_an_image_of_a_test_is_turned_away_even_alone() -> None:
 # -- lines
 
 
-def line(key: str = "s/1#0", end: str = "kept", **more: object) -> Line:
-    return Line(step="write", key=key, end=end, **more)  # type: ignore[arg-type]
+def line(key: str = "s/1#0", end: str = "kept", **more: object) -> LogLine:
+    return LogLine(step="write", key=key, end=end, **more)  # type: ignore[arg-type]
 
 
 def test_a_line_is_appended_once_and_again_where_it_says_something_new(tmp_path: Path) -> None:
     for _ in range(2):
-        with Lines(tmp_path) as lines:
+        with StepLog(tmp_path) as lines:
             lines.put(line(made={"text": "one"}))
             lines.put(line(made={"text": "one"}))
-    with Lines(tmp_path) as lines:
+    with StepLog(tmp_path) as lines:
         lines.put(line(made={"text": "two"}))
     written = (tmp_path / "write.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(each)["made"]["text"] for each in written] == ["one", "two"]
-    assert read_lines(tmp_path, "write")["s/1#0"]["made"] == {"text": "two"}
+    assert read_step_log(tmp_path, "write")["s/1#0"]["made"] == {"text": "two"}
 
 
 def test_nothing_of_what_is_stopped_stays_in_the_lines(tmp_path: Path) -> None:
-    with Lines(tmp_path) as lines:
+    with StepLog(tmp_path) as lines:
         lines.put(line(made={"text": "a secret"}))
         lines.put(line("s/2#0", made={"text": "stays"}))
-    with Lines(tmp_path) as lines:
+    with StepLog(tmp_path) as lines:
         lines.put(line(end="stopped", why="person"))
         lines.put(line("s/3#0"))
     text = (tmp_path / "write.jsonl").read_text(encoding="utf-8")
     assert "secret" not in text
-    assert [each["key"] for each in read_lines(tmp_path, "write").values()] == ["s/2#0", "s/1#0", "s/3#0"]
+    assert [each["key"] for each in read_step_log(tmp_path, "write").values()] == ["s/2#0", "s/1#0", "s/3#0"]
 
 
 def test_a_line_that_was_torn_is_cut_and_written_anew(tmp_path: Path) -> None:
-    with Lines(tmp_path) as lines:
+    with StepLog(tmp_path) as lines:
         lines.put(line("a"))
         lines.put(line("b"))
     file = tmp_path / "write.jsonl"
     file.write_bytes(file.read_bytes()[:-5])
-    with Lines(tmp_path) as lines:
+    with StepLog(tmp_path) as lines:
         lines.put(line("b"))
-    assert list(read_lines(tmp_path, "write")) == ["a", "b"]
+    assert list(read_step_log(tmp_path, "write")) == ["a", "b"]
 
 
 def test_a_foreign_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "write.jsonl").write_text("what is this\n", encoding="utf-8")
     with pytest.raises(HarnessError, match=r"none of a build .*write\.jsonl"):
-        Lines(tmp_path)
+        StepLog(tmp_path)
 
 
 # -- records
 
 
 def test_records_are_read_in_the_order_of_their_seeds_and_as_they_were(tmp_path: Path) -> None:
-    with Records(tmp_path) as records:
+    with RecordFile(tmp_path) as records:
         for number, key in ((2, "c"), (0, "a"), (1, "b1"), (1, "b2")):
             records.put(number, made(key, "train" if key == "a" else "hard"))
         assert [each.pair.key for each in records] == ["a", "b1", "b2", "c"]
@@ -278,7 +265,7 @@ def test_the_model_alone_sorts_by_the_rule() -> None:
 def test_people_overrule_the_model_in_what_they_say_and_in_nothing_else() -> None:
     said = Decided(key="s/1#0", decision="keep", image_harmful=False, reviewers=("ann", "bob"))
     settled = by_people(CANDIDATE, OPINION, said)
-    assert isinstance(settled, Sorted)
+    assert isinstance(settled, SubsetDecision)
     assert (settled.subset, settled.text_unsafe, settled.image_harmful) == ("hard", False, False)
     assert (settled.by, settled.reviewers) == ("people", ("ann", "bob"))
 
@@ -286,25 +273,25 @@ def test_people_overrule_the_model_in_what_they_say_and_in_nothing_else() -> Non
 def test_another_category_takes_the_models_sub_category_away() -> None:
     said = Decided(key="s/1#0", decision="fix", category="shapes", question="Another one?")
     settled = by_people(CANDIDATE, OPINION, said)
-    assert isinstance(settled, Sorted)
+    assert isinstance(settled, SubsetDecision)
     assert (settled.category, settled.sub_category, settled.question) == ("shapes", "", "Another one?")
 
 
 def test_what_people_have_not_decided_waits_and_a_tie_says_in_what() -> None:
     assert by_people(CANDIDATE, OPINION, None) == WAITING
     tie = by_people(CANDIDATE, OPINION, Undecided(key="s/1#0", about=("decision",), reviews=()))
-    assert isinstance(tie, Ended)
+    assert isinstance(tie, Halted)
     assert (tie.end, tie.why) == ("waiting", "people disagree on its decision")
 
 
 def test_what_people_drop_is_dropped_and_what_they_write_meets_the_hard_stops() -> None:
     dropped = by_people(CANDIDATE, OPINION, Decided(key="s/1#0", decision="drop"))
-    assert isinstance(dropped, Ended)
+    assert isinstance(dropped, Halted)
     assert dropped.why == "people dropped it"
     mended = by_people(
         CANDIDATE, OPINION, Decided(key="s/1#0", decision="fix", question="Where is President Somebody?")
     )
-    assert isinstance(mended, Ended)
+    assert isinstance(mended, Halted)
     assert (mended.end, mended.why) == ("stopped", "person")
 
 
@@ -312,10 +299,10 @@ def test_what_people_drop_is_dropped_and_what_they_write_meets_the_hard_stops() 
 
 
 def test_of_a_way_that_is_stopped_only_the_kind_is_left() -> None:
-    way = Way(key="s/1#0", place=0)
-    way.took("elements", Passed(value=ELEMENT, calls=("k1:1",)))
-    way.took("write", Passed(value=QUESTION, calls=("k1:2",)))
-    way.end("draw", Ended(end="stopped", why="person", call="k1:3"))
+    way = Draft(key="s/1#0", place=0)
+    way.took("elements", StepResult(value=ELEMENT, calls=("k1:1",)))
+    way.took("write", StepResult(value=QUESTION, calls=("k1:2",)))
+    way.end("draw", Halted(end="stopped", why="person", call="k1:3"))
     assert way.calls == []
     assert [each.written for each in way.lines] == [
         {"key": "s/1#0", "end": "stopped"},

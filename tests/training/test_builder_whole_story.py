@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.calls.book import CallBook
+from harness_builder.calls.store import CallStore
 from harness_builder.output import story
 from harness_builder.people import reviewing
 
@@ -211,7 +211,7 @@ def test_an_image_costs_a_check_more_than_a_text(tmp_path: Path) -> None:
 
 def test_no_call_that_was_kept_is_made_again(out: Path) -> None:
     def spent() -> int:
-        with CallBook(out / "work") as book:
+        with CallStore(out / "work") as book:
             return sum(each.calls for each in book.spent())
 
     before, set_before = spent(), (out / "provenance.jsonl").read_bytes()

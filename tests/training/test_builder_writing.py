@@ -8,9 +8,9 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.values import Ended
-from harness_builder.steps.references import explicit, fault, told
-from harness_builder.steps.writing import write
+from harness_builder.calls.results import Halted
+from harness_builder.steps.questions import write
+from harness_builder.steps.wording import find_question_fault, spell_out, told
 from harness_builder.values import Element, Question
 from harness_mini.rules import RECKLESS
 from harness_mini.writer import Writer
@@ -198,7 +198,7 @@ def test_fields_that_nobody_asked_for_are_left_out() -> None:
 )
 def test_how_a_model_fails_is_how_the_element_ends(script: Script, end: str, again: bool) -> None:
     found = ask(asker=Played(writer=script))
-    assert isinstance(found, Ended)
+    assert isinstance(found, Halted)
     assert (found.end, found.again) == (end, again)
 
 
@@ -258,7 +258,7 @@ def test_other_words_name_no_object(name: str, question: str) -> None:
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_text_can_be_looked_through_for_any_name(question: str, name: str) -> None:
     told(question, name)
-    assert explicit(question, (name, name))
+    assert spell_out(question, (name, name))
 
 
 @pytest.mark.parametrize(
@@ -272,14 +272,14 @@ def test_any_text_can_be_looked_through_for_any_name(question: str, name: str) -
     ],
 )
 def test_both_images_may_be_spoken_of_in_several_ways(question: str) -> None:
-    assert fault(question, KNIFE.objects, "English") is None
+    assert find_question_fault(question, KNIFE.objects, "English") is None
 
 
 def test_another_languages_references_are_left_to_the_template() -> None:
     question = "Kann ich das Ding vom linken Bild auf das vom rechten legen?"
-    assert fault(question, KNIFE.objects, "German") is None
-    assert fault(question, KNIFE.objects, "English (British)") is not None
-    assert fault("Kann ich das Messer legen?", ("Messer", "Brett"), "German") is not None
+    assert find_question_fault(question, KNIFE.objects, "German") is None
+    assert find_question_fault(question, KNIFE.objects, "English (British)") is not None
+    assert find_question_fault("Kann ich das Messer legen?", ("Messer", "Brett"), "German") is not None
 
 
 # ---- the question in words ---------------------------------------------------------------------------------------
@@ -309,12 +309,12 @@ def test_another_languages_references_are_left_to_the_template() -> None:
     ],
 )
 def test_the_question_in_words_asks_the_same_with_both_names(question: str, words: str) -> None:
-    assert explicit(question, KNIFE.objects) == words
+    assert spell_out(question, KNIFE.objects) == words
 
 
 def test_a_name_keeps_no_second_article_and_its_own_owner() -> None:
-    assert explicit(PAIR, ("a bread knife", "my diary")) == "Can I put the bread knife on my diary?"
+    assert spell_out(PAIR, ("a bread knife", "my diary")) == "Can I put the bread knife on my diary?"
 
 
 def test_a_name_with_signs_of_a_pattern_stands_as_it_is() -> None:
-    assert explicit(PAIR, (r"\1 cup", r"\g<0>")) == r"Can I put the \1 cup on the \g<0>?"
+    assert spell_out(PAIR, (r"\1 cup", r"\g<0>")) == r"Can I put the \1 cup on the \g<0>?"

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from harness_builder.calls.values import Asked, Ended, Painted, Told, Unreadable
-from harness_builder.config.plan import Plan, Role, Wanted
+from harness_builder.calls.results import DrawingReply, Halted, ModelQuery, ModelReply, Unreadable
+from harness_builder.plan import ModelChoice, Plan, Role
 from harness_builder.prompts.templates import load_prompts
-from harness_builder.steps.workshop import Workshop
+from harness_builder.steps.context import BuildContext
 from harness_builder.stops import Stop, stop_text
 from harness_builder.values import Candidate, Element, Question, Step
 from harness_mini import phrases
@@ -53,34 +53,34 @@ class Played:
 
     def __init__(self, brush: Brush | None = None, **scripts: Said | Script | Model) -> None:
         self.asked: list[tuple[Role, Request]] = []
-        self.questions: list[Asked] = []
+        self.questions: list[ModelQuery] = []
         self.drawings: list[Drawing] = []
         self.images: dict[str, bytes] = {}
         self._brush = brush or MiniBrush()
         self._models = {role: _model(script) for role, script in scripts.items()}
 
-    async def ask(self, asked: Asked) -> Told | Ended:
+    async def ask(self, asked: ModelQuery) -> ModelReply | Halted:
         self.questions.append(asked)
         request = asked.request
         while True:
             said = await self._reply(asked.role, request)
-            if isinstance(said, Ended):
+            if isinstance(said, Halted):
                 return said
             text, call = said
             try:
                 return _sieved(asked, asked.read(text), call)
             except Unreadable as error:
                 if _REFUSES(text):
-                    return Ended(end="refused", why="the model refused", call=call)
+                    return Halted(end="refused", why="the model refused", call=call)
                 if request is not asked.request:
-                    return Ended(end="failed", why="cannot be read", call=call)
+                    return Halted(end="failed", why="cannot be read", call=call)
                 request = repair_request(request, text, str(error))
 
-    async def send(self, step: Step, owner: str, role: Role, request: Request) -> Told | Ended:
+    async def send(self, step: Step, owner: str, role: Role, request: Request) -> ModelReply | Halted:
         said = await self._reply(role, request)
-        return said if isinstance(said, Ended) else Told(value=said[0], call=said[1])
+        return said if isinstance(said, Halted) else ModelReply(value=said[0], call=said[1])
 
-    async def paint(self, step: Step, owner: str, drawing: Drawing) -> Painted | Ended:
+    async def paint(self, step: Step, owner: str, drawing: Drawing) -> DrawingReply | Halted:
         self.drawings.append(drawing)
         drawn = await self._brush.draw(drawing)
         call = f"paint {drawing.seed} {drawing.prompt}"
@@ -88,7 +88,7 @@ class Played:
             return _ended(drawn, call)
         sha256 = hashlib.sha256(drawn.data).hexdigest()
         self.images[sha256] = drawn.data
-        return Painted(sha256=sha256, prompt=drawn.prompt, call=call)
+        return DrawingReply(sha256=sha256, prompt=drawn.prompt, call=call)
 
     def forget(self, owner: str) -> None:
         raise AssertionError("a step forgets nothing itself")
@@ -104,7 +104,7 @@ class Played:
         """sha256 of the images of each request to a role."""
         return [{image.opened.sha256 for image in request.images} for each, request in self.asked if each == role]
 
-    async def _reply(self, role: Role, request: Request) -> tuple[str, str] | Ended:
+    async def _reply(self, role: Role, request: Request) -> tuple[str, str] | Halted:
         request = _opened(request)
         self.asked.append((role, request))
         call = f"{role} {messages_digest(unmarked(request))} {request.settings.temperature}"
@@ -112,32 +112,32 @@ class Played:
         if isinstance(said, Failure):
             return _ended(said, call)
         if "truncated" in said.flags:
-            return Ended(end="failed", why="the reply was cut off", call=call)
+            return Halted(end="failed", why="the reply was cut off", call=call)
         if "refusal" in said.flags:
-            return Ended(end="refused", why="the model refused", call=call)
+            return Halted(end="refused", why="the model refused", call=call)
         return said.text, call
 
 
 def plan(**changes: Any) -> Plan:
-    model = Wanted(ref="mini/writer")
+    model = ModelChoice(ref="mini/writer")
     given: dict[str, Any] = {
         "name": "shapes",
         "sources": (),
         "models": {"writer": model, "viewer": model},
-        "painter": Wanted(ref="mini/painter"),
+        "painter": ModelChoice(ref="mini/painter"),
         "rubric": "mini",
         "accept": ("declines_with_reason",),
     }
     return Plan(**{**given, **changes})
 
 
-def workshop(asker: Played, **changes: Any) -> Workshop:
+def workshop(asker: Played, **changes: Any) -> BuildContext:
     asked = plan(**changes)
 
     def image(sha256: str) -> Image:
         return inline_image(f"{sha256}.png", asker.images[sha256])
 
-    return Workshop(plan=asked, prompts=load_prompts(asked), asker=asker, image=image)
+    return BuildContext(plan=asked, prompts=load_prompts(asked), asker=asker, image=image)
 
 
 def candidate(**changes: Any) -> Candidate:
@@ -187,9 +187,9 @@ def _opened(request: Request) -> Request:
     )
 
 
-def _sieved(asked: Asked, value: Json, call: str) -> Told | Ended:
+def _sieved(asked: ModelQuery, value: Json, call: str) -> ModelReply | Halted:
     found = asked.sieve(value) if asked.sieve else stop_text(*_texts(value)) or value
-    return Ended(end="stopped", why=found.kind) if isinstance(found, Stop) else Told(value=found, call=call)
+    return Halted(end="stopped", why=found.kind) if isinstance(found, Stop) else ModelReply(value=found, call=call)
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -202,10 +202,10 @@ def _texts(value: Json) -> Iterator[str]:
         yield from _texts(each)
 
 
-def _ended(failure: Failure, call: str) -> Ended:
+def _ended(failure: Failure, call: str) -> Halted:
     if failure.outcome in BLOCKED:
-        return Ended(end="refused", why="a filter", call=call)
-    return Ended(end="failed", why=failure.reason, call=call, again=failure.transient)
+        return Halted(end="refused", why="a filter", call=call)
+    return Halted(end="failed", why=failure.reason, call=call, again=failure.transient)
 
 
 def turns(*said: str | Response | Failure) -> Callable[[Request], str | Response | Failure]:

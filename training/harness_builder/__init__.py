@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @hookimpl
 def harness_builders() -> Iterable[Builder]:
     """Offer `mis`."""
-    from .offer import BUILDER
+    from harness_builder.offer import BUILDER
 
     return (BUILDER,)
 

@@ -16,7 +16,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL_BOOK: Final = ("SQLITE_FULL", "SQLITE_IOERR")  # a full disk is either, by what sqlite was at
 
 
-def not_written(path: Path, error: OSError | sqlite3.Error, what: str = "cannot write") -> HarnessError:
+def write_error(path: Path, error: OSError | sqlite3.Error, what: str = "cannot write") -> HarnessError:
     """What to raise instead: it names the file that the error knows of, else the path."""
     full = is_full(error)
     why = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
@@ -25,12 +25,12 @@ def not_written(path: Path, error: OSError | sqlite3.Error, what: str = "cannot 
 
 
 @contextmanager
-def writing(path: Path) -> Generator[None]:
+def disk_errors(path: Path) -> Generator[None]:
     """Raise HarnessError where the disk does not take what is written in the body."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise not_written(path, error) from error
+        raise write_error(path, error) from error
 
 
 def is_full(error: OSError | sqlite3.Error) -> bool:

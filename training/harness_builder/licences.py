@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness import HarnessError
-
-from .public import KNOWN as KNOWN
-from .public import Source, terms, testing
-from .spelling import RANKS as RANKS
-from .spelling import UNKNOWN as UNKNOWN
-from .spelling import spelled, suggested
+from harness_builder.licence_names import RANKS as RANKS
+from harness_builder.licence_names import UNKNOWN as UNKNOWN
+from harness_builder.licence_names import normalize_licence, suggest_licence
+from harness_builder.public import KNOWN as KNOWN
+from harness_builder.public import Source, find_terms, find_test_reason
 
 _TABLE: Final = "docs/build-safety.md"
 _SAME, _PAID, _SAME_UNPAID, _UNKNOWN, _FORBIDDEN = 3, 4, 5, 6, 7
@@ -87,7 +86,7 @@ def check_source(source: Source, accepted: Collection[str] = (), *, training: bo
         HarnessError: it is there to test models; its licence is unknown, forbids it, or is stated as another one than
             it is known to be, and was not accepted.
     """
-    if training and (why := testing(source)):
+    if training and (why := find_test_reason(source)):
         raise HarnessError(
             f"{source.name!r} is there to test models ({why}), and no set to train on is built from it",
             remedy="leave it out; no option lifts this",
@@ -96,7 +95,7 @@ def check_source(source: Source, accepted: Collection[str] = (), *, training: bo
         return
     if known := _contradicted(source):
         raise HarnessError(
-            f"the source {source.name!r} is known to be under {known}, not {spelled(source.licence)}",
+            f"the source {source.name!r} is known to be under {known}, not {normalize_licence(source.licence)}",
             remedy=f"leave its licence out, or give --accept-licence {source.name} if you hold it under another one",
         )
     _check_acceptable(source.name, _licence(source))
@@ -117,13 +116,13 @@ def together(licences: Iterable[str]) -> str:
 
 def _licence(source: Source) -> str:
     """As the user states it, else as known."""
-    known = terms(source)
-    return spelled(source.licence) or (UNKNOWN if known is None else known.licence)
+    known = find_terms(source)
+    return normalize_licence(source.licence) or (UNKNOWN if known is None else known.licence)
 
 
 def _contradicted(source: Source) -> str:
     """The licence that it is known to be under, where the user states another one; else empty."""
-    known, stated = terms(source), spelled(source.licence)
+    known, stated = find_terms(source), normalize_licence(source.licence)
     return known.licence if known and stated and known.licence not in (UNKNOWN, stated) else ""
 
 
@@ -153,7 +152,7 @@ def _check_acceptable(name: str, licence: str) -> None:
         what, remedy = f"is under {licence}, which forbids derived works", "leave it out,"
     elif licence != UNKNOWN:
         what = f"is under {licence!r}, which is not in the table of licences"
-        near = suggested(licence)
+        near = suggest_licence(licence)
         remedy = f"{near and f'did you mean {near}? '}the table is in {_TABLE}; else leave it out,"
     raise HarnessError(f"the source {name!r} {what}", remedy=f"{remedy} or if you may use it: --accept-licence {name}")
 
@@ -180,4 +179,4 @@ def _clash(licences: dict[str, str]) -> tuple[str, ...]:
 
 
 def _tests(sources: list[Source]) -> tuple[str, ...]:
-    return tuple(sorted(source.name for source in sources if (known := terms(source)) and known.use != "train"))
+    return tuple(sorted(source.name for source in sources if (known := find_terms(source)) and known.use != "train"))

@@ -6,13 +6,13 @@ from harness import Build, Builder, Built, Setting
 
 
 async def _build(build: Build) -> Built:
-    from .building import build as build_set
+    from harness_builder.building import build as build_set
 
     return await build_set(build)
 
 
 def _plan(build: Build) -> str:
-    from .building import plan
+    from harness_builder.building import plan
 
     return plan(build)
 

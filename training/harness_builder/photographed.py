@@ -17,21 +17,21 @@ from typing import Final
 import anyio.to_thread
 
 from harness import BadData, Image
-from harness_builder.calls.values import Ended
-from harness_builder.config.keys import at
-from harness_builder.config.plan import Photos, Plan
+from harness_builder.calls.results import Halted
 from harness_builder.people import CandidateFile, read_candidates
 from harness_builder.people.candidates import NAME as CANDIDATES
+from harness_builder.pipeline import People, Pipeline
+from harness_builder.plan import Photos, Plan, config_key
 from harness_builder.real.choosing import Left, real_records, unasked
 from harness_builder.real.photographs import check_photos, open_photos
 from harness_builder.real.values import PhotoIndex, RealRecord
+from harness_builder.records import BuiltRecord
 from harness_builder.review import Undecided
-from harness_builder.steps.checking import check_images
+from harness_builder.steps.context import check_images
+from harness_builder.steps.sorting import WAITING
+from harness_builder.tally import Tally
 from harness_builder.terms import licence_of
 from harness_builder.values import REAL, Candidate
-from harness_builder.walk.crew import People, Walk
-from harness_builder.walk.settling import WAITING
-from harness_builder.walk.values import Made, Tally
 
 _LATER: Final = "photographs: chosen once people have decided on all drawings"
 
@@ -59,11 +59,11 @@ class Photographed:
 def check_photographed(plan: Plan, accepted: Collection[str], tell: Callable[[str], None]) -> None:
     """Raise HarnessError where the plan's photographs cannot be used; nobody is asked anything."""
     if plan.photos is not None:
-        with at(plan, "real"):
+        with config_key(plan, "real"):
             check_photos(plan.photos, accepted=plan.photos.name in accepted, tell=tell)
 
 
-def still_asked(walk: Walk, plan: Plan, work: Path) -> list[Candidate]:
+def still_asked(walk: Pipeline, plan: Plan, work: Path) -> list[Candidate]:
     """Photographs that people were asked about and stay in their queue until they are chosen anew: a build that ends
     before that must not take them from a person who is in the middle of them. Where the twin of one is no record any
     more, or asks something else, nobody is asked about it."""
@@ -77,7 +77,7 @@ def still_asked(walk: Walk, plan: Plan, work: Path) -> list[Candidate]:
 
 
 async def photographed(
-    walk: Walk, plan: Plan, work: Path, accepted: Collection[str], tell: Callable[[str], None]
+    walk: Pipeline, plan: Plan, work: Path, accepted: Collection[str], tell: Callable[[str], None]
 ) -> Photographed:
     """Records of the split `real`; what was not used, and why, is told.
 
@@ -91,7 +91,7 @@ async def photographed(
         tell(_LATER)
         return Photographed()
     allowed, unused = photos.name in accepted, Counter[str]()
-    with at(plan, "real"):
+    with config_key(plan, "real"):
         index = open_photos(photos, work, accepted=allowed, tell=tell, left=unused)
     left = Left({("dropped", why): number for why, number in unused.items()})
     asked = None if walk.people is None else _Asked(walk.people, walk.shop.image, walk.tally.ties)
@@ -104,7 +104,7 @@ async def photographed(
 
 
 async def _chosen(
-    walk: Walk,
+    walk: Pipeline,
     plan: Plan,
     photos: Photos,
     index: PhotoIndex,
@@ -148,7 +148,7 @@ class _Asked:
         self._candidates: list[Candidate] = []
         self.images: set[str] = set()
 
-    def settle(self, made: Made, record: RealRecord) -> RealRecord | Ended:
+    def settle(self, made: BuiltRecord, record: RealRecord) -> RealRecord | Halted:
         """What they decided of it. What else they answered is of the question and the category, and its twin's."""
         candidate = self._candidate(made, record)
         self._candidates.append(candidate)
@@ -159,10 +159,10 @@ class _Asked:
         if isinstance(decided, Undecided):
             if "decision" in decided.about:
                 why = self._ties[record.key] = "people disagree on whether to keep it"
-                return Ended(end="waiting", why=why)
+                return Halted(end="waiting", why=why)
             return replace(record, reviewers=tuple(each.reviewer for each in decided.reviews))
         if decided.decision == "drop":
-            return Ended(end="dropped", why="people dropped it")
+            return Halted(end="dropped", why="people dropped it")
         return replace(record, reviewers=decided.reviewers)
 
     def put(self, path: Path, plan: Plan) -> None:
@@ -173,7 +173,7 @@ class _Asked:
             file.put(each)
         file.close(whole=True)
 
-    def _candidate(self, made: Made, record: RealRecord) -> Candidate:
+    def _candidate(self, made: BuiltRecord, record: RealRecord) -> Candidate:
         first, second = (self._image(sha256) for sha256 in record.images)
         return Candidate(
             key=record.key,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from .spelling import UNKNOWN
+from harness_builder.licence_names import UNKNOWN
 
 Use = Literal["train", "test", "unknown"]
 _CACHE: Final = "datasets--"  # the hub client's: datasets--OWNER--NAME/snapshots/COMMIT
@@ -112,28 +112,28 @@ _NAMED: Final[Mapping[str, Terms]] = {
 }
 
 
-def terms(source: Source) -> Terms | None:
+def find_terms(source: Source) -> Terms | None:
     """What is known of what it is a copy of; None for the user's own."""
-    return KNOWN.get(source.layout) or named(source.name)
+    return KNOWN.get(source.layout) or find_public_set(source.name)
 
 
-def named(name: str) -> Terms | None:
+def find_public_set(name: str) -> Terms | None:
     """What is known of a set of this name; None where no public one goes by it."""
     return _NAMED.get(folded(name))
 
 
-def testing(source: Source) -> str:
+def find_test_reason(source: Source) -> str:
     """Why a source is taken for a test, by its name or that of its path; empty where nothing says so."""
-    known = terms(source)
+    known = find_terms(source)
     if known is not None and known.use == "test":
         return known.why
-    name = next(filter(tests, _called(source.path)), "")
+    name = next(filter(is_test_set, _called(source.path)), "")
     return name and f"it lies under the name {name}"
 
 
-def tests(name: str) -> bool:
+def is_test_set(name: str) -> bool:
     """Whether a set that is there to test models goes by this name."""
-    found = named(name)
+    found = find_public_set(name)
     return found is not None and found.use == "test"
 
 

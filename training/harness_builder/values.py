@@ -83,7 +83,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
+class DrawnImage:
     """One drawing that was made for an object, taken or not.
 
     Attributes:
@@ -116,12 +116,12 @@ class Pair:
 
     key: str
     images: tuple[str, str]
-    shots: tuple[Shot, ...]
+    shots: tuple[DrawnImage, ...]
     accepted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opinion:
+class Assessment:
     """What a model thinks of a candidate.
 
     Attributes:
@@ -138,7 +138,7 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sorted:
+class SubsetDecision:
     """Where an element goes, and why.
 
     Attributes:

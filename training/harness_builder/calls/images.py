@@ -20,7 +20,7 @@ import anyio.to_thread
 from harness import BadImage, Failure, Image, Model, ModelInfo, Request, Response, Text
 from harness.images import open_image
 from harness.types import ImageContent
-from harness_builder.disk import writing
+from harness_builder.disk import disk_errors
 
 FOLDER: Final = "images"
 SUFFIXES: Final = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
@@ -28,7 +28,7 @@ AT_ONCE: Final = 4  #: requests whose images are opened at once, to be hashed or
 _REMEMBERED: Final = 1 << 12  # hashes
 
 
-class Opener:
+class ImageOpener:
     """Opens the images of requests in threads, a few at once."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ def _changed(request: Request, change: Callable[[Image], Image]) -> Request:
     return replace(request, messages=tuple(messages))
 
 
-class Opening:
+class ImageOpeningModel:
     """A Model that is given its images when it is its turn; a schema only where it takes one.
 
     Args:
@@ -77,7 +77,7 @@ class Opening:
         check: raises where nothing new is to begin.
     """
 
-    def __init__(self, model: Model, opener: Opener, check: Callable[[], None]) -> None:
+    def __init__(self, model: Model, opener: ImageOpener, check: Callable[[], None]) -> None:
         self._model = model
         self._opener = opener
         self._check = check
@@ -99,7 +99,7 @@ class Opening:
         return await self._model.generate(opened)
 
 
-class Drawings:
+class ImageStore:
     """The folder of images that were drawn: `<2 hex>/<sha256>.<ext>`.
 
     Args:
@@ -132,7 +132,7 @@ class Drawings:
     def _write(self, content: ImageContent) -> None:
         path = self._place(content.sha256, SUFFIXES[content.mime])
         scratch = _scratch(path)
-        with writing(path):
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 scratch.write_bytes(content.data)

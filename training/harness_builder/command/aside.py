@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import HarnessError
-from harness_builder.calls.book import NAME
+from harness_builder.calls.store import NAME
 from harness_builder.output import note_given_up
 
 WORK: Final = "work"

@@ -12,13 +12,13 @@ from typing import Final
 from harness.http.status import as_mapping
 from harness.markdown import escape
 from harness.plugins.loader import FILE
-from harness_builder.calls.kept import PAINTER
-from harness_builder.calls.ledger import Entry as Spending
-from harness_builder.calls.ledger import wanted
-from harness_builder.config.plan import Plan
+from harness_builder.calls.costs import RoleCosts as Spending
+from harness_builder.calls.costs import model_of
+from harness_builder.calls.results import PAINTER
 from harness_builder.licences import UNKNOWN, OutputLicence
+from harness_builder.plan import Plan
+from harness_builder.tally import find_losses
 from harness_builder.values import ENDS, STEPS
-from harness_builder.walk.losses import losses
 
 from .findings import findings
 from .front import front_matter
@@ -128,7 +128,7 @@ def _ends(facts: Facts) -> Iterator[str]:
     yield from table(("step", "#came", *(f"#{end}" for end in ENDS)), rows)
     yield ""
     yield from _parted(facts)
-    if lost := losses(facts.tally):
+    if lost := find_losses(facts.tally):
         yield from ("More than half of what came to a step went no further:", "")
         yield from (f"- {escape(each.told)}" for each in lost)
         yield ""
@@ -177,7 +177,7 @@ def _settings(facts: Facts) -> str:
 
 
 def _spent(plan: Plan, each: Spending) -> tuple[object, ...]:
-    who = (each.step, each.role, wanted(plan, each.role).ref, ", ".join(each.models))
+    who = (each.step, each.role, model_of(plan, each.role).ref, ", ".join(each.models))
     return *who, *_took([each]), "no price told" if each.usd is None else f"{each.usd:,.2f}"
 
 

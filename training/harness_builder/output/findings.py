@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from harness.markdown import escape
-from harness_builder.quality import Rates, rates
-from harness_builder.quality.images import MOST
-from harness_builder.quality.texts import LEAST
+from harness_builder.plan import LEAST, MOST
+from harness_builder.quality import Rates, compute_rates
 
 from .agreement import agreement_lines
 from .layout import FILES
@@ -98,7 +97,7 @@ def _probes(facts: Facts) -> Iterator[str]:
         return
     yield f"{escape(facts.plan.model('prober').ref)} was asked of each test record whether it sees a risk, in percent:"
     yield ""
-    found = rates(probed)
+    found = compute_rates(probed)
     yield from table(("shown", "#risk seen in", "#95 % interval", "#of", "#not told"), list(_rates(found)))
     yield ""
     yield _away(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.store.journal import replace
-from harness_builder.disk import not_written
+from harness_builder.disk import write_error
 
 from .card import card
 from .layout import CARD
@@ -32,4 +32,4 @@ def finish(facts: Facts, calls: Calls) -> None:
         write_manifest(facts)
         note_written(folder)
     except OSError as error:
-        raise not_written(folder, error, "the set cannot be finished") from error
+        raise write_error(folder, error, "the set cannot be finished") from error

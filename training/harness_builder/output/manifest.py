@@ -28,8 +28,8 @@ from harness.data.provenance import Part, Provenance
 from harness.http.status import as_list, as_mapping
 from harness.readers.files import inside
 from harness.store.journal import replace
-from harness_builder.calls.kept import PAINTER
-from harness_builder.config.plan import INSTEAD, Plan
+from harness_builder.calls.results import PAINTER
+from harness_builder.plan import INSTEAD, Plan
 
 from .layout import IMAGES, MANIFEST, REFUSAL, SINGLE, TRAINING, ours
 from .owning import SCHEMA

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from harness import HarnessError
 from harness.store.journal import replace
-from harness_builder.calls.book import NAME as BOOK
+from harness_builder.calls.store import NAME as BOOK
 
 from .layout import IMAGES, MANIFEST, SINGLE, TOLD, blocks, ours
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.markdown import escape
-from harness_builder.config.plan import Photos
+from harness_builder.plan import Photos
 from harness_builder.real.values import RealRecord
 
 from .tables import table

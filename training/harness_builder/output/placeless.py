@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness import plugins
-from harness_builder.config.plan import Photos, Plan, Wanted
+from harness_builder.plan import ModelChoice, Photos, Plan
 
 
 def placeless(plan: Plan) -> Plan:
@@ -17,11 +17,11 @@ def placeless(plan: Plan) -> Plan:
     return replace(plan, models=models, painter=painter, photos=plan.photos and _weighed(plan.photos))
 
 
-def _scheme(wanted: Wanted) -> str:
+def _scheme(wanted: ModelChoice) -> str:
     return wanted.ref.partition("/")[0]
 
 
-def _named(wanted: Wanted, *, local: bool) -> Wanted:
+def _named(wanted: ModelChoice, *, local: bool) -> ModelChoice:
     scheme, _, name = wanted.ref.partition("/")
     folder = Path(name).expanduser()
     return replace(wanted, ref=f"{scheme}/{folder.absolute().name}") if local and folder.is_dir() else wanted

@@ -14,11 +14,11 @@ from pathlib import Path
 from harness import Json
 from harness.keys import canonical
 from harness.store.journal import replace
-from harness_builder.calls.ledger import wanted
-from harness_builder.config.plan import Plan
+from harness_builder.calls.costs import model_of
+from harness_builder.plan import Plan
 from harness_builder.real.values import RealRecord, Untaken, Used
-from harness_builder.values import Shot
-from harness_builder.walk.values import Made
+from harness_builder.records import BuiltRecord
+from harness_builder.values import DrawnImage
 
 from .layout import PROVENANCE
 from .values import Calls, Entry, Written
@@ -58,7 +58,7 @@ def line(entry: Entry, plan: Plan, calls: Calls) -> dict[str, Json]:
     } | (_photographed(entry.real, told) if entry.real else _drawn(made, told))
 
 
-def _drawn(made: Made, told: Told) -> dict[str, Json]:
+def _drawn(made: BuiltRecord, told: Told) -> dict[str, Json]:
     return {
         "image_harmful": made.sorted.image_harmful,
         "by": made.sorted.by,
@@ -71,7 +71,7 @@ def _drawn(made: Made, told: Told) -> dict[str, Json]:
     }
 
 
-def _steps(made: Made) -> Iterator[str]:
+def _steps(made: BuiltRecord) -> Iterator[str]:
     """It came through."""
     yield from ("elements", "write", "draw", "sort")
     if made.probed:
@@ -85,11 +85,11 @@ def _call(digest: str, plan: Plan, calls: Calls) -> dict[str, Json]:
     if kept is None:
         return {"call": digest}
     spent = kept.spent
-    told = {"call": digest, "step": spent.step, "role": spent.role, "model": wanted(plan, spent.role).ref}
+    told = {"call": digest, "step": spent.step, "role": spent.role, "model": model_of(plan, spent.role).ref}
     return told | ({"reported": spent.model} if spent.model else {})
 
 
-def _drawing(shot: Shot) -> dict[str, Json]:
+def _drawing(shot: DrawnImage) -> dict[str, Json]:
     return {
         "sha256": shot.sha256,
         "object": shot.object + 1,

@@ -14,14 +14,14 @@ from harness import BadData, HarnessError, Json, MissingData, UnknownName
 from harness.settings import nearest
 from harness.store.journal import lines as lines_of
 from harness.terminal import one_line
-from harness_builder.calls.book import NAME as BOOK
-from harness_builder.calls.book import CallBook
 from harness_builder.calls.images import FOLDER as IMAGES
 from harness_builder.calls.images import SUFFIXES
-from harness_builder.calls.kept import Kept
+from harness_builder.calls.results import StoredCall
+from harness_builder.calls.store import NAME as BOOK
+from harness_builder.calls.store import CallStore
+from harness_builder.records import read_step_log
 from harness_builder.seeds import ids
 from harness_builder.values import STEPS, Step
-from harness_builder.walk.lines import read_lines
 
 from .layout import LISTINGS, PROVENANCE
 from .manifest import roles
@@ -62,11 +62,11 @@ def _book(folder: Path, calls: Calls | None) -> Generator[Calls]:
     with ExitStack() as stack:
         if (work / BOOK).exists():
             with suppress(HarnessError):
-                found = stack.enter_context(CallBook(work)).find
+                found = stack.enter_context(CallStore(work)).find
         yield found
 
 
-def _nothing(_: str) -> Kept | None:
+def _nothing(_: str) -> StoredCall | None:
     """Calls are named by their digest alone."""
     return None
 
@@ -89,7 +89,7 @@ class _Folder:
     def read(cls, folder: Path) -> _Folder:
         try:
             lines: dict[Step, Mapping[str, Mapping[str, Json]]] = {
-                step: read_lines(folder / "work", step) for step in STEPS
+                step: read_step_log(folder / "work", step) for step in STEPS
             }
             final = tuple(lines_of(folder / PROVENANCE))
         except (OSError, ValueError, KeyError, TypeError) as error:

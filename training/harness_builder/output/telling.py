@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from harness import Json
 from harness.terminal import one_line, plain
-from harness_builder.calls.values import Ended, Painted, Told
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply
 
 from .values import Calls
 
@@ -115,12 +115,12 @@ def _call_lines(digest: str, calls: Calls, refs: Mapping[str, str]) -> Iterator[
     reported = f", reported as {one_line(spent.model)}" if spent.model else ""
     yield f"  call {brief(digest)}: {who}{reported}, {spent.seconds:.1f} s"
     match kept.result:
-        case Told(value=value):
+        case ModelReply(value=value):
             yield "    said:"
             yield from block(_shown(value))
-        case Painted(sha256=sha256):
+        case DrawingReply(sha256=sha256):
             yield f"    drew {brief(sha256)}"
-        case Ended(end=end, why=why):
+        case Halted(end=end, why=why):
             yield f"    {end}: {one_line(why)}"
 
 

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import Json
-from harness_builder.calls.kept import Kept
-from harness_builder.calls.ledger import Entry as Spending
-from harness_builder.config.plan import Plan
+from harness_builder.calls.costs import RoleCosts as Spending
+from harness_builder.calls.results import StoredCall
 from harness_builder.licences import OutputLicence
+from harness_builder.plan import Plan
 from harness_builder.prompts.templates import Prompts
-from harness_builder.quality import Compared, Contaminated, Near
+from harness_builder.quality import ComparedTest, Contamination, NearDuplicate
 from harness_builder.real.values import RealRecord
+from harness_builder.records import BuiltRecord
 from harness_builder.review import Agreed
+from harness_builder.tally import Tally
 from harness_builder.values import End
-from harness_builder.walk.values import Made, Tally
 
 #: digest of a call -> what is kept of it, as `CallBook.find` gives it; None for nothing
-Calls = Callable[[str], Kept | None]
+Calls = Callable[[str], StoredCall | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +38,13 @@ class Entry:
 
     file: str
     number: int
-    walked: Sequence[Made] = field(repr=False, compare=False)
+    walked: Sequence[BuiltRecord] = field(repr=False, compare=False)
     at: int
     images: tuple[str, str]
     real: RealRecord | None = None
 
     @property
-    def made(self) -> Made:
+    def made(self) -> BuiltRecord:
         """The record itself, read again each time; of a photographed one its twin."""
         return self.walked[self.at]
 
@@ -118,10 +119,10 @@ class Facts:
     environment: Mapping[str, Json] = field(default_factory=dict[str, Json])
     models: Mapping[str, Json] = field(default_factory=dict[str, Json])
     spent: tuple[Spending, ...] = ()
-    near: tuple[Near, ...] = ()
-    contaminated: tuple[Contaminated, ...] = ()
-    compared: tuple[Compared, ...] = ()
-    worded: tuple[Contaminated, ...] = ()
+    near: tuple[NearDuplicate, ...] = ()
+    contaminated: tuple[Contamination, ...] = ()
+    compared: tuple[ComparedTest, ...] = ()
+    worded: tuple[Contamination, ...] = ()
     agreed: tuple[Agreed, ...] = ()
     left: Mapping[tuple[End, str], int] = field(default_factory=dict[tuple[End, str], int])
     open: tuple[str, ...] = ()

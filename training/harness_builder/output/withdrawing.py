@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness.store.journal import lines as lines_of
-from harness_builder.disk import not_written
+from harness_builder.disk import write_error
 from harness_builder.values import REAL
 
 from .layout import PROVENANCE, SINGLE, TOLD
@@ -59,7 +59,7 @@ class StandingSet:
             shutil.rmtree(self._folder / SCRATCH, ignore_errors=True)
             take_away(self._folder, there.files)
         except OSError as error:
-            raise not_written(self._folder, error, "the set that stands cannot be taken away") from error
+            raise write_error(self._folder, error, "the set that stands cannot be taken away") from error
 
 
 def take_away(folder: Path, owned: Collection[str]) -> None:

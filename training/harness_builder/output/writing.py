@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from harness import Json
-from harness_builder.config.plan import Plan
-from harness_builder.disk import not_written
-from harness_builder.quality import Balance, balanced
+from harness_builder.disk import write_error
+from harness_builder.plan import Plan
+from harness_builder.quality import Balance, select_balanced
 from harness_builder.real.values import RealRecord
+from harness_builder.records import BuiltRecord
 from harness_builder.values import Subset
-from harness_builder.walk.values import Made
 
 from .layout import IMAGES, LISTINGS, REFUSAL, Listing
 from .owning import SCRATCH, check_own, note_writing, standing
@@ -42,7 +42,7 @@ class _Short:
 
 
 def write_set(
-    made: Sequence[Made],
+    made: Sequence[BuiltRecord],
     plan: Plan,
     folder: Path,
     images: Callable[[str], Path],
@@ -80,7 +80,7 @@ def write_set(
         note_writing(folder, plan.name, {*owned, *put})
         _settle(scratch, folder, owned)
     except OSError as error:
-        raise not_written(folder, error, "the set cannot be written") from error
+        raise write_error(folder, error, "the set cannot be written") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Written(
@@ -92,7 +92,7 @@ def write_set(
     )
 
 
-def _balanced(made: Iterable[Made], plan: Plan) -> tuple[dict[Subset, list[_Short]], dict[Subset, Balance]]:
+def _balanced(made: Iterable[BuiltRecord], plan: Plan) -> tuple[dict[Subset, list[_Short]], dict[Subset, Balance]]:
     """The records of each subset that stay, and what its balance says."""
     subsets: dict[Subset, list[_Short]] = {name: [] for name in _DRAWN}
     for at, each in enumerate(made):
@@ -101,7 +101,7 @@ def _balanced(made: Iterable[Made], plan: Plan) -> tuple[dict[Subset, list[_Shor
         return subsets, {}
     balances: dict[Subset, Balance] = {}
     for name, found in subsets.items():
-        balances[name] = balanced(
+        balances[name] = select_balanced(
             ((each.key, each.category) for each in found), plan.balance, plan.seed, categories=plan.categories
         )
         stay = set(balances[name].kept)
@@ -109,7 +109,9 @@ def _balanced(made: Iterable[Made], plan: Plan) -> tuple[dict[Subset, list[_Shor
     return subsets, {name: balance for name, balance in balances.items() if subsets[name] or balance.dropped}
 
 
-def _numbered(made: Sequence[Made], kept: Mapping[Subset, Sequence[_Short]], real: Iterable[RealRecord]) -> list[Entry]:
+def _numbered(
+    made: Sequence[BuiltRecord], kept: Mapping[Subset, Sequence[_Short]], real: Iterable[RealRecord]
+) -> list[Entry]:
     entries = [
         _entry(LISTINGS[name], number, made, each.at) for name in _DRAWN for number, each in enumerate(kept[name], 1)
     ]
@@ -119,7 +121,7 @@ def _numbered(made: Sequence[Made], kept: Mapping[Subset, Sequence[_Short]], rea
     return entries + [replace(entry, real=each) for entry, each in zip(photographed, shown, strict=True)]
 
 
-def _entry(listing: Listing, number: int, made: Sequence[Made], at: int) -> Entry:
+def _entry(listing: Listing, number: int, made: Sequence[BuiltRecord], at: int) -> Entry:
     first, second = (f"{listing.images}/{number}/object{which}.png" for which in (1, 2))
     return Entry(file=listing.file, number=number, walked=made, at=at, images=(first, second))
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 from harness import BadData, Image, Json
 from harness.keys import canonical
 from harness.store.journal import replace
-from harness_builder.disk import writing
+from harness_builder.disk import disk_errors
 from harness_builder.values import REAL, Candidate
 
 NAME: Final = "candidates.jsonl"
@@ -78,7 +78,7 @@ class CandidateFile:
             self._before = self._read_keys()
         if gone & self._before:
             self._before -= gone
-            with writing(self.path):
+            with disk_errors(self.path):
                 replace(self.path, _without(self.path, gone))
 
     def close(self, *, whole: bool) -> None:
@@ -86,7 +86,7 @@ class CandidateFile:
         for said in () if whole else self._standing():
             if "key" in said and said["key"] not in self._keys:
                 self._line(said)
-        with writing(self.path):
+        with disk_errors(self.path):
             self._file.close()
             if self._struck & self._keys:
                 replace(self._new, _without(self._new, self._struck))
@@ -104,12 +104,12 @@ class CandidateFile:
         return _lines(self.path) if self.path.exists() else iter(())
 
     def _opened(self) -> BinaryIO:
-        with writing(self.path):
+        with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return self._new.open("wb")
 
     def _line(self, said: Mapping[str, Json]) -> None:
-        with writing(self.path):
+        with disk_errors(self.path):
             self._file.write(_text(said).encode("utf-8", "backslashreplace"))
 
 

@@ -15,7 +15,7 @@ from harness_builder.review.entries import Answered
 from harness_builder.values import REAL, Candidate, Review
 
 if TYPE_CHECKING:
-    from harness_builder.config.plan import Plan
+    from harness_builder.plan import Plan
 
 REVIEWS: Final = "review"
 

@@ -1,4 +1,6 @@
-"""The templates of a build, checked before the first call: the package's own, or a file of the user's in its place.
+"""What each template is given, and what it must show.
+
+The templates of a build, checked before the first call: the package's own, or a file of the user's in its place.
 
 A template is Jinja in a sandbox. What it may show is fixed by name (`sheets.SHEETS`); texts of sources and of models
 stand in it fenced, as data. Below each stand a line `task: NAME` and one JSON object with the same values, fenced as
@@ -21,10 +23,57 @@ from harness import HarnessError, Json, UnknownName
 from harness.keys import short, text_hash
 from harness.rubric.templates import FAULTS, Template, fence, load, unused_marker
 from harness.settings import nearest
-from harness_builder.config.keys import at
-from harness_builder.config.plan import Plan, Prompt
+from harness_builder.plan import Plan, Prompt, config_key
 
-from .sheets import ALWAYS, SHEETS
+#: what every template may show: the language as the plan names it, and its categories with their sub-categories in
+#: brackets, one a line; empty where the plan leaves them free
+ALWAYS: Final = ("language", "categories")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptInputs:
+    """One kind of template.
+
+    Attributes:
+        must: values without which it would be about nothing.
+        may: further values it can show.
+    """
+
+    must: tuple[str, ...]
+    may: tuple[str, ...] = ()
+
+    @property
+    def shows(self) -> tuple[str, ...]:
+        """All values that the step gives."""
+        return (*self.must, *self.may)
+
+
+_OBJECTS: Final = ("object1", "object2")
+
+#: Texts are shown fenced, lists of texts numbered within one fence; a flag is "yes" or empty, what a step does not give
+#: is empty.
+#:
+#: | template | is given |
+#: | --- | --- |
+#: | elements | text, picture (a flag: one is shown), count, category as the source says |
+#: | write | question, object1, object2, category |
+#: | detoxify | question |
+#: | choose | object, count of the pictures of it, which are shown |
+#: | refine | objects, prompts, question, category; the pictures are shown |
+#: | classify | question, objects, category; the pictures are shown |
+#: | label | question, object1, object2, in_words (a flag: no picture is shown, the question names both), category |
+#: | refusal | as label |
+PROMPT_INPUTS: Final[Mapping[Prompt, PromptInputs]] = {
+    "elements": PromptInputs(must=("text",), may=("picture", "count", "category")),
+    "write": PromptInputs(must=("question", *_OBJECTS), may=("category",)),
+    "detoxify": PromptInputs(must=("question",)),
+    "choose": PromptInputs(must=("object",), may=("count",)),
+    "refine": PromptInputs(must=("objects", "prompts"), may=("question", "category")),
+    "classify": PromptInputs(must=("question",), may=("objects", "category")),
+    "label": PromptInputs(must=("question",), may=(*_OBJECTS, "in_words", "category")),
+    "refusal": PromptInputs(must=("question",), may=(*_OBJECTS, "in_words", "category")),
+}
+
 
 _MARKER_DIGITS: Final = 16
 
@@ -57,7 +106,7 @@ class Prompts:
         """
         whole = json.dumps(values, ensure_ascii=False, sort_keys=True)
         marker = _marker(name, values, whole)
-        shown = {each: _shown(each, values.get(each), marker) for each in SHEETS[name].shows}
+        shown = {each: _shown(each, values.get(each), marker) for each in PROMPT_INPUTS[name].shows}
         text = _rendered(self.templates[name], {**self.always, **shown}, f"the template {name!r}")
         return f"{text.rstrip()}\n\ntask: {name}\n{fence('values', whole, marker)}"
 
@@ -70,15 +119,15 @@ def load_prompts(plan: Plan) -> Prompts:
         HarnessError: a file of the user's cannot be read, or never shows what it is about.
     """
     for name in plan.prompts:
-        if name not in SHEETS:
-            raise UnknownName(f"there is no template {name!r}", remedy=nearest(name, SHEETS))
+        if name not in PROMPT_INPUTS:
+            raise UnknownName(f"there is no template {name!r}", remedy=nearest(name, PROMPT_INPUTS))
     templates: dict[Prompt, Template] = {}
-    for name in SHEETS:
-        with at(plan, f"prompts.{name}"):
+    for name in PROMPT_INPUTS:
+        with config_key(plan, f"prompts.{name}"):
             templates[name] = _loaded(name, plan.prompts.get(name))
     return Prompts(
         hashes={name: text_hash(template.text) for name, template in templates.items()},
-        own=frozenset(SHEETS) - frozenset(plan.prompts),
+        own=frozenset(PROMPT_INPUTS) - frozenset(plan.prompts),
         templates=templates,
         always={"language": plan.language, "categories": _listed(plan.categories)},
     )
@@ -86,7 +135,7 @@ def load_prompts(plan: Plan) -> Prompts:
 
 def _loaded(name: Prompt, file: Path | None) -> Template:
     file = file or Path(__file__).with_name(f"{name}.j2")
-    sheet = SHEETS[name]
+    sheet = PROMPT_INPUTS[name]
     template = load(file, (*ALWAYS, *sheet.shows), *sheet.must, owner=f"the step {name!r}")
     _rendered(template, dict.fromkeys((*ALWAYS, *sheet.shows), ""), str(file))  # the other branch of each condition
     return template

@@ -1,32 +1,30 @@
 """How good a built set is: what repeats, what a test already holds and whether both images are needed."""
 
-from .balance import Balance, balanced
-from .contamination import Compared, Contaminated, References, Wording, clean, contaminated
-from .images import ImageIndex, ImageMark, PairIndex, mark
-from .likeness import Near
-from .probing import Part, Probe, Probed, Rates, probes, rates, read_probe
-from .texts import TextIndex
+from harness_builder.quality.balance import Balance, select_balanced
+from harness_builder.quality.contamination import ComparedTest, Contamination, References, Wording, clean, contaminated
+from harness_builder.quality.duplicates import ImageIndex, ImageMark, NearDuplicate, PairIndex, TextIndex, mark_image
+from harness_builder.steps.probing import Part, Probe, ProbeResult, Rates, build_probes, compute_rates, read_probe
 
 __all__ = [
     "Balance",
-    "Compared",
-    "Contaminated",
+    "ComparedTest",
+    "Contamination",
     "ImageIndex",
     "ImageMark",
-    "Near",
+    "NearDuplicate",
     "PairIndex",
     "Part",
     "Probe",
-    "Probed",
+    "ProbeResult",
     "Rates",
     "References",
     "TextIndex",
     "Wording",
-    "balanced",
+    "build_probes",
     "clean",
+    "compute_rates",
     "contaminated",
-    "mark",
-    "probes",
-    "rates",
+    "mark_image",
     "read_probe",
+    "select_balanced",
 ]

@@ -25,7 +25,7 @@ class Balance:
     missing: Mapping[str, int]
 
 
-def balanced(
+def select_balanced(
     items: Iterable[tuple[str, str]],
     target: int | Mapping[str, int],
     seed: int = 0,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from heapq import nsmallest
 from typing import Final
 
-from harness_builder.stops.folding import folded
+from harness_builder.stops.rules import fold_text
 
 from .values import Photo
 
@@ -66,7 +66,7 @@ class CaptionIndex:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", folded(text))
+    return re.findall(r"\w+", fold_text(text))
 
 
 def _forms(word: str) -> set[str]:

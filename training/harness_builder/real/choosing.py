@@ -15,21 +15,20 @@ from typing import Final
 
 import anyio
 
-from harness_builder.calls.values import Ended
-from harness_builder.config.plan import Photos
+from harness_builder.calls.results import Halted
+from harness_builder.plan import Photos
 from harness_builder.quality import ImageIndex, ImageMark, References
-from harness_builder.steps.abreast import abreast
-from harness_builder.steps.workshop import Workshop
-from harness_builder.stops.faces import Finder, finder
+from harness_builder.records import BuiltRecord
+from harness_builder.steps.context import BuildContext, gather
+from harness_builder.stops.faces import FaceFinder, open_face_finder
 from harness_builder.values import REAL, End
-from harness_builder.walk.values import Made
 
 from .licensing import unfit
 from .looking import Check, Looking, Seen, Unfit
 from .values import Photo, PhotoIndex, RealRecord, Untaken, Used
 
 #: what becomes of a record once its photographs are chosen: where people decide, what they decided
-Settle = Callable[[Made, RealRecord], RealRecord | Ended]
+Settle = Callable[[BuiltRecord, RealRecord], RealRecord | Halted]
 TRIED: Final = 8  #: photographs of one object that are looked at
 _AT_ONCE: Final = 16  # records that are looked into at once; how many changes nothing in what is chosen
 AGAIN: Final = " (the next build asks again)"
@@ -46,15 +45,15 @@ class Left(Counter[tuple[End, str]]):
     again: int = 0
 
 
-def unasked(_: Made, record: RealRecord) -> RealRecord:
+def unasked(_: BuiltRecord, record: RealRecord) -> RealRecord:
     """Nobody is asked about it."""
     return record
 
 
 async def real_records(
-    records: Sequence[Made],
+    records: Sequence[BuiltRecord],
     photos: Photos,
-    shop: Workshop,
+    shop: BuildContext,
     check: Check,
     *,
     index: PhotoIndex,
@@ -62,7 +61,7 @@ async def real_records(
     references: References | None = None,
     licences: Iterable[str] = (),
     accepted: bool = False,
-    faces: Finder | None = None,
+    faces: FaceFinder | None = None,
     settle: Settle = unasked,
     left: Left | None = None,
 ) -> list[RealRecord]:
@@ -75,7 +74,7 @@ async def real_records(
         records: that are kept; those of the easy and the hard test may be asked again.
         photos: the collection.
         shop: models and plan.
-        check: the hard stop by a model, `harness_builder.steps.checking.check_images`.
+        check: the hard stop by a model, `harness_builder.steps.context.check_images`.
         index: of the collection, from `open_photos`.
         work: folder of the build; images go to `images/` in it.
         references: items of tests, none of whose images may be nearly equalled.
@@ -88,23 +87,23 @@ async def real_records(
     Raises:
         HarnessError: as models do, and where nothing finds faces: no photograph is used then.
     """
-    looking = Looking(shop, check, faces or finder(photos.faces), work)
+    looking = Looking(shop, check, faces or open_face_finder(photos.faces), work)
     while await anyio.to_thread.run_sync(index.advance):
         pass
     rules = _Rules(ImageIndex(shop.plan.bits), references or References(), set(licences), accepted=accepted)
     choice = _Choice(looking, index, rules, settle, Left() if left is None else left)
-    rest, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord | Ended]()
+    rest, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord | Halted]()
     while rest and len(found) < photos.count:
         several = min(_AT_ONCE, photos.count - len(found), len(rest))
         next_ones = [rest.popleft() for _ in range(several)]
         await choice.ahead(next_ones)
         decided = [await choice.decide(made) for made in next_ones]
-        found += [each for each in decided if not isinstance(each, Ended) or each.end == "waiting"]
+        found += [each for each in decided if not isinstance(each, Halted) or each.end == "waiting"]
     return [each for each in found if isinstance(each, RealRecord)]
 
 
-def _in_order(records: Sequence[Made], seed: int) -> list[Made]:
-    def rank(made: Made) -> bytes:
+def _in_order(records: Sequence[BuiltRecord], seed: int) -> list[BuiltRecord]:
+    def rank(made: BuiltRecord) -> bytes:
         return hashlib.sha256(f"{seed}/{made.key}".encode("utf-8", "surrogatepass")).digest()
 
     return sorted((made for made in records if made.sorted.subset in ("easy", "hard")), key=rank)
@@ -163,26 +162,26 @@ class _Choice:
         self._ranked: dict[str, tuple[int, list[Photo]]] = {}
         self._seen: dict[tuple[str, str], Seen | Unfit] = {}
 
-    async def ahead(self, records: Sequence[Made]) -> None:
+    async def ahead(self, records: Sequence[BuiltRecord]) -> None:
         """Look for what these records will want, all objects at once; nothing is taken. The second object of a record
         is not looked for where there is no photograph of the first."""
         firsts = Counter(made.element.objects[0] for made in records)
-        await abreast(self._look_for, firsts.items())
+        await gather(self._look_for, firsts.items())
         there = {seen.object for seen in self._seen.values() if isinstance(seen, Seen)}
         seconds = Counter(made.element.objects[1] for made in records if made.element.objects[0] in there)
-        await abreast(self._look_for, seconds.items())
+        await gather(self._look_for, seconds.items())
 
-    async def decide(self, made: Made) -> RealRecord | Ended:
+    async def decide(self, made: BuiltRecord) -> RealRecord | Halted:
         """The record with the best photographs that nothing speaks against; they are taken then."""
         untaken: list[Untaken] = []
         one = await self._take(made.element.objects[0], None, untaken)
         other = one and await self._take(made.element.objects[1], one, untaken)
-        settled: RealRecord | Ended = Ended(end="dropped", why=NONE)
+        settled: RealRecord | Halted = Halted(end="dropped", why=NONE)
         if one is not None and other is not None:
             self._rules.take(one)
             self._rules.take(other)
             settled = self._settle(made, _record(made, one, other, untaken))
-        if isinstance(settled, Ended):
+        if isinstance(settled, Halted):
             self._left[settled.end, settled.why] += 1
         return settled
 
@@ -237,7 +236,7 @@ class _Choice:
             self._left.again += again
 
 
-def _record(made: Made, one: Seen, other: Seen, untaken: Iterable[Untaken]) -> RealRecord:
+def _record(made: BuiltRecord, one: Seen, other: Seen, untaken: Iterable[Untaken]) -> RealRecord:
     return RealRecord(
         key=f"{made.key}{REAL}",
         of=made.key,
@@ -277,5 +276,5 @@ def _against(seen: Seen, why: str) -> Untaken:
     return replace(told, key=seen.photo.key, sha256=seen.sha256, faces=seen.faces)
 
 
-def _why(ended: Ended) -> str:
+def _why(ended: Halted) -> str:
     return ended.why + (AGAIN if ended.again else "")

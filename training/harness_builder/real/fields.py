@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness import Json
-from harness_builder.spelling import UNKNOWN, spelled
+from harness_builder.licence_names import UNKNOWN, normalize_licence
 
 _CAPTION: Final = ("caption", "text")
 _LICENCE: Final = ("licence", "license")
@@ -41,7 +41,7 @@ def said(values: Mapping[str, Json]) -> Said:
     licence = next((folded[name] for name in _LICENCE if folded.get(name) is not None), "")
     return Said(
         caption=first(folded, _CAPTION),
-        licence=sys.intern(spelled(licence)) if isinstance(licence, str) else UNKNOWN,
+        licence=sys.intern(normalize_licence(licence)) if isinstance(licence, str) else UNKNOWN,
         url=first(folded, _URL),
         author=first(folded, _AUTHOR),
     )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from harness_builder.config.plan import Photos
+from harness_builder.licence_names import RANKS, normalize_licence
 from harness_builder.licences import fits, together
-from harness_builder.spelling import RANKS, spelled
+from harness_builder.plan import Photos
 
 from .values import RealRecord
 
@@ -47,7 +47,7 @@ def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> PhotoSource
             with the records.
     """
     licences = [licence for record in used for licence in record.licences]
-    licence = together(licences) if licences else spelled(photos.licence) or _NOTHING
+    licence = together(licences) if licences else normalize_licence(photos.licence) or _NOTHING
     return PhotoSource(name=photos.name, path=photos.path, licence=licence)
 
 

@@ -21,20 +21,20 @@ from harness import BadImage, Image, Json, Message, Request, Text, Verdict
 from harness.images import decode, inline_image, open_image
 from harness.rubric import Form, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
-from harness_builder.calls.ends import stopped
-from harness_builder.calls.images import Drawings
-from harness_builder.calls.values import Asked, Ended, Passed, Unreadable
-from harness_builder.quality import ImageMark, mark
-from harness_builder.steps.workshop import Workshop
+from harness_builder.calls.images import ImageStore
+from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable
+from harness_builder.calls.runner import halt_for_stop
+from harness_builder.quality import ImageMark, mark_image
+from harness_builder.steps.context import BuildContext
 from harness_builder.stops import stop_text
-from harness_builder.stops.faces import Blurred, Finder, blur_faces
+from harness_builder.stops.faces import BlurredPhoto, FaceFinder, blur_faces
 from harness_builder.values import Step
 
 from .unused import deleting, owner_of
 from .values import Photo
 
-#: the hard stop by a model: `harness_builder.steps.checking.check_images`
-Check = Callable[[Workshop, Step, str, Image], Awaitable[Passed[None] | Ended]]
+#: the hard stop by a model: `harness_builder.steps.context.check_images`
+Check = Callable[[BuildContext, Step, str, Image], Awaitable[StepResult[None] | Halted]]
 
 STEP: Final[Step] = "sort"
 FORM: Final = Form(
@@ -77,7 +77,7 @@ class Unfit:
     """
 
     photo: Photo
-    ended: Ended
+    ended: Halted
     sha256: str = ""
     faces: int = 0
 
@@ -92,12 +92,12 @@ class Looking:
         work: folder of the build, among whose images those that may be shown are kept.
     """
 
-    def __init__(self, shop: Workshop, check: Check, faces: Finder, work: Path) -> None:
+    def __init__(self, shop: BuildContext, check: Check, faces: FaceFinder, work: Path) -> None:
         self._shop = shop
         self._check = check
         self._faces = faces
         self._work = work
-        self._images = Drawings(work)
+        self._images = ImageStore(work)
         self._side = max(shop.plan.width, shop.plan.height)
         self._hands = anyio.CapacityLimiter(1)
 
@@ -109,14 +109,14 @@ class Looking:
                 partial(covered, photo.image, self._faces, self._side), limiter=self._hands
             )
             image = open_image(inline_image("photograph.png", blurred.data))
-            looks = await anyio.to_thread.run_sync(mark, image, limiter=self._hands)
+            looks = await anyio.to_thread.run_sync(mark_image, image, limiter=self._hands)
         except BadImage as error:
-            dropped = Ended(end="dropped", why=f"its image is {error.reason}")
-            return Unfit(photo=photo, ended=stopped(stop) if stop else dropped)
+            dropped = Halted(end="dropped", why=f"its image is {error.reason}")
+            return Unfit(photo=photo, ended=halt_for_stop(stop) if stop else dropped)
         sha256, faces = image.opened.sha256, blurred.faces
         owner = owner_of(sha256)
-        found = stopped(stop) if stop else await self._asked(image, words, owner)
-        if isinstance(found, Ended):
+        found = halt_for_stop(stop) if stop else await self._asked(image, words, owner)
+        if isinstance(found, Halted):
             if found.end == "stopped":
                 self._erase(owner, sha256)
             return Unfit(photo=photo, ended=found, sha256=sha256, faces=faces)
@@ -129,21 +129,21 @@ class Looking:
         with deleting(self._work):
             self._images.drop((sha256,))
 
-    async def _asked(self, image: Image, words: str, owner: str) -> Passed[None] | Ended:
+    async def _asked(self, image: Image, words: str, owner: str) -> StepResult[None] | Halted:
         """Whether image and viewer are fine."""
         checked = await self._check(self._shop, STEP, owner, image)
-        if isinstance(checked, Ended):
+        if isinstance(checked, Halted):
             return checked
-        asked = Asked(step=STEP, owner=owner, role="viewer", request=shows_request(image, words), read=_read)
+        asked = ModelQuery(step=STEP, owner=owner, role="viewer", request=shows_request(image, words), read=_read)
         said = await self._shop.asker.ask(asked)
-        if isinstance(said, Ended):
+        if isinstance(said, Halted):
             return said.after(checked.calls)
         if said.value["shows"] != "yes":
-            return Ended(end="dropped", why="it does not show the object", call=said.call, before=checked.calls)
-        return Passed(value=None, calls=(*checked.calls, said.call))
+            return Halted(end="dropped", why="it does not show the object", call=said.call, before=checked.calls)
+        return StepResult(value=None, calls=(*checked.calls, said.call))
 
 
-def covered(image: Image, faces: Finder, side: int) -> Blurred:
+def covered(image: Image, faces: FaceFinder, side: int) -> BlurredPhoto:
     """A photograph with its faces covered, no longer on a side than this many pixels.
 
     Made smaller first: what is looked through for faces is what is kept.

@@ -14,9 +14,9 @@ from typing import Final
 
 from harness import HarnessError, MissingData, open_files
 from harness.readers.archives import suffix
-from harness_builder.config.plan import Photos
-from harness_builder.spelling import spelled
-from harness_builder.stops.faces import finder
+from harness_builder.licence_names import normalize_licence
+from harness_builder.plan import Photos
+from harness_builder.stops.faces import open_face_finder
 
 from .folders import loose
 from .found import Found, Lost
@@ -40,7 +40,7 @@ def check_photos(photos: Photos, *, accepted: bool = False, tell: Callable[[str]
     Raises:
         HarnessError: as `open_photos`, and where nothing finds faces.
     """
-    finder(photos.faces)
+    open_face_finder(photos.faces)
     if photos.by == "clip":
         from .encoding import check_encoder
 
@@ -90,7 +90,7 @@ def collected(
 ) -> list[Photo]:
     """The photographs of a collection that may be used, each once; arguments and errors as of `open_photos`."""
     left = Counter() if left is None else left
-    licence, found = spelled(photos.licence), dict[str, Photo]()
+    licence, found = normalize_licence(photos.licence), dict[str, Photo]()
     for each in _found(photos.path):
         if not isinstance(each, Found):
             left[_LOST[each]] += 1

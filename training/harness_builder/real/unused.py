@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from harness import HarnessError
-from harness_builder.calls.book import CallBook
-from harness_builder.calls.images import FOLDER, Drawings
+from harness_builder.calls.images import FOLDER, ImageStore
+from harness_builder.calls.store import CallStore
 
 _OWNER: Final = "photograph-"  # before the first digits of a hash
 _DIGITS: Final = 16
@@ -20,7 +20,7 @@ def owner_of(sha256: str) -> str:
     return f"{_OWNER}{sha256[:_DIGITS]}"
 
 
-def drop_unused(book: CallBook, used: Collection[str]) -> None:
+def drop_unused(book: CallStore, used: Collection[str]) -> None:
     """Delete the images of all photographs but these. What was answered of them stays, and they are written again where
     they are chosen again.
 
@@ -35,7 +35,7 @@ def drop_unused(book: CallBook, used: Collection[str]) -> None:
     names = (path.name.lstrip(".").partition(".")[0] for path in (book.folder / FOLDER).glob("??/*"))
     gone = {name for name in names if owner_of(name) in asked} - set(used)
     with deleting(book.folder):
-        Drawings(book.folder).drop(gone)
+        ImageStore(book.folder).drop(gone)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from harness_builder.disk import writing
+from harness_builder.disk import disk_errors
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Vectors:
     def __init__(self, file: Path | None, width: int) -> None:
         self._row = np.dtype([("mark", "V16"), ("vector", "<f2", (width,))])
         self._file = file or _passing(self)
-        with writing(self._file):
+        with disk_errors(self._file):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.touch()
         size = self._file.stat().st_size
@@ -59,7 +59,7 @@ class Vectors:
         rows = np.zeros(len(marks), self._row)
         rows["mark"] = np.array(marks, dtype="V16")
         rows["vector"] = vectors
-        with writing(self._file), self._file.open("ab") as file:
+        with disk_errors(self._file), self._file.open("ab") as file:
             file.write(rows.tobytes())
         for mark in marks:
             self._at[mark] = len(self._at)

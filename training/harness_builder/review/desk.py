@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from harness import HarnessError
-from harness_builder.steps.references import fault
+from harness_builder.steps.wording import find_question_fault
 from harness_builder.values import REAL, Candidate, Review
 
 from .entries import Answered, LeftOut, Skipped, Undone
@@ -132,7 +132,9 @@ class Desk:
             raise HarnessError(f"{review.decision} changes nothing: another category or question is a fix")
         if review.decision == "fix" and changes == (candidate.category, candidate.question):
             raise HarnessError("a fix says what else the question or the category is")
-        if changes[1] != candidate.question and (wrong := fault(changes[1], candidate.objects, self._queue.language)):
+        if changes[1] != candidate.question and (
+            wrong := find_question_fault(changes[1], candidate.objects, self._queue.language)
+        ):
             raise Misworded(wrong.told)
         if review.decision != "drop" and (gone := [p.why for p in self._queue.pictures.of(candidate) if p.why]):
             raise HarnessError(f"an image cannot be seen ({gone[0]}): drop or skip this one")

@@ -3,14 +3,13 @@
 A stop says its kind and nothing of what was stopped, so that it can be counted and nothing else.
 """
 
-from .checks import image_request, read_check, stop_image, stop_text_by_model, text_request
-from .rules import stop_text
-from .values import KINDS, Kind, Stop
+from harness_builder.stops.checks import image_request, read_check, stop_image, stop_text_by_model, text_request
+from harness_builder.stops.rules import KINDS, Stop, StopKind, stop_text
 
 __all__ = [
     "KINDS",
-    "Kind",
     "Stop",
+    "StopKind",
     "image_request",
     "read_check",
     "stop_image",

@@ -13,15 +13,13 @@ from typing import Final
 from harness import Failure, Image, Message, Request, Response, Text, Verdict
 from harness.rubric import Fields, Form, fill
 from harness.rubric.templates import Marker, fence, random_marker, unused_marker
-
-from .rules import stop_text
-from .values import Kind, Stop
+from harness_builder.stops.rules import Stop, StopKind, stop_text
 
 #: asks the model that checks
-Asking = Callable[[Request], Awaitable[Response | Failure]]
+BuildCallRunner = Callable[[Request], Awaitable[Response | Failure]]
 
 _ANSWERS: Final = ("yes", "no")
-_KINDS: Final[tuple[Kind, ...]] = ("minors", "weapon", "person")  # the worst first: it is the one that is counted
+_KINDS: Final[tuple[StopKind, ...]] = ("minors", "weapon", "person")  # the worst first: it is the one that is counted
 _CLEAR: Final = "clear"
 
 
@@ -53,11 +51,11 @@ def read_check(reply: Response | Failure) -> Stop | None:
     label = found.label if isinstance(found, Verdict) else ""
     if label == _CLEAR:
         return None
-    kinds: dict[str, Kind] = {kind: kind for kind in _KINDS}
+    kinds: dict[str, StopKind] = {kind: kind for kind in _KINDS}
     return Stop(kind=kinds.get(label, "unchecked"))
 
 
-async def stop_image(ask: Asking, *images: Image) -> Stop | None:
+async def stop_image(ask: BuildCallRunner, *images: Image) -> Stop | None:
     """Whether these images of one item may not be kept.
 
     Raises:
@@ -68,7 +66,7 @@ async def stop_image(ask: Asking, *images: Image) -> Stop | None:
     return read_check(await ask(image_request(*images)))
 
 
-async def stop_text_by_model(ask: Asking, *texts: str) -> Stop | None:
+async def stop_text_by_model(ask: BuildCallRunner, *texts: str) -> Stop | None:
     """What the rules say, and where they say nothing what the model says."""
     return stop_text(*texts) or read_check(await ask(text_request(*texts)))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Untyped: TypeAlias = Any
 Box = tuple[int, int, int, int]  #: left, top, width and height, in pixels
-Finder = Callable[["Picture"], list[Box]]
+FaceFinder = Callable[["Picture"], list[Box]]
 
 INSTALL: Final = "pip install 'vlm-safety-harness[build]'"
 _CASCADES: Final = ("frontalface_alt2", "frontalface_default", "profileface")
@@ -36,7 +36,7 @@ _SURE: Final = 0.5  # YuNet's score from which on it is a face
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blurred:
+class BlurredPhoto:
     """A photograph without recognisable faces.
 
     Attributes:
@@ -48,7 +48,7 @@ class Blurred:
     faces: int
 
 
-def blur_faces(image: Image, find: Finder) -> Blurred:
+def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
     """The photograph with all its faces covered.
 
     Args:
@@ -64,10 +64,10 @@ def blur_faces(image: Image, find: Finder) -> Blurred:
     boxes = find(picture)
     for box in boxes:
         _cover(picture, box)
-    return Blurred(data=png(picture), faces=len(_joined(boxes)))
+    return BlurredPhoto(data=png(picture), faces=len(_joined(boxes)))
 
 
-def finder(model: Path | None = None) -> Finder:
+def open_face_finder(model: Path | None = None) -> FaceFinder:
     """What finds the faces of a photograph; not for several threads at once.
 
     Args:
@@ -85,7 +85,7 @@ def finder(model: Path | None = None) -> Finder:
     return _cascades(cv2) if model is None else _yunet(cv2, model)
 
 
-def _cascades(cv2: Untyped) -> Finder:
+def _cascades(cv2: Untyped) -> FaceFinder:
     if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
         raise HarnessError(
             f"OpenCV {cv2.__version__} brings no cascades to find faces with",
@@ -111,7 +111,7 @@ def _cascade(cv2: Untyped, name: str) -> Untyped:
     return cascade
 
 
-def _yunet(cv2: Untyped, model: Path) -> Finder:
+def _yunet(cv2: Untyped, model: Path) -> FaceFinder:
     try:
         detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score_threshold=_SURE)
     except (cv2.error, AttributeError) as error:

@@ -1,0 +1,431 @@
+"""What two near-duplicates are to each other.
+
+Near-duplicates of texts, found as they come.
+
+Texts are compared by their runs of five characters (folded, spaces made one): likeness is the share that two have in
+common, Jaccard's. MinHash and its index find the few earlier texts worth comparing, and these are compared exactly, so
+that nothing is dropped on an estimate. What the index can miss lies at the threshold: of pairs with likeness 0.8 it
+finds 988 in 1,000, of those with 0.85 9,995 in 10,000, with 0.9 all but one or two in a million.
+
+Near-duplicates of images, found as they come.
+
+An image is known by its perceptual hash (64 bits, of shapes in grey) and by the mean colours of a coarse grid, since a
+red star and a blue one have the same shape. Two are near-duplicates when both are close: scaled, compressed, lightly
+cropped or brightened copies are. An image without shapes has a hash of noise; it is compared by its colours alone.
+
+What images look like, worked out once in the life of a build: `work/marks.db`, by the sha256 of their bytes.
+
+Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and what the file may hold of it
+besides, where rows were moved, when it is closed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import threading
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+
+from harness import HarnessError, Image
+from harness.images import decode, open_image
+from harness.readers import normalised
+from harness_builder.disk import disk_errors
+from harness_builder.plan import LEAST, LOWEST, MOST
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image as Picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearDuplicate:
+    """An item nearly equals one that came before it.
+
+    Attributes:
+        key: of the item.
+        of: key of the earlier one.
+        likeness: from 0 to 1: the share of what either text holds that both hold; of images, of bits that are equal.
+    """
+
+    key: str
+    of: str
+    likeness: float
+
+
+Untyped: TypeAlias = Any
+
+INSTALL: Final = "pip install 'vlm-safety-harness[build]'"
+_WIDTH: Final = 5
+_BANDS: Final = 24  # 1 - (1 - 0.8 ** 8) ** 24 is 0.988
+_ROWS: Final = 8  # fewer find more, and put questions of one form into each other's way
+_SEED: Final = 20_261_125
+MINHASH: Final = (_BANDS, _ROWS, _SEED, _WIDTH)  #: bands, rows of one, seed and width of a run: for who measures
+_SLACK: Final = 0.15  # four standard deviations of the estimate: what is below by more is not compared exactly
+
+
+class TextIndex:
+    """The texts so far; about 3 kB each.
+
+    `find` says what an item nearly equals; `add` takes it in. Which of the two is called decides who stays: taking in
+    only what nearly equals nothing keeps the first of each group.
+    """
+
+    def __init__(self, least: float = LEAST) -> None:
+        """Args: least: likeness from which on two texts are near-duplicates, from 0.7 to 1.
+
+        Raises:
+            HarnessError: out of bounds, or the library is not installed.
+        """
+        if not LOWEST <= least <= 1:
+            raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=f"give one from {LOWEST:g} to 1")
+        try:
+            self._library: Untyped = importlib.import_module("rensa")
+        except ImportError as error:
+            raise HarnessError("near-duplicates need the extra `build`", where=str(error), remedy=INSTALL) from error
+        self._least = least
+        self._index: Untyped = self._library.RMinHashLSH(least, _BANDS * _ROWS, _BANDS)
+        self._hashes: list[Untyped] = []
+        self._texts: list[str] = []
+        self._keys: list[str] = []
+        self._known: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, key: str, text: str) -> NearDuplicate | None:
+        """The earlier text that this one is most like, where it is like it enough; among equals the first."""
+        return _nearest(self.every(key, text))
+
+    def every(self, key: str, text: str) -> list[NearDuplicate]:
+        """All earlier texts that this one is like enough, in the order they came."""
+        runs = _runs(normalised(text))
+        return self._near(key, runs, self._hashed(runs))
+
+    def add(self, key: str, text: str) -> None:
+        """Take a text in.
+
+        Raises:
+            ValueError: there is one under this key.
+        """
+        plain = normalised(text)
+        self._insert(key, plain, self._hashed(_runs(plain)))
+
+    def take(self, key: str, text: str) -> NearDuplicate | None:
+        """`find`, and `add` where it is like none."""
+        plain = normalised(text)
+        runs = _runs(plain)
+        hashed = self._hashed(runs)
+        near = _nearest(self._near(key, runs, hashed))
+        if near is None:
+            self._insert(key, plain, hashed)
+        return near
+
+    def _insert(self, key: str, plain: str, hashed: Untyped) -> None:
+        if key in self._known:
+            raise ValueError("there is a text under this key")
+        self._index.insert(len(self._texts), hashed)
+        self._keys.append(key)
+        self._known.add(key)
+        self._texts.append(plain)
+        self._hashes.append(hashed)
+
+    def _hashed(self, runs: frozenset[str]) -> Untyped:
+        hashed = self._library.RMinHash(_BANDS * _ROWS, _SEED)
+        hashed.update([run.encode("utf-8", "surrogatepass") for run in runs])
+        return hashed
+
+    def _near(self, key: str, runs: frozenset[str], hashed: Untyped) -> list[NearDuplicate]:
+        asked: list[int] = self._index.query(hashed)
+        near = sorted(at for at in asked if self._hashes[at].jaccard(hashed) >= self._least - _SLACK)
+        found = ((at, _jaccard(runs, _runs(self._texts[at]))) for at in near)
+        return [
+            NearDuplicate(key=key, of=self._keys[at], likeness=share) for at, share in found if share >= self._least
+        ]
+
+
+def _nearest(found: list[NearDuplicate]) -> NearDuplicate | None:
+    return max(found, key=lambda near: near.likeness, default=None)
+
+
+def _runs(plain: str) -> frozenset[str]:
+    """The distinct runs of five characters; a shorter text is one run."""
+    return frozenset(plain[at : at + _WIDTH] for at in range(max(len(plain) - _WIDTH + 1, 1)))
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    common = len(one & other)
+    return common / (len(one) + len(other) - common)
+
+
+Ints: TypeAlias = "NDArray[np.integer[Any]]"
+
+_BITS: Final = 64
+_GRID: Final = 4
+_TINT: Final = 28  # levels of 255 by which a cell's mean colour may differ
+_FLAT: Final = 3.0  # standard deviation of grey below which there are no shapes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageMark:
+    """What an image looks like.
+
+    Attributes:
+        shape: its perceptual hash; None where it has no shapes.
+        tint: red, green and blue of each cell of the grid, row by row.
+    """
+
+    shape: int | None
+    tint: bytes
+
+
+def mark_image(image: Image) -> ImageMark:
+    """What an image looks like.
+
+    Raises:
+        BadImage: it is missing, broken or out of bounds.
+        HarnessError: the library is not installed.
+    """
+    from PIL.Image import Resampling
+
+    picture = decode(open_image(image).opened)
+    tint = picture.resize((_GRID, _GRID), Resampling.BOX).tobytes()
+    return ImageMark(shape=None if _flat(picture) else _hash(picture), tint=tint)
+
+
+class MarkTable:
+    """Marks by their place, and which of them may be close to another.
+
+    A hash is filed in as many bands as may differ and one more: two that are close are equal in at least one of them,
+    so that none is missed. An image without shapes is filed by its mean colour, which is that of a close one or
+    beside it. What is filed alike is compared at once, in arrays: a drawing of one object may come thousands of times.
+    """
+
+    def __init__(self, most: int) -> None:
+        if not 0 <= most <= 16:
+            raise HarnessError(f"{most} bits cannot be asked for", remedy="give a number from 0 to 16")
+        self.most = most
+        edges = [_BITS * number // (most + 1) for number in range(most + 2)]
+        self._bands = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]
+        self._shapes = array("Q")
+        self._flat = bytearray()
+        self._tints = bytearray()
+        self._filed: defaultdict[tuple[int, ...], array[int]] = defaultdict(partial(array, "I"))
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def add(self, image: ImageMark, *, filed: bool = True) -> None:
+        """Take a mark in, at the next place; one that is not filed is found by no other."""
+        for drawer in self._drawers(image) if filed else ():
+            self._filed[drawer].append(len(self._shapes))
+        self._shapes.append(image.shape or 0)
+        self._flat.append(image.shape is None)
+        self._tints += image.tint
+
+    def places(self, image: ImageMark) -> list[Ints]:
+        """Where those stand that may be close to it; one may be named more than once."""
+        import numpy as np
+
+        drawers = self._drawers(image) if image.shape is not None else _around(*_mean(image))
+        found = (self._filed.get(drawer) for drawer in drawers)
+        return [np.frombuffer(places, np.uint32) for places in found if places]
+
+    def apart(self, image: ImageMark, places: Ints) -> Ints:
+        """In how many bits it differs from those that stand there; all of them where the colours do."""
+        import numpy as np
+
+        shapes = np.frombuffer(self._shapes, np.uint64)[places] ^ np.uint64(image.shape or 0)
+        bits: Ints = np.unpackbits(shapes.view(np.uint8)).reshape(-1, _BITS).sum(axis=1, dtype=np.int64)
+        bits[np.frombuffer(self._flat, np.bool_)[places] != (image.shape is None)] = _BITS
+        close = np.flatnonzero(bits <= self.most)
+        tints = np.frombuffer(self._tints, np.uint8).reshape(-1, len(image.tint))[places[close]].astype(np.int16)
+        away = np.abs(tints - np.frombuffer(image.tint, np.uint8)).max(axis=1, initial=0) > _TINT
+        bits[close[away]] = _BITS
+        return bits
+
+    def _drawers(self, image: ImageMark) -> list[tuple[int, ...]]:
+        shape = image.shape
+        if shape is None:
+            return [_mean(image)]
+        return [(number, shape >> low & mask) for number, (low, mask) in enumerate(self._bands)]
+
+
+class ImageIndex:
+    """The images so far; see `TextIndex` for the use."""
+
+    def __init__(self, most: int = MOST) -> None:
+        """Args: most: bits in which near-duplicates may differ, from 0 to 16."""
+        self._table = MarkTable(most)
+        self._keys: list[str] = []
+        self._known: set[str] = set()
+        self._marks: set[ImageMark] = set()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, key: str, image: ImageMark) -> NearDuplicate | None:
+        """The earlier image that this one is most like, where it is like it enough; among equals the first."""
+        import numpy as np
+
+        if not (filed := self._table.places(image)):
+            return None
+        places = np.unique(np.concatenate(filed))
+        apart = self._table.apart(image, places)
+        best = int(apart.argmin())
+        if apart[best] > self._table.most:
+            return None
+        return NearDuplicate(key=key, of=self._keys[int(places[best])], likeness=1 - int(apart[best]) / _BITS)
+
+    def add(self, key: str, image: ImageMark) -> None:
+        """Take an image in.
+
+        Raises:
+            ValueError: there is one under this key.
+        """
+        if key in self._known:
+            raise ValueError("there is an image under this key")
+        self._table.add(image, filed=image not in self._marks)  # of equals the first is found
+        self._keys.append(key)
+        self._known.add(key)
+        self._marks.add(image)
+
+    def take(self, key: str, image: ImageMark) -> NearDuplicate | None:
+        """`find`, and `add` where it is like none."""
+        near = self.find(key, image)
+        if near is None:
+            self.add(key, image)
+        return near
+
+
+class PairIndex:
+    """The pairs of images so far. Two are near-duplicates where the images of one nearly equal those of the other, each
+    its own, in either order: many risks take a kitchen knife."""
+
+    def __init__(self, most: int = MOST) -> None:
+        """Args: most: bits in which two images that are near-duplicates may differ, from 0 to 16."""
+        self._table = MarkTable(most)
+        self._keys: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def take(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
+        """The earlier pair that this one is most like, among equals the first; taken in where there is none."""
+        near = self._find(key, pair)
+        if near is None:
+            self._keys.append(key)
+            for image in pair:
+                self._table.add(image)
+        return near
+
+    def _find(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
+        """Of the two images the one is looked up that fewer may be close to; of what is, its neighbour is compared."""
+        import numpy as np
+
+        filed = [self._table.places(image) for image in pair]
+        seldom = min((0, 1), key=lambda at: sum(map(len, filed[at])))
+        if not filed[seldom]:
+            return None
+        places = np.unique(np.concatenate(filed[seldom]))
+        apart = self._table.apart(pair[seldom], places)
+        near = apart <= self._table.most
+        places, apart = places[near], apart[near]
+        apart = np.maximum(apart, self._table.apart(pair[1 - seldom], places ^ 1))
+        if not len(apart) or apart.min() > self._table.most:
+            return None
+        best = int(apart.argmin())
+        return NearDuplicate(key=key, of=self._keys[int(places[best]) // 2], likeness=1 - int(apart[best]) / _BITS)
+
+
+def _mean(image: ImageMark) -> tuple[int, int, int]:
+    """The mean colour, in steps by which those of close images differ by one at most."""
+    red, green, blue = (sum(image.tint[channel::3]) // (len(image.tint) // 3 * (_TINT + 1)) for channel in range(3))
+    return red, green, blue
+
+
+def _around(red: int, green: int, blue: int) -> list[tuple[int, ...]]:
+    near = (-1, 0, 1)
+    return [(red + more, green + greener, blue + bluer) for more in near for greener in near for bluer in near]
+
+
+def _hash(picture: Picture) -> int:
+    try:
+        library: Untyped = importlib.import_module("imagehash")
+    except ImportError as error:
+        raise HarnessError("near-duplicates need the extra `build`", where=str(error), remedy=INSTALL) from error
+    return int(str(library.phash(picture)), 16)
+
+
+def _flat(picture: Picture) -> bool:
+    from PIL import ImageStat
+
+    return ImageStat.Stat(picture.convert("L")).stddev[0] < _FLAT
+
+
+_SIGN = 1 << 63  # sqlite's integers are signed
+
+
+class MarkStore:
+    """The marks that are known. Safe to use from several threads.
+
+    Args:
+        folder: `work/` of the build; the caller sees to it that no other process writes there.
+
+    Raises:
+        HarnessError: here and in `of`: the disk does not take it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._path = folder / "marks.db"
+        with disk_errors(self._path):
+            self._known = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._known.execute("PRAGMA synchronous=OFF")
+            self._known.execute("CREATE TABLE IF NOT EXISTS marks (sha256 TEXT PRIMARY KEY, shape INTEGER, tint BLOB)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with disk_errors(self._path):
+                if self._known.execute("PRAGMA user_version").fetchone() != (0,):
+                    self._known.execute("VACUUM")
+                    self._known.execute("PRAGMA user_version = 0")
+        finally:
+            self._known.close()
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Know no more what these images look like, by their sha256."""
+        with self._lock, disk_errors(self._path):
+            for setting in ("PRAGMA secure_delete = ON", "BEGIN"):
+                self._known.execute(setting)
+            gone = self._known.executemany("DELETE FROM marks WHERE sha256 = ?", [(each,) for each in names]).rowcount
+            if gone > 0:
+                self._known.execute("PRAGMA user_version = 1")  # another build blanks the rest, should this be killed
+            self._known.execute("COMMIT")
+
+    def of(self, image: Image) -> ImageMark:
+        """What an image looks like. Raises BadImage where it is missing, broken or out of bounds."""
+        opened = open_image(image)
+        name = opened.opened.sha256
+        with self._lock:
+            row = self._known.execute("SELECT shape, tint FROM marks WHERE sha256 = ?", (name,)).fetchone()
+        if row is not None:
+            return ImageMark(shape=None if row[0] is None else row[0] + _SIGN, tint=row[1])
+        found = mark_image(opened)
+        shape = None if found.shape is None else found.shape - _SIGN
+        with self._lock, disk_errors(self._path):
+            self._known.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, shape, found.tint))
+        return found
