@@ -1,18 +1,19 @@
-"""Helpers for authors of providers whose models run here: where a model comes from, and how it wants to be spoken to.
+"""Helpers for authors of providers whose models run here: where a model comes from, and what prompts it takes.
 
-    from harness.local import find, Frontend, study, Prompter, split_reasoning
+    from harness.local import find, Frontend, study, PromptBuilder, split_reasoning
 
-Needs transformers' processors and tokenizers, but never imports them: the provider hands them in.
+The provider hands in transformers' processors and tokenizers: nothing here imports transformers.
 """
 
-from harness.local.answers import before, split_reasoning
-from harness.local.chat import Chat, study
-from harness.local.files import folder_of
-from harness.local.forms import Form
-from harness.local.frontend import Conversation, Frontend, counts_area
-from harness.local.origin import ADAPTER_CONFIG, CONFIG, PIPELINE_CONFIG, Origin, find
+from harness.local.chat import Chat, Conversation, Frontend, counts_area, study
+from harness.local.origin import ADAPTER_CONFIG, CONFIG, PIPELINE_CONFIG, Origin, find, folder_of
 from harness.local.profiles import PROFILES, Profile, find_profile
-from harness.local.prompts import BROKEN_UP, Prompt, Prompter
+from harness.local.prompts import BROKEN_UP, Prompt, PromptBuilder, PromptFormat, cut_at_stop, split_reasoning
+
+#: Former names, which existing providers import.
+Prompter = PromptBuilder
+Form = PromptFormat
+before = cut_at_stop
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -27,9 +28,12 @@ __all__ = [
     "Origin",
     "Profile",
     "Prompt",
+    "PromptBuilder",
+    "PromptFormat",
     "Prompter",
     "before",
     "counts_area",
+    "cut_at_stop",
     "find",
     "find_profile",
     "folder_of",

@@ -1,8 +1,7 @@
 """Gathers requests that may run together into batches, and runs one batch at a time in a thread.
 
-Whoever submits waits for its own result. While a batch runs the next one gathers, and one that is full is prepared
-beside it, so the device never waits for the harness. A request that nobody waits for any more leaves its batch without
-breaking it.
+Each caller waits for its own result. While a batch runs, the next one gathers, and a full one is prepared meanwhile, so
+that the device never waits for the harness. A cancelled request leaves its batch, and the batch goes on.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ Result = TypeVar("Result")
 
 
 class Ticket(Generic[Item, Result]):
-    """One item on its way.
+    """One submitted item.
 
     Attributes:
         item: what is submitted.
-        key: items of one key may share a batch; None shares with nobody.
+        key: items of one key may share a batch; an item with None runs alone.
         due: when it stops waiting for others, on anyio's clock.
-        wanted: turns false, at any moment, when nobody waits for the result any more.
+        wanted: turns false, at any moment, when its caller no longer waits for the result.
     """
 
     def __init__(self, item: Item, key: Hashable, due: float) -> None:
@@ -44,7 +43,7 @@ class Ticket(Generic[Item, Result]):
         return self._results[0]
 
     def settle(self, result: Result) -> None:
-        """Hand the result to whoever waits."""
+        """Hand the result to the caller that waits."""
         self._results.append(result)
         self._settled.set()
 
@@ -106,16 +105,16 @@ class Batcher(Generic[Item, Result]):
         while True:
             batch = await self._gather()
             if self._ahead is not None and not self._idle.is_set():
-                await anyio.to_thread.run_sync(self._ahead, batch, limiter=_alone(), abandon_on_cancel=True)
+                await anyio.to_thread.run_sync(self._ahead, batch, limiter=_own_thread(), abandon_on_cancel=True)
             await self._idle.wait()
             self._idle = anyio.Event()
             tasks.start_soon(self._run, batch)
 
     async def _run(self, batch: Sequence[Ticket[Item, Result]]) -> None:
         try:
-            results = await anyio.to_thread.run_sync(self._work, batch, limiter=_alone(), abandon_on_cancel=True)
+            results = await anyio.to_thread.run_sync(self._work, batch, limiter=_own_thread(), abandon_on_cancel=True)
         finally:
-            for ticket in batch:  # tells an abandoned thread to stop
+            for ticket in batch:  # an abandoned thread stops at this
                 ticket.wanted = False
         for ticket, result in zip(batch, results, strict=True):
             ticket.settle(result)
@@ -125,38 +124,30 @@ class Batcher(Generic[Item, Result]):
     async def _gather(self) -> list[Ticket[Item, Result]]:
         """The next batch: as soon as it is full, or else once nothing runs and its first has waited long enough."""
         while True:
-            first = await self._first()
-            while len(self._joining(first)) < self._most(first) and self._patient(first):
-                deadline = first.due if self._idle.is_set() else inf
-                with anyio.CancelScope(deadline=deadline):
-                    await self._arrival()
-            batch = self._joining(first)[: self._most(first)]
+            while not (wanted := [ticket for ticket in self._waiting if ticket.wanted]):
+                await self._next_arrival()
+            first = wanted[0]
+            while True:
+                if first.key is None:
+                    size, batch = 1, [first] if first.wanted else []
+                else:
+                    size = self._size if isinstance(self._size, int) else self._size()
+                    batch = [ticket for ticket in self._waiting if ticket.key == first.key and ticket.wanted]
+                idle = self._idle.is_set()
+                if len(batch) >= size or (idle and anyio.current_time() >= first.due):
+                    break
+                with anyio.CancelScope(deadline=first.due if idle else inf):
+                    await self._next_arrival()
             if batch:
+                batch = batch[:size]
                 self._waiting = [ticket for ticket in self._waiting if ticket not in batch]
                 return batch
 
-    def _patient(self, first: Ticket[Item, Result]) -> bool:
-        return not self._idle.is_set() or anyio.current_time() < first.due
-
-    async def _first(self) -> Ticket[Item, Result]:
-        while not (wanted := [ticket for ticket in self._waiting if ticket.wanted]):
-            await self._arrival()
-        return wanted[0]
-
-    def _most(self, first: Ticket[Item, Result]) -> int:
-        size = self._size if isinstance(self._size, int) else self._size()
-        return 1 if first.key is None else size
-
-    def _joining(self, first: Ticket[Item, Result]) -> list[Ticket[Item, Result]]:
-        if first.key is None:
-            return [first] if first.wanted else []
-        return [ticket for ticket in self._waiting if ticket.key == first.key and ticket.wanted]
-
-    async def _arrival(self) -> None:
+    async def _next_arrival(self) -> None:
         self._arrived = anyio.Event()
         await self._arrived.wait()
 
 
-def _alone() -> anyio.CapacityLimiter:
+def _own_thread() -> anyio.CapacityLimiter:
     """A thread that waits for no other: the batcher itself runs one batch at a time."""
     return anyio.CapacityLimiter(1)

@@ -1,9 +1,8 @@
 """Where a model computes, and with how many threads.
 
 A small model gains little from a second CPU thread, and loses nearly all its speed where the cores are shared: its
-threads meet after each of thousands of tiny steps, and each time the slower one is somewhere else. A model of two
-million parameters made 53 answers a second with one thread and 3 with two while other programs ran on the same two
-cores.
+threads wait for each other after each of thousands of tiny steps. A model of two million parameters gave 53 answers a
+second with one thread, and 3 with two, while other programs ran on the same two cores.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import torch
 
 from harness.errors import HarnessError
 
-#: Parameters from which on more than one thread pays.
-_LARGE: Final = 50_000_000
+_LARGE: Final = 50_000_000  #: parameters from which on a second thread helps
 
 
 def find_device(name: str) -> torch.device:
-    """The device of `-M device=NAME`, with its number. Raises HarnessError where this machine has none such."""
+    """The device of `-M device=NAME`, with its number. Raises HarnessError where this machine has no such device."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         name = "cuda" if cuda else "mps" if mps else "cpu"
@@ -43,17 +41,17 @@ def free_cache() -> None:
         torch.cuda.empty_cache()
 
 
-def wanted(model: Any, asked: int | None) -> int:
-    """Threads for a model: as asked, else one for a small model and torch's own number for a large one."""
-    if asked is not None:
-        return max(1, asked)
+def choose_threads(model: Any, wanted: int | None) -> int:
+    """CPU threads for a model: as wanted, else one for a small model and torch's own number for a large one."""
+    if wanted is not None:
+        return max(1, wanted)
     parameters = sum(weight.numel() for weight in model.parameters())
     return torch.get_num_threads() if parameters >= _LARGE else 1
 
 
 @contextlib.contextmanager
-def threads(number: int) -> Generator[None]:
-    """Compute with so many threads, in the thread that asks."""
+def limit_threads(number: int) -> Generator[None]:
+    """Let torch compute with so many CPU threads, in the calling thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -16,6 +16,8 @@ CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 PIPELINE_CONFIG: Final = "model_index.json"
 _MAKERS: Final = {CONFIG: "transformers", PIPELINE_CONFIG: "diffusers"}
+#: What a model is made of, beside its weights; other files of a repository (pictures, weights for other programs) stay.
+_MODEL_FILES: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +48,14 @@ def find(
     config: str = CONFIG,
     fingerprint: Callable[[Path], dict[str, Json]] = of_folder,
 ) -> Origin:
-    """The model of `SCHEME/NAME`; a hub model's configuration is downloaded to learn its commit.
+    """Find the model of `SCHEME/NAME`; a hub model's configuration is downloaded to learn its commit.
 
     Args:
         name: a folder, or the id of a hub repository.
         revision: branch, tag or commit on the hub; None is its main branch.
         scheme: of the provider, for its errors.
         adapter: the provider's setting that takes an adapter's folder, for its errors; empty where it has none.
-        config: file that tells a model's folder.
+        config: the file by which a model's folder is known.
         fingerprint: of a folder.
 
     Raises:
@@ -62,56 +64,80 @@ def find(
     folder = Path(name).expanduser()
     if folder.is_dir():
         refuse_unfinished(folder)
-        _check(folder, config, f"--model {scheme}/ITS_BASE -M {adapter}={folder}" if adapter else "")
+        if not (folder / config).is_file():
+            is_adapter = bool(adapter) and (folder / ADAPTER_CONFIG).is_file()
+            with_base = f"--model {scheme}/ITS_BASE -M {adapter}={folder}"
+            raise HarnessError(
+                "this folder holds an adapter, not a model" if is_adapter else f"this folder holds no {config}",
+                where=str(folder),
+                remedy=with_base if is_adapter else "name the folder of a saved model",
+            )
         name = folder.resolve().name
         return Origin(place=str(folder), folder=folder, name=name, commit="", fingerprint=fingerprint(folder))
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         raise HarnessError("there is no such model folder", where=name, remedy="name a folder, or a hub id: OWNER/NAME")
-    return _hub(name, revision, f"{scheme}/{name}", config)
+    return _find_on_hub(name, revision, f"{scheme}/{name}", config)
 
 
-def _check(folder: Path, config: str, with_adapter: str) -> None:
-    if (folder / config).is_file():
-        return
-    adapter = bool(with_adapter) and (folder / ADAPTER_CONFIG).is_file()
-    raise HarnessError(
-        "this folder holds an adapter, not a model" if adapter else f"this folder holds no {config}",
-        where=str(folder),
-        remedy=with_adapter if adapter else "name the folder of a saved model",
-    )
-
-
-def _hub(name: str, revision: str | None, ref: str, wanted: str) -> Origin:
-    import huggingface_hub as _hub_client
+def _find_on_hub(name: str, revision: str | None, ref: str, file: str) -> Origin:
+    import huggingface_hub as _hub
     from httpx import HTTPError
     from huggingface_hub import errors
 
-    client: Any = _hub_client
-
-    def refused(what: str, remedy: str) -> HarnessError:
-        return HarnessError(what, where=ref, remedy=remedy)
-
+    hub: Any = _hub
     try:
-        config: str = client.hf_hub_download(name, wanted, revision=revision)
+        config: str = hub.hf_hub_download(name, file, revision=revision)
     except errors.HFValidationError:
-        raise refused("neither a folder nor a hub id", "name a folder, or a hub id: OWNER/NAME") from None
+        what, remedy = "neither a folder nor a hub id", "name a folder, or a hub id: OWNER/NAME"
     except errors.GatedRepoError:
-        raise refused("access to this model must be asked for on the hub", "then set HF_TOKEN") from None
+        what, remedy = "access to this model must be asked for on the hub", "then set HF_TOKEN"
     except errors.RevisionNotFoundError:
-        raise refused(f"the model has no revision {revision}", "see its branches and tags on the hub") from None
+        what, remedy = f"the model has no revision {revision}", "see its branches and tags on the hub"
     except errors.RepositoryNotFoundError:
-        raise refused(
-            "no such folder and no such model on the hub", "check its name; set HF_TOKEN if private"
-        ) from None
+        what, remedy = "no such folder and no such model on the hub", "check its name; set HF_TOKEN if private"
     except errors.LocalEntryNotFoundError:
+        what = "the model is not on this machine and the hub cannot be reached"
         remedy = f"fetch it where there is a network: hf download {name}"
-        raise refused("the model is not on this machine and the hub cannot be reached", remedy) from None
     except errors.EntryNotFoundError:
-        raise refused(
-            f"the hub's repository holds no {wanted}", f"name the repository of a {_MAKERS[wanted]} model"
-        ) from None
+        what, remedy = f"the hub's repository holds no {file}", f"name the repository of a {_MAKERS[file]} model"
     except (HTTPError, OSError) as error:
-        raise refused(f"the hub did not answer: {type(error).__name__}", "try again") from None
-    folder = Path(config).parent
-    commit = folder.name
-    return Origin(place=name, folder=folder, name=name, commit=commit, fingerprint={"hub": name, "commit": commit})
+        what, remedy = f"the hub did not answer: {type(error).__name__}", "try again"
+    else:
+        folder = Path(config).parent
+        fingerprint: dict[str, Json] = {"hub": name, "commit": folder.name}
+        return Origin(place=name, folder=folder, name=name, commit=folder.name, fingerprint=fingerprint)
+    raise HarnessError(what, where=ref, remedy=remedy)
+
+
+def folder_of(name: str, revision: str | None, *, scheme: str, adapter: str) -> Path:
+    """The folder of the files of `SCHEME/NAME`; a hub model is downloaded whole.
+
+    Args:
+        name: a folder, or the id of a hub repository.
+        revision: branch, tag or commit on the hub; None is its main branch.
+        scheme: of the provider, for its errors.
+        adapter: the provider's setting that takes an adapter's folder, for its errors.
+
+    Raises:
+        HarnessError: no such model, an adapter instead of one, no access, or no network.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir() and (folder / CONFIG).is_file():
+        return folder
+    origin = find(name, revision, scheme=scheme, adapter=adapter)
+    import huggingface_hub as _hub
+
+    hub: Any = _hub
+    try:
+        for weights in ("*.safetensors", "*.bin"):  # the older form only where there is no other
+            patterns = [*_MODEL_FILES, weights]
+            folder = Path(hub.snapshot_download(name, revision=origin.commit, allow_patterns=patterns))
+            if any(folder.glob(weights)):
+                return folder
+    except Exception as error:
+        raise HarnessError(
+            f"the model's files cannot be downloaded: {type(error).__name__}",
+            where=f"{scheme}/{name}",
+            remedy=f"fetch them where there is a network: hf download {name}",
+        ) from error
+    raise HarnessError("the repository holds no weights", where=f"{scheme}/{name}", remedy="name one that does")

@@ -1,18 +1,17 @@
 """How a paper ran each family of models: `-M profile=mis-paper`.
 
-Read in the scripts of the MIS paper (github.com/DripNowhy/MIS at 9cd94ec, folder evaluation). Each value says where it
-comes from: `published` stands in the scripts and does what it says, `effective` is what they really did where that
-differs, `ours` is our choice where they say nothing. A value of None leaves what the model comes with.
+From the scripts of the MIS paper (github.com/DripNowhy/MIS at 9cd94ec, folder evaluation). Each value says where it
+comes from: `published` is in the scripts and does what it says, `effective` is what they really did where that differs,
+`ours` is our choice where they say nothing. A value of None leaves what the model comes with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Generic, Literal, TypeVar
 
 from harness.errors import HarnessError
-from harness.local.forms import Form
+from harness.local.prompts import PromptFormat
 
 Basis = Literal["published", "effective", "ours"]
 T = TypeVar("T")
@@ -46,8 +45,8 @@ class Profile:
     Attributes:
         family: as people call it.
         model_types: of a model's config; `llava/qwen2` also names its language model.
-        line: what stands for an image, see `Form`.
-        turn: the whole prompt, see `Form`.
+        line: what stands for an image, see `PromptFormat`.
+        turn: the whole prompt, see `PromptFormat`.
         max_pixels: of an image's area.
         max_patches: tiles an image is cut into.
         longest_edge: of an image, in pixels.
@@ -68,19 +67,19 @@ class Profile:
     max_tokens: Value[int] = _TOKENS
 
     @property
-    def form(self) -> Form:
+    def form(self) -> PromptFormat:
         """How images and questions are written."""
-        return Form(line=self.line.value or "", turn=self.turn.value or "")
+        return PromptFormat(line=self.line.value or "", turn=self.turn.value or "")
 
     def rows(self) -> list[tuple[str, Value[object]]]:
         """Every value by its name, in order."""
         named = [(field.name, getattr(self, field.name)) for field in fields(self)]
         return [(name, value) for name, value in named if isinstance(value, Value)]
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The values that change something, on one line, each with where it comes from."""
-        said = [f"{name} {value.value!r} ({value.basis})" for name, value in self.rows() if value.value is not None]
-        return f"profile {MIS_PAPER}, {self.family}: {', '.join(said)}"
+        rows = [f"{name} {value.value!r} ({value.basis})" for name, value in self.rows() if value.value is not None]
+        return f"profile {MIS_PAPER}, {self.family}: {', '.join(rows)}"
 
 
 MIS_PAPER: Final = "mis-paper"
@@ -181,15 +180,11 @@ def find_profile(name: str, model_type: str, language: str = "") -> Profile:
     """
     if name not in PROFILES:
         raise HarnessError(f"there is no profile {name!r}", remedy=f"known: {', '.join(PROFILES)}")
-    wanted = {model_type, f"{model_type}/{language}"}
-    for profile in PROFILES[name]:
-        if wanted.intersection(profile.model_types):
+    profiles = PROFILES[name]
+    for profile in profiles:
+        if {model_type, f"{model_type}/{language}"}.intersection(profile.model_types):
             return profile
+    known = ", ".join(f"{profile.family} ({', '.join(profile.model_types)})" for profile in profiles)
     raise HarnessError(
-        f"profile {name} says nothing of models of type {model_type}",
-        remedy=f"leave it out; it knows {_listed(PROFILES[name])}",
+        f"profile {name} has no values for models of type {model_type}", remedy=f"leave it out; it knows {known}"
     )
-
-
-def _listed(profiles: Sequence[Profile]) -> str:
-    return ", ".join(f"{profile.family} ({', '.join(profile.model_types)})" for profile in profiles)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from harness import Brush, HarnessError, Painter, Setting, Settings
 from harness_diffusers import INSTALL
+
+
+def _identity(name: str, kind: type, default: object, text: str, **more: Any) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=True, help=text, **more)
+
 
 SETTINGS = (
     Setting(name="device", type=str, default="auto", identity=False, help="auto, cpu, cuda, cuda:N or mps"),
@@ -17,28 +23,12 @@ SETTINGS = (
         help="CPU threads; not set: as the model's size asks",
         least=1,
     ),
-    Setting(
-        name="steps", type=int, default=None, identity=True, help="denoising steps; not set: the pipeline's", least=1
-    ),
-    Setting(
-        name="guidance",
-        type=float,
-        default=None,
-        identity=True,
-        help="how closely the words are followed; not set: the pipeline's",
-        least=0,
-    ),
-    Setting(name="negative_prompt", type=str, default="", identity=True, help="what images should not show"),
-    Setting(
-        name="dtype",
-        type=str,
-        default="bfloat16",
-        identity=True,
-        help="number format of the weights",
-        choices=("bfloat16", "float16", "float32"),
-    ),
-    Setting(name="variant", type=str, default=None, identity=True, help="variant of the weight files, such as fp16"),
-    Setting(name="revision", type=str, default=None, identity=True, help="branch, tag or commit on the hub"),
+    _identity("steps", int, None, "denoising steps; not set: the pipeline's", least=1),
+    _identity("guidance", float, None, "how closely the words are followed; not set: the pipeline's", least=0),
+    _identity("negative_prompt", str, "", "what images should not show"),
+    _identity("dtype", str, "bfloat16", "number format of the weights", choices=("bfloat16", "float16", "float32")),
+    _identity("variant", str, None, "variant of the weight files, such as fp16"),
+    _identity("revision", str, None, "branch, tag or commit on the hub"),
 )
 
 

@@ -1,27 +1,31 @@
-"""Loads a model: onto which device, in which number format, with all its weights and nothing made up."""
+"""Loads a model: onto its device, in its number format, with all its weights and its adapter, and nothing made up."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
+import json
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
+import transformers as _transformers
 
 from harness import HarnessError, Json, Settings
-from harness.local import Frontend, Origin, Profile, find, find_profile
+from harness.fingerprint import of_folder
+from harness.local import ADAPTER_CONFIG, CONFIG, Frontend, Origin, Profile, counts_area, find, find_profile
 from harness.local.devices import find_device, free_cache
 from harness_hf import INSTALL
-from harness_hf.adapters import adapt
-from harness_hf.encoding import Batch
-from harness_hf.families import Known, known
-from harness_hf.knobs import limit
-from harness_hf.untyped import transformers
-from harness_hf.weights import load_weights, own_class
+
+transformers: Any = _transformers  # most of its types are unknown to a strict checker
+Batch = dict[str, Any]  # what the model's forward takes: tensors, mostly
+#: Where a model with code of its own says which class it is, the likeliest first.
+_OWN_KINDS: Final = ("AutoModelForImageTextToText", "AutoModelForVision2Seq", "AutoModelForCausalLM", "AutoModel")
+IMAGE_LIMITS: Final = ("min_pixels", "max_pixels", "max_patches", "longest_edge")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,12 +33,11 @@ class Loaded:
     """A model in memory.
 
     Attributes:
-        model: of transformers; gone after `release`.
+        model: of transformers; None after `release`.
         frontend: its processor or tokenizer.
         device: where it is.
         origin: where it came from.
         fingerprint: of the model and its adapter.
-        known: what is known of its family.
         profile: how a paper ran its family; None where none is asked for.
         note: what a person should read of its adapter; empty where there is nothing to say.
     """
@@ -44,7 +47,6 @@ class Loaded:
     device: torch.device
     origin: Origin
     fingerprint: dict[str, Json]
-    known: Known
     profile: Profile | None
     note: str
 
@@ -55,17 +57,17 @@ class Loaded:
         return found
 
     def to_device(self, batch: Batch) -> Batch:
-        """The batch where the model is, its pixels in the model's number format."""
+        """The batch on the model's device, its pixels in the model's number format."""
         dtype: torch.dtype = self.model.dtype
 
-        def moved(value: Any) -> Any:
+        def move(value: Any) -> Any:
             if isinstance(value, (list, tuple)):
-                return [moved(each) for each in cast("Sequence[Any]", value)]
+                return [move(each) for each in cast("Sequence[Any]", value)]
             if not isinstance(value, torch.Tensor):
                 return value
             return value.to(self.device, dtype) if value.is_floating_point() else value.to(self.device)
 
-        return {name: moved(value) for name, value in batch.items()}
+        return {name: move(value) for name, value in batch.items()}
 
     def release(self) -> None:
         """Give the memory back."""
@@ -83,62 +85,60 @@ def load(name: str, settings: Settings) -> Loaded:
     device = find_device(settings["device"])
     origin = find(name, settings["revision"], scheme="hf", adapter="adapter")
     try:
-        return _load(origin, device, settings)
+        return _load_from(origin, device, settings)
     except HarnessError:
         raise
     except ImportError as error:
         raise HarnessError(f"the model needs a package: {error}", where=f"hf/{name}", remedy=INSTALL) from error
     except Exception as error:
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
         raise HarnessError(
-            f"transformers cannot open this model: {_first_line(error)}",
+            f"transformers cannot open this model: {reason}",
             where=f"hf/{name}",
             remedy="see docs/providers/hf.md; code that comes with a model runs only with -M trust_remote_code=true",
         ) from error
 
 
-def _load(origin: Origin, device: torch.device, settings: Settings) -> Loaded:
+def _load_from(origin: Origin, device: torch.device, settings: Settings) -> Loaded:
     common: dict[str, Any] = {"trust_remote_code": settings["trust_remote_code"]}
     if origin.commit:
         common["revision"] = origin.commit
     config = transformers.AutoConfig.from_pretrained(origin.place, **common)
-    profile = _profile(config, settings)
-    frontend, kind = _opened(origin, config, common)
-    limit(getattr(frontend.processor, "image_processor", None), settings, profile)
-    dtype = settings["dtype"]
-    if dtype == "auto" and profile is not None:
-        dtype = profile.dtype.value or "auto"
-    model = load_weights(kind, origin, settings, device, dtype=dtype, **common)
+    profile, dtype = None, settings["dtype"]
+    if settings["profile"] is not None:
+        language = getattr(config.get_text_config(), "model_type", "")
+        profile = find_profile(settings["profile"], config.model_type, language)
+        dtype = (profile.dtype.value or "auto") if dtype == "auto" else dtype
+    frontend, kind = _open_frontend(origin, config, common)
+    limit_images(getattr(frontend.processor, "image_processor", None), settings, profile)
+    model = _load_weights(kind, origin, settings, device, dtype, common)
     fingerprint, note = dict(origin.fingerprint), ""
     if settings["adapter"] is not None:
-        fingerprint["adapter"], note = adapt(model, Path(settings["adapter"]).expanduser(), origin.name)
+        fingerprint["adapter"], note = _load_adapter(model, Path(settings["adapter"]).expanduser(), origin.name)
     return Loaded(
         model=model.eval(),
         frontend=frontend,
         device=device,
         origin=origin,
         fingerprint=fingerprint,
-        known=known(config.model_type),
         profile=profile,
         note=note,
     )
 
 
-def _profile(config: Any, settings: Settings) -> Profile | None:
-    if settings["profile"] is None:
-        return None
-    language = getattr(config.get_text_config(), "model_type", "")
-    return find_profile(settings["profile"], config.model_type, language)
-
-
-def _opened(origin: Origin, config: Any, common: dict[str, Any]) -> tuple[Frontend, Any]:
-    """What stands before the model, and the class of the model."""
+def _open_frontend(origin: Origin, config: Any, common: Mapping[str, Any]) -> tuple[Frontend, Any]:
+    """The model's processor or tokenizer, and the class of the model."""
     if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         processor = transformers.AutoProcessor.from_pretrained(origin.place, **common)
         return Frontend(processor, vlm=True), transformers.AutoModelForImageTextToText
-    kind = own_class(config, origin, **common) if common["trust_remote_code"] else None
-    if kind is None:
+    named: dict[str, str] = (getattr(config, "auto_map", None) or {}) if common["trust_remote_code"] else {}
+    own = next((named[kind] for kind in _OWN_KINDS if kind in named), None)
+    if own is None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(origin.place, **common)
         return Frontend(tokenizer, vlm=False), transformers.AutoModelForCausalLM
+    load_class = transformers.dynamic_module_utils.get_class_from_dynamic_module
+    kind = load_class(own, origin.place, revision=common.get("revision"))
     try:
         processor = transformers.AutoProcessor.from_pretrained(origin.place, **common)
     except (OSError, ValueError):  # there is none
@@ -146,21 +146,162 @@ def _opened(origin: Origin, config: Any, common: dict[str, Any]) -> tuple[Fronte
     vlm = hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")
     if not vlm and getattr(config, "vision_config", None) is not None:
         raise HarnessError(
-            "the model sees, but comes without a processor: its code answers through a method of its own only",
+            "the model takes images, but comes without a processor: its code answers through a method of its own only",
             where=f"hf/{origin.name}",
             remedy=f"--model vllm/{origin.name} -M trust_remote_code=true, or its port to transformers",
         )
     return Frontend(processor, vlm=vlm), kind
 
 
+def limit_images(image_processor: Any, settings: Mapping[str, Any], profile: Profile | None) -> None:
+    """Limit the size of images as asked for, else as the profile says.
+
+    Args:
+        image_processor: None for a text model.
+        settings: of the provider.
+        profile: of the model's family.
+
+    Raises:
+        HarnessError: a limit is asked for that the image processor does not have.
+    """
+    size = getattr(image_processor, "size", None)
+    area = counts_area(image_processor)
+    edges = ("height", "width", "shortest_edge", "longest_edge")
+    # Idefics3 and SmolVLM scale an image to its longest side before they cut it.
+    edge = not area and size is not None and [name for name in edges if size.get(name) is not None] == ["longest_edge"]
+    # InternVL cuts an image into at most so many tiles. Mllama's model counts on its four.
+    tiles = isinstance(getattr(image_processor, "max_patches", None), int)
+    known = {"min_pixels": area, "max_pixels": area, "max_patches": tiles, "longest_edge": edge}
+    for name in IMAGE_LIMITS:
+        value = settings[name]
+        if value is None and profile is not None and name != "min_pixels":
+            value = getattr(profile, name).value
+        if value is None:
+            continue
+        if value < 1 or not known[name]:
+            takes = ", ".join(each for each, there in known.items() if there) or "no limit of its images"
+            raise HarnessError(
+                f"the model's processor takes no {name}={value}",
+                remedy=f"leave out -M {name}; this model takes {takes}",
+            )
+        if name == "max_patches":
+            image_processor.max_patches = value
+        elif name == "longest_edge":
+            image_processor.size = type(image_processor.size)(longest_edge=value)
+        else:  # the `size` of Qwen-VL's processors holds areas under the names of edges
+            areas = {each: image_processor.size[each] for each in ("shortest_edge", "longest_edge")}
+            areas["shortest_edge" if name == "min_pixels" else "longest_edge"] = value
+            image_processor.size = type(image_processor.size)(**areas)
+
+
+def _load_weights(
+    kind: Any, origin: Origin, settings: Settings, device: torch.device, dtype: str, common: Mapping[str, Any]
+) -> Any:
+    """The model on its device. Raises HarnessError for missing weights, or what this machine does not have."""
+    options = dict(common)
+    if settings["sharding"] != "off":
+        if device.type != "cuda" or settings["device"] not in {"auto", "cuda"}:
+            raise HarnessError(
+                f"-M sharding=auto spreads a model over this machine's GPUs, and it is to run on {device}",
+                remedy="leave out -M sharding, or -M device, on a machine with CUDA",
+            )
+        options["device_map"] = "auto"
+    elif device.type != "cpu":
+        options["device_map"] = str(device)
+    bits = settings["load_in"]
+    if bits is not None:
+        if device.type != "cuda":
+            raise HarnessError(
+                f"-M load_in={bits} needs a CUDA device; this is {device}", remedy="leave out -M load_in"
+            )
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise HarnessError(f"-M load_in={bits} needs bitsandbytes", remedy="pip install bitsandbytes")
+        four_bit = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}
+        quantization = {"load_in_8bit": True} if bits == "8bit" else four_bit
+        options["quantization_config"] = transformers.BitsAndBytesConfig(**quantization)
+        options["device_map"] = {"": str(device)}
+    if settings["attn_implementation"] is not None:
+        options["attn_implementation"] = settings["attn_implementation"]
+    options["dtype"] = dtype if dtype == "auto" else getattr(torch, dtype)
+    model, info = kind.from_pretrained(origin.place, output_loading_info=True, **options)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise HarnessError(
+            f"the checkpoint lacks {len(missing)} weights, which would be random: {', '.join(missing[:3])}, …",
+            where=f"hf/{origin.name}",
+            remedy="save the whole model, or name a LoRA folder by -M adapter=FOLDER",
+        )
+    return model if "device_map" in options else model.to(device)
+
+
+def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json], str]:
+    """Put a folder's LoRA adapter on the model: all of it, or an error that says what does not fit.
+
+    Layers of one name and size are no proof: an adapter of Qwen2-VL goes onto Qwen2.5-VL without an error. So what the
+    adapter says of its base is checked too.
+
+    Returns:
+        The adapter's fingerprint, and a note where its base has another name than the model; else "".
+
+    Raises:
+        HarnessError: the folder holds no adapter, a broken one, or one of another model.
+    """
+    if not (folder / ADAPTER_CONFIG).is_file():
+        whole = (folder / CONFIG).is_file()
+        raise HarnessError(
+            "this folder holds a whole model, not an adapter" if whole else f"this folder holds no {ADAPTER_CONFIG}",
+            where=str(folder),
+            remedy=f"--model hf/{folder}, without -M adapter" if whole else "name a folder saved by peft",
+        )
+    try:
+        config: dict[str, Any] = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        mapping: dict[str, str] = config.get("auto_mapping") or {}
+        made_for = mapping.get("base_model_class", "")
+        base = str(config.get("base_model_name_or_path") or "")
+    except (OSError, ValueError, AttributeError) as error:
+        raise _broken_adapter(folder, f"{ADAPTER_CONFIG}: {_first_line(error)}") from error
+    if made_for and made_for not in {kind.__name__ for kind in type(model).__mro__}:
+        raise _unfit_adapter(folder, f"it was made for a {made_for}, this is a {type(model).__name__}")
+    try:  # the base may still be where it was
+        of_base: dict[str, Any] = json.loads((Path(base) / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        of_base = {}
+    kind = str(of_base.get("model_type", ""))
+    if kind and kind != model.config.model_type:
+        raise _unfit_adapter(folder, f"its base is of type {kind}, this model of type {model.config.model_type}")
+
+    try:
+        loaded = model.load_adapter(str(folder))
+    except (ValueError, RuntimeError) as error:  # none of the layers it names is there, or they are of another size
+        sizes = "mismatched_sizes" in str(error)  # transformers points to a report that it logged
+        detail = "its weights are of another size" if sizes else _first_line(error)
+        raise _unfit_adapter(folder, detail) from error
+    except Exception as error:
+        raise _broken_adapter(folder, f"{type(error).__name__}: {_first_line(error)}") from error
+    strange = sorted({*loaded.missing_keys, *loaded.unexpected_keys, *loaded.mismatched_keys})
+    if strange:
+        raise _unfit_adapter(folder, f"{len(strange)} weights, such as {strange[0]}")
+    other = base and Path(base).name != Path(name).name
+    return of_folder(folder), f"the adapter says that it was trained on {Path(base).name}" if other else ""
+
+
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _unfit_adapter(folder: Path, detail: str) -> HarnessError:
+    return HarnessError(
+        f"the adapter does not fit this model: {detail}", where=str(folder), remedy="name the model it was trained on"
+    )
+
+
+def _broken_adapter(folder: Path, detail: str) -> HarnessError:
+    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
 
 
 @contextlib.contextmanager
-def quiet() -> Generator[None]:
-    """transformers without its hints, and without progress bars where nobody watches."""
+def quiet_transformers() -> Generator[None]:
+    """transformers without its hints, and without progress bars where stderr is no terminal."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

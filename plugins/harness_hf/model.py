@@ -1,4 +1,4 @@
-"""`hf/…` as a Model: prompts are made beside, batches run one at a time, and a batch that fails is tried in halves."""
+"""`hf/…` as a Model: prompts are built in threads, batches run one at a time, and a batch that fails runs in halves."""
 
 from __future__ import annotations
 
@@ -9,89 +9,93 @@ from dataclasses import replace
 import anyio.to_thread
 
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings
-from harness.local import Prompt, Prompter
+from harness.local import Prompt, PromptBuilder
 from harness.local.batching import Batcher
-from harness.local.devices import free_cache, threads, wanted
-from harness_hf.generating import Answered, Asked, ContextOverflow, Writer
-from harness_hf.halves import in_halves
-from harness_hf.loading import Loaded, load, quiet
-from harness_hf.memory import Room, exhausted, out_of_memory
-from harness_hf.speech import Speech, speech_of
-from harness_hf.weighing import Weigher
+from harness.local.devices import choose_threads, free_cache, limit_threads
+from harness_hf.choices import ChoiceScorer
+from harness_hf.generation import Answer, ContextOverflow, Generator, Waiting
+from harness_hf.loading import Loaded, load, quiet_transformers
+from harness_hf.memory import BatchSize, is_out_of_memory, memory_error, run_in_halves
+from harness_hf.prompt_style import PromptStyle, find_style
 
 
 class HfModel:
     """A model on this machine."""
 
-    def __init__(self, info: ModelInfo, prompter: Prompter, runner: Runner, batcher: Batcher[Prompt, Answered]) -> None:
+    def __init__(
+        self, info: ModelInfo, builder: PromptBuilder, runner: BatchRunner, batcher: Batcher[Prompt, Answer]
+    ) -> None:
         self._info = info
-        self._prompter = prompter
+        self._builder = builder
         self._runner = runner
         self._batcher = batcher
 
     @property
     def info(self) -> ModelInfo:
         """What it is; its notes grow when memory runs out."""
-        return replace(self._info, notes=(*self._info.notes, *self._runner.room.notes))
+        return replace(self._info, notes=(*self._info.notes, *self._runner.batch_size.notes))
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request, together with others that are asked meanwhile.
+        """Answer one request, in a batch with others that come meanwhile.
 
         Raises:
             HarnessError: the model cannot answer chats, or has no memory for a single request.
         """
-        prompt = await anyio.to_thread.run_sync(self._prompter, request)
+        prompt = await anyio.to_thread.run_sync(self._builder, request)
         if isinstance(prompt, Failure):
             return prompt
-        answered = await self._batcher.submit(prompt, self._runner.group(prompt))
-        if isinstance(answered, HarnessError):
-            raise answered
-        return answered
+        answer = await self._batcher.submit(prompt, self._runner.group(prompt))
+        if isinstance(answer, HarnessError):
+            raise answer
+        return answer
 
 
-class Runner:
+class BatchRunner:
     """Runs one batch; called in the batcher's threads.
 
     Attributes:
-        room: how many run together.
+        generator: generates the answers.
+        batch_size: how many run together.
     """
 
-    def __init__(self, loaded: Loaded, speech: Speech, *, room: Room, threads: int | None) -> None:
-        self.room = room
-        self._threads = wanted(loaded.model, threads)
-        self._writer = Writer(loaded, speech)
-        self._weigher = Weigher(loaded, room)
+    def __init__(self, loaded: Loaded, style: PromptStyle, settings: Settings) -> None:
+        self.generator = Generator(loaded, style)
+        self.batch_size = BatchSize(settings["batch_size"])
+        self._scorer = ChoiceScorer(loaded, self.batch_size)
+        self._threads = choose_threads(loaded.model, settings["threads"])
 
     def group(self, prompt: Prompt) -> Hashable:
         """What prompts must share to run together; None for one that runs alone."""
-        seeded = prompt.settings.seed is not None and self._writer.samples(prompt.settings)
+        seeded = prompt.settings.seed is not None and self.generator.samples(prompt.settings)
         if prompt.choices or seeded:
             return None
         return replace(prompt.settings, seed=None), prompt.raw, len(prompt.images)
 
-    def ahead(self, asked: Sequence[Asked]) -> None:
+    def prepare(self, waiting: Sequence[Waiting]) -> None:
         """Encode a batch while the one before still runs."""
-        if not asked[0].item.choices:
-            with threads(self._threads):
-                self._writer.ahead(asked)
+        if not waiting[0].item.choices:
+            with limit_threads(self._threads):
+                self.generator.encode_ahead(waiting)
 
-    def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
+    def __call__(self, waiting: Sequence[Waiting]) -> list[Answer]:
         """One result for each, in order."""
-        with threads(self._threads):
-            return in_halves(self._answer, asked, room=self.room, failed=failure, between=free_cache)
+        with limit_threads(self._threads):
+            return run_in_halves(
+                self._answer, waiting, batch_size=self.batch_size, failed=to_failure, between=free_cache
+            )
 
-    def _answer(self, asked: Sequence[Asked]) -> list[Answered]:
-        if not any(ticket.wanted for ticket in asked):
-            return [Failure(outcome="error", reason="abandoned") for _ in asked]
-        if asked[0].item.choices:
-            return [self._weigher(ticket.item) for ticket in asked]
-        return self._writer(asked)
+    def _answer(self, waiting: Sequence[Waiting]) -> list[Answer]:
+        if not any(ticket.wanted for ticket in waiting):
+            return [Failure(outcome="error", reason="abandoned") for _ in waiting]
+        if waiting[0].item.choices:
+            return [self._scorer(ticket.item) for ticket in waiting]
+        return self.generator(waiting)
 
 
-def failure(error: Exception) -> Answered:
+def to_failure(error: Exception) -> Answer:
     """What a sample gets for an exception of the model's; out of memory with one request at a time ends the run."""
-    if out_of_memory(error):
-        return exhausted(error)
+    if is_out_of_memory(error):
+        return memory_error(error)
     reason = "context_length" if isinstance(error, ContextOverflow) else type(error).__name__
     return Failure(outcome="error", reason=reason, message=str(error)[:300])
 
@@ -99,35 +103,31 @@ def failure(error: Exception) -> Answered:
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
     """Load `hf/NAME` and answer with it; its memory is given back at the end. Raises HarnessError."""
-    with quiet():
-        loaded, speech = await anyio.to_thread.run_sync(_prepare, name, settings, abandon_on_cancel=True)
+
+    def load_with_style() -> tuple[Loaded, PromptStyle]:
+        loaded = load(name, settings)
+        return loaded, find_style(loaded, settings)
+
+    with quiet_transformers():
+        loaded, style = await anyio.to_thread.run_sync(load_with_style, abandon_on_cancel=True)
         try:
-            room = Room(settings["batch_size"])
-            runner = Runner(loaded, speech, room=room, threads=settings["threads"])
+            info = ModelInfo(
+                ref=f"hf/{name}",
+                resolved=loaded.origin.commit,
+                endpoint=f"local:{loaded.device}",
+                max_images=style.max_images,
+                local=True,
+                concurrency=2 * settings["batch_size"],
+                fingerprint=loaded.fingerprint,
+                can=style.can,
+                notes=style.notes,
+            )
             escape = settings["control_tokens"] == "text"
-            prompter = Prompter(loaded.frontend, speech.chat, escape=escape, form=speech.form)
+            builder = PromptBuilder(loaded.frontend, style.chat, escape=escape, form=style.form)
+            runner = BatchRunner(loaded, style, settings)
             wait = settings["batch_wait"] / 1000
-            batcher = Batcher(runner, size=lambda: room.size, wait=wait, ahead=runner.ahead)
+            batcher = Batcher(runner, size=lambda: runner.batch_size.size, wait=wait, ahead=runner.prepare)
             async with batcher.serving():
-                yield HfModel(_info(name, loaded, speech, settings), prompter, runner, batcher)
+                yield HfModel(info, builder, runner, batcher)
         finally:
             loaded.release()
-
-
-def _prepare(name: str, settings: Settings) -> tuple[Loaded, Speech]:
-    loaded = load(name, settings)
-    return loaded, speech_of(loaded, settings)
-
-
-def _info(name: str, loaded: Loaded, speech: Speech, settings: Settings) -> ModelInfo:
-    return ModelInfo(
-        ref=f"hf/{name}",
-        resolved=loaded.origin.commit,
-        endpoint=f"local:{loaded.device}",
-        max_images=speech.max_images,
-        local=True,
-        concurrency=2 * settings["batch_size"],
-        fingerprint=loaded.fingerprint,
-        can=speech.can,
-        notes=speech.notes,
-    )

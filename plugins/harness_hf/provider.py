@@ -8,135 +8,63 @@ from pathlib import Path
 from harness import HarnessError, Model, Provider, Setting, Settings
 from harness_hf import INSTALL
 
+
+def _identity(name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = ()) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices)
+
+
+def _transport(
+    name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = (), least: float | None = None
+) -> Setting:
+    return Setting(name=name, type=kind, default=default, identity=False, help=text, choices=choices, least=least)
+
+
 #: Device and batching are transport: they change speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
-    Setting(name="device", type=str, default="auto", identity=False, help="auto, cpu, cuda, cuda:N or mps"),
-    Setting(
-        name="sharding",
-        type=str,
-        default="off",
-        identity=False,
-        help="auto spreads one model over all GPUs of this machine",
-        choices=("off", "auto"),
-    ),
-    Setting(
-        name="max_images",
-        type=int,
-        default=None,
-        identity=False,
-        help="most images one request may hold; not set: what is known of the model",
+    _transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
+    _transport("sharding", str, "off", "auto spreads one model over all GPUs of this machine", ("off", "auto")),
+    _transport(
+        "max_images",
+        int,
+        None,
+        "most images one request may hold; not set: what is known of the model",
         least=0,
     ),
-    Setting(
-        name="threads",
-        type=int,
-        default=None,
-        identity=False,
-        help="CPU threads; not set: as the model's size asks",
-        least=1,
+    _transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
+    _transport("batch_size", int, 8, "most requests answered together", least=1),
+    _transport("batch_wait", float, 10.0, "milliseconds a request waits for others to join it", least=0),
+    _identity(
+        "dtype",
+        str,
+        "auto",
+        "number format of the weights; auto is the checkpoint's own",
+        ("auto", "float32", "bfloat16", "float16"),
     ),
-    Setting(name="batch_size", type=int, default=8, identity=False, help="most requests answered together", least=1),
-    Setting(
-        name="batch_wait",
-        type=float,
-        default=10.0,
-        identity=False,
-        help="milliseconds a request waits for others to join it",
-        least=0,
+    _identity("attn_implementation", str, None, "attention of transformers: sdpa, eager, …"),
+    _identity("load_in", str, None, "quantise the weights while they load (bitsandbytes, CUDA)", ("4bit", "8bit")),
+    _identity("revision", str, None, "branch, tag or commit on the hub"),
+    _identity("adapter", Path, None, "folder of a LoRA adapter (peft) put on the model"),
+    _identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
+    _identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
+    _identity("max_patches", int, None, "most tiles an image is cut into, where the processor cuts"),
+    _identity("longest_edge", int, None, "longest side an image is scaled to, where the processor does so"),
+    _identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
+    _identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
+    _identity(
+        "thinking",
+        str,
+        "auto",
+        "reasoning before the answer, where the chat template has a switch; auto leaves it as it is",
+        ("auto", "on", "off"),
     ),
-    Setting(
-        name="dtype",
-        type=str,
-        default="auto",
-        identity=True,
-        help="number format of the weights; auto is the checkpoint's own",
-        choices=("auto", "float32", "bfloat16", "float16"),
+    _identity(
+        "control_tokens",
+        str,
+        "text",
+        "what the spelling of a control token inside a message is: plain text, or the token itself",
+        ("text", "control"),
     ),
-    Setting(
-        name="attn_implementation",
-        type=str,
-        default=None,
-        identity=True,
-        help="attention of transformers: sdpa, eager, …",
-    ),
-    Setting(
-        name="load_in",
-        type=str,
-        default=None,
-        identity=True,
-        help="quantise the weights while they load (bitsandbytes, CUDA)",
-        choices=("4bit", "8bit"),
-    ),
-    Setting(name="revision", type=str, default=None, identity=True, help="branch, tag or commit on the hub"),
-    Setting(
-        name="adapter", type=Path, default=None, identity=True, help="folder of a LoRA adapter (peft) put on the model"
-    ),
-    Setting(
-        name="min_pixels",
-        type=int,
-        default=None,
-        identity=True,
-        help="smaller images are enlarged, where the processor can",
-    ),
-    Setting(
-        name="max_pixels",
-        type=int,
-        default=None,
-        identity=True,
-        help="larger images are scaled down, where the processor can",
-    ),
-    Setting(
-        name="max_patches",
-        type=int,
-        default=None,
-        identity=True,
-        help="most tiles an image is cut into, where the processor cuts",
-    ),
-    Setting(
-        name="longest_edge",
-        type=int,
-        default=None,
-        identity=True,
-        help="longest side an image is scaled to, where the processor does so",
-    ),
-    Setting(
-        name="profile",
-        type=str,
-        default=None,
-        identity=True,
-        help="run the model's family as a paper did: see docs/providers/hf.md",
-        choices=("mis-paper",),
-    ),
-    Setting(
-        name="prompt_format",
-        type=str,
-        default=None,
-        identity=True,
-        help="the whole prompt with {images} and {question}, in place of a chat template",
-    ),
-    Setting(
-        name="thinking",
-        type=str,
-        default="auto",
-        identity=True,
-        help="reasoning before the answer, where the chat template has a switch; auto leaves it as it is",
-        choices=("auto", "on", "off"),
-    ),
-    Setting(
-        name="control_tokens",
-        type=str,
-        default="text",
-        identity=True,
-        help="what the spelling of a control token inside a message is: plain text, or the token itself",
-        choices=("text", "control"),
-    ),
-    Setting(
-        name="trust_remote_code",
-        type=bool,
-        default=False,
-        identity=True,
-        help="run the Python code that comes with the model",
-    ),
+    _identity("trust_remote_code", bool, False, "run the Python code that comes with the model"),
 )
 
 

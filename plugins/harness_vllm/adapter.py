@@ -1,7 +1,7 @@
 """A LoRA adapter, checked against its base before the engine starts.
 
 vLLM copies an adapter's weights into slots of the base's size, so that one of another size may be applied in part; and
-it leaves out, with a warning, what an adapter changes outside the language model. Both would be another model under
+it leaves out, with a warning, what an adapter changes outside the language model. Either would be another model under
 this one's name.
 """
 
@@ -11,13 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from harness import HarnessError, Json
 from harness.fingerprint import of_folder
 from harness.local import ADAPTER_CONFIG
-from harness_vllm.untyped import load
 
 Shapes = Mapping[str, tuple[int, ...]]  # name of a weight -> its shape
 
@@ -35,7 +35,7 @@ class Adapter:
     """A LoRA adapter that fits its base.
 
     Attributes:
-        folder: where it lies.
+        folder: where it is.
         rank: the least of vLLM's ranks that holds it.
         fingerprint: of its files.
     """
@@ -45,55 +45,46 @@ class Adapter:
     fingerprint: dict[str, Json]
 
 
-def read(folder: Path) -> Adapter:
+def read_adapter(folder: Path) -> Adapter:
     """The adapter in a folder. Raises HarnessError where there is none that vLLM can put on a model."""
     config = folder / ADAPTER_CONFIG
     if not config.is_file() or not (folder / _WEIGHTS).is_file():
         missing = _WEIGHTS if config.is_file() else ADAPTER_CONFIG
         raise HarnessError(f"this folder holds no {missing}", where=str(folder), remedy="name a folder saved by peft")
-    largest = _rank(config)
+    try:
+        values: dict[str, Any] = json.loads(config.read_bytes())
+        ranks: dict[str, int] = values.get("rank_pattern") or {}
+        largest = max([int(values["r"]), *map(int, ranks.values())])  # of any layer
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken_error(folder, f"{ADAPTER_CONFIG}: {type(error).__name__}: {error}") from error
     rank = next((each for each in _RANKS if each >= largest), None)
     if rank is None:
         raise HarnessError(f"the adapter's rank is {largest}, vLLM takes at most {_RANKS[-1]}", where=str(folder))
     return Adapter(folder=folder, rank=rank, fingerprint=of_folder(folder))
 
 
-def _rank(config: Path) -> int:
-    """The largest rank of any layer."""
-    try:
-        said: dict[str, Any] = json.loads(config.read_bytes())
-        ranks: dict[str, int] = said.get("rank_pattern") or {}
-        return max([int(said["r"]), *map(int, ranks.values())])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _broken(config.parent, f"{ADAPTER_CONFIG}: {type(error).__name__}: {error}") from error
-
-
-def _broken(folder: Path, detail: str) -> HarnessError:
-    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
-
-
-def check(adapter: Adapter, base: Path) -> None:
-    """Compare an adapter's weights with those of its base, as far as they lie in a folder.
+def check_adapter(adapter: Adapter, base: Path) -> None:
+    """Compare an adapter's weights with those of its base, as far as they are in a folder.
 
     Raises:
         HarnessError: it is broken, was made for another model, or changes what vLLM would leave as it is.
     """
     try:
-        parts = shapes([adapter.folder / _WEIGHTS])
+        parts = read_shapes([adapter.folder / _WEIGHTS])
     except Exception as error:  # safetensors raises an error of its own, which only it can name
-        raise _broken(adapter.folder, f"{_WEIGHTS}: {error}") from error
+        raise _broken_error(adapter.folder, f"{_WEIGHTS}: {error}") from error
     if outside := sorted(name for name in parts if _OUTSIDE.search(name)):
         raise HarnessError(
             f"the adapter also changes weights outside the language model, such as {outside[0]}, which vLLM leaves out",
             where=str(adapter.folder),
             remedy="--model hf/… -M adapter=… applies all of it; or merge it into its base",
         )
-    known = shapes(sorted(base.glob("*.safetensors")))
-    if known and (misfit := _misfit(parts, known)):
-        raise unfit(adapter, misfit)
+    known = read_shapes(sorted(base.glob("*.safetensors")))
+    if known and (misfit := _find_misfit(parts, known)):
+        raise unfit_error(adapter, misfit)
 
 
-def unfit(adapter: Adapter, detail: str) -> HarnessError:
+def unfit_error(adapter: Adapter, detail: str) -> HarnessError:
     """The error of an adapter that its base does not take."""
     return HarnessError(
         f"the adapter does not fit this model: {detail}",
@@ -102,18 +93,22 @@ def unfit(adapter: Adapter, detail: str) -> HarnessError:
     )
 
 
-def shapes(files: Iterable[Path]) -> Shapes:
+def _broken_error(folder: Path, detail: str) -> HarnessError:
+    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
+
+
+def read_shapes(files: Iterable[Path]) -> Shapes:
     """Names and shapes of the weights in safetensors files; only their headers are read."""
-    safetensors = load("safetensors")
-    found: dict[str, tuple[int, ...]] = {}
+    safetensors = import_module("safetensors")
+    shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
         with safetensors.safe_open(file, framework="numpy") as weights:
-            for name in weights.keys():  # noqa: SIM118 - a handle, which is no mapping
-                found[name] = tuple(weights.get_slice(name).get_shape())
-    return found
+            for name in weights.keys():  # noqa: SIM118 - a handle, not a mapping
+                shapes[name] = tuple(weights.get_slice(name).get_shape())
+    return shapes
 
 
-def _misfit(parts: Shapes, base: Shapes) -> str:
+def _find_misfit(parts: Shapes, base: Shapes) -> str:
     """What of an adapter has no place in its base; empty where all fits."""
     by_layer: dict[str, list[tuple[int, ...]]] = {}
     for name, shape in base.items():
@@ -133,6 +128,6 @@ def _misfit(parts: Shapes, base: Shapes) -> str:
 
 
 def _layer(module: str) -> str:
-    """A module's name from its layer on: what stands before differs between versions of transformers."""
+    """A module's name from its layer on: what is before it differs between versions of transformers."""
     found = _LAYER.fullmatch(module)
     return found[1] if found else module

@@ -1,8 +1,8 @@
-"""vLLM's own processes: what they are told before they start, and how they are kept from the terminal.
+"""vLLM's own processes: their environment, and how they are kept off the terminal.
 
 vLLM computes in child processes, which would write to our stdout and stderr and would be stopped by the Ctrl-C that is
-meant for us. So they are born with Ctrl-C blocked, and vLLM calls `settle` in each of them (entry point
-`vllm.general_plugins`), from where on their words go to a file.
+meant for us. So they start with Ctrl-C blocked, and vLLM calls `settle` in each of them (entry point
+`vllm.general_plugins`), which sends what they write to a file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def apart(log: Path) -> Generator[None]:
 
 
 def settle() -> None:
-    """In a child of ours: write to the file. Anywhere else: nothing."""
+    """In a child of ours, send stdout and stderr to the file; anywhere else, do nothing."""
     log = os.environ.get(LOG)
     if not log or multiprocessing.parent_process() is None:
         return

@@ -1,22 +1,104 @@
-"""`vllm/…` as a Model: prompts are made here, the engine batches whatever is asked meanwhile."""
+"""`vllm/…` as a Model: from settings to engine arguments, prompts built here, and requests that the engine batches."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
-from harness import Failure, Model, ModelInfo, Request, Response, Settings
-from harness.local import Form, Prompter
-from harness_vllm.adapter import check, unfit
-from harness_vllm.asking import Line, Writer
+from harness import Failure, HarnessError, Json, Model, ModelInfo, Request, Response, Settings
+from harness.local import CONFIG, Origin, Profile, PromptBuilder, PromptFormat, find, find_profile
+from harness.settings import json_object
+from harness_vllm.adapter import Adapter, check_adapter, read_adapter, unfit_error
 from harness_vllm.children import prepare
-from harness_vllm.engine import Running, Start
-from harness_vllm.opening import Found, arguments, look_up, make_frontend
-from harness_vllm.speech import Speech, speech_of
-from harness_vllm.untyped import Untyped, load
-from harness_vllm.weighing import Weigher
+from harness_vllm.engine import EngineStart, RunningEngine
+from harness_vllm.generation import Generator
+from harness_vllm.prompt_style import PIXELS, PromptStyle, find_style, open_frontend
+
+_PARALLEL = ("tensor_parallel", "pipeline_parallel", "data_parallel")
+_AS_THEY_ARE = ("dtype", "max_num_seqs", "enforce_eager", "trust_remote_code")
+_WHERE_SET = ("gpu_memory_utilization", "max_model_len", "quantization")
+_TILES = {"internvl_chat": "max_dynamic_patch"}  # as vLLM's own processors call it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """What is known of a model before the engine starts.
+
+    Attributes:
+        origin: where the model comes from.
+        adapter: what is put on it.
+        model_type: of its config.
+        profile: how a paper ran its family; None where none is asked for.
+    """
+
+    origin: Origin
+    adapter: Adapter | None
+    model_type: str
+    profile: Profile | None
+
+    @property
+    def fingerprint(self) -> dict[str, Json]:
+        """Of the model and its adapter."""
+        more: dict[str, Json] = {"adapter": self.adapter.fingerprint} if self.adapter else {}
+        return {**self.origin.fingerprint, **more}
+
+
+def find_source(name: str, settings: Settings) -> ModelSource:
+    """Find a model and its adapter. Raises HarnessError where there is none, or they do not belong together."""
+    origin = find(name, settings["revision"], scheme="vllm", adapter="lora")
+    adapter = None
+    if settings["lora"] is not None:
+        adapter = read_adapter(Path(settings["lora"]).expanduser())
+        check_adapter(adapter, origin.folder)
+    try:
+        config: dict[str, Any] = json.loads((origin.folder / CONFIG).read_bytes())
+    except ValueError as error:
+        raise HarnessError(f"{CONFIG} is not JSON", where=f"vllm/{name}", remedy="save the model again") from error
+    model_type, profile = str(config.get("model_type", "")), None
+    if settings["profile"] is not None:
+        language: dict[str, Any] = config.get("text_config") or config.get("llm_config") or {}
+        profile = find_profile(settings["profile"], model_type, str(language.get("model_type", "")))
+    return ModelSource(origin=origin, adapter=adapter, model_type=model_type, profile=profile)
+
+
+def build_arguments(source: ModelSource, settings: Settings) -> dict[str, Any]:
+    """The arguments of vLLM's AsyncEngineArgs. Raises HarnessError where a setting that should be JSON is not."""
+    images, profile = settings["images_per_prompt"], source.profile
+    arguments: dict[str, Any] = {
+        "model": source.origin.place,
+        "limit_mm_per_prompt": {"video": 0, "audio": 0, **({} if images is None else {"image": images})},
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+        "enable_log_requests": False,
+        **{f"{name}_size": settings[name] for name in _PARALLEL},
+        **{name: settings[name] for name in _AS_THEY_ARE},
+        **{name: settings[name] for name in _WHERE_SET if settings[name] is not None},
+    }
+    of_images: dict[str, Any] = {}  # by the profile, then by the settings
+    if profile is not None:
+        if settings["dtype"] == "auto":
+            arguments["dtype"] = profile.dtype.value or "auto"
+        if profile.max_patches.value is not None:
+            of_images[_TILES.get(source.model_type, "max_patches")] = profile.max_patches.value
+        if profile.longest_edge.value is not None:
+            of_images["size"] = {"longest_edge": profile.longest_edge.value}
+    of_images |= {name: settings[name] for name in PIXELS if settings[name] is not None}
+    of_images |= json_object(settings, "mm_processor_kwargs", such_as='{"max_dynamic_patch": 4}')
+    if of_images:
+        arguments["mm_processor_kwargs"] = of_images
+    if source.origin.commit:
+        arguments["revision"] = source.origin.commit
+    if source.adapter is not None:
+        # one slot more than adapters: with one, vLLM on CPU takes the adapter for requests that ask for none
+        arguments |= {"enable_lora": True, "max_loras": 2, "max_lora_rank": source.adapter.rank}
+    return arguments | json_object(settings, "engine", such_as='{"swap_space": 8}')
 
 
 class VllmModel:
@@ -26,84 +108,81 @@ class VllmModel:
         info: what it is.
     """
 
-    def __init__(self, info: ModelInfo, prompter: Prompter, writer: Writer, weigher: Weigher) -> None:
+    def __init__(self, info: ModelInfo, builder: PromptBuilder, generator: Generator) -> None:
         self.info = info
-        self._prompter = prompter
-        self._writer = writer
-        self._weigher = weigher
+        self._builder = builder
+        self._generator = generator
 
     async def generate(self, request: Request) -> Response | Failure:
-        """Answer one request; the engine batches it with others that are asked meanwhile."""
-        prompt = await anyio.to_thread.run_sync(self._prompter, request)
+        """Answer one request; the engine batches it with others that come meanwhile."""
+        prompt = await anyio.to_thread.run_sync(self._builder, request)
         if isinstance(prompt, Failure):
             return prompt
-        return await (self._weigher(prompt) if prompt.choices else self._writer(prompt, request.schema))
+        if prompt.choices:
+            return await self._generator.score(prompt)
+        return await self._generator.answer(prompt, request.schema)
 
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
     """Start an engine for `vllm/NAME`; its memory and processes are given back at the end. Raises HarnessError."""
     prepare()
-    found = await anyio.to_thread.run_sync(look_up, name, settings, abandon_on_cancel=True)
-    start = Start(f"vllm/{name}", arguments(found, settings))
+    source = await anyio.to_thread.run_sync(find_source, name, settings, abandon_on_cancel=True)
+    start = EngineStart(f"vllm/{name}", build_arguments(source, settings))
     config = await start.configure()
-    speech = await anyio.to_thread.run_sync(_listen, found, config, settings, abandon_on_cancel=True)
-    running = await start.run(config)
+
+    def open_with_style() -> PromptStyle:
+        frontend = open_frontend(source.origin, config.model_config, settings)
+        return find_style(frontend, settings, source.profile, sees=bool(config.model_config.is_multimodal_model))
+
+    style = await anyio.to_thread.run_sync(open_with_style, abandon_on_cancel=True)
+    engine = await start.run(config)
     try:
-        line = Line(running, speech.frontend, await _put_on(running, found))
-        escape = settings["control_tokens"] == "text"
-        yield VllmModel(
-            _info(running, found, speech),
-            Prompter(speech.frontend, speech.chat, escape=escape, form=speech.form),
-            Writer(line, config, speech, found.origin.name),
-            Weigher(line, speech.frontend, found.origin.name),
+        adapter = await _add_adapter(engine, source)
+        builder = PromptBuilder(
+            style.frontend, style.chat, escape=settings["control_tokens"] == "text", form=style.form
         )
+        yield VllmModel(_info(engine, source, style), builder, Generator(engine, style, adapter, source.origin.name))
     finally:
-        await running.stop()
+        await engine.stop()
 
 
-def _listen(found: Found, config: Untyped, settings: Settings) -> Speech:
-    sees = bool(config.model_config.is_multimodal_model)
-    return speech_of(make_frontend(found, config, settings), settings, found.profile, sees=sees)
-
-
-async def _put_on(running: Running, found: Found) -> Untyped:
+async def _add_adapter(engine: RunningEngine, source: ModelSource) -> Any:
     """vLLM's request for the adapter, once the engine has taken it; None without one."""
-    if found.adapter is None:
+    if source.adapter is None:
         return None
-    if running.config.lora_config.max_loras < 2:
+    if engine.config.lora_config.max_loras < 2:
         raise AssertionError("with one slot, vLLM on CPU answers requests without an adapter by the adapter")
-    request = load("vllm.lora.request").LoRARequest("adapter", 1, str(found.adapter.folder.resolve()))
+    folder = str(source.adapter.folder.resolve())
+    request = import_module("vllm.lora.request").LoRARequest("adapter", 1, folder)
     try:
-        taken = await running.llm.add_lora(request)
+        taken = await engine.llm.add_lora(request)
     except Exception as error:
-        raise unfit(found.adapter, " ".join(str(error).split())[:300]) from error
+        raise unfit_error(source.adapter, " ".join(str(error).split())[:300]) from error
     if not taken:
-        raise unfit(found.adapter, "the engine did not take it")
-    await anyio.to_thread.run_sync(check, found.adapter, found.origin.folder)  # a hub model's weights are here by now
+        raise unfit_error(source.adapter, "the engine did not take it")
+    # a hub model's weights are here by now
+    await anyio.to_thread.run_sync(check_adapter, source.adapter, source.origin.folder)
     return request
 
 
-def _info(running: Running, found: Found, speech: Speech) -> ModelInfo:
-    parallel, scheduler = running.config.parallel_config, running.config.scheduler_config
+def _info(engine: RunningEngine, source: ModelSource, style: PromptStyle) -> ModelInfo:
+    parallel, scheduler = engine.config.parallel_config, engine.config.scheduler_config
+    max_images = 0
+    if "images" in style.can:
+        limits: Mapping[str, int] = engine.llm.renderer.get_mm_processor().info.allowed_mm_limits
+        max_images = limits.get("image", 0)
+        if style.chat and style.form == PromptFormat() and style.chat.max_images is not None:
+            max_images = min(max_images, style.chat.max_images)
     return ModelInfo(
-        ref=running.ref,
-        resolved=found.origin.commit,
-        endpoint=f"local:{load('vllm.platforms').current_platform.device_type}",
-        max_images=_max_images(running, speech),
+        ref=engine.ref,
+        resolved=source.origin.commit,
+        endpoint=f"local:{import_module('vllm.platforms').current_platform.device_type}",
+        max_images=max_images,
         local=True,
         # as many again are made ready while the engine is full, so that it never waits
         concurrency=2 * scheduler.max_num_seqs * parallel.data_parallel_size,
-        fingerprint=found.fingerprint,
-        can=speech.can,
-        notes=(found.profile.told(),) if found.profile else (),
+        fingerprint=source.fingerprint,
+        can=style.can,
+        notes=(source.profile.describe(),) if source.profile else (),
     )
-
-
-def _max_images(running: Running, speech: Speech) -> int:
-    if "images" not in speech.can:
-        return 0
-    limits: Mapping[str, int] = running.llm.renderer.get_mm_processor().info.allowed_mm_limits
-    own = limits.get("image", 0)
-    template = speech.chat.max_images if speech.chat and speech.form == Form() else None
-    return own if template is None else min(own, template)

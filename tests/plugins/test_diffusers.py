@@ -163,7 +163,7 @@ def torn(folder: Path) -> Path:
         (lambda folder: folder, "no such model folder"),
         (without_index, "holds no model_index.json"),
         (torn, "cannot open this pipeline"),
-        (wordless, "draws without words"),
+        (wordless, "takes no prompt"),
     ],
 )
 async def test_what_is_no_pipeline_is_refused_in_words(tmp_path: Path, make: Callable[[Path], Path], told: str) -> None:
@@ -217,8 +217,7 @@ def test_offering_the_painter_imports_neither_torch_nor_diffusers() -> None:
 async def test_without_the_extra_the_command_that_installs_it_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "harness_diffusers.brush", raising=False)
-    monkeypatch.setitem(sys.modules, "harness_diffusers.loading", None)
+    monkeypatch.setitem(sys.modules, "harness_diffusers.brush", None)
     with pytest.raises(HarnessError, match="extra `build`") as caught:
         async with opened(folder):
             pass

@@ -9,8 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_hf.halves import in_halves
-from harness_hf.memory import Room
+from harness_hf.memory import BatchSize, run_in_halves
 
 from harness import Failure, Generation, HarnessError, Response
 from harness.local.batching import Batcher, Ticket
@@ -180,7 +179,10 @@ class TestHalves:
             nonlocal freed
             freed += 1
 
-        done = in_halves(work, range(count), room=Room(99), failed=lambda error: f"failed: {error}", between=between)
+        def fail(error: Exception) -> str:
+            return f"failed: {error}"
+
+        done = run_in_halves(work, range(count), batch_size=BatchSize(99), failed=fail, between=between)
         return done, freed
 
     def test_are_not_made_of_a_batch_that_succeeds(self) -> None:
@@ -212,7 +214,7 @@ class TestHalves:
 
     def test_of_one_item_out_of_memory_end_the_run_and_any_other_fault_does_not(self) -> None:
         import torch
-        from harness_hf.model import failure
+        from harness_hf.model import to_failure
 
         for error in (
             torch.OutOfMemoryError("CUDA out of memory"),
@@ -220,37 +222,36 @@ class TestHalves:
             RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
             MemoryError("Unable to allocate 2.00 GiB for an array"),
         ):
-            assert isinstance(failure(error), HarnessError)
-        odd = failure(ValueError("odd"))
+            assert isinstance(to_failure(error), HarnessError)
+        odd = to_failure(ValueError("odd"))
         assert isinstance(odd, Failure)
         assert odd.reason == "ValueError"
 
 
 class TestWhatAModelWrote:
     @staticmethod
-    def read(text: str, *, most: int = 999, thinking: bool = False, reasons: bool = True, stop: str = "") -> Response:
-        from harness_hf.answers import Reader, Written
+    def read(text: str, *, limit: int = 999, thinking: bool = False, reasons: bool = True, stop: str = "") -> Response:
+        from harness_hf.generation import read_answer
 
         from harness.local import Frontend, Prompt
         from tests.plugins import tiny_models
 
         frontend = Frontend(tiny_models.tokenizer(), vlm=False)
-        reader = Reader(frontend, frozenset({frontend.tokenizer.eos_token_id}), "tiny")
         settings = Generation(stop=(stop,) if stop else ())
         prompt = Prompt(text="?", settings=settings, reasons=reasons, thinking=thinking)
         tokens = frontend.tokenizer.encode(text, add_special_tokens=False)
-        return reader(prompt, Written(tokens=tokens, read=7, most=most), 0.5)
+        return read_answer(tokens, prompt, frontend, ends=frozenset({frontend.tokenizer.eos_token_id}), limit=limit)
 
     def test_ends_at_the_end_token_whatever_fills_the_row(self) -> None:
         given = self.read("yes<|im_end|><|endoftext|><|endoftext|>")
 
         assert given.text == "yes"
-        assert (given.usage.input_tokens, given.usage.output_tokens) == (7, 4)
+        assert given.usage.output_tokens == 4
 
     def test_is_truncated_only_where_the_limit_ended_it(self) -> None:
-        assert self.read("yes<|im_end|>", most=4).flags == frozenset()
-        assert self.read("yes!", most=4).flags == {"truncated"}
-        assert self.read("yes!<|endoftext|>", most=5, stop="!").flags == frozenset()
+        assert self.read("yes<|im_end|>", limit=4).flags == frozenset()
+        assert self.read("yes!", limit=4).flags == {"truncated"}
+        assert self.read("yes!<|endoftext|>", limit=5, stop="!").flags == frozenset()
 
     @pytest.mark.parametrize(
         ("text", "thinking", "reasoning", "answer"),
@@ -273,24 +274,24 @@ class TestWhatAModelWrote:
         assert self.read("</think>", reasons=False).text == "</think>"
 
     async def test_ends_at_once_for_rows_that_nobody_waits_for(self, tiny_lm: str) -> None:
-        from harness_hf.generating import Writer
+        from harness_hf.generation import Generator
         from harness_hf.loading import load
+        from harness_hf.prompt_style import find_style
         from harness_hf.provider import PROVIDER
-        from harness_hf.speech import speech_of
 
         from harness.local import Prompt
-        from harness.local.devices import threads
+        from harness.local.devices import limit_threads
         from harness.settings import effective
 
         settings = effective(PROVIDER.settings, {}, owner="hf")
         loaded = load(tiny_lm, settings)
-        writer = Writer(loaded, speech_of(loaded, settings))
+        generator = Generator(loaded, find_style(loaded, settings))
         prompt = Prompt(text="hello", settings=Generation(max_tokens=100))
         tickets = [Ticket[Prompt, Any](replace(prompt), "group", 0.0) for _ in range(2)]
         tickets[0].wanted = False
 
-        with threads(1):
-            first, second = writer(tickets)
+        with limit_threads(1):
+            first, second = generator(tickets)
 
         assert first.usage.output_tokens == 1
         assert second.usage.output_tokens > 20

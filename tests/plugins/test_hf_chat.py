@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
-from harness_hf.encoding import encode
+from harness_hf.generation import encode
 
 from harness import Failure, Generation, HarnessError, Image, Message, Request, Text
 from harness.images import inline_image, open_image
-from harness.local import Chat, Frontend, Prompt, Prompter, study
+from harness.local import Chat, Frontend, Prompt, PromptBuilder, study
 from harness.testing.fakes import PIXEL
 
 PICTURE = open_image(inline_image("pixel.png", PIXEL))
@@ -71,7 +71,7 @@ def message(role: Any, *parts: str | Image) -> Message:
 
 
 def prompt(frontend: Frontend, *messages: Message, escape: bool = True, **more: Any) -> Prompt | Failure:
-    return Prompter(frontend, study(frontend, thinking="auto"), escape=escape)(Request(messages=messages, **more))
+    return PromptBuilder(frontend, study(frontend, thinking="auto"), escape=escape)(Request(messages=messages, **more))
 
 
 def text(frontend: Frontend, *messages: Message, **more: Any) -> str:
@@ -139,7 +139,7 @@ class TestATemplate:
     def test_with_a_switch_for_thinking_is_switched(self, thinking: str, ending: str, inside: bool) -> None:
         frontend = reads(THINKS)
         chat = studied(frontend, thinking)
-        made = Prompter(frontend, chat, escape=True)(Request(messages=(message("user", "hi"),)))
+        made = PromptBuilder(frontend, chat, escape=True)(Request(messages=(message("user", "hi"),)))
 
         assert isinstance(made, Prompt)
         assert made.text == f"[user]hi[assistant]{ending}"

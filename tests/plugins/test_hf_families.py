@@ -113,8 +113,8 @@ class TestAFamily:
 async def ends(folder: Path) -> list[str]:
     """The tokens that end an answer of an opened model."""
     async with opened(folder) as model:
-        reader = model._runner._writer._reader  # type: ignore[attr-defined]
-        return sorted(reader._frontend.tokenizer.convert_ids_to_tokens(sorted(reader._ends)))
+        generator = model._runner.generator  # type: ignore[attr-defined]
+        return sorted(generator.loaded.frontend.tokenizer.convert_ids_to_tokens(sorted(generator.ends)))
 
 
 @pytest.mark.parametrize("name", NAMES)

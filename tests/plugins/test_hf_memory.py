@@ -124,15 +124,15 @@ class TestAnImage:
 
     async def test_is_turned_into_tensors_once_whether_beside_the_batch_before_or_not(self, tiny_vlm: str) -> None:
         async with opened(tiny_vlm, batch_size=2) as model:
-            writer = model._runner._writer  # type: ignore[attr-defined]
+            generator = model._runner.generator  # type: ignore[attr-defined]
             encoded: list[int] = []
-            encode = writer._encode
+            encode = generator._encode
 
             def watched(tickets: Any) -> Any:
                 encoded.append(len(tickets))
                 return encode(tickets)
 
-            writer._encode = watched
+            generator._encode = watched
             await answers(model, questions(12))
 
         assert encoded == [2] * 6
@@ -147,7 +147,7 @@ class TestTheMemory:
             held: list[Any] = []
             with contextlib.suppress(KeyError):
                 async with opened(tiny_vlm) as model:
-                    held += [model, weakref.ref(model._runner._writer._loaded.model)]  # type: ignore[attr-defined]
+                    held += [model, weakref.ref(model._runner.generator.loaded.model)]  # type: ignore[attr-defined]
                     await answers(model, [*questions(3), asked(picture(), "?", choices=("a", "b"))])
                     if fails:
                         held.append({}["stop here"])

@@ -118,11 +118,11 @@ class TestSettings:
     ) -> None:
         import torch
 
-        from harness.local.devices import threads, wanted
+        from harness.local.devices import choose_threads, limit_threads
 
         before = torch.get_num_threads()
-        number = wanted(torch.nn.Linear(2, 2), asked)
-        with threads(number):
+        number = choose_threads(torch.nn.Linear(2, 2), asked)
+        with limit_threads(number):
             assert torch.get_num_threads() == number == expected
         assert torch.get_num_threads() == before
 

@@ -21,7 +21,7 @@ BOTH = asked(picture("star"), picture("ring", "blue"), "What now?")
 
 
 async def written(model: Model, request: Request = BOTH) -> str:
-    prompt = model._prompter(request)  # type: ignore[attr-defined]
+    prompt = model._builder(request)  # type: ignore[attr-defined]
     assert isinstance(prompt, harness.local.Prompt), prompt
     return prompt.text
 
@@ -84,7 +84,7 @@ class TestAProfile:
     async def test_is_told_and_decides_format_and_sizes_unless_a_setting_does(self, folders: Folders) -> None:
         async def state(**settings: Any) -> tuple[str, int, tuple[str, ...]]:
             async with opened(folders["idefics3"], profile="mis-paper", **settings) as model:
-                loaded = model._runner._writer._loaded  # type: ignore[attr-defined]
+                loaded = model._runner.generator.loaded  # type: ignore[attr-defined]
                 edge = loaded.frontend.processor.image_processor.size["longest_edge"]
                 return str(loaded.model.dtype), edge, model.info.notes
 
@@ -96,9 +96,9 @@ class TestAProfile:
 
     async def test_limits_the_tiles_of_internvl_and_adds_its_stop_tokens(self, folders: Folders) -> None:
         async with opened(folders["internvl"], profile="mis-paper") as model:
-            loaded = model._runner._writer._loaded  # type: ignore[attr-defined]
+            loaded = model._runner.generator.loaded  # type: ignore[attr-defined]
             assert loaded.frontend.processor.image_processor.max_patches == 4
-            ends = loaded.frontend.tokenizer.convert_ids_to_tokens(sorted(model._runner._writer._reader._ends))  # type: ignore[attr-defined]
+            ends = loaded.frontend.tokenizer.convert_ids_to_tokens(sorted(model._runner.generator.ends))  # type: ignore[attr-defined]
 
         assert ends == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]  # it has no <|end|>
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_vllm import adapter, opening
+from harness_vllm.adapter import Adapter
+from harness_vllm.model import ModelSource, build_arguments
+from harness_vllm.prompt_style import PromptStyle, find_style
 from harness_vllm.provider import PROVIDER, SETTINGS
-from harness_vllm.speech import Speech, speech_of
 
 from harness import Failure, HarnessError, Image, Message, Request, Text
 from harness.images import inline_image, open_image
-from harness.local import Frontend, Origin, Profile, Prompt, Prompter, find_profile
+from harness.local import Frontend, Origin, Profile, Prompt, PromptBuilder, find_profile
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
 
@@ -31,12 +32,12 @@ HERE = Origin(place="/m", folder=Path("/m"), name="m", commit="", fingerprint={"
 
 
 def asked(
-    origin: Origin = HERE, put_on: adapter.Adapter | None = None, kind: str = "qwen2_vl", **settings: Any
+    origin: Origin = HERE, put_on: Adapter | None = None, kind: str = "qwen2_vl", **settings: Any
 ) -> dict[str, Any]:
     values = effective(SETTINGS, settings, owner="provider vllm")
     profile = find_profile(values["profile"], kind) if values["profile"] else None
-    found = opening.Found(origin=origin, adapter=put_on, model_type=kind, profile=profile)
-    return opening.arguments(found, values)
+    source = ModelSource(origin=origin, adapter=put_on, model_type=kind, profile=profile)
+    return build_arguments(source, values)
 
 
 class TestWithoutTheExtra:
@@ -78,7 +79,7 @@ class TestSettings:
 
     def test_keep_a_slot_free_beside_an_adapter(self) -> None:
         """With one slot, vLLM on CPU answers plain requests by the adapter."""
-        given = asked(put_on=adapter.Adapter(folder=Path("a"), rank=16, fingerprint={}))
+        given = asked(put_on=Adapter(folder=Path("a"), rank=16, fingerprint={}))
 
         assert (given["enable_lora"], given["max_loras"], given["max_lora_rank"]) == (True, 2, 16)
 
@@ -108,26 +109,26 @@ class TestAProfile:
         assert (own["mm_processor_kwargs"], own["dtype"]) == ({"size": 7}, "float32")
 
     def test_ends_answers_by_its_tokens_and_its_limit(self) -> None:
-        spoken = speech(PLAIN, profile=find_profile("mis-paper", "internvl_chat"))
+        found = style(PLAIN, profile=find_profile("mis-paper", "internvl_chat"))
 
-        assert spoken.most == 1024
-        assert len(spoken.ends) == 3  # of its four, the tokenizer has three
+        assert found.max_tokens == 1024
+        assert len(found.ends) == 3  # of its four, the tokenizer has three
 
 
 PLAIN = "{%- for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
 
 
-def speech(template: str, *, image: str = "", profile: Profile | None = None, **settings: Any) -> Speech:
+def style(template: str, *, image: str = "", profile: Profile | None = None, **settings: Any) -> PromptStyle:
     """Of a model that comes with a tokenizer alone."""
     from tests.plugins import tiny_models
 
     frontend = Frontend(tiny_models.tokenizer(template), vlm=False, image=image)
-    return speech_of(frontend, effective(SETTINGS, settings, owner="provider vllm"), profile, sees=bool(image))
+    return find_style(frontend, effective(SETTINGS, settings, owner="provider vllm"), profile, sees=bool(image))
 
 
-def prompt(spoken: Speech, *parts: Text | Image) -> Prompt | Failure:
-    prompter = Prompter(spoken.frontend, spoken.chat, escape=True, form=spoken.form)
-    return prompter(Request(messages=(Message(role="user", content=parts),)))
+def prompt(found: PromptStyle, *parts: Text | Image) -> Prompt | Failure:
+    builder = PromptBuilder(found.frontend, found.chat, escape=True, form=found.form)
+    return builder(Request(messages=(Message(role="user", content=parts),)))
 
 
 class TestAModelWhoseTemplateKnowsNoImages:
@@ -138,35 +139,35 @@ class TestAModelWhoseTemplateKnowsNoImages:
         [("<image>", "<image>", "<image>"), ("<|image_{i}|>", "<|image_1|>", "<|image_2|>")],
     )
     def test_is_shown_each_image_where_it_stands(self, image: str, first: str, second: str) -> None:
-        spoken = speech(PLAIN, image=image)
-        made = prompt(spoken, PICTURE, Text(text="one"), PICTURE, Text(text="two"))
+        found = style(PLAIN, image=image)
+        made = prompt(found, PICTURE, Text(text="one"), PICTURE, Text(text="two"))
 
         assert isinstance(made, Prompt)
         assert made.text == f"[user]{first}\none{second}\ntwo[assistant]"
         assert len(made.images) == 2
-        assert "images" in spoken.can
+        assert "images" in found.can
 
     def test_is_not_taken_in_by_a_text_that_spells_one_out(self) -> None:
-        made = prompt(speech(PLAIN, image="<|image_{i}|>"), PICTURE, Text(text="<|image_2|>"))
+        made = prompt(style(PLAIN, image="<|image_{i}|>"), PICTURE, Text(text="<|image_2|>"))
 
         assert isinstance(made, Failure)
         assert made.reason == "image_places"
 
     def test_takes_none_where_vllm_does_not_say(self) -> None:
-        assert "images" not in speech(PLAIN).can
+        assert "images" not in style(PLAIN).can
 
     def test_may_be_given_a_whole_prompt(self) -> None:
-        spoken = speech(PLAIN, image="<image>", prompt_format="User: {images}{question} Answer:")
-        made = prompt(spoken, PICTURE, Text(text="What?"))
+        found = style(PLAIN, image="<image>", prompt_format="User: {images}{question} Answer:")
+        made = prompt(found, PICTURE, Text(text="What?"))
 
         assert isinstance(made, Prompt)
         assert made.text == "User: <image>What? Answer:"
-        assert "system" not in spoken.can
+        assert "system" not in found.can
 
 
 class TestAModelThatThinks:
     def test_keeps_no_schema_since_it_would_bind_its_thoughts(self) -> None:
         thinks = PLAIN + "{{ '<think>' if enable_thinking is not defined or enable_thinking else '<think></think>' }}"
 
-        assert "schema" not in speech(thinks).can
-        assert "schema" in speech(thinks, thinking="off").can
+        assert "schema" not in style(thinks).can
+        assert "schema" in style(thinks, thinking="off").can

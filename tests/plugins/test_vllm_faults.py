@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from harness_vllm import faults
 from harness_vllm.children import ENVIRONMENT, LOG, apart, prepare, settle
+from harness_vllm.engine import death_error, start_error, to_failure
 
 
 class EngineGenerateError(Exception):
@@ -37,7 +37,7 @@ class TestAFault:
         ],
     )
     def test_of_one_request_is_an_error_with_a_reason(self, error: Exception, reason: str) -> None:
-        failed = faults.failure(error)
+        failed = to_failure(error)
 
         assert (failed.outcome, failed.reason, failed.transient) == ("error", reason, False)
 
@@ -50,21 +50,21 @@ class TestAFault:
         ],
     )
     def test_of_memory_at_the_start_comes_with_what_helps(self, tmp_path: Path, line: str) -> None:
-        error = faults.not_started("vllm/o/m", RuntimeError("Engine core initialization failed."), log(tmp_path, line))
+        error = start_error("vllm/o/m", RuntimeError("Engine core initialization failed."), log(tmp_path, line))
 
         assert error.what == f"there is too little memory for this model: {line}"
         assert "gpu_memory_utilization" in error.remedy
 
     def test_of_memory_that_others_hold_asks_for_less(self, tmp_path: Path) -> None:
         line = "ValueError: Free memory on device cuda:0 (1/80 GiB) is less than desired GPU memory utilization (0.9)"
-        error = faults.not_started("vllm/m", RuntimeError("failed"), log(tmp_path, line))
+        error = start_error("vllm/m", RuntimeError("failed"), log(tmp_path, line))
 
         assert "too little memory" in error.what
-        assert "others hold a part of it" in error.remedy
+        assert "other processes hold a part of it" in error.remedy
 
     def test_of_a_strange_model_names_the_other_way(self, tmp_path: Path) -> None:
         line = "KeyError: 'layers.0.strange.weight'"
-        error = faults.not_started("vllm/o/m", RuntimeError("Engine core initialization failed."), log(tmp_path, line))
+        error = start_error("vllm/o/m", RuntimeError("Engine core initialization failed."), log(tmp_path, line))
 
         assert error.what == f"vLLM cannot run this model: {line}"
         assert "--model hf/o/m" in error.remedy
@@ -75,12 +75,12 @@ class TestAFault:
             "1 validation error for ModelConfig\n  Value error, Model architectures ['X'] are not supported. [type=v]"
         )
 
-        assert faults.not_started("vllm/m", ValueError(text)).what == (
+        assert start_error("vllm/m", ValueError(text)).what == (
             "vLLM cannot run this model: Model architectures ['X'] are not supported."
         )
 
     def test_of_the_engine_says_how_to_go_on(self, tmp_path: Path) -> None:
-        error = faults.died("vllm/m", log(tmp_path, "torch.OutOfMemoryError: CUDA out of memory."))
+        error = death_error("vllm/m", log(tmp_path, "torch.OutOfMemoryError: CUDA out of memory."))
 
         assert error.what == "vLLM's engine has died: torch.OutOfMemoryError: CUDA out of memory."
         assert "same command again" in error.remedy

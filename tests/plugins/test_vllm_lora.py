@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_vllm import adapter
+from harness_vllm.adapter import check_adapter, read_adapter
 
 from harness import HarnessError
 
@@ -20,13 +20,13 @@ class TestAnAdapter:
     def test_is_given_the_least_rank_that_holds_it(self, folder: Path, tmp_path: Path) -> None:
         larger = saved(tmp_path / "larger", {"layers.0.up": (20, 8, 16)}, r=4, rank_pattern={"up": 20})
 
-        assert adapter.read(folder).rank == 8
-        assert adapter.read(larger).rank == 32
+        assert read_adapter(folder).rank == 8
+        assert read_adapter(larger).rank == 32
 
     def test_fits_a_base_of_its_shapes_whatever_stands_before_the_layer(self, folder: Path, tmp_path: Path) -> None:
         base = weights(tmp_path / "base", {"model.language_model.layers.0.self_attn.q_proj.weight": (16, 8)})
 
-        adapter.check(adapter.read(folder), base)
+        check_adapter(read_adapter(folder), base)
 
     @pytest.mark.parametrize(
         ("weight", "shape", "why"),
@@ -41,47 +41,47 @@ class TestAnAdapter:
     ) -> None:
         base = weights(tmp_path / "base", {f"model.{weight}": shape})
         with pytest.raises(HarnessError, match="does not fit this model") as caught:
-            adapter.check(adapter.read(folder), base)
+            check_adapter(read_adapter(folder), base)
 
         assert why in caught.value.what
 
     def test_of_a_quantised_base_is_compared_by_name(self, folder: Path, tmp_path: Path) -> None:
         base = weights(tmp_path / "base", {"model.layers.0.self_attn.q_proj.scales": (3,)})
 
-        adapter.check(adapter.read(folder), base)
+        check_adapter(read_adapter(folder), base)
 
     def test_whose_base_is_not_here_yet_waits_for_it(self, folder: Path, tmp_path: Path) -> None:
-        adapter.check(adapter.read(folder), tmp_path)
+        check_adapter(read_adapter(folder), tmp_path)
 
     @pytest.mark.parametrize("module", ["visual.blocks.0.attn.qkv", "multi_modal_projector.linear_1", "vision_tower.x"])
     def test_that_also_changes_how_the_model_sees_is_refused(self, tmp_path: Path, module: str) -> None:
         folder = saved(tmp_path / "adapter", {module: (4, 8, 16)}, r=4)
         with pytest.raises(HarnessError, match="outside the language model"):
-            adapter.check(adapter.read(folder), tmp_path)
+            check_adapter(read_adapter(folder), tmp_path)
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"r": "many"}', '{"r": 8, "rank_pattern": [1]}'])
     def test_whose_configuration_is_broken_is_refused_with_what_is_wrong(self, tmp_path: Path, text: str) -> None:
         folder = saved(tmp_path / "adapter", {"layers.0.up": (4, 8, 16)}, r=4)
         (folder / "adapter_config.json").write_text(text)
         with pytest.raises(HarnessError, match=r"the adapter cannot be read: adapter_config\.json"):
-            adapter.read(folder)
+            read_adapter(folder)
 
     def test_whose_weights_are_broken_is_refused_with_what_is_wrong(self, tmp_path: Path) -> None:
         folder = saved(tmp_path / "adapter", {"layers.0.up": (4, 8, 16)}, r=4)
         (folder / "adapter_model.safetensors").write_bytes(b"torn")
         with pytest.raises(HarnessError, match=r"the adapter cannot be read: adapter_model\.safetensors"):
-            adapter.check(adapter.read(folder), tmp_path)
+            check_adapter(read_adapter(folder), tmp_path)
 
     @pytest.mark.parametrize("missing", ["adapter_config.json", "adapter_model.safetensors"])
     def test_that_is_not_whole_is_refused(self, folder: Path, missing: str) -> None:
         (folder / missing).unlink()
         with pytest.raises(HarnessError, match=missing):
-            adapter.read(folder)
+            read_adapter(folder)
 
     def test_of_a_rank_beyond_vllms_is_refused(self, tmp_path: Path) -> None:
         folder = saved(tmp_path / "adapter", {"layers.0.up": (600, 8, 16)}, r=600)
         with pytest.raises(HarnessError, match="rank is 600"):
-            adapter.read(folder)
+            read_adapter(folder)
 
 
 def saved(folder: Path, parts: dict[str, tuple[int, int, int]], **config: Any) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness_diffusers.untyped import diffusers, transformers
+from harness_diffusers.brush import diffusers, transformers
 
 WIDTH = 32  # of every hidden state
 

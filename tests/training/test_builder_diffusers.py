@@ -142,7 +142,7 @@ def test_every_image_of_the_set_is_a_drawing_of_the_size_that_was_asked_for(buil
 
 
 def test_the_manifest_names_the_pipeline_by_its_files_and_its_steps(built: Stage) -> None:
-    from harness_diffusers.loading import of_pipeline
+    from harness_diffusers.brush import fingerprint_pipeline
 
     told = manifest(built.out)
     assert told["plan"]["painter"]["ref"] == "diffusers/tiny-diffusion"
@@ -152,7 +152,7 @@ def test_the_manifest_names_the_pipeline_by_its_files_and_its_steps(built: Stage
         2,
         "float32",
     )
-    assert painter["fingerprint"] == of_pipeline(built.pipeline)
+    assert painter["fingerprint"] == fingerprint_pipeline(built.pipeline)
     assert "unet/diffusion_pytorch_model.safetensors" in painter["fingerprint"]
 
 
