@@ -16,8 +16,8 @@ from harness.plan.sampling import draw
 from harness.stats.agreement import percent
 from harness.stats.columns import Table
 from harness.stats.intervals import Interval
-from harness.stats.matching import matched
-from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, Frame, Units, order, records
+from harness.stats.matching import match_pairs
+from harness.stats.units import FAILED, JUDGED, KNOWN, SETTLED, WAITS, SamplingFrame, Units, record_units, sort_rows
 
 Rng = np.random.Generator
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ def units(num: NDArray[Any], cluster: object, *, den: object = 1.0, stratum: obj
         cluster=np.asarray(cluster, dtype=np.int64),
         stratum=np.array(np.broadcast_to(np.asarray(stratum, dtype=np.int64), num.shape)),
         strata=strata,
-        menus=(),
+        choices=(),
     )
 
 
@@ -252,7 +252,7 @@ def partly_pairs_beside_whole(pairs_: int, judged: int, left: float, right: floa
         names = [str(number) for number in range(pairs_)]
         part = _fill_table(names, [""] * pairs_, hit[:, 0], ~seen)
         whole = _fill_table(names, [""] * pairs_, hit[:, 1], np.zeros(pairs_, dtype=bool))
-        return matched(part, whole).units
+        return match_pairs(part, whole).units
 
     name = f"pairs, {judged} judged of {pairs_} beside all, {left} - {right}"
     return Case(name=name, truth=left - right, draw=draw_pairs, weights=(1.0, -1.0))
@@ -271,7 +271,7 @@ def partly_categories(judged: int, blocked: float = 0.0) -> Case:
         taken = frozenset(draw(names, judged))
         unjudged = np.array([name not in taken for name in names]) & ~stopped
         table = _fill_table(names, [str(each) for each in category], hit, unjudged, stopped)
-        return records(table, table.lanes[0], order(table))
+        return record_units(table, table.metrics[0], sort_rows(table))
 
     truth = float(np.average(rates * reached, weights=sizes))
     told = f", {blocked:.0%} of the last blocked" if blocked else ""
@@ -333,8 +333,8 @@ def _frame_part(hit: NDArray[np.bool_], cluster: NDArray[np.int64], seen: NDArra
         den=np.where(waits, 0.0, 1.0),
         choice=np.where(waits, 0, SETTLED),
         left_out=waits,
-        menus=(((0.0, 1.0), (1.0, 1.0)),),
-        frame=Frame(
+        choices=(((0.0, 1.0), (1.0, 1.0)),),
+        frame=SamplingFrame(
             status=np.concatenate((np.where(seen, JUDGED, WAITS), np.full(blocks, KNOWN))),
             cell=np.repeat([0, 1], [answers, blocks]),
             category=np.zeros(answers + blocks, dtype=np.int64),
@@ -354,7 +354,7 @@ def _join(drawn: list[Units], strata: int | None = None) -> Units:
         **{name: np.concatenate([getattr(each, name) for each in drawn]) for name in names},
         stratum=place if strata is None else np.zeros(len(place), dtype=np.int64),
         strata=len(drawn) if strata is None else strata,
-        frame=Frame(
+        frame=SamplingFrame(
             status=np.concatenate([each.status for each in frames]),
             cell=np.concatenate([each.cell for each in frames]) + (0 if strata is None else 2 * place),
             category=np.concatenate([each.category for each in frames]),

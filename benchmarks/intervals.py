@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.interval_cases import CASES, Case, Rng, pairs
 from harness.stats.assess import assess
 from harness.stats.intervals import Interval, wilson
-from harness.stats.significance import detectable, difference_test
+from harness.stats.matching import detectable_difference, difference_test
 from harness.stats.units import Units
 
 REPLICATES = 1500
@@ -131,7 +131,7 @@ def powers(replicates: int, rng: Rng) -> None:
         for _ in range(STEPS):
             cases = (pairs(n, rate, rate - gap, shared) for _ in range(TRIED))
             found = [assess(case.draw(rng), case.weights).estimates for case in cases]
-            gap = min(rate - 0.001, float(np.mean([detectable(each) for each in found if each is not None])))
+            gap = min(rate - 0.001, float(np.mean([detectable_difference(each) for each in found if each is not None])))
         power, size = (found_at(pairs(n, rate, rate - each, shared), replicates, rng) for each in (gap, 0.0))
         mark = "  short of 0.8" if power < WEAK else ""
         print(f"{f'n={n}, baseline {rate}, shared={shared}':40} {gap:10.3f} {power:6.2f} {size:10.3f}{mark}")

@@ -1,9 +1,5 @@
-"""The arithmetic of metrics: values, intervals, exact bounds, pairing."""
+"""The arithmetic of metrics: values, intervals, exact bounds, pairing, agreement, and the summary of a run."""
 
-from harness.stats.tally import (
-    Tally,
-)
+from harness.stats.tally import Tally
 
-__all__ = [
-    "Tally",
-]
+__all__ = ["Tally"]

@@ -1,9 +1,10 @@
-"""Records as columns: what the arithmetic needs of each record, in a few bytes, without keeping the record.
+"""Stores of each record only what the arithmetic needs, as columns of numbers, and drops the record.
 
 A split of 100,000 records and six metrics takes a few megabytes: texts that only have to be told apart (sample,
 cluster, group) become 64-bit fingerprints, and a record's shares become the number of an entry in a short list, since
 most metrics know only a handful of them. Fingerprints depend neither on the process nor on the order of records, so
-neither do results: `harness.stats.units` sorts by them.
+neither do results: `harness.stats.units` sorts by them. This module does not import numpy, since a run fills tables
+from its start.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 
 from harness.metrics import Metric, Record, Share, is_share
 
-Menu = tuple[Share, ...]  #: what one record may have given; a resolved record has one share
+Choices = tuple[Share, ...]  #: the shares that one record may have given; a resolved record has one
 T = TypeVar("T")
 
 RESOLVED = 1
@@ -31,7 +32,7 @@ def fingerprint(text: str) -> int:
 
 
 def cluster_name(record: Record) -> str:
-    """The record's cluster; one that is the sample itself is kept apart from a namesake of another split."""
+    """The record's cluster; where that is the sample itself, with the split, so that equal ids of two splits differ."""
     return record.cluster if record.cluster not in ("", record.id) else f"{record.split}/{record.id}"
 
 
@@ -57,18 +58,18 @@ class Codes(Generic[T]):
         return len(self._codes)
 
 
-class Lane:
-    """What one metric sees of each record."""
+class MetricColumns:
+    """What one metric gives for each record."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self.menus: Codes[Menu] = Codes()
-        self.choice = array("I")  #: number of the record's menu
+        self.choices: Codes[Choices] = Codes()
+        self.choice = array("I")  #: number of the record's choices
         self.group = array("q")  #: fingerprint of the group, where the metric has one
         self.cluster = array("q")  #: fingerprint of the cluster, where the metric has its own
         self.stratum = array("I")  #: number of the stratum, where the metric is stratified
         self.strata: Codes[str] = Codes(metric.strata)
-        self.varies = False  #: a judged answer has a denominator that `possible` did not tell of before
+        self.varies = False  #: a judged answer has a denominator that `possible` did not announce
 
     def add(self, record: Record) -> None:
         """Take in one record.
@@ -76,25 +77,25 @@ class Lane:
         Raises ValueError or TypeError where a share is not 0 <= numerator <= denominator, or a key is no text.
         """
         metric = self.metric
-        menu = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
-        if any(not is_share(share) for share in menu) or menu not in self.menus:
-            _check(menu, metric, record)
-        if record.resolved and record.outcome == "answered" and menu[0][1] != 1 and not self.varies:
-            self.varies = _is_new(menu[0][1], metric, record)
-        self.choice.append(self.menus.code(menu))
+        choices = (metric.score(record),) if record.resolved else tuple(metric.possible(record))
+        if any(not is_share(share) for share in choices) or choices not in self.choices:
+            _check_shares(choices, metric, record)
+        if record.resolved and record.outcome == "answered" and choices[0][1] != 1 and not self.varies:
+            self.varies = _is_unannounced(choices[0][1], metric, record)
+        self.choice.append(self.choices.code(choices))
         if metric.group is not None:
-            self.group.append(fingerprint(_text(metric.group(record), "group", metric, record)))
+            self.group.append(fingerprint(_check_text(metric.group(record), "group", metric, record)))
         if metric.cluster is not None:
-            self.cluster.append(fingerprint(_text(metric.cluster(record), "cluster", metric, record)))
+            self.cluster.append(fingerprint(_check_text(metric.cluster(record), "cluster", metric, record)))
         if metric.stratum is not None:
-            self.stratum.append(self.strata.code(_text(metric.stratum(record), "stratum", metric, record)))
+            self.stratum.append(self.strata.code(_check_text(metric.stratum(record), "stratum", metric, record)))
 
 
 class Table:
     """The records of one split as one judge sees them.
 
     Args:
-        metrics: one lane each.
+        metrics: the metrics to score the records by.
         by: `category` or names of tags; a record without that tag is in none of its parts.
         key: what pairs are matched by, where the table is one side of a comparison.
     """
@@ -102,7 +103,7 @@ class Table:
     def __init__(
         self, metrics: Iterable[Metric], *, by: Iterable[str] = (), key: Callable[[Record], str] | None = None
     ) -> None:
-        self.lanes = [Lane(metric) for metric in metrics]
+        self.metrics = [MetricColumns(metric) for metric in metrics]
         self.by: dict[str, array[int]] = {name: array("I") for name in by}
         self.parts: dict[str, Codes[str]] = {name: Codes(("",)) for name in self.by}
         self.state = array("B")
@@ -119,11 +120,11 @@ class Table:
 
     def add(self, record: Record) -> None:
         """Take in one record; what a metric raises names the metric and the record."""
-        for lane in self.lanes:
+        for columns in self.metrics:
             try:
-                lane.add(record)
+                columns.add(record)
             except Exception as error:
-                error.add_note(f"in metric {lane.metric.name} of {record.item}")
+                error.add_note(f"in metric {columns.metric.name} of {record.item}")
                 raise
         self.state.append(
             RESOLVED * record.resolved
@@ -141,23 +142,23 @@ class Table:
             self.key.append(fingerprint(self._key(record)))
 
 
-def _is_new(denominator: float, metric: Metric, record: Record) -> bool:
-    """Whether an answer's denominator is none that its metric called possible before the judge saw it."""
+def _is_unannounced(denominator: float, metric: Metric, record: Record) -> bool:
+    """Whether `possible` gave no share of this denominator before the judge saw the answer."""
     try:
-        menu = metric.possible(replace(record, label=None, axes={}, unjudged=True))
-    except Exception:  # noqa: BLE001 - what it raises is told where a record is unresolved
+        choices = metric.possible(replace(record, label=None, axes={}, unjudged=True))
+    except Exception:  # noqa: BLE001 - what it raises is reported where a record is unresolved
         return False
-    return all(den != denominator for _, den in menu)
+    return all(den != denominator for _, den in choices)
 
 
-def _check(menu: Menu, metric: Metric, record: Record) -> None:
-    if not menu or not all(is_share(share) and 0 <= share[0] <= share[1] for share in menu):
+def _check_shares(choices: Choices, metric: Metric, record: Record) -> None:
+    if not choices or not all(is_share(share) and 0 <= share[0] <= share[1] for share in choices):
         raise ValueError(
-            f"metric {metric.name} gave {menu!r:.200} for {record.item}: need 0 <= numerator <= denominator"
+            f"metric {metric.name} gave {choices!r:.200} for {record.item}: need 0 <= numerator <= denominator"
         )
 
 
-def _text(key: object, what: str, metric: Metric, record: Record) -> str:
+def _check_text(key: object, what: str, metric: Metric, record: Record) -> str:
     if not isinstance(key, str):
         raise TypeError(f"metric {metric.name} gave {key!r:.100} as the {what} of {record.item}, not a text")
     return key

@@ -1,4 +1,4 @@
-"""Confidence intervals for a rate, a mean of rates, and a difference of two such means.
+"""Confidence intervals for a rate, a mean of rates, and a difference of two such means; exact bounds of a ratio.
 
 A rate has a Wilson interval at its *effective* number of observations, the number that would give it the variance its
 clusters show. A mean or a difference of rates is put together by square-and-add (MOVER; Newcombe 1998, Zou 2008): the
@@ -9,6 +9,9 @@ or 1 keep their skew. Two things are added where simulation found that too narro
 - A mean or difference that no cluster departs from has no variance, yet the next cluster may depart: as in Wilson's
   interval of 0 out of m, a share z^2/(m+z^2) of clusters is taken as unseen and may lie anywhere.
   Where a part was judged, m is how many of those there are.
+
+Bounds are those of a ratio of sums some of whose terms are only known to be one of a few shares (`find_extreme`).
+This module does not import numpy.
 """
 
 from __future__ import annotations
@@ -18,13 +21,28 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
+from harness.metrics import Share
+from harness.stats.columns import Choices
+
 Interval = tuple[float, float]
 Z95 = NormalDist().inv_cdf(0.975)
-_DUST = 1e-12  #: a variance below this share of its own terms is rounding and stands for zero
+_ROUNDING = 1e-12  #: a variance below this share of its own terms is rounding and stands for zero
+
+
+def wilson(rate: float, n: float, z: float = Z95) -> Interval:
+    """The score interval of a rate (0 to 1) seen on `n` observations, effective or counted (Wilson 1927)."""
+    middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return max(0.0, min(rate, middle - half)), min(1.0, max(rate, middle + half))
+
+
+def unseen_share(observations: float, z: float = Z95) -> float:
+    """The largest share that may depart although none of these did: Wilson's upper limit of 0 of them."""
+    return z * z / (observations + z * z)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
+class JudgedCell:
     """A cell of which a part was judged: `hits` (a sum) among `judged`, out of `of`."""
 
     hits: float
@@ -55,8 +73,8 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """What of one rate rests on a part of the answers.
+class JudgedSample:
+    """What of one rate rests on a sample of the answers.
 
     Attributes:
         size: the rate's denominator, all cells together.
@@ -66,7 +84,7 @@ class Opening:
 
     size: float
     clusters: int
-    cells: tuple[Sampled, ...]
+    cells: tuple[JudgedCell, ...]
 
     @property
     def variance(self) -> float:
@@ -76,9 +94,9 @@ class Opening:
     def unseen_share(self, z: float) -> float:
         """The share that may be unlike all that was seen: of all, or of what rests on the judged part alone."""
         judged, of = sum(cell.judged for cell in self.cells), sum(cell.of for cell in self.cells)
-        return max(_unseen(self.clusters, z), of / self.size * _unseen(judged, z))
+        return max(unseen_share(self.clusters, z), of / self.size * unseen_share(judged, z))
 
-    def stretched(self, rate: float, ends: Interval, z: float) -> Interval:
+    def widen(self, rate: float, ends: Interval, z: float) -> Interval:
         """The limits of the rate with those of its cells squared and added."""
         parts = [(cell.of / self.size, cell.rate, cell.interval(z)) for cell in self.cells]
         down = sqrt((rate - ends[0]) ** 2 + sum((share * (mid - low)) ** 2 for share, mid, (low, _) in parts))
@@ -95,14 +113,14 @@ class Estimates:
         clusters: that each rate rests on; its effective number where it has no variance.
         covariance: of the rates' errors, a symmetric matrix.
         weights: of the rates; the positive ones sum to 1, the negative ones, of what is taken off, to -1.
-        openings: of each rate, where a part of the answers was judged; none where all were.
+        samples: of each rate, where a part of the answers was judged; none where all were.
     """
 
     rates: tuple[float, ...]
     clusters: tuple[int, ...]
     covariance: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
-    openings: tuple[Opening, ...] = ()
+    samples: tuple[JudgedSample, ...] = ()
 
     @property
     def value(self) -> float:
@@ -117,56 +135,47 @@ class Estimates:
 
     def side(self, sign: int) -> float:
         """The mean of the rates with weights of one sign."""
-        return abs(self._sum(self._rows(sign)))
+        return abs(sum(self.weights[i] * self.rates[i] for i in self._rows(sign)))
 
     def interval(self, z: float = Z95) -> Interval:
         """Lower and upper limit of the value, z standard errors away."""
-        left, right = (self._rows(sign) for sign in (1, -1))
-        return self._difference(left, right, z) if right else self._mean(left, z)
-
-    def _difference(self, left: list[int], right: list[int], z: float) -> Interval:
-        value, ends = self.value, (self._mean(left, z), self._mean(right, z))
+        left, right = self._rows(1), self._rows(-1)
+        if not right:
+            return self._interval_of_mean(left, z)
+        value, ends = self.value, (self._interval_of_mean(left, z), self._interval_of_mean(right, z))
         a, b = self.side(1), self.side(-1)
         spread = self._variance(left, left) * self._variance(right, right)
         r = -self._variance(left, right) / sqrt(spread) if spread > 0 else 0.0
-        down = _length([a - ends[0][0], ends[1][1] - b], [[1.0, -r], [-r, 1.0]])
-        up = _length([ends[0][1] - a, b - ends[1][0]], [[1.0, -r], [-r, 1.0]])
-        if self._is_flat(left + right):
+        down = _add_distances([a - ends[0][0], ends[1][1] - b], [[1.0, -r], [-r, 1.0]])
+        up = _add_distances([ends[0][1] - a, b - ends[1][0]], [[1.0, -r], [-r, 1.0]])
+        if self._has_no_variance(left + right):
             unseen = self._unseen_share(left, z)
             down, up = max(down, unseen * (1 + value)), max(up, unseen * (1 - value))
         return value - down, value + up
 
-    def _mean(self, rows: Sequence[int], z: float) -> Interval:
-        limits = [self._limits(i, z) for i in rows]
+    def _interval_of_mean(self, rows: Sequence[int], z: float) -> Interval:
+        limits = [self._interval_of_rate(i, z) for i in rows]
         if len(rows) == 1:
             return limits[0]
-        mean = abs(self._sum(rows))
-        together = [[self._correlation(i, j) for j in rows] for i in rows]
+        mean = abs(sum(self.weights[i] * self.rates[i] for i in rows))
+        correlation = [[self._correlation(i, j) for j in rows] for i in rows]
         down = [abs(self.weights[i]) * (self.rates[i] - low) for i, (low, _) in zip(rows, limits, strict=True)]
         up = [abs(self.weights[i]) * (high - self.rates[i]) for i, (_, high) in zip(rows, limits, strict=True)]
-        low, high = self._whole(mean, rows, z)
-        return min(low, mean - _length(down, together)), max(high, mean + _length(up, together))
-
-    def _whole(self, mean: float, rows: Sequence[int], z: float) -> Interval:
-        """The mean's interval as if it were one rate."""
-        if self._is_flat(rows):
+        if self._has_no_variance(rows):
             unseen = self._unseen_share(rows, z)
-            return mean - unseen * mean, mean + unseen * (1 - mean)
-        return wilson(mean, mean * (1 - mean) / self._variance(rows, rows), z)
+            low, high = mean - unseen * mean, mean + unseen * (1 - mean)
+        else:  # the interval of the mean as if it were one rate
+            low, high = wilson(mean, mean * (1 - mean) / self._variance(rows, rows), z)
+        return min(low, mean - _add_distances(down, correlation)), max(high, mean + _add_distances(up, correlation))
 
-    def _limits(self, i: int, z: float) -> Interval:
-        rate = self.rates[i]
-        if not self.openings or not self.openings[i].cells:
-            return wilson(rate, self._effective(i), z)
-        opening = self.openings[i]
-        # never less than records of their own would give: the part that is open is itself only measured
-        variance = max(self.covariance[i][i] - opening.variance, rate * (1 - rate) / opening.size)
+    def _interval_of_rate(self, i: int, z: float) -> Interval:
+        rate, variance = self.rates[i], self.covariance[i][i]
+        sample = self.samples[i] if self.samples and self.samples[i].cells else None
+        if sample is not None:
+            # never less than records of their own would give: the part that is open is itself only measured
+            variance = max(variance - sample.variance, rate * (1 - rate) / sample.size)
         ends = wilson(rate, rate * (1 - rate) / variance if variance > 0 else self.clusters[i], z)
-        return opening.stretched(rate, ends, z)
-
-    def _effective(self, i: int) -> float:
-        variance = self.covariance[i][i]
-        return self.rates[i] * (1 - self.rates[i]) / variance if variance > 0 else self.clusters[i]
+        return ends if sample is None else sample.widen(rate, ends, z)
 
     def _correlation(self, i: int, j: int) -> float:
         spread = self.covariance[i][i] * self.covariance[j][j]
@@ -175,36 +184,67 @@ class Estimates:
     def _variance(self, rows: Sequence[int], columns: Sequence[int]) -> float:
         return sum(self.weights[i] * self.weights[j] * self.covariance[i][j] for i in rows for j in columns)
 
-    def _is_flat(self, rows: Sequence[int]) -> bool:
-        return self._variance(rows, rows) <= _DUST * sum(self.weights[i] ** 2 * self.covariance[i][i] for i in rows)
+    def _has_no_variance(self, rows: Sequence[int]) -> bool:
+        return self._variance(rows, rows) <= _ROUNDING * sum(self.weights[i] ** 2 * self.covariance[i][i] for i in rows)
 
     def _unseen_share(self, rows: Sequence[int], z: float) -> float:
         """The share of clusters that may depart although none of these was seen to."""
-        openings = [self.openings[i] for i in rows if self.openings and self.openings[i].cells]
-        if not openings:
-            return _unseen(max(self.clusters[i] for i in rows), z)
-        return min(opening.unseen_share(z) for opening in openings)
-
-    def _sum(self, rows: Sequence[int]) -> float:
-        return sum(self.weights[i] * self.rates[i] for i in rows)
+        samples = [self.samples[i] for i in rows if self.samples and self.samples[i].cells]
+        if not samples:
+            return unseen_share(max(self.clusters[i] for i in rows), z)
+        return min(sample.unseen_share(z) for sample in samples)
 
     def _rows(self, sign: int) -> list[int]:
         return [i for i, weight in enumerate(self.weights) if sign * weight > 0]
 
 
-def wilson(rate: float, n: float, z: float = Z95) -> Interval:
-    """The score interval of a rate (0 to 1) seen on `n` observations, effective or counted (Wilson 1927)."""
-    middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    return max(0.0, min(rate, middle - half)), min(1.0, max(rate, middle + half))
-
-
-def _unseen(clusters: float, z: float) -> float:
-    return z * z / (clusters + z * z)
-
-
-def _length(distances: Sequence[float], correlation: Sequence[Sequence[float]]) -> float:
+def _add_distances(distances: Sequence[float], correlation: Sequence[Sequence[float]]) -> float:
+    """Distances squared and added, with their correlation."""
     pairs = (
         (a * b, r) for a, row in zip(distances, correlation, strict=True) for b, r in zip(distances, row, strict=True)
     )
     return sqrt(max(0.0, sum(product * r for product, r in pairs)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extreme:
+    """The extreme ratio, and the share that the open terms of each kind take to give it."""
+
+    ratio: float
+    picks: tuple[Share, ...]
+
+
+def find_extreme(known: Share, choices: Sequence[Choices], counts: Sequence[int], *, lowest: bool) -> Extreme | None:
+    """The lowest or highest ratio any completion gives; None where every completion has denominator 0.
+
+    Denominators may differ between the choices (F1, "of the answered"), so the extreme is not found choice by choice:
+    it is a fractional program. For a trial ratio every open term takes the share with the extreme `num - ratio * den`;
+    the ratio of the sums that follow is the next trial. The trials move one way only and stop at the exact extreme
+    (Dinkelbach 1967).
+
+    Args:
+        known: sums over the resolved terms.
+        choices: what open terms may take; terms with the same choices take the same share, since the trial is linear.
+        counts: open terms of each of the choices.
+        lowest: the minimum, else the maximum.
+    """
+
+    def complete(picks: Sequence[Share]) -> float | None:
+        num = known[0] + sum(count * pick[0] for count, pick in zip(counts, picks, strict=True))
+        den = known[1] + sum(count * pick[1] for count, pick in zip(counts, picks, strict=True))
+        return num / den if den > 0 else None
+
+    sign = 1 if lowest else -1
+    picks = tuple(max(shares, key=lambda share: share[1]) for shares in choices)
+    ratio = complete(picks)
+    while ratio is not None:
+        trial = tuple(_pick_share(shares, ratio, sign) for shares in choices)
+        better = complete(trial)
+        if better is None or sign * better >= sign * ratio:
+            return Extreme(ratio=ratio, picks=picks)
+        ratio, picks = better, trial
+    return None
+
+
+def _pick_share(shares: Choices, ratio: float, sign: int) -> Share:
+    return min(shares, key=lambda share: (sign * (share[0] - ratio * share[1]), -share[1]))

@@ -1,13 +1,16 @@
-"""Pairs as units: two tables joined by their keys, ready for the arithmetic of `harness.stats.assess`."""
+"""Two tables joined by their keys as units for `harness.stats.assess`, and tests of paired differences."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Final, Literal
 
 import numpy as np
 
-from harness.stats.columns import Codes, Menu, Table
-from harness.stats.tally import explain_groups, explain_unscored
+from harness.stats.columns import Choices, Codes, Table
+from harness.stats.intervals import Estimates
 from harness.stats.units import (
     FAILED,
     JUDGED,
@@ -16,22 +19,29 @@ from harness.stats.units import (
     OUT,
     SETTLED,
     WAITS,
-    Frame,
     Ints,
+    SamplingFrame,
     Units,
-    column,
-    combined,
-    epoch_key,
-    grouping,
+    as_ints,
+    combine_units,
+    explain_groups,
+    explain_unscored,
+    group_rows,
     has_unjudged,
-    lane_units,
-    order,
+    metric_units,
+    sort_rows,
     unit_key,
 )
 
+Test = Literal["mcnemar", "interval"]
+_ENDED: Final = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
+_POWER: Final = 0.8
+_FARTHEST: Final = 40.0  #: standard errors; beyond, p is 0 in floating point
+_HALVINGS: Final = 60
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class MatchedPairs:
     """Matched pairs as units: the left halves, then the right halves, whose strata follow the left ones'.
 
     Attributes:
@@ -56,63 +66,63 @@ class Match:
     why: str
 
 
-def matched(left: Table, right: Table) -> Match:
+def match_pairs(left: Table, right: Table) -> MatchedPairs:
     """Pair the units of two one-metric tables by their keys; right units with one key stand as their mean."""
     framed = has_unjudged(left) or has_unjudged(right)
-    ours, our_key, our_why = _side(left, framed=framed)
-    theirs, their_key, their_why = _side(right, framed=framed)
-    alone = len(np.unique(their_key)) == len(their_key)
-    if not alone:
-        whys = (explain_groups(side, side.lanes[0], order(side), of="twins") for side in (left, right))
+    ours, our_key, our_why = _read_side(left, framed=framed)
+    theirs, their_key, their_why = _read_side(right, framed=framed)
+    if len(np.unique(their_key)) < len(their_key):
+        whys = (explain_groups(side, side.metrics[0], sort_rows(side), of="twins") for side in (left, right))
         their_why = their_why or next(filter(None, whys), "")
-    theirs, their_key = _means(theirs, their_key)
+    theirs, their_key = _average_by_key(theirs, their_key)
     found = np.isin(our_key, their_key)
-    units = _joined(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))
+    units = _join_halves(ours.pick(found), theirs.pick(np.searchsorted(their_key, our_key[found])))
     pairs = int(found.sum())
-    return Match(
+    estimated = None
+    if units.frame is not None:
+        judged, waits = (int((units.frame.status[:pairs] == status).sum()) for status in (JUDGED, WAITS))
+        estimated = (judged, judged + waits) if waits else None
+    return MatchedPairs(
         units=units,
         weights=[1 / ours.strata] * ours.strata + [-1 / ours.strata] * ours.strata,
         pairs=pairs,
         unmatched=len(our_key) - pairs,
         unmatched_right=int((~np.isin(their_key, our_key)).sum()),
         unresolved=int(units.left_out[:pairs].sum()),
-        estimated=_count_estimated(units.frame, pairs),
+        estimated=estimated,
         why=our_why or their_why,
     )
 
 
-def _side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:
+def _read_side(table: Table, *, framed: bool) -> tuple[Units, Ints, str]:
     """A side's units, their keys, and why there can be no figures of it."""
-    lane, rows = table.lanes[0], order(table)
-    units, key = lane_units(table, lane, rows, framed=framed), column(table.key)[rows]
-    if lane.metric.over_epochs:
-        key = key[grouping(unit_key(table, lane, rows))[0]]
-    elif lane.metric.group is not None:
-        key = key[grouping(epoch_key(table, lane, rows))[0]]
-    return units, key, explain_unscored(table, rows) or explain_groups(table, lane, rows)
+    columns, rows = table.metrics[0], sort_rows(table)
+    key, unit = as_ints(table.key)[rows], unit_key(table, columns, rows)
+    if unit is not None:
+        key = key[group_rows(unit)[0]]
+    why = explain_unscored(table, rows) or explain_groups(table, columns, rows)
+    return metric_units(table, columns, rows, framed=framed), key, why
 
 
-def _means(units: Units, key: Ints) -> tuple[Units, Ints]:
+def _average_by_key(units: Units, key: Ints) -> tuple[Units, Ints]:
     """Units with one key as their mean, in the order of the keys."""
-    first, group = grouping(key)
+    first, group = group_rows(key)
     size = np.bincount(group, minlength=len(first))
     if size.max(initial=1) == 1:
         return units.pick(first), key[first]
-    return _divided(combined(units, key, "sum"), size), key[first]
-
-
-def _divided(units: Units, size: Ints) -> Units:
-    menus: Codes[Menu] = Codes()
-    choice = units.choice.copy()
+    sums = combine_units(units, key, "sum")
+    choices: Codes[Choices] = Codes()
+    choice = sums.choice.copy()
     for row in (choice != SETTLED).nonzero()[0]:
-        share = units.menus[choice[row]]
-        choice[row] = menus.code(tuple((num / int(size[row]), den / int(size[row])) for num, den in share))
-    return replace(units, num=units.num / size, den=units.den / size, choice=choice, menus=tuple(menus.values))
+        shares = sums.choices[choice[row]]
+        choice[row] = choices.code(tuple((num / int(size[row]), den / int(size[row])) for num, den in shares))
+    means = replace(sums, num=sums.num / size, den=sums.den / size, choice=choice, choices=tuple(choices.values))
+    return means, key[first]
 
 
-def _joined(left: Units, right: Units) -> Units:
+def _join_halves(left: Units, right: Units) -> Units:
     """Both halves of each pair; a pair with an open half is left out of the estimate, and clusters are the left's."""
-    moved = np.where(right.choice == SETTLED, SETTLED, right.choice + len(left.menus))
+    moved = np.where(right.choice == SETTLED, SETTLED, right.choice + len(left.choices))
     return Units(
         num=np.concatenate((left.num, right.num)),
         den=np.concatenate((left.den, right.den)),
@@ -121,24 +131,13 @@ def _joined(left: Units, right: Units) -> Units:
         cluster=np.tile(left.cluster, 2),
         stratum=np.concatenate((left.stratum, left.stratum + left.strata)),
         strata=2 * left.strata,
-        menus=left.menus + right.menus,
-        frame=None if left.frame is None or right.frame is None else _pair_frames(left, left.frame, right, right.frame),
+        choices=left.choices + right.choices,
+        frame=None if left.frame is None or right.frame is None else _join_frames(left, left.frame, right, right.frame),
     )
 
 
-def _count_estimated(frame: Frame | None, pairs: int) -> tuple[int, int] | None:
-    """Judged pairs, and those and the unjudged together."""
-    if frame is None:
-        return None
-    judged, waits = (int((frame.status[:pairs] == status).sum()) for status in (JUDGED, WAITS))
-    return (judged, judged + waits) if waits else None
-
-
-_HOW = ("answered", "blocked", "empty")  #: how a half's generation ended, by its number
-
-
-def _pair_frames(left: Units, ours: Frame, right: Units, theirs: Frame) -> Frame:
-    """Both halves of each pair stand where the pair does: judged where nothing of it is left to judge.
+def _join_frames(left: Units, ours: SamplingFrame, right: Units, theirs: SamplingFrame) -> SamplingFrame:
+    """Both halves of each pair have the pair's status: judged where nothing of it is left to judge.
 
     The cell is the left half's, which names the split, and how the right half's generation ended. Where one half is
     judged and the other is not, both leave their cells open: else the one would be taken over all pairs and the other
@@ -153,16 +152,71 @@ def _pair_frames(left: Units, ours: Frame, right: Units, theirs: Frame) -> Frame
     several = np.stack((left.choice, right.choice)) != SETTLED
     opens = (status == WAITS) & (several | (several.any(axis=0) & (both == JUDGED)))
     places = [name.replace("answers", "pairs", 1) for name in ours.names[::KINDS]]
-    return Frame(
+    return SamplingFrame(
         status=np.tile(status, 2).astype(np.int64),
         cell=np.tile(ours.cell * KINDS + theirs.cell % KINDS, 2),
         category=np.tile(ours.category, 2),
         names=tuple(
             f"{where} {here} in both" if here == there else f"{where} {here} beside {there}"
             for where in places
-            for here in _HOW
-            for there in _HOW
+            for here in _ENDED
+            for there in _ENDED
         ),
         opens=opens.ravel(),
         varies=ours.varies or theirs.varies,
     )
+
+
+def holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Adjusted p-values of one family of tests (Holm 1979), under the names they came with."""
+    adjusted: dict[str, float] = {}
+    least = 0.0
+    for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
+        least = max(least, min(1.0, (len(p) - rank) * p[name]))
+        adjusted[name] = least
+    return {name: adjusted[name] for name in p}
+
+
+def difference_test(units: Units, estimates: Estimates) -> tuple[float, Test]:
+    """Two-sided p-value that a paired difference is 0, and which test gave it.
+
+    Where each cluster gives one 0 or 1 on both sides, that is McNemar's exact test; elsewhere it is the level at which
+    the interval of the difference just touches 0. Where judged pairs stand for others there is no exact test.
+
+    Args:
+        units: the pairs, as `match_pairs` lays them out.
+        estimates: of both sides.
+    """
+    half = len(units) // 2
+    counted = ~units.left_out[:half] & ((units.den[:half] > 0) | (units.den[half:] > 0))
+    left, right = units.num[:half][counted], units.num[half:][counted]
+    shares = units.pick(np.tile(counted, 2))
+    binary = bool(np.isin(shares.num, (0, 1)).all() and (shares.den == 1).all())
+    cluster = units.cluster[:half][counted]
+    if binary and not estimates.samples and units.strata <= 2 and len(np.unique(cluster)) == len(cluster):
+        return mcnemar(int((left > right).sum()), int((left < right).sum())), "mcnemar"
+    low, high = 0.0, _FARTHEST
+    for _ in range(_HALVINGS):
+        z = (low + high) / 2
+        ends = estimates.interval(z)
+        low, high = (low, z) if ends[0] <= 0 <= ends[1] else (z, high)
+    return 2 * NormalDist().cdf(-high), "interval"
+
+
+def mcnemar(only_left: int, only_right: int) -> float:
+    """Exact two-sided p-value that discordant pairs fall to either side alike (McNemar 1947, binomial form)."""
+    from scipy.stats import binomtest
+
+    total = only_left + only_right
+    return float(binomtest(only_left, total).pvalue) if total else 1.0
+
+
+def detectable_difference(estimates: Estimates) -> float:
+    """The difference that a two-sided test at 5% finds with a power of 80%, 0 to 1 (Bloom 1995).
+
+    2.80 standard errors of the difference as observed; never below what as many clusters could show if all that change
+    changed one way, whose variance d (1 - d) / m follows from the difference itself.
+    """
+    factor = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(_POWER)
+    clusters = max((sample.clusters for sample in estimates.samples), default=0) or max(estimates.clusters)
+    return max(factor * estimates.error, factor**2 / (clusters + factor**2))

@@ -4,8 +4,8 @@
     paired(metric, real, easy_and_hard, key=same_question)           # each left record against the mean of its twins
 
 The difference of the two ratios gets the same interval as everything else (`harness.stats.intervals`), with the
-correlation that pairing brings. Where each cluster gives one 0 or 1 on both sides the p-value is McNemar's exact test;
-elsewhere it is the level at which the interval would just touch 0, so test and interval never disagree.
+correlation that pairing brings. The p-value is that of `harness.stats.matching.difference_test`: test and interval
+never disagree, except where McNemar's exact test applies. numpy is imported when the result is asked for.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from harness.metrics import Metric, Record
 from harness.stats.columns import Table
-from harness.stats.tally import rescaled
+from harness.stats.tally import to_unit
 from harness.types import Json
 
 if TYPE_CHECKING:
     from harness.stats.assess import Assessment
     from harness.stats.intervals import Interval
-    from harness.stats.matching import Match
-    from harness.stats.significance import Test
+    from harness.stats.matching import MatchedPairs, Test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +101,16 @@ class Pairs:
 
     def __init__(self, metric: Metric, key: Callable[[Record], str] | None = None) -> None:
         self.metric = metric
-        self.left = Table([metric], key=key or unit_of(metric))
-        self.right = Table([metric], key=key or unit_of(metric))
+        self.left = Table([metric], key=key or unit_identity(metric))
+        self.right = Table([metric], key=key or unit_identity(metric))
 
     def result(self) -> PairedResult:
         """Compare what was added to `left` and `right`."""
         from harness.stats.assess import assess
-        from harness.stats.matching import matched
+        from harness.stats.matching import match_pairs
 
-        match = matched(self.left, self.right)
-        return _described(self.metric, match, assess(match.units, match.weights))
+        match = match_pairs(self.left, self.right)
+        return _describe(self.metric, match, assess(match.units, match.weights))
 
 
 def paired(
@@ -133,7 +132,7 @@ def paired(
     return pairs.result()
 
 
-def unit_of(metric: Metric) -> Callable[[Record], str]:
+def unit_identity(metric: Metric) -> Callable[[Record], str]:
     """What two runs share of one unit: its sample or group, and the epoch unless units span the epochs."""
     group = metric.group
 
@@ -144,9 +143,9 @@ def unit_of(metric: Metric) -> Callable[[Record], str]:
     return identity
 
 
-def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult:
-    from harness.stats.assess import hold
-    from harness.stats.significance import detectable, difference_test
+def _describe(metric: Metric, match: MatchedPairs, result: Assessment) -> PairedResult:
+    from harness.stats.assess import widen_to_hold
+    from harness.stats.matching import detectable_difference, difference_test
 
     why = metric.unmeasured or match.why or result.why
     bounds, worst = (None, None) if metric.unmeasured else (result.bounds, result.worst)
@@ -154,6 +153,8 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
     value, ci95 = (estimates.value, result.ci95) if estimates else (None, None)
     p, test = difference_test(match.units, estimates) if estimates else (None, None)
     unit = metric.unit
+    half = len(result.strata) // 2  # the left strata come first
+    denominators = [sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:])]
     return PairedResult(
         metric=metric.name,
         unit=unit,
@@ -163,31 +164,24 @@ def _described(metric: Metric, match: Match, result: Assessment) -> PairedResult
         unmatched_right=match.unmatched_right,
         unresolved=0 if metric.unmeasured else match.unresolved,
         clusters=result.clusters,
-        denominators=_denominators(result),
-        left=rescaled(estimates.side(1), unit) if estimates else None,
-        right=rescaled(estimates.side(-1), unit) if estimates else None,
-        difference=None if value is None else rescaled(value, unit),
-        ci95=_interval(ci95, unit),
-        bounds=_interval(hold(bounds, None if value is None else (value, value)), unit),
-        ci95_worst=_interval(hold(worst, ci95), unit),
+        denominators=(denominators[0], denominators[1]),
+        left=to_unit(estimates.side(1), unit) if estimates else None,
+        right=to_unit(estimates.side(-1), unit) if estimates else None,
+        difference=None if value is None else to_unit(value, unit),
+        ci95=_to_unit(ci95, unit),
+        bounds=_to_unit(widen_to_hold(bounds, None if value is None else (value, value)), unit),
+        ci95_worst=_to_unit(widen_to_hold(worst, ci95), unit),
         p=p,
         test=test,
-        detectable=rescaled(detectable(estimates), unit) if estimates else None,
+        detectable=to_unit(detectable_difference(estimates), unit) if estimates else None,
         why=why,
         estimated=match.estimated if result.weighted and not result.weighted.plain and not why else None,
     )
 
 
-def _denominators(result: Assessment) -> tuple[float, float]:
-    """Sums over the strata of each side; the left ones stand first."""
-    half = len(result.strata) // 2
-    left, right = (sum(part.den for part in side) for side in (result.strata[:half], result.strata[half:]))
-    return left, right
+def _to_unit(ends: Interval | None, unit: str) -> Interval | None:
+    return None if ends is None else (to_unit(ends[0], unit), to_unit(ends[1], unit))
 
 
-def _interval(pair: Interval | None, unit: str) -> Interval | None:
-    return None if pair is None else (rescaled(pair[0], unit), rescaled(pair[1], unit))
-
-
-def _listed(pair: Interval | None) -> list[float] | None:
-    return None if pair is None else list(pair)
+def _listed(ends: Interval | None) -> list[float] | None:
+    return None if ends is None else list(ends)

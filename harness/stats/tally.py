@@ -5,27 +5,26 @@
         tally.add(record)
     tally.results()     # {"metrics": {"ASR": {"value": ..., ...}}, "by": {"category": {"Violent": {"n", "metrics"}}}}
 
-A value is a ratio of two sums over what is resolved; what is unresolved stands beside it and gives the exact bounds.
-Where a part of the answers was judged, those stand for the others (`harness.stats.weighting`). A metric without a value
-says why.
-Memory is a few bytes a record and metric (`harness.stats.columns`); numpy and scipy are imported when results
-are asked for.
+A value is a ratio of two sums over what is resolved; what is unresolved is counted next to it and gives the exact
+bounds. Where a part of the answers was judged, those stand for the others (`harness.stats.assess`). A metric without a
+value says why. Memory is a few bytes a record and metric (`harness.stats.columns`); numpy and scipy are imported when
+results are asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
 from harness.metrics import Better, Metric, Record
-from harness.stats.columns import ANSWERED, RESOLVED, UNJUDGED, Lane, Table
+from harness.stats.columns import MetricColumns, Table
 from harness.types import Json
 
 if TYPE_CHECKING:
-    from harness.stats.assess import Assessment, Stratum
     from harness.stats.units import Ints, Units
 
-_DIGITS = 10  #: results are rounded here: far below any meaning, just above the dust of floating point
+_DIGITS = 10  #: results are rounded here: far below any meaning, just above the rounding of floating point
 _FOLDS: tuple[Literal["worst", "majority"], ...] = ("worst", "majority")
 #: the reading over epochs that is worst; there is none where neither direction is better
 _WORST: Mapping[Better, Literal["any", "all"]] = {"lower": "any", "higher": "all"}
@@ -48,7 +47,7 @@ class Tally:
 
     def __init__(self, metrics: Iterable[Metric], by: Iterable[str] = ("category",), *, epochs: int = 1) -> None:
         self._table = Table(metrics, by=by)
-        self._main = main_metric([lane.metric for lane in self._table.lanes]) if self._table.lanes else None
+        self._main = main_metric([each.metric for each in self._table.metrics]) if self._table.metrics else None
         self._epochs = epochs
 
     def add(self, record: Record) -> None:
@@ -67,21 +66,21 @@ class Tally:
 
     def results(self) -> dict[str, Json]:
         """`metrics` and `by` as they stand in results.json."""
-        from harness.stats.units import order
+        from harness.stats.units import sort_rows
 
-        rows = order(self._table)
+        rows = sort_rows(self._table)
         return {
             "metrics": self._metrics(rows),
-            "by": {name: self._breakdown(name, rows) for name in self._table.by},
+            "by": {name: self._break_down(name, rows) for name in self._table.by},
         }
 
-    def _breakdown(self, name: str, rows: Ints) -> dict[str, Json]:
+    def _break_down(self, name: str, rows: Ints) -> dict[str, Json]:
         import numpy as np
 
-        from harness.stats.units import column
+        from harness.stats.units import as_ints
 
-        code = column(self._table.by[name])[rows]
-        sample = column(self._table.sample)[rows]
+        code = as_ints(self._table.by[name])[rows]
+        sample = as_ints(self._table.sample)[rows]
         parts = sorted((text, number) for number, text in enumerate(self._table.parts[name].values) if text)
         chosen = {text: np.flatnonzero(code == number) for text, number in parts}
         return {
@@ -90,62 +89,36 @@ class Tally:
         }
 
     def _metrics(self, rows: Ints) -> dict[str, Json]:
-        nothing = explain_unscored(self._table, rows)
+        from harness.stats.units import explain_unscored
+
+        unscored = explain_unscored(self._table, rows)
         return {
-            name: unmeasured(lane.metric, main=main)
-            if lane.metric.unmeasured
-            else figures(lane.metric, units, main=main, why=nothing or why, strata=lane.strata.values)
-            for lane in self._table.lanes
-            for name, units, main, why in self._readings(lane, rows)
+            name: _unmeasured_json(columns.metric, main=main)
+            if columns.metric.unmeasured
+            else metric_json(columns.metric, units, main=main, why=unscored or why, strata=columns.strata.values)
+            for columns in self._table.metrics
+            for name, units, main, why in self._readings(columns, rows)
         }
 
-    def _readings(self, lane: Lane, rows: Ints) -> Iterator[tuple[str, Units, bool, str]]:
+    def _readings(self, columns: MetricColumns, rows: Ints) -> Iterator[tuple[str, Units, bool, str]]:
         """The metric itself and, over epochs, its worst and majority readings; and why one cannot be computed."""
-        from harness.stats.units import folded, lane_units
+        from harness.stats.units import explain_groups, fold_epochs, metric_units
 
-        metric, main = lane.metric, lane.metric is self._main
-        yield metric.name, lane_units(self._table, lane, rows), main, explain_groups(self._table, lane, rows)
-        if main and self._epochs > 1 and _is_binary(lane):
+        table, metric = self._table, columns.metric
+        main = metric is self._main
+        yield metric.name, metric_units(table, columns, rows), main, explain_groups(table, columns, rows)
+        # only a percentage whose every share is nothing, a 0 or a 1; groups stay so unless they are summed
+        shares = {share for choices in columns.choices.values for share in choices}
+        is_binary = metric.unit == "%" and shares <= {(0, 0), (0, 1), (1, 1)} and not metric.over_epochs
+        if main and self._epochs > 1 and is_binary and (metric.group is None or metric.combine != "sum"):
             for fold in _FOLDS:
                 combine = fold if fold == "majority" else _WORST.get(metric.better)
                 if combine is not None:
-                    why = explain_groups(self._table, lane, rows, of="epochs of a sample")
-                    yield f"{metric.name}_{fold}", folded(self._table, lane, rows, combine), False, why
+                    why = explain_groups(table, columns, rows, of="epochs of a sample")
+                    yield f"{metric.name}_{fold}", fold_epochs(table, columns, rows, combine), False, why
 
 
-def explain_unscored(table: Table, rows: Ints) -> str:
-    """Why nothing can be estimated: there are answers, and the judge failed on all that it tried; else empty."""
-    import numpy as np
-
-    state = np.asarray(table.state)[rows]
-    answered = (state & ANSWERED) > 0
-    labelled = (answered & ((state & RESOLVED) > 0)).any()
-    failed = (answered & ((state & (RESOLVED | UNJUDGED)) == 0)).any()
-    return f"none of the {int(answered.sum())} answers is labelled" if failed and not labelled else ""
-
-
-def explain_groups(table: Table, lane: Lane, rows: Ints, of: str = "") -> str:
-    """Why groups cannot be estimated: a member is open and no judge has seen it; empty where each record is its own.
-
-    Args:
-        table: of the records.
-        lane: of the metric.
-        rows: which records.
-        of: what scores as one; empty for what the metric says.
-    """
-    from harness.stats.units import SETTLED, WAITS, records
-    from harness.stats.weighting import tell_unjudged
-
-    metric = lane.metric
-    of = of or ("groups" if metric.group is not None else "epochs of a sample" if metric.over_epochs else "")
-    units = records(table, lane, rows) if of else None
-    if units is None or units.frame is None:
-        return ""
-    count = int(((units.frame.status == WAITS) & (units.choice != SETTLED)).sum())
-    return f"{tell_unjudged(count)}, and {of} score as one: an estimate of that has not been tested" if count else ""
-
-
-def unmeasured(metric: Metric, *, main: bool) -> dict[str, Json]:
+def _unmeasured_json(metric: Metric, *, main: bool) -> dict[str, Json]:
     """A metric that cannot be computed at all, as it stands in results.json: no value, no sums, no bounds."""
     return {
         "value": None,
@@ -164,7 +137,7 @@ def unmeasured(metric: Metric, *, main: bool) -> dict[str, Json]:
     }
 
 
-def figures(metric: Metric, units: Units, *, main: bool, why: str, strata: Sequence[str]) -> dict[str, Json]:
+def metric_json(metric: Metric, units: Units, *, main: bool, why: str, strata: Sequence[str]) -> dict[str, Json]:
     """One metric as it stands in results.json.
 
     Args:
@@ -174,74 +147,58 @@ def figures(metric: Metric, units: Units, *, main: bool, why: str, strata: Seque
         why: there can be no value, as a sentence without its full stop; sums and bounds stay. Empty where there can.
         strata: their names, by number.
     """
-    from harness.stats.assess import assess, hold
+    from harness.stats.assess import assess, widen_to_hold
 
     result = assess(units)
-    # a stratum's own ratio stands also where another one has no denominator
+    # a stratum's own ratio is a value also where another stratum has no denominator
     alone = not why and units.frame is None
     why = why or result.why
-    stratified, known = metric.stratum is not None, not why
-    value, ci95 = (result.value, result.ci95) if known else (None, None)
+    stratified = metric.stratum is not None
+    value, ci95 = (None, None) if why else (result.value, result.ci95)
+    estimator: dict[str, Json] = {}
+    if not why and result.weighted is not None and not result.weighted.plain:
+        by = ["split", "outcome", *(["category"] if result.weighted.by_category else [])]
+        numbers = {"judged": result.weighted.judged, "of": result.weighted.of}
+        estimator = {"estimator": {"name": "post-stratified", "by": by, **numbers}}
+    by_stratum: dict[str, Json] = {}
+    rates = result.estimates.rates if not why and result.estimates else (None,) * len(result.strata)
+    for name, part, rate in (
+        sorted(zip(strata, result.strata, rates, strict=True), key=itemgetter(0)) if stratified else ()
+    ):
+        ratio = part.num / part.den if rate is None and part.den and alone else rate
+        by_stratum[name] = {
+            "value": None if ratio is None else to_unit(ratio, metric.unit),
+            "numerator": plain_number(part.num),
+            "denominator": plain_number(part.den),
+            "unresolved": part.unresolved,
+        }
+
+    def in_unit(pair: tuple[float, float] | None) -> list[float] | None:
+        return None if pair is None else [to_unit(end, metric.unit) for end in pair]
+
     return {
-        "value": None if value is None else rescaled(value, metric.unit),
+        "value": None if value is None else to_unit(value, metric.unit),
         **({"why": why} if why else {}),
         "unit": metric.unit,
         "better": metric.better,
-        "ci95": _pair(ci95, metric.unit),
-        "numerator": None if stratified else number(sum(part.num for part in result.strata)),
-        "denominator": None if stratified else number(sum(part.den for part in result.strata)),
-        **(_describe_estimator(result) if known else {}),
+        "ci95": in_unit(ci95),
+        "numerator": None if stratified else plain_number(sum(part.num for part in result.strata)),
+        "denominator": None if stratified else plain_number(sum(part.den for part in result.strata)),
+        **estimator,
         "unresolved": sum(part.unresolved for part in result.strata),
-        "bounds": _pair(hold(result.bounds, None if value is None else (value, value)), metric.unit),
-        "ci95_worst": _pair(hold(result.worst, ci95), metric.unit),
+        "bounds": in_unit(widen_to_hold(result.bounds, None if value is None else (value, value))),
+        "ci95_worst": in_unit(widen_to_hold(result.worst, ci95)),
         "clusters": result.clusters,
         "main": main,
-        **({"strata": _strata(metric, result, strata, known=known, alone=alone)} if stratified else {}),
+        **({"strata": by_stratum} if stratified else {}),
     }
 
 
-def _describe_estimator(result: Assessment) -> dict[str, Json]:
-    """How a value was made that is not numerator / denominator."""
-    made = result.weighted
-    if made is None or made.plain:
-        return {}
-    by = ["split", "outcome", *(["category"] if made.by_category else [])]
-    return {"estimator": {"name": "post-stratified", "by": by, "judged": made.judged, "of": made.of}}
-
-
-def _strata(metric: Metric, result: Assessment, names: Sequence[str], *, known: bool, alone: bool) -> dict[str, Json]:
-    rates = result.estimates.rates if known and result.estimates else (None,) * len(result.strata)
-    named = dict(zip(names, zip(result.strata, rates, strict=True), strict=True))
-    return {name: _stratum(metric, *named[name], alone=alone) for name in sorted(named)}
-
-
-def _stratum(metric: Metric, part: Stratum, rate: float | None, *, alone: bool) -> dict[str, Json]:
-    value = part.num / part.den if rate is None and part.den and alone else rate
-    return {
-        "value": None if value is None else rescaled(value, metric.unit),
-        "numerator": number(part.num),
-        "denominator": number(part.den),
-        "unresolved": part.unresolved,
-    }
-
-
-def rescaled(rate: float, unit: str) -> float:
+def to_unit(rate: float, unit: str) -> float:
     """A rate in the metric's unit."""
     return round(rate * 100 if unit == "%" else rate, _DIGITS)
 
 
-def _pair(pair: tuple[float, float] | None, unit: str) -> list[float] | None:
-    return None if pair is None else [rescaled(end, unit) for end in pair]
-
-
-def number(value: float) -> float | int:
+def plain_number(value: float) -> float | int:
     """A sum, as an integer where it is one."""
     return int(value) if value == int(value) else round(value, _DIGITS)
-
-
-def _is_binary(lane: Lane) -> bool:
-    """A percentage whose every share is nothing, a 0 or a 1; groups stay so unless they are summed."""
-    metric = lane.metric
-    plain = metric.group is None or metric.combine != "sum"
-    shares = {share for menu in lane.menus.values for share in menu}
-    return plain and not metric.over_epochs and metric.unit == "%" and shares <= {(0, 0), (0, 1), (1, 1)}

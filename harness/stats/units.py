@@ -1,12 +1,11 @@
 """From records to units: a unit is what scores as one, a record or a group of records.
 
-The arithmetic works on units alone. A unit is settled (one share), open (one share of a menu), or left out of the point
-estimate although its share is known (its twin in a pair is open).
+The arithmetic works on units alone. A unit is settled (one share), open (one of several shares), or left out of the
+point estimate although its share is known (its twin in a pair is open).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics import Share
-from harness.stats.columns import ANSWERED, BLOCKED, RESOLVED, UNJUDGED, Codes, Lane, Menu, Table
+from harness.stats.columns import ANSWERED, BLOCKED, RESOLVED, UNJUDGED, Choices, Codes, MetricColumns, Table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,12 +23,12 @@ Combine = Literal["sum", "all", "any", "majority"]
 SETTLED = -1
 #: how far a unit is judged: it never will be, needs no judge, is labelled, the judge failed on it, no judge has seen it
 OUT, KNOWN, JUDGED, FAILED, WAITS = -1, 0, 1, 2, 3
-KINDS = 3  #: answered, blocked, neither
+KINDS = 3  #: how a generation ended: answered, blocked, neither
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """Of which units the judged are a part; only where some are not judged.
+class SamplingFrame:
+    """Which units the judged ones are a sample of; only where some are not judged.
 
     Attributes:
         status: OUT, KNOWN, JUDGED, FAILED or WAITS.
@@ -48,7 +47,7 @@ class Frame:
     opens: Bools
     varies: bool = False
 
-    def pick(self, rows: NDArray[Any]) -> Frame:
+    def pick(self, rows: NDArray[Any]) -> SamplingFrame:
         """Of some of the units, by mask or index."""
         names = ("status", "cell", "category", "opens")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
@@ -61,12 +60,12 @@ class Units:
     Attributes:
         num: numerator of each settled unit, 0 for an open one.
         den: its denominator.
-        choice: index into `menus` of an open unit, SETTLED otherwise.
+        choice: index into `choices` of an open unit, SETTLED otherwise.
         left_out: outside the point estimate; every open unit is.
         cluster: any number that is equal within a cluster.
         stratum: 0-based.
         strata: how many strata there are.
-        menus: what open units may take.
+        choices: the shares that open units may take.
         frame: where some units are not judged and each is one record or pair; else None.
     """
 
@@ -77,8 +76,8 @@ class Units:
     cluster: Ints
     stratum: Ints
     strata: int
-    menus: tuple[Menu, ...]
-    frame: Frame | None = None
+    choices: tuple[Choices, ...]
+    frame: SamplingFrame | None = None
 
     def __len__(self) -> int:
         return len(self.num)
@@ -90,67 +89,99 @@ class Units:
         return replace(self, frame=frame, **{name: getattr(self, name)[rows] for name in names})
 
 
+def as_ints(values: Any) -> Ints:
+    """A column of integers as an array."""
+    return np.asarray(values).astype(np.int64)
+
+
+def sum_by(where: Ints, values: NDArray[Any], length: int) -> Floats:
+    """Values added up by index."""
+    return np.bincount(where, weights=values, minlength=length).astype(np.float64)
+
+
+def sort_rows(table: Table) -> Ints:
+    """Rows in an order that does not depend on how they arrived: by cluster, sample and epoch."""
+    return np.lexsort((as_ints(table.epoch), as_ints(table.sample), as_ints(table.cluster)))
+
+
 def has_unjudged(table: Table) -> bool:
     """Whether no judge has seen some answer of it."""
     return bool((np.asarray(table.state) & UNJUDGED).any())
 
 
-def column(values: Any) -> Ints:
-    """A column of integers as an array."""
-    return np.asarray(values).astype(np.int64)
+def explain_unscored(table: Table, rows: Ints) -> str:
+    """Why nothing can be estimated: there are answers, and the judge failed on all that it tried; else empty."""
+    state = np.asarray(table.state)[rows]
+    answered = (state & ANSWERED) > 0
+    labelled = (answered & ((state & RESOLVED) > 0)).any()
+    failed = (answered & ((state & (RESOLVED | UNJUDGED)) == 0)).any()
+    return f"none of the {int(answered.sum())} answers is labelled" if failed and not labelled else ""
 
 
-def sums(where: Ints, values: NDArray[Any], length: int) -> Floats:
-    """Values added up by index."""
-    return np.bincount(where, weights=values, minlength=length).astype(np.float64)
+def explain_groups(table: Table, columns: MetricColumns, rows: Ints, of: str = "") -> str:
+    """Why groups cannot be estimated: a member is open and no judge has seen it; empty where each record is its own.
+
+    Args:
+        table: of the records.
+        columns: of the metric.
+        rows: which records.
+        of: what scores as one; empty for what the metric says.
+    """
+    metric = columns.metric
+    of = of or ("groups" if metric.group is not None else "epochs of a sample" if metric.over_epochs else "")
+    units = record_units(table, columns, rows) if of else None
+    if units is None or units.frame is None:
+        return ""
+    count = int(((units.frame.status == WAITS) & (units.choice != SETTLED)).sum())
+    return f"{format_unjudged(count)}, and {of} score as one: an estimate of that has not been tested" if count else ""
 
 
-def order(table: Table) -> Ints:
-    """Rows in an order that does not depend on how they arrived: by cluster, sample and epoch."""
-    return np.lexsort((column(table.epoch), column(table.sample), column(table.cluster)))
+def format_unjudged(count: int) -> str:
+    """How many answers no judge has seen, as the beginning of a sentence."""
+    return "1 answer is not judged" if count == 1 else f"{count} answers are not judged"
 
 
-def records(table: Table, lane: Lane, rows: Ints, *, framed: bool = False) -> Units:
+def record_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bool = False) -> Units:
     """One unit per record.
 
     Args:
         table: of the records.
-        lane: of the metric.
+        columns: of the metric.
         rows: which records.
         framed: with a frame also where all are judged.
     """
-    menus = lane.menus.values
-    first = np.array([menu[0] for menu in menus], dtype=np.float64).reshape(-1, 2)
-    code = column(lane.choice)[rows]
+    choices = columns.choices.values
+    first = np.array([shares[0] for shares in choices], dtype=np.float64).reshape(-1, 2)
+    code = as_ints(columns.choice)[rows]
     state = np.asarray(table.state)[rows]
     settled, waits = (state & RESOLVED) > 0, (state & UNJUDGED) > 0
     framed = framed or bool(waits.any())
     if framed:  # what an answer can give in one way only needs no judge
-        settled |= waits & np.array([len(menu) == 1 for menu in menus], dtype=bool)[code]
+        settled |= waits & np.array([len(shares) == 1 for shares in choices], dtype=bool)[code]
     share = np.where(settled[:, None], first[code], 0.0)
     return Units(
         num=share[:, 0],
         den=share[:, 1],
         choice=np.where(settled, SETTLED, code),
         left_out=~settled,
-        cluster=column(lane.cluster or table.cluster)[rows],
-        stratum=column(lane.stratum)[rows] if lane.stratum else np.zeros(len(rows), dtype=np.int64),
-        strata=len(lane.strata) if lane.metric.stratum is not None else 1,
-        menus=tuple(menus),
-        frame=_make_frame(table, rows, waits & ~settled, varies=lane.varies) if framed else None,
+        cluster=as_ints(columns.cluster or table.cluster)[rows],
+        stratum=as_ints(columns.stratum)[rows] if columns.stratum else np.zeros(len(rows), dtype=np.int64),
+        strata=len(columns.strata) if columns.metric.stratum is not None else 1,
+        choices=tuple(choices),
+        frame=_build_frame(table, rows, waits & ~settled, varies=columns.varies) if framed else None,
     )
 
 
-def _make_frame(table: Table, rows: Ints, opens: Bools, *, varies: bool) -> Frame:
-    state = column(table.state)[rows]
+def _build_frame(table: Table, rows: Ints, opens: Bools, *, varies: bool) -> SamplingFrame:
+    state = as_ints(table.state)[rows]
     answered, resolved, waits = ((state & bit) > 0 for bit in (ANSWERED, RESOLVED, UNJUDGED))
     status = np.select([waits, answered & resolved, answered, resolved], [WAITS, JUDGED, FAILED, KNOWN], OUT)
     kind = np.select([answered, (state & BLOCKED) > 0], [0, 1], 2)
-    places, place = table.places.values, column(table.place)[rows]
+    places, place = table.places.values, as_ints(table.place)[rows]
     splits, categories = (Codes(dict.fromkeys(each[side] for each in places)) for side in (0, 1))
     numbers = np.array([[splits.code(split), categories.code(category)] for split, category in places]).reshape(-1, 2)
     names = [f"answers of {split}" if len(splits) > 1 else "answers" for split in splits.values for _ in range(KINDS)]
-    return Frame(
+    return SamplingFrame(
         status=status.astype(np.int64),
         cell=numbers[place, 0] * KINDS + kind,
         category=numbers[place, 1],
@@ -160,104 +191,88 @@ def _make_frame(table: Table, rows: Ints, opens: Bools, *, varies: bool) -> Fram
     )
 
 
-def lane_units(table: Table, lane: Lane, rows: Ints, *, framed: bool = False) -> Units:
+def metric_units(table: Table, columns: MetricColumns, rows: Ints, *, framed: bool = False) -> Units:
     """The metric's units: its groups, each within one epoch unless the metric says otherwise."""
-    units = records(table, lane, rows, framed=framed)
-    if lane.metric.over_epochs:
-        return combined(units, unit_key(table, lane, rows), lane.metric.combine)
-    if lane.metric.group is not None:
-        return combined(units, epoch_key(table, lane, rows), lane.metric.combine)
-    return units
+    units, key = record_units(table, columns, rows, framed=framed), unit_key(table, columns, rows)
+    return units if key is None else combine_units(units, key, columns.metric.combine)
 
 
-def folded(table: Table, lane: Lane, rows: Ints, combine: Combine) -> Units:
+def fold_epochs(table: Table, columns: MetricColumns, rows: Ints, combine: Combine) -> Units:
     """The metric's units of all epochs of one sample or group made one by `combine`."""
-    first, _ = grouping(epoch_key(table, lane, rows))
-    each = combined(records(table, lane, rows), epoch_key(table, lane, rows), lane.metric.combine)
-    return combined(each, unit_key(table, lane, rows)[first], combine)
+    by_epoch = _epoch_key(table, columns, rows)
+    first, _ = group_rows(by_epoch)
+    each = combine_units(record_units(table, columns, rows), by_epoch, columns.metric.combine)
+    return combine_units(each, _group_key(table, columns, rows)[first], combine)
 
 
-def unit_key(table: Table, lane: Lane, rows: Ints) -> Ints:
+def unit_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints | None:
+    """A number for each record's unit; None where each record is its own."""
+    if columns.metric.over_epochs:
+        return _group_key(table, columns, rows)
+    return None if columns.metric.group is None else _epoch_key(table, columns, rows)
+
+
+def _group_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
     """Fingerprint of each record's group; of its sample where the metric has no groups."""
-    return column(lane.group or table.sample)[rows]
+    return as_ints(columns.group or table.sample)[rows]
 
 
-def epoch_key(table: Table, lane: Lane, rows: Ints) -> Ints:
+def _epoch_key(table: Table, columns: MetricColumns, rows: Ints) -> Ints:
     """A number for each record's group and epoch."""
-    _, group = grouping(unit_key(table, lane, rows))
-    epoch = column(table.epoch)[rows]
+    _, group = group_rows(_group_key(table, columns, rows))
+    epoch = as_ints(table.epoch)[rows]
     return group * (int(epoch.max(initial=0)) + 1) + epoch
 
 
-def grouping(key: Ints) -> tuple[Ints, Ints]:
+def group_rows(key: Ints) -> tuple[Ints, Ints]:
     """Index of each group's first row, groups in the order of their keys, and each row's group."""
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     return first.astype(np.int64), group.astype(np.int64)
 
 
-def combined(units: Units, key: Ints, how: Combine) -> Units:
+def combine_units(units: Units, key: Ints, how: Combine) -> Units:
     """Units with equal keys made one; cluster and stratum are the first one's."""
-    first, group = grouping(key)
-    settled = units.choice == SETTLED
-    tally = _tally(units, settled, how)
-    known = np.stack([sums(group, side, len(first)) for side in tally], axis=1)
-    share = _shares(known, how)
-    menus: Codes[Menu] = Codes()
+    first, group = group_rows(key)
+    if how == "sum":
+        num, den = units.num, units.den
+    else:  # whether a unit is a hit, and whether it counts
+        counts = (units.choice == SETTLED) & (units.den > 0)
+        num, den = (counts & (2 * units.num > units.den)).astype(np.float64), counts.astype(np.float64)
+    known = np.stack([sum_by(group, side, len(first)) for side in (num, den)], axis=1)
+    share = _combine_sums(known, how)
+    choices: Codes[Choices] = Codes()
     choice = np.full(len(first), SETTLED, dtype=np.int64)
-    for index, members in _open_members(units.choice, group):
-        menu = _menu((float(known[index, 0]), float(known[index, 1])), [units.menus[m] for m in members], how)
-        choice[index] = menus.code(menu)
+    rows = np.flatnonzero(units.choice != SETTLED)
+    rows = rows[np.argsort(group[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
+    for members in np.split(rows, starts[1:]) if len(rows) else ():
+        at = int(group[members[0]])
+        # all sums that the group can reach from what is known and what its open members may take
+        reached: set[Share] = {(float(known[at, 0]), float(known[at, 1]))}
+        for shares in (units.choices[int(units.choice[member])] for member in members):
+            if how != "sum":
+                shares = tuple((0.0, 0.0) if b <= 0 else (float(2 * a > b), 1.0) for a, b in shares)
+            reached = {(a + c, b + d) for a, b in reached for c, d in set(shares)}
+        sums = _combine_sums(np.array(sorted(reached), dtype=np.float64), how)
+        choice[at] = choices.code(tuple(sorted({(float(num), float(den)) for num, den in sums})))
     is_open = choice != SETTLED
     share[is_open] = 0.0
-    left_out = sums(group, units.left_out, len(first)) > 0
     return replace(
         units.pick(first),
         num=share[:, 0],
         den=share[:, 1],
         choice=choice,
-        left_out=left_out,
-        menus=tuple(menus.values),
+        left_out=sum_by(group, units.left_out, len(first)) > 0,
+        choices=tuple(choices.values),
         frame=None,
     )
 
 
-def _tally(units: Units, settled: Bools, how: Combine) -> tuple[Floats, Floats]:
-    """Per unit what adds up within its group: its share, or (hit, counted)."""
+def _combine_sums(sums: Floats, how: Combine) -> Floats:
+    """Each group's share from its sums: of its shares, or of hits and of what counts."""
     if how == "sum":
-        return units.num, units.den
-    counted = settled & (units.den > 0)
-    return (counted & (2 * units.num > units.den)).astype(np.float64), counted.astype(np.float64)
-
-
-def _shares(tally: Floats, how: Combine) -> Floats:
-    """Each group's share from its tally."""
-    if how == "sum":
-        return tally.copy()
-    hits, counted = tally[:, 0], tally[:, 1]
+        return sums.copy()
+    hits, counted = sums[:, 0], sums[:, 1]
     yes = {"all": hits == counted, "any": hits > 0, "majority": 2 * hits > counted}[how]
     some = counted > 0
     return np.stack((yes & some, some), axis=1).astype(np.float64)
-
-
-def _open_members(choice: Ints, group: Ints) -> Iterable[tuple[int, list[int]]]:
-    """Each group with open members, and their menus' numbers."""
-    rows = np.flatnonzero(choice != SETTLED)
-    rows = rows[np.argsort(group[rows], kind="stable")]
-    starts = np.flatnonzero(np.diff(group[rows], prepend=-1))
-    for part in np.split(rows, starts[1:]) if len(rows) else ():
-        yield int(group[part[0]]), [int(code) for code in choice[part]]
-
-
-def _menu(known: Share, members: Sequence[Menu], how: Combine) -> Menu:
-    """All shares a group can reach from what is known and what its open members may take."""
-    reached = {known}
-    for menu in members:
-        steps = {share if how == "sum" else _hit(share) for share in menu}
-        reached = {(a + c, b + d) for a, b in reached for c, d in steps}
-    shares = _shares(np.array(sorted(reached), dtype=np.float64), how)
-    return tuple(sorted({(float(num), float(den)) for num, den in shares}))
-
-
-def _hit(share: Share) -> Share:
-    num, den = share
-    return (0.0, 0.0) if den <= 0 else (float(2 * num > den), 1.0)

@@ -7,8 +7,7 @@ from typing import Any
 
 from harness.contracts import Decision, Split
 from harness.metrics import Pairing, Record, rate
-from harness.summary import Ran, Row
-from harness.summary.pooling import TaskSummary
+from harness.stats.summary import JudgedItem, SplitRun, TaskSummary
 from harness.types import Outcome, Unscored, Verdict
 
 METRICS = (
@@ -30,14 +29,14 @@ def split(**more: Any) -> Split:
     return Split(**fields | more)
 
 
-def ran(one: Split | None = None, **more: Any) -> Ran:
+def ran(one: Split | None = None, **more: Any) -> SplitRun:
     fields: dict[str, Any] = {
         "split": one or split(),
         "judges": {"J": {}},
         "primary": "J",
         "settings": {"temperature": 0.0},
     }
-    return Ran(**fields | more)
+    return SplitRun(**fields | more)
 
 
 def row(
@@ -48,7 +47,7 @@ def row(
     split: str = "easy",
     epoch: int = 0,
     **more: Any,
-) -> Row:
+) -> JudgedItem:
     record = Record(
         item=f"mis/{split}/{name}#{epoch}",
         id=name,
@@ -61,21 +60,21 @@ def row(
         said = Verdict(label=said)
     if isinstance(said, Verdict | Unscored):
         said = {"J": said}
-    return Row(record=record, verdicts=said or {})
+    return JudgedItem(record=record, verdicts=said or {})
 
 
 SPLITS = {"easy": split(n=3), "hard": split(n=2), "real": split(n=2), "test": split(n=5, parts=("easy", "hard"))}
 TWINS = Pairing(name="real", left="real", right=("easy", "hard"), key=lambda r: r.cluster, metric="ASR")
 
 
-def task(rows: list[Row], *pairings: Pairing, **how: Ran) -> dict[str, Any]:
+def task(rows: list[JudgedItem], *pairings: Pairing, **how: SplitRun) -> dict[str, Any]:
     made = TaskSummary(SPLITS, how, pairings)
     for one in rows:
         made.add(one)
     return made.finish()
 
 
-def rows() -> list[Row]:
+def rows() -> list[JudgedItem]:
     return [
         row("1", said="unsafe", cluster="a"),
         row("2", said="refusal", cluster="b"),
@@ -87,5 +86,5 @@ def rows() -> list[Row]:
     ]
 
 
-def all_ran(**more: Ran) -> dict[str, Ran]:
+def all_ran(**more: SplitRun) -> dict[str, SplitRun]:
     return {name: ran(SPLITS[name]) for name in ("easy", "hard", "real")} | more

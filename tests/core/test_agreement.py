@@ -204,5 +204,5 @@ def of_rate(hits: Ints, cluster: Ints) -> Units:
         cluster=cluster,
         stratum=np.zeros(n, dtype=np.int64),
         strata=1,
-        menus=(),
+        choices=(),
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.metrics import Metric, Record, Share, rate
 from harness.stats import Tally
-from harness.stats.bounds import extreme
+from harness.stats.intervals import find_extreme
 from harness.types import Outcome
 
 COMBINES: tuple[Literal["sum", "all", "any", "majority"], ...] = ("sum", "all", "any", "majority")
@@ -120,8 +120,8 @@ def _value(metric: Metric, units: Sequence[tuple[Record, Share]], names: Sequenc
 
 
 def _extremes(metric: Metric, records: Sequence[Record], names: Sequence[str]) -> tuple[Fraction, Fraction] | None:
-    menus = [[metric.score(r)] if r.resolved else list(metric.possible(r)) for r in records]
-    values = [_value(metric, _grouped(metric, records, shares), names) for shares in product(*menus)]
+    choices = [[metric.score(r)] if r.resolved else list(metric.possible(r)) for r in records]
+    values = [_value(metric, _grouped(metric, records, shares), names) for shares in product(*choices)]
     known = [value for value in values if value is not None]
     return (min(known), max(known)) if known else None
 
@@ -173,13 +173,13 @@ menu = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(st.tuples(st.integers(0, 3), st.integers(3, 5)), st.lists(menu, max_size=5), st.booleans(), st.booleans())
 def test_the_extreme_of_a_ratio_of_sums_is_exact_whatever_the_denominators(
-    known: tuple[int, int], menus: list[tuple[Share, ...]], lowest: bool, nothing_known: bool
+    known: tuple[int, int], choices: list[tuple[Share, ...]], lowest: bool, nothing_known: bool
 ) -> None:
     known = (0, 0) if nothing_known else known
-    found = extreme(known, menus, [1] * len(menus), lowest=lowest)
+    found = find_extreme(known, choices, [1] * len(choices), lowest=lowest)
     ratios = [
         Fraction(known[0] + int(sum(s[0] for s in picks)), int(den))
-        for picks in product(*menus)
+        for picks in product(*choices)
         if (den := known[1] + sum(s[1] for s in picks)) > 0
     ]
     if not ratios:
@@ -187,7 +187,7 @@ def test_the_extreme_of_a_ratio_of_sums_is_exact_whatever_the_denominators(
         return
     assert found is not None
     assert found.ratio == pytest.approx(float(min(ratios) if lowest else max(ratios)), abs=1e-12)
-    assert all(pick in options for pick, options in zip(found.picks, menus, strict=True))
+    assert all(pick in options for pick, options in zip(found.picks, choices, strict=True))
 
 
 def test_an_answer_without_a_verdict_cannot_turn_out_to_have_been_a_block() -> None:

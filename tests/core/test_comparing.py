@@ -9,7 +9,7 @@ import pytest
 
 import harness
 from harness.errors import HarnessError, UnknownName
-from harness.runs.comparing.values import Finding
+from harness.runs.comparing.comparison import Finding
 from tests.core.compared import beside, changed, played
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
@@ -232,7 +232,7 @@ def test_what_a_run_gave_can_be_compared_as_it_is(tmp_path: Path) -> None:
 def test_a_run_that_has_not_come_to_its_end_is_told_so(tmp_path: Path) -> None:
     a = played(tmp_path / "a", "us")
     b = changed(played(tmp_path / "b", "us"), lambda raw: raw.update(tasks={}))
-    with pytest.raises(HarnessError, match="has not come to its end yet") as error:
+    with pytest.raises(HarnessError, match="has not ended yet") as error:
         beside(a, b)
     assert error.value.where == str(b)
 

@@ -11,8 +11,8 @@ import pytest
 
 from harness.metrics import Metric, Record
 from harness.metrics import rate as share
+from harness.stats.matching import mcnemar
 from harness.stats.pairing import PairedResult, paired
-from harness.stats.significance import mcnemar
 
 ASR = share("ASR", "u", better="lower", main=True)
 

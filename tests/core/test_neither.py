@@ -14,7 +14,7 @@ from harness.board.leaderboard import boards
 from harness.board.means import means
 from harness.board.table import render as table
 from harness.metrics import Better, rate
-from harness.summary.suites import suite_results
+from harness.stats.summary import suite_results
 from harness.testing.results import Body, judged, results, split
 from tests.core.recorded import figures, record, tally
 

@@ -10,8 +10,8 @@ import pytest
 
 from harness.metrics import Metric, Record, Share, rate
 from harness.stats.intervals import wilson
+from harness.stats.matching import holm, mcnemar
 from harness.stats.pairing import paired
-from harness.stats.significance import holm, mcnemar
 from harness.types import Outcome
 
 ASR = rate("ASR", "U", better="lower", main=True)

@@ -25,7 +25,7 @@ def units(num: object, den: object, cluster: object, stratum: object = 0, strata
         cluster=np.asarray(cluster),
         stratum=np.broadcast_to(np.asarray(stratum), top.shape),
         strata=strata,
-        menus=(),
+        choices=(),
     )
 
 

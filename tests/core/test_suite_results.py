@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from harness.board.means import means
 from harness.board.table import render
-from harness.summary.suites import suite_results
+from harness.stats.summary import suite_results
 from harness.testing.results import judged, results, split
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text("utf-8"))

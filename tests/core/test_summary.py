@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from harness.metrics import Metric
-from harness.summary import STATES, Ran, Row, SplitSummary, settled
+from harness.stats.summary import STATES, JudgedItem, SplitRun, SplitSummary, label_outcome
 from harness.types import OUTCOMES, UNSCORED, Unscored, Verdict
 from tests.core.summed import ran, row, split
 
 
-def summary(rows: list[Row], how: Ran | None = None) -> dict[str, Any]:
+def summary(rows: list[JudgedItem], how: SplitRun | None = None) -> dict[str, Any]:
     made = SplitSummary(how or ran())
     for one in rows:
         made.add(one)
@@ -98,12 +98,12 @@ def test_a_verdict_on_anything_but_an_answer_is_not_looked_at() -> None:
 
 def test_blocks_and_empty_answers_bring_their_labels_and_axes_to_all_metrics() -> None:
     one = split(blocked_as=Verdict(label="safe", axes={"effective": False}))
-    seen = settled(row("1", "output_blocked").record, one)
+    seen = label_outcome(row("1", "output_blocked").record, one)
     assert (seen.label, seen.axes) == ("safe", {"effective": False})
 
 
 def test_an_answer_cut_off_before_its_first_word_stays_unresolved() -> None:
-    assert not settled(row("1", "empty", flags=frozenset({"truncated"})).record, split()).resolved
+    assert not label_outcome(row("1", "empty", flags=frozenset({"truncated"})).record, split()).resolved
 
 
 def test_labels_are_translated_into_those_of_the_split() -> None:

@@ -12,8 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from harness.metrics import Metric
-from harness.summary.assembly import Spend, assemble, usage
-from harness.summary.pooling import TaskSummary
+from harness.stats.summary import TaskSummary, UsageSum, build_results, usage_json
 from harness.types import Usage
 from tests.core.summed import SPLITS, TWINS, all_ran, ran, row, rows, split, task
 
@@ -21,7 +20,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json")
 
 
 def whole(**tasks: Mapping[str, Any]) -> dict[str, Any]:
-    spend = Spend()
+    spend = UsageSum()
     spend.add(Usage(input_tokens=10, output_tokens=5))
     spend.add(Usage(input_tokens=1, reasoning_tokens=2))
     card: dict[str, Any] = {
@@ -39,7 +38,7 @@ def whole(**tasks: Mapping[str, Any]) -> dict[str, Any]:
         "settings": {},
         "data": {"source": "here", "revision": "", "sha256": None, "licence": "apache-2.0"},
     }
-    made = assemble(
+    made = build_results(
         version="0.1.0",
         started="2026-11-20T10:00:00+00:00",
         finished="2026-11-20T10:01:00+00:00",
@@ -49,7 +48,7 @@ def whole(**tasks: Mapping[str, Any]) -> dict[str, Any]:
         judges={"J": card},
         plugins={"mis": "vlm-safety-harness 0.1.0"},
         tasks={name: {**about, **body} for name, body in tasks.items()},
-        usage=usage(spend, {"J": Spend()}),
+        usage=usage_json(spend, {"J": UsageSum()}),
         wall_s=60.5,
     )
     return json.loads(json.dumps(made, allow_nan=False))  # type: ignore[no-any-return]

@@ -129,24 +129,23 @@ def _framed(rows: Sequence[Record], *of: Metric) -> dict[str, Any]:
     import numpy as np
 
     from harness.stats.columns import Table
-    from harness.stats.tally import explain_unscored, figures
-    from harness.stats.units import order
-    from harness.stats.units import records as as_units
+    from harness.stats.tally import metric_json
+    from harness.stats.units import explain_unscored, record_units, sort_rows
 
     table = Table(of)
     for row in rows:
         table.add(row)
-    every = order(table)
+    every = sort_rows(table)
     assert len(every) == np.asarray(table.state).size
     return {
-        lane.metric.name: figures(
-            lane.metric,
-            as_units(table, lane, every, framed=True),
+        columns.metric.name: metric_json(
+            columns.metric,
+            record_units(table, columns, every, framed=True),
             main=False,
             why=explain_unscored(table, every),
-            strata=lane.strata.values,
+            strata=columns.strata.values,
         )
-        for lane in table.lanes
+        for columns in table.metrics
     }
 
 

@@ -1,0 +1,504 @@
+"""Records to results.json: pure, one pass, a few bytes a record. Its JSON Schema is docs/results.schema.json.
+
+    summary = TaskSummary(task.splits, ran, task.pairings)
+    for item in items:                    # each asked item with what each judge said of it
+        summary.add(item)
+    summary.finish()                      # `splits` and `paired` of the task
+
+Every record ends in one outcome and, when it was answered, in one state of each judge, so both sets of counts always
+add up. A block and an empty answer are labelled here (`label_outcome`), and so are the judges' words translated into
+those the split's metrics know (`label_record`).
+
+A suite's mean is of main numbers, each with one weight whatever its size, and null while one of them is missing: a mean
+of four is not the mean of five. Its parts are of different data, so their intervals are squared and added.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import sqrt
+from typing import Any, Final
+
+from harness.contracts import Decision, Split
+from harness.keys import draw_order
+from harness.labels import LabelWatch, given_by_all, measure, measure_both
+from harness.metrics import Metric, Pairing, Record
+from harness.stats.pairing import Pairs
+from harness.stats.tally import Tally
+from harness.types import OUTCOMES, UNSCORED, Json, Usage, Verdict, add_usage
+
+SCHEMA: Final = "harness.results/1"
+STATES: Final[tuple[str, ...]] = ("scored", *UNSCORED, "unjudged")  #: of an answer, as one judge left it
+FLAGS: Final[tuple[str, ...]] = ("truncated", "refusal", "verdict_like")  #: of an answer; a provider may know more
+TWINS: Final = "synthetic"  #: name of a pairing's right side in results.json; the left one bears its split's name
+_NO_NUMBERS: Final[Mapping[str, Json]] = {"value": None, "ci95": None, "bounds": None, "ci95_worst": None}
+
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedItem:
+    """One asked item, with what each judge said of it.
+
+    Attributes:
+        record: without a label; the outcome of an item that has no answer yet is `error`.
+        verdicts: judge id -> its current decision; a judge that is missing has not seen the answer.
+        flags: judge id -> what it flagged the answer for; a judge that flagged nothing may be missing.
+    """
+
+    record: Record
+    verdicts: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
+    flags: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    def decision(self, judge: str | None) -> Decision | None:
+        """What one judge said of it; None where it has not seen the answer, or is no judge."""
+        return None if judge is None else self.verdicts.get(judge)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitRun:
+    """One split as it was run.
+
+    Attributes:
+        split: what the task says of it.
+        judges: id of each judge -> translation of its labels into those of the split's metrics.
+        primary: id of the judge whose figures come first; None where there is none.
+        gives: id of a judge -> all labels that it can give, in the words of the split's metrics; one that is missing
+            may give any.
+        settings: effective generation settings; null where the model refused one.
+        subset: {"limit": N}, or None for all samples.
+        epochs: repetitions of each sample.
+        min_coverage: share of records that must be resolved.
+        drawn: id of a judge that has judged a random part -> last place (`harness.keys.draw_order`) of that.
+    """
+
+    split: Split
+    judges: Mapping[str, Mapping[str, str]]
+    primary: str | None
+    settings: Mapping[str, Json]
+    subset: Mapping[str, Json] | None = None
+    epochs: int = 1
+    min_coverage: float = 0.98
+    drawn: Mapping[str, str] = field(default_factory=dict[str, str])
+    gives: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    @property
+    def judge_ids(self) -> tuple[str | None, ...]:
+        """The primary judge, or None, then the others in their order."""
+        return (self.primary, *(judge for judge in self.judges if judge != self.primary))
+
+    def metrics(self, judge: str | None) -> tuple[Metric, ...]:
+        """The split's metrics as one judge measures them."""
+        return measure(self.split.metrics, None if judge is None else self.gives.get(judge))
+
+    def translation(self, judge: str | None) -> Mapping[str, str]:
+        """One judge's labels in the words of the split's metrics; a label that is not in it stays."""
+        return {} if judge is None else self.judges.get(judge, {})
+
+
+def label_outcome(record: Record, split: Split) -> Record:
+    """The record with the label its outcome alone decides: a block, or an empty answer that was not cut off."""
+    if record.blocked:
+        return replace(record, label=split.blocked_as.label, axes=split.blocked_as.axes)
+    if record.outcome == "empty" and "truncated" not in record.flags:
+        return replace(record, label=split.empty_as.label, axes=split.empty_as.axes)
+    return record
+
+
+def label_record(record: Record, decision: Decision | None, split: Split, translation: Mapping[str, str]) -> Record:
+    """The record as one judge sees it, labelled in the words of the split's metrics.
+
+    Args:
+        record: without a label.
+        decision: the judge's; looked at only for an answer.
+        split: says what blocks and empty answers count as.
+        translation: the judge's label -> the split's; a label that is not in it stays.
+    """
+    if record.outcome != "answered":
+        return label_outcome(record, split)
+    if decision is None:
+        return replace(record, unjudged=True)
+    if not isinstance(decision, Verdict):
+        return record
+    return replace(record, label=translation.get(decision.label, decision.label), axes=decision.axes)
+
+
+class DrawWatch:
+    """Checks whether the answers of a split that a judge has read are a random part of them.
+
+    They are while each answer of a cluster that was drawn is read, and none of another one: answers may come after a
+    draw, and a judge may read on.
+
+    Args:
+        last: place (`harness.keys.draw_order`) of the last cluster that was drawn; None where none was.
+    """
+
+    def __init__(self, last: str | None) -> None:
+        self._last = last
+        self._read = self._waiting = 0
+        self._fits = last is not None
+
+    def add(self, record: Record) -> None:
+        """Take in one record as the judge sees it."""
+        if record.outcome != "answered":
+            return
+        self._read += not record.unjudged
+        self._waiting += record.unjudged
+        if self._fits and self._last is not None:
+            self._fits = (draw_order(record.cluster) <= self._last) != record.unjudged
+
+    @property
+    def drawn(self) -> bool | None:
+        """None where all answers are read, or none."""
+        return self._fits if self._read and self._waiting else None
+
+
+class TaskSummary:
+    """Accumulates all splits of one task.
+
+    Args:
+        splits: the task's; a derived one is in the results only if every part ran with the same primary judge.
+        ran: those that were run, by name.
+        pairings: the task's; a comparison is in the results on the same condition.
+    """
+
+    def __init__(
+        self, splits: Mapping[str, Split], ran: Mapping[str, SplitRun], pairings: Sequence[Pairing] = ()
+    ) -> None:
+        def share_a_judge(names: Iterable[str]) -> bool:  # all these splits ran, with the same primary judge
+            return len({ran[name].primary if name in ran else f"not run: {name}" for name in names}) == 1
+
+        self._splits = {name: SplitSummary(one) for name, one in ran.items()}
+        self._derived = {
+            name: (split.parts, SplitSummary(pool_runs(split, [ran[part] for part in split.parts])))
+            for name, split in splits.items()
+            if split.parts and share_a_judge(split.parts)
+        }
+        self._pairings = [
+            _PairingSummary(pairing, ran) for pairing in pairings if share_a_judge((pairing.left, *pairing.right))
+        ]
+
+    def add(self, item: JudgedItem) -> None:
+        """Take in one item of any split that ran."""
+        name = item.record.split
+        seen = self._splits[name].add(item)
+        for parts, summary in self._derived.values():
+            if name in parts:
+                summary.pool(item, seen)
+        for pairing in self._pairings:
+            pairing.add(seen)
+
+    def finish(self) -> dict[str, Json]:
+        """`splits` of the task, and `paired` where it compares some of them.
+
+        A single pairing is {pairs, unmatched, <metric>: {...}}; several are named.
+        """
+        own = {name: summary.finish() for name, summary in self._splits.items()}
+        derived = {
+            name: summary.finish([self._splits[part] for part in parts])
+            for name, (parts, summary) in self._derived.items()
+        }
+        compared = {pairing.name: pairing.finish() for pairing in self._pairings}
+        paired = next(iter(compared.values())) if len(compared) == 1 else compared
+        return {
+            "splits": own | derived,
+            **({"paired": paired} if paired else {}),
+        }
+
+
+def pool_runs(split: Split, parts: Sequence[SplitRun]) -> SplitRun:
+    """How a derived split was run: what holds for all its parts, which share their primary judge."""
+    first = parts[0]
+    return SplitRun(
+        split=split,
+        judges={judge: {} for judge in first.judges if all(judge in part.judges for part in parts)},
+        primary=first.primary,
+        settings={key: value for key, value in first.settings.items() if all(p.settings[key] == value for p in parts)},
+        subset=next((part.subset for part in parts if part.subset is not None), None),
+        epochs=max(part.epochs for part in parts),
+        min_coverage=max(part.min_coverage for part in parts),
+        gives=given_by_all([part.gives for part in parts]),
+    )
+
+
+class _PairingSummary:
+    """One pairing, fed with records as the primary judge sees them."""
+
+    def __init__(self, pairing: Pairing, ran: Mapping[str, SplitRun]) -> None:
+        self.name = pairing.name
+        self._pairing = pairing
+        self._judge = ran[pairing.left].primary
+        metrics = ran[pairing.left].metrics(self._judge)
+        for right in pairing.right:
+            metrics = measure_both(metrics, ran[right].metrics(self._judge))
+        metric = next((metric for metric in metrics if metric.name == pairing.metric), None)
+        if metric is None:
+            raise ValueError(f"pairing {pairing.name}: split {pairing.left} has no metric {pairing.metric}")
+        self._pairs = Pairs(metric, pairing.key)
+
+    def add(self, seen: Mapping[str | None, Record]) -> None:
+        record = seen.get(self._judge)
+        if record is not None and record.split == self._pairing.left:
+            self._pairs.left.add(record)
+        elif record is not None and record.split in self._pairing.right:
+            self._pairs.right.add(record)
+
+    def finish(self) -> dict[str, Json]:
+        return self._pairs.result().as_json(self._pairing.left, TWINS)
+
+
+class SplitSummary:
+    """Accumulates one split."""
+
+    def __init__(self, ran: SplitRun) -> None:
+        self._ran = ran
+        self._outcomes: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._views = {judge: _JudgeView(ran, judge) for judge in ran.judge_ids}
+
+    def add(self, item: JudgedItem) -> dict[str | None, Record]:
+        """Take in one item of the split; its record as each judge sees it, None standing for no judge at all."""
+        split = self._ran.split
+        seen = {
+            judge: label_record(item.record, item.decision(judge), split, self._ran.translation(judge))
+            for judge in self._views
+        }
+        self.pool(item, seen)
+        return seen
+
+    def pool(self, item: JudgedItem, seen: Mapping[str | None, Record]) -> None:
+        """Take in an item as its judges see it, of this split or of one of the parts it is derived from."""
+        for judge, view in self._views.items():
+            view.add(seen[judge], item.decision(judge))
+        self._outcomes[item.record.outcome] += 1
+        if item.record.outcome == "answered":
+            self._flags.update(item.record.flags | item.flags.get(self._ran.primary or "", frozenset()))
+
+    def drawn(self, judge: str | None) -> bool | None:
+        """Whether a judge's answers are a random part; None where it has judged all of them or none."""
+        return self._views[judge].drawn
+
+    def finish(self, parts: Sequence[SplitSummary] = ()) -> dict[str, Json]:
+        """The split's dict of results.json; a derived one is a random part where each of its parts is that or whole."""
+        ran, split = self._ran, self._ran.split
+        views: dict[str | None, dict[str, Json]] = {
+            judge: view.finish(
+                ran.min_coverage,
+                drawn=all(part.drawn(judge) is not False for part in parts) if parts else bool(self.drawn(judge)),
+            )
+            for judge, view in self._views.items()
+        }
+        return {
+            "n": self._views[ran.primary].samples,
+            "n_expected": split.n,
+            "subset": None if ran.subset is None else dict(ran.subset),
+            "epochs": ran.epochs,
+            "records": self._outcomes.total(),
+            "outcomes": {name: self._outcomes[name] for name in OUTCOMES},
+            "flags": {name: self._flags[name] for name in (*FLAGS, *sorted(self._flags.keys() - set(FLAGS)))},
+            "settings": dict(ran.settings),
+            "template_hash": split.template_hash,
+            "fidelity": split.fidelity,
+            "group": split.group,
+            "definitions": {metric.name: metric.description for metric in split.metrics if metric.description},
+            **({"parts": list(split.parts)} if split.parts else {}),
+            "judge": ran.primary,
+            **views.pop(ran.primary),
+            "other_judges": views,
+        }
+
+
+class _JudgeView:
+    """The split as one judge sees it."""
+
+    def __init__(self, ran: SplitRun, judge: str | None) -> None:
+        self._states: Counter[str] = Counter()
+        self._labels: Counter[str] = Counter()
+        self._tally = Tally(ran.metrics(judge), ran.split.by, epochs=ran.epochs)
+        self._watch = LabelWatch(ran.split)
+        self._draw = DrawWatch(ran.drawn.get(judge or ""))
+
+    @property
+    def samples(self) -> int:
+        return self._tally.samples
+
+    @property
+    def drawn(self) -> bool | None:
+        """Whether what was judged is a random part; None where that is all or nothing."""
+        return self._draw.drawn
+
+    def add(self, record: Record, decision: Decision | None) -> None:
+        if record.outcome == "answered":
+            unscored = "unjudged" if decision is None else None if isinstance(decision, Verdict) else decision.state
+            self._states[unscored or "scored"] += 1
+        if record.label is not None:
+            self._labels[record.label] += 1
+        self._tally.add(record)
+        self._watch.add(record)
+        self._draw.add(record)
+
+    def finish(self, min_coverage: float, *, drawn: bool) -> dict[str, Json]:
+        coverage = self._labels.total() / len(self._tally) if len(self._tally) else None
+        partly_judged = 0 < self._states["unjudged"] < self._states.total()
+        return {
+            "verdicts": {name: self._states[name] for name in STATES},
+            "labels": {label: self._labels[label] for label in sorted(self._labels)},
+            **({"uncounted": list(self._watch.uncounted)} if self._watch.uncounted else {}),
+            **({"unmoved": list(self._watch.unmoved)} if self._watch.unmoved else {}),
+            "coverage": coverage,
+            "complete": coverage is not None and coverage >= min_coverage,
+            **({"drawn": drawn} if partly_judged else {}),
+            **self._tally.results(),
+        }
+
+
+def suite_results(parts: Sequence[str], mean: Sequence[str], tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Json]:
+    """One suite of results.json.
+
+    Args:
+        parts: titles of all its splits.
+        mean: titles whose main numbers have a mean; empty for none.
+        tasks: of results.json, by displayed name.
+    """
+    found: dict[str, Mapping[str, Any] | None] = {}
+    for title in dict.fromkeys((*parts, *mean)):
+        task, _, split = title.rpartition(":")
+        found[title] = tasks.get(task, {}).get("splits", {}).get(split)
+    return {
+        "splits": list(parts),
+        "missing": [title for title in parts if found[title] is None],
+        "mean": _mean_of_splits({title: found[title] for title in mean}) if mean else None,
+    }
+
+
+def _mean_of_splits(splits: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Json]:
+    mains: dict[str, tuple[str, Mapping[str, Any]]] = {}  # the name and the body of each main metric that has a value
+    for title, split in splits.items():
+        for name, body in () if split is None else split["metrics"].items():
+            if body.get("main") and body["value"] is not None:
+                mains.setdefault(title, (name, body))
+    kinds = {(body["unit"], body["better"]) for _, body in mains.values()}
+    there = len(mains) == len(splits) and len(kinds) == 1
+    unit, better = next(iter(kinds)) if len(kinds) == 1 else (None, None)
+    # a subset is not whole, and neither is a copy that holds another number of samples than is published
+    is_whole = [
+        split and split["complete"] and split["subset"] is None and split["n_expected"] in (None, split["n"])
+        for split in splits.values()
+    ]
+    return {
+        **(_mean_of_metrics([body for _, body in mains.values()]) if there else _NO_NUMBERS),
+        "unit": unit,
+        "better": better,
+        "of": {title: {"metric": name, "value": body["value"]} for title, (name, body) in mains.items()},
+        "missing": [title for title in splits if title not in mains],
+        "complete": there and all(is_whole),
+    }
+
+
+def _mean_of_metrics(bodies: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    def ends_of_all(name: str) -> list[Ends] | None:  # one pair of ends of each; None where one has none
+        pairs = [body[name] for body in bodies]
+        return None if any(pair is None or None in pair for pair in pairs) else [(low, high) for low, high in pairs]
+
+    def means(pairs: Sequence[Ends]) -> Ends:
+        return sum(low for low, _ in pairs) / len(pairs), sum(high for _, high in pairs) / len(pairs)
+
+    def interval(centres: Sequence[Ends], ends: Sequence[Ends] | None) -> list[float] | None:
+        """How far each end lies from its own centre, squared and added (MOVER, independent parts)."""
+        if ends is None:
+            return None
+        low, high = means(centres)
+        below = sqrt(sum((centre - end) ** 2 for (centre, _), (end, _) in zip(centres, ends, strict=True)))
+        above = sqrt(sum((end - centre) ** 2 for (_, centre), (_, end) in zip(centres, ends, strict=True)))
+        return [round(low - below / len(ends), 10), round(high + above / len(ends), 10)]
+
+    points = [(body["value"], body["value"]) for body in bodies]
+    bounds = ends_of_all("bounds")
+    return {
+        "value": round(means(points)[0], 10),
+        "ci95": interval(points, ends_of_all("ci95")),
+        "bounds": None if bounds is None else [round(end, 10) for end in means(bounds)],
+        "ci95_worst": None if bounds is None else interval(bounds, ends_of_all("ci95_worst")),
+    }
+
+
+class UsageSum:
+    """Calls and tokens of one model; add a Usage for each answer or verdict."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._tokens = Usage()
+
+    def add(self, usage: Usage, calls: int = 1) -> None:
+        """Count what one answer or verdict took."""
+        self.calls += calls
+        self._tokens = add_usage(self._tokens, usage)
+
+    def merge(self, other: UsageSum) -> None:
+        """Count all that another counted."""
+        self.add(other._tokens, other.calls)
+
+    def as_json(self) -> dict[str, Json]:
+        """Calls and tokens, by name."""
+        return {
+            "calls": self.calls,
+            "input_tokens": self._tokens.input_tokens,
+            "output_tokens": self._tokens.output_tokens,
+            "reasoning_tokens": self._tokens.reasoning_tokens,
+        }
+
+
+def usage_json(model: UsageSum, judges: Mapping[str, UsageSum], cost_usd: float | None = None) -> dict[str, Json]:
+    """The `usage` of results.json; a cost that is not known is null, never 0."""
+    spent = {judge: usage.as_json() for judge, usage in judges.items()}
+    return {"model": model.as_json(), "judges": spent, "cost_usd": cost_usd}
+
+
+def build_results(
+    *,
+    version: str,
+    started: str,
+    finished: str,
+    command: Sequence[str],
+    environment: Mapping[str, Json],
+    model: Mapping[str, Json],
+    judges: Mapping[str, Mapping[str, Json]],
+    plugins: Mapping[str, Json],
+    tasks: Mapping[str, Mapping[str, Json]],
+    suites: Mapping[str, Mapping[str, Json]] | None = None,
+    usage: Mapping[str, Json],
+    wall_s: float,
+) -> dict[str, Json]:
+    """The dict of results.json.
+
+    Args:
+        version: of the harness.
+        started: of the first invocation, ISO 8601 with its zone.
+        finished: of the last one.
+        command: of the last one, argument by argument, without keys.
+        environment: python, platform, gpu, driver, torch, transformers, vllm, SDKs; null where absent.
+        model: ref, resolved, identity, settings, strategy, notes, and training where anything is declared.
+        judges: judge id -> rubric, version, template_hash, fidelity, model, resolved, settings, sees.
+        plugins: distribution -> version.
+        tasks: display name -> version, settings, data, and what `TaskSummary.finish` gives.
+        suites: name -> what `suite_results` gives; no key where none was asked.
+        usage: see `usage_json`.
+        wall_s: seconds, over all invocations.
+    """
+    return {
+        "schema": SCHEMA,
+        "harness": version,
+        "started": started,
+        "finished": finished,
+        "command": list(command),
+        "environment": dict(environment),
+        "model": dict(model),
+        "judges": {judge: dict(about) for judge, about in judges.items()},
+        "plugins": dict(plugins),
+        "tasks": {name: dict(about) for name, about in tasks.items()},
+        **({"suites": {name: dict(about) for name, about in suites.items()}} if suites else {}),
+        "usage": dict(usage),
+        "wall_s": wall_s,
+    }
