@@ -1,0 +1,306 @@
+"""`harness.compare(...)`: two or more runs, item by item. Its command and formats are a plugin's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.errors import HarnessError, UnknownName
+from harness.labels import measure_both
+from harness.metrics import Metric, Record, Share
+from harness.runs.comparing.comparison import (
+    Comparison,
+    Counts,
+    Flip,
+    Flips,
+    MetricChange,
+    Mismatch,
+    Side,
+    SplitComparison,
+)
+from harness.runs.comparing.sides import (
+    ComparedRun,
+    SplitView,
+    find_differences,
+    find_mismatches,
+    letters,
+    list_titles,
+    load_run_file,
+    read_run,
+)
+from harness.runs.running import Run
+from harness.runs.scoring import Guard, ScoringError
+from harness.settings import nearest
+from harness.stats.pairing import paired, unit_identity
+from harness.stats.tally import main_metric
+from harness.store.folder import RunFolder
+
+Place = str | Path | Run
+
+
+def compare(
+    a: Place,
+    b: Place,
+    *more: Place,
+    tasks: str | Sequence[str] = (),
+    by: str = "",
+    judge: str = "",
+    allow_mismatch: bool = False,
+) -> Comparison:
+    """Compare runs with a baseline over the items that they have in common. Nothing is asked and nothing is judged.
+
+    Args:
+        a: the baseline: a run folder, or what `harness.run` gave.
+        b: a run to compare with it.
+        more: further ones, each compared with the baseline.
+        tasks: only these, one or several; else all that the runs have in common.
+        by: break the main metrics down by `category` or a tag.
+        judge: its id, or what it begins with; else the primary judge of each split.
+        allow_mismatch: compare although task version, settings, data, wording or judge differ, and say so.
+
+    Raises:
+        HarnessError: the runs are one, have nothing in common, or are not alike.
+        UnknownName: a run has no such task or judge.
+    """
+    paths = [place.folder if isinstance(place, Run) else Path(place) for place in (a, b, *more)]
+    runs = _read_runs(paths, (tasks,) if isinstance(tasks, str) else tuple(tasks), judge)
+    base, *others = runs
+    pairs = [(other, view, twin) for other in others for view, twin in _pair_views(base, other)]
+    if not pairs:
+        reasons = "; ".join(f"{run.letter}: {reason}" for run in runs for reason in run.left_out)
+        raise HarnessError(
+            f"there is no split to compare{f' ({reasons})' if reasons else ''}",
+            remedy="name tasks that all runs have asked: --task NAME[:SPLIT]",
+        )
+    mismatches = [each for other, view, twin in pairs for each in find_mismatches(base, other, view, twin)]
+    mismatches = list(dict.fromkeys(mismatches))
+    if mismatches and not allow_mismatch:
+        raise _mismatch_error(runs, mismatches)
+    known = {"category", *(name for _, view, _ in pairs for name in view.split.by)}
+    known |= {name for _, view, _ in pairs for record in view.records for name in record.tags}
+    if by and by not in known:
+        raise UnknownName(f"--by {by}: nothing is grouped by it here", remedy=nearest(by, known))
+    # split by split; a derived one comes before its parts
+    order = list(dict.fromkeys(view.title for _, view, _ in pairs if view.split.parts))
+    order += [view.title for _, view, _ in pairs if view.title not in order]
+    splits, unscored = list[SplitComparison](), dict[str, str]()
+    for other, view, twin in sorted(pairs, key=lambda pair: order.index(pair[1].title)):
+        try:
+            splits.append(compare_split(other.letter, view, twin, by))
+        except ScoringError as error:
+            unscored[view.title] = str(error)
+    adjusted, family = _adjust_tests(splits)
+    return Comparison(
+        runs=tuple(
+            Side(letter=run.letter, ref=run.file.model.ref, name=run.model_name, folder=str(run.folder.path))
+            for run in runs
+        ),
+        splits=adjusted,
+        by=by,
+        family=family,
+        mismatches=tuple(mismatches),
+        differing=tuple(each for other in others for each in find_differences(base, other)),
+        left_out=tuple(_list_left_out(base, others)),
+        unscored=unscored,
+    )
+
+
+def _read_runs(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[ComparedRun]:
+    whole = [path.resolve() for path in paths]
+    for place, path in enumerate(whole):
+        if path in whole[:place]:
+            raise HarnessError(
+                "this run is named twice", where=str(paths[place]), remedy="give the folders of two runs"
+            )
+    asked = [list_titles(load_run_file(RunFolder(path))) for path in paths]
+    for path, each in zip(paths, asked, strict=True):
+        if not each:
+            raise HarnessError(
+                "the run has not ended yet, so its list of questions is not complete",
+                where=str(path),
+                remedy="wait for it, or resume it: give the same `harness run` command again",
+            )
+    listed = [", ".join(sorted(f"{task}:{name}" for task, name in each)) for each in asked]
+    for place, (path, each) in enumerate(zip(paths[1:], asked[1:], strict=True), 1):
+        if not asked[0] & each:
+            raise HarnessError(
+                f"{path} has no split in common with {paths[0]}",
+                remedy=f"run one of them on the other's tasks: {listed[0]} there, {listed[place]} here",
+            )
+    common = {title for title in asked[0] if any(title in each for each in asked[1:])}
+    return [read_run(letter, path, tasks, common, judge) for letter, path in zip(letters(), paths, strict=False)]
+
+
+def _pair_views(base: ComparedRun, other: ComparedRun) -> Iterator[tuple[SplitView, SplitView]]:
+    """Each split of the baseline with the same one of a run: under the same settings where there is one."""
+    same = {(view.display, view.name): view for view in other.views}
+    for view in base.views:
+        found = same.get((view.display, view.name))
+        loose = [each for each in other.views if (each.task, each.name) == (view.task, view.name)]
+        ours = [each for each in base.views if (each.task, each.name) == (view.task, view.name)]
+        if found is not None:
+            yield view, found
+        elif len(loose) == len(ours) == 1:
+            yield view, loose[0]
+
+
+def _mismatch_error(runs: Sequence[ComparedRun], mismatches: Sequence[Mismatch]) -> HarnessError:
+    named = ", ".join(f"{run.letter} {run.folder.path}" for run in runs)
+    lines = "\n  ".join(each.told for each in mismatches)
+    known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
+    has_shared = known and any(each.what == "the judge" for each in mismatches)
+    shared = f", or take a judge that all of them have: --judge {known[0]}" if has_shared else ""
+    return HarnessError(
+        f"these runs are not measured alike, so a difference would not be the models' alone ({named}):\n  {lines}",
+        remedy=f"run or judge one of them again in the way of the other{shared}; --allow-mismatch"
+        " (in Python allow_mismatch=True) compares them all the same and says so",
+    )
+
+
+def _list_left_out(base: ComparedRun, others: Sequence[ComparedRun]) -> Iterator[str]:
+    for run in (base, *others):
+        yield from (f"{reason} in {run.letter}" for reason in run.left_out)
+    for other in others:
+        pairs = list(_pair_views(base, other))
+        compared, twins = {view.title for view, _ in pairs}, {twin.title for _, twin in pairs}
+        yield from (
+            f"{v.title}: only {base.letter} has it, not {other.letter}" for v in base.views if v.title not in compared
+        )
+        yield from (f"{v.title}: only {other.letter} has it" for v in other.views if v.title not in twins)
+
+
+def compare_split(run: str, baseline: SplitView, other: SplitView, by: str) -> SplitComparison:
+    """Compare one split of a run with the baseline's. Raises ScoringError where the task's own code raises.
+
+    Args:
+        run: letter of the run.
+        baseline: the split in the baseline.
+        other: the same in the run.
+        by: `category` or a tag; empty for no breakdown.
+    """
+    common = measure_both(baseline.split.metrics, other.split.metrics)
+    main = main_metric(common)
+    metrics = sorted(common, key=lambda metric: metric is not main)
+    with Guard():
+        ours, theirs = (_group_records(view.records, by) if by else {} for view in (baseline, other))
+        return SplitComparison(
+            run=run,
+            task=baseline.display,
+            split=baseline.name,
+            parts=baseline.split.parts,
+            judge_baseline=baseline.judge,
+            judge_other=other.judge,
+            epochs=(baseline.epochs, other.epochs),
+            counts=_count_records(baseline.records, other.records),
+            changes={
+                metric.name: MetricChange(paired=paired(metric, other.records, baseline.records), main=metric is main)
+                for metric in metrics
+            },
+            by={
+                group: MetricChange(paired=paired(main, theirs[group], ours[group]))
+                for group in sorted(ours.keys() & theirs.keys())
+            },
+            flips=find_flips(main, baseline.records, other.records),
+            part_baseline=baseline.part,
+            part_other=other.part,
+            toy=baseline.toy or other.toy,
+        )
+
+
+def _group_records(records: Iterable[Record], by: str) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        group = record.category if by == "category" else record.tags.get(by, "")
+        if group:
+            found.setdefault(group, []).append(record)
+    return found
+
+
+def _count_records(baseline: Iterable[Record], other: Iterable[Record]) -> Counts:
+    ours, theirs = ({(r.split, r.id, r.epoch): r.resolved for r in records} for records in (baseline, other))
+    common = ours.keys() & theirs.keys()
+    return Counts(
+        common=len(common),
+        resolved=sum(ours[each] and theirs[each] for each in common),
+        unresolved_baseline=sum(not ours[each] for each in common),
+        unresolved_other=sum(not theirs[each] for each in common),
+        only_baseline=len(ours) - len(common),
+        only_other=len(theirs) - len(common),
+    )
+
+
+def find_flips(metric: Metric, baseline: Iterable[Record], other: Iterable[Record]) -> Flips:
+    """Which units the metric hits in one run and not in the other, in the baseline's order.
+
+    A unit is what scores as one: a record, or a group of records. It is a hit where more than half of its share is one;
+    one that is unresolved or not counted on a side flips nowhere.
+    """
+    key = unit_identity(metric)
+    sides: list[dict[str, list[Record]]] = [{}, {}]
+    for units, records in zip(sides, (baseline, other), strict=True):
+        for record in records:
+            units.setdefault(key(record), []).append(record)
+    only_baseline, only_other = list[Flip](), list[Flip]()
+    for unit, ours in sides[0].items():
+        theirs = sides[1].get(unit)
+        hits = None if theirs is None else (_is_hit(metric, ours), _is_hit(metric, theirs))
+        if theirs is None or hits is None or None in hits or hits[0] == hits[1]:
+            continue
+        labels = [", ".join(dict.fromkeys(record.label or "" for record in records)) for records in (ours, theirs)]
+        flip = Flip(
+            item=ours[0].item,
+            other=theirs[0].item,
+            category=ours[0].category,
+            baseline_label=labels[0],
+            other_label=labels[1],
+        )
+        (only_baseline if hits[0] else only_other).append(flip)
+    return Flips(only_baseline=tuple(only_baseline), only_other=tuple(only_other))
+
+
+def _is_hit(metric: Metric, records: Sequence[Record]) -> bool | None:
+    """Whether a unit is a hit; None where it is unresolved, or does not count."""
+
+    def is_over_half(share: Share) -> bool:
+        return 2 * share[0] > share[1]
+
+    if not all(record.resolved for record in records):
+        return None
+    shares = [share for share in map(metric.score, records) if share[1] > 0]
+    if not shares:
+        return None
+    hits = [is_over_half(share) for share in shares]
+    if metric.combine == "sum":
+        return is_over_half((sum(num for num, _ in shares), sum(den for _, den in shares)))
+    return {"all": all(hits), "any": any(hits), "majority": 2 * sum(hits) > len(hits)}[metric.combine]
+
+
+def _adjust_tests(splits: Sequence[SplitComparison]) -> tuple[tuple[SplitComparison, ...], int]:
+    """The splits with Holm's adjustment over the main metrics that were tested, and how many those are.
+
+    The parts of a pooled split that was tested hold its records once more, so they are no tests of their own.
+    """
+    from harness.stats.matching import holm
+
+    pooled = {
+        (each.run, f"{each.task}:{part}"): each.title
+        for each in splits
+        if each.main.paired.p is not None
+        for part in each.parts
+    }
+    family = {
+        str(place): each.main.paired.p
+        for place, each in enumerate(splits)
+        if each.main.paired.p is not None and (each.run, each.title) not in pooled
+    }
+    after = holm(family)
+    adjusted: list[SplitComparison] = []
+    for place, each in enumerate(splits):
+        pooled_in = pooled.get((each.run, each.title), "")
+        changes = {
+            name: replace(change, p_holm=after.get(str(place)), exploratory=bool(pooled_in)) if change.main else change
+            for name, change in each.changes.items()
+        }
+        adjusted.append(replace(each, changes=changes, pooled_in=pooled_in))
+    return tuple(adjusted), len(family)

@@ -1,0 +1,385 @@
+"""The result of a comparison, as values, JSON and a table. A is the baseline; B, C, … are each compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.stats.pairing import PairedResult
+from harness.stats.tally import plain_number
+from harness.types import Json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA: Final = "harness.comparison/1"
+ALPHA: Final = 0.05  #: a difference whose adjusted p is below it counts as one
+BASELINE: Final = "A"
+
+
+class Finding(Enum):
+    """What a main metric says of a run compared with the baseline."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN_BETTER = "better, unless what is unresolved went the other way"
+    OPEN_WORSE = "worse, unless what is unresolved went the other way"
+    UNCLEAR = "no difference shown"
+    EXPLORATORY = "exploratory, not tested by itself"
+    NOTHING = "nothing to compare"
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference was shown."""
+        return self not in (Finding.UNCLEAR, Finding.EXPLORATORY, Finding.NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One run.
+
+    Attributes:
+        letter: `A` is the baseline.
+        ref: its model as the user wrote it.
+        name: the ref and what was put around it.
+        folder: of the run.
+    """
+
+    letter: str
+    ref: str
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """One thing in which a run and the baseline differ.
+
+    Attributes:
+        run: letter of the run.
+        split: `task:split`; empty where it is the whole run's.
+        what: differs.
+        baseline: what it is in the baseline; empty for nothing.
+        other: what it is in the run.
+    """
+
+    run: str
+    split: str
+    what: str
+    baseline: str
+    other: str
+
+    @property
+    def told(self) -> str:
+        """The mismatch in one line."""
+        where = f"{self.split}: " if self.split else ""
+        return f"{where}{self.what} is {self.baseline or 'none'} in {BASELINE}, {self.other or 'none'} in {self.run}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Records of one split in both runs.
+
+    Attributes:
+        common: asked in both.
+        resolved: of these, resolved in both.
+        unresolved_baseline: of these, unresolved in the baseline.
+        unresolved_other: of these, unresolved in the run.
+        only_baseline: asked in the baseline alone.
+        only_other: asked in the run alone.
+    """
+
+    common: int
+    resolved: int
+    unresolved_baseline: int
+    unresolved_other: int
+    only_baseline: int
+    only_other: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedPart:
+    """What a judge has read of the answers of one run, where that is a part of them.
+
+    Attributes:
+        answers: how many there are.
+        read: how many of these the judge has read.
+        drawn: whether they are a part drawn at random.
+    """
+
+    answers: int
+    read: int
+    drawn: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A unit that the main metric hits in one run and not in the other.
+
+    Attributes:
+        item: of the baseline; the first one of a group.
+        other: the same in the run; another name only where the task's settings differ.
+        category: as the task gave it.
+        baseline_label: what it counted as in the baseline.
+        other_label: what it counted as in the run.
+    """
+
+    item: str
+    other: str
+    category: str
+    baseline_label: str
+    other_label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flips:
+    """Flips both ways, in the order they were asked."""
+
+    only_baseline: tuple[Flip, ...] = ()
+    only_other: tuple[Flip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricChange:
+    """One metric in both runs; the run is the left side of `paired`, so the difference is run - baseline.
+
+    Attributes:
+        paired: everything about the difference.
+        main: it is the split's main metric.
+        p_holm: adjusted over the main metrics that are tested; None for other metrics.
+        exploratory: a pooled split that holds the same records is tested in its place.
+    """
+
+    paired: PairedResult
+    main: bool = False
+    p_holm: float | None = None
+    exploratory: bool = False
+
+    @property
+    def baseline(self) -> float | None:
+        """The baseline's value over the resolved pairs."""
+        return self.paired.right
+
+    @property
+    def value(self) -> float | None:
+        """The run's value over the resolved pairs."""
+        return self.paired.left
+
+    @property
+    def finding(self) -> Finding:
+        """What a main metric says after Holm's adjustment; NOTHING for other metrics."""
+        found = self.paired
+        if self.exploratory and found.difference is not None and found.better != "neither":
+            return Finding.EXPLORATORY
+        if self.p_holm is None or found.difference is None or found.better == "neither":
+            return Finding.NOTHING
+        if self.p_holm >= ALPHA:
+            return Finding.UNCLEAR
+        is_better = (found.difference < 0) == (found.better == "lower")
+        worst = found.ci95_worst
+        if found.unresolved and (worst is None or worst[0] <= 0 <= worst[1]):
+            return Finding.OPEN_BETTER if is_better else Finding.OPEN_WORSE
+        return Finding.BETTER if is_better else Finding.WORSE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitComparison:
+    """One split of one run compared with the baseline.
+
+    Attributes:
+        run: letter of the run.
+        task: displayed name, in the baseline.
+        split: its name.
+        parts: splits it is pooled from; empty where it was asked itself.
+        pooled_in: the pooled split that is tested in its place; empty where it is tested itself.
+        judge_baseline: id of the judge; empty for none.
+        judge_other: likewise, in the run.
+        epochs: answers for each sample, in the baseline and in the run.
+        counts: of its records.
+        changes: metric -> what it says, the main one first.
+        by: group -> the main metric in it; exploratory, outside Holm's family.
+        flips: of the main metric.
+        part_baseline: what the judge has read of the baseline's answers; None for all or nothing.
+        part_other: likewise, in the run.
+        toy: its data were drawn to show the tool: a difference on them measures nothing.
+    """
+
+    run: str
+    task: str
+    split: str
+    parts: tuple[str, ...]
+    judge_baseline: str
+    judge_other: str
+    epochs: tuple[int, int]
+    counts: Counts
+    changes: Mapping[str, MetricChange]
+    by: Mapping[str, MetricChange]
+    flips: Flips
+    part_baseline: JudgedPart | None = None
+    part_other: JudgedPart | None = None
+    toy: bool = False
+    pooled_in: str = ""
+
+    @property
+    def title(self) -> str:
+        """Task and split, as `--tasks` takes them."""
+        return f"{self.task}:{self.split}"
+
+    @property
+    def main(self) -> MetricChange:
+        """The main metric."""
+        return next(change for change in self.changes.values() if change.main)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Runs compared with a baseline, split by split.
+
+    Attributes:
+        runs: the baseline first.
+        splits: split by split, in it run by run.
+        by: what `SplitComparison.by` is broken down by; empty for nothing.
+        family: how many tests Holm's adjustment is over.
+        mismatches: what would have refused the comparison, had it not been allowed.
+        differing: what belongs to the model and its sampling, told and never refused.
+        left_out: splits that could not be compared, and why.
+        unscored: `task:split` -> what its own code raised.
+    """
+
+    runs: tuple[Side, ...]
+    splits: tuple[SplitComparison, ...]
+    by: str = ""
+    family: int
+    mismatches: tuple[Mismatch, ...] = ()
+    differing: tuple[Mismatch, ...] = ()
+    left_out: tuple[str, ...] = ()
+    unscored: Mapping[str, str]
+
+    @property
+    def baseline(self) -> Side:
+        """The run that all others are compared with."""
+        return self.runs[0]
+
+    def as_json(self, show: int | None = None) -> dict[str, Json]:
+        """`harness.comparison/1`; its JSON Schema is docs/comparison.schema.json.
+
+        Args:
+            show: most flips of each way that are listed; None for all. They are always counted.
+        """
+        return {
+            "schema": SCHEMA,
+            "baseline": self.baseline.letter,
+            "runs": [asdict(side) for side in self.runs],
+            "by": self.by or None,
+            "family": self.family,
+            "mismatches": [asdict(each) for each in self.mismatches],
+            "differing": [asdict(each) for each in self.differing],
+            "left_out": list(self.left_out),
+            "unscored": dict(self.unscored),
+            "splits": [_split_json(each, show) for each in self.splits],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each run, split, metric and group (pandas is imported here); percent values are 0 to 100.
+
+        Columns: run, model, task, split, group (empty for all), metric, main, unit, better, pairs, unresolved,
+        clusters, baseline, value, difference, ci_low, ci_high, worst_low, worst_high, p, test, p_holm, detectable.
+        """
+        import pandas as pd
+
+        names = {side.letter: side.name for side in self.runs}
+        rows: list[dict[str, Any]] = []
+        for each in self.splits:
+            place = {"model": names[each.run], "run": each.run, "task": each.task, "split": each.split}
+            rows += [place | _frame_row("", change) for change in each.changes.values()]
+            rows += [place | _frame_row(group, change) for group, change in each.by.items()]
+        return pd.DataFrame(rows)
+
+
+def _split_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
+    return {
+        "run": each.run,
+        "task": each.task,
+        "split": each.split,
+        "parts": list(each.parts),
+        "judge": {"baseline": each.judge_baseline or None, "run": each.judge_other or None},
+        "drawn": {
+            "baseline": None if each.part_baseline is None else each.part_baseline.drawn,
+            "run": None if each.part_other is None else each.part_other.drawn,
+        },
+        "toy": each.toy,
+        "epochs": {"baseline": each.epochs[0], "run": each.epochs[1]},
+        "records": asdict(each.counts),
+        "metrics": {name: _change_json(change) for name, change in each.changes.items()},
+        "by": {group: _change_json(change) for group, change in each.by.items()},
+        "flips": {
+            "only_baseline": _flips_json(each.flips.only_baseline, show),
+            "only_run": _flips_json(each.flips.only_other, show),
+        },
+    }
+
+
+def _change_json(change: MetricChange) -> dict[str, Json]:
+    found = change.paired
+    estimator: dict[str, Json] = {}
+    if found.estimated:
+        judged, of = found.estimated
+        estimator = {"estimator": {"name": "post-stratified", "judged": judged, "of": of}}
+    return {
+        "metric": found.metric,
+        "unit": found.unit,
+        "better": found.better,
+        "main": change.main,
+        "pairs": found.pairs,
+        "unresolved": found.unresolved,
+        "clusters": found.clusters,
+        "denominators": {"baseline": plain_number(found.denominators[1]), "run": plain_number(found.denominators[0])},
+        "baseline": change.baseline,
+        "run": change.value,
+        "difference": found.difference,
+        **({"why": found.why} if found.why else {}),
+        **estimator,
+        "ci95": found.ci95 and list(found.ci95),
+        "bounds": found.bounds and list(found.bounds),
+        "ci95_worst": found.ci95_worst and list(found.ci95_worst),
+        "p": found.p,
+        "test": found.test,
+        "p_holm": change.p_holm,
+        "detectable": found.detectable,
+        "finding": change.finding.value if change.main else None,
+    }
+
+
+def _flips_json(flips: Sequence[Flip], show: int | None) -> dict[str, Json]:
+    return {
+        "count": len(flips),
+        "items": [
+            {
+                "item": flip.item,
+                "item_in_run": flip.other,
+                "category": flip.category,
+                "baseline": flip.baseline_label,
+                "run": flip.other_label,
+            }
+            for flip in flips[:show]
+        ],
+    }
+
+
+def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
+    found: dict[str, Any] = _change_json(change)
+    (low, high), (worst_low, worst_high) = (found[name] or (None, None) for name in ("ci95", "ci95_worst"))
+    first = ("metric", "main", "unit", "better", "pairs", "unresolved", "clusters", "baseline")
+    return {
+        "group": group,
+        **{name: found[name] for name in first},
+        "value": found["run"],
+        "difference": found["difference"],
+        "ci_low": low,
+        "ci_high": high,
+        "worst_low": worst_low,
+        "worst_high": worst_high,
+        **{name: found[name] for name in ("p", "test", "p_holm", "detectable")},
+    }

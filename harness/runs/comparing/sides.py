@@ -1,0 +1,355 @@
+"""A run as a comparison reads it: its splits, each as one judge sees it; what must be alike in two runs.
+
+Task version, task settings, data, the wording of the input and the judge make the measure: where they differ, so do
+the numbers, whatever the models are. Generation settings, a system prompt, a strategy and settings of the model belong
+to the model that is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from harness.contracts import Split
+from harness.errors import HarnessError, UnknownName
+from harness.keys import digest, short
+from harness.metrics import Record
+from harness.runs.answers import answers
+from harness.runs.comparing.comparison import JudgedPart, Mismatch
+from harness.runs.named import judges_named
+from harness.runs.seen import Seen, Stored, open_run, seen
+from harness.stats.summary import DrawWatch, label_record
+from harness.store.folder import RunFolder
+from harness.store.run_file import RunFile, SplitEntry, TaskEntry
+from harness.terminal import one_line
+from harness.types import Json
+
+_FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitView:
+    """One split of one run as one judge sees it.
+
+    Attributes:
+        display: its task, as results name it.
+        task: the task's name without its settings.
+        name: of the split.
+        split: how it is scored.
+        epochs: answers for each sample.
+        judge: id; empty where none has judged.
+        part: what it has read, where that is a part of the answers.
+        toy: its data, or a part of it, was drawn to show the tool.
+        records: in the order they were asked.
+    """
+
+    display: str
+    task: str
+    name: str
+    split: Split
+    epochs: int
+    judge: str
+    part: JudgedPart | None
+    toy: bool
+    records: Sequence[Record]
+
+    @property
+    def title(self) -> str:
+        """Task and split, as `--tasks` takes them."""
+        return f"{self.display}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRun:
+    """One run.
+
+    Attributes:
+        letter: `A` is the baseline.
+        folder: of the run.
+        file: its run.json.
+        results: its results.json; empty where no run has ended there.
+        views: its splits, those that are pooled from others too.
+        left_out: splits without a view, and why.
+    """
+
+    letter: str
+    folder: RunFolder
+    file: RunFile
+    results: Mapping[str, Any]
+    views: Sequence[SplitView]
+    left_out: Sequence[str]
+
+    @property
+    def model_name(self) -> str:
+        """The model and what the user put around it, as leaderboards name it."""
+        strategy = self.file.model.strategy
+        around = strategy if isinstance(strategy, str) else str(_mapping(strategy).get("name", ""))
+        system = "system prompt" if self.file.overrides.system else ""
+        return " + ".join(part for part in (self.file.model.ref, around, system) if part)
+
+    def task(self, view: SplitView) -> TaskEntry:
+        """What run.json says of a view's task."""
+        return self.file.tasks[view.display]
+
+    def entries(self, view: SplitView) -> list[SplitEntry]:
+        """What run.json says of a view's split, or of its parts."""
+        splits = self.task(view).splits
+        return [splits[name] for name in view.split.parts or (view.name,)]
+
+    def card(self, view: SplitView) -> Mapping[str, Any]:
+        """What is known of a view's judge; empty where there is none."""
+        card = _mapping(_mapping(self.results.get("judges")).get(view.judge))
+        return card or self.file.judges.get(view.judge, {})
+
+    def judge(self, view: SplitView) -> str:
+        """The judge's id, and what is behind it: rubric, version, whose words, model."""
+        card = self.card(view)
+        model: Json = card.get("model")
+        named = model if isinstance(model, str) else _mapping(model).get("ref")
+        facts = [f"{key} {card[key]}" for key in ("version", "fidelity") if card.get(key)]
+        behind = ", ".join([*facts, *([f"model {named}"] if named else [])])
+        return f"{view.judge} ({behind})" if behind else view.judge
+
+    def wording(self, view: SplitView) -> str:
+        """Whose words the input of a view's split is in, and the hash of their template."""
+        task = _mapping(_mapping(self.results.get("tasks")).get(view.display))
+        split = _mapping(_mapping(task.get("splits")).get(view.name))
+        fidelity = split.get("fidelity", view.split.fidelity) or ""
+        template = split.get("template_hash", view.split.template_hash) or ""
+        return f"{fidelity} {template[:8]}".strip()
+
+    def revision(self, view: SplitView) -> str:
+        """The revision of a view's data; empty where it is not stated, or comes with the task."""
+        packaged = all(entry.packaged for entry in self.entries(view))
+        return "" if packaged else self.task(view).data.revision
+
+    def content(self, view: SplitView) -> str:
+        """Hash of what the data of a view's split says; empty where a listing was not complete."""
+        hashes = [entry.content for entry in self.entries(view)]
+        return digest([*hashes]).rpartition(":")[2] if all(hashes) else ""
+
+    def has_parts_of(self, view: SplitView) -> bool:
+        """Whether all parts of a pooled split are compared as well: then they say what it would say."""
+        parts = {f"{view.display}:{part}" for part in view.split.parts}
+        return bool(parts) and parts <= {each.title for each in self.views}
+
+
+def load_run_file(folder: RunFolder) -> RunFile:
+    """A run's file. Raises HarnessError where there is none."""
+    found = folder.run
+    if found is None:
+        raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
+    return found
+
+
+def list_titles(file: RunFile) -> set[tuple[str, str]]:
+    """(task's name without settings, split) of all that was asked."""
+    return {(task.task, name) for task in file.tasks.values() for name in task.splits}
+
+
+def letters() -> Iterator[str]:
+    """A, B, … Z, then R27 and on."""
+    yield from "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    number = 27
+    while True:
+        yield f"R{number}"
+        number += 1
+
+
+def read_run(
+    letter: str, path: Path, tasks: Sequence[str], common: Collection[tuple[str, str]], judge: str
+) -> ComparedRun:
+    """Read a run back.
+
+    Args:
+        letter: of the run.
+        path: its folder.
+        tasks: as `--tasks` names them; none for those in `common`.
+        common: what all runs have asked, as `list_titles` has it.
+        judge: id, or what it begins with; empty for the primary one of each split.
+
+    Raises:
+        UnknownName: the run has no such task or judge.
+    """
+    folder = RunFolder(path)
+    file = load_run_file(folder)
+    wanted = [f"{display}:{name}" for display, task in file.tasks.items() for name in task.splits
+              if (task.task, name) in common]  # fmt: skip
+    views, left_out = list[SplitView](), list[str]()
+    try:
+        stored = open_run(path, tasks or wanted)
+        judges = _select_judges(stored, judge)
+        for each in seen(stored, judges):
+            chosen, why = _choose_judge(stored, each, judge, judges)
+            if why:
+                left_out.append(f"{each.title}: {why}")
+            else:
+                views.append(_make_view(stored, each, chosen))
+    except UnknownName as error:
+        raise UnknownName(error.what, where=error.where or str(path), remedy=error.remedy) from None
+    return ComparedRun(letter=letter, folder=folder, file=file, results=folder.results, views=views, left_out=left_out)
+
+
+def _select_judges(stored: Stored, wanted: str) -> Sequence[str]:
+    """Judges to read; ensembles are among them where they are the primary ones."""
+    if wanted:
+        try:
+            return judges_named("--judge", (wanted,), stored.file.judges)
+        except UnknownName as error:
+            known = ", ".join(stored.file.judges) or "none"
+            raise UnknownName(error.what, remedy=f"its judges: {known}") from None
+    primary = {entry.judge or "" for task in stored.file.tasks.values() for entry in task.splits.values()}
+    return sorted(primary & stored.file.judges.keys())
+
+
+def _choose_judge(stored: Stored, each: Seen, wanted: str, judges: Collection[str]) -> tuple[str, str]:
+    """The judge whose verdicts count on a split, empty for none; or why that cannot be said."""
+    splits = stored.file.tasks[each.display].splits
+    primaries = {splits[name].judge for name in each.split.parts or (each.name,)}
+    if len(primaries) > 1:
+        return "", "its parts have different primary judges"
+    found = [judge for judge in each.judges if judge in judges]
+    if wanted in found:
+        return wanted, ""
+    primary = primaries.pop() or ""
+    if not wanted or primary in found:
+        return primary, ""
+    if len(found) > 1:
+        raise HarnessError(f"--judge {wanted} means {', '.join(found)}", remedy="give the whole id of one")
+    return (found[0], "") if found else ("", f"{wanted} has not judged it")
+
+
+def _make_view(stored: Stored, each: Seen, judge: str) -> SplitView:
+    task = stored.file.tasks[each.display]
+    records = [s.seen[judge] if judge in s.seen else label_record(s.record, None, each.split, {})
+               for s in each.sightings]  # fmt: skip
+    entries = {name: task.splits[name] for name in each.split.parts or (each.name,)}
+    watches = {name: DrawWatch(entry.drawn.get(judge)) for name, entry in entries.items()}
+    for record in records:
+        watches[record.split].add(record)
+    answered = sum(record.outcome == "answered" for record in records)
+    read = answered - sum(record.unjudged for record in records)
+    drawn = all(watch.drawn is not False for watch in watches.values())
+    return SplitView(
+        display=each.display,
+        task=task.task,
+        name=each.name,
+        split=replace(each.split, metrics=each.metrics(judge)),
+        epochs=each.epochs,
+        judge=judge,
+        part=JudgedPart(answers=answered, read=read, drawn=drawn) if 0 < read < answered else None,
+        toy=any(bool(entry.data.get("toy")) for entry in entries.values()),
+        records=records,
+    )
+
+
+def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView) -> Iterator[Mismatch]:
+    """What keeps one split of two runs from being compared; a pooled one is what its parts are, if they are there."""
+    if not a.has_parts_of(left):
+        for what, baseline, other in _compare_measures(a, b, left, right):
+            yield Mismatch(run=b.letter, split=left.title, what=what, baseline=baseline, other=other)
+
+
+def _compare_measures(
+    a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView
+) -> Iterator[tuple[str, str, str]]:
+    pairs = [
+        ("the task version", a.task(left).version, b.task(right).version),
+        ("the task with its settings", left.display, right.display),
+        ("the wording of the input", a.wording(left), b.wording(right)),
+        ("the judge", a.judge(left), b.judge(right)),
+    ]
+    yield from ((what, one, other) for what, one, other in pairs if one != other)
+    if left.judge == right.judge and left.judge:
+        names = [", ".join(sorted(side.card(view).get("resolved") or ())) for side, view in ((a, left), (b, right))]
+        if all(names) and names[0] != names[1]:
+            yield "the snapshot behind the judge", names[0], names[1]
+    # the revision where both state it, and what was asked in any case
+    revisions = a.revision(left), b.revision(right)
+    if all(revisions) and revisions[0] != revisions[1]:
+        yield "the data revision", *revisions
+    contents = a.content(left), b.content(right)
+    samples = [{(record.split, record.id) for record in view.records} for view in (left, right)]
+    if all(contents) and samples[0] == samples[1]:
+        if contents[0] != contents[1]:
+            yield "the data (sha256)", contents[0][:8], contents[1][:8]
+        return
+    ours, theirs = _hash_questions(a, left), _hash_questions(b, right)
+    changed = sum(theirs[sample] != question for sample, question in ours.items() if sample in theirs)
+    if changed:
+        yield "what was asked", f"one thing on {changed} common items", "another"
+
+
+def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], str]:
+    """(split, sample) -> digest of the question: its texts and the hashes of its images, without system messages."""
+    found: dict[tuple[str, str], str] = {}
+    for name in view.split.parts or (view.name,):
+        for answer in answers(run.folder, view.display, name):
+            prompt: list[Mapping[str, Any]] = [] if answer.response is None else answer.response["prompt"]
+            turns = [[part.get("text"), part.get("sha256")] for part in prompt if part["role"] != "system"]
+            if turns:
+                found[name, answer.asked["id"]] = digest(turns)
+    return found
+
+
+def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
+    """What differs between two models and their sampling, split by split where it is a split's."""
+    for what, baseline, other in _compare_models(a.file, b.file):
+        if baseline != other:
+            yield Mismatch(run=b.letter, split="", what=what, baseline=baseline, other=other)
+    theirs = {view.title: view for view in b.views}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for view in a.views:
+        if view.title in theirs and not a.has_parts_of(view):
+            for unlike in dict.fromkeys(_compare_sampling(a, b, view, theirs[view.title])):
+                found.setdefault(unlike, []).append(view.title)
+    for (what, baseline, other), splits in found.items():
+        yield Mismatch(run=b.letter, split=", ".join(splits), what=what, baseline=baseline, other=other)
+
+
+def _compare_models(one: RunFile, other: RunFile) -> Iterator[tuple[str, str, str]]:
+    yield "the model", one.model.ref, other.model.ref
+    systems = [f'"{_shorten(run.overrides.system, 40)}"' if run.overrides.system else "" for run in (one, other)]
+    yield "the system prompt", systems[0], systems[1]
+    yield "the strategy", _shorten(one.model.strategy), _shorten(other.model.strategy)
+    yield from _compare_fields("model setting", one.model.settings, other.model.settings)
+    held_out = [", ".join(map(str, run.model.training.get("held_out") or ())) for run in (one, other)]
+    yield "what its training left out", _shorten(held_out[0], 80), _shorten(held_out[1], 80)
+    if one.identity.get("fingerprint") != other.identity.get("fingerprint"):
+        prints = [short(run.identity.get("fingerprint")) for run in (one, other)]
+        yield "the checkpoint's files", prints[0], prints[1]
+
+
+def _compare_sampling(
+    a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView
+) -> Iterator[tuple[str, str, str]]:
+    for one, other in zip(a.entries(left), b.entries(right), strict=True):
+        settings = (
+            {name: value for name, value in entry.generation.items() if name not in _FREE} for entry in (one, other)
+        )
+        yield from _compare_fields("generation setting", *settings)
+        if one.epochs != other.epochs:
+            yield "the number of epochs", str(one.epochs), str(other.epochs)
+        if one.limit != other.limit:
+            yield "the limit", _shorten(one.limit), _shorten(other.limit)
+
+
+def _compare_fields(what: str, one: Json, other: Json) -> Iterator[tuple[str, str, str]]:
+    ours, theirs = _mapping(one), _mapping(other)
+    for name in dict.fromkeys((*ours, *theirs)):
+        if ours.get(name) != theirs.get(name):
+            yield f"{what} {name}", _shorten(ours.get(name)), _shorten(theirs.get(name))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """A JSON object as it is; an empty one for anything else."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _shorten(value: object, width: int = 60) -> str:
+    """A value in few characters; empty for none."""
+    if value is None or value == "" or value == []:
+        return ""
+    return one_line(f"{value:g}" if isinstance(value, float) else str(value), width)
