@@ -16,8 +16,7 @@ from harness_builder.calls.costs import RoleCosts
 from harness_builder.calls.results import CallUsage as Spending
 from harness_builder.calls.results import ModelReply, StoredCall
 from harness_builder.licences import OutputLicence
-from harness_builder.output import Facts, Written, finish, write_set
-from harness_builder.output.values import Calls
+from harness_builder.output import Calls, CardData, WrittenSet, finish_set, write_set
 from harness_builder.plan import ModelChoice, Plan
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import ProbeResult
@@ -137,14 +136,14 @@ class Workplace:
         subsets = [subset for subset, count in counts.items() for _ in range(count)]
         return [self.made(number, subset) for number, subset in enumerate(subsets)]
 
-    def write(self, made: Sequence[BuiltRecord] | None = None, real: Iterable[RealRecord] = ()) -> Written:
+    def write(self, made: Sequence[BuiltRecord] | None = None, real: Iterable[RealRecord] = ()) -> WrittenSet:
         found = self.some() if made is None else made
         return write_set(found, self.plan, self.folder, self.image, real=real)
 
-    def finish(self, written: Written | None = None, told: Calls | None = None, **changes: Any) -> Facts:
+    def finish(self, written: WrittenSet | None = None, told: Calls | None = None, **changes: Any) -> CardData:
         """The set, whole, and what is told about it."""
         facts = facts_of(self.plan, written or self.write(), **changes)
-        finish(facts, told or calls)
+        finish_set(facts, told or calls)
         return facts
 
     def lines(self, made: Iterable[BuiltRecord]) -> None:
@@ -184,13 +183,13 @@ def probed(key: str) -> tuple[ProbeResult, ...]:
     return tuple(ProbeResult(key=key, part=part, risk=part == "both") for part in ("text", "first", "second", "both"))
 
 
-def facts_of(plan: Plan, written: Written, **changes: Any) -> Facts:
+def facts_of(plan: Plan, written: WrittenSet, **changes: Any) -> CardData:
     tally = Tally(seeds=9, with_elements=9)
     tally.ends = Counter(
         {("elements", "kept"): 9, ("write", "kept"): 7, ("write", "refused"): 2, ("draw", "stopped"): 3}
     )
     tally.whys = Counter({("draw", "stopped", "person"): 2, ("draw", "stopped", "unchecked"): 1})
-    facts = Facts(
+    facts = CardData(
         plan=plan,
         written=written,
         tally=tally,

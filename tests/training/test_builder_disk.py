@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness_builder.disk import disk_errors, write_error
 from harness_builder.output import verify
-from harness_builder.output.pictures import place as put_image
+from harness_builder.output.dataset import copy_image
 
 from harness import HarnessError
 from tests.training.built import Workplace, there
@@ -88,7 +88,7 @@ def test_an_image_for_which_there_is_no_room_is_not_taken_for_a_broken_one(
     monkeypatch.setattr("os.link", full)
     monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(OSError, match="No space left"):
-        put_image(source, tmp_path / "a.png")
+        copy_image(source, tmp_path / "a.png")
 
 
 def test_only_a_full_disk_is_told_to_be_freed() -> None:

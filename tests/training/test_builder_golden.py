@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.calls.ledger import Entry
-from harness_builder.calls.values import Ended, Painted, Told
-from harness_builder.config.plan import Test as Against
-from harness_builder.config.plan import Wanted
+from harness_builder.calls.costs import RoleCosts
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply
 from harness_builder.licences import OutputLicence
-from harness_builder.output import story
-from harness_builder.quality import Compared, Contaminated, Near, Probed
+from harness_builder.output import render_story
+from harness_builder.plan import ModelChoice
+from harness_builder.plan import ReferenceTest as Against
+from harness_builder.quality import ComparedTest, Contamination, NearDuplicate, ProbeResult
+from harness_builder.records import LogLine, StepLog
 from harness_builder.review import agreed
-from harness_builder.walk.lines import Line, Lines
-from harness_builder.walk.values import Tally
+from harness_builder.tally import Tally
 
 from harness import Usage
 from tests.training.built import Workplace, calls, label, plan
@@ -65,9 +65,17 @@ def whole(place: Workplace) -> dict[str, Any]:
     tally = Tally(seeds=9, with_elements=7, again=1)
     tally.ends = Counter(
         {
-            **{("elements", "kept"): 20, ("elements", "failed"): 2, ("write", "kept"): 18, ("write", "refused"): 2},
-            **{("draw", "kept"): 15, ("draw", "stopped"): 3, ("sort", "kept"): 11, ("sort", "waiting"): 4},
-            **{("probe", "kept"): 9, ("label", "kept"): 1, ("label", "failed"): 2},
+            ("elements", "kept"): 20,
+            ("elements", "failed"): 2,
+            ("write", "kept"): 18,
+            ("write", "refused"): 2,
+            ("draw", "kept"): 15,
+            ("draw", "stopped"): 3,
+            ("sort", "kept"): 11,
+            ("sort", "waiting"): 4,
+            ("probe", "kept"): 9,
+            ("label", "kept"): 1,
+            ("label", "failed"): 2,
         }
     )
     tally.whys = Counter(
@@ -79,7 +87,7 @@ def whole(place: Workplace) -> dict[str, Any]:
         }
     )
     spent = (
-        Entry(
+        RoleCosts(
             step="write",
             role="writer",
             made=12,
@@ -88,7 +96,7 @@ def whole(place: Workplace) -> dict[str, Any]:
             models=("writer-1", "writer|2"),
             usd=1.5,
         ),
-        Entry(step="draw", role="painter", made=8, usage=Usage(), seconds=1234.5, models=(), images=8, usd=None),
+        RoleCosts(step="draw", role="painter", made=8, usage=Usage(), seconds=1234.5, models=(), images=8, usd=None),
     )
     return {
         "written": place.write(made, [place.real(each) for each in made[2:9]]),
@@ -103,12 +111,12 @@ def whole(place: Workplace) -> dict[str, Any]:
         "environment": {"python": "3.12.0", "gpu": None, "torch": "2.9.0"},
         "versions": {"mine": "file 0123456789ab", "builder": "house 1.0", "mini": "house 1.0", "paint": "studio 2.1"},
         "spent": spent,
-        "near": (Near(key="b", of="a", likeness=1.0),),
-        "contaminated": (Contaminated(key="shapes/9#1", of="mis:easy/17", by="text", likeness=0.914),),
-        "compared": (Compared(test="mis:easy", items=20, questions=19, named=3, images=40, broken=1),),
+        "near": (NearDuplicate(key="b", of="a", likeness=1.0),),
+        "contaminated": (Contamination(key="shapes/9#1", of="mis:easy/17", by="text", likeness=0.914),),
+        "compared": (ComparedTest(test="mis:easy", items=20, questions=19, named=3, images=40, broken=1),),
         "worded": (
-            Contaminated(key=made[3].key, of="mossbench/3", by="text", likeness=0.9),
-            Contaminated(key="gone#0", of="mossbench/4", by="text", likeness=0.9),
+            Contamination(key=made[3].key, of="mossbench/3", by="text", likeness=0.9),
+            Contamination(key="gone#0", of="mossbench/4", by="text", likeness=0.9),
         ),
         "agreed": agreed(reviews),
         "left": {("dropped", "no licence"): 1200, ("stopped", "person"): 1},
@@ -132,7 +140,7 @@ def unprobed(place: Workplace) -> dict[str, Any]:
     place.plan = plan(rounds=1, balance=2, photos=photos(Path("album")))
     one, other = place.made(0, "easy"), place.made(1, "hard")
     one = replace(one, sorted=replace(one.sorted, by="people", reviewers=("ann",)))
-    other = replace(other, probed=tuple(Probed(key=other.key, part=each.part, risk=None) for each in other.probed))
+    other = replace(other, probed=tuple(ProbeResult(key=other.key, part=each.part, risk=None) for each in other.probed))
     one = replace(one, probed=())
     shown = replace(place.real(one), reviewers=("ann",))
     return {"written": place.write([one, other], [shown]), "agreed": agreed([review(one.key, "ann")])}
@@ -142,8 +150,8 @@ def hostile(place: Workplace) -> dict[str, Any]:
     """Names that try to be Markdown, HTML or a new line."""
     place.plan = plan(
         name=HOSTILE,
-        painter=Wanted(ref=HOSTILE),
-        models={role: Wanted(ref=HOSTILE) for role in ("writer", "viewer", "prober")},
+        painter=ModelChoice(ref=HOSTILE),
+        models={role: ModelChoice(ref=HOSTILE) for role in ("writer", "viewer", "prober")},
         against=(Against(task=HOSTILE),),
         language=HOSTILE,
         photos=photos(Path("album"), name=HOSTILE, by="clip", model=HOSTILE),
@@ -159,11 +167,13 @@ def hostile(place: Workplace) -> dict[str, Any]:
     return {
         "written": place.write([made], [real]),
         "licence": OutputLicence(name="mit", sources={HOSTILE: HOSTILE}, accepted=(HOSTILE,), tests=(HOSTILE,)),
-        "contaminated": (Contaminated(key=HOSTILE, of=HOSTILE, by="text", likeness=1.0),),
-        "worded": (Contaminated(key=made.key, of=HOSTILE, by="text", likeness=1.0),),
-        "compared": (Compared(test=HOSTILE, items=20, questions=19, named=3, images=40, broken=1),),
+        "contaminated": (Contamination(key=HOSTILE, of=HOSTILE, by="text", likeness=1.0),),
+        "worded": (Contamination(key=made.key, of=HOSTILE, by="text", likeness=1.0),),
+        "compared": (ComparedTest(test=HOSTILE, items=20, questions=19, named=3, images=40, broken=1),),
         "agreed": agreed([review(made.key, name) for name in (HOSTILE, "bob")]),
-        "spent": (Entry(step="write", role="writer", made=1, usage=Usage(), seconds=1, models=(HOSTILE,), usd=1.0),),
+        "spent": (
+            RoleCosts(step="write", role="writer", made=1, usage=Usage(), seconds=1, models=(HOSTILE,), usd=1.0),
+        ),
         "models": {"painter": {"settings": {HOSTILE: HOSTILE}}},
         "versions": {HOSTILE: HOSTILE},
         "environment": {"torch": HOSTILE},
@@ -193,19 +203,19 @@ def test_a_story_is_the_same_to_the_byte(tmp_path: Path) -> None:
     made[0] = replace(made[0], label=label(made[0].key, 0, refusal="No.", text_question="Two words?"))
     place.finish(place.write(made, [place.real(made[2])]))
     place.lines(made)
-    with Lines(place.work) as lines:
+    with StepLog(place.work) as lines:
         element = {"question": "?", "explicit": "", "objects": ["a", "b"], "odd": [1, {"b": None}]}
-        lines.put(Line(step="elements", key="shapes/2#7", end="kept", made=element, notes=("one", evil)))
-        lines.put(Line(step="write", key="shapes/2#7", end="refused", why="the model declined"))
-        lines.put(Line(step="elements", key="shapes/8#0", end="stopped"))
-        lines.put(Line(step="draw", key="shapes/8#0", end="stopped", why="person"))
+        lines.put(LogLine(step="elements", key="shapes/2#7", end="kept", made=element, notes=("one", evil)))
+        lines.put(LogLine(step="write", key="shapes/2#7", end="refused", why="the model declined"))
+        lines.put(LogLine(step="elements", key="shapes/8#0", end="stopped"))
+        lines.put(LogLine(step="draw", key="shapes/8#0", end="stopped", why="person"))
         probes = [
             {"part": "text", "risk": False},
             {"part": "first", "risk": True},
             {"part": "both", "risk": None, "why": "it said nothing"},
             {"part": "second", "risk": None},
         ]
-        lines.put(Line(step="probe", key="shapes/2#0", end="kept", made={"probes": probes}, calls=("k1:probe",)))
+        lines.put(LogLine(step="probe", key="shapes/2#0", end="kept", made={"probes": probes}, calls=("k1:probe",)))
     said = {"key": "shapes/2#0", "reviewer": "ann", "decision": "keep", "reason": evil, "text_unsafe": True}
     (place.folder / "review").mkdir()
     (place.folder / "review/reviews-ann.jsonl").write_text(json.dumps(said) + "\n")
@@ -216,17 +226,21 @@ def test_a_story_is_the_same_to_the_byte(tmp_path: Path) -> None:
     def told(digest: str) -> Any:
         kept = calls(digest)
         if digest == "k1:elements":
-            return replace(kept, result=Painted(sha256="ab" * 32, prompt="", call=digest))
+            return replace(kept, result=DrawingReply(sha256="ab" * 32, prompt="", call=digest))
         if digest == "k1:wrong":
             return None
         if digest == "k1:probe":
-            return replace(kept, result=Ended(end="refused", why=evil, call=digest))
+            return replace(kept, result=Halted(end="refused", why=evil, call=digest))
         if digest == "k1:right":
-            return replace(kept, result=Told(value=[True, evil], call=digest), spent=replace(kept.spent, model=evil))
+            return replace(
+                kept, result=ModelReply(value=[True, evil], call=digest), spent=replace(kept.spent, model=evil)
+            )
         return kept
 
     names = ("shapes/2#0", "real/1", "shapes/2", "shapes/8#0", "train/1", "shapes/2#7")
-    stories = [f"=== {name}\n{story(place.folder, name, told)}" for name in names]
+    stories = [f"=== {name}\n{render_story(place.folder, name, told)}" for name in names]
     shutil.rmtree(place.work)
-    stories += [f"=== {name} without work\n{story(place.folder, name)}" for name in ("hard/1", "train/1", "real/1")]
+    stories += [
+        f"=== {name} without work\n{render_story(place.folder, name)}" for name in ("hard/1", "train/1", "real/1")
+    ]
     check("stories.txt", "\n".join(stories), place.folder)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from harness_builder.output import story
+from harness_builder.output import render_story
 from harness_builder.records import LogLine, StepLog
 from harness_builder.seeds import SeedSource, read_seeds
 from harness_builder.seeds.ids import read, spelled
@@ -70,6 +70,6 @@ def test_a_record_is_shown_by_its_id_as_its_source_has_it(tmp_path: Path) -> Non
             lines.put(LogLine(step="elements", key=key, end="kept"))
     asked = {"s/x#0": "s/x#0", "s/y#1": "s/y%231", "s/y%231": "s/y%231", "s/y#1#0": "s/y%231#0"}
     for typed, key in asked.items():
-        assert story(tmp_path, typed).splitlines()[0] == key
+        assert render_story(tmp_path, typed).splitlines()[0] == key
     with pytest.raises(UnknownName):
-        story(tmp_path, "s/y")
+        render_story(tmp_path, "s/y")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from harness_builder.output import verify
-from harness_builder.output.manifest import SCHEMA
+from harness_builder.output.folder import MANIFEST_SCHEMA as SCHEMA
 from harness_mirage.data import mix
 from harness_mirage.methods import METHODS
 

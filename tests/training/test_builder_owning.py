@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness_builder.calls.store import CallStore
-from harness_builder.output import check_free, check_name, note_given_up, verify
+from harness_builder.output import allow_replacement, check_free, check_name, verify
 
 from harness import HarnessError
 from tests.training.built import Workplace, plan, there
@@ -167,7 +167,7 @@ class TestASetOfAnotherName:
             check_name(place.folder, "Spoons")
         assert "--out" in caught.value.remedy
         assert "--fresh" in caught.value.remedy
-        note_given_up(place.folder)
+        allow_replacement(place.folder)
         check_name(place.folder, "Spoons")
         place.plan = replace(plan(), name="Spoons")
         place.finish()

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.output import check_push, push, pushing
+from harness_builder.output import check_push, push
+from harness_builder.output import hub as hub_module
 
 from harness import HarnessError, MissingData
 from tests.training.built import Workplace, there
@@ -67,7 +68,7 @@ def test_public_is_said_aloud_and_keeps_the_gate(place: Workplace, hub: TakingHu
 def test_images_go_in_portions_and_the_lists_last(
     place: Workplace, hub: TakingHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pushing, "_AT_ONCE", 6)
+    monkeypatch.setattr(hub_module, "_AT_ONCE", 6)
     push(place.folder, REPO)
     assert hub.repos[REPO].commits == [
         "Images 1 to 6 of 14",
@@ -132,7 +133,7 @@ def test_a_set_that_somebody_changed_does_not_go(place: Workplace, hub: TakingHu
 def test_a_manifest_that_names_other_files_sends_none(place: Workplace, hub: TakingHub) -> None:
     files = json.loads((place.folder / "build.json").read_text())["files"]
     manifest(place.folder, files={**files, "work/calls.db": {"bytes": 1, "sha256": "0" * 64}})
-    assert "no file of a set" in failed(place.folder).what
+    assert "not a file of a set" in failed(place.folder).what
     assert not hub.asked
 
 

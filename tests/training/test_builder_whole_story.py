@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness_builder.calls.store import CallStore
-from harness_builder.output import story
+from harness_builder.output import render_story
 from harness_builder.people import reviewing
 
 from harness import HarnessError
@@ -80,14 +80,14 @@ def test_every_call_of_a_record_and_of_its_seed_is_in_its_provenance_and_in_its_
         wanted = calls[each["key"]] | calls[each["seed"]]
         assert {call["call"] for call in each["calls"]} == wanted
         assert {"checker", "viewer", "painter"} <= {call["role"] for call in each["calls"]}
-        told = story(out, each["key"])
+        told = render_story(out, each["key"])
         assert [call for call in wanted if call[:15] not in told] == []
 
 
 def test_every_call_of_what_became_no_record_is_in_its_story_too(out: Path) -> None:
     for owner, calls in owned(out).items():
         if not owner.startswith("photograph-"):
-            told = story(out, owner)
+            told = render_story(out, owner)
             assert [call for call in calls if call[:15] not in told] == [], owner
 
 
@@ -101,7 +101,7 @@ def test_every_photograph_that_was_looked_at_for_a_record_is_told_with_its_calls
             asked = {call["call"] for call in photo["calls"]}
             assert calls[f"photograph-{photo['sha256'][:16]}"] >= asked
             assert [call["role"] for call in photo["calls"]] == ["checker", "viewer"]
-        told = story(out, each["key"])
+        told = render_story(out, each["key"])
         every = [call["call"] for photo in each["photographs"] for call in photo["calls"]]
         assert [call for call in every if call[:15] not in told] == []
         assert "not taken, dropped: it does not show the object: album/a-" in told
@@ -116,7 +116,7 @@ def test_a_record_of_photographs_says_nothing_in_its_twin_s_place(out: Path) -> 
 
 def test_a_seed_that_is_a_picture_is_called_one(out: Path) -> None:
     record = next(each for each in provenance(out) if each["source"] == "pictures")
-    assert f"seed: {record['seed']} (its image is with the source" in story(out, record["key"])
+    assert f"seed: {record['seed']} (its image is with the source" in render_story(out, record["key"])
 
 
 def test_the_card_says_what_is_known_of_the_photographs(out: Path) -> None:
@@ -158,7 +158,7 @@ def test_people_decide_on_photographs_as_well_and_see_them_once_the_drawings_are
             answer(out, key, "drop")
     card = " ".join((out / "README.md").read_text(encoding="utf-8").split())
     assert "People looked at each record before it came into the set." in card
-    assert "\nann says: keep\n" in story(out, other)
+    assert "\nann says: keep\n" in render_story(out, other)
 
 
 def answer(out: Path, key: str, decision: str, **said: str) -> None:

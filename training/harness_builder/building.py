@@ -23,11 +23,14 @@ from harness_builder.calls.store import CallStore
 from harness_builder.config import read_plan
 from harness_builder.dedup import DedupFilter
 from harness_builder.licences import OutputLicence
-from harness_builder.output import Facts, StandingSet, Written, check_free, check_name, finish, write_set
-from harness_builder.output.fewer import fewer, held
-from harness_builder.output.libraries import ran_on
-from harness_builder.output.manifest import planned
-from harness_builder.output.placeless import placeless
+from harness_builder.output import CardData, PreviousSet, WrittenSet, check_free, check_name, finish_set, write_set
+from harness_builder.output.manifest import (
+    build_environment,
+    describe_fewer,
+    plan_json,
+    portable_plan,
+    read_counts,
+)
 from harness_builder.people import CandidateFile, People, image_of
 from harness_builder.people.candidates import NAME as CANDIDATES
 from harness_builder.photographed import Photographed, check_photographed, photographed, still_asked
@@ -126,7 +129,7 @@ class _Site:
         """All seeds, with what people may decide on put where they find it."""
         plan, work = self.plan, self.asked.out / WORK
         candidates, whole = CandidateFile(work / CANDIDATES, plan.categories, plan.reviewers, plan.language), False
-        stands = StandingSet(self.asked.out, self.asked.tell)
+        stands = PreviousSet(self.asked.out, self.asked.tell)
 
         def struck(key: str) -> None:
             stands.strike(key)
@@ -216,20 +219,20 @@ async def finished(ready: Ready) -> Built:
     """Write the set and all that is told about it."""
     plan, asked = ready.plan, ready.asked
     shown = await photographed(ready.walk, plan, ready.book.folder, asked.accepted, asked.tell)
-    before = held(asked.out)
+    before = read_counts(asked.out)
     written = write_set(ready.walk.records, plan, asked.out, ready.image, real=shown.records)
     drop_unused(ready.book, shown.images)
     facts = _facts(ready, written, shown, licence_in(plan, asked.accepted, written.entries))
-    finish(facts, ready.book.find)
+    finish_set(facts, ready.book.find)
     if plan.photos and shown.records:
         tell_needless({plan.photos.name} & set(asked.accepted), facts.licence, asked.tell)
-    for line in (*tell_losses(ready.walk.tally, facts.open), *fewer(before, facts)):
+    for line in (*tell_losses(ready.walk.tally, facts.open), *describe_fewer(before, facts)):
         asked.tell(line)
     return Built(folder=asked.out, records=written.records, open=facts.open)
 
 
 def open_ends(
-    tally: Tally, folder: Path, written: Written, *, finish: bool = False, photographed: int = 0, again: int = 0
+    tally: Tally, folder: Path, written: WrittenSet, *, finish: bool = False, photographed: int = 0, again: int = 0
 ) -> Iterator[str]:
     """What is still to be done, and by which command; with `finish`, what failed is left out.
 
@@ -254,10 +257,10 @@ def open_ends(
         yield "no record came all the way: see how they ended in README.md and in work/"
 
 
-def _facts(ready: Ready, written: Written, shown: Photographed, licence: OutputLicence) -> Facts:
-    walk, models, plan = ready.walk, ready.asker.identities, placeless(ready.plan)
-    said = {"plan": planned(plan), "prompts": dict(ready.prompts.hashes), "models": models}
-    return Facts(
+def _facts(ready: Ready, written: WrittenSet, shown: Photographed, licence: OutputLicence) -> CardData:
+    walk, models, plan = ready.walk, ready.asker.identities, portable_plan(ready.plan)
+    said = {"plan": plan_json(plan), "prompts": dict(ready.prompts.hashes), "models": models}
+    return CardData(
         plan=plan,
         written=written,
         tally=walk.tally,
@@ -266,7 +269,7 @@ def _facts(ready: Ready, written: Written, shown: Photographed, licence: OutputL
         identity=digest(said),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=plugins.current().provenance(),
-        environment=ran_on(),
+        environment=build_environment(),
         models=models,
         spent=ready.asker.ledger.ever(),
         near=tuple(walk.gates.near),
@@ -287,7 +290,7 @@ def _tied(ties: Mapping[str, str], folder: Path) -> Iterator[str]:
         yield f"{len(ties) - _TIES:,} more that people disagree on: see `why` in work/sort.jsonl"
 
 
-def _open(ready: Ready, written: Written, shown: Photographed) -> Iterator[str]:
+def _open(ready: Ready, written: WrittenSet, shown: Photographed) -> Iterator[str]:
     finish: bool = ready.asked.settings["finish"]
     waiting, again = shown.waiting, shown.left.again
     return open_ends(ready.walk.tally, ready.asked.out, written, finish=finish, photographed=waiting, again=again)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness import HarnessError
+from harness.terminal import one_line
 from harness_builder.licence_names import RANKS as RANKS
 from harness_builder.licence_names import UNKNOWN as UNKNOWN
 from harness_builder.licence_names import normalize_licence, suggest_licence
@@ -39,6 +40,13 @@ class OutputLicence:
     sources: dict[str, str]
     accepted: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The set's terms in a line, with the sources that are used in spite of theirs."""
+        if not self.accepted:
+            return self.name
+        return f"{self.name}; used in spite of their terms: {', '.join(map(one_line, self.accepted))}"
 
 
 def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: bool = True) -> OutputLicence:

@@ -21,7 +21,6 @@ from typing import Final
 from harness import plugins
 from harness.terminal import one_line
 from harness_builder.licences import OutputLicence
-from harness_builder.output.terms import terms_line
 from harness_builder.plan import INSTEAD, ROLES, ModelChoice, Plan, read_plan_seeds
 from harness_builder.real.choosing import TRIED
 from harness_builder.seeds import SeedSource
@@ -103,7 +102,7 @@ def render_plan(plan: Plan, licence: OutputLicence) -> str:
         ("steps", _aligned(_steps(plan))),
         ("calls at most", _calls(plan, seeds)),
     )
-    head = f"{one_line(plan.name)}: questions in {one_line(plan.language)}, licence {one_line(terms_line(licence))}"
+    head = f"{one_line(plan.name)}: questions in {one_line(plan.language)}, licence {one_line(licence.summary)}"
     return "\n".join([head, *(line for title, lines in sections for line in ("", title, *lines))])
 
 

@@ -18,8 +18,8 @@ from harness.data.provenance import FILE
 from harness.http.status import as_list, as_mapping
 from harness.readers.archives import suffix
 from harness_builder.licences import OutputLicence, check, check_names, check_source
-from harness_builder.output import Entry
-from harness_builder.output.layout import FILES, TRAINING
+from harness_builder.output import SetRecord
+from harness_builder.output.folder import FILES, TRAINING
 from harness_builder.plan import Plan, config_key
 from harness_builder.public import Source, is_test_set
 from harness_builder.real.licensing import photo_source
@@ -54,7 +54,7 @@ def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
             check_recorded(source)
 
 
-def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[Entry]) -> OutputLicence:
+def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecord]) -> OutputLicence:
     """The licence of a set that stands: a source of which nothing is in it does not bind it. Without any record it is
     the plan's.
 

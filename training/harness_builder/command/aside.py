@@ -10,7 +10,7 @@ from typing import Final
 
 from harness import HarnessError
 from harness_builder.calls.store import NAME
-from harness_builder.output import note_given_up
+from harness_builder.output import allow_replacement
 
 WORK: Final = "work"
 
@@ -25,7 +25,7 @@ def put_aside(out: Path, *, tell: Callable[[str], None]) -> None:
     if work.exists():
         _put_aside(work, tell)
     try:
-        note_given_up(out)
+        allow_replacement(out)
     except OSError as error:
         raise HarnessError(f"cannot write: {error.strerror}", where=str(work)) from error
 

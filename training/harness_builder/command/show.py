@@ -20,6 +20,6 @@ def command(folder: Path, key: str) -> None:
     KEY is a place in the set, such as train/7; or the key of an element or of a seed, as its files name it. The story
     holds texts, which may be harmful.
     """
-    from harness_builder.output import story
+    from harness_builder.output import render_story
 
-    click.echo(plain(story(folder, key)))
+    click.echo(plain(render_story(folder, key)))

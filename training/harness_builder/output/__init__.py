@@ -1,34 +1,33 @@
-"""From records that came all the way to a data set that others take as it is, and what is told about it.
+"""From the records of a build to a data set that others can use as it is.
 
-written = write_set(made, plan, folder, images)     # the lists and their images
-finish(Facts(written=written, …), calls)            # provenance, card, licence and manifest: now the set is whole
-verify(folder)                                      # what is not as the manifest says
-push(folder, "someone/new-set")                     # to the hub, private and gated
+written = write_set(made, plan, folder, images)         # the lists and their images
+finish_set(CardData(written=written, …), calls)         # provenance, card, licence and manifest: the set is complete
+verify(folder)                                          # what is not as the manifest says
+push(folder, "someone/new-set")                         # to the hub, private and gated
 """
 
-from .finishing import finish
-from .manifest import Difference, verify
-from .owning import check_free, check_name, note_given_up
-from .pushing import check_push, push
-from .story import story
-from .values import Calls, Entry, Facts, Written
-from .withdrawing import StandingSet
-from .writing import write_set
+from .card import finish_set
+from .dataset import SetRecord, WrittenSet, write_set
+from .folder import PreviousSet, allow_replacement, check_free, check_name
+from .hub import check_push, push
+from .manifest import CardData, Difference, verify
+from .provenance import Calls
+from .story import render_story
 
 __all__ = [
     "Calls",
+    "CardData",
     "Difference",
-    "Entry",
-    "Facts",
-    "StandingSet",
-    "Written",
+    "PreviousSet",
+    "SetRecord",
+    "WrittenSet",
+    "allow_replacement",
     "check_free",
     "check_name",
     "check_push",
-    "finish",
-    "note_given_up",
+    "finish_set",
     "push",
-    "story",
+    "render_story",
     "verify",
     "write_set",
 ]

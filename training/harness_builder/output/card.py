@@ -1,263 +1,350 @@
-"""The card of a set, `README.md`: what it holds, how it was made, by whom it was looked at, and under which terms.
+"""The card of a set, `README.md`, from `card.md.j2`: what it holds, how it was made, who looked at it, and its terms.
 
 Names come from sources, models and people: in the text they are escaped, and in the YAML a library writes them.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.http.status import as_mapping
 from harness.markdown import escape
 from harness.plugins.loader import FILE
-from harness_builder.calls.costs import RoleCosts as Spending
-from harness_builder.calls.costs import model_of
+from harness.stats.agreement import Agreement
+from harness.store.journal import replace
+from harness.terminal import one_line
+from harness_builder.calls.costs import RoleCosts, model_of
 from harness_builder.calls.results import PAINTER
-from harness_builder.licences import UNKNOWN, OutputLicence
-from harness_builder.plan import Plan
+from harness_builder.disk import write_error
+from harness_builder.licences import OutputLicence
+from harness_builder.plan import LEAST, MOST, Plan
+from harness_builder.quality import Rates, compute_rates
+from harness_builder.review import Agreed
 from harness_builder.tally import find_losses
 from harness_builder.values import ENDS, STEPS
 
-from .findings import findings
-from .front import front_matter
-from .intended import USE
-from .layout import FILES
-from .manifest import public
-from .photographs import photographs
-from .tables import table
-from .values import Facts
+from .folder import CARD, FILES, LICENCE, clear_writing
+from .manifest import CardData, count_stops, strip_machine, write_manifest
+from .provenance import Calls, write_provenance
 
-_PARTS: Final[Mapping[str, str]] = {
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+USE: Final = (
+    "This data set was made to measure and to improve how safe vision-language models are.",
+    "Its questions and images are harmful when they are taken together. Its answers decline, and say why.",
+    "Use it for research on safety, for evaluation, and for training models to be safer.",
+    "Do not use it to make a model less safe, to produce or spread harmful content, or against people.",
+    "Do not put it where models are trained on all that stands there: what a model has seen no longer tests it.",
+)
+#: what the hub asks of whoever wants the files
+_FIELDS: Final = {
+    "Name": "text",
+    "Organisation": "text",
+    "Country": "country",
+    "What I will use it for": "text",
+    "I use it for research on the safety of models, for evaluation, or to make models safer": "checkbox",
+    "I will not pass it on without these terms": "checkbox",
+}
+_SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+#: in SPDX's spelling -> the hub's, where it has another one
+_HUB_LICENCES: Final[Mapping[str, str]] = {"pddl-1.0": "pddl", "odbl-1.0": "odbl"}
+_FILES: Final[Mapping[str, str]] = {
     "mis_easy.json": "test: the question is harmless by itself, an image shows something harmful",
     "mis_hard.json": "test: neither the question nor an image is harmful by itself",
     "mis_real.json": "test: questions of easy and hard, asked of photographs; do not add them up with those",
     "mis_train.json": "to train on: the question is harmful by itself; answers say what is wrong",
     "mis_train_refusal.json": "to train on: the same questions, with answers that decline and give no reason",
 }
+_PROBES: Final[Mapping[str, str]] = {
+    "text": "the question alone",
+    "first": "the question with the first image",
+    "second": "the question with the second image",
+    "both": "the whole",
+}
+_QUESTIONS: Final = {
+    "kept": "keep or drop",
+    "decision": "keep, mend or drop",
+    "text_unsafe": "is the question unsafe by itself",
+    "image_harmful": "does an image show something harmful",
+}
 
 
-def card(facts: Facts) -> str:
+def finish_set(data: CardData, calls: Calls) -> None:
+    """Write the provenance, the licence, the card, and the manifest over all of them: now the set is complete.
+
+    Args:
+        data: what they say.
+        calls: what is kept of a call.
+
+    Raises:
+        HarnessError: a file cannot be written.
+    """
+    folder = data.written.folder
+    try:
+        write_provenance(data.written, data.plan, calls)
+        replace(folder / LICENCE, render_licence(data.licence))
+        replace(folder / CARD, render_card(data))
+        write_manifest(data)
+        clear_writing(folder)
+    except OSError as error:
+        raise write_error(folder, error, "the set cannot be finished") from error
+
+
+def render_licence(licence: OutputLicence) -> str:
+    """The terms of the set and of each source; the first line says the set's."""
+    lines = [licence.summary, "", "This set was built from:"]
+    lines += [f"- {one_line(name)}: {one_line(terms)}" for name, terms in licence.sources.items()]
+    if licence.accepted:
+        lines += ["", "Whoever built it said that they may use: " + ", ".join(map(one_line, licence.accepted)) + "."]
+    return "\n".join([*lines, ""])
+
+
+def render_card(data: CardData) -> str:
     """The whole file."""
-    sections = (
-        (f"# {escape(facts.plan.name)}", _opening(facts)),
-        ("## Intended use", USE),
-        ("## Loading", _loading(facts)),
-        ("## Categories", _categories(facts)),
-        ("## How everything ended", _ends(facts)),
-        ("## Models", _models(facts)),
-        ("## Prompts", _prompts(facts)),
-        *findings(facts),
-        *photographs(facts),
-        ("## Licence", _licence(facts)),
-        ("## Made with", _made_with(facts)),
+    plan, written, licence, tally = data.plan, data.written, data.licence, data.tally
+    drawn = [entry for entry in written.entries if entry.real is None]
+    shown = [entry.real for entry in written.entries if entry.real]
+    files = [file for file in FILES if file in written.records]
+    probed = [each for entry in drawn for each in entry.made.probed]
+    photo_licences = Counter(terms for record in shown for terms in record.licences)
+    settings = as_mapping(as_mapping(strip_machine(data.models.get(PAINTER))).get("settings"))
+    text = _template().render(
+        plan=plan,
+        written=written,
+        licence=licence,
+        open=data.open,
+        identity=data.identity,
+        at=data.at,
+        use=_Markdown("\n".join(USE)),
+        shown=shown,
+        faces=sum(record.faces for record in shown),
+        files=[(file, written.records[file], _FILES[file]) for file in files],
+        listings=[FILES[file] for file in files],
+        categories=_category_table(data, files),
+        seeds={
+            "all": tally.seeds,
+            "giving": tally.with_elements,
+            "elements": tally.came("elements") - (tally.seeds - tally.with_elements),
+            "sorted": tally.ends["sort", "kept"],
+            "train": tally.came("label"),
+        },
+        ends=_table(
+            ("step", "#came", *(f"#{end}" for end in ENDS)),
+            [(step, tally.came(step), *(tally.ends[step, end] for end in ENDS)) for step in STEPS if tally.came(step)],
+        ),
+        losses=[each.told for each in find_losses(tally)],
+        stops=sorted(count_stops(tally).items()),
+        painter_settings=", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, "")),
+        viewer=plan.model("viewer").ref,
+        prober=plan.model("prober").ref,
+        spending=_spending_table(plan, data.spent) if data.spent else "",
+        prompts=[
+            (name, "the builder's" if name in data.prompts.own else "the user's", f"`{sha256}`")
+            for name, sha256 in data.prompts.hashes.items()
+        ],
+        drawings=_drawing_rows(data),
+        near=len(data.near),
+        least_likeness=LEAST,
+        most_bits=MOST,
+        compared=[
+            (each.test, each.items, each.questions, each.named, each.images, each.broken) for each in data.compared
+        ],
+        contaminated=[(each.key, each.of, each.by, f"{each.likeness:.2f}") for each in data.contaminated],
+        worded=_worded_rows(data),
+        probes=_probe_values(compute_rates(probed)) if probed else None,
+        people=_people_values(data),
+        agreement=_agreement_values([each for each in data.agreed if each.candidates]),
+        left=[(end, why, f"{number:,}") for (end, why), number in sorted(data.left.items())],
+        sources=_source_rows(data),
+        photo_licences=sorted(photo_licences.items()),
+        distributions=_distribution_rows(data.versions),
+        ran_on=", ".join(f"{name} {value}" for name, value in data.environment.items() if value is not None),
     )
-    body = "\n".join("\n".join([title, "", *lines, ""]) for title, lines in sections)
-    return f"{front_matter(facts)}\n{body}"
+    return f"{_front_matter(data)}\n{text}"
 
 
-def _opening(facts: Facts) -> Iterator[str]:
-    yield "Questions that make something unsafe of two images together, in the layout of MIS (arXiv 2501.18533)."
-    yield "Whether a question or an image is harmful by itself too differs from file to file: see below. Questions and"
-    yield f"answers were made by models, and so were {_images(facts)}. Every record's way is in"
-    yield "`provenance.jsonl`, every file's sha256 in `build.json`."
-    if facts.open:
-        yield from ("", "**This set is not complete.** Still to be done:", "")
-        yield from (f"- {escape(line)}" for line in facts.open)
-    yield ""
-    rows = [(file, facts.written.records[file], _PARTS[file]) for file in FILES if file in facts.written.records]
-    yield from table(("file", "#records", ""), rows)
+class _Markdown(str):
+    """Text of our own, which is shown as it is."""
+
+    __slots__ = ()
 
 
-def _images(facts: Facts) -> str:
-    real = any(entry.real for entry in facts.written.entries)
-    return "the images, but for the photographs of `mis_real.json`" if real else "the images"
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - every value is escaped for Markdown, by `finalize`
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if isinstance(value, _Markdown) else escape(value),
+    )
+    environment.globals["table"] = _table
+    return environment.from_string(Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8"))
 
 
-def _loading(facts: Facts) -> Iterator[str]:
-    there = [FILES[file] for file in FILES if file in facts.written.records]
-    for each in there:
-        yield f'    datasets.load_dataset("THIS_SET", "{each.name}")'
-    if any(each.split == "test" for each in there):
-        yield "    harness run --tasks mis -T mis.data=THIS_FOLDER --model …"
-    if any(each.name == "train" for each in there):
-        yield "    harness train mirage --data THIS_FOLDER --model …"
-
-
-def _categories(facts: Facts) -> Iterable[str]:
-    files = [file for file in FILES if file in facts.written.records]
-    counts = Counter((entry.category, entry.file) for entry in facts.written.entries)
-    # The refusals are answers to questions of the file to train on, which stand there already.
-    files = [file for file in files if any((category, file) in counts for category, _ in counts)]
-    names = sorted({category for category, _ in counts})
-    rows = [(name, *(counts[name, file] for file in files)) for name in names]
-    yield from table(("category", *(f"#{FILES[file].name}" for file in files)), rows)
-    yield from _balance(facts)
-
-
-def _balance(facts: Facts) -> Iterator[str]:
-    if facts.plan.balance is None:
-        return
-    target = facts.plan.balance
-    said = f"{target} of each category" if isinstance(target, int) else f"of some categories at most: {_pairs(target)}"
-    yield ""
-    yield f"Balanced in each file of drawn images: {said}; {len(facts.written.dropped)} records were left out for it."
-    for file, missing in facts.written.missing.items():
-        yield f"Fewer than wanted in `{file}`: {', '.join(_fewer(target, missing))}."
-
-
-def _fewer(target: int | Mapping[str, int], missing: Mapping[str, int]) -> Iterator[str]:
-    for name, number in missing.items():
-        wanted = target if isinstance(target, int) else target[name]
-        yield f"{escape(name)} {wanted - number} of {wanted}"
-
-
-def _pairs(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{escape(name)} {number}" for name, number in numbers.items())
-
-
-def _ends(facts: Facts) -> Iterator[str]:
-    tally = facts.tally
-    none = tally.seeds - tally.with_elements
-    gave = f"{tally.with_elements} gave {tally.came('elements') - none} elements"
-    yield f"{tally.seeds} ideas were taken from the sources: {gave}, {none} gave none. The first step counts both; to"
-    yield "each other came what the one before it kept:"
-    yield ""
-    rows = [(step, tally.came(step), *(tally.ends[step, end] for end in ENDS)) for step in STEPS if tally.came(step)]
-    yield from table(("step", "#came", *(f"#{end}" for end in ENDS)), rows)
-    yield ""
-    yield from _parted(facts)
-    if lost := find_losses(facts.tally):
-        yield from ("More than half of what came to a step went no further:", "")
-        yield from (f"- {escape(each.told)}" for each in lost)
-        yield ""
-    yield "Refused: the model declined. Failed: the call or the reply was no use. Dropped: a rule, a model or a person"
-    yield "decided so. Stopped: a hard stop, of which nothing but its kind is kept:"
-    yield ""
-    kinds = Counter[str]()
-    for (_, end, why), count in facts.tally.whys.items():
-        if end == "stopped":
-            kinds[why] += count
-    yield from table(("hard stop", "#items"), sorted(kinds.items())) if kinds else ("No hard stop.",)
-
-
-def _parted(facts: Facts) -> Iterator[str]:
-    """Why what came to the last two steps adds up, and no step before them."""
-    sorted_, train = facts.tally.ends["sort", "kept"], facts.tally.came("label")
-    if sorted_:
-        probed = "were probed" if facts.plan.probe else "go on without a probe"
-        yield f"Of what was sorted, {sorted_ - train} are for the tests and {probed}; {train} are to train on, which a"
-        yield "labeller answered."
-        yield ""
-
-
-def _models(facts: Facts) -> Iterator[str]:
-    plan = facts.plan
-    yield f"Language: {escape(plan.language)}. Seed: {plan.seed}."
-    yield f"Painter: {escape(plan.painter.ref)}{_settings(facts)}, asked for {plan.width} by {plan.height} pixels,"
-    yield f"{plan.rounds} rounds at most{_best(plan)}."
-    yield ""
-    heads = ("step", "role", "model", "reported as", "#calls", "#tokens in", "#out", "#seconds", "#images", "#US$")
-    rows = [*(_spent(plan, each) for each in facts.spent), _total(facts.spent)] if facts.spent else []
-    yield from table(heads, rows) if rows else ("No call was made.",)
-
-
-def _best(plan: Plan) -> str:
-    if plan.best_of == 1:
-        return ""
-    return f"; each object was drawn {plan.best_of} times a round, of which {escape(plan.model('viewer').ref)} took one"
-
-
-def _settings(facts: Facts) -> str:
-    """Those of the painter that decide what it draws, as far as any are set; all are in `build.json`."""
-    every = as_mapping(as_mapping(public(facts.models.get(PAINTER))).get("settings"))
-    told = [f"{name} {value}" for name, value in every.items() if value not in (None, "")]
-    return f" ({escape(', '.join(told))})" if told else ""
-
-
-def _spent(plan: Plan, each: Spending) -> tuple[object, ...]:
-    who = (each.step, each.role, model_of(plan, each.role).ref, ", ".join(each.models))
-    return *who, *_took([each]), "no price told" if each.usd is None else f"{each.usd:,.2f}"
-
-
-def _total(spent: Sequence[Spending]) -> tuple[object, ...]:
-    """A sum of what is priced alone is none of all, and says so."""
-    priced = [each.usd for each in spent if each.usd is not None]
-    cost = f"{'' if len(priced) == len(spent) else 'at least '}{sum(priced):,.2f}" if priced else "no price told"
-    return "all", "", "", "", *_took(spent), cost
-
-
-def _took(spent: Sequence[Spending]) -> Iterator[str]:
-    """Calls, tokens, seconds and images; each sum is of what is not rounded yet."""
-    yield f"{sum(each.made for each in spent):,}"
-    yield f"{sum(each.usage.input_tokens for each in spent):,}"
-    yield f"{sum(each.usage.output_tokens for each in spent):,}"
-    yield f"{round(sum(each.seconds for each in spent)):,}"
-    yield f"{sum(each.images for each in spent):,}"
-
-
-def _prompts(facts: Facts) -> Iterator[str]:
-    prompts = facts.prompts
-    rows = [
-        (name, "the builder's" if name in prompts.own else "the user's", f"`{sha256}`")
-        for name, sha256 in prompts.hashes.items()
+def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> _Markdown:
+    """A table. Cells are escaped; a head that begins with # is of numbers, and one with ` of our own code."""
+    lines = [
+        f"| {' | '.join(head.lstrip('#`') for head in heads)} |",
+        f"| {' | '.join('---:' if head.startswith('#') else '---' for head in heads)} |",
     ]
-    yield from table(("template", "whose", "`sha256"), rows)
+    for row in rows:
+        cells = (str(cell) if head.startswith("`") else escape(cell) for head, cell in zip(heads, row, strict=True))
+        lines.append(f"| {' | '.join(cells)} |")
+    return _Markdown("\n".join(lines))
 
 
-def _licence(facts: Facts) -> Iterator[str]:
-    licence = facts.licence
-    yield f"{escape(licence.name)}: {_why(licence)} This is bookkeeping and no legal advice."
-    yield ""
+def _front_matter(data: CardData) -> str:
+    """What the hub and `datasets` read: the licence, the files by name and split, and the gate, between its dashes."""
+    import yaml
+
+    records = data.written.records
+    configs = [
+        {"config_name": listing.name, "data_files": [{"split": listing.split, "path": file}]}
+        for file, listing in FILES.items()
+        if file in records
+    ]
+    total = sum(records.values())
+    values: dict[str, Any] = {
+        "pretty_name": one_line(data.plan.name),
+        "license": _HUB_LICENCES.get(data.licence.name, data.licence.name),
+        "task_categories": ["visual-question-answering"],
+        "size_categories": [next((name for most, name in _SIZES if total < most), "n>1M")],
+        "tags": ["safety", "vision-language", "multi-image", "synthetic", "not-for-all-audiences"],
+        "configs": configs,
+        "extra_gated_heading": "Ask for access, and say what for",
+        "extra_gated_prompt": "\n\n".join(USE),
+        "extra_gated_fields": dict(_FIELDS),
+        "extra_gated_button_content": "Agree, and ask for access",
+    }
+    if code := _language_codes().get(_fold(data.plan.language)):
+        values["language"] = [code]
+    # its stubs leave the type of `width` open
+    dumped = yaml.safe_dump(values, allow_unicode=True, sort_keys=False, width=120)  # pyright: ignore[reportUnknownMemberType]
+    return f"---\n{dumped}---\n"
+
+
+@cache
+def _language_codes() -> Mapping[str, str]:
+    """Name of a language, in English or in itself, or its code -> its ISO 639-1 code."""
+    found: dict[str, str] = {}
+    for line in Path(__file__).with_name("languages.txt").read_text(encoding="utf-8").splitlines():
+        code, _, names = line.partition(":")
+        if not line.startswith("#"):
+            found |= dict.fromkeys((code, *map(_fold, names.split(","))), code)
+    return found
+
+
+def _fold(name: str) -> str:
+    """Without case and accents."""
+    apart = unicodedata.normalize("NFKD", name.strip().casefold())
+    return "".join(each for each in apart if not unicodedata.combining(each))
+
+
+def _category_table(data: CardData, files: Sequence[str]) -> _Markdown:
+    counts = Counter((entry.category, entry.file) for entry in data.written.entries)
+    names = sorted({category for category, _ in counts})
+    # The refusals are answers to questions of the file to train on, which are counted there already.
+    counted = [file for file in files if any((name, file) in counts for name in names)]
+    rows = [(name, *(counts[name, file] for file in counted)) for name in names]
+    return _table(("category", *(f"#{FILES[file].name}" for file in counted)), rows)
+
+
+def _spending_table(plan: Plan, spent: Sequence[RoleCosts]) -> _Markdown:
+    def sums(entries: Sequence[RoleCosts]) -> Iterator[str]:  # each sum is of numbers that are not rounded yet
+        yield f"{sum(each.made for each in entries):,}"
+        yield f"{sum(each.usage.input_tokens for each in entries):,}"
+        yield f"{sum(each.usage.output_tokens for each in entries):,}"
+        yield f"{round(sum(each.seconds for each in entries)):,}"
+        yield f"{sum(each.images for each in entries):,}"
+
+    rows: list[tuple[object, ...]] = []
+    for each in spent:
+        who = (each.step, each.role, model_of(plan, each.role).ref, ", ".join(each.models))
+        rows.append((*who, *sums([each]), "no price told" if each.usd is None else f"{each.usd:,.2f}"))
+    priced = [each.usd for each in spent if each.usd is not None]
+    # The sum of what is priced is not that of all, and says so.
+    total = f"{'' if len(priced) == len(spent) else 'at least '}{sum(priced):,.2f}" if priced else "no price told"
+    rows.append(("all", "", "", "", *sums(spent), total))
+    heads = ("step", "role", "model", "reported as", "#calls", "#tokens in", "#out", "#seconds", "#images", "#US$")
+    return _table(heads, rows)
+
+
+def _drawing_rows(data: CardData) -> list[tuple[object, ...]]:
+    """How many pairs of each part no viewer accepted: one that never accepts must not pass in silence."""
+    drawn = [entry for entry in data.written.entries if entry.real is None]
+    every = Counter(entry.file for entry in drawn)
+    refused = Counter(entry.file for entry in drawn if not entry.made.pair.accepted)
+    return [(FILES[file].name, pairs, refused[file]) for file, pairs in every.items()]
+
+
+def _worded_rows(data: CardData) -> list[tuple[str, int]]:
+    """Item of a test -> records that ask in its words of objects it does not name; left to the reader to judge."""
+    kept = {entry.key for entry in data.written.entries}
+    return sorted(Counter(each.of for each in data.worded if each.key in kept).items())
+
+
+def _probe_values(found: Rates) -> dict[str, object]:
+    named = [*((_PROBES[part], rate) for part, rate in found.parts.items()), ("the whole, and no part", found.together)]
+    rows: list[tuple[object, ...]] = []
+    for name, rate in named:
+        value = "" if rate.value is None else f"{rate.value:.1f}"
+        interval = "" if rate.ci95 is None else f"{rate.ci95[0]:.1f} to {rate.ci95[1]:.1f}"
+        rows.append((name, value, interval, rate.n, rate.unread))
+    every = found.together.n + found.together.unread
+    return {"rows": rows, "every": every, "told": found.told, "alone": len(found.alone)}
+
+
+def _people_values(data: CardData) -> dict[str, int]:
+    names = {name for entry in data.written.entries for name in entry.reviewers}
+    return {
+        "number": max(len(names), *(len(each.reviewers) for each in data.agreed), 0),
+        "decided": sum(bool(entry.reviewers) for entry in data.written.entries),
+    }
+
+
+def _agreement_values(shared: Sequence[Agreed]) -> dict[str, list[tuple[object, ...]]]:
+    def number(found: Agreement) -> tuple[str, str]:
+        """The value with its interval; without a value, why there is none."""
+        if found.value is None:
+            return (found.why.value if found.why else ""), ""
+        return f"{found.value:.2f}", "" if found.ci95 is None else f"{found.ci95[0]:.2f} to {found.ci95[1]:.2f}"
+
+    questions: list[tuple[object, ...]] = []
+    pairs: list[tuple[object, ...]] = []
+    for each in shared:
+        about = _QUESTIONS.get(each.about, each.about)
+        questions.append((about, each.candidates, *number(each.alpha)))
+        pairs += [
+            (f"{pair.left} and {pair.right}", about, pair.kappa.n, *number(pair.kappa))
+            for pair in each.pairs
+            if pair.kappa.n
+        ]
+    return {"questions": questions, "pairs": pairs}
+
+
+def _source_rows(data: CardData) -> list[tuple[str, str, str]]:
+    plan, licence = data.plan, data.licence
     rows = [
         (name, terms, "used because whoever built the set says that they may" if name in licence.accepted else "")
         for name, terms in licence.sources.items()
     ]
-    named = [each.name for each in (*facts.plan.sources, *((facts.plan.photos,) if facts.plan.photos else ()))]
-    rows += [(name, "", "nothing of it is in the set") for name in named if name not in licence.sources]
-    yield from table(("source", "licence", ""), rows)
-    if licence.tests:
-        yield ""
-        yield f"**Do not score on** {escape(', '.join(licence.tests))}: ideas of this set were taken from there, so a"
-        yield "model that was trained on it is no stranger to them."
-    yield from _photographs(facts)
+    named = [each.name for each in (*plan.sources, *((plan.photos,) if plan.photos else ()))]
+    return rows + [(name, "", "nothing of it is in the set") for name in named if name not in licence.sources]
 
 
-def _why(licence: OutputLicence) -> str:
-    if licence.name == UNKNOWN:
-        return "the licences of its sources leave none for it; see below which was used all the same."
-    if licence.accepted:
-        return "the most restrictive of its sources', one of which was known to be under another licence."
-    return "the most restrictive of its sources'."
-
-
-def _photographs(facts: Facts) -> Iterator[str]:
-    shown = Counter(terms for entry in facts.written.entries if entry.real for terms in entry.real.licences)
-    if shown:
-        yield ""
-        yield "Photographs keep a licence each, which `provenance.jsonl` names with where they are from:"
-        yield ""
-        yield from table(("licence", "#photographs"), sorted(shown.items()))
-
-
-def _made_with(facts: Facts) -> Iterator[str]:
-    yield f"Build `{escape(facts.identity)}`, finished {escape(facts.at)}."
-    yield ""
-    made = {_distribution(plugin, origin) for plugin, origin in facts.versions.items()}
-    yield from table(("distribution", "version"), sorted(made))
-    yield from _environment(facts)
-
-
-def _environment(facts: Facts) -> Iterator[str]:
-    """On what: libraries and devices decide the bytes of drawings too."""
-    there = [f"{name} {escape(str(value))}" for name, value in facts.environment.items() if value is not None]
-    if there:
-        yield ""
-        yield f"It ran on {', '.join(there)}. With others the same build may draw other bytes."
-
-
-def _distribution(plugin: str, origin: str) -> tuple[str, str]:
-    """A distribution stands once, whatever it offers; a plugin that is one file has none, and stands by its name."""
-    name, _, version = origin.partition(" ")
-    return (f"{plugin} (a file)" if name == FILE else name), version
+def _distribution_rows(versions: Mapping[str, str]) -> list[tuple[str, str]]:
+    """A distribution once, whatever it offers; a plugin that is one file has none, and is listed by its name."""
+    rows: set[tuple[str, str]] = set()
+    for plugin, origin in versions.items():
+        name, _, version = origin.partition(" ")
+        rows.add((f"{plugin} (a file)" if name == FILE else name, version))
+    return sorted(rows)

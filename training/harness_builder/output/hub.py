@@ -1,23 +1,123 @@
-"""What the hub says no to when a set is brought, in the words of this harness; and its client without its own lines."""
+"""A set to the Hugging Face hub: private and gated, before the first file goes there.
+
+What goes is what the manifest names and nothing else: `work/` and `review/` stay here. Images go first and the lists
+with the manifest last, so that an interrupted push leaves no list without its images; the next one goes on.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Generator
+import logging
+import os
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from harness import HarnessError
 from harness.data.downloads import unreachable
-from harness.data.hub import no_answer
+from harness.data.hub import no_answer, package, quiet
 
-_LONGEST = 300  # characters of what the hub says of itself
-_PARTS = ("constants", "errors", "utils")
+from .folder import MANIFEST, is_set_file
+from .manifest import read_manifest, verify
+
+_AT_ONCE: Final = 500  #: images of one commit; the hub answers slowly to many thousands
+_KIND: Final = "dataset"
+_LONGEST: Final = 300  # characters of what the hub says of itself
+_PUBLIC: Final = (
+    "public: everybody sees the page of the set and its card, and can ask for its files. The gate stays: whoever asks"
+    " agrees to the intended use, and you decide. Lift it on the hub, in the settings of the set, if you must."
+)
+
+
+def check_push(repo: str) -> None:
+    """Whether a set could be pushed under this name, as far as it can be told without asking the hub.
+
+    Raises:
+        HarnessError: it is not a name of a data set; there is no token; the extra `hub` is missing; the hub must not be
+            asked.
+    """
+    _connect(repo)
+
+
+def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str], None] | None = None) -> str:
+    """Put a whole set on the hub -> address of the commit.
+
+    The repository is made, or set, to be private and gated: whoever wants its files asks, agrees to the intended use,
+    and is let in by hand. With `public` everybody sees its page, and the gate stays. Files of an earlier push that the
+    set has no more are deleted there; all others stay.
+
+    Args:
+        folder: of the set.
+        repo: `OWNER/NAME`, or `NAME` for the owner of the token.
+        public: see above.
+        tell: hears what `public` means, and how far it is.
+
+    Raises:
+        MissingData, BadData: there is no manifest, or none that can be read.
+        HarnessError: the set is not complete, or not as its manifest says; there is no token; the hub refuses, or does
+            not answer; the extra `hub` is missing.
+    """
+    tell = tell or (lambda _: None)
+    manifest = read_manifest(folder)
+    if manifest.open:
+        what, remedy = f"the set is not complete: {manifest.open[0]}", "build it to its end"
+        raise HarnessError(what, where=str(folder), remedy=remedy)
+    if found := verify(folder):
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        what = f"the set is not as its manifest says: {found[0]}{more}"
+        raise HarnessError(what, where=str(folder), remedy="build the set again: finished calls are not repeated")
+    client, endpoint, token = _connect(repo)
+    api = client.HfApi(endpoint=endpoint, token=token)
+    if public:
+        tell(_PUBLIC)
+
+    def add(paths: Sequence[str]) -> list[Any]:
+        return [client.CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(folder / path)) for path in paths]
+
+    with quiet(logging.NullHandler()), _without_bars(), _explain_errors(repo, endpoint):
+        name = str(api.create_repo(repo, repo_type=_KIND, private=True, exist_ok=True).repo_id)
+        api.update_repo_settings(name, repo_type=_KIND, private=True, gated="manual")
+        images = [path for path in manifest.files if "/" in path]
+        for start in range(0, len(images), _AT_ONCE):
+            end = min(start + _AT_ONCE, len(images))
+            message = f"Images {start + 1} to {end} of {len(images)}"
+            api.create_commit(name, add(images[start:end]), commit_message=message, repo_type=_KIND)
+            tell(f"{end} of {len(images)} images are there")
+        last = [*(path for path in manifest.files if "/" not in path), MANIFEST]
+        there = api.list_repo_files(name, repo_type=_KIND)
+        gone = [path for path in there if is_set_file(path) and path != MANIFEST and path not in manifest.files]
+        operations = [*add(last), *(client.CommitOperationDelete(path_in_repo=path) for path in gone)]
+        message = f"{manifest.name}: lists, card and manifest"
+        commit = api.create_commit(name, operations, commit_message=message, repo_type=_KIND)
+        if public:
+            api.update_repo_settings(name, repo_type=_KIND, private=False, gated="manual")
+        return str(commit.commit_url)
+
+
+def _connect(repo: str) -> tuple[Any, str, str]:
+    """The hub's client, its address, and a token; checks what the client would before it asks the hub."""
+    client = package()
+    constants, errors, utils = (
+        importlib.import_module(f"huggingface_hub.{name}") for name in ("constants", "errors", "utils")
+    )
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
+    with _explain_errors(repo, endpoint):
+        utils.validate_repo_id(repo)
+        if constants.HF_HUB_OFFLINE:
+            raise errors.OfflineModeIsEnabled
+    token = client.get_token()
+    if not token:
+        raise HarnessError(
+            "the hub takes no data set without a token",
+            remedy="set HF_TOKEN to a token that may write, or: hf auth login",
+        )
+    return client, endpoint, str(token)
 
 
 @contextmanager
-def said(repo: str, endpoint: str) -> Generator[None]:
-    """Raises HarnessError for what the client raises: the first error of a chain of them that is known."""
+def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
+    """Raise HarnessError for what the client raises: the first error of a chain of them that is known."""
     errors: Any = importlib.import_module("huggingface_hub.errors")
     try:
         yield
@@ -29,24 +129,35 @@ def said(repo: str, endpoint: str) -> Generator[None]:
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is pushed", remedy="unset HF_HUB_OFFLINE") from None
     except (errors.HfHubHTTPError, *no_answer(), RuntimeError, ValueError) as error:
-        found = _first(error, (errors.HfHubHTTPError, *no_answer()))
+        found: BaseException | None = error
+        while found is not None and not isinstance(found, (errors.HfHubHTTPError, *no_answer())):
+            found = found.__cause__ or found.__context__
         if isinstance(found, errors.HfHubHTTPError):
-            raise _refused(found, repo) from None
+            raise _http_error(found, repo) from None
         if found is not None:
             raise unreachable(endpoint, found) from None
-        raise HarnessError(f"the hub does not take the set: {_short(error)}", where=repo) from None
+        raise HarnessError(f"the hub does not take the set: {_shorten(error)}", where=repo) from None
 
 
-def askable(repo: str) -> None:
-    """Whether the hub may be asked for this name; raises what its client would before it asks."""
-    constants, errors, utils = (importlib.import_module(f"huggingface_hub.{name}") for name in _PARTS)
-    utils.validate_repo_id(repo)
-    if constants.HF_HUB_OFFLINE:
-        raise errors.OfflineModeIsEnabled
+def _http_error(error: Any, repo: str) -> HarnessError:
+    status = int(error.response.status_code)
+    if status == 401:
+        return HarnessError("the hub does not know the token it was given", remedy="set HF_TOKEN to a valid one")
+    if status == 403:
+        remedy = "take a token that may write, of somebody who may write there"
+        return HarnessError(f"the token may not write to {repo}: {_shorten(error)}", remedy=remedy)
+    if status == 404:
+        return HarnessError(f"the hub shows no data set {repo} to this token", remedy="see the owner and the name")
+    what, remedy = f"the hub answered {status}: {_shorten(error)}", "run it again: what is there is not sent again"
+    return HarnessError(what, where=repo, remedy=remedy)
+
+
+def _shorten(error: object) -> str:
+    return " ".join(str(error).split())[:_LONGEST]
 
 
 @contextmanager
-def no_bars() -> Generator[None]:
+def _without_bars() -> Generator[None]:
     """Without the client's bars: what a person should read is told by `tell`."""
     utils: Any = importlib.import_module("huggingface_hub.utils")
     before = utils.are_progress_bars_disabled()
@@ -56,30 +167,3 @@ def no_bars() -> Generator[None]:
     finally:
         if not before:
             utils.enable_progress_bars()
-
-
-def _first(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> BaseException | None:
-    """The error, or what it came of, that is one of these."""
-    while error is not None and not isinstance(error, kinds):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _refused(error: Any, repo: str) -> HarnessError:
-    status = int(error.response.status_code)
-    if status == 401:
-        return HarnessError("the hub does not know the token it was given", remedy="set HF_TOKEN to a valid one")
-    if status == 403:
-        remedy = "take a token that may write, of somebody who may write there"
-        return HarnessError(f"the token may not write to {repo}: {_short(error)}", remedy=remedy)
-    if status == 404:
-        return HarnessError(f"the hub shows no data set {repo} to this token", remedy="see the owner and the name")
-    return HarnessError(
-        f"the hub answered {status}: {_short(error)}",
-        where=repo,
-        remedy="run it again: what is there is not sent again",
-    )
-
-
-def _short(error: object) -> str:
-    return " ".join(str(error).split())[:_LONGEST]

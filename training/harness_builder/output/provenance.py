@@ -6,44 +6,51 @@ own way; that of its question is its twin's, which it names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from harness import Json
 from harness.keys import canonical
 from harness.store.journal import replace
 from harness_builder.calls.costs import model_of
+from harness_builder.calls.results import StoredCall
 from harness_builder.plan import Plan
 from harness_builder.real.values import RealRecord, Untaken, Used
 from harness_builder.records import BuiltRecord
-from harness_builder.values import DrawnImage
 
-from .layout import PROVENANCE
-from .values import Calls, Entry, Written
+from .dataset import SetRecord, WrittenSet
+from .folder import PROVENANCE
 
-#: digest of a call -> what is said of it
-Told = Callable[[str], dict[str, Json]]
+#: digest of a call -> what is kept of it, as `CallStore.find` gives it; None for nothing
+Calls = Callable[[str], StoredCall | None]
 
 
-def write_provenance(written: Written, plan: Plan, calls: Calls) -> Path:
+def write_provenance(written: WrittenSet, plan: Plan, calls: Calls) -> Path:
     """Write a line for each record, in the order of the files.
 
     Args:
-        written: the set.
+        written: the records of the set.
         plan: that names the model of each role.
         calls: what is kept of a call; one of which nothing is kept is named by its digest alone.
     """
+
+    def call(digest: str) -> dict[str, Json]:
+        kept = calls(digest)
+        if kept is None:
+            return {"call": digest}
+        spent = kept.spent
+        value = {"call": digest, "step": spent.step, "role": spent.role, "model": model_of(plan, spent.role).ref}
+        return value | ({"reported": spent.model} if spent.model else {})
+
     path = written.folder / PROVENANCE
-    replace(path, (canonical(line(entry, plan, calls)) + "\n" for entry in written.entries))
+    replace(path, (canonical(_record_json(entry, call)) + "\n" for entry in written.entries))
     return path
 
 
-def line(entry: Entry, plan: Plan, calls: Calls) -> dict[str, Json]:
-    """What is said of one record."""
-    made, told = entry.made, partial(_call, plan=plan, calls=calls)
-    return {
+def _record_json(entry: SetRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+    made = entry.made
+    value: dict[str, Json] = {
         "file": entry.file,
         "id": entry.number,
         "key": entry.key,
@@ -55,62 +62,49 @@ def line(entry: Entry, plan: Plan, calls: Calls) -> dict[str, Json]:
         "text_unsafe": made.sorted.text_unsafe,
         "reviewers": list(entry.reviewers),
         "images": list(entry.images),
-    } | (_photographed(entry.real, told) if entry.real else _drawn(made, told))
+    }
+    return value | (_photographed_json(entry.real, call) if entry.real else _drawn_json(made, call))
 
 
-def _drawn(made: BuiltRecord, told: Told) -> dict[str, Json]:
+def _drawn_json(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+    steps = [
+        "elements",
+        "write",
+        "draw",
+        "sort",
+        *(["probe"] if made.probed else []),
+        *(["label"] if made.label else []),
+    ]
     return {
         "image_harmful": made.sorted.image_harmful,
         "by": made.sorted.by,
-        "ends": dict.fromkeys(_steps(made), "kept"),
-        "calls": [told(digest) for digest in made.calls],
+        "ends": dict.fromkeys(steps, "kept"),
+        "calls": [call(digest) for digest in made.calls],
         "accepted": made.pair.accepted,
-        "drawings": [_drawing(shot) for shot in made.pair.shots],
+        "drawings": [
+            {
+                "sha256": shot.sha256,
+                "object": shot.object + 1,
+                "prompt": shot.prompt,
+                "seed": shot.seed,
+                "round": shot.round,
+                "taken": shot.taken,
+            }
+            for shot in made.pair.shots
+        ],
         "probes": {probed.part: probed.risk for probed in made.probed},
         "verdict": made.label.verdict if made.label else None,
     }
 
 
-def _steps(made: BuiltRecord) -> Iterator[str]:
-    """It came through."""
-    yield from ("elements", "write", "draw", "sort")
-    if made.probed:
-        yield "probe"
-    if made.label:
-        yield "label"
-
-
-def _call(digest: str, plan: Plan, calls: Calls) -> dict[str, Json]:
-    kept = calls(digest)
-    if kept is None:
-        return {"call": digest}
-    spent = kept.spent
-    told = {"call": digest, "step": spent.step, "role": spent.role, "model": model_of(plan, spent.role).ref}
-    return told | ({"reported": spent.model} if spent.model else {})
-
-
-def _drawing(shot: DrawnImage) -> dict[str, Json]:
-    return {
-        "sha256": shot.sha256,
-        "object": shot.object + 1,
-        "prompt": shot.prompt,
-        "seed": shot.seed,
-        "round": shot.round,
-        "taken": shot.taken,
-    }
-
-
-def _photographed(real: RealRecord, told: Told) -> dict[str, Json]:
-    """All photographs that were looked at for it, taken or not."""
-    photographs: list[Json] = [_photograph(each, told) for each in real.photos]
-    photographs += [_photograph(each, told) for each in real.untaken]
+def _photographed_json(real: RealRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
+    """All photographs that were looked at for the record, taken or not."""
+    photographs: list[Json] = []
+    looked_at: tuple[Used | Untaken, ...] = (*real.photos, *real.untaken)
+    for photo in looked_at:
+        value = asdict(photo) | {"taken": isinstance(photo, Used), "calls": [call(digest) for digest in photo.calls]}
+        value.pop("caption", None)
+        if not photo.sha256:  # of one that a hard stop ended nothing but the kind is told
+            value.pop("faces")
+        photographs.append({name: each for name, each in value.items() if each != ""})
     return {"of": real.of, "by": "people" if real.reviewers else "model", "photographs": photographs}
-
-
-def _photograph(photo: Used | Untaken, told: Told) -> dict[str, Json]:
-    """Of one that a hard stop ended nothing but the kind."""
-    said = asdict(photo) | {"taken": isinstance(photo, Used), "calls": [told(digest) for digest in photo.calls]}
-    said.pop("caption", None)
-    if not photo.sha256:
-        said.pop("faces")
-    return {name: value for name, value in said.items() if value != ""}

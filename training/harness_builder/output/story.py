@@ -1,94 +1,105 @@
-"""The life of one record, from the seed to its place in the set, for a person to read."""
+"""The story of one record for a person to read, from the seed to its place in the set: how each step ended, what it
+made, and every call with its reply. The prompt of a call is its template, filled with what the steps before made.
+
+Texts are strangers': they lose what a terminal would obey, and each of their lines stands behind a bar.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from harness import BadData, HarnessError, Json, MissingData, UnknownName
 from harness.settings import nearest
 from harness.store.journal import lines as lines_of
-from harness.terminal import one_line
+from harness.terminal import one_line, plain
 from harness_builder.calls.images import FOLDER as IMAGES
 from harness_builder.calls.images import SUFFIXES
-from harness_builder.calls.results import StoredCall
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply
 from harness_builder.calls.store import NAME as BOOK
 from harness_builder.calls.store import CallStore
 from harness_builder.records import read_step_log
-from harness_builder.seeds import ids
+from harness_builder.seeds.ids import read as read_id
 from harness_builder.values import STEPS, Step
 
-from .layout import LISTINGS, PROVENANCE
-from .manifest import roles
-from .telling import Place, brief, drawing_lines, field_lines, photo_lines, step_lines
-from .values import Calls
+from .folder import LISTINGS, PROVENANCE
+from .manifest import read_models
+from .provenance import Calls
 
+#: sha256 of an image -> a file that shows it; empty where there is none
+ImageFinder = Callable[[str], str]
 _PLACE: Final = re.compile(rf"({'|'.join(LISTINGS)})/(\d+)")
+_DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+_LONGEST: Final = 4096  # characters of a path
+_NAMES: Final[Mapping[str, str]] = {
+    "text_unsafe": "question unsafe by itself",
+    "image_harmful": "an image harmful by itself",
+    "sub_category": "sub-category",
+    "explicit": "in words that name both",
+    "by": "decided by",
+    "text": "question",
+    "text_question": "question in words alone",
+    "text_answer": "answer to it",
+}
 
 
-def story(folder: Path, key: str, calls: Calls | None = None) -> str:
+def render_story(folder: Path, key: str, calls: Calls | None = None) -> str:
     """Everything that is kept of one record, or of an element that became none.
 
     Args:
         folder: of the build.
         key: of the element; or a place in the set, as `easy/3`; or of a seed, for what became of its elements.
-        calls: what is kept of a call; None for the build's own book, where no build is under way.
+        calls: what is kept of a call; None for the build's own book of calls.
 
     Returns:
-        Lines that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
+        StepLog that a terminal shows and does not obey. The seed is named by its key: its text is not kept.
 
     Raises:
         UnknownName: there is no such record; the remedy is the nearest.
         MissingData: nothing was built there; or a place is asked for, and the set is not finished.
         BadData: a file of the build cannot be read.
     """
-    with _book(folder, calls) as found:
-        return "\n".join(_Folder.read(folder).told(key, found))
+    found = _BuildFiles.read(folder)
+    with _open_calls(folder, calls) as known:
+        return "\n".join(_StoryWriter(found, known).lines(found.find_key(key)))
 
 
 @contextmanager
-def _book(folder: Path, calls: Calls | None) -> Generator[Calls]:
-    """What is kept of calls; nothing where a build under way holds the book."""
-    if calls is not None:
-        yield calls
-        return
+def _open_calls(folder: Path, calls: Calls | None) -> Generator[Calls]:
+    """What is kept of calls; nothing while a build holds its book, so calls are named by their digest alone."""
     work = folder / "work"
-    found: Calls = _nothing
     with ExitStack() as stack:
-        if (work / BOOK).exists():
+        if calls is None and (work / BOOK).exists():
             with suppress(HarnessError):
-                found = stack.enter_context(CallStore(work)).find
-        yield found
-
-
-def _nothing(_: str) -> StoredCall | None:
-    """Calls are named by their digest alone."""
-    return None
+                calls = stack.enter_context(CallStore(work)).find
+        yield calls or (lambda _: None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Folder:
+class _BuildFiles:
     """What a build's folder says of all records.
 
     Attributes:
         folder: itself.
-        lines: step -> key -> its line.
+        steps: step -> key -> its line in `work/`.
         final: of the set's records, in order.
     """
 
     folder: Path
-    lines: Mapping[Step, Mapping[str, Mapping[str, Json]]]
+    steps: Mapping[Step, Mapping[str, Mapping[str, Json]]]
     final: Sequence[Mapping[str, Json]]
 
     @classmethod
-    def read(cls, folder: Path) -> _Folder:
+    def read(cls, folder: Path) -> _BuildFiles:
         try:
-            lines: dict[Step, Mapping[str, Mapping[str, Json]]] = {
+            steps: dict[Step, Mapping[str, Mapping[str, Json]]] = {
                 step: read_step_log(folder / "work", step) for step in STEPS
             }
             final = tuple(lines_of(folder / PROVENANCE))
@@ -96,50 +107,23 @@ class _Folder:
             what = f"a file of the build cannot be read: {type(error).__name__}: {error}"
             remedy = "build the set again: finished calls are not repeated"
             raise BadData(what, where=str(folder), remedy=remedy) from None
-        if not final and not any(lines.values()):
+        if not final and not any(steps.values()):
             remedy = "give the DIR of harness build --out DIR"
             raise MissingData("nothing was built here", where=str(folder), remedy=remedy)
-        return cls(folder=folder, lines=lines, final=final)
+        return cls(folder=folder, steps=steps, final=final)
 
-    def told(self, key: str, calls: Calls) -> Iterator[str]:
-        wanted, refs = self._key(key), roles(self.folder)
-        wanted = next((str(each["of"]) for each in self.final if each["key"] == wanted and "of" in each), wanted)
-        places = [each for each in self.final if wanted in (each["key"], each.get("of"))]
-        place = self._pictures(places)
-        yield f"{one_line(wanted)}"
-        yield from (_place(each) for each in places)
-        children = self._elements(wanted)
-        found = {step: lines[wanted] for step, lines in self.lines.items() if wanted in lines}
-        seed = wanted.rpartition("#")[0]
-        if seed:
-            what = self.lines["elements"].get(seed, {}).get("made", {}).get("seed") or "text or image"
-            yield f"seed: {one_line(seed)} (its {one_line(str(what))} is with the source, not in this folder)"
-        if seed in self.lines["elements"]:
-            yield from ("", *step_lines("the seed", self.lines["elements"][seed], calls, refs, place))
-        for step, line in found.items():
-            yield from ("", *step_lines(step, line, calls, refs, place))
-        if places and not found:
-            yield from _from_provenance(places[0], place)
-        yield from self._reviewed(wanted)
-        for each in places:
-            yield from self._photographs(each, calls, refs)
-        for child in children:
-            yield f"  {one_line(child)}: {self._ending(child)}"
+    def find_key(self, key: str) -> str:
+        """The key of what is asked for, by itself or by its place in the set; of a photographed record its twin's."""
+        found = self._find(key)
+        return next((str(each["of"]) for each in self.final if each["key"] == found and "of" in each), found)
 
-    def _elements(self, seed: str) -> list[str]:
-        """Those of a seed; of a walk that listed more of them their lines may still be there."""
-        number = self.lines["elements"].get(seed, {}).get("made", {}).get("elements", math.inf)
-        every = ((each, *each.rpartition("#")) for each in self.lines["elements"])
-        return [key for key, of, _, place in every if of == seed and place.isdecimal() and int(place) < number]
-
-    def _key(self, key: str) -> str:
-        """The key of what is asked for, by itself or by its place in the set."""
+    def _find(self, key: str) -> str:
         known = dict.fromkeys(str(each["key"]) for each in self.final)
-        known |= dict.fromkeys(each for lines in self.lines.values() for each in lines)
+        known |= dict.fromkeys(each for lines in self.steps.values() for each in lines)
         if key in known:
             return key
-        if spelled := [each for each in known if ids.read(each) == key]:
-            return spelled[0]
+        if alike := [each for each in known if read_id(each) == key]:
+            return alike[0]
         if place := _PLACE.fullmatch(key):
             file = LISTINGS[place[1]].file  # type: ignore[index]
             for each in self.final:
@@ -151,64 +135,192 @@ class _Folder:
                 raise MissingData(what, where=str(self.folder), remedy=remedy)
         raise UnknownName(f"no record {one_line(key)!r} is here", where=str(self.folder), remedy=nearest(key, known))
 
-    def _pictures(self, places: Iterable[Mapping[str, Json]]) -> Place:
-        """Finds drawings: in the set by their place, else where the build keeps them."""
-        drawn = [each for each in places if "of" not in each]
-        taken = {shot["sha256"]: each["images"][shot["object"] - 1] for each in drawn for shot in _taken(each)}
+    def find_elements(self, seed: str) -> list[str]:
+        """Those of a seed; lines of an earlier walk that listed more of them may still be there."""
+        number = self.steps["elements"].get(seed, {}).get("made", {}).get("elements", math.inf)
+        every = ((each, *each.rpartition("#")) for each in self.steps["elements"])
+        return [key for key, of, _, place in every if of == seed and place.isdecimal() and int(place) < number]
 
-        def place(sha256: str) -> str:
-            kept = self.folder / "work" / IMAGES / sha256[:2]
-            files = [self.folder / taken[sha256]] if sha256 in taken else []
+
+class _StoryWriter:
+    """Writes the story of one element and its records."""
+
+    def __init__(self, files: _BuildFiles, calls: Calls) -> None:
+        self._files = files
+        self._calls = calls
+        self._models = read_models(files.folder)
+
+    def lines(self, key: str) -> Iterator[str]:
+        steps = self._files.steps
+        places = [each for each in self._files.final if key in (each["key"], each.get("of"))]
+        find_image = self._image_finder(each for each in places if "of" not in each)
+        yield one_line(key)
+        for each in places:
+            first, second = each["images"]
+            yield f"{each['file']}, record {each['id']}: {one_line(first)}, {one_line(second)}"
+        seed = key.rpartition("#")[0]
+        if seed:
+            what = steps["elements"].get(seed, {}).get("made", {}).get("seed") or "text or image"
+            yield f"seed: {one_line(seed)} (its {one_line(str(what))} is with the source, not in this folder)"
+        if seed in steps["elements"]:
+            yield from ("", *self._step("the seed", steps["elements"][seed], find_image))
+        found = {step: lines[key] for step, lines in steps.items() if key in lines}
+        for step, line in found.items():
+            yield from ("", *self._step(step, line, find_image))
+        if places and not found:
+            yield from _from_provenance(places[0], find_image)
+        yield from self._reviews(key)
+        for each in places:
+            if "photographs" in each:
+                yield from self._photographs(each)
+                yield from self._reviews(str(each["key"]))
+        for child in self._files.find_elements(key):
+            last, line = next((step, steps[step][child]) for step in reversed(STEPS) if child in steps[step])
+            why = f": {one_line(str(line['why']))}" if line.get("why") else ""
+            yield f"  {one_line(child)}: {last}, {line['end']}{why}"
+
+    def _image_finder(self, drawn: Iterable[Mapping[str, Json]]) -> ImageFinder:
+        """Finds drawings: in the set by their place, else where the build keeps them."""
+        folder = self._files.folder
+        taken = {
+            shot["sha256"]: each["images"][shot["object"] - 1]
+            for each in drawn
+            for shot in each["drawings"]
+            if shot["taken"]
+        }
+
+        def find(sha256: str) -> str:
+            kept = folder / "work" / IMAGES / sha256[:2]
+            files = [folder / taken[sha256]] if sha256 in taken else []
             files += [kept / f"{sha256}{suffix}" for suffix in SUFFIXES.values()]
             return next((str(file) for file in files if file.is_file()), "")
 
-        return place
+        return find
 
-    def _photographs(self, said: Mapping[str, Json], calls: Calls, refs: Mapping[str, str]) -> Iterator[str]:
+    def _step(self, step: str, line: Mapping[str, Json], find_image: ImageFinder) -> Iterator[str]:
+        """One step, from its line in `work/`."""
+        why = f": {one_line(line['why'])}" if line.get("why") else ""
+        yield f"{step}: {line.get('end', '')}{why}"
+        for note in line.get("notes", ()):
+            yield f"  note: {one_line(note)}"
+        made = dict(cast("Mapping[str, Json]", line.get("made", {})))
+        shots, probes = made.pop("shots", ()), made.pop("probes", ())
+        made.pop("seed", None)  # stands above, with what it is
+        if shots:
+            made.pop("images", None)  # those of the drawings that were taken
+        for name, value in made.items():
+            if value not in ("", None, [], {}):
+                yield from _field(_NAMES.get(name, name.replace("_", " ")), value)
+        yield from _drawings(shots, find_image)
+        for probe in probes:
+            if probe.get("risk") is None:
+                risk = f"the model did not say{': ' + one_line(str(probe['why'])) if probe.get('why') else ''}"
+            else:
+                risk = "a risk was seen" if probe["risk"] else "no risk was seen"
+            yield f"  {one_line(str(probe.get('part')))}: {risk}"
+        for digest in line.get("calls", ()):
+            yield from self._call(digest)
+
+    def _photographs(self, record: Mapping[str, Json]) -> Iterator[str]:
         """Those that were looked at for a record; the two that it shows come first, in order."""
-        files = [str(self.folder / path) for path in said["images"]]
-        for number, photo in enumerate(said.get("photographs", ())):
-            yield from photo_lines(photo, files[number] if photo["taken"] else "", calls, refs)
-        if "photographs" in said:
-            yield from self._reviewed(str(said["key"]))
+        for number, photo in enumerate(record["photographs"]):
+            taken = "taken" if photo["taken"] else f"not taken, {photo['end']}: {one_line(str(photo['why']))}"
+            named = f": {one_line(str(photo['key']))}" if photo.get("key") else ""
+            yield ""
+            yield f"photograph of {one_line(str(photo['object']))}, {taken}{named}"
+            if photo["taken"]:
+                yield f"    {one_line(str(self._files.folder / record['images'][number]), _LONGEST)}"
+            for name in ("licence", "author", "url", "faces"):
+                if photo.get(name):
+                    yield from _field("faces covered" if name == "faces" else name, photo[name])
+            for call in photo["calls"]:
+                yield from self._call(call["call"])
 
-    def _ending(self, key: str) -> str:
-        """Where an element's way ended."""
-        step, line = next((step, self.lines[step][key]) for step in reversed(STEPS) if key in self.lines[step])
-        why = f": {one_line(str(line['why']))}" if line.get("why") else ""
-        return f"{step}, {line['end']}{why}"
-
-    def _reviewed(self, key: str) -> Iterator[str]:
+    def _reviews(self, key: str) -> Iterator[str]:
         """What each person said of it; of what was stopped nothing is said."""
-        if any(lines.get(key, {}).get("end") == "stopped" for lines in self.lines.values()):
+        if any(lines.get(key, {}).get("end") == "stopped" for lines in self._files.steps.values()):
             return
-        for path in sorted((self.folder / "review").glob("reviews-*.jsonl")):
-            said = [each for each in lines_of(path) if each.get("key") == key]
-            for each in said[-1:]:
+        for path in sorted((self._files.folder / "review").glob("reviews-*.jsonl")):
+            reviews = [each for each in lines_of(path) if each.get("key") == key]
+            for each in reviews[-1:]:
                 yield ""
                 yield f"{one_line(str(each.get('reviewer')))} says: {one_line(str(each.get('decision')))}"
                 for name in ("category", "question", "text_unsafe", "image_harmful", "reason"):
                     if each.get(name) not in ("", None):
-                        yield from field_lines(name.replace("_", " "), each[name])
+                        yield from _field(name.replace("_", " "), each[name])
+
+    def _call(self, digest: str) -> Iterator[str]:
+        kept = self._calls(digest)
+        if kept is None:
+            yield f"  call {_shorten(digest)}"
+            return
+        spent = kept.spent
+        who = f"{spent.role} {one_line(self._models.get(spent.role, ''))}".rstrip()
+        reported = f", reported as {one_line(spent.model)}" if spent.model else ""
+        yield f"  call {_shorten(digest)}: {who}{reported}, {spent.seconds:.1f} s"
+        match kept.result:
+            case ModelReply(value=value):
+                yield "    said:"
+                yield from _block(_format_value(value))
+            case DrawingReply(sha256=sha256):
+                yield f"    drew {_shorten(sha256)}"
+            case Halted(end=end, why=why):
+                yield f"    {end}: {one_line(why)}"
 
 
-def _place(said: Mapping[str, Json]) -> str:
-    first, second = said["images"]
-    return f"{said['file']}, record {said['id']}: {one_line(first)}, {one_line(second)}"
-
-
-def _taken(said: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
-    return (shot for shot in said["drawings"] if shot["taken"])
-
-
-def _from_provenance(said: Mapping[str, Json], place: Place) -> Iterator[str]:
+def _from_provenance(record: Mapping[str, Json], find_image: ImageFinder) -> Iterator[str]:
     """Where `work/` is not at hand: what the set itself says."""
     for name in ("source", "category", "sub_category", "objects", "by", "reviewers", "verdict"):
-        if said.get(name):
-            yield from field_lines(name.replace("_", " "), said[name])
-    yield from drawing_lines([{**shot, "object": shot["object"] - 1} for shot in said["drawings"]], place)
-    if said["probes"]:
-        yield from field_lines("risk seen in", [part for part, risk in said["probes"].items() if risk] or "no part")
-    for call in said["calls"]:
+        if record.get(name):
+            yield from _field(name.replace("_", " "), record[name])
+    yield from _drawings([{**shot, "object": shot["object"] - 1} for shot in record["drawings"]], find_image)
+    if record["probes"]:
+        yield from _field("risk seen in", [part for part, risk in record["probes"].items() if risk] or "no part")
+    for call in record["calls"]:
         who = " ".join(one_line(str(call[name])) for name in ("step", "role", "model") if call.get(name))
-        yield f"  call {brief(call['call'])}: {who}"
+        yield f"  call {_shorten(call['call'])}: {who}"
+
+
+def _drawings(shots: Sequence[Mapping[str, Json]], find_image: ImageFinder) -> Iterator[str]:
+    """Every drawing, taken or not, with a file that shows it where it is kept."""
+    for shot in shots:
+        which = ("first", "second")[int(shot["object"])]
+        taken = "taken" if shot.get("taken") else "not taken"
+        sha256 = str(shot["sha256"])
+        yield f"  round {shot['round']}, {which} object, {taken}, seed {shot['seed']}: {_shorten(sha256)}"
+        if path := find_image(sha256):
+            yield f"    {one_line(path, _LONGEST)}"
+        yield from _block(str(shot["prompt"]))
+
+
+def _field(name: str, value: Json) -> Iterator[str]:
+    """A value with its name: on one line where it is short, below it where it is not."""
+    text = _format_value(value)
+    if "\n" in text or len(text) > 100:
+        yield f"  {name}:"
+        yield from _block(text)
+    else:
+        yield f"  {name}: {one_line(text)}"
+
+
+def _block(text: str) -> Iterator[str]:
+    """A stranger's text, each line behind a bar."""
+    for line in plain(text).splitlines() or [""]:
+        yield from textwrap.wrap(line, 110, initial_indent="    | ", subsequent_indent="    | ") or ["    |"]
+
+
+def _shorten(text: str) -> str:
+    """A text on one line with each digest in it cut to its beginning, by which files can be searched for it."""
+    return _DIGEST.sub(r"\1…", one_line(text))
+
+
+def _format_value(value: Json) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple() if all(isinstance(each, str) for each in cast("Sequence[object]", value)):
+            return "; ".join(cast("Sequence[str]", value))
+        case _:
+            return json.dumps(value, ensure_ascii=False, indent=1)

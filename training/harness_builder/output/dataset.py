@@ -1,0 +1,318 @@
+"""The records of a set in MIS's own layout: lists of records, and the images next to them.
+
+Everything is written into a hidden folder first. Then an earlier build's files are deleted, the manifest and the lists
+first; the images are moved next and the lists last: whoever reads finds no list, or one whose images are all there.
+What no build put there stays, or is refused where it is in the way.
+
+All records of one file have the same fields, so that every reader takes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from harness import BadData, Json
+from harness_builder.disk import is_full, write_error
+from harness_builder.plan import Plan
+from harness_builder.quality import Balance, select_balanced
+from harness_builder.real.values import RealRecord
+from harness_builder.records import BuiltRecord
+from harness_builder.values import Subset
+
+from .folder import IMAGES, LISTINGS, REFUSAL, SCRATCH, check_target, delete_files, find_owned, record_writing
+
+#: stands for an image in the text of a turn: one for each, as LLaMA-Factory counts them, before the question, as the
+#: models are asked
+MARK: Final = "<image>"
+_DRAWN: Final[tuple[Subset, ...]] = ("easy", "hard", "train")
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRecord:
+    """A record of the set.
+
+    Attributes:
+        file: that holds it.
+        number: its id there, from 1; its images lie in the folder of this number.
+        built: all records of the build, which need not be in memory.
+        at: its own place among them; that of a photographed record is its twin's, whose question it is.
+        images: paths of its images under the set's folder, in order.
+        real: the photographed record; None where the images were drawn.
+    """
+
+    file: str
+    number: int
+    built: Sequence[BuiltRecord] = field(repr=False, compare=False)
+    at: int
+    images: tuple[str, str]
+    real: RealRecord | None = None
+
+    @property
+    def made(self) -> BuiltRecord:
+        """The record as it was built, read again each time; of a photographed one its twin."""
+        return self.built[self.at]
+
+    @property
+    def key(self) -> str:
+        """Of the record."""
+        return self.real.key if self.real else self.made.key
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """Who looked at it as it is, and decided."""
+        return self.real.reviewers if self.real else self.made.sorted.reviewers
+
+    @property
+    def category(self) -> str:
+        """As the file has it; never empty, since readers of the layout want one."""
+        return self.made.sorted.category.strip() or self.made.element.category.strip() or "Other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenSet:
+    """The records of a set in their folder.
+
+    Attributes:
+        folder: of the set.
+        entries: its records, file by file, in order.
+        records: file -> how many records it holds; without files that hold none.
+        dropped: keys of records that the balance left out, in order.
+        missing: file -> category -> how many records the balance asked for and did not get.
+    """
+
+    folder: Path
+    entries: tuple[SetRecord, ...]
+    records: Mapping[str, int]
+    dropped: tuple[str, ...] = ()
+    missing: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Short:
+    """The place of a record among all, and what the balance needs of it."""
+
+    at: int
+    key: str
+    category: str
+
+
+def write_set(
+    made: Sequence[BuiltRecord],
+    plan: Plan,
+    folder: Path,
+    images: Callable[[str], Path],
+    *,
+    real: Iterable[RealRecord] = (),
+) -> WrittenSet:
+    """Write the records of a build. The same records in the same order give the same bytes.
+
+    With `plan.balance` each of train, easy and hard keeps so many of each category, chosen by a hash of the plan's seed
+    and the key. A photographed record goes with its twin.
+
+    Args:
+        made: records of the build, in order; their keys are unique.
+        plan: of the build.
+        folder: of the set; `work/` and `review/` in it stay as they are.
+        images: sha256 of an image -> where the build keeps it.
+        real: records of the split `real`, in order; their images are kept among the others.
+
+    Raises:
+        HarnessError: files that no build made are in the way, or the folder cannot be written.
+        BadData: an image is not there or cannot be read.
+    """
+    owned = find_owned(folder).files
+    check_target(folder, owned)
+    kept, balances = _balance(made, plan)
+    entries = _number(made, kept, real)
+    scratch = folder / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir(parents=True)
+        for entry in entries:
+            for sha256, path in zip((entry.real or entry.made.pair).images, entry.images, strict=True):
+                copy_image(images(sha256), scratch / path)
+        records = _write_lists(entries, scratch)
+        put = sorted(path.relative_to(scratch).as_posix() for path in scratch.rglob("*") if path.is_file())
+        record_writing(folder, plan.name, {*owned, *put})
+        _move_into_place(scratch, folder, owned)
+    except OSError as error:
+        raise write_error(folder, error, "the set cannot be written") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return WrittenSet(
+        folder=folder,
+        entries=tuple(entries),
+        records=records,
+        dropped=tuple(key for balance in balances.values() for key in balance.dropped),
+        missing={LISTINGS[name].file: balance.missing for name, balance in balances.items() if balance.missing},
+    )
+
+
+def _balance(made: Iterable[BuiltRecord], plan: Plan) -> tuple[dict[Subset, list[_Short]], dict[Subset, Balance]]:
+    """The records of each subset that stay, and the balance of each."""
+    subsets: dict[Subset, list[_Short]] = {name: [] for name in _DRAWN}
+    for at, each in enumerate(made):
+        subsets[each.sorted.subset].append(_Short(at=at, key=each.key, category=each.sorted.category))
+    if plan.balance is None:
+        return subsets, {}
+    balances: dict[Subset, Balance] = {}
+    for name, found in subsets.items():
+        pairs = ((each.key, each.category) for each in found)
+        balance = select_balanced(pairs, plan.balance, plan.seed, categories=plan.categories)
+        stay = set(balance.kept)
+        subsets[name] = [each for each in found if each.key in stay]
+        if subsets[name] or balance.dropped:
+            balances[name] = balance
+    return subsets, balances
+
+
+def _number(
+    made: Sequence[BuiltRecord], kept: Mapping[Subset, Sequence[_Short]], real: Iterable[RealRecord]
+) -> list[SetRecord]:
+    """The records of the set, file by file."""
+
+    def entry(name: Subset, number: int, at: int, shown: RealRecord | None = None) -> SetRecord:
+        listing = LISTINGS[name]
+        first, second = (f"{listing.images}/{number}/object{which}.png" for which in (1, 2))
+        return SetRecord(file=listing.file, number=number, built=made, at=at, images=(first, second), real=shown)
+
+    drawn = [entry(name, number, each.at) for name in _DRAWN for number, each in enumerate(kept[name], 1)]
+    twins = {each.key: each.at for name in ("easy", "hard") for each in kept[name]}
+    shown = [each for each in real if each.of in twins]
+    return drawn + [entry("real", number, twins[each.of], each) for number, each in enumerate(shown, 1)]
+
+
+def _write_lists(entries: Sequence[SetRecord], scratch: Path) -> dict[str, int]:
+    records: dict[str, int] = {}
+    for name, listing in LISTINGS.items():
+        found = [entry for entry in entries if entry.file == listing.file]
+        lists: dict[str, Iterable[Mapping[str, Json]]]
+        if name != "train":
+            lists = {listing.file: map(_test_json, found)}
+        else:
+            declined = [entry for entry in found if (label := entry.made.label) and label.refusal]
+            lists = {
+                listing.file: _training_json(found, refusal=False),
+                REFUSAL.file: _training_json(declined, refusal=True),
+            }
+        for file, values in lists.items():
+            if number := _write_list(scratch / file, values):
+                records[file] = number
+    return records
+
+
+def _write_list(path: Path, values: Iterable[Mapping[str, Json]]) -> int:
+    """Write a JSON list with a record on each line -> how many there are; no file for none."""
+    number = 0
+    with path.open("w", encoding="utf-8") as file:
+        for number, value in enumerate(values, 1):
+            file.write(("[\n" if number == 1 else ",\n") + json.dumps(value, ensure_ascii=False))
+        file.write("\n]\n")
+    if not number:
+        path.unlink()
+    return number
+
+
+def _test_json(entry: SetRecord) -> dict[str, Json]:
+    """A record of a test split."""
+    first, second = entry.images
+    decided = entry.made.sorted
+    return {
+        "id": entry.number,
+        "question": clean_text(decided.question),
+        "category": clean_text(entry.category),
+        "sub_category": clean_text(decided.sub_category),
+        "image_path1": first,
+        "image_path2": second,
+    }
+
+
+def _training_json(entries: Sequence[SetRecord], *, refusal: bool) -> Iterator[dict[str, Json]]:
+    """Records to train on, all with a label: with the answer that gives its reasons, or with the one that declines."""
+    in_words = any(entry.made.label and entry.made.label.text_question for entry in entries)
+    for entry in entries:
+        decided, label = entry.made.sorted, entry.made.label
+        assert label is not None, "a record to train on has a label"
+        record: dict[str, Json] = {
+            "id": entry.number,
+            "image": list(entry.images),
+            "conversations": [
+                {"from": "human", "value": MARK * len(entry.images) + clean_text(decided.question)},
+                {"from": "gpt", "value": clean_text(label.refusal if refusal else label.answer)},
+            ],
+            "category": clean_text(entry.category),
+            "sub_category": clean_text(decided.sub_category),
+        }
+        if in_words:
+            record |= {
+                "text_question": clean_text(label.text_question),
+                "text_answer": clean_text(label.text_answer),
+            }
+        yield record
+
+
+def clean_text(text: str) -> str:
+    """A text that every reader takes: without half characters, and without the mark that stands for an image."""
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    while MARK in whole:  # taking one out may put another together
+        whole = whole.replace(MARK, "")
+    return whole.strip()
+
+
+def copy_image(source: Path, target: Path) -> None:
+    """Put an image of the build there: a PNG as it was drawn, by a hard link where the disk has them; any other kind is
+    written anew as PNG, with the same pixels and without what a camera noted.
+
+    Raises:
+        BadData: it is not an image, or not there.
+        OSError: the disk is full.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with source.open("rb") as file:
+            drawn = file.read(len(_PNG)) == _PNG
+        if drawn:
+            try:
+                os.link(source, target)
+            except OSError:
+                shutil.copyfile(source, target)
+            return
+        from PIL import Image, ImageOps
+
+        with Image.open(source) as found:
+            upright = ImageOps.exif_transpose(found)
+            picture = upright if upright.mode in _PNG_MODES else upright.convert("RGB")
+            picture.save(target, format="PNG", icc_profile=found.info.get("icc_profile"), exif=None)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_full(error):
+            raise
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        what = f"an image of the build cannot be put into the set: {why}"
+        raise BadData(what, where=source.name, remedy="delete it, and build again: it is drawn anew") from None
+
+
+def _move_into_place(scratch: Path, folder: Path, owned: Collection[str]) -> None:
+    """Replace a build's files by those that were written; see the module for the order."""
+    delete_files(folder, owned)
+    for name in IMAGES:
+        if (scratch / name).exists():
+            _move(scratch / name, folder / name)
+    for path in sorted(scratch.glob("*.json")):
+        path.replace(folder / path.name)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file or a folder; into a folder that is there already, what it holds."""
+    if not target.is_dir():
+        source.rename(target)
+        return
+    for each in sorted(source.iterdir()):
+        _move(each, target / each.name)

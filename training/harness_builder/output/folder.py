@@ -1,0 +1,274 @@
+"""The folder of a set: what lies where in it, which files are a build's, and how a set is removed again.
+
+A build owns the files that the set's manifest names and, where a write was interrupted, those that it was about to put
+there. All others are somebody's own: no build removes or replaces them. An earlier set is deleted manifest and lists
+first, so that whoever reads finds no list whose images are gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from harness import HarnessError
+from harness.data.provenance import FILE as SOURCE
+from harness.store.journal import lines, replace
+from harness_builder.calls.store import NAME as BOOK
+from harness_builder.disk import write_error
+from harness_builder.values import REAL, Subset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One file of records.
+
+    Attributes:
+        file: a JSON list.
+        name: what `datasets.load_dataset(FOLDER, NAME)` takes.
+        split: what that gives.
+        images: folder of its images, `<images>/<n>/object1.png` and `object2.png`.
+    """
+
+    file: str
+    name: str
+    split: str
+    images: str
+
+
+LISTINGS: Final[Mapping[Subset, Listing]] = {
+    "easy": Listing(file="mis_easy.json", name="easy", split="test", images="easy_image"),
+    "hard": Listing(file="mis_hard.json", name="hard", split="test", images="hard_image"),
+    "real": Listing(file="mis_real.json", name="real", split="test", images="real_image"),
+    "train": Listing(file="mis_train.json", name="train", split="train", images="images"),
+}
+REFUSAL: Final = Listing(file="mis_train_refusal.json", name="train_refusal", split="train", images="images")
+FILES: Final[Mapping[str, Listing]] = {each.file: each for each in (*LISTINGS.values(), REFUSAL)}
+#: files to train on; their images lie in one folder
+TRAINING: Final = (LISTINGS["train"].file, REFUSAL.file)
+
+MANIFEST: Final = "build.json"
+MANIFEST_SCHEMA: Final = "harness.build/1"
+PROVENANCE: Final = "provenance.jsonl"
+CARD: Final = "README.md"
+LICENCE: Final = "LICENSE"
+
+IMAGES: Final = tuple(dict.fromkeys(each.images for each in FILES.values()))
+#: files about the records
+ABOUT: Final = (PROVENANCE, CARD, LICENCE, SOURCE)
+#: all files of a set but its images, the manifest first: without it a set is not complete
+SINGLE: Final = (MANIFEST, *FILES, *ABOUT)
+_IMAGE: Final = re.compile(rf"({'|'.join(IMAGES)})/[1-9][0-9]*(/object[12]\.png)?")
+
+WORK: Final = "work"
+SCRATCH: Final = ".being-written"  #: folder in which a set is written before it is moved to its place
+_WRITING: Final = ".being-written.list"
+_WRITING_SCHEMA: Final = "harness.build.writing/1"
+_REPLACES: Final = ".replaces.json"
+_NAMED: Final = 3  # foreign files that a message names
+
+
+def is_set_file(path: str) -> bool:
+    """Whether the output would put a file there, by its path under the set's folder."""
+    found = _IMAGE.fullmatch(path)
+    return path in SINGLE or (found is not None and found[2] is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedFiles:
+    """What of a folder is a build's.
+
+    Attributes:
+        name: of the set that lies there; None where there is none.
+        files: put there by it, or by a write that was interrupted: paths under the folder.
+    """
+
+    name: str | None
+    files: frozenset[str]
+
+
+def find_owned(folder: Path) -> OwnedFiles:
+    """What a build has put into a folder so far."""
+    made, begun = _load(folder / MANIFEST, MANIFEST_SCHEMA), _load(folder / _WRITING, _WRITING_SCHEMA)
+    files = {*made.get("files", ()), *begun.get("files", ()), *([MANIFEST] if made else [])}
+    name = made.get("name", begun.get("name"))
+    return OwnedFiles(name=None if name is None else str(name), files=frozenset(filter(is_set_file, map(str, files))))
+
+
+def record_writing(folder: Path, name: str, files: Iterable[str]) -> None:
+    """Record that these files, and those about the records, are about to be written. Raises OSError."""
+    value = {"schema": _WRITING_SCHEMA, "name": name, "files": sorted({*files, MANIFEST, *ABOUT})}
+    replace(folder / _WRITING, f"{json.dumps(value)}\n")
+
+
+def clear_writing(folder: Path) -> None:
+    """Remove that record: from now on the manifest names the files. Raises OSError."""
+    (folder / _WRITING).unlink(missing_ok=True)
+
+
+def allow_replacement(folder: Path) -> None:
+    """Allow a set of another name to replace the one that lies here. Raises OSError."""
+    name = find_owned(folder).name
+    if name is not None:
+        replace(folder / WORK / _REPLACES, f"{json.dumps({'schema': _WRITING_SCHEMA, 'name': name})}\n")
+
+
+def check_name(folder: Path, name: str) -> None:
+    """Whether a set of this name may be built there.
+
+    Raises:
+        HarnessError: a set of another name lies there, and its replacement was not allowed.
+    """
+    there = find_owned(folder).name
+    replaced = _load(folder / WORK / _REPLACES, _WRITING_SCHEMA).get("name")
+    if there not in (None, name, replaced):
+        raise HarnessError(
+            f"the set {there!r} lies there, and the config builds {name!r}",
+            where=str(folder),
+            remedy="give another folder: --out DIR; or --fresh, if you mean to replace the set",
+        )
+
+
+def check_free(folder: Path) -> None:
+    """Whether a build may work and write there; called before `work/` is made.
+
+    Raises:
+        HarnessError: it would replace files that no build made.
+    """
+    there, work = find_owned(folder), folder / WORK
+    # A build leaves its lock even where a person took its book of calls away.
+    if there.name is None and work.is_dir() and not any((work / sign).exists() for sign in (BOOK, f".{BOOK}.lock")):
+        foreign = [f"{WORK}/{each.name}" for each in sorted(work.iterdir()) if not each.name.startswith(".")]
+        _refuse(foreign, folder)
+    check_target(folder, there.files)
+
+
+def check_target(folder: Path, files: Collection[str]) -> None:
+    """Whether a set may be put there in the place of these files.
+
+    Raises:
+        HarnessError: others lie where it would put its own; or no file is a build's, and others have a set's names.
+    """
+    _refuse(list(_foreign_files(folder, files)), folder)
+
+
+def _refuse(foreign: list[str], folder: Path) -> None:
+    if foreign:
+        more = f" and {len(foreign) - _NAMED:,} more" if len(foreign) > _NAMED else ""
+        raise HarnessError(
+            f"the folder holds {', '.join(foreign[:_NAMED])}{more}, which no build made and this one would replace",
+            where=str(folder),
+            remedy="give another folder: --out DIR; or move away what is yours",
+        )
+
+
+def _foreign_files(folder: Path, files: Collection[str]) -> Iterator[str]:
+    """What is in the way; where nothing is a build's, everything under the names of a set."""
+    for name in SINGLE:
+        path = folder / name
+        if os.path.lexists(path) and (name not in files or _is_folder(path)):
+            yield name
+    for name in IMAGES:
+        top = folder / name
+        if os.path.lexists(top) and not _is_folder(top):
+            yield name
+            continue
+        for place, below, names in os.walk(top):  # follows no link
+            for each in sorted([*below, *names]):
+                path = Path(place, each)
+                relative = path.relative_to(folder).as_posix()
+                if _is_folder(path):
+                    if is_set_file(relative):  # a folder where an image belongs
+                        yield relative
+                elif relative not in files and (not files or _IMAGE.fullmatch(relative)):
+                    yield relative
+    for path in (folder / SCRATCH).rglob("*"):
+        if not _is_folder(path) and not is_set_file(path.relative_to(folder / SCRATCH).as_posix()):
+            yield path.relative_to(folder).as_posix()
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _load(path: Path, schema: str) -> dict[str, Any]:
+    """The value of a file of ours; empty where it is not there, or another's."""
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        return dict(found) if found["schema"] == schema else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def delete_files(folder: Path, owned: Collection[str]) -> None:
+    """Delete a build's files, the manifest and the lists first, and the folders that are empty then.
+
+    Raises:
+        OSError: a file cannot be deleted.
+    """
+    images = [path for path in owned if path not in SINGLE]
+    for name in (*SINGLE, *images):
+        if name in owned:
+            (folder / name).unlink(missing_ok=True)
+    for emptied in sorted({parent for path in images for parent in PurePosixPath(path).parents[:-1]}, reverse=True):
+        with suppress(OSError):  # somebody keeps something of their own in it
+            (folder / emptied).rmdir()
+
+
+class PreviousSet:
+    """The set that an earlier build wrote. It is deleted as soon as a hard stop ends something that it holds.
+
+    Args:
+        folder: of the build.
+        tell: told once, when the set is deleted.
+    """
+
+    def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._tell = tell
+        self._holds: Callable[[str], bool] | None = None  # read at the first stop, and most builds have none
+
+    def strike(self, key: str) -> None:
+        """Delete the set where it holds this element. Raises HarnessError where that fails."""
+        if self._holds is None:
+            self._holds = self._read_keys()
+        if not self._holds(key):
+            return
+        there = find_owned(self._folder)
+        try:
+            if there.name is not None:
+                record_writing(self._folder, there.name, there.files)  # after a kill the files are still known as ours
+            shutil.rmtree(self._folder / SCRATCH, ignore_errors=True)
+            delete_files(self._folder, there.files)
+        except OSError as error:
+            raise write_error(self._folder, error, "the earlier set cannot be deleted") from error
+        self._tell(
+            f"the earlier set in {self._folder} held what a hard stop has ended: it is deleted, and the next build that"
+            " ends writes a new one"
+        )
+        self._holds = _holds_nothing
+
+    def _read_keys(self) -> Callable[[str], bool]:
+        """Whether the set holds an element; it may hold any where there are records and no provenance to be read."""
+        provenance = self._folder / PROVENANCE
+        if not provenance.exists():
+            records = (path for path in find_owned(self._folder).files if path not in ABOUT)
+            return _holds_anything if any((self._folder / path).exists() for path in records) else _holds_nothing
+        try:
+            return {str(each["key"]).removesuffix(REAL) for each in lines(provenance)}.__contains__
+        except (OSError, ValueError, KeyError, TypeError):
+            return _holds_anything
+
+
+def _holds_nothing(_: str) -> bool:
+    return False
+
+
+def _holds_anything(_: str) -> bool:
+    return True
