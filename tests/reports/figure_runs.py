@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness_html.figures import Figure, figures
+from harness_html.figures import Draft, Figure, draft_figures, figures
 
 from harness.board.leaderboard import boards
 from harness.board.means import means
@@ -86,12 +86,23 @@ def mean(value: int, suite: str = "general", *, complete: bool = True) -> dict[s
     return {suite: {"mean": {**body, "of": of, "missing": [], "complete": complete}}}
 
 
-def drawn(runs: Sequence[Body], tuned: Mapping[str, str] | None = None) -> dict[str, Figure]:
-    """The figures of some runs; `tuned` declares ref -> the ref it was tuned from."""
+def declare_tuned(runs: Sequence[Body], tuned: Mapping[str, str]) -> Sequence[Body]:
+    """The runs, of which some declare that they were tuned; `tuned` is ref -> the ref it was tuned from."""
     for body in runs:
-        if base := (tuned or {}).get(body["model"]["ref"]):
+        if base := tuned.get(body["model"]["ref"]):
             body["model"]["training"] = {"tuned_from": base, "trained_on": []}
+    return runs
+
+
+def drawn(runs: Sequence[Body], tuned: Mapping[str, str] | None = None) -> dict[str, Figure]:
+    """The figures of some runs by name."""
+    declare_tuned(runs, tuned or {})
     return {figure.name: figure for figure in figures(boards(runs), means(runs))}
+
+
+def drafted(runs: Sequence[Body]) -> Sequence[Draft]:
+    """The figures of some runs, not drawn yet."""
+    return list(draft_figures(boards(runs), means(runs)))
 
 
 def words(svg: str) -> list[str]:

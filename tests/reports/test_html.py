@@ -15,8 +15,11 @@ from harness import plugins
 from harness.board.leaderboard import boards
 from harness.plugins.host import Host, use
 from harness.testing.results import Body, judged, metric, results, split
+from tests.golden import check
+from tests.reports.figure_runs import everything
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
+DRAWING = r'(?<=<div class="drawing" tabindex="0">).*?(?=</div>)'
 
 
 def run(ref: str = "x/a", unsafe: int = 800, task: str = "mis", judge: str = JUDGE, **changes: Any) -> Body:
@@ -61,6 +64,13 @@ def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else() -> 
     assert policy.startswith("default-src &#39;none&#39;; style-src &#39;sha256-")
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+def test_the_page_of_some_runs_stays_as_it_is_but_for_its_style_its_script_and_its_drawings() -> None:
+    html = render(everything())
+    for left_out in (r"(?<=<style>).*?(?=</style>)", r"(?<=<script>).*?(?=</script>)", r"(?<=sha256-)[^&]+", DRAWING):
+        html = re.sub(left_out, "…", html, flags=re.DOTALL)
+    check("leaderboard.html", html)
 
 
 def test_the_same_results_make_the_same_page() -> None:

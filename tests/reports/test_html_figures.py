@@ -14,7 +14,21 @@ from harness.board.leaderboard import boards
 from harness.board.values import Measure
 from harness.keys import digest
 from harness.testing.results import metric
-from tests.reports.figure_runs import JUDGE, OTHER, by_category, drawn, everything, mean, mis, rate, run, words
+from tests.golden import check
+from tests.reports.figure_runs import (
+    JUDGE,
+    OTHER,
+    by_category,
+    declare_tuned,
+    drafted,
+    drawn,
+    everything,
+    mean,
+    mis,
+    rate,
+    run,
+    words,
+)
 
 
 def test_every_sort_of_figure_is_made_where_the_data_has_it() -> None:
@@ -276,3 +290,12 @@ def test_splits_of_one_task_stand_side_by_side_and_a_pooled_one_does_not() -> No
 def test_splits_of_opposite_directions_are_no_siblings() -> None:
     tasks = {"xstest:safe": rate("refusal_rate", 5, "lower"), "xstest:unsafe": rate("refusal_rate", 400, "higher")}
     assert not [name for name in drawn([run("x/a", tasks)]) if name.startswith("splits")]
+
+
+def test_the_captions_tables_and_charts_of_every_sort_of_figure_stay_as_they_are() -> None:
+    drafts = drafted(declare_tuned(everything(), {"x/tuned": "x/base"}))
+    told = [
+        "\n".join([f"{each.name}: {each.title}", each.told, *map(" | ".join, each.table), digest(each.chart)])
+        for each in drafts
+    ]
+    check("figures.txt", "\n\n".join(told) + "\n")

@@ -15,7 +15,7 @@ from harness.board.values import Board
 from .names import unique
 from .values import Draft, Figure
 
-__all__ = ["Figure", "figures", "files"]
+__all__ = ["Draft", "Figure", "draft_figures", "figures", "files"]
 
 
 def figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure, ...]:
@@ -30,7 +30,7 @@ def figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure
     """
     from .drawing import figure
 
-    drafts = list(_drafts(boards, means))
+    drafts = list(draft_figures(boards, means))
     slugs = unique(draft.name for draft in drafts)
     return tuple(figure(replace(draft, name=name)) for draft, name in zip(drafts, slugs, strict=True))
 
@@ -48,7 +48,8 @@ def files(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, b
     return svg | {f"{each.name}.png": png(each.svg) for each in made}
 
 
-def _drafts(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
+def draft_figures(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
+    """All figures that the data supports, not drawn yet and not named apart."""
     from . import ability, categories, classes, forest, judges, splits, tradeoff
 
     yield from forest.drafts(boards)
