@@ -13,23 +13,23 @@ from harness import Report, Results, hookimpl
 
 def render(results: Sequence[Results]) -> str:
     """The page: HTML without a single outside resource."""
-    from .page import page
+    from .page import render_page
 
-    return page(results)
+    return render_page(results)
 
 
 def figure_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The page's figures as SVG and PNG files."""
-    from .drawn import files
+    from .page import render_figures
 
-    return files(results)
+    return render_figures(results)
 
 
 def space_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The files of a static Space that serves the page and its data."""
-    from .space import files
+    from .page import render_space
 
-    return files(results)
+    return render_space(results)
 
 
 @hookimpl

@@ -1,11 +1,11 @@
-"""The page's data for a reader's own program: one flat row a number, the same in the page, in CSV and in JSON."""
+"""The page's numbers for a reader's own program: a flat row for each, the same in the page, in CSV and in JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from harness import sheets
 from harness.board.values import Board, Measure, Row
@@ -14,40 +14,35 @@ from harness.terminal import one_line
 Flat = dict[str, str | int | float | bool | None]
 
 
-def numbers(boards: Sequence[Board]) -> list[Flat]:
+def list_numbers(boards: Sequence[Board]) -> list[Flat]:
     """Each metric of each row; breakdowns are left to `--format csv`."""
-    return [_flat(board, row, measure) for board in boards for row in board.rows for measure in row.measures]
+    return [_flatten(board, row, measure) for board in boards for row in board.rows for measure in row.measures]
 
 
-def as_json(boards: Sequence[Board]) -> str:
-    """As one JSON array of objects."""
-    return json.dumps(numbers(boards), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+def to_json(boards: Sequence[Board]) -> str:
+    """One JSON array of objects."""
+    return json.dumps(list_numbers(boards), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
 
 
-def packed(boards: Sequence[Board]) -> str:
-    """The names once and the rows as arrays, for the page; a `<` is spelled so that no text ends a script element."""
-    rows = numbers(boards)
+def to_page(boards: Sequence[Board]) -> str:
+    """The names once and the rows as arrays, for the page; `<` is escaped, so that no text ends a script element."""
+    rows = list_numbers(boards)
     whole = {"names": list(rows[0]) if rows else [], "rows": [list(row.values()) for row in rows]}
     text = json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
-def as_csv(boards: Sequence[Board]) -> str:
-    """As CSV, no cell of which a spreadsheet takes for a formula."""
-    out = io.StringIO()
-    rows = list(_defused(numbers(boards)))
+def to_csv(boards: Sequence[Board]) -> str:
+    """CSV, no cell of which a spreadsheet takes for a formula."""
+    rows, out = list_numbers(boards), io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow({name: sheets.defused(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
     return out.getvalue()
 
 
-def _defused(rows: Sequence[Flat]) -> Iterator[Flat]:
-    for row in rows:
-        yield {name: sheets.defused(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
-
-
-def _flat(board: Board, row: Row, measure: Measure) -> Flat:
+def _flatten(board: Board, row: Row, measure: Measure) -> Flat:
     return {
         "model": one_line(row.model),
         "task": one_line(board.task),

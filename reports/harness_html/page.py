@@ -1,4 +1,4 @@
-"""Results to one HTML file: no outside resource, and a policy that allows none."""
+"""Results to one HTML file without an outside resource, and to the folder of a Hugging Face Space that serves it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as packaged
-from typing import TYPE_CHECKING, Any, Final
+from importlib.util import find_spec
+from typing import Any, Final
 
 from harness import Results
 from harness.board import display
@@ -14,99 +15,122 @@ from harness.board.leaderboard import boards
 from harness.board.licences import licences
 from harness.board.means import means
 from harness.board.references import references
-from harness.board.values import Board
 from harness.terminal import plain
 
-from . import data, methods, views
-from .drawn import drawn
-from .figures.theme import DARK, LIGHT, variables
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from . import data, views
+from .figures import draw_figures, write_figures
+from .figures.theme import DARK, LIGHT, declare_variables
 
 TITLE: Final = "Safety leaderboard"
+_CARD: Final = """\
+---
+title: {title}
+emoji: 🛡️
+colorFrom: blue
+colorTo: gray
+sdk: static
+app_file: index.html
+pinned: false
+---
+
+{title} of vision-language models, made with vlm-safety-harness. `index.html` is the page, `leaderboard.csv` and
+`leaderboard.json` its numbers, `figures/` its figures.
+
+To serve it: make a Space whose SDK is `static`, and push this folder to it.
+"""
 
 
-def page(results: Sequence[Results]) -> str:
-    """The leaderboard of some runs as a whole page."""
-    made, suites = boards(results), means(results)
-    anchors = _anchors(made)
-    style, script = _asset("page.css") + _colours(), _asset("page.js")
-    template = _environment().get_template("page.html")
-    return template.render(
+def render_page(results: Sequence[Results]) -> str:
+    """The leaderboard of some runs as a whole page; without figures where the library that draws them is missing."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from harness import plugins
+
+    every, suites = boards(results), means(results)
+    anchors = [f"board-{place}" for place, _ in enumerate(every, 1)]  # no name can break such an id
+    tasks = [task for task, _ in plugins.current().offers("tasks")]
+    style, script = _read_asset("page.css") + _declare_colours(), _read_asset("page.js")
+    environment = Environment(
+        loader=PackageLoader(__package__ or "", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_drop_controls,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {"figure": display.figure, "estimate": display.estimate}
+    environment.filters.update(filters)
+    return environment.get_template(
+        "page.html"
+    ).render(
         title=TITLE,
-        policy=_policy(style, script),
+        policy="; ".join(  # what the page may load: its own style and script, known by their hashes, and nothing else
+            (
+                "default-src 'none'",
+                f"style-src '{_hash(style)}'",
+                f"script-src '{_hash(script)}'",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
         style=style,
         script=script,
-        overview=views.overview(made, anchors),
-        sections=_sections(made, anchors),
+        overview=views.build_overview(every, anchors),
+        sections=[
+            views.build_section(board, anchor, references(board, tasks))
+            for board, anchor in zip(every, anchors, strict=True)
+        ],
         means=suites,
-        figures=drawn(made, suites),
-        methods=methods.methods(results, made, suites),
-        licences=licences(made),
-        data=data.packed(made),
+        figures=draw_figures(every, suites) if _can_draw() else (),
+        methods=views.describe_methods(results, every, suites),
+        licences=licences(every),
+        data=data.to_page(every),
         runs=len(results),
         day=max((str(each.get("finished") or "")[:10] for each in results), default=""),
     )
 
 
-def _sections(made: Sequence[Board], anchors: Mapping[int, str]) -> list[views.Section]:
-    from harness import plugins
-
-    tasks = [task for task, _ in plugins.current().offers("tasks")]
-    return [views.section(board, anchors[place], references(board, tasks)) for place, board in enumerate(made)]
+def render_figures(results: Sequence[Results]) -> Mapping[str, bytes]:
+    """Each figure of the page as SVG and PNG. Raises HarnessError without the library that draws."""
+    return write_figures(boards(results), means(results))
 
 
-def _anchors(made: Sequence[Board]) -> dict[int, str]:
-    """An id for each board that no name can break."""
-    return {place: f"board-{place + 1}" for place, _ in enumerate(made)}
+def render_space(results: Sequence[Results]) -> Mapping[str, bytes]:
+    """The files of a static Space: the page, its data, and the card that the hub reads."""
+    every = boards(results)
+    texts = {
+        "README.md": _CARD.format(title=TITLE),
+        "index.html": render_page(results),
+        "leaderboard.csv": data.to_csv(every),
+        "leaderboard.json": data.to_json(every),
+    }
+    pictures = render_figures(results) if _can_draw() else {}
+    return {
+        **{name: text.encode() for name, text in texts.items()},
+        **{f"figures/{name}": body for name, body in pictures.items()},
+    }
 
 
-def _policy(style: str, script: str) -> str:
-    """What the page may load: its own style and script, known by their hashes, and nothing else."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src '{_hash(style)}'",
-            f"script-src '{_hash(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
+def _can_draw() -> bool:
+    return find_spec("vl_convert") is not None
+
+
+def _read_asset(name: str) -> str:
+    return (packaged(__package__ or "") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _asset(name: str) -> str:
-    return (packaged(__package__ or "") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _colours() -> str:
+def _declare_colours() -> str:
     """The figures' colours in both themes, which follow the page's."""
-    light, dark = variables(LIGHT), variables(DARK)
+    light, dark = declare_variables(LIGHT), declare_variables(DARK)
     system = f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme='light']) {{ {dark} }} }}"
     paper = f"@media print {{ :root:root {{ {light} }} }}"
     return "\n".join((f":root {{ {light} }}", system, f":root[data-theme='dark'] {{ {dark} }}", paper, ""))
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalised,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {"figure": display.figure, "estimate": display.estimate}
-    environment.filters.update(filters)
-    return environment
-
-
-def _finalised(value: object) -> object:
+def _drop_controls(value: object) -> object:
     """Text without controls; what the templates marked as safe stays."""
     return plain(value) if type(value) is str else value

@@ -1,20 +1,76 @@
-"""What the page's templates show: cells, columns and lines, made of boards; text is still text."""
+"""What the page's templates show, made of boards: tables of cells, sections, and the methods paragraph.
+
+Nothing is HTML yet: the templates escape all text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
+from harness import Results
 from harness.board.display import ARROWS, NOTHING, figure, share, span
 from harness.board.flagged import flagged
+from harness.board.means import Mean
 from harness.board.published import PublishedRow
 from harness.board.standing import standing
 from harness.board.values import Board, Caution, Measure, Row
 from harness.terminal import one_line
 
-from .whiskers import Scale, Whisker
+_WIDTH: Final = 100.0  #: of a whisker, in its own units
+_LEAST: Final = 1.5  #: of its line, so that a point is seen
+_OWN_SETTINGS: Final = "with the providers' settings"
+_OUTCOMES: Final = (
+    "Every sample ends in one outcome: blocked and empty answers count as each benchmark says, and what is unresolved "
+    "(errors, broken samples, judges that failed) is outside the denominator, counted beside the number, and turned "
+    "into bounds."
+)
+_INTERVALS: Final = (
+    "Intervals are 95% Wilson intervals at the effective sample size, clustered by what belongs together and stretched "
+    "over those bounds; a rank counts the models whose whole interval is better."
+)
 
-LOCAL, API = "local weights", "API"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whisker:
+    """An interval as a small line in a table cell: where its parts lie between 0 and 100."""
+
+    low: float
+    high: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The values at the left and right ends of the whiskers of one column."""
+
+    left: float
+    right: float
+
+    @classmethod
+    def of(cls, measures: Iterable[Measure]) -> Scale:
+        """Percent and shares have their whole range; anything else what the column holds."""
+        given = [measure for measure in measures if measure.value is not None]
+        units = {measure.unit for measure in given}
+        if units <= {"%", "0-1"}:
+            return cls(left=0.0, right=100.0 if units == {"%"} else 1.0)
+        ends = [end for measure in given for end in (*measure.ci95, measure.value) if end is not None]
+        return cls(left=min(ends), right=max(ends))
+
+    def draw(self, measure: Measure) -> Whisker | None:
+        """The interval that ranks use; None where there is no number."""
+        if measure.value is None:
+            return None
+        low, high = (measure.value if end is None else end for end in measure.ci95_worst)
+        left, right, value = self._place(low), self._place(high), self._place(measure.value)
+        if right - left < _LEAST:
+            left, right = max(0.0, value - _LEAST / 2), value + _LEAST / 2
+        return Whisker(low=left, high=right, value=value)
+
+    def _place(self, value: float) -> float:
+        width = self.right - self.left
+        return round(_WIDTH * min(1.0, max(0.0, (value - self.left) / width)) if width else _WIDTH / 2, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +116,9 @@ class Line:
         model: its name.
         kind: `local weights` or `API`.
         cells: one for each column.
-        facts: what else stands in the row, column by column.
+        facts: the other columns of the row.
         cautions: on any of its numbers.
-        unranked: it has no rank, and why.
+        unranked: why it has no rank; empty where it has one.
         rank: in its class; None where it has none, or the table is of several classes.
         revision: of the model; empty where it is not known, or the table is of several runs.
         held_out: categories that its training left out.
@@ -94,10 +150,10 @@ class Section:
     """One board in full.
 
     Attributes:
-        anchor: what links lead to.
+        anchor: the id that links lead to.
         board: it.
         table: all its metrics.
-        published: rows of others beside it.
+        published: rows of others.
         facts: what all its rows share: (name, text).
         notes: what a reader must know before comparing rows.
     """
@@ -110,134 +166,169 @@ class Section:
     notes: Sequence[str]
 
 
-def overview(boards: Sequence[Board], anchors: Mapping[int, str]) -> Table:
+def build_overview(boards: Sequence[Board], anchors: Sequence[str]) -> Table:
     """Models against the main numbers of all boards that are not parts of another.
 
     Args:
         boards: of the page.
-        anchors: place of a board -> what links to it.
+        anchors: the id of each board's section.
     """
-    shown = [(place, board) for place, board in enumerate(boards) if not board.part_of and board.measures]
-    rows: dict[str, dict[int, Row]] = {}
-    for place, board in shown:
+    shown = [
+        (anchor, board) for anchor, board in zip(anchors, boards, strict=True) if not board.part_of and board.measures
+    ]
+    models: dict[str, dict[str, Row]] = {}
+    for anchor, board in shown:
         for row in board.rows:
-            rows.setdefault(row.model, {}).setdefault(place, row)
-    scales = {place: Scale.of(row.main for row in board.rows if row.main) for place, board in shown}
-    return Table(
-        heads=[_head(board.name, board.measures[0], anchors[place]) for place, board in shown],
-        lines=[
-            Line(
-                model=model,
-                kind=_kind(next(iter(mine.values()))),
-                cells=[_main_cell(board, mine.get(place), scales[place]) for place, board in shown],
-                cautions=_together(caution for row in mine.values() for caution in row.cautions),
-                held_out=tuple(dict.fromkeys(name for row in mine.values() for name in row.held_out)),
-                unranked="in no table" if all(row.unranked for row in mine.values()) else "",
-            )
-            for model, mine in rows.items()
-        ],
-    )
+            models.setdefault(row.model, {}).setdefault(anchor, row)
+    scales = {anchor: Scale.of(row.main for row in board.rows if row.main) for anchor, board in shown}
+    lines: list[Line] = []
+    for model, rows in models.items():
+        cells = [
+            Cell() if (mine := rows.get(anchor)) is None else _build_cell(board, mine, mine.main, scales[anchor])
+            for anchor, board in shown
+        ]
+        cautions: dict[str, list[str]] = {}  # one of each kind, which says what each of them says
+        for caution in dict.fromkeys(caution for row in rows.values() for caution in row.cautions):
+            cautions.setdefault(caution.kind, []).append(caution.told)
+        line = Line(
+            model=model,
+            kind=_name_kind(next(iter(rows.values()))),
+            cells=cells,
+            cautions=[Caution(kind=kind, told="; ".join(texts)) for kind, texts in cautions.items()],
+            held_out=tuple(dict.fromkeys(name for row in rows.values() for name in row.held_out)),
+            unranked="in no table" if all(row.unranked for row in rows.values()) else "",
+        )
+        lines.append(line)
+    return Table(heads=[_build_head(board.name, board.measures[0], anchor) for anchor, board in shown], lines=lines)
 
 
-def _together(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
-    """One caution of each kind, which tells what each of them does."""
-    told: dict[str, list[str]] = {}
-    for caution in dict.fromkeys(cautions):
-        told.setdefault(caution.kind, []).append(caution.told)
-    return tuple(Caution(kind=kind, told="; ".join(texts)) for kind, texts in told.items())
-
-
-def section(board: Board, anchor: str, published: Sequence[PublishedRow]) -> Section:
+def build_section(board: Board, anchor: str, published: Sequence[PublishedRow]) -> Section:
     """A board in full."""
+    names = [measure.name for measure in board.measures]
+    scales = {
+        name: Scale.of(each for row in board.rows for each in row.measures if each.name == name) for name in names
+    }
+    lines: list[Line] = []
+    for row in board.rows:
+        measures = {measure.name: measure for measure in reversed(row.measures)}
+        again = f" in {row.epochs} epochs" if row.epochs > 1 else ""
+        samples = f"{row.n}{again}{' (subset)' if row.subset is not None else ''}"
+        line = Line(
+            model=row.model,
+            kind=_name_kind(row),
+            cells=[_build_cell(board, row, measures.get(name), scales[name]) for name in names],
+            facts=(samples, share(row.coverage), str(row.blocked), row.finished[:10]),
+            revision=row.model_revision,
+            held_out=row.held_out,
+            cautions=row.cautions,
+            unranked=row.unranked,
+            rank=row.rank,
+        )
+        lines.append(line)
+    table = Table(
+        heads=[_build_head(measure.name, measure) for measure in board.measures],
+        lines=lines,
+        facts=("n", "Coverage", "Blocked", "Date"),
+        ranks=any(row.rank is not None for row in board.rows),
+    )
     return Section(
         anchor=anchor,
         board=board,
-        table=_table(board),
+        table=table,
         published=published,
-        facts=tuple(_shared(board).items()),
+        facts=tuple(_list_shared(board).items()),
         notes=(*board.notes, *flagged(board)),
     )
 
 
-def _table(board: Board) -> Table:
-    scales = {
-        name: Scale.of(measure for row in board.rows for measure in row.measures if measure.name == name)
-        for name in (measure.name for measure in board.measures)
-    }
-    return Table(
-        heads=[_head(measure.name, measure) for measure in board.measures],
-        facts=("n", "Coverage", "Blocked", "Date"),
-        ranks=any(row.rank is not None for row in board.rows),
-        lines=[
-            Line(
-                model=row.model,
-                kind=_kind(row),
-                cells=[_cell(board, row, head.name, scales[head.name]) for head in board.measures],
-                facts=(_samples(row), share(row.coverage), str(row.blocked), row.finished[:10]),
-                revision=row.model_revision,
-                held_out=row.held_out,
-                cautions=row.cautions,
-                unranked=row.unranked,
-                rank=row.rank,
-            )
-            for row in board.rows
-        ],
-    )
-
-
-def _head(name: str, measure: Measure, anchor: str = "") -> Head:
+def _build_head(name: str, measure: Measure, anchor: str = "") -> Head:
     unit = " %" if measure.unit == "%" else ""
-    arrow = ARROWS.get(measure.better, "")
-    return Head(name=name, metric=f"{measure.name}{unit}", arrow=arrow, anchor=anchor)
+    return Head(name=name, metric=f"{measure.name}{unit}", arrow=ARROWS.get(measure.better, ""), anchor=anchor)
 
 
-def _main_cell(board: Board, row: Row | None, scale: Scale) -> Cell:
-    if row is None or row.main is None:
-        return Cell()
-    return _number(row.main, scale, mark=standing(board, row), note=row.unranked)
-
-
-def _cell(board: Board, row: Row, name: str, scale: Scale) -> Cell:
-    measure = next((measure for measure in row.measures if measure.name == name), None)
+def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale) -> Cell:
+    """A number of a row; the main one with its mark, or why it has no rank."""
     if measure is None:
         return Cell()
-    mark = standing(board, row) if measure.main else ""
-    return _number(measure, scale, mark=mark, note=row.unranked if measure.main else "")
-
-
-def _number(measure: Measure, scale: Scale, *, mark: str, note: str) -> Cell:
     return Cell(
         text=figure(measure.value, measure.unit),
         interval=span(measure.ci95_worst, measure.unit),
         sort=measure.value,
-        whisker=scale.whisker(measure),
-        mark=mark,
-        note=note,
+        whisker=scale.draw(measure),
+        mark=standing(board, row) if measure.main else "",
+        note=row.unranked if measure.main else "",
         main=measure.main,
         why=one_line(measure.why, 200),
     )
 
 
-def _kind(row: Row) -> str:
-    return LOCAL if row.local else API
+def _name_kind(row: Row) -> str:
+    return "local weights" if row.local else "API"
 
 
-def _samples(row: Row) -> str:
-    part = " (subset)" if row.subset is not None else ""
-    again = f" in {row.epochs} epochs" if row.epochs > 1 else ""
-    return f"{row.n}{again}{part}"
-
-
-def _shared(board: Board) -> dict[str, str]:
+def _list_shared(board: Board) -> dict[str, str]:
     """What is one for the whole class: judge, wording, data, settings."""
-    judged = next((row for row in board.rows if row.judge.id), board.rows[0])
-    settings = {name: value for name, value in judged.settings.items() if value not in (None, [], "")}
-    told = {
-        "Judge": judged.judge.label,
-        "Input wording": judged.fidelity,
-        "Data": f"{judged.source} {replace(judged, revision=judged.revision[:12]).data_revision}".strip(),
-        "Data hash": judged.data[:12],
-        "Licence": judged.licence,
+    row = next((row for row in board.rows if row.judge.id), board.rows[0])
+    settings = {name: value for name, value in row.settings.items() if value not in (None, [], "")}
+    facts = {
+        "Judge": row.judge.label,
+        "Input wording": row.fidelity,
+        "Data": f"{row.source} {replace(row, revision=row.revision[:12]).data_revision}".strip(),
+        "Data hash": row.data[:12],
+        "Licence": row.licence,
         "Settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
     }
-    return {name: one_line(text) for name, text in told.items() if text}
+    return {name: one_line(text) for name, text in facts.items() if text}
+
+
+def describe_methods(results: Sequence[Results], boards: Sequence[Board], means: Sequence[Mean]) -> list[str]:
+    """The methods paragraph: what was really run, in sentences that a paper can take; none where nothing was."""
+    rows = [row for board in boards for row in board.rows]
+    if not rows:
+        return []
+    versions = _join({str(each["harness"]) for each in results})
+    days = sorted(str(each[key])[:10] for each in results for key in ("started", "finished") if each.get(key))
+    models = _count(len({str(each["model"]["ref"]) for each in results}), "model")
+    when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
+    splits: dict[str, dict[str, None]] = {}
+    for board in boards:
+        splits.setdefault(board.task, {})[board.split] = None
+    asked = _join([f"{task} ({', '.join(names)})" for task, names in splits.items()])
+    judges = _join({row.judge.label for row in rows if row.judge.id})
+    sentences = [
+        f"{models} ran under vlm-safety-harness {versions} {when}.",
+        f"The splits asked were those of {asked}.",
+        _describe_generation(rows),
+        f"They were judged by {judges}." if judges else "Nobody has judged them.",
+        _OUTCOMES,
+        _INTERVALS,
+    ]
+    if means:
+        suites = _join({mean.suite for mean in means})
+        sentences.append(f"The mean of {suites} is unweighted, and null while a part is missing.")
+    if unranked := sum(bool(row.unranked) for row in rows):
+        shown = f"{unranked} of {_count(len(rows), 'result')} {'are' if unranked > 1 else 'is'} shown unranked"
+        sentences.append(f"{shown}: incomplete, a subset, or not judged.")
+    return [one_line(sentence, 2000) for sentence in sentences]
+
+
+def _describe_generation(rows: Sequence[Row]) -> str:
+    given: Mapping[str, set[str]] = {
+        name: {str(row.settings[name]) for row in rows if row.settings.get(name) is not None}
+        for name in ("temperature", "max_tokens")
+    }
+    clauses = [f"at temperature {_join(given['temperature'])}"] if given["temperature"] else []
+    clauses += [f"with at most {_join(given['max_tokens'])} tokens"] if given["max_tokens"] else []
+    if any("temperature" in row.settings and row.settings["temperature"] is None for row in rows):
+        clauses.append("with their provider's own sampling where they refuse a temperature")
+    return f"Answers were generated {', '.join(clauses) if clauses else _OWN_SETTINGS}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _join(names: set[str] | Sequence[str]) -> str:
+    """`a, b and c`; names of a set in their order."""
+    ordered = sorted(names) if isinstance(names, set) else names
+    return ", ".join(ordered[:-1]) + " and " + ordered[-1] if len(ordered) > 1 else "".join(ordered)

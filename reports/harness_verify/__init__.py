@@ -1,4 +1,4 @@
-"""`harness verify` and `harness export`: numbers that can be made anew from what they count."""
+"""`harness verify` and `harness export`: numbers that can be computed again from the lines they count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @hookimpl
 def harness_commands(cli: click.Group) -> None:
     """Add `harness verify` and `harness export`."""
-    from . import export, verify
+    from .command import export_command, verify_command
 
-    cli.add_command(verify.command)
-    cli.add_command(export.command)
+    cli.add_command(verify_command)
+    cli.add_command(export_command)

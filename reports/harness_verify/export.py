@@ -1,64 +1,200 @@
-"""The flags of `harness export`, and what it prints."""
+"""`harness export`: a run as one zip for a paper's supplement, which whoever has it can verify.
+
+The files are staged in a folder of their own, verified there, listed in a manifest and packed: nothing but what is
+staged gets into the archive, and the same run gives the same bytes.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
-import click
+from harness.board.results import FILE, read
+from harness.errors import HarnessError
+from harness.files import atomic_write, open_atomic, report_write_errors
+from harness.runs.environment import harness_version
+from harness.runs.verifying import Verified, verify
+from harness.store.folder import RunFolder, file_name
+from harness.store.journal import encoded, lines
+from harness.store.records import TAKEN_OUT, stored_hash
+from harness.terminal import one_line
+from harness.types import Json
 
-from harness.cli.options import loaded, plugin_options
-from harness.terminal import plain, say
+from .redaction import FileRedactor, LineRedactor, redact_ref, remove_keys
 
-if TYPE_CHECKING:
-    from .exporting import Exported
+MANIFEST: Final = "MANIFEST.json"
+_TIME: Final = (1980, 1, 1, 0, 0, 0)  #: the first that a zip can hold
+_CHUNK: Final = 1 << 20
+_HEAD: Final = """\
+{model}: an evaluation run, exported by vlm-safety-harness {version}
+"""
+_REDACTED: Final = """\
+REDACTED. This archive holds numbers, labels and names. Each text of a sample (question, answer, reasoning, what a judge
+said, target, path of an image) is replaced by its length and sha256, so that whoever has the text can check it.
+"""
+_FULL: Final = """\
+FULL: MAY BE HARMFUL. This archive holds what was asked and answered as it was, harmful texts among it, and paths of the
+machine it ran on. Only keys were taken out. Do not put it where it can be indexed or used to train models, and mind the
+licences of the data sets, which are named in run.json.
+"""
+_REST: Final = """\
+Images are never part of it: each is named by its sha256, and comes with its data set.
 
-_LOUD = """\
-WARNING: a full export holds what was asked and answered, which may be harmful, and paths of this machine.
-Keys were taken out as far as they could be told. Look through it before it leaves the machine."""
+  results.json                 the numbers
+  run.json                     who was asked, how, and with what
+  TASK/asked.jsonl             the items that were asked
+  TASK/responses.jsonl         how each ended
+  TASK/verdicts-JUDGE.jsonl    what each judge said
+  MANIFEST.json                sha256 of each file
+
+To make the numbers anew from the lines, and compare them:
+
+  pip install 'vlm-safety-harness=={version}'
+  harness verify FOLDER
+"""
 
 
-@click.command("export")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE.zip", help="The archive."
-)
-@click.option(
-    "--redact/--full",
-    "redact",
-    default=True,
-    help="Texts by length and hash; or all of them as they are, which may be harmful.  [default: redact]",
-)
-@plugin_options
-@click.pass_context
-def command(ctx: click.Context, /, run: Path, output: Path, redact: bool) -> int:
-    """Write a run as an archive for a paper's supplement.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An archive that was written: where, of how many files, and what verifying them gave."""
 
-    It holds the results, who was asked and how, and a line for each item, answer and verdict, but no image. `harness
-    verify` makes the numbers anew from it, also from a redacted one. Exit codes: 0 written, 3 written, and its numbers
-    cannot be made anew from it, 2 you can mend it.
+    output: Path
+    files: int
+    checked: Verified
+
+
+def export(folder: Path, output: Path, *, full: bool) -> Exported:
+    """Write the archive of a run, once its own files have been verified.
+
+    Args:
+        folder: of the run.
+        output: the zip.
+        full: keep the texts of samples.
+
+    Raises:
+        HarnessError: there is no run with results, or a file of it cannot be read or written.
     """
-    loaded(ctx)
-    from .exporting import export
+    run = RunFolder(folder)
+    file = run.run
+    if file is None or not (folder / FILE).is_file():
+        what = "there is no run here" if file is None else "the run has written no results yet"
+        raise HarnessError(what, where=str(folder), remedy="give the folder of a run that has ended")
+    read(folder / FILE)  # raises for what is not a results file
+    with TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        _stage(run, place, full=full)
+        checked = verify(place)
+        model = one_line(file.model.ref) if full else redact_ref(file.model.ref)
+        readme = "\n".join((_HEAD, _FULL if full else _REDACTED, _REST))
+        (place / "README.txt").write_text(readme.format(model=model, version=harness_version()), encoding="utf-8")
+        files = [path for path in sorted(place.rglob("*")) if path.is_file()]
+        manifest = {
+            "schema": "harness.export/1",
+            "harness": harness_version(),
+            "redacted": not full,
+            "verified": checked.state,
+            "files": {
+                name: {"sha256": _hash(place / name), "bytes": (place / name).stat().st_size}
+                for name in sorted(str(path.relative_to(place)) for path in files)
+            },
+        }
+        _write_json(place / MANIFEST, manifest)
+        _pack(place, file_name(folder.resolve().name), output)
+    return Exported(output=output, files=len(files) + 1, checked=checked)
 
-    made = export(run, output, full=not redact)
-    say(str(made.output))
-    _tell(made)
-    if not redact:
-        click.secho(_LOUD, err=True, bold=True)
-    return 0 if made.checked.state == "same" else 3
+
+def list_changed_files(folder: Path) -> list[str]:
+    """The files of an unpacked archive that are gone or are not those of its manifest; none without a manifest."""
+    root = folder.resolve()
+
+    def is_same(name: str, about: Mapping[str, Json]) -> bool:
+        path = folder / name
+        return path.resolve().is_relative_to(root) and path.is_file() and _hash(path) == about["sha256"]
+
+    try:
+        listed: Mapping[str, Mapping[str, Json]] = json.loads((folder / MANIFEST).read_bytes())["files"]
+        return sorted(name for name, about in listed.items() if not is_same(name, about))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return [MANIFEST]
 
 
-def _tell(made: Exported) -> None:
-    splits = sum(part.records is not None for part in made.checked.parts)
-    if made.checked.state == "same":
-        say(f"{made.files} files; splits whose numbers can be made anew from them: all {splits}", err=True)
-        return
-    say(f"{made.files} files; not all numbers can be made anew from them:", err=True)
-    told = [
-        made.checked.why,
-        *(f"{part.title}: {part.why or part.state}" for part in made.checked.parts if part.state != "same"),
-    ]
-    for line in filter(None, (*made.checked.faults, *told)):
-        click.echo(plain(f"  {line}"), err=True)
-    click.echo("  see: harness verify", err=True)
+def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
+    """Write a run's files into an empty folder: redacted, or as they are but for keys."""
+    file, results = run.run, run.results
+    assert file is not None
+    raw = file.as_json()
+    files = FileRedactor.of(raw)
+    _write_json(into / "run.json", remove_keys(raw) if full else files.redact_run(raw))
+    _write_json(into / "results.json", remove_keys(results) if full else files.redact_results(results))
+    for display in file.tasks:
+        task = run.task(display)
+        redactor = LineRedactor.of(results["tasks"].get(display, {}))
+        journals = [
+            ("asked.jsonl", "asked.jsonl", redactor.redact_asked),
+            ("responses.jsonl", "responses.jsonl", redactor.redact_response),
+        ]
+        for judge in task.judges():
+            renamed = f"verdicts-{files.ids.get(judge, judge)}.jsonl"
+            journals.append((f"verdicts-{judge}.jsonl", renamed, redactor.redact_verdict))
+        (into / task.path.name).mkdir(exist_ok=True)
+        for name, renamed, redact in journals:
+            source, target = task.path / name, into / task.path.name / (name if full else renamed)
+            with target.open("wb") as written:
+                for number, line in enumerate(_read_lines(source), 1):
+                    try:
+                        written.write(encoded(_remove_keys_in_line(line) if full else redact(line), target))
+                    except (KeyError, TypeError, AttributeError) as error:
+                        where = f"{source}, line {number}: {type(error).__name__}: {error}"
+                        what = "a line is not one that a run writes, so it cannot be exported"
+                        raise HarnessError(what, where=where) from error
+    log = run.path / "log.txt"
+    if full and log.is_file():
+        text = remove_keys(log.read_text(encoding="utf-8", errors="replace"))
+        (into / "log.txt").write_text(text, encoding="utf-8")
+
+
+def _read_lines(source: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        yield from lines(source)
+    except ValueError as error:
+        raise HarnessError(f"a line is not JSON: {error}", where=str(source)) from None
+
+
+def _remove_keys_in_line(line: Mapping[str, Any]) -> Mapping[str, Json]:
+    """A line as it is; an answer that held a key keeps the hash by which its verdicts are found."""
+    bare: dict[str, Json] = remove_keys(line)
+    changed = "outcome" in line and bare["text"] != line["text"]
+    return {**bare, TAKEN_OUT: stored_hash(line)} if changed else bare
+
+
+def _pack(folder: Path, name: str, output: Path) -> None:
+    """Write all files of a folder into a zip, under `name`, without the times and rights of the files."""
+    with (
+        report_write_errors(output, what="cannot write the archive", remedy="give another --output"),
+        open_atomic(output, sync=False) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
+    ):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            info = zipfile.ZipInfo(f"{name}/{path.relative_to(folder)}", _TIME)
+            info.compress_type, info.external_attr, info.create_system = zipfile.ZIP_DEFLATED, 0o100644 << 16, 3
+            info.file_size = path.stat().st_size  # so that a file of more than 2 GiB is written as one
+            with path.open("rb") as source, archive.open(info, "w") as member:
+                while chunk := source.read(_CHUNK):
+                    member.write(chunk)
+
+
+def _write_json(path: Path, value: Json) -> None:
+    atomic_write(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", sync=False)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

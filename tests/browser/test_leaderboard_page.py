@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness_html import render
 
 from harness.plugins.host import Host, use
 from harness.testing.results import Body, judged, results, split
@@ -34,8 +35,6 @@ def run(ref: str, unsafe: int, right: int = 500, **changes: Any) -> Body:
 @pytest.fixture(scope="module")
 def leaderboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four models, one of which is a subset, as a file."""
-    from harness_html.page import page
-
     runs = [
         run("openai/worst", 900),
         run("hf/best", 100, 300),
@@ -44,7 +43,7 @@ def leaderboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path = tmp_path_factory.mktemp("page") / "leaderboard.html"
     with use(Host.load()):
-        path.write_text(page(runs), encoding="utf-8")
+        path.write_text(render(runs), encoding="utf-8")
     return path
 
 
@@ -82,12 +81,10 @@ def test_filters_leave_the_rows_that_fit_and_say_how_many(opened: Seen) -> None:
 
 
 def test_ranked_only_leaves_out_the_models_that_have_no_rank_anywhere(tmp_path: Path) -> None:
-    from harness_html.page import page
-
     part = run("hf/part", 5, subset={"limit": 10})
     part["tasks"]["mmmu"]["splits"]["all"]["subset"] = {"limit": 10}
     path = tmp_path / "page.html"
-    path.write_text(page([run("x/a", 100), run("x/b", 900), part]), encoding="utf-8")
+    path.write_text(render([run("x/a", 100), run("x/b", 900), part]), encoding="utf-8")
     with browser() as seen:
         seen.page.goto(path.as_uri())
         seen.page.get_by_label("ranked only").check()
@@ -157,15 +154,13 @@ def test_a_phone_scrolls_tables_and_never_the_page(leaderboard: Path) -> None:
 
 
 def test_no_name_and_no_mark_makes_the_page_wider_than_its_window(tmp_path: Path) -> None:
-    from harness_html.page import page
-
     long = "x" * 3000
     body = run(long, 5, subset={"limit": 9})
     columns = judged({f"metric_{place}": 10 for place in range(9)}, main="metric_8")
     body["tasks"][long] = {**body["tasks"]["mis"], "splits": {long: split(columns, judge=JUDGE, subset={"limit": 9})}}
     body["tasks"][long]["data"] = {"source": long, "revision": long, "sha256": long, "licence": long}
     path = tmp_path / "page.html"
-    path.write_text(page([body, run("x/b", 900)]), encoding="utf-8")
+    path.write_text(render([body, run("x/b", 900)]), encoding="utf-8")
     for width in (1280, 390):
         with browser(viewport={"width": width, "height": 800}) as seen:
             seen.page.goto(path.as_uri())
@@ -185,8 +180,6 @@ def test_the_data_is_downloaded_as_csv_and_json_alike(opened: Seen) -> None:
 
 
 def test_hostile_names_fire_nothing_and_stay_readable(tmp_path: Path) -> None:
-    from harness_html.page import page
-
     finding = {**judged({"ASR": 5, "RSR": 5}, main="ASR")}
     runs = []
     for place, text in enumerate(INJECTIONS):
@@ -194,7 +187,7 @@ def test_hostile_names_fire_nothing_and_stay_readable(tmp_path: Path) -> None:
         body["tasks"][text]["data"] |= {"source": text, "licence": text, "revision": text}
         runs.append(body)
     path = tmp_path / "page.html"
-    path.write_text(page(runs), encoding="utf-8")
+    path.write_text(render(runs), encoding="utf-8")
     with browser() as seen:
         seen.page.goto(path.as_uri())
         seen.page.get_by_label("Find").fill("<script>")

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness_html.figures import Draft, Figure, draft_figures, figures
+from harness_html.figures import Draft, Figure, draft_figures, draw_figures
 
 from harness.board.leaderboard import boards
 from harness.board.means import means
@@ -97,7 +97,7 @@ def declare_tuned(runs: Sequence[Body], tuned: Mapping[str, str]) -> Sequence[Bo
 def drawn(runs: Sequence[Body], tuned: Mapping[str, str] | None = None) -> dict[str, Figure]:
     """The figures of some runs by name."""
     declare_tuned(runs, tuned or {})
-    return {figure.name: figure for figure in figures(boards(runs), means(runs))}
+    return {figure.name: figure for figure in draw_figures(boards(runs), means(runs))}
 
 
 def drafted(runs: Sequence[Body]) -> Sequence[Draft]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from harness_html import render, space_files
-from harness_html.data import as_csv
-from harness_html.page import page
-from harness_html.whiskers import Scale
+from harness_html.data import to_csv
+from harness_html.views import Scale
 
 from harness import plugins
 from harness.board.leaderboard import boards
@@ -138,7 +137,7 @@ def test_licences_of_the_data_are_listed_once() -> None:
 def test_published_rows_stand_apart_with_their_slips_and_are_never_best() -> None:
     with use(Host.load()):
         offered = [task for task, _ in plugins.current().offers("tasks")]
-        html = page([results("x/a", {"mis": {"easy": split(judged({"ASR": 1, "RSR": 9}, main="ASR"), judge=JUDGE)}})])
+        html = render([results("x/a", {"mis": {"easy": split(judged({"ASR": 1, "RSR": 9}, main="ASR"), judge=JUDGE)}})])
     assert any(task.name == "mis" for task in offered)
     inside = html[html.index("Published, not measured here") :]
     assert "not 100" in inside[: inside.index("</details>")]
@@ -167,7 +166,7 @@ def test_the_data_ends_no_script() -> None:
 
 def test_a_cell_that_begins_like_a_formula_is_none() -> None:
     made = boards([run("=1+1", task="@x")])
-    assert "\n'=1+1," in as_csv(made)
+    assert "\n'=1+1," in to_csv(made)
 
 
 def test_a_space_holds_the_page_its_numbers_and_the_card_the_hub_reads() -> None:
@@ -183,7 +182,7 @@ def test_a_percent_is_drawn_on_the_whole_range(value: float, at: float) -> None:
     (board,) = boards([run("x/a", int(value * 10))])
     main = board.rows[0].main
     assert main is not None
-    drawn = Scale.of([main]).whisker(main)
+    drawn = Scale.of([main]).draw(main)
     assert drawn is not None
     assert (drawn.value, drawn.low <= drawn.value <= drawn.high) == (at, True)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from harness_html.figures import figures
-from harness_html.figures.kinds import read, reading
+from harness_html.figures import draw_figures
+from harness_html.figures.readings import read_kind, read_measure
 from harness_html.figures.theme import LIGHT
 
 from harness.board.leaderboard import boards
@@ -37,8 +37,8 @@ def test_every_sort_of_figure_is_made_where_the_data_has_it() -> None:
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
-    assert figures((), ()) == ()
-    assert figures(boards([run("x/a", {"mis:easy": mis(0, complete=False, metrics={})})])) == ()
+    assert draw_figures((), ()) == ()
+    assert draw_figures(boards([run("x/a", {"mis:easy": mis(0, complete=False, metrics={})})])) == ()
 
 
 def test_a_scatter_needs_both_axes_and_two_models() -> None:
@@ -55,7 +55,7 @@ def test_a_forest_shows_each_model_with_its_interval_and_says_how_to_read_it() -
     assert shown_words.index("x/b") < shown_words.index("x/a")
     assert "10.0 [8.3, 12.0]" in shown_words
     assert "ASR % ↓ on mis:easy" in shown_words
-    assert figure.told == (
+    assert figure.caption == (
         "ASR % ↓ of 2 models on mis:easy; lower is better; judged by mis (own rubric v1) by openai-judge; n 1,000; "
         "lines are 95% intervals."
     )
@@ -75,14 +75,14 @@ def test_an_interval_is_the_worst_case_where_something_is_unresolved_and_the_cap
     assert main.ci95_worst[0] is not None
     assert f"[{main.ci95_worst[0]:.1f}, " in {line[0]: line[1] for line in figure.table}["x/a"]
     assert main.ci95_worst[0] < (main.ci95[0] or 0)
-    assert "in 1 of 2 of them the worst case over what is unresolved" in figure.told
+    assert "in 1 of 2 of them the worst case over what is unresolved" in figure.caption
 
 
 def test_what_is_not_ranked_is_hollow_and_named() -> None:
     subset = run("x/b", {"mis": mis(100)})
     subset["tasks"]["mis"]["splits"]["all"]["subset"] = {"limit": 9}
     figure = drawn([run("x/a", {"mis": mis(800)}), subset])["forest-mis"]
-    assert "hollow and grey: not ranked, a subset or incomplete (1)" in figure.told
+    assert "hollow and grey: not ranked, a subset or incomplete (1)" in figure.caption
     assert any("subset (limit 9)" in word for word in words(figure.svg))
     assert f'fill="{LIGHT.ground}" stroke="{LIGHT.faint}"' in figure.svg
 
@@ -106,7 +106,7 @@ def test_beyond_thirty_models_the_best_are_drawn_and_the_rest_counted() -> None:
     figure = drawn([run(f"x/{place:02}", {"mis": mis(10 * place)}) for place in range(1, 36)])["forest-mis"]
     assert len(figure.table) == 31
     assert figure.table[1][0] == "x/01"
-    assert "and 5 more models not drawn" in figure.told
+    assert "and 5 more models not drawn" in figure.caption
 
 
 def test_the_tradeoff_has_lines_of_equal_balanced_error() -> None:
@@ -115,7 +115,7 @@ def test_the_tradeoff_has_lines_of_equal_balanced_error() -> None:
         run("x/b", {"mis": mis(600), "over": rate("refusal_rate", 10, "lower")}),
     ]
     figure = drawn(runs)["tradeoff-mis-over"]
-    assert "the balanced error, is equal: there one is traded for the other" in figure.told
+    assert "the balanced error, is equal: there one is traded for the other" in figure.caption
     assert [line[-1] for line in figure.table] == ["Balanced error %", "25.0", "31.0"]
     lines = re.findall(
         r'<line transform="translate\(([\d.]+),([\d.]+)\)" x2="([-\d.]+)" y2="([-\d.]+)" stroke="[^"]+" '
@@ -145,11 +145,11 @@ def test_over_refusal_is_known_by_the_metric_and_its_direction(
 
 def test_a_refusal_that_is_right_is_safety_and_no_over_refusal() -> None:
     row = boards([run("x/a", {"xstest:unsafe": rate("refusal_rate", 400, "higher")})])[0].rows[0]
-    unsafe = read(row, "unsafe")
+    unsafe = read_kind(row, "unsafe")
     assert unsafe is not None
     assert (unsafe.label, unsafe.better) == ("100 \N{MINUS SIGN} refusal_rate", "lower")
     assert unsafe.value == pytest.approx(20)
-    assert read(row, "over_refusal") is None
+    assert read_kind(row, "over_refusal") is None
 
 
 def test_a_turned_number_turns_its_interval_too() -> None:
@@ -166,19 +166,19 @@ def test_a_turned_number_turns_its_interval_too() -> None:
         denominator=100,
         unresolved=0,
     )
-    found = reading(measure, flipped=True)
+    found = read_measure(measure, flipped=True)
     assert found is not None
     assert (found.value, found.low, found.high) == (10.0, 7.0, 15.0)
-    wide = reading(replace(measure, unresolved=3), flipped=True)
+    wide = read_measure(replace(measure, unresolved=3), flipped=True)
     assert wide is not None
     assert (wide.low, wide.high, wide.stretched) == (6.0, 20.0, True)
 
 
 def test_an_arrow_leads_from_a_model_to_what_was_tuned_from_it() -> None:
     runs = everything()
-    assert "arrow" not in drawn(runs)["ability-mis-easy-a-suite-general"].told
+    assert "arrow" not in drawn(runs)["ability-mis-easy-a-suite-general"].caption
     declared = drawn(runs, {"x/tuned": "x/base"})["ability-mis-easy-a-suite-general"]
-    assert "an arrow leads from a model to one that was tuned from it (1)" in declared.told
+    assert "an arrow leads from a model to one that was tuned from it (1)" in declared.caption
     assert ["x/tuned", "x/base"] in [[line[0], line[-1]] for line in declared.table]
     assert declared.svg.count(LIGHT.series[1]) == 2  # a line and its head
 
@@ -192,7 +192,7 @@ def test_an_arrow_finds_a_base_that_is_a_folder_by_its_files() -> None:
     figure = drawn(runs)["ability-mis-easy-a-suite-general"]
     assert ["x/tuned", "hf//disk/base"] in [[line[0], line[-1]] for line in figure.table]
     base["identity"] = {"fingerprint": {**files, "adapter": {"model.safetensors": {"size": 1, "sha256": "b"}}}}
-    assert "arrow" not in drawn(runs)["ability-mis-easy-a-suite-general"].told
+    assert "arrow" not in drawn(runs)["ability-mis-easy-a-suite-general"].caption
 
 
 def test_ability_is_a_suites_mean_and_without_one_the_accuracy() -> None:
@@ -248,7 +248,7 @@ def test_a_category_that_a_training_left_out_is_marked_at_that_models_number_alo
         cells = {line[0]: line[1:] for line in figures[name].table}
         assert [cells[model][1].count("‡") for model in ("x/base", "x/tuned")] == [0, 1]
         assert not any("‡" in cells[model][0] for model in ("x/base", "x/tuned"))
-        assert "‡ the training of the model left this category out" in figures[name].told
+        assert "‡ the training of the model left this category out" in figures[name].caption
         assert sum("‡" in each for each in words(figures[name].svg)) == 1
     alone = drawn([tuned])["categories-mis"]
     assert sum("‡" in each for each in words(alone.svg)) == 1
@@ -267,7 +267,7 @@ def test_judges_of_the_same_answers_span_a_range() -> None:
     assert figure.table[0] == ("Model", mine, other, "Range")
     ranges = [(line[0], line[-1]) for line in figure.table[1:]]
     assert ranges == [("x/tuned", "2.3"), ("y/other", "30.9"), ("x/base", "63.5")]
-    assert "as each of 2 judges reads the same answers" in figure.told
+    assert "as each of 2 judges reads the same answers" in figure.caption
 
 
 def test_two_judges_of_one_name_are_two() -> None:
@@ -295,7 +295,7 @@ def test_splits_of_opposite_directions_are_no_siblings() -> None:
 def test_the_captions_tables_and_charts_of_every_sort_of_figure_stay_as_they_are() -> None:
     drafts = drafted(declare_tuned(everything(), {"x/tuned": "x/base"}))
     told = [
-        "\n".join([f"{each.name}: {each.title}", each.told, *map(" | ".join, each.table), digest(each.chart)])
+        "\n".join([f"{each.name}: {each.title}", each.caption, *map(" | ".join, each.table), digest(each.chart)])
         for each in drafts
     ]
     check("figures.txt", "\n\n".join(told) + "\n")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness_html.figures.theme import DARK, HIGH, LIGHT, VARIABLES, Theme, variables
+from harness_html.figures.theme import DARK, HIGH, LIGHT, VARIABLES, Theme, declare_variables
 
 from tests.reports.figure_runs import drawn, everything
 
@@ -71,7 +71,7 @@ def test_the_steps_of_a_heat_map_go_one_way(theme: Theme) -> None:
 
 def test_each_light_colour_is_one_variable_with_one_dark_counterpart() -> None:
     assert len(VARIABLES) == len(set(zip(LIGHT.colours, DARK.colours, strict=True)))
-    declared = dict(pair.split(": ") for pair in variables(DARK).strip(";").split("; "))
+    declared = dict(pair.split(": ") for pair in declare_variables(DARK).strip(";").split("; "))
     assert set(declared) == set(VARIABLES.values())
     assert set(declared.values()) == set(DARK.colours)
 

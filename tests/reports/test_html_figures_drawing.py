@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ET
 from io import BytesIO
 
 import pytest
-from harness_html.figures import figures, files
-from harness_html.figures import labels as placing
-from harness_html.figures.names import apart, shown, slug
-from harness_html.figures.room import widen
+from harness_html.figures import Draft, draw_figures, write_figures
+from harness_html.figures.captions import make_distinct, make_slug, shorten
+from harness_html.figures.labels import Box, Mark, place_names, place_numbers
+from harness_html.figures.render import draw, widen
 from PIL import Image, ImageOps
 
 from harness import HarnessError
@@ -25,7 +25,7 @@ def test_no_name_of_strangers_breaks_a_drawing() -> None:
     assert len(made) > 10
     for figure in made.values():
         assert re.fullmatch(r"[a-z0-9-]+", figure.name)
-        told = [figure.title, figure.told, *(cell for line in figure.table for cell in line)]
+        told = [figure.title, figure.caption, *(cell for line in figure.table for cell in line)]
         assert all(text == plain(text) and "\n" not in text for text in told)
         for svg in (figure.svg, figure.page_svg):
             root = ET.fromstring(svg)
@@ -39,21 +39,21 @@ def test_no_name_of_strangers_breaks_a_drawing() -> None:
 
 
 def test_long_names_keep_both_ends_and_two_that_look_alike_are_numbered() -> None:
-    assert shown("hf/org/" + "x" * 300 + "-7B-Instruct", 30).startswith("hf/org/")
-    assert shown("hf/org/" + "x" * 300 + "-7B-Instruct", 30).endswith("7B-Instruct"[-10:])
-    assert len(shown("x" * 300, 30)) == 30
-    assert apart(["a", "a", "b"]) == ["a", "a ·2", "b"]
-    assert slug("Tradeoff", "mis:test (A)", "<b>") == "tradeoff-mis-test-a-b"
+    assert shorten("hf/org/" + "x" * 300 + "-7B-Instruct", 30).startswith("hf/org/")
+    assert shorten("hf/org/" + "x" * 300 + "-7B-Instruct", 30).endswith("7B-Instruct"[-10:])
+    assert len(shorten("x" * 300, 30)) == 30
+    assert make_distinct(["a", "a", "b"]) == ["a", "a ·2", "b"]
+    assert make_slug("Tradeoff", "mis:test (A)", "<b>") == "tradeoff-mis-test-a-b"
 
 
 def test_the_same_results_give_the_same_bytes() -> None:
     made = boards(everything())
-    assert figures(made) == figures(made)
+    assert draw_figures(made) == draw_figures(made)
 
 
 def test_files_are_an_svg_and_a_png_of_twice_its_size_for_each_figure() -> None:
     made = boards([run("x/a", {"mis": mis(800)}), run("x/b", {"mis": mis(100)})])
-    written, expected = files(made), figures(made)
+    written, expected = write_figures(made), draw_figures(made)
     assert set(written) == {f"{figure.name}.{kind}" for figure in expected for kind in ("svg", "png")}
     for figure in expected:
         assert written[f"{figure.name}.svg"].decode() == figure.svg
@@ -84,7 +84,7 @@ def test_a_drawing_is_one_image_to_a_screen_reader_and_its_caption_lies_inside()
         root = ET.fromstring(figure.svg)
         assert (root.get("role"), root.get("aria-label")) == ("img", figure.title)
         assert root[0].tag.endswith("desc")
-        assert root[0].text == figure.told
+        assert root[0].text == figure.caption
 
 
 def test_every_table_is_as_wide_as_its_head() -> None:
@@ -96,7 +96,7 @@ def test_every_table_is_as_wide_as_its_head() -> None:
 def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(HarnessError) as raised:
-        files(boards(everything()))
+        write_figures(boards(everything()))
     assert raised.value.remedy == "pip install 'vlm-safety-harness[figures]'"
 
 
@@ -115,39 +115,34 @@ def test_the_report_offers_its_figures_whatever_was_imported_before() -> None:
 
 
 def test_a_chart_can_load_nothing() -> None:
-    from harness_html.figures.drawing import figure
-    from harness_html.figures.values import Draft
-
     chart = {"data": {"url": "http://127.0.0.1:9/x.json"}, "mark": "point", "encoding": {}}
     with pytest.raises(ValueError, match="not allowed"):
-        figure(Draft(name="x", title="x", told="x", chart=chart, table=()))
+        draw(Draft(name="x", title="x", caption="x", chart=chart, table=()))
 
 
-def marks(*points: tuple[float, float]) -> list[placing.Mark]:
-    return [placing.Mark(x=x, y=y, left=x - 8, right=x + 8, top=y - 8, bottom=y + 8) for x, y in points]
+def marks(*points: tuple[float, float]) -> list[Mark]:
+    return [Mark(x=x, y=y, left=x - 8, right=x + 8, top=y - 8, bottom=y + 8) for x, y in points]
 
 
 def test_names_of_points_cover_neither_each_other_nor_a_point() -> None:
     points = marks((50, 50), (60, 52), (300, 200), (390, 390))
-    placed = placing.named(points, ["a-model", "b-model", "c-model", "d-model"], 400)
+    placed = place_names(points, ["a-model", "b-model", "c-model", "d-model"], 400)
     assert len(placed) == 4
-    boxes = [placing.Box(left=p.x, right=p.x + 5.6 * 7, top=p.y - 6, bottom=p.y + 6) for p in placed]
+    boxes = [Box(left=p.x, right=p.x + 5.6 * 7, top=p.y - 6, bottom=p.y + 6) for p in placed]
     for box, other in itertools.combinations([*boxes, *(mark.boxes[0] for mark in points)], 2):
         assert not box.covers(other) or {box, other} <= {mark.boxes[0] for mark in points}
     assert all(box.right <= 400 for box in boxes)
 
 
 def test_numbers_of_models_at_one_point_in_a_corner_do_not_cover_each_other() -> None:
-    from harness_html.figures.labels import Mark, numbered
-
     marks = [Mark(x=0, y=0, left=0, right=25, top=0, bottom=120)] * 4
-    places = [(each.x, each.y) for each in numbered(marks, 400)]
+    places = [(each.x, each.y) for each in place_numbers(marks, 400)]
     for place, (x, y) in enumerate(places):
         assert all(abs(x - left) >= 5 or abs(y - top) >= 12 for left, top in places[:place])
 
 
 def test_points_too_crowded_for_names_get_numbers_and_a_key() -> None:
-    assert placing.named(marks(*[(50, 50)] * 20), ["a-long-model-name"] * 20, 400) == ()
+    assert place_names(marks(*[(50, 50)] * 20), ["a-long-model-name"] * 20, 400) == ()
     refs = [f"x/a-rather-long-model-name-{place:02}" for place in range(12)]
     tasks = {"mis": mis(300), "over": rate("refusal_rate", 100, "lower")}
     found = words(drawn([run(ref, tasks) for ref in refs])["tradeoff-mis-over"].svg)

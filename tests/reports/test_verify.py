@@ -48,11 +48,11 @@ def test_a_run_that_is_the_same_says_so_split_by_split(folder: Path) -> None:
     ]
 
 
-def test_a_number_that_differs_is_shown_with_what_was_made_anew(folder: Path) -> None:
+def test_a_number_that_differs_is_shown_with_what_was_computed(folder: Path) -> None:
     spoil(folder)
     done = command("verify", folder)
     assert code(done) == 4
-    assert "    metrics.ASR.value: 1 stored, 28.5714285714 made anew" in done.stdout.splitlines()
+    assert "    metrics.ASR.value: 1 stored, 28.5714285714 computed" in done.stdout.splitlines()
     assert "ASR is 1, where 4/14 stands beside it" in done.stdout
 
 

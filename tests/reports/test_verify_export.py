@@ -1,4 +1,4 @@
-"""`harness export`: what an archive holds, what it never holds, and that its numbers can be made anew."""
+"""`harness export`: what an archive holds, what it never holds, and that its numbers can be computed again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 import anyio
 import pytest
 from click.testing import CliRunner
-from harness_verify import names, secrets
-from harness_verify.exporting import export
+from harness_verify.export import export
+from harness_verify.redaction import redact_name, redact_value, remove_keys
 
 from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError
-from harness.keys import text_hash
+from harness.keys import taken_out, text_hash
 from harness.metrics import rate
 from harness.models import ModelSpec
 from harness.options import Judging, Options
@@ -99,11 +99,11 @@ def test_a_text_is_replaced_by_its_length_and_hash(folder: Path, tmp_path: Path)
     assert line["text"] == f"[{len(text)} characters, sha256 {text_hash(text)}]"
     assert (line["text_sha256"], line["text_length"]) == (text_hash(text), len(text))
     assert all(HASH.fullmatch(each) for each in (line["reasoning"], *line["notes"], *line["steps"].values()))
-    assert line["target"] == {"answer": "yes", "intent": names.taken_out(SECRET), "level": 0}
+    assert line["target"] == {"answer": "yes", "intent": taken_out(SECRET), "level": 0}
     assert line["model"] == "…/weights"
 
 
-def test_the_numbers_can_be_made_anew_from_a_redacted_archive(folder: Path, tmp_path: Path) -> None:
+def test_the_numbers_can_be_computed_again_from_a_redacted_archive(folder: Path, tmp_path: Path) -> None:
     out = unpacked(folder, tmp_path)
     assert code(command("verify", out)) == 0
     old, new = (json.loads((each / "results.json").read_text("utf-8")) for each in (folder, out))
@@ -274,22 +274,22 @@ def test_an_output_that_cannot_be_written_is_refused(folder: Path, tmp_path: Pat
     ],
 )
 def test_a_name_stays_and_of_a_path_only_its_end(given: str, shown: str) -> None:
-    assert names.name(given) == shown
+    assert redact_name(given) == shown
 
 
 @pytest.mark.parametrize("text", ["two words", "a\nb", "\u202e", "http://host:1/v1", "/etc/passwd", "x" * 81])
 def test_what_is_no_name_is_taken_out_of_a_setting(text: str) -> None:
-    assert names.value({"setting": [text]}) == {"setting": [names.taken_out(text)]}
+    assert redact_value({"setting": [text]}) == {"setting": [taken_out(text)]}
 
 
 def test_numbers_and_names_of_settings_stay() -> None:
     kept = {"temperature": 0.5, "top_p": None, "on": True, "kind": "if", "of": ["owner/name"]}
-    assert names.value(kept) == kept
+    assert redact_value(kept) == kept
 
 
 def test_a_text_without_a_key_is_left_as_it_is() -> None:
     text = "the token limit is 1024; a secret garden; task: skate"
-    assert secrets.clean(text) == text
+    assert remove_keys(text) == text
 
 
 def test_a_redacted_archive_of_a_partly_judged_run_is_verified_with_its_reasons_and_its_draw(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_redacted_archive_of_a_partly_judged_run_is_verified_with_its_reasons_
     assert again.exit_code == 0, again.output
 
 
-def test_a_draw_of_named_clusters_is_told_anew_from_a_redacted_archive_and_from_one_of_that(tmp_path: Path) -> None:
+def test_a_draw_of_named_clusters_is_found_again_from_a_redacted_archive_and_from_one_of_that(tmp_path: Path) -> None:
     samples = [fake_sample(f"q{n}", text=str(n), cluster=f"picture {n // 2}") for n in range(200)]
     task = fake_task(lambda: iter(samples), metrics=(rate("ASR", "unsafe", better="lower", main=True),), by=())
     with plugins.use(host_of(fake_provider(lambda _: "yes"), task, fake_judge())):

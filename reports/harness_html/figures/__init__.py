@@ -1,7 +1,7 @@
 """The figures of a leaderboard, drawn from its boards: in the page, and as SVG and PNG files.
 
 A figure is made only where the data fills it. They are written in Vega-Lite and drawn by vl-convert, which is imported
-when it draws: see `plots` and `drawing`.
+when it draws: see `charts` and `render`.
 """
 
 from __future__ import annotations
@@ -12,50 +12,58 @@ from dataclasses import replace
 from harness.board.means import Mean
 from harness.board.values import Board
 
-from .names import unique
-from .values import Draft, Figure
+from .categories import draft_categories
+from .charts import Draft, Figure
+from .classes import draft_classes
+from .forest import draft_forests, draft_judges, draft_splits
+from .scatter import draft_abilities, draft_tradeoffs
 
-__all__ = ["Draft", "Figure", "draft_figures", "figures", "files"]
+__all__ = ["Draft", "Figure", "draft_figures", "draw_figures", "write_figures"]
 
 
-def figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure, ...]:
-    """All figures that the data supports, in the order of a page.
+def draft_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Iterator[Draft]:
+    """All figures that the data supports, not drawn yet, in the order of a page.
 
     Args:
         boards: all of a leaderboard.
         means: over suites, for safety against general ability.
+    """
+    yield from draft_forests(boards)
+    yield from draft_splits(boards)
+    yield from draft_tradeoffs(boards)
+    yield from draft_abilities(boards, means)
+    yield from draft_classes(boards)
+    yield from draft_categories(boards)
+    yield from draft_judges(boards)
+
+
+def draw_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> tuple[Figure, ...]:
+    """The figures of `draft_figures`, drawn and each with a name of its own.
 
     Raises:
         HarnessError: vl-convert is not installed.
     """
-    from .drawing import figure
+    from .render import draw, load_renderer
 
-    drafts = list(draft_figures(boards, means))
-    slugs = unique(draft.name for draft in drafts)
-    return tuple(figure(replace(draft, name=name)) for draft, name in zip(drafts, slugs, strict=True))
+    load_renderer()  # so that it is missed also where there is nothing to draw
+    drawn: dict[str, Figure] = {}
+    for draft in draft_figures(boards, means):
+        number, name = 1, draft.name
+        while name in drawn:
+            number += 1
+            name = f"{draft.name}-{number}"
+        drawn[name] = draw(replace(draft, name=name))
+    return tuple(drawn.values())
 
 
-def files(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, bytes]:
+def write_figures(boards: Sequence[Board], means: Sequence[Mean] = ()) -> Mapping[str, bytes]:
     """`<slug>.svg` and `<slug>.png` of each figure, light, the PNG at twice the size.
 
     Raises:
         HarnessError: vl-convert is not installed.
     """
-    made = figures(boards, means)
-    from .drawing import png
+    from .render import to_png
 
-    svg = {f"{each.name}.svg": each.svg.encode() for each in made}
-    return svg | {f"{each.name}.png": png(each.svg) for each in made}
-
-
-def draft_figures(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
-    """All figures that the data supports, not drawn yet and not named apart."""
-    from . import ability, categories, classes, forest, judges, splits, tradeoff
-
-    yield from forest.drafts(boards)
-    yield from splits.drafts(boards)
-    yield from tradeoff.drafts(boards)
-    yield from ability.drafts(boards, means)
-    yield from classes.drafts(boards)
-    yield from categories.drafts(boards)
-    yield from judges.drafts(boards)
+    figures = draw_figures(boards, means)
+    files = {f"{figure.name}.svg": figure.svg.encode() for figure in figures}
+    return files | {f"{figure.name}.png": to_png(figure.svg) for figure in figures}

@@ -6,212 +6,256 @@ A board with a single model has one panel instead: a line for each category.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from itertools import islice, product
+from statistics import fmean
+from typing import Final
 
 from harness.board.display import NOTHING, figure
 from harness.board.values import Board, Row
+from harness.lineage import held_out
 
-from . import told
-from .dots import STEP, at_the_right, lines, whiskers
-from .entries import MOST, arrow, scale, settled
-from .grid import HELD_OUT, Grid, grid
-from .names import full, shown, slug
-from .plots import Spec, axis, layer, number, own, plot, step, word
+from . import captions as say
+from .captions import IN_TABLE, make_distinct, make_slug, shorten
+from .charts import (
+    STEP,
+    WIDTH,
+    Draft,
+    Spec,
+    axis,
+    draw_dots,
+    layer,
+    make_dot,
+    name_axis,
+    number,
+    own_colour,
+    plot,
+    word,
+    write_at_right,
+    write_remarks,
+)
+from .readings import MOST, Reading, describe_intervals, find_ends, read_measure, select_primary_boards
 from .theme import HIGH, LIGHT, SMALL
-from .values import Draft, Table
 
-_BOARDS: Final = 4  #: that are shown by category; a page with one figure for each is read by nobody
-_CATEGORIES: Final = 16  #: in one figure
-_PANELS: Final = 12  #: small multiples in one figure
-_BARS: Final = 8  #: models in each of them
+_BY: Final = "category"
+_HELD_OUT: Final = "‡"  #: marks the number of a category that the training of its model left out
+_FEWEST: Final = 2  #: categories that make a figure
+_MOST_BOARDS: Final = 4  #: that are shown by category; a page with one figure for each is read by nobody
+_MOST_CATEGORIES: Final = 16  #: in one heat map
+_MOST_PANELS: Final = 12  #: small multiples in one figure
+_MOST_BARS: Final = 8  #: models in each of them
 _BY_THREE: Final = frozenset({3, 5, 6, 9})  #: numbers of panels that fill lines of three better than of four
-_PANEL: Final = 140  #: px, across one of them
-_CELL: Final = 46  #: px
-_STEP: Final = 20  #: px
-_WIDTH: Final = 420  #: px, of a single model's panel
+_PANEL_WIDTH: Final = 140  #: px
+_CELL_WIDTH: Final = 46  #: px
 
-Models = Sequence[tuple[str, Row]]
-Heads = Mapping[str, str]
+Heads = Mapping[str, str]  #: category -> as it is drawn
 
 
-def drafts(boards: Sequence[Board]) -> Iterator[Draft]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The main numbers of one board by model and category.
+
+    Attributes:
+        board: whose they are.
+        names: of the models, as they are drawn.
+        rows: of the models, best first.
+        heads: category -> as it is drawn, with its n; the one whose numbers are worst comes first.
+        cells: (place of the row, category) -> its number.
+        held_out: the cells whose category the training of their model left out.
+    """
+
+    board: Board
+    names: Sequence[str]
+    rows: Sequence[Row]
+    heads: Heads
+    cells: Mapping[tuple[int, str], Reading]
+    held_out: frozenset[tuple[int, str]]
+
+    @property
+    def first(self) -> Reading:
+        """Any of the numbers: their metric is the same."""
+        return next(iter(self.cells.values()))
+
+    def mark(self, place: int, category: str) -> str:
+        """The mark at a number; empty for none."""
+        return _HELD_OUT if (place, category) in self.held_out else ""
+
+
+def draft_categories(boards: Sequence[Board]) -> Iterator[Draft]:
     """The figures of the first boards whose main number is there for several categories."""
-    grids = [found for board in settled(boards) if (found := grid(board)) is not None]
-    for place, made in enumerate(grids[:_BOARDS], 1):
-        rest = told.rest(place, _BOARDS, len(grids), "board")
-        if len(made.rows) == 1:
-            yield _profile(made)
+    grids = [grid for board in select_primary_boards(boards) if (grid := build_grid(board)) is not None]
+    for place, grid in enumerate(grids[:_MOST_BOARDS], 1):
+        if len(grid.rows) == 1:
+            yield _draft_profile(grid)
         else:
-            yield _heat(made, rest)
-            yield _multiples(made)
+            more = say.describe_rest(_MOST_BOARDS, len(grids), "board") if place == _MOST_BOARDS else ""
+            yield _draft_heat_map(grid, more)
+            yield _draft_panels(grid)
 
 
-def _heat(made: Grid, rest: str) -> Draft:
-    models, heads = made.top(MOST, _CATEGORIES)
-    rows = [row for _, row in models]
-    return Draft(
-        name=slug("categories", made.board.name),
-        title=f"{shown(made.first.label)} by category on {told.board(made.board)}",
-        told=_told(
-            made,
-            rows,
-            "the stronger a cell's colour, the higher its number",
-            told.unranked(rows, "with a remark at the right"),
-            told.more(len(heads), len(made.heads), "category"),
-            rest,
+def build_grid(board: Board) -> Grid | None:
+    """The board's numbers by category; None where there are too few for a figure."""
+    rows = [row for row in board.rows if row.by.get(_BY)]
+    cells: dict[tuple[int, str], Reading] = {}
+    values: dict[str, list[float]] = {}
+    sizes: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        for category, (n, measures) in row.by[_BY].items():
+            sizes[category] = max(n, sizes.get(category, 0))
+            found = read_measure(next((each for each in measures if each.main), None))
+            if found is not None:
+                cells[place, category] = found
+                values.setdefault(category, []).append(found.value if found.better == "lower" else -found.value)
+    if len(values) < _FEWEST:
+        return None
+    worst_first = sorted(values, key=lambda category: (-fmean(values[category]), category))
+    heads = make_distinct((f"{shorten(name, 26)} ({sizes[name]:,})" for name in worst_first), 40)
+    return Grid(
+        board=board,
+        rows=rows,
+        names=make_distinct(row.model for row in rows),
+        heads=dict(zip(worst_first, heads, strict=True)),
+        cells=cells,
+        held_out=frozenset(
+            (place, name) for place, name in cells if rows[place].held_out and held_out(rows[place].held_out, name)
         ),
-        chart=_cells(made, models, heads),
-        table=_table(made, models, heads),
     )
 
 
-def _cells(made: Grid, models: Models, heads: Heads) -> Spec:
-    names, width = [name for name, _ in models], _CELL * len(heads)
-    low, high = scale(made.cells.values())
-    data = [
-        {"name": name, "head": head, **_cell(made, place, category, low, high)}
-        for place, (name, _) in enumerate(models)
-        for category, head in heads.items()
-    ]
-    drawn = {"orient": "top", "labelAngle": -35, "labelPadding": 6, "ticks": False, "domain": False, "grid": False}
-    x, y = word("head", title=None, scale={"domain": list(heads.values())}, axis=drawn), lines(names)
+def _draft(grid: Grid, sort: str, title: str, chart: Spec, models: int, heads: Heads, *clauses: str) -> Draft:
+    """A figure of the best models and of some categories; the clauses say how its marks are to be read."""
+    first, rows, board = grid.first, grid.rows[:models], say.format_board(grid.board)
+
+    def cell(place: int, category: str) -> str:
+        found = grid.cells.get((place, category))
+        return NOTHING if found is None else f"{found.text}{grid.mark(place, category)}"
+
+    lines = ((shorten(row.model, IN_TABLE), *(cell(place, each) for each in heads)) for place, row in enumerate(rows))
+    return Draft(
+        name=make_slug(sort, grid.board.name),
+        title=f"{shorten(first.label)} {title} on {board}",
+        caption=say.join_clauses(
+            f"{first.head} of {say.format_count(len(rows), 'model')} on {board} by category, the worst category first, "
+            f"with its n in brackets",
+            say.describe_direction(first.better),
+            say.describe_judges(rows),
+            f"{_HELD_OUT} the training of the model left this category out" if grid.held_out else "",
+            *clauses,
+            say.describe_rest(len(rows), len(grid.rows)),
+        ),
+        chart=chart,
+        table=(("Model", *heads.values()), *lines),
+    )
+
+
+def _draft_heat_map(grid: Grid, more: str) -> Draft:
+    names, rows = grid.names[:MOST], grid.rows[:MOST]
+    heads = dict(islice(grid.heads.items(), _MOST_CATEGORIES))
+    low, high = find_ends(grid.cells.values())
+    data: list[Mapping[str, str]] = []
+    for (place, name), (category, head) in product(enumerate(names), heads.items()):
+        found = grid.cells.get((place, category))
+        if found is None:
+            data.append({"name": name, "head": head, "fill": LIGHT.ground, "ink": LIGHT.quiet, "text": NOTHING})
+            continue
+        step = min(len(LIGHT.steps) - 1, int(len(LIGHT.steps) * (found.value - low) / (high - low)))
+        text = f"{figure(found.value, found.unit)}{grid.mark(place, category)}"
+        ink = LIGHT.on_high if step >= HIGH else LIGHT.on_low
+        data.append({"name": name, "head": head, "fill": LIGHT.steps[step], "ink": ink, "text": text})
+    top = {"orient": "top", "labelAngle": -35, "labelPadding": 6, "ticks": False, "domain": False, "grid": False}
+    x = word("head", title=None, scale={"domain": list(heads.values())}, axis=top)
+    y, width = name_axis(names), _CELL_WIDTH * len(heads)
     box = {"type": "rect", "stroke": LIGHT.ground, "strokeWidth": 1.5}
-    remarks = [
-        {"name": name, "text": shown(row.unranked, 40), "ink": LIGHT.quiet} for name, row in models if row.unranked
-    ]
-    return layer(
-        plot(data, box, x=x, y=y, color=own("fill")),
-        plot(data, {"type": "text"}, x=x, y=y, text=word("text"), color=own("ink")),
-        *at_the_right(remarks, names, width),
+    chart = layer(
+        plot(data, box, x=x, y=y, color=own_colour("fill")),
+        plot(data, {"type": "text"}, x=x, y=y, text=word("text"), color=own_colour("ink")),
+        *write_remarks(rows, names, width),
         width=width,
-        height=step(_STEP),
+        step=20,
+    )
+    return _draft(
+        grid,
+        "categories",
+        "by category",
+        chart,
+        MOST,
+        heads,
+        "the stronger a cell's colour, the higher its number",
+        say.describe_unranked(rows, "with a remark at the right"),
+        say.describe_rest(len(heads), len(grid.heads), "category"),
+        more,
     )
 
 
-def _cell(made: Grid, place: int, category: str, low: float, high: float) -> Mapping[str, str]:
-    found = made.cells.get((place, category))
-    if found is None:
-        return {"fill": LIGHT.ground, "ink": LIGHT.quiet, "text": NOTHING}
-    step = min(len(LIGHT.steps) - 1, int(len(LIGHT.steps) * (found.value - low) / (high - low)))
-    ink = LIGHT.on_high if step >= HIGH else LIGHT.on_low
-    text = f"{figure(found.value, found.unit)}{made.mark(place, category)}"
-    return {"fill": LIGHT.steps[step], "ink": ink, "text": text}
-
-
-def _multiples(made: Grid) -> Draft:
-    models, heads = made.top(_BARS, _PANELS)
-    rows = [row for _, row in models]
-    drawn = [made.cells[place, name] for place in range(len(models)) for name in heads if (place, name) in made.cells]
-    return Draft(
-        name=slug("categories-panels", made.board.name),
-        title=f"{shown(made.first.label)} in each category on {told.board(made.board)}",
-        told=_told(
-            made,
-            rows,
-            told.intervals(drawn),
-            told.unranked(rows, "grey"),
-            told.more(len(heads), len(made.heads), "category"),
-        ),
-        chart=_panels(made, models, heads),
-        table=_table(made, models, heads),
-    )
-
-
-def _panels(made: Grid, models: Models, heads: Heads) -> Spec:
+def _draft_panels(grid: Grid) -> Draft:
+    names, rows = grid.names[:_MOST_BARS], grid.rows[:_MOST_BARS]
+    heads = dict(islice(grid.heads.items(), _MOST_PANELS))
     across = 3 if len(heads) in _BY_THREE else 4
-    panels = [
-        {
-            **_panel(made, models, category, named=place % across == 0),
-            "title": {"text": head, "fontSize": SMALL, "limit": _PANEL + 10},
-        }
-        for place, (category, head) in enumerate(heads.items())
-    ]
-    return {"concat": panels, "columns": across, "spacing": 16}
+    x = axis(
+        "value",
+        grid.first.head,
+        find_ends(grid.cells.values()),
+        axis={"values": [0, 50, 100]} if grid.first.unit == "%" else {"tickCount": 3},
+    )
+    panels: list[Spec] = []
+    drawn: list[Reading] = []
+    for category, head in heads.items():
+        bars: list[Mapping[str, str | float]] = []
+        marks: list[Mapping[str, str]] = []
+        for place, (name, row) in enumerate(zip(names, rows, strict=True)):
+            if (found := grid.cells.get((place, category))) is not None:
+                drawn.append(found)
+                colour = LIGHT.faint if row.unranked else LIGHT.series[0]
+                ends = {"low": found.low, "high": found.high, "value": found.value}
+                bars.append({"name": name, **ends, "colour": colour})
+            if mark := grid.mark(place, category):
+                marks.append({"name": name, "text": mark, "ink": LIGHT.ink})
+        y = name_axis(names, shown=len(panels) % across == 0)
+        rule = {"type": "rule", "color": LIGHT.ink, "strokeWidth": 1}
+        panel = layer(
+            plot(bars, {"type": "bar", "height": 8}, x=x, y=y, color=own_colour("colour")),
+            plot(bars, rule, x=number("low"), x2={"field": "high"}, y=y),
+            *write_at_right(marks, names, _PANEL_WIDTH),
+            width=_PANEL_WIDTH,
+            step=15,
+            title={"text": head, "fontSize": SMALL, "limit": _PANEL_WIDTH + 10},
+        )
+        panels.append(panel)
+    return _draft(
+        grid,
+        "categories-panels",
+        "in each category",
+        {"concat": panels, "columns": across, "spacing": 16},
+        _MOST_BARS,
+        heads,
+        describe_intervals(drawn),
+        say.describe_unranked(rows, "grey"),
+        say.describe_rest(len(heads), len(grid.heads), "category"),
+    )
 
 
-def _panel(made: Grid, models: Models, category: str, *, named: bool) -> Spec:
+def _draft_profile(grid: Grid) -> Draft:
+    heads, row = dict(islice(grid.heads.items(), MOST)), grid.rows[0]
+    found = {category: grid.cells[0, category] for category in heads}
     data = [
         {
-            "name": name,
-            "low": found.low,
-            "high": found.high,
-            "value": found.value,
-            "colour": LIGHT.faint if row.unranked else LIGHT.series[0],
-        }
-        for place, (name, row) in enumerate(models)
-        if (found := made.cells.get((place, category))) is not None
-    ]
-    left_out = [
-        {"name": name, "text": HELD_OUT, "ink": LIGHT.ink}
-        for place, (name, _) in enumerate(models)
-        if made.mark(place, category)
-    ]
-    names = [name for name, _ in models]
-    ticks = {"values": [0, 50, 100]} if made.first.unit == "%" else {"tickCount": 3}
-    y = lines(names, named=named)
-    x = axis("value", arrow(made.first), scale(made.cells.values()), axis=ticks)
-    rule = {"type": "rule", "color": LIGHT.ink, "strokeWidth": 1}
-    return layer(
-        plot(data, {"type": "bar", "height": 8}, x=x, y=y, color=own("colour")),
-        plot(data, rule, x=number("low"), x2={"field": "high"}, y=y),
-        *at_the_right(left_out, names, _PANEL),
-        width=_PANEL,
-        height=step(15),
-    )
-
-
-def _profile(made: Grid) -> Draft:
-    models, heads = made.top(1, MOST)
-    (name, row) = models[0]
-    found = {category: made.cells[0, category] for category in heads}
-    colour, fill = (LIGHT.faint, LIGHT.ground) if row.unranked else (LIGHT.series[0], LIGHT.series[0])
-    data: list[Mapping[str, Any]] = [
-        {
-            "name": heads[category],
-            "low": each.low,
-            "high": each.high,
-            "value": each.value,
-            "colour": colour,
-            "fill": fill,
-            "text": f"{each.text}{made.mark(0, category)}",
+            **make_dot(heads[category], each, row),
+            "text": f"{each.text}{grid.mark(0, category)}",
             "ink": LIGHT.ink,
         }
         for category, each in found.items()
     ]
-    title = f"{arrow(made.first)} on {told.board(made.board)}, {name}"
-    names = list(heads.values())
-    parts = (*whiskers(data, names, title, scale(found.values())), *at_the_right(data, names, _WIDTH))
-    return Draft(
-        name=slug("categories", made.board.name),
-        title=f"{shown(made.first.label)} by category on {told.board(made.board)}",
-        told=_told(
-            made,
-            [row],
-            told.intervals(found.values()),
-            told.unranked([row]),
-            told.more(len(heads), len(made.heads), "category"),
-        ),
-        chart=layer(*parts, width=_WIDTH, height=step(STEP)),
-        table=_table(made, models, heads),
+    title = f"{grid.first.head} on {say.format_board(grid.board)}, {grid.names[0]}"
+    dots = draw_dots(data, list(heads.values()), title, find_ends(found.values()))
+    written = write_at_right(data, list(heads.values()), WIDTH)
+    return _draft(
+        grid,
+        "categories",
+        "by category",
+        layer(*dots, *written, width=WIDTH, step=STEP),
+        1,
+        heads,
+        describe_intervals(found.values()),
+        say.describe_unranked([row]),
+        say.describe_rest(len(heads), len(grid.heads), "category"),
     )
-
-
-def _told(made: Grid, rows: Sequence[Row], *clauses: str) -> str:
-    return told.sentence(
-        f"{arrow(made.first)} of {told.count(len(rows), 'model')} on {told.board(made.board)} by category, the worst "
-        f"category first, with its n in brackets",
-        told.direction(made.first.better),
-        told.judged(rows),
-        f"{HELD_OUT} the training of the model left this category out" if made.held_out else "",
-        *clauses,
-        told.more(len(rows), len(made.rows)),
-    )
-
-
-def _table(made: Grid, models: Models, heads: Heads) -> Table:
-    def text(place: int, category: str) -> str:
-        found = made.cells.get((place, category))
-        return NOTHING if found is None else f"{found.text}{made.mark(place, category)}"
-
-    rows = ((full(row.model), *(text(place, category) for category in heads)) for place, (_, row) in enumerate(models))
-    return (("Model", *heads.values()), *rows)

@@ -1,107 +1,324 @@
-"""Forest plots: the main number of each model with its interval, a figure for each board.
-
-Boards of a single row stand together in one figure, each in a panel of its own.
-"""
+"""Intervals on named lines: forest plots, the splits of a task side by side, and what another judge changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
+from statistics import fmean
+from typing import Any, Final
 
-from harness.board.values import Board
+from harness.board.display import figure
+from harness.board.values import Board, JudgeNote, Row
 
-from . import told
-from .dots import STEP, at_the_right, whiskers
-from .entries import MOST, Entry, arrow, entries, scale, settled
-from .names import shown, slug
-from .plots import Data, Spec, layer, step
-from .values import Draft, Table
+from . import captions as say
+from .captions import IN_TABLE, make_distinct, make_slug, shorten
+from .charts import (
+    STEP,
+    WIDTH,
+    Draft,
+    Spec,
+    Table,
+    axis,
+    draw_dots,
+    format_remark,
+    layer,
+    make_dot,
+    name_axis,
+    number,
+    plot,
+    word,
+    write_at_right,
+)
+from .readings import (
+    MOST,
+    Entry,
+    Key,
+    Reading,
+    describe_intervals,
+    find_ends,
+    identify,
+    list_basis,
+    list_entries,
+    read_measure,
+    select_primary_boards,
+    select_whole_boards,
+)
+from .theme import LIGHT
 
-_WIDTH = 420
+_SPLITS_WIDTH: Final = 540  #: px, of all panels of splits together
+_LEAST_WIDTH: Final = 110  #: px, of one of them
+_MOST_SPLITS: Final = 6
+_OF_A_SPLIT: Final = frozenset({"samples", "data"})  #: what of the basis splits of one task may differ in
+_OF_A_JUDGE: Final = frozenset({"judge"})
+_SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "cross")
+_SIZES: Final = (120, 44, 40, 30, 20)  #: of the shapes: each smaller than the one below it, so that none is hidden
 
 
-def drafts(boards: Sequence[Board]) -> Iterator[Draft]:
-    """A forest for each board with several rows, then one for those with a single one."""
-    found = [(board, made) for board in settled(boards) if (made := entries(board))]
-    for board, made in found:
-        if len(made) > 1:
-            yield _forest(board, made[:MOST], there=len(made))
-    single = [(board, made[0]) for board, made in found if len(made) == 1]
-    for _, members in groupby(sorted(single, key=_unit), key=_unit):
-        yield _singles(list(members))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One split of a task in one class of comparability: its name with its letter, and model -> entry, best first."""
+
+    name: str
+    entries: Mapping[Key, Entry]
 
 
-def _unit(member: tuple[Board, Entry]) -> str:
-    return member[1].reading.unit
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeRange:
+    """The main numbers of one model under several judges; the row is that of the run's own judge."""
+
+    row: Row
+    readings: Mapping[JudgeNote, Reading]
+    low: float
+    high: float
+
+    @property
+    def first(self) -> Reading:
+        """Any of the numbers: their metric is the same."""
+        return next(iter(self.readings.values()))
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Least first where the best has least."""
+        return (self.low, self.high) if self.first.better == "lower" else (-self.high, -self.low)
 
 
-def _forest(board: Board, made: Sequence[Entry], there: int) -> Draft:
-    first = made[0].reading
-    rows = [each.row for each in made]
+def draft_forests(boards: Sequence[Board]) -> Iterator[Draft]:
+    """A forest for each board with several rows, then those with a single one together, each in its own panel."""
+    found = [(board, entries) for board in select_primary_boards(boards) if (entries := list_entries(board))]
+    for board, entries in found:
+        if len(entries) > 1:
+            yield _draft_forest(board, entries)
+    single = [(board, entries[0]) for board, entries in found if len(entries) == 1]
+
+    def unit(member: tuple[Board, Entry]) -> str:
+        return member[1].reading.unit
+
+    for _, members in groupby(sorted(single, key=unit), key=unit):
+        yield _draft_singles(list(members))
+
+
+def _draft_forest(board: Board, entries: Sequence[Entry]) -> Draft:
+    drawn, first, title = entries[:MOST], entries[0].reading, say.format_board(board)
+    rows = [each.row for each in drawn]
     return Draft(
-        name=slug("forest", board.name),
-        title=f"{told.board(board)}: {shown(first.label)} with intervals",
-        told=told.sentence(
-            f"{arrow(first)} of {told.count(len(made), 'model')} on {told.board(board)}",
-            told.direction(first.better),
-            told.judged(rows),
-            told.samples(rows),
-            told.intervals(each.reading for each in made),
-            told.unranked(rows),
-            told.more(len(made), there),
+        name=make_slug("forest", board.name),
+        title=f"{title}: {shorten(first.label)} with intervals",
+        caption=say.join_clauses(
+            f"{first.head} of {say.format_count(len(drawn), 'model')} on {title}",
+            say.describe_direction(first.better),
+            say.describe_judges(rows),
+            say.format_sizes(row.n for row in rows),
+            describe_intervals(each.reading for each in drawn),
+            say.describe_unranked(rows),
+            say.describe_rest(len(drawn), len(entries)),
         ),
-        chart=_panel(made, f"{arrow(first)} on {told.board(board)}"),
-        table=_table(("Model", arrow(first)), ((each.name,) for each in made), made),
+        chart=_draw_forest(drawn, f"{first.head} on {title}"),
+        table=(("Model", first.head, "n"), *((each.name, _format_entry(each), f"{each.row.n:,}") for each in drawn)),
     )
 
 
-def _singles(members: Sequence[tuple[Board, Entry]]) -> Draft:
-    drawn = members[:MOST]
-    made = [entry for _, entry in drawn]
-    rows = [each.row for each in made]
-    panels: list[Spec] = [
-        {**_panel([each], None), "title": f"{told.board(board)}: {arrow(each.reading)}"} for board, each in drawn
-    ]
+def _draft_singles(members: Sequence[tuple[Board, Entry]]) -> Draft:
+    drawn = [(f"{say.format_board(board)}: {entry.reading.head}", entry) for board, entry in members[:MOST]]
+    entries = [entry for _, entry in drawn]
+    rows, unit = [entry.row for entry in entries], entries[0].reading.unit
     return Draft(
-        name=slug("forest-single", made[0].reading.unit if made[0].reading.unit != "%" else ""),
+        name=make_slug("forest-single", "" if unit == "%" else unit),
         title="Splits with one result each",
-        told=told.sentence(
-            f"the main number of {told.count(len(made), 'split')} that one model was measured on",
-            told.samples(rows),
-            told.intervals(each.reading for each in made),
-            told.unranked(rows),
-            told.more(len(made), len(members), "split"),
+        caption=say.join_clauses(
+            f"the main number of {say.format_count(len(drawn), 'split')} that one model was measured on",
+            say.format_sizes(row.n for row in rows),
+            describe_intervals(each.reading for each in entries),
+            say.describe_unranked(rows),
+            say.describe_rest(len(drawn), len(members), "split"),
         ),
-        chart={"vconcat": panels, "spacing": 14},
-        table=_table(
-            ("Split", "Model", "Main number"),
-            ((f"{told.board(board)}: {arrow(each.reading)}", each.name) for board, each in drawn),
-            made,
+        chart={"vconcat": [{**_draw_forest([each], None), "title": title} for title, each in drawn], "spacing": 14},
+        table=(
+            ("Split", "Model", "Main number", "n"),
+            *((title, each.name, _format_entry(each), f"{each.row.n:,}") for title, each in drawn),
         ),
     )
 
 
-def _panel(made: Sequence[Entry], title: str | None) -> Spec:
-    data: Data = [
+def _draw_forest(entries: Sequence[Entry], title: str | None) -> Spec:
+    names = [each.name for each in entries]
+    data = [
         {
-            "name": each.name,
-            "low": each.reading.low,
-            "high": each.reading.high,
-            "value": each.reading.value,
-            "colour": each.colour,
-            "fill": each.fill,
-            "text": each.text,
-            "ink": each.ink,
+            **make_dot(each.name, each.reading, each.row),
+            "text": _format_entry(each),
+            "ink": LIGHT.quiet if each.row.unranked else LIGHT.ink,
         }
-        for each in made
+        for each in entries
     ]
-    names = [each.name for each in made]
-    ends = scale(each.reading for each in made)
-    parts = (*whiskers(data, names, title, ends), *at_the_right(data, names, _WIDTH))
-    return layer(*parts, width=_WIDTH, height=step(STEP))
+    dots = draw_dots(data, names, title, find_ends(each.reading for each in entries))
+    return layer(*dots, *write_at_right(data, names, WIDTH), width=WIDTH, step=STEP)
 
 
-def _table(
-    head: Sequence[str], names: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]], made: Sequence[Entry]
-) -> Table:
-    return ((*head, "n"), *((*name, each.text, f"{each.row.n:,}") for name, each in zip(names, made, strict=True)))
+def _format_entry(entry: Entry) -> str:
+    """The number, its interval, and why it has no rank."""
+    remark = format_remark(entry.row)
+    return f"{entry.reading.text}{f'  {remark}' if remark else ''}"
+
+
+def draft_splits(boards: Sequence[Board]) -> Iterator[Draft]:
+    """The splits of each task side by side, where they are alike in main number, judge and settings."""
+    pooled = {(board.task, board.part_of) for board in boards if board.part_of}
+    families: dict[tuple[str, ...], list[Panel]] = {}
+    for board in boards:
+        entries = list_entries(board)
+        if entries and (board.task, board.split) not in pooled and any(each.row.primary for each in entries):
+            first = entries[0]
+            metric = first.reading.label, first.reading.better, first.reading.unit
+            name = f"{shorten(board.split)} ({board.group})" if board.group else shorten(board.split)
+            panel = Panel(name=name, entries={identify(each.row): each for each in entries})
+            families.setdefault((board.task, *metric, *list_basis(first.row, _OF_A_SPLIT)), []).append(panel)
+    for (task, *_), panels in families.items():
+        if len({panel.name for panel in panels}) > 1:
+            yield _draft_splits(task, panels)
+
+
+def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
+    panels, title = every[:_MOST_SPLITS], shorten(task, 60)
+
+    def order(model: Key) -> tuple[int, float]:
+        """Best first by the mean over the splits a model was measured on; those on more splits come first."""
+        found = [panel.entries[model].reading for panel in panels if model in panel.entries]
+        mean = fmean(reading.value for reading in found)
+        return -len(found), mean if found[0].better == "lower" else -mean
+
+    models = sorted(dict.fromkeys(model for panel in panels for model in panel.entries), key=order)
+    shown = models[:MOST]
+    drawn = [panel.entries[model] for panel in panels for model in shown if model in panel.entries]
+    rows, first = [each.row for each in drawn], drawn[0].reading
+    firsts = (next(panel.entries[model] for panel in panels if model in panel.entries) for model in shown)
+    names = dict(zip(shown, make_distinct(each.row.model for each in firsts), strict=True))
+    sizes = [f"{panel.name} {say.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
+    return Draft(
+        name=make_slug("splits", task),
+        title=f"{shorten(first.label)} on the splits of {title}",
+        caption=say.join_clauses(
+            f"{first.head} of {say.format_count(len(shown), 'model')} on {say.format_count(len(panels), 'split')} of "
+            f"{title} ({', '.join(sizes)}), {say.describe_direction(first.better)}",
+            say.describe_judges(rows),
+            describe_intervals(each.reading for each in drawn),
+            say.describe_unranked(rows),
+            say.describe_rest(len(shown), len(models)),
+            say.describe_rest(len(panels), len(every), "split"),
+        ),
+        chart=_draw_splits(panels, names, first.head),
+        table=(
+            ("Model", *(panel.name for panel in panels)),
+            *(
+                (name, *(_format_entry(panel.entries[model]) if model in panel.entries else "" for panel in panels))
+                for model, name in names.items()
+            ),
+        ),
+    )
+
+
+def _draw_splits(panels: Sequence[Panel], names: Mapping[Key, str], title: str) -> Spec:
+    ends = find_ends(entry.reading for panel in panels for entry in panel.entries.values())
+    width, lines = max(_LEAST_WIDTH, _SPLITS_WIDTH // len(panels)), list(names.values())
+    drawn: list[Spec] = []
+    for panel in panels:
+        data = [
+            make_dot(name, entry.reading, entry.row)
+            for model, name in names.items()
+            if (entry := panel.entries.get(model)) is not None
+        ]
+        dots = draw_dots(data, lines, title, ends, shown=not drawn)
+        drawn.append(layer(*dots, width=width, step=STEP, title={"text": panel.name, "limit": width}))
+    return {"hconcat": drawn, "spacing": 18}
+
+
+def draft_judges(boards: Sequence[Board]) -> Iterator[Draft]:
+    """How far the main numbers of each split move when another judge reads the same answers."""
+    splits: dict[str, list[Row]] = {}
+    for board in select_whole_boards(boards):
+        splits.setdefault(board.title, []).extend(board.rows)
+    for title, rows in splits.items():
+        ranges = sorted(_list_ranges(rows), key=attrgetter("order"))
+        if ranges:
+            yield _draft_judges(title, ranges)
+
+
+def _list_ranges(rows: Sequence[Row]) -> Iterator[JudgeRange]:
+    """The models that several judges read, alike in all but the judge."""
+    alike: dict[tuple[Key, Key], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((identify(row), list_basis(row, _OF_A_JUDGE)), []).append(row)
+    for members in alike.values():
+        given = {row.judge: found for row in members if row.judge.id and (found := read_measure(row.main)) is not None}
+        if len(given) > 1 and len({(each.label, each.unit, each.better) for each in given.values()}) == 1:
+            own = next((row for row in members if row.primary), members[0])
+            values = [each.value for each in given.values()]
+            yield JudgeRange(row=own, readings=given, low=min(values), high=max(values))
+
+
+def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
+    drawn, first, shown = ranges[:MOST], ranges[0].first, shorten(title, 60)
+    rows = [each.row for each in drawn]
+    judges = list(dict.fromkeys(judge for each in drawn for judge in each.readings))
+    labels = dict(zip(judges, make_distinct((judge.label for judge in judges), 60), strict=True))
+    count = say.format_count(len(judges), "judge")
+    widest = max(each.high - each.low for each in drawn)
+    return Draft(
+        name=make_slug("judges", title),
+        title=f"{shorten(first.label)} on {shown} under {count}",
+        caption=say.join_clauses(
+            f"{first.head} of {say.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the same "
+            f"answers, {say.describe_direction(first.better)}",
+            say.format_sizes(row.n for row in rows),
+            f"a bar leads from the least to the greatest number, at most {figure(widest, first.unit)} apart",
+            say.describe_unranked(rows, "with a remark at the right"),
+            say.describe_rest(len(drawn), len(ranges)),
+        ),
+        chart=_draw_judges(f"{first.head} on {shown}", drawn, labels, first.unit),
+        table=_tabulate_judges(drawn, labels, first.unit),
+    )
+
+
+def _draw_judges(title: str, ranges: Sequence[JudgeRange], labels: Mapping[JudgeNote, str], unit: str) -> Spec:
+    """A bar for each model, and a mark on it for each judge; beyond the fifth they look alike."""
+    names = make_distinct(each.row.model for each in ranges)
+    bars: list[dict[str, Any]] = []
+    marks: list[dict[str, Any]] = []
+    for name, each in zip(names, ranges, strict=True):
+        remark = format_remark(each.row)
+        text = f"{figure(each.low, unit)} to {figure(each.high, unit)}{f'  {remark}' if remark else ''}"
+        bars.append({"name": name, "low": each.low, "high": each.high, "text": text, "ink": LIGHT.quiet})
+        marks += [
+            {"name": name, "judge": labels[judge], "value": found.value} for judge, found in each.readings.items()
+        ]
+    looks: dict[str, tuple[Sequence[str | int], str | int]] = {
+        "fill": (LIGHT.series, LIGHT.faint),
+        "shape": (_SHAPES, "circle"),
+        "size": (_SIZES, _SIZES[-1]),
+    }
+    channels = {
+        channel: word(
+            "judge",
+            scale={"domain": list(labels.values()), "range": [*own, *([other] * len(labels))][: len(labels)]},
+            legend={"title": None, "orient": "top", "columns": 1},
+        )
+        for channel, (own, other) in looks.items()
+    }
+    x = axis("low", title, find_ends(found for each in ranges for found in each.readings.values()))
+    bar = {"type": "bar", "height": 7, "color": LIGHT.line}
+    mark = {"type": "point", "opacity": 1, "stroke": LIGHT.ground, "strokeWidth": 0.7}
+    return layer(
+        plot(bars, bar, x=x, x2={"field": "high"}, y=name_axis(names, grid=True)),
+        plot(marks, mark, y=name_axis(names), x=number("value"), **channels),
+        *write_at_right(bars, names, WIDTH),
+        width=WIDTH,
+        step=STEP,
+    )
+
+
+def _tabulate_judges(ranges: Sequence[JudgeRange], labels: Mapping[JudgeNote, str], unit: str) -> Table:
+    lines = [("Model", *labels.values(), "Range")]
+    for each in ranges:
+        cells = (each.readings[judge].text if judge in each.readings else "" for judge in labels)
+        lines.append((shorten(each.row.model, IN_TABLE), *cells, figure(each.high - each.low, unit)))
+    return tuple(lines)

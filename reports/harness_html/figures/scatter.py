@@ -1,43 +1,110 @@
-"""Models as points with intervals on both axes, named beside the point or, where that is too crowded, by a number."""
+"""Two numbers of the same models as points with intervals: safety against over-refusal, and against general ability.
+
+Each point is named next to it or, where that is too crowded, numbered with a key at the right.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import atan2, ceil, degrees, dist, floor
+from operator import attrgetter
 from typing import Any, Final
 
-from . import labels, told
-from .kinds import Reading
-from .names import apart, shown
-from .pairs import Pair, Spot
-from .plots import Spec, axis, layer, number, own, plot, word
+from harness.board.means import Mean
+from harness.board.values import Board, Row
+
+from . import captions as say
+from .captions import IN_TABLE, make_distinct, make_slug, shorten
+from .charts import Draft, Spec, axis, colour_dot, number, own_colour, plot, word
+from .labels import Box, Label, Mark, dot_box, place_names, place_numbers
+from .readings import MOST, Key, Kind, Reading, describe_intervals, identify, read_kind, select_primary_boards
 from .theme import LIGHT
 
 SIZE: Final = 400  #: px, of the square
-_LINE: Final = 13.0  #: px, from line to line of the key
-_SPACE: Final = 2 * "\N{NO-BREAK SPACE}"
+_FEWEST: Final = 2  #: models that make a scatter
+_MOST_PAIRS: Final = 4  #: figures of one sort; those with most models are drawn
+_KEY_LINE: Final = 13.0  #: px, from line to line of the key
+_KEY_SPACE: Final = 2 * "\N{NO-BREAK SPACE}"
+_ARROW_GAP: Final = 9.0  #: px that an arrow ends before its point
+
 Ends = tuple[float, float]
 Place = tuple[float, float]  #: in pixels, y downwards
 Line = tuple[Place, Place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One number of one model; `open` where it has no rank."""
+
+    row: Row
+    reading: Reading
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One number of several models.
+
+    Attributes:
+        name: what it is measured on: `mis:test`.
+        size: what the numbers rest on: `n 2,185`.
+        points: model -> its point, best first; of several runs of one model the least favourable.
+    """
+
+    name: str
+    size: str
+    points: Mapping[Key, Point]
+
+    @property
+    def head(self) -> str:
+        """The metric, which all points share: `ASR % ↓`."""
+        return next(iter(self.points.values())).reading.head
+
+    @property
+    def title(self) -> str:
+        """`ASR % ↓ on mis:test`."""
+        return f"{self.head} on {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One model in a scatter; `open` where one of its two numbers has no rank."""
+
+    row: Row
+    x: Reading
+    y: Reading
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two sides with the models they share, of which `there` counts also those that are not drawn."""
+
+    x: Side
+    y: Side
+    spots: Sequence[Spot]
+    there: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """Both axes: what they are called and their ends."""
+    """Both axes: their titles and ends."""
 
     x_title: str
     y_title: str
     x_ends: Ends
     y_ends: Ends
 
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """A point in pixels, y downwards."""
+    def to_pixels(self, x: float, y: float) -> Place:
+        """The place of two values."""
         (left, right), (low, high) = self.x_ends, self.y_ends
         return SIZE * (x - left) / (right - left), SIZE * (high - y) / (high - low)
 
-    def back(self, across: float, down: float) -> tuple[float, float]:
-        """The values at a place in pixels, which may lie outside the square."""
+    def to_values(self, across: float, down: float) -> tuple[float, float]:
+        """The values at a place, which may lie outside the square."""
         (left, right), (low, high) = self.x_ends, self.y_ends
         return left + (right - left) * across / SIZE, high - (high - low) * down / SIZE
 
@@ -50,7 +117,142 @@ class Plane:
         return axis(field, self.y_title, self.y_ends)
 
 
-def ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
+def draft_tradeoffs(boards: Sequence[Board]) -> Iterator[Draft]:
+    """A scatter for each pair of a safety board and an over-refusal board that share models."""
+    pairs = _pair_sides(_list_sides(boards, "over_refusal"), _list_sides(boards, "unsafe"))
+    for pair, more in _choose_pairs(pairs):
+        both = _find_ends([reading for spot in pair.spots for reading in (spot.x, spot.y)], zero=True)
+        plane = Plane(
+            x_title=f"over-refusal: {pair.x.title}",
+            y_title=f"harm let through: {pair.y.title}",
+            x_ends=both,  # the same on both axes, so that the lines of equal error fall at 45 degrees
+            y_ends=both,
+        )
+        lines = (
+            (shorten(s.row.model, IN_TABLE), s.y.text, s.x.text, f"{(s.x.value + s.y.value) / 2:.1f}")
+            for s in pair.spots
+        )
+        yield Draft(
+            name=make_slug("tradeoff", pair.y.name, pair.x.name),
+            title=f"Safety against over-refusal: {pair.y.name} and {pair.x.name}",
+            caption=say.join_clauses(
+                f"Harm let through ({pair.y.title}, {pair.y.size}) against harmless requests refused "
+                f"({pair.x.title}, {pair.x.size}) of {say.format_count(len(pair.spots), 'model')}, both better when "
+                f"lower",
+                "along a dashed line the mean of the two, the balanced error, is equal: there one is traded for the "
+                "other",
+                *_describe_marks(pair),
+                more,
+            ),
+            chart=_draw_scatter(plane, pair.spots, under=_draw_equal_errors(plane)),
+            table=(("Model", pair.y.head, pair.x.head, "Balanced error %"), *lines),
+        )
+
+
+def draft_abilities(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[Draft]:
+    """What a model pays for its safety: a scatter for each safety board and each suite's mean of ability.
+
+    Without such a mean, each board of general ability takes its place.
+
+    Args:
+        boards: all of a leaderboard.
+        means: over suites; a mean where higher is better is one of ability.
+    """
+    safety = _list_sides(boards, "unsafe")
+    pairs = [pair for side in safety for pair in _pair_sides(list(_list_means(means, side)), [side])]
+    for pair, more in _choose_pairs(pairs or _pair_sides(_list_sides(boards, "ability"), safety)):
+        tuned = list(_find_tuned(pair.spots))
+        plane = Plane(
+            x_title=f"general ability: {pair.x.title}",
+            y_title=f"harm let through: {pair.y.title}",
+            x_ends=_find_ends([spot.x for spot in pair.spots], zero=False),
+            y_ends=_find_ends([spot.y for spot in pair.spots], zero=True),
+        )
+        bases = {id(spot): shorten(base.row.model, IN_TABLE) for base, spot in tuned}
+        lines = ((shorten(s.row.model, IN_TABLE), s.y.text, s.x.text, bases.get(id(s), "")) for s in pair.spots)
+        yield Draft(
+            name=make_slug("ability", pair.y.name, pair.x.name),
+            title=f"Safety against general ability: {pair.y.name} and {pair.x.name}",
+            caption=say.join_clauses(
+                f"Harm let through ({pair.y.title}, {pair.y.size}) against general ability ({pair.x.title}, "
+                f"{pair.x.size}) of {say.format_count(len(pair.spots), 'model')}; the lower right is best",
+                f"an arrow leads from a model to one that was tuned from it ({len(tuned)})" if tuned else "",
+                *_describe_marks(pair),
+                more,
+            ),
+            chart=_draw_scatter(plane, pair.spots, arrows=_place_arrows(plane, tuned)),
+            table=(("Model", pair.y.head, f"{pair.x.head} on {pair.x.name}", "Tuned from"), *lines),
+        )
+
+
+def _list_sides(boards: Sequence[Board], kind: Kind) -> list[Side]:
+    """The boards that say something of this kind, parts of others left out."""
+    sides: list[Side] = []
+    for board in select_primary_boards(boards):
+        read = [(row, found) for row in board.rows if (found := read_kind(row, kind)) is not None]
+        if read:
+            points = {identify(row): Point(row=row, reading=found, open=bool(row.unranked)) for row, found in read}
+            sizes = say.format_sizes(found.n for _, found in read)
+            sides.append(Side(name=say.format_board(board), size=sizes, points=points))
+    return sides
+
+
+def _list_means(means: Sequence[Mean], side: Side) -> Iterator[Side]:
+    """Each suite's means as the other side of a safety board, for the models that one ref names in both."""
+    rows = Counter(point.row.ref for point in side.points.values())
+    by_suite = attrgetter("suite")
+    for suite, members in groupby(sorted(means, key=by_suite), key=by_suite):
+        given = [mean for mean in members if mean.better == "higher" and mean.unit == "%" and mean.value is not None]
+        runs = Counter(mean.model for mean in given)
+        clear = {mean.model: mean for mean in given if runs[mean.model] == rows[mean.model] == 1}
+        points = {
+            key: Point(row=point.row, reading=_read_mean(mean), open=not mean.complete)
+            for key, point in side.points.items()
+            if (mean := clear.get(point.row.ref)) is not None
+        }
+        if points:
+            yield Side(name=f"suite {shorten(suite)}", size=f"a mean of {given[0].parts}", points=points)
+
+
+def _read_mean(mean: Mean) -> Reading:
+    value = 0.0 if mean.value is None else mean.value
+    low, high = (value if end is None else end for end in mean.ci95_worst)
+    stretched = mean.ci95 != mean.ci95_worst
+    return Reading(label="mean", value=value, low=low, high=high, better="higher", stretched=stretched)
+
+
+def _pair_sides(xs: Sequence[Side], ys: Sequence[Side]) -> list[Pair]:
+    """The pairs of sides that share models, in the order they came."""
+    pairs: list[Pair] = []
+    for y in ys:
+        for x in xs:
+            spots = [
+                Spot(row=point.row, x=other.reading, y=point.reading, open=point.open or other.open)
+                for key, point in y.points.items()
+                if (other := x.points.get(key)) is not None
+            ]
+            if len(spots) >= _FEWEST:
+                pairs.append(Pair(x=x, y=y, spots=spots[:MOST], there=len(spots)))
+    return pairs
+
+
+def _choose_pairs(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, str]]:
+    """Some of the pairs; with the last comes a clause on those that are left out.
+
+    They are pairs of many models, such that each side is seen before one comes again.
+    """
+    left, chosen = list(pairs), list[Pair]()
+    many = max((pair.there for pair in pairs), default=0) / 2
+    while left and len(chosen) < _MOST_PAIRS:
+        used = Counter(side.name for pair in chosen for side in (pair.x, pair.y))
+        best = min(left, key=lambda pair: (pair.there < many, used[pair.x.name] + used[pair.y.name], -pair.there))
+        left.remove(best)
+        chosen.append(best)
+    for place, pair in enumerate(chosen, 1):
+        yield pair, say.describe_rest(_MOST_PAIRS, len(pairs), "pair") if place == _MOST_PAIRS else ""
+
+
+def _find_ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
     """Ends of an axis of percent, on tens and at least 20 apart; from 0 where `zero`."""
     high = min(100, 10 * ceil(max(each.high for each in readings) / 10))
     low = 0 if zero else min(high - 20, 10 * floor(min(each.low for each in readings) / 10))
@@ -58,118 +260,150 @@ def ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
     return float(low), float(max(high, low + 20))
 
 
-def read_as(pair: Pair) -> tuple[str, ...]:
-    """How the marks of a pair's scatter are to be read, and what was left out; clauses of a caption."""
-    open_spots = sum(spot.open for spot in pair.spots)
+def _describe_marks(pair: Pair) -> tuple[str, ...]:
+    """How the marks are to be read, and what is not drawn."""
+    unranked = sum(spot.open for spot in pair.spots)
     return (
-        told.intervals(reading for spot in pair.spots for reading in (spot.x, spot.y)),
-        f"hollow and grey: on one axis a subset or incomplete ({open_spots})" if open_spots else "",
-        told.more(len(pair.spots), pair.there),
+        describe_intervals(reading for spot in pair.spots for reading in (spot.x, spot.y)),
+        f"hollow and grey: on one axis a subset or incomplete ({unranked})" if unranked else "",
+        say.describe_rest(len(pair.spots), pair.there),
     )
 
 
-def scatter(plane: Plane, spots: Sequence[Spot], under: Sequence[Spec] = (), lines: Sequence[Line] = ()) -> Spec:
+def _find_tuned(spots: Sequence[Spot]) -> Iterator[tuple[Spot, Spot]]:
+    """(base, tuned) among the drawn models, where one name means one of them."""
+    for spot in spots:
+        base = spot.row.tuned_from
+        others = [other for other in spots if other is not spot]
+        named = [other for other in others if base in (other.row.model, other.row.ref)]
+        alike = [other for other in others if spot.row.base_files and other.row.files == spot.row.base_files]
+        if base and len(named or alike) == 1:
+            yield (named or alike)[0], spot
+
+
+def _place_arrows(plane: Plane, tuned: Sequence[tuple[Spot, Spot]]) -> list[Line]:
+    """From each base to shortly before what was tuned from it; none where the two lie on each other."""
+    arrows: list[Line] = []
+    for base, spot in tuned:
+        start = plane.to_pixels(base.x.value, base.y.value)
+        end = plane.to_pixels(spot.x.value, spot.y.value)
+        length = dist(start, end)
+        if length > 2 * _ARROW_GAP:
+            arrows.append((start, _go_along(start, end, 1 - _ARROW_GAP / length)))
+    return arrows
+
+
+def _go_along(start: Place, end: Place, part: float) -> Place:
+    return start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part
+
+
+def _draw_scatter(plane: Plane, spots: Sequence[Spot], under: Sequence[Spec] = (), arrows: Sequence[Line] = ()) -> Spec:
     """The points with their intervals and names.
 
     Args:
         plane: the axes.
         spots: the models, best first.
         under: drawn first, on the same axes.
-        lines: arrows, in pixels; no name covers one.
+        arrows: in pixels; no name covers one.
     """
-    behind, before = _names(plane, spots, lines)
-    parts = (*under, behind, *_arrows(plane, lines), *_points(plane, spots), before)
-    return layer(*parts, width=SIZE, height=SIZE)
-
-
-def _points(plane: Plane, spots: Sequence[Spot]) -> Iterator[Spec]:
-    data = [_datum(spot) for spot in spots]
-    line, dot = {"type": "rule", "strokeWidth": 1}, {"type": "point", "size": 52, "strokeWidth": 1.5, "opacity": 1}
-    x, y, colour = plane.x("x"), plane.y("y"), own("colour")
-    yield plot(data, line, x=plane.x("x_low"), x2={"field": "x_high"}, y=y, color=colour)
-    yield plot(data, line, x=x, y=plane.y("y_low"), y2={"field": "y_high"}, color=colour)
-    yield plot(data, dot, x=x, y=y, stroke=colour, fill=own("fill"))
-
-
-def _arrows(plane: Plane, lines: Sequence[Line]) -> Iterator[Spec]:
-    """Each line ends in a triangle."""
     data = [
         {
-            **dict(zip(("x", "y"), plane.back(*start), strict=True)),
-            **dict(zip(("x2", "y2"), plane.back(*end), strict=True)),
-            "turn": degrees(atan2(end[0] - start[0], start[1] - end[1])),
+            "x": spot.x.value,
+            "x_low": spot.x.low,
+            "x_high": spot.x.high,
+            "y": spot.y.value,
+            "y_low": spot.y.low,
+            "y_high": spot.y.high,
+            **colour_dot(ranked=not spot.open),
         }
-        for start, end in lines
+        for spot in spots
     ]
+    line, dot = {"type": "rule", "strokeWidth": 1}, {"type": "point", "size": 52, "strokeWidth": 1.5, "opacity": 1}
+    x, y, colour = plane.x("x"), plane.y("y"), own_colour("colour")
+    labels = _place_labels(plane, spots, arrows)
+    near = [label for label in labels if label.x <= SIZE]  # all but the key
+    parts = (
+        *under,
+        _draw_halo(plane, near),
+        *_draw_arrows(plane, arrows),
+        plot(data, line, x=plane.x("x_low"), x2={"field": "x_high"}, y=y, color=colour),
+        plot(data, line, x=x, y=plane.y("y_low"), y2={"field": "y_high"}, color=colour),
+        plot(data, dot, x=x, y=y, stroke=colour, fill=own_colour("fill")),
+        _draw_texts(plane, labels),
+    )
+    return {"layer": list(parts), "width": SIZE, "height": SIZE}
+
+
+def _place_labels(plane: Plane, spots: Sequence[Spot], arrows: Sequence[Line]) -> Sequence[Label]:
+    """The names of the models; where they do not fit, numbers with a key right of the square."""
+    names, marks = make_distinct(spot.row.model for spot in spots), list[Mark]()
+    for spot in spots:
+        x, y = plane.to_pixels(spot.x.value, spot.y.value)
+        left, bottom = plane.to_pixels(spot.x.low, spot.y.low)
+        right, top = plane.to_pixels(spot.x.high, spot.y.high)
+        marks.append(Mark(x=x, y=y, left=left, right=right, top=top, bottom=bottom))
+    taken: list[Box] = []
+    for start, end in arrows:
+        steps = max(1, round(dist(start, end) / 6))
+        taken += [dot_box(*_go_along(start, end, step / steps)) for step in range(steps + 1)]
+    placed = place_names(marks, [shorten(name, 36) for name in names], SIZE, taken)
+    if placed:
+        return placed
+    numbers = place_numbers(marks, SIZE, taken)
+    key = [
+        Label(text=_KEY_SPACE.join((number.text, name)), x=SIZE + 24.0, y=8 + _KEY_LINE * line)
+        for line, (number, name) in enumerate(zip(numbers, names, strict=True))
+    ]
+    return [*numbers, *key]
+
+
+def _draw_arrows(plane: Plane, arrows: Sequence[Line]) -> Iterator[Spec]:
+    """Each line ends in a triangle."""
+    data: list[dict[str, float]] = []
+    for start, end in arrows:
+        (x, y), (x2, y2) = plane.to_values(*start), plane.to_values(*end)
+        turn = degrees(atan2(end[0] - start[0], start[1] - end[1]))
+        data.append({"x": x, "y": y, "x2": x2, "y2": y2, "turn": turn})
     if data:
         rule = {"type": "rule", "strokeWidth": 1.6, "color": LIGHT.series[1]}
-        head = {
-            "type": "point",
-            "shape": "triangle",
-            "size": 70,
-            "filled": True,
-            "opacity": 1,
-            "color": LIGHT.series[1],
-        }
+        head = {"type": "point", "shape": "triangle", "size": 70, "filled": True, "opacity": 1}
+        head |= {"color": LIGHT.series[1]}
         yield plot(data, rule, x=plane.x("x"), y=plane.y("y"), x2={"field": "x2"}, y2={"field": "y2"})
         yield plot(data, head, x=plane.x("x2"), y=plane.y("y2"), angle=number("turn", scale=None))
 
 
-def _datum(spot: Spot) -> Mapping[str, Any]:
-    return {
-        "x": spot.x.value,
-        "x_low": spot.x.low,
-        "x_high": spot.x.high,
-        "y": spot.y.value,
-        "y_low": spot.y.low,
-        "y_high": spot.y.high,
-        "colour": LIGHT.faint if spot.open else LIGHT.series[0],
-        "fill": LIGHT.ground if spot.open else LIGHT.series[0],
-    }
-
-
-def _names(plane: Plane, spots: Sequence[Spot], lines: Sequence[Line]) -> tuple[Spec, Spec]:
-    """What lies behind the points and what before them: full names, or numbers with a key at the right."""
-    names = apart(spot.row.model for spot in spots)
-    marks = [_mark(plane, spot) for spot in spots]
-    others = [labels.dot(*place) for line in lines for place in _along(*line)]
-    placed = labels.named(marks, [shown(name, 36) for name in names], SIZE, others)
-    if placed:
-        return halo(plane, placed), texts(plane, placed)
-    numbers = labels.numbered(marks, SIZE, others)
-    key = [
-        labels.Placed(text=_SPACE.join((number.text, name)), x=SIZE + 24.0, y=8 + _LINE * line)
-        for line, (number, name) in enumerate(zip(numbers, names, strict=True))
+def _draw_equal_errors(plane: Plane) -> list[Spec]:
+    """Dashed lines x + y = 2 * error, each with its error at its lower end."""
+    _, most = plane.x_ends
+    step = 5 if most <= 50 else 10
+    data: list[dict[str, float]] = []
+    labels: list[Label] = []
+    for error in range(step, int(most), step):
+        x, x2 = max(0.0, 2.0 * error - most), min(most, 2.0 * error)
+        data.append({"x": x, "y": 2 * error - x, "x2": x2, "y2": 2 * error - x2})
+        across, down = plane.to_pixels(x2, x)
+        inside = across < SIZE
+        at = {"x": across - 10 if inside else across + 4, "y": down - 8 if inside else down}
+        labels.append(Label(text=str(error), **at))
+    legend = "dashed: equal balanced error, %"
+    labels.append(Label(text=legend, x=SIZE - 5.2 * len(legend), y=-10))
+    dashed = {"type": "rule", "strokeWidth": 1, "strokeDash": [3, 3], "color": LIGHT.faint}
+    return [
+        plot(data, dashed, x=plane.x("x"), y=plane.y("y"), x2={"field": "x2"}, y2={"field": "y2"}),
+        _draw_halo(plane, labels),
+        _draw_texts(plane, labels, color=LIGHT.quiet),
     ]
-    return halo(plane, numbers), texts(plane, [*numbers, *key])
 
 
-def _mark(plane: Plane, spot: Spot) -> labels.Mark:
-    x, y = plane.at(spot.x.value, spot.y.value)
-    left, bottom = plane.at(spot.x.low, spot.y.low)
-    right, top = plane.at(spot.x.high, spot.y.high)
-    return labels.Mark(x=x, y=y, left=left, right=right, top=top, bottom=bottom)
-
-
-def _along(start: Place, end: Place) -> Iterator[Place]:
-    """Places on a line, some pixels apart."""
-    steps = max(1, round(dist(start, end) / 6))
-    for step in range(steps + 1):
-        part = step / steps
-        yield start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part
-
-
-def texts(plane: Plane, placed: Sequence[labels.Placed], colour: str = LIGHT.ink) -> Spec:
-    """Texts at pixels, left middle."""
-    return _text(plane, placed, color=colour)
-
-
-def halo(plane: Plane, placed: Sequence[labels.Placed]) -> Spec:
+def _draw_halo(plane: Plane, labels: Sequence[Label]) -> Spec:
     """The ground around texts, so that they stay readable on lines that were drawn before."""
-    return _text(plane, placed, color=LIGHT.ground, stroke=LIGHT.ground, strokeWidth=3)
+    return _draw_texts(plane, labels, color=LIGHT.ground, stroke=LIGHT.ground, strokeWidth=3)
 
 
-def _text(plane: Plane, placed: Sequence[labels.Placed], **mark: Any) -> Spec:
-    spots = ((plane.back(label.x, label.y), label.text) for label in placed)
-    data = [{"x": x, "y": y, "text": text} for (x, y), text in spots]
-    return plot(data, {"type": "text", "align": "left", **mark}, x=plane.x("x"), y=plane.y("y"), text=word("text"))
+def _draw_texts(plane: Plane, labels: Sequence[Label], color: str = LIGHT.ink, **mark: Any) -> Spec:
+    data: list[dict[str, str | float]] = []
+    for label in labels:
+        x, y = plane.to_values(label.x, label.y)
+        data.append({"x": x, "y": y, "text": label.text})
+    text = {"type": "text", "align": "left", "color": color, **mark}
+    return plot(data, text, x=plane.x("x"), y=plane.y("y"), text=word("text"))

@@ -129,7 +129,7 @@ CONFIG: Final[Mapping[str, Any]] = {
 }
 
 
-def variables(theme: Theme) -> str:
-    """The variables of one theme as CSS declarations."""
+def declare_variables(theme: Theme) -> str:
+    """The variables that the page's theme sets, as CSS declarations."""
     pairs = dict(zip(LIGHT.colours, theme.colours, strict=True))
     return " ".join(f"{VARIABLES[light]}: {colour};" for light, colour in pairs.items())

@@ -1,0 +1,159 @@
+"""The numbers that figures draw: what a metric says about a model is known by its name and its direction.
+
+No benchmark is named here: a task whose metrics have these names gets the figures of safety against over-refusal and
+against ability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from harness.board.display import ARROWS, figure, span
+from harness.board.values import Board, Measure, Row
+
+from .captions import make_distinct, shorten
+
+Kind = Literal["unsafe", "over_refusal", "ability"]
+Key = tuple[str, ...]  #: tells models or settings apart
+
+MOST: Final = 30  #: models in one figure
+
+#: (metric, direction) -> what it is, and whether 100 minus it is what is drawn; the first that a row has counts
+KINDS: Final[Mapping[tuple[str, str], tuple[Kind, bool]]] = {
+    ("ASR", "lower"): ("unsafe", False),
+    ("safe_rate", "higher"): ("unsafe", True),
+    ("unsafe_acc", "higher"): ("unsafe", True),
+    ("refusal_rate", "higher"): ("unsafe", True),
+    ("refusal_rate", "lower"): ("over_refusal", False),
+    ("answered_rate", "higher"): ("over_refusal", True),
+    ("safe_acc", "higher"): ("over_refusal", True),
+    ("accuracy", "higher"): ("ability", False),
+    ("aAcc", "higher"): ("ability", False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One number of one row as it is drawn.
+
+    Attributes:
+        label: the metric: `ASR`, or `100 - safe_rate` where it is turned.
+        value: as drawn.
+        low: end of its interval; the value itself where there is none.
+        high: the other end.
+        unit: of the metric.
+        better: direction of what is drawn.
+        stretched: the interval is the worst case, since records are unresolved.
+        n: records behind it, unresolved ones too; 0 where that is not known.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    unit: str = "%"
+    better: str = "lower"
+    stretched: bool = False
+    n: int = 0
+
+    @property
+    def text(self) -> str:
+        """`80.3 [78.3, 82.1]`; without brackets where there is no interval."""
+        interval = span((self.low, self.high), self.unit) if self.high > self.low else ""
+        return f"{figure(self.value, self.unit)} {interval}".rstrip()
+
+    @property
+    def head(self) -> str:
+        """The metric with unit and direction, as an axis and a column are titled: `ASR % ↓`."""
+        unit = " %" if self.unit == "%" else ""
+        return f"{shorten(self.label)}{unit} {ARROWS.get(self.better, '')}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model in a figure of one board; no other entry of the figure has its name."""
+
+    name: str
+    row: Row
+    reading: Reading
+
+
+def read_measure(measure: Measure | None, *, flipped: bool = False) -> Reading | None:
+    """A measure as it is drawn; `flipped` draws 100 minus it. None where it has no value."""
+    if measure is None or measure.value is None:
+        return None
+    stretched = bool(measure.unresolved) and None not in measure.ci95_worst
+    ends = measure.ci95_worst if stretched else measure.ci95
+    low, high = (measure.value if end is None else end for end in ends)
+    opposite = {"lower": "higher", "higher": "lower"}
+    return Reading(
+        label=f"100 \N{MINUS SIGN} {measure.name}" if flipped else measure.name,
+        value=100 - measure.value if flipped else measure.value,
+        low=100 - high if flipped else low,
+        high=100 - low if flipped else high,
+        unit=measure.unit,
+        better=opposite[measure.better] if flipped else measure.better,
+        stretched=stretched,
+        n=round((measure.denominator or 0) + measure.unresolved),
+    )
+
+
+def read_kind(row: Row, kind: Kind) -> Reading | None:
+    """The number of a row that says something of this kind, in percent; None where it has none."""
+    given = {(measure.name, measure.better): measure for measure in row.measures if measure.unit == "%"}
+    for key, (meant, flipped) in KINDS.items():
+        if meant == kind and key in given:
+            return read_measure(given[key], flipped=flipped)
+    return None
+
+
+def list_entries(board: Board) -> tuple[Entry, ...]:
+    """The board's rows that have a main number, best first."""
+    read = [(row, found) for row in board.rows if (found := read_measure(row.main)) is not None]
+    names = make_distinct(row.model for row, _ in read)
+    return tuple(Entry(name=name, row=row, reading=found) for name, (row, found) in zip(names, read, strict=True))
+
+
+def identify(row: Row) -> Key:
+    """What two rows of different boards have in common where they are of one model; its shown name may differ."""
+    return row.ref, row.strategy, row.options.get("identity", ""), row.options.get("seed", "")
+
+
+def list_basis(row: Row, without: frozenset[str]) -> Key:
+    """What the row's number can be compared on, but for some of it."""
+    return tuple(f"{name} {value}" for name, value in sorted(row.basis.items()) if name not in without)
+
+
+def select_whole_boards(boards: Sequence[Board]) -> tuple[Board, ...]:
+    """The boards that are no part of another one."""
+    return tuple(board for board in boards if not board.part_of)
+
+
+def select_primary_boards(boards: Sequence[Board]) -> tuple[Board, ...]:
+    """The whole boards with results of a run's own judge: figures show further judges by what they change."""
+    return tuple(board for board in select_whole_boards(boards) if any(row.primary for row in board.rows))
+
+
+def find_ends(readings: Iterable[Reading]) -> tuple[float, float]:
+    """The ends of an axis: all that is possible for percent and for shares of 1, else what there is."""
+    given = list(readings)
+    units = {each.unit for each in given}
+    if units <= {"%", "0-1"}:
+        return (0.0, 100.0) if units == {"%"} else (0.0, 1.0)
+    low, high = min(each.low for each in given), max(each.high for each in given)
+    room = (high - low or 1.0) * 0.05
+    return low - room, high + room
+
+
+def describe_intervals(readings: Iterable[Reading]) -> str:
+    """What the lines of a figure are, and how many of them unresolved records widen; empty where there are none."""
+    given = [each for each in readings if each.high > each.low]
+    if not given:
+        return ""
+    stretched = sum(each.stretched for each in given)
+    if not stretched:
+        return "lines are 95% intervals"
+    whose = "all" if stretched == len(given) else f"{stretched} of {len(given)}"
+    return f"lines are 95% intervals, in {whose} of them the worst case over what is unresolved"

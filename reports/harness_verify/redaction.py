@@ -1,0 +1,473 @@
+"""What of a run may leave the machine.
+
+A redacted export holds numbers, labels and names: of run.json and results.json the keys that are listed here, of each
+line who it is and what came of it; every other text is replaced by its length and hash. Invariants:
+
+- A key that is not listed is left out, so that what a later version writes is not published by this one.
+- run.json and results.json go through the same functions: results computed again from the redacted run are the redacted
+  results. Metrics may look at categories, clusters, tags, targets and axes. Clusters and tags are told apart by their
+  hashes as by their texts; where a text itself decides (a stratum, a right answer), it is one that results.json names
+  anyway, or a choice. The answer that a verdict belongs to is found by `text_sha256`.
+- A name keeps its shape, and of a path or an address only the end stays.
+
+A full export holds all texts; only what looks like a key is removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from harness.keys import is_taken_out, taken_out
+from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
+from harness.store.folder import file_name
+from harness.store.records import TAKEN_OUT, stored_hash
+from harness.types import Json
+
+Raw = Mapping[str, Any]
+
+_WORD: Final = re.compile(r"[\w.+:=,%-]{1,80}")
+_CHOICE: Final = re.compile(r"yes|no|[A-Za-z]", re.IGNORECASE)
+_KEYS: Final = (
+    LIKE_KEY,
+    r"(?i)\b((?:api[_-]?key|token|secret|password)\s*[=:]\s*)[^\s\"',}]{4,}",
+    VENDOR_KEY,
+    r"\b(hf_|ghp_|xox[a-z]-|AKIA|AIza)[\w-]{8,}",
+)
+_WHO: Final = ("id", "split", "epoch", "key")  #: of a line
+_SPLIT: Final = (
+    *("n", "n_expected", "subset", "epochs", "records", "outcomes", "flags", "settings", "template_hash", "fidelity"),
+    *("group", "parts", "verdicts", "labels", "uncounted", "unmoved", "coverage", "complete", "drawn", "metrics", "by"),
+)  #: of a split in results.json
+_ASKED: Final = (
+    *("packaged", "outcome_labels", "generation", "epochs", "limit", "content", "found", "min_coverage"),
+)  #: of a split in run.json
+_ENVIRONMENT: Final = ("python", "torch", "transformers", "vllm", "openai", "anthropic", "gpu", "driver")
+_WHY: Final = "why"  #: of a metric without a value: a sentence of the harness
+_CARD: Final = ("rubric", "version", "template_hash", "fidelity", "sees")
+_FLAGS: Final = (
+    *("--tasks", "--judge", "--limit", "--epochs", "--temperature", "--max-tokens", "--seed", "--strategy"),
+    *("--concurrency", "--phases", "--min-coverage", "--judge-limit", "--retry", "--combine"),
+)  #: whose values are names and numbers; of all others only that they were given
+
+
+def is_word(text: str) -> bool:
+    """Whether it is a word of letters, digits and `._+:=,-`."""
+    return _WORD.fullmatch(text) is not None
+
+
+def redact_word(text: str) -> str:
+    """A word as it is; any other text by its length and hash."""
+    return text if is_word(text) else taken_out(text)
+
+
+def redact_name(text: str) -> str:
+    """The name of a model or a data set, `NAME` or `OWNER/NAME`; of a path or an address only its end."""
+    pieces = re.split(r"[/\\]", text)
+    if len(pieces) <= 2 and all(map(is_word, pieces)) and not text.startswith("."):
+        return text
+    last = next((piece for piece in reversed(pieces) if piece), "")
+    return f"…/{last}" if len(pieces) > 1 and is_word(last) else taken_out(text)
+
+
+def redact_ref(text: str) -> str:
+    """`SCHEME/NAME` of a model; of a path only its end."""
+    scheme, slash, rest = text.partition("/")
+    return f"{redact_word(scheme)}/{redact_name(rest)}" if slash else redact_name(text)
+
+
+def redact_value(given: Json) -> Json:
+    """A setting's value: numbers and names stay."""
+    if isinstance(given, str):
+        return given if not given or (is_word(given) or redact_name(given) == given) else taken_out(given)
+    if isinstance(given, Mapping):
+        return {redact_word(key): redact_value(each) for key, each in cast("Mapping[str, Json]", given).items()}
+    if isinstance(given, list | tuple):
+        return [redact_value(each) for each in cast("Sequence[Json]", given)]
+    return given
+
+
+def remove_keys(given: Json) -> Json:
+    """A text, or a value of JSON, without what is or looks like a key or token."""
+    if isinstance(given, str):
+        bare = without_secrets(given)
+        for pattern in _KEYS:
+            bare = re.sub(pattern, r"\1***", bare)
+        return bare
+    if isinstance(given, Mapping):
+        return {remove_keys(key): remove_keys(each) for key, each in cast("Mapping[str, Json]", given).items()}
+    if isinstance(given, list):
+        return [remove_keys(each) for each in cast("Sequence[Json]", given)]
+    return given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRedactor:
+    """Redacts run.json and results.json of one run.
+
+    Attributes:
+        ids: id of each judge -> its id in the export: an id may hold the path of a model.
+    """
+
+    ids: Mapping[str, str]
+
+    @staticmethod
+    def of(run: Raw) -> FileRedactor:
+        """For the run with this run.json."""
+        ids: dict[str, str] = {}
+        for judge, card in run["judges"].items():
+            if isinstance(model := card.get("model"), str):
+                ids[judge] = judge.replace(file_name(model), file_name(redact_ref(model)))
+            else:
+                ids[judge] = redact_word(judge)
+        return FileRedactor(ids=ids)
+
+    def redact_run(self, run: Raw) -> dict[str, Json]:
+        """run.json, marked as redacted."""
+        model = run["model"]
+        return {
+            "schema": run["schema"],
+            "redacted": True,
+            "started": redact_value(run["started"]),
+            "model": {**_redact_model(model), "resolved": redact_name(str(model["resolved"] or ""))},
+            "identity": _redact_identity(run["identity"]),
+            "identity_digest": redact_value(run["identity_digest"]),
+            "overrides": _redact_overrides(run["overrides"]),
+            "plugins": _redact_plugins(run["plugins"]),
+            "environment": _redact_environment(run["environment"]),
+            "judges": self._redact_judges(run["judges"]),
+            "tasks": {display: self._redact_entry(task) for display, task in run["tasks"].items()},
+            "suites": _redact_numbers(run.get("suites") or {}),
+            "history": [
+                {
+                    **{key: redact_value(entry[key]) for key in ("started", "finished", "seconds", "tasks", "end")},
+                    "command": list(_redact_command(entry["command"])),
+                    "reason": taken_out(entry["reason"]),
+                }
+                for entry in run.get("history", ())
+            ],
+        }
+
+    def redact_results(self, results: Raw) -> dict[str, Json]:
+        """results.json."""
+        model, usage = results["model"], results["usage"]
+        return {
+            "schema": results["schema"],
+            **{key: redact_value(results.get(key)) for key in ("harness", "started", "finished")},
+            "command": list(_redact_command(results.get("command", ()))),
+            "environment": _redact_environment(results["environment"]),
+            "model": {
+                **_redact_model(model),
+                "resolved": _redact_resolved(model["resolved"]),
+                "identity": _redact_identity(model["identity"]),
+            },
+            "judges": self._redact_judges(results["judges"]),
+            "plugins": _redact_plugins(results["plugins"]),
+            "tasks": {display: self._redact_task(task) for display, task in results["tasks"].items()},
+            **({"suites": _redact_numbers(results["suites"])} if results.get("suites") else {}),
+            "usage": {
+                "model": _keep_counts(usage["model"]),
+                "judges": {self._redact_id(judge): _keep_counts(each) for judge, each in usage["judges"].items()},
+                "cost_usd": usage.get("cost_usd"),
+            },
+            "wall_s": results.get("wall_s"),
+        }
+
+    def _redact_id(self, judge: str) -> str:
+        return self.ids.get(judge, redact_word(judge))
+
+    def _redact_judges(self, judges: Raw) -> dict[str, Json]:
+        """The cards of judges; the members of an ensemble are judges too."""
+        cards: dict[str, Json] = {}
+        for judge, card in judges.items():
+            settings = dict(card.get("settings") or {})
+            members = {"of": [self._redact_id(each) for each in settings.pop("of")]} if "of" in settings else {}
+            model = card.get("model")
+            cards[self._redact_id(judge)] = {
+                **_redact_keys(card, _CARD),
+                **({"labels": _keep_texts(card["labels"])} if "labels" in card else {}),
+                "model": redact_ref(model) if isinstance(model, str) else None,
+                "resolved": _redact_resolved(card.get("resolved") or []),
+                "settings": {**redact_value(settings), **members},
+            }
+        return cards
+
+    def _redact_entry(self, task: Raw) -> dict[str, Json]:
+        """A task of run.json; where its data was is left out."""
+        splits: dict[str, Json] = {}
+        for split, body in task["splits"].items():
+            drawn: Raw = body.get("drawn") or {}
+            splits[split] = {
+                **self._redact_judge_of(body),
+                **_redact_numbers_of(body, _ASKED),
+                **({"data": _redact_data(body["data"])} if body.get("data") else {}),
+                **(
+                    {"drawn": {self._redact_id(judge): redact_value(last) for judge, last in drawn.items()}}
+                    if drawn
+                    else {}
+                ),
+            }
+        return {
+            **{key: redact_value(task[key]) for key in ("task", "version", "settings")},
+            "data": {"root": "", "folder": "", **_redact_data(task["data"])},
+            "splits": splits,
+        }
+
+    def _redact_task(self, task: Raw) -> dict[str, Json]:
+        """A task of results.json."""
+        splits: dict[str, Json] = {}
+        for name, split in task["splits"].items():
+            others = split["other_judges"].items()
+            splits[name] = {
+                **_redact_numbers_of(split, _SPLIT),
+                **({"data": _redact_data(split["data"])} if "data" in split else {}),
+                **({"definitions": _keep_texts(split["definitions"])} if "definitions" in split else {}),
+                "judge": self._redact_judge_of(split).get("judge"),
+                "other_judges": {self._redact_id(judge): _redact_numbers_of(view, _SPLIT) for judge, view in others},
+            }
+        return {
+            **{key: redact_value(task[key]) for key in ("version", "settings")},
+            "data": {**_redact_data(task["data"]), "sha256": redact_value(task["data"].get("sha256"))},
+            "splits": splits,
+            **({"paired": _redact_numbers(task["paired"])} if "paired" in task else {}),
+        }
+
+    def _redact_judge_of(self, split: Raw) -> dict[str, Json]:
+        judge = split.get("judge")
+        return {"judge": self._redact_id(judge)} if isinstance(judge, str) else {}
+
+
+def _redact_keys(body: Raw, keys: Sequence[str]) -> dict[str, Json]:
+    return {key: redact_value(body[key]) for key in keys if key in body}
+
+
+def _redact_numbers_of(body: Raw, keys: Sequence[str]) -> dict[str, Json]:
+    return {key: _redact_numbers(body[key]) for key in keys if key in body}
+
+
+def _redact_numbers(given: Json) -> Json:
+    """Numbers under the names of metrics, labels and groups, which are the results."""
+    if isinstance(given, Mapping):
+        body = cast("Mapping[str, Json]", given)
+        return {key: str(each) if key == _WHY else _redact_numbers(each) for key, each in body.items()}
+    if isinstance(given, list):
+        return [_redact_numbers(each) for each in cast("Sequence[Json]", given)]
+    return redact_value(given)
+
+
+def _keep_texts(texts: Mapping[str, str]) -> dict[str, Json]:
+    """Names with what their plugin says of them, which holds nothing of a sample."""
+    return {str(name): str(text) for name, text in texts.items()}
+
+
+def _keep_counts(given: Mapping[str, Json]) -> dict[str, Json]:
+    """Names with numbers; anything else is left out."""
+    return {key: each for key, each in given.items() if isinstance(each, int | float)}
+
+
+def _redact_model(model: Raw) -> dict[str, Json]:
+    """What run.json and results.json both say of the model."""
+    training: Raw = model.get("training") or {}
+    body: dict[str, Json] = {
+        "ref": redact_ref(model["ref"]),
+        "settings": redact_value(model["settings"]),
+        "strategy": redact_value(model["strategy"]),
+        "notes": [taken_out(note) for note in model.get("notes") or ()],
+    }
+    if training:
+        more = {
+            "held_out": list(map(str, training.get("held_out") or ())),  # names of groups, which stay
+            "base_files": redact_word(training.get("base_files") or ""),
+        }
+        body["training"] = {
+            "tuned_from": redact_ref(str(training.get("tuned_from") or "")),
+            "trained_on": [redact_name(each) for each in training.get("trained_on") or ()],
+            **{key: each for key, each in more.items() if each},
+        }
+    return body
+
+
+def _redact_identity(identity: Json) -> Json:
+    if not isinstance(identity, Mapping):
+        return redact_value(identity)
+    given = cast("Raw", identity)
+    return {
+        **_redact_keys(given, ("scheme", "base", "settings", "strategy", "fingerprint")),
+        "name": redact_name(str(given.get("name") or "")),
+        "overrides": _redact_overrides(given.get("overrides") or {}),
+    }
+
+
+def _redact_overrides(overrides: Raw) -> dict[str, Json]:
+    system = taken_out(overrides.get("system") or "")
+    return {"generation": redact_value(overrides.get("generation") or {}), "system": system}
+
+
+def _redact_resolved(names: Sequence[str]) -> list[str]:
+    return sorted({redact_name(each) for each in names})
+
+
+def _redact_data(data: Raw) -> dict[str, Json]:
+    """Where data comes from; its licence stays in the words of the task's author."""
+    return {
+        "source": redact_name(str(data.get("source") or "")),
+        "revision": redact_value(data.get("revision")),
+        "licence": str(data.get("licence") or ""),
+        **({"toy": data["toy"]} if isinstance(data.get("toy"), bool) else {}),
+        **({"checked": redact_word(data["checked"])} if data.get("checked") else {}),
+    }
+
+
+def _redact_plugins(plugins: Raw) -> dict[str, Json]:
+    """Plugin -> distribution and version."""
+    return {redact_word(plugin): _redact_words(str(origin)) for plugin, origin in plugins.items()}
+
+
+def _redact_environment(environment: Raw) -> dict[str, Json]:
+    """Versions and the accelerator, and of the platform only which one it is."""
+    given = {key: environment[key] for key in _ENVIRONMENT if key in environment}
+    platform = str(environment.get("platform") or "").partition("-")[0]
+    return {
+        **{key: _redact_words(each) if isinstance(each, str) else each for key, each in given.items()},
+        "platform": redact_word(platform),
+    }
+
+
+def _redact_words(text: str) -> str:
+    return " ".join(map(redact_word, text.split()))
+
+
+def _redact_command(arguments: Sequence[str]) -> Iterator[str]:
+    """The verb and the flags; values only of flags that take names and numbers, and the model's name."""
+    before = ""
+    for place, argument in enumerate(arguments):
+        flag, equals, given = argument.partition("=")
+        if argument.startswith("-") and is_word(flag):
+            yield f"{flag}={_redact_argument(flag, given)}" if equals else flag
+        elif place < 2 and is_word(argument):
+            yield argument
+        else:
+            yield _redact_argument(before, argument)
+        before = "" if equals else argument
+
+
+def _redact_argument(flag: str, given: str) -> str:
+    if flag == "--model":
+        return redact_ref(given)
+    if flag not in _FLAGS:
+        return "…"
+    return ",".join(redact_ref(each) if "/" in each else redact_word(each) for each in given.split(","))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRedactor:
+    """Redacts the lines of one task.
+
+    Attributes:
+        public: words that results.json names: labels, groups of breakdowns, strata.
+    """
+
+    public: frozenset[str]
+
+    @staticmethod
+    def of(task: Raw) -> LineRedactor:
+        """For the task with this part of results.json; empty where it has none."""
+        public: set[str] = set()
+        for split in task.get("splits", {}).values():
+            for view in (split, *split["other_judges"].values()):
+                public.update(view["labels"], *view["by"].values())
+                public.update(*(metric.get("strata") or {} for metric in view["metrics"].values()))
+        return LineRedactor(public=frozenset(public))
+
+    def redact_asked(self, line: Raw) -> dict[str, Json]:
+        """A line of asked.jsonl."""
+        return {**_keep_who(line), **self._redact_groups(line)}
+
+    def redact_response(self, line: Raw) -> dict[str, Json]:
+        """A line of responses.jsonl: an answer or a failure."""
+        text: str = line["text"]
+        if "reason" in line:
+            body = {"reason": redact_word(line["reason"]), "message": taken_out(line["message"])}
+        else:
+            steps: Raw = line.get("steps") or {}
+            body = {
+                "reasoning": taken_out(line["reasoning"]),
+                "seconds": redact_value(line["seconds"]),
+                "choices": {self._redact_leaf(choice): each for choice, each in line["choices"].items()},
+                "notes": [taken_out(note) for note in line["notes"]],
+                "steps": {redact_word(step): taken_out(str(text)) for step, text in steps.items()},
+            }
+        return {
+            **_keep_who(line),
+            "outcome": redact_value(line["outcome"]),
+            "text": taken_out(text),
+            **({TAKEN_OUT: stored_hash(line), "text_length": len(text)} if text or TAKEN_OUT in line else {}),
+            **body,
+            "flags": [flag for flag in line["flags"] if is_word(flag)],
+            "usage": _keep_counts(line["usage"]),
+            **_keep_calls(line),
+            "at": redact_value(line.get("at")),
+            "model": redact_name(str(line["model"] or "")),
+            **self._redact_groups(line),
+            "prompt": [_redact_part(part) for part in line["prompt"]],
+        }
+
+    def redact_verdict(self, line: Raw) -> dict[str, Json]:
+        """A line of one judge's verdicts; its label is the rubric's own."""
+        axes: Raw = line["axes"]
+        return {
+            **_keep_who(line),
+            "answer": redact_value(line["answer"]),
+            "state": redact_value(line["state"]),
+            "label": line["label"],
+            "axes": {redact_word(axis): self._redact_leaf(each) for axis, each in axes.items()},
+            "reason": taken_out(line["reason"]),
+            "flags": [flag for flag in line.get("flags", ()) if is_word(flag)],
+            "raw": [taken_out(reply) for reply in line["raw"]],
+            "usage": _keep_counts(line["usage"]),
+            **_keep_calls(line),
+            "models": [redact_name(each) for each in line["models"]],
+            **_redact_keys(line, ("at", "together")),
+        }
+
+    def _redact_groups(self, line: Raw) -> dict[str, Json]:
+        """What a record is grouped by and compared with; a cluster that is the sample itself stays that."""
+        category: str = line["category"]
+        cluster: str = line["cluster"]
+        tags: Raw = line["tags"]
+        return {
+            "category": category if is_word(category) else self._redact_leaf(category),
+            "cluster": cluster if cluster == line["id"] or is_taken_out(cluster) else taken_out(cluster),
+            "tags": {redact_word(tag): self._redact_leaf(each) for tag, each in tags.items()},
+            "target": self._redact_leaf(line["target"]),
+        }
+
+    def _redact_leaf(self, given: Json) -> Json:
+        """A value of a data set: numbers, words of the results, and answers to choose (yes, no, a letter) stay."""
+        if isinstance(given, str):
+            stays = given in self.public or _CHOICE.fullmatch(given.strip()) is not None
+            return given if stays else taken_out(given)
+        if isinstance(given, Mapping):
+            return {redact_word(key): self._redact_leaf(each) for key, each in cast("Raw", given).items()}
+        if isinstance(given, list):
+            return [self._redact_leaf(each) for each in cast("Sequence[Json]", given)]
+        return given
+
+
+def _keep_who(line: Raw) -> dict[str, Json]:
+    return {key: line[key] for key in _WHO}
+
+
+def _keep_calls(line: Raw) -> dict[str, Json]:
+    """How often a model was asked, where the line says it."""
+    return _keep_counts({"calls": line["calls"]}) if "calls" in line else {}
+
+
+def _redact_part(part: Raw) -> dict[str, Json]:
+    """A part of what was asked: an image by its own hash, its path by that of the path."""
+    role = redact_value(part["role"])
+    if "image" in part:
+        return {"role": role, "image": taken_out(str(part["image"])), "sha256": redact_value(part["sha256"])}
+    return {"role": role, "text": taken_out(part["text"])}
