@@ -1,4 +1,4 @@
-"""The flags of `harness compare`, and where what it finds goes."""
+"""The command `harness compare`: its flags, and where the comparison goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import HarnessError
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import Names
 from harness.terminal import say
@@ -16,8 +15,11 @@ from harness.terminal import say
 if TYPE_CHECKING:
     from harness import Comparison
 
+    from .words import Texts
+
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "json": ".json"}
+_LISTED = 5  #: flips of each way, without --show
 
 
 @click.command("compare")
@@ -69,7 +71,9 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     adjusted for how many there are, how small a difference could have been seen, and which items flipped. Nothing is
     asked and nothing is judged.
     """
-    name = given["name"] or _meant(given["output"])
+    output: Path | None = given["output"]
+    by_suffix = {suffix: name for name, suffix in _FORMATS.items()}
+    name = given["name"] or by_suffix.get(output.suffix if output else "", "terminal")
     if len(runs) < 2:
         raise click.UsageError("give two runs or more: the baseline, then what is compared with it")
     if name == "latex" and (given["reveal"] or given["show"] is not None):
@@ -79,64 +83,40 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
     options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch")}
     found = compare(*runs, **options)
-    _deliver(found, name, given)
+    if name == "terminal" and output is None:
+        from .formats import print_terminal
+
+        print_terminal(found, *_load_flips(found, given))
+    elif output is None:
+        click.echo(_render(found, name, given), nl=False)
+    else:
+        from harness.files import atomic_write, report_write_errors
+
+        with report_write_errors(output, what="cannot write the comparison", remedy="give another --output"):
+            atomic_write(output, _render(found, name, given), sync=False)
+        say(f"wrote {output}", err=True)
     for title, fault in found.unscored.items():
         say(f"note: {title} could not be compared: the task raised {fault}", err=True)
     return 3 if found.unscored else 0
 
 
-def _meant(output: Path | None) -> str:
-    """The format whose files end as the output does."""
-    return next((name for name, suffix in _FORMATS.items() if output and output.suffix == suffix), "terminal")
+def _render(found: Comparison, name: str, given: dict[str, Any]) -> str:
+    from .formats import render_latex, render_markdown, render_terminal
+    from .words import add_texts, load_texts
 
-
-def _deliver(found: Comparison, name: str, given: dict[str, Any]) -> None:
-    output: Path | None = given["output"]
-    if name == "terminal" and output is None:
-        from .terminal import show
-
-        show(found, _texts(found, given, 5), _most(given, 5))
-        return
-    text = _rendered(found, name, given)
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HarnessError("cannot write the comparison", where=str(error), remedy="give another --output") from None
-    say(f"wrote {output}", err=True)
-
-
-def _rendered(found: Comparison, name: str, given: dict[str, Any]) -> str:
     if name == "json":
-        from .texts import with_texts
-
-        made = with_texts(found.as_json(given["show"]), _texts(found, given, None))
-        return json.dumps(made, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        show: int | None = given["show"]
+        body = add_texts(found.as_json(show), load_texts(found, show) if given["reveal"] else {})
+        return json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     if name == "latex":
-        from .latex import render as latex
-
-        return latex(found)
-    if name == "markdown":
-        from .markdown import render as markdown
-
-        return markdown(found, _texts(found, given, 5), _most(given, 5))
-    from .terminal import render
-
-    return render(found, _texts(found, given, 5), _most(given, 5))
+        return render_latex(found)
+    render = render_markdown if name == "markdown" else render_terminal
+    return render(found, *_load_flips(found, given))
 
 
-def _most(given: dict[str, Any], default: int) -> int:
-    show: int | None = given["show"]
-    return default if show is None else show
+def _load_flips(found: Comparison, given: dict[str, Any]) -> tuple[Texts, int]:
+    """The texts of the flips that are listed, nothing without --reveal; and how many are listed."""
+    from .words import load_texts
 
-
-def _texts(found: Comparison, given: dict[str, Any], default: int | None) -> Any:
-    """What was asked and answered, of the flips that are listed; nothing unless it may be shown."""
-    if not given["reveal"]:
-        return {}
-    from .texts import texts
-
-    return texts(found, default if given["show"] is None else given["show"])
+    show: int = _LISTED if given["show"] is None else given["show"]
+    return load_texts(found, show) if given["reveal"] else {}, show

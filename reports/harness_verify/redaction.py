@@ -388,6 +388,7 @@ class LineRedactor:
     def redact_response(self, line: Raw) -> dict[str, Json]:
         """A line of responses.jsonl: an answer or a failure."""
         text: str = line["text"]
+        body: dict[str, Json]
         if "reason" in line:
             body = {"reason": redact_word(line["reason"]), "message": taken_out(line["message"])}
         else:

@@ -11,10 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner, Result
-from harness_compare.latex import render as latex
-from harness_compare.markdown import render as markdown
-from harness_compare.terminal import render as terminal
-from harness_compare.words import probability, signed
+from harness_compare.formats import render_latex, render_markdown, render_terminal
+from harness_compare.words import format_p, format_signed
 
 from harness import Comparison
 from harness.cli import cli
@@ -194,7 +192,7 @@ NUMBER = re.compile(r"\d+\.\d+")
 
 def test_no_number_is_cut_on_a_narrow_terminal(runs: tuple[Path, Path]) -> None:
     found = beside(*runs, by="category")
-    wide, narrow = (terminal(found, {}, 0, width) for width in (120, 80))
+    wide, narrow = (render_terminal(found, {}, 0, width) for width in (120, 80))
     assert NUMBER.findall(narrow) == NUMBER.findall(wide)
     assert max(map(len, narrow.splitlines())) <= 80
     assert "…" not in narrow
@@ -223,8 +221,8 @@ def hostile() -> Comparison:
 
 def test_names_of_strangers_stay_text_in_every_format() -> None:
     found = hostile()
-    shown: dict[str, Any] = {"terminal": terminal(found, {}, 5), "markdown": markdown(found, {}, 5)}
-    for text in (*shown.values(), latex(found)):
+    shown: dict[str, Any] = {"terminal": render_terminal(found, {}, 5), "markdown": render_markdown(found, {}, 5)}
+    for text in (*shown.values(), render_latex(found)):
         assert "\x1b" not in text
         assert "\u202e" not in text
     assert "<script" not in shown["markdown"]
@@ -234,7 +232,7 @@ def test_names_of_strangers_stay_text_in_every_format() -> None:
 
 
 def test_latex_has_no_special_of_a_stranger_and_compiles(tmp_path: Path) -> None:
-    text = latex(hostile())
+    text = render_latex(hostile())
     assert r"\input" not in text
     assert r"\textbackslash{}input\{x\}" in text
     source = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{text}\end{{document}}"
@@ -245,9 +243,9 @@ def test_latex_has_no_special_of_a_stranger_and_compiles(tmp_path: Path) -> None
 
 
 def test_a_difference_has_its_sign_and_a_p_value_is_never_0() -> None:
-    assert [signed(value, "%") for value in (1.26, -1.26, 0.0, -0.04, 0.04, None)] == [
+    assert [format_signed(value, "%") for value in (1.26, -1.26, 0.0, -0.04, 0.04, None)] == [
         "+1.3", "-1.3", "0.0", "0.0", "0.0", "—",
     ]  # fmt: skip
-    assert [probability(p) for p in (0.0, 0.00005, 0.00123, 0.0456, 0.5, 1.0, None)] == [
+    assert [format_p(p) for p in (0.0, 0.00005, 0.00123, 0.0456, 0.5, 1.0, None)] == [
         "<0.0001", "<0.0001", "0.0012", "0.046", "0.50", "1.00", "—",
     ]  # fmt: skip
