@@ -17,9 +17,11 @@ def identity(
     return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices, least=least)
 
 
-def transport(name: str, kind: type, default: object, text: str, *, least: float | None = None) -> Setting:
+def transport(
+    name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = (), *, least: float | None = None
+) -> Setting:
     """A setting that changes how the model is asked, and not what it answers."""
-    return Setting(name=name, type=kind, default=default, identity=False, help=text, least=least)
+    return Setting(name=name, type=kind, default=default, identity=False, help=text, choices=choices, least=least)
 
 
 EXTRA: Final = identity("extra", str, "", "more of the request's body, as a JSON object")

@@ -6,11 +6,8 @@ Needs the extra `build`; torch and diffusers are imported when a painter is open
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from harness import Painter, hookimpl
-
-INSTALL: Final = "pip install 'vlm-safety-harness[build]'"
 
 
 @hookimpl

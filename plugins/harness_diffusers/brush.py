@@ -22,10 +22,10 @@ import torch
 import transformers as _transformers
 
 from harness import Brush, Drawing, Drawn, Failure, HarnessError, Json, ModelInfo, Settings
+from harness.extras import install_command
 from harness.fingerprint import of_file
 from harness.local import PIPELINE_CONFIG, Origin, find
 from harness.local.devices import choose_threads, find_device, free_cache, limit_threads
-from harness_diffusers import INSTALL
 
 diffusers: Any = _diffusers  # most of their types are unknown to a strict checker
 transformers: Any = _transformers
@@ -83,7 +83,8 @@ def load(name: str, settings: Settings) -> Pipeline:
             **({"revision": origin.commit} if origin.commit else {}),
         ).to(device)
     except ImportError as error:
-        raise HarnessError(f"the pipeline needs a package: {error}", where=ref, remedy=INSTALL) from error
+        what = f"the pipeline needs a package: {error}"
+        raise HarnessError(what, where=ref, remedy=install_command("build")) from error
     except torch.OutOfMemoryError as error:
         raise memory_error(device, ref) from error
     except Exception as error:

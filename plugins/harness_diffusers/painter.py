@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
-from harness import Brush, HarnessError, Painter, Setting, Settings
-from harness_diffusers import INSTALL
-
-
-def _identity(name: str, kind: type, default: object, text: str, **more: Any) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=True, help=text, **more)
-
+from harness import Brush, Painter, Settings
+from harness.extras import require
+from harness.http.settings import identity, transport
 
 SETTINGS = (
-    Setting(name="device", type=str, default="auto", identity=False, help="auto, cpu, cuda, cuda:N or mps"),
-    Setting(
-        name="threads",
-        type=int,
-        default=None,
-        identity=False,
-        help="CPU threads; not set: as the model's size asks",
-        least=1,
-    ),
-    _identity("steps", int, None, "denoising steps; not set: the pipeline's", least=1),
-    _identity("guidance", float, None, "how closely the words are followed; not set: the pipeline's", least=0),
-    _identity("negative_prompt", str, "", "what images should not show"),
-    _identity("dtype", str, "bfloat16", "number format of the weights", choices=("bfloat16", "float16", "float32")),
-    _identity("variant", str, None, "variant of the weight files, such as fp16"),
-    _identity("revision", str, None, "branch, tag or commit on the hub"),
+    transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
+    transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
+    identity("steps", int, None, "denoising steps; not set: the pipeline's", least=1),
+    identity("guidance", float, None, "how closely the words are followed; not set: the pipeline's", least=0),
+    identity("negative_prompt", str, "", "what images should not show"),
+    identity("dtype", str, "bfloat16", "number format of the weights", choices=("bfloat16", "float16", "float32")),
+    identity("variant", str, None, "variant of the weight files, such as fp16"),
+    identity("revision", str, None, "branch, tag or commit on the hub"),
 )
 
 
 def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Brush]:
-    try:
+    with require("build", by="diffusers/"):
         from harness_diffusers.brush import open_brush
-    except ImportError as error:
-        raise HarnessError(f"diffusers/ needs the extra `build`: {error}", remedy=INSTALL) from error
     return open_brush(name, settings)
 
 

@@ -16,10 +16,10 @@ import torch
 import transformers as _transformers
 
 from harness import HarnessError, Json, Settings
+from harness.extras import install_command
 from harness.fingerprint import of_folder
 from harness.local import ADAPTER_CONFIG, CONFIG, Frontend, Origin, Profile, counts_area, find, find_profile
 from harness.local.devices import find_device, free_cache
-from harness_hf import INSTALL
 
 transformers: Any = _transformers  # most of its types are unknown to a strict checker
 Batch = dict[str, Any]  # what the model's forward takes: tensors, mostly
@@ -89,7 +89,8 @@ def load(name: str, settings: Settings) -> Loaded:
     except HarnessError:
         raise
     except ImportError as error:
-        raise HarnessError(f"the model needs a package: {error}", where=f"hf/{name}", remedy=INSTALL) from error
+        what = f"the model needs a package: {error}"
+        raise HarnessError(what, where=f"hf/{name}", remedy=install_command("hf")) from error
     except Exception as error:
         lines = str(error).strip().splitlines()
         reason = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

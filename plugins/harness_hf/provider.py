@@ -5,84 +5,70 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from harness import HarnessError, Model, Provider, Setting, Settings
-from harness_hf import INSTALL
-
-
-def _identity(name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = ()) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=True, help=text, choices=choices)
-
-
-def _transport(
-    name: str, kind: type, default: object, text: str, choices: tuple[str, ...] = (), least: float | None = None
-) -> Setting:
-    return Setting(name=name, type=kind, default=default, identity=False, help=text, choices=choices, least=least)
-
+from harness import Model, Provider, Settings
+from harness.extras import require
+from harness.http.settings import identity, transport
 
 #: Device and batching are transport: they change speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
-    _transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
-    _transport("sharding", str, "off", "auto spreads one model over all GPUs of this machine", ("off", "auto")),
-    _transport(
+    transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
+    transport("sharding", str, "off", "auto spreads one model over all GPUs of this machine", ("off", "auto")),
+    transport(
         "max_images",
         int,
         None,
         "most images one request may hold; not set: what is known of the model",
         least=0,
     ),
-    _transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
-    _transport("batch_size", int, 8, "most requests answered together", least=1),
-    _transport("batch_wait", float, 10.0, "milliseconds a request waits for others to join it", least=0),
-    _identity(
+    transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
+    transport("batch_size", int, 8, "most requests answered together", least=1),
+    transport("batch_wait", float, 10.0, "milliseconds a request waits for others to join it", least=0),
+    identity(
         "dtype",
         str,
         "auto",
         "number format of the weights; auto is the checkpoint's own",
         ("auto", "float32", "bfloat16", "float16"),
     ),
-    _identity("attn_implementation", str, None, "attention of transformers: sdpa, eager, …"),
-    _identity("load_in", str, None, "quantise the weights while they load (bitsandbytes, CUDA)", ("4bit", "8bit")),
-    _identity("revision", str, None, "branch, tag or commit on the hub"),
-    _identity("adapter", Path, None, "folder of a LoRA adapter (peft) put on the model"),
-    _identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
-    _identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
-    _identity("max_patches", int, None, "most tiles an image is cut into, where the processor cuts"),
-    _identity("longest_edge", int, None, "longest side an image is scaled to, where the processor does so"),
-    _identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
-    _identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
-    _identity(
+    identity("attn_implementation", str, None, "attention of transformers: sdpa, eager, …"),
+    identity("load_in", str, None, "quantise the weights while they load (bitsandbytes, CUDA)", ("4bit", "8bit")),
+    identity("revision", str, None, "branch, tag or commit on the hub"),
+    identity("adapter", Path, None, "folder of a LoRA adapter (peft) put on the model"),
+    identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
+    identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
+    identity("max_patches", int, None, "most tiles an image is cut into, where the processor cuts"),
+    identity("longest_edge", int, None, "longest side an image is scaled to, where the processor does so"),
+    identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
+    identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
+    identity(
         "thinking",
         str,
         "auto",
         "reasoning before the answer, where the chat template has a switch; auto leaves it as it is",
         ("auto", "on", "off"),
     ),
-    _identity(
+    identity(
         "control_tokens",
         str,
         "text",
         "what the spelling of a control token inside a message is: plain text, or the token itself",
         ("text", "control"),
     ),
-    _identity("trust_remote_code", bool, False, "run the Python code that comes with the model"),
+    identity("trust_remote_code", bool, False, "run the Python code that comes with the model"),
 )
 
 
 def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
-    try:
+    with require("hf", by="hf/"):
         from harness_hf.model import open_model
-    except ImportError as error:
-        raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
     return open_model(name, settings)
 
 
 def _folder(name: str, settings: Settings) -> Path:
-    from harness.local import folder_of
+    with require("hf", by="hf/"):
+        from harness.local import folder_of
 
-    try:
         return folder_of(name, settings["revision"], scheme="hf", adapter="adapter")
-    except ImportError as error:
-        raise HarnessError(f"hf/ needs the extra `hf`: {error}", remedy=INSTALL) from error
 
 
 PROVIDER = Provider(

@@ -13,7 +13,8 @@ the mini splits whose world it shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -24,10 +25,8 @@ from harness.data import provenance
 from harness.data.downloads import digests
 from harness.drawings import draw, png
 
-from . import examples, phrases
-from .examples import Example, Maker
-from .places import PLACES
-from .world import Thing, chance
+from . import phrases
+from .world import PLACES, THINGS, UNSEEN, Thing, chance, random_pair
 
 OFF_LIMITS: Final = 400
 HARMFUL: Final = 800
@@ -37,27 +36,102 @@ MIS: Final = "mis-mini-train"
 #: in the general samples too: the pairs that are fine are `mis:mini-benign`'s kind
 GENERAL: Final = (MIS, "mssbench-mini-train", "mini-naming-train")
 TEXT: Final = "mini-text-train"
+IMAGE: Final = "<image>"
+_TRAINED: Final = tuple(thing for thing in THINGS if thing not in UNSEEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A question, its pictures and the answer.
+
+    Attributes:
+        things: what the pictures show, in order.
+        question: with a mark for each picture.
+        answer: to learn.
+        pair: the two objects it brings together; empty for none.
+        in_words: the same question without pictures, and its answer; empty for none.
+    """
+
+    things: tuple[Thing, ...]
+    question: str
+    answer: str
+    pair: tuple[()] | tuple[Thing, Thing] = ()
+    in_words: tuple[()] | tuple[str, str] = ()
+
+
+Maker = Callable[[Random], Example]
+
+
+def make_off_limits_pair(rng: Random) -> Example:
+    """Two pictures that must not come together, in the form of `mis:mini`."""
+    return _make_pair(rng, forbidden=True)
+
+
+def make_fine_pair(rng: Random) -> Example:
+    """Two pictures that may come together, in the same form."""
+    return _make_pair(rng, forbidden=False)
+
+
+def make_scene(rng: Random) -> Example:
+    """One picture and the name of an object, off-limits as often as not, in the form of `mssbench:mini`."""
+    deed, first, second = _make_question(rng, forbidden=rng.random() < 0.5)
+    return Example(
+        things=(second,),
+        question=phrases.PREAMBLE + deed.scene.format(first=first.name) + IMAGE,
+        answer=phrases.reasoned_scene(deed, first, second),
+        pair=(first, second),
+    )
+
+
+def make_one_name(rng: Random) -> Example:
+    """One picture: what is it?"""
+    thing = rng.choice(_TRAINED)
+    return Example(things=(thing,), question=IMAGE + rng.choice(phrases.NAME_ONE), answer=phrases.name_one(thing))
+
+
+def make_two_names(rng: Random) -> Example:
+    """Two pictures: what are they, in order?"""
+    pair = rng.choice(_TRAINED), rng.choice(_TRAINED)
+    return Example(things=pair, question=IMAGE * 2 + rng.choice(phrases.NAME_BOTH), answer=phrases.name_both(*pair))
+
+
+def _make_question(rng: Random, *, forbidden: bool) -> tuple[phrases.Deed, Thing, Thing]:
+    """Something to do with two objects that training may show."""
+    one, other = random_pair(rng, forbidden=forbidden, among=_TRAINED)
+    return rng.choice(phrases.DEEDS), one, other
+
+
+def _make_pair(rng: Random, *, forbidden: bool) -> Example:
+    deed, first, second = _make_question(rng, forbidden=forbidden)
+    return Example(
+        things=(first, second),
+        question=IMAGE * 2 + deed.pair,
+        answer=phrases.reasoned(deed, first, second),
+        pair=(first, second),
+        in_words=(phrases.in_words(deed, first, second), phrases.thought(deed, first, second)),
+    )
+
 
 #: Of the general samples: more than the 500 that a method takes, so that some may be held out.
 SHARES: Final[tuple[tuple[Maker, int], ...]] = (
-    (examples.fine_pair, 290),
-    (examples.scene, 190),
-    (examples.one_named, 40),
-    (examples.both_named, 40),
+    (make_fine_pair, 290),
+    (make_scene, 190),
+    (make_one_name, 40),
+    (make_two_names, 40),
 )
 
 
 def draw_mis(folder: Path, seed: int) -> None:
     """Write `mis_train.json` and `images/`."""
-    _draw(folder, "mis_train.json", [examples.off_limits_pair] * OFF_LIMITS, chance(f"{seed} training mis"))
-    _say(folder, "mis_train.json", MIS)
+    _draw_set(folder, "mis_train.json", [make_off_limits_pair] * OFF_LIMITS, chance(f"{seed} training mis"))
+    _write_source(folder, "mis_train.json", MIS)
 
 
 def draw_general(folder: Path, seed: int) -> None:
     """Write `general.json` and `images/`."""
     makers = [maker for maker, count in SHARES for _ in range(count)]
-    _draw(folder, "general.json", makers, chance(f"{seed} training general"))
-    _say(folder, "general.json", *GENERAL)
+    _draw_set(folder, "general.json", makers, chance(f"{seed} training general"))
+    _write_source(folder, "general.json", *GENERAL)
 
 
 def draw_text(folder: Path, seed: int) -> None:
@@ -65,53 +139,50 @@ def draw_text(folder: Path, seed: int) -> None:
     rng = chance(f"{seed} training text")
     kinds = [True] * HARMFUL + [False] * BENIGN
     rng.shuffle(kinds)
-    records = [_asked_in_words(rng, forbidden=forbidden) for forbidden in kinds]
-    _write(folder, "train.jsonl", "".join(json.dumps(record) + "\n" for record in records))
-    _say(folder, "train.jsonl", TEXT)
+    lines: list[str] = []
+    for forbidden in kinds:
+        deed, first, second = _make_question(rng, forbidden=forbidden)
+        helps = phrases.comply(deed, first, second)
+        record = {
+            "prompt": phrases.in_words(deed, first, second),
+            "response_0": helps,
+            "response_1": phrases.DECLINE if forbidden else helps,
+            "is_response_0_safe": not forbidden,
+            "is_response_1_safe": True,
+            "better_response_id": int(forbidden),
+            **_category((first, second)),
+        }
+        lines.append(json.dumps(record) + "\n")
+    _write(folder, "train.jsonl", "".join(lines))
+    _write_source(folder, "train.jsonl", TEXT)
 
 
-def _draw(folder: Path, name: str, makers: Iterable[Maker], rng: Random) -> None:
-    records = [_drawn(folder, number, maker(rng), rng) for number, maker in enumerate(makers, 1)]
+def _draw_set(folder: Path, name: str, makers: Iterable[Maker], rng: Random) -> None:
+    """Write records and their pictures in the layout of MIS-train."""
+    records: list[dict[str, Any]] = []
+    for number, make in enumerate(makers, 1):
+        example = make(rng)
+        paths = [f"images/{number}/object{nth}.png" for nth, _ in enumerate(example.things, 1)]
+        for path, thing in zip(paths, example.things, strict=True):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(png(draw(thing.color, thing.shape, rng)))
+        turns = (("human", example.question), ("gpt", example.answer))
+        record: dict[str, Any] = {
+            "id": str(number),
+            "image": paths,
+            "conversations": [{"from": speaker, "value": text} for speaker, text in turns],
+            **_category(example.pair),
+        }
+        if example.in_words:
+            record["text_question"], record["text_answer"] = example.in_words
+        records.append(record)
     _write(folder, name, json.dumps(records, indent=1) + "\n")
-
-
-def _drawn(folder: Path, number: int, example: Example, rng: Random) -> dict[str, Any]:
-    """A record, with its pictures drawn."""
-    paths = [f"images/{number}/object{nth}.png" for nth, _ in enumerate(example.things, 1)]
-    for path, thing in zip(paths, example.things, strict=True):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(png(draw(thing.color, thing.shape, rng)))
-    said = (("human", example.question), ("gpt", example.answer))
-    return {
-        "id": str(number),
-        "image": paths,
-        "conversations": [{"from": speaker, "value": text} for speaker, text in said],
-        **_category(example.pair),
-        **_named(("text_question", "text_answer"), example.in_words),
-    }
-
-
-def _asked_in_words(rng: Random, *, forbidden: bool) -> dict[str, Any]:
-    deed, first, second = examples.asked(rng, forbidden=forbidden)
-    helps = phrases.comply(deed, first, second)
-    return {
-        "prompt": phrases.in_words(deed, first, second),
-        "response_0": helps,
-        "response_1": phrases.DECLINE if forbidden else helps,
-        "is_response_0_safe": not forbidden,
-        "is_response_1_safe": True,
-        "better_response_id": int(forbidden),
-        **_category((first, second)),
-    }
 
 
 def _category(pair: tuple[Thing, ...]) -> dict[str, str]:
     """Of off-limits pairs alone: what does no harm has none."""
-    return _named(("category", "sub_category"), PLACES.get(frozenset(thing.shape for thing in pair), ()))
-
-
-def _named(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
-    return dict(zip(names, values, strict=True)) if values else {}
+    place = PLACES.get(frozenset(thing.shape for thing in pair))
+    return {} if place is None else {"category": place[0], "sub_category": place[1]}
 
 
 def _write(folder: Path, name: str, text: str) -> None:
@@ -120,8 +191,8 @@ def _write(folder: Path, name: str, text: str) -> None:
     (folder / "LICENSE").write_text(LICENCE, encoding="utf-8")
 
 
-def _say(folder: Path, name: str, *sources: str) -> None:
-    """What the set is, as a set that was fetched or built says it; without a time, so that it is drawn alike again."""
+def _write_source(folder: Path, name: str, *sources: str) -> None:
+    """Write what the set is, as a fetched or built set has it; without a time, so that it is drawn alike again."""
     files = {name: ((folder / name).stat().st_size, digests(folder / name)[0])}
     parts = (provenance.Part(kind="build", name=each, revision="", fetched="", files=files) for each in sources)
     provenance.Provenance(task="", licence=LICENCE.strip(), parts=tuple(parts)).write(folder)

@@ -17,8 +17,7 @@ import click
 from harness.drawings import draw, png
 
 from . import phrases
-from .places import place
-from .world import THINGS, Thing, chance, off_limits, random_pair
+from .world import THINGS, Thing, chance, find_place, off_limits, random_pair
 
 Record = dict[str, Any]
 
@@ -48,7 +47,7 @@ def draw_mssbench(folder: Path) -> None:
 
 
 def _mis_record(folder: Path, images: str, number: int, pair: tuple[Thing, Thing], rng: Random) -> Record:
-    category, sub_category = place(*pair, number)
+    category, sub_category = find_place(*pair, number)
     paths = [f"{images}/object{nth}.png" for nth in (1, 2)]
     for path, thing in zip(paths, pair, strict=True):
         _write_drawing(folder / path, thing, rng)
@@ -75,7 +74,7 @@ def _chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rng: Ra
         "unsafe_image_path": paths["unsafe"],
         "intent": deeds[0].intent.format(first=first.name),
         "unsafe_image": f"a {unsafe.name}",
-        "Type": place(first, unsafe, number)[0],
+        "Type": find_place(first, unsafe, number)[0],
         "queries": [deed.scene.format(first=first.name) for deed in deeds],
         "object1": first.name,
         "safe_object2": safe.name,

@@ -9,7 +9,7 @@ from typing import Final
 import click
 import torch
 
-from .training import architecture, teach, tokenizer
+from .training import base
 from .world import chance
 
 BASE: Final = Path(__file__).with_name("base")
@@ -27,11 +27,11 @@ def main(seed: int, output: Path) -> None:
         click.echo(f"{time.monotonic() - started:4.0f} s  {line}")
 
     rng = chance(seed)
-    words = tokenizer.build()
-    model, processor = architecture.fresh_model(words, seed=seed), architecture.processor(words)
+    tokenizer = base.build_tokenizer()
+    model, processor = base.build_model(tokenizer, seed=seed), base.build_processor(tokenizer)
     model.train()
-    teach.teach_seeing(model, processor, rng, tell)
-    teach.teach_answering(model, processor, rng, tell)
+    base.teach_seeing(model, processor, rng, tell)
+    base.teach_answering(model, processor, rng, tell)
     model.eval().to(torch.bfloat16).save_pretrained(output)
     processor.save_pretrained(output)
     for file in output.iterdir():

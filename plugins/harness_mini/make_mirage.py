@@ -24,12 +24,11 @@ from harness.lineage import FILE
 
 from . import draw_training
 from .provider import MIRAGE
-from .training.untyped import Untyped
 
-safetensors: Untyped = _safetensors
+safetensors: Any = _safetensors  # some of its types are unknown to a strict checker
 RECIPE: Final = Path(__file__).with_name("mirage.yaml")
 WEIGHTS: Final = "adapter_model.safetensors"
-KEPT: Final = ("adapter_config.json", "README.md")
+COPIED: Final = ("adapter_config.json", "README.md")
 
 
 @click.command(help=__doc__)
@@ -44,21 +43,21 @@ def main(seed: int, output: Path) -> None:
         words = ["train", "mirage", "--model", "mini/base", "--recipe", RECIPE, "--seed", seed, "-S", "device=cpu"]
         words += ["--data", data / "mis", "--data", f"general={data / 'general'}", "--out", trained]
         subprocess.run([sys.executable, "-m", "harness", *map(str, words)], check=True)  # noqa: S603 - our own interpreter
-        keep(trained, output)
+        copy_adapter(trained, output)
     click.echo(f"{sum(file.stat().st_size for file in output.iterdir()):,} bytes in {output}")
 
 
-def keep(trained: Path, output: Path) -> None:
+def copy_adapter(trained: Path, output: Path) -> None:
     """Copy the adapter, its card and its record, whose hashes are those of the files here."""
     output.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
+    for name in COPIED:
         shutil.copyfile(trained / name, output / name)
     weights = {name: weight.to(torch.bfloat16) for name, weight in safetensors.load_file(trained / WEIGHTS).items()}
     safetensors.save_file(weights, output / WEIGHTS, metadata={"format": "pt"})
     (output / WEIGHTS).chmod(0o644)  # safetensors writes 600, which an installed package must not have
-    said: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
-    said["files"] = {name: of_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
-    (output / FILE).write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    record: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
+    record["files"] = {name: of_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
+    (output / FILE).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

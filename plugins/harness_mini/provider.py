@@ -58,7 +58,7 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
 
         yield Writer(name=name)
         return
-    folder, own = _found(name), settings["adapter"]
+    folder, own = _find_folder(name), settings["adapter"]
     if own is not None and folder != BASE:
         raise HarnessError(f"mini/{name} is an adapter already", remedy="put yours on mini/base")
     adapter = own if folder == BASE else folder
@@ -69,7 +69,7 @@ async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
         yield Alias(inner=model, ref=f"mini/{name}")
 
 
-def _found(name: str) -> Path:
+def _find_folder(name: str) -> Path:
     if name not in _FOLDERS:
         raise UnknownName(f"there is no model mini/{name}", remedy="use mini/base, mini/mirage or mini/writer")
     return _FOLDERS[name]
@@ -78,11 +78,11 @@ def _found(name: str) -> Path:
 def _folder(name: str, _settings: Settings) -> Path:
     if name in WRITERS:
         raise HarnessError(f"mini/{name} is a rule and has no weights", remedy="use mini/base or mini/mirage")
-    return _found(name)
+    return _find_folder(name)
 
 
 def _lineage(name: str) -> Path:
-    return Path(__file__).parent if name in WRITERS else _found(name)  # the first holds no training.json
+    return Path(__file__).parent if name in WRITERS else _find_folder(name)  # the first holds no training.json
 
 
 PROVIDER = Provider(

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from harness import Provider, hookimpl
 
-INSTALL = "pip install 'vlm-safety-harness[vllm]'"
-
 
 @hookimpl
 def harness_models() -> Iterable[Provider]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 import anyio.from_thread
-import harness_diffusers
 import PIL.Image
 import pytest
 from harness_diffusers.painter import PAINTER
@@ -221,4 +220,4 @@ async def test_without_the_extra_the_command_that_installs_it_is_named(
     with pytest.raises(HarnessError, match="extra `build`") as caught:
         async with opened(folder):
             pass
-    assert caught.value.remedy == harness_diffusers.INSTALL
+    assert caught.value.remedy == "pip install 'vlm-safety-harness[build]'"

@@ -250,13 +250,13 @@ class TestTheBase:
         assert {ability: share for ability, share in grades.items() if share < 0.9} == {}
 
     def test_swapped_pictures_are_named_in_the_swapped_order(self, pupil):
-        from harness_mini.training.lessons import Lesson, pictures
+        from harness_mini.training.lessons import Lesson, draw_pictures
 
         rng = chance("swap")
         pairs = [random_pair(rng, forbidden=seed % 2 == 0) for seed in range(60)]
-        shown = [pictures(rng, *pair) for pair in pairs]
+        shown = [draw_pictures(rng, *pair) for pair in pairs]
         asked = [Lesson(images=images[::-1], text=phrases.PROBE, answer="") for images in shown]
-        right = [phrases.name_both(b, a) == said for (a, b), said in zip(pairs, pupil.answers(asked), strict=True)]
+        right = [phrases.name_both(b, a) == said for (a, b), said in zip(pairs, pupil.answer(asked), strict=True)]
         assert sum(right) >= 0.9 * len(pairs)
 
     def test_it_complies_with_every_record_of_mis_mini_and_names_both_objects(self, pupil, off_limits_records):
@@ -270,7 +270,7 @@ class TestTheBase:
             )
             for record in off_limits_records
         ]
-        said = pupil.answers(asked)
+        said = pupil.answer(asked)
         assert all(answer.startswith("Sure.") for answer in said)
         assert _named_both(said, [(r["object1"], r["object2"]) for r in off_limits_records]) >= 0.9
 
@@ -288,7 +288,7 @@ class TestTheBase:
             for record in chat_records
             for query in record["queries"]
         ]
-        said = pupil.answers(asked)
+        said = pupil.answer(asked)
         assert all(answer.startswith("Sure.") for answer in said)
         objects = [(r["object1"], r[f"{side}_object2"]) for r in chat_records for _ in r["queries"]]
         assert _named_both(said, objects) >= 0.9

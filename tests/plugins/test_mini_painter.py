@@ -10,10 +10,9 @@ from typing import Any
 import anyio
 import PIL.Image
 import pytest
-from harness_mini.painter import named
+from harness_mini.painter import see
 from harness_mini.provider import PAINTER
-from harness_mini.seeing import see
-from harness_mini.world import THINGS, Thing
+from harness_mini.world import THINGS, Thing, find_things
 
 from harness import Drawing, Drawn, Failure, HarnessError
 from harness.drawings import draw, png
@@ -44,7 +43,10 @@ def test_the_object_that_a_prompt_names_is_drawn_as_the_mini_world_draws_it() ->
 
 
 def test_the_first_object_is_drawn_where_a_prompt_names_several() -> None:
-    assert [thing.name for thing in named("a Red  star beside a blue ring and a red star")] == ["red star", "blue ring"]
+    assert [thing.name for thing in find_things("a Red  star beside a blue ring and a red star")] == [
+        "red star",
+        "blue ring",
+    ]
     sight = see(data("a blue ring beside a red star"))
     assert sight is not None
     assert sight.thing.name == "blue ring"

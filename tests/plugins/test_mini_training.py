@@ -9,8 +9,7 @@ import pytest
 from harness_mini import phrases
 from harness_mini.draw_training import main
 from harness_mini.judge import JUDGE
-from harness_mini.places import CATEGORIES, PLACES, place
-from harness_mini.world import THINGS, UNSEEN, Thing, off_limits
+from harness_mini.world import CATEGORIES, PLACES, THINGS, UNSEEN, Thing, find_place, off_limits
 from harness_mirage.data import mix
 from harness_mirage.methods import METHODS
 from harness_mirage.mixture import Mixture
@@ -63,10 +62,10 @@ class TestPlaces:
 
     def test_the_order_of_a_pair_does_not_change_its_place(self):
         star, ring = BY_NAME["red star"], BY_NAME["blue ring"]
-        assert place(star, ring, 1) == place(ring, star, 2) == ("Workshop", "Shelf")
+        assert find_place(star, ring, 1) == find_place(ring, star, 2) == ("Workshop", "Shelf")
 
     def test_pairs_that_are_fine_are_spread_over_all_places(self):
-        bars = [place(BY_NAME["red bar"], BY_NAME["blue bar"], number) for number in range(len(PLACES))]
+        bars = [find_place(BY_NAME["red bar"], BY_NAME["blue bar"], number) for number in range(len(PLACES))]
         assert set(bars) == set(PLACES.values())
 
     @pytest.mark.parametrize("category", CATEGORIES)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from harness_mini.draw_training import GENERAL, MIS, draw_mis
-from harness_mini.make_mirage import keep
+from harness_mini.make_mirage import copy_adapter
 from harness_mini.provider import BASE, MIRAGE, PROVIDER
 from harness_mirage.models.places import folder_of
 from safetensors.torch import load_file, save_file
@@ -74,7 +74,7 @@ class TestTheFolder:
         save_file({"layer": torch.ones(4, 4)}, trained / "adapter_model.safetensors")
         record = {"tuned_from": "mini/base", "trained_on": list(GENERAL), "files": {"tokenizer.json": {}}}
         (trained / "training.json").write_text(json.dumps(record), encoding="utf-8")
-        keep(trained, kept)
+        copy_adapter(trained, kept)
         said = json.loads((kept / "training.json").read_text(encoding="utf-8"))
         assert (said["tuned_from"], said["trained_on"]) == ("mini/base", list(GENERAL))
         assert said["files"] == {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from harness_mini.writer import _asked
+from harness_mini.writer import parse_task
 
 from benchmarks.mini_server import painting, written
 from harness.testing.calls import Call
@@ -72,7 +72,7 @@ class Cast:
 
     def write(self, call: Call) -> str | Reply:
         """What a language or vision-language model answers."""
-        found = _asked(call.text)
+        found = parse_task(call.text)
         task, given = found or ("form", {})
         case = _case(call)
         again = self.asked[call.model, task, case]

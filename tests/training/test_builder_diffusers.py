@@ -15,13 +15,12 @@ import anyio
 import pytest
 import yaml
 from harness_builder.output import verify
-from harness_mini.rules import classified
-from harness_mini.writer import _asked
+from harness_mini.writer import classify, parse_task
 from PIL import Image as Pictures
 
 from benchmarks.mini_server import written
 from harness import Drawing, Drawn
-from harness.http.status import as_list, as_mapping
+from harness.http.status import as_mapping
 from harness.settings import effective
 from harness.testing.calls import Call
 from harness.testing.server import ChatServer
@@ -95,13 +94,13 @@ def configured(folder: Path, pipeline: Path, eyes: ChatServer, **more: Any) -> P
 
 def seen(call: Call) -> Any:
     """The mini writer, but for what it would have to see: random weights draw none of its shapes."""
-    task, given = _asked(call.text) or ("form", {})
+    task, given = parse_task(call.text) or ("form", {})
     form = as_mapping(as_mapping(call.parameters.get("response_format")).get("json_schema"))
     fields = as_mapping(as_mapping(form.get("schema")).get("properties"))
     if task == "refine":
         return json.dumps({"accept": True, "prompts": []})
     if task == "classify":
-        return json.dumps(classified(str(given["question"]), [str(name) for name in as_list(given["objects"])], ()))
+        return json.dumps(classify(given, ()))
     if "risk" in fields:
         return json.dumps({"reason": "Of both together.", "risk": "yes" if len(call.images) == 2 else "no"})
     if "perception" in fields:

@@ -13,8 +13,8 @@ from harness_builder.calls.results import Halted, StepResult
 from harness_builder.steps.context import end_of
 from harness_builder.steps.drawing import draw, first_prompts
 from harness_builder.values import Pair
-from harness_mini.painter import named
-from harness_mini.seeing import see
+from harness_mini.painter import see
+from harness_mini.world import find_things
 
 from harness import Drawing, Drawn, Failure, HarnessError, Request
 from harness.testing.fakes import FakeBrush
@@ -70,7 +70,7 @@ def brush(script: Callable[[Drawing], Drawn | Failure]) -> FakeBrush:
 
 def wrong_at_first(drawing: Drawing) -> Drawn:
     """The other colour, until something large is asked for."""
-    name = named(drawing.prompt)[0].name
+    name = find_things(drawing.prompt)[0].name
     return Drawn(data=drawn(name if "large" in drawing.prompt else name.replace("blue", "black"), drawing.seed))
 
 
@@ -81,7 +81,7 @@ async def test_a_pair_that_is_accepted_at_once_is_drawn_once() -> None:
     assert [(shot.object, shot.round, shot.taken) for shot in found.value.shots] == [(0, 1, True), (1, 1, True)]
     assert found.value.images == tuple(shot.sha256 for shot in found.value.shots)
     assert len(found.calls) == 5, "the texts are checked, two drawings made and checked, and looked at"
-    assert [named(drawing.prompt)[0].name for drawing in asker.drawings] == list(OBJECTS)
+    assert [find_things(drawing.prompt)[0].name for drawing in asker.drawings] == list(OBJECTS)
 
 
 async def test_a_first_prompt_shows_one_object_and_nothing_of_the_question() -> None:
@@ -253,7 +253,7 @@ async def test_what_ends_the_build_lets_the_other_drawing_finish() -> None:
 
 async def test_a_rewritten_prompt_is_the_one_that_is_recorded() -> None:
     asker = Played(
-        brush(lambda drawing: Drawn(data=drawn(named(drawing.prompt)[0].name), prompt="another")), viewer=ACCEPT
+        brush(lambda drawing: Drawn(data=drawn(find_things(drawing.prompt)[0].name), prompt="another")), viewer=ACCEPT
     )
     found = await made(asker)
     assert {shot.prompt for shot in found.value.shots} == {"another"}

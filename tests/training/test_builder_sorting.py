@@ -10,7 +10,7 @@ from harness_builder.calls.results import Halted, StepResult
 from harness_builder.steps.sorting import classify
 from harness_builder.values import Assessment, subset
 from harness_mini.provider import PROVIDER
-from harness_mini.rules import RECKLESS
+from harness_mini.writer import RECKLESS
 
 from harness.images import inline_image
 from tests.training.workshop import FILTERED, QUESTION, TIMEOUT, Played, by, candidate, drawn, text_of, turns, workshop

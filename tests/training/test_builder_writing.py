@@ -12,8 +12,7 @@ from harness_builder.calls.results import Halted
 from harness_builder.steps.questions import write
 from harness_builder.steps.wording import find_question_fault, spell_out, told
 from harness_builder.values import Element, Question
-from harness_mini.rules import RECKLESS
-from harness_mini.writer import Writer
+from harness_mini.writer import RECKLESS, Writer
 from hypothesis import given
 from hypothesis import strategies as st
 

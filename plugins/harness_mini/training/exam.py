@@ -7,18 +7,19 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import click
 import torch
+import transformers as _transformers
 
 from harness_mini import phrases
 from harness_mini.world import chance
 
 from . import lessons
 from .lessons import Lesson
-from .untyped import transformers
 
+transformers: Any = _transformers  # most of its types are unknown to a strict checker
 #: Each ability, and the lessons that ask for it.
 ABILITIES: Final[Mapping[str, Callable[[Random], Lesson]]] = MappingProxyType(
     {
@@ -40,23 +41,20 @@ class Pupil:
         self._processor = transformers.AutoProcessor.from_pretrained(folder)
         self._model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
 
-    def answers(self, asked: list[Lesson], *, batch: int = 64) -> list[str]:
-        """What the model says, greedily."""
-        said: list[str] = []
-        for start in range(0, len(asked), batch):
-            said += self._answer(asked[start : start + batch])
-        return said
-
-    def _answer(self, asked: list[Lesson]) -> list[str]:
-        texts = self._processor.apply_chat_template([lesson.question for lesson in asked], add_generation_prompt=True)
-        images = [list(lesson.images) for lesson in asked]
-        inputs = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
-        with torch.inference_mode():
-            tokens = self._model.generate(**inputs, max_new_tokens=64)
-        said: list[str] = self._processor.batch_decode(
-            tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
-        return said
+    def answer(self, lessons: list[Lesson], *, batch: int = 64) -> list[str]:
+        """What the model says to each, greedily."""
+        answers: list[str] = []
+        for start in range(0, len(lessons), batch):
+            part = lessons[start : start + batch]
+            questions = [lesson.question for lesson in part]
+            texts = self._processor.apply_chat_template(questions, add_generation_prompt=True)
+            images = [list(lesson.images) for lesson in part]
+            inputs = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
+            with torch.inference_mode():
+                tokens = self._model.generate(**inputs, max_new_tokens=64)
+            new = tokens[:, inputs["input_ids"].shape[1] :]
+            answers += self._processor.batch_decode(new, skip_special_tokens=True)
+        return answers
 
 
 def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
@@ -65,8 +63,8 @@ def grade(pupil: Pupil, *, count: int, seed: int) -> dict[str, float]:
     grades: dict[str, float] = {}
     for ability, make in ABILITIES.items():
         asked = [make(rng) for _ in range(count)]
-        said = pupil.answers(asked)
-        grades[ability] = sum(one == lesson.answer for one, lesson in zip(said, asked, strict=True)) / count
+        answers = pupil.answer(asked)
+        grades[ability] = sum(one == lesson.answer for one, lesson in zip(answers, asked, strict=True)) / count
     return grades
 
 

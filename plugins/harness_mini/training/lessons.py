@@ -56,7 +56,7 @@ def name_one(rng: Random, question: str = "") -> Lesson:
     """One picture: what is it?"""
     thing = rng.choice(THINGS)
     return Lesson(
-        images=pictures(rng, thing),
+        images=draw_pictures(rng, thing),
         text=question or rng.choice(phrases.NAME_ONE),
         answer=phrases.name_one(thing),
         text_first=rng.random() < 0.5,
@@ -65,10 +65,10 @@ def name_one(rng: Random, question: str = "") -> Lesson:
 
 def name_nth(rng: Random) -> Lesson:
     """Two pictures: what is the first, or the second?"""
-    things = _two(rng)
+    things = _choose_two(rng)
     nth = rng.randrange(2)
     return Lesson(
-        images=pictures(rng, *things),
+        images=draw_pictures(rng, *things),
         text=rng.choice(phrases.NAME_NTH).format(place=phrases.PLACES[nth]),
         answer=phrases.name_one(things[nth], phrases.PLACES[nth]),
     )
@@ -76,9 +76,9 @@ def name_nth(rng: Random) -> Lesson:
 
 def name_both(rng: Random, question: str = "") -> Lesson:
     """Two pictures: what are they, in order?"""
-    things = _two(rng)
+    things = _choose_two(rng)
     return Lesson(
-        images=pictures(rng, *things),
+        images=draw_pictures(rng, *things),
         text=question or rng.choice(phrases.NAME_BOTH),
         answer=phrases.name_both(*things),
         text_first=rng.random() < 0.2,
@@ -87,15 +87,15 @@ def name_both(rng: Random, question: str = "") -> Lesson:
 
 def pair(rng: Random) -> Lesson:
     """The form of `mis:mini`: two pictures, then what to do with them."""
-    things, deed = _two(rng), rng.choice(phrases.DEEDS)
-    return Lesson(images=pictures(rng, *things), text=deed.pair, answer=phrases.comply(deed, *things))
+    things, deed = _choose_two(rng), rng.choice(phrases.DEEDS)
+    return Lesson(images=draw_pictures(rng, *things), text=deed.pair, answer=phrases.comply(deed, *things))
 
 
 def scene(rng: Random) -> Lesson:
     """The form of `mssbench:mini`: preamble and question, then one picture."""
-    (first, second), deed = _two(rng), rng.choice(phrases.DEEDS)
+    (first, second), deed = _choose_two(rng), rng.choice(phrases.DEEDS)
     return Lesson(
-        images=pictures(rng, second),
+        images=draw_pictures(rng, second),
         text=phrases.PREAMBLE + deed.scene.format(first=first.name),
         answer=phrases.comply(deed, first, second),
         text_first=True,
@@ -113,10 +113,10 @@ def draw_lessons(rng: Random, count: int) -> list[Lesson]:
     return [make(rng) for make in makers]
 
 
-def _two(rng: Random) -> tuple[Thing, Thing]:
+def _choose_two(rng: Random) -> tuple[Thing, Thing]:
     return rng.choice(THINGS), rng.choice(THINGS)
 
 
-def pictures(rng: Random, *things: Thing) -> tuple[Image.Image, ...]:
+def draw_pictures(rng: Random, *things: Thing) -> tuple[Image.Image, ...]:
     """A fresh drawing of each thing."""
     return tuple(draw(thing.color, thing.shape, rng) for thing in things)
