@@ -1,8 +1,8 @@
-"""A set that was built in the layout of a benchmark: `harness build` says so in the `.source.json` beside its files.
+"""A set that was built in the layout of a benchmark: `harness build` says so in the `.source.json` next to its files.
 
-What is measured on such a set is a number of the set and never of the benchmark. So its task goes by another name,
-`mis+data=shapes`, by which run folders, results, boards and comparisons keep the two apart, and no size that was
-published is expected of it. This module is read before anything is run, so it imports little.
+What is measured on such a set is a number of the set and never of the benchmark. So its task has another name,
+`mis+data=shapes`, by which run folders, results, boards and comparisons keep the two apart, and no published size is
+expected of it. This module is imported before anything is run, so it imports little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.sources import BUILT
 
 FILE: Final = ".source.json"  #: in a data root: where its files came from; see `harness.data.provenance`
 _KIND: Final = "build"
-_WIDEST: Final = 60  # characters of a set's name in the name of a task, which also names a folder
+_NAME_LIMIT: Final = 60  # characters of a set's name in the name of a task, which also names a folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +38,36 @@ class BuiltSet:
     @property
     def mark(self) -> str:
         """What stands behind a task's name: `+data=shapes`, in characters that any file name may hold."""
-        told = (self.name, self.revision.rpartition(":")[2][:8], "built")
-        names = (re.sub(r"[^A-Za-z0-9._-]+", "-", each).strip("-.")[:_WIDEST] for each in told)
+        candidates = (self.name, self.revision.rpartition(":")[2][:8], "built")
+        names = (re.sub(r"[^A-Za-z0-9._-]+", "-", each).strip("-.")[:_NAME_LIMIT] for each in candidates)
         return BUILT + next(filter(None, names))
 
 
-def built(root: Path) -> BuiltSet | None:
-    """The set that a data root holds; None where no build says that it made it."""
-    text = _text(root)
-    # What was fetched lists thousands of files, and need not be parsed to learn that no build made it.
-    return _read(text) if f'"{_KIND}"'.encode() in text else None
+def find_built_set(root: Path) -> BuiltSet | None:
+    """The built set that a data root holds; None where its record names no build."""
+    text = _read_record(root)
+    # A fetched root's record lists thousands of files: it is not parsed only to learn that no build made it.
+    if f'"{_KIND}"'.encode() not in text:
+        return None
+    import json
+
+    try:
+        raw: Any = json.loads(text)
+        part = next((part for part in raw["parts"] if part["kind"] == _KIND), None)
+        if part is None:
+            return None
+        return BuiltSet(name=str(part["name"]), revision=str(part["revision"]), licence=str(raw["licence"]))
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None  # `harness.data.provenance.read` says what is wrong with a record that is needed
 
 
-def unpublished(splits: Mapping[str, Split]) -> Mapping[str, Split]:
-    """A task's splits on a set that was built: nothing is published of any but the packaged ones."""
-    return _Unpublished(splits)
+def drop_published_sizes(splits: Mapping[str, Split]) -> Mapping[str, Split]:
+    """A task's splits on a built set: only the packaged ones have a published size."""
+    return _BuiltSplits(splits)
 
 
-def _text(root: Path) -> bytes:
-    """The record in a root, which may be an archive in a folder's place; empty where there is none."""
+def _read_record(root: Path) -> bytes:
+    """The record in a root, which may be an archive in the place of a folder; empty where there is none."""
     try:
         if root.is_dir():
             return (root / FILE).read_bytes()
@@ -73,21 +84,8 @@ def _text(root: Path) -> bytes:
         return b""
 
 
-def _read(text: bytes) -> BuiltSet | None:
-    import json
-
-    try:
-        raw: Any = json.loads(text)
-        part = next((part for part in raw["parts"] if part["kind"] == _KIND), None)
-        if part is None:
-            return None
-        return BuiltSet(name=str(part["name"]), revision=str(part["revision"]), licence=str(raw["licence"]))
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return None  # whoever needs the record says what is wrong with it: `harness.data.provenance.read`
-
-
-class _Unpublished(Mapping[str, Split]):
-    """An open set stays one: it also answers names that it does not list."""
+class _BuiltSplits(Mapping[str, Split]):
+    """A mapping, so that the splits of an open set still answer names that they do not list."""
 
     def __init__(self, splits: Mapping[str, Split]) -> None:
         self._splits = splits
@@ -101,3 +99,8 @@ class _Unpublished(Mapping[str, Split]):
 
     def __len__(self) -> int:
         return len(self._splits)
+
+
+#: old names, until all importers use the new ones
+built = find_built_set
+unpublished = drop_published_sizes

@@ -1,8 +1,9 @@
-"""One file by HTTP: gone on with where it broke off, and put into its place only when it is what was published.
+"""Download one file by HTTP: continue where it broke off, and keep it only when it is what was published.
 
-What has come so far lies beside the file as `NAME.<tag>.part`, the tag made of the hash that it must have in the end.
-So a part is only ever continued as the same file, by any later command. A file whose hash is not known beforehand
-begins anew with each command, and within one command goes on only where the server says that it is the same file still.
+What has come so far lies next to the file as `NAME.<tag>.part`; the tag is the start of the hash that the whole must
+have. So a part is only ever continued as the same file, by any later command. A file whose hash is not known beforehand
+begins anew with each command, and within one command continues only where the server says that it is still the same
+file.
 """
 
 from __future__ import annotations
@@ -11,31 +12,33 @@ import hashlib
 import re
 import socket
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
-from harness.data.asking import asked, pieces
-from harness.data.meter import Meter
-from harness.data.resuming import Begun
-from harness.data.waiting import Waits
+from harness.data.transfer import Waits, open_url, read_pieces
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     import httpx
+    from rich.progress import Progress, TaskID
 
 PATIENCE: Final = 30.0  #: seconds a silent server is waited for
 TRIES: Final = 5  #: in a row that bring nothing new
 PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0)  #: seconds before each try after the first
-UNSIZED_LIMIT: Final = 16 << 30  #: bytes of a file whose size nobody has said
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_PIECE: Final = 1 << 20
-Kind = Literal["", "sha256", "md5", "git"]  #: `git` is the sha1 of a blob; empty knows no hash
+UNSIZED_LIMIT: Final = 16 << 30  #: bytes of a file whose size no server states
+LINE_EVERY: Final = 5.0  #: seconds between two lines of progress
+_RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BLOCK: Final = 1 << 20
+_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+HashKind = Literal["", "sha256", "md5", "git"]  #: `git` is the sha1 of a blob; empty knows no hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RemoteFile:
     """One file of a data set.
 
     Attributes:
@@ -50,13 +53,13 @@ class Wanted:
     path: str
     url: str
     size: int | None = None
-    kind: Kind = ""
+    kind: HashKind = ""
     digest: str = ""
     headers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 class Refusal(Exception):
-    """A server said no, for good; `code` is the hub's word for the reason."""
+    """A server refuses a file for good; `code` is the hub's word for the reason."""
 
     def __init__(self, url: str, status: int, code: str = "") -> None:
         super().__init__(f"{url} answered {status}")
@@ -68,23 +71,67 @@ class Stopped(Exception):
     """Another download has failed, so this one was given up."""
 
 
-class _Passing(Exception):
-    """A server may say yes in a moment."""
+class _TryAgain(Exception):
+    """Another try may succeed."""
 
 
-class _Told(_Passing):
-    """It has said when."""
+class _TryLater(_TryAgain):
+    """Another try may succeed after the pause that the server asks for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ResumeState:
+    """What a server said of a file when it began it, so that the parts of two files are never joined into one.
+
+    Attributes:
+        hashed: the file's hash is known, so a wrong rest is found in the end.
+        mark: a strong ETag, else the time of the last change; empty where the server named neither.
+        total: size in bytes; None when the server did not say.
+    """
+
+    hashed: bool
+    mark: str = ""
+    total: int | None = None
+
+    def read(self, reply: httpx.Response) -> None:
+        """Take what a reply says that brings the file from its beginning."""
+        etag = reply.headers.get("etag", "")
+        strong = "" if etag.startswith("W/") else etag
+        length = reply.headers.get("content-length", "")
+        self.mark = strong or reply.headers.get("last-modified", "")
+        self.total = int(length) if length.isdigit() else None
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether another file in its place would be noticed."""
+        return self.hashed or bool(self.mark)
+
+    def request_headers(self, at: int) -> dict[str, str]:
+        """The headers that ask for the rest from a byte on, or for all of it where the file has changed."""
+        if not at:
+            return {}
+        return {"range": f"bytes={at}-"} | ({"if-range": self.mark} if self.mark else {})
+
+    def is_continued_by(self, reply: httpx.Response, at: int) -> bool:
+        """Whether a reply of status 206 continues the same file at the byte that was asked for."""
+        found = _RANGE.fullmatch(reply.headers.get("content-range", "").strip())
+        if found is None:
+            return self.hashed
+        total = None if found[2] == "*" else int(found[2])
+        etag = reply.headers.get("etag", self.mark)
+        same = not self.mark.startswith('"') or etag == self.mark
+        return int(found[1]) == at and same and (None in (total, self.total) or total == self.total)
 
 
 class Downloads:
     """Downloads files one by one, from several threads at once if need be."""
 
-    def __init__(self, client: httpx.Client, meter: Meter) -> None:
-        self.meter = meter
+    def __init__(self, client: httpx.Client, progress: DownloadProgress) -> None:
+        self.progress = progress
         self._client = client
         self._stopped = threading.Event()
-        self._waits = Waits(meter.tell, self._stopped)
-        self._heard = False  # a server that has answered before is worth waiting for
+        self._waits = Waits(progress.tell, self._stopped)
+        self._answered = False  # a server that has answered before is worth waiting for
         self._replies: set[httpx.Response] = set()
 
     def stop(self) -> None:
@@ -94,172 +141,269 @@ class Downloads:
             with suppress(OSError):
                 reply.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
-    def get(self, wanted: Wanted, target: Path) -> str:
+    def get(self, file: RemoteFile, target: Path) -> str:
         """Download one file unless it is there; gives its sha256.
 
         Raises:
-            Refusal: the server said no.
+            Refusal: the server refuses it.
             Stopped: by `stop`.
             HarnessError: the server cannot be reached, or what came is not what was published.
         """
-        found = stands(wanted, target)
+        found = match_file(file, target)
         if found:
-            self.meter.add(target.stat().st_size, here=True)
+            self.progress.add(target.stat().st_size, here=True)
             return found
-        part = _part(wanted, target)
+        part = target.with_name(f"{target.name}.{file.digest[:8] or 'new'}.part")
+        if not file.digest:
+            part.unlink(missing_ok=True)
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
         try:
-            self._fill(wanted, part)
+            self._complete(file, part)
         except BaseException:
             if not _size(part):
                 part.unlink()
             raise
-        sha256, digest = digests(part, wanted.kind)
-        if digest != wanted.digest:
+        sha256, digest = hash_file(part, file.kind)
+        if digest != file.digest:
             part.unlink()
-            what = f"{wanted.path} did not come as it was published: {wanted.kind} {digest}, not {wanted.digest}"
-            raise HarnessError(what, where=wanted.url, remedy="try again; a proxy or a mirror may change it")
+            what = f"{file.path} did not come as it was published: {file.kind} {digest}, not {file.digest}"
+            raise HarnessError(what, where=file.url, remedy="try again; a proxy or a mirror may change it")
         part.replace(target)
-        for stale in parts_of(target):
+        for stale in find_parts(target):
             stale.unlink(missing_ok=True)
         return sha256
 
-    def _fill(self, wanted: Wanted, part: Path) -> None:
-        """Try until all of it is there; tries that bring something new are not counted."""
+    def _complete(self, file: RemoteFile, part: Path) -> None:
+        """Try until all of the file is there; a try that brings something new starts the count anew."""
         import httpx
 
-        self.meter.add(_size(part), here=True)
-        failed, most, begun = 0, _size(part), Begun(hashed=bool(wanted.digest), total=wanted.size)
-        while wanted.size is None or _size(part) != wanted.size:
+        self.progress.add(_size(part), here=True)
+        failed, most, state = 0, _size(part), ResumeState(hashed=bool(file.digest), total=file.size)
+        while file.size is None or _size(part) != file.size:
             try:
-                self._stream(wanted, part, begun)
-            except (httpx.TransportError, _Passing) as error:
+                self._request(file, part, state)
+            except (httpx.TransportError, _TryAgain) as error:
                 if self._stopped.is_set():
                     raise Stopped from None
                 failed = 1 if _size(part) > most else failed + 1
                 most = max(most, _size(part))
-                if failed == TRIES or not self._heard:
-                    raise unreachable(wanted.url, error) from None
-                if not isinstance(error, _Told):
-                    self.meter.tell(f"{wanted.path}: {_said(error)}; trying again")
+                if failed == TRIES or not self._answered:
+                    raise unreachable_error(file.url, error) from None
+                if not isinstance(error, _TryLater):
+                    self.progress.tell(f"{file.path}: {_one_line(error)}; trying again")
                     self._stopped.wait(PAUSES[failed])
             else:
                 return
 
-    def _stream(self, wanted: Wanted, part: Path, begun: Begun) -> None:
+    def _request(self, file: RemoteFile, part: Path, state: ResumeState) -> None:
+        """Ask once for what is missing, and append what comes."""
         self._waits.rest()
         if self._stopped.is_set():
             raise Stopped
-        if _size(part) and not begun.sure:
-            self._anew(part)
+        if _size(part) and not state.can_resume:
+            self._discard(part)
         at = _size(part)
-        headers = {"accept-encoding": "identity", **wanted.headers, **begun.asking(at)}
-        with asked(self._client, wanted.url, headers) as reply:
-            self._heard = True
-            self._check(wanted, reply)
-            if reply.status_code == 416:
-                self._anew(part)
-                raise _Passing(f"{wanted.url} is shorter than what has come of it")
-            if reply.status_code != 206:  # the server begins at the beginning
-                self._anew(part)
-                begun.learn(reply)
-            elif at and not begun.continued(reply, at):
-                self._anew(part)
-                raise _Passing(f"{wanted.url} is another file than the one that was begun")
-            if wanted.size is None and "content-length" in reply.headers:
-                self.meter.expect(_size(part) + int(reply.headers["content-length"]))
+        headers = {"accept-encoding": "identity", **file.headers, **state.request_headers(at)}
+        with open_url(self._client, file.url, headers) as reply:
+            self._answered = True
+            status = reply.status_code
+            if (status in _RETRIED or status == 403) and self._waits.note(file.url, reply.headers):
+                raise _TryLater(f"{file.url} answered {status}")
+            if status in _RETRIED:
+                raise _TryAgain(f"{file.url} answered {status}")
+            if not reply.is_success and status != 416:
+                raise Refusal(file.url, status, reply.headers.get("x-error-code", ""))
+            if status == 416:
+                self._discard(part)
+                raise _TryAgain(f"{file.url} is shorter than what has come of it")
+            if status != 206:  # the server begins at the beginning
+                self._discard(part)
+                state.read(reply)
+            elif at and not state.is_continued_by(reply, at):
+                self._discard(part)
+                raise _TryAgain(f"{file.url} is another file than the one that was begun")
+            if file.size is None and "content-length" in reply.headers:
+                self.progress.expect(_size(part) + int(reply.headers["content-length"]))
             self._replies.add(reply)
             try:
-                self._write(reply, part, wanted.size)
+                self._append(reply, part, file.size)
             finally:
                 self._replies.discard(reply)
-        if wanted.size is not None and _size(part) < wanted.size:
-            raise _Passing(f"{wanted.url} ended early")
+        if file.size is not None and _size(part) < file.size:
+            raise _TryAgain(f"{file.url} ended early")
 
-    def _check(self, wanted: Wanted, reply: httpx.Response) -> None:
-        """Raise where a reply brings nothing: for good, for a moment, or until a time that it names."""
-        status = reply.status_code
-        if (status in _PASSING or status == 403) and self._waits.note(wanted.url, reply.headers):
-            raise _Told(f"{wanted.url} answered {status}")
-        if status in _PASSING:
-            raise _Passing(f"{wanted.url} answered {status}")
-        if not reply.is_success and status != 416:
-            raise Refusal(wanted.url, status, reply.headers.get("x-error-code", ""))
-
-    def _anew(self, part: Path) -> None:
-        """Throw away what has come."""
-        self.meter.add(-_size(part), here=True)
+    def _discard(self, part: Path) -> None:
+        self.progress.add(-_size(part), here=True)
         part.write_bytes(b"")
 
-    def _write(self, reply: httpx.Response, part: Path, size: int | None) -> None:
+    def _append(self, reply: httpx.Response, part: Path, size: int | None) -> None:
         with part.open("ab") as file:
-            for piece in pieces(reply):
+            for piece in read_pieces(reply):
                 if self._stopped.is_set():
                     raise Stopped
                 file.write(piece)
-                self.meter.add(len(piece))
+                self.progress.add(len(piece))
                 if size is not None and file.tell() > size:
-                    return  # another file, which its hash will tell
+                    return  # another file, as its hash will show
                 if size is None and file.tell() > UNSIZED_LIMIT:
                     file.truncate(0)
-                    raise _endless(str(reply.url))
+                    raise HarnessError(
+                        f"the server does not state the file's size, and more than {UNSIZED_LIMIT >> 30} GiB have come",
+                        where=str(reply.url),
+                        remedy="download it by hand, and put it into the data's folder",
+                    )
 
 
-def stands(wanted: Wanted, path: Path) -> str:
-    """The sha256 of the file where it is the one that is wanted, else an empty text."""
-    if not wanted.digest or not path.is_file() or wanted.size not in (None, path.stat().st_size):
+def match_file(file: RemoteFile, path: Path) -> str:
+    """The sha256 of a file on disk that is the remote one; an empty text for another or none."""
+    if not file.digest or not path.is_file() or file.size not in (None, path.stat().st_size):
         return ""
-    sha256, digest = digests(path, wanted.kind)
-    return sha256 if digest == wanted.digest else ""
+    sha256, digest = hash_file(path, file.kind)
+    return sha256 if digest == file.digest else ""
 
 
-def digests(path: Path, kind: Kind = "") -> tuple[str, str]:
+def hash_file(path: Path, kind: HashKind = "") -> tuple[str, str]:
     """The sha256 of a file, and its hash of another kind; empty for no kind."""
     sha256 = hashlib.sha256()
     other = hashlib.md5(usedforsecurity=False) if kind == "md5" else hashlib.sha1(usedforsecurity=False)
     if kind == "git":
         other.update(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            sha256.update(piece)
+        while block := file.read(_BLOCK):
+            sha256.update(block)
             if kind in ("md5", "git"):
-                other.update(piece)
+                other.update(block)
     return sha256.hexdigest(), "" if not kind else sha256.hexdigest() if kind == "sha256" else other.hexdigest()
 
 
-def unreachable(url: str, error: BaseException) -> HarnessError:
-    """No answer: an error of one line that names the server."""
+def unreachable_error(url: str, error: BaseException) -> HarnessError:
+    """The error for a server that does not answer; one line that names the server."""
     import httpx
 
     server = httpx.URL(url).host
     return HarnessError(
-        f"{server} cannot be reached: {_said(error)}",
+        f"{server} cannot be reached: {_one_line(error)}",
         remedy="run the same command again where there is a network; what has come so far is kept",
     )
 
 
-def _endless(url: str) -> HarnessError:
-    said = f"more than {UNSIZED_LIMIT >> 30} GiB have come of a file whose size nobody said, and no more is taken"
-    return HarnessError(said, where=url, remedy="take it by hand, and put it into the data's folder")
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _part(wanted: Wanted, target: Path) -> Path:
-    part = target.with_name(f"{target.name}.{wanted.digest[:8] or 'new'}.part")
-    if not wanted.digest:
-        part.unlink(missing_ok=True)
-    return part
-
-
-def parts_of(target: Path) -> list[Path]:
-    """What has come of a file so far, under each hash that it was to have."""
+def find_parts(target: Path) -> list[Path]:
+    """The parts of a file that lie next to it, whatever hash each was to have."""
     ours = re.compile(re.escape(target.name) + r"\.[0-9a-z]+\.part")
     return [path for path in target.parent.glob("*.part") if ours.fullmatch(path.name)]
 
 
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+def format_bytes(size: float) -> str:
+    """Bytes as a person reads them: `812 B`, `5.9 GB`."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size:.0f} B"
+
+
+class DownloadProgress:
+    """Counts the bytes of a download and prints a line every few seconds; several threads may call `add`."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._what, self._total, self._done, self._new = "", 0, 0, 0
+        self._started = self._printed = 0.0
+
+    @contextmanager
+    def of(self, what: str, total: int | None = None) -> Generator[None]:
+        """Count what comes inside.
+
+        Args:
+            what: shown before the numbers.
+            total: bytes; None when they are not known.
+        """
+        self._what, self._total, self._done, self._new = what, total or 0, 0, 0
+        self._started = self._printed = self._clock()
+        with self._display():
+            yield
+
+    def add(self, size: int, *, here: bool = False) -> None:
+        """Count bytes; `here` for those that were on this machine already and count for no speed."""
+        with self._lock:
+            self._done += size
+            self._new += 0 if here else size
+            self._show()
+
+    def expect(self, total: int) -> None:
+        """Set the number of all bytes, once it is known."""
+        with self._lock:
+            self._total = total
+
+    def tell(self, line: str) -> None:
+        """Print a line next to the numbers."""
+        print(line, file=self._stream, flush=True)
+
+    def text(self) -> str:
+        """What is known now, on one line."""
+        seconds = self._clock() - self._started
+        whole = f" of {format_bytes(self._total)}" if self._total else ""
+        rate = f", {format_bytes(self._new / seconds)}/s" if seconds > 0 and self._new else ""
+        return f"{self._what}: {format_bytes(self._done)}{whole}{rate}"
+
+    @contextmanager
+    def _display(self) -> Generator[None]:
+        yield
+
+    def _show(self) -> None:
+        now = self._clock()
+        if now - self._printed >= LINE_EVERY:
+            self._printed = now
+            print(self.text(), file=self._stream, flush=True)
+
+
+class DownloadBar(DownloadProgress):
+    """The same as a bar that is redrawn."""
+
+    _bar: Progress | None = None
+    _task: TaskID
+
+    def tell(self, line: str) -> None:
+        """Print a line above the bar."""
+        if self._bar is None:
+            super().tell(line)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def _display(self) -> Generator[None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+        columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        try:
+            with Progress(*columns, console=Console(file=self._stream), transient=True) as self._bar:
+                self._task = self._bar.add_task(self._what, total=self._total or None)
+                yield
+        finally:
+            self._bar = None
+
+    def _show(self) -> None:
+        assert self._bar is not None, "add is called inside `of`"
+        self._bar.update(self._task, completed=self._done, total=self._total or None)
+
+
+def open_progress(stream: TextIO) -> DownloadProgress:
+    """A bar on a terminal, lines elsewhere."""
+    return DownloadBar(stream) if stream.isatty() else DownloadProgress(stream)
+
+
+#: old names, until all importers use the new ones
+Wanted = RemoteFile
+digests = hash_file
+unreachable = unreachable_error

@@ -1,8 +1,9 @@
 """What a data set on the Hugging Face hub holds at one commit, and why the hub says no.
 
-The hub's client lists the files, knows the token and the endpoint (`HF_ENDPOINT`); `harness.data.downloads` takes them,
-since the client begins a file anew after it was killed. The client's own lines and its long trials are kept away: the
-first question is asked once, and again only when the hub says when. Where the client waits by itself, it is told.
+The hub's client lists the files and knows the token and the endpoint (`HF_ENDPOINT`). `harness.data.downloads`
+downloads them, since the client starts a file anew after it was killed. The client's own log lines and its long retries
+are switched off: the first request is sent once, and again only when the hub says when. A wait of the client's own is
+shown.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ import os
 import re
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from harness.contracts import DataSource
-from harness.data.asking import pieces, same_server
-from harness.data.downloads import TRIES, Refusal, Wanted, unreachable
-from harness.data.waiting import Waits
+from harness.data.downloads import TRIES, HashKind, Refusal, RemoteFile, unreachable_error
+from harness.data.transfer import Waits, read_pieces, same_server
 from harness.errors import BadImage, HarnessError, UnknownName
+from harness.extras import require_module
 from harness.http.reading import ENCODINGS, REPLY_LIMIT
 from harness.readers.files import inside
 
@@ -30,7 +31,6 @@ SECONDS: Final = 10.0  #: what the first answer may take
 LIST_LIMIT: Final = REPLY_LIMIT  #: bytes of one page of a list
 _NAMED: Final = 5  # files named of a set that has none of those wanted
 _CLIENT_WAITS: Final = re.compile(r"Rate limited\. Waiting ([\d.]+)s")
-_Answer = tuple[str, list[Any], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +45,19 @@ class Listing:
 
     name: str
     commit: str
-    files: tuple[Wanted, ...]
+    files: tuple[RemoteFile, ...]
 
 
 class NotThere(UnknownName):
-    """The hub has no data set of this name, or shows it to nobody without access."""
+    """The hub has no data set of this name, or it is private."""
 
 
-def listing(source: DataSource, waits: Waits, revision: str = "") -> Listing:
+def list_files(source: DataSource, waits: Waits, revision: str = "") -> Listing:
     """The files of a source at a revision, else at its pinned one, else at the newest; its mirrors at the newest.
 
     Args:
         source: that names the set.
-        waits: that the hub asks for.
+        waits: remembers the pauses that the hub asks for.
         revision: instead of the pinned one.
 
     Raises:
@@ -68,116 +68,104 @@ def listing(source: DataSource, waits: Waits, revision: str = "") -> Listing:
     for name in (source.hub, *source.mirrors):
         pinned = revision or (source.revision if name == source.hub else "")
         try:
-            return _listed(name, pinned, source, waits)
+            return _list_set(name, pinned, source, waits)
         except NotThere as error:
             missing = missing or error
     assert missing is not None
     raise missing
 
 
-def refused(refusal: Refusal, name: str, source: DataSource) -> HarnessError:
-    """Why a file of a data set is not given."""
+def refusal_error(refusal: Refusal, name: str, source: DataSource) -> HarnessError:
+    """The error for a file of a data set that the hub refuses."""
     if refusal.code == "GatedRepo" or refusal.status == 403:
-        return _gated(name, source)
+        return _gated_error(name, source)
     if refusal.status == 401:
-        return _token()
+        return _token_error()
     return HarnessError(f"the hub does not give a file of {name}: {refusal}", remedy="see whether the set is complete")
 
 
-def _listed(name: str, revision: str, source: DataSource, waits: Waits) -> Listing:
-    client = package()
+def _list_set(name: str, revision: str, source: DataSource, waits: Waits) -> Listing:
+    client = load_client()
     constants: Any = importlib.import_module("huggingface_hub.constants")
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or str(constants.ENDPOINT)
-    commit, entries, headers = _asked(client, endpoint, name, revision, source, waits)
-    chosen = _chosen([entry for entry in entries if hasattr(entry, "blob_id")], source.files, name)
+    commit, entries, headers = _ask_hub(client, endpoint, name, revision, source, waits)
+    files = [entry for entry in entries if hasattr(entry, "blob_id")]
+    chosen = [entry for entry in files if matches(entry.path, source.files)]
+    if not chosen:
+        raise nothing_matches_error(name, source.files, [str(entry.path) for entry in files])
+    wanted: list[RemoteFile] = []
+    for entry in chosen:
+        try:
+            path = inside(entry.path)
+        except BadImage as fault:
+            raise HarnessError(f"the hub lists a file outside its data set: {fault}") from None
+        if "\0" in path:
+            raise HarnessError(f"the hub lists a file that no disk can hold: {path!r:.100} has a NUL in its name")
+        size, digest = (entry.lfs.size, entry.lfs.sha256) if entry.lfs else (entry.size, entry.blob_id)
+        url = str(client.hf_hub_url(name, entry.path, repo_type="dataset", revision=commit, endpoint=endpoint))
+        kind: HashKind = "sha256" if entry.lfs else "git"
+        wanted.append(RemoteFile(path=path, url=url, size=size, kind=kind, digest=digest, headers=headers))
+    return Listing(name=name, commit=commit, files=tuple(wanted))
 
-    def url(path: str) -> str:
-        return str(client.hf_hub_url(name, path, repo_type="dataset", revision=commit, endpoint=endpoint))
 
-    return Listing(name=name, commit=commit, files=tuple(_wanted(entry, url(entry.path), headers) for entry in chosen))
-
-
-def _asked(client: Any, endpoint: str, name: str, revision: str, source: DataSource, waits: Waits) -> _Answer:
+def _ask_hub(
+    client: Any, endpoint: str, name: str, revision: str, source: DataSource, waits: Waits
+) -> tuple[str, list[Any], dict[str, str]]:
+    """The commit of a revision, all that is in it, and the headers of each request for a file."""
     errors: Any = importlib.import_module("huggingface_hub.errors")
+    utils: Any = importlib.import_module("huggingface_hub.utils")
     api = client.HfApi(endpoint=endpoint)
     try:
-        for _ in range(TRIES - 1):
+        for tries_left in reversed(range(TRIES)):
             try:
-                return _answered(api, name, revision, waits)
+                with quiet_client(_WaitListener(endpoint, waits)), _guard_session(utils.get_session(), endpoint):
+                    info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
+                    tree = api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset")
+                    return str(info.sha), list(tree), utils.build_hf_headers()
             except errors.HfHubHTTPError as error:
-                if not waits.note(endpoint, error.response.headers):
+                if not tries_left or not waits.note(endpoint, error.response.headers):
                     raise
                 waits.rest()
-        return _answered(api, name, revision, waits)
+        raise AssertionError("the last try returns or raises")
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is fetched", remedy="unset HF_HUB_OFFLINE") from None
     except errors.HfHubHTTPError as error:
-        raise _said_no(error, name, revision, source) from None
-    except no_answer() as error:
-        raise unreachable(endpoint, error) from None
-
-
-def _answered(api: Any, name: str, revision: str, waits: Waits) -> _Answer:
-    """The commit of a revision, all that is in it, and what goes with each question for a file."""
-    utils: Any = importlib.import_module("huggingface_hub.utils")
-    with quiet(_Waiting(api.endpoint, waits)), _held(utils.get_session(), api.endpoint):
-        info = api.dataset_info(name, revision=revision or None, timeout=SECONDS)
-        entries = list(api.list_repo_tree(name, recursive=True, revision=info.sha, repo_type="dataset"))
-        return str(info.sha), entries, utils.build_hf_headers()
-
-
-def _wanted(entry: Any, url: str, headers: dict[str, str]) -> Wanted:
-    try:
-        path = inside(entry.path)
-    except BadImage as fault:
-        raise HarnessError(f"the hub lists a file outside its data set: {fault}") from None
-    if "\0" in path:
-        raise HarnessError(f"the hub lists a file that no disk can hold: {path!r:.100} has a NUL in its name")
-    if entry.lfs:
-        return Wanted(path=path, url=url, size=entry.lfs.size, kind="sha256", digest=entry.lfs.sha256, headers=headers)
-    return Wanted(path=path, url=url, size=entry.size, kind="git", digest=entry.blob_id, headers=headers)
-
-
-def _chosen(entries: Sequence[Any], patterns: Sequence[str], name: str) -> Sequence[Any]:
-    found = [entry for entry in entries if matches(entry.path, patterns)]
-    if not found:
-        raise nothing_matches(name, patterns, [str(entry.path) for entry in entries])
-    return found
+        raise _hub_error(error, errors, name, revision, source) from None
+    except network_errors() as error:
+        raise unreachable_error(endpoint, error) from None
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a file is wanted; without patterns all are, but for what says something of the repository itself."""
+    """Whether a file matches; without patterns all do, but for those that describe the repository itself."""
     if not patterns:
         return path not in {".gitattributes", "README.md"}
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-def nothing_matches(name: str, patterns: Sequence[str], there: Sequence[str]) -> HarnessError:
-    """A set that was laid out anew: what was looked for, and what it holds."""
+def nothing_matches_error(name: str, patterns: Sequence[str], there: Sequence[str]) -> HarnessError:
+    """The error for a set with another layout: what was looked for, and what it holds."""
     holds = ", ".join([*there[:_NAMED], *(["…"] if len(there) > _NAMED else [])]) or "nothing"
     what = f"{name} holds no file that the task reads: no {' or '.join(patterns) or 'file at all'}"
     return HarnessError(what, where=f"it holds {holds}", remedy="take an earlier revision: --revision COMMIT")
 
 
-def _said_no(error: Any, name: str, revision: str, source: DataSource) -> HarnessError:
-    errors: Any = importlib.import_module("huggingface_hub.errors")
-    status = int(error.response.status_code)
+def _hub_error(error: Any, errors: Any, name: str, revision: str, source: DataSource) -> HarnessError:
+    page = f"https://huggingface.co/datasets/{name}"
     if isinstance(error, errors.GatedRepoError):
-        return _gated(name, source)
+        return _gated_error(name, source)
     if isinstance(error, errors.RevisionNotFoundError):
-        return UnknownName(
-            f"{name} has no revision {revision!r}", remedy=f"see its branches and commits: {_page(name)}"
-        )
+        return UnknownName(f"{name} has no revision {revision!r}", remedy=f"see its branches and commits: {page}")
     if isinstance(error, errors.RepositoryNotFoundError):
-        what = f"there is no data set {name} on the hub, or it is shown to nobody without access"
-        return NotThere(what, remedy=f"see {source.url or _page(name)}; set HF_TOKEN where it is private")
-    return (
-        _token() if status == 401 else HarnessError(f"the hub answered {status} for {name}", remedy="try again later")
-    )
+        what = f"there is no data set {name} on the hub, or it is private"
+        return NotThere(what, remedy=f"see {source.url or page}; set HF_TOKEN where it is private")
+    status = int(error.response.status_code)
+    if status == 401:
+        return _token_error()
+    return HarnessError(f"the hub answered {status} for {name}", remedy="try again later")
 
 
-def _gated(name: str, source: DataSource) -> HarnessError:
-    page = source.url if source.hub == name and name in source.url else _page(name)
+def _gated_error(name: str, source: DataSource) -> HarnessError:
+    page = source.url if source.hub == name and name in source.url else f"https://huggingface.co/datasets/{name}"
     return HarnessError(
         f"{name} is gated: its authors give access to those who accept their terms",
         remedy=f"accept the terms on {page} with your account, set HF_TOKEN to a token of that account (one that may "
@@ -185,75 +173,62 @@ def _gated(name: str, source: DataSource) -> HarnessError:
     )
 
 
-def _token() -> HarnessError:
+def _token_error() -> HarnessError:
     return HarnessError(
         "the hub does not know the token it was given", remedy="set HF_TOKEN to a valid one, or unset it"
     )
 
 
-def _page(name: str) -> str:
-    return f"https://huggingface.co/datasets/{name}"
+def load_client() -> Any:
+    """The hub's client. Raises HarnessError where it is not installed."""
+    return require_module("huggingface_hub", "hub", by="the hub")
 
 
-def package() -> Any:
-    """The hub's client.
-
-    Raises:
-        HarnessError: it is not installed.
-    """
-    try:
-        return importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        raise HarnessError(
-            f"the hub needs a package that is not installed: {error.name}",
-            remedy="pip install 'vlm-safety-harness[hub]'",
-        ) from None
-
-
-def no_answer() -> tuple[type[Exception], ...]:
-    """What the client raises where nobody answers; versions of it differ in the library they ask with."""
+def network_errors() -> tuple[type[Exception], ...]:
+    """What the client raises where no server answers; its versions use different HTTP libraries."""
     found: list[type[Exception]] = [OSError]
     for name in ("httpx", "httpx2"):
-        try:
+        with suppress(ImportError):
             found.append(importlib.import_module(name).HTTPError)
-        except ImportError:
-            continue
     return tuple(found)
 
 
 @contextmanager
-def _held(session: Any, endpoint: str) -> Generator[None]:
-    """The client's questions for lists, held to our rules: the token goes to the hub alone, also where a list goes on
-    at another address, and no more of an answer is taken than LIST_LIMIT."""
+def _guard_session(session: Any, endpoint: str) -> Generator[None]:
+    """Keep the client's requests for lists to our rules: the token goes to the hub alone, also where a list continues
+    at another address, and no more of a reply is read than LIST_LIMIT."""
     before = session.event_hooks
 
-    def ask(request: Any) -> None:
+    def guard_request(request: Any) -> None:
         request.headers["accept-encoding"] = ENCODINGS
         if not same_server(endpoint, str(request.url)):
             request.headers.pop("authorization", None)
 
-    def hear(response: Any) -> None:
-        stream, taken = response.stream, pieces(response, limit=LIST_LIMIT, what="a list")
+    def guard_response(response: Any) -> None:
+        stream, pieces = response.stream, read_pieces(response, limit=LIST_LIMIT, what="a list")
 
-        def each(_: object) -> Iterator[bytes]:
-            return taken
+        def iterate(_: object) -> Iterator[bytes]:
+            return pieces
 
         def close(_: object) -> None:
             stream.close()
 
         kind = importlib.import_module(type(response).__module__.partition(".")[0]).SyncByteStream
-        response.stream = type("Taken", (kind,), {"__iter__": each, "close": close})()
+        response.stream = type("GuardedStream", (kind,), {"__iter__": iterate, "close": close})()
         response.headers.pop("content-encoding", None)
 
-    session.event_hooks = {"request": [*before["request"], ask], "response": [*before["response"], hear]}
+    session.event_hooks = {
+        "request": [*before["request"], guard_request],
+        "response": [*before["response"], guard_response],
+    }
     try:
         yield
     finally:
         session.event_hooks = before
 
 
-class _Waiting(logging.Handler):
-    """Hears the client say that it waits."""
+class _WaitListener(logging.Handler):
+    """Notices that the client waits, from its log."""
 
     def __init__(self, endpoint: str, waits: Waits) -> None:
         super().__init__()
@@ -261,14 +236,14 @@ class _Waiting(logging.Handler):
         self._waits = waits
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass it on; a wait that is too long ends the question, since an error leaves the client from here."""
+        """Pass the wait on; one that is too long ends the request, since an error raised here leaves the client."""
         if found := _CLIENT_WAITS.search(record.getMessage()):
             self._waits.note(self._endpoint, {"retry-after": found[1]})
 
 
 @contextmanager
-def quiet(instead: logging.Handler) -> Generator[None]:
-    """Without the client's own lines: what is wrong is told once, by us."""
+def quiet_client(instead: logging.Handler) -> Generator[None]:
+    """Send the client's log lines to a handler: what is wrong is said once, by the harness."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level, logger.propagate, logger.handlers
     logger.propagate, logger.handlers = False, [instead]
@@ -280,3 +255,11 @@ def quiet(instead: logging.Handler) -> Generator[None]:
     finally:
         logger.setLevel(before[0])
         _, logger.propagate, logger.handlers = before
+
+
+#: old names, until all importers use the new ones
+listing = list_files
+refused = refusal_error
+package = load_client
+no_answer = network_errors
+quiet = quiet_client

@@ -1,4 +1,4 @@
-"""Where data lies, and how to get what is missing.
+"""Where data lies, how to read it, and how to get what is missing.
 
 A task's data lies in DIR/<task>: DIR is `--data`, else `HARNESS_DATA`, else the user's data folder. Mini splits are
 packaged and lie nowhere else.
@@ -9,17 +9,22 @@ from __future__ import annotations
 import os
 import shlex
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from harness.contracts import DataSource, Split, Task
-from harness.data.built import built, unpublished
+from harness.data.built import drop_published_sizes, find_built_set
 from harness.errors import BadData, HarnessError, MissingData
+from harness.files import lock_file, report_write_errors
 from harness.types import Sample, Settings
+
+LOCK: Final = ".fetch.lock"  #: in a folder that one command at a time writes into
 
 
 def data_folder(given: Path | None = None) -> Path:
-    """The folder that holds each task's data: what was given, else HARNESS_DATA, else the user's data folder."""
+    """The folder that holds each task's data: the one given, else HARNESS_DATA, else the user's data folder."""
     if given is not None:
         return given.expanduser()
     if named := os.environ.get("HARNESS_DATA"):
@@ -29,22 +34,42 @@ def data_folder(given: Path | None = None) -> Path:
     return user_data_path("harness")
 
 
-def offered(task: Task, settings: Settings, root: Path) -> Mapping[str, Split]:
+@contextmanager
+def lock_folder(folder: Path, *, wait: float = 0.0) -> Generator[None]:
+    """Keep a folder for this command alone; it is made where it is missing.
+
+    Args:
+        folder: that the body writes into.
+        wait: seconds until another command must have released it.
+
+    Raises:
+        HarnessError: another command holds it, or it cannot be written.
+    """
+    busy = HarnessError(
+        "another command is fetching into this folder", where=str(folder), remedy="run this one when it has ended"
+    )
+    remedy = "name another folder with --data DIR"
+    reported = report_write_errors(folder, what="cannot be written", remedy=remedy)
+    with reported, lock_file(folder / LOCK, busy=busy, wait=wait):
+        yield
+
+
+def find_splits(task: Task, settings: Settings, root: Path) -> Mapping[str, Split]:
     """A task's splits under some settings; of an open set the mapping that answers any name."""
     found = task.splits(settings, root) if callable(task.splits) else task.splits
-    return found if built(root) is None else unpublished(found)
+    return found if find_built_set(root) is None else drop_published_sizes(found)
 
 
-def splits_of(task: Task, settings: Settings, root: Path) -> dict[str, Split]:
+def find_own_splits(task: Task, settings: Settings, root: Path) -> dict[str, Split]:
     """A task's splits under some settings, without derived ones, which have no data of their own."""
-    return {name: split for name, split in offered(task, settings, root).items() if not split.parts}
+    return {name: split for name, split in find_splits(task, settings, root).items() if not split.parts}
 
 
-def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    """A task's samples, each once and each of this split; data that is not there is answered with how to get it.
+def read_samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+    """A task's samples: no two with one id, and none of another split.
 
-    A run, a dry run and `harness data verify` all list a split here. What a run keeps is found by split and id, so two
-    samples of one id would share one answer, and a sample of another split would be counted by neither.
+    A run, a dry run and `harness data verify` all list a split here. A run finds its answers by split and id, so two
+    samples of one id would share one answer, and a sample of another split would be counted in neither split.
 
     Args:
         task: whose `samples` is asked.
@@ -53,22 +78,38 @@ def samples(task: Task, root: Path, split: str, settings: Settings) -> Iterator[
         settings: of the task, complete.
 
     Raises:
-        MissingData: with the command that gets the data, its size and its licence.
+        MissingData: the data is not there; the remedy is the command that gets it, with size and licence.
         BadData: as the task raises it; two samples have one id, or one says that it is of another split.
     """
-    known = _Ids()
+    known = _SeenIds()
     try:
         for sample in task.samples(root, split, settings):
-            _check_name(sample, split, task, root, is_new=known.add(sample.id))
+            if sample.split != split:
+                raise BadData(
+                    f"sample {sample.id!r} of {task.name}:{split} says that it is of split {sample.split!r}",
+                    where=str(root),
+                    remedy=f"fix the plugin: a sample that is listed for {split!r} has split={split!r}",
+                )
+            if not known.add(sample.id):
+                raise BadData(
+                    f"two samples of {task.name}:{split} have the id {sample.id!r}",
+                    where=str(root),
+                    remedy="give each record an id of its own; a task may number repeated ones with "
+                    "harness.readers.distinct",
+                )
             yield sample
     except MissingData as error:
-        raise _completed(error, task, root) from None
+        if error.remedy or task.source is None:
+            raise
+        what = f"the data of {task.name} is not on this machine: {error.what}"
+        remedy = explain_fetch(task.name, task.source, root)
+        raise MissingData(what, where=error.where or str(root), remedy=remedy) from None
 
 
-class _Ids:
-    """Ids that were seen, each by the 64 bits of its hash: 100,000 take 2 MB, while a set of them takes 10.
+class _SeenIds:
+    """A set of ids, each kept as the 64 bits of its hash: 100,000 take 2 MB, and 10 in a set of texts.
 
-    That two of 100,000 share their 64 bits has a chance of 1 in 3,000 million.
+    Two of 100,000 ids share their 64 bits with a chance of 1 in 3,000 million.
     """
 
     def __init__(self) -> None:
@@ -99,43 +140,30 @@ class _Ids:
         return True
 
 
-def _check_name(sample: Sample, split: str, task: Task, root: Path, *, is_new: bool) -> None:
-    """Refuse a sample that would be taken for another one, or for one of another split."""
-    if sample.split != split:
-        what = f"sample {sample.id!r} of {task.name}:{split} says that it is of split {sample.split!r}"
-        remedy = f"mend the plugin: a sample that is listed for {split!r} has split={split!r}"
-    elif not is_new:
-        what = f"two samples of {task.name}:{split} have the id {sample.id!r}"
-        remedy = "give each record an id of its own; a task may number repeated ones with harness.readers.distinct"
-    else:
-        return
-    raise BadData(what, where=str(root), remedy=remedy)
-
-
-def fetchable(source: DataSource) -> bool:
+def is_fetchable(source: DataSource) -> bool:
     """Whether `harness data fetch` gets any of it."""
     return bool(source.hub or source.archive or source.urls)
 
 
-def unpinned(source: DataSource) -> list[str]:
-    """The hub's set and the repository, each where no commit of it was checked against this harness."""
+def list_unpinned(source: DataSource) -> list[str]:
+    """The hub's set and the repository, each where no commit of it was checked with this harness."""
     repository, commit, _ = source.archive or ("", "", ())
     return [name for name, pin in ((source.hub, source.revision), (repository, commit)) if name and not pin]
 
 
-def how_to_get(task: str, source: DataSource, root: Path) -> str:
-    """The command that puts a task's data into its root, with size and licence and what else must be done."""
+def explain_fetch(task: str, source: DataSource, root: Path) -> str:
+    """The command that puts a task's data into its root, with size, licence and what else must be done."""
     how = f"see {source.url}" if source.by_hand else f"take it from {source.url} and put it into {root}"
-    if fetchable(source):
-        how = f"harness data fetch {task}{flag_for(task, root)}"
+    if is_fetchable(source):
+        how = f"harness data fetch {task}{format_root_flag(task, root)}"
     about = [f"size: {source.size}" if source.size else "", f"licence: {source.licence}" if source.licence else ""]
     gate = f"access must be asked for first: {source.url}" if source.gated else ""
     by_hand = (f"to be put there by hand: {what}" for what in source.by_hand)
     return "\n  ".join([how, *filter(None, ["; ".join(filter(None, about)), gate]), *by_hand])
 
 
-def flag_for(task: str, root: Path) -> str:
-    """The flag that names the root; none where it is found without."""
+def format_root_flag(task: str, root: Path) -> str:
+    """The flag that names a task's root, with a space in front; empty for the default root."""
     if root == data_folder() / task:
         return ""
     if root.name == task:
@@ -143,8 +171,11 @@ def flag_for(task: str, root: Path) -> str:
     return f" -T {shlex.quote(f'{task}.data={root}')}"
 
 
-def _completed(error: MissingData, task: Task, root: Path) -> HarnessError:
-    if error.remedy or task.source is None:
-        return error
-    what = f"the data of {task.name} is not on this machine: {error.what}"
-    return MissingData(what, where=error.where or str(root), remedy=how_to_get(task.name, task.source, root))
+#: old names, until all importers use the new ones
+offered = find_splits
+splits_of = find_own_splits
+samples = read_samples
+fetchable = is_fetchable
+unpinned = list_unpinned
+how_to_get = explain_fetch
+flag_for = format_root_flag

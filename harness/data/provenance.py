@@ -4,7 +4,7 @@
   {"kind": "hub", "name": "Tuwhy/MIS_Test", "revision": "3f2a…", "fetched": "2026-03-01T12:00:00+00:00",
    "files": {"mis_easy.json": {"bytes": 812345, "sha256": "…"}}}]}
 
-A file that lay there before, as it should be, is marked `"found": true`. `coming` names what a fetch was about to bring
+A file that lay there before and was right is marked `"found": true`. `coming` names what a fetch was about to bring
 when it ended early: `{"kind", "name", "revision", "files": {path: bytes or null}}`.
 """
 
@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args
 
 from harness.data.built import FILE as FILE
-from harness.data.downloads import digests
+from harness.data.downloads import hash_file
 from harness.errors import BadData
+from harness.files import atomic_write
 from harness.sources import DataSource
 
 SCHEMA: Final = "harness.source/1"
 Files = Mapping[str, tuple[int, str]]  #: path under the root -> size in bytes and sha256
-Kind = Literal["hub", "archive", "url", "build"]  #: where files came from; `build`: `harness build` made them here
-_KINDS: Final[Mapping[str, Kind]] = {kind: kind for kind in get_args(Kind)}
+SourceKind = Literal[
+    "hub", "archive", "url", "build"
+]  #: where files came from; `build`: `harness build` made them here
+_KINDS: Final[Mapping[str, SourceKind]] = {kind: kind for kind in get_args(SourceKind)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +40,10 @@ class Part:
         revision: commit; empty where the place has none.
         fetched: ISO 8601 with its zone.
         files: what came.
-        found: paths of those that lay there before and were as they should be.
+        found: paths of those that lay there before and were right.
     """
 
-    kind: Kind
+    kind: SourceKind
     name: str
     revision: str
     fetched: str
@@ -50,12 +53,12 @@ class Part:
     @property
     def title(self) -> str:
         """The place and its commit, for a person."""
-        return _title(self.name, self.revision)
+        return _format_title(self.name, self.revision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coming:
-    """What a fetch is about to write; where it did not end, the root may hold some of it.
+class PendingDownload:
+    """What a fetch is about to write; where it ended early, the root may hold some of it.
 
     Attributes:
         kind: of the place.
@@ -64,7 +67,7 @@ class Coming:
         files: path under the root -> size in bytes, None where it is not known.
     """
 
-    kind: Kind
+    kind: SourceKind
     name: str
     revision: str
     files: Mapping[str, int | None]
@@ -72,7 +75,7 @@ class Coming:
     @property
     def title(self) -> str:
         """The place and its commit, for a person."""
-        return _title(self.name, self.revision)
+        return _format_title(self.name, self.revision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +92,15 @@ class Provenance:
     task: str = ""
     licence: str = ""
     parts: tuple[Part, ...] = ()
-    coming: tuple[Coming, ...] = ()
+    coming: tuple[PendingDownload, ...] = ()
 
     @property
     def files(self) -> Files:
         """Of all parts."""
         return {path: entry for part in self.parts for path, entry in part.files.items()}
 
-    def having(self, part: Part, *, instead_of: Collection[Part] = ()) -> Provenance:
-        """With a part, in the place of others; a path that is its own now is no other part's."""
+    def with_part(self, part: Part, *, instead_of: Collection[Part] = ()) -> Provenance:
+        """The same with a part, in the place of others; a path of the part is taken from all other parts."""
         others = (
             replace(each, files={path: entry for path, entry in each.files.items() if path not in part.files})
             for each in self.parts
@@ -106,18 +109,28 @@ class Provenance:
         return replace(self, parts=(*(each for each in others if each.files), part))
 
     def write(self, root: Path) -> None:
-        """Put it into the data root."""
+        """Write it into the data root, in one step."""
         value: dict[str, Any] = {
             "schema": SCHEMA,
             "task": self.task,
             "licence": self.licence,
-            "parts": [_written(part) for part in self.parts],
+            "parts": [
+                {
+                    "kind": part.kind,
+                    "name": part.name,
+                    "revision": part.revision,
+                    "fetched": part.fetched,
+                    "files": {
+                        path: {"bytes": size, "sha256": sha256} | ({"found": True} if path in part.found else {})
+                        for path, (size, sha256) in sorted(part.files.items())
+                    },
+                }
+                for part in self.parts
+            ],
         }
         if self.coming:
             value["coming"] = [{**asdict(note), "files": dict(sorted(note.files.items()))} for note in self.coming]
-        new = root / f"{FILE}.part"
-        new.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-        new.replace(root / FILE)
+        atomic_write(root / FILE, json.dumps(value, indent=1, ensure_ascii=False), sync=False)
 
 
 def read(root: Path) -> Provenance:
@@ -128,8 +141,8 @@ def read(root: Path) -> Provenance:
     """
     try:
         raw: Any = json.loads((root / FILE).read_text(encoding="utf-8"))
-        parts = tuple(_part(each) for each in raw["parts"])
-        coming = tuple(_coming(each) for each in raw.get("coming", ()))
+        parts = tuple(_read_part(each) for each in raw["parts"])
+        coming = tuple(_read_pending(each) for each in raw.get("coming", ()))
         return Provenance(task=str(raw["task"]), licence=str(raw["licence"]), parts=parts, coming=coming)
     except (FileNotFoundError, NotADirectoryError):
         return Provenance()
@@ -138,16 +151,19 @@ def read(root: Path) -> Provenance:
         raise BadData(what, where=str(root / FILE), remedy="delete it and fetch again") from None
 
 
-def origin(root: Path) -> tuple[str, str]:
-    """Name and revision of what a data root holds: as it was fetched, else as its place in the hub client's cache says
-    it (`…/datasets--OWNER--NAME/snapshots/COMMIT`); empty texts where nothing says it. Where a fetch did
-    not end, there is no revision."""
+def find_origin(root: Path) -> tuple[str, str]:
+    """Name and revision of what a data root holds.
+
+    They are as it was fetched, else as its place in the hub client's cache says
+    (`…/datasets--OWNER--NAME/snapshots/COMMIT`), and empty where neither is known. Where a fetch ended early, there is
+    no revision.
+    """
     try:
         record = read(root)
     except BadData:
         record = Provenance()
     if record.parts:
-        first = min(record.parts, key=lambda part: get_args(Kind).index(part.kind))
+        first = min(record.parts, key=lambda part: get_args(SourceKind).index(part.kind))
         return first.name, "" if first.kind in {note.kind for note in record.coming} else first.revision
     real = root.resolve()
     if real.parent.name == "snapshots" and real.parent.parent.name.startswith("datasets--"):
@@ -155,12 +171,11 @@ def origin(root: Path) -> tuple[str, str]:
     return "", ""
 
 
-#: whether data are of the revision that the counts were checked with: of that one, of another, nobody knows of which,
-#: or there was none to check them with
-Checked = Literal["same", "another", "unknown", "none"]
+#: whether data are of the revision that the counts were checked with; `none`: there was none to check them with
+RevisionCheck = Literal["same", "another", "unknown", "none"]
 
 
-def checked(source: DataSource, root: Path) -> Checked:
+def check_revision(source: DataSource, root: Path) -> RevisionCheck:
     """Whether a data root holds the revision that its source's counts were checked with, as far as its record says."""
     if source.unchecked:
         return "none"
@@ -171,9 +186,9 @@ def checked(source: DataSource, root: Path) -> Checked:
         record = read(root)
     except BadData:
         record = Provenance()
-    there = {part.name: part.revision for part in record.parts} or dict([origin(root)])
-    on_its_way = {note.name for note in record.coming}
-    if any(not there.get(name) or name in on_its_way for name in pins):
+    there = {part.name: part.revision for part in record.parts} or dict([find_origin(root)])
+    pending = {note.name for note in record.coming}
+    if any(not there.get(name) or name in pending for name in pins):
         return "unknown"
     return "same" if all(there[name] == commit for name, commit in pins.items()) else "another"
 
@@ -186,41 +201,27 @@ class Differences:
     changed: list[str] = field(default_factory=list[str])
 
 
-def differences(root: Path, files: Files, tell: Callable[[int], None] = lambda _: None) -> Differences:
-    """Hash every file that was fetched; `tell` hears the bytes of each."""
+def find_differences(root: Path, files: Files, tell: Callable[[int], None] = lambda _: None) -> Differences:
+    """Hash every file that was fetched; `tell` is called with the bytes of each."""
     found = Differences()
     for path, (size, sha256) in files.items():
         here = root / path
         if not here.is_file():
             found.missing.append(path)
-        elif here.stat().st_size != size or digests(here)[0] != sha256:
+        elif here.stat().st_size != size or hash_file(here)[0] != sha256:
             found.changed.append(path)
         tell(size)
     return found
 
 
-def _title(name: str, revision: str) -> str:
+def _format_title(name: str, revision: str) -> str:
     return name + (f" at {revision}" if revision else "")
 
 
-def _written(part: Part) -> dict[str, Any]:
-    files = {
-        path: {"bytes": size, "sha256": sha256} | ({"found": True} if path in part.found else {})
-        for path, (size, sha256) in sorted(part.files.items())
-    }
-    return {
-        "kind": part.kind,
-        "name": part.name,
-        "revision": part.revision,
-        "fetched": part.fetched,
-        "files": files,
-    }
-
-
-def _part(raw: Mapping[str, Any]) -> Part:
+def _read_part(raw: Mapping[str, Any]) -> Part:
     files = cast("dict[str, Any]", raw["files"]).items()
     return Part(
-        kind=_kind(raw["kind"]),
+        kind=_read_kind(raw["kind"]),
         name=str(raw["name"]),
         revision=str(raw["revision"]),
         fetched=str(raw["fetched"]),
@@ -229,18 +230,27 @@ def _part(raw: Mapping[str, Any]) -> Part:
     )
 
 
-def _coming(raw: Mapping[str, Any]) -> Coming:
+def _read_pending(raw: Mapping[str, Any]) -> PendingDownload:
     files = cast("dict[str, Any]", raw["files"]).items()
-    return Coming(
-        kind=_kind(raw["kind"]),
+    return PendingDownload(
+        kind=_read_kind(raw["kind"]),
         name=str(raw["name"]),
         revision=str(raw["revision"]),
         files={path: None if size is None else int(size) for path, size in files},
     )
 
 
-def _kind(raw: Any) -> Kind:
+def _read_kind(raw: Any) -> SourceKind:
     kind = _KINDS.get(raw)
     if kind is None:
-        raise ValueError(f"no kind of place: {raw!r}")
+        raise ValueError(f"unknown kind of place: {raw!r}")
     return kind
+
+
+#: old names, until all importers use the new ones
+Kind = SourceKind
+Coming = PendingDownload
+Checked = RevisionCheck
+origin = find_origin
+checked = check_revision
+differences = find_differences

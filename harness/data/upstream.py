@@ -8,19 +8,14 @@ sha256 of each file at its commit, so that a copy with other words is called `mo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-from harness.data.holding import held
+from harness.data.places import lock_folder
 from harness.errors import BadData, HarnessError, MissingData
+from harness.files import atomic_write
 from harness.types import Fidelity, Json
-
-if TYPE_CHECKING:
-    import httpx
-
-    from harness.data.waiting import Waits
 
 FOLDER: Final = "prompts"  #: of all wordings, under a task's data root
 RAW_URL: Final = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
@@ -130,21 +125,31 @@ def fetch(pin: Pin, root: Path, *, url: str = RAW_URL, tell: Callable[[str], Non
         pin: what to fetch.
         root: the task's data root.
         url: template of a file's address with `repository`, `commit` and `path`.
-        tell: hears that the server is waited for.
+        tell: is called with a line when the server asks for a pause.
 
     Raises:
         HarnessError: a file does not come; nothing is left half written.
     """
     import httpx
 
-    from harness.data.waiting import Waits  # on use: tasks that only read words are listed without what waits
+    # On use: a list of tasks that only read wordings must not wait for what downloads them.
+    from harness.data.transfer import Waits, open_url, read_pieces
+    from harness.http.reading import ENCODINGS
 
     waits = Waits(tell)
-    with _alone(root), httpx.Client(timeout=_PATIENCE) as client:
+    with lock_folder(root / FOLDER, wait=_PATIENCE), httpx.Client(timeout=_PATIENCE) as client:
         for path in pin.files:
             address = url.format(repository=pin.repository, commit=pin.commit, path=path)
             try:
-                _write(pin.folder(root) / path, _downloaded(client, address, waits))
+                for tries_left in reversed(range(_TRIES)):
+                    waits.rest()
+                    with open_url(client, address, {"accept-encoding": ENCODINGS}) as reply:
+                        if not reply.is_success and tries_left and waits.note(address, reply.headers):
+                            continue
+                        reply.raise_for_status()
+                        data = b"".join(read_pieces(reply, limit=SIZE_LIMIT, what="a script"))
+                        atomic_write(pin.folder(root) / path, data, sync=False)
+                        break
             except httpx.HTTPError as error:
                 what = f"could not download {address}: {error or type(error).__name__}"
                 remedy = f"harness data fetch {pin.task} --prompts --from PATH, a copy of {pin.repository}"
@@ -158,39 +163,13 @@ def copy(pin: Pin, root: Path, source: Path) -> Upstream:
     Raises:
         MissingData: a file is not there.
     """
-    with _alone(root):
+    with lock_folder(root / FOLDER, wait=_PATIENCE):
         for path in pin.files:
-            _write(pin.folder(root) / path, _local(source, path))
+            name = Path(path).name
+            places = (source / path, source / name, source)
+            found = next((place for place in places if place.is_file() and place.name == name), None)
+            if found is None:
+                what = f"{path} is not in {source}"
+                raise MissingData(what, remedy="give the folder that holds upstream's repository")
+            atomic_write(pin.folder(root) / path, found.read_bytes(), sync=False)
     return Upstream(root, pin)
-
-
-def _local(source: Path, path: str) -> bytes:
-    for place in (source / path, source / Path(path).name, source):
-        if place.is_file() and place.name == Path(path).name:
-            return place.read_bytes()
-    raise MissingData(f"{path} is not in {source}", remedy="give the folder that holds upstream's repository")
-
-
-def _alone(root: Path) -> AbstractContextManager[None]:
-    """The folder of all wordings for this command alone; another one's few files are waited for."""
-    return held(root / FOLDER, wait=_PATIENCE)
-
-
-def _downloaded(client: httpx.Client, address: str, waits: Waits) -> bytes:
-    from harness.data.asking import asked, pieces
-    from harness.http.reading import ENCODINGS
-
-    for trial in range(_TRIES):
-        waits.rest()
-        with asked(client, address, {"accept-encoding": ENCODINGS}) as reply:
-            if reply.is_success or trial == _TRIES - 1 or not waits.note(address, reply.headers):
-                reply.raise_for_status()
-                return b"".join(pieces(reply, limit=SIZE_LIMIT, what="a script"))
-    raise AssertionError("the last trial returns or raises")
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data)
-    partial.replace(path)

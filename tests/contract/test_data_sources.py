@@ -13,10 +13,10 @@ from pyarrow import parquet
 
 from harness.contracts import Split, Task
 from harness.data import github
+from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch
 from harness.data.inspection import check_split
-from harness.data.meter import Meter
-from harness.data.places import fetchable
+from harness.data.places import is_fetchable
 from harness.plugins import Host
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
@@ -124,7 +124,7 @@ def test_what_is_fetched_is_what_is_read(name: str, place: Published, tmp_path: 
         repository, commit, _ = task.source.archive
         place.archives[repository] = tar_gz(content, commit=commit or COMMIT)
     root = tmp_path / name
-    fetch(name, task.source, root, Meter(io.StringIO()))
+    fetch(name, task.source, root, DownloadProgress(io.StringIO()))
     if name != "mis":  # whose images lie in archives of unknown names
         assert not (root / "train.zip").exists()
     for split in splits:
@@ -152,7 +152,7 @@ def test_a_source_states_its_licence_and_is_well_formed(task: Task) -> None:
         assert url.startswith("https://")
         assert url.endswith(path)
         assert not md5 or re.fullmatch(r"[0-9a-f]{32}", md5)
-    assert fetchable(source) or task.name in {"lm-eval", "vlmeval"}, "say where it is fetched"
+    assert is_fetchable(source) or task.name in {"lm-eval", "vlmeval"}, "say where it is fetched"
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

@@ -9,9 +9,9 @@ import pytest
 
 from harness.contracts import DataSource
 from harness.data import downloads, github
+from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch
-from harness.data.holding import LOCK
-from harness.data.meter import Meter
+from harness.data.places import LOCK
 from harness.data.provenance import FILE, Provenance
 from harness.errors import HarnessError
 from tests.core.published import DataSet, Published
@@ -53,7 +53,7 @@ class Bench:
     def get(self, source: DataSource = SET, revision: str = "") -> Provenance:
         told = io.StringIO()
         try:
-            return fetch("shapes", source, self.root, Meter(told), revision=revision)
+            return fetch("shapes", source, self.root, DownloadProgress(told), revision=revision)
         finally:
             self.said = told.getvalue()
 

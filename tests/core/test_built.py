@@ -11,16 +11,16 @@ import harness
 from harness import plugins
 from harness.board.leaderboard import boards
 from harness.board.means import means
-from harness.data.built import FILE, built, unpublished
+from harness.data.built import FILE, drop_published_sizes, find_built_set
+from harness.data.downloads import DownloadProgress
 from harness.data.fetching import fetch
-from harness.data.meter import Meter
 from harness.errors import HarnessError, MissingData
 from harness.testing.results import judged, results, split
 from tests.core.built_sets import HOST, REVISION, TALK, asked, judged_again, root_of, say_built
 
 
 def mark(root: Path, name: str, revision: str = REVISION) -> str:
-    found = built(say_built(root, name, revision=revision))
+    found = find_built_set(say_built(root, name, revision=revision))
     assert found is not None
     return found.mark
 
@@ -30,13 +30,13 @@ def rows(*runs: Any) -> dict[str, int]:
 
 
 def test_what_a_build_says_of_its_set_is_read_and_what_a_fetch_says_is_no_set(tmp_path: Path) -> None:
-    found = built(say_built(tmp_path))
+    found = find_built_set(say_built(tmp_path))
     assert found is not None
     assert (found.name, found.revision, found.licence) == ("lamps", REVISION, "cc0-1.0")
-    assert built(say_built(tmp_path, "build", kind="hub")) is None
-    assert built(tmp_path / "nothing") is None
+    assert find_built_set(say_built(tmp_path, "build", kind="hub")) is None
+    assert find_built_set(tmp_path / "nothing") is None
     (tmp_path / FILE).write_text('{"parts": [{"kind": "build"')
-    assert built(tmp_path) is None
+    assert find_built_set(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_a_set_without_any_readable_name_is_marked_all_the_same(tmp_path: Path) 
 def test_a_set_in_an_archive_is_known_as_well_as_one_in_a_folder(tmp_path: Path) -> None:
     shutil.make_archive(str(tmp_path / "packed"), "zip", say_built(root_of(tmp_path / "lamps", "one")))
     for root in (tmp_path / "packed", tmp_path / "packed.zip"):
-        found = built(root)
+        found = find_built_set(root)
         assert found is not None
         assert found.name == "lamps"
-    assert built(tmp_path / "pack") is None
+    assert find_built_set(tmp_path / "pack") is None
 
 
 def test_nothing_is_published_of_a_built_set_and_packaged_splits_keep_their_size() -> None:
     assert not callable(TALK.splits)
-    found = unpublished(TALK.splits)
+    found = drop_published_sizes(TALK.splits)
     assert {name: each.n for name, each in found.items()} == {"easy": None, "mini": 3}
     assert ("gone" in found, len(found)) == (False, 2)
 
@@ -157,7 +157,7 @@ def test_a_built_set_is_never_fetched_over(tmp_path: Path) -> None:
     root = say_built(root_of(tmp_path / "set", "one"))
     assert TALK.source is not None
     with pytest.raises(HarnessError, match="holds the set lamps, which was built and is not talk"):
-        fetch("talk", TALK.source, root, Meter(io.StringIO()))
+        fetch("talk", TALK.source, root, DownloadProgress(io.StringIO()))
 
 
 def test_a_mean_over_a_built_set_is_a_mean_of_its_own(tmp_path: Path) -> None:

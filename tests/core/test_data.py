@@ -13,7 +13,7 @@ from harness_mis.task import TASK
 from harness.cli import main
 from harness.contracts import DataSource, Task
 from harness.data import places as data
-from harness.data.inspection import check_split, record_files, same
+from harness.data.inspection import check_split, find_same_splits, hash_record_files
 from harness.drawings import draw, png
 from harness.errors import BadData, MissingData
 
@@ -71,7 +71,7 @@ def test_the_data_folder_is_what_was_given_else_the_environments_else_the_users(
 
 def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_licence(tmp_path: Path) -> None:
     with pytest.raises(MissingData) as caught:
-        next(data.samples(TASK, tmp_path / "mis", "easy", {}))
+        next(data.read_samples(TASK, tmp_path / "mis", "easy", {}))
     error = caught.value
     assert error.what == "the data of mis is not on this machine: mis_easy.json is not there"
     assert error.where == str(tmp_path / "mis")
@@ -93,14 +93,14 @@ def test_missing_data_says_which_file_how_to_get_it_how_large_it_is_and_its_lice
     ],
 )
 def test_how_to_get_data_depends_on_where_it_is_published(source: DataSource, told: str) -> None:
-    assert told in data.how_to_get("shapes", source, Path("root"))
+    assert told in data.explain_fetch("shapes", source, Path("root"))
 
 
 def test_a_root_is_named_by_the_shortest_flag_and_quoted_for_the_shell() -> None:
     source = DataSource(hub="a/b")
-    assert data.how_to_get("mis", source, data.data_folder() / "mis") == "harness data fetch mis"
-    assert data.how_to_get("mis", source, Path("/my data/mis")) == "harness data fetch mis --data '/my data'"
-    assert data.how_to_get("mis", source, Path("/my data/x")) == "harness data fetch mis -T 'mis.data=/my data/x'"
+    assert data.explain_fetch("mis", source, data.data_folder() / "mis") == "harness data fetch mis"
+    assert data.explain_fetch("mis", source, Path("/my data/mis")) == "harness data fetch mis --data '/my data'"
+    assert data.explain_fetch("mis", source, Path("/my data/x")) == "harness data fetch mis -T 'mis.data=/my data/x'"
 
 
 def test_a_remedy_the_task_gave_itself_is_kept(tmp_path: Path) -> None:
@@ -108,18 +108,18 @@ def test_a_remedy_the_task_gave_itself_is_kept(tmp_path: Path) -> None:
         raise MissingData("the words are not here", remedy="fetch them")
 
     with pytest.raises(MissingData) as caught:
-        next(data.samples(replace(TASK, samples=own), tmp_path, "easy", {}))
+        next(data.read_samples(replace(TASK, samples=own), tmp_path, "easy", {}))
     assert (caught.value.what, caught.value.remedy) == ("the words are not here", "fetch them")
 
 
 def test_broken_data_is_not_called_missing(tmp_path: Path) -> None:
     (tmp_path / "mis_easy.json").write_text("{")
     with pytest.raises(BadData):
-        next(data.samples(TASK, tmp_path, "easy", {}))
+        next(data.read_samples(TASK, tmp_path, "easy", {}))
 
 
 def checked(root: Path, split: str = "easy", task: Task = TASK) -> Any:
-    return check_split(task, split, data.splits_of(task, {}, root)[split], root, {})
+    return check_split(task, split, data.find_own_splits(task, {}, root)[split], root, {})
 
 
 def test_a_split_is_read_to_its_end_and_its_images_opened_once(tmp_path: Path) -> None:
@@ -157,15 +157,15 @@ def test_one_file_that_stands_for_several_splits_is_noticed(tmp_path: Path) -> N
     """An early upload of MIS had the hundred rows of one split in the place of all three."""
     lay_out(tmp_path, {"easy": 5, "hard": 5, "real": 4})
     checks = [checked(tmp_path, split) for split in ("easy", "hard", "real")]
-    assert same(checks) == [("easy", "hard")]
+    assert find_same_splits(checks) == [("easy", "hard")]
     assert all("are published" in check.warning for check in checks)
 
 
 def test_files_of_records_are_hashed_and_images_are_not_taken_for_them(tmp_path: Path) -> None:
     lay_out(tmp_path, {"easy": 1, "hard": 1})
     (tmp_path / "readme.md").write_text("read me")
-    assert list(record_files(tmp_path)) == ["mis_easy.json", "mis_hard.json"]
-    assert record_files(tmp_path / "nowhere") == {}
+    assert list(hash_record_files(tmp_path)) == ["mis_easy.json", "mis_hard.json"]
+    assert hash_record_files(tmp_path / "nowhere") == {}
 
 
 def test_list_shows_what_is_here_its_licence_its_size_and_where_it_is_expected(tmp_path: Path, run: Run) -> None:

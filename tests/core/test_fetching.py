@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import DataSource
-from harness.data.provenance import FILE, origin, read
+from harness.data.provenance import FILE, find_origin, read
 from harness.errors import BadData, UnknownName
 from tests.core.fetched import FILES, HUB, LARGE, Bench
 from tests.core.published import COMMIT, DataSet, Published
@@ -152,14 +152,14 @@ def test_a_fetch_that_does_not_end_is_noted_and_a_third_revision_leaves_nothing_
     place.refuse["shapes.json"] = [404]
     bench.failed(DataSource(hub=HUB))
     assert [(note.name, note.revision) for note in read(bench.root).coming] == [(HUB, LATER)]
-    assert origin(bench.root) == (HUB, "")
+    assert find_origin(bench.root) == (HUB, "")
     (bench.root / "extra.txt").write_bytes(b"extra")  # it had come before the other broke off
     (bench.root / "shapes.json.12345678.part").write_bytes(b"[")
     place.refuse.clear()
     publish(place, {"shapes.json": b"[4]"}, "8" * 40)
     assert bench.get().coming == ()
     assert bench.there() == {"shapes.json": b"[4]"}
-    assert origin(bench.root) == (HUB, "8" * 40)
+    assert find_origin(bench.root) == (HUB, "8" * 40)
 
 
 def test_a_first_fetch_that_does_not_end_leaves_nothing_to_the_next_revision(place: Published, bench: Bench) -> None:
@@ -234,8 +234,8 @@ def test_without_the_extra_it_says_what_to_install(bench: Bench, monkeypatch: py
 def test_the_hub_clients_own_cache_says_its_set_and_commit(tmp_path: Path) -> None:
     root = tmp_path / "datasets--someone--shapes" / "snapshots" / COMMIT
     root.mkdir(parents=True)
-    assert origin(root) == ("someone/shapes", COMMIT)
-    assert origin(tmp_path) == ("", "")
+    assert find_origin(root) == ("someone/shapes", COMMIT)
+    assert find_origin(tmp_path) == ("", "")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"parts": [{"kind": "moon"}], "task": "", "licence": ""}'])
@@ -244,7 +244,7 @@ def test_a_record_that_cannot_be_read_is_named_and_says_nothing_of_the_origin(tm
     with pytest.raises(BadData) as caught:
         read(tmp_path)
     assert caught.value.where.endswith(FILE)
-    assert origin(tmp_path) == ("", "")
+    assert find_origin(tmp_path) == ("", "")
 
 
 def test_the_record_is_json_that_names_its_schema(place: Published, bench: Bench) -> None:

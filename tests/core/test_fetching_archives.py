@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from harness.contracts import DataSource
-from harness.data.provenance import Coming, origin, read
-from harness.data.renewal import Renewal
+from harness.data.fetching import DataUpdate
+from harness.data.provenance import PendingDownload, find_origin, read
 from tests.core.fetched import HUB, LARGE, Bench
 from tests.core.published import COMMIT, Published, tar_gz
 
@@ -82,8 +82,10 @@ def test_an_archive_that_lost_its_files_to_a_fetch_that_did_not_end_is_whole_aga
 ) -> None:
     place.archives[CODE] = tar_gz({"data/a.csv": b"a"})
     bench.get(TABLES)
-    renewal = Renewal(bench.root, read(bench.root))
-    renewal.begin(Coming(kind="archive", name=CODE, revision="9" * 40, files={"data/a.csv": 1, "data/b.csv": 1}))
+    renewal = DataUpdate(bench.root, read(bench.root))
+    renewal.begin(
+        PendingDownload(kind="archive", name=CODE, revision="9" * 40, files={"data/a.csv": 1, "data/b.csv": 1})
+    )
     (bench.root / "data/b.csv").write_bytes(b"b")
     bench.get(TABLES)
     assert bench.there() == {"data/a.csv": b"a"}
@@ -118,9 +120,9 @@ def test_one_part_that_does_not_come_keeps_the_others_from_nothing(place: Publis
     assert bench.there() == {"data/a.csv": b"a"}
     assert [part.name for part in read(bench.root).parts] == [CODE]
     place.sets[HUB].gate = ""
-    assert origin(bench.root) == (CODE, COMMIT)
+    assert find_origin(bench.root) == (CODE, COMMIT)
     bench.get(source)
-    assert origin(bench.root) == (HUB, COMMIT)
+    assert find_origin(bench.root) == (HUB, COMMIT)
     assert len(read(bench.root).files) == 2
 
 

@@ -13,8 +13,8 @@ from filelock import FileLock
 
 from harness.contracts import DataSource
 from harness.data import downloads, upstream
-from harness.data.holding import LOCK
-from harness.data.meter import LiveMeter, Meter, meter, spelled
+from harness.data.downloads import DownloadBar, DownloadProgress, format_bytes, open_progress
+from harness.data.places import LOCK
 from harness.errors import HarnessError
 from tests.core.fetched import FILES, HUB, LARGE, Bench, there
 from tests.core.published import Published
@@ -143,8 +143,9 @@ def test_the_lock_that_a_command_leaves_is_the_one_that_the_next_takes(place: Pu
 HOLDER = """
 import sys, threading
 from pathlib import Path
-from harness.data.upstream import Pin, copy, held, FOLDER
-with held(Path(sys.argv[1]) / FOLDER):
+from harness.data.places import lock_folder
+from harness.data.upstream import FOLDER
+with lock_folder(Path(sys.argv[1]) / FOLDER):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -178,7 +179,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_users(place: Publish
 def test_progress_is_a_line_every_few_seconds_that_counts_what_was_here_but_not_as_speed() -> None:
     now = [0.0]
     said = io.StringIO()
-    shown = Meter(said, clock=lambda: now[0])
+    shown = DownloadProgress(said, clock=lambda: now[0])
     with shown.of("shapes", 3000):
         shown.add(1000, here=True)
         now[0] = 4.0
@@ -195,7 +196,7 @@ def test_on_a_terminal_progress_is_a_bar() -> None:
             return True
 
     said = Terminal()
-    shown = meter(said)
+    shown = open_progress(said)
     with shown.of("shapes"):
         shown.expect(3000)
         shown.add(3000)
@@ -205,8 +206,8 @@ def test_on_a_terminal_progress_is_a_bar() -> None:
     assert said.getvalue().endswith("warning: [x] refused\n")
     assert "shapes" in said.getvalue()
     assert "3.0/3.0 kB" in said.getvalue()
-    assert not isinstance(meter(io.StringIO()), LiveMeter)
+    assert not isinstance(open_progress(io.StringIO()), DownloadBar)
 
 
 def test_sizes_are_spelled_as_people_read_them() -> None:
-    assert [spelled(size) for size in (0, 999, 1000, 5.9e9)] == ["0 B", "999 B", "1.0 kB", "5.9 GB"]
+    assert [format_bytes(size) for size in (0, 999, 1000, 5.9e9)] == ["0 B", "999 B", "1.0 kB", "5.9 GB"]

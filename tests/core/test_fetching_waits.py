@@ -5,7 +5,7 @@ import time
 import pytest
 
 from harness.contracts import DataSource
-from harness.data.waiting import Waits
+from harness.data.transfer import Waits
 from harness.errors import HarnessError
 from tests.core.fetched import HUB, Bench
 from tests.core.published import Published, tar_gz
@@ -34,7 +34,7 @@ def test_a_pause_that_is_too_long_is_an_error_that_says_how_long(place: Publishe
     place.refuse[path] = [429]
     place.pause = "3600"
     error = bench.failed(DataSource(hub=HUB, files=("*.json",)))
-    assert error.what == "127.0.0.1 asks for a pause of 60 minutes, and at most 10 are waited"
+    assert error.what == "127.0.0.1 asks for a pause of 60 minutes, and the limit is 10"
     assert "again after that" in error.remedy
 
 
@@ -52,7 +52,7 @@ def test_a_pause_is_read_from_each_of_the_headers_that_say_it() -> None:
     assert waits.note("http://a.b/c", {"RateLimit": '"api";r=0;t=55'})
     assert not waits.note("http://a.b/c", {"RateLimit": '"api";r=7;t=55'})
     assert told == ["a.b asks for a pause: waiting 55 s"]
-    with pytest.raises(HarnessError, match="at most 10 are waited"):
+    with pytest.raises(HarnessError, match="the limit is 10"):
         waits.note("http://a.b/c", {"Retry-After": "Fri, 31 Dec 2999 23:59:59 GMT"})
 
 

@@ -12,7 +12,7 @@ import harness
 from harness import plugins
 from harness.contracts import Split, Task
 from harness.data.inspection import check_split
-from harness.data.places import samples
+from harness.data.places import read_samples
 from harness.errors import BadData
 from harness.models import ModelSpec
 from harness.options import Options
@@ -82,7 +82,7 @@ def test_to_know_a_hundred_thousand_ids_takes_no_more_than_4_mib() -> None:
     task = fake_task(lambda: (replace(one, id=f"jailbreakv/{number}") for number in range(100_000)))
     tracemalloc.start()
     try:
-        deque(samples(task, Path(), "all", {}), maxlen=0)
+        deque(read_samples(task, Path(), "all", {}), maxlen=0)
         assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
     finally:
         tracemalloc.stop()

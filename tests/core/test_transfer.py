@@ -18,11 +18,9 @@ import pytest
 from harness.contracts import DataSource
 from harness.data import downloads as taking
 from harness.data import hub, upstream
-from harness.data.asking import asked, pieces, same_server
-from harness.data.downloads import Downloads, Wanted
-from harness.data.meter import Meter
+from harness.data.downloads import DownloadProgress, Downloads, RemoteFile
+from harness.data.transfer import Waits, open_url, read_pieces, same_server
 from harness.data.upstream import Pin
-from harness.data.waiting import Waits
 from harness.errors import HarnessError
 
 MIB = 1 << 20
@@ -102,11 +100,11 @@ def at_most(mebibytes: int) -> Generator[None]:
     assert peak < mebibytes * MIB
 
 
-def quiet() -> Meter:
-    return Meter(io.StringIO())
+def quiet() -> DownloadProgress:
+    return DownloadProgress(io.StringIO())
 
 
-def fetched(wanted: Wanted, target: Path) -> str:
+def fetched(wanted: RemoteFile, target: Path) -> str:
     with httpx.Client() as client:
         return Downloads(client, quiet()).get(wanted, target)
 
@@ -142,8 +140,8 @@ def test_a_redirect_to_another_host_is_followed_without_the_token(status: int) -
             handler.give(200, b"content")
 
     headers = {"Authorization": "Bearer hf_mine", "X-Of-Mine": "1", "Range": "bytes=3-"}
-    with serving(play) as place, httpx.Client() as client, asked(client, f"{place.url}/file", headers) as reply:
-        assert b"".join(pieces(reply)) == b"content"
+    with serving(play) as place, httpx.Client() as client, open_url(client, f"{place.url}/file", headers) as reply:
+        assert b"".join(read_pieces(reply)) == b"content"
     tokens = [each.get("authorization", "") for each in place.asked]
     assert tokens == ["Bearer hf_mine", "Bearer hf_mine", "", ""]
     assert [each.get("x-of-mine", "") for each in place.asked] == ["1", "1", "", ""]
@@ -152,8 +150,8 @@ def test_a_redirect_to_another_host_is_followed_without_the_token(status: int) -
 
 def test_who_is_sent_in_circles_is_told_by_whom(tmp_path: Path) -> None:
     play: Play = lambda handler: handler.give(302, location=f"{handler.place.other}/again")  # noqa: E731
-    with serving(play) as place, pytest.raises(HarnessError, match="more than 8 times") as refused:
-        fetched(Wanted(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
+    with serving(play) as place, pytest.raises(HarnessError, match="redirects more than 8 times") as refused:
+        fetched(RemoteFile(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
     assert place.url.removeprefix("http://") in str(refused.value)
     assert place.other.removeprefix("http://") in str(refused.value)
     assert len(place.asked) == 9
@@ -163,7 +161,7 @@ def test_who_is_sent_in_circles_is_told_by_whom(tmp_path: Path) -> None:
 def test_a_redirect_to_what_is_no_web_server_is_refused(tmp_path: Path, location: str) -> None:
     play: Play = lambda handler: handler.give(302, location=location)  # noqa: E731
     with serving(play) as place, pytest.raises(HarnessError, match="no address of a server"):
-        fetched(Wanted(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
+        fetched(RemoteFile(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
 
 
 def test_the_words_beside_a_redirect_are_not_read(tmp_path: Path) -> None:
@@ -174,7 +172,7 @@ def test_the_words_beside_a_redirect_are_not_read(tmp_path: Path) -> None:
             handler.give(200, b"content")
 
     with serving(play) as place, at_most(16):
-        fetched(Wanted(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
+        fetched(RemoteFile(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_bytes() == b"content"
 
 
@@ -184,9 +182,11 @@ def test_what_unpacks_to_far_more_than_was_sent_goes_to_the_file_piece_by_piece(
 ) -> None:
     packed = gzip.compress(b" " * (96 * MIB))
     with serving(lambda handler: handler.give(200, packed, content_encoding="gzip")) as place, at_most(16):
-        wanted = Wanted(path="a.csv", url=f"{place.url}/file", size=size, kind="md5" if size else "", digest="0" * 32)
+        wanted = RemoteFile(
+            path="a.csv", url=f"{place.url}/file", size=size, kind="md5" if size else "", digest="0" * 32
+        )
         if size is None:
-            fetched(Wanted(path="a.csv", url=wanted.url), tmp_path / "a.csv")
+            fetched(RemoteFile(path="a.csv", url=url), tmp_path / "a.csv")
         else:
             with pytest.raises(HarnessError, match="did not come as it was published"):
                 fetched(wanted, tmp_path / "a.csv")
@@ -196,15 +196,15 @@ def test_what_unpacks_to_far_more_than_was_sent_goes_to_the_file_piece_by_piece(
 def test_a_file_of_an_unknown_size_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking, "UNSIZED_LIMIT", 2 * MIB)
     play: Play = lambda handler: handler.go_on(200, b" " * 65536)  # noqa: E731
-    with serving(play) as place, pytest.raises(HarnessError, match="no more is taken"):
-        fetched(Wanted(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
+    with serving(play) as place, pytest.raises(HarnessError, match="does not state the file.s size"):
+        fetched(RemoteFile(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_came_in_another_encoding_than_was_asked_for_says_so(tmp_path: Path) -> None:
     play: Play = lambda handler: handler.give(200, b"x", content_encoding="br")  # noqa: E731
     with serving(play) as place, pytest.raises(HarnessError, match="'br'"):
-        fetched(Wanted(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
+        fetched(RemoteFile(path="a.csv", url=f"{place.url}/file"), tmp_path / "a.csv")
 
 
 def test_a_script_that_unpacks_to_far_too_much_is_refused_without_being_unpacked(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ SET = DataSource(hub="someone/shapes", revision="0" * 40)
 
 
 def listed() -> hub.Listing:
-    return hub.listing(SET, Waits(lambda _line: None))
+    return hub.list_files(SET, Waits(lambda _line: None))
 
 
 def entry(path: str) -> dict[str, object]:
