@@ -19,7 +19,7 @@ from harness.contracts import Judge, Rubric
 from harness.models import ModelSpec
 from harness.options import Options
 from harness.plugins import Host, use
-from harness.plugins.loader import installed
+from harness.plugins.loader import find_installed
 from harness.progress import SilentProgress
 from harness.runs.running import run_async
 from harness.testing.fakes import FakePlugin, fake_sample, fake_task, source_of
@@ -102,7 +102,7 @@ def weigh(mode: str, model: str, output: Path) -> None:
         phases=MODES[mode]["phases"],
     )
     weighing = Weighing()
-    with use(Host([*installed(print), source_of(FakePlugin(TASK, TONE))])):
+    with use(Host([*find_installed(print), source_of(FakePlugin(TASK, TONE))])):
         anyio.run(lambda: run_async(options, progress=weighing))
     for moment, (here, children, count) in weighing.seen.items():
         print(f"{mode:<28} {moment:<24} tensors here {here:6.1f} MB, {count} child processes {children:7.1f} MB")

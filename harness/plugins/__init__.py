@@ -1,13 +1,5 @@
 """The host: the only code that calls hooks."""
 
-from harness.plugins.host import (
-    Host,
-    current,
-    use,
-)
+from harness.plugins.host import Host, current, use
 
-__all__ = [
-    "Host",
-    "current",
-    "use",
-]
+__all__ = ["Host", "current", "use"]

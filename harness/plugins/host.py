@@ -1,9 +1,9 @@
 """The host: the only module that calls hooks.
 
 Plugins are imported and registered one by one, each hook implementation is called by itself, and what it returns is
-checked before anyone sees it. A plugin that fails is skipped, named in one line on stderr and shown in full by
-`harness plugins doctor`. A name that two plugins offer is nobody's until the user says whose: the answer to "which
-`mis` did you run" must never depend on the order of installation.
+checked before it is used. A plugin that fails is skipped, named in one line on stderr and shown in full by
+`harness plugins doctor`. A name that two plugins offer is disabled until the user blocks one of them: the answer to
+"which `mis` did you run" must never depend on the order of installation.
 """
 
 from __future__ import annotations
@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.contracts import Builder, Judge, Painter, Provider, Report, RunInfo, Strategy, Suite, Task, Trainer
 from harness.errors import HarnessError, UnknownName
-from harness.plugins import offers as kinds
-from harness.plugins import report as plugin_report
-from harness.plugins.loader import Choice, Fault, Source, fault, from_file, installed
-from harness.plugins.offers import KINDS, Kind, Offer, consumed, settled
-from harness.plugins.registry import Registry, write_line
+from harness.plugins import registry
+from harness.plugins.loader import Fault, PluginFilter, Source, find_installed, from_file, make_fault
+from harness.plugins.registry import (
+    KINDS,
+    PluginKind,
+    Registered,
+    Registry,
+    clash_error,
+    read_offers,
+    split_clashes,
+    unknown_error,
+    write_line,
+)
 from harness.terminal import one_line
 
 if TYPE_CHECKING:
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
     from harness.plugins.observers import Observers
 
 _T = TypeVar("_T")
-_Book = tuple[dict[str, Offer[_T]], dict[str, list[Offer[_T]]]]
+_Offers = tuple[dict[str, Registered[_T]], dict[str, list[Registered[_T]]]]  # those of one plugin; those of several
 OBSERVERS = ("harness_run_started", "harness_response_added", "harness_verdict_added", "harness_run_finished")
 
 
@@ -41,19 +49,19 @@ class Host:
         sources: Iterable[Source],
         *,
         strict: bool = False,
-        choice: Choice | None = None,
+        choice: PluginFilter | None = None,
         faults: Iterable[Fault] = (),
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._registry = Registry(choice or Choice.of(None, ()), tell or write_line)
-        self._books: dict[str, _Book[Any]] = {}
+        self._registry = Registry(choice or PluginFilter.of(None, ()), tell or write_line)
+        self._offers: dict[str, _Offers[Any]] = {}
         self._own: dict[str, Source] = {}
         self._commands: dict[str, tuple[click.Command, Source]] | None = None
         for each in faults:
             self._registry.report(each)
         self._registry.load(sources)
         if strict and self.check():
-            lines = "\n  ".join(str(said) for said in self.faults)
+            lines = "\n  ".join(str(fault) for fault in self.faults)
             raise HarnessError("a plugin failed and --strict-plugins was given", remedy=lines)
 
     @property
@@ -67,7 +75,7 @@ class Host:
         return self._registry.blocked
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> PluginFilter:
         """The allow and block lists in force."""
         return self._registry.choice
 
@@ -106,71 +114,71 @@ class Host:
             HarnessError: a file does not exist, or `strict` and something failed.
         """
         faults: list[Fault] = []
-        sources = [*installed(faults.append), *(from_file(Path(file)) for file in files)]
-        return cls(sources, strict=strict, choice=Choice.given(allow, block), faults=faults, tell=tell)
+        sources = [*find_installed(faults.append), *(from_file(Path(file)) for file in files)]
+        return cls(sources, strict=strict, choice=PluginFilter.read(allow, block), faults=faults, tell=tell)
 
     def provider(self, scheme: str) -> Provider:
         """The provider of `SCHEME/NAME`; raises UnknownName."""
-        return self._named(kinds.MODELS, scheme)
+        return self._find(registry.MODELS, scheme)
 
     def task(self, name: str) -> Task:
         """The task of that name; raises UnknownName, which also knows the names of suites."""
-        return self._named(kinds.TASKS, name, kinds.SUITES)
+        return self._find(registry.TASKS, name, registry.SUITES)
 
     def suite(self, name: str) -> Suite:
         """The suite of that name; raises UnknownName."""
-        return self._named(kinds.SUITES, name)
+        return self._find(registry.SUITES, name)
 
     def judge(self, name: str) -> Judge:
         """The judge whose rubric has that name; raises UnknownName."""
-        return self._named(kinds.JUDGES, name)
+        return self._find(registry.JUDGES, name)
 
     def strategy(self, name: str) -> Strategy:
         """The strategy of that name; raises UnknownName."""
-        return self._named(kinds.STRATEGIES, name)
+        return self._find(registry.STRATEGIES, name)
 
     def report(self, name: str) -> Report:
         """The report of that name; raises UnknownName."""
-        return self._named(kinds.REPORTS, name)
+        return self._find(registry.REPORTS, name)
 
     def trainer(self, name: str) -> Trainer:
         """The trainer of that name; raises UnknownName."""
-        return self._named(kinds.TRAINERS, name)
+        return self._find(registry.TRAINERS, name)
 
     def builder(self, name: str) -> Builder:
         """The builder of that name; raises UnknownName."""
-        return self._named(kinds.BUILDERS, name)
+        return self._find(registry.BUILDERS, name)
 
     def painter(self, scheme: str) -> Painter:
         """The painter of `SCHEME/NAME`; raises UnknownName."""
-        return self._named(kinds.PAINTERS, scheme)
+        return self._find(registry.PAINTERS, scheme)
 
     def offers(self, kind: str) -> list[tuple[Any, str]]:
         """All descriptors of one kind ("tasks", "models", …) with their plugin's name, sorted by their own name."""
-        return [(offer.item, offer.source.name) for offer in self._book(KINDS[kind])[0].values()]
+        return [(offer.item, offer.source.name) for offer in self._read(KINDS[kind])[0].values()]
 
     def clashes(self, kind: str) -> dict[str, list[Source]]:
         """Names that several plugins offer, and which do."""
-        return {name: [offer.source for offer in same] for name, same in self._book(KINDS[kind])[1].items()}
+        return {name: [offer.source for offer in same] for name, same in self._read(KINDS[kind])[1].items()}
 
     def source(self, plugin: str) -> Source:
         """A loaded plugin, or the origin of a scheme or suite of the user's own, by its name."""
         return self._own.get(plugin) or next(source for source in self.plugins if source.name == plugin)
 
-    def offer_own(self, kind: Kind[_T], item: _T, origin: Source) -> None:
+    def offer_own(self, kind: PluginKind[_T], item: _T, origin: Source) -> None:
         """Offer a scheme or a suite of the user's own, in place of one that was offered so before.
 
         Raises HarnessError where a plugin offers it: what a name means must not depend on the folder one stands in.
         """
-        single, several = self._book(kind)
+        single, several = self._read(kind)
         name: str = getattr(item, kind.key)
         if name in several or (name in single and single[name].source.name not in self._own):
             raise HarnessError(
                 f"a plugin offers the {kind.key_word} {name!r} already", remedy="give yours another name"
             )
         self._own[origin.name] = origin
-        offers = {**single, name: Offer(name=name, item=item, source=origin)}
-        self._books[kind.name] = (dict(sorted(offers.items())), several)
+        offers = {**single, name: Registered(name=name, item=item, source=origin)}
+        self._offers[kind.name] = (dict(sorted(offers.items())), several)
 
     def provenance(self) -> dict[str, str]:
         """Plugin -> distribution and version, for run.json and results.json."""
@@ -188,7 +196,7 @@ class Host:
         """The observers of a run, as a context manager; see `harness.plugins.observers`.
 
         Args:
-            run: what they are told about it.
+            run: what they learn about it.
             capacity: most events that wait.
             patience: seconds that closing waits for a slow observer.
             tell: what a fault's line is given to while the run goes on; None means as at loading.
@@ -202,10 +210,10 @@ class Host:
             for source, call in self._registry.calls(hook)
         ]
 
-        def report(said: Fault) -> None:
-            self._registry.report(said, tell)
+        def report(fault: Fault) -> None:
+            self._registry.report(fault, tell)
             if keep is not None:
-                keep(said)
+                keep(fault)
 
         return Observers(observers, run, report, capacity=capacity, patience=patience)
 
@@ -215,67 +223,66 @@ class Host:
         Each plugin adds to a group of its own, so that one which fails midway, or adds a command that is there
         already, changes nothing. Called once; the answer is kept.
         """
-        if self._commands is None:
-            self._commands = self._collected_commands(frozenset(taken))
-        return self._commands
-
-    def _collected_commands(self, taken: frozenset[str]) -> dict[str, tuple[click.Command, Source]]:
+        if self._commands is not None:
+            return self._commands
         import click
 
-        found: list[Offer[click.Command]] = []
+        found: list[Registered[click.Command]] = []
         for source, call in self._registry.calls("harness_commands"):
             group = click.Group(name="harness")
-            with self._registry.guarded(source, "hook"):
+            with self._registry.guard(source, "hook"):
                 call({"cli": group})
-                found += [Offer(name=name, item=item, source=source) for name, item in group.commands.items()]
-        single, several = settled(found)
+                found += [Registered(name=name, item=item, source=source) for name, item in group.commands.items()]
+        single, several = split_clashes(found)
+        taken = frozenset(taken)
         for offer in [offer for name, offer in single.items() if name in taken]:
-            self._registry.report(fault(offer.source, "name", f"the command {offer.name!r} is there already"))
+            self._registry.report(make_fault(offer.source, "name", f"the command {offer.name!r} is there already"))
         for name, same in several.items():
             self._report_clash("command", name, [offer.source for offer in same])
-        return {name: (offer.item, offer.source) for name, offer in single.items() if name not in taken}
+        self._commands = {name: (offer.item, offer.source) for name, offer in single.items() if name not in taken}
+        return self._commands
 
     def check(self) -> Sequence[Fault]:
         """Ask every plugin for everything it offers; all faults."""
         for kind in KINDS.values():
-            self._book(kind)
+            self._read(kind)
         return self.faults
 
-    def _book(self, kind: Kind[_T]) -> _Book[_T]:
-        if kind.name not in self._books:
-            from harness.plugins.boundary import bind  # the command line starts without it
+    def _read(self, kind: PluginKind[_T]) -> _Offers[_T]:
+        if kind.name not in self._offers:
+            from harness.plugins.binding import bind  # the command line starts without it
 
-            offers: list[Offer[_T]] = []
+            offers: list[Registered[_T]] = []
             for source, call in self._registry.calls(kind.hook):
-                with self._registry.guarded(source, "offer"):
-                    found = consumed(kind, call({}), source)
+                with self._registry.guard(source, "offer"):
+                    found = read_offers(kind, call({}), source)
                     offers += [replace(each, item=bind(each.item, source)) for each in found]
-            book = self._books[kind.name] = settled(offers)
-            for name, same in book[1].items():
+            _, several = self._offers[kind.name] = split_clashes(offers)
+            for name, same in several.items():
                 self._report_clash(kind.word, name, [offer.source for offer in same])
-        return self._books[kind.name]
+        return self._offers[kind.name]
 
-    def _named(self, kind: Kind[_T], name: str, *beside: Kind[Any]) -> _T:
-        single, several = self._book(kind)
+    def _find(self, kind: PluginKind[_T], name: str, *others: PluginKind[Any]) -> _T:
+        single, several = self._read(kind)
         if name in single:
             return single[name].item
         if name in several:
             raise self._clash(kind.word, name, [offer.source for offer in several[name]])
-        for each in beside:
-            if name in self._book(each)[0]:
+        for each in others:
+            if name in self._read(each)[0]:
                 remedy = f"name one of what it is made of: harness tasks show {name}"
                 raise UnknownName(f"{name!r} is a {each.word}, and a {kind.word} is wanted here", remedy=remedy)
-        known = [*single, *(other for each in beside for other in self._book(each)[0])]
-        raise plugin_report.unknown(kind.word, name, known, self.faults, self.blocked)
+        known = [*single, *(other for each in others for other in self._read(each)[0])]
+        raise unknown_error(kind.word, name, known, self.faults, self.blocked)
 
     def _clash(self, word: str, name: str, sources: Sequence[Source]) -> UnknownName:
-        return plugin_report.clash(word, name, sources, self.plugins, self._registry.choice.block)
+        return clash_error(word, name, sources, self.plugins, self._registry.choice.block)
 
     def _report_clash(self, word: str, name: str, sources: Sequence[Source]) -> None:
         error = self._clash(word, name, sources)
         for source in sources:
-            self._registry.faults.append(fault(source, "name", error.what, remedy=error.remedy))
-        self._registry.tell(one_line(f"{error.what}; it is nobody's until one is blocked: harness plugins doctor"))
+            self._registry.faults.append(make_fault(source, "name", error.what, remedy=error.remedy))
+        self._registry.tell(one_line(f"{error.what}; so it is disabled. Block one of them: harness plugins doctor"))
 
 
 _current: Host | None = None

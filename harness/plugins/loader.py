@@ -1,8 +1,8 @@
 """Finds plugins and loads them one by one, so that a broken one breaks nothing else.
 
-A Source is something that wants to be a plugin: an entry point of the group `harness` or a file named by `--plugin`.
-Whatever a plugin does while it is imported, registered or called, `guarded` turns into a Fault; only KeyboardInterrupt
-passes. Distributions are read one at a time: another package's broken metadata is no reason to lose ours.
+A Source is where a plugin comes from: an entry point of the group `harness`, or a file named by `--plugin`. Whatever a
+plugin raises while it is imported, registered or called, `guard` turns into a Fault; only KeyboardInterrupt passes.
+Distributions are read one at a time: another package's broken metadata is no reason to lose ours.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Stage = Literal["find", "import", "register", "offer", "name", "hook", "observe"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Something that wants to be a plugin.
+    """Where a plugin comes from.
 
     Attributes:
         name: unique among all sources: the entry name, or `entry@distribution` where two distributions use one.
@@ -79,7 +79,7 @@ class Fault:
         stage: when it happened.
         what: one line, without control characters.
         story: the whole traceback, or empty.
-        remedy: what mends it, or empty.
+        remedy: what fixes it, or empty.
     """
 
     source: Source
@@ -93,20 +93,20 @@ class Fault:
         return f"plugin {one_line(self.source.name)} ({one_line(self.source.origin)}): {self.what}{remedy}"
 
 
-def fault(source: Source, stage: Stage, what: str, *, remedy: str = "") -> Fault:
+def make_fault(source: Source, stage: Stage, what: str, *, remedy: str = "") -> Fault:
     """A fault without a traceback."""
     return Fault(source=source, stage=stage, what=one_line(what), remedy=one_line(remedy))
 
 
 @contextlib.contextmanager
-def guarded(source: Source, stage: Stage, report: Callable[[Fault], None]) -> Generator[None]:
+def guard(source: Source, stage: Stage, report: Callable[[Fault], None]) -> Generator[None]:
     """Run a plugin's code: whatever it raises becomes a Fault."""
     try:
         yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit at import is what this guard is for
-        report(replace(fault(source, stage, describe_error(error)), story=format_story(error)))
+        report(replace(make_fault(source, stage, describe_error(error)), story=format_story(error)))
 
 
 def format_story(error: BaseException) -> str:
@@ -120,76 +120,75 @@ def format_story(error: BaseException) -> str:
 
 
 def find_shadow(source: Source, alike: Iterable[Source]) -> Fault | None:
-    """The fault of a distribution whose module is another one's in this process, now that it is imported; else None.
+    """The fault of a distribution whose module name belongs to another one in this process; None if it has its own.
 
-    `alike` are all sources whose module has the same name. Python finds one module of a name. That of a distribution
-    lies where it is installed, unless it is installed in place (editable), which only shows where another distribution
-    has the module.
+    `alike` are all sources whose module has the same name. Python finds one module of a name, and the source has been
+    imported. The module of a distribution lies where that is installed, unless it is installed in place (editable),
+    which only shows where another distribution has the module.
     """
     module = sys.modules.get(source.package)
     file = getattr(module, "__file__", None)
     if file is None or not source.site:
         return None
     others = [each for each in alike if each.distribution != source.distribution]
-    here, rivals = _holds(source, file), [each for each in others if _holds(each, file)]
+    here, rivals = _owns(source, file), [each for each in others if _owns(each, file)]
     if here and not any(each.distribution == OWN for each in rivals):
         return None
-    if not rivals and not _installed(source):
+    if not rivals and not _has_module(source):
         return None
-    named = next((each.distribution for each in rivals), OWN if _is_own(source.package, others) else "another one")
-    what = f"its module {source.package!r} is shadowed by that of {named} ({file}), so nothing of it is loaded"
-    return fault(source, "import", what, remedy="its author can rename the module")
+    is_own = source.package == GROUP or any(each.distribution == OWN for each in others)
+    owner = next((each.distribution for each in rivals), OWN if is_own else "another one")
+    what = f"its module {source.package!r} is shadowed by that of {owner} ({file}), so nothing of it is loaded"
+    return make_fault(source, "import", what, remedy="its author can rename the module")
 
 
 # Plain texts and no Path: each plugin is looked at whenever any command starts.
-def _holds(source: Source, file: str) -> bool:
+def _owns(source: Source, file: str) -> bool:
     """Whether the file of a module lies where the distribution is installed, under its top-level name."""
-    return file.startswith(source.site.rstrip(os.sep) + os.sep) and _installed(source)
+    return file.startswith(source.site.rstrip(os.sep) + os.sep) and _has_module(source)
 
 
-def _installed(source: Source) -> bool:
+def _has_module(source: Source) -> bool:
     place = os.path.join(source.site, source.package)  # noqa: PTH118
     return os.path.isdir(place) or os.path.isfile(f"{place}.py")  # noqa: PTH112, PTH113
-
-
-def _is_own(package: str, others: Iterable[Source]) -> bool:
-    return package == GROUP or any(each.distribution == OWN for each in others)
 
 
 _UNREADABLE = Source(name="?", entry="?", distribution="unreadable", version="", value="", load=lambda: None)
 
 
-def normalised(distribution: str) -> str:
+def normalize_name(distribution: str) -> str:
     """A distribution's name as package indexes compare it."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def installed(report: Callable[[Fault], None]) -> list[Source]:
+def find_installed(report: Callable[[Fault], None]) -> list[Source]:
     """Every entry point of the group, from every distribution on the path; the first of a name hides the others."""
     found: dict[str, list[Source]] = {}
     for distribution in importlib.metadata.distributions():
-        with guarded(_UNREADABLE, "find", report):
-            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
-                name, version = _header(distribution)
-                found.setdefault(name, _entries(distribution, name, version))
+        with guard(_UNREADABLE, "find", report):
+            if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            # By the two lines that hold name and version: parsing the whole metadata costs ten times as much.
+            text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+            head = text.split("\n\n", 1)[0]
+            named = re.search(r"^Name:[ \t]*(\S+)", head, re.MULTILINE)
+            versioned = re.search(r"^Version:[ \t]*(\S+)", head, re.MULTILINE)
+            name = normalize_name(named[1]) if named else "unnamed"
+            version, site = versioned[1] if versioned else "unknown", str(distribution.locate_file(""))
+            entries = [
+                Source(
+                    name=each.name,
+                    entry=each.name,
+                    distribution=name,
+                    version=version,
+                    value=each.value,
+                    site=site,
+                    load=each.load,
+                )
+                for each in distribution.entry_points.select(group=GROUP)
+            ]
+            found.setdefault(name, entries)
     return [source for sources in found.values() for source in sources]
-
-
-def _entries(distribution: importlib.metadata.Distribution, name: str, version: str) -> list[Source]:
-    site = str(distribution.locate_file(""))
-    return [
-        Source(name=e.name, entry=e.name, distribution=name, version=version, value=e.value, site=site, load=e.load)
-        for e in distribution.entry_points.select(group=GROUP)
-    ]
-
-
-def _header(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Name and version, by the two lines that hold them: parsing the whole metadata costs ten times as much."""
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    head = text.split("\n\n", 1)[0]
-    name = re.search(r"^Name:[ \t]*(\S+)", head, re.MULTILINE)
-    version = re.search(r"^Version:[ \t]*(\S+)", head, re.MULTILINE)
-    return normalised(name[1]) if name else "unnamed", version[1] if version else "unknown"
 
 
 def from_file(path: Path) -> Source:
@@ -198,9 +197,10 @@ def from_file(path: Path) -> Source:
     Raises:
         HarnessError: there is no such file, or the folder holds no package.
     """
-    code = _package_of(path) if path.is_dir() else path
+    code = _find_package(path) if path.is_dir() else path
+    files = sorted(code.rglob("*.py")) if code.is_dir() else [code]
     try:
-        found = {file.relative_to(code.parent): file.read_bytes() for file in _files_of(code)}
+        found = {file.relative_to(code.parent): file.read_bytes() for file in files}
     except OSError as error:
         raise HarnessError(f"cannot read the plugin file: {error.strerror}", where=str(path)) from None
     from hashlib import sha256
@@ -212,8 +212,8 @@ def from_file(path: Path) -> Source:
     return Source(name=entry, entry=entry, distribution=FILE, version=version, value=str(code), load=run)
 
 
-def _package_of(folder: Path) -> Path:
-    """The package that a folder is, or the one `harness_*` in it, as `harness plugins new` lays it out."""
+def _find_package(folder: Path) -> Path:
+    """The folder if it is a package, else the one `harness_*` in it, as `harness plugins new` lays it out."""
     if (folder / "__init__.py").is_file():
         return folder.absolute()
     packages = [each.parent for each in sorted(folder.glob("harness_*/__init__.py"))]
@@ -226,13 +226,9 @@ def _package_of(folder: Path) -> Path:
     )
 
 
-def _files_of(code: Path) -> list[Path]:
-    return sorted(code.rglob("*.py")) if code.is_dir() else [code]
-
-
 def _run_file(path: Path, version: str) -> object:
     """Import one file. It may import its neighbours, which never hide a module that is installed."""
-    _look_in(path.absolute().parent)
+    _add_to_path(path.absolute().parent)
     return _execute(f"harness_file_{version}", path, None)
 
 
@@ -244,11 +240,11 @@ def _run_package(folder: Path) -> object:
     file = getattr(there, "__file__", None) if there is not None else spec.origin if spec else None
     if file is not None and Path(file).resolve() != (folder / "__init__.py").resolve():
         raise ImportError(f"the name {name} is taken by the module {file}; rename the folder")
-    _look_in(folder.parent)
+    _add_to_path(folder.parent)
     return there if there is not None else _execute(name, folder / "__init__.py", [str(folder)])
 
 
-def _look_in(folder: Path) -> None:
+def _add_to_path(folder: Path) -> None:
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
 
@@ -267,7 +263,7 @@ def _execute(name: str, path: Path, inside: list[str] | None) -> object:
     return module
 
 
-def distinct(sources: Iterable[Source]) -> list[Source]:
+def order_sources(sources: Iterable[Source]) -> list[Source]:
     """The sources in a fixed order, whatever the order of installation, each under a name of its own.
 
     The same file given twice is one source; two that share an entry name are told apart by distribution, then version.
@@ -286,41 +282,40 @@ def distinct(sources: Iterable[Source]) -> list[Source]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class PluginFilter:
     """Which sources may load: those allowed and not blocked, by distribution or entry name."""
 
     allow: frozenset[str] | None
     block: frozenset[str]
 
     @staticmethod
-    def of(allow: Iterable[str] | None, block: Iterable[str]) -> Choice:
+    def of(allow: Iterable[str] | None, block: Iterable[str]) -> PluginFilter:
         """From lists of distributions and entry names, in any spelling of a distribution."""
-        return Choice(allow=None if allow is None else frozenset(allow), block=frozenset(block))
+        return PluginFilter(allow=None if allow is None else frozenset(allow), block=frozenset(block))
 
     @staticmethod
-    def given(allow: Iterable[str] | None, block: Iterable[str] | None) -> Choice:
-        """The same, where a list that is None is the one of `HARNESS_PLUGINS_ALLOW` or `HARNESS_PLUGINS_BLOCK`."""
-        return Choice.of(
-            _of_environment("HARNESS_PLUGINS_ALLOW") if allow is None else allow,
-            (_of_environment("HARNESS_PLUGINS_BLOCK") or ()) if block is None else block,
+    def read(allow: Iterable[str] | None, block: Iterable[str] | None) -> PluginFilter:
+        """The same; a list that is None is read from `HARNESS_PLUGINS_ALLOW` or `HARNESS_PLUGINS_BLOCK`."""
+
+        def from_environment(variable: str) -> list[str] | None:
+            return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()] or None
+
+        return PluginFilter.of(
+            from_environment("HARNESS_PLUGINS_ALLOW") if allow is None else allow,
+            (from_environment("HARNESS_PLUGINS_BLOCK") or ()) if block is None else block,
         )
 
     def admits(self, source: Source) -> bool:
         """Whether the source may load."""
-        return (self.allow is None or _named(source, self.allow)) and not _named(source, self.block)
+        return (self.allow is None or _is_listed(source, self.allow)) and not _is_listed(source, self.block)
 
-    def unknown(self, sources: Sequence[Source]) -> list[tuple[str, str]]:
-        """Names of the lists that fit no source, each with the nearest one that does: a typo would block nothing."""
+    def find_unknown(self, sources: Sequence[Source]) -> list[tuple[str, str]]:
+        """Names in the lists that fit no source, with the nearest one that does: a typo would block nothing."""
         known = {label for source in sources for label in source.labels}
         shown = {label for source in sources for label in (source.name, source.distribution)}
         given = sorted((self.allow or frozenset()) | self.block)
-        return [(name, nearest(name, shown)) for name in given if not {name, normalised(name)} & known]
+        return [(name, nearest(name, shown)) for name in given if not {name, normalize_name(name)} & known]
 
 
-def _of_environment(variable: str) -> list[str] | None:
-    text = os.environ.get(variable, "")
-    return [name.strip() for name in text.split(",") if name.strip()] or None
-
-
-def _named(source: Source, names: frozenset[str]) -> bool:
-    return any(name in source.labels or normalised(name) == source.distribution for name in names)
+def _is_listed(source: Source, names: frozenset[str]) -> bool:
+    return any(name in source.labels or normalize_name(name) == source.distribution for name in names)

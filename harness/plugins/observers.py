@@ -1,7 +1,7 @@
-"""Tells observers what has been written, without letting them slow or end a run.
+"""Calls observers with what has been written, without letting them slow or end a run.
 
-One thread calls them in order, behind a bounded queue. A full queue drops events and counts them: the files are the
-truth. An observer that raises is reported once per hook. Closing waits a bounded time for a slow one.
+One thread calls them in order, behind a bounded queue. A full queue drops events and counts them: the files are
+complete. An observer that raises is reported once per hook. Closing waits a bounded time for a slow one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from harness.contracts import Results, RunInfo
-from harness.plugins.loader import Fault, Source, fault, guarded
+from harness.plugins.loader import Fault, Source, guard, make_fault
 from harness.types import Failure, Image, Message, Response, Sample, Unscored, Verdict
 
 Event = tuple[str, Mapping[str, Any]]
@@ -36,7 +36,7 @@ class Observer:
 class Observers:
     """The observers of one run; a context manager that is idle, without a thread, where there are none.
 
-    In async code it is an async one: leaving waits in a thread, and whatever else goes on goes on.
+    In async code it is an async one: leaving it waits in a thread, so the event loop goes on.
 
     Attributes:
         dropped: events that were not delivered.
@@ -90,7 +90,7 @@ class Observers:
         self._add("harness_verdict_added", {"sample": sample, "response": response, "verdict": verdict})
 
     def finished(self, results: Results) -> None:
-        """results.json stands; a full queue does not drop it."""
+        """results.json is written; a full queue does not drop this event."""
         self._add("harness_run_finished", {"results": results}, urgent=True)
 
     def close(self) -> None:
@@ -106,13 +106,14 @@ class Observers:
             self.dropped += len(self._events)
             self._events.clear()
         if self.dropped:
-            self._report(fault(self._slowest(), "observe", f"observers missed {self.dropped} events: this one is slow"))
+            slowest = self._now or max(self._spent, key=lambda source: self._spent[source])
+            self._report(make_fault(slowest, "observe", f"observers missed {self.dropped} events: this one is slow"))
 
     def _add(self, hook: str, arguments: Mapping[str, Any], *, urgent: bool = False) -> None:
         if hook not in self._by_hook:
             return
         if "sample" in arguments:
-            arguments = {**arguments, "sample": _light(arguments["sample"])}
+            arguments = {**arguments, "sample": _without_bytes(arguments["sample"])}
         with self._changed:
             if self._closed or (len(self._events) >= self._capacity and not urgent):
                 self.dropped += 1
@@ -129,41 +130,33 @@ class Observers:
         while (event := self._next()) is not None:
             hook, arguments = event
             for observer in self._by_hook[hook]:
-                self._call(observer, {**arguments, **_own(arguments)})
+                # Each observer has results of its own: none changes what another one, or the command, has.
+                own = {"results": copy.deepcopy(arguments["results"])} if "results" in arguments else {}
+                self._call(observer, {**arguments, **own})
 
     def _call(self, observer: Observer, arguments: Mapping[str, Any]) -> None:
         started = time.monotonic()
         self._now = observer.source
-        with guarded(observer.source, "observe", lambda said: self._once(observer, said)):
+        with guard(observer.source, "observe", lambda fault: self._report_once(observer, fault)):
             observer.call(arguments)
         self._now = None
         self._spent[observer.source] += time.monotonic() - started
 
-    def _once(self, observer: Observer, said: Fault) -> None:
+    def _report_once(self, observer: Observer, fault: Fault) -> None:
         key = (observer.source.name, observer.hook)
         if key not in self._reported:
             self._reported.add(key)
-            self._report(said)
-
-    def _slowest(self) -> Source:
-        if self._now is not None:
-            return self._now
-        return max(self._spent, key=lambda source: self._spent[source])
+            self._report(fault)
 
 
-def _own(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The results once more, where there are some: no observer changes what another one, or the command, has."""
-    return {"results": copy.deepcopy(arguments["results"])} if "results" in arguments else {}
-
-
-def _light(sample: Sample) -> Sample:
+def _without_bytes(sample: Sample) -> Sample:
     """The sample without its images' bytes: a queue of events must not hold the data set in memory."""
     if all(image.content is None for image in sample.request.images):
         return sample
-    messages = tuple(_closed(message) for message in sample.request.messages)
+
+    def close(message: Message) -> Message:
+        parts = (replace(part, content=None) if isinstance(part, Image) else part for part in message.content)
+        return replace(message, content=tuple(parts))
+
+    messages = tuple(close(message) for message in sample.request.messages)
     return replace(sample, request=replace(sample.request, messages=messages))
-
-
-def _closed(message: Message) -> Message:
-    parts = (replace(part, content=None) if isinstance(part, Image) else part for part in message.content)
-    return replace(message, content=tuple(parts))

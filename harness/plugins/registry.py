@@ -1,21 +1,177 @@
-"""The plugins of a process: registered with pluggy one by one, their hook implementations callable one by one."""
+"""The plugins of a process: registered with pluggy one by one, and what each of them registers, checked as a whole.
+
+Each hook that offers descriptors has a PluginKind. What an implementation returns is read and checked as a whole: a
+generator that raises midway, a wrong type or a name outside the charset refuses all of it, so no user meets half a
+plugin.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
+import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
 from harness import hookspecs
-from harness.plugins.loader import Choice, Fault, Source, Stage, distinct, fault, find_shadow, guarded
-from harness.plugins.report import suspicious, unusable
+from harness.contracts import Builder, Judge, Painter, Provider, Report, Strategy, Suite, Task, Trainer
+from harness.errors import UnknownName
+from harness.plugins.loader import (
+    FILE,
+    Fault,
+    PluginFilter,
+    Source,
+    Stage,
+    find_shadow,
+    guard,
+    make_fault,
+    order_sources,
+)
 from harness.plugins.watch import Watch
+from harness.settings import nearest
+from harness.types import Setting
 
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 Call = Callable[[Mapping[str, Any]], Any]  #: a hook implementation as a function of all the hook's arguments
+_OFFER_LIMIT = 10_000  # a hook that offers more is an endless generator
+_SETTING_TYPES = (bool, int, float, str, Path)
+_MARK = "harness_impl"  # what `hookimpl` leaves on a function
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginKind(Generic[_T]):
+    """One kind of descriptor that plugins offer.
+
+    Attributes:
+        name: as `Host.offers` and the list commands call it.
+        word: one of them.
+        type: of the descriptors.
+        calls: fields that must be callable.
+        may: fields that must be callable where they are given.
+        key: field that holds the name.
+    """
+
+    name: str
+    word: str
+    type: type[_T]
+    calls: tuple[str, ...]
+    may: tuple[str, ...] = ()
+    key: str = "name"
+
+    @property
+    def hook(self) -> str:
+        """The hook that offers it."""
+        return f"harness_{self.name}"
+
+    @property
+    def key_word(self) -> str:
+        """What a user calls the name of one."""
+        return self.word if self.key == "name" else self.key
+
+
+MODELS = PluginKind(name="models", word="provider", type=Provider, calls=("open",), key="scheme")
+TASKS = PluginKind(name="tasks", word="task", type=Task, calls=("samples",))
+SUITES = PluginKind(name="suites", word="suite", type=Suite, calls=())
+JUDGES = PluginKind(name="judges", word="judge", type=Judge, calls=("open",))
+STRATEGIES = PluginKind(name="strategies", word="strategy", type=Strategy, calls=("wrap",), may=("calls",))
+REPORTS = PluginKind(name="reports", word="report", type=Report, calls=(), may=("render", "samples", "figures"))
+TRAINERS = PluginKind(name="trainers", word="trainer", type=Trainer, calls=("plan", "train"))
+BUILDERS = PluginKind(name="builders", word="builder", type=Builder, calls=("build", "plan"))
+PAINTERS = PluginKind(name="painters", word="painter", type=Painter, calls=("open",), key="scheme")
+KINDS: dict[str, PluginKind[Any]] = {
+    kind.name: kind for kind in (MODELS, TASKS, SUITES, JUDGES, STRATEGIES, REPORTS, TRAINERS, BUILDERS, PAINTERS)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered(Generic[_T]):
+    """A descriptor and the plugin it came from."""
+
+    name: str
+    item: _T
+    source: Source
+
+
+def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[Registered[_T]]:
+    """Everything an implementation returned, by name.
+
+    Raises:
+        TypeError: it is not an iterable of the kind's type, or a field is of the wrong type.
+        ValueError: a name is outside the charset or given twice.
+    """
+    if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
+        raise TypeError(f"{kind.hook} returned {_describe(returned)}, not an iterable of {kind.type.__name__}")
+    items = list(islice(cast("Iterable[object]", returned), _OFFER_LIMIT + 1))
+    if len(items) > _OFFER_LIMIT:
+        raise ValueError(f"{kind.hook} offers more than {_OFFER_LIMIT} items")
+    found: list[Registered[_T]] = []
+    for item in items:
+        if not isinstance(item, kind.type):
+            raise TypeError(f"{kind.hook} offers {_describe(item)}, not a {kind.type.__name__}")
+        name: object = getattr(item, kind.key)
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(
+                f"{kind.hook} offers the name {name!r}; names are like [a-z0-9][a-z0-9_.-]*, at most 64 long"
+            )
+        _check_fields(kind, name, item)
+        found.append(Registered(name=name, item=item, source=source))
+    twice = [name for name, count in Counter(each.name for each in found).items() if count > 1]
+    if twice:
+        raise ValueError(f"{kind.hook} offers {twice[0]!r} twice")
+    return found
+
+
+def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
+    owner = f"{kind.word} {name!r}"
+    for field in ("description", "version", "base"):
+        if not isinstance(getattr(item, field, ""), str):
+            raise TypeError(f"{owner}: {field} is {_describe(getattr(item, field))}, not text")
+    given = [field for field in kind.may if getattr(item, field) is not None]
+    for field in (*kind.calls, *given):
+        if not callable(getattr(item, field)):
+            raise TypeError(f"{owner}: {field} is {_describe(getattr(item, field))}, not callable")
+    splits: object = getattr(item, "splits", {})
+    if not isinstance(splits, Mapping) and not callable(splits):
+        raise TypeError(f"{owner}: splits is {_describe(splits)}, neither a mapping nor callable")
+    tasks: object = getattr(item, "tasks", ())
+    if not isinstance(tasks, tuple) or not all(isinstance(each, str) for each in cast("tuple[object, ...]", tasks)):
+        raise TypeError(f"{owner}: tasks is not a tuple of names")
+    settings: object = getattr(item, "settings", ())
+    if not isinstance(settings, tuple):
+        raise TypeError(f"{owner}: settings is {_describe(settings)}, not a tuple of Setting")
+    names: set[str] = set()
+    for setting in cast("tuple[object, ...]", settings):
+        if not isinstance(setting, Setting):
+            raise TypeError(f"{owner}: settings holds {_describe(setting)}, not a Setting")
+        if setting.type not in _SETTING_TYPES:
+            raise TypeError(f"{owner}: setting {setting.name!r} is of type {setting.type!r}")
+        if setting.name in names:
+            raise ValueError(f"{owner}: setting {setting.name!r} is declared twice")
+        names.add(setting.name)
+
+
+def _describe(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def split_clashes(
+    offers: Iterable[Registered[_T]],
+) -> tuple[dict[str, Registered[_T]], dict[str, list[Registered[_T]]]]:
+    """What one plugin alone offers, by name; and the names that several plugins offer, which are disabled."""
+    by_name: dict[str, list[Registered[_T]]] = {}
+    for offer in offers:
+        by_name.setdefault(offer.name, []).append(offer)
+    single = {name: same[0] for name, same in sorted(by_name.items()) if len(same) == 1}
+    return single, {name: same for name, same in sorted(by_name.items()) if len(same) > 1}
 
 
 class _Manager(pluggy.PluginManager):
@@ -35,7 +191,7 @@ class Registry:
         watch: how long each plugin took.
     """
 
-    def __init__(self, choice: Choice, tell: Callable[[str], None]) -> None:
+    def __init__(self, choice: PluginFilter, tell: Callable[[str], None]) -> None:
         self.choice = choice
         self.plugins: list[Source] = []
         self.blocked: list[Source] = []
@@ -47,8 +203,10 @@ class Registry:
 
     def load(self, sources: Iterable[Source]) -> None:
         """Import and register what the lists admit."""
-        ordered = distinct(sources)
-        self._check_lists(ordered)
+        ordered = order_sources(sources)
+        for name, remedy in self.choice.find_unknown(ordered):
+            entry = Source(name=name, entry=name, distribution="not", version="installed", value="", load=lambda: None)
+            self.report(make_fault(entry, "find", "an allow or block list names it", remedy=remedy))
         alike: dict[str, list[Source]] = {}
         for source in ordered:
             alike.setdefault(source.package, []).append(source)
@@ -62,47 +220,42 @@ class Registry:
     def _register(self, source: Source, alike: Sequence[Source]) -> None:
         plugin: object = None
         failed: list[Fault] = []
-        with self.guarded(source, "import", failed.append):
+        with self.guard(source, "import", failed.append):
             plugin = source.load()
             if plugin is None:
                 raise TypeError(f"{source.value} is None, not a plugin")
-        if other := find_shadow(source, alike):  # says more than that something is not in the other module
-            failed = [other]
-        for said in failed:
-            self.report(said)
+        if shadow := find_shadow(source, alike):  # says more than that something is not in the other module
+            failed = [shadow]
+        for fault in failed:
+            self.report(fault)
         if plugin is None or failed:
             return
-        with self.guarded(source, "register"):
+        with self.guard(source, "register"):
             self._manager.register(plugin, source.name)
             self.plugins.append(source)
-            for said in suspicious(source, plugin, self._manager, HOOKS):
-                self.report(said)
+            for fault in _find_dead_hooks(source, plugin, self._manager):
+                self.report(fault)
 
     def calls(self, hook: str) -> list[tuple[Source, Call]]:
         """Each implementation of a hook by itself, in the order of the plugins."""
-        impls = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if not unusable(impl)]
+        impls = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if not _describe_unusable(impl)]
         return [(s, _caller(impl)) for s in self.plugins for impl in impls if impl.plugin_name == s.name]
 
-    def report(self, said: Fault, tell: Callable[[str], None] | None = None) -> None:
-        """Keep a fault and say its line."""
-        self.faults.append(said)
-        (tell or self.tell)(str(said))
+    def report(self, fault: Fault, tell: Callable[[str], None] | None = None) -> None:
+        """Keep a fault and print its line."""
+        self.faults.append(fault)
+        (tell or self.tell)(str(fault))
 
     @contextlib.contextmanager
-    def guarded(self, source: Source, stage: Stage, report: Callable[[Fault], None] | None = None) -> Generator[None]:
+    def guard(self, source: Source, stage: Stage, report: Callable[[Fault], None] | None = None) -> Generator[None]:
         """Run a plugin's code: whatever it raises is reported, what it prints goes to stderr, and a hang is named."""
         quiet = contextlib.redirect_stdout(sys.stderr)
-        with guarded(source, stage, report or self.report), self.watch.calling(source, stage), quiet:
+        with guard(source, stage, report or self.report), self.watch.calling(source, stage), quiet:
             yield
-
-    def _check_lists(self, sources: Sequence[Source]) -> None:
-        for name, remedy in self.choice.unknown(sources):
-            listed = Source(name=name, entry=name, distribution="not", version="installed", value="", load=lambda: None)
-            self.report(fault(listed, "find", "an allow or block list names it", remedy=remedy))
 
 
 def write_line(line: str) -> None:
-    """Say a line on stderr, where there is one."""
+    """Print a line on stderr, if there is one."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
@@ -111,3 +264,89 @@ def write_line(line: str) -> None:
 def _caller(impl: pluggy.HookImpl) -> Call:
     """An implementation as a function of all the hook's arguments; it may take fewer, and those by name."""
     return lambda arguments: impl.function(**{name: arguments[name] for name in impl.argnames})
+
+
+def _describe_unusable(impl: pluggy.HookImpl) -> str:
+    """Why an implementation cannot be called as a hook of ours; empty when it can."""
+    if impl.wrapper or impl.hookwrapper:
+        return "is a wrapper, and hooks here have none"
+    if inspect.iscoroutinefunction(impl.function) or inspect.isasyncgenfunction(impl.function):
+        return "is async, and hooks are synchronous"
+    return ""
+
+
+def _find_dead_hooks(source: Source, plugin: object, manager: pluggy.PluginManager) -> Iterator[Fault]:
+    """Hooks that are never called: misspelt, without the marker, wrappers, coroutines."""
+    for caller in manager.get_hookcallers(plugin) or ():
+        for impl in caller.get_hookimpls():
+            if impl.plugin_name != source.name:
+                continue
+            if caller.name not in HOOKS and not impl.optionalhook:
+                remedy = nearest(caller.name, HOOKS)
+                yield make_fault(source, "hook", f"there is no hook {caller.name!r}", remedy=remedy)
+            elif why := _describe_unusable(impl):
+                yield make_fault(source, "hook", f"{caller.name} {why}")
+    home = getattr(plugin, "__name__", None)
+    for name, value in vars(plugin).items() if hasattr(plugin, "__dict__") else ():
+        if name.startswith("harness_") and inspect.isfunction(value) and not hasattr(value, _MARK):
+            import difflib
+
+            meant = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.85)
+            if meant and value.__module__ == home:
+                spelling = "" if name == meant[0] else f"; did you mean {meant[0]!r}?"
+                what = f"{name} is not marked with @hookimpl, so it is never called{spelling}"
+                yield make_fault(source, "hook", what)
+
+
+def clash_error(
+    word: str, name: str, sources: Sequence[Source], every: Sequence[Source], blocked: Collection[str]
+) -> UnknownName:
+    """The error for a name that several plugins offer: their distributions, and for each the line that chooses it.
+
+    Args:
+        word: what kind of thing has the name.
+        name: that several offer.
+        sources: those plugins.
+        every: all loaded plugins.
+        blocked: the block list in force, which the line keeps.
+    """
+    lines: list[str] = []
+    for kept in sources:
+        names = [*sorted(blocked), *(_block_name(source, every) for source in sources if source != kept)]
+        lines.append(f"HARNESS_PLUGINS_BLOCK={','.join(names)} keeps {kept.name}'s")
+    owners = " and ".join(f"{source.name} ({source.origin})" for source in sources)
+    return UnknownName(f"{len(sources)} plugins offer the {word} {name!r}: {owners}", remedy="\n  ".join(lines))
+
+
+def _block_name(source: Source, every: Sequence[Source]) -> str:
+    """The name that blocks this plugin and no other: its distribution if that holds nothing else, else its own name.
+
+    What stands for the distribution of a file is the same for all files, also those of the next command.
+    """
+    per_distribution = Counter(other.distribution for other in every)
+    names = {label for other in every if other != source for label in other.labels}
+    alone = per_distribution[source.distribution] == 1 and source.distribution != FILE
+    return source.distribution if alone and source.distribution not in names else source.name
+
+
+def unknown_error(
+    word: str, name: str, known: Collection[str], faults: Sequence[Fault], blocked: Sequence[Source]
+) -> UnknownName:
+    """The error for a name that no plugin offers; it names a failed or blocked plugin that may have offered it."""
+    what = f"no {word} is called {name!r}"
+    for source in blocked:
+        if name in source.labels:
+            blocks = "HARNESS_PLUGINS_ALLOW or HARNESS_PLUGINS_BLOCK"
+            return UnknownName(what, remedy=f"plugin {source.name} ({source.origin}) is kept out by {blocks}")
+    failed = list(
+        dict.fromkeys(each.source.name for each in faults if each.stage in ("import", "register", "offer", "hook"))
+    )
+    if name in failed:
+        fault = next(each for each in faults if each.source.name == name)
+        return UnknownName(f"{what}: {fault}", remedy="the whole story: harness plugins doctor")
+    remedy = nearest(name, known)
+    if word == "provider":
+        remedy += "\n  one of your own is a row under schemes in harness.yaml, on each machine that uses it"
+    if failed:
+        remedy += f"\n  or a plugin that failed offers it ({', '.join(failed)}): harness plugins doctor"
+    return UnknownName(what, remedy=remedy)

@@ -1,6 +1,6 @@
 """What the fields of a plugin's values must be for the core to rely on them: of samples, splits, infos and rubrics.
 
-A plugin is not type-checked when it is loaded, and a wrong field does its harm far from where it was written.
+A plugin is not type-checked when it is loaded, and a wrong field fails far from where it was written.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ _SPLIT: _Fields = {
     "template_hash": str,
     "source": (DataSource, _NONE),
 }
+_VERDICT: _Fields = {"label": str, "axes": Mapping}
 _METRIC: _Fields = {"name": str, "main": bool, "over_epochs": bool, "description": str}
 _CHOICES: Mapping[str, Any] = {
     "better": Better,
@@ -68,14 +69,15 @@ _CHOICES: Mapping[str, Any] = {
 def describe_wrong(given: object, wanted: type[Any]) -> str:
     """Why a sample, an info or a rubric is not one, or cannot be relied on; empty where nothing is wrong."""
     if not isinstance(given, wanted):
-        return unwanted(given, wanted)
-    for field, value in _wrong(given, {Sample: _SAMPLE, ModelInfo: _INFO, Rubric: _RUBRIC}[wanted]):
+        return describe_type(given, wanted)
+    for field, value in _find_wrong(given, {Sample: _SAMPLE, ModelInfo: _INFO, Rubric: _RUBRIC}[wanted]):
         return f"it gave a {wanted.__name__} whose {field} is {value!r:.100}"
-    return f"it gave a Sample {why}" if isinstance(given, Sample) and (why := _wrong_messages(given.request)) else ""
+    why = _describe_wrong_messages(given.request) if isinstance(given, Sample) else ""
+    return f"it gave a Sample {why}" if why else ""
 
 
 def describe_wrong_calls(given: object) -> str:
-    """Why it does not say how often a strategy asks, at least and at most (None for no bound); empty where it does."""
+    """Why a value is not how often a strategy asks, at least and at most (None for no bound); empty where it is."""
     match given:
         case (int() as least, None | int() as most) if isinstance(given, tuple):
             counts = not isinstance(least, bool) and not isinstance(most, bool)
@@ -87,14 +89,14 @@ def describe_wrong_calls(given: object) -> str:
 
 
 def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
-    """Why a rubric's decision cannot be written down: a label that is none of its own would count as nothing."""
+    """Why a rubric's decision cannot be recorded; a label that is not one of its own would count as nothing."""
     if isinstance(given, Unscored):
         return f"it gave an Unscored whose state is {given.state!r:.100}" if given.state not in UNSCORED else ""
     if not isinstance(given, Verdict):
         return f"it gave {given!r:.100}, not a Verdict or Unscored"
     if given.label not in labels:
         found = nearest(str(given.label), labels)
-        return f"it gave the label {given.label!r:.100}, which is none of its labels: {found}"
+        return f"it gave the label {given.label!r:.100}, which is not one of its labels: {found}"
     if not isinstance(cast("object", given.axes), Mapping):
         return f"it gave the axes {given.axes!r:.100}"
     for name, value in given.axes.items():
@@ -106,22 +108,22 @@ def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
 def describe_wrong_requests(given: object) -> str:
     """Why it is no list of requests to a judge's model."""
     if not isinstance(given, list):
-        return unwanted(given, list)
+        return describe_type(given, list)
     odd = [each for each in cast("list[object]", given) if not isinstance(each, Request)]
-    return f"it gave a list with {named(odd[0])} in it, not a Request" if odd else ""
+    return f"it gave a list with {describe_value(odd[0])} in it, not a Request" if odd else ""
 
 
-def unwanted(given: object, *wanted: type[Any]) -> str:
+def describe_type(given: object, *wanted: type[Any]) -> str:
     """What a plugin gave, where one of these types was promised."""
-    return f"it gave {named(given)}, not {' or '.join(each.__name__ for each in wanted)}"
+    return f"it gave {describe_value(given)}, not {' or '.join(each.__name__ for each in wanted)}"
 
 
-def named(given: object) -> str:
+def describe_value(given: object) -> str:
     """What a value is, for a message: None, or a value of its type."""
     return "None" if given is None else f"a {type(given).__name__}"
 
 
-def _wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
+def _find_wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
     """Fields whose value is of none of their types, with it; True is no number."""
     for name, kinds in fields.items():
         value: object = getattr(given, name)
@@ -130,14 +132,14 @@ def _wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _wrong_messages(request: Request) -> str:
+def _describe_wrong_messages(request: Request) -> str:
     """What is wrong with the messages of a sample, down to the parts that a model is shown."""
     messages = cast("object", request.messages)
     if not isinstance(messages, _SEVERAL) or not messages:
         return f"whose messages are {messages!r:.100}"
     for message in cast("tuple[object, ...]", messages):
         if not isinstance(message, Message):
-            return f"with {named(message)} among its messages, not a Message"
+            return f"with {describe_value(message)} among its messages, not a Message"
         if message.role not in get_args(Role):
             return f"with a message whose role is {message.role!r:.100}: {nearest(str(message.role), get_args(Role))}"
         content = cast("object", message.content)
@@ -145,7 +147,7 @@ def _wrong_messages(request: Request) -> str:
             return f"with a message whose content is {content!r:.100}, not a tuple of Text and Image"
         for part in cast("tuple[object, ...]", content):
             if not isinstance(part, Text | Image):
-                return f"with {named(part)} in a message, which is neither Text nor Image"
+                return f"with {describe_value(part)} in a message, which is neither Text nor Image"
             if isinstance(part, Text) and not isinstance(cast("object", part.text), str):
                 return f"with a Text whose text is {part.text!r:.100}"
             if isinstance(part, Image) and not isinstance(cast("object", part.path), str):
@@ -154,29 +156,26 @@ def _wrong_messages(request: Request) -> str:
 
 
 def find_split_faults(split: object) -> Iterator[str]:
-    """What of a split nobody can run, score or write down: types, spellings, and metrics that cannot stand together.
+    """What makes a split impossible to run, score or record: types, spellings, and metrics that exclude each other.
 
-    Whether its labels fit is told by `harness.labels`, once it is known to hold some.
+    `harness.labels` checks whether its labels fit, once it is known to hold some.
     """
     if not isinstance(split, Split):
-        yield f"it is {named(split)}, not a Split"
+        yield f"it is {describe_value(split)}, not a Split"
         return
-    yield from (f"{name} is {value!r:.100}" for name, value in _wrong(split, _SPLIT))
-    yield from _wrong_texts(split, "by", "parts", "labels")
-    yield from _misspelt(split, "group", Group)
-    yield from _misspelt(split, "fidelity", Fidelity)
+    yield from (f"{name} is {value!r:.100}" for name, value in _find_wrong(split, _SPLIT))
+    yield from _find_wrong_texts(split, "by", "parts", "labels")
+    yield from _find_misspelt(split, "group", Group)
+    yield from _find_misspelt(split, "fidelity", Fidelity)
     for name in ("blocked_as", "empty_as"):
         verdict = getattr(split, name)
         if isinstance(verdict, Verdict):
-            yield from (f"{name} has the {field} {value!r:.100}" for field, value in _wrong(verdict, _VERDICT))
+            yield from (f"{name} has the {field} {value!r:.100}" for field, value in _find_wrong(verdict, _VERDICT))
     if isinstance(split.images, int) and split.images < 0:
         yield "images is negative"
     if isinstance(judges := cast("object", split.judges), Mapping):
         yield from _find_judge_faults(cast("Mapping[object, object]", judges))
     yield from _find_metric_faults(split.metrics)
-
-
-_VERDICT: _Fields = {"label": str, "axes": Mapping}
 
 
 def _find_judge_faults(judges: Mapping[object, object]) -> Iterator[str]:
@@ -186,7 +185,8 @@ def _find_judge_faults(judges: Mapping[object, object]) -> Iterator[str]:
         if not isinstance(rubric, str):
             yield f"judges names the rubric {rubric!r:.100}, which is no text"
         elif not isinstance(translation, Mapping):
-            yield f"judges gives {named(translation)} for {rubric!r}, not a mapping of its labels; {{}} keeps them"
+            value = describe_value(translation)
+            yield f"judges gives {value} for {rubric!r}, not a mapping of its labels; {{}} keeps them"
         else:
             words = cast("Mapping[object, object]", translation)
             if not all(isinstance(word, str) for pair in words.items() for word in pair):
@@ -205,9 +205,9 @@ def _find_metric_faults(metrics: object) -> Iterator[str]:
     found = [each for each in cast("tuple[object, ...]", metrics) if isinstance(each, Metric)]
     for each in cast("tuple[object, ...]", metrics):
         if isinstance(each, Metric):
-            yield from (f"metric {each.name!r:.100}: {why}" for why in _faults_of(each))
+            yield from (f"metric {each.name!r:.100}: {why}" for why in _find_faults(each))
         else:
-            yield f"metrics holds {named(each)}, not a Metric"
+            yield f"metrics holds {describe_value(each)}, not a Metric"
     names = [str(each.name) for each in found]
     if len(set(names)) < len(names):
         yield f"two metrics share a name: {names}"
@@ -216,28 +216,28 @@ def _find_metric_faults(metrics: object) -> Iterator[str]:
         yield f"more than one metric says main: {main}"
 
 
-def _faults_of(metric: Metric) -> Iterator[str]:
-    yield from (f"{name} is {value!r:.100}" for name, value in _wrong(metric, _METRIC))
+def _find_faults(metric: Metric) -> Iterator[str]:
+    yield from (f"{name} is {value!r:.100}" for name, value in _find_wrong(metric, _METRIC))
     if metric.name == "":
         yield "it has no name"
     for name in ("score", "possible", "group", "cluster", "stratum"):
         function: object = getattr(metric, name)
         if not callable(function) and (function is not None or name in ("score", "possible")):
-            yield f"{name} is {named(function)}, not a function"
+            yield f"{name} is {describe_value(function)}, not a function"
     for name, kind in _CHOICES.items():
-        yield from _misspelt(metric, name, kind)
-    yield from _wrong_texts(metric, *(("strata",) if metric.labels is None else ("strata", "labels")))
+        yield from _find_misspelt(metric, name, kind)
+    yield from _find_wrong_texts(metric, *(("strata",) if metric.labels is None else ("strata", "labels")))
 
 
-def _misspelt(given: object, field: str, kind: Any) -> Iterator[str]:
-    """A field that holds none of the words of a Literal, which may be optional."""
+def _find_misspelt(given: object, field: str, kind: Any) -> Iterator[str]:
+    """The fault of a field that holds no word of a Literal; two of the fields may be None."""
     words = get_args(kind)
     value: object = getattr(given, field)
     if value not in words and not (value is None and field in ("group", "fidelity")):
         yield f"{field} is {value!r:.100}: {nearest(str(value), words)}"
 
 
-def _wrong_texts(given: object, *fields: str) -> Iterator[str]:
+def _find_wrong_texts(given: object, *fields: str) -> Iterator[str]:
     for name in fields:
         value: object = getattr(given, name)
         if not isinstance(value, _SEVERAL) or not all(isinstance(each, str) for each in cast("list[object]", value)):

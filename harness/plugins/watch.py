@@ -53,7 +53,7 @@ class Watch:
             self.seconds[source, stage] = spent + time.monotonic() - began
 
     def _look(self) -> None:
-        told: object = None
+        reported: object = None
         while True:
             time.sleep(self._patience / 10)
             with self._lock:
@@ -62,8 +62,8 @@ class Watch:
                     self._looking = False
                     return
             source, stage, began = now
-            if now != told and time.monotonic() - began >= self._patience:
-                told = now
+            if now != reported and time.monotonic() - began >= self._patience:
+                reported = now
                 self._tell(
                     f"plugin {one_line(source.name)} ({one_line(source.origin)}): {_DOING.get(stage, stage)} has taken "
                     f"{self._patience:g} s so far; Ctrl-C ends it, --plugins-block {one_line(source.name)} keeps it out"
@@ -72,21 +72,21 @@ class Watch:
 
 @contextmanager
 def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Generator[None]:
-    """Name the plugin that holds the running event loop for some seconds, once for each place, while the body lasts.
+    """Name the plugin that blocks the running event loop for some seconds, once for each place, while the body lasts.
 
-    An import that goes on is no hang, however long it takes on a busy machine: its time does not count, until no module
-    has come for `IMPORTS` times as long.
+    An import under way is not a hang, however long it takes on a busy machine: its time does not count, until no new
+    module has been imported for `IMPORTS` times as long.
     """
     import asyncio
 
-    from harness.plugins.boundary import find_holder, is_importing
+    from harness.plugins.boundary import find_caller, is_importing
 
     try:
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
     except RuntimeError:  # the loop of another library
         yield
         return
-    ended, told, beat = threading.Event(), set[tuple[str, str]](), time.monotonic()
+    ended, reported, beat = threading.Event(), set[tuple[str, str]](), time.monotonic()
 
     def alive() -> None:
         nonlocal beat
@@ -104,10 +104,10 @@ def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Gener
             if (imports or before) and now - max(came, beat) < patience * IMPORTS:
                 excused = now
             before = imports
-            found = find_holder(frame) if now - max(beat, excused) >= patience else None
-            if found is not None and (found[0].name, found[1]) not in told:
+            found = find_caller(frame) if now - max(beat, excused) >= patience else None
+            if found is not None and (found[0].name, found[1]) not in reported:
                 source, place, where = found
-                told.add((source.name, place))
+                reported.add((source.name, place))
                 tell(
                     f"plugin {source.name} ({source.origin}), {place}: it has held the run for {patience:g} s, at "
                     f"{where}; nothing else goes on meanwhile"

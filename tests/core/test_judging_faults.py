@@ -12,9 +12,9 @@ from tests.core.carried import Server, go, numbered, split
 @pytest.mark.parametrize(
     ("label", "why"),
     [
-        ("refusl", "it gave the label 'refusl', which is none of its labels: did you mean 'refusal'?"),
-        (None, "it gave the label None, which is none of its labels: known: answer, refusal"),
-        (5, "it gave the label 5, which is none of its labels: known: answer, refusal"),
+        ("refusl", "it gave the label 'refusl', which is not one of its labels: did you mean 'refusal'?"),
+        (None, "it gave the label None, which is not one of its labels: known: answer, refusal"),
+        (5, "it gave the label 5, which is not one of its labels: known: answer, refusal"),
     ],
 )
 def test_a_misspelt_label_of_a_rule_is_told_whole_with_its_plugin_and_what_mends_it(

@@ -29,7 +29,7 @@ from harness.contracts import (
 )
 from harness.errors import BadData, HarnessError, PluginError
 from harness.plugins import Host
-from harness.plugins.boundary import PluginErrors, find_holder, listen
+from harness.plugins.boundary import PluginErrors, find_caller, listen
 from harness.testing.conformance import NotConforming, check_strategy
 from harness.testing.fakes import FakeModel, fake_image, fake_sample, fake_task, host_of
 from harness.types import Message, Request, Response, Text, Unscored, Verdict
@@ -302,8 +302,8 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
 
 DECISIONS: list[tuple[object, str]] = [
-    (Verdict(label="ab"), "it gave the label 'ab', which is none of its labels: did you mean 'a'?"),
-    (Verdict(label=None), "it gave the label None, which is none of its labels: known: a"),  # type: ignore[arg-type]
+    (Verdict(label="ab"), "it gave the label 'ab', which is not one of its labels: did you mean 'a'?"),
+    (Verdict(label=None), "it gave the label None, which is not one of its labels: known: a"),  # type: ignore[arg-type]
     (Verdict(label="a", axes={"x": float("nan")}), "it gave the axis 'x' the value nan"),
     (Verdict(label="a", axes=None), "it gave the axes None"),  # type: ignore[arg-type]
     (Unscored(state="odd"), "it gave an Unscored whose state is 'odd'"),  # type: ignore[arg-type]
@@ -409,14 +409,14 @@ def test_the_plugin_that_a_stack_is_in_is_known_with_the_line() -> None:
     found: list[Any] = []
 
     def samples() -> Iterator[Any]:
-        found.append(find_holder(sys._getframe()))
+        found.append(find_caller(sys._getframe()))
         yield fake_sample()
 
     list(host_of(fake_task(samples, name="odd")).task("odd").samples(Path(), "all", {}))
     source, place, where = found[0]
     assert (source.name, place) == ("fakes", "samples of task 'odd'")
     assert where.startswith(__file__)
-    assert find_holder(sys._getframe()) is None
+    assert find_caller(sys._getframe()) is None
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "", ".", "a/../../b", "a\0b", 7])

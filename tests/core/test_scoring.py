@@ -195,7 +195,7 @@ def crash_after_two(row: Answered) -> Decision:
     ("each", "told"),
     [
         (crash_after_two, "KeyError: 'l2-category'"),
-        (lambda row: Verdict(label="perhaps") if row.sample.id == "q2" else NO, "none of its labels"),
+        (lambda row: Verdict(label="perhaps") if row.sample.id == "q2" else NO, "not one of its labels"),
     ],
 )
 def test_a_scorer_that_breaks_is_a_judge_error_of_what_it_left_and_the_next_run_scores_again(
