@@ -263,3 +263,4 @@ refused = refusal_error
 package = load_client
 no_answer = network_errors
 quiet = quiet_client
+nothing_matches = nothing_matches_error
