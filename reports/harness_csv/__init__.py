@@ -8,13 +8,26 @@ from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> str:
-    """The leaderboard of these results as CSV, one line per metric of each row, group and stratum, and the means."""
+    """One line for each metric of each row, group and stratum, then the means; no text is taken for a formula."""
+    import csv
+    import io
+
+    from harness import sheets
     from harness.board.leaderboard import boards
     from harness.board.means import means
+    from harness.longform import COLUMNS, lines
+    from harness.terminal import plain
 
-    from .lines import document
-
-    return document(boards(results), means(results))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    for line in lines(boards(results), means(results)):
+        cells = {
+            name: sheets.defused(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
+            for name, cell in line.items()
+        }
+        writer.writerow(cells)
+    return out.getvalue()
 
 
 @hookimpl

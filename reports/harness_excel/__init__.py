@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness import HarnessError, Report, Results, hookimpl
-
-INSTALL = "pip install 'vlm-safety-harness[excel]'"
+from harness import Report, Results, hookimpl
 
 
 def render(results: Sequence[Results]) -> bytes:
     """A sheet for each board, one of all numbers, one of notes. Raises HarnessError where xlsxwriter is missing."""
-    try:
-        from .book import workbook
-    except ImportError as error:
-        raise HarnessError(f"--format excel needs the extra `excel`: {error}", remedy=INSTALL) from error
-    return workbook(results)
+    from harness.extras import require
+
+    with require("excel", by="--format excel"):
+        from .workbook import build_workbook
+    return build_workbook(results)
 
 
 @hookimpl

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness import HarnessError, Report, hookimpl
-
-INSTALL = "pip install 'vlm-safety-harness[inspect]'"
+from harness import Report, hookimpl
 
 
 def log_files(folders: Sequence[Path], reveal: bool) -> Mapping[str, bytes]:
     """One `.eval` log for each split that was asked. Raises HarnessError where inspect_ai is not installed."""
-    try:
-        from .logs import logs
-    except ImportError as error:
-        raise HarnessError(f"--format inspect needs the extra `inspect`: {error}", remedy=INSTALL) from error
-    return logs(folders, reveal=reveal)
+    from harness.extras import require
+
+    with require("inspect", by="--format inspect"):
+        from .logs import render_logs
+    return render_logs(folders, reveal=reveal)
 
 
 @hookimpl

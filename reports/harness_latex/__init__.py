@@ -12,9 +12,9 @@ def render(results: Sequence[Results]) -> str:
     from harness.board.leaderboard import boards
     from harness.board.means import means
 
-    from .document import document
+    from .tables import render_tables
 
-    return document(boards(results), means(results))
+    return render_tables(boards(results), means(results))
 
 
 @hookimpl

@@ -1,18 +1,36 @@
-r"""A booktabs table: columns that say what they show of a row, around it caption, label and notes."""
+r"""Boards as LaTeX: one booktabs `table` each, with what belongs to every number in its columns, caption and notes.
+
+Only escaped text and numbers reach the file. Marks are macros, so that a paper can set them its own way. Who is marked
+best or second is the board's word: only a significant lead is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from harness.board.display import NOTHING, figure, span
-from harness.board.values import Ends
+from harness.board.display import NOTHING, figure, share, span
+from harness.board.flagged import flagged
+from harness.board.means import Mean
+from harness.board.standing import standing
+from harness.board.values import Board, Ends, Measure, Row
 from harness.tex import escape
 
 _T = TypeVar("_T")
 
-ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
+_ARROWS: Final = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
+_MOST_METRICS: Final = 4  #: a wider table leaves the page; the rest is named below it
+_MOST_FLOATS: Final = 12  #: tables in a row before they are put out: LaTeX holds few that found no page yet
+_MEANS: Final = "Unweighted means over suites, with their 95% interval. There is none while a part is missing."
+_HEAD: Final = r"""% Needs \usepackage{booktabs}. Define these before \input to set them another way.
+\providecommand{\best}[1]{\textbf{#1}}
+\providecommand{\second}[1]{\underline{#1}}
+\providecommand{\unranked}{\textsuperscript{\dag}}
+\providecommand{\flagged}[1]{\textsuperscript{#1}}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +42,122 @@ class Column(Generic[_T]):
     left: bool = False
 
 
-def table(columns: Sequence[Column[_T]], rows: Sequence[_T], *, caption: str, label: str, notes: Sequence[str]) -> str:
+def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
+    r"""All boards, pooled ones before their parts, then the suites' means.
+
+    What `\ref` takes is `tab:mis-test`; equal labels are numbered.
+    """
+    blocks, labels = [_HEAD], Counter[str]()
+    for number, board in enumerate(sorted(boards, key=lambda board: bool(board.part_of))):
+        label = re.sub(r"[^a-z0-9]+", "-", board.name.lower()).strip("-") or "board"
+        labels[label] += 1
+        again = "" if labels[label] == 1 else f"-{labels[label]}"
+        blocks += [r"\clearpage"] if number and number % _MOST_FLOATS == 0 else []
+        blocks.append(_tabulate_board(board, f"tab:{label}{again}"))
+    if means:
+        blocks += [r"\clearpage"] if boards and len(boards) % _MOST_FLOATS == 0 else []
+        blocks.append(_tabulate_means(means))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _tabulate_board(board: Board, label: str) -> str:
+    kinds = dict.fromkeys(caution.kind for row in board.rows for caution in row.cautions)
+    letters = dict(zip(kinds, string.ascii_lowercase, strict=False))
+
+    def model(row: Row) -> str:
+        flags = ",".join(letters[caution.kind] for caution in row.cautions)
+        marks = (r"\unranked{}" if row.unranked else "", rf"\flagged{{{flags}}}" if flags else "")
+        return escape(row.model) + r"\,".join(mark for mark in marks if mark)
+
+    columns: list[Column[Row]] = []
+    if sum(row.rank is not None for row in board.rows) > 1:
+        columns.append(Column(head=r"\#", cell=lambda row: "" if row.rank is None else str(row.rank)))
+    columns.append(Column(head="Model", cell=model, left=True))
+    for measure in board.measures[:_MOST_METRICS]:
+        parts = (escape(measure.name), r"\%" if measure.unit == "%" else "", _ARROWS.get(measure.better, ""))
+        columns.append(Column(head=" ".join(part for part in parts if part), cell=_pick_measure(board, measure)))
+    columns += [
+        Column(head="$n$", cell=lambda row: str(row.n) if row.epochs == 1 else rf"{row.n} $\times$ {row.epochs}"),
+        Column(head="Coverage", cell=lambda row: escape(share(row.coverage))),
+        Column(head="Blocked", cell=lambda row: str(row.blocked)),
+    ]
+    wording = _join_distinct(row.fidelity for row in board.rows)
+    caption = [
+        f"{board.name}, a part of {board.part_of}" if board.part_of else board.name,
+        f"Judge: {_join_distinct(row.judge.label for row in board.rows)}",
+        f"Wording of the input: {wording}" if wording else "",
+        "In brackets: 95% interval of the main number",
+        "Coverage: share of the records that have a result",
+    ]
+    notes = list(_list_notes(board))
+    if letters:
+        flags = [rf"\flagged{{{letter}}} {escape(kind.replace('_', ' '))}" for kind, letter in letters.items()]
+        notes.append(f"Flags: {', '.join(flags)}.")
+    if left_out := [measure.name for measure in board.measures[_MOST_METRICS:]]:
+        notes.append(escape(f"Not shown here: {', '.join(left_out)}."))
+    told = " ".join(f"{escape(text)}." for text in caption if text)
+    return _tabulate(columns, board.rows, caption=told, label=label, notes=notes)
+
+
+def _join_distinct(texts: Iterator[str]) -> str:
+    return "; ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
+    """The cell of a metric; the main one with its mark and interval."""
+
+    def cell(row: Row) -> str:
+        mine = next((each for each in row.measures if each.name == column.name), None)
+        if mine is None:
+            return _format_number(None, column.unit)
+        value = _format_number(mine.value, mine.unit)
+        if not mine.main:
+            return value
+        mark = standing(board, row)
+        return (rf"\{mark}{{{value}}}" if mark else value) + _format_interval(mine.ci95, mine.unit)
+
+    return cell
+
+
+def _list_notes(board: Board) -> Iterator[str]:
+    """The board's own, with the dagger where one says why a row is not ranked, and the marks of its answers."""
+    why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
+    for note in board.notes:
+        yield (r"\unranked{} " if note.startswith(why) else "") + escape(note)
+    yield from map(escape, flagged(board))
+
+
+def _tabulate_means(means: Sequence[Mean]) -> str:
+    """One row for each run and suite; what each mean is of is written below."""
+
+    def value(mean: Mean) -> str:
+        if mean.value is None:
+            return _format_number(None, mean.unit)
+        arrow = f" {_ARROWS[mean.better]}" if mean.better else ""
+        return f"{_format_number(mean.value, mean.unit)}{arrow}{_format_interval(mean.ci95, mean.unit)}"
+
+    def note(mean: Mean) -> str:
+        of = ", ".join(f"{title} {figure(value, mean.unit)}" for title, (_, value) in mean.of.items())
+        missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
+        partial = "" if mean.complete or mean.missing else "; a part is a subset or incomplete"
+        return escape(f"{mean.model}, {mean.suite}: {of or 'nothing'}{missing}{partial}.")
+
+    columns: list[Column[Mean]] = [
+        Column(head="Model", cell=lambda mean: escape(mean.model), left=True),
+        Column(head="Suite", cell=lambda mean: escape(mean.suite), left=True),
+        Column(head="Mean", cell=value),
+        Column(head="Parts", cell=lambda mean: str(mean.parts)),
+    ]
+    notes = [note(mean) for mean in means]
+    return _tabulate(columns, means, caption=escape(_MEANS), label="tab:harness-suites", notes=notes)
+
+
+def _tabulate(
+    columns: Sequence[Column[_T]], rows: Sequence[_T], *, caption: str, label: str, notes: Sequence[str]
+) -> str:
     """The whole float; caption and notes are LaTeX already."""
     spec = "".join("l" if column.left else "r" for column in columns)
-    lines = [_line([column.cell(row) for column in columns]) for row in rows]
+    lines = [[column.cell(row) for column in columns] for row in rows]
     under = [r"\par\smallskip\footnotesize\raggedright", *(rf"{note}\par" for note in notes)] if notes else []
     return "\n".join(
         [
@@ -38,9 +168,9 @@ def table(columns: Sequence[Column[_T]], rows: Sequence[_T], *, caption: str, la
             rf"\label{{{label}}}",
             rf"\begin{{tabular}}{{{spec}}}",
             r"\toprule",
-            _line([column.head for column in columns]),
+            rf"{' & '.join(column.head for column in columns)} \\",
             r"\midrule",
-            *lines,
+            *(rf"{' & '.join(cells)} \\" for cells in lines),
             r"\bottomrule",
             r"\end{tabular}",
             *under,
@@ -49,21 +179,11 @@ def table(columns: Sequence[Column[_T]], rows: Sequence[_T], *, caption: str, la
     )
 
 
-def head(name: str, unit: str, better: str) -> str:
-    r"""A metric's name, its unit and the direction that is better: `ASR \% $\downarrow$`."""
-    return " ".join(part for part in (escape(name), r"\%" if unit == "%" else "", ARROWS.get(better, "")) if part)
-
-
-def number(value: float | None, unit: str) -> str:
-    """A value as it is shown."""
+def _format_number(value: float | None, unit: str) -> str:
     return escape(NOTHING) if value is None else figure(value, unit)
 
 
-def interval(ends: Ends, unit: str) -> str:
+def _format_interval(ends: Ends, unit: str) -> str:
     r"""An interval behind its value, small: ` {\scriptsize [78.3, 82.1]}`; empty where there is none."""
     shown = span(ends, unit)
     return rf" {{\scriptsize {shown}}}" if shown else ""
-
-
-def _line(cells: Sequence[str]) -> str:
-    return rf"{' & '.join(cells)} \\"

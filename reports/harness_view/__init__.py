@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 @hookimpl
 def harness_commands(cli: click.Group) -> None:
     """Add `harness view` and `harness show`."""
-    from . import show
-    from .command import command
+    from .command import show_command, view_command
 
-    cli.add_command(command)
-    cli.add_command(show.command)
+    cli.add_command(view_command)
+    cli.add_command(show_command)

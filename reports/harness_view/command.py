@@ -1,7 +1,8 @@
-"""The flags of `harness view`, and what it prints."""
+"""The commands `harness view` and `harness show`: their flags, and what they print."""
 
 from __future__ import annotations
 
+import json
 import threading
 import webbrowser
 from pathlib import Path
@@ -9,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import HarnessError
 from harness.cli.options import loaded, plugin_options
 from harness.terminal import say
 
 if TYPE_CHECKING:
-    from .index import Index, Mode
+    from .index import Mode, RunIndex
+
+_DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Look for images in DIR/<task>; else where the run had them.",
+)
 
 
 @click.command("view")
@@ -37,64 +44,82 @@ if TYPE_CHECKING:
     help="Show texts and images unfolded and with --export write them; or keep all of them back. "
     "Default: folded until asked for; with --export kept back.",
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    metavar="DIR",
-    help="Look for images in DIR/<task>; else where the run had them.",
-)
+@_DATA
 @plugin_options
 @click.pass_context
-def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
+def view_command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     """Read runs sample by sample in a browser, also while they go on.
 
     Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
-    Two runs or more can be read side by side. Exit codes: 0 ended by Ctrl-C or SIGTERM or exported, 2 you can mend it.
+    Two runs or more can be read side by side. Exit codes: 0 ended by Ctrl-C or SIGTERM or exported, 2 an error you can
+    fix.
     """
-    if given["folder"] and (given["port"] or given["no_browser"]):
-        raise click.UsageError("--export serves nothing: --port and --no-browser say nothing beside it")
+    folder: Path | None = given["folder"]
+    if folder and (given["port"] or given["no_browser"]):
+        raise click.UsageError("--export serves nothing: --port and --no-browser have no effect with it")
     loaded(ctx)
     from .index import open_indexes
 
-    indexes = open_indexes(runs, _mode(given["reveal"], exported=bool(given["folder"])), given["data"])
+    if given["reveal"]:
+        mode: Mode = "reveal"
+    else:  # what leaves the machine is redacted unless asked otherwise
+        mode = "fold" if given["reveal"] is None and not folder else "redact"
+    indexes = open_indexes(runs, mode, given["data"])
     try:
-        _export(indexes, given["folder"]) if given["folder"] else _serve(indexes, given)
+        if folder is None:
+            _serve(indexes, port=given["port"], browser=not given["no_browser"])
+        else:
+            from .export import export
+
+            count = export(indexes, folder)
+            say(f"{folder / 'index.html'}")
+            texts = "no text and no image of a sample" if mode == "redact" else "texts and images, which may be harmful"
+            say(f"wrote {count} items: {texts}", err=True)
     finally:
         for index in indexes:
             index.close()
     return 0
 
 
-def _mode(reveal: bool | None, *, exported: bool) -> Mode:
-    """What leaves the machine is redacted unless it was asked for."""
-    if reveal is None:
-        return "redact" if exported else "fold"
-    return "reveal" if reveal else "redact"
+def _serve(indexes: list[RunIndex], *, port: int, browser: bool) -> None:
+    from harness.extras import require
 
-
-def _export(indexes: list[Index], folder: Path) -> None:
-    from .export import export
-
-    count = export(indexes, folder)
-    say(f"{folder / 'index.html'}")
-    kept = (
-        "no text and no image of a sample" if indexes[0].mode == "redact" else "texts and images, which may be harmful"
-    )
-    say(f"wrote {count} items: {kept}", err=True)
-
-
-def _serve(indexes: list[Index], given: dict[str, Any]) -> None:
-    from harness.web import INSTALL
-
-    try:
+    with require("serve", by="harness view"):
         from .server import serve
-    except ImportError as error:
-        raise HarnessError(f"the viewer needs the extra `serve`: {error}", remedy=INSTALL) from error
 
-    def ready(url: str) -> None:
+    def print_address(url: str) -> None:
         click.echo(url)
         click.echo("Ctrl-C ends it", err=True)
-        if not given["no_browser"]:
+        if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some do not return at once
 
-    serve(indexes, port=given["port"], ready=ready)
+    serve(indexes, port=port, ready=print_address)
+
+
+@click.command("show")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("item")
+@click.option("--reveal", is_flag=True, help="Show its texts: question, answer, what judges wrote; may be harmful.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_DATA
+@plugin_options
+@click.pass_context
+def show_command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_json: bool, data: Path | None) -> int:
+    """Print one sample of a run: how it ended, what each judge said of it, and whether its images are there.
+
+    ITEM is `task/split/id#epoch`, as the viewer and a comparison name it, its id, or a part that no other has. Exit
+    codes: 0 shown, 2 an error you can fix.
+    """
+    loaded(ctx)
+    from .details import encode_json
+    from .show import WIDTH, find_item, print_item, to_json
+
+    found = find_item(run, item, data)
+    if as_json:
+        body = json.loads(encode_json(to_json(found, reveal=reveal)))
+        click.echo(json.dumps(body, indent=1))
+        return 0
+    from harness.board.table import shown
+
+    shown(lambda console: print_item(console, found, reveal=reveal), WIDTH)
+    return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -19,17 +20,16 @@ from harness.web import new_token
 from harness.web.lasting import serve_page
 from harness.web.pages import page_app, page_assets
 
-from .details import encoded
-from .index import Index
-from .pictures import Gone, placeholder
-from .web import page
+from .details import MissingImage, draw_placeholder, encode_json
+from .index import RunIndex
+from .web import build_page
 
-_BATCH = 250  # items read at once: a few hundredths of a second, in which a request may wait
-_REST = 0.4  # seconds between two looks at a run of which nothing is new
-_FIRST, _MOST = 400, 5000  # rows sent at once
+_BATCH: Final = 250  #: items read at once: a few hundredths of a second, in which a request may wait
+_REST: Final = 0.4  #: seconds between two looks at a run without anything new
+_FIRST_ROWS, _MOST_ROWS = 400, 5000  #: sent at once
 
 
-def serve(indexes: Sequence[Index], *, port: int, ready: Callable[[str], None]) -> None:
+def serve(indexes: Sequence[RunIndex], *, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
@@ -41,83 +41,78 @@ def serve(indexes: Sequence[Index], *, port: int, ready: Callable[[str], None]) 
         HarnessError: the port cannot be listened on, or the extra `serve` is missing.
     """
     token = new_token()
-    beside = [partial(read_on, index) for index in indexes]
-    serve_page(view_app(indexes, token), token, port=port, ready=ready, beside=beside)
+    readers = [partial(follow, index) for index in indexes]
+    serve_page(view_app(indexes, token), token, port=port, ready=ready, beside=readers)
 
 
-async def read_on(index: Index) -> None:
-    """Take in a run and then whatever is added to it, until cancelled."""
+async def follow(index: RunIndex) -> None:
+    """Read a run and then whatever is added to it, until cancelled."""
     while True:
         if not await anyio.to_thread.run_sync(index.advance, _BATCH):
             await anyio.sleep(_REST)
 
 
-def view_app(indexes: Sequence[Index], token: str) -> ASGIApp:
+def view_app(indexes: Sequence[RunIndex], token: str) -> ASGIApp:
     """The application, for the holder of the token."""
-    asked = _Asked(indexes)
+    handler = _RequestHandler(indexes)
     routes = [
-        Route("/", asked.page),
-        Route("/api/runs", asked.runs),
-        Route("/api/rows", asked.rows),
-        Route("/api/item", asked.item),
-        Route("/api/search", asked.search),
-        Route("/image/{run:int}/{task:path}/{sha256}", asked.image),
+        Route("/", handler.send_page),
+        Route("/api/runs", handler.send_runs),
+        Route("/api/rows", handler.send_rows),
+        Route("/api/item", handler.send_item),
+        Route("/api/search", handler.send_found),
+        Route("/image/{run:int}/{task:path}/{sha256}", handler.send_image),
     ]
     return page_app([*routes, *page_assets("harness_view", "web")], token=token)
 
 
-class _Asked:
-    """What each route answers."""
-
-    def __init__(self, indexes: Sequence[Index]) -> None:
+class _RequestHandler:
+    def __init__(self, indexes: Sequence[RunIndex]) -> None:
         self._indexes = indexes
 
-    async def page(self, _: Request) -> Response:
-        return Response(page(), media_type="text/html")
+    async def send_page(self, _: Request) -> Response:
+        return Response(build_page(), media_type="text/html")
 
-    async def runs(self, _: Request) -> Response:
-        return _json([index.about() for index in self._indexes])
+    async def send_runs(self, _: Request) -> Response:
+        return _send_json([index.describe() for index in self._indexes])
 
-    async def rows(self, request: Request) -> Response:
-        index = self._index(request.query_params.get("run", ""))
-        generation, position, texts = (_number(request, name) for name in ("generation", "position", "texts"))
-        most = _MOST if position else _FIRST
-        return _json(await anyio.to_thread.run_sync(index.since, generation, position, texts, most))
-
-    async def item(self, request: Request) -> Response:
-        index = self._index(request.query_params.get("run", ""))
+    async def send_rows(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
         try:
-            return _json(await anyio.to_thread.run_sync(index.named, request.query_params.get("item", "")))
+            known = (int(request.query_params.get(name, "0")) for name in ("generation", "position", "texts"))
+            generation, position, texts = (max(0, number) for number in known)
+        except ValueError:
+            raise HTTPException(400) from None
+        most = _MOST_ROWS if position else _FIRST_ROWS
+        return _send_json(await anyio.to_thread.run_sync(index.select_since, generation, position, texts, most))
+
+    async def send_item(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
+        try:
+            return _send_json(await anyio.to_thread.run_sync(index.find_item, request.query_params.get("item", "")))
         except (KeyError, IndexError):
-            return _json(None)
+            return _send_json(None)
 
-    async def search(self, request: Request) -> Response:
-        index = self._index(request.query_params.get("run", ""))
-        return _json(await anyio.to_thread.run_sync(index.search, request.query_params.get("q", "")))
+    async def send_found(self, request: Request) -> Response:
+        index = self._find_index(request.query_params.get("run", ""))
+        return _send_json(await anyio.to_thread.run_sync(index.search, request.query_params.get("q", "")))
 
-    async def image(self, request: Request) -> Response:
+    async def send_image(self, request: Request) -> Response:
         index, task, sha256 = (request.path_params[name] for name in ("run", "task", "sha256"))
         try:
-            found = await anyio.to_thread.run_sync(self._index(index).image, task, sha256)
+            image = await anyio.to_thread.run_sync(self._find_index(index).load_image, task, sha256)
         except KeyError:
             raise HTTPException(404) from None
-        if isinstance(found, Gone):
-            return Response(placeholder(found.why), media_type="image/svg+xml", headers={"x-gone": found.why})
-        return Response(found.data, media_type=found.mime)
+        if isinstance(image, MissingImage):
+            return Response(draw_placeholder(image), media_type="image/svg+xml", headers={"x-gone": image.why})
+        return Response(image.data, media_type=image.mime)
 
-    def _index(self, name: str | int) -> Index:
+    def _find_index(self, name: str | int) -> RunIndex:
         with suppress(ValueError, IndexError):
             if int(name) >= 0:
                 return self._indexes[int(name)]
         raise HTTPException(404)
 
 
-def _number(request: Request, name: str) -> int:
-    try:
-        return max(0, int(request.query_params.get(name, "0")))
-    except ValueError:
-        raise HTTPException(400) from None
-
-
-def _json(value: Json) -> Response:
-    return Response(encoded(value), media_type="application/json")
+def _send_json(value: Json) -> Response:
+    return Response(encode_json(value), media_type="application/json")

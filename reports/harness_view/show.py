@@ -1,47 +1,264 @@
-"""The flags of `harness show`."""
+"""One item of a run on a terminal or as JSON: found by its name, its texts shown only where they were asked for."""
 
 from __future__ import annotations
 
-import json
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
-import click
+from harness.board.display import NOTHING
+from harness.errors import UnknownName
+from harness.keys import canonical
+from harness.runs.following import Following
+from harness.runs.items import Item
+from harness.runs.parts import Part
+from harness.store.run_file import RunFile
+from harness.terminal import one_line, plain
+from harness.types import Json
 
-from harness.cli.options import loaded, plugin_options
-
-
-@click.command("show")
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.argument("item")
-@click.option("--reveal", is_flag=True, help="Show its texts: question, answer, what judges wrote; may be harmful.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    metavar="DIR",
-    help="Look for images in DIR/<task>; else where the run had them.",
+from .details import (
+    MissingImage,
+    PromptImages,
+    describe_item,
+    get_breakdowns,
+    get_prompt,
+    get_seconds,
+    get_tags,
+    is_text,
 )
-@plugin_options
-@click.pass_context
-def command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_json: bool, data: Path | None) -> int:
-    """Print one sample of a run: how it ended, what each judge said of it, and whether its images are there.
 
-    ITEM is `task/split/id#epoch`, as the viewer and a comparison name it, its id, or a part that no other has. Exit
-    codes: 0 shown, 2 you can mend it.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH: Final = 80  #: columns where there is no terminal
+_THERE: Final = "there"
+_HIDDEN: Final = "hidden: --reveal shows texts; they may be harmful"
+_BATCH: Final = 500  #: items read at once
+_MOST_NAMES: Final = 5  #: that an error lists
+
+Line = tuple[str, str, str]  #: what it is, its value, the value's style
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredItem:
+    """An item, with the split it is of and its run.json."""
+
+    item: Item
+    part: Part
+    file: RunFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageState:
+    """One image of a prompt: its path, its hash, and whether the file is still there."""
+
+    path: str
+    sha256: str
+    state: str
+
+
+def find_item(folder: Path, wanted: str, data: Path | None = None) -> StoredItem:
+    """The item with this name: `task/split/id#epoch`, without its epoch, its id alone, or a part that no other has.
+
+    Args:
+        folder: of the run.
+        wanted: as above.
+        data: the folder that holds each task's data now; None for where the run had it.
+
+    Raises:
+        HarnessError: there is no run.
+        UnknownName: no item has this name, or several have; the remedy lists some.
     """
-    loaded(ctx)
-    from .show_finding import find
+    run = Following(folder, data)
+    try:
+        items: dict[int, Item] = {}
+        while batch := run.advance(_BATCH):
+            items.update(batch)
+            if any(item.item == wanted for _, item in batch):
+                break
+        number = _choose_item(items, plain(wanted), folder)
+        return StoredItem(item=items[number], part=run.part(number), file=run.items.file)
+    finally:
+        run.close()
 
-    found = find(run, item, data)
-    if as_json:
-        from .details import encoded
-        from .show_telling import as_json as made
 
-        click.echo(json.dumps(json.loads(encoded(made(found, reveal=reveal))), indent=1))
-        return 0
-    from harness.board.table import shown
+def _choose_item(items: Mapping[int, Item], wanted: str, folder: Path) -> int:
+    names = {number: plain(item.item) for number, item in items.items()}
+    for numbers in (
+        [number for number, name in names.items() if name == wanted],
+        [number for number, name in names.items() if name.rpartition("#")[0] == wanted],
+        [number for number, item in items.items() if plain(str(item.answer.asked["id"])) == wanted],
+        [number for number, name in names.items() if wanted in name],
+    ):
+        if len(numbers) == 1:
+            return numbers[0]
+        if numbers:
+            known = f"one of: {_list_names(sorted(names[number] for number in numbers))}"
+            raise UnknownName(f"{len(numbers)} items match {wanted!r}", where=str(folder), remedy=known)
+    close = difflib.get_close_matches(wanted, names.values(), n=_MOST_NAMES, cutoff=0.3)
+    known = f"nearest: {_list_names(close)}" if close else f"it has: {_list_names(list(names.values()))}"
+    what = f"the run has no item {wanted!r}"
+    raise UnknownName(what, where=str(folder), remedy=known if names else "it has none yet")
 
-    from .show_drawing import WIDTH, draw
 
-    shown(lambda console: draw(console, found, reveal=reveal), WIDTH)
-    return 0
+def _list_names(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def to_json(stored: StoredItem, *, reveal: bool) -> dict[str, Json]:
+    """All of an item; without `reveal` its texts by their lengths."""
+    shows = reveal or stored.file.redacted
+    every, groups = get_tags(stored.item), get_breakdowns(stored.part)
+    tags = {name: tag for name, tag in every.items() if shows or not is_text(tag) or name in groups}
+    texts = [*_list_texts(stored), *((f"tag {name}", str(tag)) for name, tag in every.items() if name not in tags)]
+    hidden = [{"what": what, "characters": len(text)} for what, text in texts if text]
+    return {
+        "schema": "harness.item/1",
+        **describe_item(stored.item, stored.part, redacted=not shows),
+        "model_ref": stored.file.model.ref,
+        "tags": tags,
+        "pictures": [{"path": each.path, "sha256": each.sha256, "state": each.state} for each in _check_images(stored)],
+        **({} if shows else {"hidden": hidden}),
+    }
+
+
+def _check_images(stored: StoredItem) -> list[ImageState]:
+    """The images of an item, in order; each file is opened and hashed."""
+    images = PromptImages()
+    images.add(stored.item, stored.part)
+    states: list[ImageState] = []
+    for part in get_prompt(stored.item):
+        if "image" in part:
+            sha256, state = str(part["sha256"] or ""), "it was not opened"
+            if stored.file.redacted:
+                state = "images are not part of an export"
+            elif sha256:
+                image = images.load(stored.part.display, sha256)
+                state = image.why if isinstance(image, MissingImage) else _THERE
+            states.append(ImageState(path=str(part["image"]), sha256=sha256, state=state))
+    return states
+
+
+def _list_texts(stored: StoredItem) -> Iterator[tuple[str, str]]:
+    """Each text of an item with what it is, in the order of what happened; some may be empty."""
+    answer = stored.item.answer
+    asked, response = answer.asked, answer.response or {}
+    for part in get_prompt(stored.item):
+        if "text" in part:
+            yield ("question" if part["role"] == "user" else str(part["role"])), str(part["text"])
+    yield "answer", answer.text
+    for name in ("message", "reasoning", "notes", "steps"):
+        value: Json = response.get(name)
+        if isinstance(value, Mapping):
+            steps = cast("Mapping[str, Json]", value)
+            yield from ((f"step {step}", _format_json(text)) for step, text in steps.items())
+        elif isinstance(value, list):
+            yield from (("note", _format_json(note)) for note in cast("Sequence[Json]", value))
+        elif value:
+            yield name, _format_json(value)
+    yield "target", "" if asked["target"] is None else _format_json(asked["target"])
+    cluster = str(asked["cluster"])
+    yield "cluster", "" if cluster == asked["id"] else cluster
+
+
+def _format_json(value: Json) -> str:
+    return value if isinstance(value, str) else canonical(value)
+
+
+def print_item(console: Console, stored: StoredItem, *, reveal: bool) -> None:
+    """Print an item: names and numbers in two columns, texts beneath.
+
+    Args:
+        console: to print on.
+        stored: the item.
+        reveal: print its texts; else how long they are. What replaces the texts of a redacted export is always printed.
+    """
+    from rich.text import Text
+
+    shows = reveal or stored.file.redacted
+    console.print(Text.assemble((one_line(stored.item.item), "bold"), "  ", one_line(stored.file.model.ref)))
+    _print_lines(console, _list_facts(stored, reveal=shows))
+    for lines in _list_verdicts(stored, reveal=shows):
+        console.print()
+        _print_lines(console, lines)
+    texts = [_format_text(what, text, reveal=shows) for what, text in _list_texts(stored) if text]
+    if texts:
+        console.print()
+        _print_lines(console, texts)
+    if not shows:
+        console.print(Text(f"\n{_HIDDEN}", style="yellow"))
+
+
+def _print_lines(console: Console, lines: Sequence[Line]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True, min_width=10)
+    table.add_column(overflow="fold")
+    for what, value, style in lines:
+        table.add_row(Text(one_line(what, 30)), Text(value, style=style))
+    console.print(table)
+
+
+def _list_facts(stored: StoredItem, *, reveal: bool) -> list[Line]:
+    """How the item ended, what it counts as and is grouped by, and its images."""
+    item, groups = stored.item, get_breakdowns(stored.part)
+    asked, response = item.answer.asked, item.answer.response or {}
+    reason = one_line(str(response.get("reason", "")))
+    lines = [("outcome", f"{item.outcome}{f': {reason}' if reason else ''}", "bold")]
+    if item.answer.response is None:
+        lines.append(("", "no answer is stored", ""))
+    lines.append(("counts as", one_line(item.label) or f"{NOTHING} (unresolved)", "bold"))
+    lines.append(("category", one_line(str(asked.get("category") or NOTHING)), ""))
+    if tags := get_tags(item):
+        texts = (_format_named(name, tag, reveal=reveal or name in groups) for name, tag in tags.items())
+        lines.append(("tags", ", ".join(texts), ""))
+    if item.flags:
+        lines.append(("flags", ", ".join(one_line(str(flag)) for flag in item.flags), "yellow"))
+    seconds = get_seconds(response)
+    took = [NOTHING if seconds is None else f"{seconds:.2f} s", *_list_tokens(response.get("usage", {}))]
+    lines.append(("took", ", ".join(took), ""))
+    if response.get("model"):
+        lines.append(("answered by", one_line(str(response["model"])), ""))
+    lines.append(("at", one_line(str(response.get("at", NOTHING))), ""))
+    for number, each in enumerate(_check_images(stored), 1):
+        style = "" if each.state == _THERE else "yellow"
+        lines.append((f"image {number}", f"{one_line(each.path)}: {each.state}", style))
+        lines.append(("  sha256", one_line(each.sha256) or NOTHING, "dim"))
+    return lines
+
+
+def _list_verdicts(stored: StoredItem, *, reveal: bool) -> Iterator[list[Line]]:
+    """What each judge said, judge by judge."""
+    for said in stored.item.said.values():
+        primary = " (primary)" if said.judge == stored.part.words.primary else ""
+        verdict = f"{said.state}: {one_line(said.label)}" if said.label else said.state
+        lines = [("judge", f"{one_line(said.judge)}{primary}", ""), ("verdict", verdict, "bold")]
+        if said.axes:
+            axes = (_format_named(axis, value, reveal=reveal) for axis, value in said.axes.items())
+            lines.append(("axes", ", ".join(axes), ""))
+        if tokens := _list_tokens(said.usage):
+            lines.append(("took", ", ".join(tokens), ""))
+        if said.models:
+            lines.append(("judged by", ", ".join(map(one_line, said.models)), ""))
+        if said.reason:
+            lines.append(_format_text("reason", said.reason, reveal=reveal))
+        yield [*lines, *(_format_text("raw reply", reply, reveal=reveal) for reply in said.raw)]
+
+
+def _list_tokens(usage: Mapping[str, int]) -> list[str]:
+    return [f"{count} {name.replace('_', ' ')}" for name, count in usage.items() if count]
+
+
+def _format_named(name: str, value: object, *, reveal: bool) -> str:
+    """A tag, or a score given with a label."""
+    shown = one_line(str(value), 60) if reveal or not is_text(value) else f"{len(str(value))} characters"
+    return f"{one_line(name)}={shown}"
+
+
+def _format_text(what: str, text: str, *, reveal: bool) -> Line:
+    return (what, plain(text), "") if reveal else (what, f"{len(text)} characters", "dim")

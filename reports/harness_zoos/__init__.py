@@ -9,16 +9,16 @@ from harness import Report, Results, hookimpl
 
 def vlmevalkit_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The folders that VLMEvalKit keeps under `outputs`: one for each run."""
-    from .vlmevalkit import files
+    from .vlmevalkit import render_files
 
-    return files(results)
+    return render_files(results)
 
 
 def lm_eval_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """The folders that lm-eval keeps under its output path: one for each model, one file for each run."""
-    from .lm_eval import files
+    from .lm_eval import render_files
 
-    return files(results)
+    return render_files(results)
 
 
 @hookimpl

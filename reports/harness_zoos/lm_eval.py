@@ -2,15 +2,15 @@
 
 There a share is a number from 0 to 1, so percent is divided by 100. A metric is named `metric,filter`; the filter is
 `none` for the run's own judge, and the judge's id for another. Standard errors are "N/A", as where lm-eval has none:
-our intervals are not made of one, and stand under `harness`.
+our intervals are not made of one, and are under `harness`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from harness.board.flagged import cautioned
 from harness.board.rows import Section
@@ -19,78 +19,72 @@ from harness.contracts import Results
 from harness.keys import text_hash
 from harness.types import Json
 
-from .runs import beside, encoded, named, splits, title
+from .runs import count_records, encode_json, format_title, list_splits, name_runs
 
-_LONGEST = 200  #: characters of a folder's name
-_Tasks = Mapping[str, tuple[Section, tuple[Row, ...]]]
+_LONGEST: Final = 200  #: bytes of a folder's name
+Tasks = Mapping[str, tuple[Section, tuple[Row, ...]]]  #: name in lm-eval -> its split and the rows of each judge
 
 
-def files(results: Sequence[Results]) -> Mapping[str, bytes]:
+def render_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """File name, under lm-eval's output path -> its bytes."""
-    return {
-        f"{folder}/results_{re.sub(r'[^0-9A-Za-z.+-]', '-', run['started'])[:40]}.json": encoded(document(ref, run))
-        for ref, folder, run in named(results, folder_of)
-    }
+    files: dict[str, bytes] = {}
+    for ref, folder, run in name_runs(results, make_folder):
+        time = re.sub(r"[^0-9A-Za-z.+-]", "-", run["started"])[:40]
+        files[f"{folder}/results_{time}.json"] = encode_json(_build_document(ref, run))
+    return files
 
 
-def folder_of(model: str) -> str:
+def make_folder(model: str) -> str:
     """A model's name as lm-eval makes a folder of it; never one that is hidden or above."""
     name = re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model)
     return name.encode()[:_LONGEST].decode(errors="ignore").strip(". ") or "model"
 
 
-def document(ref: str, run: Results) -> dict[str, Json]:
-    """One run of the model `ref`."""
-    tasks = {_name(section): (section, every) for section, every in splits(run)}
-    measured = {name: _measured(name, every) for name, (_, every) in tasks.items()}
-    pooled = {name: _parts(section) for name, (section, _) in tasks.items()}
+def _build_document(ref: str, run: Results) -> dict[str, Json]:
+    """One run of the model `ref`; lm-eval's own task keeps its name there."""
+    tasks: Tasks = {
+        section.split if section.task == "lm-eval" else format_title(section): (section, every)
+        for section, every in list_splits(run)
+    }
+    numbers = {name: _list_numbers(name, every) for name, (_, every) in tasks.items()}
+    parts = {name: [f"{section.task}:{part}" for part in section.parts] for name, (section, _) in tasks.items()}
+    first = {name: every[0] for name, (_, every) in tasks.items()}
     return {
-        "results": measured,
-        "groups": {name: measured[name] for name, parts in pooled.items() if parts},
-        "group_subtasks": pooled,
-        "configs": {name: _config(name, section, every[0]) for name, (section, every) in tasks.items()},
+        "results": numbers,
+        "groups": {name: numbers[name] for name, given in parts.items() if given},
+        "group_subtasks": parts,
+        "configs": {name: _build_config(name, section, every[0]) for name, (section, every) in tasks.items()},
         "versions": {name: section.about.get("version") for name, (section, _) in tasks.items()},
         "n-shot": dict.fromkeys(tasks, 0),
-        "higher_is_better": {name: _directions(every[0]) for name, (_, every) in tasks.items()},
-        "n-samples": {name: _counts(every[0]) for name, (_, every) in tasks.items()},
-        **_run(ref, run, tasks),
-        "harness": {name: [_whole(row) for row in every] for name, (_, every) in tasks.items()},
+        "higher_is_better": {
+            name: {each.name: each.better == "higher" for each in row.measures if each.better != "neither"}
+            for name, row in first.items()
+        },
+        "n-samples": {
+            name: {"original": row.n if row.n_expected is None else row.n_expected, "effective": row.n}
+            for name, row in first.items()
+        },
+        **_describe_run(ref, run, list(first.values())),
+        "harness": {name: [_describe_row(row) for row in every] for name, (_, every) in tasks.items()},
     }
 
 
-def _name(section: Section) -> str:
-    """lm-eval's own name of a task of its; else ours."""
-    return section.split if section.task == "lm-eval" else title(section)
-
-
-def _parts(section: Section) -> list[str]:
-    return [f"{section.task}:{part}" for part in section.parts]
-
-
-def _measured(name: str, every: Sequence[Row]) -> dict[str, Json]:
+def _list_numbers(name: str, every: Sequence[Row]) -> dict[str, Json]:
     found: dict[str, Json] = {"name": name, "alias": name, "sample_len": every[0].n}
     for row in every:
         chosen = "none" if row.primary else row.judge.id
         for measure in row.measures:
-            found[f"{measure.name},{chosen}"] = "N/A" if measure.value is None else _unit(measure.value, measure)
+            found[f"{measure.name},{chosen}"] = "N/A" if measure.value is None else _scale(measure.value, measure)
             found[f"{measure.name}_stderr,{chosen}"] = "N/A"
-        found.update({f"{what},{chosen}": value for what, value in beside(row).items()})
+        found.update({f"{what},{chosen}": value for what, value in count_records(row).items()})
     return found
 
 
-def _unit(value: float, measure: Measure) -> float:
+def _scale(value: float, measure: Measure) -> float:
     return value / 100 if measure.unit == "%" else value
 
 
-def _directions(row: Row) -> dict[str, bool]:
-    return {measure.name: measure.better == "higher" for measure in row.measures if measure.better != "neither"}
-
-
-def _counts(row: Row) -> dict[str, int]:
-    return {"original": row.n if row.n_expected is None else row.n_expected, "effective": row.n}
-
-
-def _config(name: str, section: Section, row: Row) -> dict[str, Json]:
+def _build_config(name: str, section: Section, row: Row) -> dict[str, Json]:
     data: Mapping[str, Any] = section.about.get("data") or {}
     return {
         "task": name,
@@ -110,26 +104,37 @@ def _config(name: str, section: Section, row: Row) -> dict[str, Json]:
     }
 
 
-def _run(ref: str, run: Results, tasks: _Tasks) -> dict[str, Json]:
+def _describe_run(ref: str, run: Results, first: Sequence[Row]) -> dict[str, Json]:
+    """What lm-eval says of the whole run.
+
+    Args:
+        ref: of the model.
+        run: its results.
+        first: the row of the run's own judge of each split.
+    """
     scheme, _, model = str(run["model"]["ref"]).partition("/")
-    row = next((every[0] for _, every in tasks.values()), None)
+    row = first[0] if first else None
     system = "" if row is None else row.system
+    try:
+        date = datetime.fromisoformat(run["started"]).timestamp()
+    except ValueError:
+        date = None
     return {
         "config": {
             "model": scheme,
             "model_args": {"model": model, **run["model"].get("settings", {})},
             "batch_size": None,
             "device": None,
-            "limit": next(_limits(tasks), None),
+            "limit": next((each.subset.get("limit") for each in first if each.subset is not None), None),
             "gen_kwargs": {} if row is None else dict(row.settings),
             "random_seed": None if row is None else row.settings.get("seed"),
         },
         "git_hash": None,
-        "date": _seconds(run["started"]),
+        "date": date,
         "harness_version": run["harness"],
         "model_source": scheme,
         "model_name": ref,
-        "model_name_sanitized": folder_of(ref),
+        "model_name_sanitized": make_folder(ref),
         "system_instruction": system or None,
         "system_instruction_sha": text_hash(system) if system else None,
         "fewshot_as_multiturn": None,
@@ -140,19 +145,7 @@ def _run(ref: str, run: Results, tasks: _Tasks) -> dict[str, Json]:
     }
 
 
-def _seconds(time: str) -> float | None:
-    """Since 1970; None for a text that is no time."""
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        return None
-
-
-def _limits(tasks: _Tasks) -> Iterator[Json]:
-    return (every[0].subset.get("limit") for _, every in tasks.values() if every[0].subset is not None)
-
-
-def _whole(row: Row) -> dict[str, Json]:
+def _describe_row(row: Row) -> dict[str, Json]:
     """What lm-eval has no place for, in lm-eval's unit: intervals and bounds, verdicts and outcomes."""
     return {
         "judge": row.judge.label,
@@ -162,18 +155,18 @@ def _whole(row: Row) -> dict[str, Json]:
         "subset": row.subset,
         "outcomes": dict(row.outcomes),
         "verdicts": dict(row.verdicts),
-        "metrics": {measure.name: _ends(measure) for measure in row.measures},
+        "metrics": {measure.name: _list_ends(measure) for measure in row.measures},
     }
 
 
-def _ends(measure: Measure) -> dict[str, Json]:
-    def turned(ends: Ends) -> list[float | None]:
-        return [None if end is None else _unit(end, measure) for end in ends]
+def _list_ends(measure: Measure) -> dict[str, Json]:
+    def scale(ends: Ends) -> list[float | None]:
+        return [None if end is None else _scale(end, measure) for end in ends]
 
     return {
-        "ci95": turned(measure.ci95),
-        "ci95_worst": turned(measure.ci95_worst),
-        "bounds": turned(measure.bounds),
+        "ci95": scale(measure.ci95),
+        "ci95_worst": scale(measure.ci95_worst),
+        "bounds": scale(measure.bounds),
         "unresolved": measure.unresolved,
         "main": measure.main,
     }

@@ -1,4 +1,4 @@
-"""What both formats need of results: runs by names that differ, and what stands beside a number."""
+"""What both formats need of results: runs by names that differ, and what belongs to a number."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from harness.types import Json
 Number = int | float
 
 
-def named(results: Sequence[Results], spelled: Callable[[str], str]) -> Iterator[tuple[str, str, Results]]:
-    """Each run with its model's name and the folder of that; runs of one model by a piece of the identity too.
+def name_runs(results: Sequence[Results], make_folder: Callable[[str], str]) -> Iterator[tuple[str, str, Results]]:
+    """Each run with its model's name and its folder; runs of one model are told apart by a piece of the identity.
 
     Args:
         results: of the runs.
-        spelled: makes a folder's name of a model's.
+        make_folder: makes a folder's name of a model's.
     """
     refs = [one_line(run["model"]["ref"]) for run in results]
     taken: set[str] = set()
     for ref, run in zip(refs, results, strict=True):
         whole = ref if refs.count(ref) == 1 else f"{ref}-{short(run['model'].get('identity'), 6)}"
         tries = (whole if number == 1 else f"{whole}-{number}" for number in range(1, len(refs) + 1))
-        name = next(each for each in tries if spelled(each).casefold() not in taken)
-        taken.add(spelled(name).casefold())
-        yield name, spelled(name), run
+        name = next(each for each in tries if make_folder(each).casefold() not in taken)
+        taken.add(make_folder(name).casefold())
+        yield name, make_folder(name), run
 
 
-def splits(run: Results) -> Iterator[tuple[Section, tuple[Row, ...]]]:
+def list_splits(run: Results) -> Iterator[tuple[Section, tuple[Row, ...]]]:
     """Each split of a run, and its rows: the run's own judge first."""
     for section in sections(run):
         yield section, tuple(rows(section))
 
 
-def title(section: Section) -> str:
+def format_title(section: Section) -> str:
     """`task:split`, or the task's name where it has no splits."""
     return one_line(section.task if section.split == "all" else f"{section.task}:{section.split}")
 
 
-def beside(row: Row) -> dict[str, Number]:
-    """What must not be lost beside a number: all that it is not of."""
+def count_records(row: Row) -> dict[str, Number]:
+    """The counts that must not be lost from a number: what it is of, and all that it is not of."""
     main = row.main
     return {
         "n": row.n,
@@ -56,6 +56,6 @@ def beside(row: Row) -> dict[str, Number]:
     }
 
 
-def encoded(value: Json) -> bytes:
+def encode_json(value: Json) -> bytes:
     """A JSON file; plain ASCII, without NaN."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()

@@ -22,7 +22,7 @@ from harness.store.folder import file_name
 from harness.terminal import one_line
 from harness.types import Json
 
-from .runs import Number, beside, encoded, named, splits, title
+from .runs import Number, count_records, encode_json, format_title, list_splits, name_runs
 
 #: our splits that are a data set of VLMEvalKit's, scored by it, and what its table calls their part
 SETS: Final = {
@@ -52,79 +52,65 @@ class Dataset:
     rows: tuple[Row, ...]
 
 
-def files(results: Sequence[Results]) -> Mapping[str, bytes]:
+def render_files(results: Sequence[Results]) -> Mapping[str, bytes]:
     """File name, under what VLMEvalKit calls `outputs` -> its bytes."""
-    found: dict[str, bytes] = {}
-    for _, model, run in named(results, lambda name: _cut(file_name(name))):
-        sets = list(datasets(run))
-        found[f"{model}/status.json"] = encoded(_status(model, run, sets))
+    files: dict[str, bytes] = {}
+    for _, model, run in name_runs(results, lambda name: _cut(file_name(name))):
+        sets = list(_list_datasets(run))
+        files[f"{model}/status.json"] = _build_status(model, run, sets)
         for each in sets:
-            found.update(_files(f"{model}/{model}_{each.name}", each))
-    return found
+            for row in each.rows:
+                # other judges than the run's own are named in the file's name, as VLMEvalKit names a judge
+                judge = "" if row.primary else f"_{file_name(row.judge.id)}"
+                stem = f"{model}/{_cut(f'{model}_{each.name}{judge}')}"
+                scores = _list_scores(row)
+                about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset}
+                files[f"{stem}_score.json"] = encode_json({**scores, **about, "flags": cautioned(row)})
+                files[f"{stem}_score.csv"] = _write_line(scores)
+            main = each.rows[0].main
+            if main is not None and main.name == _ACCURACY:
+                stem = f"{model}/{_cut(f'{model}_{each.name}')}"
+                files[f"{stem}_acc.csv"] = _write_line(_list_accuracies(each))
+    return files
 
 
-def datasets(run: Results) -> Iterator[Dataset]:
+def _list_datasets(run: Results) -> Iterator[Dataset]:
     """The splits of a run; one whose name another has taken keeps ours."""
     taken: set[str] = set()
-    for section, every in splits(run):
-        ours = file_name(title(section).replace(":", "_"))
-        opened = (file_name(section.split), "none") if section.task == "vlmeval" else None
-        name, part = opened or SETS.get(title(section)) or (ours, "none")
+    for section, every in list_splits(run):
+        ours = file_name(format_title(section).replace(":", "_"))
+        own = (file_name(section.split), "none") if section.task == "vlmeval" else None
+        name, part = own or SETS.get(format_title(section)) or (ours, "none")
         name = ours if name in taken else name
         taken.add(name)
         yield Dataset(name=name, part=part, rows=every)
 
 
-def _files(stem: str, found: Dataset) -> Iterator[tuple[str, bytes]]:
-    for row in found.rows:
-        yield from _scores(_within(f"{stem}{_judged_by(row)}"), row)
-    main = found.rows[0].main
-    if main is not None and main.name == _ACCURACY:
-        yield f"{_within(stem)}_acc.csv", _table(_accuracies(found))
-
-
-def _within(stem: str) -> str:
-    """A path whose last part, with its ending, is no longer than a file's name may be."""
-    folder, _, name = stem.partition("/")
-    return f"{folder}/{_cut(name)}"
-
-
 def _cut(name: str) -> str:
+    """A name that leaves room for an ending in a file's name."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{short(name)}"
 
 
-def _judged_by(row: Row) -> str:
-    """Other judges than the run's own are named in the file's name, as VLMEvalKit names a judge."""
-    return "" if row.primary else f"_{file_name(row.judge.id)}"
-
-
-def _scores(stem: str, row: Row) -> Iterator[tuple[str, bytes]]:
-    scores = _numbers(row)
-    about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset, "flags": cautioned(row)}
-    yield f"{stem}_score.json", encoded({**scores, **about})
-    yield f"{stem}_score.csv", _table(scores)
-
-
-def _numbers(row: Row) -> dict[str, Number | None]:
-    """`Overall`, which is the main metric's value, each metric, and what stands beside them."""
+def _list_scores(row: Row) -> dict[str, Number | None]:
+    """`Overall`, which is the main metric's value, each metric, and the counts that belong to them."""
     overall = None if row.main is None else row.main.value
-    return {"Overall": overall, **{each.name: each.value for each in row.measures}, **beside(row)}
+    return {"Overall": overall, **{each.name: each.value for each in row.measures}, **count_records(row)}
 
 
-def _accuracies(found: Dataset) -> dict[str, Json]:
-    """One line of the table of a multiple-choice set: the part, the whole, each group, and what stands beside."""
+def _list_accuracies(found: Dataset) -> dict[str, Json]:
+    """One line of the table of a multiple-choice set: the part, the whole, each group, and the counts."""
+
+    def share(measures: Sequence[Measure]) -> float | None:
+        value = next((each.value for each in measures if each.name == _ACCURACY), None)
+        return None if value is None else value / 100
+
     row = found.rows[0]
     groups = [row.by.get(by, {}) for by in ("l2-category", "category")]
-    shares = {name: _share(measures) for every in groups for name, (_, measures) in every.items()}
-    return {"split": found.part, "Overall": _share(row.measures), **shares, **beside(row)}
+    shares = {name: share(measures) for every in groups for name, (_, measures) in every.items()}
+    return {"split": found.part, "Overall": share(row.measures), **shares, **count_records(row)}
 
 
-def _share(measures: Sequence[Measure]) -> float | None:
-    value = next((each.value for each in measures if each.name == _ACCURACY), None)
-    return None if value is None else value / 100
-
-
-def _table(line: Mapping[str, Json]) -> bytes:
+def _write_line(line: Mapping[str, Json]) -> bytes:
     """A CSV file of one line."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -133,25 +119,26 @@ def _table(line: Mapping[str, Json]) -> bytes:
     return out.getvalue().encode()
 
 
-def _status(model: str, run: Results, sets: Sequence[Dataset]) -> dict[str, Json]:
+def _build_status(model: str, run: Results, sets: Sequence[Dataset]) -> bytes:
     """What `collect_run_benchmark_report` of VLMEvalKit reads."""
-    return {
+    datasets: dict[str, Json] = {}
+    for each in sets:
+        row = each.rows[0]
+        error = f"incomplete: {row.coverage} of the records have a result"
+        datasets[each.name] = {
+            "status": "done",
+            "judge_model": row.judge.label,
+            **({} if row.complete else {"error_message": error}),
+            "primary_metric": "Overall",
+            "metrics": {name: value for name, value in _list_scores(row).items() if value is not None},
+            "updated_at": run["finished"],
+        }
+    status = {
         "schema_version": "1.0",
         "eval_id": model,
         "model_name": model,
         "created_at": run["started"],
         "updated_at": run["finished"],
-        "datasets": {each.name: _dataset_status(each.rows[0], run) for each in sets},
+        "datasets": datasets,
     }
-
-
-def _dataset_status(row: Row, run: Results) -> dict[str, Json]:
-    numbers = {name: value for name, value in _numbers(row).items() if value is not None}
-    return {
-        "status": "done",
-        "judge_model": row.judge.label,
-        **({} if row.complete else {"error_message": f"incomplete: {row.coverage} of the records have a result"}),
-        "primary_metric": "Overall",
-        "metrics": numbers,
-        "updated_at": run["finished"],
-    }
+    return encode_json(status)

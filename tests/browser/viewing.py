@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from anyio.from_thread import start_blocking_portal
 from harness_view.index import Mode, open_indexes
-from harness_view.server import read_on, view_app
+from harness_view.server import follow, view_app
 from playwright.sync_api import Page
 
 from harness.web import serving
@@ -25,7 +25,7 @@ async def _served(runs: tuple[Path, ...], mode: Mode) -> AsyncGenerator[str]:
     indexes = open_indexes(runs, mode)
     async with serving(view_app(indexes, TOKEN)) as served, anyio.create_task_group() as tasks:
         for index in indexes:
-            tasks.start_soon(read_on, index)
+            tasks.start_soon(follow, index)
         yield first_url(served, TOKEN)
         tasks.cancel_scope.cancel()
     for index in indexes:

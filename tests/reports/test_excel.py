@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import io
+import sys
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -186,13 +186,7 @@ def test_no_results_make_a_workbook_of_notes() -> None:
 
 
 def test_without_xlsxwriter_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any) -> Any:
-        if name == "book" and args[3] == 1:
-            raise ImportError("No module named 'xlsxwriter'")
-        return real(name, *args)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "xlsxwriter", None)
+    monkeypatch.delitem(sys.modules, "harness_excel.workbook", raising=False)
     with pytest.raises(HarnessError, match=r"pip install 'vlm-safety-harness\[excel\]'"):
         render([])

@@ -140,11 +140,11 @@ def test_numbers_are_those_of_the_results_with_what_stands_beside_them(run: Path
 
 
 def test_what_must_be_held_against_a_number_stands_beside_its_score() -> None:
-    from harness_inspect.header import results as scored
+    from harness_inspect.logs import build_results
 
     finding = split(judged({"unsafe": 1, "safe": 9}, main="unsafe"), judge="r-1f3a9c2e")
     (board,) = boards([{**results("x/a", {"mis": {"test": finding}}), "bare": True}])
-    (score,) = scored(board.rows).scores
+    (score,) = build_results(board.rows).scores
     assert score.metadata is not None
     assert score.metadata["flags"] == ["unverifiable"]
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from harness_view.show_drawing import draw
-from harness_view.show_finding import find
+from harness_view.show import find_item, print_item
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -175,5 +174,5 @@ def test_a_sample_of_a_run_that_goes_on_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [40, 80, 160])
 def test_no_line_is_wider_than_the_terminal(run: Path, width: int) -> None:
     out = io.StringIO()
-    draw(Console(file=out, width=width, color_system=None), find(run, "one"), reveal=True)
+    print_item(Console(file=out, width=width, color_system=None), find_item(run, "one"), reveal=True)
     assert max(cell_len(line) for line in out.getvalue().splitlines()) <= width

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from harness_view.export import SIDE
-from harness_view.index import Index, Mode, open_indexes
+from harness_view.index import Mode, RunIndex, open_indexes
 from harness_view.server import view_app
 from PIL import Image
 
@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> Path:
     return stored(tmp_path / "run", TOLD)
 
 
-def index(*folders: Path, mode: Mode = "fold", data: Path | None = None) -> Index:
+def index(*folders: Path, mode: Mode = "fold", data: Path | None = None) -> RunIndex:
     first = open_indexes(folders, mode, data)[0]
     while first.advance(100):
         pass
@@ -66,13 +66,13 @@ def index(*folders: Path, mode: Mode = "fold", data: Path | None = None) -> Inde
 
 
 @asynccontextmanager
-async def client(*indexes: Index) -> AsyncGenerator[httpx.AsyncClient]:
+async def client(*indexes: RunIndex) -> AsyncGenerator[httpx.AsyncClient]:
     async with serving(view_app(indexes, "t")) as served, httpx.AsyncClient(base_url=served.url) as http:
         await http.get(first_url(served, "t"))
         yield http
 
 
-def asked(work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], *indexes: Index) -> Any:
+def asked(work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], *indexes: RunIndex) -> Any:
     async def ask() -> Any:
         async with client(*indexes) as http:
             return await work(http)
@@ -80,7 +80,7 @@ def asked(work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]], *indexe
     return anyio.run(ask)
 
 
-def get(path: str, *indexes: Index) -> httpx.Response:
+def get(path: str, *indexes: RunIndex) -> httpx.Response:
     async def work(http: httpx.AsyncClient) -> httpx.Response:
         return await http.get(path)
 
@@ -122,7 +122,7 @@ def test_an_item_is_whole_with_its_parts_in_order(run: Path) -> None:
 
 def test_only_images_that_a_prompt_names_are_sent(run: Path, tmp_path: Path) -> None:
     one = index(run)
-    item = one.named("drawn/all/a#0")
+    item = one.find_item("drawn/all/a#0")
     sha256 = item["prompt"][0]["sha256"]
 
     reply = get(f"/image/0/drawn/{sha256}", one)
@@ -138,7 +138,7 @@ def test_only_images_that_a_prompt_names_are_sent(run: Path, tmp_path: Path) -> 
 def test_images_of_a_run_that_was_moved_are_found_where_the_data_is_now(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
-    item = index(run).named("drawn/all/a#0")["prompt"][0]
+    item = index(run).find_item("drawn/all/a#0")["prompt"][0]
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "drawings").rename(tmp_path / "elsewhere" / "drawn")
     place = f"/image/0/drawn/{item['sha256']}"
@@ -151,7 +151,7 @@ def test_images_of_a_run_that_was_moved_are_found_where_the_data_is_now(
 
 
 def test_data_that_is_given_without_the_task_leaves_the_runs_own(run: Path, tmp_path: Path) -> None:
-    sha256 = index(run).named("drawn/all/a#0")["prompt"][0]["sha256"]
+    sha256 = index(run).find_item("drawn/all/a#0")["prompt"][0]["sha256"]
     assert get(f"/image/0/drawn/{sha256}", index(run, data=tmp_path)).headers["content-type"] == "image/png"
 
 
@@ -166,9 +166,9 @@ def test_an_export_finds_its_images_where_it_is_told(run: Path, tmp_path: Path) 
 def test_tags_of_several_words_are_told_apart_from_names(tmp_path: Path) -> None:
     told = Told(id="a", tags={"kind": "second", "words": "secret words of it"})
     folder = stored(tmp_path / "tagged", [told])
-    item = index(folder).named("drawn/all/a#0")
+    item = index(folder).find_item("drawn/all/a#0")
     assert (item["tags"], item["folded"]) == (dict(told.tags), ["words"])
-    assert "tags" not in index(folder, mode="redact").named("drawn/all/a#0")
+    assert "tags" not in index(folder, mode="redact").find_item("drawn/all/a#0")
 
 
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "link.png", "none.png"])
@@ -179,7 +179,7 @@ def test_a_path_of_a_run_never_leads_out_of_the_data(run: Path, tmp_path: Path, 
     journal = run / "drawn" / "responses.jsonl"
     journal.write_text(journal.read_text().replace('"image":"one.png"', f'"image":"{path}"'))
     one = index(run)
-    sha256 = one.named("drawn/all/a#0")["prompt"][0]["sha256"]
+    sha256 = one.find_item("drawn/all/a#0")["prompt"][0]["sha256"]
 
     reply = get(f"/image/0/drawn/{sha256}", one)
     assert reply.headers["content-type"] == "image/svg+xml"
@@ -188,7 +188,7 @@ def test_a_path_of_a_run_never_leads_out_of_the_data(run: Path, tmp_path: Path, 
 
 def test_a_redacted_server_keeps_texts_and_images_back(run: Path) -> None:
     one, open_ = index(run, mode="redact"), index(run)
-    sha256 = open_.named("drawn/all/a#0")["prompt"][0]["sha256"]
+    sha256 = open_.find_item("drawn/all/a#0")["prompt"][0]["sha256"]
 
     told = get("/api/rows?run=0", one).text + get("/api/item?run=0&item=drawn/all/a%230", one).text
     told += get("/api/item?run=0&item=drawn/all/b%230", one).text
@@ -199,7 +199,7 @@ def test_a_redacted_server_keeps_texts_and_images_back(run: Path) -> None:
 
 
 def test_texts_beyond_what_is_kept_in_memory_are_found_all_the_same(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness_view.index._KEPT", 0)
+    monkeypatch.setattr("harness_view.index._MOST_SEARCHED", 0)
     assert index(run).search("SECRET-thought") == [0]
 
 
@@ -223,11 +223,11 @@ def test_numbers_that_are_none_and_half_letters_are_still_json(tmp_path: Path) -
 
 def test_a_run_without_results_and_without_a_cost_says_so(run: Path) -> None:
     one = index(run)
-    assert one.about()["cost_usd"] is None
+    assert one.describe()["cost_usd"] is None
     (run / "results.json").write_text('{"usage": {"cost_usd": 0.25}}')
-    assert one.about()["cost_usd"] == 0.25
+    assert one.describe()["cost_usd"] == 0.25
     (run / "results.json").write_text("torn {")
-    assert one.about()["cost_usd"] is None
+    assert one.describe()["cost_usd"] is None
 
 
 def test_a_run_of_nothing_is_an_empty_list(tmp_path: Path) -> None:
@@ -284,11 +284,11 @@ def test_an_export_never_writes_into_a_folder_that_holds_something(run: Path, tm
     (tmp_path / "out" / "mine.txt").write_text("mine")
     error = view(run, "--export", tmp_path / "out").exception
     assert isinstance(error, HarnessError)
-    assert "there is something here already" in str(error)
+    assert "the folder is not empty" in str(error)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
-def test_mistakes_are_the_users_to_mend(run: Path, tmp_path: Path) -> None:
+def test_mistakes_of_the_user_are_errors(run: Path, tmp_path: Path) -> None:
     assert "there is no run here" in str(view(tmp_path, "--no-browser").exception)
     assert "serves nothing" in view(run, "--export", tmp_path / "out", "--port", "1").output
     assert "Missing argument" in view().output

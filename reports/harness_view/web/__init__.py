@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.web.pages import SHARED
 
-#: every file that a page needs beside itself, in the order in which scripts run
+#: the scripts of the page, in the order in which they run
 SCRIPTS: Final = (
     "source.js",
     "theme.js",
@@ -24,19 +24,19 @@ _POLICY: Final = "<!-- policy -->"
 _DATA: Final = "<!-- data -->"
 
 
-def text(name: str) -> str:
+def read_file(name: str) -> str:
     """One file of this folder, or of those that all local pages share."""
     own, shared = (resources.files(place).joinpath(name) for place in (__name__, SHARED))
     return (own if own.is_file() else shared).read_text(encoding="utf-8")
 
 
-def page(*, data: tuple[str, ...] = ()) -> str:
+def build_page(*, data: tuple[str, ...] = ()) -> str:
     """The page itself.
 
     Args:
-        data: scripts with the data of an export, beside the page; none where a server answers.
+        data: scripts with the data of an export; none where a server answers.
     """
-    source = text("index.html")
+    source = read_file("index.html")
     if not data:
         return source.replace(_POLICY, "").replace(_DATA, "")
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'"

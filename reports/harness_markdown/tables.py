@@ -1,0 +1,152 @@
+"""Boards as Markdown: a heading, what all rows share in one line, a table, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.board.display import ARROWS, NOTHING, estimate, figure, share
+from harness.board.flagged import cautioned, flagged
+from harness.board.licences import licences
+from harness.board.means import Mean
+from harness.board.values import Board, Measure, Row
+from harness.keys import canonical
+from harness.markdown import escape
+
+_MOST_METRICS: Final = 6  #: a wider table does not fit a page; the rest is named below it
+_LEGEND: Final = (
+    "↓ lower is better, ↑ higher is better. Brackets: 95% interval. Coverage: share of the records with a result."
+)
+_RANKS: Final = "Rank: one more than the number of models whose whole interval is better; unresolved records widen it."
+
+Text = Callable[[Row], str]
+_FACTS: Final[Sequence[tuple[str, Text]]] = (
+    ("Judge", lambda row: row.judge.label),
+    ("Input wording", lambda row: row.fidelity),
+)  #: said once where all rows agree, else a column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: its head and what it shows of a row; both Markdown already."""
+
+    head: str
+    cell: Text
+    left: bool = False
+
+
+def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
+    """All boards, one after the other, then the suites' means; the parts of a derived split are folded away."""
+    blocks = [_render_board(board) for board in boards if not board.part_of]
+    blocks += [_render_means(means)] if means else []
+    parts = [_render_board(board) for board in boards if board.part_of]
+    blocks += ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []
+    data = [f"- {escape(task)}: {escape(f'{source}: {terms}')}" for task, source, terms in licences(boards)]
+    blocks += ["### Data and licences", "\n".join(data)] if data else []
+    legend = f"{_LEGEND} {_RANKS}" if any(_is_ranked(board) for board in boards) else _LEGEND
+    return "\n\n".join([*blocks, f"<sub>{legend}</sub>"]) + "\n"
+
+
+def _render_means(means: Sequence[Mean]) -> str:
+    lines = [_join_cells(["Model", "Suite", "Mean", "Of"]), _join_cells(["---", "---", "---:", "---"])]
+    for mean in means:
+        arrow = f" {ARROWS[mean.better]}".rstrip() if mean.better and mean.value is not None else ""
+        partial = "" if mean.complete or mean.missing else " (incomplete)"
+        of = ", ".join(f"{title} {figure(value, mean.unit)}" for title, (_, value) in mean.of.items())
+        missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
+        number = f"{estimate(mean.value, mean.ci95, mean.unit)}{arrow}{partial}"
+        lines.append(_join_cells([escape(mean.model), escape(mean.suite), number, escape(f"{of}{missing}")]))
+    return "\n\n".join(["### Means over suites", "\n".join(lines)])
+
+
+def _render_board(board: Board) -> str:
+    common = _find_common_settings(board)
+    shared = [(head, text(board.rows[0])) for head, text in _FACTS if _is_same(board, text)]
+    shared.append(("Settings", _format_settings(board.rows[0], common)))
+    left_out = [measure.name for measure in board.measures[_MOST_METRICS:]]
+    notes = [*board.notes, *flagged(board), *([f"Not shown here: {', '.join(left_out)}."] if left_out else [])]
+    blocks = [
+        f"### {escape(board.name)}",
+        " · ".join(f"{head}: {escape(text)}" for head, text in shared if text),
+        _tabulate(_list_columns(board, common), board.rows),
+        "\n".join(f"- {escape(note)}" for note in notes),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _list_columns(board: Board, common: set[str]) -> list[Column]:
+    columns: list[Column] = []
+    if _is_ranked(board):
+        columns.append(Column(head="#", cell=lambda row: NOTHING if row.rank is None else str(row.rank)))
+    columns.append(_text_column("Model", lambda row: row.model))
+    for measure in board.measures[:_MOST_METRICS]:
+        unit = " %" if measure.unit == "%" else ""
+        head = f"{escape(measure.name)}{unit} {ARROWS[measure.better]}".rstrip()
+        columns.append(Column(head=head, cell=_pick_measure(measure.name)))
+    columns += [
+        Column(head="n", cell=lambda row: f"{row.n} (subset)" if row.subset is not None else str(row.n)),
+        Column(head="Coverage", cell=lambda row: share(row.coverage) + ("" if row.complete else " (incomplete)")),
+        Column(head="Blocked", cell=lambda row: str(row.blocked)),
+    ]
+    if any(row.cautions for row in board.rows):
+        columns.append(_text_column("Flags", cautioned))
+    columns += [_text_column(head, text) for head, text in _FACTS if not _is_same(board, text)]
+    own = {name for row in board.rows for name in row.settings} - common
+    if own:
+        columns.append(_text_column("Settings", lambda row: _format_settings(row, own)))
+    return columns
+
+
+def _text_column(head: str, text: Text) -> Column:
+    return Column(head=head, cell=lambda row: escape(text(row)), left=True)
+
+
+def _pick_measure(name: str) -> Text:
+    """The cell of a metric; the main one with its interval."""
+
+    def format_measure(measure: Measure) -> str:
+        if measure.main:
+            return estimate(measure.value, measure.ci95, measure.unit)
+        return figure(measure.value, measure.unit)
+
+    return lambda row: next((format_measure(mine) for mine in row.measures if mine.name == name), NOTHING)
+
+
+def _tabulate(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    cells = [[column.head for column in columns], *([column.cell(row) for column in columns] for row in rows)]
+    widths = [max(3, *(len(line[place]) for line in cells)) for place in range(len(columns))]
+    spec = list(zip(columns, widths, strict=True))
+    padded = [
+        [
+            text.ljust(width) if column.left else text.rjust(width)
+            for text, (column, width) in zip(line, spec, strict=True)
+        ]
+        for line in cells
+    ]
+    rule = ["-" * width if column.left else "-" * (width - 1) + ":" for column, width in spec]
+    return "\n".join(map(_join_cells, [padded[0], rule, *padded[1:]]))
+
+
+def _join_cells(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _find_common_settings(board: Board) -> set[str]:
+    """Settings that have one value in all rows."""
+    names = {name for row in board.rows for name in row.settings}
+    return {name for name in names if len({canonical(row.settings.get(name)) for row in board.rows}) == 1}
+
+
+def _format_settings(row: Row, names: set[str]) -> str:
+    given = {name: value for name, value in row.settings.items() if name in names and value not in (None, [], "")}
+    values = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in given.items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _is_ranked(board: Board) -> bool:
+    return sum(row.rank is not None for row in board.rows) > 1
+
+
+def _is_same(board: Board, text: Text) -> bool:
+    return len({text(row) for row in board.rows}) == 1
