@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from random import Random
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    import click
 
 Point: TypeAlias = tuple[float, float]
 Outline: TypeAlias = tuple[Point, ...]
@@ -134,3 +138,20 @@ def _mask(outlines: tuple[Outline, ...], size: int, rng: Random) -> Image.Image:
         corners = [(x + across * u - along * v, y + along * u + across * v) for u, v in outline]
         ImageDraw.Draw(mask).polygon(corners, fill=fill)
     return mask.reduce(_SCALE)
+
+
+def mini_command(draw_files: Callable[[Path], None], description: str | None) -> click.Command:
+    """The command of a module that draws a packaged split: `python -m harness_NAME.draw_mini FOLDER`.
+
+    Args:
+        draw_files: writes the split's files into a folder.
+        description: the command's help, such as the module's docstring.
+    """
+    import click
+
+    @click.command(help=description)
+    @click.argument("folder", type=click.Path(path_type=Path))
+    def command(folder: Path) -> None:
+        draw_files(folder)
+
+    return command

@@ -1,4 +1,4 @@
-"""The flags of `harness agree`, and what each of its three ways does."""
+"""`harness agree`: its flags, and its three uses: compare judges, export a sheet, import a filled one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.runs.answers import Answer
     from harness.runs.seen import Stored
 
-    from .measuring import Measured
+    from .agreement import SplitAgreement
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -52,7 +52,7 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     For each split: labels of one judge against another's, agreement beyond chance with intervals, the main metric
     under each judge, and the answers on which they differ. Nothing is asked and nothing is judged.
     """
-    _check(ctx, given)
+    _check_flags(ctx, given)
     loaded(ctx)
     from harness.runs.seen import open_run
 
@@ -64,8 +64,8 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     return 0
 
 
-def _check(ctx: click.Context, given: dict[str, Any]) -> None:
-    """Flags that mean nothing beside the others are refused."""
+def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Refuse flags that have no effect with the others."""
     if given["export"] and given["labels"]:
         raise click.UsageError("--export and --import are two commands")
     if bool(given["labels"]) != bool(given["person"]):
@@ -78,31 +78,30 @@ def _check(ctx: click.Context, given: dict[str, Any]) -> None:
     if alone:
         raise click.UsageError(f"--{alone[0]} needs --{flags.get(meant[alone[0]], meant[alone[0]])}")
     if (given["export"] or given["labels"]) and (idle := chosen & {"judges", "show", "reveal", "as_json"}):
-        raise click.UsageError(f"--{min(idle).removeprefix('as_')} says nothing here")
+        raise click.UsageError(f"--{min(idle).removeprefix('as_')} has no effect with --export or --import")
 
 
 def _agree(stored: Stored, given: dict[str, Any]) -> None:
     from harness.runs.seen import needs_two, seen
 
-    from .drawing import SHOWN, show
-    from .measuring import measured
-    from .plain import as_json
+    from .agreement import measure_split, to_json
+    from .tables import SHOWN, print_tables
 
     splits = list(seen(stored, given["judges"]))
     needs_two(stored, splits)
-    found = [measured(each) for each in splits]
+    found = [measure_split(each) for each in splits]
     most: int | None = given["show"]
+    listed = SHOWN if most is None and not given["as_json"] else most
+    texts = _load_texts(stored, found, listed) if given["reveal"] else {}
     model = stored.file.model.ref
     if given["as_json"]:
-        texts = _texts(stored, found, most) if given["reveal"] else {}
-        made = as_json(str(stored.folder.path), model, found, texts, most)
-        click.echo(json.dumps(made, ensure_ascii=False, indent=1, allow_nan=False))
+        lines = to_json(str(stored.folder.path), model, found, texts, most)
+        click.echo(json.dumps(lines, ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        texts = _texts(stored, found, SHOWN if most is None else most) if given["reveal"] else {}
-        show(model, found, texts, most)
+        print_tables(model, found, texts, most)
 
 
-def _texts(stored: Stored, found: Sequence[Measured], most: int | None) -> dict[str, Answer]:
+def _load_texts(stored: Stored, found: Sequence[SplitAgreement], most: int | None) -> dict[str, Answer]:
     """What was asked and answered, of the items that are listed."""
     from harness.runs.answers import answers
 
@@ -112,9 +111,9 @@ def _texts(stored: Stored, found: Sequence[Measured], most: int | None) -> dict[
 
 
 def _export(stored: Stored, given: dict[str, Any]) -> None:
-    from .exporting import export
+    from .sheets import export_sheet
 
-    written = export(stored, given["export"], sample=given["sample"], seed=given["seed"])
+    written = export_sheet(stored, given["export"], sample=given["sample"], seed=given["seed"])
     for title, count in written.items():
         say(f"{title}: {count} answers", err=True)
     say(f"wrote {given['export']}: fill in the column `label`, then", err=True)
@@ -124,10 +123,10 @@ def _export(stored: Stored, given: dict[str, Any]) -> None:
 def _import(stored: Stored, given: dict[str, Any]) -> int:
     from harness.runs.people import enter, judge_id
 
-    from .importing import read
+    from .sheets import read_sheet
 
     judge = judge_id(given["person"], stored.file)
-    sheet = read(stored, given["labels"])
+    sheet = read_sheet(stored, given["labels"])
     command = ("harness", *sys.argv[1:])
     done = enter(stored.folder, judge, sheet.labels, sheet.plans, command=command, primary=given["primary"])
     counts = f"{done.new} new, {done.changed} changed, {done.same} as before"

@@ -1,4 +1,4 @@
-"""The flags of `harness serve`, and what it prints."""
+"""`harness serve`: its flags, and what it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.cli.one_model import chosen, model_flags
 from harness.terminal import say
 
 if TYPE_CHECKING:
-    from .server import Opened
+    from .server import ServedModel
 
 
 @click.command("serve")
@@ -45,26 +45,26 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """Offer one model to OpenAI's clients until Ctrl-C.
 
     The first line of stdout is the base URL, once the model is open and asked calls are answered; stderr says how to
-    use it. Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 you can mend it.
+    use it. Exit codes: 0 ended by Ctrl-C or SIGTERM, 2 an error you can fix.
     """
-    from .server import Place, serve
+    from .server import ServeOptions, serve
 
     spec, policy = chosen(ctx, given)
     variable: str = given["token_env"]
-    place = Place(
+    options = ServeOptions(
         name=given["name"] or spec.ref,
         host=given["host"],
         port=given["port"],
-        token=_token(variable),
+        token=_read_token(variable),
         files=given["files"],
         body_limit=int(given["max_request_mib"] * (1 << 20)),
     )
-    serve(spec, policy, place, ready=lambda opened: _say(opened, variable, as_json=given["as_json"]))
+    serve(spec, policy, options, ready=lambda served: _print_usage(served, variable, as_json=given["as_json"]))
     return 0
 
 
-def _token(variable: str) -> str:
-    """The token the user wants; empty for a new one."""
+def _read_token(variable: str) -> str:
+    """The token in an environment variable; empty for a new one. Raises HarnessError where the variable has none."""
     token = os.environ.get(variable, "").strip() if variable else ""
     if variable and not token:
         raise HarnessError(f"--token-env {variable}: there is no token", remedy=f"export {variable}=…")
@@ -73,17 +73,17 @@ def _token(variable: str) -> str:
     return token
 
 
-def _say(opened: Opened, variable: str, *, as_json: bool) -> None:
-    """The address on stdout; how to use it on stderr. A token of the user's own is not shown again."""
-    url = f"{opened.url}/v1"
+def _print_usage(served: ServedModel, variable: str, *, as_json: bool) -> None:
+    """Print the address on stdout and how to use it on stderr; a token of the user's own is not printed again."""
+    url = f"{served.url}/v1"
     if as_json:
-        token = {} if variable else {"token": opened.token}
-        click.echo(json.dumps({"base_url": url, "model": opened.name, **token}))
+        token = {} if variable else {"token": served.token}
+        click.echo(json.dumps({"base_url": url, "model": served.name, **token}))
     else:
         click.echo(url)
     say(
-        f"{opened.name} is served; Ctrl-C ends it. To use it:\n"
+        f"{served.name} is served; Ctrl-C ends it. To use it:\n"
         f"  export OPENAI_BASE_URL={url}\n"
-        f"  export OPENAI_API_KEY={f'${variable}' if variable else opened.token}",
+        f"  export OPENAI_API_KEY={f'${variable}' if variable else served.token}",
         err=True,
     )

@@ -1,10 +1,10 @@
-"""Opens the model, serves it, and ends with the signal that asks for it."""
+"""Opens a model and serves it until a signal ends the command."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from harness.web import LOOPBACK, chat_app, is_loopback, new_token, serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What is served where.
+class ServeOptions:
+    """What is served, and on which address.
 
     Attributes:
         name: what clients call the model.
@@ -40,8 +40,8 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A server that answers.
+class ServedModel:
+    """A model on a server that answers.
 
     Attributes:
         url: without a path.
@@ -54,39 +54,38 @@ class Opened:
     token: str = field(repr=False)
 
 
-def serve(spec: ModelSpec, policy: Policy, place: Place, *, ready: Callable[[Opened], None]) -> None:
-    """Serve until SIGINT or SIGTERM; calls in flight then have 5 s to finish.
+def serve(spec: ModelSpec, policy: Policy, options: ServeOptions, *, ready: Callable[[ServedModel], None]) -> None:
+    """Serve until SIGINT or SIGTERM; calls in flight then have 5 s to finish. It calls `ready` once the server answers.
 
     Raises:
         HarnessError: the model cannot be opened, or the address not listened on.
     """
-    anyio.run(_serve, spec, policy, place, ready)
+    anyio.run(_serve, spec, policy, options, ready)
 
 
-async def _serve(spec: ModelSpec, policy: Policy, place: Place, ready: Callable[[Opened], None]) -> None:
+async def _serve(spec: ModelSpec, policy: Policy, options: ServeOptions, ready: Callable[[ServedModel], None]) -> None:
+    host, token = options.host or LOOPBACK, options.token or new_token()
+    # no breaker: bad requests of one client must not stop the others
+    unbroken = replace(policy, breaker=sys.maxsize)
+
+    async def stop_at_signal() -> None:
+        async for _ in signals:
+            _print("stopping: calls in flight have 5 s to finish")
+            tasks.cancel_scope.cancel()
+
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, ungrouped():
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end, signals, tasks.cancel_scope)
-            await _offer(spec, policy, place, ready)
+            tasks.start_soon(stop_at_signal)
+            async with open_metered(spec, unbroken, tell=_print) as model:
+                app = chat_app(
+                    model, name=options.name, token=token, files=options.files, body_limit=options.body_limit
+                )
+                async with serving(app, host=host, port=options.port) as served:
+                    if not is_loopback(host):
+                        _print(f"warning: {host} can be reached from other machines, and calls are not encrypted")
+                    ready(ServedModel(url=served.url, name=options.name, token=token))
+                    await anyio.sleep_forever()
 
 
-async def _end(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
-    async for _ in signals:
-        _tell("stopping: calls in flight have 5 s to finish")
-        scope.cancel()
-
-
-async def _offer(spec: ModelSpec, policy: Policy, place: Place, ready: Callable[[Opened], None]) -> None:
-    """Open the model and serve it until cancelled. It has no breaker: a client's bad requests are no one else's."""
-    host, token = place.host or LOOPBACK, place.token or new_token()
-    async with open_metered(spec, replace(policy, breaker=sys.maxsize), tell=_tell) as model:
-        app = chat_app(model, name=place.name, token=token, files=place.files, body_limit=place.body_limit)
-        async with serving(app, host=host, port=place.port) as served:
-            if not is_loopback(host):
-                _tell(f"warning: {host} can be reached from other machines, and calls are not encrypted")
-            ready(Opened(url=served.url, name=place.name, token=token))
-            await anyio.sleep_forever()
-
-
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     click.echo(one_line(line), err=True)

@@ -10,8 +10,7 @@ from harness import Strategy, hookimpl
 @hookimpl
 def harness_strategies() -> Iterable[Strategy]:
     """Offer `system-defence`, `cot` and `ecso`."""
-    from .cot import COT
     from .ecso import ECSO
-    from .system_defence import SYSTEM_DEFENCE
+    from .prompts import COT, SYSTEM_DEFENCE
 
     return (SYSTEM_DEFENCE, COT, ECSO)

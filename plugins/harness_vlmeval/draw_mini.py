@@ -12,9 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import click
-
-from harness.drawings import COLORS, draw, png
+from harness.drawings import COLORS, draw, mini_command, png
 
 SEED: Final = 20261124
 COUNT: Final = 8
@@ -107,12 +105,7 @@ def _rows(task: str, make: Callable[[int, Random], Row]) -> Iterator[Row]:
         yield {"index": number, "category": category, **make(number, rng)}
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the tables into a folder."""
-    draw_all(folder)
-
+main = mini_command(draw_all, __doc__)
 
 if __name__ == "__main__":
     main()

@@ -10,10 +10,9 @@ import textwrap
 from pathlib import Path
 from typing import Final
 
-import click
 from PIL import Image, ImageDraw
 
-from harness.drawings import png
+from harness.drawings import mini_command, png
 
 SIDE: Final = 256
 #: category id and name, what is asked, the same as the title of a list
@@ -51,12 +50,7 @@ def _rendered(title: str) -> Image.Image:
     return image
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    draw(folder)
-
+main = mini_command(draw, __doc__)
 
 if __name__ == "__main__":
     main()

@@ -11,10 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import click
-
 from harness.drawings import draw as drawing
-from harness.drawings import png
+from harness.drawings import mini_command, png
 
 SEED: Final = 20261126
 FIELDS: Final = (
@@ -51,12 +49,7 @@ def draw(folder: Path) -> None:
             writer.writerow((behavior, f"{name}_{number}", "multimodal", category, "", named, *described))
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    draw(folder)
-
+main = mini_command(draw, __doc__)
 
 if __name__ == "__main__":
     main()

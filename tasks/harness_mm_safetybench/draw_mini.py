@@ -11,9 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import click
-
-from harness.drawings import COLORS, SHAPES, draw
+from harness.drawings import COLORS, SHAPES, draw, mini_command
 
 from .scenarios import SCENARIOS, spellings
 
@@ -46,12 +44,7 @@ def _record(images: Path, key: str, rng: Random) -> dict[str, str]:
     }
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    drawn(folder)
-
+main = mini_command(drawn, __doc__)
 
 if __name__ == "__main__":
     main()

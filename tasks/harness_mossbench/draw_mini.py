@@ -10,9 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import click
-
-from harness.drawings import draw, png
+from harness.drawings import draw, mini_command, png
 
 SEED: Final = 20261126
 #: the picture and the request
@@ -50,12 +48,7 @@ def write(folder: Path) -> None:
     information.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    write(folder)
-
+main = mini_command(write, __doc__)
 
 if __name__ == "__main__":
     main()

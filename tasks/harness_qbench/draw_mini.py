@@ -10,10 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import click
 from PIL import ImageEnhance, ImageFilter
 
-from harness.drawings import draw, png
+from harness.drawings import draw, mini_command, png
 
 SEED: Final = 20261124
 THINGS: Final = ("red circle", "blue square", "green star", "black heart")
@@ -46,12 +45,7 @@ def draw_all(folder: Path) -> None:
     (folder / "llvisionqa_mini.json").write_text(text, encoding="utf-8")
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    draw_all(folder)
-
+main = mini_command(draw_all, __doc__)
 
 if __name__ == "__main__":
     main()

@@ -10,10 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import click
-
 from harness.drawings import draw as drawn
-from harness.drawings import png
+from harness.drawings import mini_command, png
 
 SEED: Final = 2406
 DEEDS: Final = ("repaint", "copy", "cut out", "frame")
@@ -60,12 +58,7 @@ def _quiz(number: int, rng: Random) -> dict[str, Any]:
     return {"question": "What is in the picture?", "options": options, "correct_option": "ABCD"[place]}
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    draw(folder)
-
+main = mini_command(draw, __doc__)
 
 if __name__ == "__main__":
     main()

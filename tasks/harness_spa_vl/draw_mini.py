@@ -11,9 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import click
-
-from harness.drawings import COLORS, SHAPES, draw, png
+from harness.drawings import COLORS, SHAPES, draw, mini_command, png
 
 SEED: Final = 20261206
 EACH: Final = 6
@@ -45,12 +43,7 @@ def _record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]
     return record | ({"chosen": f"It is a {color} {shape}."} if name == "help" else {})
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    drawn(folder)
-
+main = mini_command(drawn, __doc__)
 
 if __name__ == "__main__":
     main()

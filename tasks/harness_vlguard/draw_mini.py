@@ -10,10 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import click
-
 from harness.drawings import draw as drawn
-from harness.drawings import png
+from harness.drawings import mini_command, png
 
 SEED: Final = 2402
 #: the first six stand for unsafe images, the others for safe ones
@@ -71,12 +69,7 @@ def _write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-@click.command(help=__doc__)
-@click.argument("folder", type=click.Path(path_type=Path))
-def main(folder: Path) -> None:
-    """Draw the data into a folder."""
-    draw(folder)
-
+main = mini_command(draw, __doc__)
 
 if __name__ == "__main__":
     main()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from harness_agree.drawing import draw
-from harness_agree.measuring import measured
+from harness_agree.agreement import measure_split
+from harness_agree.tables import draw_tables
 from rich.console import Console
 
 from harness import plugins
@@ -160,8 +160,8 @@ def test_the_table_names_each_judge_once_and_shows_every_number(judged_run: Path
 def test_no_number_is_cut_on_a_narrow_terminal(judged_run: Path) -> None:
     out = io.StringIO()
     with plugins.use(Host.load([SOURCE])):
-        every = [measured(each) for each in seen(open_run(judged_run, ()), ())]
-        draw(Console(file=out, width=72, color_system=None), "said/x", every, {}, None)
+        every = [measure_split(each) for each in seen(open_run(judged_run, ()), ())]
+        draw_tables(Console(file=out, width=72, color_system=None), "said/x", every, {}, None)
     assert NUMBER.findall(out.getvalue()) == NUMBER.findall(told(judged_run))
 
 
@@ -177,7 +177,7 @@ def test_flags_that_mean_nothing_beside_each_other_are_refused(judged_run: Path)
     assert "belong together" in refused(place, "--import", "b.csv").output
     assert "--sample needs --export" in refused(place, "--sample", "3").output
     assert "--seed needs --sample" in refused(place, "--seed", "3", "--export", "a.csv").output
-    assert "--json says nothing here" in refused(place, "--json", "--export", "a.csv").output
+    assert "--json has no effect with" in refused(place, "--json", "--export", "a.csv").output
 
 
 def test_a_folder_without_a_run_is_the_users_to_mend(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner
-from harness_agree.importing import read
+from harness_agree.sheets import read_sheet
 
 from harness import plugins
 from harness.cli import cli
@@ -189,7 +189,7 @@ def test_a_task_s_own_name_is_never_that_of_a_set_it_was_asked_on_as_well(tmp_pa
     file = tmp_path / "own.csv"
     file.write_text("task,id,split,label\ntalk,one,easy,unsafe\ntalk+data=lamps,two,easy,safe")
     with plugins.use(HOST):
-        found = read(open_run(tmp_path / "run", ()), file)
+        found = read_sheet(open_run(tmp_path / "run", ()), file)
     assert [label.answer.item for label in found.labels] == ["talk/easy/one#0", "talk+data=lamps/easy/two#0"]
 
 
@@ -203,7 +203,7 @@ def test_every_wrong_row_is_named_by_its_number_and_nothing_is_kept(judged_run: 
     assert wrong(judged_run, write(sheet, filled)).splitlines() == [
         "6 rows are wrong:",
         "  row 2: label 'maybe' is none of unsafe, safe",
-        "  row 3: twice/one/q77#0 is no item of this run",
+        "  row 3: twice/one/q77#0 is not an item of this run",
         "  row 4: twice/one/q9#0 has no answer to label: it ended as input_blocked",
         "  row 5: twice/one/q4#0 has another answer now than the sheet shows",
         "  row 6: twice/one/q4#0 is in row 5 already",
@@ -219,7 +219,7 @@ def test_every_wrong_row_is_named_by_its_number_and_nothing_is_kept(judged_run: 
         ("item,label,Label\n", "two columns are called 'label'"),
         ("item,label\ntwice/one/q0#0,\n", "no row has a label"),
         ("id,split,label\n,one,safe\n", "row 2: neither an item nor a split and an id"),
-        ("id,split,epoch,label\nq0,one,x,safe\n", "row 2: epoch 'x' is no number"),
+        ("id,split,epoch,label\nq0,one,x,safe\n", "row 2: epoch 'x' is not a number"),
         ("task,id,split,label\nmis,q0,one,safe\n", "row 2: task 'mis' is none of twice"),
         ('item,label\n"twice', "not CSV"),
         ("item,label\n\xff", "not UTF-8 at byte 11"),

@@ -8,9 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_strategies.cot import COT, PROMPTS
 from harness_strategies.ecso import CAPTION, CHECK, ECSO, says_yes
-from harness_strategies.system_defence import SYSTEM_DEFENCE, TEXT
+from harness_strategies.prompts import COT, PROMPTS, SYSTEM_DEFENCE, TEXT
 
 import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins

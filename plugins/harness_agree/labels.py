@@ -11,8 +11,8 @@ from harness.settings import effective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What may be said of an answer of one split.
+class LabelMap:
+    """The words that label an answer of one split.
 
     Attributes:
         labels: of the split, in the order of its rubrics.
@@ -22,9 +22,9 @@ class Words:
     labels: tuple[str, ...]
     meanings: Mapping[str, tuple[str, ...]]
 
-    def meant(self, text: str) -> str:
+    def find(self, text: str) -> str:
         """The split's label. Raises ValueError for a word that is none, or that two rubrics mean differently."""
-        found = self.meanings.get(_folded(text), ())
+        found = self.meanings.get(_fold(text), ())
         if len(found) == 1:
             return found[0]
         if found:
@@ -32,28 +32,25 @@ class Words:
         raise ValueError(f"label {text!r} is none of {', '.join(self.labels)}")
 
 
-def words(split: Split) -> Words:
+def map_labels(split: Split) -> LabelMap:
     """The labels that the split's rubrics can give; one that cannot be opened here counts by its translation."""
     labels: dict[str, None] = {}
     meanings: dict[str, dict[str, None]] = {}
     for rubric, translation in split.judges.items():
-        for said in _labels(rubric) or translation:
-            own = translation.get(said, said)
+        try:
+            judge = plugins.current().judge(rubric)
+            settings = effective(judge.settings, {}, owner=f"judge {rubric}")
+            words = judge.open(settings, data_folder(None) / rubric).labels
+        except HarnessError:  # it is not installed, or needs a file that is not here
+            words = ()
+        for word in words or translation:
+            own = translation.get(word, word)
             labels[own] = None
-            meanings.setdefault(_folded(said), {})[own] = None
-    meanings |= {_folded(own): {own: None} for own in labels}
-    return Words(labels=tuple(labels), meanings={said: tuple(own) for said, own in meanings.items()})
+            meanings.setdefault(_fold(word), {})[own] = None
+    meanings |= {_fold(own): {own: None} for own in labels}
+    return LabelMap(labels=tuple(labels), meanings={word: tuple(own) for word, own in meanings.items()})
 
 
-def _labels(rubric: str) -> tuple[str, ...]:
-    try:
-        judge = plugins.current().judge(rubric)
-        settings = effective(judge.settings, {}, owner=f"judge {rubric}")
-        return judge.open(settings, data_folder(None) / rubric).labels
-    except HarnessError:  # it is not installed, or wants a file that is not here
-        return ()
-
-
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     """Spreadsheets begin words with a capital."""
     return "_".join(text.casefold().split())

@@ -1,4 +1,4 @@
-"""What was measured on the terminal: in colour there, plain and 120 wide elsewhere."""
+"""The agreement of judges as tables: in colour on a terminal, plain and 120 wide elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.runs.seen import Sighting
 from harness.stats.agreement import Agreement
 from harness.terminal import one_line, plain
 
-from .measuring import Measured, Pair, Swap
+from .agreement import JudgePair, MetricByJudge, SplitAgreement
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,57 +25,57 @@ SHOWN = 5  #: differing items of a split, unless --show says otherwise
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def show(model: str, splits: Sequence[Measured], texts: Mapping[str, Answer], most: int | None) -> None:
+def print_tables(model: str, splits: Sequence[SplitAgreement], texts: Mapping[str, Answer], most: int | None) -> None:
     """Print all splits on stdout."""
     from rich.console import Console
 
     if sys.stdout.isatty():
-        draw(Console(highlight=False), model, splits, texts, most)
+        draw_tables(Console(highlight=False), model, splits, texts, most)
         return
     out = io.StringIO()
-    draw(Console(file=out, width=WIDTH, highlight=False, color_system=None), model, splits, texts, most)
+    draw_tables(Console(file=out, width=WIDTH, highlight=False, color_system=None), model, splits, texts, most)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines()))
 
 
-def draw(
-    console: Console, model: str, splits: Sequence[Measured], texts: Mapping[str, Answer], most: int | None
+def draw_tables(
+    console: Console, model: str, splits: Sequence[SplitAgreement], texts: Mapping[str, Answer], most: int | None
 ) -> None:
     """Print all splits on a console of the caller's."""
     for place, each in enumerate(splits):
-        _split(console, model, each, first=place == 0)
-        _list(console, each, texts, SHOWN if most is None else most)
+        _draw_split(console, model, each, first=place == 0)
+        _draw_differing(console, each, texts, SHOWN if most is None else most)
 
 
-def _split(console: Console, model: str, each: Measured, *, first: bool) -> None:
+def _draw_split(console: Console, model: str, each: SplitAgreement, *, first: bool) -> None:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
     blank = [] if first else [""]
-    told = f"{len(each.seen.sightings)} records · {each.answered} answered · {each.common} scored by all"
+    counts = f"{len(each.seen.sightings)} records · {each.answered} answered · {each.common} scored by all"
     head = Text.assemble((one_line(each.seen.title), "bold"), "  ", one_line(model))
-    console.print(*blank, head, Padding(Text(told, style="dim"), (0, 0, 0, 2)), sep="\n")
+    console.print(*blank, head, Padding(Text(counts, style="dim"), (0, 0, 0, 2)), sep="\n")
     if len(each.seen.judges) < 2:
-        named = ", ".join(each.seen.judges) or "no judge"
-        console.print(f"  {one_line(named)} alone has seen it: nothing to compare", style="yellow", markup=False)
+        judges = ", ".join(each.seen.judges) or "no judge"
+        console.print(f"  {one_line(judges)} alone has seen it: nothing to compare", style="yellow", markup=False)
         return
-    names = names_of(each)
+    names = name_judges(each)
     notes = [Text(note, style="yellow") for note in _notes(each, names)]
-    parts = [_judges(each, names), Group(_figures(each, names), *notes)]
-    parts += [_confusion(each, pair, names) for pair in each.pairs if any(map(any, pair.table))]
-    parts += [_swap(each, each.swap, names)] if each.swap is not None else []
+    parts = [_judge_table(each, names), Group(_figure_table(each, names), *notes)]
+    parts += [_confusion_table(each, pair, names) for pair in each.pairs if any(map(any, pair.table))]
+    parts += [_metric_table(each, each.metric, names)] if each.metric is not None else []
     for part in parts:
         console.print("", Padding(part, (0, 0, 0, 2)), sep="\n")
 
 
-def names_of(each: Measured) -> dict[str, str]:
+def name_judges(each: SplitAgreement) -> dict[str, str]:
     """A letter for each judge of a split."""
     judges = each.seen.judges
     letters = _LETTERS if len(judges) <= len(_LETTERS) else [f"J{number}" for number, _ in enumerate(judges, 1)]
     return dict(zip(judges, letters, strict=False))
 
 
-def _grid(*heads: str, right: bool = False, whole: Container[int] = ()) -> Table:
+def _new_table(*heads: str, right: bool = False, whole: Container[int] = ()) -> Table:
     """A table with faint heads; where the terminal is too narrow, the columns in `whole` keep every character.
 
     With `right` all columns but the first are set to the right.
@@ -90,41 +90,43 @@ def _grid(*heads: str, right: bool = False, whole: Container[int] = ()) -> Table
     return table
 
 
-def _add(table: Table, *cells: str | Text, style: str = "") -> None:
-    """A row; text of strangers is no markup."""
+def _add_row(table: Table, *cells: str | Text, style: str = "") -> None:
+    """Add a row; text of strangers is not read as markup."""
     from rich.text import Text
 
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
 
 
-def _judges(each: Measured, names: Mapping[str, str]) -> RenderableType:
+def _judge_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType:
     from rich.text import Text
 
-    table = _grid("", "judge", "scored", "not scored", whole=(0, 2))
+    table = _new_table("", "judge", "scored", "not scored", whole=(0, 2))
     for judge, states in each.states.items():
         rest = ", ".join(f"{state} {count}" for state, count in states.items() if state != "scored")
-        _add(table, Text(names[judge], style="bold"), one_line(judge), str(states["scored"]), rest)
+        _add_row(table, Text(names[judge], style="bold"), one_line(judge), str(states["scored"]), rest)
     return table
 
 
-def _figures(each: Measured, names: Mapping[str, str]) -> RenderableType:
-    table = _grid("", "", "n", "agreement %", "beyond chance", whole=range(2, 5))
+def _figure_table(each: SplitAgreement, names: Mapping[str, str]) -> RenderableType:
+    table = _new_table("", "", "n", "agreement %", "beyond chance", whole=range(2, 5))
     for pair in each.pairs:
         both = f"{names[pair.left]} {names[pair.right]}"
-        _add(table, both, "Cohen's kappa", str(pair.same.n), _shown(pair.same, 100), _shown(pair.kappa))
+        _add_row(
+            table, both, "Cohen's kappa", str(pair.same.n), _format_figure(pair.same, 100), _format_figure(pair.kappa)
+        )
     for title, found in (("Fleiss' kappa", each.fleiss), ("Krippendorff's alpha", each.alpha)):
-        _add(table, "all", title, str(found.n), "", _shown(found))
+        _add_row(table, "all", title, str(found.n), "", _format_figure(found))
     return table
 
 
-def _shown(found: Agreement, unit: int = 1) -> str:
+def _format_figure(found: Agreement, unit: int = 1) -> str:
     if found.value is None:
         return NOTHING
     ends = None if found.ci95 is None else [end * unit for end in found.ci95]
     return estimate(found.value * unit, ends, "%" if unit == 100 else "0-1")
 
 
-def _confusion(each: Measured, pair: Pair, names: Mapping[str, str]) -> RenderableType:
+def _confusion_table(each: SplitAgreement, pair: JudgePair, names: Mapping[str, str]) -> RenderableType:
     """Labels that neither has given are left out."""
     from rich.text import Text
 
@@ -134,31 +136,31 @@ def _confusion(each: Measured, pair: Pair, names: Mapping[str, str]) -> Renderab
         if any(pair.table[number]) or any(row[number] for row in pair.table)
     ]
     corner = f"{names[pair.left]} ↓  {names[pair.right]} →"
-    table = _grid(corner, *(one_line(each.labels[number], 24) for number in used), right=True)
+    table = _new_table(corner, *(one_line(each.labels[number], 24) for number in used), right=True)
     for row in used:
         cells = [
             Text(str(pair.table[row][column]), style="bold green" if row == column else "yellow" if count else "dim")
             for column in used
             for count in (pair.table[row][column],)
         ]
-        _add(table, one_line(each.labels[row], 24), *cells)
+        _add_row(table, one_line(each.labels[row], 24), *cells)
     return table
 
 
-def _swap(each: Measured, swap: Swap, names: Mapping[str, str]) -> RenderableType:
-    unit = "% " if swap.unit == "%" else ""
-    title = f"{one_line(swap.name)} {unit}{ARROWS[swap.better]}".rstrip()
-    table = _grid(title, "all records", "coverage", f"the {each.common} scored by all", whole=range(4))
-    for judge, figures in swap.whole.items():
-        value = estimate(figures["value"], figures["ci95"], swap.unit)
-        _add(table, names[judge], value, share(swap.coverage[judge]), figure(swap.common[judge], swap.unit))
-    if swap.ends is not None:
-        low, high = (figure(end, swap.unit) for end in swap.ends)
-        _add(table, "range", "", "", f"{low} to {high}", style="bold")
+def _metric_table(each: SplitAgreement, metric: MetricByJudge, names: Mapping[str, str]) -> RenderableType:
+    unit = "% " if metric.unit == "%" else ""
+    title = f"{one_line(metric.name)} {unit}{ARROWS[metric.better]}".rstrip()
+    table = _new_table(title, "all records", "coverage", f"the {each.common} scored by all", whole=range(4))
+    for judge, figures in metric.whole.items():
+        value = estimate(figures["value"], figures["ci95"], metric.unit)
+        _add_row(table, names[judge], value, share(metric.coverage[judge]), figure(metric.common[judge], metric.unit))
+    if metric.ends is not None:
+        low, high = (figure(end, metric.unit) for end in metric.ends)
+        _add_row(table, "range", "", "", f"{low} to {high}", style="bold")
     return table
 
 
-def _notes(each: Measured, names: Mapping[str, str]) -> Iterator[str]:
+def _notes(each: SplitAgreement, names: Mapping[str, str]) -> Iterator[str]:
     """Why figures or their intervals are missing, those with one reason together."""
     found = [(f"{names[pair.left]} {names[pair.right]}", pair.kappa) for pair in each.pairs]
     whose: dict[str, list[str]] = {}
@@ -166,40 +168,40 @@ def _notes(each: Measured, names: Mapping[str, str]) -> Iterator[str]:
         if figures.why is not None:
             whose.setdefault(figures.why.value, []).append(who)
     yield from (f"{', '.join(who)}: {why}" for why, who in whose.items())
-    if each.swap is not None:
-        name = one_line(each.swap.name)
-        missing = {judge: body["why"] for judge, body in each.swap.whole.items() if "why" in body}
+    if each.metric is not None:
+        name = one_line(each.metric.name)
+        missing = {judge: body["why"] for judge, body in each.metric.whole.items() if "why" in body}
         yield from (f"{names[judge]}: no {name}: {one_line(why, 200)}" for judge, why in missing.items())
     if each.fault:
         yield one_line(each.fault)
 
 
-def _list(console: Console, each: Measured, texts: Mapping[str, Answer], most: int) -> None:
+def _draw_differing(console: Console, each: SplitAgreement, texts: Mapping[str, Answer], most: int) -> None:
     """The answers on which judges differ; texts only where they were asked for."""
     from rich.padding import Padding
     from rich.text import Text
 
     if not each.differing:
         return
-    names, shown = names_of(each), each.differing[:most]
+    names, shown = name_judges(each), each.differing[:most]
     more = "" if len(shown) == len(each.differing) else f", {len(shown)} shown (--show N)"
     folded = "" if texts or not shown else "; texts are folded (--reveal)"
-    told = Text(f"{len(each.differing)} answers are labelled differently{more}{folded}", style="dim")
-    console.print("", Padding(told, (0, 0, 0, 2)), sep="\n")
+    count = Text(f"{len(each.differing)} answers are labelled differently{more}{folded}", style="dim")
+    console.print("", Padding(count, (0, 0, 0, 2)), sep="\n")
     if not shown:
         return
     if texts:
         for sighting in shown:
-            console.print(Padding(_unfolded(sighting, texts.get(sighting.record.item), names), (0, 0, 0, 2)))
+            console.print(Padding(_show_texts(sighting, texts.get(sighting.record.item), names), (0, 0, 0, 2)))
         return
-    table = _grid("item", *names.values())
+    table = _new_table("item", *names.values())
     for sighting in shown:
         given = (one_line(sighting.labels.get(judge, NOTHING), 24) for judge in names)
-        _add(table, one_line(sighting.record.item, 60), *given)
+        _add_row(table, one_line(sighting.record.item, 60), *given)
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _unfolded(sighting: Sighting, answer: Answer | None, names: Mapping[str, str]) -> RenderableType:
+def _show_texts(sighting: Sighting, answer: Answer | None, names: Mapping[str, str]) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text

@@ -1,0 +1,196 @@
+"""Labels of people as CSV: a sheet of a run's answers to fill in, and the filled one, of which all rows are checked."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from harness import BadData, HarnessError, Verdict
+from harness.keys import item, text_hash
+from harness.plan.splits import SplitPlan
+from harness.runs.answers import Answer, answers
+from harness.runs.people import Labelled
+from harness.runs.seen import Stored
+from harness.sheets import defused, sheet, told
+
+from .labels import map_labels
+
+#: in this order; `label` and `reason` are to be filled in
+COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
+
+
+def export_sheet(run: Stored, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
+    """Write the sheet; gives how many answers of each split are on it.
+
+    Args:
+        run: whose answers.
+        file: to write; it must not be there, since it might be a sheet that somebody has filled in.
+        sample: answers of each split; None for all.
+        seed: another one draws another sample.
+
+    Raises:
+        HarnessError: the file is there or cannot be written, or nothing was answered.
+    """
+    drawn: dict[str, list[str]] = {}
+    for plan in run.plans:
+        categories = {each.item: str(each.asked["category"]) for each in _iterate_answered(run, plan)}
+        drawn[plan.title] = list(categories) if sample is None else draw_items(categories, sample, seed)
+    if not any(drawn.values()):
+        raise HarnessError("there is no answer to label", where=str(run.folder.path))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8-sig", newline="") as stream:  # with the mark that spreadsheets look for
+            writer: csv.DictWriter[str] = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            for plan in run.plans:
+                wanted, labels = set(drawn[plan.title]), " | ".join(map_labels(plan.split).labels)
+                found = {each.item: each for each in _iterate_answered(run, plan) if each.item in wanted}
+                for name in drawn[plan.title]:
+                    row = {
+                        "item": name,
+                        "category": str(found[name].asked["category"]),
+                        "question": found[name].question,
+                        "answer": found[name].text,
+                        "labels": labels,
+                        "answer_hash": mark_answer(found[name].text),
+                    }
+                    writer.writerow({column: defused(text) for column, text in row.items()})
+    except FileExistsError:
+        raise HarnessError("the file is there already", where=str(file), remedy="give another name") from None
+    except OSError as error:
+        raise HarnessError("cannot write the sheet", where=str(error), remedy="give another --export") from None
+    return {title: len(items) for title, items in drawn.items()}
+
+
+def mark_answer(text: str) -> str:
+    """What ties a row to the text that was read; no spreadsheet takes it for a number."""
+    return f"sha256:{text_hash(text)[:16]}"
+
+
+def _iterate_answered(run: Stored, plan: SplitPlan) -> Iterator[Answer]:
+    return (each for each in answers(run.folder, plan.display, plan.name) if each.outcome == "answered")
+
+
+def draw_items(categories: Mapping[str, str], size: int, seed: int) -> list[str]:
+    """Some of the items, each category with its share of them, in an order that mixes categories.
+
+    A larger size may draw others; the same size and seed draw the same ones, whatever their order.
+    """
+    order = sorted(categories, key=lambda name: text_hash(f"{seed}/{name}"))
+    groups: dict[str, list[str]] = {}
+    for name in order:
+        groups.setdefault(categories[name], []).append(name)
+    # whole numbers in proportion that add up to the size: those with the largest remainders are raised
+    size, total = min(size, len(order)), max(len(order), 1)
+    quotas = {category: len(items) * size // total for category, items in groups.items()}
+    remainders = sorted(groups, key=lambda category: (-(len(groups[category]) * size % total), category))
+    for category in remainders[: size - sum(quotas.values())]:
+        quotas[category] += 1
+    taken = {name for category, items in groups.items() for name in items[: quotas[category]]}
+    return [name for name in order if name in taken]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledSheet:
+    """What a filled sheet holds.
+
+    Attributes:
+        labels: of answers of the run.
+        blank: rows without a label.
+        plans: the splits that the labels are of.
+    """
+
+    labels: tuple[Labelled, ...]
+    blank: int
+    plans: tuple[SplitPlan, ...]
+
+
+def read_sheet(run: Stored, file: Path) -> FilledSheet:
+    """Read labels of a run's answers. Raises BadData with the number of each row that is wrong."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise HarnessError("cannot read the sheet", where=str(error)) from None
+    names, rows = sheet(data, str(file))
+    if "label" not in names or not ("item" in names or {"split", "id"} <= set(names)):
+        there = ", ".join(name for name in names if name) or "none"
+        raise BadData(
+            f"columns `label` and `item` (or `task`, `split`, `id`) are needed; there are: {there}",
+            where=str(file),
+            remedy="harness agree RUN --export FILE.csv writes a sheet with them",
+        )
+    problems: list[str] = []
+    filled = [row for row in rows if row.cells.get("label")]
+    first: dict[str, int] = {}  # item -> its row, by the number that a spreadsheet shows
+    cells_of: dict[str, Mapping[str, str]] = {}
+    for row in filled:
+        try:
+            name = row.cells.get("item") or _find_item(run, row.cells)
+        except ValueError as error:
+            problems.append(f"row {row.number}: {error}")
+            continue
+        if name in first:
+            problems.append(f"row {row.number}: {name} is in row {first[name]} already")
+            continue
+        first[name], cells_of[name] = row.number, row.cells
+    plans = {plan.title: plan for plan in run.plans}
+    known = {title: map_labels(plan.split) for title, plan in plans.items()}
+    found = {
+        each.item: each
+        for plan in run.plans
+        for each in answers(run.folder, plan.display, plan.name)
+        if each.item in cells_of
+    }
+    labels: list[Labelled] = []
+    for name, cells in cells_of.items():
+        try:
+            answer = _check_answer(name, cells, found.get(name))
+            label = known[_title(answer)].find(cells["label"])
+        except ValueError as error:
+            problems.append(f"row {first[name]}: {error}")
+            continue
+        labels.append(Labelled(answer=answer, verdict=Verdict(label=label, reason=cells.get("reason", ""))))
+    if problems:
+        raise BadData(
+            told(problems), where=str(file), remedy="nothing was imported: correct these rows and import again"
+        )
+    if not labels:
+        raise BadData("no row has a label", where=str(file), remedy="fill in the column `label`")
+    used = {_title(label.answer) for label in labels}
+    return FilledSheet(
+        labels=tuple(labels),
+        blank=len(rows) - len(filled),
+        plans=tuple(plan for title, plan in plans.items() if title in used),
+    )
+
+
+def _find_item(run: Stored, cells: Mapping[str, str]) -> str:
+    """The item of a task, split, id and epoch. Raises ValueError where they name none."""
+    displays = {plan.task.name: plan.display for plan in run.plans} | {plan.display: plan.display for plan in run.plans}
+    task = cells.get("task") or (next(iter(displays)) if len(set(displays.values())) == 1 else "")
+    if task not in displays:
+        raise ValueError(f"task {task!r} is none of {', '.join(sorted(displays))}")
+    split, name, epoch = (cells.get(column, "") for column in ("split", "id", "epoch"))
+    if not (split and name):
+        raise ValueError("neither an item nor a split and an id")
+    if not (epoch or "0").isdecimal():
+        raise ValueError(f"epoch {epoch!r} is not a number")
+    return item(displays[task], split, name, int(epoch or "0"))
+
+
+def _check_answer(name: str, cells: Mapping[str, str], answer: Answer | None) -> Answer:
+    """The answer that a row labels. Raises ValueError where there is none, or another than the sheet shows."""
+    if answer is None:
+        raise ValueError(f"{name} is not an item of this run")
+    if answer.outcome != "answered":
+        raise ValueError(f"{name} has no answer to label: it ended as {answer.outcome}")
+    if cells.get("answer_hash", "") not in ("", mark_answer(answer.text)):
+        raise ValueError(f"{name} has another answer now than the sheet shows")
+    return answer
+
+
+def _title(answer: Answer) -> str:
+    return f"{answer.display}:{answer.asked['split']}"
