@@ -220,7 +220,7 @@ def test_a_second_page_of_one_reviewer_is_told_and_goes_on(tmp_path: Path) -> No
     made = queue(tmp_path)
     with opened(made) as seen:
         first = made.order("ann")[0]
-        made.desk("ann").skip(first)
+        made.session("ann").skip(first)
         press(seen.page, "d")
         at(seen.page, "0 decided, 3 to go, 1 skipped")
         assert "decided elsewhere" in seen.page.locator("#said").inner_text()

@@ -69,10 +69,10 @@ def lines(folder: Path, name: str = "ann") -> list[dict[str, Any]]:
 
 def answer_all(queue: Queue, name: str, count: int = 99, **said: Any) -> list[str]:
     """Decide the next ones in order; which ones they were."""
-    desk = queue.desk(name)
-    chosen = desk.standing().open[:count]
+    session = queue.session(name)
+    chosen = session.progress().open[:count]
     for key in chosen:
-        desk.answer(review(key, name, **said))
+        session.answer(review(key, name, **said))
     return list(chosen)
 
 

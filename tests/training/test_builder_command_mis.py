@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from harness_builder.calls.store import CallStore
 from harness_builder.offer import BUILDER
-from harness_builder.people import reviewing
+from harness_builder.people import open_review_queue
 
 from harness.testing.conformance import check_builder
 from tests.training.reviewed import answer_all
@@ -32,7 +32,7 @@ class TestAReview:
     def test_has_its_address_on_stdout_and_ends_with_the_agreement(self, tmp_path: Path) -> None:
         written(tmp_path, 3)
         for name in ("ann", "bob"):
-            answer_all(reviewing(tmp_path), name, text_unsafe=False)
+            answer_all(open_review_queue(tmp_path), name, text_unsafe=False)
         with serving_review(tmp_path, "--reviewer", "cem") as process:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
@@ -60,11 +60,11 @@ class TestAReview:
         assert code == 0, said
         assert "3 new, 0 changed, 0 as before" in said
         assert "ann       3" in said
-        assert [each.decision for each in reviewing(tmp_path).reviews()] == ["keep"] * 3
+        assert [each.decision for each in open_review_queue(tmp_path).reviews()] == ["keep"] * 3
 
     def test_shows_a_reviewer_nothing_of_the_others_on_the_sheet(self, tmp_path: Path) -> None:
         written(tmp_path, 2)
-        answer_all(reviewing(tmp_path), "bob", reason="bob's own reason")
+        answer_all(open_review_queue(tmp_path), "bob", reason="bob's own reason")
         for name, there in (("ann", False), ("bob", True)):
             called(["build", "review", str(tmp_path), "--to-csv", str(tmp_path / name), "--reviewer", name])
             assert ("bob's own reason" in (tmp_path / name).read_text(encoding="utf-8-sig")) is there
@@ -115,7 +115,7 @@ class TestMis:
         assert (code, shown) == (3, "no records\n"), said
         assert f"harness build review {tmp_path / 'out'}" in said
         asked = spent(tmp_path / "out")
-        keys = answer_all(reviewing(tmp_path / "out"), "ann", text_unsafe=True)
+        keys = answer_all(open_review_queue(tmp_path / "out"), "ann", text_unsafe=True)
 
         code, shown, said = called([*words, "--json"])
         assert code == 0, said

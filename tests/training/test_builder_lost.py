@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.people import reviewing
+from harness_builder.people import open_review_queue
 from harness_builder.quality import ProbeResult, compute_rates, select_balanced
 from harness_builder.steps.probing import Part, find_giveaway
 from harness_builder.tally import Tally, find_losses, format_open_losses, tell_losses
@@ -129,16 +129,16 @@ def test_a_category_of_the_plan_is_missed_where_there_is_none_of_it() -> None:
 def test_a_tie_is_named_with_what_people_differ_in_and_what_would_settle_it(tmp_path: Path) -> None:
     people = {"sort": {"reviewers": 2}}
     built(tmp_path, **people)
-    queue = reviewing(tmp_path / "out")
+    queue = open_review_queue(tmp_path / "out")
     tied, *rest = sorted(queue.candidates)
     other = "places"
     queue.categories = (*queue.categories, other)
     for name in ("ann", "bob"):
         for key in rest:
-            queue.desk(name).answer(review(key, name))
-    queue.desk("ann").answer(review(tied, "ann", "fix", category=other))
-    queue.desk("bob").answer(review(tied, "bob"))
-    queue.desk("cem").answer(review(tied, "cem", "drop"))
+            queue.session(name).answer(review(key, name))
+    queue.session("ann").answer(review(tied, "ann", "fix", category=other))
+    queue.session("bob").answer(review(tied, "bob"))
+    queue.session("cem").answer(review(tied, "cem", "drop"))
 
     code, _, err = built(tmp_path, **people)
     assert code == 3
@@ -149,12 +149,12 @@ def test_a_tie_is_named_with_what_people_differ_in_and_what_would_settle_it(tmp_
 def test_a_tie_on_photographs_is_named_as_well(tmp_path: Path) -> None:
     config, out = configured(tmp_path, sort={"review": "people"}), tmp_path / "out"
     build(config)
-    answer_all(reviewing(out), "ann", text_unsafe=False)
+    answer_all(open_review_queue(out), "ann", text_unsafe=False)
     build(config)
-    queue = reviewing(out)
-    tied, _ = queue.desk("ann").standing().open
-    queue.desk("ann").answer(review(tied, "ann", "drop"))
-    queue.desk("bob").answer(review(tied, "bob"))
+    queue = open_review_queue(out)
+    tied, _ = queue.session("ann").progress().open
+    queue.session("ann").answer(review(tied, "ann", "drop"))
+    queue.session("bob").answer(review(tied, "bob"))
 
     code, said, _ = build(config)
     assert code == 3

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.people import reviewing
+from harness_builder.people import open_review_queue
 from harness_builder.review import Queue
-from harness_builder.review.entries import Answered
+from harness_builder.review.log import Answer
 
 from tests.acceptance.commands import harness_here
 from tests.training.cast import OBJECTS, Stage, held_against, staged
@@ -48,7 +48,7 @@ def mended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mended]:
         ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
         assert ended.code == 3, ended.err
         before = Counter(stage.cast.asked)
-        queue = reviewing(stage.out)
+        queue = open_review_queue(stage.out)
         for name in ("ann", "bob"):
             for case, said in FIXES.items():
                 answer(queue, name, f"cases/{case}#0", **said)
@@ -69,8 +69,8 @@ def against(folder: Path) -> dict[str, Any]:
 
 def answer(queue: Queue, name: str, key: str, **said: Any) -> None:
     """A line as reviewers' files held it before questions were looked at when they were written."""
-    shown = queue.shown(queue.candidates[key])
-    queue.log(name).append(Answered(review=review(key, name, "fix", **said), shown=shown), lambda _: None)
+    shown = queue.shown_hash(queue.candidates[key])
+    queue.log(name).append(Answer(review=review(key, name, "fix", **said), shown=shown), lambda _: None)
 
 
 def records(stage: Stage, name: str) -> list[dict[str, Any]]:

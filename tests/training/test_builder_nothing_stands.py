@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from harness_builder.people import CandidateFile, read_candidates, reviewing
+from harness_builder.people import CandidateFile, open_review_queue, read_candidates
 from harness_builder.quality.duplicates import MarkStore
 
 from harness import Image
@@ -32,11 +32,11 @@ def kept_by_people(folder: Path, cast: Turning) -> Iterator[Stage]:
     cast.lists, cast.slips = {"text": ("text", "everything")}, "text"
     with staged(folder, ("text",), cast, sort={"reviewers": 1}, elements={"per_text": 2}) as stage:
         assert build(stage).code == 3
-        queue = reviewing(stage.out)
+        queue = open_review_queue(stage.out)
         assert len(queue.candidates) == 2
-        desk = queue.desk("ann")
+        session = queue.session("ann")
         for key in queue.candidates:
-            desk.answer(review(key))
+            session.answer(review(key))
         yield stage
 
 
@@ -59,7 +59,7 @@ def test_a_candidate_that_is_stopped_leaves_the_queue_with_its_marks_and_lines(t
     with kept_by_people(tmp_path, cast) as stage:
         before, cast.refuses = drawn(stage), refuses
         assert build(stage).code == (2 if refuses else 0)
-        assert list(reviewing(stage.out).candidates) == ["cases/text#1"]
+        assert list(open_review_queue(stage.out).candidates) == ["cases/text#1"]
         gone = before - drawn(stage)
         assert len(gone) == 2
         assert left(stage, "case=text", *OBJECTS["text"], *gone) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -13,10 +13,9 @@ import pytest
 from harness_builder.people import (
     CandidateFile,
     People,
-    image_of,
+    image_finder,
+    open_review_queue,
     read_candidates,
-    reviewing,
-    write_candidates,
 )
 from harness_builder.review import Decided, Queue, Undecided
 from harness_builder.values import Candidate
@@ -37,7 +36,7 @@ def kept(out: Path, number: int) -> Image:
     path = out / "work" / "images" / name[:2] / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return image_of(out / "work")(name)
+    return image_finder(out / "work")(name)
 
 
 def candidate(out: Path, number: int, **changes: Any) -> Candidate:
@@ -56,6 +55,15 @@ def candidate(out: Path, number: int, **changes: Any) -> Candidate:
 BETTER = "May the one in the first image be put on the one in the second image?"
 
 
+def write_candidates(
+    path: Path, candidates: Iterable[Candidate], categories: Iterable[str] = (), reviewers: int = 1
+) -> None:
+    file = CandidateFile(path, categories, reviewers)
+    for each in candidates:
+        file.put(each)
+    file.close(whole=True)
+
+
 def written(out: Path, count: int = 3, reviewers: int = 1) -> list[Candidate]:
     """So many candidates, left by a walk."""
     every = [candidate(out, number) for number in range(count)]
@@ -71,7 +79,7 @@ class TestTheCandidates:
     def test_are_read_as_they_were_written(self, tmp_path: Path) -> None:
         every = written(tmp_path, reviewers=2)
 
-        found = read_candidates(tmp_path / "work" / "candidates.jsonl", image_of(tmp_path / "work"))
+        found = read_candidates(tmp_path / "work" / "candidates.jsonl", image_finder(tmp_path / "work"))
         assert list(found.every) == every
         assert found.categories == CATEGORIES
         assert found.reviewers == 2
@@ -90,7 +98,7 @@ class TestTheCandidates:
         file.put(replace(second, question="Another question?"))
         file.close(whole=False)
 
-        by_key = {each.key: each for each in read_candidates(path, image_of(tmp_path / "work")).every}
+        by_key = {each.key: each for each in read_candidates(path, image_finder(tmp_path / "work")).every}
         assert by_key[first.key] == first
         assert by_key[third.key] == third
         assert by_key[second.key].question == "Another question?"
@@ -100,16 +108,16 @@ class TestTheCandidates:
         path = tmp_path / "work" / "candidates.jsonl"
         write_candidates(path, [first])
 
-        assert read_candidates(path, image_of(tmp_path / "work")).every == (first,)
+        assert read_candidates(path, image_finder(tmp_path / "work")).every == (first,)
 
     def test_stand_until_a_walk_has_ended(self, tmp_path: Path) -> None:
         every = written(tmp_path)
         file = CandidateFile(tmp_path / "work" / "candidates.jsonl")
         file.put(every[0])
 
-        assert len(reviewing(tmp_path).candidates) == 3
+        assert len(open_review_queue(tmp_path).candidates) == 3
         file.close(whole=True)
-        assert len(reviewing(tmp_path).candidates) == 1
+        assert len(open_review_queue(tmp_path).candidates) == 1
 
     @pytest.mark.parametrize("broken", ["{", "[]", '{"key": 1}', '{"key": "a"}'])
     def test_that_are_none_are_told_with_their_line(self, tmp_path: Path, broken: str) -> None:
@@ -118,7 +126,7 @@ class TestTheCandidates:
         path.write_text(path.read_text(encoding="utf-8") + broken + "\n", encoding="utf-8")
 
         with pytest.raises(BadData, match=r"candidates\.jsonl, line 3"):
-            reviewing(tmp_path)
+            open_review_queue(tmp_path)
 
     def test_cannot_name_an_image_elsewhere(self, tmp_path: Path) -> None:
         (first,) = written(tmp_path, 1)
@@ -127,12 +135,12 @@ class TestTheCandidates:
         path.write_text(path.read_text(encoding="utf-8").replace(sha256, "../../../etc/passwd"), encoding="utf-8")
 
         with pytest.raises(BadData, match="is no sha256"):
-            reviewing(tmp_path)
+            open_review_queue(tmp_path)
 
     def test_come_with_the_command_that_goes_on_with_what_is_decided(self, tmp_path: Path) -> None:
         out = tmp_path / "my set"
         written(out)
-        assert reviewing(out).then == f"harness build mis --config FILE --out '{out}'"
+        assert open_review_queue(out).then == f"harness build mis --config FILE --out '{out}'"
 
     def test_say_in_which_language_a_reviewer_writes(self, tmp_path: Path) -> None:
         path = tmp_path / "work" / "candidates.jsonl"
@@ -140,28 +148,28 @@ class TestTheCandidates:
         file = CandidateFile(path, CATEGORIES, language="German")
         file.put(one)
         file.close(whole=True)
-        desk = reviewing(tmp_path).desk("ann")
-        desk.answer(review(one.key, decision="fix", question="Passt das links zu dem rechts?"))
+        session = open_review_queue(tmp_path).session("ann")
+        session.answer(review(one.key, decision="fix", question="Passt das links zu dem rechts?"))
         with pytest.raises(HarnessError, match="names 'thing 0'"):
-            desk.take(review(one.key, decision="fix", question="Passt thing 0 zu dem rechts?"))
-        assert other.key not in reviewing(tmp_path).candidates
+            session.import_review(review(one.key, decision="fix", question="Passt thing 0 zu dem rechts?"))
+        assert other.key not in open_review_queue(tmp_path).candidates
 
     def test_of_an_earlier_version_leave_the_language_open(self, tmp_path: Path) -> None:
         (one,) = written(tmp_path, 1)
         path = tmp_path / "work" / "candidates.jsonl"
         path.write_text(path.read_text(encoding="utf-8").replace(',"language":"English"', ""), encoding="utf-8")
-        assert reviewing(tmp_path).language == ""
-        reviewing(tmp_path).desk("ann").answer(review(one.key, decision="fix", question="Et ensemble ?"))
+        assert open_review_queue(tmp_path).language == ""
+        open_review_queue(tmp_path).session("ann").answer(review(one.key, decision="fix", question="Et ensemble ?"))
 
     def test_that_nobody_wrote_are_no_queue(self, tmp_path: Path) -> None:
         with pytest.raises(HarnessError, match="nothing to review") as caught:
-            reviewing(tmp_path)
+            open_review_queue(tmp_path)
         assert "harness build" in str(caught.value)
 
     def test_are_shown_with_the_categories_of_the_plan(self, tmp_path: Path) -> None:
         written(tmp_path)
 
-        assert reviewing(tmp_path).categories == CATEGORIES
+        assert open_review_queue(tmp_path).categories == CATEGORIES
 
 
 class TestWhatPeopleDecide:
@@ -170,7 +178,7 @@ class TestWhatPeopleDecide:
 
     def test_is_what_the_one_reviewer_said_where_one_is_enough(self, tmp_path: Path) -> None:
         every = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann", decision="fix", question=BETTER, text_unsafe=True)
+        answer_all(open_review_queue(tmp_path), "ann", decision="fix", question=BETTER, text_unsafe=True)
 
         for each in every:
             found = people(tmp_path).decided(each)
@@ -181,15 +189,15 @@ class TestWhatPeopleDecide:
 
     def test_waits_until_as_many_have_decided_as_must(self, tmp_path: Path) -> None:
         (one, *_) = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann")
+        answer_all(open_review_queue(tmp_path), "ann")
         assert people(tmp_path, 2).decided(one) is None
-        answer_all(reviewing(tmp_path), "bob")
+        answer_all(open_review_queue(tmp_path), "bob")
         assert isinstance(people(tmp_path, 2).decided(one), Decided)
 
     def test_stays_open_where_they_differ(self, tmp_path: Path) -> None:
         (one, *_) = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann", decision="keep")
-        answer_all(reviewing(tmp_path), "bob", decision="drop")
+        answer_all(open_review_queue(tmp_path), "ann", decision="keep")
+        answer_all(open_review_queue(tmp_path), "bob", decision="drop")
 
         found = people(tmp_path, 2).decided(one)
         assert isinstance(found, Undecided)
@@ -198,7 +206,7 @@ class TestWhatPeopleDecide:
     def test_is_settled_by_a_third_one(self, tmp_path: Path) -> None:
         (one, *_) = written(tmp_path)
         for name, decision in (("ann", "keep"), ("bob", "drop"), ("cem", "drop")):
-            answer_all(reviewing(tmp_path), name, decision=decision)
+            answer_all(open_review_queue(tmp_path), name, decision=decision)
 
         found = people(tmp_path, 2).decided(one)
         assert isinstance(found, Decided)
@@ -217,34 +225,34 @@ class TestWhatPeopleDecide:
         self, tmp_path: Path, changed: Callable[[Path, Candidate], Candidate]
     ) -> None:
         (one, *_) = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann")
+        answer_all(open_review_queue(tmp_path), "ann")
 
         assert people(tmp_path).decided(changed(tmp_path, one)) is None
 
     def test_holds_whatever_a_model_thinks(self, tmp_path: Path) -> None:
         (one, *_) = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann")
+        answer_all(open_review_queue(tmp_path), "ann")
 
         assert isinstance(people(tmp_path).decided(replace(one, opinion={})), Decided)
 
     def test_does_not_hold_for_an_image_that_was_changed_on_disk(self, tmp_path: Path) -> None:
         (one, *_) = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann")
+        answer_all(open_review_queue(tmp_path), "ann")
         (tmp_path / "work" / one.images[0].path).write_bytes(PIXEL)
 
         assert people(tmp_path).decided(one) is None
 
     def test_that_was_taken_back_does_not_count(self, tmp_path: Path) -> None:
         (one,) = written(tmp_path, 1)
-        queue = reviewing(tmp_path)
+        queue = open_review_queue(tmp_path)
         answer_all(queue, "ann")
-        queue.desk("ann").undo(one.key)
+        queue.session("ann").undo(one.key)
 
         assert people(tmp_path).decided(one) is None
 
     def test_outlives_the_work_that_it_was_made_on(self, tmp_path: Path) -> None:
         (one, *_) = written(tmp_path)
-        answer_all(reviewing(tmp_path), "ann")
+        answer_all(open_review_queue(tmp_path), "ann")
         (tmp_path / "work").rename(tmp_path / "work.1")
         again = written(tmp_path)
 
@@ -256,7 +264,7 @@ class TestTheirAgreement:
     def test_is_of_the_candidates_that_were_asked_for(self, tmp_path: Path) -> None:
         first, second, _ = written(tmp_path)
         for name in ("ann", "bob"):
-            answer_all(reviewing(tmp_path), name)
+            answer_all(open_review_queue(tmp_path), name)
         found = people(tmp_path)
         assert [each.candidates for each in found.agreement()] == [0, 0, 0, 0]
         found.decided(first)
@@ -272,9 +280,9 @@ class TestTheirAgreement:
         queue = Queue(tmp_path / "review", [one])
         answer_all(queue, "ann", decision="keep")
         answer_all(queue, "bob", decision="drop")
-        desk = queue.desk("bob")
-        desk.undo(one.key)
-        desk.answer(review(one.key, "bob", "keep"))
+        session = queue.session("bob")
+        session.undo(one.key)
+        session.answer(review(one.key, "bob", "keep"))
         found = people(tmp_path, 2)
 
         assert isinstance(found.decided(one), Decided)
@@ -284,8 +292,8 @@ class TestTheirAgreement:
 
 def test_an_image_of_the_build_is_found_by_its_hash_and_missing_ones_when_they_are_opened(tmp_path: Path) -> None:
     image = kept(tmp_path, 0)
-    assert image_of(tmp_path / "work")(Path(image.path).stem) == image
-    gone = image_of(tmp_path / "work")(digest("nothing").removeprefix("k1:"))
+    assert image_finder(tmp_path / "work")(Path(image.path).stem) == image
+    gone = image_finder(tmp_path / "work")(digest("nothing").removeprefix("k1:"))
     every = [candidate(tmp_path, 0, images=(gone, gone))]
     (queue,) = [Queue(tmp_path / "review", every)]
-    assert [each.why for each in queue.pictures.of(every[0])] == ["the file is gone"] * 2
+    assert [each.why for each in queue.images_of(every[0])] == ["the file is gone"] * 2

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from harness_builder import photographed
 from harness_builder.calls.results import Halted, StepResult
-from harness_builder.people import reviewing
+from harness_builder.people import open_review_queue
 from harness_builder.real.unused import owner_of
 from harness_builder.steps.context import BuildContext
 from harness_builder.values import Step
@@ -145,7 +145,7 @@ class TestTheQueueOfPhotographs:
         checks.ended = Halted(end="stopped", why="person")
         _, _, told = build(config)
         assert "photographs: 0 records of real" in told
-        drawn = {key for key in reviewing(tmp_path / "out").candidates if not key.endswith("@real")}
+        drawn = {key for key in open_review_queue(tmp_path / "out").candidates if not key.endswith("@real")}
         assert queued(tmp_path) == set()
         assert {key.removesuffix("@real") for key in before} < drawn, "those that are drawn stay"
 
@@ -168,14 +168,14 @@ def asked(folder: Path) -> tuple[Path, set[str]]:
     """A build whose photographs wait for people: its config, and their keys."""
     config = configured(folder, sort={"review": "people"})
     build(config)
-    answer_all(reviewing(folder / "out"), "ann", text_unsafe=False)
+    answer_all(open_review_queue(folder / "out"), "ann", text_unsafe=False)
     build(config)
     return config, queued(folder)
 
 
 def queued(folder: Path) -> set[str]:
     """Keys of the photographs that people are asked about."""
-    return {key for key in reviewing(folder / "out").candidates if key.endswith("@real")}
+    return {key for key in open_review_queue(folder / "out").candidates if key.endswith("@real")}
 
 
 def with_photographs(folder: Path, *asked: dict[str, Any]) -> Path:
@@ -190,6 +190,6 @@ def with_photographs(folder: Path, *asked: dict[str, Any]) -> Path:
 
 def mend(out: Path, key: str) -> None:
     """Give the question of a candidate other words."""
-    desk = reviewing(out).desk("ann")
+    session = open_review_queue(out).session("ann")
     question = "May the object in the first image lie close to the object in the second image?"
-    desk.take(review(key, "ann", "fix", question=question, text_unsafe=False))
+    session.import_review(review(key, "ann", "fix", question=question, text_unsafe=False))

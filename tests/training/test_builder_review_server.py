@@ -152,9 +152,9 @@ def test_the_address_names_the_reviewer_and_what_was_answered_outlives_a_server_
         with httpx.Client(follow_redirects=True) as http:
             assert http.get(url).url.query == b"reviewer=ann"
             base = url.partition("/?")[0]
-            desk = http.get(f"{base}/api/desk?reviewer=ann").json()
-            assert desk["decided"] == (0 if stop is signal.SIGKILL else 1)
-            said = {"key": desk["candidate"]["key"], "reviewer": "ann", "decision": "drop"}
+            session = http.get(f"{base}/api/desk?reviewer=ann").json()
+            assert session["decided"] == (0 if stop is signal.SIGKILL else 1)
+            said = {"key": session["candidate"]["key"], "reviewer": "ann", "decision": "drop"}
             assert http.post(f"{base}/api/answer", json=said, headers={"origin": base}).status_code == 200
             child.send_signal(stop)
         child.communicate(timeout=30)

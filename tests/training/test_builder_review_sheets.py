@@ -80,9 +80,9 @@ def test_reviews_of_a_sheet_go_into_the_same_files_once(tmp_path: Path) -> None:
     answer_all(made, "ann", 1)
     done = made.reviews()[0].key
     sheet = [review(done, decision="drop"), *(review(key) for key in made.candidates if key != done)]
-    taken = made.take(sheet)
+    taken = made.import_reviews(sheet)
     assert (taken.new, taken.changed, taken.same) == (3, 1, 0)
-    again = made.take(sheet)
+    again = made.import_reviews(sheet)
     assert (again.new, again.changed, again.same) == (0, 0, 4)
     assert len(lines(tmp_path)) == 5
 

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from harness_builder.people import People, reviewing
-from harness_builder.people.deciding import REVIEWS
+from harness_builder.people import REVIEWS, People, open_review_queue
 
 from harness.testing.calls import Call
 from harness.testing.faults import Reply
@@ -25,15 +24,15 @@ def file(folder: Path, name: str = "ann") -> Path:
 
 def test_all_that_was_ever_said_of_it_is_taken_back_and_the_rest_stands(tmp_path: Path) -> None:
     struck, other = answer_all(queue(tmp_path), "ann", 2, reason=WORDS)
-    desk = queue(tmp_path).desk("ann")
-    desk.take(review(struck, "ann", "fix", question=f"{WORDS} of the first image and the second image?"))
+    session = queue(tmp_path).session("ann")
+    session.import_review(review(struck, "ann", "fix", question=f"{WORDS} of the first image and the second image?"))
     before = lines(tmp_path)
 
     queue(tmp_path).log("ann").strike(struck)
     assert [line["decision"] for line in lines(tmp_path)] == ["undone", "keep", "undone"]
     assert lines(tmp_path)[1] == before[1]
     assert file(tmp_path).read_text(encoding="utf-8").count(WORDS) == 1
-    standing = queue(tmp_path).desk("ann").standing()
+    standing = queue(tmp_path).session("ann").progress()
     assert (list(standing.decided), struck in standing.open) == ([other], True)
     assert {path.name.lstrip(".").removesuffix(".lock") for path in (tmp_path / REVIEWS).iterdir()} == {
         file(tmp_path).name
@@ -61,7 +60,7 @@ def test_nobody_has_decided_on_it_any_more_nor_on_its_photographs(tmp_path: Path
     key, other = sorted(made.candidates)[:2]
     for name in ("ann", "bob"):
         for each in (key, other):
-            made.desk(name).answer(review(each, name, reason=WORDS))
+            made.session(name).answer(review(each, name, reason=WORDS))
     answered = file(tmp_path).read_text(encoding="utf-8").replace(f'"{other}"', f'"{key}@real"')
     file(tmp_path).write_text(answered, encoding="utf-8")
     people = People(tmp_path / REVIEWS)
@@ -96,10 +95,10 @@ def test_a_question_that_people_wrote_and_that_the_checker_stops_is_in_no_byte_o
         monkeypatch.delenv(name, raising=False)
     with staged(tmp_path, ("neither", "text"), Strict(), sort={"reviewers": 1}) as stage:
         assert build(stage).code == 3
-        made = reviewing(stage.out)
-        made.desk("ann").answer(review("cases/text#0", "ann"))
+        made = open_review_queue(stage.out)
+        made.session("ann").answer(review("cases/text#0", "ann"))
         question = f"May the object in the first image lie under the object in the second image? {WORDS}!"
-        made.desk("ann").answer(review("cases/neither#0", "ann", "fix", question=question, reason="As I see it."))
+        made.session("ann").answer(review("cases/neither#0", "ann", "fix", question=question, reason="As I see it."))
         for _ in range(2):
             assert build(stage).code == 0
             assert left(stage.out, WORDS) == left(stage.out, "As I see it.") == []

@@ -123,8 +123,8 @@ def test_what_people_said_is_in_it(place: Workplace) -> None:
     candidate = Candidate(
         key="shapes/2#0", category="Kitchen", question="?", objects=("a", "b"), images=(image, image), source="shapes"
     )
-    desk = Queue(place.folder / "review", [candidate], ("Kitchen",)).desk("ann")
-    desk.answer(review("shapes/2#0", "ann", image_harmful=True, reason="plain to see"))
+    session = Queue(place.folder / "review", [candidate], ("Kitchen",)).session("ann")
+    session.answer(review("shapes/2#0", "ann", image_harmful=True, reason="plain to see"))
     told = render_story(place.folder, "shapes/2#0")
     assert "\nann says: keep\n" in told
     assert "  image harmful: yes\n  reason: plain to see" in told

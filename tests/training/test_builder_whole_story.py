@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from harness_builder.calls.store import CallStore
 from harness_builder.output import render_story
-from harness_builder.people import reviewing
+from harness_builder.people import open_review_queue
 
 from harness import HarnessError
 from harness.drawings import COLORS
@@ -133,13 +133,13 @@ def test_people_decide_on_photographs_as_well_and_see_them_once_the_drawings_are
     code, said, told = build(config)
     assert (code, said["records"]) == (3, {})
     assert "photographs: chosen once people have decided on all drawings" in told
-    answer_all(reviewing(out), "ann", text_unsafe=False)
+    answer_all(open_review_queue(out), "ann", text_unsafe=False)
 
     code, said, told = build(config)
     assert (code, "mis_real.json" in said["records"]) == (3, False), told
     assert said["open"][0].startswith("2 wait for people")
-    queue = reviewing(out)
-    first, other = queue.desk("ann").standing().open
+    queue = open_review_queue(out)
+    first, other = queue.session("ann").progress().open
     assert first.endswith("@real")
     with pytest.raises(HarnessError, match="those of its drawings"):
         answer(out, first, "fix", question="Is the object in the first image on the object in the second image?")
@@ -150,11 +150,11 @@ def test_people_decide_on_photographs_as_well_and_see_them_once_the_drawings_are
     assert (code, said["records"]["mis_real.json"]) == (3, 1), told
     (record,) = (each for each in provenance(out) if "of" in each)
     assert (record["key"], record["by"], record["reviewers"]) == (other, "people", ["ann"])
-    (third,) = reviewing(out).desk("ann").standing().open
+    (third,) = open_review_queue(out).session("ann").progress().open
     assert third not in (first, other), "what was dropped leaves its place to another, and nothing is asked again"
     answer(out, third, "drop")
     while (build(config))[0] == 3:
-        for key in reviewing(out).desk("ann").standing().open:
+        for key in open_review_queue(out).session("ann").progress().open:
             answer(out, key, "drop")
     card = " ".join((out / "README.md").read_text(encoding="utf-8").split())
     assert "People looked at each record before it came into the set." in card
@@ -164,7 +164,7 @@ def test_people_decide_on_photographs_as_well_and_see_them_once_the_drawings_are
 def answer(out: Path, key: str, decision: str, **said: str) -> None:
     from tests.training.reviewed import review
 
-    reviewing(out).desk("ann").answer(review(key, "ann", decision, **said))  # type: ignore[arg-type]
+    open_review_queue(out).session("ann").answer(review(key, "ann", decision, **said))  # type: ignore[arg-type]
 
 
 class TestWhatIsWrongWithPhotographs:

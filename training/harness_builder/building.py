@@ -31,8 +31,7 @@ from harness_builder.output.manifest import (
     portable_plan,
     read_counts,
 )
-from harness_builder.people import CandidateFile, People, image_of
-from harness_builder.people.candidates import NAME as CANDIDATES
+from harness_builder.people import CANDIDATES, CandidateFile, People, image_finder
 from harness_builder.photographed import Photographed, check_photographed, photographed, still_asked
 from harness_builder.pipeline import Pipeline
 from harness_builder.plan import Plan, check_sources_readable, read_plan_seeds
@@ -98,7 +97,7 @@ class _Site:
             lines = stack.enter_context(StepLog(work))
             records = stack.enter_context(RecordFile(work))
             async with open_call_runner(self.plan, book, tell=self.asked.tell, dropped=marks.drop) as asker:
-                shop = BuildContext(plan=self.plan, prompts=self.prompts, asker=asker, image=image_of(work))
+                shop = BuildContext(plan=self.plan, prompts=self.prompts, asker=asker, image=image_finder(work))
                 walk = self._walk(shop, marks, lines, records)
                 await self._walked(walk, asker)
                 return await finished(self._ready(walk, asker, book))
@@ -182,7 +181,7 @@ def _checked(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLic
 
 def image_file(work: Path) -> Callable[[str], Path]:
     """What finds the file of an image of the build."""
-    image = image_of(work)
+    image = image_finder(work)
     return lambda sha256: work / image(sha256).path
 
 

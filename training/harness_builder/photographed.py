@@ -18,8 +18,7 @@ import anyio.to_thread
 
 from harness import BadData, Image
 from harness_builder.calls.results import Halted
-from harness_builder.people import CandidateFile, read_candidates
-from harness_builder.people.candidates import NAME as CANDIDATES
+from harness_builder.people import CANDIDATES, CandidateFile, read_candidates
 from harness_builder.pipeline import People, Pipeline
 from harness_builder.plan import Photos, Plan, config_key
 from harness_builder.real.choosing import Left, real_records, unasked

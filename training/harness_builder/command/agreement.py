@@ -14,7 +14,7 @@ def told(queue: Queue) -> str:
     names = queue.reviewers
     if not names:
         return "nobody has decided anything yet"
-    standing = {name: queue.desk(name).standing() for name in names}
+    standing = {name: queue.session(name).progress() for name in names}
     rows = [
         [name, str(len(each.decided)), str(len(each.skipped) + len(each.left_out)), str(len(each.open))]
         for name, each in standing.items()

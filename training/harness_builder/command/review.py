@@ -36,9 +36,9 @@ def command(folder: Path, **given: Any) -> None:
         raise click.UsageError("--port says nothing beside a sheet")
     if given["back"] and given["reviewer"]:
         raise click.UsageError("--reviewer says nothing beside --from-csv: each row names its own")
-    from harness_builder.people import reviewing
+    from harness_builder.people import open_review_queue
 
-    queue = reviewing(folder)
+    queue = open_review_queue(folder)
     if given["out"]:
         _write(queue, folder, given["out"], given["reviewer"])
         return
@@ -70,11 +70,11 @@ def _serve(queue: Queue, reviewer: str, port: int) -> None:
 def _write(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
     """Write a sheet. A reviewer's holds nothing of the others'; one for nobody holds what all have said."""
     from harness import HarnessError
-    from harness_builder.people.looking import WORK
+    from harness_builder.people import WORK
     from harness_builder.review import to_csv
-    from harness_builder.review.queue import named
+    from harness_builder.review.queue import normalize_reviewer
 
-    name = named(reviewer) if reviewer else ""
+    name = normalize_reviewer(reviewer) if reviewer else ""
     reviews = [each for each in queue.reviews() if not name or each.reviewer == name]
     text = to_csv(queue, reviews, reviewer=name)
     try:
@@ -100,5 +100,5 @@ def _take(queue: Queue, path: Path) -> None:
         raise HarnessError(f"the sheet cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
         raise HarnessError("the sheet is not UTF-8", where=str(path), remedy="save it as CSV UTF-8") from None
-    taken = queue.take(from_csv(text, queue, where=str(path)))
+    taken = queue.import_reviews(from_csv(text, queue, where=str(path)))
     say(f"decisions: {taken.new} new, {taken.changed} changed, {taken.same} as before", err=True)

@@ -6,24 +6,22 @@ merged = merge(queue.reviews())
 agreement = agreed(queue.reviews(first=True))
 """
 
-from .agreement import Agreed, Pair, agreed
-from .desk import Desk, Misworded, Overtaken, Standing
-from .merging import Decided, Merged, Undecided, merge
-from .queue import Queue, Taken
-from .server import review_app, serve_review
+from .consensus import Agreed, Decided, Merged, Pair, Undecided, agreed, merge
+from .page import review_app, serve_review
+from .queue import BadQuestion, ImportCounts, OutdatedReview, Queue, ReviewProgress, ReviewSession
 from .sheet import from_csv, to_csv
 
 __all__ = [
     "Agreed",
+    "BadQuestion",
     "Decided",
-    "Desk",
+    "ImportCounts",
     "Merged",
-    "Misworded",
-    "Overtaken",
+    "OutdatedReview",
     "Pair",
     "Queue",
-    "Standing",
-    "Taken",
+    "ReviewProgress",
+    "ReviewSession",
     "Undecided",
     "agreed",
     "from_csv",

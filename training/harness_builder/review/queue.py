@@ -9,26 +9,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from harness import HarnessError
+from harness import HarnessError, Image
+from harness.errors import BadImage
+from harness.images import open_image
 from harness.keys import short, text_hash
-from harness_builder.values import Candidate, Review
+from harness.types import ImageContent
+from harness_builder.steps.wording import find_question_fault
+from harness_builder.values import REAL, Candidate, Review
 
-from .desk import Desk
-from .entries import Answered
-from .log import ReviewLog
-from .pictures import Pictures
+from .log import Answer, OptOut, ReviewLog, ReviewState, Skip, Undo
 
 _BLOCK: Final = 20  # candidates whose order is a reviewer's own
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+#: why an image is not shown, in a reviewer's words
+_IMAGE_FAULTS: Final = {
+    "missing": "the file is gone",
+    "outside_root": "its path leads out of the folder",
+    "too_many_pixels": "it has too many pixels",
+    "too_many_bytes": "it is too large",
+}
+
+
+class OutdatedReview(HarnessError):
+    """A change is of a state that is gone: another page of the same reviewer was quicker."""
+
+
+class BadQuestion(HarnessError):
+    """The question that a reviewer wrote breaks a rule that the writer's had to keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What became of reviews that were taken in from elsewhere.
+class ImageState:
+    """What is known of an image: its hash, or why it cannot be shown."""
+
+    sha256: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewProgress:
+    """How far one reviewer is.
+
+    Attributes:
+        decided: candidates, by key.
+        skipped: passed over one by one.
+        left_out: undecided ones of categories that the reviewer does not want to see.
+        open: what is still to come, in order; the first one is in front of the reviewer.
+        categories: that are left out.
+        last: what was said last and can be taken back; None at the beginning.
+    """
+
+    decided: dict[str, Review]
+    skipped: tuple[str, ...]
+    left_out: tuple[str, ...]
+    open: tuple[str, ...]
+    categories: tuple[str, ...]
+    last: Answer | Skip | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportCounts:
+    """What became of reviews that were imported.
 
     Attributes:
         new: of candidates that this reviewer had not decided.
@@ -48,7 +94,7 @@ class Queue:
         folder: for the reviewers' files, `reviews-<name>.jsonl`; made when it is missing.
         candidates: each under a key of its own.
         categories: that a reviewer may choose, in order; those of the candidates come after them.
-        language: of the questions, in words; empty where nobody knows it.
+        language: of the questions, in words; empty where it is not known.
         then: the command that goes on with what was decided; empty where there is none to name.
 
     Raises:
@@ -74,11 +120,28 @@ class Queue:
             self.candidates[each.key] = each
         own = dict.fromkeys(each.category for each in self.candidates.values())
         self.categories = tuple(dict.fromkeys((*categories, *own)))
-        self.pictures = Pictures()
         self._logs: dict[str, ReviewLog] = {}
         self._orders: dict[str, list[str]] = {}
-        self._shown: dict[str, str] = {}
+        self._hashes: dict[str, str] = {}
+        self._states: dict[str, tuple[ImageState, ImageState]] = {}
+        self._images: dict[str, Image] = {}
         self._common = sorted(self.candidates, key=text_hash)
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """Who has a file here."""
+        names = (path.stem.removeprefix("reviews-") for path in self.folder.glob("reviews-*.jsonl"))
+        return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
+
+    def session(self, reviewer: str) -> ReviewSession:
+        """Where one reviewer works. Raises HarnessError for a name that cannot be one."""
+        return ReviewSession(self, self.log(normalize_reviewer(reviewer)))
+
+    def log(self, name: str) -> ReviewLog:
+        """The file of a reviewer, by a name from `normalize_reviewer`."""
+        if name not in self._logs:
+            self._logs[name] = ReviewLog(self.folder / f"reviews-{name}.jsonl", name)
+        return self._logs[name]
 
     def order(self, reviewer: str) -> list[str]:
         """The keys as one reviewer meets them; the same each time."""
@@ -88,67 +151,189 @@ class Queue:
             self._orders[reviewer] = [key for block in mixed for key in block]
         return self._orders[reviewer]
 
-    def shown(self, candidate: Candidate) -> str:
-        """A hash of what a reviewer decides on: question, category and the bytes of both images."""
-        if candidate.key not in self._shown:
-            images = [each.sha256 for each in self.pictures.of(candidate)]
-            said = {"question": candidate.question, "category": candidate.category, "images": images}
-            self._shown[candidate.key] = short(said, 16)
-        return self._shown[candidate.key]
-
-    def desk(self, reviewer: str) -> Desk:
-        """Where one reviewer works. Raises HarnessError for a name that can be none."""
-        return Desk(self, self.log(named(reviewer)))
-
-    @property
-    def reviewers(self) -> tuple[str, ...]:
-        """Who has a file here."""
-        names = (path.stem.removeprefix("reviews-") for path in self.folder.glob("reviews-*.jsonl"))
-        return tuple(sorted(name for name in names if _NAME.fullmatch(name)))
-
     def reviews(self, *, first: bool = False) -> tuple[Review, ...]:
         """What all reviewers have decided of these candidates as they are.
 
         Args:
-            first: as each candidate was answered first, when nobody had yet seen what the model thinks of it: for
-                agreement. Else as it stands now, after what was taken back and answered anew.
+            first: as each candidate was answered first, when the reviewer had not yet seen what the model thinks of it:
+                for agreement. Else as it is now, after what was taken back and answered anew.
 
         Raises:
-            BadData: a file holds a line that is none of ours.
+            BadData: a file holds a line that is not one of a review.
         """
         found: list[Review] = []
         for name in self.reviewers:
-            past = self.log(name).past()
-            every = past.first.values() if first else past.current.values()
-            answers = {each.key: each for each in every if isinstance(each, Answered) and self.stands(each)}
+            state = self.log(name).state()
+            every = state.first.values() if first else state.current.values()
+            answers = {each.key: each for each in every if isinstance(each, Answer) and self.is_current(each)}
             found.extend(answers[key].review for key in self.order(name) if key in answers)
         return tuple(found)
 
-    def stands(self, answer: Answered) -> bool:
-        """Whether an answer is of a candidate as it is."""
-        candidate = self.candidates.get(answer.key)
-        return candidate is not None and answer.shown == self.shown(candidate)
-
-    def take(self, reviews: Iterable[Review]) -> Taken:
-        """Take in reviews that were made elsewhere, such as on a sheet, each into its reviewer's file.
+    def import_reviews(self, reviews: Iterable[Review]) -> ImportCounts:
+        """Write reviews that were made elsewhere, such as on a sheet, each into its reviewer's file.
 
         Raises:
-            HarnessError: one is of no candidate here or says what cannot be; those before it are kept.
+            HarnessError: one is of no candidate here or says what cannot be; those before it are written.
         """
         counts = {"new": 0, "changed": 0, "same": 0}
         for review in reviews:
-            counts[self.desk(review.reviewer).take(review)] += 1
-        return Taken(**counts)
+            counts[self.session(review.reviewer).import_review(review)] += 1
+        return ImportCounts(**counts)
 
-    def log(self, name: str) -> ReviewLog:
-        """The file of a reviewer, by a name as it is kept."""
-        if name not in self._logs:
-            self._logs[name] = ReviewLog(self.folder / f"reviews-{name}.jsonl", name)
-        return self._logs[name]
+    def is_current(self, answer: Answer) -> bool:
+        """Whether an answer is of a candidate as it is."""
+        candidate = self.candidates.get(answer.key)
+        return candidate is not None and answer.shown == self.shown_hash(candidate)
+
+    def shown_hash(self, candidate: Candidate) -> str:
+        """A hash of what a reviewer decides on: question, category and the bytes of both images."""
+        if candidate.key not in self._hashes:
+            images = [each.sha256 for each in self.images_of(candidate)]
+            shown = {"question": candidate.question, "category": candidate.category, "images": images}
+            self._hashes[candidate.key] = short(shown, 16)
+        return self._hashes[candidate.key]
+
+    def images_of(self, candidate: Candidate) -> tuple[ImageState, ImageState]:
+        """Both images of a candidate; each file is read once."""
+        if candidate.key not in self._states:
+            states: list[ImageState] = []
+            for image in candidate.images:
+                try:
+                    sha256 = open_image(image).opened.sha256
+                except BadImage as fault:
+                    states.append(ImageState(why=_image_fault(fault)))
+                else:
+                    self._images[sha256] = image
+                    states.append(ImageState(sha256=sha256))
+            self._states[candidate.key] = (states[0], states[1])
+        return self._states[candidate.key]
+
+    def find_image(self, sha256: str) -> ImageContent | ImageState:
+        """An image of `images_of` by its hash, so no other file can be asked for; why it cannot be shown any more.
+
+        Raises:
+            KeyError: no candidate that was looked at has it.
+        """
+        try:
+            content = open_image(self._images[sha256]).opened
+        except BadImage as fault:
+            return ImageState(why=_image_fault(fault))
+        return content if content.sha256 == sha256 else ImageState(why="the file is another one now")
 
 
-def named(reviewer: str) -> str:
-    """A reviewer's name as it is kept: in small letters, so that no two files differ by capitals alone.
+class ReviewSession:
+    """One reviewer at a queue, see `Queue.session`: the candidate in front of them, and what they have said so far."""
+
+    def __init__(self, queue: Queue, log: ReviewLog) -> None:
+        self._queue = queue
+        self._log = log
+        self.reviewer = log.reviewer
+
+    def progress(self) -> ReviewProgress:
+        """How far the reviewer is. Raises BadData where their file holds a line that is not one of a review."""
+        return self._progress(self._log.state())
+
+    def answer(self, review: Review) -> None:
+        """Write down a decision on a candidate that is still open.
+
+        Raises:
+            OutdatedReview: it is not open any more.
+            BadQuestion: its question names an object, or does not refer to both images.
+            HarnessError: it says what cannot be, or cannot be written.
+        """
+        self._log.append(self._entry(review), lambda state: self._check_open(state, review.key))
+
+    def import_review(self, review: Review) -> Literal["new", "changed", "same"]:
+        """Write down a decision that was made elsewhere, in place of any other. Raises as `answer` does."""
+        entry = self._entry(review)
+        before = self.progress().decided.get(review.key)
+        # Whenever and however quickly it was said.
+        if before is not None and replace(before, seconds=0.0, at="") == replace(entry.review, seconds=0.0, at=""):
+            return "same"
+        self._log.append(entry, lambda _: None)
+        return "new" if before is None else "changed"
+
+    def skip(self, key: str) -> None:
+        """Pass over one candidate. Raises OutdatedReview where it is not open any more."""
+        self._log.append(Skip(key=key, at=_now()), lambda state: self._check_open(state, key))
+
+    def undo(self, key: str) -> Review | None:
+        """Take back what was said last, which is of this candidate; the decision it was.
+
+        Raises:
+            OutdatedReview: something else was said last.
+        """
+        undone: list[Answer | Skip] = []
+
+        def check(state: ReviewState) -> None:
+            last = self._progress(state).last
+            if last is None or last.key != key:
+                raise OutdatedReview("something else was said last")
+            undone.append(last)
+
+        self._log.append(Undo(key=key, at=_now()), check)
+        return undone[0].review if isinstance(undone[0], Answer) else None
+
+    def leave_out(self, categories: Sequence[str]) -> None:
+        """Show no candidate of these categories from now on. Raises HarnessError for an unknown one."""
+        unknown = sorted(set(categories) - set(self._queue.categories))
+        if unknown:
+            raise HarnessError(f"{unknown[0]!r} is no category here")
+        self._log.append(OptOut(categories=tuple(dict.fromkeys(categories)), at=_now()), lambda _: None)
+
+    def check(self, review: Review) -> Candidate:
+        """The candidate that a review is of. Raises HarnessError where the review says what cannot be, and BadQuestion
+        where its question is not one that the writer could have written."""
+        queue, candidate = self._queue, self._queue.candidates.get(review.key)
+        if candidate is None:
+            raise HarnessError(f"{review.key!r} is no candidate here")
+        if review.decision == "fix" and candidate.key.endswith(REAL):
+            raise HarnessError("its question and category are those of its drawings: keep, drop or skip this one")
+        if review.category and review.category not in queue.categories:
+            raise HarnessError(f"{review.category!r} is no category here")
+        changes = (review.category or candidate.category, review.question.strip() or candidate.question)
+        if review.decision != "fix" and (review.category or review.question):
+            raise HarnessError(f"{review.decision} changes nothing: another category or question is a fix")
+        if review.decision == "fix" and changes == (candidate.category, candidate.question):
+            raise HarnessError("a fix says what else the question or the category is")
+        wrong = find_question_fault(changes[1], candidate.objects, queue.language)
+        if changes[1] != candidate.question and wrong:
+            raise BadQuestion(wrong.told)
+        if review.decision != "drop" and (gone := [each.why for each in queue.images_of(candidate) if each.why]):
+            raise HarnessError(f"an image cannot be seen ({gone[0]}): drop or skip this one")
+        return candidate
+
+    def _entry(self, review: Review) -> Answer:
+        """What to write for a review. Raises as `check`."""
+        shown = self._queue.shown_hash(self.check(review))
+        return Answer(review=replace(review, reviewer=self.reviewer, at=review.at or _now()), shown=shown)
+
+    def _progress(self, state: ReviewState) -> ReviewProgress:
+        known = self._queue.candidates
+        current = {
+            key: each
+            for key, each in state.current.items()
+            if (self._queue.is_current(each) if isinstance(each, Answer) else key in known)
+        }
+        rest = [key for key in self._queue.order(self.reviewer) if key not in current]
+        hidden = {key for key in rest if known[key].category in state.left_out}
+        shown = [key for key in rest if key not in hidden]
+        return ReviewProgress(
+            decided={key: each.review for key, each in current.items() if isinstance(each, Answer)},
+            skipped=tuple(key for key, each in current.items() if isinstance(each, Skip)),
+            left_out=tuple(key for key in rest if key in hidden),
+            open=tuple(sorted(shown, key=lambda key: key != state.undone)),  # what was taken back comes first
+            categories=state.left_out,
+            last=next(reversed(current.values()), None),
+        )
+
+    def _check_open(self, state: ReviewState, key: str) -> None:
+        if key not in self._progress(state).open:
+            raise OutdatedReview("this is not to be decided any more")
+
+
+def normalize_reviewer(reviewer: str) -> str:
+    """A reviewer's name as it is stored: in small letters, so that no two files differ by capitals alone.
 
     Raises:
         HarnessError: it cannot be the name of a file everywhere.
@@ -158,3 +343,11 @@ def named(reviewer: str) -> str:
         remedy = "take up to 40 letters a-z, digits, dots, hyphens and underscores, a letter or digit first"
         raise HarnessError(f"{reviewer!r} cannot be a reviewer's name", remedy=remedy)
     return name
+
+
+def _image_fault(fault: BadImage) -> str:
+    return _IMAGE_FAULTS.get(fault.reason, "it cannot be read")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from harness import BadData, HarnessError
-from harness.sheets import SheetRow, defused, sheet, told
+from harness.sheets import defused, sheet, told
 from harness_builder.values import Candidate, Review
 
-from . import entries
-from .queue import Queue, named
+from .log import parse_review
+from .queue import Queue, normalize_reviewer
 
 #: what is on the sheet, and then what is to be filled in; `new_question` and `new_category` are for a fix
 SHOWN: Final = ("key", "source", "category", "question", "object1", "object2", "image1", "image2", "shown")
@@ -30,7 +29,7 @@ FILLED: Final = (
     "at",
 )
 _WORDS: Final[Mapping[bool | None, str]] = {True: "yes", False: "no", None: ""}
-_MEANT: Final[Mapping[str, bool | None]] = {
+_MEANINGS: Final[Mapping[str, bool | None]] = {
     "": None,
     **dict.fromkeys(("yes", "y", "true", "1"), True),
     **dict.fromkeys(("no", "n", "false", "0"), False),
@@ -42,20 +41,49 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
 
     Args:
         queue: whose candidates.
-        reviews: that stand on it, with whatever candidate of the queue they are of.
+        reviews: on whatever candidate of the queue; each becomes a row.
         reviewer: who it is for: named on the empty rows, and the candidates are in their order.
     """
     given: dict[str, list[Review]] = {}
     for review in reviews:
         given.setdefault(review.key, []).append(review)
-    written = io.StringIO()
-    writer: csv.DictWriter[str] = csv.DictWriter(written, (*SHOWN, *FILLED), lineterminator="\n")
+    text = io.StringIO()
+    writer: csv.DictWriter[str] = csv.DictWriter(text, (*SHOWN, *FILLED), lineterminator="\n")
     writer.writeheader()
     for key in queue.order(reviewer) if reviewer else queue.candidates:
-        left = _candidate(queue, queue.candidates[key])
-        for right in map(_review, given.get(key, [])) if key in given else ({"reviewer": reviewer},):
-            writer.writerow({name: defused(text) for name, text in {**left, **right}.items()})
-    return written.getvalue()
+        candidate = _candidate_cells(queue, queue.candidates[key])
+        for cells in map(_review_cells, given[key]) if key in given else ({"reviewer": reviewer},):
+            writer.writerow({name: defused(cell) for name, cell in {**candidate, **cells}.items()})
+    return text.getvalue()
+
+
+def _candidate_cells(queue: Queue, candidate: Candidate) -> dict[str, str]:
+    (object1, object2), (image1, image2) = candidate.objects, candidate.images
+    return {
+        "key": candidate.key,
+        "source": candidate.source,
+        "category": candidate.category,
+        "question": candidate.question,
+        "object1": object1,
+        "object2": object2,
+        "image1": image1.path,
+        "image2": image2.path,
+        "shown": f"shown:{queue.shown_hash(candidate)}",  # no spreadsheet takes it for a number
+    }
+
+
+def _review_cells(review: Review) -> dict[str, str]:
+    return {
+        "decision": review.decision,
+        "new_category": review.category,
+        "new_question": review.question,
+        "text_unsafe": _WORDS[review.text_unsafe],
+        "image_harmful": _WORDS[review.image_harmful],
+        "reason": review.reason,
+        "reviewer": review.reviewer,
+        "seconds": str(review.seconds or ""),
+        "at": review.at,
+    }
 
 
 def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet") -> tuple[Review, ...]:
@@ -73,94 +101,55 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
     if missing := [name for name in ("key", "decision", "reviewer") if name not in names]:
         raise BadData(f"the column `{missing[0]}` is missing", where=where)
     problems: list[str] = []
-    found = [review for row in rows if row.cells.get("decision") for review in _read(row, queue, problems)]
+    found: list[tuple[Review, int]] = []
+    for row in rows:
+        if not row.cells.get("decision"):
+            continue
+        try:
+            review = _parse_row(row.cells)
+            if queue is not None:
+                candidate = queue.session(review.reviewer).check(review)
+                if row.cells.get("shown", "") not in ("", f"shown:{queue.shown_hash(candidate)}"):
+                    problems.append(f"row {row.number}: {review.key} is another one now than the sheet shows")
+                    continue
+        except (ValueError, HarnessError) as error:
+            problems.append(f"row {row.number}: {error.what if isinstance(error, HarnessError) else error}")
+        else:
+            found.append((review, row.number))
     first: dict[tuple[str, str], int] = {}
     for review, number in found:
         if first.setdefault((review.key, review.reviewer), number) != number:
             problems.append(f"row {number}: {review.reviewer} has decided {review.key} in another row too")
     if problems:
-        raise BadData(told(problems), where=where, remedy="nothing was taken in: mend these rows and try again")
+        raise BadData(told(problems), where=where, remedy="nothing was taken in: fix these rows and try again")
     return tuple(review for review, _ in found)
 
 
-def _candidate(queue: Queue, candidate: Candidate) -> dict[str, str]:
-    (object1, object2), (image1, image2) = candidate.objects, candidate.images
-    return {
-        "key": candidate.key,
-        "source": candidate.source,
-        "category": candidate.category,
-        "question": candidate.question,
-        "object1": object1,
-        "object2": object2,
-        "image1": image1.path,
-        "image2": image2.path,
-        "shown": f"shown:{queue.shown(candidate)}",  # no spreadsheet takes it for a number
+def _parse_row(cells: Mapping[str, str]) -> Review:
+    """The review of a row. Raises ValueError or HarnessError for one that cannot be meant."""
+    fields: dict[str, object] = {
+        "key": cells.get("key", ""),
+        "reviewer": normalize_reviewer(cells.get("reviewer", "")),
+        "decision": cells["decision"].lower(),
+        "category": cells.get("new_category", ""),
+        "question": cells.get("new_question", ""),
+        "reason": cells.get("reason", ""),
+        "at": cells.get("at", ""),
     }
-
-
-def _review(review: Review) -> dict[str, str]:
-    return {
-        "decision": review.decision,
-        "new_category": review.category,
-        "new_question": review.question,
-        "text_unsafe": _WORDS[review.text_unsafe],
-        "image_harmful": _WORDS[review.image_harmful],
-        "reason": review.reason,
-        "reviewer": review.reviewer,
-        "seconds": str(review.seconds or ""),
-        "at": review.at,
-    }
-
-
-def _read(row: SheetRow, queue: Queue | None, problems: list[str]) -> Iterator[tuple[Review, int]]:
-    try:
-        review = _said(row.cells)
-        if queue is not None:
-            _known(review, row.cells, queue)
-        yield review, row.number
-    except (ValueError, HarnessError) as error:
-        problems.append(f"row {row.number}: {error.what if isinstance(error, HarnessError) else error}")
-
-
-def _said(cells: Mapping[str, str]) -> Review:
-    made = entries.review(
-        {
-            "key": cells.get("key", ""),
-            "reviewer": named(cells.get("reviewer", "")),
-            "decision": cells["decision"].lower(),
-            "category": cells.get("new_category", ""),
-            "question": cells.get("new_question", ""),
-            "reason": cells.get("reason", ""),
-            "at": cells.get("at", ""),
-        }
-    )
-    if made.decision != "fix" and (made.category or made.question):
-        raise ValueError(f"{made.decision} changes nothing: with another category or question it is a fix")
-    if made.decision == "fix" and not (made.category or made.question):
+    review = parse_review(fields)
+    if review.decision != "fix" and (review.category or review.question):
+        raise ValueError(f"{review.decision} changes nothing: with another category or question it is a fix")
+    if review.decision == "fix" and not (review.category or review.question):
         raise ValueError("a fix needs new_question or new_category")
-    unsafe, harmful = (_meant(name, cells.get(name, "")) for name in ("text_unsafe", "image_harmful"))
-    return replace(made, seconds=_seconds(cells.get("seconds", "")), text_unsafe=unsafe, image_harmful=harmful)
-
-
-def _meant(name: str, cell: str) -> bool | None:
+    for name in ("text_unsafe", "image_harmful"):
+        cell = cells.get(name, "")
+        if cell.lower() not in _MEANINGS:
+            raise ValueError(f"{name} is {cell!r}: yes, no or empty")
+        fields[name] = _MEANINGS[cell.lower()]
     try:
-        return _MEANT[cell.lower()]
-    except KeyError:
-        raise ValueError(f"{name} is {cell!r}: yes, no or empty") from None
-
-
-def _seconds(cell: str) -> float:
-    try:
-        seconds = float(cell or 0)
+        seconds = float(cells.get("seconds", "") or 0)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"seconds is {cell!r}")
-    return seconds
-
-
-def _known(review: Review, cells: Mapping[str, str], queue: Queue) -> None:
-    """Raises HarnessError or ValueError for a review that this queue cannot take."""
-    candidate = queue.desk(review.reviewer).checked(review)
-    if cells.get("shown", "") not in ("", f"shown:{queue.shown(candidate)}"):
-        raise ValueError(f"{review.key} is another one now than the sheet shows")
+        raise ValueError(f"seconds is {cells.get('seconds', '')!r}")
+    return parse_review(fields | {"seconds": seconds})
