@@ -1,19 +1,16 @@
 """Helpers for judge authors: template and fields to a Verdict."""
 
-from harness.rubric.classifying import classifier
-from harness.rubric.defusing import harmless, headless, heads_of
-from harness.rubric.making import judge, repair_request
-from harness.rubric.planted import looks_like_verdict
-from harness.rubric.replies import Fields, Form, Kind, unparsable
-from harness.rubric.sheet import identity, intent, question
-from harness.rubric.templates import fill
-from harness.rubric.user_text import MEANT, UserText
+from harness.rubric.classifiers import classifier
+from harness.rubric.prompts import MEANT, UserText, identity, intent, judge, question
+from harness.rubric.replies import Fields, Form, Kind, ReplySchema, repair_request, unparsable
+from harness.rubric.templates import fill, harmless, headless, heads_of, looks_like_verdict
 
 __all__ = [
     "MEANT",
     "Fields",
     "Form",
     "Kind",
+    "ReplySchema",
     "UserText",
     "classifier",
     "fill",

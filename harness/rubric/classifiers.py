@@ -1,4 +1,4 @@
-"""Helpers for judge authors: a judge's model that is a classifier, which writes one of two words.
+"""A judge whose model is a classifier, which writes one of two words.
 
 It is asked once for what it writes: that decides, and shows at once where it writes anything else. Where the model can
 weigh continuations it is then asked how likely either word was. That is recorded, and decides where a threshold is set;
@@ -57,7 +57,7 @@ def classifier(
             return found
         if len(replies) == 1:
             return [replace(request(sample, response), choices=choices)]
-        return weighed(found, replies[1], words, threshold)
+        return apply_probability(found, replies[1], words, threshold)
 
     return Rubric(
         identity=identity,
@@ -73,7 +73,7 @@ def classifier(
     )
 
 
-def weighed(found: Verdict, reply: Response, words: tuple[str, str], threshold: float | None) -> Decision:
+def apply_probability(found: Verdict, reply: Response, words: tuple[str, str], threshold: float | None) -> Decision:
     """The verdict of a reply with the probability of the first word; without, and why, where there is none.
 
     Args:
@@ -83,10 +83,10 @@ def weighed(found: Verdict, reply: Response, words: tuple[str, str], threshold: 
         threshold: as above; with one, a verdict without a probability is none.
     """
     if threshold is None and not reply.choices:
-        return _without(found, "; ".join(reply.notes))
+        return _without_probability(found, "; ".join(reply.notes))
     chance = probability(reply.choices, words)
     if isinstance(chance, Unscored):
-        return chance if threshold is not None else _without(found, chance.message)
+        return chance if threshold is not None else _without_probability(found, chance.message)
     label = found.label if threshold is None else words[chance < threshold]
     reason = found.reason if label == found.label else f"the reply says {found.label}"
     return Verdict(label=label, axes={**found.axes, PROBABILITY: chance}, reason=reason)
@@ -110,7 +110,5 @@ def probability(weights: Mapping[str, float], words: tuple[str, str]) -> float |
     return first / (first + second)
 
 
-def _without(found: Verdict, why: str) -> Verdict:
-    if not why:
-        return found
-    return replace(found, reason=f"{found.reason}\nno probability: {why}".lstrip())
+def _without_probability(found: Verdict, why: str) -> Verdict:
+    return replace(found, reason=f"{found.reason}\nno probability: {why}".lstrip()) if why else found
