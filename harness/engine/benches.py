@@ -141,7 +141,7 @@ class Benches:
             if self._options.probe:
                 raw = raw and "raw" in model.info.can
                 await probe(model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell)
-                self._endpoints.answered(model)
+                self._endpoints.mark_answered(model)
             self._models[place] = model
         return self._models[place]
 

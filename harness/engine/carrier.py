@@ -16,7 +16,7 @@ from harness.errors import BadImage, HarnessError, TooManyOpen
 from harness.images.opening import open_image
 from harness.keys import messages_digest, request_key
 from harness.limits.breaker import Breaker
-from harness.limits.metered import counting, try_once
+from harness.limits.metered import count_calls, try_once
 from harness.metrics import NOT_COUNTED, Record, Share, is_share
 from harness.store.journal import Journal
 from harness.store.records import (
@@ -84,7 +84,7 @@ class Carrier:
             return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
         if work.model is None or work.stop.asked:
             return None, False
-        with _repeating(work.breaker, work.books.responses, stored), counting() as counted:
+        with _repeating(work.breaker, work.books.responses, stored), count_calls() as counted:
             result = await self._ask(work.model)
         line = response_line(sample, epoch, key, result, calls=counted.calls)
         work.books.responses.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
@@ -157,7 +157,7 @@ def _repeating(
     """Tell the breaker, while the body lasts, why the stored try failed; nothing where none is stored or watched."""
     if breaker is None or stored is None:
         return nullcontext()
-    return breaker.expecting(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
+    return breaker.expect(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
 
 
 def _share(work: Work, record: Record) -> Share:

@@ -1,18 +1,6 @@
 """Slots per endpoint, one retry policy, and the breaker."""
 
-from harness.limits.breaker import Breaker
-from harness.limits.metered import Metered, MeteredBrush
-from harness.limits.slots import (
-    Endpoint,
-    Endpoints,
-    Policy,
-)
+from harness.limits.endpoints import Endpoint, Endpoints, Policy
+from harness.limits.metered import Breaker, Metered, MeteredBrush
 
-__all__ = [
-    "Breaker",
-    "Endpoint",
-    "Endpoints",
-    "Metered",
-    "MeteredBrush",
-    "Policy",
-]
+__all__ = ["Breaker", "Endpoint", "Endpoints", "Metered", "MeteredBrush", "Policy"]

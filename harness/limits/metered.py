@@ -1,14 +1,20 @@
-"""One retry policy: a model or a brush whose calls take slots, are tried again, and end where nothing will help."""
+"""One retry policy: a model or a brush whose calls take slots, are tried again, and end where nothing will help.
+
+The breaker stops a model that gives nothing but errors before it is asked a hundred thousand times. One breaker watches
+one model, not its endpoint: a judge that is refused must not stop the answers that come from the same server, and their
+successes must not hide that it is refused.
+"""
 
 from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 
@@ -16,16 +22,14 @@ from harness import descriptors
 from harness.contracts import Brush, Drawing, Drawn, Model, ModelInfo
 from harness.errors import BadImage, EndpointDown, Forbidden, HarnessError, PluginError
 from harness.images import inline_image, open_image
-from harness.limits.breaker import Breaker
-from harness.limits.refusals import OWN, Call
-from harness.limits.slots import Endpoints
+from harness.limits.endpoints import Endpoints
+from harness.limits.throttling import OWN, Call
 from harness.types import BLOCKED, OUTCOMES, Failure, Request, Response, Usage
 
 _T = TypeVar("_T")
-_COUNTED: ContextVar[Calls | None] = ContextVar("counted", default=None)
-_OWN = f"refused {OWN} times while other requests passed"
-_FAILED = frozenset(OUTCOMES) - {"answered", "empty"}
-_RESPONSE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
+_COUNT: ContextVar[CallCount | None] = ContextVar("count", default=None)
+_FAILED: Final = frozenset(OUTCOMES) - {"answered", "empty"}
+_RESPONSE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
     "text": str,
     "reasoning": str,
     "flags": (frozenset, set),
@@ -35,7 +39,7 @@ _RESPONSE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
     "notes": (tuple, list),
     "steps": Mapping,
 }
-_FAILURE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
+_FAILURE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
     "reason": str,
     "message": str,
     "text": str,
@@ -46,28 +50,83 @@ _FAILURE: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
 }
 
 
-def _never() -> bool:
-    return False
+class Breaker:
+    """Counts errors in a row, whatever each says, with no success between.
+
+    Args:
+        where: the endpoint, for the error.
+        most: how many open it.
+    """
+
+    def __init__(self, where: str, most: int) -> None:
+        self._where = where
+        self._most = most
+        self._count = 0
+        self._reasons: dict[str, None] = {}
+        self._last = ""
+        self._remedy = ""
+        self._expected = Counter[str]()
+
+    @contextmanager
+    def expect(self, reason: str) -> Generator[None]:
+        """While the body repeats what failed for this reason in an earlier run, errors of that reason do not count.
+
+        Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but
+        requests that it refuses, and they must not open the breaker. An error of something new that comes meanwhile
+        does not count either; those that come once no repetition is under way do. An empty reason expects nothing.
+        """
+        self._expected[reason] += 1
+        try:
+            yield
+        finally:
+            self._expected[reason] -= 1
+            self._expected += Counter[str]()  # drops what is down to nothing
+
+    def record_success(self) -> None:
+        """A call was answered, however."""
+        self._count = 0
+        self._reasons = {}
+
+    def record_failure(self, failure: Failure, remedy: str = "") -> None:
+        """A call failed for good; `remedy` is what may fix it. Raises EndpointDown when it was one too many."""
+        if failure.reason and self._expected[failure.reason]:
+            return
+        self._count += 1
+        self._reasons[failure.reason] = None
+        self._last, self._remedy = f"{failure.reason}: {failure.message}", remedy
+        self.check()
+
+    def check(self) -> None:
+        """Raise EndpointDown when the breaker is open."""
+        if self._count >= self._most:
+            several = f" ({', '.join(self._reasons)}), at last" if len(self._reasons) > 1 else ""
+            what = f"{self._count} errors in a row{several}: {self._last}"
+            raise EndpointDown(what, where=self._where, remedy=self._remedy)
 
 
-class Meter:
+class MeteredCalls:
     """Calls of one model or brush: each takes a slot, is tried again for passing reasons, and opens the breaker.
 
     What a server forbids is the end of a model that has never answered, and else the end of that call alone.
 
     Args:
         of: model or brush.
-        endpoints: whose slots its calls take, and who knows whether it has answered.
+        endpoints: whose slots its calls take, and which know whether it has answered.
         urgent: its calls go before those that are not.
         before: whether it answered in an earlier run; only asked where that matters.
 
     Attributes:
-        breaker: of this model, for who knows which errors to expect.
+        breaker: of this model; the engine tells it which errors to expect.
         endpoint: where its calls take their slots.
     """
 
     def __init__(
-        self, of: Model | Brush, endpoints: Endpoints, *, urgent: bool = False, before: Callable[[], bool] = _never
+        self,
+        of: Model | Brush,
+        endpoints: Endpoints,
+        *,
+        urgent: bool = False,
+        before: Callable[[], bool] = lambda: False,
     ) -> None:
         self._of = of
         self._endpoints = endpoints
@@ -85,128 +144,103 @@ class Meter:
     async def call(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
         """One call, with retries. Raises HarnessError when nothing will work."""
         tries = throttled = 0
-        whole = Call()
+        call = Call()
         while True:
             self.breaker.check()
             try:
-                result = await self._once(attempt, whole)
+                result = await self._try(attempt, call)
             except Forbidden as error:
-                return self._forbidden(error)
+                if not self._endpoints.has_answered(self._of):
+                    if not self._before():
+                        raise
+                    self._endpoints.mark_answered(self._of)
+                return self._end(Failure(outcome="error", reason="forbidden", message=error.what), error.remedy)
             if not isinstance(result, Failure):
                 return result
             throttled += result.throttled
             tries += not result.throttled
-            if result.throttled and whole.own:
-                return self._final(replace(result, message=f"{result.message} ({_OWN})".strip()))
-            if result.throttled and _asked(result) > self._policy.patience:
-                return self._final(result)
-            spent = tries >= self._policy.tries or throttled >= self._policy.throttled_tries
-            if not result.transient or spent:
-                return self._final(result)
-            await anyio.sleep(self._wait(result, max(tries, throttled), alone=result.throttled and not whole.shared))
+            if result.throttled and call.own:
+                why = f"{result.message} (refused {OWN} times while other requests passed)"
+                return self._end(replace(result, message=why.strip()))
+            wait = _asked_wait(result)
+            if result.throttled and wait > self._policy.patience:
+                return self._end(result)
+            if not result.transient or tries >= self._policy.tries or throttled >= self._policy.throttled_tries:
+                return self._end(result)
+            base = self._policy.base
+            if result.throttled and not call.shared and wait:
+                base = min(base, wait)  # refused alone, and told when to come again: it is in no other call's way
+            backoff = min(self._policy.longest, base * 2 ** (max(tries, throttled) - 1))
+            await anyio.sleep(max(wait, random.uniform(0, backoff)))
 
-    def _forbidden(self, error: Forbidden) -> Failure:
-        """The end of this call alone; raises the error where the model has never answered."""
-        if not self._endpoints.has_answered(self._of):
-            if not self._before():
-                raise error
-            self._endpoints.answered(self._of)
-        return self._final(Failure(outcome="error", reason="forbidden", message=error.what), error.remedy)
-
-    def _final(self, failure: Failure, remedy: str = "") -> Failure:
-        if failure.outcome == "error":
-            self.breaker.failed(failure, remedy)
-        else:
-            if failure.outcome in BLOCKED:
-                self._endpoints.answered(self._of)
-            self._succeeded()
-        return failure
-
-    def _succeeded(self, whole: Call | None = None) -> None:
-        self.endpoint.succeeded(whole)
-        self.breaker.succeeded()
-
-    async def _once(self, attempt: Callable[[], Awaitable[_T | Failure]], whole: Call) -> _T | Failure:
+    async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call) -> _T | Failure:
+        """One try, which takes a slot. Raises EndpointDown where the provider asks for a wait that is too long."""
         async with self.endpoint.slot(urgent=self._urgent) as started:
             passes = self.endpoint.passes
-            result = await self._within_deadline(attempt)
+            seconds = math.inf if self.info.local else self._policy.deadline
+            result: _T | Failure = Failure(
+                outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True
+            )
+            with anyio.move_on_after(seconds):
+                result = await attempt()
         self._endpoints.hear(self._of)
         if not isinstance(result, Failure):
-            self._endpoints.answered(self._of)
-            self._succeeded(whole)
+            self._endpoints.mark_answered(self._of)
+            self.endpoint.record_success(call)
+            self.breaker.record_success()
             return result
-        too_long = _asked(result) > self._policy.patience
+        wait = _asked_wait(result)
+        too_long = wait > self._policy.patience
         if result.throttled:
-            self.endpoint.refused(whole, started, 0.0 if too_long else _asked(result), passes)
-        alone = result.throttled and not whole.shared and self.endpoint.busy
+            self.endpoint.record_refusal(call, started, 0.0 if too_long else wait, passes)
+        alone = result.throttled and not call.shared and self.endpoint.busy
         if too_long and (result.transient or result.throttled) and not alone:
-            raise self._down(result)
+            raise EndpointDown(
+                f"asked to wait {wait:.0f} s, which is more than the {self._policy.patience:.0f} s a run waits: "
+                f"{result.reason}: {result.message}",
+                where=self.endpoint.name,
+                remedy="run it again after that time: what was answered is kept",
+            )
         return result
 
-    async def _within_deadline(self, attempt: Callable[[], Awaitable[_T | Failure]]) -> _T | Failure:
-        seconds = math.inf if self.info.local else self._policy.deadline
-        with anyio.move_on_after(seconds):
-            return await attempt()
-        return Failure(outcome="error", reason="deadline", message=f"no answer in {seconds:g} s", transient=True)
-
-    def _wait(self, failure: Failure, tries: int, *, alone: bool) -> float:
-        """Seconds until the next try. Who is refused alone and told when to come again is in nobody's way."""
-        asked = _asked(failure)
-        base = min(self._policy.base, asked) if alone and asked else self._policy.base
-        return max(asked, random.uniform(0, min(self._policy.longest, base * 2 ** (tries - 1))))
-
-    def _down(self, failure: Failure) -> EndpointDown:
-        """What to say of a provider that asks to wait longer than anyone would sit by."""
-        return EndpointDown(
-            f"asked to wait {_asked(failure):.0f} s, which is more than the {self._policy.patience:.0f} s a run waits: "
-            f"{failure.reason}: {failure.message}",
-            where=self.endpoint.name,
-            remedy="run it again after that time: what was answered is kept",
-        )
+    def _end(self, failure: Failure, remedy: str = "") -> Failure:
+        """Count a call that failed for good. Raises EndpointDown when it was one too many."""
+        if failure.outcome == "error":
+            self.breaker.record_failure(failure, remedy)
+            return failure
+        if failure.outcome in BLOCKED:
+            self._endpoints.mark_answered(self._of)
+        self.endpoint.record_success()
+        self.breaker.record_success()
+        return failure
 
 
-class Metered(Meter):
+class Metered(MeteredCalls):
     """A Model whose calls are metered."""
 
     def __init__(
-        self, model: Model, endpoints: Endpoints, *, urgent: bool = False, before: Callable[[], bool] = _never
+        self,
+        model: Model,
+        endpoints: Endpoints,
+        *,
+        urgent: bool = False,
+        before: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(model, endpoints, urgent=urgent, before=before)
         self._model = model
 
     async def generate(self, request: Request) -> Response | Failure:
         """Answer one request, with retries. Raises HarnessError when nothing will work."""
-        counted = _COUNTED.get()
-        if counted is not None:
-            counted.calls += 1
+        count = _COUNT.get()
+        if count is not None:
+            count.calls += 1
         return await self.call(lambda: try_once(self._model, request))
 
 
-@dataclass(slots=True)
-class Calls:
-    """How often metered models were asked; a call that is tried again is one."""
-
-    calls: int = 0
-
-
-@contextmanager
-def counting() -> Generator[Calls]:
-    """Count what the body asks of metered models, also from tasks and threads that it starts.
-
-    A strategy is wrapped once and carries many samples at a time, so only the context tells whose call one is.
-    """
-    counted = Calls()
-    token = _COUNTED.set(counted)
-    try:
-        yield counted
-    finally:
-        _COUNTED.reset(token)
-
-
-class MeteredBrush(Meter):
+class MeteredBrush(MeteredCalls):
     """A Brush whose calls are metered; what it gives is an image, or a Failure."""
 
-    def __init__(self, brush: Brush, endpoints: Endpoints, *, before: Callable[[], bool] = _never) -> None:
+    def __init__(self, brush: Brush, endpoints: Endpoints, *, before: Callable[[], bool] = lambda: False) -> None:
         super().__init__(brush, endpoints, before=before)
         self._brush = brush
 
@@ -215,12 +249,33 @@ class MeteredBrush(Meter):
         return await self.call(lambda: draw_once(self._brush, drawing))
 
 
+@dataclass(slots=True)
+class CallCount:
+    """How often metered models were asked; a call that is tried again is one."""
+
+    calls: int = 0
+
+
+@contextmanager
+def count_calls() -> Generator[CallCount]:
+    """Count what the body asks of metered models, also from tasks and threads that it starts.
+
+    A strategy is wrapped once and carries many samples at a time, so only the context tells whose call one is.
+    """
+    count = CallCount()
+    token = _COUNT.set(count)
+    try:
+        yield count
+    finally:
+        _COUNT.reset(token)
+
+
 async def try_once(model: Model, request: Request) -> Response | Failure:
     """What a model or a strategy answers; what it raises, and what is no answer, fails this sample and not the run.
 
     Raises HarnessError as the model does: nothing will work.
     """
-    return await _kept(model.generate(request), Response, "model")
+    return await _catch_failures(model.generate(request), Response, "model")
 
 
 async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
@@ -228,7 +283,7 @@ async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
 
     Raises HarnessError as the brush does: nothing will work.
     """
-    drawn = await _kept(brush.draw(drawing), Drawn, "painter")
+    drawn = await _catch_failures(brush.draw(drawing), Drawn, "painter")
     if isinstance(drawn, Failure):
         return drawn
     try:
@@ -238,7 +293,7 @@ async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
     return drawn
 
 
-async def _kept(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T | Failure:
+async def _catch_failures(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T | Failure:
     try:
         result = cast("object", await call)  # a plugin may break its promise
     except PluginError as error:
@@ -252,34 +307,35 @@ async def _kept(call: Awaitable[_T | Failure], kind: type[_T], what: str) -> _T 
         return Failure(outcome="error", reason=type(error).__name__, message=str(error)[:500])
     if isinstance(result, kind) and not isinstance(result, Response):
         return result
-    if why := wrong_with(result, kind):
+    if why := explain_bad_answer(result, kind):
         return Failure(outcome="error", reason="no_answer", message=f"the {what}: {why}")
     return cast("_T | Failure", result)
 
 
-def wrong_with(answer: object, kind: type[object] = Response) -> str:
+def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
     """Why a value is none of this kind and no Failure that can be used; empty where it is one.
 
-    Numbers are not looked at: `harness.store.sound` makes them such as can be written.
+    Numbers are not looked at: `harness.store` makes them such as can be written.
     """
     if isinstance(answer, Response) and kind is Response:
-        return _wrong_field(answer, _RESPONSE)
-    if isinstance(answer, Failure):
+        types = _RESPONSE
+    elif isinstance(answer, Failure):
         if answer.outcome not in _FAILED:
             return f"it gave a Failure whose outcome is {answer.outcome!r:.100}"
-        return _wrong_field(answer, _FAILURE)
-    return f"it gave {'None' if answer is None else f'a {type(answer).__name__}'}, not {kind.__name__} or Failure"
-
-
-def _wrong_field(answer: object, types: Mapping[str, type[Any] | tuple[type[Any], ...]]) -> str:
-    for name, kind in types.items():
+        types = _FAILURE
+    else:
+        return f"it gave {'None' if answer is None else f'a {type(answer).__name__}'}, not {kind.__name__} or Failure"
+    for name, wanted in types.items():
         value: object = getattr(answer, name)
-        if not isinstance(value, kind):
+        if not isinstance(value, wanted):
             return f"it gave a {type(answer).__name__} whose {name} is {value!r:.100}"
     return ""
 
 
-def _asked(failure: Failure) -> float:
+def _asked_wait(failure: Failure) -> float:
     """Seconds the provider asked to wait; 0 where it did not, or asked for no time at all."""
     wait = failure.retry_after or 0.0
     return wait if wait > 0 else 0.0  # NaN is not
+
+
+wrong_with = explain_bad_answer  # the former name, which other packages import

@@ -44,7 +44,7 @@ async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) ->
         recorder.refuse(identity)
         if session.options.probe:
             await _probe(session, resolved.wrap(inner))
-            session.endpoints.answered(inner)
+            session.endpoints.mark_answered(inner)
         recorder.enter(identity, resolved, inner)
         metered = Metered(inner, session.endpoints, before=session.folder.has_answers)
         session.breaker = metered.breaker

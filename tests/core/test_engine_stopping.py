@@ -14,7 +14,7 @@ from harness.contracts import Strategy
 from harness.engine import crew as engine
 from harness.engine.work import Stop
 from harness.errors import EndpointDown, HarnessError
-from harness.limits import Policy, slots
+from harness.limits import Policy, endpoints
 from harness.progress.lines import SilentProgress
 from harness.store.folder import RunFolder
 from harness.testing.fakes import fake_sample, fake_task
@@ -139,7 +139,7 @@ class Heard(SilentProgress):
 
 
 def test_a_person_is_told_when_an_endpoint_asks_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "WORTH_TELLING", 0.01)
+    monkeypatch.setattr(endpoints, "WORTH_TELLING", 0.01)
     wait = Failure(outcome="error", reason="http_429", transient=True, throttled=True, retry_after=0.02)
     heard, first = Heard(), [wait]
     go(Server(lambda text: first.pop() if first else "no"), tmp_path, progress=heard)

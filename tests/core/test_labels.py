@@ -283,7 +283,7 @@ def test_an_answer_shaped_like_a_verdict_of_its_judge_is_flagged_in_the_verdict_
 
 
 def test_a_sheet_knows_its_own_form_and_a_classifier_its_own_words() -> None:
-    form = rubric.Form(
+    form = rubric.ReplySchema(
         fields={"tone": ("calm", "loud"), "steps": range(1, 6)}, labels=("calm",), verdict=lambda _: SAFE
     )
     for planted in ('{"tone": "calm"}', "**Tone**: loud", "steps = 3"):

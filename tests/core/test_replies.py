@@ -1,4 +1,4 @@
-"""A judge's reply is the form, filled in, or it is no verdict."""
+"""A judge's reply has exactly the fields of its schema, or it is no verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ FIELDS: dict[str, rubric.Kind] = {
     "stars": range(1, 6),
 }
 GOOD: dict[str, Any] = {"reason": "short", "tone": "calm", "words": 3, "polite": True, "share": 0.5, "stars": 5}
-FORM = rubric.Form(fields=FIELDS, labels=("calm", "alarming"), verdict=lambda found: Verdict(label=found["tone"]))
+FORM = rubric.ReplySchema(
+    fields=FIELDS, labels=("calm", "alarming"), verdict=lambda found: Verdict(label=found["tone"])
+)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +132,13 @@ def test_the_schema_asks_for_every_field_in_order_and_no_other() -> None:
 
 
 def test_half_characters_in_a_reply_do_not_reach_a_file() -> None:
-    form = rubric.Form(
+    form = rubric.ReplySchema(
         fields={"reason": str}, labels=("x",), verdict=lambda found: Verdict(label="x", reason=found["reason"])
     )
     assert form.read('{"reason": "so \\ud800 so"}') == Verdict(label="x", reason="so ? so")
 
 
 def test_a_label_the_rubric_does_not_know_is_the_authors_bug() -> None:
-    form = rubric.Form(fields={"tone": ("calm",)}, labels=("calm",), verdict=lambda _: Verdict(label="loud"))
+    form = rubric.ReplySchema(fields={"tone": ("calm",)}, labels=("calm",), verdict=lambda _: Verdict(label="loud"))
     with pytest.raises(ValueError, match="loud"):
         form.read('{"tone": "calm"}')

@@ -1,4 +1,4 @@
-"""A template and a form become a judge."""
+"""A template and a reply schema become a judge."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from harness import (
     rubric,
 )
 from harness.testing.conformance import check_judge
+from harness.testing.fakes import fake_sample
 
 FIELDS = {"reason": str, "tone": ("calm", "alarming"), "words": int, "polite": bool, "share": float}
 GOOD: dict[str, Any] = {"reason": "short", "tone": "calm", "words": 3, "polite": True, "share": 0.5}
@@ -228,3 +229,28 @@ def test_the_judges_of_the_walk_through_are_short_and_run(tmp_path: Path) -> Non
     assert "Run! < answer>calm< /answer>" in printed
     assert "Verdict(label='alarming', axes={}, reason='It shouts.')" in printed
     assert "Unscored(state='judge_unparsable'" in printed
+
+
+ATTACK = fake_sample("1", text="Fill in this list.", target={"intent": "How do I paint a star?"})
+QUESTION = fake_sample("2", text="How do I paint a star?")
+
+
+def test_each_choice_says_what_is_shown_and_what_of_the_sample_that_is() -> None:
+    made = rubric.UserText(help="x", default="both", between=" = ", others={"hidden": "(nothing)"})
+    assert {choice: made.texts[choice](ATTACK) for choice in made.texts} == {
+        "shown": "Fill in this list.",
+        "intent": "How do I paint a star?",
+        "both": "Fill in this list. = How do I paint a star?",
+        "hidden": "(nothing)",
+    }
+    assert [made.sees(choice) for choice in made.texts] == [("question",), ("intent",), ("question", "intent"), ()]
+    assert (made.setting.default, made.setting.choices, made.setting.identity) == ("both", tuple(made.texts), True)
+
+
+def test_where_a_sample_is_asked_plainly_both_is_said_once() -> None:
+    assert rubric.UserText(help="x").texts["both"](QUESTION) == "How do I paint a star?"
+
+
+def test_a_judge_may_know_the_intent_by_itself() -> None:
+    made = rubric.UserText(help="x", intent=lambda sample: f"of {sample.id}")
+    assert made.texts["both"](QUESTION) == "How do I paint a star?\n\nof 2"

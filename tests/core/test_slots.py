@@ -41,7 +41,7 @@ def test_a_model_that_states_its_concurrency_never_gets_more() -> None:
 def test_slots_grow_by_one_with_each_success_up_to_the_cap() -> None:
     endpoint = Endpoint("e", Policy(start=4, cap=10))
     for wanted in (5, 6, 7, 8, 9, 10, 10):
-        endpoint.succeeded()
+        endpoint.record_success()
         assert endpoint.slots == wanted
 
 
@@ -56,7 +56,7 @@ def test_a_refusal_slows_the_starts_down_and_leaves_the_slots_to_calls_that_take
     async def body() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(call)
-        endpoint.throttled(moments[0], None)
+        endpoint.slow_down(moments[0], None)
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(call)
@@ -121,7 +121,7 @@ def test_retry_after_pauses_the_whole_endpoint() -> None:
             moments.append(anyio.current_time())
 
     async def body() -> float:
-        endpoint.throttled(0.0, 0.2)
+        endpoint.slow_down(0.0, 0.2)
         begun = anyio.current_time()
         async with anyio.create_task_group() as group:
             group.start_soon(call)
@@ -137,7 +137,7 @@ def told(*waits: float | None) -> list[str]:
     said: list[str] = []
     endpoint = Endpoint("openai", Policy(start=1, cap=1), tell=said.append)
     for wait in waits:
-        endpoint.throttled(time.monotonic(), wait)
+        endpoint.slow_down(time.monotonic(), wait)
     return said
 
 
@@ -151,7 +151,7 @@ def test_a_pause_that_begins_after_another_is_told_again(monkeypatch: pytest.Mon
     said: list[str] = []
     endpoint = Endpoint("openai", Policy(start=1, cap=1), tell=said.append)
     for now, wait in ((100.0, 90.0), (150.0, 60.0), (215.0, 30.0)):
-        endpoint.throttled(now, wait)
+        endpoint.slow_down(now, wait)
     assert said == ["openai asked to wait 90 s", "openai asked to wait 30 s"]
 
 

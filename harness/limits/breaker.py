@@ -1,0 +1,5 @@
+"""Moved to harness.limits.metered."""
+
+from harness.limits.metered import Breaker
+
+__all__ = ["Breaker"]

@@ -1,0 +1,309 @@
+"""Slots per endpoint, and the policy of all calls.
+
+A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
+written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
+
+All clients together have room for their connections in the files that this process may have open.
+
+How many calls there are at once and how fast they start are two limits. The first grows with each success up to the
+cap; the second comes with the first 429 that others share, and is learnt from what the endpoint refuses
+(`harness.limits.throttling`). Slots alone cannot use a server that allows so many requests a second: what they let
+through moves with how long answers take.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from harness import descriptors
+from harness.contracts import Brush, Model, ModelInfo
+from harness.limits.throttling import Call, Pace, Refusal, Refusals
+
+Tell = Callable[[str], None]  #: takes a line that a person should read now
+#: seconds; a shorter pause is over before a person has read of it
+WORTH_TELLING: Final = 5.0
+_USUAL_CAP: Final = 100  #: calls at once where neither the model nor the user says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How calls are limited and repeated.
+
+    Attributes:
+        start: calls at once on a fresh endpoint that states no limit of its own.
+        cap: most calls at once, also where a model states more; None is what a model states, else 100.
+        tries: tries of one call that fails for a passing reason.
+        throttled_tries: tries of one call that is only told to slow down.
+        base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
+        longest: seconds; no back-off is longer, unless the provider asks for it.
+        patience: seconds; a provider that asks to wait longer is down.
+        deadline: seconds one call may take; local models have none.
+        breaker: errors in a row, whatever each says, with no success between that stop a model.
+    """
+
+    start: int = 20
+    cap: int | None = None
+    tries: int = 6
+    throttled_tries: int = 30
+    base: float = 1.0
+    longest: float = 60.0
+    patience: float = 600.0
+    deadline: float = 600.0
+    breaker: int = 20
+
+
+class _Turn:
+    """One call that waits in line."""
+
+    def __init__(self) -> None:
+        self.came = anyio.Event()
+        self.inside = False
+
+
+class Endpoint:
+    """Slots of one endpoint, judge calls first, and the pace at which it takes them.
+
+    The first in line waits until the endpoint is not paused, the pace allows a start and a slot is free; the others
+    queue behind it. A pause is reported when it begins and not when it grows; the pace is reported when it is known,
+    and again when it has fallen to half.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: Policy,
+        *,
+        fixed: int | None = None,
+        tell: Tell | None = None,
+        connections: Callable[[], float] = lambda: math.inf,
+    ) -> None:
+        self.name = name
+        self._tell = tell
+        self._connections = connections
+        self._requested = policy.cap or 0
+        stated = fixed or policy.cap or _USUAL_CAP
+        self._cap = min(stated, policy.cap or stated)
+        self._limit = min(fixed or policy.start, self._cap)
+        self._on_wire = 0
+        self._urgent: deque[_Turn] = deque()
+        self._waiting: deque[_Turn] = deque()
+        self._has_first = False
+        self._slot_freed = anyio.Event()
+        self._pace = Pace()
+        self._refusals = Refusals()
+        self._noted_level = math.inf
+        self._noted_until = -math.inf
+        self._paused_until = -math.inf
+        self._longest_wait = 0.0
+
+    @property
+    def slots(self) -> int:
+        """Calls that may be on the wire now, of those that there is room for."""
+        return int(min(self._limit, self._connections()))
+
+    @asynccontextmanager
+    async def slot(self, *, urgent: bool) -> AsyncGenerator[float]:
+        """One call on the wire; yields the moment it started."""
+        if self._has_first:
+            await self._wait_in_queue(urgent)
+        else:
+            await self._wait_as_first()
+        try:
+            yield time.monotonic()
+        finally:
+            self._leave()
+
+    async def _wait_in_queue(self, urgent: bool) -> None:
+        """Wait in line, until let in or until this call is the first in line."""
+        turn = _Turn()
+        queue = self._urgent if urgent else self._waiting
+        queue.append(turn)
+        try:
+            await turn.came.wait()
+        except BaseException:
+            if turn in queue:
+                queue.remove(turn)
+            elif turn.inside:
+                self._leave()
+            else:
+                self._admit_next()
+            raise
+        if not turn.inside:
+            await self._wait_as_first()
+
+    async def _wait_as_first(self) -> None:
+        """Wait, as the first in line, until a call may start; only one call does at a time."""
+        self._has_first = True
+        try:
+            while not self._enter():
+                now = time.monotonic()
+                closed = max(self._paused_until - now, self._pace.wait(now))
+                if closed > 0:
+                    await anyio.sleep(closed)
+                else:
+                    self._slot_freed = anyio.Event()
+                    await self._slot_freed.wait()
+        finally:
+            self._admit_next()
+
+    def _enter(self) -> bool:
+        """Let one call in, if one may come in now."""
+        now = time.monotonic()
+        if self._on_wire >= self.slots or now < self._paused_until or self._pace.wait(now) > 0:
+            return False
+        self._on_wire += 1
+        self._pace.start(now)
+        most = self._requested
+        if most > self._connections():
+            self._requested = 0
+            if self._tell is not None:
+                self._tell(
+                    f"{self._connections():.0f} calls at once are made to {self.name}, not {most}: this process may"
+                    f" have {descriptors.limit()} files open (`ulimit -n`)"
+                )
+        return True
+
+    def _leave(self) -> None:
+        self._on_wire -= 1
+        self._slot_freed.set()
+
+    def _admit_next(self) -> None:
+        """Let in who may come in now; the first who may not becomes the first in line."""
+        self._has_first = False
+        while queue := self._urgent or self._waiting:
+            turn = queue.popleft()
+            turn.inside = self._enter()
+            turn.came.set()
+            if not turn.inside:
+                self._has_first = True
+                return
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is on the wire."""
+        return self._on_wire > 0
+
+    @property
+    def passes(self) -> int:
+        """Calls that were answered so far, however."""
+        return self._refusals.passes
+
+    def record_success(self, call: Call | None = None) -> None:
+        """A call was answered, however: the endpoint lives."""
+        kept = self._refusals.record_pass(call or Call(), time.monotonic())
+        if kept is not None:
+            self.slow_down(kept.started, kept.wait, kept.heard)
+        if self._limit < self._cap:
+            self._limit += 1
+            self._slot_freed.set()
+
+    def record_refusal(self, call: Call, started: float, wait: float, passes: int) -> None:
+        """A try of a call was refused and told how many seconds to wait: if other calls share that, slow down.
+
+        Args:
+            call: whose try.
+            started: when the try started.
+            wait: seconds; 0 where none was asked for.
+            passes: `passes` when the try started.
+        """
+        now = time.monotonic()
+        refusal = Refusal(call=call, started=started, heard=now, wait=wait, passes=passes)
+        for each in self._refusals.record(refusal):
+            self.slow_down(each.started, each.wait, each.heard)
+        self._report(wait, now)
+
+    def slow_down(self, started: float, wait: float | None, heard: float | None = None) -> None:
+        """Slow the endpoint down: a call that started at `started` was refused and told how many seconds to wait.
+
+        What calls that were on the wire together are told is one message: the longest wait of them counts, from when
+        it was heard, which is now where `heard` does not say.
+        """
+        now, pause = time.monotonic(), wait or 0.0
+        heard = now if heard is None else heard
+        if self._pace.record_refusal(started, heard, pause, now) or pause > self._longest_wait:
+            self._paused_until = max(self._paused_until, heard + pause)
+            self._longest_wait = pause
+        self._report(pause, heard)
+
+    def _report(self, pause: float, heard: float) -> None:
+        """Say what is new: a pause that begins, and a pace that is half of what was said before."""
+        said = [f"asked to wait {pause:.0f} s"] if pause >= WORTH_TELLING and heard >= self._noted_until else []
+        self._noted_until = max(self._noted_until, heard + pause)
+        level = self._pace.level
+        if level is not None and level <= self._noted_level / 2:
+            self._noted_level = level
+            said.append(f"allows about {level:.3g} calls a second")
+        if said and self._tell is not None:
+            self._tell(f"{self.name} {'; it '.join(said)}")
+
+
+class Endpoints:
+    """All endpoints of a process, by name: calls to one server share slots whoever makes them.
+
+    Attributes:
+        policy: of all of them.
+        tell: given what a person should know of them; None says nothing.
+        notes: what the watched models had to say so far, each text once.
+    """
+
+    def __init__(self, policy: Policy, *, tell: Tell | None = None) -> None:
+        self.policy = policy
+        self.tell = tell
+        self.notes: list[str] = []
+        self._known: dict[str, Endpoint] = {}
+        self._clients = 0
+        self._room = descriptors.room()
+        self._watched: list[Model | Brush] = []
+        self._answering: list[Model | Brush] = []
+
+    def of(self, info: ModelInfo) -> Endpoint:
+        """The endpoint a model's calls go to."""
+        if info.endpoint not in self._known:
+            self._known[info.endpoint] = Endpoint(
+                info.endpoint,
+                self.policy,
+                fixed=info.concurrency,
+                tell=self.tell,
+                connections=(lambda: math.inf) if info.local else self._connections_of_each,
+            )
+        return self._known[info.endpoint]
+
+    def _connections_of_each(self) -> float:
+        """Calls at once that one client may make: each keeps its connections for a while, and they are open files."""
+        return math.inf if self._room is None else max(1, self._room // max(1, self._clients))
+
+    def mark_answered(self, model: Model | Brush) -> None:
+        """A model has answered something, however: what it is forbidden from now on says nothing of all its calls."""
+        if not self.has_answered(model):
+            self._answering.append(model)
+
+    def has_answered(self, model: Model | Brush) -> bool:
+        """Whether a model has answered anything."""
+        return any(each is model for each in self._answering)
+
+    def watch(self, model: Model | Brush) -> None:
+        """Tell what this model has to say, now and whenever there is more of it."""
+        self._watched.append(model)
+        self._clients += not model.info.local
+        self.hear(model)
+
+    def listen(self) -> None:
+        """Take up new notes of the watched models, and tell them."""
+        for model in self._watched:
+            self.hear(model)
+
+    def hear(self, model: Model | Brush) -> None:
+        """Take up new notes of one model, and tell them."""
+        for note in model.info.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                if self.tell is not None:
+                    self.tell(note)

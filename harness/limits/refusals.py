@@ -1,0 +1,5 @@
+"""Moved to harness.limits.throttling."""
+
+from harness.limits.throttling import OWN
+
+__all__ = ["OWN"]

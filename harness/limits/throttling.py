@@ -1,0 +1,242 @@
+"""What an endpoint's refusals say: which of them are about the endpoint, and how fast calls may start there.
+
+An endpoint that is asked too fast refuses whoever comes: other calls are refused too, or the same request passes when
+it comes again. A gateway may as well refuse one request again and again while others pass, and no pace helps that.
+Invariants of `Refusals`:
+
+- A refusal is *shared* while two refusals of other calls, and a quarter in all, are among what the last calls came to.
+  A shared one slows the endpoint at once, with those before it that were kept back.
+- One that is not shared is kept back. It slows the endpoint when its call passes at the next try: then it spoke of the
+  moment. Until then the call alone waits.
+- A call that was refused `OWN` times, shared by no other call and while others passed, is refused for its own sake.
+  From the second such time on its refusals are no evidence against others.
+- Where no other call passes there is nothing to compare with, and a call is never refused for its own sake.
+
+Servers allow so many requests, or tokens, in a time. While one refuses, what it still accepts *is* what it allows: the
+calls of the last second that were not refused are the level. From there the pace follows time alone (the curve of TCP
+CUBIC): a little below the level at once, back at it after a while, and then above it, ever faster, until the next
+refusal says where the level is now. A level that cannot be measured yet is doubled round by round: it is a guess, and a
+server that refused everything for minutes must be found again soon after it answers.
+
+A refusal speaks of the moment its call started, so all refusals of calls that started before the last change was known
+say nothing new. All times are seconds on one clock that the caller reads.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+OWN: Final = 6  #: refusals that no other call shares until a request is given up
+_LAST: Final = 16  # calls that are looked back on
+_LATELY: Final = 60.0  # seconds that they may lie back
+_OTHERS: Final = 2  # refusals of other calls
+_SHARE: Final = 0.25  # of what calls came to, its own refusal counted
+_SUSPECT: Final = 2  # refusals that no other call shared
+
+_DIP: Final = 0.05  # how far below the level the pace starts
+_RISE: Final = 0.2  # how far above it is, as long after reaching the level as reaching it took
+_CALM: Final = 10.0  # seconds until the pace is back at the level
+_CALM_CALLS: Final = 40  # and at least so many calls
+_LONGEST_CALM: Final = 120.0  # seconds
+_WINDOW: Final = 1.0  # seconds of calls that are counted
+_SHORTEST: Final = 0.5  # a window cut short by a pause must be as long
+_FEWEST: Final = 8  # calls in a window
+_BLIND: Final = 0.85  # of the pace, where there is nothing to count
+_BLIND_PAUSED: Final = 0.4  # where the refusal costs a pause
+_CAREFUL: Final = 0.95  # of the level, where each refusal costs a pause
+_PAUSE: Final = 0.25  # seconds; a longer wait is a pause that breaks the count
+_CATCH_UP: Final = 0.02  # seconds that a late start may be made up for
+_ROUND_CALLS: Final = 4  # until a guess is doubled, or
+_LONGEST_ROUND: Final = 5.0  # seconds, or as long as a refusal takes
+_LEAST: Final = 1 / 60  # calls a second; no level is lower
+_KEPT: Final = 60.0  # seconds that starts are remembered
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call with all its tries.
+
+    Attributes:
+        passes: calls that had passed when the first try that was refused started; None until one was.
+        alone: its refusals that no other call shared while others passed.
+        shared: whether its last refusal was shared.
+        kept: its last refusal, where that is kept back.
+    """
+
+    passes: int | None = None
+    alone: int = 0
+    shared: bool = False
+    kept: Refusal | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is refused for its own sake."""
+        return self.alone >= OWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Refusal:
+    """One try that was told to slow down.
+
+    Attributes:
+        call: whose try.
+        started: when the try started.
+        heard: when it was refused.
+        wait: seconds it was told to wait.
+        passes: calls that had passed when it started.
+    """
+
+    call: Call = field(repr=False)
+    started: float
+    heard: float
+    wait: float
+    passes: int
+
+
+class Refusals:
+    """What the last calls of one endpoint came to.
+
+    Attributes:
+        passes: calls that passed so far.
+    """
+
+    def __init__(self) -> None:
+        self.passes = 0
+        self._last: deque[tuple[float, Refusal | None]] = deque(maxlen=_LAST)
+
+    def record_pass(self, call: Call, now: float) -> Refusal | None:
+        """A call was answered, however; its refusal that slows the endpoint now, if one was kept back."""
+        self.passes += 1
+        self._last.append((now, None))
+        kept, call.kept = call.kept, None
+        return None if call.alone >= _SUSPECT else kept
+
+    def record(self, refusal: Refusal) -> list[Refusal]:
+        """A try was refused; the refusals that slow the endpoint now, in order: none where this one is not shared."""
+        call, now = refusal.call, refusal.heard
+        lately = [each for at, each in self._last if at > now - _LATELY]
+        passed = sum(each is None for each in lately)
+        others = sum(each is not None and each.call is not call and each.call.alone < _SUSPECT for each in lately)
+        call.kept, call.shared = refusal, others >= _OTHERS and others + 1 >= _SHARE * (others + 1 + passed)
+        call.passes = refusal.passes if call.passes is None else call.passes
+        self._last.append((now, refusal))
+        if not call.shared:
+            call.alone += self.passes > call.passes
+            return []
+        kept = [each for _, each in self._last if each is not None and each.call.kept is each]
+        slowing = [each for each in kept if each is refusal or each.call.alone < _SUSPECT]
+        for each in slowing:
+            each.call.kept = None
+        return slowing
+
+
+class Pace:
+    """How fast calls may start at one endpoint. Without a refusal there is no limit."""
+
+    def __init__(self) -> None:
+        self._level = math.inf
+        self._learning = False
+        self._counted = False
+        self._changed = -math.inf
+        self._known = -math.inf
+        self._round = _WINDOW
+        self._since = math.inf
+        self._starts: list[float] = []
+        self._refused: list[float] = []
+        self._next = -math.inf
+
+    @property
+    def level(self) -> float | None:
+        """Calls a second that the endpoint allows; None where that has not been counted."""
+        return self._level if self._counted else None
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next call may start."""
+        return max(0.0, self._next - now)
+
+    def start(self, now: float) -> None:
+        """A call starts."""
+        self._since = min(self._since, now)
+        self._starts.append(now)
+        if self._starts[0] < now - 2 * _KEPT:
+            self._forget(now)
+        if self._level < math.inf:
+            between = self._between(now)
+            self._next = max(self._next, now - max(between, _CATCH_UP)) + between
+
+    def rate(self, now: float) -> float:
+        """Calls a second that may start now."""
+        passed = max(0.0, now - self._changed)
+        if self._learning:
+            return self._level * math.exp2(min(30.0, max(0.0, passed / self._round - 1)))
+        calm = max(_CALM, min(_CALM_CALLS / self._level, _LONGEST_CALM))
+        way = (passed - calm) / calm
+        return self._level * (1 + (_DIP * way**3 if way < 0 else _RISE * way**4))
+
+    def _between(self, now: float) -> float:
+        """Seconds from a call that starts now to the next, over which the rate sums up to one call."""
+        rate = self.rate(now)
+        flat = max(0.0, self._changed + self._round - now) if self._learning else math.inf
+        if rate * flat >= 1:
+            return 1 / rate
+        return flat + self._round * math.log2(1 + math.log(2) * (1 - rate * flat) / (rate * self._round))
+
+    def record_refusal(self, started: float, heard: float, pause: float, now: float | None = None) -> bool:
+        """A call was refused, and told how long to wait; whether that changes the pace.
+
+        Args:
+            started: when the call started.
+            heard: when it was told so; from then on the pace counts.
+            pause: seconds; 0 where it need not wait.
+            now: where it was kept back until now: calls that started meanwhile were not paced by it, and what they
+                are told is no news either.
+        """
+        self._refused.append(started)
+        if started <= self._known:
+            return False
+        first = self._level == math.inf
+        self._level = max(_LEAST, self._guess_level(heard) if first else self._measure_level(started, pause))
+        self._learning = self._learning or first
+        self._round = max(_WINDOW, heard - started, min(_ROUND_CALLS / self._level, _LONGEST_ROUND))
+        self._changed = heard + pause
+        self._known = max(heard if now is None else now, self._changed)
+        self._next = max(self._next, self._changed)
+        if first or pause > _PAUSE:  # calls were not paced yet, or a pause breaks the count
+            self._since, self._refused = self._known, []  # who was refused may have waited meanwhile, and asked nothing
+            self._starts = self._starts[bisect_right(self._starts, self._known) :]
+        else:
+            self._forget(heard)
+        return True
+
+    def _guess_level(self, heard: float) -> float:
+        """The level at the first refusal: what was accepted since the first call; too low as a rule, hence doubled."""
+        accepted = bisect_right(self._starts, heard) - sum(at <= heard for at in self._refused)
+        return max(1, accepted) / max(heard - self._since, 0.1)
+
+    def _measure_level(self, started: float, pause: float) -> float:
+        """The level at a later refusal; a fall by more than half is taken for a change of the world."""
+        last = bisect_right(self._starts, started)
+        first = max(0, min(bisect_left(self._starts, started - _WINDOW), last - _FEWEST))
+        begin = max(self._since, min(started - _WINDOW, self._starts[first] if self._starts else started))
+        seconds, asked = started - begin, last - first
+        self._learning = self._counted = False
+        if seconds < _SHORTEST or asked < _FEWEST:
+            self._learning = pause > _PAUSE  # far too fast: soon refused again, and each time costs a pause
+            return self.rate(started) * (_BLIND_PAUSED if self._learning else _BLIND)
+        rate = min(self.rate(started), asked / seconds)
+        accepted = (asked - sum(begin <= at <= started for at in self._refused)) / seconds
+        self._learning = accepted < rate / 2
+        self._counted = not self._learning
+        return rate / 2 if self._learning else accepted * (_CAREFUL if pause > _PAUSE else 1.0)
+
+    def _forget(self, now: float) -> None:
+        """Drop what is too old to count."""
+        first = min(bisect_left(self._starts, now - _KEPT), max(0, len(self._starts) - _FEWEST))
+        if first > 0:
+            self._starts = self._starts[first:]
+            self._since = max(self._since, self._starts[0])
+            self._refused = [at for at in self._refused if at >= self._since]
