@@ -19,13 +19,12 @@ from typing import Any
 import harness_mini
 import torch
 from harness_mirage.methods import MULTIMODAL, Ingredient, Method
-from harness_mirage.mixture import Mixture
-from harness_mirage.models.opening import open_base
-from harness_mirage.models.quiet import quiet
-from harness_mirage.models.roles import roles
+from harness_mirage.mixture import Mixture, Picture, Record, Turn
+from harness_mirage.models.base import open_base
+from harness_mirage.models.roles import find_roles
+from harness_mirage.models.untyped import quiet
 from harness_mirage.recipe import Recipe, Sourced
-from harness_mirage.records import Picture, Record, Turn
-from harness_mirage.sft.fitting import fit
+from harness_mirage.sft.trainer import fit
 
 from harness import Training
 from harness.drawings import COLORS, SHAPES, draw, png
@@ -100,7 +99,7 @@ def bare(folder: Path, out: Path) -> tuple[float, list[float]]:
     }
     data = datasets.Dataset.from_dict(rows).cast_column("images", datasets.List(datasets.Image()))
     model = transformers_.AutoModelForImageTextToText.from_pretrained(BASE, dtype=torch.float32)
-    learning = roles(model).of(MULTIMODAL)
+    learning = find_roles(model).select(MULTIMODAL)
     for name, weight in model.named_parameters():
         weight.requires_grad_(name in learning)
     config = trl_.SFTConfig(

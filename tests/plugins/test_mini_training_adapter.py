@@ -9,7 +9,7 @@ import torch
 from harness_mini.draw_training import GENERAL, MIS, draw_mis
 from harness_mini.make_mirage import copy_adapter
 from harness_mini.provider import BASE, MIRAGE, PROVIDER
-from harness_mirage.models.places import folder_of
+from harness_mirage.models.weights import find_model_folder
 from safetensors.torch import load_file, save_file
 
 import harness
@@ -105,9 +105,9 @@ class TestTheModel:
                 pass
 
     def test_the_base_can_be_trained_by_its_name_and_an_adapter_cannot(self):
-        assert folder_of("mini/base") == BASE
+        assert find_model_folder("mini/base") == BASE
         with pytest.raises(HarnessError, match="adapter"):
-            folder_of("mini/mirage")
+            find_model_folder("mini/mirage")
 
     def test_who_lists_the_models_sees_both(self):
         assert "mini/base" in PROVIDER.description

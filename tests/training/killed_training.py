@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness_mirage.sft import showing
+from harness_mirage.sft import progress
 
 from tests.training.tiny_training import fitted, pair, recipe, training
 
 
-class Killing(showing.Lines):
+class Killing(progress.Lines):
     """Ends the process after the fifth step, without a word."""
 
     def step(self, done: int, loss: float) -> None:
@@ -23,12 +23,12 @@ class Killing(showing.Lines):
 
 
 def main(model: str, out: str, tuning: str) -> None:
-    from harness_mirage.sft import fitting
+    from harness_mirage.sft import trainer
 
     def choose(stream: Any, batch: int) -> Killing:
-        return Killing(stream, showing.Pace(batch))
+        return Killing(stream, progress.Pace(batch))
 
-    fitting.choose = choose  # type: ignore[assignment]
+    trainer.choose_display = choose  # type: ignore[assignment]
     how = recipe(epochs=2.0, tuning=tuning, dropout=0.1)
     fitted(training(model, Path(out), save_every=3), [pair(at) for at in range(9)], how)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from harness_mirage.records import Record
-from harness_mirage.sft import fitting
-from harness_mirage.sft.guarding import GuardedTrainer
+from harness_mirage.mixture import Record
+from harness_mirage.sft import trainer
+from harness_mirage.sft.trainer import GuardedTrainer
 
 from tests.training.tiny_training import fitted, pair, recipe, record, training
 
@@ -44,7 +44,7 @@ class Spread(GuardedTrainer):
 
 
 def main(model: str, out: str) -> None:
-    fitting.GuardedTrainer = Spread  # type: ignore[attr-defined, misc, unused-ignore]
+    trainer.GuardedTrainer = Spread  # type: ignore[attr-defined, misc, unused-ignore]
     fitted(training(model, Path(out), device="cpu", micro_batch=1), RECORDS, RECIPE)
 
 

@@ -11,11 +11,17 @@ from typing import Any
 
 import psutil
 import pytest
-from harness_mirage import harness_trainers, running
-from harness_mirage.launching import alone, asked_as_text, asked_of_text, launch, main_process
-from harness_mirage.methods import METHODS, MULTIMODAL, Method
+from harness_mirage import harness_trainers, run
+from harness_mirage.launch import (
+    is_main_process,
+    launch,
+    parse_request,
+    request_to_json,
+    single_gpu_environment,
+)
+from harness_mirage.methods import METHODS, MULTIMODAL, Method, parse_method
 from harness_mirage.mixture import Mixture
-from harness_mirage.written import method_in, method_of
+from harness_mirage.trainers import load_method
 
 from harness import BadData, HarnessError, Training, UnknownName
 from tests.training.trained import data, record
@@ -25,7 +31,7 @@ TWO = "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nnum_mach
 
 
 def method(**values: Any) -> Method:
-    return method_of({"name": "own", "description": "of a test", "ingredients": [ONE], **values}, "own.yaml")
+    return parse_method({"name": "own", "description": "of a test", "ingredients": [ONE], **values}, "own.yaml")
 
 
 def refused(**values: Any) -> str:
@@ -47,7 +53,7 @@ class TestTheMethods:
             model="m", data={"": tmp_path}, out=tmp_path / "out", hold_out=("a",), overrides={"batch": "2"}, launch="x"
         )
 
-        assert asked_of_text(asked_as_text(method, asked)) == (method, replace(asked, launch=""))
+        assert parse_request(request_to_json(method, asked)) == (method, replace(asked, launch=""))
 
 
 class TestAMethodInAFile:
@@ -55,7 +61,7 @@ class TestAMethodInAFile:
         own = tmp_path / "My Pairs.yaml"
         own.write_text("ingredients: [{layout: mis, count: 5}]\n", encoding="utf-8")
 
-        found = method_in(own)
+        found = load_method(own)
         assert (found.name, found.trained, found.ingredients[0].count) == ("my-pairs", MULTIMODAL, 5)
 
     def test_names_the_key_that_is_wrong(self) -> None:
@@ -99,7 +105,7 @@ class TestAMethodInAFile:
         own.write_text("recipe: mirrage\ningredients: [{layout: mis}]\n", encoding="utf-8")
 
         with pytest.raises(UnknownName, match=r"'mirrage'[^?]*own\.yaml[^?]*did you mean 'mirage'"):
-            method_in(own)
+            load_method(own)
 
     @pytest.mark.parametrize(
         ("key", "value"), [("name", 3), ("trained", "language"), ("recipe", None), ("name", "A b")]
@@ -113,19 +119,19 @@ class TestAMethodInAFile:
         own.write_text("- mis\n", encoding="utf-8")
 
         with pytest.raises(BadData, match="a method is a mapping"):
-            method_in(own)
+            load_method(own)
 
 
 class TestATraining:
     def test_reads_its_data_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read: list[Path] = []
-        mix = running.mix
+        mix = run.mix
 
         def counted(method: Method, training: Training) -> Mixture:
             read.extend(training.data.values())
             return mix(method, training)
 
-        monkeypatch.setattr(running, "mix", counted)
+        monkeypatch.setattr(run, "mix", counted)
         drawn = data(tmp_path / "data")
         given = {"": drawn, "general": drawn / "general"}
         settings = {"general_count": 3, "device": "cpu"}
@@ -133,21 +139,21 @@ class TestATraining:
             model="mini/base", data=given, out=tmp_path / "out", overrides={"epochs": "1"}, settings=settings
         )
 
-        assert running.run(METHODS[0], asked) == tmp_path / "out"
+        assert run.run_training(METHODS[0], asked) == tmp_path / "out"
         assert read == list(given.values())
 
 
 class TestSeveralProcesses:
     def test_are_told_apart_by_their_rank(self) -> None:
-        assert main_process({})
-        assert main_process({"RANK": "0"})
-        assert not main_process({"RANK": "1"})
+        assert is_main_process({})
+        assert is_main_process({"RANK": "0"})
+        assert not is_main_process({"RANK": "1"})
 
     def test_are_none_without_a_launch_so_one_gpu_is_seen(self) -> None:
-        assert alone({}) == {"CUDA_VISIBLE_DEVICES": "0"}
-        assert alone({"CUDA_VISIBLE_DEVICES": "2,3"}) == {"CUDA_VISIBLE_DEVICES": "2"}
-        assert alone({"CUDA_VISIBLE_DEVICES": ""}) == {"CUDA_VISIBLE_DEVICES": ""}
-        assert alone({"WORLD_SIZE": "8"}) == {}
+        assert single_gpu_environment({}) == {"CUDA_VISIBLE_DEVICES": "0"}
+        assert single_gpu_environment({"CUDA_VISIBLE_DEVICES": "2,3"}) == {"CUDA_VISIBLE_DEVICES": "2"}
+        assert single_gpu_environment({"CUDA_VISIBLE_DEVICES": ""}) == {"CUDA_VISIBLE_DEVICES": ""}
+        assert single_gpu_environment({"WORLD_SIZE": "8"}) == {}
 
     def test_on_several_nodes_want_to_know_which_one_this_is(self, tmp_path: Path) -> None:
         asked = Training(model="m", data={}, out=tmp_path / "out", launch="fsdp-nodes")
@@ -166,8 +172,8 @@ class TestSeveralProcesses:
             seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
             return training.out
 
-        monkeypatch.setattr(running, "launch", started)
-        monkeypatch.setattr(running, "train", started)
+        monkeypatch.setattr(run, "launch", started)
+        monkeypatch.setattr(run, "train", started)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         drawn = data(tmp_path / "data")
         given = {"": drawn, "general": drawn / "general"}
@@ -177,7 +183,7 @@ class TestSeveralProcesses:
         two = tmp_path / "two.yaml"
         two.write_text(TWO, encoding="utf-8")
         for each in (replace(asked, launch=str(two)), asked):
-            running.run(METHODS[0], each)
+            run.run_training(METHODS[0], each)
 
         assert seen == [None, "0"]
         assert "CUDA_VISIBLE_DEVICES" not in os.environ

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness_mirage.devices import config_of, processes
+from harness_mirage.devices import count_processes, load_config
 
 from harness import BadData, HarnessError
 
@@ -25,19 +25,19 @@ def test_a_count_is_a_whole_number_from_one(tmp_path: Path, name: str, count: st
     given = {"num_processes": "2", name: count}
     text = "distributed_type: MULTI_CPU\n" + "".join(f"{key}: {value}\n" for key, value in given.items())
     with pytest.raises(BadData, match=f"{name}: .* is not a whole number from 1"):
-        config_of(own(tmp_path, text))
+        load_config(own(tmp_path, text))
 
 
 @pytest.mark.parametrize("nodes", ["two", "0", "-1", ""])
 def test_the_number_of_nodes_is_one_too(monkeypatch: pytest.MonkeyPatch, nodes: str) -> None:
     monkeypatch.setenv("NNODES", nodes)
     with pytest.raises(HarnessError, match=r"NNODES: .* is not a whole number from 1"):
-        processes(config_of("zero3-nodes"))
+        count_processes(load_config("zero3-nodes"))
 
 
 def test_a_part_is_a_mapping(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="fsdp_config is a mapping"):
-        config_of(own(tmp_path, FSDP + "full\n"))
+        load_config(own(tmp_path, FSDP + "full\n"))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_part_is_a_mapping(tmp_path: Path) -> None:
 )
 def test_fsdp_that_leaves_the_weights_spread_over_the_devices_is_refused(tmp_path: Path, said: str) -> None:
     with pytest.raises(BadData, match="no model would be written") as raised:
-        config_of(own(tmp_path, f"{FSDP}{said}\n"))
+        load_config(own(tmp_path, f"{FSDP}{said}\n"))
     assert raised.value.remedy == "fsdp_config: {fsdp_state_dict_type: FULL_STATE_DICT}"
 
 
@@ -72,7 +72,7 @@ def test_fsdp_that_gathers_them_is_taken_as_accelerate_takes_it(
 ) -> None:
     monkeypatch.delenv("FSDP_STATE_DICT_TYPE", raising=False)
     given = own(tmp_path, f"{FSDP}{said}\n")
-    assert config_of(given)["distributed_type"] == "FSDP"
+    assert load_config(given)["distributed_type"] == "FSDP"
     assert kept_by_accelerate(given, monkeypatch) == "FULL_STATE_DICT"
 
 
@@ -85,10 +85,10 @@ def test_what_is_refused_is_what_accelerate_would_spread(
 
 def test_zero_that_leaves_the_weights_spread_over_the_devices_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="no model would be written") as raised:
-        config_of(own(tmp_path, f"{ZERO}{{zero_stage: 3}}\n"))
+        load_config(own(tmp_path, f"{ZERO}{{zero_stage: 3}}\n"))
     assert "zero3_save_16bit_model: true" in raised.value.remedy
     for said in ("{zero_stage: 3, zero3_save_16bit_model: true}", "{zero_stage: 2}", "{deepspeed_config_file: z.json}"):
-        assert config_of(own(tmp_path, f"{ZERO}{said}\n"))
+        assert load_config(own(tmp_path, f"{ZERO}{said}\n"))
 
 
 def kept_by_accelerate(file: str, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from harness_mirage.data.labels import REFUSALS
+from harness_mirage.data.reader import REFUSALS
 from harness_mirage.methods import METHODS
 
 from harness import BadData, HarnessError

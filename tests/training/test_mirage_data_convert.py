@@ -8,7 +8,7 @@ import pytest
 from harness_mirage.data import FORMATS, write
 from harness_mirage.methods import METHODS, Ingredient, Layout
 from harness_mirage.mixture import Mixture
-from harness_mirage.trainer import trainer
+from harness_mirage.trainers import trainer
 
 from harness import BadData, HarnessError, UnknownName
 from tests.training.data_sets import ids, lines, mis, mixed, one, pair, said, seen, several, texts, training

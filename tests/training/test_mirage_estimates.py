@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_mirage.devices import GIB, HOME, Devices, config_of, devices, file_of, processes
-from harness_mirage.estimate import Size, check, need, seconds
+from harness_mirage.devices import (
+    FOLDER,
+    GIB,
+    Devices,
+    count_processes,
+    find_config_file,
+    find_devices,
+    load_config,
+)
+from harness_mirage.estimate import Size, check_memory, estimate_memory, estimate_seconds
 
 from harness import BadData, HarnessError, Training, UnknownName
 from tests.training.tiny_training import recipe
@@ -24,7 +32,7 @@ SEVEN = Size(
 )
 A100 = Devices(name="NVIDIA A100-SXM4-80GB", memory=80 * GIB)
 FULL = recipe(precision="bf16", checkpointing=True)
-CONFIGS = sorted(file.stem for file in HOME.glob("*.yaml"))
+CONFIGS = sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
 def asked(launch: str = "", **settings: Any) -> Training:
@@ -33,53 +41,58 @@ def asked(launch: str = "", **settings: Any) -> Training:
 
 class TestTheMemory:
     def test_of_full_tuning_is_that_of_weights_gradients_and_adam(self) -> None:
-        its = need(SEVEN, FULL, A100)
+        its = estimate_memory(SEVEN, FULL, A100)
 
         assert (its.weights, its.gradients, its.optimizer) == (32e9, 28e9, 56e9)
         assert its.whole > its.fixed
 
     def test_is_dealt_out_by_sharding(self) -> None:
-        one, eight = need(SEVEN, FULL, A100), need(SEVEN, FULL, replace(A100, count=8, sharding="FSDP"))
+        one, eight = (
+            estimate_memory(SEVEN, FULL, A100),
+            estimate_memory(SEVEN, FULL, replace(A100, count=8, sharding="FSDP")),
+        )
 
         assert eight.gradients == one.gradients / 8
         assert eight.optimizer == one.optimizer / 8
         assert one.weights / 8 < eight.weights < one.weights / 4  # a layer is gathered at a time
 
     def test_lies_with_the_host_where_it_is_offloaded(self) -> None:
-        its = need(SEVEN, FULL, replace(A100, sharding="ZeRO-3", offloaded=True))
+        its = estimate_memory(SEVEN, FULL, replace(A100, sharding="ZeRO-3", offloaded=True))
 
-        assert its.host == need(SEVEN, FULL, A100).fixed
+        assert its.host == estimate_memory(SEVEN, FULL, A100).fixed
         assert its.fixed < 2e9
 
     def test_falls_with_adapters_and_again_with_four_bits(self) -> None:
         small = replace(SEVEN, learning=40_000_000)
         full, lora, qlora = (
-            need(SEVEN if how == "full" else small, recipe(tuning=how, precision="bf16"), A100).fixed
+            estimate_memory(SEVEN if how == "full" else small, recipe(tuning=how, precision="bf16"), A100).fixed
             for how in ("full", "lora", "qlora")
         )
 
         assert full > 5 * lora > 10 * qlora
 
     def test_of_activations_falls_with_checkpointing(self) -> None:
-        whole = need(SEVEN, recipe(precision="bf16", checkpointing=False), A100).activations
+        whole = estimate_memory(SEVEN, recipe(precision="bf16", checkpointing=False), A100).activations
 
-        assert need(SEVEN, FULL, A100).activations < whole / 2
+        assert estimate_memory(SEVEN, FULL, A100).activations < whole / 2
 
 
 class TestTheTime:
     def test_halves_with_twice_the_devices(self) -> None:
-        assert seconds(SEVEN, 1000, FULL, replace(A100, count=2)) == pytest.approx(seconds(SEVEN, 1000, FULL, A100) / 2)
+        assert estimate_seconds(SEVEN, 1000, FULL, replace(A100, count=2)) == pytest.approx(
+            estimate_seconds(SEVEN, 1000, FULL, A100) / 2
+        )
 
     def test_follows_the_stated_rule(self) -> None:
         operations = 1000 * 1500 * (6 * 8e9 + 2 * 7e9)
 
-        assert seconds(SEVEN, 1000, FULL, A100) == pytest.approx(operations / (312e12 * 0.35))
+        assert estimate_seconds(SEVEN, 1000, FULL, A100) == pytest.approx(operations / (312e12 * 0.35))
 
 
 class TestAModelThatIsTooLarge:
     def test_is_refused_without_a_gpu_with_what_it_needs_and_what_would_do(self) -> None:
         with pytest.raises(HarnessError) as raised:
-            check(SEVEN, FULL, replace(A100, there=False), forced=False)
+            check_memory(SEVEN, FULL, replace(A100, there=False), forced=False)
 
         said = str(raised.value)
         assert "there is no GPU here" in said
@@ -90,16 +103,16 @@ class TestAModelThatIsTooLarge:
 
     def test_is_refused_on_a_gpu_that_cannot_hold_it(self) -> None:
         with pytest.raises(HarnessError, match=r"which has 80\.0 GiB"):
-            check(SEVEN, FULL, A100, forced=False)
+            check_memory(SEVEN, FULL, A100, forced=False)
 
     def test_is_let_through_where_the_user_insists_on_the_cpu(self) -> None:
-        check(SEVEN, FULL, replace(A100, there=False), forced=True)
+        check_memory(SEVEN, FULL, replace(A100, there=False), forced=True)
 
     def test_is_let_through_on_enough_devices(self) -> None:
-        check(SEVEN, FULL, replace(A100, count=8, sharding="FSDP"), forced=False)
+        check_memory(SEVEN, FULL, replace(A100, count=8, sharding="FSDP"), forced=False)
 
     def test_would_run_on_the_cpu_if_it_were_small(self) -> None:
-        check(replace(SEVEN, parameters=2_000_000), FULL, Devices(), forced=False)
+        check_memory(replace(SEVEN, parameters=2_000_000), FULL, Devices(), forced=False)
 
 
 class TestTheConfigurations:
@@ -110,14 +123,14 @@ class TestTheConfigurations:
     def test_are_ones_that_accelerate_reads(self, name: str) -> None:
         from accelerate.commands.config.config_args import load_config_from_file
 
-        read = load_config_from_file(str(file_of(name)))
+        read = load_config_from_file(str(find_config_file(name)))
 
-        assert read.num_processes == config_of(name)["num_processes"]
+        assert read.num_processes == load_config(name)["num_processes"]
         assert str(read.distributed_type).rpartition(".")[2] == ("FSDP" if name.startswith("fsdp") else "DEEPSPEED")
 
     @pytest.mark.parametrize("name", CONFIGS)
     def test_are_told_as_so_many_devices_that_share_a_model(self, name: str) -> None:
-        its = devices(asked(name), small=False)
+        its = find_devices(asked(name), small=False)
         kind, _, size = name.partition("-")
 
         assert its.sharding == {"fsdp": "FSDP", "zero3": "ZeRO-3"}[kind]
@@ -127,21 +140,21 @@ class TestTheConfigurations:
     def test_of_nodes_take_their_number_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NNODES", "4")
 
-        assert processes(config_of("zero3-nodes")) == 32
+        assert count_processes(load_config("zero3-nodes")) == 32
 
     def test_that_are_not_there_are_named_nearly(self) -> None:
         with pytest.raises(UnknownName, match="did you mean 'zero3-8'"):
-            config_of("zero3-9")
+            load_config("zero3-9")
 
     def test_of_the_users_own_that_are_not_there_are_told_with_what_can_be_named(self) -> None:
         with pytest.raises(
             HarnessError, match=r"no such file \(--launch none\.yaml\)\n  --launch takes fsdp-1, .*, or a file"
         ):
-            config_of("none.yaml")
+            load_config("none.yaml")
 
     def test_of_the_users_own_must_say_how_many_processes(self, tmp_path: Path) -> None:
         own = tmp_path / "own.yaml"
         own.write_text("distributed_type: FSDP\n", encoding="utf-8")
 
         with pytest.raises(BadData, match="num_processes"):
-            config_of(str(own))
+            load_config(str(own))

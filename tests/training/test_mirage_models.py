@@ -17,7 +17,7 @@ from tests.training.tiny_training import KNOWN, METHOD, recipe, training
 
 
 def opened(model: str | Path, how: Any = None, **settings: Any) -> Any:
-    from harness_mirage.models.opening import open_base
+    from harness_mirage.models.base import open_base
 
     return open_base(training(model, Path("out"), **settings), how or recipe())
 
@@ -68,9 +68,9 @@ class TestTheRoles:
         assert {name.split(".")[1] for name in base.roles.named["vision"]} == {"vision_model"}
 
     def test_that_no_module_is_called_after_are_left_open(self) -> None:
-        from harness_mirage.models.roles import guessed
+        from harness_mirage.models.roles import guess_roles
 
-        its = guessed(["model.embed", "model.eyes", "lm_head.weight"])
+        its = guess_roles(["model.embed", "model.eyes", "lm_head.weight"])
         assert its == r"language: 'model\.embed|lm_head\.weight', projector: '…', vision: 'model\.eyes'"
 
     def test_can_be_named_in_the_recipe(self, folders: Folders) -> None:
@@ -101,13 +101,12 @@ class TestTheRoles:
 class TestTheTable:
     @pytest.mark.parametrize(("trained", "learning"), [(MULTIMODAL, 2), (LANGUAGE, 1)])
     def test_counts_what_learns_and_what_is_frozen(self, folders: Folders, trained: Any, learning: int) -> None:
-        from harness_mirage.models.freezing import freeze
-        from harness_mirage.models.table import counted, table, text
+        from harness_mirage.models.roles import count_parameters, format_roles, freeze
 
         base = opened(folders["qwen2_vl"])
         freeze(base, trained, recipe())
-        counts = counted(base.model, base.roles)
-        drawn = text(table(base.model, base.roles))
+        counts = count_parameters(base.model, base.roles)
+        drawn = format_roles(base.model, base.roles)
 
         assert sum(whole for whole, _ in counts.values()) == sum(each.numel() for each in base.model.parameters())
         assert [learnt in (0, whole) for whole, learnt in counts.values()] == [True] * 3
@@ -116,19 +115,18 @@ class TestTheTable:
         assert f"{counts['language'][0]:,}" in drawn
 
     def test_can_be_drawn_before_any_weight_is_read(self, folders: Folders, tmp_path: Path) -> None:
-        from harness_mirage.models.freezing import sketched
-        from harness_mirage.models.opening import outlined
-        from harness_mirage.models.table import counted, table, text
+        from harness_mirage.models.base import outline_base
+        from harness_mirage.models.roles import count_parameters, format_roles, outline_learner
 
         folder = shutil.copytree(folders["gemma3"], tmp_path / "base")
         (folder / "model.safetensors").unlink()
         for tuning, learning in (("full", 2), ("lora", 1)):  # the projector of Gemma 3 has no linear layer
-            base = outlined(training(folder, tmp_path / "out"), recipe(tuning=tuning))
-            model = sketched(base, METHOD.trained, recipe(tuning=tuning))
+            base = outline_base(training(folder, tmp_path / "out"), recipe(tuning=tuning))
+            model = outline_learner(base, METHOD.trained, recipe(tuning=tuning))
 
             assert {weight.device.type for weight in model.parameters()} == {"meta"}
-            assert text(table(model, base.roles)).count("learns") == learning
-            assert sum(whole for whole, _ in counted(model, base.roles).values()) == 78_688
+            assert format_roles(model, base.roles).count("learns") == learning
+            assert sum(whole for whole, _ in count_parameters(model, base.roles).values()) == 78_688
 
 
 class TestLora:
@@ -137,13 +135,13 @@ class TestLora:
         import re
 
         import torch
-        from harness_mirage.models.freezing import targets
+        from harness_mirage.models.roles import match_linear_layers
 
         base = opened(folders[name])
         modules: dict[str, Any] = dict(base.model.named_modules())
         linear = {each for each, its in modules.items() if isinstance(its, torch.nn.Linear) and each != "lm_head"}
         for trained in (LANGUAGE, MULTIMODAL):
-            pattern, learning = targets(base, trained), base.roles.of(trained)
+            pattern, learning = match_linear_layers(base, trained), base.roles.select(trained)
             hit = {each for each in modules if re.fullmatch(pattern, each)}
 
             assert hit == {each for each in linear if f"{each}.weight" in learning}
@@ -155,12 +153,12 @@ class TestLora:
 
 class TestTheBase:
     def test_can_be_a_folder_or_a_name_of_hf(self, folders: Folders) -> None:
-        from harness_mirage.models.places import folder_of
+        from harness_mirage.models.weights import find_model_folder
 
         folder = folders["qwen2_vl"]
 
-        assert folder_of(str(folder)) == folder
-        assert folder_of(f"hf/{folder}") == folder
+        assert find_model_folder(str(folder)) == folder
+        assert find_model_folder(f"hf/{folder}") == folder
 
     def test_of_an_api_has_no_files(self) -> None:
         error = refused("openai/gpt-4o")

@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from harness_mirage.models.places import folder_of
-from harness_mirage.output import losses
-from harness_mirage.output.card import card
-from harness_mirage.output.finish import moved
-from harness_mirage.values import FIELDS
+from harness_mirage import output
+from harness_mirage.models.weights import find_model_folder
+from harness_mirage.recipe import FIELDS
 
 import harness
 from harness import HarnessError
@@ -52,7 +50,7 @@ def lora(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base that is a folder of the user's."""
-    return shutil.copytree(folder_of("mini/base"), tmp_path_factory.mktemp("disk") / "my-base")
+    return shutil.copytree(find_model_folder("mini/base"), tmp_path_factory.mktemp("disk") / "my-base")
 
 
 def trained(drawn: Path, out: Path, *more: str) -> Path:
@@ -73,7 +71,7 @@ class TestAModelThatStands:
         from safetensors.torch import load_file, save_file
 
         base, out = tmp_path / "base", tmp_path / "tuned"
-        shutil.copytree(folder_of("mini/base"), base)
+        shutil.copytree(find_model_folder("mini/base"), base)
         asked = words(drawn, out, *QUICK, model=str(base))
         assert called(asked)[0] == 0
         assert "holds this training already" in called(asked)[2]
@@ -186,14 +184,12 @@ class TestTheFolder:
     def test_is_not_there_when_the_disk_is_full_at_the_end_and_the_same_command_completes_it(
         self, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from harness_mirage.output import finish
-
         def full_disk(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         out = tmp_path / "tuned"
         with monkeypatch.context() as patch:
-            patch.setattr(finish, "write_losses", full_disk)
+            patch.setattr(output, "write_losses", full_disk)
             code, _, said = called(words(drawn, out, *QUICK))
         assert (code, out.exists()) == (2, False)
         assert "No space left on device; the last whole checkpoint is that of step 3" in said
@@ -207,7 +203,7 @@ class TestTheFolder:
         (tmp_path / "out" / "something").touch()
 
         with pytest.raises(HarnessError, match="cannot get its name"):
-            moved(tmp_path / "made", tmp_path / "out", replace=False)
+            output.move_model(tmp_path / "made", tmp_path / "out", replace=False)
         assert (tmp_path / "made").is_dir()
 
 
@@ -242,7 +238,7 @@ class TestTheRecord:
 
         (file,) = told["mixture"]["parts"][0]["files"].values()
         assert file == hashlib.sha256((drawn / "mis_train.json").read_bytes()).hexdigest()
-        assert told["base"]["files"] == of_folder(folder_of("mini/base"))
+        assert told["base"]["files"] == of_folder(find_model_folder("mini/base"))
         assert told["base"]["digest"] == digest(told["base"]["files"])
         assert len(told["mixture"]["digest"]) == 64
 
@@ -281,13 +277,13 @@ class TestTheCard:
         told = record(full)
         told["recipe"]["paper"] = "Qwen2-VL-7B"
 
-        assert "The paper's values are those for Qwen2-VL-7B." in card(told)
+        assert "The paper's values are those for Qwen2-VL-7B." in output.render_card(told)
         assert "The paper's values" not in (full / "README.md").read_text(encoding="utf-8")
 
     def test_names_a_base_on_the_hub_for_the_hub(self, full: Path) -> None:
         told = {**record(full), "tuned_from": "hf/Qwen/Qwen2-VL-7B-Instruct"}
 
-        assert "\nbase_model: Qwen/Qwen2-VL-7B-Instruct\n" in card(told)
+        assert "\nbase_model: Qwen/Qwen2-VL-7B-Instruct\n" in output.render_card(told)
 
     def test_begins_with_what_a_hub_reads(self, lora: Path) -> None:
         _, head, _ = (lora / "README.md").read_text(encoding="utf-8").split("---\n", 2)
@@ -297,21 +293,21 @@ class TestTheCard:
 
 class TestTheLosses:
     def test_are_lines_and_a_table(self, tmp_path: Path) -> None:
-        losses.write(tmp_path, [*STEPS, {"step": 3.0, "train_runtime": 1.0}])
+        output.write_losses(tmp_path, [*STEPS, {"step": 3.0, "train_runtime": 1.0}])
 
-        lines = [json.loads(line) for line in (tmp_path / losses.LINES).read_text(encoding="utf-8").splitlines()]
-        with (tmp_path / losses.TABLE).open(encoding="utf-8", newline="") as file:
+        lines = [json.loads(line) for line in (tmp_path / output.LINES).read_text(encoding="utf-8").splitlines()]
+        with (tmp_path / output.TABLE).open(encoding="utf-8", newline="") as file:
             table = list(csv.DictReader(file))
         assert [line["loss"] for line in lines] == [float(row["loss"]) for row in table] == [2.0, 1.0, 2.0 / 3]
 
     def test_are_drawn_where_the_plotting_library_is_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        losses.write(tmp_path, STEPS)
-        assert (tmp_path / losses.PLOT).read_text(encoding="utf-8").startswith("<svg")
+        output.write_losses(tmp_path, STEPS)
+        assert (tmp_path / output.PLOT).read_text(encoding="utf-8").startswith("<svg")
 
         bare = tmp_path / "bare"
         bare.mkdir()
-        monkeypatch.setattr(losses, "find_spec", lambda name: None)
-        losses.write(bare, STEPS)
-        assert sorted(each.name for each in bare.iterdir()) == [losses.LINES, losses.TABLE]
+        monkeypatch.setattr(output, "find_spec", lambda name: None)
+        output.write_losses(bare, STEPS)
+        assert sorted(each.name for each in bare.iterdir()) == [output.LINES, output.TABLE]

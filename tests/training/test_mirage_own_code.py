@@ -106,14 +106,12 @@ class TestAModelWithCodeOfItsOwn:
 
 def _batch(asked: Any) -> tuple[Any, dict[str, Any]]:
     """The opened base, and a batch of one record of each kind."""
-    from harness_mirage.models.opening import open_base
-    from harness_mirage.sft.collating import Collator
-    from harness_mirage.sft.fitting import written
-    from harness_mirage.sft.scripts import Scribe
+    from harness_mirage.models.base import open_base
+    from harness_mirage.sft.batches import ChatEncoder, Collator, encode_all
 
     base = open_base(asked, recipe())
-    scripts = written(Scribe(base.frontend, base.chat, base.mark), kinds())
-    made = Collator(frontend=base.frontend, records=kinds(), scripts=scripts, pixels=None)
+    chats = encode_all(ChatEncoder(base.frontend, base.chat, base.mark), kinds())
+    made = Collator(frontend=base.frontend, records=kinds(), chats=chats, pixels=None)
     batch = made([{"record": at} for at in range(4)])
     del batch["records"]
     return base, batch

@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_mirage.cookbook import Kind, chosen, kind_of, recipe_for, rows
 from harness_mirage.methods import METHODS, Ingredient, Method
-from harness_mirage.recipe import Recipe
-from harness_mirage.values import FIELDS, SOURCES
+from harness_mirage.recipe import (
+    FIELDS,
+    SOURCES,
+    ModelKind,
+    Recipe,
+    choose_row,
+    find_recipe,
+    list_rows,
+    read_model_kind,
+)
 
 from harness import BadData, HarnessError, Training, UnknownName
 
@@ -42,8 +49,8 @@ def made(
     method: str | Method = "mirage", kind: str = "qwen2_vl", model: str = "some/model", width: int = 0, **given: Any
 ) -> Recipe:
     asked = Training(model=model, data={}, out=Path("out"), **given)
-    its = Kind(type=kind, width=width or WIDTHS.get(kind))
-    return recipe_for(METHOD[method] if isinstance(method, str) else method, asked, its)
+    its = ModelKind(type=kind, width=width or WIDTHS.get(kind))
+    return find_recipe(METHOD[method] if isinstance(method, str) else method, asked, its)
 
 
 def written(folder: Path, text: str) -> str:
@@ -103,16 +110,16 @@ class TestTheRows:
     ) -> None:
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "some", **config}), encoding="utf-8")
 
-        assert kind_of(tmp_path) == Kind(type="some", width=width)
+        assert read_model_kind(tmp_path) == ModelKind(type="some", width=width)
 
     @pytest.mark.parametrize("text", ["[]", "{}", "no JSON", '{"model_type": "x", "text_config": 3}'])
     def test_are_for_no_folder_that_does_not_say_what_it_is(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "config.json").write_text(text, encoding="utf-8")
 
         with pytest.raises(BadData, match="no model type"):
-            kind_of(tmp_path)
+            read_model_kind(tmp_path)
 
-    @pytest.mark.parametrize("row", rows())
+    @pytest.mark.parametrize("row", list_rows())
     @pytest.mark.parametrize("method", METHOD)
     def test_are_whole_for_every_method(self, row: str, method: str) -> None:
         recipe = made(method, recipe=row)
@@ -121,9 +128,9 @@ class TestTheRows:
         assert all(getattr(recipe, name).source in SOURCES for name in FIELDS)
 
     def test_are_chosen_by_the_models_name_then_by_its_type(self) -> None:
-        assert chosen("mini/base", "qwen2_vl") == "mini"
-        assert chosen("Qwen/Qwen2-VL-7B-Instruct", "qwen2_vl") == "qwen2_vl"
-        assert chosen("google/gemma-3-4b-it", "gemma3") == "other"
+        assert choose_row("mini/base", "qwen2_vl") == "mini"
+        assert choose_row("Qwen/Qwen2-VL-7B-Instruct", "qwen2_vl") == "qwen2_vl"
+        assert choose_row("google/gemma-3-4b-it", "gemma3") == "other"
 
     @pytest.mark.parametrize(
         ("kind", "method", "of"),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from harness_mirage.methods import LANGUAGE
-from harness_mirage.records import Picture, Record
+from harness_mirage.mixture import Picture, Record
 
 from harness import HarnessError
 from harness.errors import IdentityMismatch
@@ -206,12 +206,12 @@ class TestLora:
         self, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-        from harness_mirage.sft.arguments import arguments
-        from harness_mirage.sft.scratch import Scratch
+        from harness_mirage.sft.save import Scratch
+        from harness_mirage.sft.trainer import build_arguments
 
         asked = training(folders["qwen2_vl"], tmp_path / "out", merge=True)
         with pytest.raises(HarnessError, match="spread over several"):
-            arguments(asked, recipe(tuning="lora"), Scratch.beside(asked.out))
+            build_arguments(asked, recipe(tuning="lora"), Scratch.beside(asked.out))
 
     def test_of_a_part_without_linear_layers_leaves_it(self, folders: Folders, tmp_path: Path) -> None:
         made = fitted(training(folders["gemma3"], tmp_path / "out"), kinds(), recipe(tuning="lora"))
@@ -317,8 +317,8 @@ class TestAFullDisk:
 class TestALossThatIsNoNumber:
     def test_stops_at_once_and_names_step_and_records(self, folders: Folders, tmp_path: Path) -> None:
         import torch
-        from harness_mirage.models.opening import open_base
-        from harness_mirage.sft.fitting import fit
+        from harness_mirage.models.base import open_base
+        from harness_mirage.sft.trainer import fit
 
         from tests.training.tiny_training import mixture
 
@@ -335,8 +335,8 @@ class TestALossThatIsNoNumber:
         assert not (tmp_path / "out").exists()
 
     def test_is_also_looked_for_in_the_gradient(self, folders: Folders, tmp_path: Path) -> None:
-        from harness_mirage.models.opening import open_base
-        from harness_mirage.sft.fitting import fit
+        from harness_mirage.models.base import open_base
+        from harness_mirage.sft.trainer import fit
 
         from tests.training.tiny_training import mixture
 
@@ -418,7 +418,7 @@ def logits(folder: Path, adapter: Path | None = None) -> Any:
     """What a model makes of one batch."""
     import torch
     import transformers
-    from harness_mirage.models.opening import open_base
+    from harness_mirage.models.base import open_base
 
     from tests.training.test_mirage_sft_batches import batch
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_mirage.records import Picture, Record
+from harness_mirage.mixture import Picture, Record
 
 from harness import BadData, HarnessError
 from tests.plugins.tiny.folders import Folders
@@ -23,18 +23,16 @@ ENDS = {
 
 
 def opened(folder: Path) -> Any:
-    from harness_mirage.models.opening import open_base
+    from harness_mirage.models.base import open_base
 
     return open_base(training(folder, Path("out")), recipe())
 
 
 def collator(base: Any, records: Sequence[Record], pixels: int | None = None, mark: str = "") -> Any:
-    from harness_mirage.sft.collating import Collator
-    from harness_mirage.sft.fitting import written
-    from harness_mirage.sft.scripts import Scribe
+    from harness_mirage.sft.batches import ChatEncoder, Collator, encode_all
 
-    scripts = written(Scribe(base.frontend, base.chat), records)
-    return Collator(frontend=base.frontend, records=records, scripts=scripts, pixels=pixels, mark=mark)
+    chats = encode_all(ChatEncoder(base.frontend, base.chat), records)
+    return Collator(frontend=base.frontend, records=records, chats=chats, pixels=pixels, mark=mark)
 
 
 def batch(base: Any, records: Sequence[Record], pixels: int | None = None, mark: str = "") -> Any:
@@ -173,18 +171,17 @@ class TestRecordsWithoutImages:
 
 class TestImages:
     def test_are_black_where_a_record_has_no_file(self) -> None:
-        from harness_mirage.sft.pictures import opened as picture_of
+        from harness_mirage.images import load_picture
 
-        assert picture_of(Picture(), None, "here").getextrema() == ((0, 0),) * 3
+        assert load_picture(Picture(), None, "here").getextrema() == ((0, 0),) * 3
 
     def test_are_scaled_down_to_the_recipes_pixels(self) -> None:
-        from harness_mirage.sft.pictures import opened as picture_of
-        from harness_mirage.sft.pictures import size
+        from harness_mirage.images import load_picture, measure_picture
 
         large = picture(2)
 
-        assert picture_of(large, None, "here").size == (96, 96)
-        assert picture_of(large, 2500, "here").size == size(large, 2500, "here") == (50, 50)
+        assert load_picture(large, None, "here").size == (96, 96)
+        assert load_picture(large, 2500, "here").size == measure_picture(large, 2500, "here") == (50, 50)
 
     def test_that_are_missing_are_named_by_their_record(self, folders: Folders) -> None:
         base = opened(folders["qwen2_vl"])
@@ -218,17 +215,17 @@ class TestRecordsThatCannotBeWritten:
             "part.text }}", "('…' if message.role == 'assistant' and not loop.last else part.text) }}"
         ).replace("for message in messages", "for message in messages[-3:]")
 
-        with pytest.raises(BadData, match="another way"):
+        with pytest.raises(BadData, match="rewrites an answer"):
             collator(base, [record(0, "A", "B", "C", "D", "E", "F")])
 
     def test_whose_answer_the_processor_loses_stop_the_training(self, folders: Folders) -> None:
         from dataclasses import replace
 
-        from harness_mirage.sft.scripts import Script
+        from harness_mirage.sft.batches import EncodedChat
 
         base = opened(folders["qwen2_vl"])
         made = collator(base, [record(0, "Hi", "Ho")])
-        lost = replace(made, scripts=[Script(text="Hi", answers=made.scripts[0].answers)])
+        lost = replace(made, chats=[EncodedChat(text="Hi", answers=made.chats[0].answers)])
 
         with pytest.raises(HarnessError, match="not found among the tokens"):
             lost([{"record": 0}])
@@ -237,22 +234,22 @@ class TestRecordsThatCannotBeWritten:
 class TestTheLength:
     @pytest.mark.parametrize("name", KNOWN)
     def test_is_known_without_cutting_an_image(self, folders: Folders, name: str) -> None:
-        from harness_mirage.sft.measuring import Ruler
+        from harness_mirage.sft.batches import TokenCounter
 
         base = opened(folders[name])
         made = collator(base, kinds())
-        ruler = Ruler(base.frontend, base.chat.mark, None)
+        counter = TokenCounter(base.frontend, base.chat.mark, None)
 
         for at, each in enumerate(kinds()):
-            assert ruler(each, made.scripts[at]) == made([{"record": at}])["input_ids"].shape[1]
+            assert counter.count(each, made.chats[at]) == made([{"record": at}])["input_ids"].shape[1]
 
     def test_leaves_long_records_out_whole_and_names_them(self, folders: Folders) -> None:
-        from harness_mirage.sft.measuring import Ruler, sorted_out
+        from harness_mirage.sft.batches import TokenCounter, split_by_length
 
         base = opened(folders["qwen2_vl"])
         records = [pair(0), record(1, "word " * 100, "Yes."), pair(2)]
-        ruler = Ruler(base.frontend, base.chat.mark, None)
-        kept, long = sorted_out(ruler, records, collator(base, records).scripts, 200)
+        counter = TokenCounter(base.frontend, base.chat.mark, None)
+        kept, long = split_by_length(counter, records, collator(base, records).chats, 200)
 
         assert kept == [0, 2]
         assert [(each.place, each.tokens > 500) for each in long] == [("tiny.json: record 1", True)]
@@ -273,6 +270,6 @@ class _Nothing:
 
 
 def _pixels(each: Picture) -> Any:
-    from harness_mirage.sft.pictures import opened as picture_of
+    from harness_mirage.images import load_picture
 
-    return picture_of(each, None, "")
+    return load_picture(each, None, "")

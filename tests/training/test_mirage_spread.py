@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness_mirage.records import Record
+from harness_mirage.mixture import Record
 
 from tests.plugins.tiny.folders import Folders
 from tests.training.spread_training import RECIPE, RECORDS
@@ -41,7 +41,7 @@ class TestWeightsThatAreSpreadOverDevices:
 
 class TestThePlanOfSeveralDevices:
     def test_counts_the_blank_images_of_records_without_one(self, folders: Folders, tmp_path: Path) -> None:
-        from harness_mirage.sizing import outlook
+        from harness_mirage.estimate import forecast_training
 
         two = tmp_path / "two.yaml"
         two.write_text("distributed_type: MULTI_CPU\nnum_processes: 2\n", encoding="utf-8")
@@ -51,7 +51,7 @@ class TestThePlanOfSeveralDevices:
 
         def tokens(records: Sequence[Record]) -> list[float]:
             seen = mixture(records)
-            return [outlook(METHOD, each, recipe(), seen).size.tokens for each in (alone, together)]
+            return [forecast_training(METHOD, each, recipe(), seen).size.tokens for each in (alone, together)]
 
         assert tokens(words)[0] < tokens(words)[1]
         assert tokens(pictures)[0] == tokens(pictures)[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness_mirage.models.places import folder_of
+from harness_mirage.models.weights import find_model_folder
 
 from harness import HarnessError
 from harness.fingerprint import of_folder
@@ -45,7 +45,7 @@ def test_its_checkpoints_are_the_base_of_no_training_and_no_adapter(killed: Path
     for place in places(killed):
         for name in (str(place), f"hf/{place}"):
             with pytest.raises(HarnessError, match="has not ended"):
-                folder_of(name)
+                find_model_folder(name)
         with pytest.raises(HarnessError, match="has not ended"):
             of_folder(place)  # of whatever a provider puts on a model
 

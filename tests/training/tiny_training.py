@@ -8,16 +8,15 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from harness_mirage.methods import MULTIMODAL, Ingredient, Method
-from harness_mirage.mixture import Mixture
+from harness_mirage.mixture import Mixture, Picture, Record, Turn
 from harness_mirage.recipe import Recipe, Sourced
-from harness_mirage.records import Picture, Record, Turn
 
 from harness import Training
 from harness.drawings import COLORS, SHAPES, draw, png
 from harness.images import inline_image
 
 if TYPE_CHECKING:
-    from harness_mirage.sft.fitted import Fitted
+    from harness_mirage.sft.trainer import Fitted
 
 SIZES = (64, 48, 96)
 METHOD = Method(name="tiny", description="of a test", ingredients=(Ingredient(layout="sharegpt"),), trained=MULTIMODAL)
@@ -89,8 +88,8 @@ def fitted(
     asked: Training, records: Sequence[Record], how: Recipe | None = None, method: Method = METHOD, digest: str = "d"
 ) -> Fitted:
     """Open and fit."""
-    from harness_mirage.models.opening import open_base
-    from harness_mirage.sft.fitting import fit
+    from harness_mirage.models.base import open_base
+    from harness_mirage.sft.trainer import fit
 
     how = how or recipe()
     return fit(open_base(asked, how), mixture(records, digest), how, asked, method)

@@ -21,7 +21,7 @@ from harness import Trainer, hookimpl
 
 if TYPE_CHECKING:
     from .methods import Ingredient, Method
-    from .trainer import trainer
+    from .trainers import trainer
 
 __all__ = ["Ingredient", "Method", "harness_trainers", "trainer"]
 
@@ -30,12 +30,12 @@ __all__ = ["Ingredient", "Method", "harness_trainers", "trainer"]
 def harness_trainers() -> Iterable[Trainer]:
     """Offer MIRage, its ablations, the paper's baselines, and what users write down themselves."""
     from .methods import METHODS
-    from .trainer import own, trainer
+    from .trainers import build_own_trainer, trainer
 
-    return (*(trainer(method) for method in METHODS), own())
+    return (*(trainer(method) for method in METHODS), build_own_trainer())
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{'trainer' if name == 'trainer' else 'methods'}", __name__), name)
+    return getattr(import_module(".trainers" if name == "trainer" else ".methods", __name__), name)

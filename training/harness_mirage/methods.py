@@ -1,14 +1,32 @@
-"""Methods as values: which data in which shares, with which labels, and which parts of the model learn."""
+"""Methods as values: which data in which shares, with which labels, and which parts of the model learn.
+
+A user writes a method of their own as a YAML file (`harness_mirage.trainers` reads it), and `--launch` passes one to
+other processes as JSON; `parse_method` checks both:
+
+    name: mine
+    description: my pairs, and some general ones
+    trained: [language, projector]
+    recipe: mirage
+    ingredients:
+      - {layout: mis, source: my-pairs}
+      - {name: general, layout: sharegpt, count: 500}
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, cast, get_args
+
+from harness import BadData, UnknownName
+from harness.settings import nearest
 
 Role = Literal["language", "projector", "vision"]
 Layout = Literal["mis", "vlguard", "saferlhf", "sharegpt", "llamafactory", "swift"]
 Labels = Literal["given", "refusal", "text_only"]
 
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 LANGUAGE: Final[tuple[Role, ...]] = ("language",)
 MULTIMODAL: Final[tuple[Role, ...]] = ("language", "projector")
 
@@ -20,15 +38,15 @@ class Ingredient:
     Attributes:
         name: what `--data NAME=PATH` calls it; empty for the main one, `--data PATH`.
         layout: of its files.
-        count: records that are taken at random with the training's seed; None for all.
-        share: records as a share of the whole mixture instead of a count; None for none.
-        labels: `given` answers as they are; `refusal` puts a fixed refusal in their place; `text_only` drops the images
+        count: records to take at random with the training's seed; None for all.
+        share: records as a share of the whole mixture, instead of a count.
+        labels: `given` keeps the answers; `refusal` replaces them by a fixed refusal; `text_only` drops the images
             and asks in words.
-        part: of the data set: what its layout's reader takes as a filter, such as `unsafe`; empty for all.
-        needed: without it the method is not what its name says; an ingredient that is not needed is left out, and said.
-        source: name of the published set, which `trained_on` of training.json tells where the data are that; without a
-            `hub`, the user's own name of theirs.
-        hub: where it is published, as the user must fetch it.
+        part: filter of the layout's reader, such as `unsafe`; empty for all records.
+        needed: whether the method refuses to train without it; else it is left out, with a note.
+        source: name of the published set, as `trained_on` of training.json has it; without a `hub`, the user's own
+            name of their data.
+        hub: id of the published set on the hub.
     """
 
     name: str = ""
@@ -51,7 +69,7 @@ class Method:
         description: one line.
         ingredients: of the mixture, the main one first.
         trained: roles whose parameters learn; all others are frozen.
-        recipe: row of the recipes that it starts from, where its own name has none; empty for its own name.
+        recipe: method whose values of a recipe it takes, where the recipe has none under its own name.
         source: paper and section.
     """
 
@@ -66,26 +84,30 @@ class Method:
 _GENERAL: Final = Ingredient(
     name="general", layout="sharegpt", count=500, source="M4-Instruct-Data", hub="lmms-lab/M4-Instruct-Data"
 )
+_MIS: Final = Ingredient(layout="mis", source="mis-train", hub="Tuwhy/MIS_Train")
+_SAFERLHF: Final = Ingredient(layout="saferlhf", source="PKU-SafeRLHF", hub="PKU-Alignment/PKU-SafeRLHF")
+_UNSAFE: Final = Ingredient(layout="vlguard", part="unsafe", source="VLGuard", hub="ys-zong/VLGuard")
+_SAFE: Final = replace(_UNSAFE, part="safe")
 _PAPER: Final = "arXiv 2501.18533"
 
 METHODS: Final[tuple[Method, ...]] = (
     Method(
         name="mirage",
         description="multi-image safety with reasoned labels, as MIS-train's are, and 500 general multi-image samples",
-        ingredients=(Ingredient(layout="mis", source="mis-train", hub="Tuwhy/MIS_Train"), _GENERAL),
+        ingredients=(_MIS, _GENERAL),
         source=f"{_PAPER} §4",
     ),
     Method(
         name="mirage-refusal",
         description="ablation of mirage: the same questions, every answer an apology",
-        ingredients=(Ingredient(layout="mis", labels="refusal", source="mis-train", hub="Tuwhy/MIS_Train"), _GENERAL),
+        ingredients=(replace(_MIS, labels="refusal"), _GENERAL),
         recipe="mirage",
         source=f"{_PAPER}, ablation",
     ),
     Method(
         name="mirage-text-only",
         description="ablation of mirage: the same harm asked in words, without images",
-        ingredients=(Ingredient(layout="mis", labels="text_only", source="mis-train", hub="Tuwhy/MIS_Train"), _GENERAL),
+        ingredients=(replace(_MIS, labels="text_only"), _GENERAL),
         recipe="mirage",
         source=f"{_PAPER}, ablation",
     ),
@@ -93,12 +115,8 @@ METHODS: Final[tuple[Method, ...]] = (
         name="textual-sft",
         description="baseline: 2,000 harmful and 1,000 benign texts beside a black image; the language model learns",
         ingredients=(
-            Ingredient(
-                layout="saferlhf", part="harmful", count=2000, source="PKU-SafeRLHF", hub="PKU-Alignment/PKU-SafeRLHF"
-            ),
-            Ingredient(
-                layout="saferlhf", part="benign", count=1000, source="PKU-SafeRLHF", hub="PKU-Alignment/PKU-SafeRLHF"
-            ),
+            replace(_SAFERLHF, part="harmful", count=2000),
+            replace(_SAFERLHF, part="benign", count=1000),
         ),
         trained=LANGUAGE,
         source=f"{_PAPER} App. B",
@@ -106,18 +124,15 @@ METHODS: Final[tuple[Method, ...]] = (
     Method(
         name="vlguard-p",
         description="baseline: post-hoc tuning on VLGuard's 2,000 unsafe and 1,000 safe samples",
-        ingredients=(
-            Ingredient(layout="vlguard", part="unsafe", source="VLGuard", hub="ys-zong/VLGuard"),
-            Ingredient(layout="vlguard", part="safe", source="VLGuard", hub="ys-zong/VLGuard"),
-        ),
+        ingredients=(_UNSAFE, _SAFE),
         source=f"{_PAPER} App. B; arXiv 2402.02207",
     ),
     Method(
         name="vlguard-m",
         description="baseline: VLGuard mixed into general multimodal samples",
         ingredients=(
-            Ingredient(layout="vlguard", part="unsafe", source="VLGuard", hub="ys-zong/VLGuard"),
-            Ingredient(layout="vlguard", part="safe", source="VLGuard", hub="ys-zong/VLGuard"),
+            _UNSAFE,
+            _SAFE,
             Ingredient(
                 name="general",
                 layout="sharegpt",
@@ -132,10 +147,87 @@ METHODS: Final[tuple[Method, ...]] = (
     Method(
         name="vlguard-r",
         description="baseline: VLGuard whose unsafe samples have reasoned labels, which the user brings",
-        ingredients=(
-            Ingredient(name="reasoned", layout="vlguard", part="unsafe", source="VLGuard", hub="ys-zong/VLGuard"),
-            Ingredient(layout="vlguard", part="safe", source="VLGuard", hub="ys-zong/VLGuard"),
-        ),
+        ingredients=(replace(_UNSAFE, name="reasoned"), _SAFE),
         source=f"{_PAPER} App. B",
     ),
 )
+
+_NAME: Final = r"[a-z0-9][a-z0-9_.-]*"
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"layout": get_args(Layout), "labels": get_args(Labels)}
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("name", "source", "part", "hub", "layout", "labels", "description", "recipe"), (str,)),
+    "count": (int, type(None)),
+    "share": (float, int, type(None)),
+    "needed": (bool,),
+    "ingredients": (list,),
+    "trained": (list,),
+}
+_TYPE_NAMES: Final[Mapping[type, str]] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "nothing",
+}
+_AMOUNTS: Final = "give a count of records, or a share beside an ingredient without one, or neither for all of them"
+
+
+def parse_method(given: Mapping[str, Any], where: str) -> Method:
+    """Build a method from plain values.
+
+    Raises:
+        UnknownName: no such key, role, layout or kind of labels.
+        BadData: a value has the wrong type or makes no sense.
+    """
+    _check_types(Method, given, where)
+    listed = list(cast("list[Any]", given.get("ingredients", [])))
+    if not listed or not all(isinstance(each, dict) for each in listed):
+        raise BadData("a method has a list of ingredients", where=f"{where}, ingredients")
+    if not re.fullmatch(_NAME, given["name"]):
+        raise BadData(f"{given['name']!r} is no name: small letters, digits, _ . -", where=f"{where}, name")
+    ingredients = tuple(_parse_ingredient(each, f"{where}, ingredient {n}") for n, each in enumerate(listed, 1))
+    if all(each.share is not None for each in ingredients):
+        what = "each ingredient is a share of the mixture, and nothing says how large that is"
+        raise BadData(what, where=f"{where}, ingredients", remedy=_AMOUNTS)
+    trained = tuple(given.get("trained", MULTIMODAL))
+    if unknown := [role for role in trained if role not in ROLES]:
+        remedy = nearest(str(unknown[0]), ROLES)
+        raise UnknownName(f"there is no role {unknown[0]!r}", where=f"{where}, trained", remedy=remedy)
+    if not trained:
+        raise BadData("nothing would learn", where=f"{where}, trained", remedy=f"some of {', '.join(ROLES)}")
+    return Method(**{**given, "ingredients": ingredients, "trained": trained})
+
+
+def _parse_ingredient(given: Mapping[str, Any], where: str) -> Ingredient:
+    _check_types(Ingredient, given, where)
+    if "layout" not in given:
+        raise BadData("an ingredient says its layout", where=where, remedy=f"one of {', '.join(_CHOICES['layout'])}")
+    for name, known in _CHOICES.items():
+        if name in given and given[name] not in known:
+            raise UnknownName(f"there is no {name} {given[name]!r}", where=where, remedy=nearest(given[name], known))
+    count, share = given.get("count"), given.get("share")
+    if count is not None and share is not None:
+        raise BadData("a count and a share are two amounts of one ingredient", where=where, remedy=_AMOUNTS)
+    if count is not None and count < 1:
+        raise BadData(f"count: {count} is not a whole number from 1", where=where, remedy=_AMOUNTS)
+    if share is not None and not 0 < share < 1:
+        raise BadData(f"share: {share:g} is not between 0 and 1", where=where, remedy=_AMOUNTS)
+    return Ingredient(**given)
+
+
+def _check_types(kind: type, given: Mapping[str, Any], where: str) -> None:
+    known = [field.name for field in fields(kind)]
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownName(f"there is no key {name!r}", where=where, remedy=nearest(str(name), known))
+        if isinstance(value, _TYPES[name]) and (name == "needed" or not isinstance(value, bool)):
+            continue
+        if isinstance(value, bool):
+            found = str(value).lower()
+        elif isinstance(value, str | int | float):
+            found = repr(value)
+        else:
+            found = _TYPE_NAMES.get(type(value), "that")
+        raise BadData(f"{name}: {_TYPE_NAMES[_TYPES[name][0]]} is wanted, not {found}", where=where)

@@ -1,15 +1,69 @@
-"""A mixture: the records a model learns from, and what became of each ingredient on the way."""
+"""A mixture: the records a model learns from, whatever layout they came in, and what became of each ingredient."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+from harness import BadData, Files
 
 from .methods import Ingredient
-from .records import Record
 
-HELD_OUT: Final = "held out: "  #: begins what a record is left out for, where that is its category
+IMAGE: Final = "<image>"  #: stands in a turn's text where an image stands, once for each
+HELD_OUT: Final = "held out: "  #: begins the reason why a record is left out, if that is its category
+Speaker = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one side says."""
+
+    speaker: Speaker
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """An image of a record: a file of its data, or a black square if `files` is None.
+
+    Attributes:
+        path: inside the data, with forward slashes.
+        files: that hold it.
+    """
+
+    path: str = ""
+    files: Files | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One conversation to learn from.
+
+    Attributes:
+        id: in its source; stable.
+        source: of the ingredient, as its method names it.
+        place: file and number, for errors.
+        category, sub_category: as the data say; empty for none.
+        turns: an optional system turn, then user and assistant in turn, ending with the assistant.
+        pictures: in the order of the `IMAGE` marks in the turns, one for each.
+    """
+
+    id: str
+    source: str
+    place: str
+    category: str = ""
+    sub_category: str = ""
+    turns: tuple[Turn, ...]
+    pictures: tuple[Picture, ...] = ()
+
+
+class BadRecord(BadData):
+    """One record that cannot be learnt from; `kind` is what such records are counted by."""
+
+    def __init__(self, kind: str, detail: str = "", *, where: str = "") -> None:
+        super().__init__(detail or kind, where=where)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +72,15 @@ class Part:
 
     Attributes:
         ingredient: as the method names it.
-        sources: what the data are called: by themselves, else by where they lie.
+        sources: names of the data: what they say themselves, else where they lie.
         found: records in its data, after the layout's filter.
         taken: records in the mixture.
-        left_out: why -> number of records.
+        left_out: reason -> number of records.
         files: path -> sha256 of the data's files.
-        images: sha256 over path and size of each image of the records that were taken; empty where there is none.
+        images: sha256 over path and size of each image of the records that were taken; empty for no image.
         names: the ids that were taken, in order.
         ids: sha256 over them.
-        licence: as the data say, or what is known of them; empty for nothing.
+        licence: as the data say, or as their published set is known for; empty for nothing.
     """
 
     ingredient: Ingredient
@@ -42,7 +96,7 @@ class Part:
 
     @property
     def wanted(self) -> int | None:
-        """Records that were asked for; None where all were."""
+        """Records that were asked for; None for all."""
         return self.ingredient.count
 
     @property
@@ -52,9 +106,15 @@ class Part:
 
     @property
     def title(self) -> str:
-        """What it is called, for a person: the data's names, and which part of them."""
+        """Names of the data, which part of them, and what was done to the answers."""
         its = self.ingredient
-        return " ".join(filter(None, (", ".join(self.sources) or its.name or its.layout, its.part)))
+        name = " ".join(filter(None, (", ".join(self.sources) or its.name or its.layout, its.part)))
+        return name + ("" if its.labels == "given" else f" ({its.labels.replace('_', ' ')})")
+
+    @property
+    def amount(self) -> str:
+        """How many records were taken of how many, and how many were wanted if that is more."""
+        return f"{self.taken:,} of {self.found:,}" + (f", {self.wanted:,} wanted" if self.lacks else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +138,10 @@ class Mixture:
         """Records that were left out for their category."""
         counts = (count for part in self.parts for why, count in part.left_out.items() if why.startswith(HELD_OUT))
         return sum(counts)
+
+    @property
+    def summary(self) -> str:
+        """The mixture in one line."""
+        parts = "; ".join(f"{part.title}: {part.amount}" for part in self.parts)
+        held = f"; {self.held_out:,} held out" if self.held_out else ""
+        return f"{len(self.records):,} records ({parts}{held})"

@@ -1,4 +1,4 @@
-"""What `-S` takes for every method; none of it is a hyperparameter: those stand in the recipe."""
+"""The settings that `-S` takes for every method; hyperparameters are values of the recipe instead."""
 
 from __future__ import annotations
 
@@ -97,6 +97,6 @@ SETTINGS: Final = (
 _DEFAULTS: Final[Mapping[str, Any]] = {setting.name: setting.default for setting in SETTINGS}
 
 
-def asked(training: Training, name: str) -> Any:
-    """A setting's value as asked for, else its default."""
+def get_setting(training: Training, name: str) -> Any:
+    """A setting's value, or its default."""
     return training.settings.get(name, _DEFAULTS[name])

@@ -1,4 +1,4 @@
-"""`accelerate launch` without a traceback of the launcher's own where a process that it started has failed."""
+"""`accelerate launch` without its own traceback if a process that it started fails; used by `harness_mirage.launch`."""
 
 from __future__ import annotations
 

@@ -9,19 +9,19 @@ from typing import Final
 from harness import HarnessError
 from harness.cli.crash import exit_code
 
-from .launching import asked_of_text
-from .running import prepared, train
+from .launch import parse_request
+from .run import prepare, train
 
 _GONE: Final = ("gloo", "nccl", "connection closed", "connection reset", "socket")
 
 
 def main(words: list[str]) -> int:
-    """Train; what the user can mend is said without a traceback."""
-    method, training = asked_of_text(Path(words[0]).read_text(encoding="utf-8"))
+    """Train; an error that the user can fix is printed without a traceback."""
+    method, training = parse_request(Path(words[0]).read_text(encoding="utf-8"))
 
     def work() -> int:
         try:
-            train(method, training, *prepared(method, training))
+            train(method, training, *prepare(method, training))
         except RuntimeError as error:  # torch has no class of its own for it
             if not any(word in str(error).lower() for word in _GONE):
                 raise

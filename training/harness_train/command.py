@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from harness.cli.configured import suites_flag
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import JudgeName, Names, pairs
-from harness.terminal import say
+from harness.terminal import plain, say
 
 if TYPE_CHECKING:
     from harness import Trainer, Training
@@ -79,31 +79,39 @@ def command(ctx: click.Context, /, method: str | None, **given: Any) -> int:
     METHOD is a name of `harness train --list`, or a YAML file that describes one. The same command again goes on from
     the last checkpoint, and leaves a model that stands already. Exit codes as `harness run`.
     """
-    _check_together(ctx, given)
+    _check_flags(ctx, given)
     host = loaded(ctx)
+    from .request import build_request, name_model, show_list
+
     if given["listed"]:
-        from .listing import show
-
-        show(host, method, as_json=given["as_json"])
+        show_list(host, method, as_json=given["as_json"])
         return 0
-    from .asking import asked, check_export
-
-    trainer, training = asked(host, method, given)
-    check_export(trainer, given["export"])
+    trainer, training = build_request(host, method, given)
     if given["dry_run"]:
-        from .planning import show_plan
-
-        show_plan(ctx, trainer, training, given)
+        _show_plan(ctx, trainer, training, given)
         return 0
     if given["export"] is not None:
         file = str(trainer.exports[given["export"]](training))
         click.echo(json.dumps({"exported": file}) if given["as_json"] else file)
         return 0
-    return _trained(ctx, trainer, training, given)
+    base = name_model(training.model)
+    if given["evaluate"]:
+        from .evaluation import check_evaluation
+
+        check_evaluation(ctx, training, given)
+    folder = trainer.train(training)
+    say(f"trained: {folder}", err=True)
+    if given["evaluate"]:
+        from .evaluation import evaluate
+
+        return evaluate(ctx, folder, base, given)
+    if given["as_json"]:
+        click.echo(json.dumps({"trained": str(folder)}))
+    return 0
 
 
-def _check_together(ctx: click.Context, given: Mapping[str, Any]) -> None:
-    """Flags that say nothing beside each other. Raises UsageError."""
+def _check_flags(ctx: click.Context, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for flags that say nothing next to each other."""
     typed = {name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     if "evaluate" in typed and not given["evaluate"]:
         raise click.UsageError("--evaluate names no task")
@@ -114,20 +122,22 @@ def _check_together(ctx: click.Context, given: Mapping[str, Any]) -> None:
             raise click.UsageError(f"{flag} says nothing without --evaluate")
 
 
-def _trained(ctx: click.Context, trainer: Trainer, training: Training, given: dict[str, Any]) -> int:
-    """Train, and evaluate; what an evaluation lacks is found before the training."""
-    from .asking import base_of
-    from .evaluating import evaluate
-
-    base = base_of(training.model)
+def _show_plan(ctx: click.Context, trainer: Trainer, training: Training, given: dict[str, Any]) -> None:
+    """Print the plan, and what the evaluation after it would lack."""
+    lacking: list[str] = []
     if given["evaluate"]:
-        from .planning import checked
+        from .evaluation import check_evaluation
 
-        checked(ctx, training, given)
-    folder = trainer.train(training)
-    say(f"trained: {folder}", err=True)
-    if given["evaluate"]:
-        return evaluate(ctx, folder, base, given)
-    if given["as_json"]:
-        click.echo(json.dumps({"trained": str(folder)}))
-    return 0
+        lacking = check_evaluation(ctx, training, given, allow_missing=True)
+    if not given["as_json"]:
+        click.echo(trainer.plan(training))
+        for line in lacking:
+            click.echo(plain(f"\nthis machine would refuse it: {line}"))
+        return
+    found: dict[str, Any] = (
+        {"method": trainer.name, "plan": trainer.plan(training)}
+        if trainer.facts is None
+        else dict(trainer.facts(training))
+    )
+    found["refusals"] = [*found.get("refusals", ()), *lacking]
+    click.echo(json.dumps(found, ensure_ascii=False, indent=1))

@@ -1,7 +1,7 @@
-"""A mixture for other trainers: ShareGPT, LLaMA-Factory, ms-swift. `sources` of the same layouts read it back.
+"""Writes a mixture for other trainers: ShareGPT, LLaMA-Factory, ms-swift. The same layouts read it back.
 
 Each folder holds one file of records, in the order of the mixture, and `images/`, each image once and byte for byte,
-named by its hash. `id`, `category` and `sub_category` stand in each record; the trainers pass over them.
+named by its hash. `id`, `category` and `sub_category` are in each record; the trainers pass over them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from harness import BadData, BadImage, HarnessError, Image, Json, UnknownName
-from harness.images import open_image
+from harness.images import inline_image, open_image
 from harness.settings import nearest
-from harness_mirage.mixture import Mixture
-from harness_mirage.records import Picture, Record, Speaker
-from harness_mirage.sft.pictures import EDGE
+from harness_mirage.images import EDGE
+from harness_mirage.mixture import Mixture, Picture, Record, Speaker
 
-from .llamafactory import INFO
+from .layouts import INFO
 
 _SHAREGPT: Final[Mapping[Speaker, str]] = {"system": "system", "user": "human", "assistant": "gpt"}
 _SUFFIXES: Final[Mapping[str, str]] = {
@@ -41,7 +40,7 @@ class Format:
 
     Attributes:
         file: of the records; `.jsonl` has one a line, else they are a list.
-        record: (record, paths of its images) -> as it stands in the file.
+        record: (record, paths of its images) -> its object in the file.
         beside: other files by name, and what is in them.
         main: the file that is handed to the trainer.
     """
@@ -52,21 +51,22 @@ class Format:
     main: str
 
 
-def _sharegpt(record: Record, images: Sequence[str]) -> dict[str, Json]:
+def sharegpt_json(record: Record, images: Sequence[str]) -> dict[str, Json]:
+    """A record as ShareGPT has it."""
     turns = [{"from": _SHAREGPT[turn.speaker], "value": turn.text} for turn in record.turns]
-    return {**_about(record), "image": list(images), "conversations": turns}
+    return {**_about_json(record), "image": list(images), "conversations": turns}
 
 
-def _messages(record: Record, images: Sequence[str]) -> dict[str, Json]:
+def _messages_json(record: Record, images: Sequence[str]) -> dict[str, Json]:
     turns = [{"role": turn.speaker, "content": turn.text} for turn in record.turns]
-    return {**_about(record), "messages": turns, "images": list(images)}
+    return {**_about_json(record), "messages": turns, "images": list(images)}
 
 
-def _about(record: Record) -> dict[str, Json]:
+def _about_json(record: Record) -> dict[str, Json]:
     return {"id": record.id, "category": record.category, "sub_category": record.sub_category}
 
 
-_DESCRIBED: Final[Json] = {
+_INFO: Final[Json] = {
     _SET: {
         "file_name": f"{_SET}.json",
         "formatting": "sharegpt",
@@ -82,14 +82,14 @@ _DESCRIBED: Final[Json] = {
 }
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "sharegpt": Format(file=f"{_SET}.json", record=_sharegpt, beside={}, main=f"{_SET}.json"),
-    "llamafactory": Format(file=f"{_SET}.json", record=_messages, beside={INFO: _DESCRIBED}, main=INFO),
-    "swift": Format(file=f"{_SET}.jsonl", record=_messages, beside={}, main=f"{_SET}.jsonl"),
+    "sharegpt": Format(file=f"{_SET}.json", record=sharegpt_json, beside={}, main=f"{_SET}.json"),
+    "llamafactory": Format(file=f"{_SET}.json", record=_messages_json, beside={INFO: _INFO}, main=INFO),
+    "swift": Format(file=f"{_SET}.jsonl", record=_messages_json, beside={}, main=f"{_SET}.jsonl"),
 }
 
 
 def write(name: str, mixture: Mixture, folder: Path) -> Path:
-    """Write a mixture in a format of `FORMATS`; gives the file that is handed to the trainer.
+    """Write a mixture in a format of `FORMATS` -> the file that is handed to the trainer.
 
     The folder appears once all of it is written.
 
@@ -106,7 +106,7 @@ def write(name: str, mixture: Mixture, folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _fill(FORMATS[name], mixture, scratch)
+            _write_files(FORMATS[name], mixture, scratch)
             scratch.chmod(0o755)
             scratch.replace(folder)
         finally:
@@ -116,12 +116,12 @@ def write(name: str, mixture: Mixture, folder: Path) -> Path:
     return folder / FORMATS[name].main
 
 
-def _fill(form: Format, mixture: Mixture, folder: Path) -> None:
+def _write_files(form: Format, mixture: Mixture, folder: Path) -> None:
     (folder / "images").mkdir()
     lines = form.file.endswith(".jsonl")
     with (folder / form.file).open("w", encoding="utf-8", newline="\n") as file:
         for number, record in enumerate(mixture.records):
-            values = form.record(record, [_image(picture, record.place, folder) for picture in record.pictures])
+            values = form.record(record, [_write_image(picture, record.place, folder) for picture in record.pictures])
             file.write("" if lines else ",\n" if number else "[\n")
             file.write(json.dumps(values, ensure_ascii=False) + ("\n" if lines else ""))
         file.write("" if lines else "\n]\n")
@@ -129,25 +129,21 @@ def _fill(form: Format, mixture: Mixture, folder: Path) -> None:
         (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def _image(picture: Picture, place: str, folder: Path) -> str:
-    """The path under which an image stands in the folder, where it is put unless it is there."""
+def _write_image(picture: Picture, place: str, folder: Path) -> str:
+    """Put an image into the folder, unless it is there -> its path inside the folder."""
+    if picture.files is not None:
+        image = Image(path=picture.path, files=picture.files)
+    else:
+        import PIL.Image
+
+        black = io.BytesIO()
+        PIL.Image.new("RGB", (EDGE, EDGE)).save(black, format="PNG")
+        image = inline_image("a black square", black.getvalue())
     try:
-        opened = open_image(_found(picture)).opened
+        opened = open_image(image).opened
     except BadImage as fault:
         raise BadData(f"an image cannot be written for another trainer: {fault}", where=place) from None
     path = f"images/{opened.sha256[:32]}{_SUFFIXES[opened.mime]}"
     if not (folder / path).exists():
         (folder / path).write_bytes(opened.data)
     return path
-
-
-def _found(picture: Picture) -> Image:
-    if picture.files is not None:
-        return Image(path=picture.path, files=picture.files)
-    import PIL.Image
-
-    from harness.images import inline_image
-
-    made = io.BytesIO()
-    PIL.Image.new("RGB", (EDGE, EDGE)).save(made, format="PNG")
-    return inline_image("a black square", made.getvalue())

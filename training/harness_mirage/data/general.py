@@ -8,41 +8,54 @@ records whose images are in one give their place to others.
 
 from __future__ import annotations
 
+import io
 import json
+import struct
 import sys
-from collections.abc import Iterable
+import time
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from harness import BadImage, DataSource, HarnessError
-from harness.data import hub, provenance
-from harness.data.downloads import PATIENCE, Refusal, digests
+from harness.data import downloads, hub, provenance
+from harness.data.asking import asked, pieces
+from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted, digests, unreachable
 from harness.data.meter import Meter
 from harness.data.waiting import Waits
+from harness.images import BYTE_LIMIT
 from harness.readers import inside
+from harness.readers.archives import Archive, Member, read_member
 from harness.sources import UNSEEN
 from harness.terminal import say
 from harness_mirage.methods import Ingredient
-from harness_mirage.records import Record
+from harness_mirage.mixture import BadRecord, Record
 
-from .convert import FORMATS
-from .draft import BadRecord
-from .holding import HoldOut
-from .layouts import source
-from .licences import M4, PUBLISHED
-from .lots import Lots, lot
-from .portion import Reading
-from .shop import Shop, put
+from .convert import sharegpt_json
+from .layouts import open_source
+from .mixing import HashSample, draw_number
+from .reader import HoldOut, IngredientReader
+from .sources import LICENCES, M4
+
+if TYPE_CHECKING:
+    import httpx
+    from _typeshed import WriteableBuffer
 
 FILE: Final = "general.json"
-SOURCE: Final = DataSource(hub=M4, unchecked=UNSEEN, licence=PUBLISHED[M4])
+SOURCE: Final = DataSource(hub=M4, unchecked=UNSEEN, licence=LICENCES[M4])
 ANNOTATIONS: Final = "m4_instruct_annotations.json"
-_RESERVE: Final = 3  # times as many records are drawn as are taken, for those whose images cannot be had
+_RESERVE: Final = 3  #: times as many records are drawn as are taken, for those whose images cannot be had
 _INGREDIENT: Final = Ingredient(name="general", layout="sharegpt")
+_PIECE: Final = 1 << 18  #: bytes of a zip that are fetched at once
+_SERVER_ERRORS: Final = 500  #: from this status on, another try may help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +63,7 @@ class Fetched:
     """What came.
 
     Attributes:
-        records: that stand in the folder now.
+        records: that are in the folder now.
         unreadable: records of the annotations that cannot be learnt from.
         unpublished: records that were drawn and whose images are nowhere in the set.
     """
@@ -72,7 +85,7 @@ def fetch_general(
     """Fetch a sample of a multi-image set on the hub into a folder.
 
     Args:
-        folder: made where it is not there.
+        folder: made if it is not there.
         meter: shows how far it is.
         published: the set; its revision, or the newest.
         annotations: its file of ShareGPT records.
@@ -85,37 +98,46 @@ def fetch_general(
     import httpx
 
     listing = hub.listing(published, Waits(meter.tell))
+    taken: list[Record] = []
+    missing = 0
     with httpx.Client(timeout=PATIENCE) as client:
-        shop = Shop(folder, listing, client, meter)
+        images = HubImages(folder, listing, client, meter)
         try:
-            drawn, unreadable = _drawn(shop.annotations(annotations), count * _RESERVE, seed)
-            taken, missing = _complete(shop, drawn, count)
+            drawn, unreadable = _draw_records(images.fetch_annotations(annotations), count * _RESERVE, seed)
+            while len(taken) < count and drawn:
+                some, drawn = drawn[: count - len(taken)], drawn[count - len(taken) :]
+                images.fetch({picture.path for record in some for picture in record.pictures})
+                there = [each for each in some if all(images.get_path(one.path).is_file() for one in each.pictures)]
+                taken, missing = taken + there, missing + len(some) - len(there)
         except Refusal as refusal:
             raise hub.refused(refusal, listing.name, published) from None
-    _write(folder, taken)
-    _note(folder, listing, published.licence, taken)
+    values = [sharegpt_json(record, [picture.path for picture in record.pictures]) for record in taken]
+    _write_whole(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode())
+    # Say where it came from, as `harness data fetch` does.
+    paths = [FILE, *sorted({f"images/{picture.path}" for record in taken for picture in record.pictures})]
+    files = {path: ((folder / path).stat().st_size, digests(folder / path)[0]) for path in paths}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    part = provenance.Part(kind="hub", name=listing.name, revision=listing.commit, fetched=now, files=files)
+    provenance.Provenance(task=_INGREDIENT.name, licence=published.licence, parts=(part,)).write(folder)
     return Fetched(records=len(taken), unreadable=unreadable, unpublished=missing)
 
 
-def _drawn(file: Path, most: int, seed: int) -> tuple[list[Record], int]:
-    """Records with images in the order of their lots, and how many of the file cannot be learnt from."""
-    lots, reading = Lots(most, seed, _fetchable), Reading(source(_INGREDIENT, file), _INGREDIENT, HoldOut(()))
-    for record in reading.records():
+def _draw_records(file: Path, most: int, seed: int) -> tuple[list[Record], int]:
+    """Records with images in the order of their numbers, and how many of the file cannot be learnt from."""
+    reader = IngredientReader(open_source(_INGREDIENT, file), _INGREDIENT, HoldOut(()))
+    sample = HashSample(most, seed, _clean_paths)
+    for record in reader.records():
         try:
-            lots.offer(record)
+            sample.offer(record)
         except BadRecord as fault:
-            reading.faults.add(fault, record.place)
-    taken = sorted(lots.taken(), key=lambda each: lot(seed, each[0]))
-    found = [replace(_fetchable(record), id=record.id or what.hex()[:16]) for what, record in taken]
-    return found, reading.faults.counts.total()
+            reader.faults.add(fault, record.place)
+    taken = sorted(sample.finish(), key=lambda each: draw_number(seed, each[0]))
+    found = [replace(_clean_paths(record), id=record.id or content.hex()[:16]) for content, record in taken]
+    return found, reader.faults.counts.total()
 
 
-def _fetchable(record: Record) -> Record:
-    """The record with clean paths.
-
-    Raises:
-        BadRecord: it has no image, or one outside its data.
-    """
+def _clean_paths(record: Record) -> Record:
+    """The record with clean paths. Raises BadRecord if it has no image, or one outside its data."""
     try:
         pictures = tuple(replace(each, path=inside(each.path)) for each in record.pictures)
     except BadImage as fault:
@@ -125,31 +147,169 @@ def _fetchable(record: Record) -> Record:
     return replace(record, pictures=pictures)
 
 
-def _complete(shop: Shop, drawn: list[Record], count: int) -> tuple[list[Record], int]:
-    """The first records whose images could all be had, and how many could not."""
-    taken: list[Record] = []
-    missing = 0
-    while len(taken) < count and drawn:
-        some, drawn = drawn[: count - len(taken)], drawn[count - len(taken) :]
-        shop.bring({picture.path for record in some for picture in record.pictures})
-        there = [record for record in some if all(shop.place(picture.path).is_file() for picture in record.pictures)]
-        taken, missing = taken + there, missing + len(some) - len(there)
-    return taken, missing
+class HubImages:
+    """The images of one set on the hub, and the folder they are fetched into.
+
+    They are files of their own, or are taken out of the set's zips without fetching the zips.
+    """
+
+    def __init__(self, folder: Path, listing: hub.Listing, client: httpx.Client, meter: Meter) -> None:
+        self._folder = folder
+        self._client = client
+        self._meter = meter
+        self._name = listing.name
+        self._files: Mapping[str, Wanted] = {wanted.path: wanted for wanted in listing.files}
+        self._downloads = Downloads(client, meter)
+
+    def fetch_annotations(self, name: str) -> Path:
+        """Fetch the file of records whole. Raises HarnessError or Refusal if there is none, or it does not come."""
+        if name not in self._files:
+            raise hub.nothing_matches(self._name, [name], list(self._files))
+        target = self._folder / "annotations" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._meter.of(name, self._files[name].size):
+            self._downloads.get(self._files[name], target)
+        return target
+
+    def get_path(self, path: str) -> Path:
+        """Where an image lies in the folder, once it is there."""
+        return self._folder / "images" / path
+
+    def fetch(self, paths: Iterable[str]) -> None:
+        """Put into the folder what the set has of these images and the folder has not.
+
+        Raises:
+            HarnessError, Refusal: one that the set has does not come.
+        """
+        missing = {path for path in paths if not self.get_path(path).is_file()}
+        with self._meter.of(f"images of {self._name}"):
+            for path in sorted(missing):
+                alone = next((self._files[name] for name in (path, f"images/{path}") if name in self._files), None)
+                if alone is not None:
+                    self.get_path(path).parent.mkdir(parents=True, exist_ok=True)
+                    self._downloads.get(alone, self.get_path(path))
+                    missing.discard(path)
+            for wanted in self._sort_zips(missing):
+                if not missing:
+                    return
+                missing -= set(self._extract(wanted, missing))
+
+    def _sort_zips(self, missing: set[str]) -> list[Wanted]:
+        """The set's zips, those first that a part of a missing path is named after."""
+        zips = [wanted for name, wanted in self._files.items() if name.lower().endswith(".zip")]
+        parts = {part.casefold() for path in missing for part in PurePosixPath(path).parts}
+        return sorted(zips, key=lambda wanted: PurePosixPath(wanted.path).stem.casefold() not in parts)
+
+    def _extract(self, wanted: Wanted, missing: set[str]) -> Iterator[str]:
+        archive = open_remote_zip(self._client, wanted)
+        if archive is None:
+            return
+        for path in sorted(missing):
+            name = archive.find(path)
+            if name is not None:
+                _write_whole(self.get_path(path), archive.members[name].read())
+                self._meter.add(archive.members[name].size)
+                yield path
 
 
-def _write(folder: Path, records: Iterable[Record]) -> None:
-    made = FORMATS["sharegpt"].record
-    values = [made(record, [picture.path for picture in record.pictures]) for record in records]
-    put(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode())
+def _write_whole(target: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(target.name + ".part")
+    new.write_bytes(data)
+    new.replace(target)
 
 
-def _note(folder: Path, listing: hub.Listing, licence: str, records: Iterable[Record]) -> None:
-    """Say where it came from, as `harness data fetch` does."""
-    paths = [FILE, *sorted({f"images/{picture.path}" for record in records for picture in record.pictures})]
-    files = {path: ((folder / path).stat().st_size, digests(folder / path)[0]) for path in paths}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    part = provenance.Part(kind="hub", name=listing.name, revision=listing.commit, fetched=now, files=files)
-    provenance.Provenance(task=_INGREDIENT.name, licence=licence, parts=(part,)).write(folder)
+def open_remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:
+    """The files of a zip that a server has; None for one that is no zip by itself, such as a piece of several.
+
+    Raises:
+        HarnessError: the server cannot be reached, or gives no pieces of files.
+        Refusal: it says no.
+    """
+    try:
+        opened = zipfile.ZipFile(io.BufferedReader(_RemoteFile(client, wanted), _PIECE))
+        infos = [info for info in opened.infolist() if not info.is_dir() and info.file_size <= BYTE_LIMIT]
+    except zipfile.BadZipFile:
+        return None
+
+    def read(info: zipfile.ZipInfo) -> bytes:
+        try:  # the zip's own checksum says whether a file came whole
+            return read_member(opened, nullcontext(), info)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
+            what = f"{info.filename} did not come as it was published: {error}"
+            raise HarnessError(what, where=wanted.path) from None
+
+    tops = {info.filename.partition("/")[0] + "/" if "/" in info.filename else "" for info in infos}
+    return Archive(
+        path=Path(wanted.path),
+        mtime_ns=0,
+        members={info.filename: Member(size=info.file_size, read=partial(read, info)) for info in infos},
+        top=tops.pop() if len(tops) == 1 else "",
+    )
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file on a server of which only the pieces that are read are fetched."""
+
+    def __init__(self, client: httpx.Client, wanted: Wanted) -> None:
+        super().__init__()
+        self._client = client
+        self._wanted = wanted
+        self._at = 0
+        self._size = wanted.size or 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset)
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        size = min(len(view), self._size - self._at)
+        if size <= 0:
+            return 0
+        data = self._fetch(size)
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _fetch(self, size: int) -> bytes:
+        import httpx
+
+        url = self._wanted.url
+        headers = {"accept-encoding": "identity", **self._wanted.headers}
+        headers["range"] = f"bytes={self._at}-{self._at + size - 1}"
+        fault: Exception = EOFError("no answer")
+        for pause in downloads.PAUSES:
+            time.sleep(pause)
+            try:
+                with asked(self._client, url, headers) as reply:
+                    if reply.status_code >= _SERVER_ERRORS:
+                        fault = Refusal(url, reply.status_code)
+                        continue
+                    if not reply.is_success:
+                        raise Refusal(url, reply.status_code, reply.headers.get("x-error-code", ""))
+                    if reply.status_code != 206:
+                        what = "the server gives no pieces of files, so single images cannot be taken out of an archive"
+                        remedy = "fetch the archives whole, into the data's folder"
+                        raise HarnessError(what, where=url, remedy=remedy)
+                    data = b"".join(pieces(reply, limit=size, what="what was asked for"))
+            except httpx.TransportError as error:
+                fault = error
+                continue
+            if len(data) != size:
+                raise HarnessError(f"the server gave {len(data)} bytes where {size} were asked for", where=url)
+            return data
+        raise unreachable(url, fault)
 
 
 @click.command(help=__doc__)

@@ -1,1 +1,1 @@
-"""The model before it learns: where it lies, how it is opened, and which part of it is what."""
+"""The model before it learns: its files, how it is opened, and which part of it is what."""

@@ -1,14 +1,12 @@
-"""What a person sees while a model learns, and the losses as they are kept."""
+"""What a person sees while a model learns: a bar on a terminal, lines in a log."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Final, Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -16,7 +14,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from harness.board.display import clock
 
 EVERY: Final = 5.0  #: seconds between two lines
-KEPT: Final = ("step", "epoch", "loss", "grad_norm", "learning_rate", "mean_token_accuracy")
 
 
 class Display(Protocol):
@@ -50,10 +47,10 @@ class Pace:
         self._started = now()
 
     def begin(self, done: int, total: int) -> None:
-        """Speed counts from here: what an earlier invocation did is no speed of this one."""
+        """Speed counts from here: steps of an earlier invocation do not count."""
         self._from, self._total, self._started = done, total, self.now()
 
-    def line(self, done: int, loss: float) -> str:
+    def format_step(self, done: int, loss: float) -> str:
         """The state after a step."""
         seconds = max(self.now() - self._started, 1e-6)
         rate = (done - self._from) / seconds
@@ -63,7 +60,7 @@ class Pace:
 
 
 class Lines:
-    """A line every few seconds: for logs and CI."""
+    """A line every few seconds, for logs and CI."""
 
     def __init__(self, stream: TextIO, pace: Pace, every: float = EVERY) -> None:
         self._stream, self._pace, self._every = stream, pace, every
@@ -74,17 +71,14 @@ class Lines:
         self._pace.begin(done, total)
 
     def step(self, done: int, loss: float) -> None:
-        """Write a line where it is time."""
-        self._last = self._pace.line(done, loss)
+        """Write a line if it is time."""
+        self._last = self._pace.format_step(done, loss)
         if self._pace.now() >= self._next:
             self._next = self._pace.now() + self._every
-            self._write()
+            self.end()
 
     def end(self) -> None:
-        """Write the last state, unless it stands there."""
-        self._write()
-
-    def _write(self) -> None:
+        """Write the last state, unless it is written already."""
         if self._last:
             with contextlib.suppress(OSError, ValueError):  # a closed log must not end a training
                 self._stream.write(f"{self._last}\n")
@@ -110,38 +104,14 @@ class Bar:
 
     def step(self, done: int, loss: float) -> None:
         """Draw a step."""
-        self._progress.update(self._bar, completed=done, description=self._pace.line(done, loss))
+        self._progress.update(self._bar, completed=done, description=self._pace.format_step(done, loss))
 
     def end(self) -> None:
         """Leave the last state on the screen."""
         self._progress.stop()
 
 
-def choose(stream: TextIO, batch: int, environ: Mapping[str, str] = os.environ) -> Display:
-    """The display that fits the stream."""
+def choose_display(stream: TextIO, batch: int, environ: Mapping[str, str] = os.environ) -> Display:
+    """A bar for a terminal, else lines."""
     live = stream.isatty() and environ.get("TERM") != "dumb"
     return Bar(stream, Pace(batch)) if live else Lines(stream, Pace(batch))
-
-
-class History:
-    """The losses in a file, a line a step; what was logged after the checkpoint that is gone on from is left out."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def begin(self, known: list[dict[str, Any]]) -> None:
-        """Write what the checkpoint knows anew."""
-        self._file.write_text("".join(_line(row) for row in known if "loss" in row), encoding="utf-8")
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Append one step."""
-        with self._file.open("a", encoding="utf-8") as lines:
-            lines.write(_line(row))
-
-    def read(self) -> tuple[dict[str, float], ...]:
-        """All steps, in order."""
-        return tuple(json.loads(line) for line in self._file.read_text(encoding="utf-8").splitlines())
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps({key: row[key] for key in KEPT if key in row}) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,24 +14,25 @@ from harness.fingerprint import of_file, of_folder
 from harness.keys import digest
 from harness.lineage import FILE
 from harness.local import counts_area
-from harness_mirage.methods import Method
-from harness_mirage.mixture import Mixture, Part
-from harness_mirage.recipe import Recipe
-from harness_mirage.values import FIELDS
+
+from .methods import Method
+from .mixture import Mixture
+from .recipe import FIELDS, Recipe
 
 if TYPE_CHECKING:
-    from harness_mirage.models.base import Base
-    from harness_mirage.sft.fitted import Fitted
+    from .models.base import Base
+    from .sft.trainer import Fitted
 
 SCHEMA: Final = "harness.training/1"
+CARD: Final = "README.md"
 _PACKAGES: Final = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "vlm-safety-harness")
 
 
-def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture, base: Path) -> str:
-    """What tells one training from another, as a hash: the base and its files, the data, the recipe, and the seed."""
+def identify_training(training: Training, method: Method, recipe: Recipe, mixture: Mixture, base: Path) -> str:
+    """A hash over what tells one training from another: the base and its files, the data, the recipe, and the seed."""
     return digest(
         {
-            "model": _placeless(training.model),
+            "model": _without_place(training.model),
             "base": of_folder(base),
             "mixture": mixture.digest,
             "images": [part.images for part in mixture.parts],
@@ -45,8 +45,8 @@ def is_of(training: Training, method: Method, recipe: Recipe, mixture: Mixture, 
     )
 
 
-def same(out: Path, identity: str) -> bool:
-    """Whether a folder holds what this training makes."""
+def has_identity(out: Path, identity: str) -> bool:
+    """Whether a folder holds the model of the training with this identity."""
     try:
         found: Any = json.loads((out / FILE).read_text(encoding="utf-8"))
         return bool(found["identity"] == identity)
@@ -54,16 +54,18 @@ def same(out: Path, identity: str) -> bool:
         return False
 
 
-def record(
+def build_record(
     fitted: Fitted, base: Base, mixture: Mixture, recipe: Recipe, method: Method, training: Training
 ) -> dict[str, Json]:
-    """The whole record but the hashes of the files beside it."""
+    """The whole record but the hashes of the files next to it."""
     files = of_folder(base.folder)
+    losses = [row["loss"] for row in fitted.history if "loss" in row]
+    settings = {name: value.name if isinstance(value, Path) else value for name, value in training.settings.items()}
     return {
         "schema": SCHEMA,
-        "tuned_from": ref_of(training.model),
+        "tuned_from": name_base(training.model),
         "trained_on": [*dict.fromkeys(name for part in mixture.parts if part.taken for name in part.sources)],
-        "identity": is_of(training, method, recipe, mixture, base.folder),
+        "identity": identify_training(training, method, recipe, mixture, base.folder),
         "kind": fitted.kind,
         "method": {
             "name": method.name,
@@ -71,19 +73,27 @@ def record(
             "source": method.source,
             "trained": list(method.trained),
         },
-        "recipe": of_recipe(recipe),
-        "settings": {name: _plain(value) for name, value in training.settings.items()},
-        "mixture": of_mixture(mixture, training),
+        "recipe": recipe_json(recipe),
+        "settings": settings,
+        "mixture": mixture_json(mixture, training),
         "base": {"architecture": base.architecture, "digest": digest(dict(files)), "files": files},
         "parameters": {role: {"all": whole, "learnt": learnt} for role, (whole, learnt) in fitted.counts.items()},
-        "training": _told(fitted, training),
-        "evaluation": _evaluation(base, recipe),
-        "versions": versions(_PACKAGES),
+        "training": {
+            "seed": training.seed,
+            "steps": fitted.steps,
+            "records": fitted.records,
+            "too_long": len(fitted.left_out),
+            "seconds": round(fitted.seconds, 1),
+            "resumed_from": fitted.resumed_from,
+            "losses": {"first": losses[0], "last": losses[-1], "least": min(losses)} if losses else {},
+        },
+        "evaluation": _evaluation_json(base, recipe),
+        "versions": _list_versions(),
     }
 
 
-def of_recipe(recipe: Recipe) -> dict[str, Json]:
-    """Every value with whose it is."""
+def recipe_json(recipe: Recipe) -> dict[str, Json]:
+    """Every value of a recipe with its source."""
     return {
         "name": recipe.name,
         "paper": recipe.paper,
@@ -93,43 +103,62 @@ def of_recipe(recipe: Recipe) -> dict[str, Json]:
     }
 
 
-def of_mixture(mixture: Mixture, training: Training) -> dict[str, Json]:
+def mixture_json(mixture: Mixture, training: Training) -> dict[str, Json]:
     """What was learnt from, part by part."""
+    parts: list[Json] = [
+        {
+            "name": part.ingredient.name,
+            "source": ", ".join(part.sources),
+            "layout": part.ingredient.layout,
+            "labels": part.ingredient.labels,
+            "part": part.ingredient.part,
+            "wanted": part.wanted,
+            "found": part.found,
+            "taken": part.taken,
+            "left_out": dict(part.left_out),
+            "files": dict(part.files),
+            "images": part.images,
+            "ids": part.ids,
+            "sampled": list(part.names) if part.taken < part.found else [],
+            "licence": part.licence,
+        }
+        for part in mixture.parts
+    ]
     return {
         "digest": mixture.digest,
         "records": len(mixture.records),
         "seed": mixture.seed,
         "held_out": list(training.hold_out),
-        "parts": [_part(part) for part in mixture.parts],
+        "parts": parts,
     }
 
 
-def ref_of(model: str) -> str:
-    """The base as a run of the harness names it, SCHEME/NAME; a folder by its name alone, which holds elsewhere."""
+def name_base(model: str) -> str:
+    """The base as a run of the harness names it, SCHEME/NAME; a folder by its name alone, without its place."""
     from harness import plugins
 
     scheme = model.partition("/")[0]
     known = {provider.scheme for provider, _ in plugins.current().offers("models")}
-    name = _placeless(model)
+    name = _without_place(model)
     return model if scheme in known and name == model else f"hf/{name.removeprefix('hf/')}"
 
 
-def _placeless(model: str) -> str:
+def _without_place(model: str) -> str:
     """A folder by its name, wherever it lies; anything else as it is."""
     folders = (Path(text).expanduser() for text in (model, model.removeprefix("hf/")))
     return next((folder.absolute().name for folder in folders if folder.is_dir()), model)
 
 
-def hashes(folder: Path) -> dict[str, Json]:
+def hash_files(folder: Path) -> dict[str, Json]:
     """Size and sha256 of each file of a model folder but the record itself and the card, which evaluations add to."""
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in {FILE, "README.md"})
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in {FILE, CARD})
     return {file.relative_to(folder).as_posix(): of_file(file) for file in files}
 
 
-def versions(packages: Iterable[str]) -> dict[str, Json]:
-    """Versions of Python and of packages; one that is not installed is left out."""
+def _list_versions() -> dict[str, Json]:
+    """Versions of Python and of the packages that are installed."""
     found: dict[str, Json] = {"python": platform.python_version()}
-    for name in packages:
+    for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -137,40 +166,7 @@ def versions(packages: Iterable[str]) -> dict[str, Json]:
     return found
 
 
-def _part(part: Part) -> dict[str, Json]:
-    its = part.ingredient
-    return {
-        "name": its.name,
-        "source": ", ".join(part.sources),
-        "layout": its.layout,
-        "labels": its.labels,
-        "part": its.part,
-        "wanted": part.wanted,
-        "found": part.found,
-        "taken": part.taken,
-        "left_out": dict(part.left_out),
-        "files": dict(part.files),
-        "images": part.images,
-        "ids": part.ids,
-        "sampled": list(part.names) if part.taken < part.found else [],
-        "licence": part.licence,
-    }
-
-
-def _told(fitted: Fitted, training: Training) -> dict[str, Json]:
-    losses = [row["loss"] for row in fitted.history if "loss" in row]
-    return {
-        "seed": training.seed,
-        "steps": fitted.steps,
-        "records": fitted.records,
-        "too_long": len(fitted.left_out),
-        "seconds": round(fitted.seconds, 1),
-        "resumed_from": fitted.resumed_from,
-        "losses": {"first": losses[0], "last": losses[-1], "least": min(losses)} if losses else {},
-    }
-
-
-def _evaluation(base: Base, recipe: Recipe) -> dict[str, Json]:
+def _evaluation_json(base: Base, recipe: Recipe) -> dict[str, Json]:
     """Settings by which a run shows the model its images as the training did, and what a reader should know of it."""
     pixels = recipe.pixels.value
     if pixels is None:
@@ -179,12 +175,3 @@ def _evaluation(base: Base, recipe: Recipe) -> dict[str, Json]:
         return {"settings": {"max_pixels": pixels}, "note": ""}
     note = f"the training scaled images down to {pixels:,} pixels, and the model's processor takes no such limit"
     return {"settings": {}, "note": note}
-
-
-def _plain(value: Any) -> Json:
-    return value.name if isinstance(value, Path) else value
-
-
-def written(values: Mapping[str, Json]) -> str:
-    """As it stands in the file."""
-    return json.dumps(values, ensure_ascii=False, indent=1) + "\n"
