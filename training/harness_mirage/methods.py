@@ -26,7 +26,7 @@ Role = Literal["language", "projector", "vision"]
 Layout = Literal["mis", "vlguard", "saferlhf", "sharegpt", "llamafactory", "swift"]
 Labels = Literal["given", "refusal", "text_only"]
 
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
+ROLES: Final[tuple[Role, ...]] = ("language", "projector", "vision")
 LANGUAGE: Final[tuple[Role, ...]] = ("language",)
 MULTIMODAL: Final[tuple[Role, ...]] = ("language", "projector")
 
@@ -197,7 +197,8 @@ def parse_method(given: Mapping[str, Any], where: str) -> Method:
         raise UnknownName(f"there is no role {unknown[0]!r}", where=f"{where}, trained", remedy=remedy)
     if not trained:
         raise BadData("nothing would learn", where=f"{where}, trained", remedy=f"some of {', '.join(ROLES)}")
-    return Method(**{**given, "ingredients": ingredients, "trained": trained})
+    made: dict[str, Any] = {**given, "ingredients": ingredients, "trained": trained}
+    return Method(**made)
 
 
 def _parse_ingredient(given: Mapping[str, Any], where: str) -> Ingredient:
@@ -217,7 +218,7 @@ def _parse_ingredient(given: Mapping[str, Any], where: str) -> Ingredient:
     return Ingredient(**given)
 
 
-def _check_types(kind: type, given: Mapping[str, Any], where: str) -> None:
+def _check_types(kind: type, given: Mapping[str, object], where: str) -> None:
     known = [field.name for field in fields(kind)]
     for name, value in given.items():
         if name not in known:

@@ -31,6 +31,7 @@ from harness.data.asking import asked, pieces
 from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted, digests, unreachable
 from harness.data.meter import Meter
 from harness.data.waiting import Waits
+from harness.files import atomic_write
 from harness.images import BYTE_LIMIT
 from harness.readers import inside
 from harness.readers.archives import Archive, Member, read_member
@@ -112,7 +113,7 @@ def fetch_general(
         except Refusal as refusal:
             raise hub.refused(refusal, listing.name, published) from None
     values = [sharegpt_json(record, [picture.path for picture in record.pictures]) for record in taken]
-    _write_whole(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode())
+    atomic_write(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode(), sync=False)
     # Say where it came from, as `harness data fetch` does.
     paths = [FILE, *sorted({f"images/{picture.path}" for record in taken for picture in record.pictures})]
     files = {path: ((folder / path).stat().st_size, digests(folder / path)[0]) for path in paths}
@@ -207,17 +208,9 @@ class HubImages:
         for path in sorted(missing):
             name = archive.find(path)
             if name is not None:
-                _write_whole(self.get_path(path), archive.members[name].read())
+                atomic_write(self.get_path(path), archive.members[name].read(), sync=False)
                 self._meter.add(archive.members[name].size)
                 yield path
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(target.name + ".part")
-    new.write_bytes(data)
-    new.replace(target)
 
 
 def open_remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:

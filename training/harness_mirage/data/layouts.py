@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from harness import BadData, Json, MissingData, UnknownName, document, open_files
 from harness.readers import DataFiles, Row
@@ -266,7 +266,8 @@ def _read_images(row: Row, names: tuple[str, ...]) -> tuple[str, ...]:
     if value is None:
         return ()
     paths: list[str] = []
-    for each in value if isinstance(value, list) else [value]:
+    several: list[Json] = [*cast("Any", value)] if isinstance(value, list) else [value]
+    for each in several:
         path = cast("dict[str, Json]", each).get("path") if isinstance(each, dict) else each
         if not isinstance(path, str) or not path.strip():
             raise BadRecord("an image without a path")

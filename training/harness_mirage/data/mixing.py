@@ -211,8 +211,11 @@ def sample_ingredient(
     source = open_source(ingredient, path)
     locator = ImageLocator(source.files, source.folders)
     reader = IngredientReader(source, ingredient, hold_out)
-    check = (lambda record: locator.check(locator.locate(record)[0])) if skip_bad else None
-    sample = HashSample(ingredient.count, seed, check)
+
+    def check(record: Record) -> None:
+        locator.check(locator.locate(record)[0])
+
+    sample = HashSample(ingredient.count, seed, check if skip_bad else None)
     for record in reader.records():
         try:
             sample.offer(record)

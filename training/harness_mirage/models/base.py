@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import HarnessError, Training
+from harness.extras import Untyped
 from harness.local import CONFIG, Chat, Frontend, study
 from harness_mirage.recipe import Recipe
 from harness_mirage.settings import get_setting
 
 from .roles import Roles, find_roles
-from .untyped import INSTALL, Untyped, quiet, torch, transformers
+from .untyped import INSTALL, quiet, torch, transformers
 from .weights import find_model_folder
 
 #: Where a model with code of its own says which class it is, the likeliest first.

@@ -94,8 +94,9 @@ def find_roles(model: Any, given: Mapping[str, str] | None = None) -> Roles:
             re.compile(pattern)
         except re.error as error:
             raise HarnessError(f"not a pattern: {error}", where=f"roles.{role}") from None
-    known = KNOWN.get(model.config.model_type)
-    patterns = {role: given[role] for role in ROLES if role in given} if given else known
+    patterns: Mapping[Role, str] | None = KNOWN.get(model.config.model_type)
+    if given:
+        patterns = {role: given[role] for role in ROLES if role in given}
     names = [name for name, _ in model.named_parameters()]
     if patterns is None:
         raise _roles_error(model, f"it is not known which part of a {model.config.model_type!r} is what")
@@ -127,8 +128,12 @@ def guess_roles(modules: Iterable[str]) -> str:
     """Patterns for modules by what they are called, as a recipe writes them; `…` for a role without any."""
     found: dict[Role, list[str]] = {role: [] for role in ROLES}
     for module in modules:
-        named = (role for role, words in _CALLED.items() if any(word in module.lower() for word in words))
-        found[next(named, "language")].append(re.escape(module))
+        role: Role = "language"
+        for called, words in _CALLED.items():
+            if any(word in module.lower() for word in words):
+                role = called
+                break
+        found[role].append(re.escape(module))
     return ", ".join(f"{role}: '{'|'.join(each) or '…'}'" for role, each in found.items())
 
 
@@ -202,7 +207,7 @@ def count_parameters(model: Any, roles: Roles) -> dict[Role, tuple[int, int]]:
         roles: of the model's own parameters, before any adapter.
     """
     own: dict[str, Role] = {name: role for role in ROLES for name in roles.named[role]}
-    owner = {name.rpartition(".")[0]: role for name, role in own.items()}
+    owner: dict[str, Role] = {name.rpartition(".")[0]: role for name, role in own.items()}
     totals: dict[Role, list[int]] = {role: [0, 0] for role in ROLES}
     for name, weight in model.named_parameters():
         plain = name.removeprefix("base_model.model.").replace(".base_layer.", ".")

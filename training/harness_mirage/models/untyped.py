@@ -7,16 +7,14 @@ imported when it is first used: it takes seconds.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import warnings
 from collections.abc import Generator
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from harness import HarnessError
+from harness.extras import Untyped, install_command, require_module
 
-Untyped: TypeAlias = Any
-INSTALL: Final = "pip install 'vlm-safety-harness[hf,train]'"
+INSTALL: Final = install_command("hf", "train")
 _KNOWN: Final = frozenset({"torch", "transformers", "safetensors", "trl", "peft", "datasets"})
 
 
@@ -24,10 +22,7 @@ def __getattr__(name: str) -> Untyped:
     """Import one of the libraries. Raises HarnessError if it is not installed."""
     if name not in _KNOWN:
         raise AttributeError(name)
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise HarnessError(f"training needs the extras `hf` and `train`: {error}", remedy=INSTALL) from error
+    return require_module(name, "hf", "train", by="training")
 
 
 @contextlib.contextmanager

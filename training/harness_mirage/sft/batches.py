@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness import BadData, HarnessError
+from harness.extras import Untyped
 from harness.local import Chat, Frontend
 from harness_mirage.images import BLANK, load_picture, measure_picture
 from harness_mirage.mixture import IMAGE, Record, Turn
-from harness_mirage.models.untyped import Untyped, torch
+from harness_mirage.models.untyped import torch
 
 IGNORED: Final = -100  #: a label that no loss is computed on
 RECORDS: Final = "records"  #: key of a batch: numbers of its records, for errors

@@ -22,10 +22,11 @@ from typing import Any, Final, cast
 
 from harness import HarnessError
 from harness.errors import IdentityMismatch
+from harness.extras import Untyped
 from harness.local import ADAPTER_CONFIG, CONFIG
 from harness.unfinished import mark
 from harness_mirage.models.base import Base
-from harness_mirage.models.untyped import Untyped, torch
+from harness_mirage.models.untyped import torch
 from harness_mirage.models.weights import list_tensors
 
 WHOLE: Final = "whole"  #: the mark in a checkpoint
@@ -195,12 +196,12 @@ def _save_whole(model: Untyped, weights: dict[str, Untyped] | None, base: Base, 
     from transformers.core_model_loading import revert_weight_conversion
 
     shutil.rmtree(folder, ignore_errors=True)
-    weights = weights or model.state_dict()
+    held: dict[str, Untyped] = weights or model.state_dict()
     twins = getattr(model, "all_tied_weights_keys", {})
-    once = {name: weight for name, weight in weights.items() if twins.get(name) not in weights}
+    once = {name: weight for name, weight in held.items() if twins.get(name) not in held}
     renamed = cast("dict[str, Untyped]", revert_weight_conversion(model, once))  # to the names of the base's files
-    held = _convert_as_stored(renamed, base)
-    model.save_pretrained(folder, state_dict=held, save_original_format=False)  # they have those names already
+    stored = _convert_as_stored(renamed, base)
+    model.save_pretrained(folder, state_dict=stored, save_original_format=False)  # they have those names already
     if base.dtype:
         _write_config(folder / CONFIG, _replace_dtype(_read_config(folder / CONFIG), base.dtype))
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from harness import HarnessError, Training
+from harness.extras import Untyped
 from harness.fingerprint import of_folder
 from harness.local import ADAPTER_CONFIG, CONFIG
 from harness.unfinished import mark
@@ -32,7 +33,7 @@ from harness_mirage.methods import Method, Role
 from harness_mirage.mixture import Mixture, Record
 from harness_mirage.models.base import Base
 from harness_mirage.models.roles import count_numbers, count_parameters, format_roles, freeze
-from harness_mirage.models.untyped import Untyped, datasets, quiet, torch, transformers, trl
+from harness_mirage.models.untyped import datasets, quiet, torch, transformers, trl
 from harness_mirage.recipe import Recipe
 from harness_mirage.settings import get_setting
 
