@@ -13,7 +13,7 @@ from harness_mirage.data.general import Fetched, fetch_general
 
 from harness import DataSource, HarnessError
 from harness.data import provenance
-from harness.data.meter import Meter
+from harness.data.downloads import DownloadProgress
 from tests.core.fetched import shapes_published
 from tests.core.published import COMMIT, DataSet, Published
 from tests.training.data_sets import Values, drawing, mixed, one, said, seen
@@ -63,7 +63,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Published
 
 
 def fetched(folder: Path, count: int = 10, **values: int) -> Fetched:
-    return fetch_general(folder, Meter(io.StringIO()), published=SOURCE, count=count, **values)
+    return fetch_general(folder, DownloadProgress(io.StringIO()), published=SOURCE, count=count, **values)
 
 
 def asked_of(place: Published, name: str) -> int:

@@ -27,10 +27,16 @@ import click
 
 from harness import BadImage, DataSource, HarnessError
 from harness.data import downloads, hub, provenance
-from harness.data.asking import asked, pieces
-from harness.data.downloads import PATIENCE, Downloads, Refusal, Wanted, digests, unreachable
-from harness.data.meter import Meter
-from harness.data.waiting import Waits
+from harness.data.downloads import (
+    PATIENCE,
+    DownloadProgress,
+    Downloads,
+    Refusal,
+    RemoteFile,
+    hash_file,
+    unreachable_error,
+)
+from harness.data.transfer import Waits, open_url, read_pieces
 from harness.files import atomic_write
 from harness.images import BYTE_LIMIT
 from harness.readers import inside
@@ -76,7 +82,7 @@ class Fetched:
 
 def fetch_general(
     folder: Path,
-    meter: Meter,
+    progress: DownloadProgress,
     *,
     published: DataSource = SOURCE,
     annotations: str = ANNOTATIONS,
@@ -87,7 +93,7 @@ def fetch_general(
 
     Args:
         folder: made if it is not there.
-        meter: shows how far it is.
+        progress: shows how far it is.
         published: the set; its revision, or the newest.
         annotations: its file of ShareGPT records.
         count: of the sample.
@@ -98,11 +104,11 @@ def fetch_general(
     """
     import httpx
 
-    listing = hub.listing(published, Waits(meter.tell))
+    listing = hub.list_files(published, Waits(progress.tell))
     taken: list[Record] = []
     missing = 0
     with httpx.Client(timeout=PATIENCE) as client:
-        images = HubImages(folder, listing, client, meter)
+        images = HubImages(folder, listing, client, progress)
         try:
             drawn, unreadable = _draw_records(images.fetch_annotations(annotations), count * _RESERVE, seed)
             while len(taken) < count and drawn:
@@ -111,12 +117,12 @@ def fetch_general(
                 there = [each for each in some if all(images.get_path(one.path).is_file() for one in each.pictures)]
                 taken, missing = taken + there, missing + len(some) - len(there)
         except Refusal as refusal:
-            raise hub.refused(refusal, listing.name, published) from None
+            raise hub.refusal_error(refusal, listing.name, published) from None
     values = [sharegpt_json(record, [picture.path for picture in record.pictures]) for record in taken]
     atomic_write(folder / FILE, (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode(), sync=False)
     # Say where it came from, as `harness data fetch` does.
     paths = [FILE, *sorted({f"images/{picture.path}" for record in taken for picture in record.pictures})]
-    files = {path: ((folder / path).stat().st_size, digests(folder / path)[0]) for path in paths}
+    files = {path: ((folder / path).stat().st_size, hash_file(folder / path)[0]) for path in paths}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     part = provenance.Part(kind="hub", name=listing.name, revision=listing.commit, fetched=now, files=files)
     provenance.Provenance(task=_INGREDIENT.name, licence=published.licence, parts=(part,)).write(folder)
@@ -154,21 +160,21 @@ class HubImages:
     They are files of their own, or are taken out of the set's zips without fetching the zips.
     """
 
-    def __init__(self, folder: Path, listing: hub.Listing, client: httpx.Client, meter: Meter) -> None:
+    def __init__(self, folder: Path, listing: hub.Listing, client: httpx.Client, progress: DownloadProgress) -> None:
         self._folder = folder
         self._client = client
-        self._meter = meter
+        self._progress = progress
         self._name = listing.name
-        self._files: Mapping[str, Wanted] = {wanted.path: wanted for wanted in listing.files}
-        self._downloads = Downloads(client, meter)
+        self._files: Mapping[str, RemoteFile] = {file.path: file for file in listing.files}
+        self._downloads = Downloads(client, progress)
 
     def fetch_annotations(self, name: str) -> Path:
         """Fetch the file of records whole. Raises HarnessError or Refusal if there is none, or it does not come."""
         if name not in self._files:
-            raise hub.nothing_matches(self._name, [name], list(self._files))
+            raise hub.nothing_matches_error(self._name, [name], list(self._files))
         target = self._folder / "annotations" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._meter.of(name, self._files[name].size):
+        with self._progress.of(name, self._files[name].size):
             self._downloads.get(self._files[name], target)
         return target
 
@@ -183,37 +189,37 @@ class HubImages:
             HarnessError, Refusal: one that the set has does not come.
         """
         missing = {path for path in paths if not self.get_path(path).is_file()}
-        with self._meter.of(f"images of {self._name}"):
+        with self._progress.of(f"images of {self._name}"):
             for path in sorted(missing):
                 alone = next((self._files[name] for name in (path, f"images/{path}") if name in self._files), None)
                 if alone is not None:
                     self.get_path(path).parent.mkdir(parents=True, exist_ok=True)
                     self._downloads.get(alone, self.get_path(path))
                     missing.discard(path)
-            for wanted in self._sort_zips(missing):
+            for archive in self._sort_zips(missing):
                 if not missing:
                     return
-                missing -= set(self._extract(wanted, missing))
+                missing -= set(self._extract(archive, missing))
 
-    def _sort_zips(self, missing: set[str]) -> list[Wanted]:
+    def _sort_zips(self, missing: set[str]) -> list[RemoteFile]:
         """The set's zips, those first that a part of a missing path is named after."""
-        zips = [wanted for name, wanted in self._files.items() if name.lower().endswith(".zip")]
+        zips = [file for name, file in self._files.items() if name.lower().endswith(".zip")]
         parts = {part.casefold() for path in missing for part in PurePosixPath(path).parts}
-        return sorted(zips, key=lambda wanted: PurePosixPath(wanted.path).stem.casefold() not in parts)
+        return sorted(zips, key=lambda file: PurePosixPath(file.path).stem.casefold() not in parts)
 
-    def _extract(self, wanted: Wanted, missing: set[str]) -> Iterator[str]:
-        archive = open_remote_zip(self._client, wanted)
+    def _extract(self, file: RemoteFile, missing: set[str]) -> Iterator[str]:
+        archive = open_remote_zip(self._client, file)
         if archive is None:
             return
         for path in sorted(missing):
             name = archive.find(path)
             if name is not None:
                 atomic_write(self.get_path(path), archive.members[name].read(), sync=False)
-                self._meter.add(archive.members[name].size)
+                self._progress.add(archive.members[name].size)
                 yield path
 
 
-def open_remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:
+def open_remote_zip(client: httpx.Client, file: RemoteFile) -> Archive | None:
     """The files of a zip that a server has; None for one that is no zip by itself, such as a piece of several.
 
     Raises:
@@ -221,7 +227,7 @@ def open_remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:
         Refusal: it says no.
     """
     try:
-        opened = zipfile.ZipFile(io.BufferedReader(_RemoteFile(client, wanted), _PIECE))
+        opened = zipfile.ZipFile(io.BufferedReader(_RemoteReader(client, file), _PIECE))
         infos = [info for info in opened.infolist() if not info.is_dir() and info.file_size <= BYTE_LIMIT]
     except zipfile.BadZipFile:
         return None
@@ -231,26 +237,26 @@ def open_remote_zip(client: httpx.Client, wanted: Wanted) -> Archive | None:
             return read_member(opened, nullcontext(), info)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
             what = f"{info.filename} did not come as it was published: {error}"
-            raise HarnessError(what, where=wanted.path) from None
+            raise HarnessError(what, where=file.path) from None
 
     tops = {info.filename.partition("/")[0] + "/" if "/" in info.filename else "" for info in infos}
     return Archive(
-        path=Path(wanted.path),
+        path=Path(file.path),
         mtime_ns=0,
         members={info.filename: Member(size=info.file_size, read=partial(read, info)) for info in infos},
         top=tops.pop() if len(tops) == 1 else "",
     )
 
 
-class _RemoteFile(io.RawIOBase):
+class _RemoteReader(io.RawIOBase):
     """A file on a server of which only the pieces that are read are fetched."""
 
-    def __init__(self, client: httpx.Client, wanted: Wanted) -> None:
+    def __init__(self, client: httpx.Client, file: RemoteFile) -> None:
         super().__init__()
         self._client = client
-        self._wanted = wanted
+        self._file = file
         self._at = 0
-        self._size = wanted.size or 0
+        self._size = file.size or 0
 
     def readable(self) -> bool:
         return True
@@ -278,14 +284,14 @@ class _RemoteFile(io.RawIOBase):
     def _fetch(self, size: int) -> bytes:
         import httpx
 
-        url = self._wanted.url
-        headers = {"accept-encoding": "identity", **self._wanted.headers}
+        url = self._file.url
+        headers = {"accept-encoding": "identity", **self._file.headers}
         headers["range"] = f"bytes={self._at}-{self._at + size - 1}"
         fault: Exception = EOFError("no answer")
         for pause in downloads.PAUSES:
             time.sleep(pause)
             try:
-                with asked(self._client, url, headers) as reply:
+                with open_url(self._client, url, headers) as reply:
                     if reply.status_code >= _SERVER_ERRORS:
                         fault = Refusal(url, reply.status_code)
                         continue
@@ -295,14 +301,14 @@ class _RemoteFile(io.RawIOBase):
                         what = "the server gives no pieces of files, so single images cannot be taken out of an archive"
                         remedy = "fetch the archives whole, into the data's folder"
                         raise HarnessError(what, where=url, remedy=remedy)
-                    data = b"".join(pieces(reply, limit=size, what="what was asked for"))
+                    data = b"".join(read_pieces(reply, limit=size, what="what was asked for"))
             except httpx.TransportError as error:
                 fault = error
                 continue
             if len(data) != size:
                 raise HarnessError(f"the server gave {len(data)} bytes where {size} were asked for", where=url)
             return data
-        raise unreachable(url, fault)
+        raise unreachable_error(url, fault)
 
 
 @click.command(help=__doc__)
@@ -313,8 +319,8 @@ class _RemoteFile(io.RawIOBase):
 def main(folder: Path, count: int, seed: int, revision: str) -> None:
     """Fetch, and say what came."""
     try:
-        wanted = replace(SOURCE, revision=revision)
-        came = fetch_general(folder, Meter(sys.stderr), published=wanted, count=count, seed=seed)
+        published = replace(SOURCE, revision=revision)
+        came = fetch_general(folder, DownloadProgress(sys.stderr), published=published, count=count, seed=seed)
     except HarnessError as error:
         say(f"error: {error}", err=True)
         sys.exit(2)
