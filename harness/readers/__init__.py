@@ -1,10 +1,10 @@
-"""Safe readers of data files for task authors."""
+"""Safe readers of data files, for task authors."""
 
-from harness.readers.files import DataFiles, inside, open_files
-from harness.readers.likeness import image_mark, normalised
-from harness.readers.parquet import parquet_rows, parquet_tables
-from harness.readers.places import first_of
-from harness.readers.records import Row, distinct, document, prompt, rows, together
+from harness.readers.files import DataFiles, first_of, inside, open_files
+from harness.readers.parquet import image_mark, parquet_rows, parquet_tables
+from harness.readers.records import Row, distinct, document, normalize_question, prompt, rows, together
+
+normalised = normalize_question  #: old name, until all importers use the new one
 
 __all__ = [
     "DataFiles",
@@ -15,6 +15,7 @@ __all__ = [
     "image_mark",
     "inside",
     "normalised",
+    "normalize_question",
     "open_files",
     "parquet_rows",
     "parquet_tables",

@@ -2,7 +2,7 @@
 
 Members are read one by one, on demand, and never unpacked by name, so that no entry of an archive can write anywhere.
 A compressed tar cannot be read from the middle: its plain tar is kept in the user's cache and read by offsets. A link
-is followed when it ends inside its archive; device files are not there. Sizes are limited against archives that unpack
+is followed when it ends inside its archive; device files are left out. Sizes are limited against archives that unpack
 to far more than they hold.
 """
 
@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO, Any, Final
+
+from harness.files import lock_file, open_atomic
 
 READ_LIMIT: Final = 1 << 30  #: bytes of one member
 MEMBER_LIMIT: Final = 1_000_000
@@ -109,40 +111,40 @@ def open_archive(path: Path) -> Archive:
         one of FAULTS: it cannot be read.
     """
     found = path.stat()
-    return _indexed(path, found.st_size, found.st_mtime_ns)
+    return _index(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _indexed(path: Path, _size: int, mtime_ns: int) -> Archive:
-    members = _zip(path) if suffix(path) == ".zip" else _tar(plain_tar(path))
+def _index(path: Path, _size: int, mtime_ns: int) -> Archive:
+    members = _index_zip(path) if suffix(path) == ".zip" else _index_tar(plain_tar(path))
     tops = {name.partition("/")[0] + "/" if "/" in name else "" for name in members}
     return Archive(path=path, mtime_ns=mtime_ns, members=members, top=tops.pop() if len(tops) == 1 else "")
 
 
-def _safe(name: str) -> str:
-    """A member's name as a data file would spell it; empty for one that is never handed out."""
+def _clean_name(name: str) -> str:
+    """A member's name as a data file spells it; empty for one that is never handed out."""
     clean = posixpath.normpath(name)
     out = clean.startswith(("/", "../", "__MACOSX/")) or clean in {"..", "."}
     return "" if out else clean
 
 
-class _Zip:
-    """A zip, open once in each process: a fork shares the place in an open file, and both would move it."""
+class _OpenZip:
+    """A zip, opened once in each process: after a fork both processes would move the position in one open file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: dict[int, tuple[zipfile.ZipFile, threading.Lock]] = {}
 
-    def here(self) -> tuple[zipfile.ZipFile, threading.Lock]:
+    def in_process(self) -> tuple[zipfile.ZipFile, threading.Lock]:
         process = os.getpid()
         if process not in self._open:
             self._open[process] = zipfile.ZipFile(self._path), threading.Lock()
         return self._open[process]
 
 
-def _zip(path: Path) -> dict[str, Member]:
-    opened = _Zip(path)
-    infos = _counted(info for info in opened.here()[0].infolist() if not info.is_dir())
+def _index_zip(path: Path) -> dict[str, Member]:
+    opened = _OpenZip(path)
+    infos = _limit_members(info for info in opened.in_process()[0].infolist() if not info.is_dir())
     return {
         name: Member(
             size=info.file_size,
@@ -150,12 +152,12 @@ def _zip(path: Path) -> dict[str, Member]:
             refused="a link inside a zip" if stat.S_ISLNK(info.external_attr >> 16) else "",
         )
         for info in infos
-        if (name := _safe(info.filename))
+        if (name := _clean_name(info.filename))
     }
 
 
-def _read_zip(opened: _Zip, info: zipfile.ZipInfo) -> bytes:
-    return read_member(*opened.here(), info)
+def _read_zip(opened: _OpenZip, info: zipfile.ZipInfo) -> bytes:
+    return read_member(*opened.in_process(), info)
 
 
 def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: zipfile.ZipInfo) -> bytes:
@@ -174,7 +176,7 @@ def read_member(file: zipfile.ZipFile, lock: AbstractContextManager[Any], info: 
         member = file.open(info if bounded else _as_stored(info))
     try:
         if not bounded:
-            return _unpacked(info, member)
+            return _unpack(info, member)
         return member.read(min(info.file_size, READ_LIMIT) + 1)  # one byte more: it compares the checksum at the end
     finally:
         with lock:
@@ -185,12 +187,12 @@ def _as_stored(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     """The same member, to be read as it is packed."""
     raw = copy.copy(info)
     raw.compress_type, raw.file_size = zipfile.ZIP_STORED, info.compress_size
-    del raw.CRC  # it is that of what comes out
+    del raw.CRC  # it is that of the unpacked bytes
     return raw
 
 
-def _unpacked(info: zipfile.ZipInfo, packed: IO[bytes]) -> bytes:
-    decompressor, fault = _decompressor(info, packed)
+def _unpack(info: zipfile.ZipInfo, packed: IO[bytes]) -> bytes:
+    decompressor, fault = _make_decompressor(info, packed)
     content = bytearray()
     try:
         while not decompressor.eof and len(content) <= info.file_size:
@@ -205,18 +207,18 @@ def _unpacked(info: zipfile.ZipInfo, packed: IO[bytes]) -> bytes:
     return bytes(content)
 
 
-def _decompressor(info: zipfile.ZipInfo, packed: IO[bytes]) -> tuple[Any, type[Exception]]:
-    """What unpacks a member in pieces, and what it raises."""
+def _make_decompressor(info: zipfile.ZipInfo, packed: IO[bytes]) -> tuple[Any, type[Exception]]:
+    """The decompressor of a member, and the error that it raises."""
     if info.compress_type == zipfile.ZIP_BZIP2:
         return importlib.import_module("bz2").BZ2Decompressor(), OSError
     if info.compress_type != zipfile.ZIP_LZMA:
         raise NotImplementedError(f"{info.filename}: compression {info.compress_type} of a zip is not read")
     lzma = importlib.import_module("lzma")
-    size, kind, window = struct.unpack("<2xHBI", packed.read(9))  # how it is to be read stands before it: APPNOTE 5.8.8
+    size, kind, window = struct.unpack("<2xHBI", packed.read(9))  # its parameters stand in front of it: APPNOTE 5.8.8
     packed.read(max(0, size - 5))
     chain = {
         "id": lzma.FILTER_LZMA1,
-        "dict_size": min(window, max(info.file_size, _LEAST_WINDOW)),  # set aside at once; nothing lies further back
+        "dict_size": min(window, max(info.file_size, _LEAST_WINDOW)),  # allocated at once; nothing lies further back
         "lc": kind % 9,
         "lp": kind // 9 % 5,
         "pb": kind // 45,
@@ -227,25 +229,25 @@ def _decompressor(info: zipfile.ZipInfo, packed: IO[bytes]) -> tuple[Any, type[E
         raise zipfile.BadZipFile(str(error)) from None
 
 
-def _tar(path: Path) -> dict[str, Member]:
+def _index_tar(path: Path) -> dict[str, Member]:
     members: dict[str, Member] = {}
     links: dict[str, str] = {}
     with tarfile.open(path, "r:") as file:
-        for info in _counted(file):
-            name = _safe(info.name)
+        for info in _limit_members(file):
+            name = _clean_name(info.name)
             if name and info.isreg() and not info.issparse():
                 members[name] = Member(size=info.size, read=partial(_read_at, path, info.offset_data, info.size))
             elif name and (info.issym() or info.islnk()):
                 links[name] = posixpath.join(posixpath.dirname(name), info.linkname) if info.issym() else info.linkname
-    return {name: _target(target, members, links) for name, target in links.items()} | members
+    return {name: _follow_link(target, members, links) for name, target in links.items()} | members
 
 
-def _target(target: str, members: Mapping[str, Member], links: Mapping[str, str]) -> Member:
-    name = _safe(target)
+def _follow_link(target: str, members: Mapping[str, Member], links: Mapping[str, str]) -> Member:
+    name = _clean_name(target)
     for _ in range(LINK_LIMIT):
         if name in members:
             return members[name]
-        name = _safe(links.get(name, ""))
+        name = _clean_name(links.get(name, ""))
     return Member(size=0, read=bytes, refused=f"a link to {target}, which is no file of its archive")
 
 
@@ -258,7 +260,7 @@ def _read_at(path: Path, offset: int, size: int) -> bytes:
     return data
 
 
-def _counted(infos: Iterable[Any]) -> Iterable[Any]:
+def _limit_members(infos: Iterable[Any]) -> Iterable[Any]:
     for number, info in enumerate(infos):
         if number >= MEMBER_LIMIT:
             raise ValueError(f"more than {MEMBER_LIMIT} files")
@@ -266,8 +268,9 @@ def _counted(infos: Iterable[Any]) -> Iterable[Any]:
 
 
 def plain_tar(path: Path) -> Path:
-    """The path itself, or the plain tar of a compressed one: made once, kept in the user's cache under a name made of
-    the archive's path, size and modification time.
+    """The path itself, or for a compressed tar its plain one, which is made once.
+
+    It is kept in the user's cache under a name made of the archive's path, size and modification time.
 
     Raises:
         one of FAULTS: it cannot be read, or unpacks to implausibly much.
@@ -276,41 +279,33 @@ def plain_tar(path: Path) -> Path:
 
     if suffix(path) not in _COMPRESSED:
         return path
-    from filelock import FileLock
     from platformdirs import user_cache_path
 
     found = path.stat()
     name = sha256(f"{path.absolute()} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()[:32]
     plain = user_cache_path("harness", appauthor=False, ensure_exists=True) / f"{name}.tar"
-    with FileLock(plain.with_suffix(".lock")):
+    with lock_file(plain.with_suffix(".lock")):
         if not plain.exists():
             decompress(path, plain)
     return plain
 
 
 def decompress(path: Path, plain: Path) -> None:
-    """Write the plain tar of a compressed one; whole or not at all.
+    """Write the plain tar of a compressed one, whole or not at all.
 
     Raises:
         one of FAULTS: it cannot be read, or unpacks to implausibly much.
     """
     limit = max(EXPANSION_FLOOR, EXPANSION_LIMIT * path.stat().st_size)
     module = importlib.import_module(_COMPRESSED[suffix(path)])
-    partial_file = plain.with_suffix(".part")
+    copied = 0
     try:
-        with module.open(path, "rb") as source, partial_file.open("wb") as target:
-            _copy(source, target, limit)
-        partial_file.replace(plain)
+        scratch = plain.with_suffix(".part")
+        with module.open(path, "rb") as source, open_atomic(plain, sync=False, scratch=scratch) as target:
+            while piece := source.read(1 << 20):
+                copied += len(piece)
+                if copied > limit:
+                    raise ValueError(f"unpacks to more than {limit} bytes")
+                target.write(piece)
     except getattr(module, "LZMAError", EOFError) as error:
         raise ValueError(str(error)) from None
-    finally:
-        partial_file.unlink(missing_ok=True)
-
-
-def _copy(source: IO[bytes], target: IO[bytes], limit: int) -> None:
-    copied = 0
-    while piece := source.read(1 << 20):
-        copied += len(piece)
-        if copied > limit:
-            raise ValueError(f"unpacks to more than {limit} bytes")
-        target.write(piece)

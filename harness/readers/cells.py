@@ -1,12 +1,14 @@
 """One parquet file: its records without their images, and each image by its place, `column/record` or
 `column/record/number` (both count from 1).
 
-Images are read forwards, a few records at a time, and the last ones are kept: whoever asks for them in about the order
-of the records has each decoded once, and no more than a few are ever in memory.
+Images are read forwards, a few records at a time, and the last ones are kept: a caller that asks for them in about the
+order of the records has each decoded once, and no more than a few are ever in memory. A column of images holds bytes,
+the hub's struct of `bytes` and `path`, or lists of either; the bytes are not read to list the records.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import threading
 from bisect import bisect_right
@@ -18,10 +20,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from harness.readers.columns import BYTES, ImageColumn, image_columns, plain_columns
-from harness.readers.untyped import Untyped, arrow, parquet
+from harness.extras import Untyped
 from harness.types import Json
 
+arrow: Untyped = importlib.import_module("pyarrow")
+parquet: Untyped = importlib.import_module("pyarrow.parquet")
+
+BYTES: Final = "bytes"  #: the field of the hub's struct that holds an image
 Images = tuple[bytes | None, ...]  #: of one record, in order; None where it has none
 
 #: What reading a parquet file can raise; the caller names the file.
@@ -33,9 +38,75 @@ _IMAGES: Final = 8  # … and where their images come along
 _CELL: Final = re.compile(r"(.+?)/(\d{1,18})(?:/(\d{1,18}))?")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageColumn:
+    """A column of images.
+
+    Attributes:
+        name: of the column.
+        data: the leaf that holds the bytes, by its path in the file.
+        shape: a leaf that says how many images each record has and which are null; the smallest one that does.
+        several: each record holds a list of images.
+        struct: an image is the hub's struct, not bare bytes.
+    """
+
+    name: str
+    data: str
+    shape: str
+    several: bool
+    struct: bool
+
+
+def find_plain_columns(schema: Untyped) -> list[str]:
+    """The columns whose values are texts, numbers, truth values, nulls, and lists and objects of these."""
+    return [field.name for field in schema if _is_plain(field.type)]
+
+
+def find_image_columns(schema: Untyped, leaves: list[str]) -> list[ImageColumn]:
+    """The columns of images.
+
+    Args:
+        schema: of the file, as Arrow sees it.
+        leaves: path of every leaf in the file, such as `images.list.element.bytes`.
+    """
+    found: list[ImageColumn] = []
+    for field in schema:
+        several = _is_list(field.type)
+        kind = field.type.value_type if several else field.type
+        struct: bool = arrow.types.is_struct(kind) and kind.get_field_index(BYTES) >= 0
+        if not _is_bytes(kind.field(BYTES).type if struct else kind):
+            continue
+        own = [leaf for leaf in leaves if leaf == field.name or leaf.startswith(f"{field.name}.")]
+        data = next(leaf for leaf in own if not struct or leaf.endswith(f".{BYTES}"))
+        names = [leaf for leaf in own if struct and several and leaf.endswith(".path")]
+        shape = names[0] if names else data
+        found.append(ImageColumn(name=field.name, data=data, shape=shape, several=several, struct=struct))
+    return found
+
+
+def _is_plain(kind: Untyped) -> bool:
+    types = arrow.types
+    if _is_list(kind) or types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    if types.is_struct(kind):
+        return all(_is_plain(kind.field(number).type) for number in range(kind.num_fields))
+    tests = (types.is_string, types.is_large_string, types.is_boolean, types.is_integer, types.is_floating)
+    return types.is_null(kind) or any(test(kind) for test in tests)
+
+
+def _is_list(kind: Untyped) -> bool:
+    types = arrow.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_bytes(kind: Untyped) -> bool:
+    types = arrow.types
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+
+
 @dataclass(slots=True)
-class _Reading:
-    """Where in a column the reading stands: the next record and what gives the ones from there on."""
+class _Cursor:
+    """A column that is read forwards: the number of the next record, and the batches from there on."""
 
     next: int
     batches: Iterator[Untyped]
@@ -47,29 +118,30 @@ class Table:
     def __init__(self, path: Path, mtime_ns: int) -> None:
         self._path = path
         self._stamp = (str(path), mtime_ns)
-        self._file = _opened(path)
+        self._file = _open(path)
         self._lock = threading.Lock()
-        self._readings: dict[str, _Reading] = {}
+        self._cursors: dict[str, _Cursor] = {}
         meta, schema = self._file.metadata, self._file.schema
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
         self._starts = list(accumulate(groups, initial=0))
         self._leaves = [schema.column(number).path for number in range(len(schema.names))]
-        self.plain = plain_columns(self._file.schema_arrow)
-        self.images = {column.name: column for column in image_columns(self._file.schema_arrow, self._leaves)}
+        self.plain = find_plain_columns(self._file.schema_arrow)
+        self.images = {column.name: column for column in find_image_columns(self._file.schema_arrow, self._leaves)}
 
     def records(self, name: str) -> Iterator[Mapping[str, Json]]:
         """The records in order: plain values, and for an image its place, `<name>#<column>/<record>`."""
-        looked = [column for column in self.images.values() if self._nulls(column) not in (0, self._starts[-1])]
-        columns = [*self.plain, *(column.shape for column in looked)]
-        size = _IMAGES if any(column.shape == column.data for column in looked) else _RECORDS
+        # Only columns with and without images in them need a look at each record.
+        mixed = [column for column in self.images.values() if self._count_nulls(column) not in (0, self._starts[-1])]
+        columns = [*self.plain, *(column.shape for column in mixed)]
+        size = _IMAGES if any(column.shape == column.data for column in mixed) else _RECORDS
         first = 1
-        with _opened(self._path) as file:
+        with _open(self._path) as file:
             for batch in file.iter_batches(batch_size=size, columns=columns, use_threads=False):
                 found: list[dict[str, Json]] = batch.select(self.plain).to_pylist() or [{} for _ in range(len(batch))]
                 for column in self.images.values():
-                    held = self._held(column, batch if column in looked else None, len(batch))
-                    for number, (record, there) in enumerate(zip(found, held, strict=True), first):
-                        record[column.name] = _place(f"{name}#{column.name}/{number}", there)
+                    present = self._find_present(column, batch if column in mixed else None, len(batch))
+                    for number, (record, there) in enumerate(zip(found, present, strict=True), first):
+                        record[column.name] = _format_place(f"{name}#{column.name}/{number}", there)
                 yield from found
                 first += len(batch)
 
@@ -86,19 +158,19 @@ class Table:
         return found[number] if number < len(found) else None
 
     def column(self, name: str) -> Iterator[Images]:
-        """The images of every record, in order and a few at a time; raises KeyError where it is no column of images."""
+        """The images of every record, in order and a few at a time; raises KeyError for another column."""
         column = self.images[name]
-        with _opened(self._path) as file:
+        with _open(self._path) as file:
             for batch in file.iter_batches(batch_size=_IMAGES, columns=[column.data], use_threads=False):
-                yield from _images(column, batch.column(0).to_pylist())
+                yield from _read_batch(column, batch.column(0).to_pylist())
 
-    def culprit(self) -> str:
+    def find_broken_column(self) -> str:
         """The first column that cannot be read to its end; empty when all can."""
-        return next((column for column in (*self.plain, *self.images) if not self._readable(column)), "")
+        return next((column for column in (*self.plain, *self.images) if not self._is_readable(column)), "")
 
-    def _readable(self, column: str) -> bool:
+    def _is_readable(self, column: str) -> bool:
         try:
-            with _opened(self._path) as file:
+            with _open(self._path) as file:
                 for batch in file.iter_batches(batch_size=_IMAGES, columns=[column], use_threads=False):
                     batch.to_pylist()
         except FAULTS:
@@ -107,29 +179,29 @@ class Table:
 
     def _record_images(self, column: ImageColumn, row: int) -> Images:
         with self._lock:
-            kept = _kept.get((*self._stamp, column.name, row))
-            if kept is not None:
-                return kept
+            cached = _cache.get((*self._stamp, column.name, row))
+            if cached is not None:
+                return cached
             try:
                 return self._read_to(column, row)
             except FAULTS:
-                self._readings.pop(column.name, None)  # it has ended where the fault is
+                self._cursors.pop(column.name, None)  # its batches end at the fault
                 raise
 
     def _read_to(self, column: ImageColumn, row: int) -> Images:
         start = self._starts[bisect_right(self._starts, row) - 1]
-        reading = self._readings.get(column.name)
-        if reading is None or not start <= reading.next <= row:
-            reading = self._readings[column.name] = _Reading(start, self._batches_from(column, start))
+        cursor = self._cursors.get(column.name)
+        if cursor is None or not start <= cursor.next <= row:
+            cursor = self._cursors[column.name] = _Cursor(start, self._batches_from(column, start))
         while True:
-            batch = next(reading.batches, None)
+            batch = next(cursor.batches, None)
             if batch is None:
                 raise ValueError("the column holds fewer records than the file says")
-            first, rows = reading.next, _images(column, batch.column(0).to_pylist())
-            reading.next += len(rows)
+            first, rows = cursor.next, _read_batch(column, batch.column(0).to_pylist())
+            cursor.next += len(rows)
             for number, images in enumerate(rows, first):
-                _kept.put((*self._stamp, column.name, number), images)
-            if row < reading.next:
+                _cache.put((*self._stamp, column.name, number), images)
+            if row < cursor.next:
                 return rows[row - first]
 
     def _batches_from(self, column: ImageColumn, start: int) -> Iterator[Untyped]:
@@ -139,20 +211,20 @@ class Table:
         )
         return batches
 
-    def _nulls(self, column: ImageColumn) -> int:
-        """How many records have no image; -1 where only reading tells."""
+    def _count_nulls(self, column: ImageColumn) -> int:
+        """How many records have no image; -1 where only reading them shows it."""
         meta, leaf = self._file.metadata, self._leaves.index(column.data)
         chunks = [meta.row_group(number).column(leaf).statistics for number in range(meta.num_row_groups)]
         known = not column.several and all(chunk is not None and chunk.has_null_count for chunk in chunks)
         return sum(chunk.null_count for chunk in chunks) if known else -1
 
-    def _held(self, column: ImageColumn, batch: Untyped, count: int) -> list[Json]:
-        """What each record has: True or False, or a list of these; None for no list."""
+    def _find_present(self, column: ImageColumn, batch: Untyped, count: int) -> list[Json]:
+        """Whether each record has an image: True or False, or a list of these; None for no list."""
         if batch is None:
-            return [self._nulls(column) == 0] * count
+            return [self._count_nulls(column) == 0] * count
         values = batch.column(column.name).to_pylist()
         if not column.several:
-            return [images != (None,) for images in _images(column, values)]
+            return [images != (None,) for images in _read_batch(column, values)]
         return [value if value is None else [one is not None for one in value] for value in values]
 
 
@@ -162,28 +234,23 @@ def open_table(path: Path, _size: int, mtime_ns: int) -> Table:
     return Table(path, mtime_ns)
 
 
-def _opened(path: Path) -> Untyped:
+def _open(path: Path) -> Untyped:
     return parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
 
 
-def _place(place: str, there: Json) -> Json:
+def _format_place(place: str, there: Json) -> Json:
     if isinstance(there, bool):
         return place if there else None
     return there and [f"{place}/{number}" if one else None for number, one in enumerate(there, 1)]
 
 
-def _images(column: ImageColumn, values: list[Json]) -> list[Images]:
+def _read_batch(column: ImageColumn, values: list[Json]) -> list[Images]:
     lists = values if column.several else [[value] for value in values]
-    return [tuple(_data(column, one) for one in some or ()) for some in lists]
+    return [tuple((one and one[BYTES]) if column.struct else one for one in some or ()) for some in lists]
 
 
-def _data(column: ImageColumn, value: Json) -> bytes | None:
-    data: bytes | None = value and value[BYTES] if column.struct else value
-    return data
-
-
-class _Kept:
-    """The images that were read last, whichever file they are of."""
+class _ImageCache:
+    """The images that were read last, of whatever file."""
 
     def __init__(self) -> None:
         self._images: OrderedDict[tuple[str, int, str, int], Images] = OrderedDict()
@@ -206,4 +273,4 @@ def _size(images: Images) -> int:
     return sum(len(image or b"") for image in images)
 
 
-_kept: Final = _Kept()
+_cache: Final = _ImageCache()

@@ -1,8 +1,8 @@
-"""Where the bytes of a data set come from: a folder first, then the zips and tars in it and beside it; and for
+"""Where the bytes of a data set come from: a folder first, then the zips and tars in it and next to it; and for
 `data/SD.parquet#image/12` the image of record 12 in that file.
 
 A path out of a data file is untrusted. It stays under the data root: no `..`, no absolute path, no link that leads
-out. What is wrong with one file is a BadImage, the fault of one sample, never of the run.
+out. A fault of one file is a BadImage, which costs one sample and never the run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.errors import BadImage
 from harness.paths import named
 from harness.readers import archives
 from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
-from harness.types import Image
+from harness.types import Files, Image
 
 IN_PARQUET: Final = ".parquet#"  #: between a parquet file and the place of an image in it
 
@@ -42,9 +42,47 @@ def inside(path: str) -> str:
     return str(pure)
 
 
+def first_of(*places: Image) -> Image:
+    """The image at the first of these places that has it.
+
+    The places are tried when it is opened, so that listing a data set touches no disk. If none has it, the fault is
+    that of the first broken place, else `missing` at the first one.
+    """
+    if len(places) == 1:
+        return places[0]
+    return Image(path=places[0].path, files=_FirstOf(places))
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A file that was located: its absolute name, size and modification time, and how to read it."""
+class _FirstOf:
+    """`harness.types.Files` with one file, whatever path is asked for."""
+
+    places: tuple[Image, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.places[0].files.root
+
+    def read(self, path: str) -> bytes:  # noqa: ARG002
+        files, found, _ = self._find()
+        return files.read(found)
+
+    def stamp(self, path: str) -> tuple[str, int, int]:  # noqa: ARG002
+        return self._find()[2]
+
+    def _find(self) -> tuple[Files, str, tuple[str, int, int]]:
+        faults: list[BadImage] = []
+        for place in self.places:
+            try:
+                return place.files, place.path, place.files.stamp(place.path)
+            except BadImage as fault:
+                faults.append(fault)
+        raise next((fault for fault in faults if fault.reason != "missing"), faults[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """A file that was found: its absolute name, size and modification time, and how to read it."""
 
     name: str
     size: int
@@ -55,7 +93,7 @@ class _Found:
         if self.member:
             return self.member.read()
         with Path(self.name).open("rb") as file:
-            return file.read(min(self.size, READ_LIMIT))  # a read sets aside as much as it is asked for
+            return file.read(min(self.size, READ_LIMIT))  # a read allocates as much as it is asked for
 
 
 class DataFiles:
@@ -63,7 +101,7 @@ class DataFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._realms = _realms(root)
+        self._roots = _real_roots(root)
         self._lock = threading.Lock()
         self._archives: tuple[list[Archive], str] | None = None
 
@@ -86,7 +124,7 @@ class DataFiles:
             BadImage: missing, outside_root, too_many_bytes or unreadable.
             TooManyOpen: no file can be opened any more.
         """
-        found = self._required(path)
+        found = self._locate_or_fail(path)
         if found.size > READ_LIMIT:
             raise BadImage(path, "too_many_bytes", f"{found.size} bytes, at most {READ_LIMIT} are read")
         try:
@@ -97,7 +135,7 @@ class DataFiles:
 
     def stamp(self, path: str) -> tuple[str, int, int]:
         """Absolute name, size in bytes and modification time in ns; raises BadImage as `read` does."""
-        found = self._required(path)
+        found = self._locate_or_fail(path)
         return found.name, found.size, found.mtime_ns
 
     def matching(self, name: str) -> tuple[str, ...]:
@@ -106,26 +144,26 @@ class DataFiles:
         if "*" not in name:
             return (name,) if self.has(name) else ()
         found = (path.relative_to(self._root).as_posix() for path in self._root.glob(name))
-        return tuple(sorted(path for path in found if self._own(path)))
+        return tuple(sorted(path for path in found if self._is_own(path)))
 
     def image(self, path: str) -> Image:
-        """The image at a path, not opened yet: whatever is wrong with it shows when the engine opens it."""
+        """The image at a path, not opened yet; its faults show when the engine opens it."""
         return Image(path=path, files=self)
 
-    def _required(self, path: str) -> _Found:
+    def _locate_or_fail(self, path: str) -> _Located:
         found = self._locate(path)
         if found is None:
             _, broken = self._all_archives()
             raise BadImage(path, "unreadable" if broken else "missing", broken or "there is no such file")
         return found
 
-    def _locate(self, path: str) -> _Found | None:
+    def _locate(self, path: str) -> _Located | None:
         relative = inside(path)
         if IN_PARQUET in relative:
             return self._in_parquet(path, *relative.split(IN_PARQUET, 1))
         return self._in_folder(path, relative) or self._in_archives(path, relative)
 
-    def _in_parquet(self, path: str, table: str, cell: str) -> _Found | None:
+    def _in_parquet(self, path: str, table: str, cell: str) -> _Located | None:
         """An image in a parquet file; its size is known by reading it, and the reader keeps what it read last."""
         found = self._in_folder(path, table + ".parquet")
         if found is None:
@@ -140,14 +178,14 @@ class DataFiles:
         if data is None:
             return None
         member = Member(size=len(data), read=lambda: data)
-        return _Found(f"{found.name}#{cell}", len(data), found.mtime_ns, member)
+        return _Located(f"{found.name}#{cell}", len(data), found.mtime_ns, member)
 
-    def _in_folder(self, path: str, relative: str) -> _Found | None:
+    def _in_folder(self, path: str, relative: str) -> _Located | None:
         if relative == ".":
             return None
         try:
             real = os.path.realpath(self._root / relative)
-            if not any(real.startswith(realm) for realm in self._realms):
+            if not any(real.startswith(real_root) for real_root in self._roots):
                 raise BadImage(path, "outside_root", "a link leads out of the data root")
             found = Path(real).stat()
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -157,9 +195,9 @@ class DataFiles:
             raise BadImage(path, "unreadable", error.strerror or str(error)) from None
         if not stat.S_ISREG(found.st_mode):
             raise BadImage(path, "unreadable", "not a regular file")
-        return _Found(real, found.st_size, found.st_mtime_ns)
+        return _Located(real, found.st_size, found.st_mtime_ns)
 
-    def _in_archives(self, path: str, relative: str) -> _Found | None:
+    def _in_archives(self, path: str, relative: str) -> _Located | None:
         for archive in self._all_archives()[0]:
             name = archive.find(relative)
             if name is None:
@@ -167,14 +205,22 @@ class DataFiles:
             member = archive.members[name]
             if member.refused:
                 raise BadImage(path, "outside_root", member.refused)
-            return _Found(f"{archive.path}!{name}", member.size, archive.mtime_ns, member)
+            return _Located(f"{archive.path}!{name}", member.size, archive.mtime_ns, member)
         return None
 
     def _all_archives(self) -> tuple[list[Archive], str]:
-        """The archives, and what is wrong with those that cannot be read."""
+        """The archives, and the faults of those that cannot be read."""
         with self._lock:
             if self._archives is None:
-                self._archives = _opened(self._archive_paths())
+                found: list[Archive] = []
+                broken: list[str] = []
+                for path in self._archive_paths():
+                    try:
+                        found.append(open_archive(path))
+                    except FAULTS as fault:
+                        descriptors.check(fault)
+                        broken.append(f"{path.name}: {fault}")
+                self._archives = found, "; ".join(broken)
             return self._archives
 
     def _archive_paths(self) -> Iterator[Path]:
@@ -189,33 +235,21 @@ class DataFiles:
         root = named(self._root)
         beside = [root.with_name(root.name + ending) for ending in archives.SUFFIXES if root.name]
         for path in (*inner, *beside):
-            if archives.suffix(path) and path.is_file() and (path in beside or self._own(path.name)):
+            if archives.suffix(path) and path.is_file() and (path in beside or self._is_own(path.name)):
                 yield path.absolute()
 
-    def _own(self, name: str) -> bool:
-        """Whether an archive lies in the folder itself, and is no link that leads out of it."""
+    def _is_own(self, name: str) -> bool:
+        """Whether a file lies in the folder itself, and is no link that leads out of it."""
         try:
             return self._in_folder(name, name) is not None
         except BadImage:
             return False
 
 
-def _realms(root: Path) -> tuple[str, ...]:
-    """The folders a file may really lie in: the root and, where the root is a snapshot in the hub client's cache, the
-    store of that repository, which the client's own links lead to."""
+def _real_roots(root: Path) -> tuple[str, ...]:
+    """The folders a file may really lie in: the root and, if that is a snapshot in the hub client's cache, the store of
+    its repository, which the client's own links lead to."""
     real = Path(os.path.realpath(root))
     blobs = real.parent.parent / "blobs"
     hub = real.parent.name == "snapshots" and blobs.is_dir()
     return tuple(os.path.join(folder, "") for folder in ((real, blobs) if hub else (real,)))  # noqa: PTH118
-
-
-def _opened(paths: Iterator[Path]) -> tuple[list[Archive], str]:
-    found: list[Archive] = []
-    broken: list[str] = []
-    for path in paths:
-        try:
-            found.append(open_archive(path))
-        except FAULTS as fault:
-            descriptors.check(fault)
-            broken.append(f"{path.name}: {fault}")
-    return found, "; ".join(broken)

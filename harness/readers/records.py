@@ -1,10 +1,10 @@
-"""Safe readers of data files, for task authors: a file's records, each field checked as it is taken.
+"""The records of a data file, each field checked when it is read; for task authors.
 
     files = open_files(root)
     for row in rows(files, "questions.json"):
         prompt(files.image(row.text("image")), row.text("question"))
 
-What a file lacks is a MissingData, what it has wrong a BadData that names file, record number and field.
+A missing file is a MissingData; a wrong one is a BadData that names file, record number and field.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from harness.readers.files import DataFiles
 from harness.types import Image, Json, Message, Part, Request, Text
 
 T = TypeVar("T")
-_BETWEEN = re.compile(r"[ \t\r\n,]*")
+_SEPARATORS = re.compile(r"[ \t\r\n,]*")
 _KINDS: Mapping[type[Any], str] = {
     str: "text",
     bool: "true or false",
@@ -59,19 +60,19 @@ class Row:
         Raises:
             BadData: there is none and no default, it is no text, or it is blank without a default.
         """
-        name, value = self._first(names, default)
+        name, value = self._find_first(names, default)
         if value is None and default is not None:
             return default
-        text: str = self._of(name, value, str)
+        text: str = self._check(name, value, str)
         if not text.strip():
             if default is None:
-                raise self._wrong(name, "is blank")
+                raise self._error(name, "is blank")
             return default
         return text
 
     def key(self, *names: str, default: str | None = None) -> str:
-        """Like `text`, for what names a record: a whole number is taken as its digits."""
-        name, value = self._first(names, default)
+        """Like `text`, for the name of a record: a whole number is read as its digits."""
+        name, value = self._find_first(names, default)
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         return self.text(name, default=default)
@@ -82,51 +83,51 @@ class Row:
         Raises:
             BadData: the field is missing, a text is blank, or it holds anything else.
         """
-        name, value = self._first(names, None)
+        name, value = self._find_first(names, None)
         if isinstance(value, str):
             return (self.text(name),)
-        items = self._items(name, value)
+        items = self._read_items(name, value)
         return tuple(items.text(item) for item in items.values)
 
     def keys(self, name: str) -> tuple[str, ...]:
-        """A list of what names records; see `key`."""
-        items = self._items(name, self.values.get(name))
+        """A list of names of records; see `key`."""
+        items = self._read_items(name, self.values.get(name))
         return tuple(items.key(item) for item in items.values)
 
     def rows(self, name: str) -> tuple[Row, ...]:
         """A list of objects, as records of their own."""
-        records: list[Json] = self._of(name, self.values.get(name), list)
-        return tuple(_row(record, f"{self.place}, {name}", number) for number, record in enumerate(records, 1))
+        records: list[Json] = self._check(name, self.values.get(name), list)
+        return tuple(_make_row(record, f"{self.place}, {name}", number) for number, record in enumerate(records, 1))
 
     def part(self, name: str) -> Row:
         """An object, as a record of its own."""
-        return Row(values=self._of(name, self.values.get(name), dict), place=f"{self.place}, {name}")
+        return Row(values=self._check(name, self.values.get(name), dict), place=f"{self.place}, {name}")
 
     def flag(self, name: str) -> bool:
         """True or false."""
-        return bool(self._of(name, self.values.get(name), bool))
+        return bool(self._check(name, self.values.get(name), bool))
 
-    def _items(self, name: str, value: Json) -> Row:
-        """The items of a list, as fields that say where they stand."""
-        items: list[Json] = self._of(name, value, list)
+    def _read_items(self, name: str, value: Json) -> Row:
+        """The items of a list, as fields that are named by their place."""
+        items: list[Json] = self._check(name, value, list)
         return Row(values={f"{name}[{number}]": item for number, item in enumerate(items)}, place=self.place)
 
-    def _first(self, names: tuple[str, ...], default: str | None) -> tuple[str, Json]:
+    def _find_first(self, names: tuple[str, ...], default: str | None) -> tuple[str, Json]:
         for name in names:
             if self.has(name):
                 return name, self.values[name]
         if default is None:
-            raise self._wrong(" or ".join(names), "is missing")
+            raise self._error(" or ".join(names), "is missing")
         return names[0], None
 
-    def _of(self, name: str, value: Json, kind: type[Any]) -> Json:
+    def _check(self, name: str, value: Json, kind: type[Any]) -> Json:
         if value is None:
-            raise self._wrong(name, "is missing")
-        if not _is(value, kind):
-            raise self._wrong(name, _mismatch(value, kind))
+            raise self._error(name, "is missing")
+        if not isinstance(value, kind):
+            raise self._error(name, _describe_mismatch(value, kind))
         return value
 
-    def _wrong(self, name: str, what: str) -> BadData:
+    def _error(self, name: str, what: str) -> BadData:
         return BadData(f"field {name!r} {what}", where=f"{self.place}, field {name}")
 
 
@@ -144,20 +145,20 @@ def rows(files: DataFiles, *names: str) -> tuple[Row, ...]:
         from harness.readers.parquet import parquet_rows
 
         return tuple(parquet_rows(files, *names[names.index(there) :]))
-    name, text = _loaded(files, names)
+    name, text = _read_text(files, names)
     if name.lower().endswith((".csv", ".tsv")):
-        records: Iterable[Json] = _table(name, text)
+        records: Iterable[Json] = _read_table(name, text)
     else:
-        records = _lines(name, text) if text.lstrip().startswith("{") else _list(name, text)
-    return tuple(_row(record, name, number) for number, record in enumerate(records, 1))
+        records = _read_lines(name, text) if text.lstrip().startswith("{") else _read_list(name, text)
+    return tuple(_make_row(record, name, number) for number, record in enumerate(records, 1))
 
 
 def document(files: DataFiles, *names: str) -> Row:
     """The first of these files that is there, as one JSON object; raises as `rows` does."""
-    name, text = _loaded(files, names)
-    value = _parsed(name, text)
-    if not _is(value, dict):
-        raise BadData(f"the file {_mismatch(value, dict)}", where=name)
+    name, text = _read_text(files, names)
+    value = _parse(name, text)
+    if not isinstance(value, dict):
+        raise BadData(f"the file {_describe_mismatch(value, dict)}", where=name)
     return Row(values=value, place=name)
 
 
@@ -188,7 +189,17 @@ def distinct(ids: Iterable[str]) -> list[str]:
     return list(taken)
 
 
-def _loaded(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
+def normalize_question(question: str) -> str:
+    """A text that all spellings of one question share: NFKC, casefold, single spaces, no final punctuation."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", question).casefold())
+    text = " ".join(text.split())
+    bare = text
+    while bare and (bare[-1].isspace() or unicodedata.category(bare[-1]).startswith("P")):
+        bare = bare[:-1]
+    return bare or text
+
+
+def _read_text(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
     name = next((name for name in names if files.has(name)), names[0])
     try:
         return name, files.read(name).decode("utf-8-sig")
@@ -201,10 +212,10 @@ def _loaded(files: DataFiles, names: tuple[str, ...]) -> tuple[str, str]:
 
 
 class RepeatedKey(ValueError):
-    """A key stands twice in one object: only one of its values would be seen."""
+    """An object has a key twice: only one of its values would be read."""
 
 
-def object_of(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+def parse_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     """A JSON object, for `object_pairs_hook`. Raises RepeatedKey."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -213,25 +224,25 @@ def object_of(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
-def _record_with_repeated(text: str) -> str:
-    """Which record of a list has a key twice; empty where the text is no list."""
+def _find_repeated_key(text: str) -> str:
+    """The record of a list that has a key twice; empty for a text that is not a list."""
     if not text.lstrip().startswith("["):
         return ""
-    decoder, number, at = json.JSONDecoder(object_pairs_hook=object_of), 1, text.index("[") + 1
+    decoder, number, at = json.JSONDecoder(object_pairs_hook=parse_object), 1, text.index("[") + 1
     with suppress(RepeatedKey):
-        while found := _BETWEEN.match(text, at):
+        while found := _SEPARATORS.match(text, at):
             _, at = decoder.raw_decode(text, found.end())
             number += 1
     return f"record {number}"
 
 
-def _parsed(name: str, text: str, *, line: str = "") -> Json:
-    """What a text of a file holds; `line` says which of the file's lines it is, where it is one."""
+def _parse(name: str, text: str, *, line: str = "") -> Json:
+    """The JSON value of a file, or of the one `line` of it."""
     where = ", ".join(filter(None, (name, line)))
     try:
-        return json.loads(text, object_pairs_hook=object_of)
+        return json.loads(text, object_pairs_hook=parse_object)
     except RepeatedKey as error:
-        what, where = str(error), ", ".join(filter(None, (name, line or _record_with_repeated(text))))
+        what, where = str(error), ", ".join(filter(None, (name, line or _find_repeated_key(text))))
     except json.JSONDecodeError as error:
         what, at = f"not JSON: {error.msg}", line or f"line {error.lineno}"
         where = f"{name}, {at}, column {error.colno}"
@@ -240,23 +251,23 @@ def _parsed(name: str, text: str, *, line: str = "") -> Json:
     raise BadData(what, where=where)
 
 
-def _list(name: str, text: str) -> Json:
-    value = _parsed(name, text)
-    if not _is(value, list):
-        raise BadData(f"the file {_mismatch(value, list)} of records", where=name)
+def _read_list(name: str, text: str) -> Json:
+    value = _parse(name, text)
+    if not isinstance(value, list):
+        raise BadData(f"the file {_describe_mismatch(value, list)} of records", where=name)
     return value
 
 
-def _lines(name: str, text: str) -> Iterator[Json]:
-    """Only a line feed ends a line: U+2028 and its like may stand in a JSON text as they are."""
+def _read_lines(name: str, text: str) -> Iterator[Json]:
+    # Only a line feed ends a line: U+2028 and its like may stand in a JSON text as they are.
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not name.lower().endswith((".jsonl", ".ndjson")) and len(lines) > 1 and lines[0][1].strip() == "{":
         raise BadData("the file is an object, not a list of records", where=name)
     for number, line in lines:
-        yield _parsed(name, line, line=f"line {number}")
+        yield _parse(name, line, line=f"line {number}")
 
 
-def _table(name: str, text: str) -> Iterator[Json]:
+def _read_table(name: str, text: str) -> Iterator[Json]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if name.lower().endswith(".tsv") else ",")
     try:
         yield from ({key: value for key, value in line.items() if key is not None} for line in reader)
@@ -264,16 +275,16 @@ def _table(name: str, text: str) -> Iterator[Json]:
         raise BadData(f"not CSV: {error}", where=f"{name}, line {reader.line_num + 1}") from None
 
 
-def _row(record: Json, place: str, number: int) -> Row:
+def _make_row(record: Json, place: str, number: int) -> Row:
     where = f"{place}, record {number}"
-    if not _is(record, dict):
-        raise BadData(f"the record {_mismatch(record, dict)}", where=where)
+    if not isinstance(record, dict):
+        raise BadData(f"the record {_describe_mismatch(record, dict)}", where=where)
     return Row(values=record, place=where, number=number)
 
 
-def _mismatch(value: Json, kind: type[Any]) -> str:
+def _describe_mismatch(value: Json, kind: type[Any]) -> str:
     return f"is {_KINDS[type(value)]}, not {_KINDS[kind]}"
 
 
-def _is(value: Json, kind: type[Any]) -> bool:
-    return isinstance(value, kind)
+#: old name, until all importers use the new one
+object_of = parse_object

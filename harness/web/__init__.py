@@ -8,8 +8,7 @@
 """
 
 from harness.web.chat import BODY_LIMIT, chat_app
-from harness.web.serving import INSTALL, LOOPBACK, Served, is_loopback, serving
-from harness.web.tokens import guarded, new_token
+from harness.web.serving import INSTALL, LOOPBACK, Served, guarded, is_loopback, new_token, serving
 
 __all__ = [
     "BODY_LIMIT",

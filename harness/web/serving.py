@@ -1,9 +1,16 @@
-"""A web server inside the event loop that is running: its port is known, it takes no signals, and it ends cleanly."""
+"""A web server in the running event loop, and the token that its callers must send.
+
+Its port is known, it takes no signals, and it ends cleanly. The token is new with each start and is sent as
+`Authorization: Bearer TOKEN`; pages for people have their own guard, see `harness.web.pages`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hmac
+import json
+import secrets
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -13,16 +20,18 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from harness.errors import HarnessError
+from harness.extras import install_command, require
 from harness.groups import ungrouped
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-INSTALL: Final = "pip install 'vlm-safety-harness[serve]'"
+INSTALL: Final = install_command("serve")
 LOOPBACK: Final = "127.0.0.1"
 _GRACE_SECONDS = 5.0
 _IDLE_SECONDS = 75.0  # longer than clients keep a connection they mean to use again
+_SCHEME = b"bearer "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +48,7 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it is, without a slash at the end."""
+        """Its address, without a slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -66,8 +75,8 @@ async def serving(app: ASGIApp, *, host: str = LOOPBACK, port: int = 0) -> Async
     Raises:
         HarnessError: the address cannot be listened on, or the extra `serve` is missing.
     """
-    with _listening(host, port) as listener:
-        server = _server(app)
+    with _open_listener(host, port) as listener:
+        server = _make_server(app)
 
         async def run() -> None:
             with anyio.CancelScope(shield=True):  # it ends by itself, and closes its connections
@@ -83,7 +92,7 @@ async def serving(app: ASGIApp, *, host: str = LOOPBACK, port: int = 0) -> Async
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Generator[socket.socket]:
+def _open_listener(host: str, port: int) -> Generator[socket.socket]:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -100,13 +109,11 @@ def _listening(host: str, port: int) -> Generator[socket.socket]:
         yield listener
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    try:
+def _make_server(app: ASGIApp) -> uvicorn.Server:
+    with require("serve", by="a local server"):
         import uvicorn
-    except ImportError as error:
-        raise HarnessError(f"a local server needs the extra `serve`: {error}", remedy=INSTALL) from error
 
-    class Quiet(uvicorn.Server):
+    class QuietServer(uvicorn.Server):
         """Signals are the command's to handle."""
 
         @contextlib.contextmanager
@@ -123,4 +130,45 @@ def _server(app: ASGIApp) -> uvicorn.Server:
         timeout_keep_alive=int(_IDLE_SECONDS),
         timeout_graceful_shutdown=int(_GRACE_SECONDS),
     )
-    return Quiet(config)
+    return QuietServer(config)
+
+
+def new_token() -> str:
+    """A new token that cannot be guessed."""
+    return secrets.token_urlsafe(24)
+
+
+def guarded(app: ASGIApp, token: str) -> ASGIApp:
+    """The application, for callers with the token only; all others get a 401. Raises ValueError for an empty token."""
+    if not token:
+        raise ValueError("an empty token guards nothing")
+    expected = token.encode()
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not hmac.compare_digest(_read_token(scope), expected):
+            await _send_unauthorized(send)
+        else:
+            await app(scope, receive, send)
+
+    return guard
+
+
+def _read_token(scope: Scope) -> bytes:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    for name, value in headers:
+        if name == b"authorization" and value[: len(_SCHEME)].lower() == _SCHEME:
+            return value[len(_SCHEME) :].strip()
+    return b""
+
+
+async def _send_unauthorized(send: Send) -> None:
+    error = {"message": "the token is missing or wrong", "type": "authentication_error", "code": "invalid_api_key"}
+    body = json.dumps({"error": error | {"param": None}}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"www-authenticate", b"Bearer"),
+        (b"connection", b"close"),  # the rest of the request may be on its way, and is not read
+    ]
+    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

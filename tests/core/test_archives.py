@@ -185,7 +185,7 @@ def test_a_compressed_tar_is_unpacked_once_and_anew_when_it_changes(tmp_path: Pa
     path = tarred(tmp_path / "images.tar.gz", {"a.png": b"one"})
     assert open_files(tmp_path).read("a.png") == b"one"
     (made,) = cache.glob("*.tar")
-    archives._indexed.cache_clear()
+    archives._index.cache_clear()
     before = made.stat().st_mtime_ns
     assert open_files(tmp_path).read("a.png") == b"one"
     assert made.stat().st_mtime_ns == before

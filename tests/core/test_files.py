@@ -1,119 +1,188 @@
-"""Bytes come from a folder, and never from outside the data root."""
+"""Files of `harness.files` outlive a killed process: replaced in one step, locked, or only appended to."""
 
+import errno
 import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.readers import files
-from harness.readers.files import open_files
-from tests.core.packed import CONTENT, fault, zipped
+from harness.errors import HarnessError
+from harness.files import (
+    AppendFile,
+    atomic_write,
+    is_full,
+    lock_file,
+    lock_path,
+    open_atomic,
+    read_lines,
+    report_write_errors,
+)
 
 
-def unpacked(path: Path, content: dict[str, bytes]) -> Path:
-    for name, data in content.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(data)
-    return path
+@pytest.mark.parametrize("content", [b"new\n", "new\n", ["n", "ew\n"]], ids=["bytes", "text", "pieces"])
+def test_a_file_is_replaced_by_bytes_text_or_pieces_and_leaves_nothing_else(
+    tmp_path: Path, content: bytes | str | list[str]
+) -> None:
+    file = tmp_path / "folder" / "file"
+    atomic_write(file, "old\n")
+    atomic_write(file, content)
+    assert file.read_bytes() == b"new\n"
+    assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_file_of_a_folder_is_read_and_stamped_by_size_and_time(tmp_path: Path) -> None:
-    found = open_files(unpacked(tmp_path, CONTENT))
-    assert found.read("easy_image/1/object1.png") == b"first"
-    name, size, mtime = found.stamp("easy_image/1/object2.png")
-    assert (Path(name), size) == (tmp_path.resolve() / "easy_image/1/object2.png", 6)
-    assert mtime == Path(name).stat().st_mtime_ns
-    assert found.has("easy_image/1/object1.png")
-    assert not found.has("easy_image/2/object1.png")
+def test_the_new_content_may_be_read_from_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("a\nb\n")
+    with file.open() as old:
+        atomic_write(file, (line.upper() for line in old))
+    assert file.read_text() == "A\nB\n"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_scratch_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    def pieces() -> Iterator[str]:
+        yield "new"
+        assert file.read_text() == "old"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        atomic_write(file, pieces())
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_utf_8_cannot_hold_is_written_as_its_escape(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "file", "a\ud800")
+    assert (tmp_path / "file").read_bytes() == b"a\\ud800"
+
+
+def test_links_in_the_place_of_the_file_and_of_its_scratch_file_are_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    file, scratch = tmp_path / "file", tmp_path / ".scratch"
+    for link in (file, scratch):
+        link.symlink_to(mine)
+    atomic_write(file, "new", scratch=scratch)
+    assert (mine.read_text(), file.read_text(), file.is_symlink()) == ("mine", "new", False)
+
+
+def test_a_named_scratch_file_that_somebody_deletes_takes_the_write_with_it(tmp_path: Path) -> None:
+    file, scratch = tmp_path / "file", tmp_path / ".scratch"
+
+    def write() -> None:
+        with open_atomic(file, scratch=scratch) as new:
+            new.write(b"gone")
+            scratch.unlink()
+
+    with pytest.raises(FileNotFoundError):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_that_replace_one_file_each_write_it_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    texts = [letter * 50_000 for letter in "abcd"]
+    threads = [threading.Thread(target=atomic_write, args=(file, text), kwargs={"sync": False}) for text in texts * 5]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.read_text() in texts
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_lock_is_refused_while_somebody_holds_it_and_its_file_stays(tmp_path: Path) -> None:
+    path = lock_path(tmp_path / "new" / "journal")
+    assert path.name == ".journal.lock"
+    with lock_file(path), pytest.raises(HarnessError, match="held"):
+        lock_file(path, busy=HarnessError("held"), wait=0.05)
+    assert path.exists()
+    lock_file(path, busy=HarnessError("held")).release()
+
+
+def test_a_lock_that_another_process_holds_is_refused_and_free_when_that_ends(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    code = f"from pathlib import Path; from harness.files import lock_file; a = lock_file(Path({str(path)!r})); input()"
+    code = code.replace("input()", "print(1, flush=True); input()")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(HarnessError, match="held"):
+            lock_file(path, busy=HarnessError("held"))
+        other.kill()
+    lock_file(path).release()
+
+
+def test_a_lock_can_be_released_by_another_thread(tmp_path: Path) -> None:
+    lock = lock_file(tmp_path / ".lock")
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
+    lock_file(tmp_path / ".lock", busy=HarnessError("held")).release()
 
 
 @pytest.mark.parametrize(
-    "path", ["easy_image/2/a.png", "", ".", "a\0b", "x" * 5000, "http://example.org/a.png", "\ud800"]
+    ("before", "row", "after"),
+    [
+        (b"", 0, b""),
+        (b"a\nb\n", 0, b"a\nb\n"),
+        (b"a\nb\nto", 0, b"a\nb\n"),
+        (b"torn", 0, b""),
+        (b"a\n" + b"t" * 200_000, 0, b"a\n"),
+        (b"aaabbbcc", 3, b"aaabbb"),
+    ],
 )
-def test_a_path_that_names_no_file_is_a_bad_image_and_never_another_error(tmp_path: Path, path: str) -> None:
-    assert fault(unpacked(tmp_path, CONTENT), path) in {"missing", "unreadable"}
+def test_a_torn_end_is_cut_when_the_file_is_opened(tmp_path: Path, before: bytes, row: int, after: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(before)
+    with AppendFile(path, row=row) as file:
+        assert file.end == len(after)
+        file.append(b"new\n", sync=True)
+        assert file.read(3, len(after)) == b"new"
+    assert path.read_bytes() == after + b"new\n"
 
 
-@pytest.mark.parametrize(
-    "path", ["../secret", "easy_image/../../secret", "..\\secret", "/etc/passwd", "\\etc\\passwd", "./../secret"]
-)
-def test_a_path_that_leaves_the_root_is_refused_and_never_opened(tmp_path: Path, path: str) -> None:
-    (tmp_path / "secret").write_bytes(b"secret")
-    assert fault(unpacked(tmp_path / "root", CONTENT), path) == "outside_root"
-    assert not open_files(tmp_path / "root").has(path)
+def test_a_write_that_does_not_fit_is_refused_and_the_file_ends_as_before(tmp_path: Path) -> None:
+    """The limit on a file's size stands for a full disk: a part of the write fits, and the rest does not."""
+    path = tmp_path / "file"
+    code = (
+        "import resource, signal; from pathlib import Path; from harness.files import AppendFile\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        f"file = AppendFile(Path({str(path)!r})); file.append(b'12345\\n')\n"
+        "try: file.append(b'67890\\n')\n"
+        "except OSError as error: print(error.errno, file.end)\n"
+        "file.append(b'abc\\n')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == [str(errno.ENOSPC), "6"]
+    assert path.read_bytes() == b"12345\nabc\n"
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 10
 
 
-def test_a_backslash_separates_folders(tmp_path: Path) -> None:
-    assert open_files(unpacked(tmp_path, CONTENT)).read("easy_image\\1\\object1.png") == b"first"
+def test_whole_lines_are_read_from_an_offset_on_and_a_missing_file_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert not list(read_lines(path))
+    path.write_bytes(b"one\ntwo\nthr")
+    assert list(read_lines(path)) == [b"one\n", b"two\n"]
+    assert list(read_lines(path, 4)) == [b"two\n"]
 
 
-@pytest.mark.parametrize("link", ["a.png", "folder"])
-def test_a_link_out_of_the_root_is_refused(tmp_path: Path, link: str) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "secret.png").write_bytes(b"secret")
-    root = tmp_path / "root"
-    root.mkdir()
-    (root / "a.png").symlink_to(tmp_path / "elsewhere" / "secret.png")
-    (root / "folder").symlink_to(tmp_path / "elsewhere")
-    assert fault(root, "a.png" if link == "a.png" else "folder/secret.png") == "outside_root"
-
-
-def test_a_sibling_whose_name_begins_like_the_root_is_outside_it(tmp_path: Path) -> None:
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root2").mkdir()
-    (tmp_path / "root2" / "a.png").write_bytes(b"secret")
-    (tmp_path / "root" / "a.png").symlink_to(tmp_path / "root2" / "a.png")
-    assert fault(tmp_path / "root", "a.png") == "outside_root"
-
-
-def test_a_link_within_the_root_and_a_root_that_is_a_link_are_fine(tmp_path: Path) -> None:
-    unpacked(tmp_path / "disk", CONTENT)
-    (tmp_path / "disk" / "again.png").symlink_to("easy_image/1/object1.png")
-    (tmp_path / "root").symlink_to(tmp_path / "disk")
-    assert open_files(tmp_path / "root").read("again.png") == b"first"
-
-
-@pytest.mark.parametrize("root", [".", "..", "/"])
-def test_a_root_without_a_name_of_its_own_is_a_folder_like_any_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
-) -> None:
-    inner = unpacked(tmp_path, CONTENT) / "easy_image"
-    monkeypatch.chdir(tmp_path if root == "." else inner)
-    assert fault(Path(root), "easy_image/1/none.png") == "missing"
-    assert open_files(Path(root)).has("easy_image/1/object1.png") is (root != "/")
-
-
-@pytest.mark.parametrize("root", [".", ".."])
-def test_an_archive_beside_a_root_without_a_name_of_its_own_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
-) -> None:
-    (tmp_path / "set" / "inner").mkdir(parents=True)
-    zipped(tmp_path / "set.zip", CONTENT)
-    monkeypatch.chdir(tmp_path / "set" if root == "." else tmp_path / "set" / "inner")
-    assert open_files(Path(root)).read("easy_image/1/object1.png") == b"first"
-
-
-def test_the_hub_clients_own_cache_is_read_through_its_links(tmp_path: Path) -> None:
-    snapshot = tmp_path / "datasets--a--b" / "snapshots" / "0123abcd"
-    unpacked(tmp_path / "datasets--a--b", {"blobs/f00d": b"picture", "refs/main": b"0123abcd"})
-    snapshot.mkdir(parents=True)
-    (snapshot / "a.png").symlink_to("../../blobs/f00d")
-    (snapshot / "b.png").symlink_to("../../refs/main")
-    assert open_files(snapshot).read("a.png") == b"picture"
-    assert fault(snapshot, "b.png") == "outside_root"
-
-
-def test_a_pipe_a_device_and_a_folder_are_unreadable_and_nothing_waits_for_them(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "folder.png").mkdir()
-    assert fault(tmp_path, "pipe.png") == "unreadable"
-    assert fault(tmp_path, "folder.png") == "unreadable"
-
-
-def test_a_file_of_implausible_size_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "READ_LIMIT", 5)
-    zipped(tmp_path / "more.zip", {"b.png": b"second"})
-    (tmp_path / "a.png").write_bytes(b"second")
-    assert fault(tmp_path, "a.png") == fault(tmp_path, "b.png") == "too_many_bytes"
+def test_a_write_error_names_the_file_that_it_is_about_else_the_path(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with pytest.raises(HarnessError, match="cannot write: No such file") as caught, report_write_errors(folder):
+        (folder / "file").write_text("x")
+    assert caught.value.where == str(folder / "file")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    report = report_write_errors(folder, what="not saved", remedy="free some space")
+    with pytest.raises(HarnessError, match="not saved: No space") as full_disk, report:
+        raise full
+    assert (full_disk.value.where, full_disk.value.remedy) == (str(folder), "free some space")
+    assert is_full(full)
+    assert not is_full(OSError(errno.EACCES, "no"))

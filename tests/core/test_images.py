@@ -16,7 +16,7 @@ import pytest
 
 from harness import images
 from harness.errors import BadImage
-from harness.images import decode, inline_image, open_image, opening
+from harness.images import decode, inline_image, open_image
 from harness.readers import open_files
 from harness.types import Image, ImageContent
 
@@ -227,10 +227,10 @@ def test_a_settled_file_is_hashed_once(tmp_path: Path) -> None:
 
 
 def test_remembered_hashes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_REMEMBERED", 3)
-    memory = opening._Hashes()
+    monkeypatch.setattr(images, "_REMEMBERED", 3)
+    memory = images._HashCache()
     for number in range(10):
-        memory.sha256((f"{number}.png", 4, 0), b"data")
+        memory.find((f"{number}.png", 4, 0), b"data")
     assert len(memory._known) == 3
 
 

@@ -148,7 +148,7 @@ def test_no_more_than_a_few_images_are_kept_however_many_are_read(tmp_path: Path
     write(tmp_path / "a.parquet", {"image": hub(*[bytes([number]) * 300 for number in range(50)])})
     files = open_files(tmp_path)
     assert [files.read(f"a.parquet#image/{number}")[0] for number in range(1, 51)] == list(range(50))
-    kept = cells._kept
+    kept = cells._cache
     assert kept._size == sum(len(image or b"") for images in kept._images.values() for image in images) <= 1000
 
 
@@ -245,7 +245,7 @@ def test_without_pyarrow_the_install_command_is_said(tmp_path: Path) -> None:
         f"rows(open_files(Path({str(tmp_path)!r})), 'a.parquet')"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stderr
-    assert "parquet files need the extra `hub`" in said
+    assert "a parquet file needs the extra `hub`" in said
     assert "pip install 'vlm-safety-harness[hub]'" in said
     assert HarnessError.__name__ in said
 

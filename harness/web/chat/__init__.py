@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from harness.contracts import Model
 from harness.errors import HarnessError
-from harness.web.serving import INSTALL
-from harness.web.tokens import guarded
+from harness.extras import require
+from harness.web.serving import guarded
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -33,8 +33,6 @@ def chat_app(
     """
     if files is not None and not files.is_dir():
         raise HarnessError(f"{files} is no folder", remedy="name the folder that holds the images")
-    try:
-        from harness.web.chat.app import make
-    except ImportError as error:
-        raise HarnessError(f"a local server needs the extra `serve`: {error}", remedy=INSTALL) from error
-    return guarded(make(model, name=name, files=files, body_limit=body_limit), token)
+    with require("serve", by="a local server"):
+        from harness.web.chat.app import make_app
+    return guarded(make_app(model, name=name, files=files, body_limit=body_limit), token)

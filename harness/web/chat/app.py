@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import anyio
@@ -19,17 +21,16 @@ from harness.errors import HarnessError
 from harness.groups import ungrouped
 from harness.limits.metered import try_once
 from harness.settings import nearest
-from harness.types import Json
-from harness.types import Request as Asked
-from harness.web.chat.answers import completion, encoded, events
-from harness.web.chat.asking import to_request
-from harness.web.chat.body import Body, parse
-from harness.web.chat.refused import Refused, of_error
+from harness.types import Failure, Json
+from harness.types import Request as ModelRequest
+from harness.types import Response as ModelResponse
+from harness.web.chat.errors import RequestError, failure_error, model_error
+from harness.web.chat.requests import Body, build_request, parse_body
 
-_GONE = Response(status_code=499)  # nobody reads it
+_GONE = Response(status_code=499)  # the client has left and does not read it
 
 
-def make(model: Model, *, name: str, files: Path | None, body_limit: int) -> Starlette:
+def make_app(model: Model, *, name: str, files: Path | None, body_limit: int) -> Starlette:
     """The application without its guard; see `chat_app`."""
     chat = _Chat(model, name, files, body_limit)
     return Starlette(
@@ -38,7 +39,7 @@ def make(model: Model, *, name: str, files: Path | None, body_limit: int) -> Sta
             Route("/v1/models/{id:path}", chat.model),
             Route("/v1/chat/completions", chat.complete, methods=["POST"]),
         ],
-        exception_handlers={Refused: _refused, HTTPException: _unrouted, Exception: _bug},
+        exception_handlers={RequestError: _answer_error, HTTPException: _answer_unrouted, Exception: _answer_bug},
     )
 
 
@@ -51,35 +52,35 @@ class _Chat:
         self._since = int(time.time())
 
     async def models(self, _: Request) -> Response:
-        return _json({"object": "list", "data": [self._card()]})
+        return _json_response({"object": "list", "data": [self._card()]})
 
     async def model(self, request: Request) -> Response:
-        self._insist(request.path_params["id"])
-        return _json(self._card())
+        self._check_name(request.path_params["id"])
+        return _json_response(self._card())
 
     def _card(self) -> Json:
         return {"id": self._name, "object": "model", "created": self._since, "owned_by": "harness"}
 
-    def _insist(self, name: str) -> None:
+    def _check_name(self, name: str) -> None:
         if name != self._name:
             message = f"there is no model {name!r}: {nearest(name, [self._name])}"
-            raise Refused(404, message, param="model", code="model_not_found")
+            raise RequestError(404, message, param="model", code="model_not_found")
 
     async def complete(self, request: Request) -> Response:
         try:
-            data = await self._received(request)
+            data = await self._read_body(request)
         except ClientDisconnect:
             return _GONE
-        body, asked = await anyio.to_thread.run_sync(self._read, data)
+        body, asked = await anyio.to_thread.run_sync(self._parse, data)
         whole = await self._answer(request, asked)
         if whole is None:
             return _GONE
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage
-            return StreamingResponse(events(whole, usage=usage), media_type="text/event-stream")
-        return _json(whole)
+            return StreamingResponse(_stream_events(whole, usage=usage), media_type="text/event-stream")
+        return _json_response(whole)
 
-    async def _received(self, request: Request) -> bytes:
+    async def _read_body(self, request: Request) -> bytes:
         data, length = bytearray(), request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._limit:
             raise self._too_large()
@@ -89,51 +90,105 @@ class _Chat:
                 raise self._too_large()
         return bytes(data)
 
-    def _too_large(self) -> Refused:
-        return Refused(413, f"the body is over {self._limit} bytes", code="request_too_large")
+    def _too_large(self) -> RequestError:
+        return RequestError(413, f"the body is over {self._limit} bytes", code="request_too_large")
 
-    def _read(self, data: bytes) -> tuple[Body, Asked]:
-        body = parse(data)
-        self._insist(body.model)
-        return body, to_request(body, self._model.info, self._files)
+    def _parse(self, data: bytes) -> tuple[Body, ModelRequest]:
+        body = parse_body(data)
+        self._check_name(body.model)
+        return body, build_request(body, self._model.info, self._files)
 
-    async def _answer(self, request: Request, asked: Asked) -> Mapping[str, Json] | None:
-        """The completion; None where the client is gone, whose call is given up."""
+    async def _answer(self, request: Request, asked: ModelRequest) -> Mapping[str, Json] | None:
+        """The completion; None if the client has gone, whose call is then cancelled."""
         found: list[Mapping[str, Json]] = []
         with ungrouped():
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_watch, request, tasks.cancel_scope)
-                found.append(await self._ask(asked))
+
+                async def cancel_on_disconnect() -> None:
+                    while (await request.receive())["type"] != "http.disconnect":
+                        pass
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(cancel_on_disconnect)
+                try:
+                    found.append(build_completion(await try_once(self._model, asked), self._name))
+                except HarnessError as error:
+                    raise model_error(error) from None
                 tasks.cancel_scope.cancel()
         return found[0] if found else None
 
-    async def _ask(self, asked: Asked) -> Mapping[str, Json]:
-        try:
-            return completion(await try_once(self._model, asked), self._name)
-        except HarnessError as error:
-            raise of_error(error) from None
+
+def _json_response(payload: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encode(payload), status, dict(headers or {}), media_type="application/json")
 
 
-async def _watch(request: Request, scope: anyio.CancelScope) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
+def _answer_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return _json_response(error.payload, error.status, error.headers)
 
 
-def _json(payload: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(encoded(payload), status, dict(headers or {}), media_type="application/json")
-
-
-def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return _json(error.payload, error.status, error.headers)
-
-
-def _unrouted(request: Request, error: Exception) -> Response:
+def _answer_unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"there is no {request.method} {request.url.path}"
-    return _refused(request, Refused(error.status_code, message, code="unknown_url"))
+    return _answer_error(request, RequestError(error.status_code, message, code="unknown_url"))
 
 
-def _bug(request: Request, error: Exception) -> Response:
-    return _refused(request, Refused(500, f"a bug: {type(error).__name__}", code="bug"))
+def _answer_bug(request: Request, error: Exception) -> Response:
+    return _answer_error(request, RequestError(500, f"a bug: {type(error).__name__}", code="bug"))
+
+
+def build_completion(result: ModelResponse | Failure, model: str) -> dict[str, Json]:
+    """A chat completion.
+
+    A block of the answer is finish reason `content_filter` with the partial text, a token limit is `length`, and the
+    model's own refusal stands in `refusal` as well as in `content`, for clients that read only that.
+
+    Raises:
+        RequestError: there is no completion: the failure is another than `output_blocked`.
+    """
+    if isinstance(result, Failure) and result.outcome != "output_blocked":
+        raise failure_error(result)
+    message: dict[str, Json] = {"role": "assistant", "content": result.text, "refusal": None}
+    finish_reason = "content_filter"
+    if isinstance(result, ModelResponse):
+        finish_reason = "length" if "truncated" in result.flags else "stop"
+        if "refusal" in result.flags:
+            message["refusal"] = result.text
+        if result.reasoning:
+            message["reasoning_content"] = result.reasoning
+    usage = result.usage
+    return {
+        "id": f"chatcmpl-{secrets.token_hex(12)}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
+        "usage": {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.input_tokens + usage.output_tokens,
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        },
+    }
+
+
+def _stream_events(whole: Mapping[str, Json], *, usage: bool) -> Iterator[bytes]:
+    """A completion as server-sent events: the message, how it ended, the tokens if they are asked for, the end."""
+    head = {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    choice = whole["choices"][0]
+    delta = {name: value for name, value in choice["message"].items() if value is not None}
+    yield _encode_event(head | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}]})
+    ended: dict[str, Json] = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]}
+    yield _encode_event(head | {"choices": [ended]})
+    if usage:
+        yield _encode_event(head | {"choices": [], "usage": whole["usage"]})
+    yield b"data: [DONE]\n\n"
+
+
+def _encode(payload: Json) -> bytes:
+    """JSON in ASCII: an answer may hold what no encoding has, such as half of a surrogate pair."""
+    return json.dumps(payload, allow_nan=False).encode("ascii")
+
+
+def _encode_event(payload: Json) -> bytes:
+    return b"data: " + _encode(payload) + b"\n\n"

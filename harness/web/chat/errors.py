@@ -1,4 +1,4 @@
-"""What a client is told when it gets no completion, in the shape of OpenAI's errors."""
+"""Errors of a request that gets no completion, in the shape of OpenAI's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from harness.types import Failure, Json
 
 _FILTERED = "content_filter"
 #: errors that are the request's own; another request may well be answered
-_OF_THE_REQUEST = frozenset({"context_length", "forbidden", "image_too_large", "unsupported_request"})
+_REQUEST_FAULTS = frozenset({"context_length", "forbidden", "image_too_large", "unsupported_request"})
 _WAIT_SECONDS = 1.0
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """A request that is not answered.
 
     Args:
@@ -21,7 +21,7 @@ class Refused(Exception):
         message: for a person.
         code: short and stable.
         param: the parameter at fault.
-        final: another try is no use, which the SDKs of OpenAI are told in a header.
+        final: another try is no use; a header tells the SDKs of OpenAI so.
         wait: seconds to wait before another try.
     """
 
@@ -59,22 +59,22 @@ class Refused(Exception):
         return {} if self.wait is None else {"retry-after": str(math.ceil(self.wait))}
 
 
-def of_failure(failure: Failure) -> Refused:
-    """A failure that is no completion: all but `output_blocked`."""
-    said = failure.message or failure.reason
+def failure_error(failure: Failure) -> RequestError:
+    """The error for a failure that is no completion: all but `output_blocked`."""
+    message = failure.message or failure.reason
     if failure.outcome == "input_blocked":
-        return Refused(400, said, code=_FILTERED, param="messages")
+        return RequestError(400, message, code=_FILTERED, param="messages")
     if failure.outcome == "bad_sample":
-        return Refused(400, said, code=failure.reason, param="messages")
+        return RequestError(400, message, code=failure.reason, param="messages")
     if failure.transient:
         wait = failure.retry_after if failure.retry_after is not None else _WAIT_SECONDS
-        return Refused(429 if failure.throttled else 503, said, code=failure.reason, final=False, wait=wait)
-    own = failure.reason in _OF_THE_REQUEST or failure.reason.startswith("http_4")
-    return Refused(400 if own else 500, said, code=failure.reason)
+        return RequestError(429 if failure.throttled else 503, message, code=failure.reason, final=False, wait=wait)
+    own = failure.reason in _REQUEST_FAULTS or failure.reason.startswith("http_4")
+    return RequestError(400 if own else 500, message, code=failure.reason)
 
 
-def of_error(error: HarnessError) -> Refused:
-    """Nothing works: whoever runs the server must mend it. The remedy is theirs and is not sent."""
+def model_error(error: HarnessError) -> RequestError:
+    """The error for a model that answers nothing. Its remedy is for whoever runs the server, and is not sent."""
     if isinstance(error, EndpointDown):
-        return Refused(503, error.what, code="endpoint_down", final=False, wait=60.0)
-    return Refused(500, error.what, code="model_unusable")
+        return RequestError(503, error.what, code="endpoint_down", final=False, wait=60.0)
+    return RequestError(500, error.what, code="model_unusable")
