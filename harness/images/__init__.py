@@ -79,9 +79,7 @@ def decode(content: ImageContent) -> PIL.Image.Image:
 
     try:
         with PIL.Image.open(io.BytesIO(content.data)) as picture:
-            _check_pixels(
-                f"sha256 {content.sha256[:12]}", *picture.size
-            )  # whatever the header says
+            _check_pixels(f"sha256 {content.sha256[:12]}", *picture.size)  # whatever the header says
             upright = PIL.ImageOps.exif_transpose(picture)
             # A palette with transparency goes through RGBA: Pillow warns about the direct way, and the pixels are
             # equal.

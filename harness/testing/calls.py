@@ -1,4 +1,4 @@
-"""What a test server saw of one request."""
+"""One request as a test server received it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class SeenPart:
     """One part of a message: a text, or the sha256 of an image's file."""
 
     role: str
@@ -43,7 +43,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     model: str = ""
-    parts: tuple[Seen, ...] = ()
+    parts: tuple[SeenPart, ...] = ()
     parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
     digest: str = ""
     at: float = 0.0
@@ -69,31 +69,31 @@ class Call:
         return tuple(part.data for part in self.parts if part.kind == "image")
 
 
-def read_parts(messages: Json) -> tuple[Seen, ...]:
+def read_parts(messages: Json) -> tuple[SeenPart, ...]:
     """The parts of a body's messages. Raises ValueError where an image is not a base64 data URL."""
     turns = [as_mapping(turn) for turn in as_list(messages)]
-    return tuple(_part(str(turn.get("role")), part) for turn in turns for part in _content(turn.get("content")))
+    return tuple(_read_part(str(turn.get("role")), part) for turn in turns for part in _list_parts(turn.get("content")))
 
 
-def _content(content: Json) -> list[Mapping[str, Json]]:
+def _list_parts(content: Json) -> list[Mapping[str, Json]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [as_mapping(part) for part in as_list(content)]
 
 
-def _part(role: str, part: Mapping[str, Json]) -> Seen:
+def _read_part(role: str, part: Mapping[str, Json]) -> SeenPart:
     if part.get("type") == "text":
-        return Seen(role=role, kind="text", value=str(part.get("text")))
+        return SeenPart(role=role, kind="text", value=str(part.get("text")))
     image = as_mapping(part.get("image_url"))
     head, _, encoded = str(image.get("url")).partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         raise ValueError(f"part of type {part.get('type')} is not an image as a data URL")
     data = base64.b64decode(encoded, validate=True)
     seen = hashlib.sha256(data).hexdigest()
-    return Seen(role=role, kind="image", value=seen, detail=str(image.get("detail", "")), data=data)
+    return SeenPart(role=role, kind="image", value=seen, detail=str(image.get("detail", "")), data=data)
 
 
-def read_body(body: bytes) -> tuple[str, tuple[Seen, ...], Mapping[str, Json]]:
+def read_body(body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
     """Model, parts and parameters of a body. Raises ValueError where it is not a chat request."""
     payload = dict(as_mapping(json.loads(body)))
     if not payload:

@@ -1,4 +1,4 @@
-"""A suite for each contract: what the core relies on, so that a plugin which passes works.
+"""A check for each contract: what the core relies on, so that a plugin which passes works.
 
     def test_my_task_keeps_its_contract():
         check_task(TASK)
@@ -8,6 +8,7 @@ Each check raises NotConforming, an AssertionError, with everything that is wron
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -16,8 +17,9 @@ from typing import Any
 
 import anyio
 
-from harness.contracts import Judge, Report, Results, Rubric, Strategy
-from harness.images.opening import open_image
+from harness.contracts import Answered, Judge, Report, Results, Rubric, Strategy
+from harness.errors import HarnessError
+from harness.images import open_image
 from harness.keys import asked as asked_of
 from harness.keys import canonical
 from harness.plugins.shapes import describe_wrong_calls
@@ -26,16 +28,12 @@ from harness.settings import effective
 from harness.summary.suites import suite_results
 from harness.types import Failure, Image, Request, Response, Sample, Unscored, Verdict
 
-from .builder_suite import check_builder
-from .bundles import check_suite
 from .fakes import FakeModel, fake_sample
-from .painter_suite import check_painter
-from .problems import NotConforming, Problems
-from .provider_suite import check_provider
+from .maker_checks import check_builder, check_trainer
+from .model_checks import check_painter, check_provider
+from .problems import NotConforming, Problems, check_described
 from .results import judged, results, split
-from .scorer_suite import check_scorer
-from .task_suite import check_described, check_task
-from .trainer_suite import check_trainer
+from .task_checks import check_suite, check_task
 
 __all__ = [
     "NotConforming",
@@ -52,8 +50,8 @@ __all__ = [
 
 ANSWERS = ("", " ", "No.", "yes " * 5000, '{"label": "safe"}', "\x00\x1b[2J\u202e\ud800", "{{ 7 * 7 }} {% raw %}")
 REPLIES = ("", "I would rather not say.", "{}", "[]", "null", '{"label": "no such label"}', "```json\n{\n```", "\ud800")
-MOST_ROUNDS = 4
-TIMES = 5  #: that one input is judged: a coin gives the same side so often once in sixteen
+ROUND_LIMIT = 4
+TIMES = 5  #: that one input is judged: a coin gives one side five times only once in sixteen
 
 
 def check_judge(
@@ -81,10 +79,10 @@ def check_judge(
         _check_rubric(problems, judge, rubric)
         given = list(samples)[:20] or [fake_sample(images=2)]
         if rubric.scope == "split":
-            check_scorer(problems, rubric, given, [answer for answer in ANSWERS if answer.strip()])
+            _check_scorer(problems, rubric, given, [answer for answer in ANSWERS if answer.strip()])
         for sample, answer in product(given, ANSWERS) if rubric.scope == "sample" else ():
             with problems.at(f"sample {sample.id}, answer {answer[:20]!r}"):
-                _judge_one(problems, judge, rubric, _opened(sample), Response(text=answer), replies)
+                _check_answer(problems, judge, rubric, _open_images(sample), Response(text=answer), replies)
     problems.settle()
 
 
@@ -97,7 +95,7 @@ def _check_rubric(problems: Problems, judge: Judge, rubric: Rubric) -> None:
     problems.require(again.labels == rubric.labels, "a second opening has other labels")
 
 
-def _judge_one(
+def _check_answer(
     problems: Problems,
     judge: Judge,
     rubric: Rubric,
@@ -111,32 +109,34 @@ def _judge_one(
         problems.require_type(each, list, "ask gives a")
     for request in requests:
         problems.require_type(request, Request, "ask gives a list with a")
-    told = {canonical([asked_of(unmarked(request)) for request in each]) for each in asked}
-    problems.require(len(told) == 1, "asks something else for the same answer")
+    questions = {canonical([asked_of(unmarked(request)) for request in each]) for each in asked}
+    problems.require(len(questions) == 1, "asks something else for the same answer")
     if judge.needs is None:
         problems.require(not requests, "needs no model, but asks one")
-        _read(problems, rubric, sample, response, (), must_decide=True)
+        _check_reading(problems, rubric, sample, response, (), must_decide=True)
         return
     problems.require(requests, "needs a model, but asks nothing")
     for reply in REPLIES:
-        _read(problems, rubric, sample, response, (reply,), must_decide=False)
+        _check_reading(problems, rubric, sample, response, (reply,), must_decide=False)
     for good_reply in good:
         rounds = (good_reply,) if isinstance(good_reply, str) else tuple(good_reply)
-        _read(problems, rubric, sample, response, rounds, must_decide=True)
+        _check_reading(problems, rubric, sample, response, rounds, must_decide=True)
 
 
-def _read(
+def _check_reading(
     problems: Problems, rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str], *, must_decide: bool
 ) -> None:
     decided = [_decide(rubric, sample, response, replies) for _ in range(TIMES)]
-    said = decided[0]
-    if isinstance(said, list):
-        problems.add(f"still asks after {MOST_ROUNDS} rounds")
+    first = decided[0]
+    if isinstance(first, list):
+        problems.add(f"still asks after {ROUND_LIMIT} rounds")
         return
-    problems.require(all(each == said for each in decided), f"gives another decision on the same: {_several(decided)}")
-    problems.require_type(said, (Verdict, Unscored), "read gives a")
-    if isinstance(said, Verdict):
-        problems.require(said.label in rubric.labels, f"gives the label {said.label!r}, which it does not declare")
+    names = [each.label if isinstance(each, Verdict) else getattr(each, "state", "a question") for each in decided]
+    several = ", ".join(dict.fromkeys(names))
+    problems.require(all(each == first for each in decided), f"gives another decision on the same: {several}")
+    problems.require_type(first, (Verdict, Unscored), "read gives a")
+    if isinstance(first, Verdict):
+        problems.require(first.label in rubric.labels, f"gives the label {first.label!r}, which it does not declare")
     elif must_decide:
         problems.add(f"gives no verdict on the reply {list(replies)}" if replies else "a rule gives no verdict")
 
@@ -144,9 +144,9 @@ def _read(
 def _decide(
     rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str]
 ) -> Verdict | Unscored | list[Request]:
-    """What the rubric reads, the last reply standing for all later ones; requests where it never decides."""
+    """The decision of the rubric, with the last reply repeated for later rounds; requests if it never decides."""
     said: Verdict | Unscored | list[Request] = []
-    for rounds in range(1, MOST_ROUNDS + 1):
+    for rounds in range(1, ROUND_LIMIT + 1):
         heard = [Response(text=replies[min(n, len(replies) - 1)]) for n in range(rounds if replies else 0)]
         said = rubric.read(sample, response, heard)
         if not isinstance(said, list):
@@ -154,18 +154,44 @@ def _decide(
     return said
 
 
-def _several(decided: Sequence[Verdict | Unscored | list[Request]]) -> str:
-    """The decisions, each once, by label or state."""
-    names = (each.label if isinstance(each, Verdict) else getattr(each, "state", "a question") for each in decided)
-    return ", ".join(dict.fromkeys(names))
-
-
-def _opened(sample: Sample) -> Sample:
+def _open_images(sample: Sample) -> Sample:
     messages = tuple(
         replace(message, content=tuple(open_image(p) if isinstance(p, Image) else p for p in message.content))
         for message in sample.request.messages
     )
     return replace(sample, request=replace(sample.request, messages=messages))
+
+
+def _check_scorer(problems: Problems, rubric: Rubric, samples: Sequence[Sample], answers: Sequence[str]) -> None:
+    """Score odd answers: each item may get one decision, and only items that were given.
+
+    A HarnessError says that it cannot run here (another harness is not installed), and is not a breach.
+    """
+    rows = [
+        Answered(item=f"{number}/{sample.id}", sample=sample, response=Response(text=answers[number % len(answers)]))
+        for number, sample in enumerate(samples)
+    ]
+    with problems.at("score"), tempfile.TemporaryDirectory() as folder:
+        try:
+            anyio.run(_score, problems, rubric, rows, Path(folder))
+        except HarnessError:
+            return
+
+
+async def _score(problems: Problems, rubric: Rubric, rows: Sequence[Answered], folder: Path) -> None:
+    assert rubric.score is not None
+    left = {row.item for row in rows}
+    async for item, decision in rubric.score(rows, folder, _refuse):
+        problems.require(item in left, f"decides on {item!r}, which was not given or has a decision already")
+        left.discard(item)
+        problems.require_type(decision, (Verdict, Unscored), "score gives a")
+        if isinstance(decision, Verdict):
+            known = decision.label in rubric.labels
+            problems.require(known, f"gives the label {decision.label!r}, which it does not declare")
+
+
+async def _refuse(_item: str, _request: Request) -> Response | Unscored:
+    return Unscored(state="judge_refused", message="I would rather not say.")
 
 
 def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = None) -> None:

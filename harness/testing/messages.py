@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from harness.http.status import as_list, as_mapping
 from harness.types import Json
 
-from .calls import Seen
+from .calls import SeenPart
 from .faults import MODEL, Reply, Row, not_json, passing, row
 from .server import ChatServer
 
@@ -32,7 +32,7 @@ class MessagesServer(ChatServer):
         """For `-M base_url=`; the server must be open."""
         return self.base_url.removesuffix("/v1")
 
-    def read(self, body: bytes) -> tuple[str, tuple[Seen, ...], Mapping[str, Json]]:
+    def read(self, body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
         """Model, parts and parameters of a body; the system's words are parts of the role `system`."""
         payload = dict(as_mapping(json.loads(body)))
         if "max_tokens" not in payload:
@@ -51,21 +51,21 @@ class MessagesServer(ChatServer):
         return error(status, message)
 
 
-def _parts(role: str, content: Json) -> list[Seen]:
+def _parts(role: str, content: Json) -> list[SeenPart]:
     if isinstance(content, str):
-        return [Seen(role=role, kind="text", value=content)]
+        return [SeenPart(role=role, kind="text", value=content)]
     return [_part(role, as_mapping(block)) for block in as_list(content)]
 
 
-def _part(role: str, block: Mapping[str, Json]) -> Seen:
+def _part(role: str, block: Mapping[str, Json]) -> SeenPart:
     if block.get("type") == "text":
-        return Seen(role=role, kind="text", value=str(block.get("text")))
+        return SeenPart(role=role, kind="text", value=str(block.get("text")))
     source = as_mapping(block.get("source"))
     if block.get("type") != "image" or source.get("type") != "base64":
         raise ValueError(f"block of type {block.get('type')} is neither text nor a base64 image")
     data = base64.b64decode(str(source.get("data")), validate=True)
     seen = hashlib.sha256(data).hexdigest()
-    return Seen(role=role, kind="image", value=seen, detail=str(source.get("media_type")), data=data)
+    return SeenPart(role=role, kind="image", value=seen, detail=str(source.get("media_type")), data=data)
 
 
 def _json(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

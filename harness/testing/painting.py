@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from harness.http.status import as_mapping
 from harness.types import Json
 
-from .calls import Seen
+from .calls import SeenPart
 from .fakes import PIXEL
 from .faults import Reply, error
 from .server import ChatServer
@@ -26,13 +26,13 @@ class ImagesServer(ChatServer):
 
     path = "/images/generations"
 
-    def read(self, body: bytes) -> tuple[str, tuple[Seen, ...], Mapping[str, Json]]:
+    def read(self, body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
         """Model, prompt and parameters of a body."""
         payload = dict(as_mapping(json.loads(body)))
         prompt = payload.pop("prompt", None)
         if not isinstance(prompt, str) or not prompt:
             raise ValueError("Missing required parameter: 'prompt'.")
-        return str(payload.pop("model", "")), (Seen(role="user", kind="text", value=prompt),), payload
+        return str(payload.pop("model", "")), (SeenPart(role="user", kind="text", value=prompt),), payload
 
     def said(self, text: str) -> Reply:
         """An image that was drawn from a text."""

@@ -1,9 +1,12 @@
-"""What a suite found: every breach of a contract in one error, not only the first."""
+"""The breaches that a check finds, all of them in one error."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+
+from harness.settings import effective
+from harness.types import Setting
 
 
 class NotConforming(AssertionError):
@@ -35,11 +38,11 @@ class Problems:
 
     @contextmanager
     def at(self, place: str) -> Generator[None]:
-        """Whatever is found inside is of this place; what is raised inside is a breach too."""
+        """Add a place to every breach found inside; an error that is raised inside is a breach too."""
         self._place.append(place)
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the suite goes on to the next place
+        except Exception as error:  # noqa: BLE001 - the check goes on to the next place
             self.add(f"raised {type(error).__name__}: {error}")
         finally:
             self._place.pop()
@@ -49,3 +52,15 @@ class Problems:
         if self.found:
             lines = "\n  ".join(self.found[:50])
             raise NotConforming(f"{self._about} breaks its contract in {len(self.found)} places:\n  {lines}")
+
+
+def check_described(problems: Problems, version: str, description: str, settings: Sequence[Setting]) -> None:
+    """Require a version, a description of one line, and settings that are described and whose defaults are allowed."""
+    problems.require(version, "has no version")
+    problems.require(description and "\n" not in description, "the description is not one line")
+    for setting in settings:
+        with problems.at(f"setting {setting.name}"):
+            problems.require_type(setting.identity, bool, "identity is a")
+            problems.require(setting.help and "\n" not in setting.help, "the help is not one line")
+            given = {} if setting.default in (None, "") else {setting.name: setting.default}
+            effective((setting,), given, owner="default")

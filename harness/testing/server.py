@@ -28,7 +28,7 @@ from aiohttp import web
 
 from harness.types import Json
 
-from .calls import Call, Seen, read_body
+from .calls import Call, SeenPart, read_body
 from .faults import Reply, answer, error
 
 Play = Callable[[Call], str | Reply]
@@ -91,7 +91,7 @@ class ChatServer:
 
     def __exit__(self, kind: type[BaseException] | None, _value: object, _trace: TracebackType | None) -> None:
         self._thread.close()
-        self._tell(kind)
+        self._raise_fault(kind)
 
     async def __aenter__(self) -> Self:
         await self._here.enter_async_context(self._serving())
@@ -99,9 +99,9 @@ class ChatServer:
 
     async def __aexit__(self, kind: type[BaseException] | None, _value: object, _trace: TracebackType | None) -> None:
         await self._here.aclose()
-        self._tell(kind)
+        self._raise_fault(kind)
 
-    def read(self, body: bytes) -> tuple[str, tuple[Seen, ...], Mapping[str, Json]]:
+    def read(self, body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
         """Model, parts and parameters of a body. Raises ValueError where it is not a request of this API."""
         return read_body(body)
 
@@ -113,8 +113,8 @@ class ChatServer:
         """An error."""
         return error(status, message)
 
-    def _tell(self, kind: type[BaseException] | None) -> None:
-        """A mistake in `play` must not look like a server's fault that the test asked for."""
+    def _raise_fault(self, kind: type[BaseException] | None) -> None:
+        """Raise what `play` raised: it must not look like a fault of the server that the test asked for."""
         if self._fault is not None and kind is None:
             raise RuntimeError("what the server was to play raised") from self._fault
 
@@ -134,15 +134,15 @@ class ChatServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not request.path.endswith(self.path):
             await request.content.read()
-            return _sent(self.refused(404, f"there is no {request.path}"))
-        reply = await self._reply(request)
+            return _make_response(self.refused(404, f"there is no {request.path}"))
+        reply = await self._find_reply(request)
         if self.latency:
             await anyio.sleep(self.latency)
-        return await self._broken(request, reply) if reply.fault else _sent(reply)
+        return await self._break_off(request, reply) if reply.fault else _make_response(reply)
 
-    async def _reply(self, request: web.BaseRequest) -> Reply:
+    async def _find_reply(self, request: web.BaseRequest) -> Reply:
         try:
-            call = await self._received(request)
+            call = await self._read_call(request)
         except ValueError as fault:
             return self.refused(400, str(fault))
         try:
@@ -152,7 +152,7 @@ class ChatServer:
             return self.refused(500, "what the server was to play raised")
         return self.said(played) if isinstance(played, str) else played
 
-    async def _received(self, request: web.BaseRequest) -> Call:
+    async def _read_call(self, request: web.BaseRequest) -> Call:
         if self.lean:
             async for _chunk in request.content.iter_any():
                 pass
@@ -175,12 +175,12 @@ class ChatServer:
         self.calls.append(replace(call, parts=tuple(replace(part, data=b"") for part in parts)))
         return call
 
-    async def _broken(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    async def _break_off(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
         wire = request.transport
         if reply.fault == "stall":
             await self._closing.wait()
         if wire is None or reply.fault in ("drop", "stall"):
-            _end(wire)
+            _abort(wire)
         elif reply.fault == "garbage":
             wire.write(b"220 this is another protocol\r\n\r\n")
             wire.close()
@@ -198,14 +198,14 @@ class ChatServer:
             wire.write(b" ")
             with anyio.move_on_after(_DRIP_SECONDS):
                 await self._closing.wait()
-        _end(wire)
+        _abort(wire)
 
 
-def _end(wire: asyncio.Transport | None) -> None:
+def _abort(wire: asyncio.Transport | None) -> None:
     if wire is not None:
         wire.abort()
 
 
-def _sent(reply: Reply) -> web.Response:
+def _make_response(reply: Reply) -> web.Response:
     headers = {"Content-Type": "application/json"} | dict(reply.headers)
     return web.Response(status=reply.status, body=reply.body, headers=headers)

@@ -145,7 +145,7 @@ def test_a_scheme_nobody_offers_is_an_unknown_name() -> None:
 @pytest.mark.parametrize(
     ("brush", "told"),
     [
-        (FakeBrush(lambda _: Drawn(data=b"no image")), "no image"),
+        (FakeBrush(lambda _: Drawn(data=b"no image")), "not an image"),
         (FakeBrush(lambda _: Drawn(data=PIXEL, seconds=-1)), "less than no time"),
         (FakeBrush(lambda _: LATER), "cannot draw"),
         (FakeBrush(lambda _: PIXEL), "gives a"),  # type: ignore[arg-type,return-value]

@@ -15,7 +15,7 @@ from harness.contracts import Trainer, Training
 from harness.errors import HarnessError
 from harness.testing.conformance import NotConforming, check_judge, check_provider, check_task, check_trainer
 from harness.testing.fakes import fake_judge, fake_sample, fake_task
-from harness.testing.provider_suite import SECONDS
+from harness.testing.model_checks import SECONDS
 from harness.types import ImageContent
 
 Answer = Callable[[Request], Awaitable[Any]]

@@ -1,7 +1,7 @@
-"""The suite for providers: what a run relies on, so that a provider which passes sends what it is given.
+"""The checks of providers and painters: what a run and a builder rely on.
 
 A model is asked through the same `generate` as in a run. What it does with images is seen in two ways: the images note
-when their bytes are read, and `shown` says what arrived, where a test server or the model itself can tell.
+when their bytes are read, and `shown` gives what arrived, if a test server or the model itself can tell.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from typing import Any, Final, cast
 import anyio
 
 from harness import lineage
-from harness.contracts import Model, Provider
-from harness.images.opening import open_image
+from harness.contracts import Drawing, Drawn, Model, Painter, Provider
+from harness.errors import BadImage
+from harness.images import inline_image, open_image
 from harness.keys import canonical
 from harness.replicas.places import SETTINGS as LOCAL
 from harness.settings import effective
-from harness.types import Failure, Generation, Image, ImageContent, Message, Part, Request, Response, Text
+from harness.types import Failure, Generation, Image, ImageContent, Message, Part, Request, Response, Settings, Text
 
 from .fakes import fake_image
-from .problems import Problems
-from .task_suite import check_described
+from .problems import Problems, check_described
 
-IMAGES: Final = 3  #: of a request, as far as the model takes them: with two, one swap and a reversal look alike
+IMAGES: Final = 3  #: of a request, if the model takes so many: with two, a swap and a reversal look alike
 SECONDS: Final = 60.0  #: for opening a model, and for one answer
 LONGEST_TOKEN: Final = 40  #: characters; no tokenizer has a longer one of plain words
 WORDS: Final = "Describe in many long sentences everything that there is to see here, and leave nothing out."
 Shown = Callable[[], Sequence[str]]  #: sha256 of each image's file that the last request brought, in order
+HOSTILE = ("", " ", "{{ 7 * 7 }}", "\x00\x1b[2J\u202e\ud800", "star " * 5000)
+_SMALL = Drawing(prompt="a red star", seed=1, width=64, height=64)
 
 
 def check_provider(
@@ -46,9 +48,9 @@ def check_provider(
         provider: the descriptor.
         name: a model that can be asked here and now; empty checks the descriptor only.
         settings: of the provider, by name.
-        shown: what arrived of the last request's images, where that can be told, such as
+        shown: gives the images that arrived with the last request, if that can be known, such as
             `lambda: server.calls[-1].images` of a `ChatServer`.
-        limit: the `max_tokens` that arrived with the last request, where that can be told, such as
+        limit: gives the `max_tokens` that arrived with the last request, if that can be known, such as
             `lambda: server.calls[-1].parameters.get("max_tokens")`.
         seconds: for opening the model, and for each answer.
     """
@@ -73,11 +75,11 @@ async def _ask_provider(
     limit: Callable[[], object] | None,
     seconds: float,
 ) -> None:
-    await _Asking(problems, provider, name, shown, limit, seconds).run(values)
+    await _ModelCheck(problems, provider, name, shown, limit, seconds).run(values)
 
 
-class _Asking:
-    """One opened model and what it is asked."""
+class _ModelCheck:
+    """One model that is opened and asked."""
 
     def __init__(
         self,
@@ -98,24 +100,24 @@ class _Asking:
         self._answers = 0
         self._seconds = seconds
         self._scope = anyio.CancelScope()
-        self._doing = "does not open"
+        self._step = "does not open"
 
     async def run(self, values: Mapping[str, Any]) -> None:
-        """Open the model, ask it, and close it; what takes too long ends it, since nothing that follows would come."""
+        """Open the model, ask it, and close it; a step that takes too long ends the check."""
         # One scope around all: a provider's own task groups must lie wholly inside of it.
         with anyio.move_on_after(self._seconds) as self._scope:
             try:
                 opened = self._provider.open(self._name, values)
                 async with opened as model:
-                    self._doing = ""
+                    self._step = ""
                     await self._ask(model)
-                    self._doing = "does not close"
+                    self._step = "does not close"
             except Exception as error:
-                if not self._doing:
+                if not self._step:
                     raise
-                self._problems.add(f"{self._doing}: {type(error).__name__}: {error}")
+                self._problems.add(f"{self._step}: {type(error).__name__}: {error}")
         if self._scope.cancelled_caught:
-            self._problems.add(f"{self._doing or 'does not answer'}: nothing came in {self._seconds:g} s")
+            self._problems.add(f"{self._step or 'does not answer'}: nothing came in {self._seconds:g} s")
 
     async def _ask(self, model: Model) -> None:
         problems, info = self._problems, model.info
@@ -136,7 +138,7 @@ class _Asking:
 
     async def _ask_with_images(self, model: Model, count: int) -> None:
         read: list[str] = []
-        images = [_watched(fake_image(f"{n}.png", _png(n)), read) for n in range(count)]
+        images = [_watch_reads(fake_image(f"{n}.png", _png(n)), read) for n in range(count)]
         said = await self._answer(model, Request(messages=(_user(*images, Text(text="What is this?")),)))
         if not isinstance(said, Response):
             return
@@ -148,10 +150,10 @@ class _Asking:
             self._compare(sent, list(dict.fromkeys(read)), "reads")
 
     def _compare(self, sent: Sequence[str], seen: Sequence[str], does: str) -> None:
-        """What of the images that were sent was seen, and in which order."""
+        """Require that all images that were sent were seen, in their order."""
         missing = len(set(sent) - set(seen))
         self._problems.require(
-            not missing, f"{does} {len(sent) - missing} of {len(sent)} images: none may be left out unsaid"
+            not missing, f"{does} {len(sent) - missing} of {len(sent)} images: none may be left out without a word"
         )
         if not missing:
             self._problems.require(list(seen) == list(sent), f"{does} the images in another order")
@@ -160,13 +162,13 @@ class _Asking:
         request = Request(messages=(_user(Text(text=WORDS)),), settings=Generation(max_tokens=1))
         said = await self._answer(model, request)
         if isinstance(said, Response) and "max_tokens" not in model.info.dropped:
-            told = f"answers {len(said.text)} characters"
-            self._problems.require(len(said.text) <= LONGEST_TOKEN, f"{told}, so it ignores the limit")
+            length = len(said.text)
+            self._problems.require(length <= LONGEST_TOKEN, f"answers {length} characters, so it ignores the limit")
             arrived = 1 if self._limit is None else self._limit()
             self._problems.require(arrived == 1, f"sends {arrived!r} as the limit")
 
     async def _answer(self, model: Model, request: Request) -> object:
-        """What the model gives, or None where it raised or is of a wrong type; either is a breach."""
+        """The answer; None for one that raised or has a wrong type, which are breaches."""
         self._scope.deadline = anyio.current_time() + self._seconds
         try:
             said: object = await model.generate(request)
@@ -199,14 +201,14 @@ class WatchedContent(ImageContent):
         return object.__getattribute__(self, name)
 
 
-def _watched(image: Image, note: list[str]) -> Image:
+def _watch_reads(image: Image, note: list[str]) -> Image:
     content = open_image(image).opened
     names = ("data", "encoded", "sha256", "mime", "width", "height")
     return replace(image, content=WatchedContent(note=note, **{name: getattr(content, name) for name in names}))
 
 
 def _png(number: int) -> bytes:
-    """A picture that is another one for each number."""
+    """A picture; each number gives another one."""
     import io
 
     import PIL.Image
@@ -218,3 +220,55 @@ def _png(number: int) -> bytes:
 
 def _user(*parts: Part) -> Message:
     return Message(role="user", content=parts)
+
+
+def check_painter(
+    painter: Painter, name: str = "", *, settings: Mapping[str, Any] | None = None, prompt: str = _SMALL.prompt
+) -> None:
+    """Whether a painter keeps its contract; with the name of a model, it is opened and asked to draw.
+
+    Args:
+        painter: the descriptor.
+        name: a model that can draw here and now; empty checks the descriptor only.
+        settings: of the painter, by name.
+        prompt: what it must be able to draw.
+    """
+    problems = Problems(f"painter {painter.scheme!r}")
+    check_described(problems, "none needed", painter.description, painter.settings)
+    if name:
+        with problems.at(f"model {name}"):
+            values = effective(painter.settings, settings or {}, owner=f"painter {painter.scheme}")
+            anyio.run(_check_brush, problems, painter, name, values, replace(_SMALL, prompt=prompt))
+    problems.settle()
+
+
+async def _check_brush(problems: Problems, painter: Painter, name: str, values: Settings, drawing: Drawing) -> None:
+    async with painter.open(name, values) as brush:
+        info, ref = brush.info, f"{painter.scheme}/{name}"
+        problems.require(info.ref == ref, f"info.ref is {info.ref!r}, not {ref!r}")
+        problems.require(info.endpoint, "info.endpoint is empty: nothing to share slots by")
+        problems.require("draw" in info.can, "info.can does not hold 'draw'")
+        problems.require(info.local is painter.local, "info.local and the painter's local differ")
+        problems.require(info.concurrency is None or info.concurrency > 0, "info.concurrency is not positive")
+        canonical(dict(info.fingerprint))
+        with problems.at("a drawing"):
+            first, again = await brush.draw(drawing), await brush.draw(drawing)
+            problems.require(isinstance(first, Drawn), f"cannot draw {drawing.prompt!r}: {first}")
+            _check_drawn(problems, first)
+            if isinstance(first, Drawn) and isinstance(again, Drawn) and "seed" not in brush.info.dropped:
+                same = first.data == again.data
+                problems.require(same, "one prompt and seed give two images, and seed is not dropped")
+        for odd in HOSTILE:
+            with problems.at(f"prompt {odd[:20]!r}"):
+                _check_drawn(problems, await brush.draw(replace(drawing, prompt=odd)))
+
+
+def _check_drawn(problems: Problems, drawn: object) -> None:
+    problems.require_type(drawn, (Drawn, Failure), "gives a")
+    if not isinstance(drawn, Drawn):
+        return
+    problems.require(drawn.seconds >= 0, "took less than no time")
+    try:
+        open_image(inline_image("drawn", drawn.data))
+    except BadImage as broken:
+        problems.add(f"what it drew is not an image: {broken}")
