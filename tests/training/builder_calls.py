@@ -15,7 +15,7 @@ from harness_builder.calls.runner import BuildCallRunner, open_call_runner
 from harness_builder.calls.store import CallStore
 from harness_builder.plan import ModelChoice, Plan, Role
 from harness_builder.stops import stop_text
-from harness_builder.stops.rules import words
+from harness_builder.stops.rules import read_words
 from PIL import Image as Pictures
 
 from harness import (
@@ -44,7 +44,7 @@ SECRET = "UNMISTAKEN-7431"  #: stands in what is stopped, and is looked for on d
 
 def harmful(more: str = "") -> str:
     """A text that the rule stops, made of its own lists."""
-    young, subject = (next(each for each in words(name) if each.isalpha()) for name in ("minor", "sexual"))
+    young, subject = (next(each for each in read_words(name) if each.isalpha()) for name in ("minor", "sexual"))
     text = f"{SECRET} {young} {subject} {more}"
     assert stop_text(text)
     return text
@@ -128,15 +128,15 @@ def slow(provider: Provider, wait: Wait) -> Provider:
 
 
 @asynccontextmanager
-async def asker(
+async def call_runner(
     folder: Path, script: Script = YES, of: Plan | None = None, *, wait: Wait | None = None, **fakes: Any
 ) -> AsyncGenerator[BuildCallRunner]:
-    """An asker of fake models that follow a script, once they have waited; `painter` and `info` are theirs."""
+    """An call_runner of fake models that follow a script, once they have waited; `painter` and `info` are theirs."""
     provider = fake_provider(script, info=fakes.get("info"))
     host = host_of(slow(provider, wait) if wait else provider, fake_painter(fakes.get("painter")), fake_judge())
-    with plugins.use(host), CallStore(folder) as book:
-        async with open_call_runner(of or plan(), book, tell=fakes.get("tell", lambda _: None)) as asking:
-            yield asking
+    with plugins.use(host), CallStore(folder) as store:
+        async with open_call_runner(of or plan(), store, tell=fakes.get("tell", lambda _: None)) as runner:
+            yield runner
 
 
 def on_disk(folder: Path) -> bytes:
@@ -162,8 +162,8 @@ class Sayer:
 
 
 async def ask(folder: Path, script: Script, asked: ModelQuery | None = None, **fakes: Any) -> ModelReply | Halted:
-    async with asker(folder, script, **fakes) as asking:
-        return await asking.ask(asked or question())
+    async with call_runner(folder, script, **fakes) as runner:
+        return await runner.ask(asked or question())
 
 
 def png_of(color: str) -> bytes:

@@ -21,7 +21,7 @@ from harness_builder.plan import ModelChoice, Plan
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import ProbeResult
 from harness_builder.real.values import RealRecord, Untaken, Used
-from harness_builder.records import BuiltRecord, LogLine, StepLog, plain
+from harness_builder.records import BuiltRecord, LogLine, StepLog, to_plain
 from harness_builder.seeds import SeedSource
 from harness_builder.tally import Tally
 from harness_builder.values import DrawnImage, Element, Label, Pair, Question, Subset, SubsetDecision
@@ -158,7 +158,7 @@ class Workplace:
                 for step, value in (*values, ("sort", each.sorted), ("label", each.label)):
                     if value is not None:
                         written = (each.calls[1],) if step == "write" else ()
-                        lines.put(LogLine(step=step, key=each.key, end="kept", made=plain(value), calls=written))  # type: ignore[arg-type]
+                        lines.put(LogLine(step=step, key=each.key, end="kept", made=to_plain(value), calls=written))  # type: ignore[arg-type]
 
 
 def plan(**changes: Any) -> Plan:

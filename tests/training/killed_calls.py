@@ -20,11 +20,11 @@ async def main(folder: Path, chat: str, images: str, number: int) -> None:
         for url in (chat, images)
     )
     of = plan({"writer": model, "viewer": model}, painter=painter, rubric="mis")
-    with CallStore(folder) as book:
-        async with open_call_runner(of, book, tell=print) as asking:
+    with CallStore(folder) as store:
+        async with open_call_runner(of, store, tell=print) as runner:
             for each in range(number):
-                told = await asking.ask(question(f"question {each}", owner=f"seeds/{each}"))
-                painted = await asking.paint("draw", f"seeds/{each}", drawing(f"drawing {each}"))
+                told = await runner.ask(question(f"question {each}", owner=f"seeds/{each}"))
+                painted = await runner.paint("draw", f"seeds/{each}", drawing(f"drawing {each}"))
                 assert not isinstance(told, Halted), told
                 assert not isinstance(painted, Halted), painted
                 print(f"finished {each}", flush=True)

@@ -13,10 +13,10 @@ from typing import Any
 from harness_builder.plan import Photos
 
 from harness.drawings import draw, png
-from tests.training.workshop import Played
+from tests.training.played import PlayedCalls
 
 
-class Looking(Played):
+class Looking(PlayedCalls):
     """An Asker for photographs.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What asking promises: each question is asked once, and each reply ends in one way."""
+"""What runner promises: each question is asked once, and each reply ends in one way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.training.builder_calls import (
     Sayer,
     all_wait,
     ask,
-    asker,
+    call_runner,
     harmful,
     image,
     on_disk,
@@ -67,10 +67,10 @@ def changed(folder: Path) -> dict[str, ModelQuery]:
 async def test_whatever_can_change_the_reply_makes_it_another_question(tmp_path: Path) -> None:
     model = Sayer()
     questions = [question(), *changed(tmp_path).values()]
-    async with asker(tmp_path / "work", model) as asking:
+    async with call_runner(tmp_path / "work", model) as runner:
         for _ in range(2):
             for each in questions:
-                await asking.ask(each)
+                await runner.ask(each)
     assert model.calls == len(questions)
 
 
@@ -83,17 +83,17 @@ async def test_another_model_is_asked_anew(tmp_path: Path) -> None:
 
 async def test_two_roles_of_one_model_share_what_they_ask(tmp_path: Path) -> None:
     model = Sayer()
-    async with asker(tmp_path, model) as asking:
-        assert await asking.ask(question(role="viewer")) == await asking.ask(question(role="checker"))
+    async with call_runner(tmp_path, model) as runner:
+        assert await runner.ask(question(role="viewer")) == await runner.ask(question(role="checker"))
     assert model.calls == 1
 
 
 async def test_the_random_markers_around_data_do_not_make_another_question(tmp_path: Path) -> None:
     model = Sayer()
-    async with asker(tmp_path, model) as asking:
+    async with call_runner(tmp_path, model) as runner:
         for _ in range(2):
             fenced = fence("text", "What is it?", random_marker())
-            await asking.ask(question(fenced))
+            await runner.ask(question(fenced))
     assert model.calls == 1
 
 
@@ -101,9 +101,9 @@ async def test_an_image_is_known_by_its_bytes_wherever_it_lies(tmp_path: Path) -
     for name in ("one.png", "two.png"):
         (tmp_path / name).write_bytes(PIXEL)
     model = Sayer()
-    async with asker(tmp_path / "work", model) as asking:
+    async with call_runner(tmp_path / "work", model) as runner:
         for name in ("one.png", "two.png"):
-            await asking.ask(question("What?", image(tmp_path, name)))
+            await runner.ask(question("What?", image(tmp_path, name)))
     assert model.calls == 1
     assert model.asked[0].images[0].opened.data == PIXEL
 
@@ -115,12 +115,12 @@ async def test_the_digest_of_a_question_never_changes_meaning(tmp_path: Path) ->
     assert told.call == "k1:ec0496e5f5fa1bb3a3262984e9b6623ebe8e44458d7fa392a7065aeb3c67caf1"
 
 
-async def many(asking: BuildCallRunner, number: int) -> list[ModelReply | Halted]:
+async def many(runner: BuildCallRunner, number: int) -> list[ModelReply | Halted]:
     """The same question of so many owners at once."""
     told: list[ModelReply | Halted] = []
 
     async def one(owner: str) -> None:
-        told.append(await asking.ask(question(owner=owner)))
+        told.append(await runner.ask(question(owner=owner)))
 
     async with anyio.create_task_group() as group:
         for each in range(number):
@@ -130,19 +130,20 @@ async def many(asking: BuildCallRunner, number: int) -> list[ModelReply | Halted
 
 async def test_the_same_question_asked_by_many_at_once_is_made_once(tmp_path: Path) -> None:
     model = Sayer()
-    async with asker(tmp_path, model, wait=all_wait) as asking:
-        told = await many(asking, 10)
+    async with call_runner(tmp_path, model, wait=all_wait) as runner:
+        told = await many(runner, 10)
     assert model.calls == 1
     assert [each.value for each in told if isinstance(each, ModelReply)] == [{"said": "yes"}] * 10
-    with CallStore(tmp_path) as book:
-        (kept,) = book.read([told[0].call])
+    with CallStore(tmp_path) as store:
+        kept = store.find(told[0].call)
+        assert kept is not None
         assert len(kept.owners) == 10, "it is everyone's who asked it"
 
 
 async def test_many_who_wait_for_a_call_that_fails_for_a_passing_reason_are_all_told(tmp_path: Path) -> None:
     model = Sayer(Failure(outcome="error", reason="http_500", message="no"))
-    async with asker(tmp_path, model, wait=all_wait) as asking:
-        told = await many(asking, 5)
+    async with call_runner(tmp_path, model, wait=all_wait) as runner:
+        told = await many(runner, 5)
     assert model.calls == 1
     assert [(each.end, each.again) for each in told if isinstance(each, Halted)] == [("failed", True)] * 5
 
@@ -154,16 +155,16 @@ async def test_who_waits_for_a_call_that_is_cancelled_makes_it(tmp_path: Path) -
         if not first.cancel_called:
             await anyio.sleep_forever()
 
-    async def leads(asking: BuildCallRunner) -> None:
+    async def leads(runner: BuildCallRunner) -> None:
         with first:
-            await asking.ask(question())
+            await runner.ask(question())
 
-    async def follows(asking: BuildCallRunner) -> None:
-        told.append(await asking.ask(question()))
+    async def follows(runner: BuildCallRunner) -> None:
+        told.append(await runner.ask(question()))
 
-    async with asker(tmp_path, model, wait=wait) as asking, anyio.create_task_group() as group:
+    async with call_runner(tmp_path, model, wait=wait) as runner, anyio.create_task_group() as group:
         for each in (leads, follows):
-            group.start_soon(each, asking)
+            group.start_soon(each, runner)
             await anyio.wait_all_tasks_blocked()
         first.cancel()
     assert [type(each) for each in told] == [ModelReply]
@@ -238,8 +239,9 @@ async def test_a_reply_that_cannot_be_read_is_asked_for_once_more_with_what_is_w
     assert [message.role for message in second.messages] == ["user", "assistant", "user"]
     assert "not one JSON object" in str(second.messages[-1])
     assert second.messages[: len(first.messages)] == first.messages
-    with CallStore(tmp_path) as book:
-        (kept,) = book.read([told.call])
+    with CallStore(tmp_path) as store:
+        kept = store.find(told.call)
+        assert kept is not None
         assert kept.spent.calls == 2
 
 
@@ -265,17 +267,17 @@ async def test_an_image_that_cannot_be_opened_fails_before_anybody_is_asked(tmp_
 
 async def test_a_reply_is_sent_on_as_it_stands(tmp_path: Path) -> None:
     model = Sayer("no JSON at all")
-    async with asker(tmp_path, model) as asking:
-        told = [await asking.send("sort", "seeds/1#0", "checker", request_of("Is it?")) for _ in range(2)]
+    async with call_runner(tmp_path, model) as runner:
+        told = [await runner.send("sort", "seeds/1#0", "checker", request_of("Is it?")) for _ in range(2)]
     assert [each.value for each in told if isinstance(each, ModelReply)] == ["no JSON at all"] * 2
     assert model.calls == 1
 
 
 async def test_a_request_that_is_sent_is_another_question_than_one_that_is_read(tmp_path: Path) -> None:
     model = Sayer()
-    async with asker(tmp_path, model) as asking:
-        read = await asking.ask(question("Is it?", step="sort"))
-        sent = await asking.send("sort", "seeds/1", "viewer", request_of("Is it?"))
+    async with call_runner(tmp_path, model) as runner:
+        read = await runner.ask(question("Is it?", step="sort"))
+        sent = await runner.send("sort", "seeds/1", "viewer", request_of("Is it?"))
     assert isinstance(read, ModelReply)
     assert isinstance(sent, ModelReply)
     assert (read.value, sent.value) == ({"said": "yes"}, YES)

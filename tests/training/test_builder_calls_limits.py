@@ -21,7 +21,7 @@ from tests.training.builder_calls import (
     Sayer,
     all_wait,
     ask,
-    asker,
+    call_runner,
     drawing,
     plan,
     question,
@@ -43,21 +43,21 @@ async def test_what_nothing_can_be_done_about_is_raised_to_all_and_what_is_on_th
         if "slow" in str(request.messages):
             await failed.wait()
 
-    async def one(asking: BuildCallRunner, text: str) -> None:
+    async def one(runner: BuildCallRunner, text: str) -> None:
         try:
-            told.append(await asking.ask(question(text)))
+            told.append(await runner.ask(question(text)))
         except HarnessError as error:
             errors.append(error)
             failed.set()
 
-    async with asker(tmp_path, script, wait=wait) as asking:
+    async with call_runner(tmp_path, script, wait=wait) as runner:
         async with anyio.create_task_group() as group:
             for text in ("slow", "the key"):
-                group.start_soon(one, asking, text)
+                group.start_soon(one, runner, text)
         for text in ("slow", "new"):
             with pytest.raises(HarnessError, match="the key is wrong"):
-                await asking.ask(question(text))
-        assert asking.stopped is errors[0]
+                await runner.ask(question(text))
+        assert runner.fault is errors[0]
     assert [type(each) for each in told] == [ModelReply]
     assert isinstance(await ask(tmp_path, Sayer("never asked"), question("slow")), ModelReply), "it was kept"
 
@@ -69,14 +69,14 @@ async def test_what_waits_for_a_slot_is_not_sent_once_nothing_will_work(tmp_path
         asked.append(str(request.messages))
         raise HarnessError("the key is wrong")
 
-    async def one(asking: BuildCallRunner, number: int) -> None:
+    async def one(runner: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
-            await asking.ask(question(str(number)))
+            await runner.ask(question(str(number)))
 
     one_slot = plan(concurrency=1)
-    async with asker(tmp_path, script, one_slot, wait=all_wait) as asking, anyio.create_task_group() as group:
+    async with call_runner(tmp_path, script, one_slot, wait=all_wait) as runner, anyio.create_task_group() as group:
         for number in range(5):
-            group.start_soon(one, asking, number)
+            group.start_soon(one, runner, number)
     assert len(asked) == 1
 
 
@@ -132,15 +132,15 @@ async def test_the_ledger_tells_new_calls_from_those_of_the_past_and_what_they_t
             "viewer": ModelChoice(ref="fake/v", price={"input": 2.0, "output": 8.0}),
         },
     )
-    async with asker(tmp_path, model, priced) as asking:
-        await asking.ask(question())
-        await asking.ask(question(role="writer"))
-        await asking.paint("draw", "seeds/1#0", drawing())
-    async with asker(tmp_path, model, priced) as asking:
-        await asking.ask(question())
-        await asking.ask(question("new"))
-        now = {(each.step, each.role): each for each in asking.ledger.entries()}
-        ever = {(each.step, each.role): each for each in asking.ledger.ever()}
+    async with call_runner(tmp_path, model, priced) as runner:
+        await runner.ask(question())
+        await runner.ask(question(role="writer"))
+        await runner.paint("draw", "seeds/1#0", drawing())
+    async with call_runner(tmp_path, model, priced) as runner:
+        await runner.ask(question())
+        await runner.ask(question("new"))
+        now = {(each.step, each.role): each for each in runner.costs.of_this_invocation()}
+        ever = {(each.step, each.role): each for each in runner.costs.of_all_invocations()}
     viewer = now["write", "viewer"]
     assert (viewer.made, viewer.taken, viewer.usage, viewer.seconds, viewer.models) == (1, 1, usage, 2.0, ("m-1",))
     assert viewer.usd == pytest.approx(6.0)
@@ -153,30 +153,33 @@ async def test_the_ledger_tells_new_calls_from_those_of_the_past_and_what_they_t
 
 async def test_the_limit_of_calls_counts_what_earlier_invocations_made(tmp_path: Path) -> None:
     model, few = Sayer(), plan(most_calls=3)
-    async with asker(tmp_path, model, few) as asking:
+    async with call_runner(tmp_path, model, few) as runner:
         for number in range(2):
-            await asking.ask(question(str(number)))
-    async with asker(tmp_path, model, few) as asking:
-        await asking.ask(question("0"))
-        await asking.ask(question("2"))
+            await runner.ask(question(str(number)))
+    async with call_runner(tmp_path, model, few) as runner:
+        await runner.ask(question("0"))
+        await runner.ask(question("2"))
         with pytest.raises(HarnessError, match="limit of 3 calls") as caught:
-            await asking.ask(question("3"))
+            await runner.ask(question("3"))
         assert "raise `limits` and run it again: what was made is kept" in caught.value.remedy
     assert model.calls == 3
-    async with asker(tmp_path, model, plan(most_calls=4)) as asking:
-        assert isinstance(await asking.ask(question("3")), ModelReply)
+    async with call_runner(tmp_path, model, plan(most_calls=4)) as runner:
+        assert isinstance(await runner.ask(question("3")), ModelReply)
 
 
 async def test_calls_at_once_do_not_pass_the_limit_together(tmp_path: Path) -> None:
     model = Sayer()
 
-    async def one(asking: BuildCallRunner, number: int) -> None:
+    async def one(runner: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
-            await asking.ask(question(str(number)))
+            await runner.ask(question(str(number)))
 
-    async with asker(tmp_path, model, plan(most_calls=3), wait=all_wait) as asking, anyio.create_task_group() as group:
+    async with (
+        call_runner(tmp_path, model, plan(most_calls=3), wait=all_wait) as runner,
+        anyio.create_task_group() as group,
+    ):
         for number in range(9):
-            group.start_soon(one, asking, number)
+            group.start_soon(one, runner, number)
     assert model.calls == 3
 
 
@@ -191,27 +194,27 @@ async def test_a_reply_whose_second_try_the_limit_forbids_is_counted_and_not_ask
         with pytest.raises(HarnessError, match="limit of 1 calls"):
             await ask(tmp_path, model, of=plan(most_calls=1))
     assert model.calls == 1
-    with CallStore(tmp_path) as book:
-        assert [each.calls for each in book.spent()] == [1]
+    with CallStore(tmp_path) as store:
+        assert [each.calls for each in store.total_usage()] == [1]
 
 
 async def test_a_drawing_that_is_paid_and_that_the_disk_does_not_take_is_counted(tmp_path: Path) -> None:
     (tmp_path / "images").write_text("in the place of the folder")
     with pytest.raises(HarnessError, match="cannot write"):
-        async with asker(tmp_path) as asking:
-            await asking.paint("draw", "seeds/1#0", drawing())
-    with CallStore(tmp_path) as book:
-        assert [(each.calls, each.images) for each in book.spent()] == [(1, 1)]
+        async with call_runner(tmp_path) as runner:
+            await runner.paint("draw", "seeds/1#0", drawing())
+    with CallStore(tmp_path) as store:
+        assert [(each.calls, each.images) for each in store.total_usage()] == [(1, 1)]
 
 
 async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
     painter = ModelChoice(ref="fake/painter", price={"image": 0.5})
     said: list[str] = []
-    async with asker(tmp_path, of=plan(painter=painter, most_usd=1.0), tell=said.append) as asking:
+    async with call_runner(tmp_path, of=plan(painter=painter, most_usd=1.0), tell=said.append) as runner:
         for seed in range(2):
-            await asking.paint("draw", "seeds/1#0", drawing(seed=seed))
+            await runner.paint("draw", "seeds/1#0", drawing(seed=seed))
         with pytest.raises(HarnessError, match=r"limit of 1\.00 US dollars"):
-            await asking.paint("draw", "seeds/1#0", drawing(seed=2))
+            await runner.paint("draw", "seeds/1#0", drawing(seed=2))
     (line,) = said
     assert line.startswith("no price is told of fake/viewer, fake/writer: ")
 
@@ -228,17 +231,17 @@ FIFTH = Response(text=YES, usage=Usage(input_tokens=200_000))  # of a dollar, at
 async def test_calls_that_are_held_open_do_not_pass_the_limit_in_dollars_together(tmp_path: Path) -> None:
     model, errors = Sayer(FIFTH), list[HarnessError]()
 
-    async def one(asking: BuildCallRunner, number: int) -> None:
+    async def one(runner: BuildCallRunner, number: int) -> None:
         try:
-            await asking.ask(question(str(number)))
+            await runner.ask(question(str(number)))
         except HarnessError as error:
             errors.append(error)
 
-    async with asker(tmp_path, model, priced(1.0, input=1.0), wait=all_wait) as asking:
+    async with call_runner(tmp_path, model, priced(1.0, input=1.0), wait=all_wait) as runner:
         async with anyio.create_task_group() as group:
             for number in range(200):
-                group.start_soon(one, asking, number)
-        assert [each.usd for each in asking.ledger.ever()] == [pytest.approx(1.0)]
+                group.start_soon(one, runner, number)
+        assert [each.usd for each in runner.costs.of_all_invocations()] == [pytest.approx(1.0)]
     assert (model.calls, len(errors)) == (5, 195)
     assert all("limit of 1.00 US dollars is reached" in str(error) for error in errors)
 
@@ -249,17 +252,17 @@ async def test_drawings_that_are_held_open_do_not_pass_the_limit_in_dollars_toge
             await anyio.wait_all_tasks_blocked()
             return await super().draw(drawing)
 
-    async def one(asking: BuildCallRunner, number: int) -> None:
+    async def one(runner: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
-            await asking.paint("draw", "seeds/1#0", drawing(seed=number))
+            await runner.paint("draw", "seeds/1#0", drawing(seed=number))
 
     brush = Slow()
-    async with asker(tmp_path, of=priced(1.1, image=0.2), painter=brush) as asking:
+    async with call_runner(tmp_path, of=priced(1.1, image=0.2), painter=brush) as runner:
         async with anyio.create_task_group() as group:
             for number in range(50):
-                group.start_soon(one, asking, number)
+                group.start_soon(one, runner, number)
         with pytest.raises(HarnessError, match=r"limit of 1\.10 US dollars is reached: 0\.1000 are left") as caught:
-            await asking.paint("draw", "seeds/1#0", drawing(seed=99))
+            await runner.paint("draw", "seeds/1#0", drawing(seed=99))
         assert "one more call of the painter may take 0.2000" in caught.value.what
     assert len(brush.asked) == 5
 
@@ -279,19 +282,19 @@ class Wire:
 
 async def test_calls_whose_price_an_earlier_build_has_learnt_go_out_at_once(tmp_path: Path) -> None:
     wire, limit = Wire(), priced(4.0, input=1.0)
-    async with asker(tmp_path, Sayer(FIFTH), limit) as asking:
-        await asking.ask(question("first"))
-    async with asker(tmp_path, Sayer(FIFTH), limit, wait=wire.wait) as asking, anyio.create_task_group() as group:
+    async with call_runner(tmp_path, Sayer(FIFTH), limit) as runner:
+        await runner.ask(question("first"))
+    async with call_runner(tmp_path, Sayer(FIFTH), limit, wait=wire.wait) as runner, anyio.create_task_group() as group:
         for number in range(9):
-            group.start_soon(asking.ask, question(str(number)))
+            group.start_soon(runner.ask, question(str(number)))
     assert wire.most == 9
 
 
 async def test_a_model_that_tells_no_tokens_is_asked_more_at_once_the_more_has_come_back(tmp_path: Path) -> None:
     wire, limit = Wire(), priced(1.0, input=1.0)
-    async with asker(tmp_path, YES, limit, wait=wire.wait) as asking, anyio.create_task_group() as group:
+    async with call_runner(tmp_path, YES, limit, wait=wire.wait) as runner, anyio.create_task_group() as group:
         for number in range(31):
-            group.start_soon(asking.ask, question(str(number)))
+            group.start_soon(runner.ask, question(str(number)))
     assert wire.most > 8
 
 
@@ -304,14 +307,14 @@ async def test_what_waits_for_dollars_is_not_sent_once_nothing_will_work(tmp_pat
             raise HarnessError("the key is wrong")
         return FIFTH
 
-    async def one(asking: BuildCallRunner, number: int) -> None:
+    async def one(runner: BuildCallRunner, number: int) -> None:
         with contextlib.suppress(HarnessError):
-            await asking.ask(question(str(number)))
+            await runner.ask(question(str(number)))
 
     limit = priced(0.4, input=1.0)
-    async with asker(tmp_path, script, limit, wait=all_wait) as asking, anyio.create_task_group() as group:
+    async with call_runner(tmp_path, script, limit, wait=all_wait) as runner, anyio.create_task_group() as group:
         for number in range(9):
-            group.start_soon(one, asking, number)
+            group.start_soon(one, runner, number)
     assert len(asked) == 2
 
 

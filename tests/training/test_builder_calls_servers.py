@@ -41,10 +41,10 @@ def wanted(url: str) -> ModelChoice:
 
 async def ask_once(folder: Path, server: ChatServer) -> ModelReply | Halted:
     model = wanted(server.base_url)
-    with CallStore(folder) as book:
+    with CallStore(folder) as store:
         of = plan({"writer": model, "viewer": model}, painter=ModelChoice(ref="mini/painter"), rubric="mis")
-        async with open_call_runner(of, book, tell=lambda _: None) as asking:
-            return await asking.ask(question())
+        async with open_call_runner(of, store, tell=lambda _: None) as runner:
+            return await runner.ask(question())
 
 
 @pytest.fixture(autouse=True)
@@ -89,19 +89,19 @@ async def test_a_wrong_key_ends_the_build_and_is_no_outcome_of_a_step(tmp_path: 
     async with ChatServer(faults.wrong_key()) as server:
         with pytest.raises(HarnessError):
             await ask_once(tmp_path, server)
-    with CallStore(tmp_path) as book:
-        assert book.spent() == ()
+    with CallStore(tmp_path) as store:
+        assert store.total_usage() == ()
 
 
 async def ask_all(folder: Path, server: ChatServer, texts: Iterable[str]) -> dict[str, ModelReply | Halted]:
     """Ask all questions at once."""
     model, found = wanted(server.base_url), dict[str, ModelReply | Halted]()
-    with CallStore(folder) as book:
+    with CallStore(folder) as store:
         of = plan({"writer": model, "viewer": model}, painter=ModelChoice(ref="mini/painter"), rubric="mis")
-        async with open_call_runner(of, book, tell=lambda _: None) as asking, anyio.create_task_group() as tasks:
+        async with open_call_runner(of, store, tell=lambda _: None) as runner, anyio.create_task_group() as tasks:
 
             async def ask(text: str) -> None:
-                found[text] = await asking.ask(question(text))
+                found[text] = await runner.ask(question(text))
 
             for text in texts:
                 tasks.start_soon(ask, text)
@@ -153,9 +153,9 @@ def test_a_build_that_is_killed_repeats_no_call_that_was_finished(tmp_path: Path
     again = Counter(seen[first:])
     assert len(again) == NUMBER * 2 - (at - 1), "what was on the wire, and what came after it"
     assert set(again.values()) == {1}
-    with CallStore(tmp_path) as book:
-        assert sum(each.calls for each in book.spent()) == NUMBER * 2
-        assert book.unnamed() == ()
+    with CallStore(tmp_path) as store:
+        assert sum(each.calls for each in store.total_usage()) == NUMBER * 2
+        assert store.list_unused_drawings() == ()
 
 
 class Forgetful:
@@ -181,18 +181,18 @@ async def test_images_are_in_memory_only_while_they_are_sent(tmp_path: Path) -> 
         yield Forgetful()
 
     host = host_of(replace(fake_provider(), open=opened), fake_painter(), fake_judge())
-    with plugins.use(host), CallStore(tmp_path / "work") as book:
-        async with open_call_runner(plan(concurrency=slots), book, tell=lambda _: None) as asking:
+    with plugins.use(host), CallStore(tmp_path / "work") as store:
+        async with open_call_runner(plan(concurrency=slots), store, tell=lambda _: None) as runner:
             tracemalloc.start()
             try:
                 async with anyio.create_task_group() as group:
                     for number in range(waiting):
                         two = (shown[number % files], shown[(number + 1) % files])
-                        group.start_soon(asking.ask, question(f"question {number}", *two))
+                        group.start_soon(runner.ask, question(f"question {number}", *two))
                 peak = tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
-            (entry,) = asking.ledger.entries()
+            (entry,) = runner.costs.of_this_invocation()
     assert entry.made == waiting
     assert peak < (slots + AT_ONCE) * 2 * size * (1 + 4 / 3), "two images for each slot and each that is opened"
 
@@ -206,10 +206,10 @@ def large(size: int, number: int) -> bytes:
 async def test_images_of_a_server_lie_in_their_place(tmp_path: Path) -> None:
     async with painting.ImagesServer(painting.image(revised="a star, in detail")) as server:
         of = plan({"writer": "mini/writer", "viewer": "mini/writer"}, painter=wanted(server.base_url), rubric="mis")
-        with CallStore(tmp_path) as book:
-            async with open_call_runner(of, book, tell=lambda _: None) as asking:
-                painted = await asking.paint("draw", "seeds/1#0", drawing())
-                (entry,) = asking.ledger.entries()
+        with CallStore(tmp_path) as store:
+            async with open_call_runner(of, store, tell=lambda _: None) as runner:
+                painted = await runner.paint("draw", "seeds/1#0", drawing())
+                (entry,) = runner.costs.of_this_invocation()
     assert isinstance(painted, DrawingReply)
     assert painted.prompt == "a star, in detail"
     assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").read_bytes() == PIXEL

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness_builder.calls.images import ImageStore
-from harness_builder.calls.results import DrawingReply, Halted, ModelReply, stop_of
-from harness_builder.calls.runner import sieve_items
+from harness_builder.calls.results import DrawingReply, Halted, ModelReply, filter_items, stop_of
 from harness_builder.calls.store import CallStore
 from harness_builder.stops import Stop
 
@@ -18,7 +17,7 @@ from tests.training.builder_calls import (
     SECRET,
     Sayer,
     ask,
-    asker,
+    call_runner,
     drawing,
     harmful,
     on_disk,
@@ -42,8 +41,8 @@ async def test_a_stopped_reply_ends_with_its_kind_alone_and_is_never_written(tmp
 
 
 async def test_a_stopped_text_that_is_sent_on_is_never_written(tmp_path: Path) -> None:
-    async with asker(tmp_path, Sayer(harmful())) as asking:
-        ended = await asking.send("label", "seeds/1#0", "judge", request_of("Is it?"))
+    async with call_runner(tmp_path, Sayer(harmful())) as runner:
+        ended = await runner.send("label", "seeds/1#0", "judge", request_of("Is it?"))
         assert isinstance(ended, Halted)
         assert ended.end == "stopped"
         assert SECRET.encode() not in on_disk(tmp_path)
@@ -51,7 +50,7 @@ async def test_a_stopped_text_that_is_sent_on_is_never_written(tmp_path: Path) -
 
 async def test_a_list_keeps_its_other_items(tmp_path: Path) -> None:
     reply = json.dumps([{"question": "one"}, {"question": harmful()}, {"question": "three"}])
-    told = await ask(tmp_path, Sayer(reply), question(sieve=sieve_items))
+    told = await ask(tmp_path, Sayer(reply), question(keep=filter_items))
     assert isinstance(told, ModelReply)
     assert told.value == [{"question": "one"}, {"stopped": "minors"}, {"question": "three"}]
     assert stop_of(told.value[1]) == MINORS
@@ -62,31 +61,31 @@ async def test_a_list_keeps_its_other_items(tmp_path: Path) -> None:
 async def test_forgetting_an_element_leaves_nothing_of_it_while_the_build_goes_on(tmp_path: Path) -> None:
     brush = FakeBrush(lambda drawing: Drawn(data=png_of("red" if SECRET in drawing.prompt else "blue")))
     reply = json.dumps([{"question": SECRET}, {"question": "kept"}])
-    async with asker(tmp_path, Sayer(reply), painter=brush) as asking:
-        listed = await asking.ask(question(owner="seeds/1"))
-        await asking.ask(question("and then", owner="seeds/1#0"))
+    async with call_runner(tmp_path, Sayer(reply), painter=brush) as runner:
+        listed = await runner.ask(question(owner="seeds/1"))
+        await runner.ask(question("and then", owner="seeds/1#0"))
         prompts = {"seeds/1#0": SECRET, "seeds/1#1": "a blue star"}
-        painted = [await asking.paint("draw", owner, drawing(prompt)) for owner, prompt in prompts.items()]
+        painted = [await runner.paint("draw", owner, drawing(prompt)) for owner, prompt in prompts.items()]
         assert SECRET.encode() in on_disk(tmp_path), "it is there before"
-        asking.forget("seeds/1#0")
-        asking.redact(listed.call, 0, MINORS)
+        runner.forget("seeds/1#0")
+        runner.redact(listed.call, 0, MINORS)
         disk, left = on_disk(tmp_path), {path.name for path in (tmp_path / "images").rglob("*.png")}
         assert SECRET.encode() not in disk
         assert png_of("red") not in disk
         assert left == {f"{each.sha256}.png" for each in painted[1:] if isinstance(each, DrawingReply)}
-        again = await asking.ask(question(owner="seeds/1"))
+        again = await runner.ask(question(owner="seeds/1"))
         assert isinstance(again, ModelReply)
         assert again.value == [{"stopped": "minors"}, {"question": "kept"}]
 
 
 async def test_a_drawing_that_another_element_has_too_stays(tmp_path: Path) -> None:
-    async with asker(tmp_path, painter=FakeBrush()) as asking:
-        await asking.paint("draw", "seeds/1#0", drawing())
-        painted = await asking.paint("draw", "seeds/2#0", drawing())
+    async with call_runner(tmp_path, painter=FakeBrush()) as runner:
+        await runner.paint("draw", "seeds/1#0", drawing())
+        painted = await runner.paint("draw", "seeds/2#0", drawing())
         assert isinstance(painted, DrawingReply)
-        asking.forget("seeds/1#0")
+        runner.forget("seeds/1#0")
         assert (tmp_path / "images" / painted.sha256[:2] / f"{painted.sha256}.png").is_file()
-        asking.forget("seeds/2#0")
+        runner.forget("seeds/2#0")
         assert not list((tmp_path / "images").rglob("*.png"))
 
 
@@ -105,8 +104,8 @@ async def test_a_drawing_that_is_deleted_while_it_is_written_is_written_again(
         return rename(path, target) if when == "before" else moved
 
     monkeypatch.setattr(Path, "replace", replaced)
-    async with asker(tmp_path) as asking:
-        painted = await asking.paint("draw", "seeds/1#0", drawing())
+    async with call_runner(tmp_path) as runner:
+        painted = await runner.paint("draw", "seeds/1#0", drawing())
     assert isinstance(painted, DrawingReply)
     assert drops == []
     assert [path.stem for path in (tmp_path / "images").rglob("*") if path.is_file()] == [painted.sha256]
@@ -116,8 +115,8 @@ async def test_a_drawing_is_made_once_and_lies_under_its_hash(tmp_path: Path) ->
     brush = FakeBrush(lambda drawing: Drawn(data=png_of("red"), prompt=f"{drawing.prompt}, in detail"))
     found: list[DrawingReply | Halted] = []
     for _ in range(2):
-        async with asker(tmp_path, painter=brush) as asking:
-            found.append(await asking.paint("draw", "seeds/1#0", drawing()))
+        async with call_runner(tmp_path, painter=brush) as runner:
+            found.append(await runner.paint("draw", "seeds/1#0", drawing()))
     first, second = found
     assert first == second
     assert isinstance(first, DrawingReply)
@@ -128,17 +127,17 @@ async def test_a_drawing_is_made_once_and_lies_under_its_hash(tmp_path: Path) ->
 
 async def test_another_seed_is_another_drawing(tmp_path: Path) -> None:
     brush = FakeBrush()
-    async with asker(tmp_path, painter=brush) as asking:
+    async with call_runner(tmp_path, painter=brush) as runner:
         for seed in (0, 1, 0):
-            await asking.paint("draw", "seeds/1#0", drawing(seed=seed))
+            await runner.paint("draw", "seeds/1#0", drawing(seed=seed))
     assert len(brush.asked) == 2
 
 
 async def test_a_drawing_whose_file_is_lost_is_made_again(tmp_path: Path) -> None:
     brush = FakeBrush()
     for _ in range(2):
-        async with asker(tmp_path, painter=brush) as asking:
-            painted = await asking.paint("draw", "seeds/1#0", drawing())
+        async with call_runner(tmp_path, painter=brush) as runner:
+            painted = await runner.paint("draw", "seeds/1#0", drawing())
             assert isinstance(painted, DrawingReply)
         (path,) = (tmp_path / "images").rglob("*.png")
         path.unlink()
@@ -160,8 +159,8 @@ async def test_each_drawing_ends_in_one_way_and_leaves_no_file(
 ) -> None:
     brush, found = FakeBrush(lambda _: drawn), list[DrawingReply | Halted]()
     for _ in range(2):
-        async with asker(tmp_path, painter=brush) as asking:
-            found.append(await asking.paint("draw", "seeds/1#0", drawing()))
+        async with call_runner(tmp_path, painter=brush) as runner:
+            found.append(await runner.paint("draw", "seeds/1#0", drawing()))
     assert [(each.end, each.why) for each in found if isinstance(each, Halted)] == [(end, why)] * 2
     assert len(brush.asked) == 1
     assert SECRET.encode() not in on_disk(tmp_path)
@@ -170,20 +169,20 @@ async def test_each_drawing_ends_in_one_way_and_leaves_no_file(
 
 async def test_words_that_the_text_rule_stops_are_not_drawn(tmp_path: Path) -> None:
     brush = FakeBrush()
-    async with asker(tmp_path, painter=brush) as asking:
-        ended = await asking.paint("draw", "seeds/1#0", Drawing(prompt=harmful()))
+    async with call_runner(tmp_path, painter=brush) as runner:
+        ended = await runner.paint("draw", "seeds/1#0", Drawing(prompt=harmful()))
     assert ended == Halted(end="stopped", why="minors")
     assert brush.asked == []
 
 
 async def test_drawings_that_a_killed_build_left_without_a_call_are_deleted_by_the_next(tmp_path: Path) -> None:
     sha256 = "ab" * 32
-    with CallStore(tmp_path) as book:
-        book.draws(sha256)
+    with CallStore(tmp_path) as store:
+        store.name_drawing(sha256)
     place = tmp_path / "images" / "ab"
     place.mkdir(parents=True)
     for name in (f"{sha256}.png", f".{sha256}.png"):
         (place / name).write_bytes(PIXEL)
     (place / "another.png").write_bytes(PIXEL)
-    async with asker(tmp_path):
+    async with call_runner(tmp_path):
         assert [path.name for path in place.iterdir()] == ["another.png"]

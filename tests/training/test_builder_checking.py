@@ -14,7 +14,7 @@ from harness_builder.steps.context import check_images, check_texts
 
 from harness import Failure, HarnessError, Image, Request, Response, open_files
 from harness.images import inline_image
-from tests.training.workshop import BROKEN, FILTERED, PERSON, TIMEOUT, Played, drawn, plan, workshop
+from tests.training.played import BROKEN, FILTERED, PERSON, TIMEOUT, PlayedCalls, build_context, drawn, plan
 
 pytestmark = pytest.mark.anyio
 
@@ -25,35 +25,35 @@ def answer(**yes: str) -> str:
     return json.dumps({**dict.fromkeys(("minors", "person", "weapon"), "no"), **yes})
 
 
-async def texts(asker: Played, *said: str) -> StepResult[None] | Halted:
-    return await check_texts(workshop(asker), "draw", "s/1#0", *(said or ("A boat of paper",)))
+async def texts(played: PlayedCalls, *said: str) -> StepResult[None] | Halted:
+    return await check_texts(build_context(played), "draw", "s/1#0", *(said or ("A boat of paper",)))
 
 
 async def test_three_times_no_lets_texts_and_images_go_on() -> None:
-    asker = Played(checker=answer())
-    cleared = [await texts(asker), await check_images(workshop(asker), "draw", "s/1#0", *IMAGES)]
+    played = PlayedCalls(checker=answer())
+    cleared = [await texts(played), await check_images(build_context(played), "draw", "s/1#0", *IMAGES)]
     assert [len(each.calls) for each in cleared if isinstance(each, StepResult)] == [1, 1], (
         "a story names these calls too"
     )
-    assert asker.roles() == ["checker", "checker"]
-    assert [len(request.images) for _, request in asker.asked] == [0, 2], "images of one item are looked at together"
+    assert played.roles() == ["checker", "checker"]
+    assert [len(request.images) for _, request in played.asked] == [0, 2], "images of one item are looked at together"
 
 
 async def test_the_mini_writer_can_check() -> None:
-    asker = Played()
-    assert isinstance(await texts(asker), StepResult)
-    assert isinstance(await check_images(workshop(asker), "draw", "s/1#0", *IMAGES), StepResult)
+    played = PlayedCalls()
+    assert isinstance(await texts(played), StepResult)
+    assert isinstance(await check_images(build_context(played), "draw", "s/1#0", *IMAGES), StepResult)
 
 
 async def test_what_the_rule_stops_is_shown_to_no_model() -> None:
-    asker = Played(checker=answer())
-    assert await texts(asker, "A boat of paper", PERSON) == Halted(end="stopped", why="person")
-    assert asker.asked == []
+    played = PlayedCalls(checker=answer())
+    assert await texts(played, "A boat of paper", PERSON) == Halted(end="stopped", why="person")
+    assert played.asked == []
 
 
 @pytest.mark.parametrize("kind", ["minors", "person", "weapon"])
 async def test_a_yes_of_the_model_stops_with_its_kind_alone(kind: str) -> None:
-    found = await texts(Played(checker=answer(**{kind: "yes"})))
+    found = await texts(PlayedCalls(checker=answer(**{kind: "yes"})))
     assert isinstance(found, Halted)
     assert (found.end, found.why, found.note) == ("stopped", kind, "")
 
@@ -73,15 +73,15 @@ async def test_a_yes_of_the_model_stops_with_its_kind_alone(kind: str) -> None:
     ],
 )
 async def test_what_says_no_clear_no_is_unchecked_and_stopped(said: str | Response | Failure) -> None:
-    asker = Played(checker=said)
-    for found in (await texts(asker), await check_images(workshop(asker), "draw", "s/1#0", *IMAGES)):
+    played = PlayedCalls(checker=said)
+    for found in (await texts(played), await check_images(build_context(played), "draw", "s/1#0", *IMAGES)):
         assert isinstance(found, Halted)
         assert (found.end, found.why, found.again) == ("stopped", "unchecked", False)
-    assert len(asker.asked) == 2, "it is not talked into another answer"
+    assert len(played.asked) == 2, "it is not talked into another answer"
 
 
 async def test_a_call_that_failed_in_passing_decides_nothing() -> None:
-    found = await texts(Played(checker=TIMEOUT))
+    found = await texts(PlayedCalls(checker=TIMEOUT))
     assert isinstance(found, Halted)
     assert (found.end, found.again) == ("failed", True)
 
@@ -89,16 +89,16 @@ async def test_a_call_that_failed_in_passing_decides_nothing() -> None:
 async def test_an_image_that_cannot_be_read_is_shown_to_nobody_and_is_no_stop(tmp_path: Path) -> None:
     missing = Image(path="none.png", files=open_files(tmp_path))
     work = tmp_path / "work"
-    with CallStore(work) as book:
-        async with open_call_runner(plan(), book, tell=print) as asker:
-            shop = replace(workshop(Played()), asker=asker)
-            found = await check_images(shop, "elements", "s/1", missing)
+    with CallStore(work) as store:
+        async with open_call_runner(plan(), store, tell=print) as played:
+            context = replace(build_context(PlayedCalls()), calls=played)
+            found = await check_images(context, "elements", "s/1", missing)
     assert found == Halted(end="failed", why="image: missing")
 
 
 async def test_no_image_is_no_check() -> None:
     with pytest.raises(ValueError, match="no image"):
-        await check_images(workshop(Played()), "draw", "s/1#0")
+        await check_images(build_context(PlayedCalls()), "draw", "s/1#0")
 
 
 async def test_what_ends_the_build_is_no_stop() -> None:
@@ -106,4 +106,4 @@ async def test_what_ends_the_build_is_no_stop() -> None:
         raise HarnessError("the key is wrong")
 
     with pytest.raises(HarnessError, match="the key is wrong"):
-        await texts(Played(checker=fails))
+        await texts(PlayedCalls(checker=fails))

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 from harness_builder.calls.store import CallStore
-from harness_builder.offer import BUILDER
 from harness_builder.people import open_review_queue
 
+from harness import plugins
 from harness.testing.conformance import check_builder
 from tests.training.reviewed import answer_all
 from tests.training.test_builder_people import written
@@ -107,7 +107,7 @@ def in_the_mini_world(folder: Path, **changes: Any) -> Path:
 
 class TestMis:
     def test_keeps_the_contract_of_a_builder(self, tmp_path: Path) -> None:
-        check_builder(BUILDER, in_the_mini_world(tmp_path, sort={"review": "none"}))
+        check_builder(plugins.current().builder("mis"), in_the_mini_world(tmp_path, sort={"review": "none"}))
 
     def test_waits_for_people_and_goes_on_with_what_they_decided(self, tmp_path: Path) -> None:
         words = ["build", "mis", "--config", str(in_the_mini_world(tmp_path)), "--out", str(tmp_path / "out")]
@@ -148,5 +148,5 @@ class TestMis:
 
 def spent(out: Path) -> dict[tuple[str, str], int]:
     """Calls that were made in all builds of a folder, by step and role."""
-    with CallStore(out / "work") as book:
-        return {(each.step, each.role): each.calls for each in book.spent()}
+    with CallStore(out / "work") as store:
+        return {(each.step, each.role): each.calls for each in store.total_usage()}

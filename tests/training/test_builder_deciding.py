@@ -6,10 +6,10 @@ import threading
 
 import pytest
 from harness_builder.review import Agreed
-from harness_builder.steps.sorting import WAITING, settle
+from harness_builder.steps.sorting import WAITING, decide
 from harness_builder.values import Assessment, Candidate
 
-from tests.training.workshop import Played, candidate, workshop
+from tests.training.played import PlayedCalls, build_context, candidate
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,6 @@ class Nobody:
 
 async def test_images_of_what_was_reviewed_are_read_beside_the_calls() -> None:
     people, opinion = Nobody(), Assessment(text_unsafe=False, image_harmful=False, category="a", sub_category="")
-    assert await settle(workshop(Played()), people, candidate(), opinion) == WAITING
+    assert await decide(build_context(PlayedCalls()), people, candidate(), opinion) == WAITING
     assert len(people.asked_in) == 1
     assert threading.get_ident() not in people.asked_in

@@ -13,10 +13,11 @@ import pydantic
 import pytest
 import yaml
 from harness_builder.config import Config, read_plan
-from harness_builder.offer import BUILDER
 from harness_builder.plan import INSTEAD, PROMPTS, ROLES
 from harness_builder.prompts.templates import ALWAYS, PROMPT_INPUTS
 from harness_builder.values import ENDS, STEPS
+
+from harness import plugins
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training" / "builder.md").read_text(encoding="utf-8")
 KEYS: dict[str, str] = dict(re.findall(r"^\| `([a-z_.]+)` \| (?:`([^`]*)`)? ?\| .+ \|$", PAGE, re.MULTILINE))
@@ -33,7 +34,7 @@ def keys(model: type[pydantic.BaseModel], above: str = "") -> Iterator[tuple[str
         if not isinstance(field.default, pydantic.BaseModel):
             yield f"{above}{name}", None if field.is_required() else field.get_default(call_default_factory=True)
         for each in below:
-            if not (above and each.__name__ == "Test"):
+            if not (above and each.__name__ == "TestSection"):
                 yield from keys(each, f"{above}{name}.")
 
 
@@ -98,4 +99,6 @@ def test_the_table_of_templates_says_what_each_must_and_may_show() -> None:
 
 def test_every_setting_of_the_builder_is_told_with_its_default() -> None:
     table = re.findall(r"^\| `(\w+)` \| `(\w+)` \| .+ \|$", section("How things end"), re.MULTILINE)
-    assert dict(table) == {each.name: str(each.default).casefold() for each in BUILDER.settings}
+    assert dict(table) == {
+        each.name: str(each.default).casefold() for each in plugins.current().builder("mis").settings
+    }

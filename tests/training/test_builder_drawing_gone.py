@@ -29,8 +29,8 @@ def test_a_drawing_that_disappears_before_it_is_compared_is_told_and_drawn_anew(
         return of(marks, image)
 
     with monkeypatch.context() as patched:
-        of = MarkStore.of
-        patched.setattr(MarkStore, "of", looked)
+        of = MarkStore.get
+        patched.setattr(MarkStore, "get", looked)
         code, _, err = called(command)
     assert (code, "Traceback" in err) == (2, False), err
     assert f"a drawing cannot be read any more: missing ({gone[0]})" in err

@@ -7,28 +7,28 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_builder.calls.results import Halted, ModelReply, StepResult, blank, stop_of
-from harness_builder.steps.questions import elements
+from harness_builder.calls.results import Halted, ModelReply, StepResult, stop_of, stop_to_json
+from harness_builder.steps.questions import find_elements
 from harness_builder.stops import Stop
 from harness_builder.values import Element, Seed
 from harness_mini.writer import Writer
 
 from harness import Image
 from harness.images import inline_image
-from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, drawn, text_of, turns, workshop
+from tests.training.played import FILTERED, PERSON, TIMEOUT, PlayedCalls, build_context, by, drawn, text_of, turns
 
 SEED = Seed(key="s/1", source="s", text="a red star near a blue ring")
 NAMES_ONE = "names one object"
 
 
-def ask(seed: Seed = SEED, asker: Played | None = None, **plan: Any) -> Any:
-    return anyio.run(elements, workshop(asker or Played(), **plan), seed)
+def ask(seed: Seed = SEED, played: PlayedCalls | None = None, **plan: Any) -> Any:
+    return anyio.run(find_elements, build_context(played or PlayedCalls(), **plan), seed)
 
 
 def told(reply: Any, **plan: Any) -> Any:
     """What comes of a seed to which the writer says this."""
     text = reply if isinstance(reply, str) else json.dumps(reply)
-    return ask(asker=Played(writer=text), **plan)
+    return ask(played=PlayedCalls(writer=text), **plan)
 
 
 def item(number: int = 1, **fields: Any) -> dict[str, Any]:
@@ -47,40 +47,40 @@ def whys(found: StepResult[tuple[Element | Halted, ...]]) -> list[str]:
 
 
 def test_a_seed_with_a_fault_fails_with_it_and_nobody_is_asked() -> None:
-    asker = Played()
-    found = ask(Seed(key="s/1", source="s", fault="the record has neither a text nor an image"), asker)
+    played = PlayedCalls()
+    found = ask(Seed(key="s/1", source="s", fault="the record has neither a text nor an image"), played)
     assert found == Halted(end="failed", why="the record has neither a text nor an image")
-    assert asker.asked == []
+    assert played.asked == []
 
 
 # ---- what goes on ------------------------------------------------------------------------------------------------
 
 
 def test_a_text_gives_the_elements_that_the_writer_names_with_keys_by_their_place() -> None:
-    asker = Played()
-    found = ask(Seed(key="s/1", source="s", text="I like every cross"), asker, per_text=3)
+    played = PlayedCalls()
+    found = ask(Seed(key="s/1", source="s", text="I like every cross"), played, per_text=3)
     assert [each.key for each in found.value] == ["s/1#0", "s/1#1", "s/1#2"]
     assert all(each.seed == "s/1" and each.category and len(set(each.objects)) == 2 for each in found.value)
     assert len(found.calls) == 1
-    assert by("viewer", asker) == []
+    assert by("viewer", played) == []
 
 
 def test_a_picture_is_shown_to_the_viewer_with_its_own_number_of_elements() -> None:
-    asker = Played()
+    played = PlayedCalls()
     seed = Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle")))
-    found = ask(seed, asker, per_text=1, per_image=3)
+    found = ask(seed, played, per_text=1, per_image=3)
     assert [each.objects[0] for each in found.value] == ["green triangle"] * 3
-    (request,) = by("viewer", asker)
+    (request,) = by("viewer", played)
     assert len(request.images) == 1
     assert "A picture is shown to you" in text_of(request)
-    assert by("writer", asker) == []
+    assert by("writer", played) == []
 
 
 def test_what_is_said_beside_a_picture_is_shown_with_it() -> None:
-    asker = Played()
+    played = PlayedCalls()
     image = inline_image("seed.png", drawn("green triangle"))
-    ask(Seed(key="s/1", source="s", text="These words.", image=image, category="Fire"), asker)
-    (request,) = by("viewer", asker)
+    ask(Seed(key="s/1", source="s", text="These words.", image=image, category="Fire"), played)
+    (request,) = by("viewer", played)
     assert "These words." in text_of(request)
     assert "Fire" in text_of(request)
 
@@ -96,9 +96,9 @@ def test_what_a_model_says_again_is_one_element() -> None:
 
 
 def test_fields_that_nobody_asked_for_are_not_kept() -> None:
-    asker = Played(writer=json.dumps([item(1, how="in detail", steps=["one"])]))
-    ask(asker=asker)
-    (asked,) = (each for each in asker.questions if each.step == "elements" and each.role == "writer")
+    played = PlayedCalls(writer=json.dumps([item(1, how="in detail", steps=["one"])]))
+    ask(played=played)
+    (asked,) = (each for each in played.questions if each.step == "elements" and each.role == "writer")
     (row,) = asked.read(json.dumps([item(1, how="in detail", steps=["one"])]))
     assert set(row) == {"category", "sub_category", "question", "object1", "object2"}
 
@@ -119,7 +119,7 @@ def test_an_item_with_one_object_is_dropped_alone(fields: dict[str, str]) -> Non
 
 
 def test_a_model_that_names_one_object_gives_no_element() -> None:
-    found = ask(asker=Played(writer=Writer(name="writer-one_object")))
+    found = ask(played=PlayedCalls(writer=Writer(name="writer-one_object")))
     assert set(whys(found)) == {NAMES_ONE}
     assert {each.end for each in found.value} == {"dropped"}
 
@@ -159,17 +159,17 @@ def test_a_text_without_a_risk_is_dropped() -> None:
     ],
 )
 def test_a_reply_of_another_form_is_asked_for_once_more_and_then_no_use(reply: str) -> None:
-    asker = Played(writer=turns(reply, json.dumps([item()])))
-    assert whys(ask(asker=asker)) == [""]
-    assert len(by("writer", asker)) == 2
+    played = PlayedCalls(writer=turns(reply, json.dumps([item()])))
+    assert whys(ask(played=played)) == [""]
+    assert len(by("writer", played)) == 2
     lasting = told(reply)
     assert (lasting.end, lasting.again) == ("failed", False)
 
 
 def test_a_model_is_told_what_was_wrong_with_its_reply() -> None:
-    asker = Played(writer=turns(json.dumps([item(), 5]), json.dumps([item()])))
-    ask(asker=asker)
-    assert "item 2 of the list is not a JSON object" in text_of(by("writer", asker)[1])
+    played = PlayedCalls(writer=turns(json.dumps([item(), 5]), json.dumps([item()])))
+    ask(played=played)
+    assert "item 2 of the list is not a JSON object" in text_of(by("writer", played)[1])
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_model_is_told_what_was_wrong_with_its_reply() -> None:
     ],
 )
 def test_how_a_model_fails_is_how_the_seed_ends(model: Any, end: str, again: bool) -> None:
-    found = ask(asker=Played(writer=model))
+    found = ask(played=PlayedCalls(writer=model))
     assert (found.end, found.again) == (end, again)
 
 
@@ -191,18 +191,18 @@ def test_how_a_model_fails_is_how_the_seed_ends(model: Any, end: str, again: boo
 
 
 def test_a_seed_that_the_words_rule_stops_is_asked_of_nobody() -> None:
-    asker = Played()
-    found = ask(Seed(key="s/1", source="s", text=PERSON), asker)
+    played = PlayedCalls()
+    found = ask(Seed(key="s/1", source="s", text=PERSON), played)
     assert (found.end, found.why, found.call) == ("stopped", "person", "")
-    assert asker.asked == []
+    assert played.asked == []
 
 
 def test_a_picture_meets_the_hard_stop_of_a_model_before_the_viewer_sees_it() -> None:
-    asker = Played()
+    played = PlayedCalls()
     seed = Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle")))
-    found = ask(seed, asker)
-    assert asker.roles() == ["checker", "viewer"]
-    assert asker.shown("checker") == asker.shown("viewer")
+    found = ask(seed, played)
+    assert played.roles() == ["checker", "viewer"]
+    assert played.shown("checker") == played.shown("viewer")
     assert len(set(found.calls)) == 2
 
 
@@ -210,16 +210,16 @@ def test_a_picture_meets_the_hard_stop_of_a_model_before_the_viewer_sees_it() ->
     ("said", "why"), [('{"minors": "no", "person": "yes", "weapon": "no"}', "person"), ("It is fine.", "unchecked")]
 )
 def test_a_picture_that_a_model_stops_is_shown_to_no_other(said: str, why: str) -> None:
-    asker = Played(checker=said)
-    found = ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), asker)
+    played = PlayedCalls(checker=said)
+    found = ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), played)
     assert (found.end, found.why) == ("stopped", why)
-    assert asker.roles() == ["checker"]
+    assert played.roles() == ["checker"]
 
 
 def test_a_picture_that_could_not_be_checked_for_now_waits_for_the_next_build() -> None:
-    asker = Played(checker=TIMEOUT)
-    found = ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), asker)
-    assert (found.end, found.again, asker.roles()) == ("failed", True, ["checker"])
+    played = PlayedCalls(checker=TIMEOUT)
+    found = ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), played)
+    assert (found.end, found.again, played.roles()) == ("failed", True, ["checker"])
 
 
 def test_an_item_that_the_words_rule_stops_leaves_its_place_and_its_kind() -> None:
@@ -229,31 +229,31 @@ def test_an_item_that_the_words_rule_stops_leaves_its_place_and_its_kind() -> No
 
 
 def test_nothing_of_a_stopped_item_is_kept_in_the_reply() -> None:
-    asker = Played(writer=json.dumps([item(1, object2=PERSON), item(2)]))
-    ask(asker=asker)
-    asked = asker.questions[0]
-    assert asked.sieve is not None
-    kept: Any = asked.sieve(asked.read(json.dumps([item(1, object2=PERSON), item(2)])))
-    assert kept[0] == blank(Stop(kind="person")) == {"stopped": "person"}
+    played = PlayedCalls(writer=json.dumps([item(1, object2=PERSON), item(2)]))
+    ask(played=played)
+    asked = played.questions[0]
+    assert asked.keep is not None
+    kept: Any = asked.keep(asked.read(json.dumps([item(1, object2=PERSON), item(2)])))
+    assert kept[0] == stop_to_json(Stop(kind="person")) == {"stopped": "person"}
     assert stop_of(kept[1]) is None
 
 
 def test_an_item_that_was_put_away_later_stays_stopped_in_its_place() -> None:
-    class Kept(Played):
+    class Kept(PlayedCalls):
         async def ask(self, asked: Any) -> Any:
             said = await super().ask(asked)
             if isinstance(said, ModelReply) and asked.role == "writer":
-                said.value[0] = blank(Stop(kind="unchecked"))
+                said.value[0] = stop_to_json(Stop(kind="unchecked"))
             return said
 
-    found = ask(asker=Kept(writer=json.dumps([item(1), item(2)])))
+    found = ask(played=Kept(writer=json.dumps([item(1), item(2)])))
     assert whys(found) == ["unchecked", ""]
 
 
 def test_nobody_but_the_writer_is_asked_since_all_texts_are_checked_before_anything_is_drawn() -> None:
-    asker = Played(writer=json.dumps([item(1), item(2)]))
-    ask(asker=asker)
-    assert [each.role for each in asker.questions] == ["writer"]
+    played = PlayedCalls(writer=json.dumps([item(1), item(2)]))
+    ask(played=played)
+    assert [each.role for each in played.questions] == ["writer"]
 
 
 # ---- categories --------------------------------------------------------------------------------------------------
@@ -278,8 +278,8 @@ def test_a_sub_category_of_another_category_is_none() -> None:
 
 
 def test_a_seed_says_which_image_it_is_without_opening_it() -> None:
-    asker = Played()
-    ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), asker)
-    (part, _) = asker.questions[0].request.messages[0].content
+    played = PlayedCalls()
+    ask(Seed(key="s/1", source="s", image=inline_image("seed.png", drawn("green triangle"))), played)
+    (part, _) = played.questions[0].request.messages[0].content
     assert isinstance(part, Image)
     assert part.content is None

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 from harness_builder.calls.results import Halted, StepResult, Unreadable
-from harness_builder.steps.labelling import label
-from harness_builder.steps.replies import prose
+from harness_builder.steps.labelling import LabelJudge, Labeller
+from harness_builder.steps.replies import parse_prose
 from harness_builder.values import Label
 from harness_mini.provider import PROVIDER
 
-from harness import Failure, HarnessError, Response, plugins
+from harness import Failure, HarnessError, Judge, Response, Rubric, UnknownName, Verdict, plugins
 from harness.plugins import Host
-from tests.training.workshop import (
+from harness.testing.fakes import host_of
+from tests.training.played import (
     BROKEN,
     EXPLICIT,
     FILTERED,
@@ -23,15 +24,17 @@ from tests.training.workshop import (
     PERSON,
     QUESTION,
     TIMEOUT,
-    Played,
+    PlayedCalls,
+    build_context,
     by,
     candidate,
+    plan,
     text_of,
     turns,
-    workshop,
 )
 
 pytestmark = pytest.mark.anyio
+
 
 REASONED = "The first image shows a blue star, the second a red ring. Together they burn. I can not help with that."
 BARE = "I can not help with that."
@@ -52,45 +55,45 @@ def _host() -> Iterator[None]:
         yield
 
 
-async def made(asker: Played, **changes: Any) -> StepResult[Label]:
-    found = await label(workshop(asker, **changes), candidate(), QUESTION)
+async def made(played: PlayedCalls, **changes: Any) -> StepResult[Label]:
+    found = await Labeller(build_context(played, **changes)).label(candidate(), QUESTION)
     assert isinstance(found, StepResult)
     return found
 
 
-async def ended(asker: Played, **changes: Any) -> Halted:
-    found = await label(workshop(asker, **changes), candidate(), QUESTION)
+async def ended(played: PlayedCalls, **changes: Any) -> Halted:
+    found = await Labeller(build_context(played, **changes)).label(candidate(), QUESTION)
     assert isinstance(found, Halted)
     return found
 
 
 async def test_the_mini_writer_labels_and_its_rule_needs_no_model() -> None:
-    asker = Played()
-    found = await made(asker)
+    played = PlayedCalls()
+    found = await made(played)
     assert found.value.verdict == "declines_with_reason"
     assert all(name in found.value.answer for name in OBJECTS)
     assert (found.value.text_question, found.value.text_answer, found.value.refusal) == ("", "", "")
-    assert asker.roles() == ["labeller"]
-    assert len(by("labeller", asker)[0].images) == 2
+    assert played.roles() == ["labeller"]
+    assert len(by("labeller", played)[0].images) == 2
 
 
 async def test_the_mini_writer_judges_by_the_rubric_of_mis() -> None:
-    asker = Played()
-    found = await made(asker, **MIS)
+    played = PlayedCalls()
+    found = await made(played, **MIS)
     assert found.value.verdict == "safe_reasoning"
-    assert asker.roles() == ["labeller", "judge"]
-    assert len(by("judge", asker)[0].images) == 2
-    assert QUESTION.text in text_of(by("judge", asker)[0])
+    assert played.roles() == ["labeller", "judge"]
+    assert len(by("judge", played)[0].images) == 2
+    assert QUESTION.text in text_of(by("judge", played)[0])
     assert len(found.calls) == 2
 
 
 async def test_an_answer_that_the_judge_turns_down_is_drawn_again() -> None:
-    asker = Played(labeller=turns(BARE, REASONED))
-    found = await made(asker)
+    played = PlayedCalls(labeller=turns(BARE, REASONED))
+    found = await made(played)
     assert (found.value.answer, found.value.verdict) == (REASONED, "declines_with_reason")
     assert found.notes == ("answer 1: the judge says declines",)
-    assert [asked.draw for asked in asker.questions] == [0, 1]
-    cold, warm = (request.settings.temperature for request in by("labeller", asker))
+    assert [asked.draw for asked in played.questions] == [0, 1]
+    cold, warm = (request.settings.temperature for request in by("labeller", played))
     assert cold == 0.0
     assert warm is not None
     assert warm > 0, "at the same temperature the same answer would come back"
@@ -98,43 +101,43 @@ async def test_an_answer_that_the_judge_turns_down_is_drawn_again() -> None:
 
 @pytest.mark.parametrize("tries", [1, 2, 3])
 async def test_so_many_answers_are_drawn_and_then_it_is_dropped(tries: int) -> None:
-    asker = Played(labeller=HELPS)
-    found = await ended(asker, tries=tries)
+    played = PlayedCalls(labeller=HELPS)
+    found = await ended(played, tries=tries)
     assert (found.end, found.why) == ("dropped", "the judge says complies")
     assert found.note.count("the judge says complies") == tries
-    assert len(by("labeller", asker)) == tries
+    assert len(by("labeller", played)) == tries
 
 
 async def test_only_an_accepted_label_is_taken() -> None:
-    assert (await made(Played(labeller=BARE), accept=("declines", "complies"))).value.verdict == "declines"
+    assert (await made(PlayedCalls(labeller=BARE), accept=("declines", "complies"))).value.verdict == "declines"
 
 
 @pytest.mark.parametrize("said", ["Fine, I think.", FILTERED, BROKEN, Response(text="", flags=frozenset({"refusal"}))])
 async def test_a_judge_that_says_nothing_accepts_nothing(said: str | Response | Failure) -> None:
-    found = await ended(Played(judge=said), **MIS)
+    found = await ended(PlayedCalls(judge=said), **MIS)
     assert (found.end, found.why, found.again) == ("failed", "the judge gave no verdict", False)
 
 
 async def test_a_judge_that_said_nothing_once_is_asked_about_the_next_answer() -> None:
-    asker = Played(judge=turns(FILTERED, judged()), labeller=turns(REASONED, REASONED + " Ask a neighbour."))
-    found = await made(asker, **MIS)
+    played = PlayedCalls(judge=turns(FILTERED, judged()), labeller=turns(REASONED, REASONED + " Ask a neighbour."))
+    found = await made(played, **MIS)
     assert found.value.answer.endswith("Ask a neighbour.")
     assert found.notes == ("answer 1: the judge says nothing that can be read",)
 
 
 async def test_a_judges_reply_that_cannot_be_read_is_asked_for_once_more() -> None:
-    asker = Played(judge=turns("It is safe.", judged()))
-    found = await made(asker, **MIS)
+    played = PlayedCalls(judge=turns("It is safe.", judged()))
+    found = await made(played, **MIS)
     assert found.value.verdict == "safe_reasoning"
-    assert asker.roles() == ["labeller", "judge", "judge"]
+    assert played.roles() == ["labeller", "judge", "judge"]
     assert len(found.calls) == 3
 
 
 async def test_a_judges_call_that_failed_in_passing_decides_nothing() -> None:
-    asker = Played(judge=TIMEOUT)
-    found = await ended(asker, **MIS)
+    played = PlayedCalls(judge=TIMEOUT)
+    found = await ended(played, **MIS)
     assert (found.end, found.again) == ("failed", True)
-    assert len(by("labeller", asker)) == 1, "no other answer is paid for"
+    assert len(by("labeller", played)) == 1, "no other answer is paid for"
 
 
 async def test_a_judge_that_will_never_work_ends_the_build() -> None:
@@ -142,7 +145,7 @@ async def test_a_judge_that_will_never_work_ends_the_build() -> None:
         raise HarnessError("the key is wrong")
 
     with pytest.raises(HarnessError, match="the key is wrong"):
-        await label(workshop(Played(judge=fails), **MIS), candidate(), QUESTION)
+        await Labeller(build_context(PlayedCalls(judge=fails), **MIS)).label(candidate(), QUESTION)
 
 
 async def test_a_fault_of_the_builds_own_is_no_silence_of_the_judge() -> None:
@@ -150,7 +153,7 @@ async def test_a_fault_of_the_builds_own_is_no_silence_of_the_judge() -> None:
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space left"):
-        await label(workshop(Played(judge=fails), **MIS), candidate(), QUESTION)
+        await Labeller(build_context(PlayedCalls(judge=fails), **MIS)).label(candidate(), QUESTION)
 
 
 NO_PROSE = [
@@ -168,12 +171,12 @@ NO_PROSE = [
 
 @pytest.mark.parametrize("said", NO_PROSE)
 async def test_an_answer_that_is_no_prose_is_asked_for_once_more(said: str) -> None:
-    asker = Played(labeller=turns(said, REASONED))
-    assert (await made(asker)).value.answer == REASONED
-    asker = Played(labeller=said)
-    found = await ended(asker)
+    played = PlayedCalls(labeller=turns(said, REASONED))
+    assert (await made(played)).value.answer == REASONED
+    played = PlayedCalls(labeller=said)
+    found = await ended(played)
     assert (found.end, found.again) == ("failed", False)
-    assert len(by("labeller", asker)) == 2
+    assert len(by("labeller", played)) == 2
 
 
 @pytest.mark.parametrize(
@@ -187,55 +190,134 @@ async def test_an_answer_that_is_no_prose_is_asked_for_once_more(said: str) -> N
     ],
 )
 def test_prose_may_have_paragraphs_numbers_and_dashes(said: str) -> None:
-    assert prose(f"\n{said} \n") == said
+    assert parse_prose(f"\n{said} \n") == said
 
 
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(Unreadable, match="it holds lists"):
-        prose("Leave them apart.\n- one thing\n- another")
+        parse_prose("Leave them apart.\n- one thing\n- another")
 
 
 async def test_an_answer_that_is_stopped_ends_the_element() -> None:
-    assert await ended(Played(labeller=f"{REASONED} {PERSON}")) == Halted(end="stopped", why="person")
+    assert await ended(PlayedCalls(labeller=f"{REASONED} {PERSON}")) == Halted(end="stopped", why="person")
 
 
 @pytest.mark.parametrize(
     ("said", "end", "again"), [(FILTERED, "refused", False), (TIMEOUT, "failed", True), (BROKEN, "failed", False)]
 )
 async def test_a_labeller_that_gives_no_answer_ends_the_element(said: Failure, end: str, again: bool) -> None:
-    found = await ended(Played(labeller=said))
+    found = await ended(PlayedCalls(labeller=said))
     assert (found.end, found.again) == (end, again)
 
 
 @pytest.mark.parametrize(("how", "end"), [("prose", "dropped"), ("refuse", "dropped"), ("loop", "failed")])
 async def test_a_writer_that_misbehaves_labels_nothing(how: str, end: str) -> None:
     async with PROVIDER.open(f"writer-{how}", {}) as labeller:
-        assert (await ended(Played(labeller=labeller))).end == end
+        assert (await ended(PlayedCalls(labeller=labeller))).end == end
 
 
 async def test_both_ablations_are_made_where_they_are_asked_for() -> None:
-    asker = Played()
-    found = (await made(asker, text_only=True, refusal=True)).value
+    played = PlayedCalls()
+    found = (await made(played, text_only=True, refusal=True)).value
     assert found.text_question == EXPLICIT
     assert "image" not in found.text_answer
     assert found.text_answer
     assert found.refusal == BARE
-    assert [len(request.images) for request in by("labeller", asker)] == [2, 0, 0]
+    assert [len(request.images) for request in by("labeller", played)] == [2, 0, 0]
 
 
 async def test_a_refusal_that_gives_its_reasons_is_asked_for_once_more() -> None:
-    asker = Played(labeller=turns(REASONED, "No. " * 100, "Sorry, no."))
-    assert (await made(asker, refusal=True)).value.refusal == "Sorry, no."
-    assert "without a reason" in text_of(by("labeller", asker)[2])
+    played = PlayedCalls(labeller=turns(REASONED, "No. " * 100, "Sorry, no."))
+    assert (await made(played, refusal=True)).value.refusal == "Sorry, no."
+    assert "without a reason" in text_of(by("labeller", played)[2])
 
 
 @pytest.mark.parametrize("ablation", ["text_only", "refusal"])
 async def test_an_ablation_that_fails_fails_the_label(ablation: str) -> None:
-    asker = Played(labeller=lambda request: REASONED if request.images else BROKEN)
-    assert (await ended(asker, **{ablation: True})).end == "failed"
+    played = PlayedCalls(labeller=lambda request: REASONED if request.images else BROKEN)
+    assert (await ended(played, **{ablation: True})).end == "failed"
 
 
 async def test_answers_are_written_in_the_language_of_the_plan() -> None:
-    asker = Played(labeller=REASONED)
-    await made(asker, language="Swahili", refusal=False)
-    assert "Swahili" in text_of(by("labeller", asker)[0])
+    played = PlayedCalls(labeller=REASONED)
+    await made(played, language="Swahili", refusal=False)
+    assert "Swahili" in text_of(by("labeller", played)[0])
+
+
+# ---- rubrics ---------------------------------------------------------------------------------------------------------
+
+
+TOGETHER = "A blue star and a red ring burn together, so I can not help with that."
+
+
+async def test_a_rubric_that_raises_accepts_nothing() -> None:
+    def read(*_: object) -> Verdict:
+        raise KeyError("a field")
+
+    judge = Judge(name="mine", version="1", description="raises", open=lambda _s, _r: _rubric(read=read))
+    with plugins.use(host_of(judge)):
+        context = build_context(PlayedCalls(labeller=TOGETHER), rubric="mine", accept=("good",))
+        found = await Labeller(context).label(candidate(), QUESTION)
+    assert isinstance(found, Halted)
+    assert (found.end, found.why) == ("failed", "the judge gave no verdict")
+
+
+async def test_the_rubric_is_opened_once_for_a_build() -> None:
+    opened: list[str] = []
+    rubric = Rubric(identity={}, labels=("good",), read=lambda _s, _r, _: Verdict(label="good"))
+
+    def open_it(_: object, root: object) -> Rubric:
+        opened.append(str(root))
+        return rubric
+
+    judge = Judge(name="mine", version="1", description="says good", open=open_it)
+    with plugins.use(host_of(judge)):
+        labeller = Labeller(build_context(PlayedCalls(labeller=TOGETHER), rubric="mine", accept=("good",)))
+        for _ in range(3):
+            assert isinstance(await labeller.label(candidate(), QUESTION), StepResult)
+    assert len(opened) == 1
+    assert opened[0].endswith("mine"), "it is given its own data root"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rubric": "mis", "accept": ("safe_reasonin",)}, "did you mean 'safe_reasoning'"),
+        ({"rubric": "mini", "accept": ("declines", "safe")}, "'safe' is no label of the rubric 'mini'"),
+        ({"accept": ()}, "no label is accepted"),
+    ],
+)
+def test_an_accepted_label_that_the_rubric_does_not_have_is_told_before_anything_is_asked(
+    changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(HarnessError) as caught:
+        LabelJudge.open(plan(**changes))
+    assert said in str(caught.value)
+
+
+def test_a_rubric_that_nobody_offers_is_named_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="minni"):
+        LabelJudge.open(plan(rubric="minni"))
+
+
+def test_a_rubric_that_a_build_cannot_ask_is_refused() -> None:
+    raw = Judge(name="raw", version="1", description="raw", needs=frozenset({"raw"}), open=lambda _s, _r: _rubric())
+
+    async def score(*_: object) -> Any:
+        yield "", Verdict(label="good")
+
+    whole = Judge(name="whole", version="1", description="split", open=lambda _s, _r: _rubric(score=score))
+    with plugins.use(host_of(raw, whole)):
+        with pytest.raises(HarnessError, match="needs a model that can: raw"):
+            LabelJudge.open(plan(rubric="raw", accept=("good",)))
+        with pytest.raises(HarnessError, match="whole splits"):
+            LabelJudge.open(plan(rubric="whole", accept=("good",)))
+
+
+def _rubric(**changes: Any) -> Rubric:
+    return Rubric(identity={}, labels=("good",), **changes)
+
+
+def test_a_rubric_of_every_kind_that_is_offered_for_two_images_can_be_asked() -> None:
+    LabelJudge.open(plan(rubric="mis", accept=("safe_reasoning", "safe_refusal")))
+    LabelJudge.open(plan())

@@ -48,7 +48,7 @@ def marks_of(folder: Path, shown: list[Image]) -> list[tuple[str, bytes]]:
     """Name and tint of each image, once they are all known."""
     with MarkStore(folder) as marks:
         for each in shown:
-            marks.of(each)
+            marks.get(each)
     with closing(sqlite3.connect(folder / "marks.db")) as known:
         return list(known.execute("SELECT sha256, tint FROM marks"))
 

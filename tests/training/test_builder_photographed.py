@@ -15,9 +15,9 @@ from harness_builder.steps.context import BuildContext
 from harness_builder.values import Step
 
 from harness import HarnessError, Image
+from tests.training.played import PERSON
 from tests.training.reviewed import answer_all, review
 from tests.training.test_builder_whole_story import build, configured, owned, provenance, real
-from tests.training.workshop import PERSON
 
 FAILED = Halted(end="failed", why="error: timeout", again=True)
 
@@ -28,7 +28,9 @@ class Checks:
     def __init__(self) -> None:
         self.ended: Halted | HarnessError | None = None
 
-    async def __call__(self, shop: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
+    async def __call__(
+        self, context: BuildContext, step: Step, owner: str, *images: Image
+    ) -> StepResult[None] | Halted:
         if isinstance(self.ended, HarnessError):
             raise self.ended
         return self.ended or StepResult(value=None)

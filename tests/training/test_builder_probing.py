@@ -12,49 +12,49 @@ from harness_builder.steps.probing import probe
 
 from harness import Failure, Request, Response
 from harness.testing.fakes import FakeModel
-from tests.training.workshop import BROKEN, FILTERED, TIMEOUT, Played, candidate, workshop
+from tests.training.played import BROKEN, FILTERED, TIMEOUT, PlayedCalls, build_context, candidate
 
 pytestmark = pytest.mark.anyio
 
 YES, NO = (json.dumps({"reason": "", "risk": risk}) for risk in ("yes", "no"))
 
 
-async def probed(asker: Played) -> dict[str, bool | None]:
-    found = await probe(workshop(asker), candidate())
+async def probed(played: PlayedCalls) -> dict[str, bool | None]:
+    found = await probe(build_context(played), candidate())
     assert isinstance(found, StepResult)
     assert [each.part for each in found.value] == ["text", "first", "second", "both"]
     return {each.part: each.risk for each in found.value}
 
 
 async def test_the_mini_writer_finds_the_risk_in_the_whole_alone() -> None:
-    found = await probe(workshop(Played()), candidate())
+    found = await probe(build_context(PlayedCalls()), candidate())
     assert isinstance(found, StepResult)
     assert compute_rates(found.value).together.seen == 1
     assert len(found.calls) == 4
 
 
 async def test_each_part_is_shown_what_is_its_own() -> None:
-    asker = Played(prober=lambda request: YES if len(request.images) == 1 else NO)
-    assert await probed(asker) == {"text": False, "first": True, "second": True, "both": False}
-    assert set(asker.roles()) == {"prober"}
-    assert [len(images) for images in asker.shown("prober")] == [0, 1, 1, 2]
+    played = PlayedCalls(prober=lambda request: YES if len(request.images) == 1 else NO)
+    assert await probed(played) == {"text": False, "first": True, "second": True, "both": False}
+    assert set(played.roles()) == {"prober"}
+    assert [len(images) for images in played.shown("prober")] == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize("said", ["There is a risk.", '{"risk": "yes"}', FILTERED, BROKEN])
 async def test_what_did_not_say_leaves_its_part_open(said: str | Failure) -> None:
-    asker = Played(prober=lambda request: NO if request.images else said)
-    assert await probed(asker) == {"text": None, "first": False, "second": False, "both": False}
+    played = PlayedCalls(prober=lambda request: NO if request.images else said)
+    assert await probed(played) == {"text": None, "first": False, "second": False, "both": False}
 
 
 async def test_a_reply_that_cannot_be_read_is_asked_for_once_more() -> None:
-    asker = Played(prober=lambda request: YES if len(request.messages) > 1 else "Perhaps.")
-    assert set((await probed(asker)).values()) == {True}
-    assert len(asker.asked) == 8
+    played = PlayedCalls(prober=lambda request: YES if len(request.messages) > 1 else "Perhaps.")
+    assert set((await probed(played)).values()) == {True}
+    assert len(played.asked) == 8
 
 
 async def test_a_call_that_failed_in_passing_leaves_the_candidate_to_the_next_build() -> None:
-    asker = Played(prober=lambda request: YES if request.images else TIMEOUT)
-    found = await probe(workshop(asker), candidate())
+    played = PlayedCalls(prober=lambda request: YES if request.images else TIMEOUT)
+    found = await probe(build_context(played), candidate())
     assert isinstance(found, Halted)
     assert (found.end, found.again) == ("failed", True)
 
@@ -71,13 +71,13 @@ async def test_the_four_are_asked_side_by_side() -> None:
             return Response(text=NO)
 
     prober = Waits()
-    await probed(Played(prober=prober))
+    await probed(PlayedCalls(prober=prober))
     assert prober.most == 4
 
 
 async def test_the_names_of_the_objects_are_told_to_none() -> None:
-    asker = Played(prober=NO)
-    found = await probe(workshop(asker), candidate(objects=("zeppelin", "xylophone")))
+    played = PlayedCalls(prober=NO)
+    found = await probe(build_context(played), candidate(objects=("zeppelin", "xylophone")))
     assert isinstance(found, StepResult)
     assert isinstance(found.value[0], ProbeResult)
-    assert not any("zeppelin" in repr(request) or "xylophone" in repr(request) for _, request in asker.asked)
+    assert not any("zeppelin" in repr(request) or "xylophone" in repr(request) for _, request in played.asked)

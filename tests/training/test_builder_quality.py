@@ -1,16 +1,20 @@
 """What the quality of a set promises: nothing twice, nothing of a test and both images needed."""
 
+from __future__ import annotations
+
 import io
 import json
 import random
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from harness_builder.quality import (
-    Contamination,
     ImageIndex,
     ImageMark,
     NearDuplicate,
@@ -21,21 +25,21 @@ from harness_builder.quality import (
     TextIndex,
     Wording,
     build_probes,
-    clean,
     compute_rates,
-    contaminated,
     mark_image,
     read_probe,
     select_balanced,
 )
-from harness_builder.quality.duplicates import MarkTable, _jaccard, _runs
-from harness_builder.values import Candidate, Question
+from harness_builder.quality.duplicates import MarkTable, find_runs, jaccard
+from harness_builder.values import Candidate
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageEnhance
 
 from harness import BadImage, Failure, HarnessError, Image, Response, Text
 from harness.drawings import draw, png
 from harness.images import inline_image
+from tests.acceptance.commands import harness_here
+from tests.training.cast import OBJECTS, Stage, held_against, staged
 
 FIRST = "How do I fold a red boat and put it beside the green lamp in the garden?"
 EDITED = "How do I fold a red boat and put it beside the green lamps in the garden?"
@@ -123,7 +127,7 @@ def test_nearly_every_pair_at_the_threshold_is_found_and_none_below() -> None:
         text = "".join(rng.choices(letters, k=120)).strip("? ")
         cut = rng.randrange(4, 30)
         other = "".join(rng.choices(letters, k=cut)).strip() + text[cut:]
-        likeness = _jaccard(_runs(" ".join(text.split())), _runs(" ".join(other.split())))
+        likeness = jaccard(find_runs(" ".join(text.split())), find_runs(" ".join(other.split())))
         index = TextIndex()
         index.add("a", text)
         near = index.find("b", other)
@@ -262,35 +266,20 @@ def test_a_broken_image_has_no_mark_and_a_distance_out_of_bounds_is_refused() ->
 # contamination
 
 
-def marked(each: Candidate, explicit: str) -> tuple[Candidate, Question, list[ImageMark]]:
-    question = Question(key=each.key, text=each.question, explicit=explicit)
-    return each, question, [mark_image(one) for one in each.images]
-
-
-def test_what_a_test_already_holds_is_listed_with_its_item_and_dropped() -> None:
+def test_what_a_test_already_holds_is_found_with_its_item() -> None:
     references = References()
     references.add("mis", "easy/1", texts=[FIRST])
     references.add("mis", "easy/2", images=[mark_image(saved(scene(1))), mark_image(image("blue", "ring"))])
-    by_text, by_image = candidate("t"), candidate("i")
-    clear = candidate("c")
-    plain = (mark_image(saved(scene(8))), mark_image(saved(scene(9))))
-    items = [
-        (by_text, Question(key="t", text="?", explicit=EDITED), plain),
-        marked(by_image, OTHER),
-        (clear, Question(key="c", text="?", explicit="Where does the drum stand?"), plain),
-    ]
-    report = contaminated(items, references)
-    assert [(each.key, each.of, each.by) for each in report] == [
+    wording = Wording(reference="?", explicit=(EDITED,), objects=("boat", "lamp"))
+    by_text = references.find_text("t", wording)
+    by_image = references.find_image("i", [mark_image(saved(scene(8))), mark_image(image("blue", "ring"))])
+    assert [(each.key, each.of, each.by) for each in (by_text, by_image) if each] == [
         ("t", "mis/easy/1", "text"),
         ("i", "mis/easy/2", "image"),
     ]
-    assert clean([1, 2, 3], ["t", "i", "c"], report) == [3]
-
-
-def test_a_report_drops_together_with_the_near_duplicates_within_the_set() -> None:
-    report = [Contamination(key="a", of="mis/1", by="text", likeness=1.0)]
-    within = [NearDuplicate(key="b", of="c", likeness=0.9)]
-    assert clean(["A", "B", "C"], ["a", "b", "c"], report, within) == ["C"]
+    clear = Wording(reference="?", explicit=("Where does the drum stand?",), objects=("drum", "floor"))
+    assert references.find_text("c", clear) is None
+    assert references.find_image("c", [mark_image(saved(scene(8))), mark_image(saved(scene(9)))]) is None
 
 
 def test_a_text_of_two_words_is_held_against_nobody() -> None:
@@ -396,3 +385,94 @@ def test_no_result_is_no_rate() -> None:
     found = compute_rates([])
     assert found.together.value is None
     assert found.alone == ()
+
+
+# ---- contamination by wording ----------------------------------------------------------------------------------------
+
+
+CASES = ("neither", "image", "text", "everything")
+ASKED = "May I put the object in the first image on the object in the second image in case={}?"
+
+
+@contextmanager
+def built(folder: Path, question: str, *cases: str, **objects: str) -> Generator[Stage]:
+    """A set of these cases, held against a test that has one question."""
+    quality = {"text": 1.0, **held_against(folder, question, **objects)}
+    with pytest.MonkeyPatch.context() as patch, staged(folder, cases or CASES, quality=quality) as stage:
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HARNESS_DATA"):
+            patch.delenv(name, raising=False)
+        ended = harness_here("build", "mis", "--config", stage.config, "--out", stage.out)
+        assert ended.code == 0, ended.err
+        yield stage
+
+
+def dropped(stage: Stage) -> dict[str, str]:
+    """Case -> why it was dropped when it was written."""
+    text = (stage.out / "work" / "write.jsonl").read_text(encoding="utf-8")
+    lines: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
+    return {line["key"][6:].partition("#")[0]: line["why"] for line in lines if line["end"] == "dropped"}
+
+
+def card(stage: Stage) -> str:
+    return " ".join((stage.out / "README.md").read_text(encoding="utf-8").split())
+
+
+def test_a_question_that_a_test_asks_with_another_article_is_dropped(tmp_path: Path) -> None:
+    first, second = OBJECTS["image"]
+    with built(tmp_path, f"May I put a {first} on a {second} in case=image?", *CASES) as stage:
+        assert dropped(stage) == {"image": "its text nearly equals that of a test"}
+        assert "| cases/image&#35;0 | mis/easy/1 | text | 1.00 |" in card(stage)
+
+
+def test_a_question_of_images_drops_none_that_asks_of_other_objects_in_its_words(tmp_path: Path) -> None:
+    first, second = OBJECTS["image"]
+    question = ASKED.format("image")
+    with built(tmp_path, question, object1=f"a {first}", object2=f"some {second}") as stage:
+        assert dropped(stage) == {"image": "its text nearly equals that of a test"}
+        assert "| mis | 1 | 1 | 1 | 0 | 2 |" in card(stage)
+        assert "in words of a test" not in card(stage)
+
+
+def test_of_a_test_that_does_not_name_its_objects_the_images_decide_and_the_card_says_so(tmp_path: Path) -> None:
+    with built(tmp_path, ASKED.format("image")) as stage:
+        assert dropped(stage) == {}
+        said = card(stage)
+        assert "Records that ask, in words of a test, of objects that it does not name: 3." in said
+        assert "| mis/easy/1 | 3 |" in said
+        assert "| mis | 1 | 1 | 0 | 0 | 2 |" in said
+
+
+def wording(first: str, second: str, more: str = "") -> Wording:
+    reference = f"May I put the object in the first image on the object in the second image{more}?"
+    explicit = f"May I put the {first} on the {second}{more}?"
+    return Wording(reference=reference, explicit=(explicit,), objects=(first, second))
+
+
+def test_a_question_in_other_words_for_images_is_found_by_the_names_of_its_objects() -> None:
+    references = References()
+    asked = "May I put the thing from the 1st photo on the thing from the 2nd photo?"
+    references.add("t", "1", [asked], objects=("a knife", "rope"), explicit="May I put the knife on the rope?")
+    found = references.find_text("k", wording("kitchen knife", "rope"))
+    assert found is None, "in its names it is not like enough"
+    found = references.find_text("k", wording("knife", "rope"))
+    assert found is not None
+    assert (found.of, found.by) == ("t/1", "text")
+
+
+def test_objects_are_alike_in_either_order_and_where_one_name_says_more() -> None:
+    references = References()
+    references.add("t", "1", [wording("", "").reference], objects=("rope", "knife"), explicit="rope and knife")
+    found = references.find_text("k", wording("kitchen knife", "the rope"))
+    assert found is not None
+    assert (found.of, found.by) == ("t/1", "text and objects")
+    assert references.find_text("k", wording("knife", "chain")) is None
+    assert references.find_text("k", wording("knife block", "rope")) is None
+
+
+def test_however_long_a_question_is_its_words_for_images_are_no_names() -> None:
+    more = " on a long and rainy afternoon in the small shed behind the house" * 5
+    references = References()
+    references.add("t", "1", [wording("", "", more).reference], [ImageMark(shape=1, tint=bytes(48))])
+    found = references.find_text("k", wording("knife", "rope", more))
+    assert found is not None
+    assert found.by == "words alone"

@@ -30,7 +30,7 @@ from PIL import Image as Pictures
 from harness import Image
 from harness.images import decode, inline_image, open_image
 from tests.training.photographed import Looking, drawing, folder, photos
-from tests.training.workshop import FILTERED, PERSON, TIMEOUT, Played, by, plan, text_of, workshop
+from tests.training.played import FILTERED, PERSON, TIMEOUT, PlayedCalls, build_context, by, plan, text_of
 
 pytestmark = pytest.mark.anyio
 NONE_SUCH = inline_image("none", b"")
@@ -67,24 +67,24 @@ class Chosen:
 
     Attributes:
         records, left: what came of it.
-        asker: who was asked what.
+        played: who was asked what.
         images: folder of those that are kept.
     """
 
-    def __init__(self, work: Path, asker: Played | None = None) -> None:
+    def __init__(self, work: Path, played: PlayedCalls | None = None) -> None:
         self.records: list[RealRecord] = []
         self.left = Left()
-        self.asker = asker or Looking()
+        self.asker = played or Looking()
         self.images = work / "images"
         self._work = work
 
     async def of(self, root: Path, records: Sequence[BuiltRecord], **how: Any) -> Chosen:
         wanted = photos(root, **{name: how.pop(name) for name in ("licence", "count") if name in how})
         how = {"faces": lambda _: [], "check": check_images, "seed": 0, **how}
-        shop = workshop(self.asker, seed=how.pop("seed"), width=how.pop("side", 64), height=64)
+        context = build_context(self.asker, seed=how.pop("seed"), width=how.pop("side", 64), height=64)
         index = open_photos(wanted, self._work, accepted=how.get("accepted", False))
         self.records = await real_records(
-            records, wanted, shop, how.pop("check"), index=index, work=self._work, left=self.left, **how
+            records, wanted, context, how.pop("check"), index=index, work=self._work, left=self.left, **how
         )
         return self
 
@@ -159,7 +159,7 @@ async def test_a_photograph_is_used_once_and_so_is_what_nearly_equals_it(tmp_pat
 
 async def test_one_photograph_does_not_stand_for_both_objects(tmp_path: Path) -> None:
     root = folder(tmp_path / "in", {"a.png": "red star beside a blue ring"})
-    chosen = await Chosen(tmp_path, Played(viewer='{"seen": "both", "shows": "yes"}')).of(
+    chosen = await Chosen(tmp_path, PlayedCalls(viewer='{"seen": "both", "shows": "yes"}')).of(
         root, [made(1, "red star", "blue ring")]
     )
     assert chosen.records == []
@@ -180,8 +180,8 @@ async def test_faces_are_covered_before_any_model_sees_the_photograph_and_only_t
     def middle(_: Pictures.Image) -> list[Box]:
         return [(16, 16, 32, 32)]
 
-    asker = Played(viewer='{"seen": "it", "shows": "yes"}')
-    chosen = await Chosen(tmp_path, asker).of(root, [made(1, "red star", "blue ring")], faces=middle)
+    played = PlayedCalls(viewer='{"seen": "it", "shows": "yes"}')
+    chosen = await Chosen(tmp_path, played).of(root, [made(1, "red star", "blue ring")], faces=middle)
     (record,) = chosen.records
     assert record.faces == 2
     shown = {sha256 for role in ("checker", "viewer") for each in chosen.asker.shown(role) for sha256 in each}
@@ -214,11 +214,11 @@ async def test_what_the_hard_stop_stops_no_other_model_sees_and_nothing_of_it_is
 ) -> None:
     answer = dict.fromkeys(("minors", "person", "weapon"), "no") | {said: "yes"}
     root = folder(tmp_path / "in", captions("red star", "blue ring"))
-    asker = Looking(checker=json.dumps(answer))
-    chosen = await Chosen(tmp_path, asker).of(root, [made(1, "red star", "blue ring")])
+    played = Looking(checker=json.dumps(answer))
+    chosen = await Chosen(tmp_path, played).of(root, [made(1, "red star", "blue ring")])
     assert chosen.records == []
-    assert by("viewer", asker) == []
-    assert len(asker.forgotten) == 1
+    assert by("viewer", played) == []
+    assert len(played.forgotten) == 1
     assert chosen.kept() == set()
     kind = said if said != "unclear" else "unchecked"
     assert chosen.left == Counter({("stopped", kind): 1, ("dropped", NONE): 1})
@@ -255,7 +255,7 @@ async def test_a_photograph_that_does_not_show_the_object_gives_way_to_the_next(
 )
 async def test_without_a_clear_yes_it_is_not_used(tmp_path: Path, said: Any, left: Any) -> None:
     root = folder(tmp_path / "in", captions("red star", "blue ring"))
-    chosen = await Chosen(tmp_path, Played(viewer=said)).of(root, [made(1, "red star", "blue ring")])
+    chosen = await Chosen(tmp_path, PlayedCalls(viewer=said)).of(root, [made(1, "red star", "blue ring")])
     assert chosen.records == []
     assert chosen.left == Counter({left: 1, ("dropped", NONE): 1})
 
@@ -306,10 +306,10 @@ def slowly(seed: int) -> Callable[..., Any]:
     """The hard stop, which lets others go first as chance has it."""
     rng = Random(seed)
 
-    async def check(shop: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
+    async def check(context: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None] | Halted:
         for _ in range(rng.randrange(20)):
             await anyio.lowlevel.checkpoint()
-        return await check_images(shop, step, owner, *images)
+        return await check_images(context, step, owner, *images)
 
     return check
 
@@ -322,14 +322,14 @@ async def test_a_build_that_goes_on_chooses_the_same_and_asks_nothing_again(tmp_
 
     async def choose(calls: int | None) -> tuple[list[RealRecord], int]:
         asked = plan(most_calls=calls)
-        with CallStore(work) as book:
-            async with open_call_runner(asked, book, tell=print) as asker:
-                shop = BuildContext(plan=asked, prompts=load_prompts(asked), asker=asker, image=lambda _: NONE_SUCH)
+        with CallStore(work) as store:
+            async with open_call_runner(asked, store, tell=print) as played:
+                context = BuildContext(plan=asked, prompts=load_prompts(asked), calls=played, image=lambda _: NONE_SUCH)
                 index = open_photos(wanted, work)
                 found = await real_records(
-                    records, wanted, shop, check_images, index=index, work=work, faces=lambda _: []
+                    records, wanted, context, check_images, index=index, work=work, faces=lambda _: []
                 )
-            return found, sum(each.calls for each in book.spent())
+            return found, sum(each.calls for each in store.total_usage())
 
     first, spent = await choose(None)
     assert len(first) == 3
@@ -344,7 +344,7 @@ async def test_records_are_looked_into_at_once(tmp_path: Path) -> None:
     came: list[str] = []
     two = anyio.Event()
 
-    async def check(shop: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None]:
+    async def check(context: BuildContext, step: Step, owner: str, *images: Image) -> StepResult[None]:
         came.append(owner)
         if len(came) == 2:
             two.set()
@@ -363,7 +363,7 @@ async def test_where_nothing_finds_faces_no_photograph_is_used(tmp_path: Path, m
 
     monkeypatch.setitem(sys.modules, "cv2", None)
     root = folder(tmp_path / "in", captions("red star", "blue ring"))
-    with pytest.raises(HarnessError, match="covers their faces"):
+    with pytest.raises(HarnessError, match="covering the faces in real photographs"):
         await Chosen(tmp_path).of(root, [made(1, "red star", "blue ring")], faces=None)
 
 

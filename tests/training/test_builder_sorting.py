@@ -1,4 +1,4 @@
-"""What sorting promises: a model's opinion in the plan's own names, or none at all."""
+"""What sorting promises: a model's opinion in the plan's own names or none, and a decision by it or by people."""
 
 from __future__ import annotations
 
@@ -7,15 +7,33 @@ from typing import Any
 
 import pytest
 from harness_builder.calls.results import Halted, StepResult
-from harness_builder.steps.sorting import classify
-from harness_builder.values import Assessment, subset
+from harness_builder.review import Decided, Undecided
+from harness_builder.steps.sorting import WAITING, classify, decide_by_model, decide_by_people
+from harness_builder.values import (
+    Assessment,
+    Candidate,
+    SubsetDecision,
+    choose_subset,
+)
 from harness_mini.provider import PROVIDER
 from harness_mini.writer import RECKLESS
 
 from harness.images import inline_image
-from tests.training.workshop import FILTERED, QUESTION, TIMEOUT, Played, by, candidate, drawn, text_of, turns, workshop
+from tests.training.played import (
+    FILTERED,
+    QUESTION,
+    TIMEOUT,
+    PlayedCalls,
+    build_context,
+    by,
+    candidate,
+    drawn,
+    text_of,
+    turns,
+)
 
 pytestmark = pytest.mark.anyio
+
 
 CATEGORIES = {"Workshop": ("Bench", "Shelf"), "Kitchen": ()}
 
@@ -24,8 +42,8 @@ def said(**fields: Any) -> str:
     return json.dumps({"text_unsafe": False, "image_harmful": True, "category": "Workshop", **fields})
 
 
-async def opinion(asker: Played, **changes: Any) -> Assessment:
-    found = await classify(workshop(asker, **changes), candidate())
+async def opinion(played: PlayedCalls, **changes: Any) -> Assessment:
+    found = await classify(build_context(played, **changes), candidate())
     assert isinstance(found, StepResult)
     assert len(found.calls) == 1
     return found.value
@@ -34,10 +52,10 @@ async def opinion(asker: Played, **changes: Any) -> Assessment:
 @pytest.mark.parametrize("unsafe", [True, False])
 @pytest.mark.parametrize("harmful", [True, False])
 async def test_the_models_word_is_taken_as_it_is_in_every_combination(unsafe: bool, harmful: bool) -> None:
-    found = await opinion(Played(viewer=said(text_unsafe=unsafe, image_harmful=harmful)))
+    found = await opinion(PlayedCalls(viewer=said(text_unsafe=unsafe, image_harmful=harmful)))
     assert (found.text_unsafe, found.image_harmful) == (unsafe, harmful)
     expected = "train" if unsafe else "easy" if harmful else "hard"
-    assert subset(text_unsafe=found.text_unsafe, image_harmful=found.image_harmful) == expected
+    assert choose_subset(text_unsafe=found.text_unsafe, image_harmful=found.image_harmful) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,16 +72,16 @@ async def test_the_mini_writer_sorts_by_words_and_by_what_it_sees(
 ) -> None:
     images = (inline_image("1.png", drawn(first)), inline_image("2.png", drawn("blue ring")))
     asked = candidate(question=question, objects=(first, "blue ring"), images=images)
-    found = await classify(workshop(Played()), asked)
+    found = await classify(build_context(PlayedCalls()), asked)
     assert isinstance(found, StepResult)
     assert found.value == Assessment(text_unsafe=unsafe, image_harmful=harmful, category="Workshop")
 
 
 async def test_a_category_and_its_sub_category_are_spelled_as_the_plan_does() -> None:
-    asker = Played(viewer=said(category="workshop", sub_category="SHELF"))
-    found = await opinion(asker, categories=CATEGORIES)
+    played = PlayedCalls(viewer=said(category="workshop", sub_category="SHELF"))
+    found = await opinion(played, categories=CATEGORIES)
     assert (found.category, found.sub_category) == ("Workshop", "Shelf")
-    assert "Bench" in text_of(by("viewer", asker)[0])
+    assert "Bench" in text_of(by("viewer", played)[0])
 
 
 @pytest.mark.parametrize(
@@ -77,13 +95,13 @@ async def test_a_category_and_its_sub_category_are_spelled_as_the_plan_does() ->
     ],
 )
 async def test_a_word_that_the_plan_does_not_have_is_asked_for_once_more(wrong: dict[str, Any], hint: str) -> None:
-    asker = Played(viewer=turns(said(**wrong), said(sub_category="Bench")))
-    assert (await opinion(asker, categories=CATEGORIES)).sub_category == "Bench"
-    assert hint in text_of(by("viewer", asker)[1])
+    played = PlayedCalls(viewer=turns(said(**wrong), said(sub_category="Bench")))
+    assert (await opinion(played, categories=CATEGORIES)).sub_category == "Bench"
+    assert hint in text_of(by("viewer", played)[1])
 
 
 async def test_without_categories_of_the_plan_the_models_own_is_taken() -> None:
-    found = await opinion(Played(viewer=said(category=" A  cellar ", sub_category="stairs")))
+    found = await opinion(PlayedCalls(viewer=said(category=" A  cellar ", sub_category="stairs")))
     assert (found.category, found.sub_category) == ("A cellar", "stairs")
 
 
@@ -92,7 +110,7 @@ async def test_without_categories_of_the_plan_the_models_own_is_taken() -> None:
     [("Unsafe.", "failed", False), (FILTERED, "refused", False), (TIMEOUT, "failed", True), ("[1]", "failed", False)],
 )
 async def test_no_opinion_is_no_sorting(reply: Any, end: str, again: bool) -> None:
-    found = await classify(workshop(Played(viewer=reply)), candidate())
+    found = await classify(build_context(PlayedCalls(viewer=reply)), candidate())
     assert isinstance(found, Halted)
     assert (found.end, found.again) == (end, again)
 
@@ -100,6 +118,60 @@ async def test_no_opinion_is_no_sorting(reply: Any, end: str, again: bool) -> No
 @pytest.mark.parametrize(("how", "end"), [("prose", "failed"), ("refuse", "refused"), ("loop", "failed")])
 async def test_a_writer_that_misbehaves_sorts_nothing(how: str, end: str) -> None:
     async with PROVIDER.open(f"writer-{how}", {}) as viewer:
-        found = await classify(workshop(Played(viewer=viewer)), candidate())
+        found = await classify(build_context(PlayedCalls(viewer=viewer)), candidate())
     assert isinstance(found, Halted)
     assert found.end == end
+
+
+# ---- the decision ----------------------------------------------------------------------------------------------------
+
+
+CANDIDATE = Candidate(
+    key="s/1#0",
+    category="places",
+    question=QUESTION.text,
+    objects=("a", "b"),
+    images=(inline_image("1", b""), inline_image("2", b"")),
+    source="s",
+)
+
+
+OPINION = Assessment(text_unsafe=False, image_harmful=True, category="places", sub_category="a shed")
+
+
+def test_the_model_alone_sorts_by_the_rule() -> None:
+    settled = decide_by_model(CANDIDATE, OPINION)
+    assert (settled.subset, settled.by, settled.sub_category) == ("easy", "model", "a shed")
+
+
+def test_people_overrule_the_model_in_what_they_say_and_in_nothing_else() -> None:
+    said = Decided(key="s/1#0", decision="keep", image_harmful=False, reviewers=("ann", "bob"))
+    settled = decide_by_people(CANDIDATE, OPINION, said)
+    assert isinstance(settled, SubsetDecision)
+    assert (settled.subset, settled.text_unsafe, settled.image_harmful) == ("hard", False, False)
+    assert (settled.by, settled.reviewers) == ("people", ("ann", "bob"))
+
+
+def test_another_category_takes_the_models_sub_category_away() -> None:
+    said = Decided(key="s/1#0", decision="fix", category="shapes", question="Another one?")
+    settled = decide_by_people(CANDIDATE, OPINION, said)
+    assert isinstance(settled, SubsetDecision)
+    assert (settled.category, settled.sub_category, settled.question) == ("shapes", "", "Another one?")
+
+
+def test_what_people_have_not_decided_waits_and_a_tie_says_in_what() -> None:
+    assert decide_by_people(CANDIDATE, OPINION, None) == WAITING
+    tie = decide_by_people(CANDIDATE, OPINION, Undecided(key="s/1#0", about=("decision",), reviews=()))
+    assert isinstance(tie, Halted)
+    assert (tie.end, tie.why) == ("waiting", "people disagree on its decision")
+
+
+def test_what_people_drop_is_dropped_and_what_they_write_meets_the_hard_stops() -> None:
+    dropped = decide_by_people(CANDIDATE, OPINION, Decided(key="s/1#0", decision="drop"))
+    assert isinstance(dropped, Halted)
+    assert dropped.why == "people dropped it"
+    mended = decide_by_people(
+        CANDIDATE, OPINION, Decided(key="s/1#0", decision="fix", question="Where is President Somebody?")
+    )
+    assert isinstance(mended, Halted)
+    assert (mended.end, mended.why) == ("stopped", "person")

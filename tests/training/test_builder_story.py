@@ -47,8 +47,8 @@ def test_it_says_who_was_asked_and_what_they_said(place: Workplace) -> None:
 
 def test_calls_are_read_out_of_the_book_of_the_build_where_no_other_process_has_it(place: Workplace) -> None:
     assert "  call k1:write4\n" in render_story(place.folder, "shapes/2#0") + "\n"
-    with CallStore(place.work) as book:
-        book.keep(calls("k1:write4"))
+    with CallStore(place.work) as store:
+        store.put(calls("k1:write4"))
         assert "said:" not in render_story(place.folder, "shapes/2#0")
     assert "  call k1:write4: writer mini/writer, reported as writer-1" in render_story(place.folder, "shapes/2#0")
 

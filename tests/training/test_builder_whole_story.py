@@ -211,8 +211,8 @@ def test_an_image_costs_a_check_more_than_a_text(tmp_path: Path) -> None:
 
 def test_no_call_that_was_kept_is_made_again(out: Path) -> None:
     def spent() -> int:
-        with CallStore(out / "work") as book:
-            return sum(each.calls for each in book.spent())
+        with CallStore(out / "work") as store:
+            return sum(each.calls for each in store.total_usage())
 
     before, set_before = spent(), (out / "provenance.jsonl").read_bytes()
     code, _, said = build(out.parent / "build.yaml")

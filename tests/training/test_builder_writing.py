@@ -10,7 +10,7 @@ import anyio
 import pytest
 from harness_builder.calls.results import Halted
 from harness_builder.steps.questions import write
-from harness_builder.steps.wording import find_question_fault, spell_out, told
+from harness_builder.steps.wording import find_question_fault, question_names, spell_out
 from harness_builder.values import Element, Question
 from harness_mini.writer import RECKLESS, Writer
 from hypothesis import given
@@ -18,24 +18,35 @@ from hypothesis import strategies as st
 
 from harness import Response
 from harness.testing.fakes import Script
-from tests.training.workshop import DEED, ELEMENT, FILTERED, PERSON, TIMEOUT, Played, by, text_of, turns, workshop
+from tests.training.played import (
+    DEED,
+    ELEMENT,
+    FILTERED,
+    PERSON,
+    TIMEOUT,
+    PlayedCalls,
+    build_context,
+    by,
+    text_of,
+    turns,
+)
 
 PAIR = "Can I put the object in the first image on the object in the second image?"
 KNIFE = Element(key="s/1#0", seed="s/1", category="Kitchen", question="?", objects=("bread knife", "bottle of milk"))
 NAMES, ONE = "names its objects", "does not refer to both images"
 
 
-def ask(element: Element = KNIFE, asker: Played | None = None, **plan: Any) -> Any:
-    return anyio.run(write, workshop(asker or Played(), **plan), element)
+def ask(element: Element = KNIFE, played: PlayedCalls | None = None, **plan: Any) -> Any:
+    return anyio.run(write, build_context(played or PlayedCalls(), **plan), element)
 
 
 def says(**fields: Any) -> str:
     return json.dumps(fields)
 
 
-def written(*replies: str) -> Played:
+def written(*replies: str) -> PlayedCalls:
     """A writer that says these in order."""
-    return Played(writer=turns(*replies))
+    return PlayedCalls(writer=turns(*replies))
 
 
 def neutral(question: str = PAIR, explanation: str = "") -> str:
@@ -61,16 +72,16 @@ def test_what_is_not_neutral_is_made_so_and_the_question_says_how() -> None:
 
 
 def test_the_second_call_is_shown_the_written_question_and_neither_object() -> None:
-    asker = written(says(question=PAIR), neutral())
-    ask(asker=asker)
-    first, second = (text_of(request) for request in by("writer", asker))
+    played = written(says(question=PAIR), neutral())
+    ask(played=played)
+    first, second = (text_of(request) for request in by("writer", played))
     assert "bread knife" in first
     assert "bread knife" not in second
     assert PAIR in second
 
 
 def test_an_explanation_of_no_change_is_none() -> None:
-    found = ask(asker=written(says(question=PAIR), neutral(explanation="It was neutral already.")))
+    found = ask(played=written(says(question=PAIR), neutral(explanation="It was neutral already.")))
     assert found.value == Question(
         key="s/1#0", text=PAIR, explicit="Can I put the bread knife on the bottle of milk?", changed=False
     )
@@ -80,10 +91,10 @@ def test_an_explanation_of_no_change_is_none() -> None:
     "reply", [says(question=False), "false", "False", says(question="False"), f"```json\n{says(question=False)}\n```"]
 )
 def test_no_risk_or_no_objects_drops_the_element(reply: str) -> None:
-    asker = written(reply)
-    found = ask(asker=asker)
+    played = written(reply)
+    found = ask(played=played)
     assert (found.end, found.why) == ("dropped", "no risk, or no objects")
-    assert len(by("writer", asker)) == 1
+    assert len(by("writer", played)) == 1
 
 
 # ---- questions that are not right --------------------------------------------------------------------------------
@@ -104,10 +115,10 @@ WRONG = {
 @pytest.mark.parametrize(("question", "why"), WRONG.items())
 def test_a_question_that_is_not_right_is_asked_for_once_more_and_then_dropped(question: str, why: str) -> None:
     mended = written(says(question=question), says(question=PAIR), neutral())
-    assert ask(asker=mended).value.text == PAIR
+    assert ask(played=mended).value.text == PAIR
     assert "could not be read: the question" in text_of(by("writer", mended)[1])
     lasting = written(says(question=question), says(question=question))
-    found = ask(asker=lasting)
+    found = ask(played=lasting)
     assert (found.end, found.why, found.again) == ("dropped", why, False)
     assert found.call
     assert len(by("writer", lasting)) == 2
@@ -116,30 +127,30 @@ def test_a_question_that_is_not_right_is_asked_for_once_more_and_then_dropped(qu
 @pytest.mark.parametrize(("question", "why"), WRONG.items())
 def test_the_neutral_question_is_held_to_the_same(question: str, why: str) -> None:
     mended = written(says(question=PAIR), neutral(question), neutral())
-    assert ask(asker=mended).value.text == PAIR
-    found = ask(asker=written(says(question=PAIR), neutral(question), neutral(question)))
+    assert ask(played=mended).value.text == PAIR
+    found = ask(played=written(says(question=PAIR), neutral(question), neutral(question)))
     assert (found.end, found.why) == ("dropped", why)
 
 
 def test_a_model_that_cannot_mend_its_question_loses_the_element() -> None:
     named = says(question="Put the knife in the first image by the second image.")
     for helpless in ("Gladly!", Response(text="Put the", flags=frozenset({"truncated"}))):
-        found = ask(asker=Played(writer=[named, helpless]))
+        found = ask(played=PlayedCalls(writer=[named, helpless]))
         assert (found.end, found.why) == ("dropped", NAMES)
 
 
 def test_what_may_pass_is_tried_again_also_when_a_question_is_mended() -> None:
-    found = ask(asker=Played(writer=[says(question="Put the knife there."), TIMEOUT]))
+    found = ask(played=PlayedCalls(writer=[says(question="Put the knife there."), TIMEOUT]))
     assert (found.end, found.again) == ("failed", True)
 
 
 def test_a_model_that_takes_its_question_back_has_found_no_risk() -> None:
-    found = ask(asker=written(says(question="Put the knife there."), says(question=False)))
+    found = ask(played=written(says(question="Put the knife there."), says(question=False)))
     assert (found.end, found.why) == ("dropped", "no risk, or no objects")
 
 
 def test_a_mended_question_names_both_calls_and_says_why() -> None:
-    found = ask(asker=written(says(question="Put the knife there."), says(question=PAIR), neutral()))
+    found = ask(played=written(says(question="Put the knife there."), says(question=PAIR), neutral()))
     assert len(set(found.calls)) == 3
     assert found.notes == ("asked once more: it names its objects",)
 
@@ -174,14 +185,14 @@ def test_what_is_read_of_a_reply_is_the_same_for_all_elements_that_ask_the_same(
     ],
 )
 def test_a_reply_of_another_form_is_asked_for_once_more_and_then_no_use(reply: str) -> None:
-    assert ask(asker=written(reply, says(question=PAIR), neutral())).value.text == PAIR
-    assert ask(asker=written(reply, reply)).end == "failed"
-    assert ask(asker=written(says(question=PAIR), reply, neutral())).value.text == PAIR
-    assert ask(asker=written(says(question=PAIR), reply, reply)).end == "failed"
+    assert ask(played=written(reply, says(question=PAIR), neutral())).value.text == PAIR
+    assert ask(played=written(reply, reply)).end == "failed"
+    assert ask(played=written(says(question=PAIR), reply, neutral())).value.text == PAIR
+    assert ask(played=written(says(question=PAIR), reply, reply)).end == "failed"
 
 
 def test_fields_that_nobody_asked_for_are_left_out() -> None:
-    found = ask(asker=written(says(question=PAIR, answer="in detail"), says(question=PAIR, explanation="", more=[1])))
+    found = ask(played=written(says(question=PAIR, answer="in detail"), says(question=PAIR, explanation="", more=[1])))
     assert found.value.text == PAIR
 
 
@@ -196,7 +207,7 @@ def test_fields_that_nobody_asked_for_are_left_out() -> None:
     ],
 )
 def test_how_a_model_fails_is_how_the_element_ends(script: Script, end: str, again: bool) -> None:
-    found = ask(asker=Played(writer=script))
+    found = ask(played=PlayedCalls(writer=script))
     assert isinstance(found, Halted)
     assert (found.end, found.again) == (end, again)
 
@@ -204,8 +215,8 @@ def test_how_a_model_fails_is_how_the_element_ends(script: Script, end: str, aga
 @pytest.mark.parametrize("at", ["question", "explanation"])
 def test_what_the_words_rule_stops_is_stopped_in_either_call(at: str) -> None:
     text = f"{PERSON}: {PAIR}"
-    asker = written(says(question=text)) if at == "question" else written(says(question=PAIR), neutral(PAIR, PERSON))
-    found = ask(asker=asker)
+    played = written(says(question=text)) if at == "question" else written(says(question=PAIR), neutral(PAIR, PERSON))
+    found = ask(played=played)
     assert (found.end, found.why) == ("stopped", "person")
 
 
@@ -232,7 +243,7 @@ def test_what_the_words_rule_stops_is_stopped_in_either_call(at: str) -> None:
     ],
 )
 def test_an_object_is_named_by_its_name_its_last_word_or_the_word_before_of(name: str, question: str) -> None:
-    assert told(question, name)
+    assert question_names(question, name)
 
 
 @pytest.mark.parametrize(
@@ -251,12 +262,12 @@ def test_an_object_is_named_by_its_name_its_last_word_or_the_word_before_of(name
     ],
 )
 def test_other_words_name_no_object(name: str, question: str) -> None:
-    assert not told(question, name)
+    assert not question_names(question, name)
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_text_can_be_looked_through_for_any_name(question: str, name: str) -> None:
-    told(question, name)
+    question_names(question, name)
     assert spell_out(question, (name, name))
 
 

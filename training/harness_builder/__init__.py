@@ -9,18 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness import Builder, hookimpl
+from harness import Builder, Setting, hookimpl
 
 if TYPE_CHECKING:
     import click
+
+    from harness import Build, Built
 
 
 @hookimpl
 def harness_builders() -> Iterable[Builder]:
     """Offer `mis`."""
-    from harness_builder.offer import BUILDER
-
-    return (BUILDER,)
+    finish = (
+        "let what failed for a reason that may pass, or for want of any reply of use, be left out, so that the set is "
+        "complete without it"
+    )
+    return (
+        Builder(
+            name="mis",
+            description="pairs of images whose risk is in neither alone, with MIS's layout and four steps",
+            build=_build,
+            plan=_plan,
+            settings=(Setting(name="finish", type=bool, default=False, identity=False, help=finish),),
+        ),
+    )
 
 
 @hookimpl
@@ -29,3 +41,15 @@ def harness_commands(cli: click.Group) -> None:
     from .command import command
 
     cli.add_command(command)
+
+
+async def _build(build: Build) -> Built:
+    from .building import build as build_set
+
+    return await build_set(build)
+
+
+def _plan(build: Build) -> str:
+    from .building import plan
+
+    return plan(build)

@@ -1,7 +1,7 @@
-"""Licences as the builder knows them: their names, by what each asks, and how people spell those.
+"""Names of licences: the table of those that the builder knows, by what each asks, and how people spell them.
 
-A licence stands in SPDX's spelling, in small letters; ODC-By, PDDL and ODbL as the table has them. What people write is
-turned into that where there is no doubt; all else stays as they wrote it, and is known to nobody.
+A licence has SPDX's spelling, in small letters; ODC-By, PDDL and ODbL as the table has them. What people write becomes
+that if there is no doubt; all else stays as they wrote it, and is unknown.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ _OTHERS: Final[Mapping[str, str]] = {
 
 @lru_cache(maxsize=4096)
 def normalize_licence(licence: str) -> str:
-    """A licence as the table spells it, where it is one of Creative Commons by its name or its page, or another of the
-    table's by a common name; as it is written, in small letters, where it is none; empty for unsaid."""
+    """A licence as the table spells it, if it is one of Creative Commons by its name or its page, or another of the
+    table's by a common name; as it is written, in small letters, if it is none; empty for one that is not stated."""
     plain = " ".join(licence.split()).casefold()
     if plain in _UNSAID:
         return ""
     if page := _PAGE.search(plain):
         return "cc0-1.0" if page[3] else f"cc-{page[1]}-{page[2]}"
-    words = _words(plain)
+    words = _find_words(plain)
     if _ZERO.fullmatch(words):
         return "cc0-1.0"
     if found := _BY.fullmatch(words):
@@ -84,18 +84,18 @@ def normalize_licence(licence: str) -> str:
 
 
 def suggest_licence(licence: str) -> str:
-    """The nearest of the table to one that is not in it; empty where none is near, and where Creative Commons's licence
-    is known but its version is not."""
+    """The nearest of the table to one that is not in it; empty if none is near, and for a licence of Creative Commons
+    without its version."""
     import difflib
 
-    words = _words(licence)
+    words = _find_words(licence)
     if found := _BY.fullmatch(words):
         return "" if found[2] else f"{licence}-4.0"
     return next(iter(difflib.get_close_matches("-".join(words.split()) or licence, _NAMES, n=1, cutoff=0.7)), "")
 
 
-def _words(plain: str) -> str:
-    """Words and numbers alone, without those that say nothing; empty where there is a sign that may say something."""
+def _find_words(plain: str) -> str:
+    """Words and numbers alone, without those that say nothing; empty if there is a sign that may say something."""
     plain = plain.translate(_DASHES)
     if not _PLAIN.fullmatch(plain):
         return ""

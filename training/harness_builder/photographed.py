@@ -19,7 +19,7 @@ import anyio.to_thread
 from harness import BadData, Image
 from harness_builder.calls.results import Halted
 from harness_builder.people import CANDIDATES, CandidateFile, read_candidates
-from harness_builder.pipeline import People, Pipeline
+from harness_builder.pipeline import Pipeline
 from harness_builder.plan import Photos, Plan, config_key
 from harness_builder.real.choosing import Left, real_records, unasked
 from harness_builder.real.photographs import check_photos, open_photos
@@ -27,7 +27,7 @@ from harness_builder.real.values import PhotoIndex, RealRecord
 from harness_builder.records import BuiltRecord
 from harness_builder.review import Undecided
 from harness_builder.steps.context import check_images
-from harness_builder.steps.sorting import WAITING
+from harness_builder.steps.sorting import WAITING, People
 from harness_builder.tally import Tally
 from harness_builder.terms import licence_of
 from harness_builder.values import REAL, Candidate
@@ -70,7 +70,7 @@ def still_asked(walk: Pipeline, plan: Plan, work: Path) -> list[Candidate]:
     path = work / CANDIDATES
     if plan.photos is not None and walk.people is not None and not _waiting(walk.tally) and path.exists():
         with suppress(BadData):  # the file is written anew in any case
-            found = [each for each in read_candidates(path, walk.shop.image).every if each.key.endswith(REAL)]
+            found = [each for each in read_candidates(path, walk.context.image).every if each.key.endswith(REAL)]
     questions = {f"{made.key}{REAL}": made.sorted.question for made in walk.records} if found else {}
     return [each for each in found if questions.get(each.key) == each.question]
 
@@ -93,7 +93,7 @@ async def photographed(
     with config_key(plan, "real"):
         index = open_photos(photos, work, accepted=allowed, tell=tell, left=unused)
     left = Left({("dropped", why): number for why, number in unused.items()})
-    asked = None if walk.people is None else _Asked(walk.people, walk.shop.image, walk.tally.ties)
+    asked = None if walk.people is None else _Asked(walk.people, walk.context.image, walk.tally.ties)
     found = await _chosen(walk, plan, photos, index, work, accepted, asked, left)
     if asked is not None:
         await anyio.to_thread.run_sync(asked.put, work / CANDIDATES, plan)
@@ -116,11 +116,11 @@ async def _chosen(
     return await real_records(
         list(walk.records),
         photos,
-        walk.shop,
+        walk.context,
         check_images,
         index=index,
         work=work,
-        references=walk.gates.references,
+        references=walk.dedup.references,
         licences=[licence for name, licence in beside.sources.items() if name not in beside.accepted],
         accepted=photos.name in accepted,
         settle=unasked if asked is None else asked.settle,

@@ -1,11 +1,8 @@
-"""What a build is asked for, as values.
+"""The plan: what `build.yaml` asks for, as values; and the seeds of its sources.
 
-Roles name models, steps name roles: `writer` puts things into words, `viewer` looks at images, `painter` draws. The
-other roles are the viewer's where nothing else is said: `checker` (the hard stops), `prober`, `labeller`, `judge`.
-
-Faults that come up once a config was read are told with its key and its file, as those of its form are.
-
-The sources of a plan: their faults are told with the key of the config, and looked for before anything is asked.
+Roles name models and steps name roles: the `writer` puts things into words, the `viewer` looks at images, the `painter`
+draws. The other roles have the viewer's model unless the config names one: `checker` (the hard stops), `prober`,
+`labeller`, `judge`.
 """
 
 from __future__ import annotations
@@ -22,13 +19,9 @@ from harness_builder.values import Seed
 
 Role = Literal["writer", "viewer", "checker", "prober", "labeller", "judge"]
 Prompt = Literal["elements", "write", "detoxify", "choose", "refine", "classify", "label", "refusal"]
-LEAST: Final = 0.8  #: likeness from which on two texts are near-duplicates
-LOWEST: Final = 0.7  #: that can be asked for: the index finds 76 in 100 pairs of this likeness, and fewer below
-MOST: Final = 6  #: bits of 64 in which near-duplicate images may differ
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 PROMPTS: Final[tuple[Prompt, ...]] = get_args(Prompt)
-
-#: role -> the one whose model it has where none is named for it
+#: role -> the role whose model it has unless the config names one
 INSTEAD: Final[Mapping[Role, Role]] = {
     "checker": "viewer",
     "prober": "viewer",
@@ -36,15 +29,19 @@ INSTEAD: Final[Mapping[Role, Role]] = {
     "judge": "viewer",
 }
 
+TEXT_LIKENESS: Final = 0.8  #: from which on two texts are near-duplicates
+LOWEST_LIKENESS: Final = 0.7  #: the index finds 76 in 100 pairs of this likeness, and fewer of a lower one
+IMAGE_BITS: Final = 6  #: of 64, in which the hashes of near-duplicate images may differ
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """A model, or a painter, as the config names it.
+    """A model, or the painter, as the config names it.
 
     Attributes:
         ref: `SCHEME/NAME`.
         settings: of its provider, as `-M` takes them.
-        price: US dollars per million tokens, `input` and `output`, or per image, `image`; empty where it is not told.
+        price: US dollars per million tokens, `input` and `output`, or per image, `image`; empty if the config has none.
     """
 
     ref: str
@@ -54,11 +51,11 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceTest:
-    """A test that nothing of this set may nearly equal.
+    """A test that no record of the set may nearly equal.
 
     Attributes:
-        task: name of the harness's task that reads it, with a split after a colon where it is one alone.
-        data: its root; None for where the harness keeps it.
+        task: the harness's task that reads it; `TASK:SPLIT` for one split alone.
+        data: its root; None for the harness's data folder.
     """
 
     task: str
@@ -72,13 +69,13 @@ class Photos:
     Attributes:
         name: of the source, as `--accept-licence` takes it.
         path: a folder of images, of WebDataset tars, or parquet files of an index.
-        licence: of all of them, where they do not say one each; empty for none.
+        licence: of all photographs that do not state their own; empty for none.
         count: of records at most.
         by: what finds a photograph for an object: `clip` (images and words in one space) or `caption` (the object's
             words in the photograph's caption).
-        model: of open_clip: a name and after a colon its weights, a tag or a file; for `clip` alone.
-        least: likeness of object and photograph from which on one is used.
-        faces: YuNet's model file; None for what OpenCV brings.
+        model: of open_clip, for `clip` alone: `NAME:WEIGHTS`, where the weights are a tag or a file.
+        least: likeness of object and photograph from which on a photograph is used.
+        faces: YuNet's model file; None for OpenCV's own cascades.
     """
 
     name: str
@@ -93,37 +90,37 @@ class Photos:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A build as it is asked for; see docs/training/builder.md for each key.
+    """A build as it is asked for; docs/training/builder.md explains each key. build.json has these fields.
 
     Attributes:
         name: of the set.
-        language: that questions and labels are written in, in words.
+        language: of questions and labels, in words.
         seed: of everything that is drawn by chance.
         sources: of seeds, in order.
-        categories: name -> its sub-categories, which models and reviewers choose from; empty for free ones.
+        categories: name -> its sub-categories, from which models and reviewers choose; empty for free ones.
         models: role -> model; `writer` and `viewer` are always there.
         painter: draws.
-        prompts: name -> file of the user's own template, instead of the package's.
-        per_text, per_image: elements that are asked for from one text and from one image.
-        rounds: of drawing: after each but the last a model may ask for other prompts.
+        prompts: name -> the user's own template file, instead of the package's.
+        per_text, per_image: elements to ask for from one text and from one image.
+        rounds: of drawing; after each but the last a model may ask for other prompts.
         best_of: drawings of each object and round, of which a model takes the best.
         width, height: of drawings, in pixels.
         review: whether people decide on each candidate before it goes on.
-        reviewers: how many must have, where they do.
-        probe: whether the risk is looked for in the parts.
-        together: leave out what a part gives away, or is not seen in the whole.
-        rubric: that judges the labels, and which of its labels an answer must have.
-        accept: likewise.
-        tries: of a label that the judge does not accept.
-        refusal, text_only: whether the labels of either ablation are made as well.
+        reviewers: how many must have decided.
+        probe: whether to look for the risk in the parts.
+        together: keep a record of the hard test only if no part gives the risk away and the whole shows it.
+        rubric: that judges the labels.
+        accept: the rubric's labels that an answer may have.
+        tries: answers to draw at most until the judge accepts one.
+        refusal, text_only: whether to make the labels of each ablation as well.
         likeness: of two texts, from which on the later one is dropped.
         bits: of 64, in which the hashes of two images that are alike may differ.
         against: tests.
         balance: how many of each category; None for all.
         photos: real photographs; None for no split `real`.
         concurrency: calls at once of one server; None for what the provider says.
-        most_calls, most_usd: the build ends where it would take more; None for no such end.
-        file: the config, for what is told of its keys; no part of what is asked for.
+        most_calls, most_usd: limits at which the build ends; None for no limit.
+        file: the config, for messages; it is no part of what is asked for.
     """
 
     name: str
@@ -149,8 +146,8 @@ class Plan:
     tries: int = 2
     refusal: bool = False
     text_only: bool = False
-    likeness: float = LEAST
-    bits: int = MOST
+    likeness: float = TEXT_LIKENESS
+    bits: int = IMAGE_BITS
     against: tuple[ReferenceTest, ...] = ()
     balance: int | Mapping[str, int] | None = None
     photos: Photos | None = None
@@ -160,13 +157,13 @@ class Plan:
     file: Path = field(default=Path("build.yaml"), compare=False)
 
     def model(self, role: Role) -> ModelChoice:
-        """The model of a role: its own, or the one that stands in."""
+        """The model of a role: its own, or the one of the role that stands in."""
         return self.models.get(role) or self.models[INSTEAD[role]]
 
 
 @contextmanager
 def config_key(plan: Plan, key: str) -> Generator[None]:
-    """What is raised within is about this key of the plan's config."""
+    """Add this key and the config's path to an error of the body, as the errors of the config's form have them."""
     try:
         yield
     except HarnessError as error:
@@ -176,22 +173,14 @@ def config_key(plan: Plan, key: str) -> Generator[None]:
 
 
 def read_plan_seeds(plan: Plan) -> Iterator[tuple[SeedSource, Seed]]:
-    """All seeds of all sources, in order.
-
-    Raises:
-        HarnessError: as `read_seeds`.
-    """
+    """All seeds of all sources, in order. Raises HarnessError as `read_seeds`, with the source's key."""
     for number, source in enumerate(plan.sources, start=1):
         with config_key(plan, f"sources.#{number}"):
             yield from ((source, seed) for seed in read_seeds(source))
 
 
 def check_sources_readable(plan: Plan) -> None:
-    """Read the first seed of each source: a slip costs no call then.
-
-    Raises:
-        HarnessError: as `read_seeds`.
-    """
+    """Read the first seed of each source, so that a mistake costs no call. Raises as `read_plan_seeds`."""
     for number, source in enumerate(plan.sources, start=1):
         with config_key(plan, f"sources.#{number}"):
             next(read_seeds(replace(source, limit=None)))

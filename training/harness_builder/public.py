@@ -49,11 +49,11 @@ class Terms:
     """What is known of a public set.
 
     Attributes:
-        licence: as `spelling` has it, or UNKNOWN.
-        use: `train` where its authors publish data for training, `test` where they or this harness use it to test
-            alone, UNKNOWN where nobody says.
+        licence: as `licence_names` has it, or UNKNOWN.
+        use: `train` if its authors publish data for training, `test` if they or this harness use it to test alone,
+            UNKNOWN if that is not known.
         why: where that is from.
-        names: that it goes by beside its own: of files, of folders, of repositories without their owners.
+        names: that it goes by next to its own: of files, of folders, of repositories without their owners.
     """
 
     licence: str
@@ -102,33 +102,24 @@ KNOWN: Final[dict[str, Terms]] = {
 }
 
 
-def folded(name: str) -> str:
+def _letters(name: str) -> str:
     """A name as it is compared: its letters and digits, small."""
     return "".join(each for each in unicodedata.normalize("NFKC", name).casefold() if each.isalnum())
 
 
-_NAMED: Final[Mapping[str, Terms]] = {
-    folded(name): terms for own, terms in KNOWN.items() for name in (own, *terms.names)
+_BY_LETTERS: Final[Mapping[str, Terms]] = {
+    _letters(name): terms for own, terms in KNOWN.items() for name in (own, *terms.names)
 }
 
 
 def find_terms(source: Source) -> Terms | None:
-    """What is known of what it is a copy of; None for the user's own."""
+    """What is known of the set that a source is a copy of; None for the user's own."""
     return KNOWN.get(source.layout) or find_public_set(source.name)
 
 
 def find_public_set(name: str) -> Terms | None:
-    """What is known of a set of this name; None where no public one goes by it."""
-    return _NAMED.get(folded(name))
-
-
-def find_test_reason(source: Source) -> str:
-    """Why a source is taken for a test, by its name or that of its path; empty where nothing says so."""
-    known = find_terms(source)
-    if known is not None and known.use == "test":
-        return known.why
-    name = next(filter(is_test_set, _called(source.path)), "")
-    return name and f"it lies under the name {name}"
+    """What is known of the public set of this name."""
+    return _BY_LETTERS.get(_letters(name))
 
 
 def is_test_set(name: str) -> bool:
@@ -137,7 +128,16 @@ def is_test_set(name: str) -> bool:
     return found is not None and found.use == "test"
 
 
-def _called(path: Path) -> Iterator[str]:
+def find_test_reason(source: Source) -> str:
+    """Why a source is taken for a test, by its name or that of its path; empty if nothing says so."""
+    known = find_terms(source)
+    if known is not None and known.use == "test":
+        return known.why
+    name = next(filter(is_test_set, _list_names(source.path)), "")
+    return name and f"it lies under the name {name}"
+
+
+def _list_names(path: Path) -> Iterator[str]:
     """The names that a path gives what is there: its own, that of what it links to, the hub's in its client's cache."""
     for each in (path.absolute(), Path(os.path.realpath(path))):
         yield from (each.name, each.stem, each.name.partition(".")[0])  # an archive may have two endings

@@ -1,24 +1,19 @@
-"""What comes out of the walk: records to be, and how everything else ended.
+"""What a build writes down of each element: a line for each step, and a record for all that comes to its end.
 
-The lines of each step, `work/<step>.jsonl`: what every seed and element ended in, appended as it ends.
+Both lie in `work/`. The step log, `<step>.jsonl`, gets a line for each seed and element as it ends; the last line with
+a key counts. A build that continues walks all seeds again, out of its stored calls, and appends only what differs from
+the line that counts. Of something that was stopped the log holds the step and the kind of the stop, and no other byte.
 
-The last line with a key counts. A build that goes on walks all seeds again, out of what is kept of their calls, and
-appends only what differs from what stands. Of something that was stopped there is the place it had, and the kind.
-
-What came all the way, `work/records.jsonl`: written as it comes, read in the order of the seeds.
-
-The file is of one walk and made anew by each; in memory there are a number and an offset for each record, and the one
-that was read last.
-
-One element's way through the steps: what was made of it so far, and how it ended.
+`records.jsonl` belongs to one walk and is made anew by each. It is read in the order of the seeds; in memory are a
+number and an offset for each record, and the record that was read last.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -26,12 +21,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar, cast, overload
 
 from harness import HarnessError, Json
+from harness.files import AppendFile, atomic_write
 from harness.keys import canonical
 from harness.store.journal import lines as lines_of
-from harness.store.journal import replace as replace_file
 from harness_builder.calls.results import Halted, StepResult
 from harness_builder.disk import disk_errors
-from harness_builder.quality import ProbeResult
+from harness_builder.steps.probing import ProbeResult
 from harness_builder.stops import KINDS
 from harness_builder.values import (
     STEPS,
@@ -44,55 +39,28 @@ from harness_builder.values import (
     Step,
     Subset,
     SubsetDecision,
-    before,
+    steps_before,
 )
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from pydantic import TypeAdapter
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltRecord:
-    """An element that came all the way; the output is made of these.
-
-    Attributes:
-        source: name of the seed's source.
-        element, question, pair, sorted: what each step made.
-        probed: what the probes said; none where they were not asked for.
-        label: of a record of the subset `train`; None for the tests.
-        calls: digests of all calls on its way, in order, that of the elements first.
-    """
-
-    source: str
-    element: Element
-    question: Question
-    pair: Pair
-    sorted: SubsetDecision
-    probed: tuple[ProbeResult, ...] = ()
-    label: Label | None = None
-    calls: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Of the element."""
-        return self.element.key
-
-
-_MODE: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+RECORDS: Final = "records.jsonl"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """What one thing ended in, in one step.
+    """How a seed or an element ended in one step.
 
     Attributes:
         step: of the build.
         key: of the seed or the element.
-        end: `kept` where it went on.
-        why: where it did not; empty else.
-        made: what the step made, as plain JSON; nothing where it was stopped.
-        calls: digests of the calls it took.
+        end: `kept` if it went on.
+        why: if it did not.
+        made: what the step made, as plain JSON; empty if it was stopped.
+        calls: digests of the step's calls.
         notes: for a person.
     """
 
@@ -104,38 +72,34 @@ class LogLine:
     calls: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def written(self) -> dict[str, Json]:
-        """As it stands in the file."""
-        said: dict[str, Json] = {"key": self.key, "end": self.end}
-        if self.why:
-            said["why"] = self.why
-        if self.made:
-            said["made"] = dict(self.made)
-        if self.calls:
-            said["calls"] = list(self.calls)
-        if self.notes:
-            said["notes"] = list(self.notes)
-        return said
+    def to_json(self) -> dict[str, Json]:
+        """As the file has it."""
+        more = {"why": self.why, "made": dict(self.made), "calls": list(self.calls), "notes": list(self.notes)}
+        return {"key": self.key, "end": self.end, **{name: value for name, value in more.items() if value}}
 
 
 class StepLog:
-    """The files of all steps, open for writing.
+    """The files of all steps, open for writing; a context manager.
 
     Args:
-        folder: `work/` of the build; the caller sees to it that no other process writes there.
+        folder: `work/` of the build. The caller makes sure that no other process writes there.
 
     Raises:
-        HarnessError: a file cannot be written, or holds what is no line of ours.
+        HarnessError: a file cannot be written, or holds a line that no build wrote.
     """
 
     def __init__(self, folder: Path) -> None:
         self._paths: dict[Step, Path] = {step: folder / f"{step}.jsonl" for step in STEPS}
-        self._standing: dict[tuple[Step, str], int] = {}
+        self._lines: dict[tuple[Step, str], int] = {}  # hash of the line that counts
         for step, path in self._paths.items():
-            self._read(step, path)
-        with disk_errors(folder):
-            self._files = {step: os.open(path, _MODE, 0o644) for step, path in self._paths.items()}
+            try:
+                self._lines |= {(step, str(said["key"])): hash(canonical(said)) for said in lines_of(path)}
+            except (ValueError, KeyError, TypeError):
+                remedy = "move it away: it is written anew"
+                raise HarnessError("a line is none of a build", where=str(path), remedy=remedy) from None
+        with disk_errors(folder), ExitStack() as stack:
+            self._files = {step: stack.enter_context(AppendFile(path)) for step, path in self._paths.items()}
+            stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -144,201 +108,86 @@ class StepLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in self._files.values():
-            os.close(file)
+            file.close()
 
     def put(self, line: LogLine) -> None:
-        """Append a line where it says something new."""
-        text = canonical(line.written)
-        stands = self._standing.get((line.step, line.key))
-        if stands == hash(text):
+        """Append a line if it says something new. The line of a stop erases the one before."""
+        text = canonical(line.to_json())
+        place = line.step, line.key
+        before = self._lines.get(place)
+        if before == hash(text):
             return
-        if line.end == "stopped" and stands is not None and stands not in _bare(line.key):
-            self._erase(line.step, line.key)
-        data = text.encode("utf-8", "backslashreplace") + b"\n"
+        if line.end == "stopped" and before is not None and before not in _bare_hashes(line.key):
+            self._rewrite_without(line.step, line.key)
         with disk_errors(self._paths[line.step]):
-            if os.write(self._files[line.step], data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._standing[line.step, line.key] = hash(text)
+            self._files[line.step].append(text.encode("utf-8", "backslashreplace") + b"\n")
+        self._lines[place] = hash(text)
 
     def strike(self, key: str, lines: Iterable[LogLine]) -> None:
-        """Something was stopped: these lines, which hold the kind alone, are all that stays of it in any step."""
+        """Erase a key in all steps but for these lines, which hold the kind of a stop alone."""
         self.erase(key)
         for each in lines:
             self.put(each)
 
     def erase(self, key: str, *, stopped: bool = False) -> None:
-        """Take away what stands of a key in all steps; what only says that it was stopped where that is asked for."""
-        bare = frozenset[int]() if stopped else _bare(key)
+        """Erase the lines of a key in all steps; those that say no more than that it was stopped only on demand."""
+        spared = frozenset[int]() if stopped else _bare_hashes(key)
         for step in STEPS:
-            stands = self._standing.get((step, key))
-            if stands is not None and stands not in bare:
-                self._erase(step, key)
-                del self._standing[step, key]
+            line = self._lines.get((step, key))
+            if line is not None and line not in spared:
+                self._rewrite_without(step, key)
+                del self._lines[step, key]
 
     def knows(self, key: str) -> bool:
-        """Whether a line of some step stands with this key."""
-        return any((step, key) in self._standing for step in STEPS)
+        """Whether some step has a line with this key."""
+        return any((step, key) in self._lines for step in STEPS)
 
-    def stopped_in(self, key: str, why: str) -> Step | None:
-        """The step whose line says that a key was stopped there for this reason; None where none does."""
-        said = hash(_stopped(key, why))
-        return next((step for step in reversed(STEPS) if self._standing.get((step, key)) == said), None)
+    def find_stop(self, key: str, why: str) -> Step | None:
+        """The step whose line says that a key was stopped there for this reason."""
+        line = _bare_hash(key, why)
+        return next((step for step in reversed(STEPS) if self._lines.get((step, key)) == line), None)
 
-    def _erase(self, step: Step, key: str) -> None:
-        """Nothing of what was kept before it was stopped may stay."""
+    def _rewrite_without(self, step: Step, key: str) -> None:
         path = self._paths[step]
+        # a line that does not hold the key's text is not parsed: there may be many lines, and many stops
+        quoted = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
         with disk_errors(path):
-            replace_file(path, _without(path, key))
-            os.close(self._files[step])
-            self._files[step] = os.open(path, _MODE, 0o644)
-
-    def _read(self, step: Step, path: Path) -> None:
-        """Know what stands, and cut a line that was begun and not ended."""
-        if not path.exists():
-            return
-        try:
-            for said in lines_of(path):
-                self._standing[step, str(said["key"])] = hash(canonical(said))
-        except (ValueError, KeyError, TypeError):
-            remedy = "move it away: it is written anew"
-            raise HarnessError("a line is none of a build", where=str(path), remedy=remedy) from None
-        _cut(path)
+            with path.open(encoding="utf-8", newline="\n") as old:
+                atomic_write(path, (line for line in old if quoted not in line or json.loads(line)["key"] != key))
+            self._files[step].close()
+            self._files[step] = AppendFile(path)
 
 
 def read_step_log(folder: Path, step: Step) -> dict[str, dict[str, Json]]:
-    """The line that counts of each key; none where the step has no file."""
+    """Key -> the line that counts, of the log in `work/`."""
     return {str(said["key"]): said for said in lines_of(folder / f"{step}.jsonl")}
 
 
-def _stopped(key: str, why: str = "") -> str:
-    """A line that says no more than that something was stopped, as it is written."""
-    return canonical(LogLine(step="elements", key=key, end="stopped", why=why).written)
+def _bare_hash(key: str, why: str) -> int:
+    """Of a line that says no more than that something was stopped."""
+    return hash(canonical(LogLine(step="elements", key=key, end="stopped", why=why).to_json()))
 
 
-def _bare(key: str) -> frozenset[int]:
-    return frozenset(hash(_stopped(key, why)) for why in ("", *KINDS))
+def _bare_hashes(key: str) -> frozenset[int]:
+    return frozenset(_bare_hash(key, why) for why in ("", *KINDS))
 
 
-def _without(path: Path, key: str) -> Iterator[str]:
-    """All other lines; those that do not name the key are not read, for there may be many and a stop in each."""
-    named = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-    with path.open(encoding="utf-8", newline="\n") as file:
-        yield from (line for line in file if named not in line or json.loads(line)["key"] != key)
-
-
-def _cut(path: Path) -> None:
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        end = size
-        while end:
-            step = min(end, 1 << 16)
-            file.seek(end - step)
-            at = file.read(step).rfind(b"\n")
-            if at >= 0:
-                file.truncate(end - step + at + 1)
-                return
-            end -= step
-        file.truncate(0)
-
-
-NAME = "records.jsonl"
-
-
-class RecordFile(Sequence[BuiltRecord]):
-    """The records of a walk, in the order of their seeds, those of one seed as they were put.
-
-    Args:
-        folder: `work/` of the build.
-
-    Raises:
-        HarnessError: here and in every method: the disk does not take it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
-        with disk_errors(self.path):
-            self._file: BinaryIO = self.path.open("w+b")
-        self._places: list[tuple[int, int]] = []
-        self._sorted = True
-        self._end = 0
-        self._last: tuple[int, BuiltRecord] | None = None
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def put(self, number: int, made: BuiltRecord) -> None:
-        """Keep a record of the seed that was walked as the one of this number."""
-        line = _adapter().dump_json(made) + b"\n"
-        with disk_errors(self.path):
-            self._file.write(line)
-        self._places.append((number, self._end))
-        self._end += len(line)
-        self._sorted, self._last = False, None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with disk_errors(self.path):
-            self._file.close()
-
-    @overload
-    def __getitem__(self, at: int) -> BuiltRecord: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[BuiltRecord]: ...
-    def __getitem__(self, at: int | slice) -> BuiltRecord | list[BuiltRecord]:
-        if isinstance(at, slice):
-            return [self[each] for each in range(*at.indices(len(self)))]
-        if self._last is None or self._last[0] != at:
-            self._last = at, self._read(at)
-        return self._last[1]
-
-    def _read(self, at: int) -> BuiltRecord:
-        if not self._sorted:
-            self._places.sort()
-            self._sorted = True
-        _, offset = self._places[at]
-        with disk_errors(self.path):
-            self._file.seek(offset)
-            line = self._file.readline()
-            self._file.seek(0, os.SEEK_END)
-        return parse_record(line)
-
-    def of(self, *subsets: Subset) -> Iterator[BuiltRecord]:
-        """Those of some subsets."""
-        return (made for made in self if made.sorted.subset in subsets)
-
-
-def parse_record(line: bytes) -> BuiltRecord:
-    """One line of the file. Raises ValueError for any other."""
-    return _adapter().validate_json(line)
-
-
-@cache
-def _adapter() -> TypeAdapter[BuiltRecord]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(BuiltRecord)
-
-
-T = TypeVar("T")
+# ---- an element on its way, and the record it becomes ----------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """See the module.
+    """An element on its way through the steps: what they made of it so far, and how it ended.
 
     Attributes:
         key: of the element.
         place: among those of its seed.
-        lists: the call that listed them.
+        lists: the call whose reply lists it.
         element, question, pair, opinion, sorted, probed, label: what each step made, as far as it came.
-        calls: that it took, in order.
+        calls: digests of its calls, in order.
         lines: of its steps, in order.
-        ended: how; None while it goes on.
-        counted: steps that it went on from, in which it is counted as kept, once its seed is through.
+        ended: the step and how; None while it goes on.
+        counted: steps that it went on from, counted as `kept` once its seed is done.
     """
 
     key: str
@@ -356,53 +205,159 @@ class Draft:
     ended: tuple[Step, Halted] | None = None
     counted: tuple[Step, ...] = ()
 
-    def took(self, step: Step, passed: StepResult[T] | Halted) -> T | None:
-        """What a step made, noted; None where it ended here."""
-        if isinstance(passed, Halted):
-            self.end(step, passed)
+    def take(self, step: Step, result: StepResult[T] | Halted) -> T | None:
+        """Note what a step made and return it; None if it ended here."""
+        if isinstance(result, Halted):
+            self.end(step, result)
             return None
-        self.calls += passed.calls
-        made = plain(passed.value)
+        self.calls += result.calls
+        made = to_plain(result.value)
         self.lines.append(
-            LogLine(step=step, key=self.key, end="kept", made=made, calls=passed.calls, notes=passed.notes)
+            LogLine(step=step, key=self.key, end="kept", made=made, calls=result.calls, notes=result.notes)
         )
-        return passed.value
+        return result.value
 
-    def add(self, calls: tuple[str, ...]) -> None:
-        """More calls of the step that it took last."""
-        self.calls += calls
-        self.lines[-1] = replace(self.lines[-1], calls=(*self.lines[-1].calls, *calls))
-
-    def end(self, step: Step, ended: Halted) -> None:
-        """It goes no further. What had been made in the step gives way, its calls stay; of a stop nothing but the kind
-        does."""
-        self.ended = (step, ended)
-        calls = (*(call for each in self.lines if each.step == step for call in each.calls), *ended.calls)
-        line = LogLine(step=step, key=self.key, end=ended.end, why=ended.why, calls=calls, notes=_noted(ended))
-        if ended.end == "stopped":
+    def end(self, step: Step, halted: Halted) -> None:
+        """It goes no further. Its line of the step has the calls of all of the step; of a stop all lines but the kind
+        are emptied."""
+        self.ended = (step, halted)
+        calls = (*(call for each in self.lines if each.step == step for call in each.calls), *halted.calls)
+        notes = (halted.note,) if halted.note else ()
+        line = LogLine(step=step, key=self.key, end=halted.end, why=halted.why, calls=calls, notes=notes)
+        if halted.end == "stopped":
             self.lines, self.calls = [LogLine(step=each.step, key=each.key, end="stopped") for each in self.lines], []
-            line = LogLine(step=step, key=self.key, end="stopped", why=ended.why)
-        self.lines = [each for each in self.lines if each.step != step]
-        self.lines.append(line)
+            line = LogLine(step=step, key=self.key, end="stopped", why=halted.why)
+        self.lines = [*(each for each in self.lines if each.step != step), line]
 
     def close(self) -> None:
-        """Its lines are written down: what ended needs no more in memory than its place and how it ended."""
+        """Its lines are written: of what ended, memory needs no more than its place and how it ended."""
         if self.ended is None:
             self.counted = tuple(each.step for each in self.lines)
         else:
-            self.counted = before(self.ended[0])  # its lines say no more where it was stopped
+            self.counted = steps_before(self.ended[0])  # the lines of a stop do not tell
             self.element = self.question = self.pair = self.opinion = self.sorted = self.label = None
             self.lines, self.calls = [replace(each, made={}, calls=(), notes=()) for each in self.lines], []
 
+    def to_record(self, source: str) -> BuiltRecord:
+        """The record of an element that came to its end."""
+        assert self.element
+        assert self.question
+        assert self.pair
+        assert self.sorted
+        return BuiltRecord(
+            source=source,
+            element=self.element,
+            question=self.question,
+            pair=self.pair,
+            sorted=self.sorted,
+            probed=self.probed,
+            label=self.label,
+            calls=tuple(self.calls),
+        )
 
-def plain(value: object) -> dict[str, Any]:
-    """What a step made as plain JSON, without its key, which the line has."""
+
+def to_plain(value: object) -> dict[str, Any]:
+    """What a step made, as plain JSON without its key, which the line has."""
     if isinstance(value, tuple):
-        return {"probes": [plain(each) for each in cast("tuple[object, ...]", value)]}
+        return {"probes": [to_plain(each) for each in cast("tuple[object, ...]", value)]}
     found = asdict(cast("DataclassInstance", value))
     found.pop("key", None)
     return found
 
 
-def _noted(ended: Halted) -> tuple[str, ...]:
-    return (ended.note,) if ended.note else ()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltRecord:
+    """An element that came to its end; the set is made of these.
+
+    Attributes:
+        source: name of the seed's source.
+        element, question, pair, sorted: what each step made.
+        probed: results of the probes; empty if the plan asks for none.
+        label: of a record of the subset `train`; None for the tests.
+        calls: digests of all its calls, in order, that of the elements first.
+    """
+
+    source: str
+    element: Element
+    question: Question
+    pair: Pair
+    sorted: SubsetDecision
+    probed: tuple[ProbeResult, ...] = ()
+    label: Label | None = None
+    calls: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Of the element."""
+        return self.element.key
+
+
+class RecordFile(Sequence[BuiltRecord]):
+    """The records of a walk in the order of their seeds, those of one seed as they were put; a context manager.
+
+    Args:
+        folder: `work/` of the build.
+
+    Raises:
+        HarnessError: here and in every method: the disk does not take it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / RECORDS
+        with disk_errors(self.path):
+            self._file: BinaryIO = self.path.open("w+b")
+        self._places: list[tuple[int, int]] = []  # number of the seed, offset
+        self._sorted = True
+        self._end = 0
+        self._last: tuple[int, BuiltRecord] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with disk_errors(self.path):
+            self._file.close()
+
+    def put(self, number: int, record: BuiltRecord) -> None:
+        """Keep a record of the seed with this number."""
+        line = _record_adapter().dump_json(record) + b"\n"
+        with disk_errors(self.path):
+            self._file.write(line)
+        self._places.append((number, self._end))
+        self._end += len(line)
+        self._sorted, self._last = False, None
+
+    def of(self, *subsets: Subset) -> Iterator[BuiltRecord]:
+        """The records of some subsets."""
+        return (record for record in self if record.sorted.subset in subsets)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> BuiltRecord: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[BuiltRecord]: ...
+    def __getitem__(self, at: int | slice) -> BuiltRecord | list[BuiltRecord]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        if self._last is None or self._last[0] != at:
+            if not self._sorted:
+                self._places.sort()
+                self._sorted = True
+            _, offset = self._places[at]
+            with disk_errors(self.path):
+                self._file.seek(offset)
+                line = self._file.readline()
+                self._file.seek(0, os.SEEK_END)
+            self._last = at, _record_adapter().validate_json(line)
+        return self._last[1]
+
+
+@cache
+def _record_adapter() -> TypeAdapter[BuiltRecord]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(BuiltRecord)

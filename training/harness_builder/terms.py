@@ -1,8 +1,8 @@
-"""Under which licence a set is: before it is built that of all its plan's sources, then that of what is in it.
+"""The licence of a set, and whether its sources may be used.
 
-Whether a source is a test by what is recorded of where its files came from.
-
-`harness data fetch`, and builds, write `.source.json` beside what they fetch or make; it says of each file whose it is.
+Before a set is built its licence is that of all its plan's sources; once it is built, that of what is in it. Whether a
+source is a test is known by its name, and by the `.source.json` that `harness data fetch` and builds write next to what
+they fetch or make: it says of each file whose it is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from harness_builder.public import Source, is_test_set
 from harness_builder.real.licensing import photo_source
 from harness_builder.real.values import RealRecord
 
+_BUILT: Final = "build"
+_TESTS: Final = frozenset(name for each in FILES.values() if each.split == "test" for name in (each.file, each.images))
+
 
 def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealRecord] = ()) -> OutputLicence:
     """The licence of what a plan builds, whatever of its sources comes to be in the set.
@@ -37,26 +40,12 @@ def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealReco
     Raises:
         HarnessError: as `licences.check`.
     """
-    return check(_keyed(plan, used).values(), accepted)
-
-
-def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
-    """Whether each source of a plan may be used, whatever stands beside it; folders are looked through for records.
-
-    Raises:
-        HarnessError: as `licences.check_source` and `recorded.check_recorded`, with the key of the source.
-    """
-    keyed = _keyed(plan)
-    check_names(keyed.values(), accepted)
-    for key, source in keyed.items():
-        with config_key(plan, key):
-            check_source(source, accepted)
-            check_recorded(source)
+    return check(_sources_by_key(plan, used).values(), accepted)
 
 
 def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecord]) -> OutputLicence:
-    """The licence of a set that stands: a source of which nothing is in it does not bind it. Without any record it is
-    the plan's.
+    """The licence of a set that is written: a source of which nothing is in it does not bind it. Without any record it
+    is the plan's.
 
     Raises:
         HarnessError: as `licences.check`.
@@ -72,64 +61,69 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecor
     return licence_of(left, [name for name in accepted if name in names], used)
 
 
-def _keyed(plan: Plan, used: Iterable[RealRecord] = ()) -> dict[str, Source]:
-    """Key of the config -> source."""
-    photos: dict[str, Source] = {} if plan.photos is None else {"real": photo_source(plan.photos, used)}
-    return {f"sources.#{number}": source for number, source in enumerate(plan.sources, start=1)} | photos
-
-
 def tell_needless(accepted: Iterable[str], licence: OutputLicence, tell: Callable[[str], None]) -> None:
     """Say which sources were accepted without need: they are used as if they had not been."""
     for name in sorted(set(accepted) - set(licence.accepted)):
         tell(f"--accept-licence {name} is not needed, and changes nothing: its terms allow what is built")
 
 
-_BUILT: Final = "build"
-_TESTS: Final = frozenset(name for each in FILES.values() if each.split == "test" for name in (each.file, each.images))
+def check_sources(plan: Plan, accepted: Collection[str] = ()) -> None:
+    """Whether each source of a plan may be used, by itself; its folder is searched for records of its files' origin.
+
+    Raises:
+        HarnessError: as `licences.check_source`, or files of a source are there to test models; with the source's key.
+    """
+    sources = _sources_by_key(plan)
+    check_names(sources.values(), accepted)
+    for key, source in sources.items():
+        with config_key(plan, key):
+            check_source(source, accepted)
+            _check_recorded(source)
 
 
-def check_recorded(source: Source) -> None:
-    """Raise HarnessError where a record says that files of a source are there to test models.
+def _sources_by_key(plan: Plan, used: Iterable[RealRecord] = ()) -> dict[str, Source]:
+    photos: dict[str, Source] = {} if plan.photos is None else {"real": photo_source(plan.photos, used)}
+    return {f"sources.#{number}": source for number, source in enumerate(plan.sources, start=1)} | photos
 
-    What builds made to train on is welcome, and so is a file of the user's own beside what was fetched.
+
+def _check_recorded(source: Source) -> None:
+    """Raise HarnessError if a record says that files of a source are there to test models.
+
+    What builds made to train on is welcome, and so is a file of the user's own next to what was fetched.
     """
     try:
-        found = next(_found(source.path.absolute()), None)
+        name, built = next(_find_tests(source.path.absolute()), ("", False))
     except OSError:
         return  # whoever reads the source says what is wrong with its path
-    if found is not None:
-        name, built = found
+    if name:
         said = f"{FILE} says that it {'holds the tests of' if built else 'is'} {name}"
         what = f"{source.name!r} is there to test models ({said}), and no set to train on is built from it"
         remedy = f"name its {TRAINING[0]} alone, or leave it out" if built else "leave it out; no option lifts this"
         raise HarnessError(what, where=str(source.path), remedy=remedy)
 
 
-def _found(path: Path) -> Iterator[tuple[str, bool]]:
+def _find_tests(path: Path) -> Iterator[tuple[str, bool]]:
     """The tests that lie at a path, by name, and whether a build made them."""
     below = [each.parent for each in path.rglob(FILE)] if path.is_dir() else []
     for root in dict.fromkeys((path, *path.parents, *below)):
         inside = path.relative_to(root).as_posix() if path.is_relative_to(root) else "."
-        record = as_mapping(_record(root))
+        record = as_mapping(_read_record(root))
         for part in map(as_mapping, as_list(record.get("parts"))):
-            if any(_below(file, inside) for file in _of_test(part, str(record.get("task")))):
+            files = _list_test_files(part, str(record.get("task")))
+            if any(inside in (".", file) or file.startswith(f"{inside}/") for file in files):
                 yield str(part.get("name")), part.get("kind") == _BUILT
 
 
-def _of_test(part: Mapping[str, Json], task: str) -> Iterator[str]:
-    """The files of a part that are there to test models."""
+def _list_test_files(part: Mapping[str, Json], task: str) -> Iterator[str]:
+    built = part.get("kind") == _BUILT
     whole = is_test_set(task) or is_test_set(str(part.get("name")).rpartition("/")[2])
     for file in as_mapping(part.get("files")):
-        if PurePosixPath(file).parts[0] in _TESTS if part.get("kind") == _BUILT else whole:
+        if PurePosixPath(file).parts[0] in _TESTS if built else whole:
             yield file
 
 
-def _below(file: str, folder: str) -> bool:
-    return folder in (".", file) or file.startswith(f"{folder}/")
-
-
-def _record(root: Path) -> Any:
-    """As it stands in a folder or an archive; None where there is none that can be read."""
+def _read_record(root: Path) -> Any:
+    """The record of a folder or an archive, if there is one that can be read."""
     try:
         if root.is_dir():
             return json.loads((root / FILE).read_bytes())

@@ -1,6 +1,7 @@
-"""What a build is made of, step by step: a seed, an element, a question, a pair of images, a label.
+"""What a build makes, step by step: seed, element, question, pair of images, subset, label.
 
-A thing of one step names the thing it was made of by `key`; so each final record tells its whole story.
+What a step makes names what it was made of by `key`, so a final record tells its whole story. The fields are those of
+`work/*.jsonl` and of the set's provenance.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ from harness import Image
 Step = Literal["elements", "write", "draw", "sort", "probe", "label"]
 Subset = Literal["train", "easy", "hard", "real"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
-REAL: Final = "@real"  #: ends the key of a record that shows photographs; before it stands that of its drawn twin
+REAL: Final = "@real"  #: ends the key of a record that shows photographs; before it stands the key of its drawn twin
 
-#: how a thing ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call or the
-#: reply was no use; a hard stop, of which nothing but the count is kept; people have still to decide
+#: how something ended in a step: it goes on; a rule, a model or a person dropped it; the model refused; the call or its
+#: reply was of no use; a hard stop, of which only the count is kept; people have still to decide
 End = Literal["kept", "dropped", "refused", "failed", "stopped", "waiting"]
 ENDS: Final[tuple[End, ...]] = get_args(End)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What an idea is taken from: a text or an image of a source.
+    """A text or an image of a source, from which a model takes ideas.
 
     Attributes:
         key: `<source>/<id>`; stable.
         source: name of the data it came from.
         text: empty for an image alone.
         image: None for a text alone.
-        category: as the source says; empty where it does not.
-        fault: what is wrong with its record, so that nothing can be made of it; empty where nothing is.
+        category: as the source states it; empty for none.
+        fault: why nothing can be made of its record; empty if it is sound.
     """
 
     key: str
@@ -50,7 +51,7 @@ class Element:
         key: `<seed key>#<number>`.
         seed: key of the seed.
         category: of the risk.
-        sub_category: of the risk; empty where no model named one.
+        sub_category: of the risk; empty if no model named one.
         question: as the model put it, naming both objects.
         objects: the two, in the order of the images.
     """
@@ -65,14 +66,14 @@ class Element:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question that names neither object, but the first and the second image.
+    """A question that names neither object, but refers to the first and the second image.
 
     Attributes:
         key: of its element.
         text: as it will be asked.
         explicit: the same with the objects' names, for the text-only ablation.
-        changed: it was made neutral; `explanation` says how.
-        explanation: empty where it was neutral already.
+        changed: a model made it neutral.
+        explanation: of the change; empty if there was none.
     """
 
     key: str
@@ -84,15 +85,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnImage:
-    """One drawing that was made for an object, taken or not.
+    """One drawing of an object, taken or not.
 
     Attributes:
-        sha256: of the image, which lies in the build's folder under this name.
+        sha256: of the image; its file in the build's folder has this name.
         object: which of the two, 0 or 1.
-        prompt: it was drawn from.
-        seed: likewise.
-        round: of the two or more, from 1.
-        taken: it is one of the two that the record shows.
+        prompt, seed: that it was drawn from.
+        round: from 1.
+        taken: it is one of the two images of the record.
     """
 
     sha256: str
@@ -110,8 +110,8 @@ class Pair:
     Attributes:
         key: of its element.
         images: sha256 of each, in order.
-        shots: all that were drawn, in order; those taken among them.
-        accepted: the model that looked was content; False where the last round was over first.
+        shots: all drawings, in order, the taken ones among them.
+        accepted: the viewer accepted the two; False if the last round ended first.
     """
 
     key: str
@@ -122,13 +122,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a model thinks of a candidate.
+    """What a model says of a candidate.
 
     Attributes:
-        text_unsafe: the question says by itself what is wrong.
-        image_harmful: an image does.
-        category: of the risk; empty where the model named none.
-        sub_category: likewise.
+        text_unsafe: the question alone is unsafe.
+        image_harmful: an image alone shows something harmful.
+        category, sub_category: of the risk; empty if the model named none.
     """
 
     text_unsafe: bool
@@ -139,18 +138,16 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubsetDecision:
-    """Where an element goes, and why.
+    """The subset of an element, and the reasons.
 
     Attributes:
         key: of its element.
-        subset: by the rule of `subset()`.
-        text_unsafe: the question says by itself what is wrong.
-        image_harmful: an image does.
-        category: of the risk, as it stands in the record.
-        sub_category: likewise; empty for none.
-        question: as it stands in the record: people may have mended it.
-        by: who decided: the model alone, or people, whose word counts over the model's.
-        reviewers: who they were.
+        subset: see `choose_subset`.
+        text_unsafe, image_harmful: as in an Assessment, after people's decision.
+        category, sub_category: of the record; the latter is empty for none.
+        question: of the record: people may have changed it.
+        by: the model alone, or people, whose word counts over the model's.
+        reviewers: the people.
     """
 
     key: str
@@ -171,10 +168,9 @@ class Label:
     Attributes:
         key: of its element.
         answer: prose: what both images show, what follows from them together, a safe answer.
-        verdict: label that the judge gave the answer.
-        text_question: the question in words alone, for the text-only ablation; empty where it was not asked for.
-        text_answer: answer to it; likewise.
-        refusal: an answer that declines and gives no reason, for the refusal-only ablation; likewise.
+        verdict: the judge's label of the answer.
+        text_question, text_answer: the question in words alone and its answer, for the text-only ablation; else empty.
+        refusal: an answer that declines and gives no reason, for the refusal-only ablation; else empty.
     """
 
     key: str
@@ -187,16 +183,16 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a person or a model is asked to sort: a question with its two images.
+    """A question with its two images, which a person or a model has to sort.
 
     Attributes:
         key: of its element.
         category: of the risk.
         question: as it will be asked.
         objects: what the images show.
-        images: of the build's folder, in order.
+        images: in order, not opened.
         source: of the seed.
-        opinion: what the model said: `text_unsafe`, `image_harmful`, …; shown to a person only after the answer.
+        opinion: what the model said (`text_unsafe`, `image_harmful`, …); a person sees it only after answering.
     """
 
     key: str
@@ -210,18 +206,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What one person decided of one candidate.
+    """One person's decision on one candidate.
 
     Attributes:
         key: of the candidate.
         reviewer: name.
-        decision: keep, drop, or fix: kept with what `question` or `category` say instead.
-        category: as the reviewer has it; empty for as it is.
-        question: likewise.
-        text_unsafe: whether the question alone is unsafe; None where it was not answered.
-        image_harmful: whether an image alone shows something explicitly harmful; None where it was not answered.
+        decision: keep, drop, or fix: keep it with the `question` or `category` given here.
+        category, question: instead of the candidate's; empty to leave it.
+        text_unsafe: whether the question alone is unsafe; None for no answer.
+        image_harmful: whether an image alone shows something explicitly harmful; None for no answer.
         reason: in the reviewer's words.
-        seconds: it took.
+        seconds: that the decision took.
         at: ISO 8601.
     """
 
@@ -237,14 +232,14 @@ class Review:
     at: str = ""
 
 
-def before(step: Step) -> tuple[Step, ...]:
-    """The steps that an element has gone on from when it comes to one: tests are probed, what is to train on is
-    labelled, and no element is both."""
+def steps_before(step: Step) -> tuple[Step, ...]:
+    """The steps that an element has passed before this one. Tests are probed, training records are labelled, and no
+    element is both."""
     return tuple(each for each in STEPS[: STEPS.index(step)] if each != "probe")
 
 
-def subset(*, text_unsafe: bool, image_harmful: bool) -> Subset:
-    """Where a kept candidate goes: an unsafe text trains, a safe one tests, easily where an image gives it away."""
+def choose_subset(*, text_unsafe: bool, image_harmful: bool) -> Subset:
+    """An unsafe text trains; a safe one tests, and is easy if an image gives the risk away."""
     if text_unsafe:
         return "train"
     return "easy" if image_harmful else "hard"

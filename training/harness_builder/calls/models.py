@@ -1,25 +1,25 @@
-"""Opening the models of all roles and the painter, once each, with slots, retries and breakers as those of runs."""
+"""Opens the models of all roles and the painter, once each, with slots, retries and breakers as those of runs."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, get_args
+from typing import Final
 
-from harness import Brush, HarnessError, Json, Model, ModelInfo, Policy, Request, plugins
+from harness import BadImage, Brush, Failure, HarnessError, Json, Model, ModelInfo, Policy, Request, Response, plugins
 from harness.brushes import FoundPainter, find_painter, open_brush
 from harness.keys import canonical
 from harness.limits import Endpoints, Metered
 from harness.models import ModelSpec, Resolved, resolve
 from harness.plan.sampling import needed
 from harness.types import Ability
-from harness_builder.calls.images import ImageOpener, ImageOpeningModel
-from harness_builder.calls.results import PAINTER, CallRole
-from harness_builder.plan import INSTEAD, ModelChoice, Plan, Role, config_key
+from harness_builder.plan import INSTEAD, ROLES, Plan, Role, config_key
 
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
+from .images import ImageOpener
+from .results import PAINTER, CallRole
+
 _PAIR: Final = 2  # images of an element, which whoever looks is shown at once
 _CANNOT: Final[Mapping[Ability, str]] = {
     "images": "look at images",
@@ -59,82 +59,112 @@ class RolePainter:
 class OpenModels:
     """All that a build asks."""
 
-    voices: Mapping[Role, RoleModel]
-    hand: RolePainter
+    models: Mapping[Role, RoleModel]
+    painter: RolePainter
+
+
+class ImageOpeningModel:
+    """A Model that opens its images when it is its turn, and leaves out a schema that it cannot take.
+
+    Args:
+        model: that answers.
+        opener: of its images.
+        check: raises if no new call is to begin.
+    """
+
+    def __init__(self, model: Model, opener: ImageOpener, check: Callable[[], None]) -> None:
+        self._model = model
+        self._opener = opener
+        self._check = check
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's."""
+        return self._model.info
+
+    async def generate(self, request: Request) -> Response | Failure:
+        """Answer one request. Raises HarnessError if nothing will work."""
+        self._check()
+        try:
+            opened = await self._opener.open_images(request)
+        except BadImage as fault:
+            return Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+        if opened.schema is not None and "schema" not in self.info.can:
+            opened = replace(opened, schema=None)
+        return await self._model.generate(opened)
 
 
 @asynccontextmanager
-async def open_all(
+async def open_models(
     plan: Plan,
     opener: ImageOpener,
     check: Callable[[], None],
     tell: Callable[[str], None],
-    before: Callable[[CallRole], bool],
+    answered: Callable[[CallRole], bool],
 ) -> AsyncGenerator[OpenModels]:
     """Open each model once, whatever roles it has, and the painter.
 
     Args:
         plan: that names them.
         opener: of images.
-        check: raises where nothing new is to begin.
+        check: raises if no new call is to begin.
         tell: given what a person should know of the endpoints.
-        before: whether a role, or the painter, has answered in an earlier invocation.
+        answered: whether a role, or the painter, has answered in an earlier invocation.
 
     Raises:
-        HarnessError: nobody offers one, it cannot be opened, or it cannot do what its role takes.
+        HarnessError: no plugin offers one, it cannot be opened, or it cannot do what its role takes.
     """
     at_once = plan.concurrency
     endpoints = Endpoints(Policy(start=at_once, cap=at_once) if at_once else Policy(), tell=tell)
-    found, painter = check_models(plan)
+    resolved, painter = check_models(plan)
     async with AsyncExitStack() as stack:
-        known: dict[str, RoleModel] = {}
-        speaking: dict[str, list[Role]] = {}
-        voices: dict[Role, RoleModel] = {}
-        for role, resolved in found:
-            same = canonical([resolved.spec.ref, {name: str(value) for name, value in resolved.settings.items()}])
-            roles = speaking.setdefault(same, [])
+        opened: dict[str, RoleModel] = {}
+        roles_of: dict[str, list[Role]] = {}
+        models: dict[Role, RoleModel] = {}
+        for role, found in resolved:
+            same = canonical([found.spec.ref, {name: str(value) for name, value in found.settings.items()}])
+            roles = roles_of.setdefault(same, [])
             roles.append(role)
-            with config_key(plan, _key(plan, role)):
-                if same not in known:
-                    model = await stack.enter_async_context(resolved.open(images=_most(plan)))
+            with config_key(plan, _key_of(plan, role)):
+                if same not in opened:
+                    model = await stack.enter_async_context(found.open(images=_most_images(plan)))
                     endpoints.watch(model)
-                    answered = partial(_any, before, roles)
-                    metered = Metered(ImageOpeningModel(model, opener, check), endpoints, before=answered)
-                    known[same] = RoleModel(model=metered, identity=resolved.identity(model))
-                voices[role] = known[same]
-                _check_role(plan, role, voices[role].model.info)
+                    # `roles` grows while the models are opened
+                    before = partial(_any_answered, answered, roles)
+                    metered = Metered(ImageOpeningModel(model, opener, check), endpoints, before=before)
+                    opened[same] = RoleModel(model=metered, identity=found.identity(model))
+                models[role] = opened[same]
+                _check_role(plan, role, models[role].model.info)
         with config_key(plan, PAINTER):
-            brush = await stack.enter_async_context(open_brush(painter, endpoints, before=partial(before, PAINTER)))
-            _check(brush.info, {"draw"}, PAINTER, PAINTER)
-        yield OpenModels(voices=voices, hand=RolePainter(brush=brush, identity=painter.identity(brush)))
+            brush = await stack.enter_async_context(open_brush(painter, endpoints, before=partial(answered, PAINTER)))
+            _check_abilities(brush.info, {"draw"}, PAINTER, PAINTER)
+        yield OpenModels(models=models, painter=RolePainter(brush=brush, identity=painter.identity(brush)))
 
 
 def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]:
-    """The model of each role that this build asks, and the painter, found by name; nothing is opened.
+    """The model of each role that this build asks, and the painter, found by name. Nothing is opened.
 
     Raises:
-        HarnessError: nobody offers one, or a setting of it is not one or cannot be.
+        HarnessError: no plugin offers one, or a setting of it does not exist or is not allowed.
     """
     found: list[tuple[Role, Resolved]] = []
-    for role in _roles(plan):
-        with config_key(plan, _key(plan, role)):
-            found.append((role, resolve(_spec(plan.model(role)))))
+    for role in ROLES:
+        if role == "prober" and not plan.probe:
+            continue
+        choice = plan.model(role)
+        with config_key(plan, _key_of(plan, role)):
+            found.append((role, resolve(ModelSpec(ref=choice.ref, settings=choice.settings))))
     with config_key(plan, PAINTER):
         return found, find_painter(plan.painter.ref, plan.painter.settings)
 
 
-def _roles(plan: Plan) -> Iterator[Role]:
-    """Those that this build asks."""
-    return (role for role in ROLES if role != "prober" or plan.probe)
-
-
-def _any(before: Callable[[CallRole], bool], roles: Iterable[Role]) -> bool:
-    return any(map(before, roles))
-
-
 def check_request(plan: Plan, role: Role, info: ModelInfo, request: Request) -> None:
-    """Raise HarnessError where the model of a role cannot be asked this."""
-    _check(info, needed(request), role, _key(plan, role), images=len(request.images))
+    """Raise HarnessError if the model of a role cannot be asked this."""
+    _check_abilities(info, needed(request), role, _key_of(plan, role), images=len(request.images))
+
+
+def _any_answered(answered: Callable[[CallRole], bool], roles: list[Role]) -> bool:
+    return any(answered(role) for role in roles)
 
 
 def _check_role(plan: Plan, role: Role, info: ModelInfo) -> None:
@@ -142,16 +172,18 @@ def _check_role(plan: Plan, role: Role, info: ModelInfo) -> None:
         needs = plugins.current().judge(plan.rubric).needs or frozenset[Ability]()
     else:
         needs = frozenset[Ability]() if role == "writer" else frozenset[Ability]({"images"})
-    most = _most(plan) if role == "viewer" else _PAIR
-    _check(info, needs, role, _key(plan, role), images=most if "images" in needs else 0)
+    most = _most_images(plan) if role == "viewer" else _PAIR
+    _check_abilities(info, needs, role, _key_of(plan, role), images=most if "images" in needs else 0)
 
 
-def _most(plan: Plan) -> int:
+def _most_images(plan: Plan) -> int:
     """Images that the viewer is shown at once: a pair, or all drawings of an object, of which it takes the best."""
     return max(_PAIR, plan.best_of)
 
 
-def _check(info: ModelInfo, needs: set[Ability] | frozenset[Ability], role: str, key: str, *, images: int = 0) -> None:
+def _check_abilities(
+    info: ModelInfo, needs: set[Ability] | frozenset[Ability], role: str, key: str, *, images: int = 0
+) -> None:
     remedy = f"name another one: {key} in the config"
     for ability in sorted(needs - info.can):
         what = f"the model of the role {role!r} cannot {_CANNOT.get(ability, f'do what it is asked: {ability}')}"
@@ -161,9 +193,5 @@ def _check(info: ModelInfo, needs: set[Ability] | frozenset[Ability], role: str,
         raise HarnessError(what, where=info.ref, remedy=remedy)
 
 
-def _key(plan: Plan, role: Role) -> str:
+def _key_of(plan: Plan, role: Role) -> str:
     return f"models.{role if role in plan.models else INSTEAD[role]}"
-
-
-def _spec(wanted: ModelChoice) -> ModelSpec:
-    return ModelSpec(ref=wanted.ref, settings=wanted.settings)

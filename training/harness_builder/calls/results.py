@@ -1,55 +1,48 @@
-"""What comes of a call, and of a step.
-
-What is kept of a call, and what calls took.
-"""
+"""What models are asked, what comes of a call and of a step, and what is stored of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast, get_args
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 from harness import Drawing, Json, Request, Usage
+from harness.http.status import as_list
 from harness_builder.plan import Role
-from harness_builder.stops import Stop, StopKind
+from harness_builder.stops import KINDS, Stop, stop_text
 from harness_builder.values import End, Step
 
 T = TypeVar("T")
+CallRole = Role | Literal["painter"]
+PAINTER: Final[CallRole] = "painter"
 _STOPPED: Final = "stopped"
-
-
-class Unreadable(Exception):
-    """A reply is not what was asked for. Says what is wrong with it, so that the model can be told.
-
-    What it says up to a semicolon is kept as the reason where the second reply cannot be read either: it is the same
-    for all that are wrong in this way, and quotes nothing of the reply.
-    """
-
-
-def blank(stop: Stop) -> Json:
-    """What stands in a kept reply in the place of an item that was stopped: the kind alone."""
-    return {_STOPPED: stop.kind}
-
-
-def stop_of(item: Json) -> Stop | None:
-    """The stop in whose place an item of a kept reply stands; None for an item that was not stopped."""
-    if not isinstance(item, dict):
-        return None
-    found = cast("dict[str, Any]", item)
-    kind: StopKind | None = next((kind for kind in get_args(StopKind) if found == {_STOPPED: kind}), None)
-    return None if kind is None else Stop(kind=kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReply:
-    """A call whose reply was of use.
+    """A reply of use.
 
     Attributes:
-        value: what was read of the reply: plain JSON, with a hard stop in the place of each item that was stopped.
-        call: digest of what was asked, by which the call is kept.
+        value: what was read of it: plain JSON, with a hard stop in the place of each item that was stopped.
+        call: digest of what was asked, by which the call is stored.
     """
 
     value: Json
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawingReply:
+    """A drawing that was made and lies in the build's folder.
+
+    Attributes:
+        sha256: of its bytes.
+        prompt: that the provider drew from instead of the given one; empty if it kept to it.
+        call: digest of what was asked.
+    """
+
+    sha256: str
+    prompt: str
     call: str
 
 
@@ -60,7 +53,7 @@ class Halted:
     Attributes:
         end: how; never `kept`.
         why: in a few words, the same for all that end so; of a stop its kind alone.
-        call: digest of the call that ended it; empty where none did.
+        call: digest of the call that ended it; empty if none did.
         again: the reason may pass: the next build tries it again.
         note: what is particular to this one, for its story; never of a stop.
         before: digests of the calls that went well before it in the same step, in order.
@@ -72,6 +65,11 @@ class Halted:
     again: bool = False
     note: str = ""
     before: tuple[str, ...] = ()
+
+    @classmethod
+    def at_stop(cls, stop: Stop, call: str = "") -> Halted:
+        """A hard stop."""
+        return cls(end="stopped", why=stop.kind, call=call)
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -85,6 +83,9 @@ class Halted:
         return replace(self, before=tuple(dict.fromkeys((*calls, *self.before))))
 
 
+CallResult = ModelReply | DrawingReply | Halted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult(Generic[T]):
     """Something goes on.
@@ -92,7 +93,7 @@ class StepResult(Generic[T]):
     Attributes:
         value: what the step made.
         calls: digests of the calls that it took, in order.
-        notes: what a person should read of it in its story.
+        notes: for the story.
     """
 
     value: T
@@ -100,98 +101,15 @@ class StepResult(Generic[T]):
     notes: tuple[str, ...] = ()
 
 
-#: text of a reply -> plain JSON; raises Unreadable
-ReplyReader = Callable[[str], Json]
-#: what was read -> the same, with a hard stop in place of what may not be kept; all of it where that is a Stop
-ReplyFilter = Callable[[Json], "Json | Stop"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelQuery:
-    """One question to a model.
-
-    Attributes:
-        step: whose it is.
-        owner: key of the seed or element that it is about; what is known of a stopped one is found by it, and deleted.
-        role: who is asked.
-        request: with images that need not be open.
-        read: of the reply. A reply that it cannot read is asked for once more, with what was wrong with it.
-        sieve: of what was read; None for the text rule over all texts in it.
-        draw: another number asks for another reply to the same question.
-        prose: the reply is to be prose and not JSON, so that words of declining in it do not make it a refusal.
-    """
-
-    step: Step
-    owner: str
-    role: Role
-    request: Request
-    read: ReplyReader
-    sieve: ReplyFilter | None = None
-    draw: int = 0
-    prose: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrawingReply:
-    """A drawing that was made and lies in the build's folder.
-
-    Attributes:
-        sha256: of its bytes.
-        prompt: that the provider drew from instead of the one it was given; empty where it kept to it.
-        call: digest of what was asked.
-    """
-
-    sha256: str
-    prompt: str
-    call: str
-
-
-class CallRunner(Protocol):
-    """Asks the models and the painter of a build. Every call is kept, and never made twice."""
-
-    async def ask(self, asked: ModelQuery) -> ModelReply | Halted:
-        """The reply, read; from this build's past where the same was asked before.
-
-        A refusal of the model and a block of its provider's filter end as `refused`; a reply that cannot be read
-        twice, one that was cut off, and a call that failed end as `failed`; what the sieve stops ends as `stopped`,
-        and nothing of the reply is kept.
-
-        Raises:
-            HarnessError: nothing will work (no such model, a wrong key), or a limit of the plan is reached.
-        """
-        ...
-
-    async def paint(self, step: Step, owner: str, drawing: Drawing) -> DrawingReply | Halted:
-        """The drawing, as `ask` for models."""
-        ...
-
-    async def send(self, step: Step, owner: str, role: Role, request: Request) -> ModelReply | Halted:
-        """The reply as it stands, for who reads it otherwise; its text is the value."""
-        ...
-
-    def forget(self, owner: str) -> None:
-        """Delete what is kept of an element that was stopped: its calls, and drawings that are no other's."""
-        ...
-
-    def redact(self, call: str, place: int, stop: Stop) -> None:
-        """Put a stop in the place of one item of a reply that holds a list."""
-        ...
-
-
-CallResult = ModelReply | Halted | DrawingReply
-CallRole = Role | Literal["painter"]
-PAINTER: Final[CallRole] = "painter"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
     """What calls took.
 
     Attributes:
-        step: whose they were.
-        role: who was asked.
-        model: as its provider names it; empty where it does not.
-        calls: on the wire; tries that failed for a passing reason are a part of theirs.
+        step: of the calls.
+        role: that was asked.
+        model: as its provider names it; empty if it does not.
+        calls: on the wire. Tries that failed for a passing reason are a part of their call.
         usage: tokens.
         images: that were drawn.
         seconds: from request to reply.
@@ -214,10 +132,124 @@ class StoredCall:
         call: digest of what was asked.
         owners: keys of the seeds and elements that asked it; of a call that was looked up for one, that one alone.
         result: what came of it.
-        spent: on it, a second try after a reply that could not be read among it.
+        spent: on it, with the second try after a reply that could not be read.
     """
 
     call: str
     owners: tuple[str, ...]
     result: CallResult
     spent: CallUsage
+
+
+# ---- asking ----------------------------------------------------------------------------------------------------------
+
+
+class Unreadable(Exception):
+    """A reply is not what was asked for. Says what is wrong with it, so that the model can be told.
+
+    What it says up to a semicolon is stored as the reason if the second reply cannot be read either: it is the same
+    for all that are wrong in this way, and quotes nothing of the reply.
+    """
+
+
+#: text of a reply -> plain JSON; raises Unreadable
+ReplyReader = Callable[[str], Json]
+#: what was read -> the same, with a hard stop in place of what may not be stored; a Stop for all of it
+ReplyFilter = Callable[[Json], "Json | Stop"]
+
+
+def filter_reply(value: Json) -> Json | Stop:
+    """The value, or the stop if its texts may not be stored; they are read as one, keys of objects among them."""
+    return stop_text(*list_texts(value)) or value
+
+
+def filter_items(value: Json) -> Json | Stop:
+    """A list with a stop in the place of each item that may not be stored; what is no list is one item."""
+    if not isinstance(value, list):
+        return filter_reply(value)
+    items = [(item, filter_reply(item)) for item in as_list(value)]
+    return [stop_to_json(found) if isinstance(found, Stop) else item for item, found in items]
+
+
+def list_texts(value: Json) -> Iterator[str]:
+    """All texts in a JSON value, in order, keys of objects among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in cast("Mapping[str, Json]", value).items():
+            yield key
+            yield from list_texts(each)
+    elif isinstance(value, list | tuple):
+        for each in cast("Iterable[Json]", value):
+            yield from list_texts(each)
+
+
+def stop_to_json(stop: Stop) -> Json:
+    """What a stored reply has in the place of an item that was stopped: the kind alone."""
+    return {_STOPPED: stop.kind}
+
+
+def stop_of(item: Json) -> Stop | None:
+    """The stop in whose place an item of a stored reply is."""
+    if not isinstance(item, dict):
+        return None
+    found = cast("dict[str, Any]", item)
+    kind = next((kind for kind in KINDS if found == {_STOPPED: kind}), None)
+    return None if kind is None else Stop(kind=kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelQuery:
+    """One question to a model.
+
+    Attributes:
+        step: that asks.
+        owner: key of the seed or element that it is about. If that is stopped, its calls are found by it, and deleted.
+        role: that is asked.
+        request: with images that need not be open.
+        read: reads the reply. One that it cannot read is asked for once more, with what was wrong with it.
+        keep: says what of the value may be stored.
+        draw: another number asks for another reply to the same question.
+        prose: the reply is to be prose and not JSON, so words of declining in it do not make it a refusal.
+    """
+
+    step: Step
+    owner: str
+    role: Role
+    request: Request
+    read: ReplyReader
+    keep: ReplyFilter = filter_reply
+    draw: int = 0
+    prose: bool = False
+
+
+class CallRunner(Protocol):
+    """Asks the models and the painter of a build. Every call is stored, and never made twice."""
+
+    async def ask(self, query: ModelQuery) -> ModelReply | Halted:
+        """The reply, read; from the store if the same was asked before.
+
+        A refusal of the model and a block of its provider's filter end as `refused`; a reply that cannot be read
+        twice, one that was cut off, and a call that failed end as `failed`; what may not be stored ends as `stopped`,
+        and nothing of the reply is stored.
+
+        Raises:
+            HarnessError: nothing will work (no such model, a wrong key), or a limit of the plan is reached.
+        """
+        ...
+
+    async def paint(self, step: Step, owner: str, drawing: Drawing) -> DrawingReply | Halted:
+        """The drawing, as `ask` for models."""
+        ...
+
+    async def send(self, step: Step, owner: str, role: Role, request: Request) -> ModelReply | Halted:
+        """The text of the reply as it is, for a caller that reads it otherwise."""
+        ...
+
+    def forget(self, owner: str) -> None:
+        """Delete what is stored of an element that was stopped: its calls, and drawings that are no other's."""
+        ...
+
+    def redact(self, call: str, place: int, stop: Stop) -> None:
+        """Put a stop in the place of one item of a reply that holds a list."""
+        ...

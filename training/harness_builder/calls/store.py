@@ -1,17 +1,15 @@
-"""The tables of `calls.db`, and how a call stands in them.
+"""Stores each model call of a build in `calls.db`, keyed by a hash of the request, with what was read of its reply.
 
-Deleting has to leave nothing behind. SQLite's `secure_delete` blanks what is deleted where it stands, but not the
-copies that are left in the unused part of a page when rows are moved to others. So what was said, which is all that
-could be of harm, never stands where rows are moved: pages are small, and a blank before each value fills the part of
-the row that stays in the tree. The value itself lies in pages of its own, which are not copied and are blanked when
-they are freed.
-
-The book of calls, `calls.db`: what was asked in the life of a build, and what was read of each reply.
-
-Invariants: a call is found by the digest of what was asked, and stands in the book once, whoever asked it; a change is
-one transaction, so a process that is killed leaves the book as it was before or after; what is deleted is in no byte of
-the files when the deletion returns (see `schema`); a drawing is named in the book before its file is written and until
-the file is gone, so that none is left that nobody knows of.
+Invariants:
+- A call is found by the digest of what was asked, and is stored once, whoever asked it.
+- A change is one transaction: a process that is killed leaves the store as it was before or after.
+- What is deleted is in no byte of the files when the deletion returns. SQLite's `secure_delete` blanks what is deleted
+  in its place, but not the copies that are left in the unused part of a page when rows are moved to others. So the
+  replies, which are all that could be of harm, never lie where rows are moved: pages are small, and a blank before each
+  value fills the part of the row that stays in the tree. The value itself lies in pages of its own, which are not
+  copied and are blanked when they are freed. The log next to the file, with older states of pages, is emptied.
+- A drawing is named in the store before its file is written and until the file is gone, so that no file is left that
+  nobody knows of.
 """
 
 from __future__ import annotations
@@ -24,32 +22,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, cast
 
-from filelock import FileLock, Timeout
-
 from harness import HarnessError, Json, Usage
+from harness.files import HeldLock, lock_file, lock_path
 from harness.http.status import as_list
-from harness_builder.calls.results import (
-    CallResult,
-    CallRole,
-    CallUsage,
-    DrawingReply,
-    Halted,
-    ModelReply,
-    StoredCall,
-    blank,
-)
 from harness_builder.disk import write_error
 from harness_builder.stops import Stop
 
+from .results import CallResult, CallRole, CallUsage, DrawingReply, Halted, ModelReply, StoredCall, stop_to_json
+
+NAME: Final = "calls.db"
 APPLICATION: Final = 0x68_62_63_31  #: tells the file from other programs' databases
 VERSION: Final = 1
 _PAGE: Final = 512  # bytes
 _BLANK: Final = 480  # bytes; of a row at most 477 stay in a page's tree (page size less 35)
-
 _LOG: Final = 16_384  # pages of the log until it is taken into the file, which waits for the disk: 8 MB
+_PATIENCE: Final = 5.0  # seconds that another program may read or write it; calls under way wait as long
+_CORRUPT: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_ALONE: Final = "end the other program and run it again"
+_ANEW: Final = "move it away or delete it: what it held is asked again"
 
 #: before anything is written
-SETTINGS: Final = (
+_SETTINGS: Final = (
     f"PRAGMA page_size = {_PAGE}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",  # outlives a kill; a power cut may cost the last calls, and no more
@@ -57,7 +51,7 @@ SETTINGS: Final = (
     "PRAGMA temp_store = MEMORY",
     f"PRAGMA wal_autocheckpoint = {_LOG}",
 )
-TABLES: Final = (
+_TABLES: Final = (
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {VERSION}",
     """CREATE TABLE calls (
@@ -75,108 +69,17 @@ TABLES: Final = (
         output INTEGER NOT NULL, reasoning INTEGER NOT NULL, images INTEGER NOT NULL, seconds REAL NOT NULL,
         PRIMARY KEY (step, role, model)) WITHOUT ROWID""",
 )
-
 _COLUMNS: Final = "call, step, role, end, why, drawing, model, calls, input, output, reasoning, images, seconds"
 _SPENT: Final = "step, role, model, calls, input, output, reasoning, images, seconds"
-_MARKS: Final = ", ".join("?" * len(_COLUMNS.split(", ")))
 _SUMS: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SPENT.split(", ")[3:])
 Row = tuple[Json, ...]
-
-
-def insert(db: sqlite3.Connection, kept: StoredCall) -> None:
-    """Write a call; its place must be free."""
-    end, why, drawing, value = _columns(kept.result)
-    spent = kept.spent
-    row = (kept.call, spent.step, spent.role, end, why, drawing, *_spent_row(spent)[2:])
-    found = db.execute(f"INSERT INTO calls ({_COLUMNS}) VALUES ({_MARKS})", row).lastrowid  # noqa: S608
-    db.executemany("INSERT INTO owners VALUES (?, ?)", [(owner, found) for owner in kept.owners])
-    db.execute(f"INSERT INTO said VALUES (?, zeroblob({_BLANK}), ?)", (found, value))  # noqa: S608
-
-
-def select(db: sqlite3.Connection, call: str, owner: str = "") -> StoredCall | None:
-    """A call; None where it is not kept. With an owner, that one alone where it is theirs: it saves a question."""
-    mine = "EXISTS (SELECT 1 FROM owners WHERE owner = ? AND owners.id = calls.id)"
-    wanted = f"SELECT id, {mine}, value, {_COLUMNS} FROM calls JOIN said USING (id) WHERE call = ?"  # noqa: S608
-    row = cast("Row | None", db.execute(wanted, (owner, call)).fetchone())
-    if row is None:
-        return None
-    number, owned, value, call, step, role, end, why, drawing, *rest = row
-    return StoredCall(
-        call=call,
-        owners=((owner,) if owned else ()) if owner else _owners(db, number),
-        result=_result(call, end, why, drawing, value),
-        spent=_spent((step, role, *rest)),
-    )
-
-
-def _owners(db: sqlite3.Connection, number: Json) -> tuple[str, ...]:
-    found = db.execute("SELECT owner FROM owners WHERE id = ? ORDER BY owner", (number,)).fetchall()
-    return tuple(owner for (owner,) in found)
-
-
-def remove(db: sqlite3.Connection, number: int) -> None:
-    """Delete the call of a row."""
-    for table in ("calls", "said", "owners"):
-        db.execute(f"DELETE FROM {table} WHERE id = ?", (number,))  # noqa: S608
-
-
-def add_spent(db: sqlite3.Connection, spent: CallUsage) -> None:
-    """Add to the sums."""
-    marks = ", ".join("?" * len(_SPENT.split(", ")))
-    into = f"INSERT INTO spent ({_SPENT}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {_SUMS}"  # noqa: S608
-    db.execute(into, _spent_row(spent))
-
-
-def all_spent(db: sqlite3.Connection) -> tuple[CallUsage, ...]:
-    """The sums, by step, role and model."""
-    rows = db.execute(f"SELECT {_SPENT} FROM spent ORDER BY step, role, model").fetchall()  # noqa: S608
-    return tuple(_spent(row) for row in rows)
-
-
-def _columns(result: CallResult) -> tuple[str, str, str, str]:
-    """How it ended, why, its drawing, and its value as JSON."""
-    if isinstance(result, Halted):
-        return result.end, result.why, "", "null"
-    if isinstance(result, DrawingReply):
-        return "", "", result.sha256, json.dumps(result.prompt)
-    return "", "", "", json.dumps(result.value, allow_nan=False)
-
-
-def _result(call: str, end: Json, why: Json, drawing: Json, value: Json) -> CallResult:
-    if end:
-        return Halted(end=end, why=why, call=call)
-    try:
-        read: Json = json.loads(value)
-    except ValueError:
-        raise HarnessError("a value of calls.db is not JSON: it was changed by another hand", where=call) from None
-    return DrawingReply(sha256=drawing, prompt=read, call=call) if drawing else ModelReply(value=read, call=call)
-
-
-def _spent_row(spent: CallUsage) -> Row:
-    usage = spent.usage
-    tokens = (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
-    return (spent.step, spent.role, spent.model, spent.calls, *tokens, spent.images, spent.seconds)
-
-
-def _spent(row: Row) -> CallUsage:
-    step, role, model, calls, given, output, reasoning, images, seconds = row
-    usage = Usage(input_tokens=given, output_tokens=output, reasoning_tokens=reasoning)
-    return CallUsage(step=step, role=role, model=model, calls=calls, usage=usage, images=images, seconds=seconds)
-
-
-NAME: Final = "calls.db"
-_BROKEN: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-_HELD: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_PATIENCE: Final = 5.0  # seconds that another program may read or write it; calls under way wait as long
-_ALONE: Final = "end the other program and run it again"
-_ANEW: Final = "put it aside or delete it: what it held is asked again"
 
 
 class CallStore:
     """See the module; a context manager.
 
     Args:
-        folder: that holds the book; made where it is not there.
+        folder: of the store; made if it is missing.
 
     Raises:
         HarnessError: here and in every method: another process works on this build, the file is broken or another
@@ -186,9 +89,15 @@ class CallStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / NAME
-        self._lock = _lock(self.path)
+        self._lock = _lock_store(self.path)
         try:
-            self._db = self._opened()
+            with self._report_errors():
+                self._db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+                try:
+                    self._prepare()
+                except BaseException:
+                    self._db.close()
+                    raise
         except BaseException:
             self._lock.release()
             raise
@@ -200,29 +109,62 @@ class CallStore:
         self.close()
 
     def close(self) -> None:
-        """Let the book go."""
+        """Close the file and release its lock."""
         self._db.close()
         self._lock.release()
 
+    # ---- calls
+
     def find(self, call: str, owner: str = "") -> StoredCall | None:
-        """What came of a call; None where it is not kept. Of its owners the one that is asked for, where it is one."""
-        with self._told():
-            return select(self._db, call, owner)
+        """What came of a call. With an owner, `owners` has that one alone, if the call is theirs: it saves a query."""
+        mine = "EXISTS (SELECT 1 FROM owners WHERE owner = ? AND owners.id = calls.id)"
+        wanted = f"SELECT id, {mine}, value, {_COLUMNS} FROM calls JOIN said USING (id) WHERE call = ?"  # noqa: S608
+        with self._report_errors():
+            row = cast("Row | None", self._db.execute(wanted, (owner, call)).fetchone())
+            if row is None:
+                return None
+            number, owned, value, call, step, role, end, why, drawing, *rest = row
+            owners = (owner,) if owner and owned else ()
+            if not owner:
+                found = self._db.execute("SELECT owner FROM owners WHERE id = ? ORDER BY owner", (number,)).fetchall()
+                owners = tuple(each for (each,) in found)
+        result: CallResult
+        if end:
+            result = Halted(end=end, why=why, call=call)
+        else:
+            try:
+                read: Json = json.loads(value)
+            except ValueError:
+                what = "a value of calls.db is not JSON: it was changed by another hand"
+                raise HarnessError(what, where=call) from None
+            result = (
+                DrawingReply(sha256=drawing, prompt=read, call=call) if drawing else ModelReply(value=read, call=call)
+            )
+        return StoredCall(call=call, owners=owners, result=result, spent=_from_row((step, role, *rest)))
 
-    def read(self, calls: Iterable[str]) -> Iterator[StoredCall]:
-        """All calls of these digests that are kept, in this order."""
-        return (kept for kept in map(self.find, calls) if kept is not None)
-
-    def keep(self, kept: StoredCall) -> None:
-        """Write a call, in place of what was kept of it, and add what it took to the sums."""
+    def put(self, stored: StoredCall) -> None:
+        """Store a call, in place of what was stored of it, and add what it took to the sums."""
+        result, spent = stored.result, stored.spent
+        end = why = drawing = ""
+        value = "null"
+        if isinstance(result, Halted):
+            end, why = result.end, result.why
+        elif isinstance(result, DrawingReply):
+            drawing, value = result.sha256, json.dumps(result.prompt)
+        else:
+            value = json.dumps(result.value, allow_nan=False)
+        row = (stored.call, spent.step, spent.role, end, why, drawing, *_to_row(spent)[2:])
         with self._change() as db:
-            for (number,) in db.execute("SELECT id FROM calls WHERE call = ?", (kept.call,)).fetchall():
-                remove(db, number)
-            insert(db, kept)
-            add_spent(db, kept.spent)
+            for (number,) in db.execute("SELECT id FROM calls WHERE call = ?", (stored.call,)).fetchall():
+                _remove(db, number)
+            marks = ", ".join("?" * len(row))
+            number = db.execute(f"INSERT INTO calls ({_COLUMNS}) VALUES ({marks})", row).lastrowid  # noqa: S608
+            db.executemany("INSERT INTO owners VALUES (?, ?)", [(owner, number) for owner in stored.owners])
+            db.execute(f"INSERT INTO said VALUES (?, zeroblob({_BLANK}), ?)", (number, value))  # noqa: S608
+            _add_usage(db, spent)
 
     def share(self, call: str, owner: str) -> None:
-        """Somebody else asked the same: what is kept of the call is theirs as well."""
+        """Somebody else asked the same: the call is theirs as well."""
         with self._change() as db:
             db.execute("INSERT OR IGNORE INTO owners SELECT ?, id FROM calls WHERE call = ?", (owner, call))
 
@@ -237,13 +179,13 @@ class CallStore:
             for number, drawing in db.execute(mine, (owner,)).fetchall():
                 db.execute("DELETE FROM owners WHERE owner = ? AND id = ?", (owner, number))
                 if db.execute("SELECT 1 FROM owners WHERE id = ?", (number,)).fetchone() is None:
-                    remove(db, number)
+                    _remove(db, number)
                     drawings += [drawing] if drawing else []
             named = "SELECT 1 FROM calls WHERE drawing = ? AND drawing != ''"
             return tuple(each for each in dict.fromkeys(drawings) if db.execute(named, (each,)).fetchone() is None)
 
     def redact(self, call: str, place: int, stop: Stop) -> None:
-        """Put a stop in the place of one item of a reply that holds a list; nothing where the call is not kept.
+        """Put a stop in the place of one item of a reply that holds a list, if the call is stored.
 
         Raises:
             ValueError: the reply holds no list, or none so long.
@@ -255,119 +197,122 @@ class CallStore:
             items = list(as_list(json.loads(row[1])))
             if not 0 <= place < len(items):
                 raise ValueError(f"there is no item {place} in what was read of {call}")
-            items[place] = blank(stop)
+            items[place] = stop_to_json(stop)
             db.execute("UPDATE said SET value = ? WHERE id = ?", (json.dumps(items), row[0]))
 
     def has_answers(self, role: CallRole) -> bool:
-        """Whether anything is kept of what this role, or the painter, answered."""
-        with self._told():
+        """Whether an answer of this role, or the painter, is stored."""
+        with self._report_errors():
             return self._db.execute("SELECT 1 FROM calls WHERE role = ? LIMIT 1", (role,)).fetchone() is not None
 
     def owners(self, begins: str) -> Iterator[str]:
-        """Whose calls are kept, of those whose key begins so."""
-        with self._told():
+        """The owners of stored calls whose key begins so."""
+        with self._report_errors():
             wanted = "SELECT DISTINCT owner FROM owners WHERE substr(owner, 1, ?) = ?"
             found = self._db.execute(wanted, (len(begins), begins)).fetchall()
         return (owner for (owner,) in found)
 
-    def draws(self, sha256: str) -> None:
-        """A drawing is about to be written; it is named before, so that a killed build leaves none behind."""
+    # ---- drawings
+
+    def name_drawing(self, sha256: str) -> None:
+        """Note that a drawing is about to be written, so that a killed build leaves none that is not known."""
         with self._change() as db:
             db.execute("INSERT OR IGNORE INTO drawings VALUES (?)", (sha256,))
 
-    def unnamed(self) -> tuple[str, ...]:
+    def list_unused_drawings(self) -> tuple[str, ...]:
         """Drawings that no call names: their files are to be deleted."""
-        with self._told():
+        with self._report_errors():
             found = self._db.execute("SELECT sha256 FROM drawings EXCEPT SELECT drawing FROM calls").fetchall()
             return tuple(sha256 for (sha256,) in found)
 
-    def gone(self, drawings: Iterable[str]) -> None:
-        """The files of these drawings are deleted."""
+    def forget_drawings(self, drawings: Iterable[str]) -> None:
+        """Note that the files of these drawings are deleted."""
         with self._change() as db:
             db.executemany("DELETE FROM drawings WHERE sha256 = ?", [(each,) for each in drawings])
 
-    def spend(self, spent: CallUsage) -> None:
-        """Add what a call took that is not kept to the sums, which outlive what is deleted."""
+    # ---- usage
+
+    def add_usage(self, spent: CallUsage) -> None:
+        """Add what a call took that is not stored to the sums, which outlive what is deleted."""
         with self._change() as db:
-            add_spent(db, spent)
+            _add_usage(db, spent)
 
     @contextmanager
-    def counting(self, spent: CallUsage) -> Generator[None]:
-        """What is paid stands in the sums as well where the body fails to make something of it that is kept."""
+    def count_on_failure(self, spent: CallUsage) -> Generator[None]:
+        """Add what was paid to the sums if the body fails to make something of it that is stored."""
         try:
             yield
         except BaseException:
-            with suppress(HarnessError):  # what is told is why nothing came of it
-                self.spend(spent)
+            with suppress(HarnessError):  # what is told is why the body failed
+                self.add_usage(spent)
             raise
 
-    def spent(self) -> tuple[CallUsage, ...]:
+    def total_usage(self) -> tuple[CallUsage, ...]:
         """What all calls of this build took, by step, role and model."""
-        with self._told():
-            return all_spent(self._db)
+        with self._report_errors():
+            rows = self._db.execute(f"SELECT {_SPENT} FROM spent ORDER BY step, role, model").fetchall()  # noqa: S608
+            return tuple(_from_row(row) for row in rows)
 
-    def _opened(self) -> sqlite3.Connection:
-        with self._told():
-            db = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
-            try:
-                self._prepare(db)
-            except BaseException:
-                db.close()
-                raise
-            return db
+    # ---- the file
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        tables = _one(db, "SELECT count(*) FROM sqlite_master")
-        ours = _one(db, "PRAGMA application_id") == APPLICATION
-        if tables and not (ours and _one(db, "PRAGMA user_version") == VERSION):
-            what = "this is no book of calls, or one of another version"
+    def _prepare(self) -> None:
+        tables = self._query("SELECT count(*) FROM sqlite_master")
+        ours = self._query("PRAGMA application_id") == APPLICATION
+        if tables and not (ours and self._query("PRAGMA user_version") == VERSION):
+            what = "this is not a store of model calls, or it is of another version"
             raise HarnessError(what, where=str(self.path), remedy=_ANEW)
-        for setting in SETTINGS:
-            db.execute(setting).fetchall()
-        if (said := _one(db, "PRAGMA quick_check(1)")) != "ok":
-            raise self._broken(str(said))
+        for setting in _SETTINGS:
+            self._db.execute(setting).fetchall()
+        if (said := self._query("PRAGMA quick_check(1)")) != "ok":
+            raise self._corrupt_error(str(said))
         if not tables:
-            with _transaction(db):
-                for each in TABLES:
-                    db.execute(each)
+            with _transaction(self._db):
+                for each in _TABLES:
+                    self._db.execute(each)
+
+    def _query(self, sql: str) -> Json:
+        return self._db.execute(sql).fetchone()[0]
 
     @contextmanager
     def _change(self) -> Generator[sqlite3.Connection]:
         """One transaction: all of it is written, or nothing."""
-        with self._told(), _transaction(self._db):
+        with self._report_errors(), _transaction(self._db):
             yield self._db
 
     @contextmanager
     def _erasure(self) -> Generator[sqlite3.Connection]:
-        """A transaction after which the log beside the book, where older states of pages stand, is emptied."""
+        """A transaction after which the log next to the file, which has older states of pages, is emptied."""
         with self._change() as db:
             yield db
-        with self._told():
-            busy = _one(self._db, "PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._report_errors():
+            busy = self._query("PRAGMA wal_checkpoint(TRUNCATE)")
         if busy:
             raise HarnessError("cannot delete from it: another program reads it", where=str(self.path), remedy=_ALONE)
 
     @contextmanager
-    def _told(self) -> Generator[None]:
+    def _report_errors(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._fault(error) from error
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith(_CORRUPT):
+                raise self._corrupt_error(str(error)) from error
+            if name.startswith(_BUSY):
+                what = "cannot write: another program writes to it"
+                raise HarnessError(what, where=str(self.path), remedy=_ALONE) from error
+            raise write_error(self.path, error) from error
 
-    def _fault(self, error: sqlite3.Error) -> HarnessError:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(_BROKEN):
-            return self._broken(str(error))
-        if name.startswith(_HELD):
-            return HarnessError("cannot write: another program writes to it", where=str(self.path), remedy=_ALONE)
-        return write_error(self.path, error)
-
-    def _broken(self, how: str) -> HarnessError:
-        return HarnessError(f"the book of calls cannot be read: {how}", where=str(self.path), remedy=_ANEW)
+    def _corrupt_error(self, how: str) -> HarnessError:
+        return HarnessError(f"the store of model calls cannot be read: {how}", where=str(self.path), remedy=_ANEW)
 
 
-def _one(db: sqlite3.Connection, sql: str) -> Json:
-    return db.execute(sql).fetchone()[0]
+def _lock_store(path: Path) -> HeldLock:
+    remedy = "wait for it, or give another --out"
+    busy = HarnessError("another process works on this build", where=str(path), remedy=remedy)
+    try:
+        return lock_file(lock_path(path), busy=busy)
+    except OSError as error:
+        raise HarnessError(f"cannot write: {error.strerror}", where=str(path), remedy="give another --out") from error
 
 
 @contextmanager
@@ -382,15 +327,25 @@ def _transaction(db: sqlite3.Connection) -> Generator[None]:
         raise
 
 
-def _lock(path: Path) -> FileLock:
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HarnessError(
-            "another process works on this build", where=str(path), remedy="wait for it, or give another --out"
-        ) from None
-    except OSError as error:
-        raise HarnessError(f"cannot write: {error.strerror}", where=str(path), remedy="give another --out") from error
-    return lock
+def _remove(db: sqlite3.Connection, number: int) -> None:
+    for table in ("calls", "said", "owners"):
+        db.execute(f"DELETE FROM {table} WHERE id = ?", (number,))  # noqa: S608
+
+
+def _add_usage(db: sqlite3.Connection, spent: CallUsage) -> None:
+    row = _to_row(spent)
+    marks = ", ".join("?" * len(row))
+    into = f"INSERT INTO spent ({_SPENT}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {_SUMS}"  # noqa: S608
+    db.execute(into, row)
+
+
+def _to_row(spent: CallUsage) -> Row:
+    usage = spent.usage
+    tokens = (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)
+    return (spent.step, spent.role, spent.model, spent.calls, *tokens, spent.images, spent.seconds)
+
+
+def _from_row(row: Row) -> CallUsage:
+    step, role, model, calls, given, output, reasoning, images, seconds = row
+    usage = Usage(input_tokens=given, output_tokens=output, reasoning_tokens=reasoning)
+    return CallUsage(step=step, role=role, model=model, calls=calls, usage=usage, images=images, seconds=seconds)

@@ -22,7 +22,7 @@ from harness_builder.calls.costs import RoleCosts, model_of
 from harness_builder.calls.results import PAINTER
 from harness_builder.disk import write_error
 from harness_builder.licences import OutputLicence
-from harness_builder.plan import LEAST, MOST, Plan
+from harness_builder.plan import IMAGE_BITS, TEXT_LIKENESS, Plan
 from harness_builder.quality import Rates, compute_rates
 from harness_builder.review import Agreed
 from harness_builder.tally import find_losses
@@ -138,7 +138,7 @@ def render_card(data: CardData) -> str:
             ("step", "#came", *(f"#{end}" for end in ENDS)),
             [(step, tally.came(step), *(tally.ends[step, end] for end in ENDS)) for step in STEPS if tally.came(step)],
         ),
-        losses=[each.told for each in find_losses(tally)],
+        losses=[each.summary for each in find_losses(tally)],
         stops=sorted(count_stops(tally).items()),
         painter_settings=", ".join(f"{name} {value}" for name, value in settings.items() if value not in (None, "")),
         viewer=plan.model("viewer").ref,
@@ -150,8 +150,8 @@ def render_card(data: CardData) -> str:
         ],
         drawings=_drawing_rows(data),
         near=len(data.near),
-        least_likeness=LEAST,
-        most_bits=MOST,
+        least_likeness=TEXT_LIKENESS,
+        most_bits=IMAGE_BITS,
         compared=[
             (each.test, each.items, each.questions, each.named, each.images, each.broken) for each in data.compared
         ],

@@ -1,19 +1,17 @@
-"""What each template is given, and what it must show.
+"""The templates of a build, checked before the first call: the package's own, or a file of the user's in its place.
 
-The templates of a build, checked before the first call: the package's own, or a file of the user's in its place.
-
-A template is Jinja in a sandbox. What it may show is fixed by name (`sheets.SHEETS`); texts of sources and of models
+A template is Jinja in a sandbox. What it may show is fixed by name (`PROMPT_INPUTS`); texts of sources and of models
 stand in it fenced, as data. Below each stand a line `task: NAME` and one JSON object with the same values, fenced as
 well: a program that plays a model, such as the mini world's writer, reads those and nothing else.
 
 The markers of the fences are drawn from a hash of what they enclose, so the same values give the same prompt, by which
-calls are kept. No text can know a marker that depends on itself; one that holds it all the same gets another.
+calls are stored. No text can know a marker that depends on itself; one that holds it all the same gets another.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -23,20 +21,23 @@ from harness import HarnessError, Json, UnknownName
 from harness.keys import short, text_hash
 from harness.rubric.templates import FAULTS, Template, fence, load, unused_marker
 from harness.settings import nearest
+from harness_builder.calls.results import list_texts
 from harness_builder.plan import Plan, Prompt, config_key
 
+_MARKER_DIGITS: Final = 16
+
 #: what every template may show: the language as the plan names it, and its categories with their sub-categories in
-#: brackets, one a line; empty where the plan leaves them free
+#: brackets, one a line; empty if the plan leaves them free
 ALWAYS: Final = ("language", "categories")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptInputs:
-    """One kind of template.
+    """The values of one kind of template.
 
     Attributes:
-        must: values without which it would be about nothing.
-        may: further values it can show.
+        must: those without which it would be about nothing.
+        may: further ones that it can show.
     """
 
     must: tuple[str, ...]
@@ -75,16 +76,13 @@ PROMPT_INPUTS: Final[Mapping[Prompt, PromptInputs]] = {
 }
 
 
-_MARKER_DIGITS: Final = 16
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
     """All templates of a build.
 
     Attributes:
         hashes: name -> sha256 of its text.
-        own: names of those that are the package's.
+        own: names of the templates that are the package's own.
         templates: name -> itself.
         always: what all of them may show.
     """
@@ -95,7 +93,7 @@ class Prompts:
     always: Mapping[str, str] = field(repr=False)
 
     def fill(self, name: Prompt, values: Mapping[str, Json]) -> str:
-        """The finished text. The same values give the same text, byte for byte: calls are kept by what was asked.
+        """The finished text. The same values give the same text, byte for byte: calls are found by what was asked.
 
         Args:
             name: of the template.
@@ -105,9 +103,10 @@ class Prompts:
             HarnessError: the user's template fails with these values.
         """
         whole = json.dumps(values, ensure_ascii=False, sort_keys=True)
-        marker = _marker(name, values, whole)
-        shown = {each: _shown(each, values.get(each), marker) for each in PROMPT_INPUTS[name].shows}
-        text = _rendered(self.templates[name], {**self.always, **shown}, f"the template {name!r}")
+        drawn = (short([name, whole, number], _MARKER_DIGITS) for number in count())
+        marker = unused_marker((*list_texts(dict(values)), whole), drawn.__next__)
+        shown = {each: _format_value(each, values.get(each), marker) for each in PROMPT_INPUTS[name].shows}
+        text = _render(self.templates[name], {**self.always, **shown}, f"the template {name!r}")
         return f"{text.rstrip()}\n\ntask: {name}\n{fence('values', whole, marker)}"
 
 
@@ -115,33 +114,30 @@ def load_prompts(plan: Plan) -> Prompts:
     """All templates of a plan.
 
     Raises:
-        UnknownName: there is no template of a name, or a file uses what it is not given; with the nearest spelling.
+        UnknownName: a template of a name does not exist, or a file uses what it is not given; with the nearest
+            spelling.
         HarnessError: a file of the user's cannot be read, or never shows what it is about.
     """
     for name in plan.prompts:
         if name not in PROMPT_INPUTS:
             raise UnknownName(f"there is no template {name!r}", remedy=nearest(name, PROMPT_INPUTS))
     templates: dict[Prompt, Template] = {}
-    for name in PROMPT_INPUTS:
+    for name, inputs in PROMPT_INPUTS.items():
         with config_key(plan, f"prompts.{name}"):
-            templates[name] = _loaded(name, plan.prompts.get(name))
+            file = plan.prompts.get(name) or Path(__file__).with_name(f"{name}.j2")
+            known = (*ALWAYS, *inputs.shows)
+            templates[name] = load(file, known, *inputs.must, owner=f"the step {name!r}")
+            _render(templates[name], dict.fromkeys(known, ""), str(file))  # the other branch of each condition
+    categories = (f"- {name} ({', '.join(below)})" if below else f"- {name}" for name, below in plan.categories.items())
     return Prompts(
         hashes={name: text_hash(template.text) for name, template in templates.items()},
         own=frozenset(PROMPT_INPUTS) - frozenset(plan.prompts),
         templates=templates,
-        always={"language": plan.language, "categories": _listed(plan.categories)},
+        always={"language": plan.language, "categories": "\n".join(categories)},
     )
 
 
-def _loaded(name: Prompt, file: Path | None) -> Template:
-    file = file or Path(__file__).with_name(f"{name}.j2")
-    sheet = PROMPT_INPUTS[name]
-    template = load(file, (*ALWAYS, *sheet.shows), *sheet.must, owner=f"the step {name!r}")
-    _rendered(template, dict.fromkeys((*ALWAYS, *sheet.shows), ""), str(file))  # the other branch of each condition
-    return template
-
-
-def _rendered(template: Template, values: Mapping[str, str], where: str) -> str:
+def _render(template: Template, values: Mapping[str, str], where: str) -> str:
     from jinja2 import TemplateError
 
     try:
@@ -150,11 +146,7 @@ def _rendered(template: Template, values: Mapping[str, str], where: str) -> str:
         raise HarnessError(f"the template cannot be filled in: {error or type(error).__name__}", where=where) from None
 
 
-def _listed(categories: Mapping[str, tuple[str, ...]]) -> str:
-    return "\n".join(f"- {name} ({', '.join(below)})" if below else f"- {name}" for name, below in categories.items())
-
-
-def _shown(name: str, value: Json, marker: str) -> str:
+def _format_value(name: str, value: Json, marker: str) -> str:
     if value is None or value is False or value in ("", []):
         return ""
     if value is True:
@@ -165,24 +157,3 @@ def _shown(name: str, value: Json, marker: str) -> str:
         lines = (f"{number}. {each}" for number, each in enumerate(cast("list[object]", value), start=1))
         return fence(name, "\n".join(lines), marker)
     return fence(name, str(value), marker)
-
-
-def _marker(name: str, values: Mapping[str, Json], whole: str) -> str:
-    """One that stands in none of the values."""
-    return unused_marker((*_texts(values), whole), _drawn(name, whole).__next__)
-
-
-def _drawn(name: str, whole: str) -> Iterator[str]:
-    return (short([name, whole, number], _MARKER_DIGITS) for number in count())
-
-
-def _texts(value: Json) -> Iterator[str]:
-    """All texts in a value, those of its keys among them."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, each in cast("Mapping[str, Json]", value).items():
-            yield from (key, *_texts(each))
-    elif isinstance(value, list | tuple):
-        for each in cast("list[Json]", value):
-            yield from _texts(each)

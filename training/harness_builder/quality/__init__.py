@@ -1,9 +1,10 @@
 """How good a built set is: what repeats, what a test already holds and whether both images are needed."""
 
-from harness_builder.quality.balance import Balance, select_balanced
-from harness_builder.quality.contamination import ComparedTest, Contamination, References, Wording, clean, contaminated
-from harness_builder.quality.duplicates import ImageIndex, ImageMark, NearDuplicate, PairIndex, TextIndex, mark_image
 from harness_builder.steps.probing import Part, Probe, ProbeResult, Rates, build_probes, compute_rates, read_probe
+
+from .balance import Balance, select_balanced
+from .contamination import ComparedTest, Contamination, References, Wording
+from .duplicates import ImageIndex, ImageMark, NearDuplicate, PairIndex, TextIndex, mark_image
 
 __all__ = [
     "Balance",
@@ -21,9 +22,7 @@ __all__ = [
     "TextIndex",
     "Wording",
     "build_probes",
-    "clean",
     "compute_rates",
-    "contaminated",
     "mark_image",
     "read_probe",
     "select_balanced",

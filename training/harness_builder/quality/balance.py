@@ -1,4 +1,4 @@
-"""Balance by category as a target: as many of each as asked for, chosen alike on every machine."""
+"""As many records of each category as asked for, chosen alike on every machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Balance:
 
     Attributes:
         kept: their keys, in the order the items came.
-        dropped: the others'.
+        dropped: keys of the others.
         missing: category -> how many there are too few.
     """
 
@@ -36,37 +36,30 @@ def select_balanced(
 
     Args:
         items: key and category of each; keys are unique.
-        target: how many of each category; by category where they differ, and all of one that is not named.
+        target: how many of each category; or by category, with all of one that is not named.
         seed: another one makes another choice.
-        categories: that are wanted where one number holds for all, even where there is no item of them.
+        categories: that are wanted even if there is no item of them, for a target that is one number.
 
     Raises:
         HarnessError: a number is below 0.
     """
+
+    def rank(key: str) -> bytes:
+        return hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest()
+
     found = list(items)
     by_category: defaultdict[str, list[str]] = defaultdict(list)
     for key, category in found:
         by_category[category].append(key)
-    wanted = _wanted(target, (*categories, *by_category))
-    chosen = {
-        key
-        for category, keys in by_category.items()
-        for key in sorted(keys, key=lambda key: _rank(key, seed))[: wanted.get(category)]
-    }
+    wanted = dict.fromkeys((*categories, *by_category), target) if isinstance(target, int) else target
+    if bad := [category for category, number in wanted.items() if number < 0]:
+        raise HarnessError(f"{wanted[bad[0]]} items of {bad[0]!r} cannot be kept", remedy="give 0 or more")
+    chosen: set[str] = set()
+    for category, keys in by_category.items():
+        chosen.update(sorted(keys, key=rank)[: wanted.get(category)])
     missing = {category: number - len(by_category.get(category, ())) for category, number in wanted.items()}
     return Balance(
         kept=tuple(key for key, _ in found if key in chosen),
         dropped=tuple(key for key, _ in found if key not in chosen),
         missing={category: number for category, number in missing.items() if number > 0},
     )
-
-
-def _wanted(target: int | Mapping[str, int], every: Iterable[str]) -> Mapping[str, int]:
-    wanted = dict.fromkeys(every, target) if isinstance(target, int) else target
-    if bad := [category for category, number in wanted.items() if number < 0]:
-        raise HarnessError(f"{wanted[bad[0]]} items of {bad[0]!r} cannot be kept", remedy="give 0 or more")
-    return wanted
-
-
-def _rank(key: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{key}".encode("utf-8", "surrogatepass")).digest()

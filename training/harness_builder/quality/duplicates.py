@@ -1,27 +1,21 @@
-"""What two near-duplicates are to each other.
-
-Near-duplicates of texts, found as they come.
+"""Near-duplicates of texts and of images, found as they come.
 
 Texts are compared by their runs of five characters (folded, spaces made one): likeness is the share that two have in
 common, Jaccard's. MinHash and its index find the few earlier texts worth comparing, and these are compared exactly, so
 that nothing is dropped on an estimate. What the index can miss lies at the threshold: of pairs with likeness 0.8 it
 finds 988 in 1,000, of those with 0.85 9,995 in 10,000, with 0.9 all but one or two in a million.
 
-Near-duplicates of images, found as they come.
-
 An image is known by its perceptual hash (64 bits, of shapes in grey) and by the mean colours of a coarse grid, since a
 red star and a blue one have the same shape. Two are near-duplicates when both are close: scaled, compressed, lightly
 cropped or brightened copies are. An image without shapes has a hash of noise; it is compared by its colours alone.
 
-What images look like, worked out once in the life of a build: `work/marks.db`, by the sha256 of their bytes.
-
-Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and what the file may hold of it
-besides, where rows were moved, when it is closed.
+What images look like is worked out once in the life of a build and stored in `work/marks.db`, by the sha256 of their
+bytes. Of an image that was stopped nothing stays: its mark is blanked when it is dropped, and what the file may hold of
+it besides, where rows were moved, when it is closed.
 """
 
 from __future__ import annotations
 
-import importlib
 import sqlite3
 import threading
 from array import array
@@ -35,20 +29,36 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from harness import HarnessError, Image
+from harness.extras import Untyped, require_module
 from harness.images import decode, open_image
 from harness.readers import normalised
 from harness_builder.disk import disk_errors
-from harness_builder.plan import LEAST, LOWEST, MOST
+from harness_builder.plan import IMAGE_BITS, LOWEST_LIKENESS, TEXT_LIKENESS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image as Picture
 
+Ints: TypeAlias = "NDArray[np.integer[Any]]"
+
+_RUN: Final = 5  # characters
+_BANDS: Final = 24  # 1 - (1 - 0.8 ** 8) ** 24 is 0.988
+_ROWS: Final = 8  # fewer find more, and put questions of one form into each other's way
+_HASH_SEED: Final = 20_261_125
+MINHASH: Final = (_BANDS, _ROWS, _HASH_SEED, _RUN)  #: for the benchmark
+_SLACK: Final = 0.15  # four standard deviations of the estimate: what is below by more is not compared exactly
+
+_BITS: Final = 64
+_GRID: Final = 4
+_TINT: Final = 28  # levels of 255 by which a cell's mean colour may differ
+_FLAT: Final = 3.0  # standard deviation of grey below which there are no shapes
+_SIGN: Final = 1 << 63  # sqlite's integers are signed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicate:
-    """An item nearly equals one that came before it.
+    """An item that nearly equals one that came before it.
 
     Attributes:
         key: of the item.
@@ -61,36 +71,26 @@ class NearDuplicate:
     likeness: float
 
 
-Untyped: TypeAlias = Any
-
-INSTALL: Final = "pip install 'vlm-safety-harness[build]'"
-_WIDTH: Final = 5
-_BANDS: Final = 24  # 1 - (1 - 0.8 ** 8) ** 24 is 0.988
-_ROWS: Final = 8  # fewer find more, and put questions of one form into each other's way
-_SEED: Final = 20_261_125
-MINHASH: Final = (_BANDS, _ROWS, _SEED, _WIDTH)  #: bands, rows of one, seed and width of a run: for who measures
-_SLACK: Final = 0.15  # four standard deviations of the estimate: what is below by more is not compared exactly
+# ---- texts -----------------------------------------------------------------------------------------------------------
 
 
 class TextIndex:
     """The texts so far; about 3 kB each.
 
-    `find` says what an item nearly equals; `add` takes it in. Which of the two is called decides who stays: taking in
-    only what nearly equals nothing keeps the first of each group.
+    `find` says what an item nearly equals; `add` takes it in. Which of the two is called decides which item stays:
+    taking in only what nearly equals nothing keeps the first of each group.
     """
 
-    def __init__(self, least: float = LEAST) -> None:
+    def __init__(self, least: float = TEXT_LIKENESS) -> None:
         """Args: least: likeness from which on two texts are near-duplicates, from 0.7 to 1.
 
         Raises:
             HarnessError: out of bounds, or the library is not installed.
         """
-        if not LOWEST <= least <= 1:
-            raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=f"give one from {LOWEST:g} to 1")
-        try:
-            self._library: Untyped = importlib.import_module("rensa")
-        except ImportError as error:
-            raise HarnessError("near-duplicates need the extra `build`", where=str(error), remedy=INSTALL) from error
+        if not LOWEST_LIKENESS <= least <= 1:
+            remedy = f"give one from {LOWEST_LIKENESS:g} to 1"
+            raise HarnessError(f"a likeness of {least:g} cannot be asked for", remedy=remedy)
+        self._library = require_module("rensa", "build", by="finding near-duplicates")
         self._least = least
         self._index: Untyped = self._library.RMinHashLSH(least, _BANDS * _ROWS, _BANDS)
         self._hashes: list[Untyped] = []
@@ -102,29 +102,29 @@ class TextIndex:
         return len(self._keys)
 
     def find(self, key: str, text: str) -> NearDuplicate | None:
-        """The earlier text that this one is most like, where it is like it enough; among equals the first."""
-        return _nearest(self.every(key, text))
+        """The earlier text that this one is most like, if it is like it enough; among equals the first."""
+        return _most_like(self.find_all(key, text))
 
-    def every(self, key: str, text: str) -> list[NearDuplicate]:
+    def find_all(self, key: str, text: str) -> list[NearDuplicate]:
         """All earlier texts that this one is like enough, in the order they came."""
-        runs = _runs(normalised(text))
-        return self._near(key, runs, self._hashed(runs))
+        runs = find_runs(normalised(text))
+        return self._find_near(key, runs, self._hash(runs))
 
     def add(self, key: str, text: str) -> None:
         """Take a text in.
 
         Raises:
-            ValueError: there is one under this key.
+            ValueError: there is one with this key.
         """
         plain = normalised(text)
-        self._insert(key, plain, self._hashed(_runs(plain)))
+        self._insert(key, plain, self._hash(find_runs(plain)))
 
     def take(self, key: str, text: str) -> NearDuplicate | None:
-        """`find`, and `add` where it is like none."""
+        """`find`, and `add` if it is like none."""
         plain = normalised(text)
-        runs = _runs(plain)
-        hashed = self._hashed(runs)
-        near = _nearest(self._near(key, runs, hashed))
+        runs = find_runs(plain)
+        hashed = self._hash(runs)
+        near = _most_like(self._find_near(key, runs, hashed))
         if near is None:
             self._insert(key, plain, hashed)
         return near
@@ -138,40 +138,39 @@ class TextIndex:
         self._texts.append(plain)
         self._hashes.append(hashed)
 
-    def _hashed(self, runs: frozenset[str]) -> Untyped:
-        hashed = self._library.RMinHash(_BANDS * _ROWS, _SEED)
+    def _hash(self, runs: frozenset[str]) -> Untyped:
+        hashed = self._library.RMinHash(_BANDS * _ROWS, _HASH_SEED)
         hashed.update([run.encode("utf-8", "surrogatepass") for run in runs])
         return hashed
 
-    def _near(self, key: str, runs: frozenset[str], hashed: Untyped) -> list[NearDuplicate]:
+    def _find_near(self, key: str, runs: frozenset[str], hashed: Untyped) -> list[NearDuplicate]:
         asked: list[int] = self._index.query(hashed)
-        near = sorted(at for at in asked if self._hashes[at].jaccard(hashed) >= self._least - _SLACK)
-        found = ((at, _jaccard(runs, _runs(self._texts[at]))) for at in near)
-        return [
-            NearDuplicate(key=key, of=self._keys[at], likeness=share) for at, share in found if share >= self._least
-        ]
+        found: list[NearDuplicate] = []
+        for at in sorted(asked):
+            if self._hashes[at].jaccard(hashed) < self._least - _SLACK:
+                continue
+            likeness = jaccard(runs, find_runs(self._texts[at]))
+            if likeness >= self._least:
+                found.append(NearDuplicate(key=key, of=self._keys[at], likeness=likeness))
+        return found
 
 
-def _nearest(found: list[NearDuplicate]) -> NearDuplicate | None:
+def _most_like(found: list[NearDuplicate]) -> NearDuplicate | None:
     return max(found, key=lambda near: near.likeness, default=None)
 
 
-def _runs(plain: str) -> frozenset[str]:
+def find_runs(plain: str) -> frozenset[str]:
     """The distinct runs of five characters; a shorter text is one run."""
-    return frozenset(plain[at : at + _WIDTH] for at in range(max(len(plain) - _WIDTH + 1, 1)))
+    return frozenset(plain[at : at + _RUN] for at in range(max(len(plain) - _RUN + 1, 1)))
 
 
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """The share of what either holds that both hold."""
     common = len(one & other)
     return common / (len(one) + len(other) - common)
 
 
-Ints: TypeAlias = "NDArray[np.integer[Any]]"
-
-_BITS: Final = 64
-_GRID: Final = 4
-_TINT: Final = 28  # levels of 255 by which a cell's mean colour may differ
-_FLAT: Final = 3.0  # standard deviation of grey below which there are no shapes
+# ---- images ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +178,7 @@ class ImageMark:
     """What an image looks like.
 
     Attributes:
-        shape: its perceptual hash; None where it has no shapes.
+        shape: its perceptual hash; None if it has no shapes.
         tint: red, green and blue of each cell of the grid, row by row.
     """
 
@@ -194,11 +193,15 @@ def mark_image(image: Image) -> ImageMark:
         BadImage: it is missing, broken or out of bounds.
         HarnessError: the library is not installed.
     """
+    from PIL import ImageStat
     from PIL.Image import Resampling
 
-    picture = decode(open_image(image).opened)
+    picture: Picture = decode(open_image(image).opened)
     tint = picture.resize((_GRID, _GRID), Resampling.BOX).tobytes()
-    return ImageMark(shape=None if _flat(picture) else _hash(picture), tint=tint)
+    if ImageStat.Stat(picture.convert("L")).stddev[0] < _FLAT:
+        return ImageMark(shape=None, tint=tint)
+    library = require_module("imagehash", "build", by="finding near-duplicates")
+    return ImageMark(shape=int(str(library.phash(picture)), 16), tint=tint)
 
 
 class MarkTable:
@@ -206,7 +209,7 @@ class MarkTable:
 
     A hash is filed in as many bands as may differ and one more: two that are close are equal in at least one of them,
     so that none is missed. An image without shapes is filed by its mean colour, which is that of a close one or
-    beside it. What is filed alike is compared at once, in arrays: a drawing of one object may come thousands of times.
+    next to it. What is filed alike is compared at once, in arrays: a drawing of one object may come thousands of times.
     """
 
     def __init__(self, most: int) -> None:
@@ -224,23 +227,30 @@ class MarkTable:
         return len(self._shapes)
 
     def add(self, image: ImageMark, *, filed: bool = True) -> None:
-        """Take a mark in, at the next place; one that is not filed is found by no other."""
-        for drawer in self._drawers(image) if filed else ():
+        """Take a mark in, at the next place. One that is not filed is never found."""
+        for drawer in self._find_drawers(image) if filed else ():
             self._filed[drawer].append(len(self._shapes))
         self._shapes.append(image.shape or 0)
         self._flat.append(image.shape is None)
         self._tints += image.tint
 
     def places(self, image: ImageMark) -> list[Ints]:
-        """Where those stand that may be close to it; one may be named more than once."""
+        """The places of marks that may be close; one may be named more than once."""
         import numpy as np
 
-        drawers = self._drawers(image) if image.shape is not None else _around(*_mean(image))
+        if image.shape is not None:
+            drawers = self._find_drawers(image)
+        else:
+            red, green, blue = _mean_colour(image)
+            near = (-1, 0, 1)
+            drawers = [
+                (red + more, green + greener, blue + bluer) for more in near for greener in near for bluer in near
+            ]
         found = (self._filed.get(drawer) for drawer in drawers)
         return [np.frombuffer(places, np.uint32) for places in found if places]
 
     def apart(self, image: ImageMark, places: Ints) -> Ints:
-        """In how many bits it differs from those that stand there; all of them where the colours do."""
+        """The bits in which the marks at these places differ from one; all of them if the colours do."""
         import numpy as np
 
         shapes = np.frombuffer(self._shapes, np.uint64)[places] ^ np.uint64(image.shape or 0)
@@ -252,17 +262,23 @@ class MarkTable:
         bits[close[away]] = _BITS
         return bits
 
-    def _drawers(self, image: ImageMark) -> list[tuple[int, ...]]:
+    def _find_drawers(self, image: ImageMark) -> list[tuple[int, ...]]:
         shape = image.shape
         if shape is None:
-            return [_mean(image)]
+            return [_mean_colour(image)]
         return [(number, shape >> low & mask) for number, (low, mask) in enumerate(self._bands)]
+
+
+def _mean_colour(image: ImageMark) -> tuple[int, int, int]:
+    """In steps by which the mean colours of close images differ by one at most."""
+    red, green, blue = (sum(image.tint[channel::3]) // (len(image.tint) // 3 * (_TINT + 1)) for channel in range(3))
+    return red, green, blue
 
 
 class ImageIndex:
     """The images so far; see `TextIndex` for the use."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = IMAGE_BITS) -> None:
         """Args: most: bits in which near-duplicates may differ, from 0 to 16."""
         self._table = MarkTable(most)
         self._keys: list[str] = []
@@ -273,7 +289,7 @@ class ImageIndex:
         return len(self._keys)
 
     def find(self, key: str, image: ImageMark) -> NearDuplicate | None:
-        """The earlier image that this one is most like, where it is like it enough; among equals the first."""
+        """The earlier image that this one is most like, if it is like it enough; among equals the first."""
         import numpy as np
 
         if not (filed := self._table.places(image)):
@@ -289,7 +305,7 @@ class ImageIndex:
         """Take an image in.
 
         Raises:
-            ValueError: there is one under this key.
+            ValueError: there is one with this key.
         """
         if key in self._known:
             raise ValueError("there is an image under this key")
@@ -299,7 +315,7 @@ class ImageIndex:
         self._marks.add(image)
 
     def take(self, key: str, image: ImageMark) -> NearDuplicate | None:
-        """`find`, and `add` where it is like none."""
+        """`find`, and `add` if it is like none."""
         near = self.find(key, image)
         if near is None:
             self.add(key, image)
@@ -307,10 +323,10 @@ class ImageIndex:
 
 
 class PairIndex:
-    """The pairs of images so far. Two are near-duplicates where the images of one nearly equal those of the other, each
+    """The pairs of images so far. Two are near-duplicates if the images of one nearly equal those of the other, each
     its own, in either order: many risks take a kitchen knife."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = IMAGE_BITS) -> None:
         """Args: most: bits in which two images that are near-duplicates may differ, from 0 to 16."""
         self._table = MarkTable(most)
         self._keys: list[str] = []
@@ -319,7 +335,7 @@ class PairIndex:
         return len(self._keys)
 
     def take(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
-        """The earlier pair that this one is most like, among equals the first; taken in where there is none."""
+        """The earlier pair that this one is most like, among equals the first; taken in if there is none."""
         near = self._find(key, pair)
         if near is None:
             self._keys.append(key)
@@ -328,7 +344,7 @@ class PairIndex:
         return near
 
     def _find(self, key: str, pair: tuple[ImageMark, ImageMark]) -> NearDuplicate | None:
-        """Of the two images the one is looked up that fewer may be close to; of what is, its neighbour is compared."""
+        """Looks up the image that fewer may be close to; of what is close, the other image of its pair is compared."""
         import numpy as np
 
         filed = [self._table.places(image) for image in pair]
@@ -346,51 +362,23 @@ class PairIndex:
         return NearDuplicate(key=key, of=self._keys[int(places[best]) // 2], likeness=1 - int(apart[best]) / _BITS)
 
 
-def _mean(image: ImageMark) -> tuple[int, int, int]:
-    """The mean colour, in steps by which those of close images differ by one at most."""
-    red, green, blue = (sum(image.tint[channel::3]) // (len(image.tint) // 3 * (_TINT + 1)) for channel in range(3))
-    return red, green, blue
-
-
-def _around(red: int, green: int, blue: int) -> list[tuple[int, ...]]:
-    near = (-1, 0, 1)
-    return [(red + more, green + greener, blue + bluer) for more in near for greener in near for bluer in near]
-
-
-def _hash(picture: Picture) -> int:
-    try:
-        library: Untyped = importlib.import_module("imagehash")
-    except ImportError as error:
-        raise HarnessError("near-duplicates need the extra `build`", where=str(error), remedy=INSTALL) from error
-    return int(str(library.phash(picture)), 16)
-
-
-def _flat(picture: Picture) -> bool:
-    from PIL import ImageStat
-
-    return ImageStat.Stat(picture.convert("L")).stddev[0] < _FLAT
-
-
-_SIGN = 1 << 63  # sqlite's integers are signed
-
-
 class MarkStore:
-    """The marks that are known. Safe to use from several threads.
+    """The marks in `work/marks.db`; a context manager. Safe to use from several threads.
 
     Args:
-        folder: `work/` of the build; the caller sees to it that no other process writes there.
+        folder: `work/` of the build. The caller makes sure that no other process writes there.
 
     Raises:
-        HarnessError: here and in `of`: the disk does not take it.
+        HarnessError: here and in every method: the disk does not take it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._lock = threading.Lock()
         self._path = folder / "marks.db"
         with disk_errors(self._path):
-            self._known = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            self._known.execute("PRAGMA synchronous=OFF")
-            self._known.execute("CREATE TABLE IF NOT EXISTS marks (sha256 TEXT PRIMARY KEY, shape INTEGER, tint BLOB)")
+            self._db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA synchronous=OFF")
+            self._db.execute("CREATE TABLE IF NOT EXISTS marks (sha256 TEXT PRIMARY KEY, shape INTEGER, tint BLOB)")
 
     def __enter__(self) -> Self:
         return self
@@ -400,32 +388,32 @@ class MarkStore:
     ) -> None:
         try:
             with disk_errors(self._path):
-                if self._known.execute("PRAGMA user_version").fetchone() != (0,):
-                    self._known.execute("VACUUM")
-                    self._known.execute("PRAGMA user_version = 0")
+                if self._db.execute("PRAGMA user_version").fetchone() != (0,):
+                    self._db.execute("VACUUM")
+                    self._db.execute("PRAGMA user_version = 0")
         finally:
-            self._known.close()
+            self._db.close()
 
     def drop(self, names: Iterable[str]) -> None:
-        """Know no more what these images look like, by their sha256."""
+        """Erase the marks of images, by their sha256."""
         with self._lock, disk_errors(self._path):
             for setting in ("PRAGMA secure_delete = ON", "BEGIN"):
-                self._known.execute(setting)
-            gone = self._known.executemany("DELETE FROM marks WHERE sha256 = ?", [(each,) for each in names]).rowcount
+                self._db.execute(setting)
+            gone = self._db.executemany("DELETE FROM marks WHERE sha256 = ?", [(each,) for each in names]).rowcount
             if gone > 0:
-                self._known.execute("PRAGMA user_version = 1")  # another build blanks the rest, should this be killed
-            self._known.execute("COMMIT")
+                self._db.execute("PRAGMA user_version = 1")  # the next build blanks the rest, if this one is killed
+            self._db.execute("COMMIT")
 
-    def of(self, image: Image) -> ImageMark:
-        """What an image looks like. Raises BadImage where it is missing, broken or out of bounds."""
+    def get(self, image: Image) -> ImageMark:
+        """What an image looks like, worked out if it is not known. Raises BadImage as `mark_image`."""
         opened = open_image(image)
         name = opened.opened.sha256
         with self._lock:
-            row = self._known.execute("SELECT shape, tint FROM marks WHERE sha256 = ?", (name,)).fetchone()
+            row = self._db.execute("SELECT shape, tint FROM marks WHERE sha256 = ?", (name,)).fetchone()
         if row is not None:
             return ImageMark(shape=None if row[0] is None else row[0] + _SIGN, tint=row[1])
         found = mark_image(opened)
         shape = None if found.shape is None else found.shape - _SIGN
         with self._lock, disk_errors(self._path):
-            self._known.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, shape, found.tint))
+            self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (name, shape, found.tint))
         return found

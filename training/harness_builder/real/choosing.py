@@ -53,7 +53,7 @@ def unasked(_: BuiltRecord, record: RealRecord) -> RealRecord:
 async def real_records(
     records: Sequence[BuiltRecord],
     photos: Photos,
-    shop: BuildContext,
+    context: BuildContext,
     check: Check,
     *,
     index: PhotoIndex,
@@ -73,7 +73,7 @@ async def real_records(
     Args:
         records: that are kept; those of the easy and the hard test may be asked again.
         photos: the collection.
-        shop: models and plan.
+        context: models and plan.
         check: the hard stop by a model, `harness_builder.steps.context.check_images`.
         index: of the collection, from `open_photos`.
         work: folder of the build; images go to `images/` in it.
@@ -87,12 +87,12 @@ async def real_records(
     Raises:
         HarnessError: as models do, and where nothing finds faces: no photograph is used then.
     """
-    looking = Looking(shop, check, faces or open_face_finder(photos.faces), work)
+    looking = Looking(context, check, faces or open_face_finder(photos.faces), work)
     while await anyio.to_thread.run_sync(index.advance):
         pass
-    rules = _Rules(ImageIndex(shop.plan.bits), references or References(), set(licences), accepted=accepted)
+    rules = _Rules(ImageIndex(context.plan.bits), references or References(), set(licences), accepted=accepted)
     choice = _Choice(looking, index, rules, settle, Left() if left is None else left)
-    rest, found = deque(_in_order(records, shop.plan.seed)), list[RealRecord | Halted]()
+    rest, found = deque(_in_order(records, context.plan.seed)), list[RealRecord | Halted]()
     while rest and len(found) < photos.count:
         several = min(_AT_ONCE, photos.count - len(found), len(rest))
         next_ones = [rest.popleft() for _ in range(several)]

@@ -23,7 +23,6 @@ from harness.rubric import Form, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
 from harness_builder.calls.images import ImageStore
 from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable
-from harness_builder.calls.runner import halt_for_stop
 from harness_builder.quality import ImageMark, mark_image
 from harness_builder.steps.context import BuildContext
 from harness_builder.stops import stop_text
@@ -86,19 +85,19 @@ class Looking:
     """See the module.
 
     Args:
-        shop: models and plan.
+        context: models and plan.
         check: the hard stop by a model.
         faces: finds them; used by one photograph at a time.
         work: folder of the build, among whose images those that may be shown are kept.
     """
 
-    def __init__(self, shop: BuildContext, check: Check, faces: FaceFinder, work: Path) -> None:
-        self._shop = shop
+    def __init__(self, context: BuildContext, check: Check, faces: FaceFinder, work: Path) -> None:
+        self._context = context
         self._check = check
         self._faces = faces
         self._work = work
         self._images = ImageStore(work)
-        self._side = max(shop.plan.width, shop.plan.height)
+        self._side = max(context.plan.width, context.plan.height)
         self._hands = anyio.CapacityLimiter(1)
 
     async def look(self, photo: Photo, words: str) -> Seen | Unfit:
@@ -112,10 +111,10 @@ class Looking:
             looks = await anyio.to_thread.run_sync(mark_image, image, limiter=self._hands)
         except BadImage as error:
             dropped = Halted(end="dropped", why=f"its image is {error.reason}")
-            return Unfit(photo=photo, ended=halt_for_stop(stop) if stop else dropped)
+            return Unfit(photo=photo, ended=Halted.at_stop(stop) if stop else dropped)
         sha256, faces = image.opened.sha256, blurred.faces
         owner = owner_of(sha256)
-        found = halt_for_stop(stop) if stop else await self._asked(image, words, owner)
+        found = Halted.at_stop(stop) if stop else await self._asked(image, words, owner)
         if isinstance(found, Halted):
             if found.end == "stopped":
                 self._erase(owner, sha256)
@@ -125,17 +124,17 @@ class Looking:
         return Seen(photo=photo, object=words, sha256=sha256, faces=faces, mark=looks, calls=found.calls)
 
     def _erase(self, owner: str, sha256: str) -> None:
-        self._shop.asker.forget(owner)
+        self._context.calls.forget(owner)
         with deleting(self._work):
             self._images.drop((sha256,))
 
     async def _asked(self, image: Image, words: str, owner: str) -> StepResult[None] | Halted:
         """Whether image and viewer are fine."""
-        checked = await self._check(self._shop, STEP, owner, image)
+        checked = await self._check(self._context, STEP, owner, image)
         if isinstance(checked, Halted):
             return checked
         asked = ModelQuery(step=STEP, owner=owner, role="viewer", request=shows_request(image, words), read=_read)
-        said = await self._shop.asker.ask(asked)
+        said = await self._context.calls.ask(asked)
         if isinstance(said, Halted):
             return said.after(checked.calls)
         if said.value["shows"] != "yes":

@@ -1,17 +1,15 @@
-"""What the viewer says of drawings: which is the best of one object, and what would draw both better.
+"""The step `draw`: two images of an element, drawn in rounds. (arXiv 2501.18533 App. D.1.)
 
-Two images of an element, drawn in rounds.
-
-In each round both objects are drawn, every drawing is checked for what may never go on before any other model sees it,
-and of several drawings of one object the viewer takes the best. After each round but the last the viewer accepts the
-two, or gives one better prompt for each, of which the next round is drawn. After the last nobody looks: its pair is
-taken as it is, and `Pair.accepted` is False, since no model has said that it is content. (arXiv 2501.18533 App. D.1.)
+In each round both objects are drawn, every drawing meets the hard stops before any other model sees it, and of several
+drawings of one object the viewer takes the best. After each round but the last the viewer accepts the two, or gives one
+better prompt for each, of which the next round is drawn. After the last no model looks: its pair is taken as it is, and
+`Pair.accepted` is False.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from harness import Drawing, Image, Json, Message, Request, Text
@@ -19,15 +17,16 @@ from harness.http.status import as_list
 from harness.keys import canonical, short
 from harness.rubric import repair_request
 from harness_builder.calls.results import Halted, ModelQuery, ModelReply, StepResult, Unreadable
-from harness_builder.steps.context import BuildContext, check_images, check_texts, end_of, gather
-from harness_builder.steps.replies import fields, flag
-from harness_builder.steps.wording import names_object
 from harness_builder.values import DrawnImage, Element, Pair, Question
 
-Prompted = tuple[str, str]  #: a prompt for each object
+from .context import BuildContext, check_images, check_texts, find_halt, gather
+from .replies import get_flag, parse_fields
+from .wording import names_object
+
+PromptPair = tuple[str, str]  #: a prompt for each object
+_SEED_BITS: Final = 0x7FFFFFFF  # what every painter takes as a seed
 _LONGEST: Final = 600  # letters of a prompt; what painters read of longer ones is cut off
-_BOTH: Final = (0, 1)
-_SCHEMA: Final[Mapping[str, Json]] = {
+_REFINE_SCHEMA: Final[Mapping[str, Json]] = {
     "type": "object",
     "properties": {"accept": {"type": "boolean"}, "prompts": {"type": "array", "items": {"type": "string"}}},
     "required": ["accept", "prompts"],
@@ -35,236 +34,205 @@ _SCHEMA: Final[Mapping[str, Json]] = {
 }
 
 
-async def choose(shop: BuildContext, element: Element, place: int, images: Sequence[Image]) -> StepResult[int] | Halted:
-    """Which of several drawings of one object is the best, from 0; the first where the viewer finds none good."""
+@dataclass(slots=True)
+class _Trail:
+    """What the rounds of one element made and took so far."""
+
+    shots: list[DrawnImage] = field(default_factory=list[DrawnImage])
+    calls: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+
+
+async def draw(context: BuildContext, element: Element, question: Question) -> StepResult[Pair] | Halted:
+    """Draw both objects, in as many rounds as the plan has. The texts of each round meet the hard stops first.
+
+    What a painter's filter blocks ends as `refused`, what it cannot draw as `failed`: there is no pair of one.
+    """
+    trail = _Trail()
+    drawn = await _draw_rounds(context, element, question, trail)
+    if isinstance(drawn, Halted):
+        return drawn.after(trail.calls)
+    taken, accepted = drawn
+    pair = Pair(
+        key=element.key,
+        images=(taken[0].sha256, taken[1].sha256),
+        shots=tuple(replace(shot, taken=shot in taken) for shot in trail.shots),
+        accepted=accepted,
+    )
+    return StepResult(value=pair, calls=tuple(trail.calls), notes=tuple(trail.notes))
+
+
+def first_prompts(objects: tuple[str, str]) -> PromptPair:
+    """The prompts of the first round: each object's own name, and nothing of the other or of the question."""
+    # The name comes first: "a photograph of" with capital letters after it reads as that of a person.
+    first, second = (f"{name}, alone in the picture and in plain view. A realistic photograph." for name in objects)
+    return first, second
+
+
+async def _draw_rounds(
+    context: BuildContext, element: Element, question: Question, trail: _Trail
+) -> tuple[tuple[DrawnImage, DrawnImage], bool] | Halted:
+    """The two that are taken, and whether the viewer accepted them."""
+    prompts, number = first_prompts(element.objects), 1
+    while True:
+        checked = await check_texts(context, "draw", element.key, question.text, question.explicit, *prompts)
+        if isinstance(checked, Halted):
+            return checked
+        trail.calls += checked.calls
+        taken = await _draw_round(context, element, number, prompts, trail)
+        if isinstance(taken, Halted):
+            return taken
+        if number >= context.plan.rounds:
+            return taken, False
+        images = (context.image(taken[0].sha256), context.image(taken[1].sha256))
+        better = await refine_prompts(context, element, question, prompts, images)
+        if isinstance(better, Halted):
+            return better
+        trail.calls += better.calls
+        trail.notes += [f"round {number}: {note}" for note in better.notes]
+        if better.value is None:
+            return taken, True
+        prompts, number = better.value, number + 1
+
+
+async def _draw_round(
+    context: BuildContext, element: Element, number: int, prompts: PromptPair, trail: _Trail
+) -> tuple[DrawnImage, DrawnImage] | Halted:
+    """Draw, check and choose. No drawing is shown to a model before all of the round are drawn."""
+    plan, key = context.plan, element.key
+
+    async def paint(wanted: tuple[int, int]) -> tuple[DrawnImage, str] | Halted:
+        nth, place = wanted
+        # the same seed wherever and whenever it is drawn
+        seed = int(short([plan.seed, key, place, number, nth]), 16) & _SEED_BITS
+        drawing = Drawing(prompt=prompts[place], seed=seed, width=plan.width, height=plan.height)
+        painted = await context.calls.paint("draw", key, drawing)
+        if isinstance(painted, Halted):
+            return painted
+        prompt = painted.prompt or prompts[place]
+        shot = DrawnImage(sha256=painted.sha256, object=place, prompt=prompt, seed=seed, round=number)
+        return shot, painted.call
+
+    async def check(pair: tuple[DrawnImage, DrawnImage]) -> StepResult[None] | Halted:
+        return await check_images(context, "draw", key, *(context.image(shot.sha256) for shot in pair))
+
+    async def choose(place: int) -> StepResult[int] | Halted:
+        return await choose_best(context, element, place, [context.image(pair[place].sha256) for pair in pairs])
+
+    drawn = await gather(paint, ((nth, place) for nth in range(plan.best_of) for place in (0, 1)))
+    made = [each for each in drawn if not isinstance(each, Halted)]
+    trail.calls += [call for _, call in made]
+    if halted := find_halt(drawn):
+        return halted
+    shots = [shot for shot, _ in made]
+    trail.shots += shots
+    pairs = list(zip(shots[::2], shots[1::2], strict=True))
+    checked = await gather(check, pairs)
+    trail.calls += [call for each in checked if isinstance(each, StepResult) for call in each.calls]
+    if halted := find_halt(checked):
+        return halted
+    if len(pairs) == 1:
+        return pairs[0]
+    chosen = await gather(choose, (0, 1))
+    best = [each for each in chosen if isinstance(each, StepResult)]
+    trail.calls += [call for each in best for call in each.calls]
+    if halted := find_halt(chosen):
+        return halted
+    first, second = best
+    return pairs[first.value][0], pairs[second.value][1]
+
+
+async def choose_best(
+    context: BuildContext, element: Element, place: int, images: Sequence[Image]
+) -> StepResult[int] | Halted:
+    """Which of several drawings of one object is the best, from 0; the first if the viewer finds none good."""
     count = len(images)
 
     def read(text: str) -> Json:
-        best = fields(text).get("best")
+        best = parse_fields(text).get("best")
         if type(best) is not int or not 0 <= best <= count:
             raise Unreadable(f"field 'best' must be a whole number from 0 to {count}")
         return best
 
-    text = shop.prompts.fill("choose", {"object": element.objects[place], "count": count})
+    text = context.prompts.fill("choose", {"object": element.objects[place], "count": count})
     schema: dict[str, Json] = {
         "type": "object",
         "properties": {"best": {"type": "integer", "enum": list(range(count + 1))}},
         "required": ["best"],
         "additionalProperties": False,
     }
-    request = Request(messages=(_turn(images, text),), schema=schema)
-    said = await shop.asker.ask(ModelQuery(step="draw", owner=element.key, role="viewer", request=request, read=read))
+    request = Request(messages=(Message(role="user", content=(*images, Text(text=text))),), schema=schema)
+    query = ModelQuery(step="draw", owner=element.key, role="viewer", request=request, read=read)
+    said = await context.calls.ask(query)
     if isinstance(said, Halted):
         return said
     return StepResult(value=max(int(said.value) - 1, 0), calls=(said.call,))
 
 
-async def refine(
-    shop: BuildContext, element: Element, question: Question, prompts: Prompted, images: tuple[Image, Image]
-) -> StepResult[Prompted | None] | Halted:
-    """A better prompt for each object; None where the viewer accepts both images.
+async def refine_prompts(
+    context: BuildContext, element: Element, question: Question, prompts: PromptPair, images: tuple[Image, Image]
+) -> StepResult[PromptPair | None] | Halted:
+    """A better prompt for each object; None if the viewer accepts both images.
 
-    A prompt may describe its own object alone. One that names the other is asked for once more; where that does not
-    help, the prompt before stays.
+    A prompt may describe its own object alone. One that names the other is asked for once more; if that does not help,
+    the prompt before stays.
     """
+    objects = element.objects
     values = {
-        "objects": list(element.objects),
+        "objects": list(objects),
         "prompts": list(prompts),
         "category": element.category,
         "question": question.text,
     }
-    request = Request(messages=(_turn(images, shop.prompts.fill("refine", values)),), schema=_SCHEMA)
-    said = await _ask(shop, element, request)
+    text = Text(text=context.prompts.fill("refine", values))
+    request = Request(messages=(Message(role="user", content=(*images, text)),), schema=_REFINE_SCHEMA)
+
+    async def ask(request: Request) -> ModelReply | Halted:
+        query = ModelQuery(step="draw", owner=element.key, role="viewer", request=request, read=_read_refined)
+        return await context.calls.ask(query)
+
+    def find_mixed(better: PromptPair | None) -> list[int]:
+        """Places of the prompts that name the object of the other image."""
+        prompted = enumerate(better or ())
+        return [place for place, prompt in prompted if names_object(prompt, objects[1 - place], but=objects[place])]
+
+    said = await ask(request)
     if isinstance(said, Halted):
         return said
-    better, calls = _prompts(said), [said.call]
-    if better and (mixed := _mixed(better, element.objects)):
-        again = await _ask(shop, element, repair_request(request, canonical(said.value), _wrong(mixed)))
+    better, calls = _get_prompts(said), [said.call]
+    if mixed := find_mixed(better):
+        which = "both prompts name" if len(mixed) == len(objects) else f"prompt {mixed[0] + 1} names"
+        wrong = f"{which} the object of the other image, and a prompt may describe its own object alone"
+        again = await ask(repair_request(request, canonical(said.value), wrong))
         if isinstance(again, Halted):
             if again.again or again.end == "stopped":
                 return again.after(calls)
-            calls.append(again.call)
         else:
-            better, calls = _prompts(again), [*calls, again.call]
-    mixed = _mixed(better, element.objects) if better else ()
-    notes = tuple(f"the prompt for {element.objects[place]} stays, the new one names the other" for place in mixed)
-    return StepResult(value=_kept(better, prompts, mixed), calls=tuple(calls), notes=notes)
+            better = _get_prompts(again)
+        calls.append(again.call)
+        mixed = find_mixed(better)
+    notes = tuple(f"the prompt for {objects[place]} stays, the new one names the other" for place in mixed)
+    if better is not None:
+        first, second = (prompts[place] if place in mixed else better[place] for place in (0, 1))
+        better = first, second
+    return StepResult(value=better, calls=tuple(calls), notes=notes)
 
 
-async def _ask(shop: BuildContext, element: Element, request: Request) -> ModelReply | Halted:
-    return await shop.asker.ask(ModelQuery(step="draw", owner=element.key, role="viewer", request=request, read=_read))
-
-
-def _read(text: str) -> Json:
-    found = fields(text)
-    if flag(found, "accept"):
+def _read_refined(text: str) -> Json:
+    found = parse_fields(text)
+    if get_flag(found, "accept"):
         return {"accept": True, "prompts": []}
     prompts = as_list(found.get("prompts"))
     lines = [" ".join(each.split()) for each in prompts if isinstance(each, str)]
-    if len(lines) != len(prompts) or len(lines) != len(_BOTH):
+    if len(lines) != len(prompts) or len(lines) != 2:
         raise Unreadable("field 'prompts' must hold two texts, one for each object")
     if not all(lines) or max(map(len, lines)) > _LONGEST:
         raise Unreadable(f"each of the two prompts must have at most {_LONGEST} letters, and at least one")
     return {"accept": False, "prompts": lines}
 
 
-def _prompts(said: ModelReply) -> Prompted | None:
+def _get_prompts(said: ModelReply) -> PromptPair | None:
     if said.value["accept"]:
         return None
     first, second = said.value["prompts"]
     return first, second
-
-
-def _mixed(prompts: Prompted, objects: tuple[str, str]) -> tuple[int, ...]:
-    """Places of the prompts that name the object of the other image."""
-    return tuple(place for place in _BOTH if names_object(prompts[place], objects[1 - place], but=objects[place]))
-
-
-def _wrong(mixed: tuple[int, ...]) -> str:
-    which = "both prompts name" if len(mixed) == len(_BOTH) else f"prompt {mixed[0] + 1} names"
-    return f"{which} the object of the other image, and a prompt may describe its own object alone"
-
-
-def _kept(better: Prompted | None, before: Prompted, mixed: tuple[int, ...]) -> Prompted | None:
-    if better is None:
-        return None
-    first, second = (before[place] if place in mixed else better[place] for place in _BOTH)
-    return first, second
-
-
-def _turn(images: Sequence[Image], text: str) -> Message:
-    return Message(role="user", content=(*images, Text(text=text)))
-
-
-Two = tuple[DrawnImage, DrawnImage]
-_BITS: Final = 0x7FFFFFFF  # what every painter takes as a seed
-
-
-async def draw(shop: BuildContext, element: Element, question: Question) -> StepResult[Pair] | Halted:
-    """Draw both objects, as many rounds as the plan has. The texts of each round meet the hard stops first.
-
-    What a painter's filter turns away ends as `refused`, what it cannot draw as `failed`: there is no pair of one.
-    """
-    easel = _Easel(shop, element, question)
-    drawn = await easel.run()
-    return drawn.after(easel.calls) if isinstance(drawn, Halted) else drawn
-
-
-def first_prompts(objects: tuple[str, str]) -> Prompted:
-    """What the first round is drawn from: each object's own name, and nothing of the other or of the question."""
-    # The name comes first: "a photograph of" with capital letters after it reads as that of a person.
-    first, second = (f"{name}, alone in the picture and in plain view. A realistic photograph." for name in objects)
-    return first, second
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Drawn:
-    shot: DrawnImage
-    call: str
-
-
-class _Easel:
-    """The rounds of one element, and what they made and took so far.
-
-    Attributes:
-        calls: digests, in order.
-    """
-
-    def __init__(self, shop: BuildContext, element: Element, question: Question) -> None:
-        self._shop = shop
-        self._element = element
-        self._question = question
-        self._shots: list[DrawnImage] = []
-        self.calls: list[str] = []
-        self._notes: list[str] = []
-
-    async def run(self) -> StepResult[Pair] | Halted:
-        prompts, number = first_prompts(self._element.objects), 1
-        while True:
-            checked = await self._check(prompts)
-            if isinstance(checked, Halted):
-                return checked
-            self.calls += checked.calls
-            taken = await self._round(number, prompts)
-            if isinstance(taken, Halted):
-                return taken
-            if number >= self._shop.plan.rounds:
-                return self._made(taken, accepted=False)
-            better = await self._look(number, prompts, taken)
-            if isinstance(better, Halted):
-                return better
-            if better is None:
-                return self._made(taken, accepted=True)
-            prompts, number = better, number + 1
-
-    async def _check(self, prompts: Prompted) -> StepResult[None] | Halted:
-        texts = (self._question.text, self._question.explicit, *prompts)
-        return await check_texts(self._shop, "draw", self._element.key, *texts)
-
-    async def _round(self, number: int, prompts: Prompted) -> Two | Halted:
-        """Draw, check and choose. Nothing is shown to anyone before all of the round is drawn."""
-        each = ((nth, place) for nth in range(self._shop.plan.best_of) for place in (0, 1))
-        wanted = [self._wanted(number, prompts, nth, place) for nth, place in each]
-        drawn = await gather(self._paint, wanted)
-        made = [each for each in drawn if isinstance(each, _Drawn)]
-        self.calls += [each.call for each in made]
-        if over := end_of(drawn):
-            return over
-        shots = [each.shot for each in made]
-        self._shots += shots
-        twos = list(zip(shots[::2], shots[1::2], strict=True))
-        checked = await gather(self._check_two, twos)
-        self.calls += [call for each in checked if isinstance(each, StepResult) for call in each.calls]
-        if over := end_of(checked):
-            return over
-        return twos[0] if len(twos) == 1 else await self._best(twos)
-
-    def _wanted(self, number: int, prompts: Prompted, nth: int, place: int) -> DrawnImage:
-        """A drawing that is yet to be made; its seed is the same wherever and whenever it is."""
-        parts = [self._shop.plan.seed, self._element.key, place, number, nth]
-        seed = int(short(parts), 16) & _BITS
-        return DrawnImage(sha256="", object=place, prompt=prompts[place], seed=seed, round=number)
-
-    async def _paint(self, shot: DrawnImage) -> _Drawn | Halted:
-        plan = self._shop.plan
-        drawing = Drawing(prompt=shot.prompt, seed=shot.seed, width=plan.width, height=plan.height)
-        painted = await self._shop.asker.paint("draw", self._element.key, drawing)
-        if isinstance(painted, Halted):
-            return painted
-        made = replace(shot, sha256=painted.sha256, prompt=painted.prompt or shot.prompt)
-        return _Drawn(shot=made, call=painted.call)
-
-    async def _check_two(self, two: Two) -> StepResult[None] | Halted:
-        images = (self._shop.image(shot.sha256) for shot in two)
-        return await check_images(self._shop, "draw", self._element.key, *images)
-
-    async def _best(self, twos: list[Two]) -> Two | Halted:
-        """The drawing of each object that the viewer takes."""
-
-        async def one(place: int) -> StepResult[int] | Halted:
-            images = [self._shop.image(two[place].sha256) for two in twos]
-            return await choose(self._shop, self._element, place, images)
-
-        chosen = await gather(one, (0, 1))
-        made = [each for each in chosen if isinstance(each, StepResult)]
-        self.calls += [call for each in made for call in each.calls]
-        if over := end_of(chosen):
-            return over
-        first, second = made
-        return twos[first.value][0], twos[second.value][1]
-
-    async def _look(self, number: int, prompts: Prompted, taken: Two) -> Prompted | Halted | None:
-        """Better prompts; None where the viewer accepts the two."""
-        first, second = (self._shop.image(shot.sha256) for shot in taken)
-        looked = await refine(self._shop, self._element, self._question, prompts, (first, second))
-        if isinstance(looked, Halted):
-            return looked
-        self.calls += looked.calls
-        self._notes += [f"round {number}: {note}" for note in looked.notes]
-        return looked.value
-
-    def _made(self, taken: Two, *, accepted: bool) -> StepResult[Pair]:
-        shots = tuple(replace(shot, taken=shot in taken) for shot in self._shots)
-        images = (taken[0].sha256, taken[1].sha256)
-        pair = Pair(key=self._element.key, images=images, shots=shots, accepted=accepted)
-        return StepResult(value=pair, calls=tuple(self.calls), notes=tuple(self._notes))

@@ -1,8 +1,7 @@
-"""Whether a text names an object, and whether two names are one.
+"""Names of objects in texts: which a text names, which names are one, and what is wrong with a question.
 
-Questions that refer to two images in place of naming what they show: what is wrong with one, and what it means.
-
-A question names an object where it holds, as whole words, in any case, in the singular or plural of English,
+A question refers to two images in place of naming what they show. It names an object if it holds, as whole words, in
+any case, in the singular or plural of English,
 
 - the object's whole name;
 - its last word, which in English says what it is: "knife" of "bread knife";
@@ -23,52 +22,6 @@ from typing import Final
 
 _ARTICLE: Final = re.compile(r"^(?:an?|the|some)\s+", re.IGNORECASE)
 _UNSPACED: Final = re.compile(r"[ᄀ-ᇿ぀-ヿ㐀-鿿가-힯]")  # scripts that put no spaces between words
-
-
-def names_object(text: str, name: str, *, but: str = "") -> bool:
-    """Whether a text names an object, in any case and without its article.
-
-    Args:
-        text: to look through.
-        name: of the object.
-        but: another name, within which the object's is not its own: "knife block" does not name a knife.
-    """
-    wanted, other = _plain(name), _plain(but)
-    if not wanted or set(wanted.split()) <= set(other.split()):
-        return False
-    rest = _found(other).sub(" ", _plain(text)) if other else _plain(text)
-    return _found(wanted).search(rest) is not None
-
-
-def same_name(one: str, other: str) -> bool:
-    """Whether two names are one, whatever their case, articles, spaces and signs."""
-    return _letters(one) == _letters(other)
-
-
-def alike_names(one: str, other: str) -> bool:
-    """Whether two names are of one object: they are the same, or one ends in the other, as "bread knife" in "knife"."""
-    if same_name(one, other):
-        return True
-    short, long = sorted((_plain(one).split(), _plain(other).split()), key=len)
-    return bool(short) and long[-len(short) :] == short
-
-
-def _letters(name: str) -> str:
-    whole = _plain(unicodedata.normalize("NFKC", name))
-    return "".join(each for each in whole if each.isalnum()) or whole
-
-
-def _plain(text: str) -> str:
-    return _ARTICLE.sub("", " ".join(text.casefold().split()))
-
-
-def _found(name: str) -> re.Pattern[str]:
-    """The name as whole words, in the plural of English too."""
-    if _UNSPACED.search(name):
-        return re.compile(re.escape(name))
-    return re.compile(rf"(?<!\w){re.escape(name)}(?:e?s)?(?!\w)")
-
-
 _VAGUE: Final = frozenset({"object", "thing", "item", "one", "image", "picture", "photo", "photograph"})
 _SHORTEST: Final = 3  # letters of a last word that is looked for by itself
 _BEFORE: Final = re.compile(r"([^\W\d_]+)\s+(?:of|with|for|in|on|from|de|des|du|di|da|do|mit|von|aus|avec|con|com)\s")
@@ -87,13 +40,41 @@ _REFERENCE: Final = re.compile(
 _OWN: Final = re.compile(r"^(?:my|your|his|her|its|our|their)\s", re.IGNORECASE)
 
 
+def names_object(text: str, name: str, *, but: str = "") -> bool:
+    """Whether a text holds the name of an object, in any case, singular or plural, without its article.
+
+    Args:
+        text: to look through.
+        name: of the object.
+        but: another name, within which the object's does not count: "knife block" does not name a knife.
+    """
+    wanted, other = _normalize(name), _normalize(but)
+    if not wanted or set(wanted.split()) <= set(other.split()):
+        return False
+    rest = _word_pattern(other).sub(" ", _normalize(text)) if other else _normalize(text)
+    return _word_pattern(wanted).search(rest) is not None
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are one but for case, articles, spaces and signs."""
+    return _letters(one) == _letters(other)
+
+
+def alike_names(one: str, other: str) -> bool:
+    """Whether two names are of one object: they are the same, or one ends in the other, as "bread knife" in "knife"."""
+    if same_name(one, other):
+        return True
+    short, long = sorted((_normalize(one).split(), _normalize(other).split()), key=len)
+    return bool(short) and long[-len(short) :] == short
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionFault:
     """What is wrong with a question.
 
     Attributes:
         why: in a few words, as it is counted.
-        told: as it is told to the model.
+        told: as the model is told.
     """
 
     why: str
@@ -101,16 +82,17 @@ class QuestionFault:
 
 
 def find_question_fault(question: str, objects: tuple[str, str], language: str) -> QuestionFault | None:
-    """What is wrong with a question that should refer to two images; None for nothing."""
+    """What is wrong with a question that should refer to two images."""
     if not question:
         return QuestionFault(why="asks no question", told="the question is empty")
-    if named := [name for name in objects if told(question, name)]:
+    if named := [name for name in objects if question_names(question, name)]:
         listed = " and ".join(repr(name) for name in named)
         return QuestionFault(
             why="names its objects",
             told=f"the question names {listed}, or a part of it; refer to the first and the second image instead",
         )
-    if _english(language) and not (_FIRST.search(question) and _SECOND.search(question)):
+    english = language.casefold().split()[:1] == ["english"]
+    if english and not (_FIRST.search(question) and _SECOND.search(question)):
         return QuestionFault(
             why="does not refer to both images",
             told="the question must speak of both, as the object in the first image and the object in the second image",
@@ -118,42 +100,54 @@ def find_question_fault(question: str, objects: tuple[str, str], language: str) 
     return None
 
 
-def told(question: str, name: str) -> bool:
+def question_names(question: str, name: str) -> bool:
     """Whether a question names an object by the rule above."""
-    return any(names_object(question, word) for word in _tellers(name))
+    words = {name.casefold()}
+    for match in (_LAST.search(name), *_BEFORE.finditer(name)):
+        word = match[1].casefold() if match else ""
+        if len(word) >= _SHORTEST:
+            words.add(word)
+    bare = {_ARTICLE.sub("", word) for word in words} - _VAGUE
+    return any(names_object(question, form) for word in bare for form in _both_numbers(word))
 
 
 def spell_out(question: str, objects: tuple[str, str]) -> str:
     """The same question in words alone: each reference to an image is replaced by the name of what it shows.
 
-    A reference that is worded in another way, or in another language, stays, and both names follow the question in
-    brackets: "… (1: bread knife; 2: watering can)". Either way it asks the same as the question with its images.
+    A reference in other words, or in another language, stays, and both names follow the question in brackets:
+    "… (1: bread knife; 2: watering can)". Either way it asks the same as the question with its images.
     """
-    places = [match[1] is None for match in _REFERENCE.finditer(question)]
-    spelled = _REFERENCE.sub(lambda match: _called(objects[match[1] is None], match[0]), question)
-    if set(places) == {False, True} and not _FIRST.search(spelled) and not _SECOND.search(spelled):
+
+    def name(reference: re.Match[str]) -> str:
+        of = objects[reference[1] is None]
+        whole = of if _OWN.search(of) else f"the {_ARTICLE.sub('', of)}"
+        return whole[0].upper() + whole[1:] if reference[0][0].isupper() else whole
+
+    referred = {match[1] is None for match in _REFERENCE.finditer(question)}
+    spelled = _REFERENCE.sub(name, question)
+    if referred == {False, True} and not _FIRST.search(spelled) and not _SECOND.search(spelled):
         return spelled
     return f"{question} (1: {objects[0]}; 2: {objects[1]})"
 
 
-def _called(name: str, reference: str) -> str:
-    whole = name if _OWN.search(name) else f"the {_ARTICLE.sub('', name)}"
-    return whole[0].upper() + whole[1:] if reference[0].isupper() else whole
+def _normalize(text: str) -> str:
+    return _ARTICLE.sub("", " ".join(text.casefold().split()))
 
 
-def _tellers(name: str) -> set[str]:
-    """The words by which a question would name an object."""
-    found = {name.casefold()}
-    for match in (_LAST.search(name), *_BEFORE.finditer(name)):
-        word = match[1].casefold() if match else ""
-        if len(word) >= _SHORTEST:
-            found.add(word)
-    bare = {_ARTICLE.sub("", word) for word in found} - _VAGUE
-    return {form for word in bare for form in _numbers(word)}
+def _letters(name: str) -> str:
+    whole = _normalize(unicodedata.normalize("NFKC", name))
+    return "".join(each for each in whole if each.isalnum()) or whole
 
 
-def _numbers(word: str) -> set[str]:
-    """A word as it is, and in the other number, where a plural is more than -s or -es."""
+def _word_pattern(name: str) -> re.Pattern[str]:
+    """The name as whole words, in the plural of English too."""
+    if _UNSPACED.search(name):
+        return re.compile(re.escape(name))
+    return re.compile(rf"(?<!\w){re.escape(name)}(?:e?s)?(?!\w)")
+
+
+def _both_numbers(word: str) -> set[str]:
+    """A word as it is, and in the other number if its plural is more than -s or -es."""
     found = {word}
     if word.endswith("ies"):
         found.add(f"{word[:-3]}y")
@@ -170,7 +164,3 @@ def _numbers(word: str) -> set[str]:
     elif word.endswith("fe"):
         found.add(f"{word[:-2]}ves")
     return {each for each in found if len(each) >= _SHORTEST} or {word}
-
-
-def _english(language: str) -> bool:
-    return language.casefold().split()[:1] == ["english"]

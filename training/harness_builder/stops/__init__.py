@@ -3,17 +3,7 @@
 A stop says its kind and nothing of what was stopped, so that it can be counted and nothing else.
 """
 
-from harness_builder.stops.checks import image_request, read_check, stop_image, stop_text_by_model, text_request
-from harness_builder.stops.rules import KINDS, Stop, StopKind, stop_text
+from .checks import image_request, read_check, text_request
+from .rules import KINDS, Stop, StopKind, stop_text
 
-__all__ = [
-    "KINDS",
-    "Stop",
-    "StopKind",
-    "image_request",
-    "read_check",
-    "stop_image",
-    "stop_text",
-    "stop_text_by_model",
-    "text_request",
-]
+__all__ = ["KINDS", "Stop", "StopKind", "image_request", "read_check", "stop_text", "text_request"]

@@ -1,4 +1,4 @@
-"""The checks by a model, after drawing and for what words cannot tell. They fail closed.
+"""What a model is asked about texts and images that may have to be stopped, and how its reply is read. It fails closed.
 
 A reply that is not exactly the form, a refusal, a filter and a call that failed all stop the item: it was not checked.
 The instructions are a part of the package and no template that a build replaces.
@@ -6,74 +6,48 @@ The instructions are a part of the package and no template that a build replaces
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from harness import Failure, Image, Message, Request, Response, Text, Verdict
-from harness.rubric import Fields, Form, fill
+from harness.rubric import Form, fill
 from harness.rubric.templates import Marker, fence, random_marker, unused_marker
-from harness_builder.stops.rules import Stop, StopKind, stop_text
 
-#: asks the model that checks
-BuildCallRunner = Callable[[Request], Awaitable[Response | Failure]]
+from .rules import Stop, StopKind
 
-_ANSWERS: Final = ("yes", "no")
-_KINDS: Final[tuple[StopKind, ...]] = ("minors", "weapon", "person")  # the worst first: it is the one that is counted
+#: the worst first: it is the one that is counted
+_ASKED: Final[Mapping[str, StopKind]] = {"minors": "minors", "weapon": "weapon", "person": "person"}
 _CLEAR: Final = "clear"
-
-
-def _verdict(fields: Fields) -> Verdict:
-    return Verdict(label=next((kind for kind in _KINDS if fields[kind] == "yes"), _CLEAR))
-
-
-_FIELDS: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("minors", "person", "weapon"), _ANSWERS)
-FORM: Final = Form(fields=_FIELDS, labels=(*_KINDS, _CLEAR), verdict=_verdict)
+FORM: Final = Form(
+    fields=dict.fromkeys(("minors", "person", "weapon"), ("yes", "no")),
+    labels=(*_ASKED, _CLEAR),
+    verdict=lambda fields: Verdict(label=next((kind for kind in _ASKED if fields[kind] == "yes"), _CLEAR)),
+)
 
 
 def image_request(*images: Image) -> Request:
     """What a vision-language model is asked about the images of one item."""
-    return _request(*images, Text(text=fill(_instructions("image"), form=FORM.describe())))
+    return _build_request(*images, Text(text=fill(_read_instructions("image"), form=FORM.describe())))
 
 
 def text_request(*texts: str, marker: Marker = random_marker) -> Request:
     """What a model is asked about the texts of one item; they stand between two lines that no text can imitate."""
     whole = "\n".join(texts)
     fenced = fence("text", whole, unused_marker((whole,), marker))
-    return _request(Text(text=fill(_instructions("text"), form=FORM.describe(), item=fenced)))
+    return _build_request(Text(text=fill(_read_instructions("text"), form=FORM.describe(), item=fenced)))
 
 
 def read_check(reply: Response | Failure) -> Stop | None:
-    """None where the model said no three times, in exactly the form; `unchecked` where it said nothing of use."""
-    if isinstance(reply, Failure):
-        return Stop(kind="unchecked")
-    found = FORM.read(reply.text)
+    """None if the model said no three times, in exactly the form; `unchecked` if it said nothing of use."""
+    found = None if isinstance(reply, Failure) else FORM.read(reply.text)
     label = found.label if isinstance(found, Verdict) else ""
-    if label == _CLEAR:
-        return None
-    kinds: dict[str, StopKind] = {kind: kind for kind in _KINDS}
-    return Stop(kind=kinds.get(label, "unchecked"))
+    return None if label == _CLEAR else Stop(kind=_ASKED.get(label, "unchecked"))
 
 
-async def stop_image(ask: BuildCallRunner, *images: Image) -> Stop | None:
-    """Whether these images of one item may not be kept.
-
-    Raises:
-        ValueError: there is no image, and so nothing that could be said of it.
-    """
-    if not images:
-        raise ValueError("no image to check")
-    return read_check(await ask(image_request(*images)))
-
-
-async def stop_text_by_model(ask: BuildCallRunner, *texts: str) -> Stop | None:
-    """What the rules say, and where they say nothing what the model says."""
-    return stop_text(*texts) or read_check(await ask(text_request(*texts)))
-
-
-def _request(*parts: Image | Text) -> Request:
+def _build_request(*parts: Image | Text) -> Request:
     return Request(messages=(Message(role="user", content=parts),), schema=FORM.schema)
 
 
-def _instructions(name: str) -> str:
+def _read_instructions(name: str) -> str:
     return Path(__file__).with_name(f"{name}.txt").read_text(encoding="utf-8").strip()

@@ -1,7 +1,7 @@
 """Faces in real photographs, made unrecognisable before anything else sees them.
 
-Found by OpenCV's cascades, which its wheel brings along (frontal, and profile both ways), or by its YuNet where the
-user has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so people are
+Found by OpenCV's cascades, which its wheel brings along (frontal, and profile both ways), or by its YuNet if the user
+has that model's file: it finds turned, small and covered faces far better. Neither finds every face, so people are
 asked about photographs where they decide, and the card says where nobody was. What is found is not softened but
 replaced by a few average colours: that has no way back. The result carries no metadata, in which cameras keep a small
 picture of their own.
@@ -9,23 +9,21 @@ picture of their own.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from harness import HarnessError, Image
+from harness.extras import Untyped, install_command, require_module
 from harness.images import decode, open_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-Untyped: TypeAlias = Any
 Box = tuple[int, int, int, int]  #: left, top, width and height, in pixels
 FaceFinder = Callable[["Picture"], list[Box]]
 
-INSTALL: Final = "pip install 'vlm-safety-harness[build]'"
 _CASCADES: Final = ("frontalface_alt2", "frontalface_default", "profileface")
 _STEP: Final = 1.1  # between two sizes that are looked for
 _AGREEING: Final = 3  # neighbours that make a find; few, since a blurred wall costs less than a face that was seen
@@ -41,7 +39,7 @@ class BlurredPhoto:
 
     Attributes:
         data: a PNG without metadata.
-        faces: how many were covered, finds of one face counted once.
+        faces: how many were covered; several finds of one face count once.
     """
 
     data: bytes
@@ -53,7 +51,7 @@ def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
 
     Args:
         image: opened or not.
-        find: see `finder`.
+        find: see `open_face_finder`.
 
     Raises:
         BadImage: it is missing, broken or out of bounds.
@@ -64,54 +62,58 @@ def blur_faces(image: Image, find: FaceFinder) -> BlurredPhoto:
     boxes = find(picture)
     for box in boxes:
         _cover(picture, box)
-    return BlurredPhoto(data=png(picture), faces=len(_joined(boxes)))
+    faces: list[Box] = []
+    for box in sorted(boxes, key=lambda box: -box[2] * box[3]):
+        # a find whose middle lies in a larger one is of the same face
+        x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+        if not any(left <= x <= left + wide and top <= y <= top + high for left, top, wide, high in faces):
+            faces.append(box)
+    return BlurredPhoto(data=png(picture), faces=len(faces))
 
 
 def open_face_finder(model: Path | None = None) -> FaceFinder:
     """What finds the faces of a photograph; not for several threads at once.
 
     Args:
-        model: YuNet's ONNX file, where the user has it; None for the cascades.
+        model: YuNet's ONNX file, if the user has it; None for the cascades.
 
     Raises:
         HarnessError: OpenCV is not installed, has no cascades, or the model cannot be read. No photograph is used then.
     """
-    try:
-        cv2: Untyped = importlib.import_module("cv2")
-    except ImportError as error:
-        raise HarnessError(
-            "real photographs need the extra `build`, which covers their faces", where=str(error), remedy=INSTALL
-        ) from error
-    return _cascades(cv2) if model is None else _yunet(cv2, model)
+    cv2 = require_module("cv2", "build", by="covering the faces in real photographs")
+    return _open_cascades(cv2) if model is None else _open_yunet(cv2, model)
 
 
-def _cascades(cv2: Untyped) -> FaceFinder:
+def _open_cascades(cv2: Untyped) -> FaceFinder:
     if not hasattr(cv2, "CascadeClassifier") or not hasattr(cv2, "data"):
         raise HarnessError(
             f"OpenCV {cv2.__version__} brings no cascades to find faces with",
-            remedy=f"{INSTALL}, which takes OpenCV 4, or give YuNet's model file",
+            remedy=f"{install_command('build')}, which takes OpenCV 4, or give YuNet's model file",
         )
-    found = [_cascade(cv2, name) for name in _CASCADES]
+    cascades: list[Untyped] = []
+    for name in _CASCADES:
+        file = f"{cv2.data.haarcascades}haarcascade_{name}.xml"
+        cascade = cv2.CascadeClassifier(file)
+        if cascade.empty():  # it would find nothing, and say nothing
+            what = "a cascade to find faces with cannot be read"
+            raise HarnessError(what, where=file, remedy=install_command("build"))
+        cascades.append(cascade)
+
+    def detect(cascade: Untyped, grey: Untyped) -> list[Box]:
+        smallest = (_LEAST, _LEAST)
+        found = cascade.detectMultiScale(grey.copy(), scaleFactor=_STEP, minNeighbors=_AGREEING, minSize=smallest)
+        return [_to_box(box) for box in found]
 
     def find(picture: Picture) -> list[Box]:
-        grey = cv2.equalizeHist(_array(picture.convert("L")))
-        straight = [box for each in found for box in _boxes(each, grey)]
-        width = picture.width
-        turned = [(width - left - wide, top, wide, high) for left, top, wide, high in _boxes(found[-1], grey[:, ::-1])]
-        return [*straight, *turned]
+        grey = cv2.equalizeHist(_to_array(picture.convert("L")))
+        straight = [box for cascade in cascades for box in detect(cascade, grey)]
+        mirrored = detect(cascades[-1], grey[:, ::-1])  # profiles look one way
+        return [*straight, *((picture.width - left - wide, top, wide, high) for left, top, wide, high in mirrored)]
 
     return find
 
 
-def _cascade(cv2: Untyped, name: str) -> Untyped:
-    file = f"{cv2.data.haarcascades}haarcascade_{name}.xml"
-    cascade = cv2.CascadeClassifier(file)
-    if cascade.empty():  # it would find nothing, and say nothing
-        raise HarnessError("a cascade to find faces with cannot be read", where=file, remedy=INSTALL)
-    return cascade
-
-
-def _yunet(cv2: Untyped, model: Path) -> FaceFinder:
+def _open_yunet(cv2: Untyped, model: Path) -> FaceFinder:
     try:
         detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score_threshold=_SURE)
     except (cv2.error, AttributeError) as error:
@@ -120,35 +122,21 @@ def _yunet(cv2: Untyped, model: Path) -> FaceFinder:
 
     def find(picture: Picture) -> list[Box]:
         detector.setInputSize(picture.size)
-        _, faces = detector.detect(_array(picture)[:, :, ::-1].copy())
-        return [] if faces is None else [_box(face[:4]) for face in faces]
+        _, faces = detector.detect(_to_array(picture)[:, :, ::-1].copy())
+        return [] if faces is None else [_to_box(face[:4]) for face in faces]
 
     return find
 
 
-def _boxes(cascade: Untyped, grey: Untyped) -> list[Box]:
-    smallest = (_LEAST, _LEAST)
-    found = cascade.detectMultiScale(grey.copy(), scaleFactor=_STEP, minNeighbors=_AGREEING, minSize=smallest)
-    return [_box(box) for box in found]
-
-
-def _box(values: Untyped) -> Box:
+def _to_box(values: Untyped) -> Box:
     left, top, width, height = (round(float(value)) for value in values)
     return left, top, width, height
 
 
-def _joined(boxes: list[Box]) -> list[Box]:
-    """Finds of one face as one: a box whose middle lies in a larger one is not counted as a face of its own."""
-    kept: list[Box] = []
-    for box in sorted(boxes, key=lambda box: -box[2] * box[3]):
-        if not any(_within(box, other) for other in kept):
-            kept.append(box)
-    return kept
+def _to_array(picture: Picture) -> Untyped:
+    import numpy as np
 
-
-def _within(box: Box, other: Box) -> bool:
-    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
-    return other[0] <= x <= other[0] + other[2] and other[1] <= y <= other[1] + other[3]
+    return np.asarray(picture)
 
 
 def _cover(picture: Picture, box: Box) -> None:
@@ -167,9 +155,3 @@ def _cover(picture: Picture, box: Box) -> None:
     face = picture.crop(area)
     few = face.resize((_CELLS, _CELLS), Resampling.BOX)
     picture.paste(few.resize(face.size, Resampling.NEAREST), area[:2])
-
-
-def _array(picture: Picture) -> Untyped:
-    import numpy as np
-
-    return np.asarray(picture)

@@ -22,12 +22,12 @@ from harness_builder.steps.labelling import Labeller
 from harness_builder.values import Seed
 
 from harness import HarnessError, Image, Request
-from tests.training.builder_calls import Sayer, asker, plan
+from tests.training.builder_calls import Sayer, call_runner, plan
 
 pytestmark = pytest.mark.anyio
 
 
-def walk_of(asking: BuildCallRunner, lines: StepLog, records: RecordFile) -> Pipeline:
+def pipeline_of(runner: BuildCallRunner, log: StepLog, records: RecordFile) -> Pipeline:
     def nothing(_: str) -> Image:
         raise AssertionError("nothing is drawn")
 
@@ -35,15 +35,15 @@ def walk_of(asking: BuildCallRunner, lines: StepLog, records: RecordFile) -> Pip
         raise AssertionError("nothing is drawn")
 
     asked = plan(accept=("safe",))
-    shop = BuildContext(plan=asked, prompts=load_prompts(asked), asker=asking, image=nothing)
-    gates = DedupFilter(0.8, 6, References())
-    labeller = Labeller(shop)
-    return Pipeline(shop=shop, labeller=labeller, gates=gates, lines=lines, records=records, people=None, marks=unseen)
+    context = BuildContext(plan=asked, prompts=load_prompts(asked), calls=runner, image=nothing)
+    dedup = DedupFilter(0.8, 6, References())
+    labeller = Labeller(context)
+    return Pipeline(context=context, labeller=labeller, dedup=dedup, log=log, records=records, people=None, mark=unseen)
 
 
 async def test_calls_under_way_are_kept_and_repeated_by_no_later_run(tmp_path: Path) -> None:
     model, asked = Sayer(json.dumps([{"question": "with no object"}])), threading.Event()
-    walks: list[Pipeline] = []
+    pipelines: list[Pipeline] = []
 
     def seeds() -> Iterator[Seed]:
         for number in range(3):
@@ -53,17 +53,17 @@ async def test_calls_under_way_are_kept_and_repeated_by_no_later_run(tmp_path: P
 
     async def until_it_is_known(_: Request) -> None:
         asked.set()
-        while walks[-1].stopped is None:
+        while pipelines[-1].fault is None:
             await anyio.lowlevel.checkpoint()
 
     for _ in range(2):
-        with StepLog(tmp_path) as lines, RecordFile(tmp_path) as records:
-            async with asker(tmp_path, model, wait=until_it_is_known) as asking:
-                walks.append(walk_of(asking, lines, records))
+        with StepLog(tmp_path) as log, RecordFile(tmp_path) as records:
+            async with call_runner(tmp_path, model, wait=until_it_is_known) as runner:
+                pipelines.append(pipeline_of(runner, log, records))
                 with pytest.raises(HarnessError, match="not JSON"):
-                    await walks[-1].run(seeds(), 8, lambda _: None)
+                    await pipelines[-1].run(seeds(), 8, lambda _: None)
         assert model.calls == 3
-    assert [walk.tally.seeds for walk in walks] == [3, 3]
+    assert [pipeline.tally.seeds for pipeline in pipelines] == [3, 3]
     assert len(read_step_log(tmp_path, "elements")) == 6
-    with CallStore(tmp_path) as book:
-        assert sum(each.calls for each in book.spent()) == 3
+    with CallStore(tmp_path) as store:
+        assert sum(each.calls for each in store.total_usage()) == 3

@@ -1,17 +1,17 @@
-"""A workshop in memory: real templates, and an asker whose roles the mini writer and painter play, or a script."""
+"""A build context in memory: real templates, and calls that the mini writer and painter answer, or a script."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from harness_builder.calls.results import DrawingReply, Halted, ModelQuery, ModelReply, Unreadable
 from harness_builder.plan import ModelChoice, Plan, Role
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.steps.context import BuildContext
-from harness_builder.stops import Stop, stop_text
+from harness_builder.stops import Stop
 from harness_builder.values import Candidate, Element, Question, Step
 from harness_mini import phrases
 from harness_mini.painter import MiniBrush
@@ -20,7 +20,6 @@ from harness_mini.writer import Writer
 
 from harness import Brush, Drawing, Failure, Image, Json, Message, Model, Request, Response
 from harness.drawings import draw, png
-from harness.http.status import as_list
 from harness.images import inline_image, open_image
 from harness.keys import messages_digest
 from harness.phrases import REFUSALS, finder, read_phrases
@@ -41,8 +40,8 @@ BROKEN = Failure(outcome="error", reason="bad_response")
 _REFUSES = finder(read_phrases(REFUSALS).plus("cannot help"))
 
 
-class Played:
-    """An Asker that keeps nothing. Each role is a script's where there is one, and the mini writer's else.
+class PlayedCalls:
+    """A CallRunner that stores nothing. Each role is a script's where there is one, and the mini writer's else.
 
     Attributes:
         asked: every request with who was asked, in order.
@@ -131,13 +130,13 @@ def plan(**changes: Any) -> Plan:
     return Plan(**{**given, **changes})
 
 
-def workshop(asker: Played, **changes: Any) -> BuildContext:
+def build_context(played: PlayedCalls, **changes: Any) -> BuildContext:
     asked = plan(**changes)
 
     def image(sha256: str) -> Image:
-        return inline_image(f"{sha256}.png", asker.images[sha256])
+        return inline_image(f"{sha256}.png", played.images[sha256])
 
-    return BuildContext(plan=asked, prompts=load_prompts(asked), asker=asker, image=image)
+    return BuildContext(plan=asked, prompts=load_prompts(asked), calls=played, image=image)
 
 
 def candidate(**changes: Any) -> Candidate:
@@ -164,9 +163,9 @@ def better(*prompts: str) -> str:
     return json.dumps({"accept": False, "prompts": list(prompts)})
 
 
-def by(role: Role, asker: Played) -> list[Request]:
+def by(role: Role, played: PlayedCalls) -> list[Request]:
     """What a role was asked."""
-    return [request for each, request in asker.asked if each == role]
+    return [request for each, request in played.asked if each == role]
 
 
 def text_of(request: Request) -> str:
@@ -188,18 +187,8 @@ def _opened(request: Request) -> Request:
 
 
 def _sieved(asked: ModelQuery, value: Json, call: str) -> ModelReply | Halted:
-    found = asked.sieve(value) if asked.sieve else stop_text(*_texts(value)) or value
+    found = asked.keep(value)
     return Halted(end="stopped", why=found.kind) if isinstance(found, Stop) else ModelReply(value=found, call=call)
-
-
-def _texts(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in cast("Mapping[str, Json]", value).values():
-            yield from _texts(each)
-    for each in as_list(value):
-        yield from _texts(each)
 
 
 def _ended(failure: Failure, call: str) -> Halted:

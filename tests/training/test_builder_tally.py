@@ -1,15 +1,16 @@
-"""What a build says where a step loses most of what comes to it, and where people do not agree."""
+"""What a build says of how everything ended: steps that lose most of what comes to them, ties, and its progress."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from harness_builder.people import open_review_queue
 from harness_builder.quality import ProbeResult, compute_rates, select_balanced
 from harness_builder.steps.probing import Part, find_giveaway
-from harness_builder.tally import Tally, find_losses, format_open_losses, tell_losses
+from harness_builder.tally import Progress, Tally, find_losses, format_losses, format_open_losses, show_progress
 from harness_builder.values import End, Step
 
 from tests.training.reviewed import answer_all, review
@@ -87,7 +88,7 @@ class TestALoss:
             "write", 2, ("dropped", "names its objects", 1), ("refused", "refused", 3), ("failed", "no JSON", 1)
         )
         (loss,) = find_losses(lost)
-        assert loss.told == "write: 5 of 7 lost: 3 refused; 1 dropped: names its objects; 1 failed: no JSON"
+        assert loss.summary == "write: 5 of 7 lost: 3 refused; 1 dropped: names its objects; 1 failed: no JSON"
         assert not loss.useless
         assert find_losses(tally("write", 2, ("failed", "no JSON", 2))) == ()
 
@@ -103,8 +104,8 @@ class TestALoss:
 
     def test_that_is_told_as_open_is_not_told_twice(self) -> None:
         lost = tally("label", 0, ("failed", "no JSON", 2))
-        assert list(tell_losses(lost, ())) == ["label: 2 of 2 failed: no JSON"]
-        assert list(tell_losses(lost, tuple(format_open_losses(find_losses(lost))))) == []
+        assert list(format_losses(lost, ())) == ["label: 2 of 2 failed: no JSON"]
+        assert list(format_losses(lost, tuple(format_open_losses(find_losses(lost))))) == []
 
 
 def probed(*risks: bool | None, key: str = "a") -> list[ProbeResult]:
@@ -160,3 +161,104 @@ def test_a_tie_on_photographs_is_named_as_well(tmp_path: Path) -> None:
     assert code == 3
     assert [line.partition(": ")[0] for line in said["open"]] == ["1 wait for people", tied]
     assert f"{tied}: people disagree on whether to keep it" in said["open"][1]
+
+
+# ---- progress --------------------------------------------------------------------------------------------------------
+
+
+class World:
+    """A build that is counted, and a clock that is set."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.calls = 0
+        self.now = 100.0
+        self.lines: list[str] = []
+
+    def progress(self) -> Progress:
+        return Progress(self.tally, lambda: self.calls, self.lines.append, clock=lambda: self.now)
+
+    def count(self, step: Step, end: End = "kept", times: int = 1) -> None:
+        self.tally.ends[step, end] += times
+
+
+def test_a_line_says_what_went_on_from_each_step_how_the_rest_ended_and_how_fast_calls_are() -> None:
+    world = World()
+    progress = world.progress()
+    world.count("elements", times=40)
+    world.count("write", times=38)
+    world.count("draw", times=30)
+    world.count("sort", times=28)
+    world.count("label", times=12)
+    world.count("write", "dropped", 2)
+    world.count("draw", "dropped", 3)
+    world.count("elements", "refused")
+    world.calls, world.now = 31, 110.0
+    progress.tick()
+    (line,) = world.lines
+    assert line == (
+        "elements 40 · written 38 · drawn 30 · sorted 28 · probed 0 · labelled 12"
+        " · dropped 5 · refused 1 · failed 0 · stopped 0 · 3.1 calls/s"
+    )
+
+
+def test_the_speed_is_that_since_the_last_line() -> None:
+    world = World()
+    world.calls = 500  # of an earlier time
+    progress = world.progress()
+    world.calls, world.now = 520, 110.0
+    progress.tick()
+    world.calls, world.now = 521, 120.0
+    progress.tick()
+    assert [line.rpartition(" · ")[2] for line in world.lines] == ["2.0 calls/s", "0.1 calls/s"]
+
+
+def test_steps_that_nothing_has_reached_are_not_shown_and_who_waits_is_only_where_somebody_does() -> None:
+    world = World()
+    progress = world.progress()
+    world.count("elements")
+    progress.tick()
+    assert world.lines[-1].startswith("elements 1 · dropped 0 ")
+    assert "waiting" not in world.lines[-1]
+    world.count("sort", "waiting")
+    progress.tick()
+    assert "waiting 1" in world.lines[-1]
+
+
+def test_nothing_is_said_while_nothing_moves() -> None:
+    world = World()
+    progress = world.progress()
+    progress.tick()
+    world.now += 60
+    progress.tick()
+    assert world.lines == []
+
+
+def test_a_build_ends_with_a_line_even_where_it_was_quick() -> None:
+    world = World()
+
+    async def build() -> None:
+        async with show_progress(world.tally, lambda: world.calls, world.lines.append):
+            world.count("elements")
+
+    anyio.run(build)
+    assert len(world.lines) == 1
+
+
+def test_lines_come_while_a_build_goes_on() -> None:
+    world = World()
+
+    async def build() -> None:
+        heard = anyio.Event()
+
+        def tell(line: str) -> None:
+            world.lines.append(line)
+            heard.set()
+
+        async with show_progress(world.tally, lambda: world.calls, tell, every=0.01):
+            world.count("elements")
+            with anyio.fail_after(30):
+                await heard.wait()
+
+    anyio.run(build)
+    assert world.lines

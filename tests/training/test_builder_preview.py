@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from harness_builder.licences import check
 from harness_builder.plan import ModelChoice, Plan
-from harness_builder.preview import Seeds, calls, render_plan
+from harness_builder.preview import count_calls, render_plan
 from harness_builder.real.choosing import TRIED
 
 from harness import HarnessError
@@ -98,16 +98,24 @@ def test_no_line_of_prose_is_wider_than_the_terminal(tmp_path: Path, monkeypatch
 
 
 def test_photographs_that_are_looked_at_are_among_the_calls(tmp_path: Path) -> None:
-    bare, seeds = read(tmp_path, real=None), Seeds(texts=3, images=2)
+    bare = read(tmp_path, real=None)
     asked = read(tmp_path, real={"name": "photos", "path": "here", "by": "caption"})
-    more = calls(asked, seeds, judge=1) - calls(bare, seeds, judge=1)
+    more = count_calls(asked, texts=3, images=2) - count_calls(bare, texts=3, images=2)
     assert more == {"checker": 12 * 2 * TRIED, "viewer": 12 * 2 * TRIED}, "of both objects of twelve elements"
 
 
 def test_what_is_not_asked_for_takes_no_call() -> None:
     bare = Plan(
-        name="x", sources=(), models={}, painter=ModelChoice(ref="a/b"), per_text=1, probe=False, rounds=1, tries=1
+        name="x",
+        sources=(),
+        models={},
+        painter=ModelChoice(ref="a/b"),
+        per_text=1,
+        probe=False,
+        rounds=1,
+        tries=1,
+        rubric="mini",
     )
-    found = calls(bare, Seeds(texts=10, images=0), judge=0)
+    found = count_calls(bare, texts=10, images=0)
     assert found == {"writer": 30, "checker": 20, "painter": 20, "viewer": 10, "labeller": 10, "prober": 0, "judge": 0}
-    assert calls(bare, Seeds(texts=0, images=0), judge=1).total() == 0
+    assert count_calls(bare, texts=0, images=0).total() == 0

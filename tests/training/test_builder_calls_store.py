@@ -1,4 +1,4 @@
-"""What the book of calls promises: a call is kept whole or not at all, and what is deleted is in no byte of it."""
+"""What the store of calls promises: a call is stored whole or not at all, and what is deleted is in no byte of it."""
 
 import json
 import re
@@ -21,9 +21,9 @@ SPENT = CallUsage(step="write", role="writer", model="m-1", usage=Usage(input_to
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[CallStore]:
-    with CallStore(tmp_path) as book:
-        yield book
+def store(tmp_path: Path) -> Iterator[CallStore]:
+    with CallStore(tmp_path) as store:
+        yield store
 
 
 def told(value: Json, call: str = "k1:a", *owners: str) -> StoredCall:
@@ -46,70 +46,64 @@ RESULTS: dict[str, CallResult] = {
 
 @pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
 def test_what_is_kept_is_found_as_it_was_after_the_book_is_opened_again(tmp_path: Path, result: CallResult) -> None:
-    with CallStore(tmp_path) as book:
-        book.keep(kept(result))
-    with CallStore(tmp_path) as book:
-        assert book.find("k1:a") == kept(result)
-        assert book.find("k1:b") is None
+    with CallStore(tmp_path) as store:
+        store.put(kept(result))
+    with CallStore(tmp_path) as store:
+        assert store.find("k1:a") == kept(result)
+        assert store.find("k1:b") is None
 
 
-def test_calls_are_read_in_the_order_that_is_asked_for(book: CallStore) -> None:
-    for name in "abc":
-        book.keep(told(name, name))
-    assert [each.call for each in book.read(("c", "x", "a"))] == ["c", "a"]
-
-
-def test_a_call_that_is_kept_again_takes_the_place_of_what_was_kept(book: CallStore) -> None:
-    book.keep(told("first"))
-    book.keep(told("second"))
-    found = book.find("k1:a")
+def test_a_call_that_is_kept_again_takes_the_place_of_what_was_kept(store: CallStore) -> None:
+    store.put(told("first"))
+    store.put(told("second"))
+    found = store.find("k1:a")
     assert found is not None
     assert found.result == ModelReply(value="second", call="k1:a")
 
 
-def test_what_two_asked_stays_until_both_are_forgotten(book: CallStore) -> None:
+def test_what_two_asked_stays_until_both_are_forgotten(store: CallStore) -> None:
     drawn = DrawingReply(sha256="cd" * 32, prompt="", call="k1:a")
-    book.keep(kept(drawn, "seeds/1"))
-    book.share("k1:a", "seeds/2")
-    assert book.forget("seeds/1") == ()
-    left = book.find("k1:a")
+    store.put(kept(drawn, "seeds/1"))
+    store.share("k1:a", "seeds/2")
+    assert store.forget("seeds/1") == ()
+    left = store.find("k1:a")
     assert left is not None
     assert left.owners == ("seeds/2",)
-    assert book.forget("seeds/2") == (drawn.sha256,)
-    assert book.find("k1:a") is None
+    assert store.forget("seeds/2") == (drawn.sha256,)
+    assert store.find("k1:a") is None
 
 
-def test_a_drawing_that_another_call_names_is_not_given_up(book: CallStore) -> None:
-    book.keep(kept(DrawingReply(sha256="cd" * 32, prompt="", call="a"), "seeds/1"))
-    book.keep(kept(DrawingReply(sha256="cd" * 32, prompt="", call="b"), "seeds/2"))
-    assert book.forget("seeds/1") == ()
+def test_a_drawing_that_another_call_names_is_not_given_up(store: CallStore) -> None:
+    store.put(kept(DrawingReply(sha256="cd" * 32, prompt="", call="a"), "seeds/1"))
+    store.put(kept(DrawingReply(sha256="cd" * 32, prompt="", call="b"), "seeds/2"))
+    assert store.forget("seeds/1") == ()
 
 
-def test_a_call_that_ended_as_stopped_is_not_forgotten_since_it_holds_the_kind_alone(book: CallStore) -> None:
+def test_a_call_that_ended_as_stopped_is_not_forgotten_since_it_holds_the_kind_alone(store: CallStore) -> None:
     stopped = Halted(end="stopped", why="minors", call="k1:a")
-    book.keep(kept(stopped))
-    book.forget("seeds/1")
-    assert book.find("k1:a") == kept(stopped)
+    store.put(kept(stopped))
+    store.forget("seeds/1")
+    assert store.find("k1:a") == kept(stopped)
 
 
-def test_an_item_is_redacted_in_its_place_and_the_others_stay(book: CallStore) -> None:
-    book.keep(told(["one", SECRET, "three"]))
-    book.redact("k1:a", 1, MINORS)
-    found = book.find("k1:a")
+def test_an_item_is_redacted_in_its_place_and_the_others_stay(store: CallStore) -> None:
+    store.put(told(["one", SECRET, "three"]))
+    store.redact("k1:a", 1, MINORS)
+    found = store.find("k1:a")
     assert found is not None
     assert found.result == ModelReply(value=["one", {"stopped": "minors"}, "three"], call="k1:a")
-    assert SECRET.encode() not in on_disk(book.folder)
+    assert SECRET.encode() not in on_disk(store.folder)
 
 
 @pytest.mark.parametrize("value", [["one"], {"a": 1}, "text"])
-def test_only_an_item_that_is_there_can_be_redacted(book: CallStore, value: Json) -> None:
-    book.keep(told(value))
+def test_only_an_item_that_is_there_can_be_redacted(store: CallStore, value: Json) -> None:
+    store.put(told(value))
     with pytest.raises(ValueError, match="no item 1"):
-        book.redact("k1:a", 1, MINORS)
+        store.redact("k1:a", 1, MINORS)
 
 
-def test_redacting_a_call_that_is_not_kept_does_nothing(book: CallStore) -> None:
-    book.redact("k1:a", 0, MINORS)
+def test_redacting_a_call_that_is_not_kept_does_nothing(store: CallStore) -> None:
+    store.redact("k1:a", 0, MINORS)
 
 
 SIZES = {"short": (0, 20, 60, 200), "middling": (300, 500, 900), "any": (20, 100, 600, 2000, 6000)}
@@ -121,15 +115,15 @@ def test_nothing_of_what_was_deleted_is_in_any_byte_whatever_was_kept_and_delete
 ) -> None:
     """SQLite leaves copies behind of rows that it moves to other pages; those must hold nothing."""
     random, alive = Random(1), set[str]()
-    with CallStore(tmp_path) as book:
+    with CallStore(tmp_path) as store:
         for _ in range(1000):
             call, filling = f"{random.getrandbits(64):016x}", "x" * (random.choice(sizes) // 2)
-            book.keep(told([f"{filling} {SECRET}-{call} {filling}"], call, f"of {call}"))
+            store.put(told([f"{filling} {SECRET}-{call} {filling}"], call, f"of {call}"))
             alive.add(call)
             for _ in range(random.choice((0, 0, 1, 3)) if len(alive) > 3 else 0):
                 gone = random.choice(sorted(alive))
                 alive.remove(gone)
-                book.redact(gone, 0, MINORS) if random.random() < 0.5 else book.forget(f"of {gone}")
+                store.redact(gone, 0, MINORS) if random.random() < 0.5 else store.forget(f"of {gone}")
             assert left(tmp_path) <= alive
         assert len(left(tmp_path)) > 0.5 * len(alive), "what is looked for can be found, where no page ends in it"
 
@@ -140,22 +134,24 @@ def left(folder: Path) -> set[str]:
 
 
 def test_what_calls_took_stays_counted_when_they_are_deleted(tmp_path: Path) -> None:
-    with CallStore(tmp_path) as book:
-        book.spend(SPENT)  # of a call that failed and is not kept
-        book.keep(told("text"))
-        book.forget("seeds/1")
-    with CallStore(tmp_path) as book:
+    with CallStore(tmp_path) as store:
+        store.add_usage(SPENT)  # of a call that failed and is not kept
+        store.put(told("text"))
+        store.forget("seeds/1")
+    with CallStore(tmp_path) as store:
         usage = Usage(input_tokens=24, output_tokens=14)
-        assert book.spent() == (CallUsage(step="write", role="writer", model="m-1", calls=2, usage=usage, seconds=1.0),)
+        assert store.total_usage() == (
+            CallUsage(step="write", role="writer", model="m-1", calls=2, usage=usage, seconds=1.0),
+        )
 
 
-def test_a_drawing_that_no_call_names_is_known_until_its_file_is_gone(book: CallStore) -> None:
-    book.draws("aa")
-    book.draws("bb")
-    book.keep(kept(DrawingReply(sha256="bb", prompt="", call="k1:a")))
-    assert book.unnamed() == ("aa",)
-    book.gone(("aa",))
-    assert book.unnamed() == ()
+def test_a_drawing_that_no_call_names_is_known_until_its_file_is_gone(store: CallStore) -> None:
+    store.name_drawing("aa")
+    store.name_drawing("bb")
+    store.put(kept(DrawingReply(sha256="bb", prompt="", call="k1:a")))
+    assert store.list_unused_drawings() == ("aa",)
+    store.forget_drawings(("aa",))
+    assert store.list_unused_drawings() == ()
 
 
 def test_a_second_process_is_told_to_wait(tmp_path: Path) -> None:
@@ -173,7 +169,7 @@ def test_a_file_that_is_no_database_is_named_with_what_to_do(tmp_path: Path, con
     (tmp_path / "calls.db").write_bytes(content)
     with pytest.raises(HarnessError, match="cannot be read") as caught:
         CallStore(tmp_path)
-    assert "put it aside or delete it" in caught.value.remedy
+    assert "move it away or delete it" in caught.value.remedy
     assert (tmp_path / "calls.db").read_bytes() == content
 
 
@@ -182,16 +178,16 @@ def test_a_database_of_another_program_is_not_written_to(tmp_path: Path) -> None
     other.execute("CREATE TABLE theirs (a)")
     other.close()
     before = (tmp_path / "calls.db").read_bytes()
-    with pytest.raises(HarnessError, match="no book of calls"):
+    with pytest.raises(HarnessError, match="not a store of model calls"):
         CallStore(tmp_path)
     assert (tmp_path / "calls.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_torn_book_is_named_with_what_to_do(tmp_path: Path, share: float) -> None:
-    with CallStore(tmp_path) as book:
+    with CallStore(tmp_path) as store:
         for number in range(50):
-            book.keep(told("x" * 900, str(number)))
+            store.put(told("x" * 900, str(number)))
     whole = (tmp_path / "calls.db").read_bytes()
     (tmp_path / "calls.db").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(HarnessError, match="cannot be read") as caught:
@@ -200,14 +196,14 @@ def test_a_torn_book_is_named_with_what_to_do(tmp_path: Path, share: float) -> N
 
 
 def test_a_value_that_another_hand_changed_is_named(tmp_path: Path) -> None:
-    with CallStore(tmp_path) as book:
-        book.keep(told("text"))
+    with CallStore(tmp_path) as store:
+        store.put(told("text"))
     db = sqlite3.connect(tmp_path / "calls.db")
     db.execute("UPDATE said SET value = 'no json'")
     db.commit()
     db.close()
-    with CallStore(tmp_path) as book, pytest.raises(HarnessError, match="changed by another hand"):
-        book.find("k1:a")
+    with CallStore(tmp_path) as store, pytest.raises(HarnessError, match="changed by another hand"):
+        store.find("k1:a")
 
 
 @pytest.mark.parametrize(("at", "said"), [("BEGIN", "reads it"), ("BEGIN IMMEDIATE", "writes to it")])
@@ -215,16 +211,16 @@ def test_another_program_at_the_book_is_told_with_a_remedy_and_what_was_to_go_go
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, said: str
 ) -> None:
     monkeypatch.setattr("harness_builder.calls.store._PATIENCE", 0.01)
-    with CallStore(tmp_path) as book:
-        book.keep(told(SECRET))
+    with CallStore(tmp_path) as store:
+        store.put(told(SECRET))
         other = sqlite3.connect(tmp_path / "calls.db", isolation_level=None)
         other.execute(at)
         other.execute("SELECT * FROM calls").fetchall()
         with pytest.raises(HarnessError, match=f"another program {said}") as caught:
-            book.forget("seeds/1")
+            store.forget("seeds/1")
         assert "end the other program" in caught.value.remedy
         other.close()
-        book.forget("seeds/1")
+        store.forget("seeds/1")
         assert SECRET.encode() not in on_disk(tmp_path)
 
 
@@ -239,19 +235,19 @@ def small_disk() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_stops_with_a_remedy_and_what_was_kept_is_still_there(tmp_path: Path) -> None:
-    with CallStore(tmp_path) as book:
-        book.keep(told("before", "k1:a"))
+    with CallStore(tmp_path) as store:
+        store.put(told("before", "k1:a"))
         with pytest.raises(HarnessError, match="cannot write") as caught:
-            book.keep(told("x" * 200_000, "k1:b"))
+            store.put(told("x" * 200_000, "k1:b"))
         assert "free some space" in caught.value.remedy
-        assert book.find("k1:b") is None
-        book.keep(told("after", "k1:c"))
-    with CallStore(tmp_path) as book:
-        assert [each.call for each in book.read(("k1:a", "k1:b", "k1:c"))] == ["k1:a", "k1:c"]
+        assert store.find("k1:b") is None
+        store.put(told("after", "k1:c"))
+    with CallStore(tmp_path) as store:
+        assert [call for call in ("k1:a", "k1:b", "k1:c") if store.find(call)] == ["k1:a", "k1:c"]
 
 
-def test_what_json_cannot_hold_is_not_kept(book: CallStore) -> None:
+def test_what_json_cannot_hold_is_not_kept(store: CallStore) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        book.keep(told(float("nan")))
-    assert book.find("k1:a") is None
-    assert json.dumps(book.spent()) == "[]"
+        store.put(told(float("nan")))
+    assert store.find("k1:a") is None
+    assert json.dumps(store.total_usage()) == "[]"
