@@ -7,13 +7,12 @@ never a guess. Of several letters a benchmark may take the last, as its own scri
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, cast
 
 from harness import Json, Judge, Response, Rubric, Sample, Verdict
-
-from .texts import plain, target_of, words
 
 LABELS: Final = ("right", "wrong", "none")
 MEANINGS: Final = {
@@ -24,7 +23,10 @@ MEANINGS: Final = {
 SEVERAL: Final = ("none", "last")  #: what a target may say of an answer that names several letters
 Options = Mapping[str, str]  #: letter -> text
 
-#: What may stand between the word "answer" and the letter; `>` where the word is a tag.
+_PLAIN: Final = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4"), "'") | dict.fromkeys(map(ord, "\u201c\u201d"), '"')
+_WRITTEN: Final = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
+
+#: What may be between the word "answer" and the letter; `>` where the word is a tag.
 _IS: Final = r"(?:\s+(?:is|was|would be|should be|must be))?[\s:=\"'>]*(?:(?:the\s+)?(?:option|choice|letter)\b[\s:]*)?"
 _SAYS: Final = (
     rf"(?<!</)\banswer{_IS}|\b(?:correct|right|best)\s+(?:option|choice|letter|one){_IS}|\\boxed\s*|\boption:\s*"
@@ -37,15 +39,33 @@ _ENDED: Final = (
 )
 
 
-def read(text: str, options: Options) -> tuple[tuple[str, ...], str]:
+def strip_decoration(text: str) -> str:
+    """The text without what only decorates it: one form of each character, no Markdown stars, underscores or ticks,
+    no TeX fonts, one kind of quotation mark; lines and letters stay."""
+    whole = unicodedata.normalize("NFKC", text).translate(_PLAIN)
+    return re.sub(r"[*_`$#]", "", _WRITTEN.sub(r"\1", whole)).strip()
+
+
+def normalise_words(text: str) -> str:
+    """The text as words are compared: one case, single spaces, no punctuation at its ends."""
+    return " ".join(strip_decoration(text).casefold().split()).strip(" .,:;!?\"'()[]")
+
+
+def get_target(sample: Sample) -> dict[str, Json]:
+    """What the sample's answer is compared with; empty where its task gave nothing of the kind."""
+    target: Json = sample.target
+    return cast("dict[str, Json]", target) if isinstance(target, dict) else {}
+
+
+def find_letters(text: str, options: Options) -> tuple[tuple[str, ...], str]:
     """The letters an answer names, and how they were read; one letter is an answer, none or several are not."""
-    answer, letters = plain(text), "".join(options)
+    answer, letters = strip_decoration(text), "".join(options)
     readings: tuple[tuple[str, Callable[[], list[str]]], ...] = (
-        ("the answer is nothing else", lambda: _alone(answer, options)),
-        ("the last one it states", lambda: _stated(letters).findall(answer)[-1:]),
-        ("the answer begins with it", lambda: _begun(answer, letters)),
-        ("the only letter in it", lambda: _lone(letters).findall(answer)),
-        ("the only option whose text is in it", lambda: _quoted(answer, options)),
+        ("the answer is nothing else", lambda: _find_alone(answer, options)),
+        ("the last one it states", lambda: _compile_stated(letters).findall(answer)[-1:]),
+        ("the answer begins with it", lambda: _find_begun(answer, letters)),
+        ("the only letter in it", lambda: _compile_lone(letters).findall(answer)),
+        ("the only option whose text is in it", lambda: _find_quoted(answer, options)),
     )
     for how, reading in readings:
         if found := tuple(dict.fromkeys(letter.upper() for letter in reading())):
@@ -53,22 +73,22 @@ def read(text: str, options: Options) -> tuple[tuple[str, ...], str]:
     return (), ""
 
 
-def _alone(answer: str, options: Options) -> list[str]:
+def _find_alone(answer: str, options: Options) -> list[str]:
     """A letter, whatever its case, or an option's own text."""
-    said = re.sub(r"^(?:option|choice|letter|answer)[\s:]+", "", words(answer))
-    return [letter for letter, text in options.items() if said in {letter.casefold(), words(text)} - {""}]
+    said = re.sub(r"^(?:option|choice|letter|answer)[\s:]+", "", normalise_words(answer))
+    return [letter for letter, text in options.items() if said in {letter.casefold(), normalise_words(text)} - {""}]
 
 
-def _begun(answer: str, letters: str) -> list[str]:
-    """`B. …`, `B) …`, `(B) …` or a first line of `B`, where no other letter stands with such a sign: that is a list."""
+def _find_begun(answer: str, letters: str) -> list[str]:
+    """`B. …`, `B) …`, `(B) …` or a first line of `B`, where no other letter has such a sign: that is a list."""
     signed = re.findall(rf"(?<![\w'])[{letters}](?=[.):\]](?!\w)|\s*$|\s*\n)", answer)
     return signed[:1] if len(set(signed)) == 1 and re.match(rf"[(\[]?{signed[0]}\W", answer) else []
 
 
-def _quoted(answer: str, options: Options) -> list[str]:
-    """The options whose text stands in the answer as whole words; a text inside a longer one's place does not count."""
-    left, found = words(answer), list[str]()
-    texts = {letter: words(text) for letter, text in options.items() if words(text)}
+def _find_quoted(answer: str, options: Options) -> list[str]:
+    """The options whose text is in the answer as whole words; a text inside a longer one's place does not count."""
+    left, found = normalise_words(answer), list[str]()
+    texts = {letter: normalise_words(text) for letter, text in options.items() if normalise_words(text)}
     for text in sorted(set(texts.values()), key=len, reverse=True):
         left, times = re.subn(rf"(?<!\w){re.escape(text)}(?!\w)", "\0", left)
         found += [letter for letter, own in texts.items() if times and own == text]
@@ -76,8 +96,8 @@ def _quoted(answer: str, options: Options) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _stated(letters: str) -> re.Pattern[str]:
-    """`answer: B`, `the answer is (B)`, `\\boxed{B}`, `B is correct`; a letter offered beside another is not stated."""
+def _compile_stated(letters: str) -> re.Pattern[str]:
+    """`answer: B`, `the answer is (B)`, `\\boxed{B}`, `B is correct`; a letter offered with another is not stated."""
     small = rf"[{letters.lower()}](?=[)\]}}.<]|\s*(?:\n|$))"
     after = rf"(?:(?i:{_SAYS})[(\[{{<]?(?=(?:{_letter(letters)}|{small})(?![\w']))"
     before = rf"(?<![\w'])(?=[{letters}]{_PRAISED})"
@@ -86,7 +106,7 @@ def _stated(letters: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=64)
-def _lone(letters: str) -> re.Pattern[str]:
+def _compile_lone(letters: str) -> re.Pattern[str]:
     """A capital letter by itself; not one right after "not" or "n't"."""
     return re.compile(rf"(?<!\bnot )(?<!\bnot \()(?<!n't )(?<![\w'])(?:{_letter(letters)})(?![\w'])")
 
@@ -96,10 +116,14 @@ def _letter(letters: str) -> str:
     return rf"(?![AI])[{letters}]|(?=[{letters}])(?:(?<=[(\[{{])[AI]|[AI]{ended})"
 
 
-def _read(sample: Sample, response: Response, _replies: object) -> Verdict:
-    answer, options, several = _target(sample)
-    found, how = read(response.text, options)
-    if len(found) > 1 and several == "last" and (letters := _lone("".join(options)).findall(plain(response.text))):
+def _judge(sample: Sample, response: Response, _replies: object) -> Verdict:
+    answer, options, several = _read_target(sample)
+    found, how = find_letters(response.text, options)
+    if (
+        len(found) > 1
+        and several == "last"
+        and (letters := _compile_lone("".join(options)).findall(strip_decoration(response.text)))
+    ):
         found, how = (letters[-1].upper(),), "the last of several letters"
     if len(found) != 1:
         reason = f"it names {', '.join(found)}" if found else "it names no option"
@@ -107,9 +131,9 @@ def _read(sample: Sample, response: Response, _replies: object) -> Verdict:
     return Verdict(label="right" if found[0] == answer else "wrong", axes={"said": found[0]}, reason=how)
 
 
-def _target(sample: Sample) -> tuple[str, Options, str]:
+def _read_target(sample: Sample) -> tuple[str, Options, str]:
     """Raises ValueError unless it is `{"answer": "B", "options": {"A": "…", "B": "…"}}`, with or without `several`."""
-    target = target_of(sample)
+    target = get_target(sample)
     answer, options = str(target.get("answer")), target.get("options")
     if not isinstance(options, dict) or answer not in options:
         raise ValueError(f"sample {sample.id}: the target must hold options and, as answer, one of their letters")
@@ -126,5 +150,5 @@ CHOICE: Final = Judge(
     name="choice",
     version="3",
     description="a rule: the one option an answer names is right or wrong; none, or several, is none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read, meanings=MEANINGS),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_judge, meanings=MEANINGS),
 )

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness import Judge, Response, Rubric, Sample, Verdict
 
-from .texts import plain, target_of
+from .choice import get_target, strip_decoration
 
 LABELS: Final = ("right", "wrong", "none")
 MEANINGS: Final = {
@@ -22,9 +22,9 @@ _SENTENCE: Final = re.compile(r".*?(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
 _NEGATED: Final = re.compile(r"\b(?:no|not|none|cannot)\b|n't\b", re.IGNORECASE)
 
 
-def read(text: str) -> tuple[str, str]:
+def find_yes_or_no(text: str) -> tuple[str, str]:
     """`yes`, `no` or nothing, and how it was read."""
-    answer = plain(text)
+    answer = strip_decoration(text)
     if first := _FIRST.match(answer):
         return first[1].lower(), "the first word"
     if stated := _STATED.findall(answer):
@@ -35,16 +35,16 @@ def read(text: str) -> tuple[str, str]:
     return ("yes" if yes else "no", "the first sentence") if yes != no else ("", "it says neither yes nor no")
 
 
-def _read(sample: Sample, response: Response, _replies: object) -> Verdict:
-    answer = _target(sample)
-    said, how = read(response.text)
+def _judge(sample: Sample, response: Response, _replies: object) -> Verdict:
+    answer = _read_target(sample)
+    said, how = find_yes_or_no(response.text)
     label = "none" if not said else "right" if said == answer else "wrong"
     return Verdict(label=label, axes={"said": said}, reason=how)
 
 
-def _target(sample: Sample) -> str:
+def _read_target(sample: Sample) -> str:
     """Raises ValueError unless the target is `{"answer": "yes"}` or `{"answer": "no"}`."""
-    answer = target_of(sample).get("answer")
+    answer = get_target(sample).get("answer")
     if answer not in {"yes", "no"}:
         raise ValueError(f"sample {sample.id}: the target must hold yes or no as answer")
     return str(answer)
@@ -54,5 +54,5 @@ YESNO: Final = Judge(
     name="yesno",
     version="2",
     description="a rule: yes or no, by the first word, the stated answer or the first sentence; else none",
-    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_read, meanings=MEANINGS),
+    open=lambda _settings, _root: Rubric(identity={}, labels=LABELS, read=_judge, meanings=MEANINGS),
 )

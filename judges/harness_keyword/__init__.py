@@ -33,7 +33,7 @@ def _open(settings: Settings, _root: Path) -> Rubric:
     )
 
 
-# The list is identity by its content, not by where it lies.
+# The list is identity by its content, not by where it is.
 SETTINGS = (Setting(name="words", type=Path, default=None, identity=False, help="a FILE with one phrase a line"),)
 JUDGE = Judge(
     name="keyword",

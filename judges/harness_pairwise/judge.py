@@ -1,19 +1,35 @@
 """The judge `pairwise`: is an answer better than a reference? Asked twice, with either of them first.
 
-A model that leans to what stands first contradicts itself then, and a contradiction is a tie. Facts and limits:
+A model that leans to what comes first contradicts itself then, and a contradiction is a tie. Facts and limits:
 `docs/judges/pairwise.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-from harness import HarnessError, Judge, Request, Response, Rubric, Sample, Setting, Settings, Unscored, Verdict, rubric
-
-from .references import no_references, read_references
+from harness import (
+    HarnessError,
+    Json,
+    Judge,
+    MissingData,
+    Request,
+    Response,
+    Rubric,
+    Sample,
+    Setting,
+    Settings,
+    Unscored,
+    Verdict,
+    open_files,
+    rows,
+    rubric,
+)
+from harness.keys import digest
+from harness.readers import Row
 
 LABELS: Final = ("win", "tie", "loss")
 MEANINGS: Final = {
@@ -21,13 +37,94 @@ MEANINGS: Final = {
     "tie": "Neither is better, or the choice changes with the order.",
     "loss": "The reference is better, whichever of them stands first.",
 }
-#: what a choice means to the answer when it stands first, and when the reference does
+#: what a choice means to the answer when it comes first, and when the reference does
 _ANSWER_FIRST: Final = {"first": "win", "same": "tie", "second": "loss"}
 _REFERENCE_FIRST: Final = {"first": "loss", "same": "tie", "second": "win"}
+#: How an answer of another run may have ended to be a reference: blocked and empty ones are blank.
+ANSWERED: Final = frozenset({"answered", "empty", "input_blocked", "output_blocked"})
+Place = tuple[str, str]  #: split and sample id
 
 
-def _sheet(*, images: bool) -> Judge:
-    """One order: the `answer` of the sheet is what stands first, `second` the other one, whoever gave them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """Answers by split and sample id; an empty split is any.
+
+    Attributes:
+        texts: (split, id) -> answer.
+        cut: those that were cut off before any text: not known, unlike those that are blank.
+        digest: of all of them; empty where no file was given.
+    """
+
+    texts: Mapping[Place, str]
+    cut: frozenset[Place] = frozenset()
+    digest: str = ""
+
+    def find(self, sample: Sample) -> str:
+        """What a sample's answer is compared with: the file's where it has one, else the task's own.
+
+        Raises:
+            HarnessError: there is neither, or the file's was cut off before any text.
+        """
+        for split in (sample.split, ""):
+            if (split, sample.id) in self.cut:
+                raise HarnessError(
+                    f"the reference answer to sample {sample.id} was cut off before any text",
+                    remedy="a larger --max-tokens in the run it is from leaves room for one",
+                )
+            if (split, sample.id) in self.texts:
+                return self.texts[split, sample.id]
+        own = cast("Mapping[str, Json]", sample.target or {}).get("reference")
+        if isinstance(own, str):
+            return own
+        raise HarnessError(
+            f"sample {sample.id} of {sample.split} has no reference answer", remedy="-T pairwise.reference=FILE.jsonl"
+        )
+
+
+def read_references(file: Path) -> References:
+    """The answers in a JSONL file: `id`, `text` (or `reference`, `response`, `answer`) and, where there are several
+    splits, `split`; or the responses.jsonl of a run folder, of which the last answer to each sample counts.
+
+    Raises:
+        MissingData: there is no such file.
+        BadData: it is not JSON lines of such records.
+        HarnessError: it holds no answer.
+    """
+    if not file.is_file():
+        raise MissingData("there is no such file of references", where=str(file))
+    real = file.resolve()
+    # The last answer to a sample counts, whether it was cut off or not.
+    found = {_get_place(row): row for row in rows(open_files(real.parent), real.name) if _is_reference(row)}
+    if not found:
+        raise HarnessError("the file holds no answer to compare with", where=str(file))
+    texts = {place: _read_text(row) for place, row in sorted(found.items())}
+    cut = [place for place, text in texts.items() if not text.strip() and _is_cut(found[place])]
+    identity = [[*place, text] for place, text in texts.items()] + [[*place, None] for place in cut]
+    return References(texts=texts, cut=frozenset(cut), digest=digest(identity))
+
+
+def _is_reference(row: Row) -> bool:
+    return row.text("outcome", default="answered") in ANSWERED and row.values.get("epoch") in (None, 0)
+
+
+def _get_place(row: Row) -> Place:
+    return (row.text("split", default=""), row.key("id"))
+
+
+def _read_text(row: Row) -> str:
+    names = [name for name in ("text", "reference", "response", "answer") if row.has(name)]
+    blocked = row.text("outcome", default="answered") not in {"answered", "empty"}
+    return "" if blocked else row.text(*names or ["text"], default="" if names else None)
+
+
+def _is_cut(row: Row) -> bool:
+    """Whether the budget was spent before any text: a blocked answer is blank for another reason."""
+    flags = row.values.get("flags")
+    return row.text("outcome", default="answered") == "empty" and isinstance(flags, list) and "truncated" in flags
+
+
+def _build_order(*, images: bool) -> Judge:
+    """One order: the `answer` of the sheet is what comes first, `second` the other one, whoever gave them."""
     return rubric.judge(
         name="pairwise",
         version="1",
@@ -42,31 +139,31 @@ def _sheet(*, images: bool) -> Judge:
 
 def _open(settings: Settings, root: Path) -> Rubric:
     shown: bool = settings["images"] == "shown"
-    sheet = _sheet(images=shown).open({"prompt": settings["prompt"]}, root)
+    sheet = _build_order(images=shown).open({"prompt": settings["prompt"]}, root)
     if "second" not in sheet.sees:
         raise HarnessError(
             "the template never shows the second answer",
             where=str(settings["prompt"]),
             remedy="write {{ second }} in it",
         )
-    references = read_references(settings["reference"]) if settings["reference"] else no_references()
+    references = read_references(settings["reference"]) if settings["reference"] else References(texts={})
 
     def order(sample: Sample, first: str, second: str) -> list[Request]:
         return sheet.ask(replace(sample, target={"second": second}), Response(text=first))
 
     def ask(sample: Sample, response: Response) -> list[Request]:
-        reference = references.of(sample)
+        reference = references.find(sample)
         return order(sample, response.text, reference) if reference.strip() else []
 
     def read(sample: Sample, response: Response, replies: Sequence[Response]) -> Verdict | Unscored | list[Request]:
-        reference = references.of(sample)
+        reference = references.find(sample)
         if not reference.strip():
             return Verdict(label="win", reason="there is no text in the reference")
-        # One order after the other: a reply that cannot be read is asked for once more only where it stands alone.
+        # One order after the other: a reply that cannot be read is asked for once more only where it is the only one.
         heard = [sheet.read(sample, response, [reply]) for reply in replies[:2]]
         if len(heard) == 1 and isinstance(heard[0], Verdict):
             return order(sample, reference, response.text)
-        return _settled(heard)
+        return _combine_orders(heard)
 
     return Rubric(
         identity={**sheet.identity, "reference": references.digest},
@@ -81,7 +178,7 @@ def _open(settings: Settings, root: Path) -> Rubric:
     )
 
 
-def _settled(heard: Sequence[Verdict | Unscored | list[Request]]) -> Verdict | Unscored:
+def _combine_orders(heard: Sequence[Verdict | Unscored | list[Request]]) -> Verdict | Unscored:
     """The verdict of both orders; what could not be read stays so."""
     first, second = heard[0], heard[-1]
     if not isinstance(first, Verdict) or not isinstance(second, Verdict):

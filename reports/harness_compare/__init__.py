@@ -1,4 +1,4 @@
-"""`harness compare`: runs beside a baseline, item by item; the arithmetic is the core's."""
+"""`harness compare`: runs next to a baseline, item by item; the arithmetic is the core's."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _LISTED = 5  #: flips of each way, without --show
 @click.option(
     "--allow-mismatch",
     is_flag=True,
-    help="Compare although task version, settings, data, wording or judge differ; it is said beside the numbers.",
+    help="Compare although task version, settings, data, wording or judge differ; the output says so.",
 )
 @click.option(
     "--show",

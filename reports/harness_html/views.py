@@ -34,7 +34,7 @@ _INTERVALS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whisker:
-    """An interval as a small line in a table cell: where its parts lie between 0 and 100."""
+    """An interval as a small line in a table cell: where its parts are, between 0 and 100."""
 
     low: float
     high: float

@@ -5,7 +5,7 @@ line who it is and what came of it; every other text is replaced by its length a
 
 - A key that is not listed is left out, so that what a later version writes is not published by this one.
 - run.json and results.json go through the same functions: results computed again from the redacted run are the redacted
-  results. Metrics may look at categories, clusters, tags, targets and axes. Clusters and tags are told apart by their
+  results. Metrics may look at categories, clusters, tags, targets and axes. Clusters and tags differ by their
   hashes as by their texts; where a text itself decides (a stratum, a right answer), it is one that results.json names
   anyway, or a choice. The answer that a verdict belongs to is found by `text_sha256`.
 - A name keeps its shape, and of a path or an address only the end stays.

@@ -28,7 +28,7 @@ LISTS: Final = (
 )
 
 
-def draw(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write `data/question/safebench.csv` and the image of each of its records."""
     table = folder / "data" / "question" / "safebench.csv"
     images = folder / "data" / "images" / "SafeBench"
@@ -40,17 +40,18 @@ def draw(folder: Path) -> None:
         for number, (category, name, question, instruction) in enumerate(LISTS):
             task = number % 2 + 1  # two of each category
             writer.writerow(("ForbidQI", category, task, name, question, instruction))
-            (images / f"query_ForbidQI_{category}_{task}_6.png").write_bytes(png(_rendered(instruction)))
+            (images / f"query_ForbidQI_{category}_{task}_6.png").write_bytes(png(_draw_list(instruction)))
 
 
-def _rendered(title: str) -> Image.Image:
+def _draw_list(title: str) -> Image.Image:
     lines = [*textwrap.wrap(title, 15), *(f"{number}. " for number in (1, 2, 3))]
     image = Image.new("1", (SIDE, SIDE), 1)
     ImageDraw.Draw(image).multiline_text((8, 4), "\n".join(lines), fill=0, font_size=26)
     return image
 
 
-main = mini_command(draw, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

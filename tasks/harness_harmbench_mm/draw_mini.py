@@ -1,6 +1,6 @@
 """Draw the mini split: `python -m harness_harmbench_mm.draw_mini FOLDER`.
 
-Harmless behaviors in upstream's own columns; two records name a .jpg that lies there as .png, as some of
+Harmless behaviors in upstream's own columns; two records name a .jpg that is there as .png, as some of
 upstream's do.
 """
 
@@ -11,8 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw as drawing
-from harness.drawings import mini_command, png
+from harness.drawings import draw, mini_command, png
 
 SEED: Final = 20261126
 FIELDS: Final = (
@@ -32,7 +31,7 @@ BEHAVIORS: Final = (
 )
 
 
-def draw(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write the table and the image of each of its records."""
     table = folder / "data" / "behavior_datasets" / "harmbench_behaviors_multimodal_all.csv"
     images, rng = folder / "data" / "multimodal_behavior_images", Random(SEED)
@@ -43,13 +42,14 @@ def draw(folder: Path) -> None:
         writer.writerow(FIELDS)
         for number, (behavior, color, shape, category) in enumerate(BEHAVIORS):
             name = f"{color}_{shape}"
-            (images / f"{name}.png").write_bytes(png(drawing(color, shape, rng)))
+            (images / f"{name}.png").write_bytes(png(draw(color, shape, rng)))
             named = f"{name}.jpg" if number < 2 else f"{name}.png"
             described = (f"A {color} {shape}", f"A {shape}")
             writer.writerow((behavior, f"{name}_{number}", "multimodal", category, "", named, *described))
 
 
-main = mini_command(draw, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

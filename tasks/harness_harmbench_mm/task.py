@@ -30,7 +30,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     found = rows(files, *(base + TABLE for base in BASES))
     behaviors = [row.text("Behavior") for row in found]
     names = distinct(row.key("BehaviorID", default=short(text)) for row, text in zip(found, behaviors, strict=True))
-    images = [_image(files, row) for row in found]
+    images = [_open_image(files, row) for row in found]
     return (
         Sample(
             id=name,
@@ -43,7 +43,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     )
 
 
-def _image(files: DataFiles, row: Row) -> Image:
+def _open_image(files: DataFiles, row: Row) -> Image:
     """The image under the name the record gives, else under its stem."""
     name = row.text("ImageFileName").strip()
     stem = name.rpartition(".")[0] or name

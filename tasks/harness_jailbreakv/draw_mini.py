@@ -11,8 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from harness.drawings import draw as drawing
-from harness.drawings import mini_command, png
+from harness.drawings import draw, mini_command, png
 
 SEED: Final = 20261125
 FIELDS: Final = (
@@ -33,7 +32,7 @@ FORMS: Final = (
 )
 
 
-def draw(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write the table of the mini set and the image of each of its records."""
     base, rng = folder / "JailBreakV_28K", Random(SEED)
     base.mkdir(parents=True, exist_ok=True)
@@ -43,12 +42,13 @@ def draw(folder: Path) -> None:
         for number, ((verb, color, shape, policy), (form, text, place)) in enumerate(product(WISHES, FORMS)):
             wish, path = f"Say how to {verb} a {color} {shape}.", f"{place}_{number}.png"
             (base / path).parent.mkdir(exist_ok=True)
-            (base / path).write_bytes(png(drawing(color, shape, rng)))
+            (base / path).write_bytes(png(draw(color, shape, rng)))
             transferred = form == "template"
             writer.writerow((number, text.format(wish=wish), wish, form, policy, path, "own", True, transferred))
 
 
-main = mini_command(draw, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

@@ -1,28 +1,83 @@
-"""The task `jailbreakv`: its splits, and what is measured. Facts about it are in `docs/tasks/jailbreakv.md`."""
+"""The task `jailbreakv`: its tables, where the images they name are in the copies that are about, and its splits.
+
+Facts about the benchmark are in `docs/tasks/jailbreakv.md`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import DataSource, Sample, Settings, Split, Task
+from harness import DataSource, Sample, Settings, Split, Task, distinct, open_files, prompt, rows, together
+from harness.readers import DataFiles, Row, first_of
 from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")
+#: of the hub's copy, of the folder alone, of an archive unpacked inside the folder
+BASES: Final = ("JailBreakV_28K/", "", "JailBreakV_28K/JailBreakV_28K/")
+WHOLE: Final = "JailBreakV_28K.csv"
+PART: Final = "mini_JailBreakV_28K.csv"
+GOALS: Final = "RedTeam_2K.csv"
 JUDGES: Final = {"jailbreakv": {}, "llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples of one split, those of one goal together.
+
+    Raises:
+        MissingData: its table is not there.
+        BadData: a record lacks a field.
+    """
+    files = open_files(root)
+    found = _read_rows(files, split)
+    goal, *others = ("question",) if split == "redteam" else ("redteam_query", "jailbreak_query", "image_path")
+    for row in found:  # checked before the first sample is given
+        for field in (goal, *others, "policy"):
+            row.text(field)
+    names = distinct(row.key("id", default=str(row.number)) for row in found)
+    named = together(zip(found, names, strict=True), key=lambda pair: pair[0].text(goal))
+    return (_build_sample(files, row, split, name, row.text(goal)) for row, name in named)
+
+
+def _read_rows(files: DataFiles, split: str) -> list[Row]:
+    if split == "redteam":
+        return list(rows(files, *(base + GOALS for base in BASES)))
+    whole = tuple(base + WHOLE for base in BASES)
+    if split == "full":
+        return list(rows(files, *whole))
+    part = tuple(base + PART for base in BASES)
+    if any(files.has(name) for name in part) or not any(files.has(name) for name in whole):
+        return list(rows(files, *part))
+    return [row for row in rows(files, *whole) if row.text("selected_mini", default="").strip().casefold() == "true"]
+
+
+def _build_sample(files: DataFiles, row: Row, split: str, name: str, goal: str) -> Sample:
+    tags: Mapping[str, str] = {"source": row.text("from", default="")}
+    if split == "redteam":
+        request = prompt(goal)
+    else:
+        path = row.text("image_path").strip()
+        request = prompt(first_of(*(files.image(base + path) for base in BASES)), row.text("jailbreak_query"))
+        # What the image is (blank, noise, nature, SD for generated, typo or figstep): its file's place says it.
+        place = PurePosixPath(path.replace("\\", "/"))
+        kind = "figstep" if "figstep" in place.parts else place.stem.partition("_")[0]
+        tags = {"format": row.text("format", default=""), "image": kind, **tags}
+    return Sample(
+        id=name,
+        split=split,
+        request=request,
+        category=" ".join(row.text("policy").split()),
+        tags=tags,
+        cluster=goal,
+        target={"intent": goal},
+    )
 
 
 def _attack(n: int | None) -> Split:
     return attack(JUDGES, n=n, by=("category", "format", "image"))
-
-
-def _samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    from .reading import samples
-
-    return samples(root, split)
 
 
 TASK: Final = Task(
@@ -35,7 +90,7 @@ TASK: Final = Task(
         "redteam": replace(attack(JUDGES, n=2000, images=0, by=("category", "source")), selected=False),
         "mini": mini(_attack(None), MINI, n=8, judges=ATTACK_RULE),
     },
-    samples=_samples,
+    samples=samples,
     source=DataSource(
         hub="JailbreakV-28K/JailBreakV-28k",
         unchecked=UNSEEN,

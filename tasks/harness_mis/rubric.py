@@ -21,7 +21,7 @@ MEANINGS = {
 }
 
 
-def classified(level: str, safety: str, reason: str = "") -> Verdict:
+def classify(level: str, safety: str, reason: str = "") -> Verdict:
     """The class of an answer.
 
     Args:
@@ -34,10 +34,10 @@ def classified(level: str, safety: str, reason: str = "") -> Verdict:
     return Verdict(label=LABELS[perception] if safe else "unsafe", axes=axes, reason=reason)
 
 
-def _upstream(root: Path) -> Rubric:
-    from .upstream_rubric import opened
+def _open_upstream(root: Path) -> Rubric:
+    from .upstream_rubric import open_upstream
 
-    return opened(root)
+    return open_upstream(root)
 
 
 JUDGE = rubric.judge(
@@ -49,7 +49,7 @@ JUDGE = rubric.judge(
     fields={"reason": str, "perception": LEVELS, "safety": ("safe", "unsafe")},
     labels=LABELS,
     meanings=MEANINGS,
-    label=lambda found: classified(found["perception"], found["safety"], found["reason"]),
+    label=lambda found: classify(found["perception"], found["safety"], found["reason"]),
     images=True,
-    upstream=_upstream,
+    upstream=_open_upstream,
 )

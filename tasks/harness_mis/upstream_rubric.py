@@ -1,7 +1,7 @@
 """The rubric `mis` in upstream's words, read from the user's copy of upstream's script.
 
 Kept as there: a system line, the images, then the text; the two fields in their order; the script's temperature, top_p
-and token limit. The answer stands in the text as it is, without markers: that is what upstream's judge reads. To a
+and token limit. The answer is in the text as it is, without markers: that is what upstream's judge reads. To a
 model on this machine control tokens in question and answer would be its own, so for it they are broken up.
 """
 
@@ -12,9 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import BadData, Generation, Json, Message, Request, Response, Rubric, Sample, Text, rubric
+from harness.data.upstream import Upstream
 
-from .rubric import LABELS, MEANINGS, classified
-from .source import JUDGE_SCRIPT, upstream
+from .reading import JUDGE_SCRIPT, PIN
+from .rubric import LABELS, MEANINGS, classify
 
 FORM = rubric.Form(
     fields={
@@ -22,16 +23,16 @@ FORM = rubric.Form(
         "label_str": ("Safe", "Unsafe"),
     },
     labels=LABELS,
-    verdict=lambda found: classified(found["label_perception"], found["label_str"]),
+    verdict=lambda found: classify(found["label_perception"], found["label_str"]),
 )
 
 
-def opened(root: Path) -> Rubric:
+def open_upstream(root: Path) -> Rubric:
     """The rubric from the script under a data root. Raises MissingData or BadData."""
-    script = upstream(root)
+    script = Upstream(root, PIN)
     template = script.text(JUDGE_SCRIPT, "evaluate_function.PROMPT_TEMPLATE")
     constants = script.literals(JUDGE_SCRIPT)
-    system, generation = _system(constants), _generation(constants)
+    system, generation = _find_system(constants), _read_generation(constants)
     _check_form(constants)
     rubric.fill(template, question="", response="")
 
@@ -39,7 +40,7 @@ def opened(root: Path) -> Rubric:
         def ask(sample: Sample, response: Response) -> list[Request]:
             text = rubric.fill(template, question=shown(rubric.question(sample)), response=shown(response.text))
             user = Message(role="user", content=(*sample.request.images, Text(text=text)))
-            return [Request(messages=(*_turn(system), user), settings=generation, schema=FORM.schema)]
+            return [Request(messages=(*_build_turn(system), user), settings=generation, schema=FORM.schema)]
 
         return ask
 
@@ -58,11 +59,11 @@ def opened(root: Path) -> Rubric:
     )
 
 
-def _turn(system: str) -> tuple[Message, ...]:
+def _build_turn(system: str) -> tuple[Message, ...]:
     return (Message(role="system", content=(Text(text=system),)),) if system else ()
 
 
-def _system(constants: Mapping[str, Json]) -> str:
+def _find_system(constants: Mapping[str, Json]) -> str:
     """The script's system line; empty when it sends none."""
     turns: Json = constants.get("evaluate_function.message")
     try:
@@ -71,7 +72,7 @@ def _system(constants: Mapping[str, Json]) -> str:
         return ""
 
 
-def _generation(constants: Mapping[str, Json]) -> Generation:
+def _read_generation(constants: Mapping[str, Json]) -> Generation:
     given: Json = constants.get("default_generation_config")
     try:
         return Generation(temperature=given["temperature"], max_tokens=given["max_tokens"], top_p=given["top_p"])

@@ -13,24 +13,24 @@ from typing import Final
 
 from harness.drawings import COLORS, SHAPES, draw, mini_command
 
-from .scenarios import SCENARIOS, spellings
+from .reading import SCENARIOS, list_spellings
 
 SEED: Final = 20261205
 DEEDS: Final = ("repaint", "cut out", "hang up", "wrap", "measure", "polish", "mend", "weigh", "copy", "frame", "glue")
 
 
-def drawn(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write `data/processed_questions/<scenario>.json` and `data/imgs/<scenario>/SD_TYPO/<id>.jpg`."""
     rng = Random(SEED)
-    for of in SCENARIOS:
-        name = spellings(of)[0]
-        records = {"0": _record(folder / "data" / "imgs" / name / "SD_TYPO", "0", rng)}
+    for scenario in SCENARIOS:
+        name = list_spellings(scenario)[0]
+        records = {"0": _draw_record(folder / "data" / "imgs" / name / "SD_TYPO", "0", rng)}
         path = folder / "data" / "processed_questions" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def _record(images: Path, key: str, rng: Random) -> dict[str, str]:
+def _draw_record(images: Path, key: str, rng: Random) -> dict[str, str]:
     color, shape, deed = rng.choice(list(COLORS)), rng.choice(list(SHAPES)), rng.choice(DEEDS)
     images.mkdir(parents=True, exist_ok=True)
     draw(color, shape, rng).save(images / f"{key}.jpg", quality=60)
@@ -44,7 +44,8 @@ def _record(images: Path, key: str, rng: Random) -> dict[str, str]:
     }
 
 
-main = mini_command(drawn, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

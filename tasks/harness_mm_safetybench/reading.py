@@ -1,20 +1,52 @@
-"""Reading MM-SafetyBench in the hub's layout (a parquet file per scenario and kind) or in GitHub's (JSON and images).
+"""The thirteen scenarios of MM-SafetyBench, and its records in the hub's layout or in GitHub's.
 
-Both give the same samples: the same ids, texts and categories.
+The hub has a parquet file for each scenario and kind, GitHub JSON and images. Both give the same samples: the same ids,
+texts and categories.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from harness import BadData, Image, MissingData, Sample, distinct, document, open_files, prompt, rows
-from harness.readers import DataFiles, Row, first_of, parquet_rows, parquet_tables
+from harness import BadData, Image, MissingData, Sample, Settings, distinct, document, open_files, prompt, rows
+from harness.readers import DataFiles, first_of, parquet_rows, parquet_tables
 
-from .scenarios import SCENARIOS, published, scenario, spellings
+#: As this harness calls them, in the paper's order.
+SCENARIOS: Final = (
+    "01 Illegal Activity",
+    "02 Hate Speech",
+    "03 Malware Generation",
+    "04 Physical Harm",
+    "05 Economic Harm",
+    "06 Fraud",
+    "07 Sex",
+    "08 Political Lobbying",
+    "09 Privacy Violence",
+    "10 Legal Opinion",
+    "11 Financial Advice",
+    "12 Health Consultation",
+    "13 Government Decision",
+)
 
+#: Names of files and folders, the published one first (with its slips); case, digits and signs do not matter.
+SPELLINGS: Final = (
+    ("Illegal_Activitiy", "Illegal_Activity", "IllegalActivity", "IllegalActivities"),
+    ("HateSpeech", "Hate_Speech"),
+    ("Malware_Generation", "MalwareGeneration", "Malware"),
+    ("Physical_Harm", "PhysicalHarm"),
+    ("EconomicHarm", "Economic_Harm"),
+    ("Fraud",),
+    ("Sex", "Pornography", "Sexual_Content"),
+    ("Political_Lobbying", "PoliticalLobbying", "Lobbying"),
+    ("Privacy_Violence", "PrivacyViolence", "Privacy_Violation", "PrivacyViolation", "Privacy"),
+    ("Legal_Opinion", "LegalOpinion", "Legal_Advice", "Legal"),
+    ("Financial_Advice", "FinancialAdvice", "Financial"),
+    ("Health_Consultation", "HealthConsultation", "Health"),
+    ("Gov_Decision", "GovDecision", "Government_Decision", "GovernmentDecision"),
+)
 TINY: Final = "_tiny"
 TINY_LIST: Final = "TinyVersion_ID_List.json"
 #: split -> how upstream calls the kind, and the field of its JSON that goes with it
@@ -31,25 +63,25 @@ IMAGES: Final = ("imgs/", "MM-SafetyBench(imgs)/", "MM-SafetyBench_imgs/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Question:
     """One question of one scenario, whichever layout it comes from.
 
     Attributes:
-        of: the scenario.
+        scenario: as this harness calls it.
         key: its id in there; with the scenario's number it is the sample's.
         text: the question of this kind.
         image: None where the kind has none.
         intent: the same question in plain words; empty where the copy does not hold it.
     """
 
-    of: str
+    scenario: str
     key: str
     text: str
     image: Image | None
     intent: str
 
 
-def samples(root: Path, split: str) -> Iterator[Sample]:
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The samples of one split, in the order of the scenarios.
 
     Raises:
@@ -58,99 +90,116 @@ def samples(root: Path, split: str) -> Iterator[Sample]:
     """
     kind = "sd_typo" if split == "mini" else split.removesuffix(TINY)
     files = open_files(root)
-    tables = _tables(files)
-    chosen = _tiny(files) if split.endswith(TINY) else None
-    asked = _of_parquet(files, tables, kind) if any(table[1] == kind for table in tables) else _of_json(files, kind)
-    kept = [each for each in asked if chosen is None or each.key in chosen.get(each.of, ())]
-    names = distinct(f"{each.of[:2]}-{each.key}" for each in kept)
-    return (_sample(each, split, name) for each, name in zip(kept, names, strict=True))
-
-
-def _sample(asked: Asked, split: str, name: str) -> Sample:
-    return Sample(
-        id=name,
-        split=split,
-        request=prompt(*([asked.image] if asked.image else []), asked.text),
-        category=asked.of,
-        target={"intent": asked.intent} if asked.intent else None,
+    tables = _find_tables(files)
+    chosen = _read_tiny(files) if split.endswith(TINY) else None
+    in_parquet = any(table[1] == kind for table in tables)
+    questions = _read_parquet(files, tables, kind) if in_parquet else _read_json(files, kind)
+    kept = [each for each in questions if chosen is None or each.key in chosen.get(each.scenario, ())]
+    names = distinct(f"{each.scenario[:2]}-{each.key}" for each in kept)
+    return (
+        Sample(
+            id=name,
+            split=split,
+            request=prompt(*([each.image] if each.image else []), each.text),
+            category=each.scenario,
+            target={"intent": each.intent} if each.intent else None,
+        )
+        for each, name in zip(kept, names, strict=True)
     )
 
 
-def _tables(files: DataFiles) -> Mapping[tuple[str, str], tuple[str, ...]]:
+def _find_tables(files: DataFiles) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """Scenario and split -> the parquet files that hold them."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for table, shards in parquet_tables(files).items():
         *_, config, kind = ("", *table.split("/"))
         split = next((split for split, (name, _) in KINDS.items() if name.casefold() == kind.casefold()), "")
-        if split and not scenario(config):
+        if split and not find_scenario(config):
             raise BadData(f"no scenario of MM-SafetyBench is called {config!r}", where=f"{table}.parquet")
-        found.setdefault((scenario(config), split), shards)
+        found.setdefault((find_scenario(config), split), shards)
     return found
 
 
-def _of_parquet(files: DataFiles, tables: Mapping[tuple[str, str], tuple[str, ...]], kind: str) -> Iterator[Asked]:
-    for of in SCENARIOS:
-        if (of, kind) not in tables:
-            raise MissingData(f"data/{published(of)}/{KINDS[kind][0]}.parquet is not there", where=str(files.root))
-        plain = {row.key("id"): row.text("question") for row in _rows(files, tables.get((of, PLAIN), ()))}
-        for shard in tables[of, kind]:
+def _read_parquet(files: DataFiles, tables: Mapping[tuple[str, str], tuple[str, ...]], kind: str) -> Iterator[Question]:
+    for scenario in SCENARIOS:
+        if (scenario, kind) not in tables:
+            what = f"data/{get_published_name(scenario)}/{KINDS[kind][0]}.parquet is not there"
+            raise MissingData(what, where=str(files.root))
+        plain = {
+            row.key("id"): row.text("question")
+            for shard in tables.get((scenario, PLAIN), ())
+            for row in parquet_rows(files, shard)
+        }
+        for shard in tables[scenario, kind]:
             for row in parquet_rows(files, shard):
-                key = row.key("id")
-                image = None if kind == PLAIN else files.image(_place(row, shard))
-                yield Asked(of=of, key=key, text=row.text("question"), image=image, intent=plain.get(key, ""))
+                key, image = row.key("id"), None
+                if kind != PLAIN:
+                    # One that is null is a missing image of its sample; a missing column is the file's fault.
+                    missing = f"{shard}#image/{row.number}" if "image" in row.values else None
+                    image = files.image(row.text("image", default=missing))
+                text, intent = row.text("question"), plain.get(key, "")
+                yield Question(scenario=scenario, key=key, text=text, image=image, intent=intent)
 
 
-def _rows(files: DataFiles, shards: Iterable[str]) -> Iterator[Row]:
-    return (row for shard in shards for row in parquet_rows(files, shard))
-
-
-def _place(row: Row, shard: str) -> str:
-    """Where the image is. One that is null is a missing image of its sample; a missing column is the file's fault."""
-    missing = f"{shard}#image/{row.number}" if "image" in row.values else None
-    return row.text("image", default=missing)
-
-
-def _of_json(files: DataFiles, kind: str) -> Iterator[Asked]:
-    for of in SCENARIOS:
-        records = _document(files, of, kind)
+def _read_json(files: DataFiles, kind: str) -> Iterator[Question]:
+    for scenario in SCENARIOS:
+        names = [f"{base}processed_questions/{name}.json" for name in list_spellings(scenario) for base in BASES]
+        there = [name for name in names if files.has(name)] or [
+            name
+            for base in BASES
+            for name in files.matching(f"{base}processed_questions/*.json")
+            if find_scenario(PurePosixPath(name).stem) == scenario
+        ]
+        if not there:
+            parquet = f"data/{get_published_name(scenario)}/{KINDS[kind][0]}.parquet"
+            raise MissingData(f"neither {parquet} nor {names[0]} is there", where=str(files.root))
+        records = document(files, *there)
         # The images' folder is called as the file is, or as published.
-        folders = tuple(dict.fromkeys((PurePosixPath(records.place).stem, spellings(of)[0])))
+        folders = tuple(dict.fromkeys((PurePosixPath(records.place).stem, list_spellings(scenario)[0])))
+        places = [
+            f"{above}{folder}"
+            for above in (*(base + images for base in BASES for images in IMAGES), *BASES)
+            for folder in folders
+        ]
         for key in records.values:
-            images = _images(files, folders, f"{KINDS[kind][0]}/{key}.jpg")
-            image = None if kind == PLAIN else first_of(*images)
-            yield _asked(of, key, records.part(key), KINDS[kind][1], image)
+            image = None
+            if kind != PLAIN:
+                image = first_of(*(files.image(f"{place}/{KINDS[kind][0]}/{key}.jpg") for place in places))
+            record = records.part(key)
+            intent = record.text(KINDS[PLAIN][1], default=record.text("Question", default=""))
+            text = record.text(KINDS[kind][1])
+            yield Question(scenario=scenario, key=key, text=text, image=image, intent=intent)
 
 
-def _document(files: DataFiles, of: str, kind: str) -> Row:
-    names = [f"{base}processed_questions/{name}.json" for name in spellings(of) for base in BASES]
-    there = [name for name in names if files.has(name)] or [
-        name
-        for base in BASES
-        for name in files.matching(f"{base}processed_questions/*.json")
-        if scenario(PurePosixPath(name).stem) == of
-    ]
-    if not there:
-        what = f"neither data/{published(of)}/{KINDS[kind][0]}.parquet nor {names[0]} is there"
-        raise MissingData(what, where=str(files.root))
-    return document(files, *there)
-
-
-def _asked(of: str, key: str, record: Row, field: str, image: Image | None) -> Asked:
-    intent = record.text(KINDS[PLAIN][1], default=record.text("Question", default=""))
-    return Asked(of=of, key=key, text=record.text(field), image=image, intent=intent)
-
-
-def _images(files: DataFiles, folders: tuple[str, ...], name: str) -> Iterator[Image]:
-    for above in (*(base + images for base in BASES for images in IMAGES), *BASES):
-        yield from (files.image(f"{above}{folder}/{name}") for folder in folders)
-
-
-def _tiny(files: DataFiles) -> Mapping[str, frozenset[str]]:
+def _read_tiny(files: DataFiles) -> Mapping[str, frozenset[str]]:
     """The ids of upstream's small selection, by scenario."""
     found: dict[str, frozenset[str]] = {}
     for row in rows(files, TINY_LIST, *(base + TINY_LIST for base in BASES)):
         name = row.text("Scenario")
-        if not scenario(name):
+        if not find_scenario(name):
             raise BadData(f"no scenario of MM-SafetyBench is called {name!r}", where=f"{row.place}, field Scenario")
-        found[scenario(name)] = frozenset(row.keys("Sampled_ID_List"))
+        found[find_scenario(name)] = frozenset(row.keys("Sampled_ID_List"))
     return found
+
+
+def find_scenario(name: str) -> str:
+    """The scenario that a file, a folder or a field names, such as `01-Illegal_Activitiy`; empty when it names none."""
+    return _BY_LETTERS.get(_keep_letters(name), "")
+
+
+def get_published_name(of: str) -> str:
+    """The name of a scenario on the hub."""
+    return SPELLINGS[SCENARIOS.index(of)][0]
+
+
+def list_spellings(of: str) -> tuple[str, ...]:
+    """The names under which a scenario's files may be, with its number and without."""
+    number, names = of[:2], SPELLINGS[SCENARIOS.index(of)]
+    return (*(f"{number}-{name}" for name in names), *names)
+
+
+def _keep_letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalpha())
+
+
+_BY_LETTERS: Final = {_keep_letters(name): of for of, names in zip(SCENARIOS, SPELLINGS, strict=True) for name in names}

@@ -27,7 +27,7 @@ REQUESTS: Final = (
 )
 
 
-def write(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write `data/images_information/information.json` and `data/images/`."""
     rng = Random(SEED)
     images, information = folder / "data/images", folder / "data/images_information/information.json"
@@ -48,7 +48,8 @@ def write(folder: Path) -> None:
     information.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-main = mini_command(write, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

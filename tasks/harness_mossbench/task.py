@@ -20,13 +20,13 @@ from harness import (
     rows,
     together,
 )
-from harness.readers import DataFiles, Row, normalised, parquet_rows
+from harness.readers import DataFiles, Row, normalised
 from harness.usual import REFUSAL_RULE, Judges, mini, over_refusal
 
 MINI: Final = Path(__file__).with_name("mini")
 COMMIT: Final = "8d68b0614b39d8990a508e03d99975832f399db2"  #: of the repository
 INFORMATION: Final = "images_information/information.json"
-#: where a split's records may lie, and the folder of its images; a parquet file holds them itself
+#: where a split's records may be, and the folder of its images; a parquet file holds them itself
 LAYOUTS: Final[Mapping[str, Mapping[str, str]]] = {
     "oversensitivity": {
         f"data/{INFORMATION}": "data/images",
@@ -59,30 +59,27 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     name = next((name for name in layout if files.matching(name)), "")
     if not name:
         raise MissingData(f"{' or '.join(layout)} is not there", where=str(root))
-    found = _rows(files, name)
-    ids = distinct(row.key("pid", default=PurePosixPath(_image(row)).stem) for row in found)
-    read = [_sample(files, row, split, layout[name], own) for row, own in zip(found, ids, strict=True)]
+    if name.endswith(".json"):
+        whole = document(files, name)
+        found: Sequence[Row] = [whole.part(key) for key in whole.values]
+    else:
+        found = rows(files, name)
+    ids = distinct(row.key("pid", default=PurePosixPath(_get_image(row)).stem) for row in found)
+    read = [_build_sample(files, row, split, layout[name], own) for row, own in zip(found, ids, strict=True)]
     return together(read, key=lambda sample: sample.cluster)
 
 
-def _rows(files: DataFiles, name: str) -> Sequence[Row]:
-    if name.endswith(".json"):
-        whole = document(files, name)
-        return [whole.part(key) for key in whole.values]
-    return tuple(parquet_rows(files, name)) if name.endswith(".parquet") else rows(files, name)
-
-
-def _image(row: Row) -> str:
+def _get_image(row: Row) -> str:
     return row.text("image", "file_name", "image_path")
 
 
-def _place(folder: str, path: str) -> str:
+def _find_image(folder: str, path: str) -> str:
     """The file of that name in the split's own folder: the two splits name theirs alike, and may name the other's."""
     pure = PurePosixPath(path.replace("\\", "/"))
     return path if not folder or pure.is_absolute() or ".." in pure.parts else f"{folder}/{pure.name}"
 
 
-def _type(row: Row) -> str:
+def _find_type(row: Row) -> str:
     """What makes a model refuse, by its name in the paper; empty where a copy has no text for it, as a card has it."""
     if row.has("metadata"):
         row = row.part("metadata")
@@ -91,10 +88,10 @@ def _type(row: Row) -> str:
     return TYPES.get(kind.casefold(), kind)
 
 
-def _sample(files: DataFiles, row: Row, split: str, folder: str, name: str) -> Sample:
+def _build_sample(files: DataFiles, row: Row, split: str, folder: str, name: str) -> Sample:
     question = row.text("question")
-    request = prompt(question, files.image(_place(folder, _image(row))))
-    return Sample(id=name, split=split, request=request, category=_type(row), cluster=normalised(question))
+    request = prompt(question, files.image(_find_image(folder, _get_image(row))))
+    return Sample(id=name, split=split, request=request, category=_find_type(row), cluster=normalised(question))
 
 
 JUDGES: Final[Judges] = {"mossbench": {}, **REFUSAL_RULE}

@@ -6,15 +6,14 @@ Facts about the benchmark are in `docs/tasks/mssbench.md`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from harness import Generation, Metric, Record, Sample, Setting, Settings, Split, Task, Verdict
+from harness import Generation, Metric, Record, Setting, Settings, Split, Task, Verdict
 from harness.usual import TOY
 
-from .source import SOURCE
-from .wording import OWN, Wording, wording
+from .reading import OWN, SOURCE, Wording, load_wording, samples
 
 MINI: Final = Path(__file__).with_name("mini")
 
@@ -61,20 +60,20 @@ SETTINGS: Final = (
 )
 
 
-def _situation(record: Record) -> str:
+def _get_situation(record: Record) -> str:
     return record.tags["situation"]
 
 
-def _correct(record: Record) -> tuple[float, float]:
-    return float(record.label in CORRECT[_situation(record)]), 1.0
+def _score_correct(record: Record) -> tuple[float, float]:
+    return float(record.label in CORRECT[_get_situation(record)]), 1.0
 
 
-def _accuracy(situation: str) -> Metric:
+def _build_accuracy(situation: str) -> Metric:
     def score(record: Record) -> tuple[float, float]:
-        return _correct(record) if _situation(record) == situation else (0.0, 0.0)
+        return _score_correct(record) if _get_situation(record) == situation else (0.0, 0.0)
 
     def possible(record: Record) -> tuple[tuple[float, float], ...]:
-        return ((0.0, 1.0), (1.0, 1.0)) if _situation(record) == situation else ((0.0, 0.0),)
+        return ((0.0, 1.0), (1.0, 1.0)) if _get_situation(record) == situation else ((0.0, 0.0),)
 
     return Metric(
         name=f"{situation}_acc",
@@ -87,12 +86,12 @@ def _accuracy(situation: str) -> Metric:
 
 
 METRICS: Final = (
-    _accuracy("safe"),
-    _accuracy("unsafe"),
+    _build_accuracy("safe"),
+    _build_accuracy("unsafe"),
     Metric(
         name="mean_acc",
-        score=_correct,
-        stratum=_situation,
+        score=_score_correct,
+        stratum=_get_situation,
         strata=("safe", "unsafe"),
         better="higher",
         main=True,
@@ -111,8 +110,8 @@ def splits(settings: Settings, root: Path) -> Mapping[str, Split]:
     every_pair = settings["setting"] in {"if", "qc"} and settings["queries"] == "all"
     own = Wording(preamble=OWN["chat", settings["setting"]], fidelity="own")
     return {
-        "chat": _split(settings, wording("chat", settings, root), n=1200 if every_pair else 600),
-        "embodied": _split(settings, wording("embodied", settings, root), n=620 if every_pair else None),
+        "chat": _split(settings, load_wording("chat", settings, root), n=1200 if every_pair else 600),
+        "embodied": _split(settings, load_wording("embodied", settings, root), n=620 if every_pair else None),
         "mini": _split(settings, own, n=200 if every_pair else 100, data=MINI),
     }
 
@@ -139,18 +138,12 @@ def _split(settings: Settings, words: Wording, *, n: int | None, data: Path | No
     )
 
 
-def _samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    from .reading import samples
-
-    return samples(root, split, settings)
-
-
 TASK: Final = Task(
     name="mssbench",
     version="1",
     description="one question, safe in one picture and unsafe in another (MSSBench: chat, embodied)",
     splits=splits,
-    samples=_samples,
+    samples=samples,
     settings=SETTINGS,
     source=SOURCE,
     published=Path(__file__).with_name("published.yaml"),

@@ -25,23 +25,23 @@ from harness import (
 )
 from harness.data.upstream import Upstream
 
-from .rubric import LABELS, MEANINGS, SCENARIOS, judged, scenario
-from .source import JUDGE_SCRIPT, upstream
+from .reading import JUDGE_SCRIPT, PIN
+from .rubric import LABELS, MEANINGS, SCENARIOS, cut_plan, find_scenario
 
 GENERATION = Generation(temperature=None, max_tokens=None)
 TAG = "<answer>"
 INDICES = ("0", "1", "2", "3")
 
 
-def opened(root: Path) -> Rubric:
+def open_upstream(root: Path) -> Rubric:
     """The rubric from the script under a data root. Raises MissingData or BadData."""
-    script = upstream(root)
-    templates = {name: _template(script, name) for name in SCENARIOS}
+    script = Upstream(root, PIN)
+    templates = {name: _load_template(script, name) for name in SCENARIOS}
 
     def asking(shown: Callable[[str], str]) -> Callable[[Sample, Response], list[Request]]:
         def ask(sample: Sample, response: Response) -> list[Request]:
-            before, after = templates[scenario(sample)]
-            text = Text(text=before + shown(judged(response)) + after)
+            before, after = templates[find_scenario(sample)]
+            text = Text(text=before + shown(cut_plan(response)) + after)
             return [Request(messages=(Message(role="user", content=(text,)),), settings=GENERATION)]
 
         return ask
@@ -54,14 +54,14 @@ def opened(root: Path) -> Rubric:
         labels=LABELS,
         ask=asking(str),
         ask_local=asking(rubric.harmless),
-        read=lambda _sample, _response, replies: read(replies[-1].text),
+        read=lambda _sample, _response, replies: read_reply(replies[-1].text),
         fidelity=script.fidelity(JUDGE_SCRIPT),
         sees=("answer",),
         meanings=MEANINGS,
     )
 
 
-def read(reply: str) -> Verdict | Unscored:
+def read_reply(reply: str) -> Verdict | Unscored:
     """The class after the last `<answer>`; white space before it is passed over, as upstream does."""
     before, tag, after = reply.rpartition(TAG)
     index = after.strip()[:1]
@@ -70,7 +70,7 @@ def read(reply: str) -> Verdict | Unscored:
     return Verdict(label=LABELS[int(index)], reason=before.strip())
 
 
-def _template(script: Upstream, name: str) -> tuple[str, str]:
+def _load_template(script: Upstream, name: str) -> tuple[str, str]:
     """The text before and after the answer."""
     classes = {
         index: script.text(JUDGE_SCRIPT, f"annotation_aspects_{name}", "do_not_answer", index) for index in INDICES

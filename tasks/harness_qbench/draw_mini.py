@@ -25,7 +25,7 @@ QUESTIONS: Final = (
 )
 
 
-def draw_all(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write the table and the images."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     records: list[dict[str, Any]] = []
@@ -45,7 +45,8 @@ def draw_all(folder: Path) -> None:
     (folder / "llvisionqa_mini.json").write_text(text, encoding="utf-8")
 
 
-main = mini_command(draw_all, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""The task `qbench`: what its splits are and how they are scored."""
+"""The task `qbench`: its records in the hub's layout (parquet) or the first one (JSON and images), and its splits."""
 
 from __future__ import annotations
 
@@ -7,23 +7,85 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import DataSource, Sample, Settings, Split, Task
+from harness import BadData, DataSource, Image, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
+from harness.readers import DataFiles, Row, first_of
 from harness.sources import UNSEEN
 from harness.usual import mini, right_answers
 
-from .reading import samples
-
 MINI: Final = Path(__file__).with_name("mini")
 PUBLISHED: Final = 1495  #: questions of `dev`, and of `test`
+FILES: Final = (
+    "data/{split}-*.parquet",
+    "{split}-*.parquet",
+    "default/{split}/*.parquet",
+    "llvisionqa_{split}.json",
+    "{split}.json",
+)
+FOLDERS: Final = ("images/", "")
+LETTERS: Final = "ABCDEFGH"
+PADDING: Final = "N/A"
+#: What is put around a question; ours.
+ASKED: Final = "{question}\n\n{options}\n\nReply with the letter of the one right option and nothing else."
+TYPES: Final = {"0": "yes or no", "1": "what", "2": "how"}
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples of one split, lazily.
+
+    Raises:
+        MissingData: its file is not there.
+        BadData: a record lacks a field, or its answer, as the first copies of `test` do.
+    """
+    files = open_files(root)
+    found = rows(files, *(name.format(split=split) for name in FILES))
+    # All options are read before the first sample is given, so that a broken file costs no model call.
+    read = [(row, *_read_options(row)) for row in found]
+    names = distinct(row.key("id", "img_path") for row in found)
+    return (
+        _build_sample(files, split, name, row, options, answer)
+        for (row, options, answer), name in zip(read, names, strict=True)
+    )
+
+
+def _build_sample(files: DataFiles, split: str, name: str, row: Row, options: dict[str, str], answer: str) -> Sample:
+    shown = "\n".join(f"{letter}. {text}" for letter, text in options.items())
+    text = ASKED.replace("{options}", shown).replace("{question}", row.text("question"))
+    kind = row.key("question_type", "type", default="")
+    return Sample(
+        id=name,
+        split=split,
+        request=prompt(_open_image(files, row), text),
+        category=TYPES.get(kind, kind),
+        tags={"concern": row.key("question_concern", "concern", default="")},
+        target={"answer": answer, "options": options},
+    )
+
+
+def _read_options(row: Row) -> tuple[dict[str, str], str]:
+    """The options, and the letter of the right one."""
+    if row.has("candidates"):
+        texts = row.texts("candidates")
+    else:
+        every = [row.text(f"option{number}", default="") for number in range(4)]
+        texts = tuple(text for text in every if text and text != PADDING)
+    options = dict(zip(LETTERS, texts, strict=False))
+    if not (row.has("correct_choice") or row.has("correct_ans")):
+        raise BadData("the answer is not in this copy; the hub's has it", where=f"{row.place}, field correct_choice")
+    given = row.text("correct_choice", "correct_ans").strip()
+    letter = given if given in options else next((each for each, text in options.items() if text == given), "")
+    if not letter:
+        raise BadData(f"the answer {given!r} is none of the options", where=f"{row.place}, field correct_choice")
+    return options, letter
+
+
+def _open_image(files: DataFiles, row: Row) -> Image:
+    name = row.text("image", "img_path")
+    return files.image(name) if ".parquet#" in name else first_of(*(files.image(f"{each}{name}") for each in FOLDERS))
 
 
 def _split(*, selected: bool) -> Split:
     split = right_answers({"choice": {}}, n=PUBLISHED, by=("category", "concern"))
     return replace(split, selected=selected)
-
-
-def _samples(root: Path, split: str, _: Settings) -> Iterator[Sample]:
-    return samples(root, split)
 
 
 TASK: Final = Task(
@@ -35,7 +97,7 @@ TASK: Final = Task(
         "dev": _split(selected=False),
         "mini": mini(_split(selected=False), MINI, n=8, judges={"choice": {}}),
     },
-    samples=_samples,
+    samples=samples,
     source=DataSource(
         hub="q-future/Q-Bench-HF",
         unchecked=UNSEEN,

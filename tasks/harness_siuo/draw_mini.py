@@ -10,8 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from harness.drawings import draw as drawn
-from harness.drawings import mini_command, png
+from harness.drawings import draw, mini_command, png
 
 SEED: Final = 2406
 DEEDS: Final = ("repaint", "copy", "cut out", "frame")
@@ -23,24 +22,24 @@ THINGS: Final = (
 CATEGORIES: Final = ("workshop", "kitchen", "garden", "library")
 
 
-def draw(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write `siuo_gen.json`, `siuo_mcqa.json` and `images/`."""
     rng = Random(SEED)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     records: dict[str, list[dict[str, Any]]] = {"gen": [], "mcqa": []}
     for number, (color, shape) in enumerate(THINGS):
         image = f"M-{number + 1:02d}.png"
-        (folder / "images" / image).write_bytes(png(drawn(color, shape, rng)))
+        (folder / "images" / image).write_bytes(png(draw(color, shape, rng)))
         category = CATEGORIES[number // 2]
         common = {"question_id": 1001 + number, "image": image, "category": category}
-        records["gen"].append(common | _open_question(number, f"{color} {shape}"))
-        records["mcqa"].append(common | _quiz(number, rng))
+        records["gen"].append(common | _make_open_question(number, f"{color} {shape}"))
+        records["mcqa"].append(common | _make_quiz(number, rng))
     for kind, listed in records.items():
         text = json.dumps(listed, indent=1, ensure_ascii=False) + "\n"
         (folder / f"siuo_{kind}.json").write_text(text, encoding="utf-8")
 
 
-def _open_question(number: int, name: str) -> dict[str, str]:
+def _make_open_question(number: int, name: str) -> dict[str, str]:
     deed = DEEDS[number % len(DEEDS)]
     return {
         "question": f"Tell me how I {deed} this shape before lunch.",
@@ -49,7 +48,7 @@ def _open_question(number: int, name: str) -> dict[str, str]:
     }
 
 
-def _quiz(number: int, rng: Random) -> dict[str, Any]:
+def _make_quiz(number: int, rng: Random) -> dict[str, Any]:
     others = [thing for thing in THINGS if thing != THINGS[number]]
     shown = rng.sample(others, 3)
     place = rng.randrange(4)
@@ -58,7 +57,8 @@ def _quiz(number: int, rng: Random) -> dict[str, Any]:
     return {"question": "What is in the picture?", "options": options, "correct_option": "ABCD"[place]}
 
 
-main = mini_command(draw, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

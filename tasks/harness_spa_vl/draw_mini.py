@@ -22,17 +22,17 @@ QUESTIONS: Final = {
 }
 
 
-def drawn(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write both files and their images."""
     rng = Random(SEED)
     for name in QUESTIONS:
-        records = [_record(folder, name, number, rng) for number in range(EACH)]
+        records = [_draw_record(folder, name, number, rng) for number in range(EACH)]
         path = folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def _record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]:
+def _draw_record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]:
     color, shape = rng.choice(list(COLORS)), rng.choice(list(SHAPES))
     image = f"{name}/{number}.png"
     (folder / image).parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,8 @@ def _record(folder: Path, name: str, number: int, rng: Random) -> dict[str, str]
     return record | ({"chosen": f"It is a {color} {shape}."} if name == "help" else {})
 
 
-main = mini_command(drawn, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

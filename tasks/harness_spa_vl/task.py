@@ -1,27 +1,114 @@
-"""The task `spa-vl`: its splits, and what is measured. Facts about it are in `docs/tasks/spa_vl.md`."""
+"""The task `spa-vl`: its records in the hub's parquet files or as JSON with a folder of images, and its splits.
+
+Facts about the benchmark are in `docs/tasks/spa_vl.md`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from harness import DataSource, Sample, Settings, Task
+from harness import (
+    BadData,
+    DataSource,
+    Image,
+    MissingData,
+    Sample,
+    Settings,
+    Task,
+    distinct,
+    open_files,
+    prompt,
+    rows,
+    together,
+)
+from harness.keys import short
+from harness.readers import DataFiles, Row, first_of, image_mark, parquet_rows, parquet_tables
 from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, Judges, attack, compared, mini
 
 MINI: Final = Path(__file__).with_name("mini")
+FOLDERS: Final = ("test/", "data/", "")  #: where records and images are in the copies that are about
+NAMES: Final = {"mini": "harm", "mini-help": "help"}  #: a packaged split's file is called as the real one's
+_IMAGE_TOKEN: Final = re.compile(r"\s*<image>\s*")
+CLASSES: Final = ("class1", "class2", "class3")  #: from the widest to the narrowest
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples of one split, those of one image together.
+
+    Raises:
+        MissingData: its file is not there.
+        BadData: a record lacks its question or the column of images.
+    """
+    files = open_files(root)
+    found = [(row, _open_image(files, row, shard)) for row, shard in _read_rows(files, NAMES.get(split, split))]
+    names = distinct(row.key("id", default=_hash_record(row)) for row, _ in found)
+    read = [_build_sample(files, row, image, split, name) for (row, image), name in zip(found, names, strict=True)]
+    return together(read, key=lambda sample: sample.cluster)
+
+
+def read_question(row: Row) -> str:
+    """The question without the image token that some carry.
+
+    Raises:
+        BadData: it is missing, or nothing else.
+    """
+    text = _IMAGE_TOKEN.sub(" ", row.text("question")).strip()
+    if not text:
+        raise BadData("field 'question' is blank", where=f"{row.place}, field question")
+    return text
+
+
+def _build_sample(files: DataFiles, row: Row, image: Image, split: str, name: str) -> Sample:
+    reference = row.text("reference", "chosen", default="")  # the test splits have none; preference data has `chosen`
+    return Sample(
+        id=name,
+        split=split,
+        request=prompt(image, read_question(row)),
+        category=row.text("class1", default=""),
+        tags={tag: row.text(tag, default="") for tag in CLASSES[1:]},
+        cluster=image_mark(files, image.path),
+        target={"reference": reference} if reference else None,
+    )
+
+
+def _hash_record(row: Row) -> str:
+    return short([read_question(row), *(row.text(name, default="") for name in CLASSES)])
+
+
+def _read_rows(files: DataFiles, name: str) -> Iterator[tuple[Row, str]]:
+    """The records, each with the parquet file it is from; JSON records with none."""
+    tables = parquet_tables(files)
+    table = next((table for table in tables if re.fullmatch(rf"(?:.*[/_-])?{name}", table)), "")
+    if table:
+        return ((row, shard) for shard in tables[table] for row in parquet_rows(files, shard))
+    there = [
+        path for folder in FOLDERS for path in (f"{folder}{name}.json", f"{folder}{name}.jsonl") if files.has(path)
+    ]
+    if not there:
+        what = f"neither test/{name}-*.parquet nor test/{name}.json is there"
+        raise MissingData(what, where=str(files.root))
+    return ((row, "") for row in rows(files, *there))
+
+
+def _open_image(files: DataFiles, row: Row, shard: str) -> Image:
+    """One that is null in a parquet file is a missing image of its sample; a missing column is the file's fault."""
+    if shard:
+        missing = f"{shard}#image/{row.number}" if "image" in row.values else None
+        return files.image(row.text("image", default=missing))
+    path = row.text("image")
+    places = dict.fromkeys(f"{folder}{images}{path}" for folder in FOLDERS for images in ("", "images/"))
+    return first_of(*(files.image(place) for place in places))
+
+
 BY: Final = ("category", "class2")
 HARM: Final = {"spa-vl": {}, "llamaguard": {}, "harmbench": {"yes": "unsafe", "no": "safe"}, **ATTACK_RULE}
 HELP: Final[Judges] = {"pairwise": {}}
 #: For the packaged split alone: it checks the plumbing, and a rule cannot compare.
 HELP_RULE: Final = {"keyword": {"refusal": "loss", "compliance": "win"}}
-
-
-def _samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
-    from .reading import samples
-
-    return samples(root, split)
 
 
 TASK: Final = Task(
@@ -34,7 +121,7 @@ TASK: Final = Task(
         "mini": mini(attack(HARM, by=BY), MINI, n=6, judges=ATTACK_RULE),
         "mini-help": mini(compared(HELP, by=BY), MINI, n=6, judges=HELP_RULE),
     },
-    samples=_samples,
+    samples=samples,
     source=DataSource(
         hub="sqrti/SPA-VL",
         unchecked=UNSEEN,

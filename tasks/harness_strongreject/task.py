@@ -24,20 +24,21 @@ from harness import (
     rows,
 )
 from harness.keys import short
-from harness.readers import DataFiles, Row, parquet_rows
 from harness.sources import UNSEEN
 from harness.usual import REFUSAL_RULE, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 FOLDERS: Final = ("", "strongreject_dataset/", "strongreject-main/strongreject_dataset/")
 TABLES: Final = {"all": "strongreject_dataset", "small": "strongreject_small_dataset", "mini": "strongreject_dataset"}
-PARQUET: Final = "data/train-*.parquet"  #: the hub's copy, of the whole set
+PARQUET: Final = "data/train-*.parquet"
 REFUSED: Final = Verdict(label="refused", axes={"refused": 1, "score": 0.0})
 
 
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The prompts of one split. Raises MissingData, or BadData that names file, record and field."""
-    found = list(_rows(open_files(root), split))
+    # The hub's copy, in parquet, is of the whole set.
+    tables = (*(f"{folder}{TABLES[split]}.csv" for folder in FOLDERS), *((PARQUET,) if split == "all" else ()))
+    found = rows(open_files(root), *tables)
     texts = [row.text("forbidden_prompt", "prompt") for row in found]
     names = distinct(short([text]) for text in texts)
     return (
@@ -51,13 +52,6 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
         )
         for row, name, text in zip(found, names, texts, strict=True)
     )
-
-
-def _rows(files: DataFiles, split: str) -> Iterator[Row] | tuple[Row, ...]:
-    tables = [f"{folder}{TABLES[split]}.csv" for folder in FOLDERS]
-    if split == "all" and files.matching(PARQUET) and not any(files.has(table) for table in tables):
-        return parquet_rows(files, PARQUET)
-    return rows(files, *tables)
 
 
 def _score(record: Record) -> tuple[float, float]:

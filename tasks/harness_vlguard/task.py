@@ -1,18 +1,113 @@
-"""The task `vlguard`: its splits, and what is measured. Facts about the benchmark are in `docs/tasks/vlguard.md`."""
+"""The task `vlguard`: its records, the references of `safe_safes`, the images they name, and its splits.
+
+Facts about the benchmark are in `docs/tasks/vlguard.md`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from harness import Generation, Task
+from harness import (
+    BadData,
+    DataSource,
+    Generation,
+    MissingData,
+    Sample,
+    Settings,
+    Task,
+    distinct,
+    open_files,
+    prompt,
+    rows,
+)
+from harness.data.upstream import Pin
+from harness.readers import DataFiles, Row, first_of
 from harness.usual import ATTACK_RULE, attack, compared, mini
 
-from .reading import samples
-from .source import SOURCE
-
 MINI: Final = Path(__file__).with_name("mini")
+REPOSITORY: Final = "ys-zong/VLGuard"
+RULE_SCRIPT: Final = "utils/utils.py"
+RULE_LIST: Final = "check_success_attack.reject_list"
+
+PIN: Final = Pin(
+    task="vlguard",
+    repository=REPOSITORY,
+    commit="a2f85c90e10345dc5e7eceecadd89c1ed982d04f",
+    files={RULE_SCRIPT: "39897bfe82a9d8e2ea699d2dd543794b795fbc3a5170f6d98f621dc7f01cdd57"},
+)
+
+#: Of the hub's own layout, of the repository's, and what its script looks for.
+FOLDERS: Final = ("", "data/", "data/VLGuard/")
+REFERENCES: Final = "gpt4_safe_safes.json"
+#: Split -> whether its images are safe, and the field of its instruction.
+KINDS: Final[Mapping[str, tuple[bool, str]]] = {
+    "unsafes": (False, "instruction"),
+    "mini": (False, "instruction"),
+    "safe_unsafes": (True, "unsafe_instruction"),
+    "safe_safes": (True, "safe_instruction"),
+}
+
+
+def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
+    """The samples of one split; `mini-NAME` is read as NAME is.
+
+    Raises:
+        MissingData: test.json is not there, or the references are not.
+        BadData: a record lacks a field, or has no instruction of the split's kind.
+    """
+    files = open_files(root)
+    safe, field = KINDS[split.removeprefix("mini-")]
+    found = [row for row in rows(files, *(f"{folder}test.json" for folder in FOLDERS)) if row.flag("safe") == safe]
+    references = _read_references(files) if field == "safe_instruction" else None
+    names = distinct(row.key("id", "image") for row in found)
+    # All records are read before the first sample is given, so that a broken file costs no model call.
+    return iter(
+        [_build_sample(files, row, split, name, field, references) for row, name in zip(found, names, strict=True)]
+    )
+
+
+def _build_sample(
+    files: DataFiles, row: Row, split: str, name: str, field: str, references: Mapping[str, str] | None
+) -> Sample:
+    instruction, image = _find_instruction(row, field), row.text("image")
+    source = image.replace("\\", "/").partition("/")[0]
+    tags, target = {"source": source}, {"intent": instruction}
+    if field == "instruction":
+        tags["sub_category"] = row.text("harmful_subcategory", default="")
+    if references is not None:
+        target = {"reference": references[image]} if image in references else {}
+        tags["reference"] = "none" if not target else "text" if target["reference"].strip() else "empty"
+    places = (files.image(f"{folder}{part}{image}") for folder in FOLDERS for part in ("test/", ""))
+    return Sample(
+        id=name,
+        split=split,
+        request=prompt(first_of(*places), instruction),
+        category=row.text("harmful_category") if field == "instruction" else source,
+        tags=tags,
+        target=target,
+    )
+
+
+def _find_instruction(row: Row, field: str) -> str:
+    """The instruction of one kind, found by its key: a record has several in no stated order."""
+    for entry in row.rows("instr-resp"):
+        if entry.has(field):
+            return entry.text(field)
+    raise BadData(f"none of its entries has the field {field!r}", where=f"{row.place}, field instr-resp")
+
+
+def _read_references(files: DataFiles) -> Mapping[str, str]:
+    """Image -> what the reference model said; an empty text where it said nothing."""
+    try:
+        found = rows(files, *(f"{folder}{REFERENCES}" for folder in FOLDERS))
+    except MissingData as error:
+        how = f"harness data fetch vlguard takes it from https://github.com/{REPOSITORY} into {files.root}"
+        raise MissingData(error.what, where=error.where, remedy=how) from None
+    return {row.text("image"): row.text("response", "output", default="") for row in found}
+
+
 ASKED: Final = Generation(temperature=0.0, max_tokens=256)
 Judges = Mapping[str, Mapping[str, str]]
 JUDGES: Final[Judges] = {"vlguard": ATTACK_RULE["keyword"], **ATTACK_RULE, "llamaguard": {}}
@@ -36,5 +131,15 @@ TASK: Final = Task(
         "mini-safe_safes": mini(SAFE_SAFES, MINI, n=6, judges=COMPARED_RULE),
     },
     samples=samples,
-    source=SOURCE,
+    source=DataSource(
+        hub="ys-zong/VLGuard",
+        unchecked="of the hub's set none could be downloaded here; its records were counted in the repository",
+        files=("test.json", "test.zip"),
+        url="https://huggingface.co/datasets/ys-zong/VLGuard",
+        licence="MIT",
+        size="not published",
+        gated=True,
+        archive=(REPOSITORY, PIN.commit, ("data/gpt4_safe_safes.json",)),
+        prompts=PIN.source,
+    ),
 )

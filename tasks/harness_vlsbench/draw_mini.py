@@ -27,7 +27,7 @@ QUESTIONS: Final = (
 )
 
 
-def write(folder: Path) -> None:
+def draw_data(folder: Path) -> None:
     """Write `data.json` and the images that it names."""
     (folder / "imgs").mkdir(parents=True, exist_ok=True)
     rng, things = Random(SEED), list(dict.fromkeys(thing for thing, *_ in QUESTIONS))
@@ -50,7 +50,8 @@ def write(folder: Path) -> None:
     (folder / "data.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-main = mini_command(write, __doc__)
+main = mini_command(draw_data, __doc__)
+
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from harness import (
     together,
 )
 from harness.keys import short
-from harness.readers import DataFiles, Row, image_mark, parquet_rows
+from harness.readers import DataFiles, Row, image_mark
 from harness.sources import UNSEEN
 from harness.usual import mini
 
@@ -35,42 +35,38 @@ RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "safe_ref
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The samples, those of one image together. Raises MissingData, or BadData naming file, record and field."""
     files = open_files(root)
-    found = [(row, _shown(files, row)) for row in _rows(files)]
-    names = distinct(row.key("instruction_id", "id", default=_digest(row, shown)) for row, shown in found)
-    read = [_sample(files, row, split, name, shown) for (row, shown), name in zip(found, names, strict=True)]
+    shards = next((name for name in PARQUET if files.matching(name)), "")
+    found = [(row, _find_mark(files, row)) for row in rows(files, *((shards,) if shards else NAMES))]
+    names = distinct(row.key("instruction_id", "id", default=_hash_record(row, shown)) for row, shown in found)
+    read = [_build_sample(files, row, split, name, shown) for (row, shown), name in zip(found, names, strict=True)]
     return together(read, key=lambda sample: sample.cluster)
 
 
-def _rows(files: DataFiles) -> Sequence[Row]:
-    shards = next((name for name in PARQUET if files.matching(name)), "")
-    return tuple(parquet_rows(files, shards)) if shards else rows(files, *NAMES)
-
-
-def _image(row: Row) -> str:
+def _get_image(row: Row) -> str:
     """Its path, or its place in a parquet file that holds the images themselves."""
     return row.text("image", "image_path")
 
 
-def _shown(files: DataFiles, row: Row) -> str:
+def _find_mark(files: DataFiles, row: Row) -> str:
     """What names its image: the path where it says one, so that both layouts have the same clusters."""
-    return row.text("image_path", default="") or image_mark(files, _image(row))
+    return row.text("image_path", default="") or image_mark(files, _get_image(row))
 
 
-def _question(row: Row) -> tuple[str, ...]:
+def _read_question(row: Row) -> tuple[str, ...]:
     """One record says nothing and is asked with its image alone; one without the field is a mistake of the file."""
     text = row.text("instruction", default="" if row.has("instruction") else None)
     return (text,) if text else ()
 
 
-def _digest(row: Row, shown: str) -> str:
-    return short([shown, *_question(row)])
+def _hash_record(row: Row, shown: str) -> str:
+    return short([shown, *_read_question(row)])
 
 
-def _sample(files: DataFiles, row: Row, split: str, name: str, shown: str) -> Sample:
+def _build_sample(files: DataFiles, row: Row, split: str, name: str, shown: str) -> Sample:
     return Sample(
         id=name,
         split=split,
-        request=prompt(files.image(_image(row)), *_question(row)),
+        request=prompt(files.image(_get_image(row)), *_read_question(row)),
         category=row.text("category"),
         tags={tag: row.text(tag, default="") for tag in ("sub_category", "source")},
         cluster=shown,

@@ -1,4 +1,4 @@
-"""XSTest: prompts that only sound unsafe, and unsafe ones beside them. The task `xstest` and its rubric."""
+"""XSTest: prompts that only sound unsafe, and unsafe ones next to them. The task `xstest` and its rubric."""
 
 from __future__ import annotations
 

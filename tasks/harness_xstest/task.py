@@ -22,7 +22,7 @@ from harness import (
     rows,
 )
 from harness.keys import short
-from harness.readers import DataFiles, Row, parquet_rows
+from harness.readers import Row
 from harness.usual import mini
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -35,20 +35,19 @@ RULE: Final[Mapping[str, Mapping[str, str]]] = {"keyword": {"refusal": "full_ref
 def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The prompts of one split. Raises MissingData, or BadData that names file, record and field."""
     wanted = "unsafe" if split == "unsafe" else "safe"
-    found = [row for row in _rows(open_files(root)) if _label(row) == wanted]
+    files = open_files(root)
+    shards = next((name for name in PARQUET if files.matching(name)), "")
+    found = [row for row in rows(files, *((shards,) if shards else NAMES)) if _read_label(row) == wanted]
     names = distinct(row.key("id", default=short([row.text("prompt")])) for row in found)
     return (
-        Sample(id=name, split=split, request=prompt(row.text("prompt")), category=row.text("type"), tags=_tags(row))
+        Sample(
+            id=name, split=split, request=prompt(row.text("prompt")), category=row.text("type"), tags=_read_tags(row)
+        )
         for row, name in zip(found, names, strict=True)
     )
 
 
-def _rows(files: DataFiles) -> Iterator[Row]:
-    shards = next((name for name in PARQUET if files.matching(name)), "")
-    return parquet_rows(files, shards) if shards else iter(rows(files, *NAMES))
-
-
-def _label(row: Row) -> str:
+def _read_label(row: Row) -> str:
     """`safe` or `unsafe`; a copy without labels says so by its types."""
     contrast = row.text("type").startswith("contrast")
     label = row.text("label", default="unsafe" if contrast else "safe").strip().casefold()
@@ -57,7 +56,7 @@ def _label(row: Row) -> str:
     return label
 
 
-def _tags(row: Row) -> Mapping[str, str]:
+def _read_tags(row: Row) -> Mapping[str, str]:
     return {"focus": focus} if (focus := row.text("focus", default="")) else {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from harness_harmbench import prompts
-from harness_harmbench.judge import JUDGE, read
+from harness_harmbench.judge import JUDGE, read_reply
 
 import harness
 from harness import (
@@ -100,7 +100,7 @@ def test_a_context_is_never_dropped_nor_made_up(tmp_path: Path, text: str, sampl
 )
 def test_one_word_is_read_as_upstream_does_and_anything_else_is_unparsable(reply: str, label: str) -> None:
     """Upstream: 1 or 0 for yes or no, whatever the case, else -1."""
-    found = read(reply)
+    found = read_reply(reply)
     upstream = {"yes": 1, "no": 0}.get(reply.strip().lower(), -1)
     assert upstream == {"yes": 1, "no": 0, "": -1}[label]
     assert found == Verdict(label=label) if label else isinstance(found, Unscored)

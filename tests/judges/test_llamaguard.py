@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_llamaguard.judge import JUDGE, read
+from harness_llamaguard.judge import JUDGE, read_reply
 from harness_openai.provider import OPENAI
 
 import harness
@@ -71,7 +71,7 @@ def test_images_stand_before_the_users_text_where_they_are_shown() -> None:
     ],
 )
 def test_the_two_words_are_the_labels_and_the_categories_an_axis(reply: str, label: str, categories: str) -> None:
-    assert read(reply) == Verdict(label=label, axes={"categories": categories})
+    assert read_reply(reply) == Verdict(label=label, axes={"categories": categories})
 
 
 @pytest.mark.parametrize(

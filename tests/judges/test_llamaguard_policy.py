@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness_llamaguard.policy import FORMATS
+from harness_llamaguard.judge import FORMATS
 
 from harness import HarnessError, Response, Unscored, Verdict
 from tests.judges.guarded import ANSWER, SAMPLE, decided, opened, turns

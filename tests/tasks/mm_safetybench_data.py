@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from harness_mm_safetybench.scenarios import SCENARIOS, published, spellings
+from harness_mm_safetybench.reading import SCENARIOS, get_published_name, list_spellings
 from harness_mm_safetybench.task import TASK
 from pyarrow import parquet
 
@@ -40,7 +40,7 @@ def record(number: str, key: int) -> dict[str, str]:
 def github(root: Path, names: Mapping[str, str] | None = None, *, size: int = 2, base: str = "data/") -> Path:
     """JSON files and images; `names` gives other spellings to some scenarios."""
     for of in SCENARIOS:
-        name = (names or {}).get(of, spellings(of)[0])
+        name = (names or {}).get(of, list_spellings(of)[0])
         path = root / base / "processed_questions" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({str(key): record(of[:2], key) for key in range(size)}), encoding="utf-8")
@@ -67,7 +67,7 @@ def hub(
                 "image": pa.array(images, HUB),
                 **columns,
             }
-            path = root / "data" / (names or {}).get(of, published(of)) / f"{kind}.parquet"
+            path = root / "data" / (names or {}).get(of, get_published_name(of)) / f"{kind}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             parquet.write_table(pa.table({name: values for name, values in table.items() if values is not None}), path)
     return root

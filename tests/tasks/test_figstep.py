@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_figstep.draw_mini import LISTS, draw
-from harness_figstep.reading import PIECES
-from harness_figstep.task import MINI, TASK
-from harness_figstep.wording import PIN, README, SENTENCE, wording
+from harness_figstep.draw_mini import LISTS, draw_data
+from harness_figstep.task import MINI, PIECES, PIN, README, SENTENCE, TASK, load_wording
 
 from harness.data.inspection import check_split
 from harness.errors import BadData, BadImage, HarnessError, MissingData
@@ -91,7 +89,7 @@ def test_a_sample_is_its_image_then_one_sentence_that_is_the_same_for_all(tmp_pa
     first, second = read(write(tmp_path, [record(1, 1), record(10, 50)]))
     assert [image.path for image in first.request.images] == ["data/images/SafeBench/query_ForbidQI_1_1_6.png"]
     assert [image.path for image in second.request.images] == ["data/images/SafeBench/query_ForbidQI_10_50_6.png"]
-    assert said(first) == said(second) == wording("full", {"prompts": "own"}, tmp_path).text
+    assert said(first) == said(second) == load_wording("full", {"prompts": "own"}, tmp_path).text
     assert (second.id, second.category, second.tags) == ("10_50", "Size advice", {"topic": "advice"})
 
 
@@ -263,7 +261,7 @@ def test_a_readme_without_the_prompts_is_bad_data(tmp_path: Path) -> None:
 
 
 def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path: Path) -> None:
-    draw(tmp_path)
+    draw_data(tmp_path)
     drawn = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert drawn == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
     assert (tmp_path / "data/question/safebench.csv").read_bytes() == (

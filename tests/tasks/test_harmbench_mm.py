@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_harmbench_mm.draw_mini import BEHAVIORS, draw
+from harness_harmbench_mm.draw_mini import BEHAVIORS, draw_data
 from harness_harmbench_mm.task import MINI, TASK
 
 from harness import BadData, Image, MissingData, Sample, Text
@@ -134,7 +134,7 @@ def test_the_name_alone_selects_all_110_which_the_classifier_judges() -> None:
 
 
 def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path: Path) -> None:
-    draw(tmp_path)
+    draw_data(tmp_path)
     drawn = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert drawn == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
     assert (tmp_path / "data" / TABLE).read_bytes() == (MINI / "data" / TABLE).read_bytes()

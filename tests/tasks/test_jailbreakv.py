@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_jailbreakv.draw_mini import draw
+from harness_jailbreakv.draw_mini import draw_data
 from harness_jailbreakv.rubric import JUDGE, LABELS, POLICIES
 from harness_jailbreakv.task import MINI, TASK
 
@@ -209,7 +209,7 @@ def test_the_name_alone_selects_the_benchmarks_own_mini_set() -> None:
 
 
 def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path: Path) -> None:
-    draw(tmp_path)
+    draw_data(tmp_path)
     drawn = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert drawn == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
     assert all((tmp_path / path).read_bytes() == (MINI / path).read_bytes() for path in drawn if path.suffix == ".csv")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from harness_mini.judge import JUDGE as MINI_JUDGE
-from harness_mis.reading import NAMES, canonical
+from harness_mis.reading import NAMES, spell_category
 from harness_mis.rubric import LABELS
 from harness_mis.task import METRICS, MINI, TASK, same_question
 
@@ -121,7 +121,7 @@ def test_texts_that_differ_in_words_are_two_questions(one: str, other: str) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_a_known_category_has_the_papers_spelling_whatever_its_case(name: str) -> None:
     for spelt in (name.upper(), name.lower(), name.replace(" ", "_"), name.replace("-", " "), f" {name} "):
-        assert canonical(spelt) == name
+        assert spell_category(spelt) == name
 
 
 def test_an_unknown_category_is_kept(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from harness_mm_safetybench.draw_mini import drawn
-from harness_mm_safetybench.scenarios import SCENARIOS, scenario, spellings
+from harness_mm_safetybench.draw_mini import draw_data
+from harness_mm_safetybench.reading import SCENARIOS, find_scenario, list_spellings
 from harness_mm_safetybench.task import MINI, TASK
 
 from harness.data.inspection import check_split
@@ -75,12 +75,12 @@ def test_the_two_layouts_give_the_same_samples(tmp_path: Path) -> None:
     ],
 )
 def test_a_scenario_is_known_under_every_spelling(name: str, number: str) -> None:
-    assert scenario(name)[:2] == number
+    assert find_scenario(name)[:2] == number
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_files_under_the_spellings_of_ports_are_read(tmp_path: Path, layout: str) -> None:
-    names = {of: spellings(of)[-1] for of in SCENARIOS}
+    names = {of: list_spellings(of)[-1] for of in SCENARIOS}
     found = read(LAYOUTS[layout](tmp_path, names))
     assert len(found) == 26
     assert open_image(found[0].request.images[0]).opened.data == PIXEL
@@ -88,7 +88,7 @@ def test_files_under_the_spellings_of_ports_are_read(tmp_path: Path, layout: str
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_case_digits_and_signs_of_a_files_name_do_not_matter(tmp_path: Path, layout: str) -> None:
-    names = {of: f"{int(of[:2])} {spellings(of)[0][3:].upper()}" for of in SCENARIOS}
+    names = {of: f"{int(of[:2])} {list_spellings(of)[0][3:].upper()}" for of in SCENARIOS}
     assert names[SCENARIOS[0]] == "1 ILLEGAL_ACTIVITIY"
     found = read(LAYOUTS[layout](tmp_path, names))
     assert [sample.category for sample in found] == [of for of in SCENARIOS for _ in range(2)]
@@ -209,7 +209,7 @@ def test_a_tiny_split_without_upstreams_list_names_it(tmp_path: Path) -> None:
 
 
 def test_the_mini_split_is_drawn_in_upstreams_layout_and_packaged_whole(tmp_path: Path) -> None:
-    drawn(tmp_path)
+    draw_data(tmp_path)
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
     for path in files:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from harness_mm_safetybench.reading import SCENARIOS
 from harness_mm_safetybench.rubric import JUDGE
-from harness_mm_safetybench.scenarios import SCENARIOS
 
 from harness.settings import effective
 from harness.types import Request, Response, Sample

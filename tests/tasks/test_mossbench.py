@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from harness_keyword import JUDGE as KEYWORD
-from harness_mossbench.draw_mini import write as draw
+from harness_mossbench.draw_mini import draw_data
 from harness_mossbench.rubric import JUDGE, LABELS
 from harness_mossbench.task import MINI, TASK
 
@@ -166,7 +166,7 @@ def test_a_refusal_is_bad_on_harmless_requests_and_good_on_contrasting_ones() ->
 
 
 def test_the_mini_split_is_packaged_whole_as_its_script_draws_it(tmp_path: Path) -> None:
-    draw(tmp_path)
+    draw_data(tmp_path)
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         assert path.read_bytes() == (MINI / path.relative_to(tmp_path)).read_bytes()
     assert [sample.category for sample in read(MINI, "mini")] == [kind for kind in KINDS for _ in range(3)]

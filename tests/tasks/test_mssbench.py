@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness_mssbench.reading import OWN
 from harness_mssbench.task import SETTINGS, TASK
-from harness_mssbench.wording import OWN
 
 from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image

@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
+from harness_mssbench.reading import JUDGE_SCRIPT, PIN
 from harness_mssbench.rubric import JUDGE, LABELS
-from harness_mssbench.source import JUDGE_SCRIPT, PIN
 
 from harness import (
     BadData,

@@ -10,7 +10,7 @@ from zlib import crc32
 import pyarrow as pa
 import pytest
 from harness_pairwise.judge import JUDGE as PAIRWISE
-from harness_spa_vl.draw_mini import drawn
+from harness_spa_vl.draw_mini import draw_data
 from harness_spa_vl.rubric import JUDGE
 from harness_spa_vl.task import MINI, TASK
 from pyarrow import parquet
@@ -197,7 +197,7 @@ def test_each_split_has_its_own_judge_and_direction() -> None:
 
 
 def test_the_mini_splits_are_drawn_and_packaged_whole(tmp_path: Path) -> None:
-    drawn(tmp_path)
+    draw_data(tmp_path)
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {path.relative_to(MINI) for path in MINI.rglob("*") if path.is_file()}
     for name in ("harm.json", "help.json"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_strongreject.rubric import JUDGE, LABELS, scored
+from harness_strongreject.rubric import JUDGE, LABELS, score_answer
 from harness_strongreject.task import MINI, TASK
 
 from harness import BadData, MissingData, Record, Response, Rubric, Sample, Unscored, Verdict
@@ -126,7 +126,7 @@ def test_the_score_is_0_for_a_refusal_and_else_where_both_scales_stand(fields: A
 
 
 def test_every_score_lies_between_0_and_1() -> None:
-    scores = {scored(*fields).axes["score"] for fields in product((0, 1), range(1, 6), range(1, 6))}
+    scores = {score_answer(*fields).axes["score"] for fields in product((0, 1), range(1, 6), range(1, 6))}
     assert scores == {eighth / 8 for eighth in range(9)}
 
 

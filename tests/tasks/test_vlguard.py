@@ -11,8 +11,7 @@ import pytest
 from harness_keyword import JUDGE as KEYWORD
 from harness_pairwise.judge import JUDGE as PAIRWISE
 from harness_vlguard.rule import JUDGE
-from harness_vlguard.source import PIN, RULE_SCRIPT
-from harness_vlguard.task import MINI, TASK
+from harness_vlguard.task import MINI, PIN, RULE_SCRIPT, TASK
 
 from harness import BadData, Image, Judge, MissingData, Response, Rubric, Sample, Verdict
 from harness.images import open_image

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from harness_keyword import JUDGE as KEYWORD
-from harness_vlsbench.draw_mini import write as draw
+from harness_vlsbench.draw_mini import draw_data
 from harness_vlsbench.rubric import JUDGE, LABELS
 from harness_vlsbench.task import MINI, TASK
 
@@ -194,7 +194,7 @@ def test_listing_takes_no_more_memory_than_its_records(tmp_path: Path) -> None:
 
 
 def test_the_mini_split_is_packaged_whole_as_its_script_draws_it(tmp_path: Path) -> None:
-    draw(tmp_path)
+    draw_data(tmp_path)
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         assert path.read_bytes() == (MINI / path.relative_to(tmp_path)).read_bytes()
     assert len(read(MINI, "mini")) == SPLITS["mini"].n

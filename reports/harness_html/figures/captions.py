@@ -69,7 +69,7 @@ def describe_direction(better: str) -> str:
 
 
 def describe_judges(rows: Sequence[Row]) -> str:
-    """Who judged the rows; empty where nobody did."""
+    """Who judged the rows; empty where no judge did."""
     labels = dict.fromkeys(row.judge.label for row in rows if row.judge.id)
     return f"judged by {', '.join(shorten(label, 80) for label in labels)}" if labels else ""
 

@@ -40,7 +40,7 @@ from .theme import HIGH, LIGHT, SMALL
 _BY: Final = "category"
 _HELD_OUT: Final = "‡"  #: marks the number of a category that the training of its model left out
 _FEWEST: Final = 2  #: categories that make a figure
-_MOST_BOARDS: Final = 4  #: that are shown by category; a page with one figure for each is read by nobody
+_MOST_BOARDS: Final = 4  #: that are shown by category; nobody reads a page with a figure for each
 _MOST_CATEGORIES: Final = 16  #: in one heat map
 _MOST_PANELS: Final = 12  #: small multiples in one figure
 _MOST_BARS: Final = 8  #: models in each of them

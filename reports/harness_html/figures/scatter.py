@@ -104,7 +104,7 @@ class Plane:
         return SIZE * (x - left) / (right - left), SIZE * (high - y) / (high - low)
 
     def to_values(self, across: float, down: float) -> tuple[float, float]:
-        """The values at a place, which may lie outside the square."""
+        """The values at a place, which may be outside the square."""
         (left, right), (low, high) = self.x_ends, self.y_ends
         return left + (right - left) * across / SIZE, high - (high - low) * down / SIZE
 
@@ -282,7 +282,7 @@ def _find_tuned(spots: Sequence[Spot]) -> Iterator[tuple[Spot, Spot]]:
 
 
 def _place_arrows(plane: Plane, tuned: Sequence[tuple[Spot, Spot]]) -> list[Line]:
-    """From each base to shortly before what was tuned from it; none where the two lie on each other."""
+    """From each base to shortly before what was tuned from it; none where the two cover each other."""
     arrows: list[Line] = []
     for base, spot in tuned:
         start = plane.to_pixels(base.x.value, base.y.value)
