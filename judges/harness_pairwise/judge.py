@@ -93,34 +93,30 @@ def read_references(file: Path) -> References:
     if not file.is_file():
         raise MissingData("there is no such file of references", where=str(file))
     real = file.resolve()
-    # The last answer to a sample counts, whether it was cut off or not.
-    found = {_get_place(row): row for row in rows(open_files(real.parent), real.name) if _is_reference(row)}
+    found: dict[Place, Row] = {}  # the last answer to a sample counts, whether it was cut off or not
+    for row in rows(open_files(real.parent), real.name):
+        if row.text("outcome", default="answered") in ANSWERED and row.values.get("epoch") in (None, 0):
+            found[row.text("split", default=""), row.key("id")] = row
     if not found:
         raise HarnessError("the file holds no answer to compare with", where=str(file))
-    texts = {place: _read_text(row) for place, row in sorted(found.items())}
-    cut = [place for place, text in texts.items() if not text.strip() and _is_cut(found[place])]
+    texts: dict[Place, str] = {}
+    cut: list[Place] = []
+    for place, row in sorted(found.items()):
+        texts[place], is_cut = _read_answer(row)
+        cut += [place] if is_cut else []
     identity = [[*place, text] for place, text in texts.items()] + [[*place, None] for place in cut]
     return References(texts=texts, cut=frozenset(cut), digest=digest(identity))
 
 
-def _is_reference(row: Row) -> bool:
-    return row.text("outcome", default="answered") in ANSWERED and row.values.get("epoch") in (None, 0)
-
-
-def _get_place(row: Row) -> Place:
-    return (row.text("split", default=""), row.key("id"))
-
-
-def _read_text(row: Row) -> str:
+def _read_answer(row: Row) -> tuple[str, bool]:
+    """The text of an answer, and whether the budget was spent before any: a blocked one is blank for another reason."""
     names = [name for name in ("text", "reference", "response", "answer") if row.has(name)]
-    blocked = row.text("outcome", default="answered") not in {"answered", "empty"}
-    return "" if blocked else row.text(*names or ["text"], default="" if names else None)
-
-
-def _is_cut(row: Row) -> bool:
-    """Whether the budget was spent before any text: a blocked answer is blank for another reason."""
+    outcome = row.text("outcome", default="answered")
+    blocked = outcome not in {"answered", "empty"}
+    text = "" if blocked else row.text(*names or ["text"], default="" if names else None)
     flags = row.values.get("flags")
-    return row.text("outcome", default="answered") == "empty" and isinstance(flags, list) and "truncated" in flags
+    spent = outcome == "empty" and isinstance(flags, list) and "truncated" in flags
+    return text, spent and not text.strip()
 
 
 def _build_order(*, images: bool) -> Judge:

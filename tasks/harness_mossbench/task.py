@@ -20,7 +20,7 @@ from harness import (
     rows,
     together,
 )
-from harness.readers import DataFiles, Row, normalised
+from harness.readers import Row, normalised
 from harness.usual import REFUSAL_RULE, Judges, mini, over_refusal
 
 MINI: Final = Path(__file__).with_name("mini")
@@ -65,7 +65,12 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     else:
         found = rows(files, name)
     ids = distinct(row.key("pid", default=PurePosixPath(_get_image(row)).stem) for row in found)
-    read = [_build_sample(files, row, split, layout[name], own) for row, own in zip(found, ids, strict=True)]
+    read: list[Sample] = []
+    for row, own in zip(found, ids, strict=True):
+        question = row.text("question")
+        request = prompt(question, files.image(_place_image(layout[name], _get_image(row))))
+        cluster, category = normalised(question), _find_type(row)
+        read.append(Sample(id=own, split=split, request=request, category=category, cluster=cluster))
     return together(read, key=lambda sample: sample.cluster)
 
 
@@ -73,7 +78,7 @@ def _get_image(row: Row) -> str:
     return row.text("image", "file_name", "image_path")
 
 
-def _find_image(folder: str, path: str) -> str:
+def _place_image(folder: str, path: str) -> str:
     """The file of that name in the split's own folder: the two splits name theirs alike, and may name the other's."""
     pure = PurePosixPath(path.replace("\\", "/"))
     return path if not folder or pure.is_absolute() or ".." in pure.parts else f"{folder}/{pure.name}"
@@ -86,12 +91,6 @@ def _find_type(row: Row) -> str:
     found = (row.values.get(field) for field in ("over", "metadata_over", "meta_data_over"))
     kind = next((value for value in found if isinstance(value, str)), "").strip()
     return TYPES.get(kind.casefold(), kind)
-
-
-def _build_sample(files: DataFiles, row: Row, split: str, folder: str, name: str) -> Sample:
-    question = row.text("question")
-    request = prompt(question, files.image(_find_image(folder, _get_image(row))))
-    return Sample(id=name, split=split, request=request, category=_find_type(row), cluster=normalised(question))
 
 
 JUDGES: Final[Judges] = {"mossbench": {}, **REFUSAL_RULE}

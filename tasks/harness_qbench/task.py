@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from harness import BadData, DataSource, Image, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
+from harness import BadData, DataSource, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
 from harness.readers import DataFiles, Row, first_of
 from harness.sources import UNSEEN
 from harness.usual import mini, right_answers
@@ -50,11 +50,14 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
 def _build_sample(files: DataFiles, split: str, name: str, row: Row, options: dict[str, str], answer: str) -> Sample:
     shown = "\n".join(f"{letter}. {text}" for letter, text in options.items())
     text = ASKED.replace("{options}", shown).replace("{question}", row.text("question"))
+    place = row.text("image", "img_path")
+    in_parquet = ".parquet#" in place
+    image = files.image(place) if in_parquet else first_of(*(files.image(f"{each}{place}") for each in FOLDERS))
     kind = row.key("question_type", "type", default="")
     return Sample(
         id=name,
         split=split,
-        request=prompt(_open_image(files, row), text),
+        request=prompt(image, text),
         category=TYPES.get(kind, kind),
         tags={"concern": row.key("question_concern", "concern", default="")},
         target={"answer": answer, "options": options},
@@ -76,11 +79,6 @@ def _read_options(row: Row) -> tuple[dict[str, str], str]:
     if not letter:
         raise BadData(f"the answer {given!r} is none of the options", where=f"{row.place}, field correct_choice")
     return options, letter
-
-
-def _open_image(files: DataFiles, row: Row) -> Image:
-    name = row.text("image", "img_path")
-    return files.image(name) if ".parquet#" in name else first_of(*(files.image(f"{each}{name}") for each in FOLDERS))
 
 
 def _split(*, selected: bool) -> Split:

@@ -45,7 +45,10 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """
     files = open_files(root)
     found = [(row, _open_image(files, row, shard)) for row, shard in _read_rows(files, NAMES.get(split, split))]
-    names = distinct(row.key("id", default=_hash_record(row)) for row, _ in found)
+    names = distinct(
+        row.key("id", default=short([read_question(row), *(row.text(each, default="") for each in CLASSES)]))
+        for row, _ in found
+    )
     read = [_build_sample(files, row, image, split, name) for (row, image), name in zip(found, names, strict=True)]
     return together(read, key=lambda sample: sample.cluster)
 
@@ -73,10 +76,6 @@ def _build_sample(files: DataFiles, row: Row, image: Image, split: str, name: st
         cluster=image_mark(files, image.path),
         target={"reference": reference} if reference else None,
     )
-
-
-def _hash_record(row: Row) -> str:
-    return short([read_question(row), *(row.text(name, default="") for name in CLASSES)])
 
 
 def _read_rows(files: DataFiles, name: str) -> Iterator[tuple[Row, str]]:

@@ -22,7 +22,7 @@ from harness import (
     together,
 )
 from harness.keys import short
-from harness.readers import DataFiles, Row, image_mark
+from harness.readers import Row, image_mark
 from harness.sources import UNSEEN
 from harness.usual import mini
 
@@ -36,9 +36,25 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     """The samples, those of one image together. Raises MissingData, or BadData naming file, record and field."""
     files = open_files(root)
     shards = next((name for name in PARQUET if files.matching(name)), "")
-    found = [(row, _find_mark(files, row)) for row in rows(files, *((shards,) if shards else NAMES))]
-    names = distinct(row.key("instruction_id", "id", default=_hash_record(row, shown)) for row, shown in found)
-    read = [_build_sample(files, row, split, name, shown) for (row, shown), name in zip(found, names, strict=True)]
+    # What names an image: the path where the record says one, so that both layouts have the same clusters.
+    found = [
+        (row, row.text("image_path", default="") or image_mark(files, _get_image(row)))
+        for row in rows(files, *((shards,) if shards else NAMES))
+    ]
+    names = distinct(
+        row.key("instruction_id", "id", default=short([image, *_read_question(row)])) for row, image in found
+    )
+    read = [
+        Sample(
+            id=name,
+            split=split,
+            request=prompt(files.image(_get_image(row)), *_read_question(row)),
+            category=row.text("category"),
+            tags={tag: row.text(tag, default="") for tag in ("sub_category", "source")},
+            cluster=image,
+        )
+        for (row, image), name in zip(found, names, strict=True)
+    ]
     return together(read, key=lambda sample: sample.cluster)
 
 
@@ -47,30 +63,10 @@ def _get_image(row: Row) -> str:
     return row.text("image", "image_path")
 
 
-def _find_mark(files: DataFiles, row: Row) -> str:
-    """What names its image: the path where it says one, so that both layouts have the same clusters."""
-    return row.text("image_path", default="") or image_mark(files, _get_image(row))
-
-
 def _read_question(row: Row) -> tuple[str, ...]:
     """One record says nothing and is asked with its image alone; one without the field is a mistake of the file."""
     text = row.text("instruction", default="" if row.has("instruction") else None)
     return (text,) if text else ()
-
-
-def _hash_record(row: Row, shown: str) -> str:
-    return short([shown, *_read_question(row)])
-
-
-def _build_sample(files: DataFiles, row: Row, split: str, name: str, shown: str) -> Sample:
-    return Sample(
-        id=name,
-        split=split,
-        request=prompt(files.image(_get_image(row)), *_read_question(row)),
-        category=row.text("category"),
-        tags={tag: row.text(tag, default="") for tag in ("sub_category", "source")},
-        cluster=shown,
-    )
 
 
 SAFE: Final = Verdict(label="safe_refusal")

@@ -41,7 +41,11 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     names = distinct(row.key("id", default=short([row.text("prompt")])) for row in found)
     return (
         Sample(
-            id=name, split=split, request=prompt(row.text("prompt")), category=row.text("type"), tags=_read_tags(row)
+            id=name,
+            split=split,
+            request=prompt(row.text("prompt")),
+            category=row.text("type"),
+            tags={"focus": focus} if (focus := row.text("focus", default="")) else {},
         )
         for row, name in zip(found, names, strict=True)
     )
@@ -54,10 +58,6 @@ def _read_label(row: Row) -> str:
     if label not in {"safe", "unsafe"}:
         raise BadData(f"the label {label!r} is neither safe nor unsafe", where=f"{row.place}, field label")
     return label
-
-
-def _read_tags(row: Row) -> Mapping[str, str]:
-    return {"focus": focus} if (focus := row.text("focus", default="")) else {}
 
 
 def _split(n: int, better: Literal["lower", "higher"]) -> Split:

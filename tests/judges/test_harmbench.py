@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_harmbench import prompts
 from harness_harmbench.judge import JUDGE, read_reply
 
 import harness
@@ -140,7 +139,7 @@ def test_the_words_are_upstreams_only_where_every_prompt_is_a_known_one(
     script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert opened(script).fidelity == "modified"
-    monkeypatch.setattr(prompts, "KNOWN", {text_hash(PLAIN), text_hash(SEEING)})
+    monkeypatch.setattr("harness_harmbench.judge.KNOWN", {text_hash(PLAIN), text_hash(SEEING)})
     assert opened(script).fidelity == "upstream"
 
 
