@@ -1,20 +1,279 @@
-"""A Model over its replicas: each request goes to the one with the least to do."""
+"""A Model over its replicas: each is a process that is started, asked, and started again when it dies.
+
+Each request goes to the replica with the least to do. A replica is started again at most RESTARTS times with no answer
+between: an answer earns all of them back, and a death over one request that was under way at a death before costs none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+import json
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal
 
 import anyio
 
 from harness.contracts import Model, ModelInfo
 from harness.errors import Forbidden, HarnessError, PluginError
 from harness.groups import ungrouped
-from harness.replicas.order import Order
-from harness.replicas.places import Place, environment, told
-from harness.replicas.seat import Lost, Reply, Seat, other_files
+from harness.replicas import wire
+from harness.replicas.child import BOOT
+from harness.replicas.placement import Placement, format_placements
+from harness.replicas.wire import GREETING, Frame, ReplicaSpec, receive_frame
+from harness.subprocesses import GRACE, ChildProcess, PipeClosed, open_child
 from harness.types import Failure, Json, Request, Response
+
+#: times a replica that died is started again with no answer between
+RESTARTS: Final = 2
+#: lines of its stderr in an error
+LINES: Final = 12
+#: bytes that libraries may print before the first frame
+NOISE: Final = 1 << 20
+State = Literal["starting", "live", "gone"]
+
+
+@dataclass(slots=True)
+class Death:
+    """An unforeseen end, for the requests that may each have been its cause.
+
+    Attributes:
+        turn: theirs, one at a time.
+        explained: one of them was the cause, so the others are not.
+    """
+
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+    explained: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A request got no answer, because its replica was lost.
+
+    Attributes:
+        why: how the replica ended.
+        death: the death that the request may have caused; None if it was another one.
+        culprit: it was under way at a death before, and alone now: it is the cause.
+    """
+
+    why: str
+    death: Death | None
+    culprit: bool
+
+
+Reply = Response | Failure | Lost | Forbidden
+
+
+@dataclass(slots=True)
+class _Call:
+    """A request under way; a suspect was under way at a death before."""
+
+    suspect: bool
+    settled: anyio.Event = field(default_factory=anyio.Event)
+    reply: Reply = field(default_factory=lambda: Lost(why="", death=None, culprit=False))
+
+    def settle(self, reply: Reply) -> None:
+        self.reply = reply
+        self.settled.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """How a life ended.
+
+    Attributes:
+        why: in words, such as `was killed by SIGKILL`.
+        error: what its model raised; else one that says why.
+        over: the request that it was raised over; None if each one under way may have been the cause.
+        final: another life would end so too.
+    """
+
+    why: str
+    error: Exception
+    over: int | None
+    final: bool
+
+
+class Replica:
+    """A replica over its lives.
+
+    Attributes:
+        name: `replica 2 (device 1)`.
+        state: what it is doing.
+        info: of its model, the latest; None before it was ever open.
+        fault: why it is gone.
+        accelerator: what its process runs on, as run.json has it.
+    """
+
+    def __init__(
+        self, spec: ReplicaSpec, name: str, variables: Mapping[str, str], changed: Callable[[Replica, str], None]
+    ) -> None:
+        self.name = name
+        self.state: State = "starting"
+        self.info: ModelInfo | None = None
+        self.fault: Exception | None = None
+        self.accelerator: Mapping[str, Json] = {}
+        self._spec = spec
+        # it imports as this process does: PYTHONPATH would reach the child's own children too
+        path = json.dumps([str(Path(entry).absolute()) for entry in sys.path])
+        self._command = [sys.executable, "-c", BOOT, path, f"{spec.ref} {name}"]  # the last is for `ps`
+        self._variables = variables
+        self._changed = changed
+        self._numbers = count()
+        self._calls: dict[int, _Call] = {}
+        self._child: ChildProcess | None = None
+        self._answered = False
+
+    @property
+    def load(self) -> int:
+        """Requests it has under way."""
+        return len(self._calls)
+
+    @property
+    def free(self) -> bool:
+        """Whether it may be asked now."""
+        most = None if self.info is None else self.info.concurrency
+        return self.state == "live" and (most is None or self.load < most)
+
+    async def ask(self, request: Request, *, suspect: bool = False) -> Reply:
+        """Ask it, while it is free. Raises ValueError if an image of the request was not opened.
+
+        Args:
+            request: what to ask.
+            suspect: it was under way when a replica died.
+        """
+        assert self._child is not None
+        body, blobs = wire.request_to_json(request)
+        child, number, call = self._child, next(self._numbers), _Call(suspect)
+        self._calls[number] = call
+        child.send(*Frame(kind="ask", number=number, body=body, blobs=blobs).pack())
+        try:
+            await call.settled.wait()
+        finally:
+            self._calls.pop(number, None)
+            if not call.settled.is_set():
+                child.send(*Frame(kind="drop", number=number).pack())
+            self._changed(self, "")
+        return call.reply
+
+    async def run(self) -> None:
+        """Live, and live again after an unforeseen end."""
+        used = 0
+        while self.state != "gone":
+            async with open_child(self._command, variables=self._variables) as child:
+                self._answered = False
+                end = await self._open(child) or await self._read_answers(child)
+                used = 0 if self._answered else used
+                culprit = self._find_culprit(end)
+                again = not end.final and (culprit is not None or used < RESTARTS)
+                used += culprit is None
+                tries = f" ({used} of {RESTARTS})" if culprit is None else ""
+                self.state = "starting" if again else "gone"
+                self._settle(end, culprit, f"it is started again{tries}" if again else "it is gone for good")
+
+    async def _open(self, child: ChildProcess) -> _End | None:
+        """Wait until the model is open; None when it is."""
+        child.send(*Frame(kind="open", body=self._spec.to_json()).pack())
+        frame: Frame | None = None
+        with suppress(PipeClosed):
+            await child.receive_until(GREETING, NOISE)
+            frame = await _receive(child)
+        if frame is None:
+            return await self._died(child)
+        if frame.kind == "failed":
+            return _end_by_error(_read_error(frame.body, self.name), final=True)
+        info = wire.info_from_json(frame.body["info"])
+        if self.info is not None and info.fingerprint != self.info.fingerprint:
+            return _end_by_error(_other_files_error(self.name), final=True)
+        self.info, self._child = info, child
+        self.accelerator = frame.body["accelerator"]
+        self.state = "live"
+        child.close_seconds = GRACE + 1  # for its model to be closed
+        self._changed(self, "")
+        return None
+
+    async def _read_answers(self, child: ChildProcess) -> _End:
+        while (frame := await _receive(child)) is not None:
+            if frame.kind == "failed":
+                return _end_by_error(_read_error(frame.body, self.name), final=not self._answered)
+            if "info" in frame.body:
+                self.info = wire.info_from_json(frame.body["info"])
+                self._changed(self, "")
+            call, answer = self._calls.get(frame.number), wire.answer_from_json(frame.body)
+            if isinstance(answer, HarnessError) and not isinstance(answer, Forbidden):
+                return _end_by_error(answer, over=frame.number, final=not self._answered)
+            self._answered = True
+            if call is not None:
+                call.settle(answer)
+        return await self._died(child)
+
+    async def _died(self, child: ChildProcess) -> _End:
+        """The end of a process that is gone; one that was never open would not be another time either."""
+        self.state = "starting"  # it is not asked while its last words are read
+        why = await child.wait_end()
+        said = child.last_lines(LINES)
+        error = HarnessError(
+            f"{self._spec.ref}: {self.name} {why}", remedy="\n  ".join(["it said last:", *said] * bool(said))
+        )
+        return _End(why=why, error=error, over=None, final=self.info is None)
+
+    @property
+    def _waiting(self) -> dict[int, _Call]:
+        return {number: call for number, call in self._calls.items() if not call.settled.is_set()}
+
+    def _find_culprit(self, end: _End) -> int | None:
+        """The request that caused this end: a suspect, and no other can have; None if that is not known."""
+        suspects = [number for number in self._waiting if end.over in (None, number)]
+        return suspects[0] if len(suspects) == 1 and self._calls[suspects[0]].suspect else None
+
+    def _settle(self, end: _End, culprit: int | None, then: str) -> None:
+        """End all calls that wait, and say how."""
+        self.fault = end.error
+        waiting, death = self._waiting, Death()
+        for number, call in waiting.items():
+            blamed = death if end.over in (None, number) else None
+            call.settle(Lost(why=end.why, death=blamed, culprit=number == culprit))
+        self._calls.clear()
+        asked = ""
+        if culprit is not None:
+            asked = "the request that was under way at a death before is given up, and "
+        elif waiting:
+            had = "its request is" if len(waiting) == 1 else f"its {len(waiting)} requests are"
+            asked = f"{had} asked again, and "
+        self._changed(self, f"{self.name} {end.why}: {asked}{then}")
+
+
+async def _receive(child: ChildProcess) -> Frame | None:
+    """The next frame; None when the process is gone, or sends no frames any more."""
+    with suppress(PipeClosed, ValueError):
+        return await receive_frame(child.receive_exactly)
+    return None
+
+
+def _other_files_error(name: str) -> HarnessError:
+    """Replicas would answer as different models."""
+    return HarnessError(
+        f"{name} opened other files than the replicas before it", remedy="does something write to the model's folder?"
+    )
+
+
+def _end_by_error(error: Exception, *, final: bool, over: int | None = None) -> _End:
+    if isinstance(error, PluginError):
+        what = error.said
+    else:
+        what = error.what if isinstance(error, HarnessError) else str(error).strip().rpartition("\n")[2]
+    return _End(why=f"says: {what}", error=error, over=over, final=final)
+
+
+def _read_error(body: Json, name: str) -> Exception:
+    if "bug" in body:
+        return RuntimeError(f"{name} failed: {body['bug']}")
+    error = wire.answer_from_json(body)
+    assert isinstance(error, HarnessError)
+    return error
 
 
 class Pool:
@@ -25,36 +284,36 @@ class Pool:
     go on as before. So one request takes down two replicas and no more, and no other is blamed for it.
     """
 
-    def __init__(self, order: Order, places: Sequence[Place]) -> None:
-        self._order = order
+    def __init__(self, spec: ReplicaSpec, placements: Sequence[Placement]) -> None:
+        self._spec = spec
         self._notes: list[str] = []
         self._moved = anyio.Event()
-        self._endpoint = f"{order.ref} in {told(places)}"
+        self._endpoint = f"{spec.ref} in {format_placements(placements)}"
         self._info: ModelInfo | None = None
         self._last: Exception | None = None
-        self._reserved: set[Seat] = set()
-        self.seats = [
-            Seat(order, f"replica {number} ({place})", environment(place, len(places)), self._changed)
-            for number, place in enumerate(places, 1)
+        self._reserved: set[Replica] = set()
+        self.replicas = [
+            Replica(spec, f"replica {number} ({each})", each.variables(len(placements)), self._changed)
+            for number, each in enumerate(placements, 1)
         ]
 
     @property
     def info(self) -> ModelInfo:
         """All replicas as one: their concurrency together, what any of them notes or drops."""
         if self._info is None:
-            infos = [seat.info for seat in self.seats if seat.info is not None]
-            self._info = replace(_merged(infos, self._notes), ref=self._order.ref, endpoint=self._endpoint)
+            infos = [replica.info for replica in self.replicas if replica.info is not None]
+            self._info = replace(_merge_infos(infos, self._notes), ref=self._spec.ref, endpoint=self._endpoint)
         return self._info
 
     @property
     def accelerator(self) -> Mapping[str, Json]:
         """What the first replica runs on; read by whoever writes down the environment of a run."""
-        return self.seats[0].accelerator
+        return self.replicas[0].accelerator
 
     async def generate(self, request: Request) -> Response | Failure:
         """Let a replica answer. Raises HarnessError when none is left."""
         ends: list[Lost] = []
-        reply = await (await self._free()).ask(request)
+        reply = await (await self._find_free()).ask(request)
         while isinstance(reply, Lost):
             ends += [reply] if reply.death is not None else []
             if reply.culprit:
@@ -62,89 +321,86 @@ class Pool:
                 why = "; ".join(dict.fromkeys(lost.why for lost in ends))
                 said = f"replicas ended over this request, the last over it alone: {why}"
                 return Failure(outcome="error", reason="replica_died", message=said)
-            reply = await self._again(request, reply, suspect=bool(ends))
+            reply = await self._retry(request, reply, suspect=bool(ends))
         if isinstance(reply, Forbidden):
             raise reply
         return reply
 
-    async def _again(self, request: Request, lost: Lost, *, suspect: bool) -> Reply:
+    async def _retry(self, request: Request, lost: Lost, *, suspect: bool) -> Reply:
         """Ask once more: alone, while it may be what the replica died of."""
         if lost.death is not None:
             async with lost.death.turn:
                 if not lost.death.explained:
-                    async with self._alone() as seat:
-                        reply = await seat.ask(request, suspect=True)
+                    async with self._hold_idle() as replica:
+                        reply = await replica.ask(request, suspect=True)
                     lost.death.explained = isinstance(reply, Lost) and reply.culprit
                     return reply
-        return await (await self._free()).ask(request, suspect=suspect)
+        return await (await self._find_free()).ask(request, suspect=suspect)
 
-    async def ready(self) -> None:
+    async def wait_ready(self) -> None:
         """Wait until all are open. Raises what the first that cannot be raises."""
-        while any(seat.state == "starting" for seat in self.seats):
+        while any(replica.state == "starting" for replica in self.replicas):
             self._check_start()
-            await self._move()
+            await self._moved.wait()
         self._check_start()
-        first = self.seats[0].info
-        for seat in self.seats[1:]:
-            if first is not None and seat.info is not None and seat.info.fingerprint != first.fingerprint:
-                raise other_files(seat.name)
+        first = self.replicas[0].info
+        for replica in self.replicas[1:]:
+            if first is not None and replica.info is not None and replica.info.fingerprint != first.fingerprint:
+                raise _other_files_error(replica.name)
         self._notes.clear()
 
     def _check_start(self) -> None:
-        for seat in self.seats:
-            if seat.fault is not None:
-                raise seat.fault
+        for replica in self.replicas:
+            if replica.fault is not None:
+                raise replica.fault
 
-    async def _free(self) -> Seat:
+    async def _find_free(self) -> Replica:
         """The replica with the least to do, once one may be asked."""
         while True:
-            free = [seat for seat in self.seats if seat.free and seat not in self._reserved]
+            free = [replica for replica in self.replicas if replica.free and replica not in self._reserved]
             if free:
-                return min(free, key=lambda seat: seat.load)
+                return min(free, key=lambda replica: replica.load)
             self._check_left()
-            await self._move()
+            await self._moved.wait()
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncGenerator[Seat]:
+    async def _hold_idle(self) -> AsyncGenerator[Replica]:
         """A replica that answers nothing else meanwhile: an idle one, else one that starts, else the least busy."""
-        seat: Seat | None = None
+        replica: Replica | None = None
         try:
-            while seat is None or not (seat.free and seat.load == 0):
-                if seat is None or seat.state == "gone":
-                    seat = self._reserve(instead=seat)
-                if seat is None or not seat.free or seat.load:
-                    await self._move()
-            yield seat
+            while replica is None or not (replica.free and replica.load == 0):
+                if replica is None or replica.state == "gone":
+                    replica = self._reserve(instead=replica)
+                if replica is None or not replica.free or replica.load:
+                    await self._moved.wait()
+            yield replica
         finally:
-            self._release(seat)
+            self._release(replica)
 
-    def _reserve(self, instead: Seat | None) -> Seat | None:
+    def _reserve(self, instead: Replica | None) -> Replica | None:
         """Keep a replica for one request; None where each is kept for another one. Raises why none is left."""
         self._release(instead)
         self._check_left()
-        left = [seat for seat in self.seats if seat.state != "gone" and seat not in self._reserved]
-        seat = min(left, key=lambda seat: (seat.load, seat.state != "live"), default=None)
-        self._reserved |= set() if seat is None else {seat}
-        return seat
+        left = [replica for replica in self.replicas if replica.state != "gone" and replica not in self._reserved]
+        replica = min(left, key=lambda replica: (replica.load, replica.state != "live"), default=None)
+        self._reserved |= set() if replica is None else {replica}
+        return replica
 
-    def _release(self, seat: Seat | None) -> None:
-        if seat in self._reserved:
-            self._reserved.remove(seat)
+    def _release(self, replica: Replica | None) -> None:
+        if replica in self._reserved:
+            self._reserved.remove(replica)
             self._wake()
 
     def _check_left(self) -> None:
         """Raise why the last replica ended, where none is left."""
-        if self._last is not None and all(seat.state == "gone" for seat in self.seats):
-            raise _again(self._last)
+        if self._last is not None and all(replica.state == "gone" for replica in self.replicas):
+            raise _copy_error(self._last)
 
-    async def _move(self) -> None:
-        await self._moved.wait()
-
-    def _changed(self, seat: Seat, note: str) -> None:
+    def _changed(self, replica: Replica, note: str) -> None:
         if note:
             self._notes.append(note)
-        if seat.fault is not None:
-            self._last = seat.fault
+        if replica.fault is not None:
+            self._last = replica.fault
         self._info = None
         self._wake()
 
@@ -153,7 +409,7 @@ class Pool:
         self._moved = anyio.Event()
 
 
-def _merged(infos: Sequence[ModelInfo], notes: Iterable[str]) -> ModelInfo:
+def _merge_infos(infos: Sequence[ModelInfo], notes: Iterable[str]) -> ModelInfo:
     first = infos[0]
     limits = [info.max_images for info in infos if info.max_images is not None]
     at_once = [info.concurrency for info in infos]
@@ -167,30 +423,30 @@ def _merged(infos: Sequence[ModelInfo], notes: Iterable[str]) -> ModelInfo:
     )
 
 
-def _again(error: Exception) -> HarnessError:
+def _copy_error(error: Exception) -> HarnessError:
     """The error once more, for another request: each must raise one of its own."""
     if isinstance(error, PluginError):  # as one of its calls it would end a sample, where nothing answers any more
-        told = HarnessError(error.what, where=error.where, remedy=error.remedy)
-        told.__cause__ = error  # which has the traceback
-        return told
+        copy = HarnessError(error.what, where=error.where, remedy=error.remedy)
+        copy.__cause__ = error  # which has the traceback
+        return copy
     if isinstance(error, HarnessError):
         return type(error)(error.what, where=error.where, remedy=error.remedy)
     return HarnessError(str(error).strip().rpartition("\n")[2], remedy=f"a bug of the provider's: {error}")
 
 
 @asynccontextmanager
-async def open_replicas(order: Order, places: Sequence[Place]) -> AsyncGenerator[Model]:
-    """Open the model in one process for each place, all at once; at the end all of them are gone.
+async def open_replicas(spec: ReplicaSpec, placements: Sequence[Placement]) -> AsyncGenerator[Model]:
+    """Open the model in one process for each placement, all at once; at the end all of them are gone.
 
     Raises HarnessError as the provider does, where one of them cannot be opened.
     """
-    pool = Pool(order, places)
+    pool = Pool(spec, placements)
     with ungrouped():
         async with anyio.create_task_group() as tasks:
-            for seat in pool.seats:
-                tasks.start_soon(seat.run)
+            for replica in pool.replicas:
+                tasks.start_soon(replica.run)
             try:
-                await pool.ready()
+                await pool.wait_ready()
                 yield pool
             finally:
                 tasks.cancel_scope.cancel()

@@ -1,16 +1,26 @@
-"""Requests, answers and errors as frames hold them: JSON, and the bytes of images beside it."""
+"""What goes between a run and its replicas: frames, and the models, requests, answers and errors that they hold.
+
+A frame is a JSON header, then blobs of bytes as they are, such as image files; nothing is unpickled.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+import json
+import struct
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, Final, Literal, TypeVar, cast
 
-from harness import errors
-from harness.contracts import ModelInfo
-from harness.errors import BadImage, HarnessError, PluginError
+from harness import errors, plugins
+from harness.contracts import Model, ModelInfo, Provider
+from harness.errors import BadImage, HarnessError, PluginError, UnknownName
+from harness.plugins import Host
+from harness.plugins.loader import FILE
+from harness.settings import effective
 from harness.types import (
     Failure,
     Generation,
@@ -21,15 +31,168 @@ from harness.types import (
     Part,
     Request,
     Response,
+    Settings,
     Text,
     Usage,
 )
 
 _T = TypeVar("_T")
+#: open, ask and drop go to a replica; ready, failed and answer come from it
+FrameKind = Literal["open", "ask", "drop", "ready", "failed", "answer"]
+#: what a replica's frames begin with: what a library prints before them is none
+GREETING: Final = b"\x00harness replica 1\n"
+_LENGTH: Final = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One message.
+
+    Attributes:
+        kind: what it is.
+        number: of the request it is about.
+        body: JSON.
+        blobs: bytes next to it, such as image files.
+    """
+
+    kind: FrameKind
+    number: int = 0
+    body: Json = None
+    blobs: tuple[bytes, ...] = ()
+
+    def pack(self) -> list[bytes]:
+        """The pieces to write, in order. Raises TypeError or ValueError if the body is not JSON."""
+        sizes = [len(blob) for blob in self.blobs]
+        header = json.dumps([self.kind, self.number, self.body, sizes], default=_plain).encode()
+        return [_LENGTH.pack(len(header)) + header, *self.blobs]
+
+
+def read_frame(source: BinaryIO) -> Frame | None:
+    """The next frame of a blocking file; None at its end, also in the middle of a frame."""
+
+    def exactly(size: int) -> bytes:
+        found = source.read(size)
+        if len(found) < size:
+            raise EOFError
+        return found
+
+    try:
+        (length,) = _LENGTH.unpack(exactly(_LENGTH.size))
+        kind, number, body, sizes = json.loads(exactly(length))
+        return Frame(kind=kind, number=number, body=body, blobs=tuple(exactly(size) for size in sizes))
+    except EOFError:
+        return None
+
+
+async def receive_frame(exactly: Callable[[int], Awaitable[bytes]]) -> Frame:
+    """The next frame of an asynchronous stream, whose own errors pass."""
+    (length,) = _LENGTH.unpack(await exactly(_LENGTH.size))
+    kind, number, body, sizes = json.loads(await exactly(length))
+    return Frame(kind=kind, number=number, body=body, blobs=tuple([await exactly(size) for size in sizes]))
+
+
+def _plain(value: object) -> Json:
+    """Sets, mappings of other kinds and paths as JSON has them."""
+    if isinstance(value, AbstractSet):
+        return sorted(cast("AbstractSet[str]", value))
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, Json]", value))
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSpec:
+    """The model that a replica opens, and where it finds the same plugins as the process that asks.
+
+    Attributes:
+        schemes: of the provider, and of those it was made of by `preset`; the first that is offered opens it. A scheme
+            of the user's own config is not offered in a replica, and its base with all its settings is the same.
+        name: what the provider is asked to open.
+        settings: of the provider, complete; paths as text.
+        files: plugins of one file.
+        allow: distributions or entry names that may load; None for all.
+        block: those that may not.
+    """
+
+    schemes: tuple[str, ...]
+    name: str
+    settings: Mapping[str, Json]
+    files: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = None
+    block: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(provider: Provider, name: str, settings: Settings) -> ReplicaSpec:
+        """The spec of a model of this process's host."""
+        host = plugins.current()
+        choice = host.choice
+        schemes = [provider.scheme]
+        while provider.base:
+            schemes.append(provider.base)
+            if provider.base not in {each.scheme for each, _ in host.offers("models")}:
+                break
+            provider = host.provider(provider.base)
+        return ReplicaSpec(
+            schemes=tuple(schemes),
+            name=name,
+            settings={key: _path_as_text(value) for key, value in settings.items()},
+            files=tuple(str(Path(each.value).absolute()) for each in host.plugins if each.distribution == FILE),
+            allow=None if choice.allow is None else tuple(sorted(choice.allow)),
+            block=tuple(sorted(choice.block)),
+        )
+
+    @property
+    def ref(self) -> str:
+        """As the user wrote it."""
+        return f"{self.schemes[0]}/{self.name}"
+
+    def to_json(self) -> Json:
+        """The spec as a frame holds it."""
+        return _fields(self)
+
+    @staticmethod
+    def from_json(body: Mapping[str, Json]) -> ReplicaSpec:
+        """The spec again."""
+        return ReplicaSpec(
+            schemes=tuple(body["schemes"]),
+            name=body["name"],
+            settings=body["settings"],
+            files=tuple(body["files"]),
+            allow=None if body["allow"] is None else tuple(body["allow"]),
+            block=tuple(body["block"]),
+        )
+
+    def open(self) -> AbstractAsyncContextManager[Model]:
+        """Open the model in this process, with the spec's plugins. Raises HarnessError as the provider does."""
+        host = Host.load(self.files, allow=self.allow, block=self.block)
+        plugins.use(host)
+        provider = self._find_provider(host)
+        defaults = {setting.name: _path_as_text(setting.default) for setting in provider.settings}
+        missing = object()
+        given = {key: value for key, value in self.settings.items() if defaults.get(key, missing) != value}
+        return provider.open(self.name, effective(provider.settings, given, owner=f"provider {provider.scheme}"))
+
+    def _find_provider(self, host: Host) -> Provider:
+        for scheme in self.schemes[:-1]:
+            with suppress(UnknownName):
+                return host.provider(scheme)
+        try:
+            return host.provider(self.schemes[-1])
+        except UnknownName as error:
+            raise HarnessError(
+                f"a replica cannot find the provider of {self.ref}: {error.what}",
+                remedy="install its plugin, or give its file with --plugin; leave replicas and devices out otherwise",
+            ) from error
+
+
+def _path_as_text(value: Any) -> Json:
+    return str(value) if isinstance(value, Path) else value
 
 
 class _Content(ImageContent):
-    """An image's content whose base64 is made when somebody asks for it; most local models never do."""
+    """An image's content whose base64 is made on use; most local models never use it."""
 
     __slots__ = ()
 
@@ -46,7 +209,7 @@ class _Content(ImageContent):
 
 
 class _Sent:
-    """The root of images that came in a frame: it holds nothing but them."""
+    """The root of images that came in a frame: nothing else can be read from it."""
 
     root = Path()
 
@@ -62,25 +225,25 @@ class _Sent:
 _SENT = _Sent()
 
 
-def request_out(request: Request) -> tuple[Json, tuple[bytes, ...]]:
-    """A request as JSON and the files of its images, in order. Raises ValueError where one was not opened."""
+def request_to_json(request: Request) -> tuple[Json, tuple[bytes, ...]]:
+    """A request as JSON and the files of its images, in order. Raises ValueError if one was not opened."""
     blobs = tuple(image.opened.data for image in request.images)
-    messages = [{"role": m.role, "content": [_part_out(part) for part in m.content]} for m in request.messages]
+    messages = [{"role": m.role, "content": [_part_to_json(part) for part in m.content]} for m in request.messages]
     return {**_fields(request), "messages": messages, "settings": _fields(request.settings)}, blobs
 
 
-def request_in(body: Mapping[str, Json], blobs: Sequence[bytes]) -> Request:
+def request_from_json(body: Mapping[str, Json], blobs: Sequence[bytes]) -> Request:
     """The request again, its images open."""
     left = iter(blobs)
     messages = tuple(
-        Message(role=each["role"], content=tuple(_part_in(part, left) for part in each["content"]))
+        Message(role=each["role"], content=tuple(_part_from_json(part, left) for part in each["content"]))
         for each in body["messages"]
     )
-    settings = _made(Generation, body["settings"], stop=tuple(body["settings"]["stop"]))
-    return _made(Request, body, messages=messages, settings=settings, choices=tuple(body["choices"]))
+    settings = _build(Generation, body["settings"], stop=tuple(body["settings"]["stop"]))
+    return _build(Request, body, messages=messages, settings=settings, choices=tuple(body["choices"]))
 
 
-def answer_out(answer: Response | Failure | HarnessError) -> Json:
+def answer_to_json(answer: Response | Failure | HarnessError) -> Json:
     """What a model gave, or raised, as JSON."""
     if isinstance(answer, HarnessError):
         told = {"type": type(answer).__name__, "what": answer.what, "where": answer.where, "remedy": answer.remedy}
@@ -91,37 +254,37 @@ def answer_out(answer: Response | Failure | HarnessError) -> Json:
     return {kind: {**_fields(answer), "usage": _fields(answer.usage)}}
 
 
-def answer_in(body: Mapping[str, Json]) -> Response | Failure | HarnessError:
+def answer_from_json(body: Mapping[str, Json]) -> Response | Failure | HarnessError:
     """The same again."""
     if "error" in body:
         told = dict(body["error"])
-        return error_like(told.pop("type"))(told.pop("what"), **told)
+        return find_error_class(told.pop("type"))(told.pop("what"), **told)
     kind = "failure" if "failure" in body else "response"
     said = body[kind]
     usage = Usage(**said["usage"])
     if kind == "failure":
-        return _made(Failure, said, usage=usage)
-    return _made(Response, said, usage=usage, flags=frozenset(said["flags"]), notes=tuple(said["notes"]))
+        return _build(Failure, said, usage=usage)
+    return _build(Response, said, usage=usage, flags=frozenset(said["flags"]), notes=tuple(said["notes"]))
 
 
-def error_like(name: str) -> type[HarnessError]:
+def find_error_class(name: str) -> type[HarnessError]:
     """The class of that name in the tree of errors; HarnessError for one of a plugin's own."""
     found = getattr(errors, name, HarnessError)
     return found if isinstance(found, type) and issubclass(found, HarnessError) else HarnessError
 
 
-def info_out(info: ModelInfo) -> Json:
+def info_to_json(info: ModelInfo) -> Json:
     """What a model is, as JSON."""
     return _fields(info)
 
 
-def info_in(body: Mapping[str, Json]) -> ModelInfo:
+def info_from_json(body: Mapping[str, Json]) -> ModelInfo:
     """The same again."""
     sets = {name: frozenset(body[name]) for name in ("can", "dropped")}
-    return _made(ModelInfo, body, **sets, notes=tuple(body["notes"]))
+    return _build(ModelInfo, body, **sets, notes=tuple(body["notes"]))
 
 
-def _part_out(part: Part) -> Json:
+def _part_to_json(part: Part) -> Json:
     if isinstance(part, Text):
         return part.text
     content = part.opened
@@ -134,14 +297,14 @@ def _part_out(part: Part) -> Json:
     }
 
 
-def _part_in(part: Json, blobs: Iterator[bytes]) -> Part:
+def _part_from_json(part: Json, blobs: Iterator[bytes]) -> Part:
     if isinstance(part, str):
         return Text(text=part)
     content = _Content(next(blobs), part["sha256"], part["mime"], part["width"], part["height"])
     return Image(path=part["path"], files=_SENT, content=content)
 
 
-def _made(kind: type[_T], body: Mapping[str, Json], **instead: Any) -> _T:
+def _build(kind: type[_T], body: Mapping[str, Json], **instead: Any) -> _T:
     """A value of fields as JSON has them, and of those that JSON has otherwise."""
     return kind(**{**body, **instead})
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from harness import Judge, Provider, Task, hookimpl
 
-INSTALL = "pip install 'vlm-safety-harness[lm-eval]'"
-
 
 @hookimpl
 def harness_models() -> Iterable[Provider]:
@@ -20,7 +18,7 @@ def harness_models() -> Iterable[Provider]:
 @hookimpl
 def harness_tasks() -> Iterable[Task]:
     """Offer `lm-eval:NAME`."""
-    from .sets.task import TASK
+    from .tasks import TASK
 
     return (TASK,)
 
@@ -28,6 +26,6 @@ def harness_tasks() -> Iterable[Task]:
 @hookimpl
 def harness_judges() -> Iterable[Judge]:
     """Offer lm-eval's own scoring."""
-    from .sets.scoring import JUDGE
+    from .scoring import JUDGE
 
     return (JUDGE,)

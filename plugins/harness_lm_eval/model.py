@@ -1,23 +1,66 @@
-"""`lm-eval/…` as a Model."""
+"""`lm-eval/…` as a Model; those of lm-eval's in this process answer one batch at a time, in a thread."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import cast
 
 import anyio.to_thread
 
 from harness import Failure, Model, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
-from harness.local.batching import Batcher
+from harness.extras import Untyped
+from harness.local.batching import Batcher, Ticket
 
-from .contexts import Context, Contexts
-from .local import Runner
+from .contexts import Context, ContextBuilder
+from .registry import LmEvalType, open_type, release
 from .remote import Caller
-from .zoo import Made, make, release
 
+Asked = Ticket[Context, Response | Failure]
 NOTE = "lm-eval does not say where an answer was cut off nor how many tokens it took: none is flagged as truncated"
+
+
+@asynccontextmanager
+async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
+    """Open `lm-eval/NAME` and answer with it. Raises HarnessError."""
+    model = await anyio.to_thread.run_sync(open_type, name, settings, abandon_on_cancel=True)
+    try:
+        contexts = ContextBuilder(model)
+        if model.remote:
+            caller = Caller(model, name)
+            info = _build_info(name, model, settings, caller.endpoint)
+            yield LmEvalModel(info, contexts, _OneByOne(caller, settings["batch_size"]))
+            return
+        runner = Runner(model.lm, name)
+        batcher = Batcher(runner, size=settings["batch_size"], wait=settings["batch_wait"] / 1000)
+        async with batcher.serving():
+            info = _build_info(name, model, settings, f"local:{model.lm.device or 'cpu'}")
+            yield LmEvalModel(info, contexts, _Together(runner, batcher))
+    finally:
+        release(model)
+
+
+def _build_info(name: str, model: LmEvalType, settings: Settings, endpoint: str) -> ModelInfo:
+    images = {"pictures": getattr(model.lm, "max_images", None), "chat": None}.get(model.kind, 0)
+    can: dict[Ability, bool] = {
+        "images": images != 0,
+        "system": bool(model.system),
+        "raw": model.kind != "chat",
+        "choices": not model.remote,
+    }
+    return ModelInfo(
+        ref=f"lm-eval/{name}",
+        endpoint=endpoint,
+        max_images=images,
+        local=not model.remote,
+        concurrency=settings["batch_size"] * (1 if model.remote else 2),
+        fingerprint=model.fingerprint,
+        can=frozenset(ability for ability, there in can.items() if there),
+        notes=() if model.kind == "chat" else (NOTE,),
+    )
 
 
 class LmEvalModel:
@@ -27,7 +70,7 @@ class LmEvalModel:
         info: what it is; a seed is dropped once one was asked for in vain.
     """
 
-    def __init__(self, info: ModelInfo, contexts: Contexts, answerer: _Together | _OneByOne) -> None:
+    def __init__(self, info: ModelInfo, contexts: ContextBuilder, answerer: _Together | _OneByOne) -> None:
         self.info = info
         self._contexts = contexts
         self._answerer = answerer
@@ -37,7 +80,7 @@ class LmEvalModel:
         """Answer one request; of a model in this process, together with others that are asked meanwhile."""
         if request.settings.seed is not None and not self._seeded:
             self.info = replace(self.info, dropped=frozenset({"seed"}))
-        context = await anyio.to_thread.run_sync(self._contexts, request)
+        context = await anyio.to_thread.run_sync(self._contexts.build, request)
         return context if isinstance(context, Failure) else await self._answerer(context)
 
 
@@ -59,45 +102,87 @@ class _OneByOne:
         return await anyio.to_thread.run_sync(self._caller, context, limiter=self._threads, abandon_on_cancel=True)
 
 
-@asynccontextmanager
-async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    """Open `lm-eval/NAME` and answer with it. Raises HarnessError."""
-    made = await anyio.to_thread.run_sync(make, name, settings, abandon_on_cancel=True)
-    try:
-        contexts = Contexts(made)
-        if made.remote:
-            caller = Caller(made, name)
-            info = _info(name, made, settings, caller.endpoint)
-            yield LmEvalModel(info, contexts, _OneByOne(caller, settings["batch_size"]))
+class TooLong(Exception):
+    """A context that lm-eval would cut off at its start without a word."""
+
+
+class Runner:
+    """Runs one batch; called in the batcher's thread."""
+
+    def __init__(self, lm: Untyped, name: str) -> None:
+        self._lm = lm
+        self._name = name
+        for encoder in ("tok_batch_multimodal_encode", "tok_batch_encode"):
+            if hasattr(lm, encoder):
+                setattr(lm, encoder, refuse_truncation(getattr(lm, encoder)))
+
+    def group(self, context: Context) -> Hashable:
+        """What contexts must share to run together; None for one that runs alone."""
+        if context.choices:
+            return None
+        return repr(sorted(context.sampling.items())), len(context.pictures)
+
+    def __call__(self, asked: Sequence[Asked]) -> list[Response | Failure]:
+        """One result for each, in order; what fails together is asked again one by one, and so fails alone."""
+        if not any(ticket.wanted for ticket in asked):
+            return [Failure(outcome="error", reason="abandoned") for _ in asked]
+        try:
+            return self._answer([ticket.item for ticket in asked])
+        except Exception as error:  # noqa: BLE001 - a model raises what it likes
+            reason = "context_length" if isinstance(error, TooLong) else type(error).__name__
+            if "out of memory" in str(error).lower() or "allocate memory" in str(error):
+                reason = "out_of_memory"
+            failure = Failure(outcome="error", reason=reason, message=str(error)[:300])
+        return [failure] if len(asked) == 1 else [result for ticket in asked for result in self([ticket])]
+
+    def _answer(self, contexts: Sequence[Context]) -> list[Response | Failure]:
+        started = time.perf_counter()
+        for context in contexts:
+            self._check_fits(context)
+        if contexts[0].choices:
+            weighed = self._lm.loglikelihood(contexts[0].instances(), disable_tqdm=True)
+            choices = {name: float(pair[0]) for name, pair in zip(contexts[0].choices, weighed, strict=True)}
+            best = max(choices, key=lambda name: choices[name])
+            return [Response(text=best, choices=choices, model=self._name, seconds=time.perf_counter() - started)]
+        asked = [instance for context in contexts for instance in context.instances()]
+        texts: list[str] = self._lm.generate_until(asked, disable_tqdm=True)
+        seconds = time.perf_counter() - started
+        responses: list[Response | Failure] = []
+        for text, context in zip(texts, contexts, strict=True):
+            for stop in context.sampling["until"]:
+                text = text.partition(stop)[0]
+            responses.append(Response(text=text, model=self._name, seconds=seconds))
+        return responses
+
+    def _check_fits(self, context: Context) -> None:
+        """Raise TooLong for text; only the encoder knows how many tokens pictures take."""
+        encode, most = getattr(self._lm, "tok_encode", None), getattr(self._lm, "max_length", None)
+        if context.pictures or encode is None or not isinstance(most, int):
             return
-        runner = Runner(made.lm, name)
-        batcher = Batcher(runner, size=settings["batch_size"], wait=settings["batch_wait"] / 1000)
-        async with batcher.serving():
-            info = _info(name, made, settings, f"local:{made.lm.device or 'cpu'}")
-            yield LmEvalModel(info, contexts, _Together(runner, batcher))
-    finally:
-        release(made)
+        room = 0 if context.choices else context.sampling.get("max_gen_toks", getattr(self._lm, "max_gen_toks", 0))
+        longest = max(len(encode(context.text + choice)) for choice in context.choices or ("",))
+        if longest > most - room:
+            raise TooLong(_format_too_long(longest, most - room))
 
 
-def _info(name: str, made: Made, settings: Settings, endpoint: str) -> ModelInfo:
-    images = {"pictures": getattr(made.lm, "max_images", None), "chat": None}.get(made.kind, 0)
-    return ModelInfo(
-        ref=f"lm-eval/{name}",
-        endpoint=endpoint,
-        max_images=images,
-        local=not made.remote,
-        concurrency=settings["batch_size"] * (1 if made.remote else 2),
-        fingerprint=made.fingerprint,
-        can=_abilities(made, images),
-        notes=() if made.kind == "chat" else (NOTE,),
-    )
+def refuse_truncation(encode: Untyped) -> Untyped:
+    """An encoder that raises TooLong if lm-eval's would cut the start of a context off."""
+
+    def encoded(*arguments: Untyped, left_truncate_len: int | None = None, **options: Untyped) -> Untyped:
+        found = encode(*arguments, left_truncate_len=None, **options)
+        count = _count_tokens(found)
+        if left_truncate_len is not None and count > left_truncate_len:
+            raise TooLong(_format_too_long(count, left_truncate_len))
+        return found
+
+    return encoded
 
 
-def _abilities(made: Made, images: int | None) -> frozenset[Ability]:
-    can: dict[Ability, bool] = {
-        "images": images != 0,
-        "system": bool(made.system),
-        "raw": made.kind != "chat",
-        "choices": not made.remote,
-    }
-    return frozenset(ability for ability, there in can.items() if there)
+def _format_too_long(count: int, most: int) -> str:
+    return f"{count} tokens where {max(0, most)} fit; a longer max_length=… goes into model_args"
+
+
+def _count_tokens(found: Untyped) -> int:
+    """Tokens of the longest row of a batch; 0 if the encoder gives no tokens, as vLLM's, which checks by itself."""
+    tokens: Untyped = cast("Untyped", found[0]) if isinstance(found, tuple) else getattr(found, "input_ids", None)
+    return 0 if tokens is None else int(tokens.shape[1])

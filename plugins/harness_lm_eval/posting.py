@@ -12,7 +12,7 @@ _PIECE = 1 << 16
 requests: Any = importlib.import_module("requests")
 
 
-class Requests:
+class GuardedRequests:
     """Stands in for the module `requests` where lm-eval asks its server; all but `post` is the module's own."""
 
     def __getattr__(self, name: str) -> Any:

@@ -1,12 +1,11 @@
-"""The descriptor of `lm-eval/…`: its settings, and how it opens."""
+"""What the plugin offers as a provider: `lm-eval/…`, and its settings."""
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from harness import HarnessError, Model, Provider, Setting, Settings
-
-from . import INSTALL
+from harness import Model, Provider, Setting, Settings
+from harness.extras import require
 
 SETTINGS = (
     Setting(
@@ -30,10 +29,8 @@ SETTINGS = (
 
 
 def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
-    try:
+    with require("lm-eval", by="lm-eval/"):
         from .model import open_model
-    except ImportError as error:
-        raise HarnessError(f"lm-eval/ needs the extra `lm-eval`: {error}", remedy=INSTALL) from error
     return open_model(name, settings)
 
 

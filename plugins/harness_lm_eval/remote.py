@@ -7,20 +7,21 @@ server's own answer is caught on its way, so that a block, a token limit and a w
 from __future__ import annotations
 
 import contextvars
+import importlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from harness import Failure, Json, Response
+from harness.extras import Untyped
 from harness.http import Address, Reply, Unreadable, unreachable
 from harness.http.chat import answer
 from harness.http.status import ApiError, failure
 
 from .contexts import Context
-from .posting import Requests
-from .untyped import Untyped, module
-from .zoo import Made
+from .posting import GuardedRequests
+from .registry import LmEvalType
 
 _caught: contextvars.ContextVar[list[Json]] = contextvars.ContextVar("caught")
 
@@ -28,14 +29,15 @@ _caught: contextvars.ContextVar[list[Json]] = contextvars.ContextVar("caught")
 class Caller:
     """Makes one call; called in a thread, also several at once."""
 
-    def __init__(self, made: Made, name: str) -> None:
-        self._lm = made.lm
-        self._chat = made.kind == "chat"
+    def __init__(self, model: LmEvalType, name: str) -> None:
+        self._lm = model.lm
+        self._chat = model.kind == "chat"
         self._name = name
-        self._where = Address(url=str(made.lm.base_url), key_env="OPENAI_API_KEY")
-        _hush(made.lm)
-        module("lm_eval.models.api_models").requests = Requests()
-        made.lm.model_call = _catching(made.lm.model_call)
+        self._where = Address(url=str(model.lm.base_url), key_env="OPENAI_API_KEY")
+        _hide_progress(model.lm)
+        api_models: Untyped = importlib.import_module("lm_eval.models.api_models")
+        api_models.requests = GuardedRequests()
+        model.lm.model_call = _keep_replies(model.lm.model_call)
 
     @property
     def endpoint(self) -> str:
@@ -43,7 +45,7 @@ class Caller:
         return self._where.id
 
     def __call__(self, context: Context) -> Response | Failure:
-        """One attempt. Raises HarnessError where no request will work."""
+        """One attempt. Raises HarnessError if no request will work."""
         replies: list[Json] = []
         token = _caught.set(replies)
         started = time.perf_counter()
@@ -71,26 +73,26 @@ class Caller:
         return Failure(outcome="error", reason=reason, message=self._where.redact(str(error)), transient=lost)
 
 
-def _catching(call: Untyped) -> Untyped:
-    """lm-eval's call of a server, with what it got put aside."""
+def _keep_replies(call: Untyped) -> Untyped:
+    """lm-eval's call of a server, which also keeps what it got."""
 
-    def caught(*arguments: Untyped, **options: Untyped) -> Untyped:
+    def call_and_keep(*arguments: Untyped, **options: Untyped) -> Untyped:
         reply = call(*arguments, **options)
         _caught.get([]).append(reply)
         return reply
 
-    return caught
+    return call_and_keep
 
 
-def _hush(lm: Untyped) -> None:
+def _hide_progress(lm: Untyped) -> None:
     """No progress bar for each single call; the run has its own."""
-    shown: Untyped = module("tqdm").tqdm
+    shown: Untyped = importlib.import_module("tqdm").tqdm
 
     def hidden(*arguments: Untyped, **options: Untyped) -> Untyped:
         return shown(*arguments, **options | {"disable": True})
 
     bases: tuple[type, ...] = type(lm).__mro__
     for base in bases:
-        home = module(base.__module__)
+        home: Untyped = importlib.import_module(base.__module__)
         if getattr(home, "tqdm", None) is shown:
             home.tqdm = hidden

@@ -20,7 +20,7 @@ def harness_models() -> Iterable[Provider]:
 @hookimpl
 def harness_tasks() -> Iterable[Task]:
     """Offer `vlmeval`, and the data sets with a name of their own."""
-    from .sets.tasks import TASKS
+    from .tasks import TASKS
 
     return TASKS
 
@@ -28,6 +28,6 @@ def harness_tasks() -> Iterable[Task]:
 @hookimpl
 def harness_judges() -> Iterable[Judge]:
     """Offer VLMEvalKit's own scoring."""
-    from .sets.judge import JUDGE
+    from .scoring import JUDGE
 
     return (JUDGE,)

@@ -1,51 +1,75 @@
-"""`vlmeval/…` as a Model: one turn of text and images goes to VLMEvalKit's process, text comes back."""
+"""`vlmeval/…` as a Model: one turn of text and images goes to VLMEvalKit's process, text comes back.
+
+VLMEvalKit takes images as files: they are written byte for byte, named by content, and deleted when no call needs them.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 
-from harness import BadImage, Failure, Generation, Image, Json, Model, ModelInfo, Request, Response, Settings
+from harness import (
+    BadImage,
+    Failure,
+    Generation,
+    HarnessError,
+    Image,
+    ImageContent,
+    Json,
+    Model,
+    ModelInfo,
+    Request,
+    Response,
+    Settings,
+)
 from harness.fingerprint import of_folder
 from harness.groups import ungrouped
+from harness.http.chat import sampling
 from harness.http.status import as_list, as_mapping
+from harness.images import decode
+from harness.settings import json_object
 
-from .arguments import class_arguments
-from .outcomes import Origin, outcome
-from .pictures import Pictures
-from .process import Died, interpreter
-from .zoo import Zoo
+from .child.secrets import secret
+from .outcomes import Origin, read_reply
+from .process import Died, ZooModel, find_interpreter
 
-#: What VLMEvalKit reads beside arguments and does to each image of a class that asks an API.
+#: Variables that VLMEvalKit reads, by which an image can change.
 _ENVIRONMENT = ("VLMEVAL_MIN_IMAGE_EDGE", "VLMEVAL_MAX_IMAGE_SIZE", "VLMEVAL_LOCAL_MEDIA")
 _REENCODED = (
     "VLMEvalKit's API classes send images as JPEG and enlarge those with an edge under 100 pixels: not for attacks "
     "that depend on single pixels"
 )
 
+_SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/bmp": ".bmp", "image/gif": ".gif"}
+_PLAIN = frozenset({".png", ".jpg"})  # what every class of the zoo takes
+
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    """Open a model of the zoo; its process is gone at the end. Raises HarnessError where it cannot be opened."""
-    given = class_arguments(settings)
+    """Open a model of the zoo; its process is gone at the end. Raises HarnessError if it cannot be opened."""
+    given = _class_arguments(settings)
     with tempfile.TemporaryDirectory(prefix="harness-vlmeval-", ignore_cleanup_errors=True) as place, ungrouped():
         folders = [Path(place) / each for each in ("data", "images")]
         for folder in folders:
             folder.mkdir()
         async with anyio.create_task_group() as tasks:
-            zoo = Zoo(tasks, interpreter(settings["python"]), data=folders[0], restarts=settings["restarts"])
+            zoo = ZooModel(tasks, find_interpreter(settings["python"]), data=folders[0], restarts=settings["restarts"])
             try:
                 facts = await zoo.open(name, given)
-                fingerprint = await anyio.to_thread.run_sync(_fingerprint, name, facts, settings["model_path"])
-                yield VlmevalModel(name, facts, fingerprint, zoo, Pictures(folders[1]))
+                fingerprint = await anyio.to_thread.run_sync(_find_fingerprint, name, facts, settings["model_path"])
+                yield VlmevalModel(name, facts, fingerprint, zoo, ImageFolder(folders[1]))
             finally:
                 await zoo.close()
                 tasks.cancel_scope.cancel()
@@ -55,7 +79,7 @@ class VlmevalModel:
     """A model of the zoo."""
 
     def __init__(
-        self, name: str, facts: Mapping[str, Json], fingerprint: Mapping[str, Json], zoo: Zoo, pictures: Pictures
+        self, name: str, facts: Mapping[str, Json], fingerprint: Mapping[str, Json], zoo: ZooModel, images: ImageFolder
     ) -> None:
         self._facts = facts
         self._origin = Origin(name=name, server=str(facts["server"]), is_api=bool(facts["is_api"]))
@@ -63,7 +87,7 @@ class VlmevalModel:
         self._takes = frozenset(map(str, as_list(facts["takes"])))
         self._dropped: frozenset[str] = frozenset()
         self._zoo = zoo
-        self._pictures = pictures
+        self._images = images
         self._suspects: set[str] = set()
 
     @property
@@ -71,6 +95,7 @@ class VlmevalModel:
         """What it is; names a setting as dropped once it was asked for."""
         origin = self._origin
         server = urlsplit(origin.server).netloc or origin.name
+        reencoded = origin.is_api and not self._facts["local_media"]
         return ModelInfo(
             ref=f"vlmeval/{origin.name}",
             endpoint=f"vlmeval:{server}" if origin.is_api else "local:vlmeval",
@@ -80,73 +105,55 @@ class VlmevalModel:
             fingerprint=self._fingerprint,
             can=frozenset({"images"}),
             dropped=self._dropped,
-            notes=(*self._own_notes(), *self._zoo.notes),
+            notes=(*((_REENCODED,) if reencoded else ()), *self._zoo.notes),
         )
 
     async def generate(self, request: Request) -> Response | Failure:
         """Answer once."""
-        if reason := _unsupported(request):
-            return Failure(outcome="error", reason="unsupported_request", message=reason)
+        what = ""
+        if request.raw or request.choices or request.prefill:
+            what = "VLMEvalKit has no raw prompts, choices or prefill"
+        elif [message.role for message in request.messages] != ["user"]:
+            what = "VLMEvalKit's models take one turn of the user; a system message would stay for later calls"
+        if what:
+            return Failure(outcome="error", reason="unsupported_request", message=what)
         settings = self._settings(request.settings)
         try:
-            async with self._pictures.placed(request.images) as paths:
-                message = _message(request, paths)
+            async with self._images.place(request.images) as paths:
+                files = iter(paths)
+                message: list[Json] = [
+                    {"type": "image", "value": next(files)}
+                    if isinstance(part, Image)
+                    else {"type": "text", "value": part.text}
+                    for part in request.messages[0].content
+                ]
                 try:
                     reply = await self._zoo.generate(message, settings)
                 except Died as death:
                     return self._crashed(message, death)
         except BadImage as error:
             return Failure(outcome="bad_sample", reason=error.reason, message=str(error))
-        return outcome(reply, self._origin)
+        return read_reply(reply, self._origin)
 
     def _settings(self, asked: Generation) -> dict[str, Json]:
-        given: dict[str, Json] = {
-            "temperature": asked.temperature,
-            "max_tokens": asked.max_tokens,
-            "top_p": asked.top_p,
-            "seed": asked.seed,
-            "stop": list(asked.stop) or None,
-        }
-        wanted = {name: value for name, value in given.items() if value is not None}
+        wanted = sampling(asked)
         self._dropped |= wanted.keys() - self._takes
         return {name: value for name, value in wanted.items() if name in self._takes}
 
     def _crashed(self, message: Json, death: Died) -> Failure:
-        """One more try for a question that was under way when the process died; a second death is laid at its door."""
+        """A question that was under way when the process died has one more try; at a second death it is the cause."""
         mark = hashlib.sha256(json.dumps(message).encode()).hexdigest()
         again = mark in self._suspects
         self._suspects.add(mark)
         return Failure(outcome="error", reason="process_died", message=str(death), transient=not again)
 
-    def _own_notes(self) -> tuple[str, ...]:
-        return (_REENCODED,) if self._origin.is_api and not self._facts["local_media"] else ()
 
-
-def _unsupported(request: Request) -> str:
-    """Why VLMEvalKit cannot be asked this; empty where it can."""
-    if request.raw or request.choices or request.prefill:
-        return "VLMEvalKit has no raw prompts, choices or prefill"
-    if [message.role for message in request.messages] != ["user"]:
-        return "VLMEvalKit's models take one turn of the user; a system message of one call would stay for later ones"
-    return ""
-
-
-def _message(request: Request, paths: list[str]) -> list[Json]:
-    """The turn in VLMEvalKit's form, its parts in order."""
-    files = iter(paths)
-    return [
-        {"type": "image", "value": next(files)} if isinstance(part, Image) else {"type": "text", "value": part.text}
-        for message in request.messages
-        for part in message.content
-    ]
-
-
-def _fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None) -> dict[str, Json]:
+def _find_fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None) -> dict[str, Json]:
     """Who answers: the package, the class, what it was opened with, and the files of a folder of weights."""
     arguments = dict(as_mapping(facts["arguments"]))
     files: dict[str, Json] = {}
     if weights is not None and weights.is_dir():
-        arguments["model_path"] = ""  # known by its files, wherever they lie
+        arguments["model_path"] = ""  # identified by its files, wherever they lie
         files = of_folder(weights)
     return {
         "model": name,
@@ -157,3 +164,62 @@ def _fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None) -> 
         "server": str(facts["server"]),
         "environment": {each: os.environ[each] for each in _ENVIRONMENT if each in os.environ},
     }
+
+
+def _class_arguments(settings: Settings) -> dict[str, Json]:
+    """The arguments of `-M args` and `-M model_path`, over those of VLMEvalKit's table; a folder by its absolute path.
+
+    Raises:
+        HarnessError: not a JSON object, or it holds a key.
+    """
+    given = json_object(settings, "args", such_as='{"img_detail": "high"}')
+    if held := sorted(filter(secret, given)):
+        raise HarnessError(
+            f"-M args must not hold {', '.join(held)}: settings are recorded",
+            remedy="put the key into the environment variable that the class reads",
+        )
+    path: Path | None = settings["model_path"]
+    return given if path is None else {**given, "model_path": str(path.resolve() if path.is_dir() else path)}
+
+
+class ImageFolder:
+    """Images as files of one folder; equal images share a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._users: Counter[Path] = Counter()
+
+    @asynccontextmanager
+    async def place(self, images: Sequence[Image]) -> AsyncGenerator[list[str]]:
+        """Absolute paths of the images' files, in order, there while the block runs.
+
+        Raises:
+            BadImage: a WebP, BMP or GIF, which is written as PNG, does not decode.
+        """
+        paths = [self._path(image.opened) for image in images]
+        self._users.update(paths)
+        try:
+            for image, path in zip(images, paths, strict=True):
+                if not path.exists():
+                    await anyio.to_thread.run_sync(_write_image, image.opened, path)
+            yield [str(path) for path in paths]
+        finally:
+            self._users.subtract(paths)
+            for path in {path for path in paths if not self._users[path]}:
+                path.unlink(missing_ok=True)
+                del self._users[path]
+
+    def _path(self, content: ImageContent) -> Path:
+        suffix = _SUFFIXES[content.mime]
+        return self._folder / f"{content.sha256}{suffix if suffix in _PLAIN else '.png'}"
+
+
+def _write_image(content: ImageContent, path: Path) -> None:
+    data = content.data
+    if _SUFFIXES[content.mime] not in _PLAIN:
+        file = io.BytesIO()
+        decode(content).save(file, "PNG")
+        data = file.getvalue()
+    part = path.with_name(uuid.uuid4().hex)
+    part.write_bytes(data)
+    part.replace(path)  # so that half a file is never read

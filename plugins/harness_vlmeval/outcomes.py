@@ -35,55 +35,45 @@ class Origin:
         return Address(url=self.server or f"vlmeval/{self.name}")
 
 
-def outcome(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
-    """The answer or the failure. Raises HarnessError where no request will work."""
+def read_reply(reply: Mapping[str, Json], origin: Origin) -> Response | Failure:
+    """The answer or the failure. Raises HarnessError if no request will work."""
     seen = as_mapping(reply.get("seen"))
     raised = as_mapping(reply.get("raised")) or as_mapping(seen.get("raised"))
     if raised:
-        return _raised(raised)
+        return _raised_failure(raised)
     status = seen.get("status")
     if isinstance(status, int) and status >= 300:
-        return _refused(status, seen, origin)
+        return _status_failure(status, seen, origin)
     seconds = float(reply.get("seconds") or 0.0)
-    completion = _completion(seen, origin, seconds)
+    completion = _read_completion(seen, origin, seconds)
     if isinstance(completion, Failure) and completion.reason != "wrong_shape":
         return completion
-    if reply.get("failed"):
-        return _unsaid(reply, completion, origin)
+    if reply.get("failed"):  # a refusal or an empty answer that the class could not read, else an error
+        if isinstance(completion, Response) and (not completion.text or "refusal" in completion.flags):
+            return completion
+        words = dict.fromkeys(str(each).strip() for each in (reply.get("text"), seen.get("log")) if each)
+        message = _shorten(": ".join(words))
+        return Failure(outcome="error", reason="fail_string", message=message, transient=origin.is_api)
     text = reply.get("text")
     if not isinstance(text, str):
         return Failure(outcome="error", reason="no_answer", message=f"the class gave a {reply.get('type')}")
-    return _answer(text, completion, seconds)
-
-
-def _answer(text: str, completion: Response | Failure | None, seconds: float) -> Response:
-    """The class's own text, with what the server said of it where that is known."""
     said, reasoning = chat.split_think(text)
-    if isinstance(completion, Response):
+    if isinstance(completion, Response):  # the class's own text, with what the server said of it
         return replace(completion, text=said, reasoning=completion.reasoning or reasoning)
     return Response(text=said, reasoning=reasoning, seconds=seconds)
 
 
-def _unsaid(reply: Mapping[str, Json], completion: Response | Failure | None, origin: Origin) -> Response | Failure:
-    """A fail string: a refusal or an empty answer that the class could not read, else an error."""
-    if isinstance(completion, Response) and (not completion.text or "refusal" in completion.flags):
-        return completion
-    words = (reply.get("text"), as_mapping(reply.get("seen")).get("log"))
-    message = ": ".join(dict.fromkeys(str(each).strip() for each in words if each))
-    return Failure(outcome="error", reason="fail_string", message=_short(message), transient=origin.is_api)
-
-
-def _raised(raised: Mapping[str, Json]) -> Failure:
+def _raised_failure(raised: Mapping[str, Json]) -> Failure:
     if raised.get("kind") == "unreadable":
-        said, reason = _short(str(raised.get("message"))), str(raised.get("reason"))
+        said, reason = _shorten(str(raised.get("message"))), str(raised.get("reason"))
         return Failure(outcome="error", reason=reason, message=said, transient=bool(raised.get("transient")))
     kind = str(raised.get("type") or raised.get("kind"))
     message = f"{raised.get('message')} ({raised.get('place')})" if raised.get("place") else str(raised.get("message"))
     passing = any(word in kind for word in _PASSING)
-    return Failure(outcome="error", reason=kind, message=_short(message), transient=passing and kind != _MEMORY)
+    return Failure(outcome="error", reason=kind, message=_shorten(message), transient=passing and kind != _MEMORY)
 
 
-def _refused(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
+def _status_failure(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
     headers = {str(name): str(value) for name, value in as_mapping(seen.get("headers")).items()}
     error_body = ApiError.of(redact(str(seen.get("body"))).encode("utf-8", "replace"))
     try:
@@ -93,7 +83,7 @@ def _refused(status: int, seen: Mapping[str, Json], origin: Origin) -> Failure:
         raise type(error)(error.what, where=error.where, remedy=remedy) from error
 
 
-def _completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:
+def _read_completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Response | Failure | None:
     """A body in the form of Chat Completions, read; None where it is something else."""
     try:
         payload: Json = json.loads(str(seen.get("body") or "null"))
@@ -104,6 +94,6 @@ def _completion(seen: Mapping[str, Json], origin: Origin, seconds: float) -> Res
     return chat.answer(Reply(payload=payload, where=origin.address, seconds=seconds))
 
 
-def _short(message: str) -> str:
+def _shorten(message: str) -> str:
     line = " ".join(redact(message).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

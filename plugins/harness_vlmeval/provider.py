@@ -1,4 +1,4 @@
-"""The descriptor of `vlmeval/…`: its settings, and how it opens."""
+"""What the plugin offers as a provider: `vlmeval/…`, and its settings."""
 
 from __future__ import annotations
 

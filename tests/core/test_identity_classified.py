@@ -15,7 +15,7 @@ from harness.limits import Policy
 from harness.models import ModelSpec, resolve
 from harness.options import Options
 from harness.plugins import Host, use
-from harness.replicas.places import SETTINGS as PLACED
+from harness.replicas.placement import SETTINGS as PLACED
 from harness.runs.running import default_folder
 from harness.settings import effective
 from harness.testing.fakes import FakeModel

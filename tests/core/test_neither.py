@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from harness_csv import render as csv
 from harness_markdown import render as markdown
-from harness_vlmeval.sets.metrics import YESNO
+from harness_vlmeval.scoring import YESNO
 
 from harness.board.leaderboard import boards
 from harness.board.means import means

@@ -329,7 +329,7 @@ def test_when_all_models_broke_the_run_hears_of_the_bug() -> None:
 def test_a_replica_that_sends_no_frames_is_gone_though_its_pipes_or_its_process_are_not(
     end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.replicas.process.GRACE", 0.2)
+    monkeypatch.setattr("harness.subprocesses.GRACE", 0.2)
     os.mkfifo(tmp_path / "gate")
 
     async def body(model: Model) -> None:

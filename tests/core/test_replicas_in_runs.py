@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.replicas.machine import Machine
+from harness.replicas.placement import Machine
 from tests.acceptance.commands import Ended, command, harness_here, home, started
 
 PLUGINS = [

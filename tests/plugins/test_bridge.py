@@ -6,8 +6,8 @@ from typing import Any
 import PIL.Image
 import pytest
 from click.testing import CliRunner
-from harness_bridge.lm_eval.contexts import Sampling, template, to_request
-from harness_bridge.lm_eval.tally import Tally
+from harness_bridge.lm_eval.contexts import Sampling, encode_turns, to_request
+from harness_bridge.lm_eval.questions import Tally
 
 from harness import Failure, Generation, HarnessError, ModelInfo, Request, Response
 from harness.cli import cli
@@ -36,7 +36,7 @@ def kinds(request: Request) -> list[list[Any]]:
 
 
 def test_pictures_stand_where_their_marks_are_in_whichever_turn() -> None:
-    context = template(
+    context = encode_turns(
         [turn("s", "system"), turn("a <image> b"), turn("c", "assistant"), turn("<image>d")], answers=True
     )
     request = made(context, RED, BLUE)
@@ -47,15 +47,15 @@ def test_pictures_stand_where_their_marks_are_in_whichever_turn() -> None:
 
 
 def test_pictures_without_marks_stand_before_the_last_turn() -> None:
-    assert kinds(made(template([turn("a")], answers=True), RED, BLUE)) == [[(9, 7), (5, 5), "a"]]
+    assert kinds(made(encode_turns([turn("a")], answers=True), RED, BLUE)) == [[(9, 7), (5, 5), "a"]]
 
 
 def test_a_mark_without_pictures_is_a_word() -> None:
-    assert kinds(made(template([turn("what is <image>?")], answers=True))) == [["what is <image>?"]]
+    assert kinds(made(encode_turns([turn("what is <image>?")], answers=True))) == [["what is <image>?"]]
 
 
 def test_marks_that_do_not_match_the_pictures_are_the_samples_fault() -> None:
-    found = to_request(template([turn("<image>")], answers=True), [RED, BLUE], ALL, settings=Generation())
+    found = to_request(encode_turns([turn("<image>")], answers=True), [RED, BLUE], ALL, settings=Generation())
 
     assert isinstance(found, Failure)
     assert (found.outcome, found.message) == ("bad_sample", "1 marks, 2 pictures")
@@ -64,14 +64,14 @@ def test_marks_that_do_not_match_the_pictures_are_the_samples_fault() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK"])
 def test_pixels_are_kept_whatever_the_pictures_mode(mode: str) -> None:
     picture = PIL.Image.linear_gradient("L").convert("RGB").convert(mode)
-    [image] = made(template([turn("<image>")], answers=True), picture).images
+    [image] = made(encode_turns([turn("<image>")], answers=True), picture).images
 
     assert isinstance(image, Image)
     assert decode(image.opened).tobytes() == picture.convert("RGB").tobytes()
 
 
 def test_what_is_no_picture_is_the_samples_fault() -> None:
-    found = to_request(template([turn("<image>")], answers=True), ["a.png"], ALL, settings=Generation())
+    found = to_request(encode_turns([turn("<image>")], answers=True), ["a.png"], ALL, settings=Generation())
 
     assert isinstance(found, Failure)
     assert (found.outcome, found.reason) == ("bad_sample", "not_an_image")
@@ -79,7 +79,7 @@ def test_what_is_no_picture_is_the_samples_fault() -> None:
 
 def test_a_begun_answer_is_a_prefill() -> None:
     history = [turn("q"), turn("Answer:", "assistant")]
-    request = made(template(history, answers=False) + " the")
+    request = made(encode_turns(history, answers=False) + " the")
 
     assert kinds(request) == [["q"]]
     assert request.prefill == "Answer: the"
@@ -96,10 +96,10 @@ def test_a_context_without_a_template_is_raw_text() -> None:
     [
         ("plain", [], {"can": frozenset({"system"})}, "without a chat template"),
         ("plain <image>", [RED], {}, "without a chat template"),
-        (template([turn("<image>")], answers=True), [RED], {"can": frozenset({"raw"})}, "takes 0"),
-        (template([turn("<image><image>")], answers=True), [RED, RED], {"max_images": 1}, "takes 1"),
-        (template([turn("q"), turn("A:", "assistant")], answers=False), [], {"can": frozenset()}, "no prefill"),
-        (template([turn("s", "system"), turn("q")], answers=True), [], {"can": frozenset()}, "no system message"),
+        (encode_turns([turn("<image>")], answers=True), [RED], {"can": frozenset({"raw"})}, "takes 0"),
+        (encode_turns([turn("<image><image>")], answers=True), [RED, RED], {"max_images": 1}, "takes 1"),
+        (encode_turns([turn("q"), turn("A:", "assistant")], answers=False), [], {"can": frozenset()}, "no prefill"),
+        (encode_turns([turn("s", "system"), turn("q")], answers=True), [], {"can": frozenset()}, "no system message"),
     ],
 )
 def test_what_the_model_has_no_ability_for_ends_it(

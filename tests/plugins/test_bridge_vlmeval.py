@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from harness_bridge.vlmeval.running import called
+from harness_bridge.vlmeval.running import name_model
 
 from harness import Generation
 from harness.cli import cli
@@ -169,7 +169,7 @@ def test_their_flags_reach_them_and_results_are_looked_for_where_they_say(bridge
 def test_a_model_with_other_settings_has_another_name_there_since_answers_are_taken_up_by_name() -> None:
     def name(tokens: int = 2048, **given: Any) -> str:
         spec = ModelSpec(ref="openai/gpt-4.1", settings=given)
-        return called(spec, Generation(temperature=0.0, max_tokens=tokens))
+        return name_model(spec, Generation(temperature=0.0, max_tokens=tokens))
 
     assert name() == name(timeout=1.0, base_url="") == "openai-gpt-4-1"
     others = {name(detail="low"), name(detail="high"), name(9)}

@@ -28,7 +28,7 @@ def stand_in() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Requests()
+    return module.GuardedRequests()
 
 
 async def post(url: str) -> Any:

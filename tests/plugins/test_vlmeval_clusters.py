@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from harness_vlmeval.sets.clusters import twins
+from harness_vlmeval.samples import find_twins
 
 from harness import Sample
 from harness.drawings import draw, png
@@ -74,5 +74,6 @@ def test_without_its_column_of_twins_each_muirbench_question_stands_alone(tmp_pa
 
 def test_a_counterpart_that_is_not_in_the_file_makes_no_pair() -> None:
     assert (
-        twins([{"id": "0", "number": "0", "counterpart": "-1"}, {"id": "1", "number": "1", "counterpart": "-1"}]) == {}
+        find_twins([{"id": "0", "number": "0", "counterpart": "-1"}, {"id": "1", "number": "1", "counterpart": "-1"}])
+        == {}
     )

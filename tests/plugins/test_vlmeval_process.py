@@ -9,8 +9,8 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
-from harness_vlmeval.pictures import Pictures
-from harness_vlmeval.process import Refused, start
+from harness_vlmeval.model import ImageFolder
+from harness_vlmeval.process import Refused, start_kit
 
 from harness import HarnessError
 from tests.plugins.vlmeval_asking import ONE, TWO, answer, failure, opened, zoo
@@ -101,9 +101,8 @@ async def test_a_process_whose_parent_is_gone_ends_itself(tmp_path: Path) -> Non
 
 
 async def test_an_operation_that_is_not_known_is_refused_and_the_list_is_whole(tmp_path: Path) -> None:
-    child = await start(sys.executable, data=tmp_path)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(child.listen)
+        child = await start_kit(tasks, sys.executable, data=tmp_path)
         assert (await child.ask("hello"))["protocol"] == 1
         assert "Local-7B" in (await child.ask("list"))["names"]
         with pytest.raises(Refused) as caught:
@@ -116,9 +115,9 @@ async def test_an_operation_that_is_not_known_is_refused_and_the_list_is_whole(t
 
 
 async def test_equal_images_share_a_file_that_goes_with_its_last_user(tmp_path: Path) -> None:
-    pictures = Pictures(tmp_path)
-    async with pictures.placed([ONE, TWO]) as first:
-        async with pictures.placed([ONE]) as second:
+    images = ImageFolder(tmp_path)
+    async with images.place([ONE, TWO]) as first:
+        async with images.place([ONE]) as second:
             assert second == first[:1]
         assert [path.read_bytes() for path in map(Path, first)] == [ONE.opened.data, TWO.opened.data]
     assert files(tmp_path) == []

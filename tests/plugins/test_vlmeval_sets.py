@@ -7,7 +7,7 @@ from typing import Any
 
 import harness_vlmeval
 import pytest
-from harness_vlmeval.sets.known import KNOWN
+from harness_vlmeval.known import KNOWN
 
 from harness import HarnessError, Image, MissingData
 from harness.plan.sampling import survey
@@ -250,7 +250,7 @@ def test_the_packaged_split_needs_no_vlmevalkit_and_its_answers_are_read_by_a_ru
 
 
 def test_marks_in_a_packaged_question_say_where_its_images_are(tmp_path: Path) -> None:
-    from harness_vlmeval.sets.splits import MINI
+    from harness_vlmeval.tasks import MINI
 
     first = listed("muirbench", "mini", MINI / "muirbench")[0]
     kinds = [isinstance(part, Image) for part in first.request.messages[0].content]
@@ -259,8 +259,8 @@ def test_marks_in_a_packaged_question_say_where_its_images_are(tmp_path: Path) -
 
 
 def test_twenty_thousand_rows_are_listed_in_seconds_without_opening_an_image(tmp_path: Path) -> None:
-    from harness_vlmeval.sets.known import Part
-    from harness_vlmeval.sets.reading import from_rows
+    from harness_vlmeval.known import Part
+    from harness_vlmeval.samples import read_rows
 
     row = (
         '{"id": "%d", "parts": [{"type": "image", "value": "built/x/%d.png"}, {"type": "text", "value": "q"}],'
@@ -269,4 +269,4 @@ def test_twenty_thousand_rows_are_listed_in_seconds_without_opening_an_image(tmp
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(row % (n, n, n) for n in range(20_000)), encoding="utf-8")
     part = Part(dataset="Big", n=None, images=1)
-    assert survey(from_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
+    assert survey(read_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000

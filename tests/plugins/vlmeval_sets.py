@@ -8,7 +8,7 @@ from typing import Any
 
 import harness_choice
 import harness_vlmeval
-from harness_vlmeval.sets.tasks import TASKS
+from harness_vlmeval.tasks import TASKS
 
 from harness import Image, Request, Response, Sample, Settings, Text, plugins
 from harness.contracts import Task

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from harness_vlmeval.sets.known import KNOWN
+from harness_vlmeval.known import KNOWN
 from harness_zoos import lm_eval_files, vlmevalkit_files
 from harness_zoos.vlmevalkit import SETS
 

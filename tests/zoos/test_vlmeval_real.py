@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import harness_vlmeval
 import pytest
-from harness_vlmeval.process import Child, Refused, start
+from harness_vlmeval.process import KitProcess, Refused, start_kit
 
 from harness import Failure, Generation, Message, Model, Request, Response, Text
 from harness.drawings import draw, png
@@ -116,15 +116,14 @@ def left_in(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name == "LMUData"]
 
 
-async def opened(child: Child, name: str, **arguments: Any) -> Any:
+async def opened(child: KitProcess, name: str, **arguments: Any) -> Any:
     return await child.ask("open", name=name, arguments=arguments)
 
 
 @pytest.mark.anyio
 async def test_the_zoo_is_listed_and_what_its_classes_take_is_read_from_their_source(tmp_path: Path) -> None:
-    child = await start(sys.executable, data=tmp_path)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(child.listen)
+        child = await start_kit(tasks, sys.executable, data=tmp_path)
         names = (await child.ask("list"))["names"]
         claude = await opened(child, "Claude3-5V_Sonnet", key="k")
         served = await opened(child, "LMDeployAPI", model="m", api_base="http://127.0.0.1:9/v1/chat/completions")

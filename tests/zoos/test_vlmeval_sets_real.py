@@ -9,10 +9,10 @@ from typing import Any
 import anyio
 import harness_vlmeval
 import pytest
-from harness_vlmeval.process import Child, start
-from harness_vlmeval.sets.known import Part
-from harness_vlmeval.sets.reading import from_rows
-from harness_vlmeval.sets.tasks import TASKS
+from harness_vlmeval.known import Part
+from harness_vlmeval.process import KitProcess, start_kit
+from harness_vlmeval.samples import read_rows
+from harness_vlmeval.tasks import TASKS
 
 import harness
 from harness import Image, Request, Sample, Text, plugins
@@ -79,7 +79,7 @@ TABLES: Mapping[str, list[dict[str, Any]]] = {
 class Desk:
     """One process that is asked everything: importing takes it seconds."""
 
-    def __init__(self, child: Child, root: Path) -> None:
+    def __init__(self, child: KitProcess, root: Path) -> None:
         self._child, self._root = child, root
 
     async def build(self, name: str) -> tuple[Mapping[str, Any], list[Sample]]:
@@ -88,7 +88,7 @@ class Desk:
         facts = await self._child.ask("build", name=name, folder=str(folder))
         form: Any = {"POPE": "yesno", "HallusionBench": "hallusion"}.get(name, "choice")
         part = Part(dataset=name, n=None, images=0)
-        return facts, list(from_rows(folder / "rows.jsonl", self._root, name, part, form))
+        return facts, list(read_rows(folder / "rows.jsonl", self._root, name, part, form))
 
     async def evaluate(self, name: str, answers: Mapping[str, str]) -> Mapping[str, Any]:
         place = anyio.Path(self._root) / f"scored{len(list(self._root.iterdir()))}"
@@ -112,9 +112,8 @@ async def test_their_rows_are_our_samples_and_their_aggregates_are_the_means_of_
     root = tmp_path / "data"
     for name, rows in TABLES.items():
         write(root / f"{name}.tsv", rows)
-    child = await start(sys.executable, data=root)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(child.listen)
+        child = await start_kit(tasks, sys.executable, data=root)
         desk = Desk(child, root)
         await star(desk)
         await interleaved(desk)

@@ -46,7 +46,7 @@ Bridge = Callable[..., tuple[int, list[Request]]]
 @pytest.fixture
 def bridge(few: None, tasks: str, tmp_path: Path) -> Bridge:
     """Runs lm-eval on the folder's tasks with a model that follows a script."""
-    from harness_bridge.lm_eval.running import run
+    from harness_bridge.lm_eval.running import run_lm_eval
 
     def ran(
         script: Script, *flags: str, task: str = "drawn", stops: bool = True, can: Any = CAN, images: int | None = None
@@ -60,7 +60,7 @@ def bridge(few: None, tasks: str, tmp_path: Path) -> Bridge:
         info = ModelInfo(ref="", endpoint="fake", can=can, max_images=images)
         with plugins.use(host_of(fake_provider(said, info=info))):
             spec = ModelSpec(ref="fake/model")
-            return run(spec, Policy(), ["--tasks", task, "--include_path", tasks, *flags], stops=stops), asked
+            return run_lm_eval(spec, Policy(), ["--tasks", task, "--include_path", tasks, *flags], stops=stops), asked
 
     return ran
 

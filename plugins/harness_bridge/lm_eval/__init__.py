@@ -6,10 +6,8 @@ from typing import Any
 
 import click
 
-from harness import HarnessError
 from harness.cli.one_model import chosen, model_flags
-
-INSTALL = "pip install 'vlm-safety-harness[lm-eval]'"
+from harness.extras import require
 
 
 @click.command("lm-eval")
@@ -28,12 +26,10 @@ def command(ctx: click.Context, /, **given: Any) -> int:
 
     harness bridge lm-eval --model mini/base -- --tasks NAME --include_path DIR --apply_chat_template --log_samples
 
-    Their --model and --model_args are ours to give. Exit codes: 0 done, 2 you can mend it, 3 done, but samples without
-    an answer were counted as empty ones.
+    Their --model and --model_args are ours to give. Exit codes: 0 done, 2 an error you can fix, 3 done, but
+    samples without an answer were counted as empty ones.
     """
-    try:
-        from .running import run
-    except ImportError as error:
-        raise HarnessError(f"the bridge to lm-eval needs the extra `lm-eval`: {error}", remedy=INSTALL) from error
+    with require("lm-eval", by="the bridge to lm-eval"):
+        from .running import run_lm_eval
     spec, policy = chosen(ctx, given)
-    return run(spec, policy, given["theirs"], stops=given["on_failure"] == "stop")
+    return run_lm_eval(spec, policy, given["theirs"], stops=given["on_failure"] == "stop")

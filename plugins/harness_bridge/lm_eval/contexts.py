@@ -26,7 +26,7 @@ _NEUTRAL: Mapping[str, Json] = {"num_beams": 1, "repetition_penalty": 1.0, "top_
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})  # what a PNG holds as it is
 
 
-def template(history: Sequence[Mapping[str, Json]], *, answers: bool) -> str:
+def encode_turns(history: Sequence[Mapping[str, Json]], *, answers: bool) -> str:
     """A conversation as a context; without `answers` the last turn is the start of the answer."""
     return _HEAD + json.dumps({"turns": list(history), "answers": answers}) + "}"
 

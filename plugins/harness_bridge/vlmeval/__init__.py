@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from harness.cli.one_model import chosen, model_flags
 from harness.terminal import say
-
-if TYPE_CHECKING:
-    from .running import Ended
 
 
 @click.command("vlmeval")
@@ -29,31 +26,26 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """Run VLMEvalKit's command line with one of our models.
 
     Flags after -- are VLMEvalKit's: --data, --work-dir, --api-nproc and so on. The model is added, and
-    `--judge exact_matching` where no judge is named. Exit codes: 0 done, 2 you can mend it, 3 done but a data set or a
-    sample failed.
+    `--judge exact_matching` if no judge is named. Exit codes: 0 done, 2 an error you can fix, 3 done but a data set or
+    a sample failed.
     """
     from harness import Generation
 
-    from .running import run
+    from .running import run_vlmeval
 
     spec, policy = chosen(ctx, given)
     settings = Generation(temperature=given["temperature"], max_tokens=given["max_tokens"])
-    ended = run(spec, policy, settings, python=given["python"], flags=given["flags"])
-    return _told(ended)
-
-
-def _told(ended: Ended) -> int:
-    """Say how it went; the exit code."""
-    asked = sum(ended.outcomes.values())
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ended.outcomes.items())) or "none"
-    say(f"{ended.model}: {asked} answers asked for: {counts}", err=True)
-    if not asked and not ended.help:
+    run = run_vlmeval(spec, policy, settings, python=given["python"], flags=given["flags"])
+    asked = sum(run.outcomes.values())
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(run.outcomes.items())) or "none"
+    say(f"{run.model}: {asked} answers asked for: {counts}", err=True)
+    if not asked and not run.help:
         click.echo("  what VLMEvalKit reports is of answers that lay in its folder; --work-dir names another", err=True)
-    for reason, count in sorted(ended.reasons.items(), key=lambda each: -each[1])[:5]:
+    for reason, count in sorted(run.reasons.items(), key=lambda each: -each[1])[:5]:
         say(f"  {count} times {reason}", err=True)
-    if asked > ended.outcomes["answered"]:
+    if asked > run.outcomes["answered"]:
         click.echo("  what was not answered went to VLMEvalKit as its fail string, and counts as wrong there", err=True)
-    for name, words in ended.failed.items():
+    for name, words in run.failed.items():
         say(f"  {name}: {words}", err=True)
-    say(f"results: {ended.folder}", err=True)
-    return 3 if ended.failed or ended.outcomes["error"] or ended.outcomes["bad_sample"] else 0
+    say(f"results: {run.folder}", err=True)
+    return 3 if run.failed or run.outcomes["error"] or run.outcomes["bad_sample"] else 0

@@ -17,29 +17,24 @@ Role = Literal["system", "user", "assistant"]
 
 
 class Unsupported(Exception):
-    """A question that none of our models can be asked."""
+    """No model of ours can be asked the question."""
 
 
-def request(turns: Json, settings: Generation, info: ModelInfo) -> Request | Failure:
-    """The request, its images opened, or why there is none; reads files, so call it in a thread."""
+def build_request(turns: Json, settings: Generation, info: ModelInfo) -> Request | Failure:
+    """The request, its images opened, or why there is none. Blocking: it reads files."""
     try:
         asked = Request(messages=tuple(_messages(turns)), settings=settings)
     except BadImage as error:
         return Failure(outcome="bad_sample", reason=error.reason, message=str(error))
     except Unsupported as error:
         return Failure(outcome="error", reason="unsupported_request", message=str(error))
-    if lacking := _lacking(asked, info):
-        return Failure(outcome="error", reason="unsupported_request", message=lacking)
-    return asked
-
-
-def _lacking(asked: Request, info: ModelInfo) -> str:
     most = info.max_images if "images" in info.can else 0
+    what = ""
     if most is not None and len(asked.images) > most:
-        return f"{len(asked.images)} images, and the model takes {most}"
-    if "system" not in info.can and any(message.role == "system" for message in asked.messages):
-        return "the model takes no system message"
-    return ""
+        what = f"{len(asked.images)} images, and the model takes {most}"
+    elif "system" not in info.can and any(message.role == "system" for message in asked.messages):
+        what = "the model takes no system message"
+    return Failure(outcome="error", reason="unsupported_request", message=what) if what else asked
 
 
 def _messages(turns: Json) -> Iterator[Message]:
@@ -56,11 +51,11 @@ def _part(item: Json) -> Text | Image:
     if kind == "text":
         return Text(text=value)
     if kind == "image":
-        return open_image(inline_image(Path(value[:200]).name, _bytes(value)))
+        return open_image(inline_image(Path(value[:200]).name, _read_image(value)))
     raise Unsupported(f"a part of the type {kind}")
 
 
-def _bytes(value: str) -> bytes:
+def _read_image(value: str) -> bytes:
     if value.startswith("data:image/"):
         try:
             return base64.b64decode(value.partition(",")[2], validate=True)

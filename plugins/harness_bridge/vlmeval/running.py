@@ -5,42 +5,40 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import click
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from harness import Failure, Generation, HarnessError, Json, Model, Policy, Response
 from harness.groups import ungrouped
 from harness.http.status import as_mapping
 from harness.keys import short
 from harness.models import ModelSpec, open_metered, resolve
+from harness.subprocesses import ChildProcess, PipeClosed, open_child
 from harness.terminal import one_line
 
-from .questions import request
-from .status import failures, folder, with_judge
+from .questions import build_request
 
 VARIABLE = "HARNESS_VLMEVAL_PYTHON"
 INSTALL = "pip install 'vlm-safety-harness[vlmeval]'"
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+JUDGE = ("--judge", "exact_matching")
 USUAL = Generation(temperature=0.0, max_tokens=2048)  #: where the flags say nothing
+_LAUNCHER = Path(__file__).with_name("launcher.py")
 _LONGEST_LINE = 256 << 20
 _HELP = frozenset({"-h", "--help"})  # writes nothing
+_OURS = ("--model", "--config", "--base-url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a run of VLMEvalKit ended.
+class KitRun:
+    """A run of VLMEvalKit that ended.
 
     Attributes:
         model: as VLMEvalKit names it.
@@ -48,7 +46,7 @@ class Ended:
         outcomes: of the answers asked for.
         reasons: of those that failed.
         failed: data sets without a result, and why.
-        help: nothing was run, only told.
+        help: nothing was run: VLMEvalKit printed its help.
     """
 
     model: str
@@ -59,45 +57,35 @@ class Ended:
     help: bool = False
 
 
-def run(spec: ModelSpec, policy: Policy, settings: Generation, *, python: str, flags: Sequence[str]) -> Ended:
+def run_vlmeval(spec: ModelSpec, policy: Policy, settings: Generation, *, python: str, flags: Sequence[str]) -> KitRun:
     """Open the model and run VLMEvalKit with it.
 
     Raises:
         HarnessError: the model does not open or answer, VLMEvalKit is not there, or no data set has a result.
     """
-    name = called(spec, settings)
-    flags = with_judge(flags)
+    name = name_model(spec, settings)
+    flags = _check_flags(flags)
+    python = python or os.environ.get(VARIABLE, "") or sys.executable
     started = time.time()
     answers = Answers(settings)
-    anyio.run(_run, spec, policy, answers, _Command(python=_interpreter(python), name=name, flags=flags))
-    place = folder(flags, name)
-    told = bool(_HELP.intersection(flags))
-    return Ended(
-        help=told,
+    anyio.run(_run, spec, policy, answers, python, (name, *flags))
+    folder = Path(os.environ.get("MMEVAL_ROOT") or _flag_value(flags, "--work-dir") or "outputs") / name
+    helped = bool(_HELP.intersection(flags))
+    return KitRun(
+        help=helped,
         model=name,
-        folder=place,
+        folder=folder,
         outcomes=answers.outcomes,
         reasons=answers.reasons,
-        failed={} if told else failures(place, started),
+        failed={} if helped else _find_failures(folder, started),
     )
 
 
-def called(spec: ModelSpec, settings: Generation) -> str:
+def name_model(spec: ModelSpec, settings: Generation) -> str:
     """The model's name there; other settings make another one, since VLMEvalKit takes up the answers of a name."""
     plain = re.sub(r"[^A-Za-z0-9_+=-]+", "-", spec.ref)  # no dots: VLMEvalKit takes formats for parts of names
     changed = {**resolve(spec).overrides, **({} if settings == USUAL else {"settings": asdict(settings)})}
     return f"{plain}-{short(changed, 6)}" if changed else plain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Command:
-    python: str
-    name: str
-    flags: tuple[str, ...]
-
-    @property
-    def words(self) -> list[str]:
-        return [self.python, str(_LAUNCHER), self.name, *self.flags]
 
 
 class Answers:
@@ -108,9 +96,9 @@ class Answers:
         self.outcomes: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
 
-    async def to(self, model: Model, turns: Json) -> str:
-        """The text; empty where there is none. Raises HarnessError where nothing will work."""
-        asked = await anyio.to_thread.run_sync(request, turns, self._settings, model.info)
+    async def answer(self, model: Model, turns: Json) -> str:
+        """The text; empty if there is none. Raises HarnessError if nothing will work."""
+        asked = await anyio.to_thread.run_sync(build_request, turns, self._settings, model.info)
         result = asked if isinstance(asked, Failure) else await model.generate(asked)
         if isinstance(result, Response):
             self.outcomes["answered" if result.text else "empty"] += 1
@@ -120,67 +108,99 @@ class Answers:
         return ""
 
 
-async def _run(spec: ModelSpec, policy: Policy, answers: Answers, command: _Command) -> None:
-    async with open_metered(spec, policy, tell=_tell) as model, _started(command) as process:
-        ended = await _converse(process, model, answers)
+async def _run(spec: ModelSpec, policy: Policy, answers: Answers, python: str, arguments: Sequence[str]) -> None:
+    command = (python, str(_LAUNCHER), *arguments)
+    remedy = "give --python INTERPRETER"
+    async with (
+        open_metered(spec, policy, tell=_tell) as model,
+        open_child(command, keep_stderr=False, remedy=remedy) as child,
+    ):
+        ended = await _answer_questions(child, model, answers)
         for note in model.info.notes:
             _tell(note)
     if ended == "not_installed":
-        install = INSTALL if command.python == sys.executable else f"{command.python} -m pip install ms-vlmeval"
+        install = INSTALL if python == sys.executable else f"{python} -m pip install ms-vlmeval"
         raise HarnessError(
-            "VLMEvalKit is not installed", where=command.python, remedy=f"{install}, or give --python INTERPRETER"
+            "VLMEvalKit is not installed", where=python, remedy=f"{install}, or give --python INTERPRETER"
         )
     if ended != "done":
         raise HarnessError(f"VLMEvalKit ended with {ended}", remedy="it said why above")
 
 
-async def _converse(process: Process, model: Model, answers: Answers) -> str:
+async def _answer_questions(child: ChildProcess, model: Model, answers: Answers) -> str:
     """Answer until VLMEvalKit says that it ended, or dies."""
-    assert process.stdout is not None
-    sending = anyio.Lock()
 
     async def reply(question: Mapping[str, Json]) -> None:
-        text = await answers.to(model, question["turns"])
-        line = json.dumps({"id": question["id"], **({"text": text} if text else {})}) + "\n"
-        assert process.stdin is not None
-        async with sending:
-            await process.stdin.send(line.encode("ascii"))
+        text = await answers.answer(model, question["turns"])
+        child.send_json({"id": question["id"], **({"text": text} if text else {})})
 
-    lines = BufferedByteReceiveStream(process.stdout)
-    message: Mapping[str, Json] = {}
     with ungrouped():
         async with anyio.create_task_group() as tasks:
-            with suppress(anyio.EndOfStream, anyio.IncompleteRead):
-                while "ended" not in message:
-                    message = as_mapping(json.loads(await lines.receive_until(b"\n", _LONGEST_LINE)))
-                    if "turns" in message:
-                        tasks.start_soon(reply, message)
-            tasks.cancel_scope.cancel()
-    return str(message.get("ended") or f"status {await process.wait()} before its end")
-
-
-@asynccontextmanager
-async def _started(command: _Command) -> AsyncGenerator[Process]:
-    """The process; gone at the end, with what it started. It leads a session: Ctrl-C reaches the harness alone."""
-    try:
-        process = await anyio.open_process(command.words, stderr=None, start_new_session=True)
-    except OSError as error:
-        raise HarnessError(
-            f"the interpreter {command.python} does not start: {error.strerror}", remedy="give --python INTERPRETER"
-        ) from error
-    try:
-        yield process
-    finally:
-        with anyio.CancelScope(shield=True):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            await process.aclose()
-
-
-def _interpreter(given: str) -> str:
-    return given or os.environ.get(VARIABLE, "") or sys.executable
+            try:
+                while "ended" not in (message := as_mapping(await child.receive_json(_LONGEST_LINE))):
+                    tasks.start_soon(reply, message)
+                return str(message["ended"])
+            except PipeClosed:
+                return f"no result: its process {await child.wait_end()}"
+            finally:
+                tasks.cancel_scope.cancel()
+    raise AssertionError
 
 
 def _tell(line: str) -> None:
     click.echo(one_line(line), err=True)
+
+
+def _check_flags(flags: Sequence[str]) -> tuple[str, ...]:
+    """The flags, with a judge that needs no model if none is named.
+
+    Raises:
+        HarnessError: a flag names the model, which is the bridge's, or none names the data.
+    """
+    if named := [flag for flag in _OURS if _flag_value(flags, flag) is not None]:
+        raise HarnessError(f"{named[0]} is among VLMEvalKit's flags", remedy="the bridge's own --model names the model")
+    if _flag_value(flags, "--data") is None and not {"-h", "--help"}.intersection(flags):
+        raise HarnessError(
+            "--data is not among VLMEvalKit's flags", remedy="add it after the --, such as --data MMStar"
+        )
+    return tuple(flags) if _flag_value(flags, "--judge") is not None else (*flags, *JUDGE)
+
+
+def _find_failures(folder: Path, since: float) -> dict[str, str]:
+    """The data sets without a result, and why: VLMEvalKit's exit code is 0 even if every data set failed.
+
+    Args:
+        folder: of the model.
+        since: start of the run; older files are another's.
+
+    Raises:
+        HarnessError: no data set has one, or nothing was written.
+    """
+    found = [path for path in folder.glob("**/status.json") if path.stat().st_mtime >= since - 1]
+    if not found:
+        raise HarnessError("VLMEvalKit wrote no status.json", where=str(folder), remedy="its log says why")
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    sets = as_mapping(as_mapping(json.loads(newest.read_text("utf-8"))).get("datasets"))
+    failed: dict[str, str] = {}
+    for name, value in sets.items():
+        entry = as_mapping(value)
+        if error := entry.get("error_message"):
+            failed[name] = str(error)
+        elif entry.get("skip_reason") == "invalid_dataset":
+            failed[name] = "VLMEvalKit knows no such data set"
+        elif entry.get("status") != "done":
+            failed[name] = f"it ended at the step {entry.get('status')!r}"
+    if len(failed) == len(sets):
+        said = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        raise HarnessError(f"VLMEvalKit failed on every data set: {said}", where=str(newest))
+    return failed
+
+
+def _flag_value(flags: Sequence[str], name: str) -> str | None:
+    """The value of a flag; None if it is not there."""
+    for at, flag in enumerate(flags):
+        if flag == name:
+            return flags[at + 1] if at + 1 < len(flags) else ""
+        if flag.startswith(f"{name}="):
+            return flag.partition("=")[2]
+    return None

@@ -12,19 +12,18 @@ import json
 import os
 import queue
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from . import sets
-from .asking import ask
-from .channel import Channel, claim
-from .faults import Refused, told
-from .holding import hold
-from .opening import Opened, open_model
-from .packages import hello, names
+from .calls import guard_http
+from .models import OpenedModel, hello, load_zoo, no_grad, open_model
+from .protocol import Channel, Refused, describe_error, take_pipes
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -35,7 +34,7 @@ def serve(reading: Any) -> None:
     """Serve until the parent closes or hangs up; `reading` is the harness's `http/reading.py`, loaded by its path."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this process
-    Server(claim(), reading).run()
+    Server(take_pipes(), reading).run()
 
 
 class Server:
@@ -46,13 +45,13 @@ class Server:
         self._channel = channel
         self._turns: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(_MOST_THREADS)
-        self._opened: Opened | None = None
+        self._opened: OpenedModel | None = None
         self._operations: dict[str, Callable[[Request], Reply]] = {
             "hello": lambda _: hello(),
-            "list": lambda _: {"names": names()},
+            "list": lambda _: {"names": sorted(load_zoo())},
             "open": self._open,
             "generate": self._generate,
-            "datasets": lambda _: {"names": sets.names()},
+            "datasets": lambda _: {"names": sets.list_names()},
             "fetch": lambda request: sets.fetch(request["name"]),
             "build": _build,
             "evaluate": _evaluate,
@@ -74,13 +73,13 @@ class Server:
                 else:
                     self._turns.put(request)
         finally:
-            _end()
+            _end_group()
 
     def _answer(self, request: Request) -> None:
         try:
             reply = {"ok": self._do(request)}
         except BaseException as error:  # noqa: BLE001 - classes of the zoo even call sys.exit
-            reply = {"error": told(error)}
+            reply = {"error": describe_error(error)}
         self._channel.write({"id": request.get("id"), **reply})
 
     def _do(self, request: Request) -> Reply:
@@ -90,14 +89,44 @@ class Server:
         return operation(request)
 
     def _open(self, request: Request) -> Reply:
-        hold(self._reading)
+        guard_http(self._reading)
         self._opened = open_model(request["name"], request["arguments"])
         return self._opened.facts()
 
     def _generate(self, request: Request) -> Reply:
         if self._opened is None:
             raise Refused("not_open", "no model is open")
-        return ask(self._opened, request["message"], request["settings"])
+        return _ask(self._opened, request["message"], request["settings"])
+
+
+def _ask(opened: OpenedModel, message: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    """The reply to `generate`: `text`, `seconds`, whether it `failed`, and `seen` or `raised` where there is more."""
+    model = opened.variant(settings)
+    if hasattr(model, "harness_seen"):
+        model.harness_seen.facts = {}
+    started = time.perf_counter()
+    try:
+        with no_grad():
+            said = model.generate(message)
+    except BaseException as error:  # noqa: BLE001 - classes of the zoo even call sys.exit
+        torch = sys.modules.get("torch")
+        memory = torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)
+        raised = {**describe_error(error), **({"type": "out_of_memory"} if memory else {})}
+        return {"raised": raised, "seconds": time.perf_counter() - started}
+    text = cast("dict[str, Any]", said).get("prediction") if isinstance(said, dict) else said
+    seen: dict[str, Any] = model.harness_seen.facts if hasattr(model, "harness_seen") else {}
+    if seen.get("empty") and not seen.get("code"):
+        text = ""  # VLMEvalKit makes its fail string of an empty answer
+    # a text stands for no answer if it is the fail string, has a code that is not 0, or an inner call raised
+    fail = str(getattr(model, "fail_msg", "")).strip()
+    failed = bool(fail and isinstance(text, str) and fail in text) or "raised" in seen or bool(seen.get("code"))
+    return {
+        "text": text if isinstance(text, str) else None,
+        "type": type(text).__name__,
+        "failed": failed,
+        "seconds": time.perf_counter() - started,
+        "seen": seen,
+    }
 
 
 def _build(request: Request) -> Reply:
@@ -109,8 +138,8 @@ def _evaluate(request: Request) -> Reply:
     return sets.evaluate(request["name"], answers, Path(request["folder"]))
 
 
-def _end() -> None:
-    """End this process and those it started: nobody listens any more, and a model may hold an accelerator."""
+def _end_group() -> None:
+    """End this process and those it started: the parent is gone, and a model may hold an accelerator."""
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)

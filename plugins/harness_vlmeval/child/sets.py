@@ -7,19 +7,20 @@ unless it is allowed.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
 import json
+import math
 import os
 import socket
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .faults import Refused, told
-from .packages import installed
-from .results import hits, plain
-from .rows import mark, row_name, text
+from .models import check_installed
+from .protocol import Refused, describe_error
 
 _ROTATED = ("mmbench", "ccbench", "circular", "mmcr")  # names of sets whose options are rotated, as theirs tests them
 _ONE_BY_ONE = "HarnessRowByRow"
@@ -40,16 +41,19 @@ _KINDS = ("MCQ", "Y/N")
 _UNREADABLE = "unreadable/"  # no such folder: what stands for the image of a row that no prompt can be made of
 _PIECE = 1 << 20
 _LONGEST = 200
+_UNPARSED = ("Failed in Prefetch", "Failed to predict")  # their words for an answer that names no option
+_UNKNOWN = "Unknown"  # their word for an answer that is neither yes nor no
+_LONGEST_LOG = 500
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """All data sets that VLMEvalKit knows by name."""
-    return sorted({str(name) for name in _module().SUPPORTED_DATASETS})
+    return sorted({str(name) for name in _dataset_module().SUPPORTED_DATASETS})
 
 
 def fetch(name: str) -> dict[str, Any]:
     """Let them download a data set into the folder of data."""
-    return {"count": len(_Set(name, fetch=True).set.data)}
+    return {"count": len(_DataSet(name, fetch=True).set.data)}
 
 
 def build(name: str, folder: Path) -> dict[str, Any]:
@@ -59,8 +63,8 @@ def build(name: str, folder: Path) -> dict[str, Any]:
         Refused: it is no set of images or texts, its scores are not for each sample, it holds no answers, or no prompt
             can be made of any row, as where a column is missing.
     """
-    found = _Set(name, fetch=False)
-    found.insist()
+    found = _DataSet(name, fetch=False)
+    found.check_askable()
     if not getattr(found.set, "meta_only", True):
         found.set.img_root = str(folder / "images")
     rows = found.rows()
@@ -81,34 +85,35 @@ def evaluate(name: str, answers: dict[str, str], folder: Path) -> dict[str, Any]
     Raises:
         Refused: no_hits, with what their code raised, where it left no result for each sample.
     """
-    found = _Set(name, fetch=False)
-    found.insist()
+    found = _DataSet(name, fetch=False)
+    found.check_askable()
     os.environ["PRED_FORMAT"] = "tsv"  # a spreadsheet would change the answers
     data = found.set.data
     data = data[[str(index) in answers for index in data["index"]]].copy()
     data = data.drop(columns=[column for column in ("image",) if column in data])
-    data["prediction"] = [plain(answers[str(index)]) for index in data["index"]]
+    data["prediction"] = [_clean_answer(answers[str(index)]) for index in data["index"]]
     file = folder / "answers.pkl"
     importlib.import_module("vlmeval.smp").dump(data, str(file))
     overall, raised = {}, {}
     with found.row_by_row():
         try:
-            overall = _table(found.set.evaluate(str(file), model="exact_matching", nproc=1))
+            overall = _read_table(found.set.evaluate(str(file), model="exact_matching", nproc=1))
         except BaseException as error:  # noqa: BLE001 - the result for each sample may be there all the same
-            raised = told(error)
-    each = hits(folder, file, name)
+            raised = describe_error(error)
+    each = _read_hits(folder, file, name)
     if not each:
-        raise Refused("no_hits", raised.get("message") or "no result for each sample", **_aside(raised))
+        more = {name: value for name, value in raised.items() if name not in ("kind", "message")}
+        raise Refused("no_hits", raised.get("message") or "no result for each sample", **more)
     return {"hits": each, "overall": overall, "raised": raised}
 
 
-class _Set:
+class _DataSet:
     """A data set of theirs, built from the user's file."""
 
     def __init__(self, name: str, *, fetch: bool) -> None:
         self.name = name
         self.root = Path(os.environ["LMUData"])  # noqa: SIM112 - their name for the folder of data
-        module = _module()
+        module = _dataset_module()
         if not fetch:
             _stay_offline()
         file = self.root / f"{name}.tsv"
@@ -123,7 +128,7 @@ class _Set:
             raise Refused("no_set", f"VLMEvalKit cannot make a data set of {name}.tsv: it wants a column `question`")
         self.kind = str(getattr(self.set, "TYPE", ""))
 
-    def insist(self) -> None:
+    def check_askable(self) -> None:
         """Raise Refused for what cannot be asked or scored here."""
         modality = getattr(self.set, "MODALITY", "")
         if modality not in ("IMAGE", "TEXT"):
@@ -149,7 +154,7 @@ class _Set:
         Their own way gives a question all of whose rotations are not there a score from those that are, and shares a
         file in /tmp with every other process of the same second.
         """
-        base: Any = _module().ImageMCQDataset
+        base: Any = _dataset_module().ImageMCQDataset
         if self._rotated() and self.set.__class__.evaluate is base.evaluate:
             self.set.dataset_name = _ONE_BY_ONE
         yield
@@ -157,7 +162,7 @@ class _Set:
 
     def _matched(self) -> bool:
         """Whether short answers are matched with the right ones, without a judge."""
-        return self.set.__class__.evaluate is _module().ImageVQADataset.evaluate
+        return self.set.__class__.evaluate is _dataset_module().ImageVQADataset.evaluate
 
     def _rotated(self) -> bool:
         return any(word in self.name.lower() for word in _ROTATED)
@@ -165,8 +170,9 @@ class _Set:
     def _row(self, number: int, columns: set[str]) -> dict[str, Any]:
         line = self.set.data.iloc[number]
         index = str(line["index"])
-        values = {name: cell for name in columns if (cell := text(line[name])) is not None}
+        values = {name: cell for name in columns if (cell := _cell_text(line[name])) is not None}
         parts = self._parts(line, index)
+        images = [str(self.root / each["value"]) for each in parts if each["type"] == "image"]
         return {
             "id": index,
             "parts": parts,
@@ -175,19 +181,17 @@ class _Set:
             "category": values.get("category", ""),
             "tags": {name: values[name][:_LONGEST] for name in _TAGS if name in values},
             "group": self._group(values, index),
-            "number": row_name(values.get(_NUMBER, index)),
-            "counterpart": row_name(values.get(_COUNTERPART, "")),
-            "pictures": self._pictures(parts),
+            "number": _row_name(values.get(_NUMBER, index)),
+            "counterpart": _row_name(values.get(_COUNTERPART, "")),
+            "pictures": _hash_images(images)
+            if self.kind == "Y/N"
+            else "",  # such sets ask more than once about an image
         }
 
     def _group(self, values: dict[str, str], index: str) -> str:
         if not self._rotated():
             return index
         return values.get("g_index") or str(int(index) % _ROTATION)
-
-    def _pictures(self, parts: list[dict[str, str]]) -> str:
-        """What rows of the same images share; of yes-or-no sets, which ask several questions about each image."""
-        return mark(str(self.root / each["value"]) for each in parts if each["type"] == "image" and self.kind == "Y/N")
 
     def _parts(self, line: Any, index: str) -> list[dict[str, str]]:
         """The message; one that cannot be made names an image that is not there, and so ends as a bad sample."""
@@ -204,8 +208,8 @@ class _Set:
         ]
 
 
-def _module() -> Any:
-    installed()
+def _dataset_module() -> Any:
+    check_installed()
     return importlib.import_module("vlmeval.dataset")
 
 
@@ -233,11 +237,93 @@ def _md5(path: Path) -> str:
     return total.hexdigest()
 
 
-def _table(result: Any) -> dict[str, Any]:
+def _read_table(result: Any) -> dict[str, Any]:
     """Their aggregate as plain values, as far as it is a table or a dict."""
     found = result.to_dict("list") if hasattr(result, "to_dict") else result
     return json.loads(json.dumps(found, default=str)) if isinstance(found, dict) else {}
 
 
-def _aside(raised: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in raised.items() if name not in ("kind", "message")}
+def _cell_text(value: Any) -> str | None:
+    """A cell as text; None for one that is empty."""
+    if value is None or isinstance(value, (list, dict)) or value != value:  # NaN
+        return None
+    return str(value)
+
+
+def _row_name(value: str) -> str:
+    """The name of a row, as it stands in its own row: a column with empty cells makes 12.0 of 12."""
+    return value.removesuffix(".0")
+
+
+def _hash_images(paths: Iterable[str]) -> str:
+    """A hash that all rows with the same images share; empty if there are none, or one cannot be read."""
+    total, seen = hashlib.sha256(), False
+    for path in paths:
+        try:
+            total.update(hashlib.sha256(Path(path).read_bytes()).digest())
+        except OSError:
+            return ""
+        seen = True
+    return f"sha256:{total.hexdigest()}" if seen else ""
+
+
+def _clean_answer(answer: str) -> str:
+    """An answer that every table of theirs takes: no lone surrogate, no control character but tab and new line."""
+    whole = answer.encode("utf-8", "replace").decode("utf-8")
+    return "".join(letter if letter >= " " or letter in "\n\t" else " " for letter in whole)
+
+
+def _read_hits(folder: Path, answers: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Index -> `hit`, and where it is known `said`, `unparsed` and `log`; empty where they left none.
+
+    A hit that is no number (NaN, infinity, a text) is None: it says neither right nor wrong.
+
+    Args:
+        folder: of their results.
+        answers: the file that was scored.
+        name: of the data set, which says how several matches of one answer become a hit.
+    """
+    load = importlib.import_module("vlmeval.smp").load
+    for file in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".pkl", path.name)):
+        if file == answers or file.suffix not in (".pkl", ".tsv"):
+            continue
+        found = dict(_read_results(load(str(file)), name))
+        if found:
+            return found
+    return {}
+
+
+def _read_results(loaded: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if hasattr(loaded, "columns"):
+        for row in loaded.to_dict("records") if "index" in loaded else ():
+            if "eval_match" in row:
+                yield str(row["index"]), {"hit": _match_hit(row["eval_match"], name), "log": str(row.get("eval_pred"))}
+            elif "hit" in row or "score" in row:
+                yield str(row["index"]), _read_result({"hit": row.get("hit", row.get("score")), **row})
+    elif hasattr(loaded, "items"):  # index -> hit and log
+        for index, result in loaded.items():
+            if hasattr(result, "items") and "hit" in result:
+                yield str(index), _read_result(result)
+
+
+def _match_hit(matches: str, name: str) -> float | None:
+    """Their hit of one answer, from how it matches each right one."""
+    their: Any = importlib.import_module("vlmeval.dataset.utils.vqa_eval")
+    return _number(their.hit_calculate([{"match": ast.literal_eval(matches)}], name)[0])
+
+
+def _number(hit: Any) -> float | None:
+    try:
+        found = float(hit)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _read_result(found: dict[str, Any]) -> dict[str, Any]:
+    log = str(found.get("log", ""))[:_LONGEST_LOG]
+    result: dict[str, Any] = {"hit": _number(found["hit"]), "log": log}
+    if "extracted" in found:
+        said = str(found["extracted"])
+        return {**result, "said": "" if said == _UNKNOWN else said.lower(), "unparsed": said == _UNKNOWN}
+    return {**result, "unparsed": any(words in log for words in _UNPARSED)}

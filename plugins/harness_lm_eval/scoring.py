@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness import Answered, Ask, HarnessError, Judge, Response, Rubric, Settings, Unscored, Verdict
+from harness import Answered, Ask, HarnessError, Judge, Rubric, Settings, Unscored, Verdict
+from harness.extras import Untyped
 
-from .counting import LABELS, MEANINGS, Counted
-from .loading import Loaded, load
-from .theirs import Untyped, module
+from .loader import LABELS, MEANINGS, LoadedTask, import_lm_eval, load_task
 
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 
 
 class Unknown:
-    """Whether a choice is what the model would have written by itself; raises where somebody asks."""
+    """Whether a choice is what the model would have written by itself: not known, so its use raises."""
 
     def __bool__(self) -> bool:
         raise TypeError("whether a choice is the model's greedy answer is not known here")
@@ -33,64 +32,57 @@ async def _score(rows: Sequence[Answered], root: Path) -> Decided:
     for row in rows:
         of.setdefault(row.sample.split, []).append(row)
     for split, answered in of.items():
-        for item, decision in await anyio.to_thread.run_sync(_scored, root, split, answered):
+        for item, decision in await anyio.to_thread.run_sync(_score_split, root, split, answered):
             yield item, decision
 
 
-def _scored(root: Path, split: str, rows: Sequence[Answered]) -> list[tuple[str, Verdict | Unscored]]:
+def _score_split(root: Path, split: str, rows: Sequence[Answered]) -> list[tuple[str, Verdict | Unscored]]:
     """A decision for each row. Blocking."""
-    found = load(root, split)
+    found = load_task(root, split)
     docs: Any = found.task.eval_docs
-    asked = {row.item: _instances(found, row, docs[int(row.sample.id)]) for row in rows}
+    asked = {row.item: _build_instances(found, row, docs[int(row.sample.id)]) for row in rows}
     found.task._instances = [each for instances in asked.values() for each in instances]  # noqa: SLF001 - as they do
     found.task.apply_filters()
-    return [(row.item, _decision(found, docs[int(row.sample.id)], asked[row.item])) for row in rows]
+    return [(row.item, _decide(found, docs[int(row.sample.id)], asked[row.item])) for row in rows]
 
 
-def _instances(found: Loaded, row: Answered, doc: Untyped) -> list[Untyped]:
+def _build_instances(found: LoadedTask, row: Answered, doc: Untyped) -> list[Untyped]:
     """Theirs, answered: one text cut at the first stop, or a probability for each choice."""
-    made = module("api.instance").Instance
+    made = import_lm_eval("api.instance").Instance
     more = {"doc": doc, "metadata": (found.name, int(row.sample.id), 1)}
     if not found.chooses:
-        said = _cut(row.response, found.task.config.generation_kwargs or {})
+        # the text before the first of their stops, which are not sent
+        until: Any = (found.task.config.generation_kwargs or {}).get("until") or []
+        said = row.response.text
+        for stop in [until] if isinstance(until, str) else until:
+            said = said.partition(stop)[0] if stop else said
         return [made(request_type="generate_until", arguments=("", {}), idx=0, resps=[said], **more)]
     greedy = Unknown() if found.own_scoring else False  # their usual scoring reads it for `exact_match` alone
-    weights = [(_weight(row, choice), greedy) for choice in row.sample.request.choices]
+    if missing := [choice for choice in row.sample.request.choices if choice not in row.response.choices]:
+        raise HarnessError(f"the model gave no probability of the choice {missing[0]!r}")
+    weights = [(row.response.choices[choice], greedy) for choice in row.sample.request.choices]
     return [
         made(request_type="loglikelihood", arguments=("", choice), idx=at, resps=[weights[at]], **more)
         for at, choice in enumerate(row.sample.request.choices)
     ]
 
 
-def _weight(row: Answered, choice: str) -> float:
-    if choice not in row.response.choices:
-        raise HarnessError(f"the model gave no probability of the choice {choice!r}")
-    return row.response.choices[choice]
-
-
-def _cut(response: Response, sampling: Mapping[str, Any]) -> str:
-    """The text before the first of their stops, which are not sent."""
-    until: Any = sampling.get("until") or []
-    stops: list[str] = [until] if isinstance(until, str) else list(until)
-    text = response.text
-    for stop in filter(None, stops):
-        text = text.partition(stop)[0]
-    return text
-
-
-def _decision(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> Verdict | Unscored:
-    """Their number for each metric as an axis, none where it is not to be counted; the first metric is the label."""
+def _decide(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) -> Verdict | Unscored:
+    """Their number for each metric as an axis, none if it is not to be counted; the first metric is the label."""
     try:
-        axes = _axes(found, doc, instances)
+        axes = _read_axes(found, doc, instances)
     except Exception as error:  # noqa: BLE001 - their code raises what it likes
         return Unscored(state="judge_error", message=f"{type(error).__name__}: {error}")
     if odd := [name for name, value in axes.items() if not 0 <= value <= 1]:
         return Unscored(state="judge_error", message=f"{odd[0]} is {axes[odd[0]]}, which is no share of 1")
     first, metric = next(iter(found.metrics.items()))
-    return Verdict(label=_label(axes.get(first), metric), axes=axes)
+    if first not in axes:
+        return Verdict(label="uncounted", axes=axes)
+    label = {metric.worst: "wrong", 1 - metric.worst: "right"}.get(axes[first], "partial")
+    return Verdict(label=label, axes=axes)
 
 
-def _axes(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> dict[str, float]:
+def _read_axes(found: LoadedTask, doc: Untyped, instances: Sequence[Untyped]) -> dict[str, float]:
     axes: dict[str, float] = {}
     for each in dict.fromkeys(metric.filter for metric in found.metrics.values()):
         scores = found.task.process_results(doc, [instance.filtered_resps[each] for instance in instances])
@@ -100,14 +92,8 @@ def _axes(found: Loaded, doc: Untyped, instances: Sequence[Untyped]) -> dict[str
     return axes
 
 
-def _label(value: float | None, metric: Counted) -> str:
-    if value is None:
-        return "uncounted"
-    return {metric.worst: "wrong", 1 - metric.worst: "right"}.get(value, "partial")
-
-
-def _package() -> str:
-    """Its version, which can change a score; empty where it is not installed."""
+def _find_package() -> str:
+    """Its version, which can change a score; empty if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -120,7 +106,9 @@ def _open(_: Settings, root: Path) -> Rubric:
     def score(rows: Sequence[Answered], _folder: Path, _ask: Ask) -> Decided:
         return _score(rows, root)
 
-    return Rubric(identity={"package": _package()}, labels=LABELS, score=score, fidelity="upstream", meanings=MEANINGS)
+    return Rubric(
+        identity={"package": _find_package()}, labels=LABELS, score=score, fidelity="upstream", meanings=MEANINGS
+    )
 
 
 JUDGE: Final = Judge(

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
-from harness.replicas.machine import Machine
-from harness.replicas.places import Place, environment, places, spelled, told
+from harness.replicas.placement import Machine, Placement, format_devices, format_placements, place_replicas
 
 FOUR = Machine(count=4)
 NONE = Machine(count=0)
@@ -15,7 +14,7 @@ UNKNOWN = Machine(count=None)
 
 def entries(replicas: int | None, devices: str | None, machine: Machine) -> list[str]:
     """CUDA_VISIBLE_DEVICES of each replica."""
-    return [",".join(place.visible) for place in places(replicas, devices, machine)]
+    return [",".join(place.visible) for place in place_replicas(replicas, devices, machine)]
 
 
 @pytest.mark.parametrize(
@@ -37,16 +36,16 @@ def test_devices_are_shared_out_evenly_and_in_order(replicas: int | None, device
 
 
 def test_without_a_device_the_replicas_share_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert places(2, None, NONE) == (Place(), Place())
+    assert place_replicas(2, None, NONE) == (Placement(), Placement())
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert environment(Place(), 1) == {}
-    assert environment(Place(), 1000) == {"OMP_NUM_THREADS": "1"}
+    assert Placement().variables(1) == {}
+    assert Placement().variables(1000) == {"OMP_NUM_THREADS": "1"}
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert environment(Place(), 1000) == {}
+    assert Placement().variables(1000) == {}
 
 
 def test_a_device_is_the_only_one_its_replica_sees() -> None:
-    assert environment(Place(devices=("0",), visible=("GPU-5",)), 4) == {"CUDA_VISIBLE_DEVICES": "GPU-5"}
+    assert Placement(devices=("0",), visible=("GPU-5",)).variables(4) == {"CUDA_VISIBLE_DEVICES": "GPU-5"}
 
 
 @pytest.mark.parametrize(
@@ -80,14 +79,14 @@ def test_devices_are_counted_among_those_that_are_allowed(allowed: str | None, d
         (2, "0,1,2", FOUR, "3 devices cannot be shared out evenly among 2 replicas"),
         (3, None, FOUR, "4 devices cannot be shared out evenly among 3 replicas"),
         (0, None, FOUR, "replicas=0: there must be at least 1"),
-        (2, None, UNKNOWN, "how many devices this machine has cannot be told"),
+        (2, None, UNKNOWN, "it is not known how many devices this machine has"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused(
     replicas: int | None, devices: str | None, machine: Machine, said: str
 ) -> None:
     with pytest.raises(HarnessError) as caught:
-        places(replicas, devices, machine)
+        place_replicas(replicas, devices, machine)
     assert said in caught.value.what
 
 
@@ -100,11 +99,11 @@ def test_where_nobody_can_count_the_devices_those_named_are_believed() -> None:
     ("given", "text"), [("0, 1", "0,1"), (0, "0"), ([0, 1], "0,1"), ((2,), "2"), ('["0", 1]', "0,1"), (None, None)]
 )
 def test_devices_may_be_given_as_a_number_a_list_or_a_text(given: Any, text: str | None) -> None:
-    assert spelled(given) == text
+    assert format_devices(given) == text
 
 
 def test_a_person_reads_where_the_model_is() -> None:
-    assert told(()) == "this process"
-    assert told(places(2, None, NONE)) == "2 processes on the CPU"
-    assert told(places(2, "0,1,2,3", FOUR)) == "2 processes: devices 0,1 · devices 2,3"
-    assert told(places(None, "3", FOUR)) == "1 process: device 3"
+    assert format_placements(()) == "this process"
+    assert format_placements(place_replicas(2, None, NONE)) == "2 processes on the CPU"
+    assert format_placements(place_replicas(2, "0,1,2,3", FOUR)) == "2 processes: devices 0,1 · devices 2,3"
+    assert format_placements(place_replicas(None, "3", FOUR)) == "1 process: device 3"

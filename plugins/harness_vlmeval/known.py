@@ -126,3 +126,8 @@ KNOWN: Final = (
 
 #: other sets that ask for a yes or a no
 YES_NO: Final = frozenset({"AMBER", "MME", "POPE", "VSR-zeroshot"})
+
+
+def find_known(dataset: str) -> Known | None:
+    """The task with a name of its own that reads a data set."""
+    return next((each for each in KNOWN for part in each.parts.values() if part.dataset == dataset), None)

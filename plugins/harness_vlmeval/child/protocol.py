@@ -1,4 +1,4 @@
-"""Lines of JSON on what were stdin and stdout; whatever VLMEvalKit prints goes to stderr."""
+"""Requests and replies: lines of JSON on what were stdin and stdout; whatever VLMEvalKit prints goes to stderr."""
 
 from __future__ import annotations
 
@@ -6,8 +6,29 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from typing import Any
+
+_LONGEST = 2000
+
+
+class Refused(Exception):
+    """A request that cannot be met; `kind` is a stable code, `facts` go along."""
+
+    def __init__(self, kind: str, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.reply: dict[str, Any] = {"kind": kind, "message": message, **facts}
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """An exception as a reply's `error`: its type, its words, and the line that raised it."""
+    if isinstance(error, Refused):
+        return error.reply
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    message = str(error)[:_LONGEST]
+    return {"kind": "raised", "type": type(error).__name__, "message": message, "place": place[:_LONGEST]}
 
 
 class Channel:
@@ -31,8 +52,8 @@ class Channel:
             self._writing.flush()
 
 
-def claim() -> Channel:
-    """Take stdin and stdout for the channel; the process is left with an empty stdin, and stderr for its stdout."""
+def take_pipes() -> Channel:
+    """Take stdin and stdout for the channel; the process keeps an empty stdin, and stderr for its stdout."""
     channel = Channel(os.dup(0), os.dup(1))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

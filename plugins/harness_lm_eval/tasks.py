@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from harness import DataSource, Generation, Metric, Record, Sample, Setting, Settings, Split, Task, Verdict
 
-from .counting import LABELS, Counted
-from .loading import Loaded, load
+from .loader import LABELS, CountedMetric, LoadedTask, load_task
 
-_TOKENS: Final = 256  #: theirs, where a task says nothing
+_TOKENS: Final = 256  #: theirs, if a task says nothing
 _LENGTHS: Final = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  #: the first one counts
 _MOST_IMAGES: Final = 64  #: more than any of their tasks shows; what each sample holds is counted when it is listed
 
@@ -34,7 +33,7 @@ class OpenSet(Mapping[str, Split]):
         self._root = root
 
     def __getitem__(self, name: str) -> Split:
-        return split_of(load(self._root, name))
+        return build_split(load_task(self._root, name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -43,16 +42,16 @@ class OpenSet(Mapping[str, Split]):
         return 0
 
 
-def split_of(found: Loaded) -> Split:
+def build_split(found: LoadedTask) -> Split:
     """How a task's answers are sampled and counted: as its configuration says."""
     worst = Verdict(label="wrong", axes={name: metric.worst for name, metric in found.metrics.items()})
     return Split(
         n=len(found.task.eval_docs),
         images=_MOST_IMAGES if found.shown else 0,
         judges={"lm-eval": {}},
-        metrics=tuple(_metric(name, metric) for name, metric in found.metrics.items()),
+        metrics=tuple(_build_metric(name, metric) for name, metric in found.metrics.items()),
         by=(),
-        defaults=_sampling({} if found.chooses else found.task.config.generation_kwargs or {}),
+        defaults=_read_sampling({} if found.chooses else found.task.config.generation_kwargs or {}),
         blocked_as=worst,
         empty_as=worst,
         labels=LABELS,
@@ -61,7 +60,7 @@ def split_of(found: Loaded) -> Split:
     )
 
 
-def _metric(name: str, metric: Counted) -> Metric:
+def _build_metric(name: str, metric: CountedMetric) -> Metric:
     def score(record: Record) -> tuple[float, float]:
         return (float(record.axes[name]), 1.0) if name in record.axes else (0.0, 0.0)
 
@@ -70,9 +69,15 @@ def _metric(name: str, metric: Counted) -> Metric:
     )
 
 
-def _sampling(theirs: Mapping[str, Any]) -> Generation:
+def _read_sampling(theirs: Mapping[str, Any]) -> Generation:
     """Their `gen_kwargs`, read as they do. Their stops are applied to the answer afterwards."""
-    temperature = _temperature(theirs)
+    # greedy if they say `do_sample: false` or nothing; a temperature alone samples, and sampling alone is at 1
+    samples, temperature = theirs.get("do_sample"), theirs.get("temperature")
+    if samples is False:
+        temperature = 0.0
+    elif temperature is None:
+        temperature = 1.0 if samples else 0.0
+    temperature = float(temperature)
     lengths = (theirs[name] for name in _LENGTHS if theirs.get(name) is not None)
     return Generation(
         temperature=temperature,
@@ -81,24 +86,14 @@ def _sampling(theirs: Mapping[str, Any]) -> Generation:
     )
 
 
-def _temperature(theirs: Mapping[str, Any]) -> float:
-    """Greedy where they say `do_sample: false` or nothing; a temperature alone samples, and sampling alone is at 1."""
-    samples, temperature = theirs.get("do_sample"), theirs.get("temperature")
-    if samples is False:
-        return 0.0
-    if temperature is None:
-        return 1.0 if samples else 0.0
-    return float(temperature)
-
-
 def _splits(_: Settings, root: Path) -> Mapping[str, Split]:
     return OpenSet(root)
 
 
 def _samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    from .asking import samples
+    from .samples import read_samples
 
-    return samples(root, split, settings)
+    return read_samples(root, split, settings)
 
 
 TASK: Final = Task(

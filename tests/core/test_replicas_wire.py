@@ -14,7 +14,7 @@ from harness.contracts import ModelInfo
 from harness.errors import BadImage, HarnessError, MissingData
 from harness.images.opening import open_image
 from harness.replicas import wire
-from harness.replicas.frames import Frame, read, receive
+from harness.replicas.wire import Frame, read_frame, receive_frame
 from harness.testing.fakes import fake_image
 from harness.types import Failure, Generation, Message, Request, Response, Text, Usage
 
@@ -26,25 +26,25 @@ FRAMES = (
 
 
 def bytes_of(*frames: Frame) -> bytes:
-    return b"".join(piece for frame in frames for piece in frame.packed())
+    return b"".join(piece for frame in frames for piece in frame.pack())
 
 
 def arrived(value: Any) -> Any:
     """A JSON value as the other side reads it."""
-    frame = read(io.BytesIO(bytes_of(Frame(kind="answer", body=value))))
+    frame = read_frame(io.BytesIO(bytes_of(Frame(kind="answer", body=value))))
     assert frame is not None
     return frame.body
 
 
 def test_frames_are_read_as_they_were_written() -> None:
     pipe = io.BytesIO(bytes_of(*FRAMES))
-    assert [read(pipe) for _ in range(4)] == [*FRAMES, None]
+    assert [read_frame(pipe) for _ in range(4)] == [*FRAMES, None]
 
 
 def test_a_frame_that_was_cut_off_is_none() -> None:
     whole = bytes_of(FRAMES[1])
     for end in (0, 3, 10, len(whole) - 1):
-        assert read(io.BytesIO(whole[:end])) is None
+        assert read_frame(io.BytesIO(whole[:end])) is None
 
 
 def test_both_sides_read_alike() -> None:
@@ -54,14 +54,14 @@ def test_both_sides_read_alike() -> None:
         return pipe.read(size)
 
     async def body() -> Iterator[Frame]:
-        return iter([await receive(exactly) for _ in FRAMES])
+        return iter([await receive_frame(exactly) for _ in FRAMES])
 
     assert list(anyio.run(body)) == list(FRAMES)
 
 
 def test_what_is_no_json_is_refused_where_it_is_sent() -> None:
     with pytest.raises(TypeError, match="object is not JSON"):
-        Frame(kind="ask", body=object()).packed()
+        Frame(kind="ask", body=object()).pack()
 
 
 def test_a_request_keeps_its_images_bytes_and_the_order_of_its_parts() -> None:
@@ -76,9 +76,9 @@ def test_a_request_keeps_its_images_bytes_and_the_order_of_its_parts() -> None:
         choices=("yes", "no"),
         prefill="Well",
     )
-    body, blobs = wire.request_out(request)
+    body, blobs = wire.request_to_json(request)
     assert blobs == (image.opened.data, image.opened.data)
-    again = wire.request_in(arrived(body), blobs)
+    again = wire.request_from_json(arrived(body), blobs)
     for name in ("settings", "schema", "raw", "choices", "prefill"):
         assert getattr(again, name) == getattr(request, name)
     shapes = [[getattr(part, "text", "image") for part in message.content] for message in again.messages]
@@ -92,7 +92,7 @@ def test_a_request_keeps_its_images_bytes_and_the_order_of_its_parts() -> None:
 
 def test_an_image_that_was_not_opened_cannot_be_sent() -> None:
     with pytest.raises(ValueError, match="has not been opened"):
-        wire.request_out(Request(messages=(Message(role="user", content=(fake_image(),)),)))
+        wire.request_to_json(Request(messages=(Message(role="user", content=(fake_image(),)),)))
 
 
 class OwnError(HarnessError):
@@ -109,18 +109,18 @@ class OwnError(HarnessError):
     ],
 )  # fmt: skip
 def test_answers_come_back_as_they_were_given(answer: Response | Failure) -> None:
-    assert wire.answer_in(arrived(wire.answer_out(answer))) == answer
+    assert wire.answer_from_json(arrived(wire.answer_to_json(answer))) == answer
 
 
 def test_an_error_keeps_its_class_where_the_harness_has_it() -> None:
-    missing = wire.answer_in(arrived(wire.answer_out(MissingData("what", where="where", remedy="remedy"))))
+    missing = wire.answer_from_json(arrived(wire.answer_to_json(MissingData("what", where="where", remedy="remedy"))))
     assert isinstance(missing, MissingData)
     assert (missing.what, missing.where, missing.remedy) == ("what", "where", "remedy")
-    own = wire.answer_in(arrived(wire.answer_out(OwnError("what"))))
+    own = wire.answer_from_json(arrived(wire.answer_to_json(OwnError("what"))))
     assert type(own) is HarnessError
-    assert wire.error_like("BadImage") is HarnessError, "not in the tree that a user can mend"
-    assert wire.error_like("annotations") is HarnessError
-    assert errors.EndpointDown is wire.error_like("EndpointDown")
+    assert wire.find_error_class("BadImage") is HarnessError, "not in the tree that a user can mend"
+    assert wire.find_error_class("annotations") is HarnessError
+    assert errors.EndpointDown is wire.find_error_class("EndpointDown")
 
 
 def test_what_a_model_is_comes_back_as_it_was_said() -> None:
@@ -128,4 +128,4 @@ def test_what_a_model_is_comes_back_as_it_was_said() -> None:
         ref="a/b", resolved="c", endpoint="e", max_images=2, local=True, concurrency=16, fingerprint={"f": {"size": 1}},
         can=frozenset({"raw"}), dropped=frozenset({"seed"}), notes=("n",),
     )  # fmt: skip
-    assert wire.info_in(arrived(wire.info_out(info))) == info
+    assert wire.info_from_json(arrived(wire.info_to_json(info))) == info

@@ -1,8 +1,9 @@
-"""lm-eval's types: found by name, made from their arguments, and what each can be asked."""
+"""lm-eval's model types: found by name, opened with their arguments, and what each can be asked."""
 
 from __future__ import annotations
 
 import gc
+import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness import HarnessError, Json, Settings, UnknownName
+from harness.extras import Untyped, install_command
 from harness.fingerprint import of_folder
 from harness.settings import nearest
 
-from . import INSTALL
-from .untyped import Untyped, models, registry, utils
-
+models: Untyped = importlib.import_module("lm_eval.models")
+registry: Untyped = importlib.import_module("lm_eval.api.registry")
+utils: Untyped = importlib.import_module("lm_eval.utils")
 #: pictures: images in the context; words: text alone; chat: OpenAI's messages to a server; completions: raw text to one
 Kind = Literal["pictures", "words", "chat", "completions"]
 _KEYS = frozenset({"api_key", "auth_token", "header", "headers", "key", "password", "token"})
@@ -23,14 +25,14 @@ _OWN_MESSAGES = "AnthropicChat"  # speaks over the same base, and takes no image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class LmEvalType:
     """An open model of theirs.
 
     Attributes:
         lm: theirs.
         kind: how it is asked.
         arguments: as they were parsed.
-        system: its chat template takes a system message; None where it has no chat template.
+        system: its chat template takes a system message; None if it has no chat template.
     """
 
     lm: Untyped
@@ -52,7 +54,7 @@ class Made:
         return {"type": type(self.lm).__name__, **of_folder(folder)}
 
 
-def make(name: str, settings: Settings) -> Made:
+def open_type(name: str, settings: Settings) -> LmEvalType:
     """Find and open `lm-eval/NAME`. Blocking.
 
     Raises:
@@ -64,22 +66,28 @@ def make(name: str, settings: Settings) -> Made:
         raise UnknownName(f"lm-eval has no model type {name!r}", remedy=nearest(name, names))
     try:
         arguments: dict[str, Any] = utils.simple_parse_args_string(settings["model_args"])
-        _check_open(arguments)
+        _check_no_key(arguments)
         kind = registry.get_model(name)
-        lm = kind.create_from_arg_obj(_defaults(kind, settings) | arguments, {"device": settings["device"]})
+        # trying again is the engine's, and so is how many calls there are at once
+        remote = "TemplateAPI" in _base_names(kind)
+        usual = {"batch_size": 1, "num_concurrent": 1, "max_retries": 1}
+        defaults = usual if remote else {"batch_size": settings["batch_size"]}
+        lm = kind.create_from_arg_obj(defaults | arguments, {"device": settings["device"]})
     except ImportError as error:
-        raise HarnessError(f"lm-eval/{name} needs a package that is not here: {error}", remedy=INSTALL) from error
+        raise HarnessError(
+            f"lm-eval/{name} needs a package that is not here: {error}", remedy=install_command("lm-eval")
+        ) from error
     except HarnessError:
         raise
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         remedy = "check -M model_args=…, which are lm-eval's own --model_args"
         raise HarnessError(f"lm-eval/{name} cannot be opened: {said[:500]}", remedy=remedy) from error
-    return Made(lm=lm, kind=_kind(lm), arguments=arguments, system=_system(lm))
+    return LmEvalType(lm=lm, kind=_find_kind(lm), arguments=arguments, system=_takes_system(lm))
 
 
-def _check_open(arguments: Mapping[str, Any]) -> None:
-    """Raises HarnessError where the arguments hold a key: settings are recorded. `token=True` is none."""
+def _check_no_key(arguments: Mapping[str, Any]) -> None:
+    """Raise HarnessError if the arguments hold a key: settings are recorded. `token=True` is none."""
     if held := sorted(name for name, value in arguments.items() if name in _KEYS and isinstance(value, str)):
         raise HarnessError(
             f"-M model_args must not hold {', '.join(held)}: settings are recorded",
@@ -87,29 +95,22 @@ def _check_open(arguments: Mapping[str, Any]) -> None:
         )
 
 
-def _defaults(kind: Untyped, settings: Settings) -> dict[str, Any]:
-    """What is ours to say unless the user does: trying again is the engine's, and so is how many calls there are."""
-    if "TemplateAPI" in _lineage(kind):
-        return {"batch_size": 1, "num_concurrent": 1, "max_retries": 1}
-    return {"batch_size": settings["batch_size"]}
+def _base_names(kind: Untyped) -> set[str]:
+    mro: tuple[type, ...] = kind.__mro__
+    return {base.__name__ for base in mro}
 
 
-def _lineage(kind: Untyped) -> set[str]:
-    bases: tuple[type, ...] = kind.__mro__
-    return {base.__name__ for base in bases}
-
-
-def _kind(lm: Untyped) -> Kind:
-    lineage = _lineage(lm.__class__)
-    if "LocalChatCompletion" in lineage and _OWN_MESSAGES not in lineage:
+def _find_kind(lm: Untyped) -> Kind:
+    bases = _base_names(lm.__class__)
+    if "LocalChatCompletion" in bases and _OWN_MESSAGES not in bases:
         return "chat"
-    if "TemplateAPI" in lineage:
+    if "TemplateAPI" in bases:
         return "completions"
     return "pictures" if getattr(lm, "MULTIMODAL", False) and hasattr(lm, "max_images") else "words"
 
 
-def _system(lm: Untyped) -> bool | None:
-    """Whether a conversation may have a system message, or may be had at all."""
+def _takes_system(lm: Untyped) -> bool | None:
+    """Whether its chat template takes a system message; None if there is no chat template."""
     turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
     for system, history in ((True, turns), (False, turns[1:])):
         try:
@@ -120,9 +121,9 @@ def _system(lm: Untyped) -> bool | None:
     return None
 
 
-def release(made: Made) -> None:
-    """Give a model's memory back, as far as nobody else holds it."""
-    made.lm.__dict__.clear()
+def release(model: LmEvalType) -> None:
+    """Give a model's memory back, as far as nothing else holds it."""
+    model.lm.__dict__.clear()
     gc.collect()
     torch: Any = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -1,4 +1,8 @@
-"""Samples of a data set: from the rows that VLMEvalKit made, or, of the packaged splits, from the table itself."""
+"""Samples of a data set: from the rows that VLMEvalKit made, or, of the packaged splits, from the table itself.
+
+A cluster holds the samples that are resampled together: rotations of a question, a set of HallusionBench, twins, or
+the questions about one image.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,14 @@ from typing import Any, Final
 from harness import BadImage, Image, Json, Sample, open_files, prompt, rows, together
 from harness.readers import DataFiles, Row
 
-from .clusters import cluster, twins
 from .known import Form, Part
+from .scoring import FIGURE, GROUP, QUESTION
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MARK: Final = re.compile(r"<image(?: (\d))?>")
 
 
-def from_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
+def read_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
     """The samples of one split, lazily, as VLMEvalKit asks them; those of one cluster together.
 
     Args:
@@ -32,18 +36,22 @@ def from_rows(file: Path, root: Path, split: str, part: Part, form: Form) -> Ite
         part: which of the rows.
         form: of the questions.
     """
-    pairs = twins(_kept(file, part)) if form == "choice" else {}
+    pairs = find_twins(_select_rows(file, part)) if form == "choice" else {}
     files = open_files(root)
-    found = (_sample(row, split, part, form, pairs, _shown_by(files, row)) for row in _kept(file, part))
+    found = (_sample(row, split, part, form, pairs, _shown_by(files, row)) for row in _select_rows(file, part))
     return found if form == "choice" and not pairs else _together(found)
 
 
-def _kept(file: Path, part: Part) -> Iterator[dict[str, Any]]:
+def _select_rows(file: Path, part: Part) -> Iterator[dict[str, Any]]:
     """The rows of one part, read anew at each call."""
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             row: dict[str, Any] = json.loads(line)
-            if all(_held(value, _cell(row, column)) for column, value in part.only.items()):
+            for column, wanted in part.only.items():
+                cell = str(row["category"] if column == "category" else row["tags"].get(column, ""))
+                if wanted not in (each.strip() for each in cell.split(",")):
+                    break
+            else:
                 yield row
 
 
@@ -52,16 +60,8 @@ def _shown_by(files: DataFiles, row: Mapping[str, Any]) -> list[str | Image]:
 
 
 def _together(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """Those of one cluster next to each other; a sample without one stays where it is first met."""
+    """Those of one cluster next to each other; a sample without one keeps its place."""
     return together(samples, lambda sample: sample.cluster or ("", sample.id))
-
-
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    return str(row["category"] if column == "category" else row["tags"].get(column, ""))
-
-
-def _held(wanted: str, value: str) -> bool:
-    return wanted in (each.strip() for each in value.split(","))
 
 
 def _sample(
@@ -72,7 +72,7 @@ def _sample(
     pairs: Mapping[str, str],
     parts: list[str | Image],
 ) -> Sample:
-    key, tags = cluster(row, form, pairs)
+    key, tags = find_cluster(row, form, pairs)
     answer = str(row["answer"])
     asked = {"answer": answer.strip().lower()} if form != "choice" else {"answer": answer, "options": row["options"]}
     return Sample(
@@ -86,10 +86,49 @@ def _sample(
     )
 
 
-def from_table(root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
+def find_twins(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Of the rows that name a counterpart, and of those counterparts: id -> cluster. Naming it once is enough."""
+    ids: dict[str, str] = {}
+    named: list[tuple[str, str]] = []
+    for row in rows:
+        own = str(row.get("number") or row["id"])
+        ids[own] = str(row["id"])
+        if row.get("counterpart"):
+            named.append((own, str(row["counterpart"])))
+    found: dict[str, str] = {}
+    for one, other in named:
+        if other in ids:
+            pair = found.get(ids[one]) or found.get(ids[other]) or f"twins_{ids[one]}"
+            found |= {ids[one]: pair, ids[other]: pair}
+    return found
+
+
+def find_cluster(row: Mapping[str, Any], form: Form, pairs: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """The cluster of a row, empty if it is alone in it, and the tags by which metrics group it.
+
+    Args:
+        row: as it was built.
+        form: of the questions.
+        pairs: id -> cluster, as `find_twins` says.
+    """
+    own, group = str(row["id"]), str(row["group"])
+    if form == "hallusion":  # VD_chart_1_0_2_3: category, subcategory, kind, set, figure, question
+        if own.count("_") != 5:
+            return "", {}
+        category, subcategory, _, members, figure, question = own.split("_")
+        found = f"{category}_{subcategory}_{members}"
+        return found, {QUESTION: f"{found}_q{question}", FIGURE: f"{found}_f{figure}"}
+    if group != own:
+        return group, {GROUP: group}
+    if form == "yesno":
+        return str(row.get("pictures", "")), {}
+    return pairs.get(own, ""), {}
+
+
+def read_table(root: Path, split: str, part: Part, form: Form) -> Iterator[Sample]:
     """The samples of a packaged split, read here: VLMEvalKit need not be installed."""
     table = rows(open_files(root), f"{part.dataset}.tsv")
-    shown = _Shown(root=root)
+    shown = _TableImages(root=root)
     whole = Part(dataset=part.dataset, n=None, images=None)
     return _together(_sample(_row(row), split, whole, form, {}, _parts(row, shown, form)) for row in table)
 
@@ -111,7 +150,7 @@ def _options(row: Row) -> dict[str, str]:
     return {letter: row.text(letter) for letter in _LETTERS if row.text(letter, default="")}
 
 
-def _parts(row: Row, shown: _Shown, form: Form) -> list[str | Image]:
+def _parts(row: Row, shown: _TableImages, form: Form) -> list[str | Image]:
     """Images where the question has a mark for them, else before it; then the options."""
     images = shown.of(row)
     question = row.text("question")
@@ -127,7 +166,7 @@ def _parts(row: Row, shown: _Shown, form: Form) -> list[str | Image]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
+class _TableImages:
     """Images that lie in a table's cells, in base64; see `harness.types.Files`."""
 
     root: Path

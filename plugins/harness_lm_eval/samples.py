@@ -9,33 +9,35 @@ from typing import Any, Final
 
 from harness import BadImage, HarnessError, Image, Request, Sample, Settings, prompt
 from harness.drawings import png
+from harness.extras import Untyped
 from harness.types import Message, Text
 
-from .loading import Loaded, load
-from .theirs import Untyped
+from .loader import LoadedTask, load_task
 
 MARK: Final = "<image>"
 
 
-def samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
-    """The documents of one task, lazily. Raises as `load` does, and HarnessError for images in a raw context."""
-    found = load(root, split)
+def read_samples(root: Path, split: str, settings: Settings) -> Iterator[Sample]:
+    """The documents of one task, lazily. Raises as `load_task` does, and HarnessError for images in a raw context."""
+    found = load_task(root, split)
     found.task.set_fewshot_seed(1234)  # theirs
     for number, doc in found.task.doc_iterator():
         yield Sample(
             id=str(number),
             split=split,
-            request=_request(found, number, doc, settings),
+            request=_build_request(found, number, doc, settings),
             target={"answer": str(found.task.doc_to_target(doc))},
         )
 
 
-def _request(found: Loaded, number: int, doc: Untyped, settings: Settings) -> Request:
+def _build_request(found: LoadedTask, number: int, doc: Untyped, settings: Settings) -> Request:
     """Their context as it stands (`raw`), or as one turn of the user. Raises HarnessError for a raw one with images."""
     task, raw = found.task, bool(settings["raw"])
+    shots = settings["num_fewshot"]
+    shots = (task.config.num_fewshot or 0) if shots is None else int(shots)
     asked: Any = task.construct_requests(
         doc=doc,
-        ctx=task.fewshot_context(doc, num_fewshot=_shots(found, settings), gen_prefix=task.doc_to_prefix(doc)),
+        ctx=task.fewshot_context(doc, num_fewshot=shots, gen_prefix=task.doc_to_prefix(doc)),
         metadata=(found.name, number, 1),
         apply_chat_template=not raw,
     )
@@ -54,14 +56,9 @@ def _request(found: Loaded, number: int, doc: Untyped, settings: Settings) -> Re
     return Request(messages=prompt(*_parts(context, images)).messages, choices=choices)
 
 
-def _shots(found: Loaded, settings: Settings) -> int:
-    own = found.task.config.num_fewshot or 0
-    return own if settings["num_fewshot"] is None else int(settings["num_fewshot"])
-
-
-def _images(found: Loaded, number: int, arguments: tuple[Any, ...]) -> list[Image]:
+def _images(found: LoadedTask, number: int, arguments: tuple[Any, ...]) -> list[Image]:
     visual: list[Any] = (arguments[-1].get("visual") or []) if found.shown else []
-    files = _Pictures(found=found, number=number)
+    files = _DocumentImages(found=found, number=number)
     return [Image(path=f"{found.name}/{number}/{nth}.png", files=files) for nth in range(len(visual))]
 
 
@@ -77,10 +74,10 @@ def _parts(context: str, images: list[Image]) -> list[str | Image]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pictures:
+class _DocumentImages:
     """The images of one document, made again when they are asked for; see `harness.types.Files`."""
 
-    found: Loaded
+    found: LoadedTask
     number: int
 
     @property
