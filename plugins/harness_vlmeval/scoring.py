@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final, cast
 
 from harness import Answered, Ask, HarnessError, Json, Judge, Metric, Record, Rubric, Settings, Unscored, Verdict, rate
-from harness.http.status import as_mapping
 
 Decided = AsyncIterator[tuple[str, Verdict | Unscored]]
 #: of the rubric, with what they say of an answer
@@ -121,6 +120,8 @@ YESNO: Final = (
 async def _score(rows: Sequence[Answered], folder: Path, _: Ask, *, root: Path) -> Decided:
     """Decide on each answer by what VLMEvalKit's scorer made of it."""
     import anyio.to_thread
+
+    from harness.http.status import as_mapping
 
     from .process import Refused, ask_kit
 
