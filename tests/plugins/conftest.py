@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 def tiny_vlm(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a Qwen2-VL with random weights."""
     from tests.plugins import tiny_models
+    from tests.plugins.tiny.folders import make_once
 
-    return str(tiny_models.save_vlm(tmp_path_factory.mktemp("models") / "tiny-vlm"))
+    return str(make_once(tmp_path_factory, "tiny-vlm", tiny_models.save_vlm))
 
 
 @pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a Llama with random weights."""
     from tests.plugins import tiny_models
+    from tests.plugins.tiny.folders import make_once
 
-    return str(tiny_models.save_lm(tmp_path_factory.mktemp("models") / "tiny-lm"))
+    return str(make_once(tmp_path_factory, "tiny-lm", tiny_models.save_lm))
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +34,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
     """The model folder of each family of vision-language models, by name."""
     from tests.plugins.tiny.folders import Folders
 
-    return Folders(tmp_path_factory.mktemp("families"))
+    return Folders(tmp_path_factory)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from harness import Generation, HarnessError, Message, Request, Response, Text
 from harness.fingerprint import of_folder
 from tests.plugins.hf_asking import opened
-from tests.plugins.tiny.folders import Folders
+from tests.plugins.tiny.folders import Folders, make_once
 
 pytestmark = pytest.mark.anyio
 ASKED = Request(
@@ -27,10 +27,11 @@ def vlm(tiny_vlm: str) -> Path:
 
 
 @pytest.fixture
-def adapter(vlm: Path, tmp_path: Path) -> Path:
+def adapter(vlm: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.plugins import tiny_models
 
-    return tiny_models.save_adapter(tmp_path / "adapter", vlm)
+    saved = make_once(tmp_path_factory, "adapter", lambda folder: tiny_models.save_adapter(folder, vlm))
+    return Path(shutil.copytree(saved, tmp_path / "adapter"))
 
 
 async def refused(name: object, **settings: Any) -> HarnessError:

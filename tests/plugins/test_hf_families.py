@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -46,33 +46,34 @@ async def weight(model: Model, request: Request) -> float:
     return (await answer(model, replace(request, choices=("Sure",)))).choices["Sure"]
 
 
-def by_hand(folder: Path, content: Sequence[Mapping[str, str]], images: Sequence[Image]) -> str:
-    """What transformers answers to one question, without anything of ours."""
+def by_hand(folder: Path, *questions: tuple[Sequence[Image], str]) -> list[str]:
+    """What transformers answers to each question, without anything of ours."""
     import torch
     import transformers
 
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     processor = transformers.AutoProcessor.from_pretrained(folder)
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    pixels: dict[str, Any] = {"images": [[PIL.Image.open(io.BytesIO(each.opened.data)) for each in images]]}
-    inputs = processor(text=[text], return_tensors="pt", add_special_tokens=False, **(pixels if images else {}))
-    with torch.inference_mode():
-        written = model.generate(**inputs, max_new_tokens=SHORT.max_tokens, do_sample=False)
-    text = processor.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return str(text)
+    texts: list[str] = []
+    for images, question in questions:
+        content = [*[{"type": "image"}] * len(images), {"type": "text", "text": question}]
+        text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        pixels: dict[str, Any] = {"images": [[PIL.Image.open(io.BytesIO(each.opened.data)) for each in images]]}
+        inputs = processor(text=[text], return_tensors="pt", add_special_tokens=False, **(pixels if images else {}))
+        with torch.inference_mode():
+            written = model.generate(**inputs, max_new_tokens=SHORT.max_tokens, do_sample=False)
+        texts.append(processor.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+    return texts
 
 
 @pytest.mark.parametrize("name", NAMES)
 class TestAFamily:
     async def test_answers_as_transformers_alone_would(self, folders: Folders, name: str) -> None:
         one, two = drawn(0), drawn(1)
-        content = [{"type": "image"}, {"type": "image"}, {"type": "text", "text": "and?"}]
         async with opened(folders[name]) as model:
             both = await answer(model, asked(one, two, "and?", settings=SHORT))
             words = await answer(model, asked("hello", settings=SHORT))
 
-        assert both.text == by_hand(folders[name], content, [one, two])
-        assert words.text == by_hand(folders[name], [{"type": "text", "text": "hello"}], [])
+        assert [both.text, words.text] == by_hand(folders[name], ([one, two], "and?"), ([], "hello"))
 
     async def test_sees_every_image_and_in_order(self, folders: Folders, name: str) -> None:
         one, two = drawn(4), drawn(8)

@@ -16,12 +16,9 @@ _HUBS = ("HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
     """The model folder of each family of vision-language models, by name."""
-    import torch
-
     from tests.plugins.tiny.folders import Folders
 
-    torch.set_num_threads(1)  # two threads are slower than one on busy cores, for models this small
-    return Folders(tmp_path_factory.mktemp("families"))
+    return Folders(tmp_path_factory)
 
 
 @pytest.fixture
