@@ -1,4 +1,4 @@
-"""Opening `hf/…`: where a model comes from, what identifies it, and what is refused with a remedy."""
+"""Opening `hf/…`: where a model comes from, what identifies it, and what is refused with a remedy; where its files are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_hf.provider import SETTINGS
+from harness_hf.provider import PROVIDER, SETTINGS
+from harness_vllm.provider import PROVIDER as VLLM
 
-from harness import Generation, HarnessError, Message, Request, Response, Text
+from harness import Generation, HarnessError, Message, Provider, Request, Response, Text
 from harness.fingerprint import of_folder
 from harness.images import inline_image, open_image
 from harness.settings import effective
@@ -43,6 +44,15 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
+
+
+def cached_model(hub: Path, model: str | Path, *without: str) -> Path:
+    """The snapshot of `someone/tiny`, as a download leaves it; `without` are patterns of files that it lacks."""
+    repository = hub / "models--someone--tiny"
+    shutil.copytree(model, repository / "snapshots" / COMMIT, ignore=shutil.ignore_patterns(*without))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    return repository / "snapshots" / COMMIT
 
 
 async def refused(name: object, **settings: Any) -> HarnessError:
@@ -200,11 +210,7 @@ class TestAFolder:
 class TestAHubModel:
     @pytest.fixture
     def cached(self, lm: Path, offline: Path) -> str:
-        """A model as a download leaves it."""
-        repository = offline / "models--someone--tiny"
-        shutil.copytree(lm, repository / "snapshots" / COMMIT)
-        (repository / "refs").mkdir()
-        (repository / "refs" / "main").write_text(COMMIT)
+        cached_model(offline, lm)
         return "someone/tiny"
 
     async def test_is_known_by_its_commit(self, cached: str) -> None:
@@ -273,3 +279,45 @@ class TestWithoutTheExtra:
 
         assert error.remedy == "pip install 'vlm-safety-harness[hf]'"
         assert package in error.what
+
+
+# where the files of `hf/NAME` and `vllm/NAME` are, for who trains or copies them
+
+
+def folder(name: str, provider: Provider = PROVIDER) -> Path:
+    assert provider.folder is not None
+    return provider.folder(name, effective(provider.settings, {}, owner=f"{provider.scheme}/"))
+
+
+@pytest.mark.parametrize("provider", [PROVIDER, VLLM], ids=lambda each: each.scheme)
+def test_a_folder_is_its_own(tiny_lm: str, provider: Provider) -> None:
+    assert folder(tiny_lm, provider) == Path(tiny_lm)
+
+
+@pytest.mark.parametrize("provider", [PROVIDER, VLLM], ids=lambda each: each.scheme)
+def test_a_downloaded_model_lies_in_its_snapshot(tiny_lm: str, offline: Path, provider: Provider) -> None:
+    snapshot = cached_model(offline, tiny_lm)
+
+    assert folder("someone/tiny", provider) == snapshot
+
+
+@pytest.mark.parametrize(("provider", "setting"), [(PROVIDER, "adapter="), (VLLM, "lora=")])
+def test_an_adapter_is_no_model(tmp_path: Path, provider: Provider, setting: str) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+
+    with pytest.raises(HarnessError, match="an adapter, not a model") as raised:
+        folder(str(tmp_path), provider)
+    assert setting in raised.value.remedy
+
+
+def test_a_model_that_is_nowhere_is_refused_with_how_to_fetch_it(offline: Path) -> None:
+    with pytest.raises(HarnessError, match="cannot be reached") as raised:
+        folder("someone/else")
+    assert "hf download someone/else" in raised.value.remedy
+
+
+def test_a_repository_without_weights_is_refused(tiny_lm: str, offline: Path) -> None:
+    cached_model(offline, tiny_lm, "*.safetensors")
+
+    with pytest.raises(HarnessError, match="no weights"):
+        folder("someone/tiny")
