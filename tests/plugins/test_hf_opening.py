@@ -1,4 +1,4 @@
-"""Opening `hf/…`: where a model comes from, what identifies it, and what is refused with a remedy; where its files are."""
+"""Opening `hf/…`: where a model comes from, what identifies it, what is refused with a remedy, where its files are."""
 
 from __future__ import annotations
 
