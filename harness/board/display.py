@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-NOTHING = "—"  #: stands where there is no number
+NOTHING = "—"  #: shown where there is no number
 ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
-_MARKS = {
+_FLAGS = {
     "truncated": "cut off at the token limit",
     "refusal": "marked as a refusal by the provider",
     "verdict_like": "shaped like a verdict",
 }
 
 
-def figure(value: float | None, unit: str = "%") -> str:
+def format_value(value: float | None, unit: str = "%") -> str:
     """A metric's value: one decimal for percent, three for a score between 0 and 1."""
     if value is None:
         return NOTHING
     return f"{value:.1f}" if unit == "%" else f"{value:.3f}"
 
 
-def span(ends: Sequence[float | None] | None, unit: str = "%") -> str:
+def format_interval(ends: Sequence[float | None] | None, unit: str = "%") -> str:
     """An interval: `[78.3, 82.1]`; empty when there is none."""
     if ends is None or any(end is None for end in ends):
         return ""
-    return f"[{', '.join(figure(end, unit) for end in ends)}]"
+    return f"[{', '.join(format_value(end, unit) for end in ends)}]"
 
 
-def estimate(value: float | None, ends: Sequence[float | None] | None, unit: str = "%") -> str:
+def format_estimate(value: float | None, ends: Sequence[float | None] | None, unit: str = "%") -> str:
     """A value with its interval: `80.3 [78.3, 82.1]`."""
-    return f"{figure(value, unit)} {span(ends, unit)}".rstrip()
+    return f"{format_value(value, unit)} {format_interval(ends, unit)}".rstrip()
 
 
-def share(part: float | None) -> str:
+def format_share(part: float | None) -> str:
     """A share of 1 in percent; 100% only when nothing is missing, since a rounded 100% would hide it."""
     if part is None:
         return NOTHING
@@ -42,12 +42,12 @@ def share(part: float | None) -> str:
     return "100%" if part == 1 else text
 
 
-def marks(flags: Mapping[str, int]) -> str:
+def format_flags(flags: Mapping[str, int]) -> str:
     """How many answers carry each flag: `12 cut off at the token limit`; empty when none does."""
-    return ", ".join(f"{count} {_MARKS.get(flag, flag)}" for flag, count in flags.items() if count)
+    return ", ".join(f"{count} {_FLAGS.get(flag, flag)}" for flag, count in flags.items() if count)
 
 
-def amount(number: float) -> str:
+def format_count(number: float) -> str:
     """A count in few characters: 950, 12.3k, 4.6M."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
@@ -55,10 +55,20 @@ def amount(number: float) -> str:
     return f"{number:.0f}"
 
 
-def clock(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """A duration as 1:05 or 2:03:07; `—` when it is not known."""
     if seconds is None:
         return NOTHING
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+# The former names, which other packages import.
+figure = format_value
+span = format_interval
+estimate = format_estimate
+share = format_share
+marks = format_flags
+amount = format_count
+clock = format_duration

@@ -1,16 +1,79 @@
 """The leaderboard: results in, one board for each task, split and class of comparability out. Reports draw only this.
 
-Reading is in `harness.board.rows`; who may be compared with whom, and how, in `harness.board.ranking`.
+Rows are ranked only within one class of comparability: the same judge (its rubric, template, settings and snapshot),
+wording, task version, data and settings. Each class is a board of its own, which says how it differs from the others.
+Subsets and incomplete results are in the class they would belong to and are never ranked. A rank is one more than the
+number of rows whose whole interval is better, so rows that cannot be told apart share it. The interval is
+`ci95_worst`, which covers what unresolved records could still have been.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
-from harness.board.ranking import ranked
-from harness.board.rows import Section, rows, sections
-from harness.board.values import Board
+from harness.board.display import (
+    ARROWS,
+    format_estimate,
+    format_flags,
+    format_interval,
+    format_share,
+    format_value,
+)
+from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse_ends, read_rows, strategy_name
 from harness.contracts import Results
+from harness.metrics import Better
+from harness.sources import BUILT
+from harness.types import Json
+
+Standing = Literal["best", "second", ""]
+
+_TURNS: Final[Mapping[Better, float]] = {"lower": 1.0, "higher": -1.0, "neither": 0.0}
+_NAMED: Final = 5  #: models in one remark; more are counted
+_IN_THE_NAME: Final = frozenset({"strategy", "system"})  #: cautions that the row's name tells already
+_Basis = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """The rows of one split that may be compared, best first, unranked ones last.
+
+    Attributes:
+        task: its displayed name.
+        split: its name.
+        part_of: the derived split that pools this one; empty for none.
+        rows: best first.
+        group: letter that tells it from the split's other boards; empty where it is the only one.
+        apart: what of the basis differs from those.
+        notes: what a reader must know before comparing rows.
+    """
+
+    task: str
+    split: str
+    part_of: str = ""
+    rows: tuple[Row, ...]
+    group: str = ""
+    apart: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`mis:test`, or the task's name alone where it has no splits; with the letter of its class."""
+        return f"{self.title} ({self.group})" if self.group else self.title
+
+    @property
+    def title(self) -> str:
+        """Its name without the letter: the same for all classes."""
+        return self.task if self.split == "all" else f"{self.task}:{self.split}"
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The columns: each metric once, the main one first."""
+        named = {measure.name: measure for row in reversed(self.rows) for measure in row.measures}
+        order = dict.fromkeys(measure.name for row in self.rows for measure in row.measures)
+        return tuple(sorted((named[name] for name in order), key=lambda measure: not measure.main))
 
 
 def boards(results: Sequence[Results]) -> tuple[Board, ...]:
@@ -20,7 +83,7 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
         results: dicts of results.json, one per run.
     """
     found: dict[tuple[str, str], list[Section]] = {}
-    for section in (section for result in results for section in sections(result)):
+    for section in (section for result in results for section in list_sections(result)):
         found.setdefault((section.task, section.split), []).append(section)
     owners = {(s.task, part): s.split for split in found.values() for s in split for part in s.parts}
     tasks = list(dict.fromkeys(task for task, _ in found))
@@ -29,12 +92,319 @@ def boards(results: Sequence[Results]) -> tuple[Board, ...]:
     return tuple(
         board
         for task, split in order
-        for board in ranked(
+        for board in _rank_split(
             Board(
                 task=task,
                 split=split,
                 part_of=owners.get((task, split), ""),
-                rows=tuple(row for section in found[task, split] for row in rows(section)),
+                rows=tuple(row for section in found[task, split] for row in read_rows(section)),
             )
         )
     )
+
+
+def _rank_split(board: Board) -> Iterator[Board]:
+    """All rows of a split as a board for each class, named apart, ranked and sorted, with their notes."""
+    rows = [replace(row, unranked=_explain_unranked(row)) for row in _name_apart(board.rows)]
+    # Rows rest on the data's hash too where all runs asked the same splits: only then is it of the same data. What is
+    # not ranked rests on it only if it asked the same: the hash is over all that its run asked of the task.
+    asked = {row.asked for row in rows if not row.unranked}
+    if len(asked) == 1:
+        rows = [replace(row, basis={**row.basis, "data": row.data[:8]}) if row.asked in asked else row for row in rows]
+    classes = _group_by_basis(rows)
+    letters = dict(zip(classes, _letters(), strict=False)) if len(classes) > 1 else {}
+    names = dict.fromkeys(name for basis in classes for name, _ in basis)
+    differing = [name for name in names if len({dict(basis).get(name, "") for basis in classes}) > 1]
+    for basis, members in classes.items():
+        apart = "; ".join(f"{name} {dict(basis).get(name) or 'unset'}" for name in differing)
+        members.sort(key=_sort_key)
+        placed = tuple(replace(row, rank=_find_rank(row, members)) for row in members)
+        notes = [f"Ranked apart from other results of this split, by: {apart}."] if apart else []
+        notes += _list_remarks(board.split, placed)
+        yield replace(
+            board,
+            rows=placed,
+            group=letters.get(basis, ""),
+            apart=apart,
+            notes=tuple(dict.fromkeys(notes)),  # two judges of a run may earn the same
+        )
+
+
+def _group_by_basis(rows: Sequence[Row]) -> dict[_Basis, list[Row]]:
+    """Basis -> its rows; the class with most ranked rows first."""
+    found: dict[_Basis, list[Row]] = {}
+
+    def without(basis: _Basis, names: frozenset[str]) -> _Basis:
+        return tuple(pair for pair in basis if pair[0] not in names)
+
+    for row in sorted(rows, key=lambda row: len(_open_basis(row))):
+        mine = tuple(sorted((name, value) for name, value in row.basis.items() if value))
+        is_open = _open_basis(row)
+        home = (basis for basis in found if without(basis, is_open) == without(mine, is_open))
+        found.setdefault(next(home, mine), []).append(row)
+    return dict(sorted(found.items(), key=lambda each: -sum(not row.unranked for row in each[1])))
+
+
+def _open_basis(row: Row) -> frozenset[str]:
+    """What of its basis says nothing: a subset has other samples, a row without a judge no judge, some no hash."""
+    part = row.subset is not None
+    free = (("samples", part), ("data", part or "data" not in row.basis), ("judge", not row.judge.id))
+    return frozenset(name for name, is_free in free if is_free)
+
+
+def _letters() -> Iterator[str]:
+    yield from string.ascii_uppercase
+    for first in string.ascii_uppercase:
+        yield from (first + second for second in string.ascii_uppercase)
+
+
+def _explain_unranked(row: Row) -> str:
+    if row.main is None or row.main.value is None:
+        return (row.main and row.main.why) or "nothing scored"
+    if row.subset is not None:
+        return f"subset ({_format_subset(row)})"
+    if not row.complete:
+        return f"incomplete (coverage {format_share(row.coverage)})"
+    if row.main.better == "neither":
+        return f"neither direction of {row.main.name} is better"
+    return "" if _worst_interval(row) is not None else "no interval"
+
+
+def _worst_interval(row: Row) -> tuple[float, float] | None:
+    """The interval ranks use, turned so that lower is better; None when there is none, or neither direction is."""
+    if row.main is None or row.main.better == "neither":
+        return None
+    low, high = row.main.ci95_worst
+    if low is None or high is None:
+        return None
+    return (low, high) if row.main.better == "lower" else (-high, -low)
+
+
+def _find_rank(row: Row, rows: Sequence[Row]) -> int | None:
+    mine = None if row.unranked else _worst_interval(row)
+    if mine is None:
+        return None
+    rivals = (_worst_interval(other) for other in rows if not other.unranked)
+    return 1 + sum(rival is not None and rival[1] < mine[0] for rival in rivals)
+
+
+def _sort_key(row: Row) -> tuple[bool, bool, float]:
+    value = None if row.main is None else row.main.value
+    turned = 0.0 if value is None or row.main is None else value * _TURNS[row.main.better]
+    return bool(row.unranked), value is None, turned
+
+
+def find_standing(board: Board, row: Row) -> Standing:
+    """What a report may mark: `best` for the one row of rank 1, `second` for the one of rank 2 before others.
+
+    A rank is significant by itself: it counts the rows whose whole interval is better. A row alone is not best, and
+    rows that share a rank are neither.
+    """
+    ranks = [other.rank for other in board.rows if other.rank is not None]
+    if len(ranks) < 2 or row.rank is None or row.rank > 2 or ranks.count(1) != 1 or ranks.count(row.rank) != 1:
+        return ""
+    return "best" if row.rank == 1 else "second" if len(ranks) > 2 else ""
+
+
+def _name_apart(rows: Sequence[Row]) -> Iterator[Row]:
+    """Each row's name: the ref, what was put around it, and what tells it from others of that name."""
+
+    def base(row: Row) -> str:
+        return " + ".join(part for part in (row.ref, row.strategy, "system prompt" if row.system else "") if part)
+
+    def with_detail(name: str, detail: str) -> str:
+        return f"{name} ({detail})" if detail else name
+
+    named = [
+        replace(
+            row,
+            model=with_detail(
+                base(row), _differing_options(row.options, [each.options for each in rows if base(each) == base(row)])
+            ),
+        )
+        for row in rows
+    ]
+    for row in named:
+        twins = [other for other in named if (other.model, other.judge.id) == (row.model, row.judge.id)]
+        # runs of one model that were asked in one way differ in how much of the split was asked, or when they ended
+        if len({_format_subset(twin) for twin in twins}) > 1:
+            yield replace(row, model=with_detail(row.model, _format_subset(row)))
+        elif len({twin.finished for twin in twins}) > 1:
+            yield replace(row, model=with_detail(row.model, f"finished {row.finished}"))
+        else:
+            yield row
+
+
+def _differing_options(mine: Mapping[str, str], all_options: Sequence[Mapping[str, str]]) -> str:
+    names = dict.fromkeys(name for options in all_options for name in options)
+    differing = [name for name in names if len({options.get(name, "") for options in all_options}) > 1]
+    told = [f"{name}={mine.get(name) or 'unset'}" for name in differing if name != "identity"]
+    if not told and differing:
+        return f"identity {mine['identity']}"
+    return ", ".join(told)
+
+
+def _format_subset(row: Row) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (row.subset or {}).items())
+
+
+def _list_remarks(split: str, rows: Sequence[Row]) -> Iterator[str]:
+    """What is remarked on rows, row by row; what holds for several is said once."""
+    models: dict[str, list[str]] = {}
+    for row in rows:
+        pairings = (text for pairing in row.paired.values() for text in _describe_pairing(pairing, split, row))
+        for remark in (*_remark_on(row), *pairings):
+            models.setdefault(remark, []).append(row.model)
+    for remark, several in models.items():
+        names = list(dict.fromkeys(several))
+        left = len(names) - _NAMED
+        named = ", ".join(names) if left <= 1 else f"{', '.join(names[:_NAMED])} and {left} more"
+        yield f"{named}: {remark}."
+
+
+def _remark_on(row: Row) -> Iterator[str]:
+    main = row.main
+    if row.unranked:
+        bounds = ""
+        if main is not None and main.unresolved:
+            bounds = f"; {main.name} of all records lies in {format_interval(main.bounds, main.unit)}"
+        yield f"not ranked: {row.unranked}{bounds}"
+    if row.n_expected is not None and row.n != row.n_expected and row.subset is None:
+        yield f"{row.n} samples, where {row.n_expected} are published"
+    if main is not None and not row.unranked:  # the interval ranks use, where it differs from the one in the table
+        worst = format_interval(main.ci95_worst, main.unit)
+        if worst != format_interval(main.ci95, main.unit):
+            yield f"{main.unresolved:g} unresolved, so {main.name} is ranked by {worst}"
+    yield from (caution.told for caution in row.cautions if caution.kind not in _IN_THE_NAME)
+    yield from (note.removesuffix(".") for note in row.noted)
+
+
+def _describe_pairing(pairing: Mapping[str, Json], left: str, row: Row) -> Iterator[str]:
+    """One comparison inside the task, for each metric it was made on."""
+    units = {measure.name: measure.unit for measure in row.measures}
+    matched = f"{pairing['pairs']} pairs, {pairing['unmatched']} unmatched"
+    for metric in pairing:
+        if metric not in ("pairs", "unmatched"):
+            side: Mapping[str, Json] = pairing[metric]
+            unit = units.get(metric, "%")
+            values = f"{format_value(side[left], unit)} against {format_value(side['synthetic'], unit)}"
+            difference = format_estimate(side["difference"], side["ci95"], unit)
+            yield f"{metric} {values} on its twins, difference {difference} ({matched})"
+
+
+def list_flags(board: Board) -> tuple[str, ...]:
+    """One sentence for each run with answers that are cut off, marked as a refusal or shaped like a verdict, one for
+    numbers beside the main one that have no value or are estimated, and one for categories that a training left out."""
+    marked = ((row, format_flags(row.flags)) for row in board.rows)
+    sentences = [f"{row.model}: of {row.outcomes['answered']} answers, {flags}." for row, flags in marked if flags]
+    sentences = list(dict.fromkeys(sentences))
+    for row in board.rows:  # why the main number has no value is said where the row is not ranked
+        missing: dict[str, list[str]] = {}
+        for measure in row.measures:
+            if measure.value is None and measure.why and not measure.main:
+                missing.setdefault(measure.why, []).append(measure.name)
+        sentences += [f"{row.model}: no value of {', '.join(names)}: {why}." for why, names in missing.items()]
+    for row in board.rows:
+        if row.main is not None and row.main.estimated is not None:
+            judged, of = row.main.estimated
+            sentences.append(f"{row.model}: estimated for {of} answers from the {judged} that are judged.")
+    for row in board.rows if any(row.held_out for row in board.rows) else ():
+        for category, measure in row.held_out_measures.items() if row.primary else ():
+            number = format_estimate(measure.value, measure.ci95_worst, measure.unit)
+            sentences.append(f"{row.model}: {category} was held out of its training; {measure.name} there is {number}.")
+    return tuple(sentences)
+
+
+def licences(boards: Sequence[Board]) -> tuple[tuple[str, str, str], ...]:
+    """(task, source, licence) of the data behind the numbers, each once."""
+    every = ((board.task, row.source, row.licence) for board in boards for row in board.rows)
+    return tuple(dict.fromkeys(each for each in every if each[2]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The unweighted mean of the main numbers of a suite's parts, for one run.
+
+    Attributes:
+        suite: its name, with the sets that were built which it was asked on: a mean over those is another one.
+        model: how it is shown: the ref, and the strategy that wrapped it.
+        ref: as the user wrote it.
+        strategy: its name; empty for none.
+        value: None while a part is missing.
+        ci95: its interval.
+        ci95_worst: the interval ranks would use.
+        bounds: the mean of the parts' bounds.
+        unit: of the parts.
+        better: direction of the parts.
+        of: title of each part -> (metric, value).
+        missing: titles of the parts without a value.
+        complete: every part is there, complete, no subset, and as large as published.
+    """
+
+    suite: str
+    model: str
+    ref: str
+    strategy: str
+    value: float | None
+    ci95: Ends
+    ci95_worst: Ends
+    bounds: Ends
+    unit: str
+    better: Better | None
+    of: Mapping[str, tuple[str, float]]
+    missing: tuple[str, ...]
+    complete: bool
+
+    @property
+    def parts(self) -> int:
+        """How many numbers it is the mean of, missing ones too."""
+        return len(self.of) + len(self.missing)
+
+    @property
+    def told(self) -> str:
+        """In one line: `general: mean of 5, 61.3 [60.2, 62.4] ↑`, and what keeps it from being one."""
+        arrow = ARROWS[self.better] if self.better else ""
+        number = (
+            f"{self.suite}: mean of {self.parts}, {format_estimate(self.value, self.ci95, self.unit)} {arrow}".rstrip()
+        )
+        if self.missing:
+            return f"{number} (missing: {', '.join(self.missing)})"
+        return number if self.complete else f"{number} (a part is a subset or incomplete)"
+
+
+def means(results: Sequence[Results]) -> tuple[Mean, ...]:
+    """The means of some results, suite by suite in the order of the results.
+
+    Args:
+        results: dicts of results.json, one per run.
+    """
+    found: list[Mean] = []
+    for result in results:
+        suites: Mapping[str, Mapping[str, Any]] = result.get("suites") or {}
+        ref: str = result["model"]["ref"]
+        strategy = strategy_name(result)
+        for suite, about in suites.items():
+            body = about["mean"]
+            if body is None:
+                continue
+            titles = (*body["of"], *body["missing"])
+            sets = dict.fromkeys(title.partition(BUILT)[2].partition(":")[0] for title in titles if BUILT in title)
+            found.append(
+                Mean(
+                    suite=suite + "".join(f"{BUILT}{name}" for name in sets),
+                    model=" + ".join(part for part in (ref, strategy) if part),
+                    ref=ref,
+                    strategy=strategy,
+                    value=body["value"],
+                    ci95=parse_ends(body["ci95"]),
+                    ci95_worst=parse_ends(body["ci95_worst"]),
+                    bounds=parse_ends(body.get("bounds")),
+                    unit=body["unit"] or "%",
+                    better=body["better"],
+                    of={title: (part["metric"], part["value"]) for title, part in body["of"].items()},
+                    missing=tuple(body["missing"]),
+                    complete=body["complete"],
+                )
+            )
+    order = list(dict.fromkeys(mean.suite for mean in found))
+    return tuple(sorted(found, key=lambda mean: order.index(mean.suite)))

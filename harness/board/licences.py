@@ -1,13 +1,5 @@
-"""What the publishers of the data behind the numbers allow: carried along wherever the numbers go."""
+"""Moved to harness.board.leaderboard."""
 
-from __future__ import annotations
+from harness.board.leaderboard import licences
 
-from collections.abc import Sequence
-
-from harness.board.values import Board
-
-
-def licences(boards: Sequence[Board]) -> tuple[tuple[str, str, str], ...]:
-    """(task, source, licence) of the data behind the numbers, each once."""
-    every = ((board.task, row.source, row.licence) for board in boards for row in board.rows)
-    return tuple(dict.fromkeys(each for each in every if each[2]))
+__all__ = ["licences"]

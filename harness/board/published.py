@@ -1,4 +1,4 @@
-"""Numbers that others published, as values to set beside measured ones; never mixed with them.
+"""Numbers that others published, to show next to a board: unsorted, never ranked and never best.
 
 A task names a YAML file (`Task.published`), which may hold the tables of several tasks:
 
@@ -26,10 +26,12 @@ Three things are marked as slips:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from harness.board.leaderboard import Board
 from harness.contracts import Task
 from harness.errors import BadData
 
@@ -42,7 +44,7 @@ class PublishedSource:
 
     Attributes:
         title: of the paper or page.
-        url: of it.
+        url: its address.
         place: in it: a table, with its number in other versions where it has another.
         judge: who judged, as the source says.
         note: what else a reader must know.
@@ -95,96 +97,82 @@ def published(task: Task) -> tuple[PublishedRow, ...]:
         whole: Any = yaml.safe_load(task.published.read_text(encoding="utf-8"))
         sources = {name: PublishedSource(**about) for name, about in whole["sources"].items()}
         tables = [table for table in whole["tables"] if table.get("task", task.name) == task.name]
-        return tuple(row for table in tables for row in _table(task.name, table, sources[table["source"]]))
+        return tuple(row for table in tables for row in _read_table(task.name, table, sources[table["source"]]))
     except (OSError, yaml.YAMLError, RecursionError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadData(f"not a file of published rows: {type(error).__name__}: {error}", where=where) from error
 
 
-def _table(task: str, table: Mapping[str, Any], source: PublishedSource) -> Iterator[PublishedRow]:
+def find_references(board: Board, tasks: Iterable[Task]) -> tuple[PublishedRow, ...]:
+    """The published rows of a board's task and split, in the order of their file; none where its task is not loaded.
+
+    A task whose settings are changed has none: the numbers are of another task. A file that cannot be read gives none
+    here; `published` says what is wrong with it.
+
+    Args:
+        board: one class of a split; published rows belong to none and are shown with each.
+        tasks: all that are offered.
+    """
+    found = next((task for task in tasks if task.name == board.task), None)
+    try:
+        rows = () if found is None or not re.fullmatch(r"[\w.-]+", board.task) else published(found)
+    except BadData:
+        return ()
+    return tuple(row for row in rows if row.split == board.split)
+
+
+def _read_table(task: str, table: Mapping[str, Any], source: PublishedSource) -> Iterator[PublishedRow]:
     metrics: Sequence[str] = table["metrics"]
-    printed = _Printed.of(table)
-    for model, splits in table["rows"].items():
-        for split, raw in splits.items():
-            row = _row(raw)
-            values = dict(zip(metrics, map(float, row["values"]), strict=True))
-            implied = {metric: _ratio(text) for metric, text in row.get("implied", {}).items()}
-            yield PublishedRow(
-                task=task,
-                split=split,
-                model=model,
-                values=values,
-                implied=implied,
-                slips=tuple(printed.slips(split, values, implied)),
-                note=row.get("note", ""),
-                source=source,
-            )
+    rows = [
+        (model, split, _as_mapping(raw)) for model, splits in table["rows"].items() for split, raw in splits.items()
+    ]
+    decimals: dict[str, int] = {}  # split -> most that any of its numbers has
+    for _, split, row in rows:
+        decimals[split] = max(decimals.get(split, 0), *(len(str(value).partition(".")[2]) for value in row["values"]))
+    for model, split, row in rows:
+        values = dict(zip(metrics, map(float, row["values"]), strict=True))
+        implied: dict[str, tuple[int, int]] = {}
+        for metric, text in row.get("implied", {}).items():
+            numerator, denominator = text.split("/")
+            implied[metric] = int(numerator), int(denominator)
+        n, unit = table.get("n", {}).get(split), 10.0 ** -decimals[split]
+        yield PublishedRow(
+            task=task,
+            split=split,
+            model=model,
+            values=values,
+            implied=implied,
+            slips=tuple(_find_slips(values, implied, n=n, unit=unit, whole=table.get("whole", False))),
+            note=row.get("note", ""),
+            source=source,
+        )
 
 
-def _ratio(text: str) -> tuple[int, int]:
-    numerator, denominator = text.split("/")
-    return int(numerator), int(denominator)
-
-
-def _row(raw: Any) -> Mapping[str, Any]:
+def _as_mapping(raw: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", raw) if isinstance(raw, Mapping) else {"values": raw}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Printed:
-    """How a table is printed, and what its numbers can be.
+def _find_slips(
+    values: Mapping[str, float], implied: Mapping[str, tuple[int, int]], *, n: int | None, unit: float, whole: bool
+) -> Iterator[str]:
+    """What is wrong with a row.
 
-    Attributes:
-        whole: the numbers of a row sum to 100.
-        n: split -> samples.
-        decimals: split -> most that any of its numbers has.
+    Args:
+        values: metric -> number, as printed.
+        implied: metric -> (numerator, denominator).
+        n: samples of the split, where that is known.
+        unit: of the last decimal.
+        whole: the numbers sum to 100.
     """
-
-    whole: bool
-    n: Mapping[str, int]
-    decimals: Mapping[str, int]
-
-    @staticmethod
-    def of(table: Mapping[str, Any]) -> _Printed:
-        decimals: dict[str, int] = {}
-        for splits in table["rows"].values():
-            for split, raw in splits.items():
-                decimals[split] = max(decimals.get(split, 0), *map(_decimals, _row(raw)["values"]))
-        return _Printed(whole=table.get("whole", False), n=table.get("n", {}), decimals=decimals)
-
-    def slips(self, split: str, values: Mapping[str, float], implied: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-        """What is wrong with a row."""
-        n, unit = self.n.get(split), 10.0 ** -self.decimals[split]
-        if self.whole:
-            yield from _sum(values, _rounding(unit, n) * len(values))
-        if n is not None:
-            counted = {metric: value for metric, value in values.items() if metric not in implied}
-            yield from _uncounted(counted, n, unit)
-            yield from _fewer(implied, n)
-
-
-def _decimals(value: object) -> int:
-    return len(str(value).partition(".")[2])
-
-
-def _rounding(unit: float, n: int | None) -> float:
-    """Most that one printed percentage of n samples is off."""
-    exact = n is not None and round(100 / unit) % n == 0
-    return 0.0 if exact else unit / 2
-
-
-def _sum(values: Mapping[str, float], allowed: float) -> Iterator[str]:
-    total = sum(values.values())
-    if abs(total - 100) > allowed + _CLOSE:
-        yield f"sums to {total:g}, not 100"
-
-
-def _uncounted(values: Mapping[str, float], n: int, unit: float) -> Iterator[str]:
+    if whole:
+        is_exact = n is not None and round(100 / unit) % n == 0  # percentages of n samples that need no rounding
+        total, allowed = sum(values.values()), (0.0 if is_exact else unit / 2) * len(values)
+        if abs(total - 100) > allowed + _CLOSE:
+            yield f"sums to {total:g}, not 100"
+    if n is None:
+        return
     for metric, value in values.items():
-        if abs(100 * round(value * n / 100) / n - value) > unit + _CLOSE:
+        if metric not in implied and abs(100 * round(value * n / 100) / n - value) > unit + _CLOSE:
             yield f"{metric} {value:g} is no k of {n}"
-
-
-def _fewer(implied: Mapping[str, tuple[int, int]], n: int) -> Iterator[str]:
     for metric, (numerator, denominator) in implied.items():
         if denominator < n:
             yield f"{metric} is {numerator} of {denominator}, not of {n}"

@@ -1,19 +1,240 @@
-"""Reading results.json into rows: one per split and judge. Keys are those of the schema `harness.results/1`."""
+"""A row of a leaderboard: one model on one split under one judge, read from results.json.
+
+A number never comes alone: its interval, what it was divided by, coverage, blocks, judge and fidelity are in the same
+row, and so are the cautions that a reader must hold against it. Keys are those of the schema `harness.results/1`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any, Final
 
-from harness.board.cautions import cautions
-from harness.board.values import Ends, JudgeNote, Measure, Row
 from harness.contracts import Results
 from harness.keys import canonical, digest, short
+from harness.lineage import held_out
+from harness.metrics import Better
 from harness.terminal import one_line
-from harness.types import Json
+from harness.types import BLOCKED, Json
 
-_FREE = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
+#: what is said of a revision of data; nothing where it is the one that the counts were checked with
+_CHECKED: Final[Mapping[str, str]] = {
+    "another": "(not the revision that the counts were checked with)",
+    "unknown": "(which revision is not known)",
+    "none": "(no revision could be checked)",
+}
+
+TOY_DATA: Final = "toy data: shows the tool, measures nothing"
+_FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution, not another question
+#: family of models -> what a name of its models holds, as a word or the beginning of one
+_FAMILIES: Final = {
+    "Anthropic": "claude",
+    "Baidu": "ernie",
+    "Cohere": "command-[ar] aya",
+    "DeepSeek": "deepseek",
+    "Google": "gemini gemma paligemma",
+    "Meta": "llama llama-guard",
+    "Microsoft": "phi",
+    "MiniCPM": "minicpm",
+    "Mistral": "mistral ministral mixtral pixtral magistral",
+    "Moonshot": "kimi moonlight",
+    "OpenAI": "gpt chatgpt o[134](?![a-z])",
+    "OpenGVLab": "internvl internlm intern-s",
+    "Qwen": "qwen qwq qvq",
+    "xAI": "grok",
+    "Zhipu": "glm cogvlm chatglm",
+}
+
+Ends = tuple[float | None, float | None]  #: an interval or bounds; None where there is none
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One metric of one row, in full precision; the keys are those of results.json.
+
+    `estimated` is how many answers the value rests on, of how many it is given for; None where all were judged.
+    """
+
+    name: str
+    unit: str
+    better: Better
+    main: bool
+    value: float | None
+    ci95: Ends
+    ci95_worst: Ends
+    bounds: Ends
+    numerator: float | None
+    denominator: float | None
+    unresolved: float
+    clusters: int | None = None
+    strata: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    why: str = ""
+    estimated: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeNote:
+    """Who judged: shown beside each number.
+
+    Attributes:
+        id: as in results.json; empty where nobody judged.
+        rubric: name, whose words and version, as it is shown: `mis (own rubric v1)`.
+        model: the judge's model; empty for a rule.
+        fidelity: of the rubric.
+    """
+
+    id: str = ""
+    rubric: str = ""
+    model: str = ""
+    fidelity: str = ""
+
+    @property
+    def label(self) -> str:
+        """How it is shown: `mis (own rubric v1) by openai/NAME`; `none` where nobody judged."""
+        named = self.rubric or self.id or "none"
+        return f"{named} by {self.model}" if self.model else named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """What a reader must hold against a number.
+
+    Attributes:
+        kind: `own_family`, `trained_on`, `sampling`, `strategy`, `system`, `names`, `not_drawn` or `unverifiable`.
+        told: in words, as the rest of a sentence that begins with the model.
+    """
+
+    kind: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model on one split under one judge.
+
+    Attributes:
+        model: how it is shown: the ref, the strategy, a system prompt, and what tells it from another row of this ref.
+        ref: as the user wrote it.
+        strategy: that wrapped the model; empty for none.
+        system: message that was put before each request; empty for none.
+        resolved: names the provider reported.
+        model_revision: commit or hash of local files, else the names that the provider reported.
+        noted: what the model noted while it was open.
+        tuned_from: ref of the model it was tuned from, as declared; empty where nothing is.
+        trained_on: names of data it was tuned on, as declared.
+        held_out: names of categories that its training left out.
+        files: hash of the model's files; empty where they are not known, and where an adapter lies on them.
+        base_files: the same of the model it was tuned from, as declared.
+        bare: its results.json lies without the lines it was made of, so that it cannot be made again.
+        cautions: what a reader must hold against the number.
+        finished: when the run's last invocation ended, ISO 8601.
+        local: it ran on a machine of the user's, by its files; else it is somebody's API.
+        judge: who judged.
+        primary: the judge is the run's own, not one of `other_judges`.
+        fidelity: whose words the input is in; empty where the benchmark adds none.
+        n: samples; `n_expected` is the published number, `subset` what was asked for less.
+        records: samples x epochs.
+        outcomes: how generation ended, in records.
+        flags: answers that are marked (`truncated`, `refusal`, `verdict_like`), in records.
+        verdicts: how judging ended, in records.
+        labels: in records.
+        coverage: resolved records / records.
+        complete: coverage reached the minimum.
+        drawn: whether the part of the answers that the judge has read was drawn at random; None where it has read all
+            or none.
+        measures: the metrics, in order.
+        by: breakdown -> group -> (n, measures).
+        paired: comparisons of this split with its twins, as in results.json.
+        settings: effective generation settings.
+        options: what can tell it from another row of the same ref, as text.
+        data: hash of the task's data, over the splits in `asked`.
+        source: of the split's data, with its `revision` and `licence` as the run recorded them.
+        checked: whether that is the revision that the task's counts were checked with; empty where results do not say.
+        toy: the data was drawn to show the tool: the numbers measure nothing.
+        asked: splits of the task that were asked, and how much of them.
+        basis: what must be equal for two rows to be ranked against each other.
+        rank: 1 is best, shared when intervals overlap; None when the row is not ranked.
+        unranked: why it is not ranked; empty when it is.
+    """
+
+    model: str
+    ref: str
+    strategy: str = ""
+    system: str = ""
+    resolved: tuple[str, ...] = ()
+    model_revision: str = ""
+    noted: tuple[str, ...] = ()
+    tuned_from: str = ""
+    trained_on: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    files: str = ""
+    base_files: str = ""
+    bare: bool = False
+    cautions: tuple[Caution, ...] = ()
+    finished: str = ""
+    local: bool = False
+    judge: JudgeNote
+    primary: bool = True
+    fidelity: str = ""
+    n: int
+    n_expected: int | None = None
+    subset: Mapping[str, Json] | None = None
+    epochs: int = 1
+    records: int
+    outcomes: Counts
+    flags: Counts = field(default_factory=dict[str, int])
+    verdicts: Counts
+    labels: Counts
+    coverage: float | None
+    complete: bool
+    drawn: bool | None = None
+    measures: tuple[Measure, ...]
+    by: Mapping[str, Mapping[str, tuple[int, tuple[Measure, ...]]]] = field(default_factory=dict[str, Any])
+    paired: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    settings: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+    data: str = ""
+    source: str = ""
+    revision: str = ""
+    checked: str = ""
+    licence: str = ""
+    toy: bool = False
+    asked: tuple[str, ...] = ()
+    basis: Mapping[str, str] = field(default_factory=dict[str, str])
+    rank: int | None = None
+    unranked: str = ""
+
+    @property
+    def data_revision(self) -> str:
+        """The revision of the data in words: which, and whether the task's counts were checked with it."""
+        return " ".join(filter(None, (self.revision, _CHECKED.get(self.checked, ""))))
+
+    @property
+    def blocked(self) -> int:
+        """Records the provider's filter stopped."""
+        return sum(self.outcomes.get(name, 0) for name in BLOCKED)
+
+    @property
+    def main(self) -> Measure | None:
+        """The number the row is ranked by."""
+        return next((measure for measure in self.measures if measure.main), None)
+
+    @property
+    def caution_kinds(self) -> str:
+        """The kinds of the row's cautions: `own_family, trained_on`; empty for none."""
+        return ", ".join(caution.kind for caution in self.cautions)
+
+    @property
+    def held_out_measures(self) -> dict[str, Measure]:
+        """The categories that the model's training left out, each with the row's main number on it."""
+        return {
+            category: measure
+            for category, (_, measures) in self.by.get("category", {}).items()
+            if held_out(self.held_out, category) and (measure := next((each for each in measures if each.main), None))
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,46 +252,50 @@ class Section:
         """Splits it is pooled from; empty when it was asked itself."""
         return tuple(self.body.get("parts") or ())
 
+    @property
+    def data(self) -> dict[str, Json]:
+        """Where the split's data comes from; of an older results.json, where the task's does."""
+        return _dict(self.body, "data") or _dict(self.about, "data")
 
-def sections(run: Results) -> Iterator[Section]:
+
+def list_sections(run: Results) -> Iterator[Section]:
     """Every split of every task of one run."""
     for task, about in run["tasks"].items():
         for split, body in about["splits"].items():
             yield Section(run=run, task=task, split=split, about=about, body=body)
 
 
-def rows(section: Section) -> Iterator[Row]:
+def read_rows(section: Section) -> Iterator[Row]:
     """The row of the run's judge, then one for each other judge that read all the answers."""
-    yield _row(section, section.body.get("judge") or "", section.body, primary=True)
+    yield _read_row(section, section.body.get("judge") or "", section.body, primary=True)
     for judge, judged in _dict(section.body, "other_judges").items():
-        yield _row(section, judge, judged, primary=False)
+        yield _read_row(section, judge, judged, primary=False)
 
 
-def _row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
-    row = _plain_row(section, judge, judged, primary=primary)
-    return replace(row, cautions=tuple(cautions(row, section.task, row.source)))
-
-
-def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
-    model, body, data = section.run["model"], section.body, _data(section)
-    note, training = _judge(section.run, judge), _dict(model, "training")
-    return Row(
+def _read_row(section: Section, judge: str, judged: Mapping[str, Json], *, primary: bool) -> Row:
+    model, body, data = section.run["model"], section.body, section.data
+    note, training, identity = _read_judge(section.run, judge), _dict(model, "training"), model.get("identity")
+    # splits of the task that were asked, with how much of them: what the data's hash is over
+    splits: Mapping[str, Mapping[str, Json]] = section.about["splits"]
+    asked = tuple(sorted(f"{name} {each.get('subset')}" for name, each in splits.items() if not each.get("parts")))
+    breakdowns: Mapping[str, Any] = _dict(judged, "by")
+    row = Row(
         model=model["ref"],
         ref=model["ref"],
         strategy=strategy_name(section.run),
-        system=_system(model.get("identity")),
+        system=_system_message(identity),
         resolved=_texts(model.get("resolved")),
-        model_revision=_revision(model),
+        model_revision=_model_revision(model),
         noted=_texts(model.get("notes")),
         tuned_from=str(training.get("tuned_from") or ""),
         trained_on=_texts(training.get("trained_on")),
         held_out=_texts(training.get("held_out")),
-        files=_files(model.get("identity")),
+        files=_files_digest(identity),
         base_files=str(training.get("base_files") or ""),
         bare=bool(section.run.get("bare")),
         finished=str(section.run.get("finished") or ""),
-        local=_is_local(model.get("identity")),
-        options=_options(section),
+        local=_is_local(identity),
+        options=_read_options(section),
         judge=note,
         primary=primary,
         fidelity=body.get("fidelity") or "",
@@ -86,9 +311,12 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         coverage=judged["coverage"],
         complete=judged["complete"],
         drawn=judged.get("drawn"),
-        measures=_measures(judged["metrics"]),
-        by=_by(_dict(judged, "by")),
-        paired=_paired(section) if primary else {},
+        measures=_read_measures(judged["metrics"]),
+        by={
+            by: {group: (part["n"], _read_measures(part["metrics"])) for group, part in groups.items()}
+            for by, groups in breakdowns.items()
+        },
+        paired=_read_pairings(section) if primary else {},
         settings=_dict(body, "settings"),
         data=_dict(section.about, "data").get("sha256") or "",
         source=str(data.get("source") or ""),
@@ -96,49 +324,39 @@ def _plain_row(section: Section, judge: str, judged: Mapping[str, Json], *, prim
         checked=str(data.get("checked") or ""),
         licence=str(data.get("licence") or ""),
         toy=bool(data.get("toy")),
-        asked=_asked(section),
-        basis=_basis(section, judge, note),
+        asked=asked,
+        basis=_read_basis(section, judge, note),
     )
+    return replace(row, cautions=tuple(find_cautions(row, section.task, row.source)))
 
 
-def _data(section: Section) -> dict[str, Json]:
-    """Where the split's data comes from; of an older results.json, where the task's does."""
-    return _dict(section.body, "data") or _dict(section.about, "data")
+def _read_measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
+    found: list[Measure] = []
+    for name, body in metrics.items():
+        made: Mapping[str, int] = body.get("estimator") or {}
+        found.append(
+            Measure(
+                name=name,
+                unit=body["unit"],
+                better=body["better"],
+                main=bool(body.get("main")),
+                value=body["value"],
+                ci95=parse_ends(body.get("ci95")),
+                ci95_worst=parse_ends(body.get("ci95_worst")),
+                bounds=parse_ends(body.get("bounds")),
+                numerator=body.get("numerator"),
+                denominator=body.get("denominator"),
+                unresolved=body.get("unresolved") or 0,
+                clusters=body.get("clusters"),
+                strata=body.get("strata") or {},
+                why=body.get("why") or "",
+                estimated=(made["judged"], made["of"]) if made else None,
+            )
+        )
+    return tuple(found)
 
 
-def _measures(metrics: Mapping[str, Json]) -> tuple[Measure, ...]:
-    return tuple(_measure(name, body) for name, body in metrics.items())
-
-
-def _measure(name: str, body: Mapping[str, Any]) -> Measure:
-    made: Mapping[str, int] = body.get("estimator") or {}
-    return Measure(
-        name=name,
-        unit=body["unit"],
-        better=body["better"],
-        main=bool(body.get("main")),
-        value=body["value"],
-        ci95=ends(body.get("ci95")),
-        ci95_worst=ends(body.get("ci95_worst")),
-        bounds=ends(body.get("bounds")),
-        numerator=body.get("numerator"),
-        denominator=body.get("denominator"),
-        unresolved=body.get("unresolved") or 0,
-        clusters=body.get("clusters"),
-        strata=body.get("strata") or {},
-        why=body.get("why") or "",
-        estimated=(made["judged"], made["of"]) if made else None,
-    )
-
-
-def _by(breakdowns: Mapping[str, Any]) -> dict[str, dict[str, tuple[int, tuple[Measure, ...]]]]:
-    return {
-        by: {group: (body["n"], _measures(body["metrics"])) for group, body in groups.items()}
-        for by, groups in breakdowns.items()
-    }
-
-
-def ends(pair: Sequence[float | None] | None) -> Ends:
+def parse_ends(pair: Sequence[float | None] | None) -> Ends:
     """An interval or bounds as results.json has them."""
     return (None, None) if pair is None else (pair[0], pair[1])
 
@@ -148,7 +366,7 @@ def strategy_name(run: Results) -> str:
     return _name_of(run["model"].get("strategy"))
 
 
-def _judge(run: Results, judge: str) -> JudgeNote:
+def _read_judge(run: Results, judge: str) -> JudgeNote:
     known = _dict(_dict(run, "judges"), judge)
     if not known:
         return JudgeNote(id=judge)
@@ -162,28 +380,22 @@ def _judge(run: Results, judge: str) -> JudgeNote:
     )
 
 
-def _basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
+def _read_basis(section: Section, judge: str, note: JudgeNote) -> dict[str, str]:
     """What two rows must share to be ranked against each other, by the word a reader knows it by."""
-    body, about = section.body, section.about
-    settings = {name: _shown(value) for name, value in _dict(body, "settings").items() if name not in _FREE}
+    body = section.body
+    settings = {name: _as_text(value) for name, value in _dict(body, "settings").items() if name not in _FREE}
     return {
         "judge": judge if note.model in judge else f"{judge} ({note.model})",
         "wording of the input": f"{body.get('fidelity') or ''} {(body.get('template_hash') or '')[:8]}".strip(),
-        "task version": str(about.get("version") or ""),
-        "data revision": str(_data(section).get("revision") or ""),
+        "task version": str(section.about.get("version") or ""),
+        "data revision": str(section.data.get("revision") or ""),
         "samples": str(body["n"]),
         **settings,
     }
 
 
-def _asked(section: Section) -> tuple[str, ...]:
-    """The task's splits that were asked, with how much of them: what the data's hash is over."""
-    splits: Mapping[str, Mapping[str, Json]] = section.about["splits"]
-    return tuple(sorted(f"{name} {body.get('subset')}" for name, body in splits.items() if not body.get("parts")))
-
-
-def _paired(section: Section) -> dict[str, Json]:
-    """Comparisons inside the task whose left side is this split; a single one stands there without a name."""
+def _read_pairings(section: Section) -> dict[str, Json]:
+    """Comparisons inside the task whose left side is this split; a single one has no name there."""
     paired = _dict(section.about, "paired")
     named = {"": paired} if "pairs" in paired else paired
     return {
@@ -193,23 +405,23 @@ def _paired(section: Section) -> dict[str, Json]:
     }
 
 
-def _options(section: Section) -> dict[str, str]:
+def _read_options(section: Section) -> dict[str, str]:
     """What can tell two rows of one ref apart: the model's own settings, then its identity."""
     model = section.run["model"]
-    own = {name: _shown(value) for name, value in _dict(model, "settings").items()}
-    effective = {name: _shown(value) for name, value in _dict(section.body, "settings").items()}
-    system = one_line(_system(model.get("identity")), 40)
+    own = {name: _as_text(value) for name, value in _dict(model, "settings").items()}
+    effective = {name: _as_text(value) for name, value in _dict(section.body, "settings").items()}
+    system = one_line(_system_message(model.get("identity")), 40)
     return {**own, **effective, "system": system, "identity": short(model.get("identity"))}
 
 
-def _system(identity: str | dict[str, Json] | None) -> str:
+def _system_message(identity: str | dict[str, Json] | None) -> str:
     """The system message the user put before each request."""
-    return (
-        "" if identity is None or isinstance(identity, str) else str(_dict(identity, "overrides").get("system") or "")
-    )
+    if identity is None or isinstance(identity, str):
+        return ""
+    return str(_dict(identity, "overrides").get("system") or "")
 
 
-def _revision(model: Mapping[str, Json]) -> str:
+def _model_revision(model: Mapping[str, Json]) -> str:
     """Which version of the model answered, as far as it can be known."""
     if not _is_local(model.get("identity")):
         return ", ".join(_texts(model.get("resolved")))
@@ -222,8 +434,8 @@ def _revision(model: Mapping[str, Json]) -> str:
     return f"{base} + adapter {short(files['adapter'])}" if files.get("adapter") else base
 
 
-def _files(identity: str | dict[str, Json] | None) -> str:
-    """What tells the model's files; nothing where an adapter lies on them."""
+def _files_digest(identity: str | dict[str, Json] | None) -> str:
+    """Hash of the model's files; empty where they are not known, and where an adapter lies on them."""
     if not isinstance(identity, dict) or not _is_local(identity) or isinstance(identity["fingerprint"], str):
         return ""
     files = _dict(identity, "fingerprint")
@@ -231,11 +443,11 @@ def _files(identity: str | dict[str, Json] | None) -> str:
 
 
 def _is_local(identity: str | dict[str, Json] | None) -> bool:
-    """Whether files of the model are part of who it is."""
+    """Whether files of the model are part of its identity."""
     return isinstance(identity, dict) and bool(identity.get("fingerprint"))
 
 
-def _shown(value: Json) -> str:
+def _as_text(value: Json) -> str:
     """A setting's value as text; empty when it is not set."""
     if value is None or value == []:
         return ""
@@ -256,3 +468,74 @@ def _name_of(thing: Json, key: str = "name") -> str:
 def _dict(holder: Mapping[str, Json], key: str) -> dict[str, Json]:
     found: dict[str, Json] | None = holder.get(key)
     return found or {}
+
+
+def find_cautions(row: Row, task: str, source: str) -> Iterator[Caution]:
+    """The cautions on one row: flags next to its number, which change no rank.
+
+    Args:
+        row: as read from results.
+        task: its displayed name.
+        source: of the task's data, as the run recorded it.
+    """
+    if row.toy:
+        yield Caution(kind="toy", told=TOY_DATA)
+    # the judge is of the model's family; a model that judges itself is, whatever its name says
+    names = (row.ref.partition("/")[2], *row.resolved)
+    shared = find_families(*names) & find_families(row.judge.model)
+    if row.judge.model and (shared or row.judge.model in (row.ref, *names)):
+        family = ", ".join(sorted(shared)) or row.ref
+        yield Caution(kind="own_family", told=f"judged by a model of its own family ({family})")
+    if same := _training_sets_of(row, task, source):
+        yield Caution(kind="trained_on", told=f"trained on data of this test's source ({', '.join(same)})")
+    if "temperature" in row.settings and row.settings["temperature"] is None:
+        yield Caution(kind="sampling", told="provider sampling (no temperature was set)")
+    if row.strategy:
+        yield Caution(kind="strategy", told=f"answers by the strategy {row.strategy}")
+    if row.system:
+        yield Caution(kind="system", told="a system prompt stands before each request")
+    if len(row.resolved) > 1:
+        yield Caution(kind="names", told=f"answered under several names ({', '.join(row.resolved)})")
+    if row.drawn is False:
+        answers, waiting = row.outcomes["answered"], row.verdicts.get("unjudged", 0)
+        told = f"not drawn: the judge has read {answers - waiting} of {answers} answers, which are no random part"
+        yield Caution(kind="not_drawn", told=told)
+    if row.bare:
+        yield Caution(kind="unverifiable", told="not verifiable: its results stand without the answers they count")
+
+
+def _training_sets_of(row: Row, task: str, source: str) -> list[str]:
+    """What the model was trained on that is the test's source or a part of it: `mis`, `mis-train`, `owner/mis`."""
+
+    def plain(name: str) -> str:
+        return name.strip().casefold().replace("_", "-")
+
+    tested = {plain(re.split(r"[ :(]", task)[0]), plain(source), plain(source.rpartition("/")[2])} - {""}
+    found: list[str] = []
+    for name in row.trained_on:
+        trained = (plain(name), plain(name).rpartition("/")[2])
+        if any(each == own or each.startswith(f"{own}-") for each in trained for own in tested):
+            found.append(name)
+    return found
+
+
+@cache
+def _family_patterns() -> dict[str, re.Pattern[str]]:
+    return {
+        family: re.compile(rf"(?<![a-z])(?:{'|'.join(words.split())})", re.IGNORECASE)
+        for family, words in _FAMILIES.items()
+    }
+
+
+def find_families(*names: str) -> frozenset[str]:
+    """The families of models that some names of a model mean; empty where they tell nothing.
+
+    A name may mean two: a distilled or merged model is of both.
+    """
+    text = " ".join(name.replace("_", "-") for name in names)
+    return frozenset(family for family, pattern in _family_patterns().items() if pattern.search(text))
+
+
+# The former names, which other packages import.
+sections = list_sections
+rows = read_rows

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.board.families import families
 from harness.board.leaderboard import boards
-from harness.board.results import find, read
+from harness.board.results import find_results, read_results
+from harness.board.rows import find_families
 from harness.testing.results import Body, judged, results, split
 
 
@@ -40,7 +40,7 @@ def kinds(body: Body) -> list[str]:
     ],
 )
 def test_a_name_tells_the_families_of_its_model(name: str, family: set[str]) -> None:
-    assert families(name) == family
+    assert find_families(name) == family
 
 
 def test_a_judge_of_the_models_own_family_is_flagged() -> None:
@@ -87,12 +87,12 @@ def test_sampling_a_strategy_and_a_system_prompt_are_flagged() -> None:
 
 def test_results_without_the_lines_they_count_are_flagged_as_not_verifiable(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps(run()), encoding="utf-8")
-    (alone,) = (read(path) for path in find([str(tmp_path)]))
+    (alone,) = (read_results(path) for path in find_results([str(tmp_path)]))
     assert kinds(dict(alone)) == ["unverifiable"]
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
     (tmp_path / "mis").mkdir()
     (tmp_path / "mis" / "responses.jsonl").touch()
-    assert kinds(dict(read(tmp_path / "results.json"))) == []
+    assert kinds(dict(read_results(tmp_path / "results.json"))) == []
 
 
 def test_cautions_are_told_in_the_notes_of_the_board() -> None:

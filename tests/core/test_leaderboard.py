@@ -8,8 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.board.leaderboard import boards
-from harness.board.values import Board
+from harness.board.leaderboard import Board, boards, find_standing
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
@@ -310,3 +309,28 @@ def test_the_example_results_are_of_the_published_schema() -> None:
     schema = json.loads((Path(__file__).parents[2] / "docs" / "results.schema.json").read_text(encoding="utf-8"))
     body = run("x/a", 100, parts=["easy"], subset={"limit": 3}, other_judges={"mis-x-1": finding(3)})
     jsonschema.validate(body, schema)
+
+
+def marks(*unsafe: int) -> list[str]:
+    runs = [
+        results(
+            f"x/{place}", {"t": {"all": split(judged({"bad": count, "good": 1000 - count}, main="bad"), judge="r-1")}}
+        )
+        for place, count in enumerate(unsafe)
+    ]
+    (board,) = boards(runs)
+    return [find_standing(board, row) for row in board.rows]
+
+
+@pytest.mark.parametrize(
+    ("unsafe", "marked"),
+    [
+        ((100, 400, 800), ["best", "second", ""]),
+        ((100, 105, 800), ["", "", ""]),
+        ((100, 400, 405), ["best", "", ""]),
+        ((100, 400), ["best", ""]),  # the last is no second
+        ((100,), [""]),
+    ],
+)
+def test_only_a_significant_lead_is_marked(unsafe: tuple[int, ...], marked: list[str]) -> None:
+    assert marks(*unsafe) == marked

@@ -10,9 +10,8 @@ from harness_csv import render as csv
 from harness_markdown import render as markdown
 from harness_vlmeval.scoring import YESNO
 
-from harness.board.leaderboard import boards
-from harness.board.means import means
-from harness.board.table import render as table
+from harness.board.leaderboard import boards, means
+from harness.board.tables import render_run_table as table
 from harness.metrics import Better, rate
 from harness.stats.summary import suite_results
 from harness.testing.results import Body, judged, results, split

@@ -10,8 +10,8 @@ from harness_json import render as as_json
 from harness_markdown import render as as_markdown
 from jsonschema import Draft202012Validator
 
-from harness.board.means import means
-from harness.board.table import render
+from harness.board.leaderboard import means
+from harness.board.tables import render_run_table
 from harness.stats.summary import suite_results
 from harness.testing.results import judged, results, split
 
@@ -118,8 +118,8 @@ def test_results_with_suites_are_valid_by_the_published_schema() -> None:
 
 def test_the_table_and_the_reports_show_the_mean_or_what_is_missing_of_it() -> None:
     there, short = whole(TITLES), whole((*TITLES, "four:all"))
-    assert "three|parts: mean of 3, 68.3 [" in render(there)
-    assert "three|parts: mean of 4, — ↑ (missing: four:all)" in render(short)
+    assert "three|parts: mean of 3, 68.3 [" in render_run_table(there)
+    assert "three|parts: mean of 4, — ↑ (missing: four:all)" in render_run_table(short)
     page = as_markdown([there, short])
     assert "### Means over suites" in page
     assert "| fake/a | three&#124;parts | 68.3 [" in page

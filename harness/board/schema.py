@@ -1,6 +1,7 @@
-"""What of a results.json the boards rest on, as types: a file that is otherwise is refused before anything is drawn.
+"""What of a results.json the boards rest on, as types: any other file is refused before anything is drawn.
 
 The whole schema is docs/results.schema.json; keys that no report reads may be missing or strange here.
+A module of its own since it imports pydantic, which only reading a file needs.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ class _Results(_Strict):
     suites: dict[str, _Suite] | None = None
 
 
-def fault(results: Json) -> str:
+def find_fault(results: Json) -> str:
     """Where these are not as they must be, and how: `tasks.mis.splits.easy.n: Field required`; empty for nothing."""
     try:
         _Results.model_validate(results)

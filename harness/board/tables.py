@@ -1,0 +1,293 @@
+"""Tables for a terminal: the one a run ends with, and the one of `harness report`.
+
+The run table shows every metric of every split, its interval and what it was divided by. The report table has a line
+for each row of a board, is as wide as the terminal and never wider: names are shortened, then metrics are left out.
+Both go to stdout, since they are the result. rich is imported on use.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TextIO
+
+from harness.board.display import ARROWS, format_estimate, format_interval, format_share, format_value
+from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
+from harness.board.rows import Measure, Row
+from harness.contracts import Results
+from harness.terminal import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Drawing = Callable[["Console"], None]  #: prints on a console
+WIDTH: Final = 120  #: columns of the run table where there is no terminal
+NARROW: Final = 80  #: columns of the report table where there is no terminal and COLUMNS is not set
+_GAP: Final = 2  #: columns between two cells
+_LEAST: Final = 20  #: columns of a model's name before a metric is left out for it
+_MISSING: Final = ("empty", "bad_sample", "error")
+_MARKS: Final = {"best": "*", "second": "°", "": ""}
+_STYLES: Final = {"best": "bold green", "second": "cyan", "": ""}
+_LEGEND: Final = f"{_MARKS['best']} best, {_MARKS['second']} second: where no other's interval reaches it"
+
+
+def render_drawing(drawing: Drawing, width: int) -> str:
+    """What is drawn on a console of this width, as plain text."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    drawing(Console(file=out, width=width, highlight=False, color_system=None))
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+def print_drawing(drawing: Drawing, width: int, stream: TextIO | None = None) -> None:
+    """Print what is drawn: on a terminal in colour and as wide as that, elsewhere plain and `width` wide."""
+    from rich.console import Console
+
+    out = sys.stdout if stream is None else stream
+    if out.isatty():
+        drawing(Console(file=out, highlight=False))
+    else:
+        out.write(render_drawing(drawing, width))
+
+
+def render_run_table(results: Results | Sequence[Results]) -> str:
+    """The table of a run as plain text.
+
+    Args:
+        results: the dict of one results.json, or of several models.
+    """
+    return render_drawing(lambda console: _draw_run_table(console, results), WIDTH)
+
+
+def print_run_table(results: Results | Sequence[Results], stream: TextIO | None = None) -> None:
+    """Print the table of a run; `stream` is stdout unless given."""
+    print_drawing(lambda console: _draw_run_table(console, results), WIDTH, stream)
+
+
+def _draw_run_table(console: Console, results: Results | Sequence[Results]) -> None:
+    every = results if isinstance(results, Sequence) else [results]
+    made = boards(every)
+    width = max((len(measure_label(measure)) for board in made for measure in board.measures), default=0)
+    for place, board in enumerate(made):
+        for number, row in enumerate(board.rows):
+            console.print(*([""] if place or number else []), *_run_row(board, row, width), sep="\n")
+        for note in board.notes:
+            console.print(f"  {one_line(note)}", style="yellow", markup=False)
+    _draw_means(console, every)
+
+
+def _draw_means(console: Console, results: Sequence[Results]) -> None:
+    """Print the means of suites, a line each."""
+    for mean in means(results):
+        console.print("", f"{one_line(mean.model)}  {one_line(mean.told)}", sep="\n", markup=False)
+
+
+def _run_row(board: Board, row: Row, width: int) -> Iterator[RenderableType]:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    yield Text.assemble((one_line(board.name), "bold"), "  ", one_line(row.model))
+    yield Padding(Text(" · ".join(_list_facts(row)), style="dim"), (0, 0, 0, 2))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=width + 2, no_wrap=True)
+    table.add_column(no_wrap=True, justify="right", min_width=5)
+    table.add_column(no_wrap=True, min_width=len("[100.0, 100.0]"))
+    table.add_column(style="dim")
+    for measure in row.measures:
+        style = "bold" if measure.main else ""
+        value, interval = format_value(measure.value, measure.unit), format_interval(measure.ci95, measure.unit)
+        cells = (f"  {measure_label(measure)}", value, interval)
+        table.add_row(*(Text(text, style=style) for text in cells), Text(_describe_basis(measure)))
+    yield table
+
+
+def _list_facts(row: Row) -> Iterator[str]:
+    """What belongs to every number of the row."""
+    repeated = f" in {row.epochs} epochs" if row.epochs > 1 else ""
+    yield f"n {row.n}{repeated}{' (subset)' if row.subset is not None else ''}"
+    yield f"coverage {format_share(row.coverage)}{'' if row.complete else ' (incomplete)'}"
+    yield f"blocked {row.blocked}"
+    yield from (f"{name} {row.outcomes[name]}" for name in _MISSING if row.outcomes.get(name))
+    yield from (f"{one_line(name)} {count}" for name, count in row.flags.items() if count)
+    yield from (f"{one_line(name)} {count}" for name, count in row.verdicts.items() if count and name != "scored")
+    yield f"judge {one_line(row.judge.label)}"
+    if row.fidelity:
+        yield f"wording {one_line(row.fidelity)}"
+
+
+def measure_label(measure: Measure) -> str:
+    """A metric as the head of a column: `ASR % ↓`."""
+    return f"{one_line(measure.name)} {'% ' if measure.unit == '%' else ''}{ARROWS[measure.better]}".rstrip()
+
+
+def _describe_basis(measure: Measure) -> str:
+    """What the value was divided by, how it was made where that is not all, or why there is none."""
+    divided = ""
+    if measure.strata:
+        parts: list[str] = []
+        for name, part in measure.strata.items():
+            ratio = f"{part['numerator']:g}/{part['denominator']:g}"
+            parts.append(f"{one_line(name)} {format_value(part['value'], measure.unit)} ({ratio})")
+        divided = f"mean of {', '.join(parts)}"
+    elif measure.numerator is not None and measure.denominator is not None:
+        unresolved = f", {measure.unresolved:g} unresolved" if measure.unresolved else ""
+        divided = f"{measure.numerator:g}/{measure.denominator:g}{unresolved}"
+    estimated = measure.estimated
+    told = "" if estimated is None else f"estimated for {estimated[1]} answers from {estimated[0]} judged"
+    return "; ".join(part for part in (divided, one_line(told or measure.why, 200)) if part)
+
+
+def render_report_table(results: Sequence[Results]) -> str:
+    """The table of `harness report` as plain text, for a file.
+
+    Args:
+        results: dicts of results.json, one per run.
+    """
+    return render_drawing(lambda console: draw_report_table(console, results), WIDTH)
+
+
+def print_report_table(results: Sequence[Results], stream: TextIO | None = None) -> None:
+    """Print the table of `harness report`; `stream` is stdout unless given.
+
+    Where there is no terminal it is as wide as COLUMNS says.
+    """
+    width = shutil.get_terminal_size((NARROW, 0)).columns
+    print_drawing(lambda console: draw_report_table(console, results), width, stream)
+
+
+def draw_report_table(console: Console, results: Sequence[Results]) -> None:
+    """Print the table of `harness report` on a console of the caller's."""
+    for number, board in enumerate(boards(results)):
+        if number:
+            console.print()
+        _draw_board(console, board)
+    _draw_means(console, results)
+
+
+def _draw_board(console: Console, board: Board) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    judged = " | ".join(dict.fromkeys(row.judge.label for row in board.rows))
+    worded = ", ".join(dict.fromkeys(row.fidelity for row in board.rows if row.fidelity))
+    about = f"  judge {one_line(judged)}{f' · wording {one_line(worded)}' if worded else ''}"
+    console.print(Text.assemble((one_line(board.name), "bold"), (about, "dim")))
+    columns, name_width = _fit_columns(board, console.width)
+    table = Table.grid(padding=(0, _GAP, 0, 0))
+    for place, column in enumerate(columns):
+        width = name_width if place == 1 else column.width
+        table.add_column(justify="right" if column.right else "left", no_wrap=True, width=width)
+    table.add_row(*(Text(column.head, style="dim") for column in columns))
+    standings = [find_standing(board, row) for row in board.rows]
+    for number, (row, standing) in enumerate(zip(board.rows, standings, strict=True)):
+        cells = [column.cells[number] for column in columns]
+        cells[1] = shorten_middle(cells[1], name_width)
+        style = _STYLES[standing] or ("dim" if row.rank is None else "")
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    console.print(table)
+    for note in (*([_LEGEND] if any(standings) else []), *board.notes, *list_flags(board)):
+        console.print(Padding(Text(one_line(note), style="dim"), (0, 0, 0, _GAP)))
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """A text of at most so many columns; names are told apart by how they begin and end."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    if width < 3:
+        return set_cell_size(text, width)
+    head = (width - 1) // 2
+    tail = width - 1 - head
+    kept = text
+    while cell_len(kept) > tail:
+        kept = kept[1:]
+    return f"{set_cell_size(text, head).rstrip()}…{kept}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """One column: its head, a cell for each row, and whether it holds numbers."""
+
+    head: str
+    cells: tuple[str, ...]
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that it takes."""
+        from rich.cells import cell_len
+
+        return max(cell_len(line) for cell in (self.head, *self.cells) for line in cell.split("\n"))
+
+
+def _fit_columns(board: Board, width: int) -> tuple[tuple[_Column, ...], int]:
+    """A board's columns as they fit, and the width of the model's name, which is the second of them.
+
+    As much as fits: the main metric and its interval, then other metrics, then their intervals.
+    """
+    ranks = [("—" if row.rank is None else f"{row.rank}{_MARKS[find_standing(board, row)]}") for row in board.rows]
+    rank = _Column(head="#", cells=tuple(ranks), right=False)
+    name = _Column(head="model", cells=tuple(one_line(row.model) for row in board.rows), right=False)
+    columns: tuple[_Column, ...] = (rank, name)
+    left = width
+    for between in _column_choices(board):
+        columns = (rank, name, *between)
+        left = width - sum(column.width + _GAP for column in columns if column is not name)
+        if left >= min(name.width, _LEAST):
+            break
+    return columns, max(1, min(left, name.width))
+
+
+def _column_choices(board: Board) -> Iterator[tuple[_Column, ...]]:
+    """What may follow the model's name, best first: flags next to each other or one a line, then fewer metrics."""
+    whole = tuple(_metric_column(board, measure, interval=True) for measure in board.measures)
+    short = tuple(_metric_column(board, measure, interval=False) for measure in board.measures)
+    choices = [whole, *((*whole[:1], *short[1:count]) for count in range(len(whole), 1, -1)), whole[:1], short[:1]]
+    tails = [_tail_columns(board, joined=True), _tail_columns(board, joined=False)]
+    for metrics in choices:
+        yield from ((*metrics, *tail) for tail in tails)
+
+
+def _metric_column(board: Board, measure: Measure, *, interval: bool) -> _Column:
+    cells: list[str] = []
+    for row in board.rows:
+        found = next((each for each in row.measures if each.name == measure.name), None)
+        if found is None:
+            cells.append("")
+        elif interval:
+            cells.append(format_estimate(found.value, found.ci95, found.unit))
+        else:
+            cells.append(format_value(found.value, found.unit))
+    return _Column(head=measure_label(measure), cells=tuple(cells))
+
+
+def _tail_columns(board: Board, *, joined: bool) -> tuple[_Column, ...]:
+    """What belongs to every number; the column of flags only where a row has one."""
+    every = board.rows
+    flags = tuple((" " if joined else "\n").join(_row_flags(row)) for row in every)
+    return (
+        _Column(head="n", cells=tuple(f"{row.n}" if row.epochs == 1 else f"{row.n}x{row.epochs}" for row in every)),
+        _Column(head="cov.", cells=tuple(format_share(row.coverage) for row in every)),
+        _Column(head="blk", cells=tuple(str(row.blocked) for row in every)),
+        *((_Column(head="flags", cells=flags, right=False),) if any(flags) else ()),
+    )
+
+
+def _row_flags(row: Row) -> Iterator[str]:
+    """What must be held against a row, a word each; the notes say it in full."""
+    if row.main is None or row.main.value is None:
+        yield "unscored"
+    if row.subset is not None:
+        yield "subset"
+    if not row.complete:
+        yield "incomplete"
+    yield from (caution.kind.replace("_", "-") for caution in row.cautions)
+    if row.flags.get("truncated"):
+        yield "truncated"

@@ -1,0 +1,247 @@
+"""The tables of a terminal: the one a run ends with, and that of `harness report`, never wider than the terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from harness.board.tables import (
+    draw_report_table,
+    print_report_table,
+    print_run_table,
+    render_report_table,
+    render_run_table,
+    shorten_middle,
+)
+from harness.testing.results import Body, judged, metric, results, split
+
+JUDGE = "mis-openai-judge-1f3a9c2e"
+
+
+def run(ref: str = "openai/name", **changes: object) -> Body:
+    finding = judged({"unsafe": 1342, "safe": 330}, main="unsafe", judge_unparsable=3)
+    return results(ref, {"mis": {"easy": split(finding, judge=JUDGE, blocked=2, fidelity="own", **changes)}})
+
+
+def test_each_number_stands_with_its_interval_and_what_it_was_divided_by() -> None:
+    (main,) = [line for line in render_run_table(run()).splitlines() if line.strip().startswith("unsafe")]
+    assert main.split() == ["unsafe", "%", "↓", "80.3", "[78.3,", "82.1]", "1342/1672,", "3", "unresolved"]
+
+
+def test_the_head_says_how_many_who_judged_and_whose_words() -> None:
+    first, second, *_ = render_run_table(run()).splitlines()
+    assert first == "mis:easy  openai/name"
+    assert second == (
+        "  n 1675 · coverage 99.8% · blocked 2 · judge_unparsable 3"
+        " · judge mis (own rubric v1) by openai-judge · wording own"
+    )
+
+
+def test_flags_of_answers_are_counted_where_there_are_any() -> None:
+    _, second, *_ = render_run_table(
+        run(flags={"truncated": 12, "refusal": 0, "verdict_like": 1, "cached": 3})
+    ).splitlines()
+    assert " · truncated 12 · verdict_like 1 · cached 3 · judge_unparsable 3 · " in second
+
+
+def test_incomplete_and_subset_results_are_marked() -> None:
+    shown = render_run_table(run(complete=False, subset={"limit": 5}))
+    assert "(incomplete)" in shown
+    assert "(subset)" in shown
+    assert "not ranked" in shown
+
+
+def test_a_mean_over_strata_shows_each_of_them() -> None:
+    finding = judged({"mean_acc": 450, "wrong": 150}, main="mean_acc", better="higher")
+    strata = {
+        name: {"value": value, "numerator": part, "denominator": 300, "unresolved": 0}
+        for name, value, part in (("safe", 80.0, 240), ("unsafe", 70.0, 210))
+    }
+    finding["metrics"]["mean_acc"].update(numerator=None, denominator=None, strata=strata)
+    shown = render_run_table(results("x/a", {"mssbench": {"chat": split(finding, judge=JUDGE)}}))
+    assert "mean of safe 80.0 (240/300), unsafe 70.0 (210/300)" in shown
+
+
+def test_a_metric_without_a_value_shows_a_dash() -> None:
+    nothing = metric(0, 0, better="lower", main=True)
+    shown = render_run_table(run(metrics={"ASR": nothing}, coverage=None))
+    (main,) = [line for line in shown.splitlines() if line.strip().startswith("ASR")]
+    assert " ".join(main.split()) == "ASR % ↓ — 0/0; no record counts, so there is nothing to divide by"
+
+
+def test_several_models_stand_in_one_table() -> None:
+    lines = render_run_table([run("x/a"), run("x/b")]).splitlines()
+    heads = [place for place, text in enumerate(lines) if text.startswith("mis:easy")]
+    assert [lines[place] for place in heads] == ["mis:easy  x/a", "mis:easy  x/b"]
+    assert lines[heads[1] - 1] == ""
+
+
+def test_no_control_character_and_no_markup_of_a_name_is_obeyed() -> None:
+    shown = render_run_table(run("evil\x1b[31m[bold]x[/bold]\u202e"))
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "[bold]x[/bold]" in shown
+
+
+def test_a_pipe_gets_plain_text_and_a_terminal_gets_bold() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    pipe, terminal = io.StringIO(), Terminal()
+    print_run_table(run(), pipe)
+    print_run_table(run(), terminal)
+    assert pipe.getvalue() == render_run_table(run())
+    assert "mis:easy" in terminal.getvalue()
+
+
+def test_rich_is_imported_only_when_a_table_is_drawn() -> None:
+    code = "import sys, harness.board.tables; print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+REPORT_JUDGE = "mis-openai-gpt-5-1f3a9c2e"
+LONG = "hf/some-lab/a-rather-long-name-of-a-model-with-a-tail-that-matters"
+
+
+def report_run(
+    ref: str, unsafe: int, *, judge: str = REPORT_JUDGE, model: Body | None = None, **changes: object
+) -> Body:
+    body = split(judged({"unsafe": unsafe, "safe": 950 - unsafe, "odd": 50}, main="unsafe"), judge=judge, **changes)
+    return results(ref, {"mis": {"easy": body}}, **(model or {}))
+
+
+def drawn(width: int, *runs: Body) -> list[str]:
+    out = io.StringIO()
+    draw_report_table(Console(file=out, width=width, color_system=None, highlight=False), runs)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def row(lines: list[str], name: str) -> str:
+    """The row of a model: notes, which are indented, name it too."""
+    (found,) = [line for line in lines if name in line and not line.startswith("  ")]
+    return found
+
+
+RUNS = (
+    report_run(LONG, 500),
+    report_run("anthropic/b", 100, blocked=7),
+    report_run("openai/gpt-x", 800, subset={"limit": 9}),
+)
+
+
+@pytest.mark.parametrize("width", [60, 80, 81, 100, 120, 160, 240])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert max(cell_len(line) for line in drawn(width, *RUNS)) <= width
+
+
+def test_a_board_is_one_block_with_its_judge_and_a_line_for_each_row() -> None:
+    lines = drawn(80, *RUNS)
+    assert lines[0] == "mis:easy  judge mis (own rubric v1) by openai-gpt-5"
+    assert lines[1].split()[:5] == ["#", "model", "unsafe", "%", "↓"]
+    assert row(lines, "anthropic/b").split()[:6] == ["1*", "anthropic/b", "10.0", "[8.3,", "12.0]", "1000"]
+
+
+def test_a_name_is_shortened_in_its_middle_and_stands_whole_where_there_is_room() -> None:
+    assert row(drawn(80, *RUNS), "hf/some").split()[1].endswith("matters")
+    assert "…" in row(drawn(80, *RUNS), "hf/some")
+    assert LONG in row(drawn(200, *RUNS), "hf/some")
+
+
+def test_more_room_is_for_more_metrics_and_then_for_their_intervals() -> None:
+    shown = [drawn(width, report_run("x/a", 100), report_run("x/b", 900)) for width in (40, 45, 60, 200)]
+    assert [row(lines, "#").count("%") for lines in shown] == [1, 1, 2, 3]
+    assert [row(lines, "x/a").count("[") for lines in shown] == [0, 1, 1, 3]
+
+
+def test_best_and_second_are_marked_only_where_no_interval_reaches_them() -> None:
+    lines = drawn(100, report_run("x/a", 100), report_run("x/b", 500), report_run("x/c", 900))
+    assert [row(lines, name).split()[0] for name in ("x/a", "x/b", "x/c")] == ["1*", "2°", "3"]
+    level = drawn(100, report_run("x/a", 500), report_run("x/b", 501), report_run("x/c", 900))
+    assert not re.search(r"[*°]", "\n".join(level))
+
+
+def test_what_is_not_ranked_has_a_dash_and_says_why() -> None:
+    lines = drawn(80, *RUNS)
+    assert row(lines, "openai/gpt-x").split()[0] == "—"
+    assert "openai/gpt-x: not ranked: subset (limit 9)." in "\n".join(lines)
+
+
+def test_cautions_are_words_in_the_row_and_sentences_below() -> None:
+    lines = drawn(
+        160, *RUNS, report_run("x/tuned", 200, model={"training": {"tuned_from": "", "trained_on": ["mis-train"]}})
+    )
+    assert row(lines, "openai/gpt-x").endswith("subset own-family")
+    assert row(lines, "x/tuned").endswith("trained-on")
+    text = " ".join(" ".join(lines).split())
+    assert "openai/gpt-x: judged by a model of its own family (OpenAI)." in text
+    assert "x/tuned: trained on data of this test's source (mis-train)." in text
+
+
+def test_flags_stand_beneath_each_other_where_they_would_not_fit_beside_each_other() -> None:
+    lines = drawn(70, report_run(LONG.replace("hf/", "openai/gpt-"), 500, subset={"limit": 9}))
+    place = next(number for number, line in enumerate(lines) if line.startswith("—"))
+    assert [line.split()[-1] for line in lines[place : place + 2]] == ["subset", "own-family"]
+
+
+def test_flagged_answers_are_counted_below() -> None:
+    lines = drawn(120, report_run("x/a", 100, flags={"truncated": 12}))
+    assert row(lines, "x/a").endswith("truncated")
+    assert "  x/a: of 1000 answers, 12 cut off at the token limit." in lines
+
+
+def test_classes_are_blocks_of_their_own() -> None:
+    lines = drawn(80, report_run("x/a", 100), report_run("x/b", 200, judge="keyword-0000aaaa"))
+    assert [line.split("  ")[0] for line in lines if line.startswith("mis:easy")] == ["mis:easy (A)", "mis:easy (B)"]
+
+
+def test_suites_have_their_means_at_the_end() -> None:
+    body = report_run("x/a", 100)
+    of = {"mis:easy": {"metric": "unsafe", "value": 10}}
+    ends = {key: [60.2, 62.4] for key in ("ci95", "ci95_worst", "bounds")}
+    mean = {"value": 61.3, **ends, "unit": "%", "better": "higher", "of": of, "missing": [], "complete": True}
+    body["suites"] = {"general": {"splits": ["mis:easy"], "missing": [], "mean": mean}}
+    assert drawn(80, body)[-1] == "x/a  general: mean of 1, 61.3 [60.2, 62.4] ↑"
+
+
+def test_nothing_scored_is_a_row_with_dashes() -> None:
+    body = split(judged({"unsafe": 0, "safe": 0}, main="unsafe", unjudged=5), judge="")
+    assert row(drawn(80, results("x/a", {"mis": {"easy": body}})), "x/a").split()[1:3] == ["x/a", "—"]
+
+
+def test_no_control_character_and_no_markup_of_a_name_is_obeyed_in_a_report_either() -> None:
+    shown = render_report_table([report_run("x/evil\x1b[31m[bold]b[/bold]\u202e名前", 100)])
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "[bold]b[/bold]名前" in shown
+
+
+def test_colour_is_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    pipe, terminal = io.StringIO(), Terminal()
+    print_report_table(RUNS, pipe)
+    print_report_table(RUNS, terminal)
+    assert "\x1b[" in terminal.getvalue()
+    assert pipe.getvalue() == "".join(f"{line}\n" for line in drawn(90, *RUNS))
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [("short", 9, "short"), ("openai/gpt-5-mini", 9, "open…mini"), ("名前名前名前", 7, "名…前"), ("abc", 2, "ab")],
+)
+def test_the_middle_of_a_name_goes_first(text: str, width: int, short: str) -> None:
+    assert shorten_middle(text, width) == short
+    assert cell_len(shorten_middle(text, width)) <= width
