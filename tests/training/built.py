@@ -17,10 +17,10 @@ from harness_builder.calls.results import CallUsage as Spending
 from harness_builder.calls.results import ModelReply, StoredCall
 from harness_builder.licences import OutputLicence
 from harness_builder.output import Calls, CardData, WrittenSet, finish_set, write_set
+from harness_builder.photos.collection import RealRecord, RejectedPhoto, UsedPhoto
 from harness_builder.plan import ModelChoice, Plan
 from harness_builder.prompts.templates import load_prompts
 from harness_builder.quality import ProbeResult
-from harness_builder.real.values import RealRecord, Untaken, Used
 from harness_builder.records import BuiltRecord, LogLine, StepLog, to_plain
 from harness_builder.seeds import SeedSource
 from harness_builder.tally import Tally
@@ -99,7 +99,7 @@ class Workplace:
 
     def real(self, made: BuiltRecord) -> RealRecord:
         photos = tuple(
-            Used(
+            UsedPhoto(
                 key=f"meadow/{which}.jpg",
                 object=made.element.objects[which],
                 sha256=self.keep(photograph(which), "jpg"),
@@ -119,7 +119,7 @@ class Workplace:
             sub_category=made.sorted.sub_category,
             photos=(photos[0], photos[1]),
             untaken=(
-                Untaken(
+                RejectedPhoto(
                     object=made.element.objects[0],
                     end="dropped",
                     why="it does not show the object",
@@ -127,7 +127,7 @@ class Workplace:
                     sha256="7" * 64,
                     calls=("k1:wrong",),
                 ),
-                Untaken(object=made.element.objects[0], end="stopped", why="person", calls=("k1:stopped",)),
+                RejectedPhoto(object=made.element.objects[0], end="stopped", why="person", calls=("k1:stopped",)),
             ),
         )
 

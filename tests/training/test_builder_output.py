@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness_builder.real.values import RealRecord
+from harness_builder.photos.collection import RealRecord
 from harness_mirage.data import mix
 from harness_mirage.methods import METHODS, Method
 from harness_mis.task import TASK

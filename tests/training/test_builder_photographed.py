@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from harness_builder import photographed
 from harness_builder.calls.results import Halted, StepResult
 from harness_builder.people import open_review_queue
-from harness_builder.real.unused import owner_of
+from harness_builder.photos import stage
+from harness_builder.photos.selection import photo_owner
 from harness_builder.steps.context import BuildContext
 from harness_builder.values import Step
 
@@ -39,7 +39,7 @@ class Checks:
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     made = Checks()
-    monkeypatch.setattr(photographed, "check_images", made)
+    monkeypatch.setattr(stage, "check_images", made)
     return made
 
 
@@ -69,13 +69,13 @@ class TestNothingStaysOfAPhotograph:
         config, out = configured(tmp_path), tmp_path / "out"
         build(config)
         before, stopped = shown(out), firsts(out)
-        assert (len(before), images(out) >= before, len(owners(out) & set(map(owner_of, before)))) == (4, True, 4)
+        assert (len(before), images(out) >= before, len(owners(out) & set(map(photo_owner, before)))) == (4, True, 4)
         checks.ended = Halted(end="stopped", why="person")
         _, said, told = build(config)
         assert "mis_real.json" not in said["records"]
         assert "photographs: 0 records of real" in told
         assert images(out) & before == set()
-        assert owners(out) & set(map(owner_of, stopped)) == set()
+        assert owners(out) & set(map(photo_owner, stopped)) == set()
         assert [each for each in stopped if in_files(out, each.encode())] == []
 
     def test_whose_caption_is_one_that_stops_it(self, tmp_path: Path, checks: Checks) -> None:
@@ -87,7 +87,7 @@ class TestNothingStaysOfAPhotograph:
         _, _, told = build(config)
         assert "stopped: person" in told
         assert images(out) & before == set()
-        assert owners(out) & set(map(owner_of, stopped)) == set()
+        assert owners(out) & set(map(photo_owner, stopped)) == set()
 
     def test_in_images_that_no_record_shows_any_more_and_it_is_not_asked_about_again(self, tmp_path: Path) -> None:
         out = tmp_path / "out"

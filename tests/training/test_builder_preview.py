@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from harness_builder.licences import check
+from harness_builder.photos.selection import TRIED
 from harness_builder.plan import ModelChoice, Plan
 from harness_builder.preview import count_calls, render_plan
-from harness_builder.real.choosing import TRIED
 
 from harness import HarnessError
 from tests.training.configs import read

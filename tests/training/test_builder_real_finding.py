@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from harness_builder.real.captions import CaptionIndex
-from harness_builder.real.clip import ClipIndex
-from harness_builder.real.encoding import open_encoder
-from harness_builder.real.photographs import collected, open_photos
-from harness_builder.real.values import Photo
-from harness_builder.real.vectors import Floats, Vectors
+from harness_builder.photos.collection import Photo, list_photos
+from harness_builder.photos.search import CaptionIndex, ClipIndex, Floats, VectorStore, open_encoder, open_photos
 
 from harness import HarnessError, UnknownName
 from harness.images import inline_image
@@ -108,7 +104,7 @@ class Eye:
 def album(root: Path) -> list[Photo]:
     names = ("red star", "green ring", "blue bar", "red bar")
     folder(root, {f"{name.replace(' ', '-')}.png": name for name in names})
-    return collected(photos(root))
+    return list_photos(photos(root))
 
 
 def looking(found: list[Photo], eye: Eye, work: Path | None, *, least: float = 0.7) -> ClipIndex:
@@ -132,7 +128,7 @@ def test_what_lies_near_the_words_is_found_and_nothing_below_the_least_likeness(
 def test_photographs_that_look_the_same_come_by_their_key(tmp_path: Path) -> None:
     for name in ("b", "c", "a"):
         (tmp_path / f"{name}.png").write_bytes(drawing("red star"))
-    assert keys(looking(collected(photos(tmp_path)), Eye(), None), "red") == ["a.png", "b.png", "c.png"]
+    assert keys(looking(list_photos(photos(tmp_path)), Eye(), None), "red") == ["a.png", "b.png", "c.png"]
 
 
 def test_each_photograph_is_seen_once_in_the_life_of_a_build_and_again_only_where_it_changed(tmp_path: Path) -> None:
@@ -141,14 +137,14 @@ def test_each_photograph_is_seen_once_in_the_life_of_a_build_and_again_only_wher
     assert eye.seen == 4
     assert keys(looking(album(root), again := Eye(), tmp_path / "work"), "red") == before
     assert again.seen == 4, "the files were written anew"
-    assert keys(looking(collected(photos(root)), third := Eye(), tmp_path / "work"), "red") == before
+    assert keys(looking(list_photos(photos(root)), third := Eye(), tmp_path / "work"), "red") == before
     assert third.seen == 0
 
 
 def test_a_build_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     for number in range(150):
         (tmp_path / f"{number:03}.png").write_bytes(drawing("red star", number, 16))
-    all_of_it, work = collected(photos(tmp_path)), tmp_path / "work"
+    all_of_it, work = list_photos(photos(tmp_path)), tmp_path / "work"
     first = looking(all_of_it, eye := Eye(), work)
     assert first.advance()
     assert eye.seen == 64
@@ -185,14 +181,14 @@ def test_how_far_it_is_is_told_in_few_lines(tmp_path: Path) -> None:
     for number in range(130):
         (tmp_path / f"{number}.png").write_bytes(drawing("red star", number, 16))
     told: list[str] = []
-    ClipIndex(collected(photos(tmp_path)), Eye(), None, least=0.5, tell=told.append).find("red", 1)
+    ClipIndex(list_photos(photos(tmp_path)), Eye(), None, least=0.5, tell=told.append).find("red", 1)
     assert told == [f"{done} of 130 photographs seen by eye" for done in (64, 128, 130)]
 
 
 def test_vectors_of_all_rows_come_in_the_order_asked_for(tmp_path: Path) -> None:
-    kept = Vectors(tmp_path / "v", 2)
+    kept = VectorStore(tmp_path / "v", 2)
     kept.add([b"a" * 16, b"b" * 16], np.array([[1, 0], [0, 1]], np.float32))
-    again = Vectors(tmp_path / "v", 2)
+    again = VectorStore(tmp_path / "v", 2)
     (products,) = again.products(again.places([b"b" * 16, b"a" * 16]), np.array([1, 0], np.float32))
     assert products.tolist() == [0, 1]
 

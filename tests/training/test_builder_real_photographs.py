@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness_builder.licence_names import normalize_licence
 from harness_builder.licences import check
-from harness_builder.real.fields import said
-from harness_builder.real.licensing import photo_source
-from harness_builder.real.photographs import collected, open_photos
-from harness_builder.real.values import Photo, RealRecord, Used
+from harness_builder.photos.collection import Photo, RealRecord, UsedPhoto, list_photos, parse_info, photo_source
+from harness_builder.photos.search import open_photos
 from harness_builder.seeds import SeedSource
 
 from harness import BadData, HarnessError, MissingData
@@ -23,7 +22,7 @@ STAR, RING = drawing("red star"), drawing("blue ring")
 
 
 def read(path: Path, **changes: object) -> dict[str, Photo]:
-    return {photo.key: photo for photo in collected(photos(path, **changes))}
+    return {photo.key: photo for photo in list_photos(photos(path, **changes))}
 
 
 def test_a_folder_is_read_with_what_stands_beside_each_photograph(tmp_path: Path) -> None:
@@ -55,7 +54,7 @@ def test_a_table_speaks_of_files_below_it_and_those_that_are_not_here_are_counte
     (tmp_path / "b" / "x.png").write_bytes(RING)
     (tmp_path / name).write_text(text)
     told: list[str] = []
-    (photo,) = collected(photos(tmp_path), tell=told.append)
+    (photo,) = list_photos(photos(tmp_path), tell=told.append)
     assert (photo.key, photo.caption, photo.licence) == ("album/b/x.png", "A ring", "cc0-1.0")
     assert told == ["album: 1 photograph; 1 left out: is in its index alone: nothing is fetched"]
 
@@ -83,7 +82,7 @@ def test_an_index_holds_images_or_names_files_and_no_address_is_followed(tmp_pat
     ]
     parquet(tmp_path / "index.parquet", rows)
     told: list[str] = []
-    star, ring = collected(photos(tmp_path), tell=told.append)
+    star, ring = list_photos(photos(tmp_path), tell=told.append)
     assert (star.key, star.caption, star.licence) == ("album/index.parquet#jpg/1", "a star", "cc-by-4.0")
     assert star.url == "http://there.invalid/1.jpg"
     assert (ring.key, ring.licence) == ("album/here.png", "cc0-1.0")
@@ -94,19 +93,19 @@ def test_an_index_holds_images_or_names_files_and_no_address_is_followed(tmp_pat
 def test_an_index_of_addresses_alone_says_that_nothing_is_fetched(tmp_path: Path) -> None:
     index = parquet(tmp_path / "index.parquet", [{"URL": "http://there.invalid/1.jpg", "TEXT": "a star"}])
     with pytest.raises(HarnessError, match="1 left out: is in its index alone: nothing is fetched") as caught:
-        collected(photos(index))
-    assert "hold the images" in caught.value.remedy
+        list_photos(photos(index))
+    assert "hold images" in caught.value.remedy
 
 
 def test_a_photograph_without_a_licence_is_left_out_and_counted(tmp_path: Path) -> None:
     folder(tmp_path, {"own.png": "red star"}, licence="CC0")
     (tmp_path / "none.png").write_bytes(RING)
     told: list[str] = []
-    assert [each.key for each in collected(photos(tmp_path, licence=""), tell=told.append)] == ["album/own.png"]
+    assert [each.key for each in list_photos(photos(tmp_path, licence=""), tell=told.append)] == ["album/own.png"]
     assert told == ["album: 1 photograph; 1 left out: no licence"]
     (tmp_path / "own.png").unlink()
     with pytest.raises(HarnessError, match="no licence") as caught:
-        collected(photos(tmp_path, licence=""), accepted=True)
+        list_photos(photos(tmp_path, licence=""), accepted=True)
     assert "state the licence" in caught.value.remedy
     assert "--accept-licence is for one that is stated" in caught.value.remedy
 
@@ -118,9 +117,9 @@ def test_a_licence_that_forbids_it_or_nobody_knows_is_only_used_where_the_user_s
     (tmp_path / "a.png").write_bytes(STAR)
     (tmp_path / "a.json").write_text(json.dumps({"license": licence}))
     with pytest.raises(HarnessError, match="forbids it, or that nobody knows") as caught:
-        collected(photos(tmp_path))
+        list_photos(photos(tmp_path))
     assert "--accept-licence album" in caught.value.remedy
-    (photo,) = collected(photos(tmp_path), accepted=True)
+    (photo,) = list_photos(photos(tmp_path), accepted=True)
     assert photo.licence == (str(licence).casefold() if isinstance(licence, str) else "unknown")
 
 
@@ -138,7 +137,7 @@ def test_a_shard_that_is_cut_off_is_named(tmp_path: Path) -> None:
     whole = tar(tmp_path / "one.tar", {"000.jpg": STAR * 9}).read_bytes()
     (tmp_path / "one.tar").write_bytes(whole[:300])
     with pytest.raises(BadData) as caught:
-        collected(photos(tmp_path))
+        list_photos(photos(tmp_path))
     assert "one.tar" in caught.value.where
 
 
@@ -152,9 +151,9 @@ def test_links_that_lead_out_of_the_collection_are_not_followed(tmp_path: Path) 
 
 def test_a_name_that_is_no_text_can_still_be_written_down(tmp_path: Path) -> None:
     (tmp_path / "a\udcff.png").write_bytes(STAR)
-    (photo,) = collected(photos(tmp_path))
+    (photo,) = list_photos(photos(tmp_path))
     assert photo.key.encode()
-    assert said({"caption": "half \ud800 a letter"}).caption.encode()
+    assert parse_info({"caption": "half \ud800 a letter"}).caption.encode()
 
 
 def test_nothing_at_the_path_and_nothing_in_it_are_told_apart(tmp_path: Path) -> None:
@@ -185,7 +184,8 @@ def test_a_licence_is_spelled_as_spdx_does_and_guessed_at_nowhere(written: str, 
 
 
 def used(*licences: str) -> RealRecord:
-    one, other = (Used(key="album/1", object="cup", sha256="0", faces=0, score=1.0, licence=each) for each in licences)
+    photo = UsedPhoto(key="album/1", object="cup", sha256="0", faces=0, score=1.0, licence="")
+    one, other = (replace(photo, licence=each) for each in licences)
     return RealRecord(key="s/1#0@real", of="s/1#0", question="", category="", sub_category="", photos=(one, other))
 
 

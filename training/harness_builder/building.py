@@ -29,7 +29,8 @@ from harness_builder.output.manifest import (
     read_counts,
 )
 from harness_builder.people import CANDIDATES, CandidateFile, People, image_finder
-from harness_builder.photographed import Photographed, check_photographed, photographed, still_asked
+from harness_builder.photos.selection import delete_unused
+from harness_builder.photos.stage import PhotoResult, check_plan_photos, list_still_asked, select_photos
 from harness_builder.pipeline import Pipeline
 from harness_builder.plan import Plan, check_sources_readable, read_plan_seeds
 from harness_builder.preview import render_plan
@@ -37,7 +38,6 @@ from harness_builder.prompts.templates import Prompts, load_prompts
 from harness_builder.quality import ImageMark
 from harness_builder.quality.contamination import read_references
 from harness_builder.quality.duplicates import MarkStore
-from harness_builder.real.unused import drop_unused
 from harness_builder.records import RecordFile, StepLog
 from harness_builder.steps.context import BuildContext
 from harness_builder.steps.labelling import LabelJudge, Labeller
@@ -115,7 +115,7 @@ def _check(build: Build, tell: Callable[[str], None]) -> tuple[Plan, OutputLicen
     prompts = load_prompts(plan)
     check_sources_readable(plan)
     check_models(plan)
-    check_photographed(plan, build.accepted, tell)
+    check_plan_photos(plan, build.accepted, tell)
     return plan, licence, prompts
 
 
@@ -136,7 +136,7 @@ async def _walk(build: Build, pipeline: Pipeline, calls: BuildCallRunner) -> Non
         async with show_progress(pipeline.tally, lambda: calls.costs.made, build.tell):
             seeds = (seed for _, seed in read_plan_seeds(plan))
             await pipeline.run(seeds, _SEEDS * (plan.concurrency or _CALLS), candidates.put)
-        for each in still_asked(pipeline, plan, work):
+        for each in list_still_asked(pipeline, plan, work):
             candidates.put(each)
         whole = not build.ending()
     finally:
@@ -156,7 +156,7 @@ class _Finish:
 
     async def run(self) -> Built:
         build, pipeline, plan = self.build, self.pipeline, self.pipeline.context.plan
-        photos = await photographed(pipeline, plan, self.store.folder, build.accepted, build.tell)
+        photos = await select_photos(pipeline, plan, self.store.folder, build.accepted, build.tell)
         before = read_counts(build.out)
         image = pipeline.context.image
         written = write_set(
@@ -166,7 +166,7 @@ class _Finish:
             lambda sha256: self.store.folder / image(sha256).path,
             real=photos.records,
         )
-        drop_unused(self.store, photos.images)
+        delete_unused(self.store, photos.images)
         data = self._collect(written, photos, licence_in(plan, build.accepted, written.entries))
         finish_set(data, self.store.find)
         if plan.photos and photos.records:
@@ -175,7 +175,7 @@ class _Finish:
             build.tell(line)
         return Built(folder=build.out, records=written.records, open=data.open)
 
-    def _collect(self, written: WrittenSet, photos: Photographed, licence: OutputLicence) -> CardData:
+    def _collect(self, written: WrittenSet, photos: PhotoResult, licence: OutputLicence) -> CardData:
         pipeline, models = self.pipeline, self.calls.identities
         prompts, plan = pipeline.context.prompts, portable_plan(pipeline.context.plan)
         return CardData(
@@ -199,7 +199,7 @@ class _Finish:
             open=tuple(self._list_open(written, photos)),
         )
 
-    def _list_open(self, written: WrittenSet, photos: Photographed) -> Iterator[str]:
+    def _list_open(self, written: WrittenSet, photos: PhotoResult) -> Iterator[str]:
         """What is still to be done, and by which command. With `finish` what failed is left out of the set."""
         tally, folder = self.pipeline.tally, self.build.out
         finish: bool = self.build.settings["finish"]

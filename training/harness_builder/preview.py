@@ -18,8 +18,8 @@ from typing import Final
 from harness import plugins
 from harness.terminal import one_line
 from harness_builder.licences import OutputLicence
+from harness_builder.photos.selection import TRIED
 from harness_builder.plan import INSTEAD, ROLES, ModelChoice, Plan, read_plan_seeds
-from harness_builder.real.choosing import TRIED
 from harness_builder.steps.probing import PARTS
 
 _WHO: Final = (*ROLES, "painter")

@@ -20,10 +20,9 @@ from harness.readers.archives import suffix
 from harness_builder.licences import OutputLicence, check, check_names, check_source
 from harness_builder.output import SetRecord
 from harness_builder.output.folder import FILES, TRAINING
+from harness_builder.photos.collection import RealRecord, photo_source
 from harness_builder.plan import Plan, config_key
 from harness_builder.public import Source, is_test_set
-from harness_builder.real.licensing import photo_source
-from harness_builder.real.values import RealRecord
 
 _BUILT: Final = "build"
 _TESTS: Final = frozenset(name for each in FILES.values() if each.split == "test" for name in (each.file, each.images))

@@ -19,9 +19,9 @@ from typing import Final
 
 from harness import BadData, Json
 from harness_builder.disk import is_full, write_error
+from harness_builder.photos.collection import RealRecord
 from harness_builder.plan import Plan
 from harness_builder.quality import Balance, select_balanced
-from harness_builder.real.values import RealRecord
 from harness_builder.records import BuiltRecord
 from harness_builder.values import Subset
 

@@ -15,8 +15,8 @@ from harness.keys import canonical
 from harness.store.journal import replace
 from harness_builder.calls.costs import model_of
 from harness_builder.calls.results import StoredCall
+from harness_builder.photos.collection import RealRecord, RejectedPhoto, UsedPhoto
 from harness_builder.plan import Plan
-from harness_builder.real.values import RealRecord, Untaken, Used
 from harness_builder.records import BuiltRecord
 
 from .dataset import SetRecord, WrittenSet
@@ -100,9 +100,10 @@ def _drawn_json(made: BuiltRecord, call: Callable[[str], dict[str, Json]]) -> di
 def _photographed_json(real: RealRecord, call: Callable[[str], dict[str, Json]]) -> dict[str, Json]:
     """All photographs that were looked at for the record, taken or not."""
     photographs: list[Json] = []
-    looked_at: tuple[Used | Untaken, ...] = (*real.photos, *real.untaken)
+    looked_at: tuple[UsedPhoto | RejectedPhoto, ...] = (*real.photos, *real.untaken)
     for photo in looked_at:
-        value = asdict(photo) | {"taken": isinstance(photo, Used), "calls": [call(digest) for digest in photo.calls]}
+        value: dict[str, Json] = asdict(photo)
+        value |= {"taken": isinstance(photo, UsedPhoto), "calls": [call(digest) for digest in photo.calls]}
         value.pop("caption", None)
         if not photo.sha256:  # of one that a hard stop ended nothing but the kind is told
             value.pop("faces")

@@ -1,0 +1,501 @@
+"""A collection of photographs on this machine: which there are, what is said of them, and under which licence each is.
+
+A folder with archives in it is a WebDataset; one with parquet files that hold images or name files, an index; any other
+a folder of photographs:
+
+- Of `a/cup.jpg` in a folder speak `a/cup.json`, `a/cup.txt` (its caption alone), and a table `metadata` (.jsonl, .json,
+  .csv, .tsv) in its folder or one above, by the column `file_name`, which counts from the table's own folder.
+- In the shards of a WebDataset members of one stem are one photograph with what is said of it. A shard is read in
+  place, and only the places of its photographs are kept, so that a collection of many shards stays small.
+- An index in parquet holds the bytes of photographs, or names files that lie here. An address is never followed. A row
+  whose photograph is not on this machine is counted, and left out.
+
+No image is opened to list them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal, cast
+
+from harness import BadData, BadImage, HarnessError, Image, Json, MissingData, open_files, rows
+from harness.readers import DataFiles, Row, parquet_rows
+from harness.readers.archives import FAULTS, Member, open_archive, suffix
+from harness.readers.files import IN_PARQUET
+from harness_builder.licence_names import RANKS, UNKNOWN, normalize_licence
+from harness_builder.licences import fits, together
+from harness_builder.plan import Photos
+from harness_builder.values import End
+
+IMAGES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+_TABLES: Final = tuple(f"metadata.{ending}" for ending in ("jsonl", "json", "csv", "tsv"))
+#: columns of an index, in small letters; LAION's are in capitals
+_COLUMNS: Final = (
+    *("image", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes"),
+    *("path", "file_name", "image_path", "filepath", "local_path"),
+)
+_CAPTION: Final = ("caption", "text")
+_LICENCE: Final = ("licence", "license")
+_AUTHOR: Final = ("author", "creator")
+
+NO_LICENCE: Final = "no licence"
+FORBIDDEN: Final = "a licence that forbids it, or that nobody knows"
+_INCOMPATIBLE: Final = "a licence that does not go with the others"
+_FREE: Final = RANKS[0][0]  # asks for nothing
+
+#: its image is not on this machine; or it, or what is said of it, cannot be read
+Lost = Literal["absent", "unreadable"]
+_LOST: Final[Mapping[Lost, str]] = {
+    "absent": "is in its index alone: nothing is fetched",
+    "unreadable": "cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """A photograph of the user's collection.
+
+    Attributes:
+        key: `<collection>/<place>`; stable.
+        image: not opened.
+        caption: empty where it has none.
+        licence: its own in SPDX's spelling, else that of the collection; empty where none is stated.
+        url: where it is from, as its index says; nothing is ever fetched from there. Empty for unknown.
+        author: likewise.
+        score: likeness with what was looked for.
+        stamp: tells that the file has not changed since.
+    """
+
+    key: str
+    image: Image
+    caption: str = ""
+    licence: str = ""
+    url: str = ""
+    author: str = ""
+    score: float = 0.0
+    stamp: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedPhoto:
+    """A photograph that a record shows.
+
+    Attributes:
+        key: of the photograph.
+        object: that it shows.
+        sha256: of the image as the record has it: its faces covered, without metadata, no larger than a drawing.
+        faces: that were covered.
+        score: by which it was found.
+        licence, caption, url, author: as `Photo` has them.
+        calls: digests of the calls that looked at it, in order.
+    """
+
+    key: str
+    object: str
+    sha256: str
+    faces: int
+    score: float
+    licence: str
+    caption: str = ""
+    url: str = ""
+    author: str = ""
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedPhoto:
+    """A photograph that was looked at for a record and not taken.
+
+    Attributes:
+        object: that it was to show.
+        end, why: how it ended.
+        key: of the photograph; empty where a hard stop ended it, of which nothing but the kind is kept.
+        sha256: of its image as models saw it; empty where none did, and of a stop.
+        faces: that were covered in it.
+        calls: digests of the calls that looked at it, in order.
+    """
+
+    object: str
+    end: End
+    why: str
+    key: str = ""
+    sha256: str = ""
+    faces: int = 0
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealRecord:
+    """A question of the easy or the hard test with two photographs in place of the drawings.
+
+    Attributes:
+        key: `<key of the twin>@real`.
+        of: key of the twin, whose question this is: the two are not independent of each other.
+        question: as the twin's record has it.
+        category: likewise.
+        sub_category: likewise; empty for none.
+        photos: the two, in the order of the objects.
+        untaken: those that were looked at before them and not taken, in order.
+        reviewers: who looked at both and kept it; none where people were not asked.
+    """
+
+    key: str
+    of: str
+    question: str
+    category: str
+    sub_category: str
+    photos: tuple[UsedPhoto, UsedPhoto]
+    untaken: tuple[RejectedPhoto, ...] = ()
+    reviewers: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> tuple[str, str]:
+        """sha256 of each image, in order."""
+        return self.photos[0].sha256, self.photos[1].sha256
+
+    @property
+    def origins(self) -> tuple[str, str]:
+        """Key of each photograph, in order."""
+        return self.photos[0].key, self.photos[1].key
+
+    @property
+    def licences(self) -> tuple[str, str]:
+        """Of each photograph, in order."""
+        return self.photos[0].licence, self.photos[1].licence
+
+    @property
+    def faces(self) -> int:
+        """That were covered, in both."""
+        return self.photos[0].faces + self.photos[1].faces
+
+
+def list_photos(
+    photos: Photos,
+    *,
+    accepted: bool = False,
+    tell: Callable[[str], None] | None = None,
+    left: Counter[str] | None = None,
+) -> list[Photo]:
+    """The photographs of a collection that may be used, each once.
+
+    Args:
+        photos: the collection.
+        accepted: the user allows the collection in spite of its licences.
+        tell: given lines for a person.
+        left: is added to: how many of the collection may not be used, and why.
+
+    Raises:
+        MissingData: there is nothing at the path.
+        BadData: an index or an archive cannot be read.
+        HarnessError: there is no photograph that may be used.
+    """
+    left = Counter() if left is None else left
+    licence, found = normalize_licence(photos.licence), dict[str, Photo]()
+    for each in _find_photos(photos.path):
+        if not isinstance(each, _FoundPhoto):
+            left[_LOST[each]] += 1
+            continue
+        own = each.info.licence or licence
+        if why := find_licence_fault(own, (), accepted=accepted):
+            left[why] += 1
+            continue
+        key = f"{photos.name}/{each.place}".encode("utf-8", "backslashreplace").decode()
+        if key not in found:
+            stamp = f"{each.place}\n{each.stamp}".encode("utf-8", "surrogatepass")
+            found[key] = Photo(
+                key=key,
+                image=each.image,
+                caption=each.info.caption,
+                licence=own,
+                url=each.info.url,
+                author=each.info.author,
+                stamp=hashlib.blake2b(stamp, digest_size=16).digest(),
+            )
+    lost = "; ".join(f"{number:,} left out: {why}" for why, number in sorted(left.items()))
+    if not found:
+        if NO_LICENCE in left:
+            remedy = "state the licence of the collection in the config, or have each photograph say its own"
+            remedy += ": --accept-licence is for one that is stated and forbids it" if accepted else ""
+        elif FORBIDDEN in left:
+            remedy = f"if you may use them all the same: --accept-licence {photos.name}"
+        else:
+            remedy = "name a folder of .jpg, .png or .webp, of WebDataset tars, or of parquet files that hold images"
+        what = f"there is no photograph in {photos.name!r} that may be used{lost and f' ({lost})'}"
+        raise HarnessError(what, where=str(photos.path), remedy=remedy)
+    if tell is not None:
+        tell(f"{photos.name}: {len(found):,} photograph{'' if len(found) == 1 else 's'}{lost and f'; {lost}'}")
+    return list(found.values())
+
+
+def find_licence_fault(licence: str, others: Iterable[str], *, accepted: bool) -> str:
+    """Why a photograph of this licence is not used; empty where it may be.
+
+    Args:
+        licence: empty where none is stated.
+        others: that the set is under.
+        accepted: the user allows the collection in spite of its licences; one must be stated all the same.
+    """
+    if not licence:
+        return NO_LICENCE
+    if accepted:
+        return ""
+    if not fits(licence, ()):
+        return FORBIDDEN
+    return "" if fits(licence, others) else _INCOMPATIBLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoSource:
+    """A collection of photographs, as `licences.check` takes a source.
+
+    Attributes:
+        name: as the user calls it.
+        path: of the collection.
+        licence: of those that are used.
+        layout: not one of a public set.
+    """
+
+    name: str
+    path: Path
+    licence: str
+    layout: str = "photographs"
+
+
+def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> PhotoSource:
+    """The collection as a source.
+
+    Args:
+        photos: the collection.
+        used: records that show photographs of it; what they are under together counts. Before there are any it is
+            what the user states of all and, where each has its own, one that asks for nothing: `check` it once more
+            with the records.
+    """
+    licences = [licence for record in used for licence in record.licences]
+    licence = together(licences) if licences else normalize_licence(photos.licence) or _FREE
+    return PhotoSource(name=photos.name, path=photos.path, licence=licence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoInfo:
+    """What an index says of a photograph; each empty where it says nothing."""
+
+    caption: str = ""
+    licence: str = ""
+    url: str = ""
+    author: str = ""
+
+    def over(self, other: PhotoInfo) -> PhotoInfo:
+        """This, and where it says nothing what the other says."""
+        return PhotoInfo(
+            caption=self.caption or other.caption,
+            licence=self.licence or other.licence,
+            url=self.url or other.url,
+            author=self.author or other.author,
+        )
+
+
+def parse_info(values: Mapping[str, Json]) -> PhotoInfo:
+    """What a record says; its other fields are not read."""
+    folded = {name.casefold(): value for name, value in values.items()}
+    licence = next((folded[name] for name in _LICENCE if folded.get(name) is not None), "")
+    return PhotoInfo(
+        caption=_first_text(folded, _CAPTION),
+        licence=sys.intern(normalize_licence(licence)) if isinstance(licence, str) else UNKNOWN,
+        url=_first_text(folded, ("url",)),
+        author=_first_text(folded, _AUTHOR),
+    )
+
+
+def _first_text(folded: Mapping[str, Json], names: Iterable[str]) -> str:
+    """The first of these fields that holds a text, in one line; empty where none does."""
+    found = (folded.get(name) for name in names)
+    text = next((" ".join(each.split()) for each in found if isinstance(each, str) and each.strip()), "")
+    return text.encode("utf-8", "replace").decode()  # half a character would break the file that it is written to
+
+
+def _parse_sidecar(data: bytes) -> PhotoInfo:
+    """What the JSON object next to a photograph says. Raises BadData for anything else: it may hold a licence."""
+    try:
+        value: Json = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise BadData("what stands beside a photograph is no JSON object")
+    return parse_info(cast("dict[str, Json]", value))
+
+
+def _parse_caption(data: bytes) -> PhotoInfo:
+    """The text next to a photograph, in one line."""
+    return PhotoInfo(caption=" ".join(data.decode("utf-8-sig", "replace").split()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FoundPhoto:
+    """A photograph as it is found, before it is one of a collection.
+
+    Attributes:
+        place: under the collection.
+        image: not opened.
+        stamp: tells that the file has not changed.
+        info: what is said of it.
+    """
+
+    place: str
+    image: Image
+    stamp: str
+    info: PhotoInfo
+
+
+def _find_photos(path: Path) -> Iterator[_FoundPhoto | Lost]:
+    if not path.exists():
+        raise MissingData("there is no such folder or file of photographs", where=str(path))
+    if path.is_file():
+        yield from _read_shard(path, path.name) if suffix(path) else _read_index(open_files(path.parent), path.name)
+        return
+    shards = sorted(each for each in path.rglob("*") if suffix(each) and each.is_file())
+    for each in shards:
+        yield from _read_shard(each, each.relative_to(path).as_posix())
+    if shards:
+        return  # parquet files beside shards say once more what the shards say
+    files = open_files(path)
+    indexes = [name for name in files.matching("**/*.parquet") if _names_images(files, name)]
+    for name in indexes:
+        yield from _read_index(files, name)
+    if not indexes:
+        yield from _read_folder(files)
+
+
+def _read_folder(files: DataFiles) -> Iterator[_FoundPhoto | Lost]:
+    """The photographs of a folder, in the order of their names.
+
+    Raises:
+        BadData: a table cannot be read, or has no column `file_name`.
+    """
+    listed: dict[str, PhotoInfo] = {}
+    for place, below, every in os.walk(files.root):
+        below[:] = sorted(name for name in below if not name.startswith((".", "__MACOSX")))
+        names = sorted(name for name in every if not name.startswith("."))
+        relative = Path(place).relative_to(files.root).as_posix()
+        folder = "" if relative == "." else f"{relative}/"
+        if table := next((each for each in _TABLES if each in names), ""):
+            for row in rows(files, folder + table):
+                listed[(PurePosixPath(folder) / row.text("file_name")).as_posix()] = parse_info(row.values)
+        there = frozenset(names)
+        for name in names:
+            if PurePosixPath(name).suffix.casefold() in IMAGES:
+                info = listed.pop(folder + name, PhotoInfo())
+                yield _read_loose(files, folder, name, there, info)
+    for _ in listed:
+        yield "absent"
+
+
+def _read_loose(
+    files: DataFiles, folder: str, name: str, there: frozenset[str], listed: PhotoInfo
+) -> _FoundPhoto | Lost:
+    """A photograph of a folder, with what stands next to it over what a table says."""
+    place, stem = folder + name, name.rpartition(".")[0]
+    info = PhotoInfo()
+    try:
+        if f"{stem}.json" in there:
+            info = _parse_sidecar(files.read(f"{folder}{stem}.json"))
+        if f"{stem}.txt" in there:
+            info = info.over(_parse_caption(files.read(f"{folder}{stem}.txt")))
+        _, size, changed = files.stamp(place)
+    except (BadData, BadImage):
+        return "unreadable"
+    return _FoundPhoto(place=place, image=files.image(place), stamp=f"{size} {changed}", info=info.over(listed))
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardFile:
+    """The one file of an archive; see `harness.types.Files`."""
+
+    root: Path
+    member: Member
+    changed: int
+
+    def read(self, path: str) -> bytes:
+        try:
+            return self.member.read()
+        except FAULTS as fault:
+            raise BadImage(path, "unreadable", str(fault) or type(fault).__name__) from None
+
+    def stamp(self, path: str) -> tuple[str, int, int]:
+        return f"{self.root}!{path}", self.member.size, self.changed
+
+
+def _read_shard(path: Path, name: str) -> Iterator[_FoundPhoto | Lost]:
+    """The photographs of a shard, a tar or zip that has this name in the collection.
+
+    Raises:
+        BadData: it cannot be read.
+    """
+    try:
+        archive = open_archive(path)
+    except FAULTS as fault:
+        raise BadData(f"the shard cannot be read: {fault}", where=str(path)) from None
+    # Stem -> ending -> member. As WebDataset has it, the stem goes to the first dot of the file's name.
+    stems: dict[str, dict[str, Member]] = {}
+    for place, member in archive.members.items():
+        folder, slash, file = place.rpartition("/")
+        stem, _, ending = file.partition(".")
+        if stem:
+            stems.setdefault(f"{folder}{slash}{stem}", {})[ending.casefold()] = member
+    for stem, parts in stems.items():
+        ending = next((each for each in parts if f".{each}" in IMAGES), "")
+        if not ending:
+            continue
+        member = parts[ending]
+        try:
+            info = _parse_sidecar(parts["json"].read()) if "json" in parts else PhotoInfo()
+            if "txt" in parts:
+                info = info.over(_parse_caption(parts["txt"].read()))
+        except (BadData, *FAULTS):
+            yield "unreadable"
+            continue
+        if member.refused:
+            yield "unreadable"
+            continue
+        image = Image(path=f"{stem}.{ending}", files=_ShardFile(path, member, archive.mtime_ns))
+        stamp = f"{member.size} {archive.mtime_ns}"
+        yield _FoundPhoto(place=f"{name}/{stem}", image=image, stamp=stamp, info=info)
+
+
+def _names_images(files: DataFiles, name: str) -> bool:
+    """Whether an index holds images or names files; one of addresses alone does neither."""
+    row = next(parquet_rows(files, name), None)
+    return row is not None and any(column.casefold() in _COLUMNS for column in row.values)
+
+
+def _read_index(files: DataFiles, name: str) -> Iterator[_FoundPhoto | Lost]:
+    """The photographs of an index.
+
+    Raises:
+        BadData: it cannot be read.
+        HarnessError: what reads it is not installed.
+    """
+    _, size, changed = files.stamp(name)
+    for row in parquet_rows(files, name):
+        yield _read_row(files, name, row, f"{size} {changed}")
+
+
+def _read_row(files: DataFiles, name: str, row: Row, stamp: str) -> _FoundPhoto | Lost:
+    wanted = _first_text({column.casefold(): value for column, value in row.values.items()}, _COLUMNS)
+    if IN_PARQUET in wanted:
+        return _FoundPhoto(place=wanted, image=files.image(wanted), stamp=stamp, info=parse_info(row.values))
+    beside = (PurePosixPath(name).parent / wanted).as_posix()
+    place = next((each for each in (wanted, beside) if wanted and files.has(each)), "")
+    if not place:
+        return "absent"
+    try:
+        _, size, changed = files.stamp(place)
+    except BadImage:
+        return "unreadable"
+    return _FoundPhoto(place=place, image=files.image(place), stamp=f"{size} {changed}", info=parse_info(row.values))
