@@ -14,7 +14,7 @@ import anyio
 from benchmarks.clients import report
 from harness.limits import Policy
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.progress import SilentProgress
 from harness.runs.running import run_async

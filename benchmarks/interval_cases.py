@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics import Record, rate
-from harness.plan.sampling import draw
+from harness.evaluation.sampling import draw_clusters
 from harness.stats.agreement import percent
 from harness.stats.columns import Table
 from harness.stats.intervals import Interval
@@ -268,7 +268,7 @@ def partly_categories(judged: int, blocked: float = 0.0) -> Case:
         hit, stopped = rng.random((2, len(category))) < np.stack((rates, 1 - reached))[:, category]
         run = int(rng.integers(2**32))
         names = [f"{run}-{number}" for number in range(len(category))]
-        taken = frozenset(draw(names, judged))
+        taken = frozenset(draw_clusters(names, judged))
         unjudged = np.array([name not in taken for name in names]) & ~stopped
         table = _fill_table(names, [str(each) for each in category], hit, unjudged, stopped)
         return record_units(table, table.metrics[0], sort_rows(table))

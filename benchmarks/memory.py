@@ -15,7 +15,7 @@ import anyio
 import psutil
 
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.progress import Progress, SilentProgress
 from harness.runs.running import Run, run_async

@@ -17,7 +17,7 @@ import psutil
 
 from harness.contracts import Judge, Rubric
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.plugins.loader import find_installed
 from harness.progress import SilentProgress

@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.runs.running import run_async
 

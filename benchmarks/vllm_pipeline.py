@@ -26,7 +26,7 @@ from harness import Text
 from harness.drawings import COLORS, SHAPES, draw
 from harness.images import decode, open_image
 from harness.models import ModelSpec
-from harness.options import Options
+from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.progress import SilentProgress
 from harness.runs.running import run_async

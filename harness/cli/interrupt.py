@@ -18,8 +18,8 @@ from typing import Any, Self, TypeVar
 
 import anyio
 
-from harness.engine.work import Stop
 from harness.errors import HarnessError
+from harness.evaluation.samples import Stop
 from harness.groups import ungrouped
 from harness.plugins.boundary import find_holder
 

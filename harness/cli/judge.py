@@ -17,7 +17,7 @@ from .stdout import tell
 from .values import Names
 
 if TYPE_CHECKING:
-    from harness.options import Judging
+    from harness.evaluation.options import JudgeOptions
     from harness.runs.running import Run
 
 
@@ -74,12 +74,12 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     return code
 
 
-def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
+def _judging(tasks: Sequence[str], given: dict[str, Any]) -> JudgeOptions:
+    from harness.evaluation.options import JudgeOptions
     from harness.limits.slots import Policy
-    from harness.options import Judging
 
     concurrency: int | None = given["concurrency"]
-    return Judging(
+    return JudgeOptions(
         judges=() if given["combine"] else given["judges"],
         judge_settings=given["judge_settings"],
         task_settings=given["task_settings"],
@@ -98,7 +98,7 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> Judging:
 
 
 def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
-    from harness.engine.work import Stop
+    from harness.evaluation.samples import Stop
     from harness.progress.lines import choose
     from harness.runs.running import judge_async
 

@@ -87,7 +87,7 @@ class Place:
 
 def host_of(ctx: click.Context, given: Mapping[str, Any]) -> Host:
     """The host with the suites of the config. Raises UnknownName for a setting of no task and no rubric."""
-    from harness.plan.splits import check_task_settings
+    from harness.evaluation.splits import check_task_settings
 
     host = with_suites(ctx)
     check_task_settings(given)
@@ -100,11 +100,11 @@ def tasks_of(ctx: click.Context, given_names: str, given: Mapping[str, Any]) -> 
     Raises:
         UnknownName: a name nobody offers.
     """
-    from harness.plan.suites import suite_of
+    from harness.evaluation.suites import find_suite
 
     host = host_of(ctx, given)
     found: dict[str, None] = {}
     for name in names(given_names):
-        suite = suite_of(name)
+        suite = find_suite(name)
         found.update(dict.fromkeys(each.partition(":")[0] for each in (suite.tasks if suite else (name,))))
     return host, [host.task(name) for name in found]

@@ -17,8 +17,8 @@ from .stdout import tell
 from .values import ModelsFile, Names, Pairs
 
 if TYPE_CHECKING:
+    from harness.evaluation.options import Options
     from harness.models import ModelSpec
-    from harness.options import Options
     from harness.runs.running import Run
 
 
@@ -124,8 +124,8 @@ def _specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 
 def _options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
+    from harness.evaluation.options import MIN_COVERAGE, Options
     from harness.limits.slots import Policy
-    from harness.options import MIN_COVERAGE, Options
 
     output: Path | None = given["output"]
     overrides = {name: given[name] for name in ("temperature", "max_tokens", "seed") if given[name] is not None}
@@ -188,8 +188,8 @@ def _one(options: Callable[[], Options], *, as_json: bool) -> int:
 
 
 def _run(made: Callable[[], Options]) -> Run:
-    from harness.engine.work import Stop
     from harness.errors import HarnessError
+    from harness.evaluation.samples import Stop
     from harness.progress.lines import choose
     from harness.runs.running import run_async
 

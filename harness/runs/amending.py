@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
-from harness.plan.splits import SplitPlan
+from harness.evaluation.splits import SplitPlan
 from harness.runs.answers import Answer
 from harness.runs.conclude import Concluded, Conclusion, conclude
 from harness.store.folder import RunFolder

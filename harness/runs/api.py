@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from harness.evaluation.options import MIN_COVERAGE, Options, Phases
 from harness.limits.slots import Policy
 from harness.models import ModelSpec
-from harness.options import MIN_COVERAGE, Options, Phases
 from harness.progress.lines import Progress
 from harness.replicas.places import spelled
 from harness.runs import running as runs

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
-from harness.options import Judging
-from harness.plan.splits import SplitPlan
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.splits import SplitPlan
 from harness.runs.amending import Added, amend, write
 from harness.runs.answers import Answer, answers
 from harness.runs.conclude import HUMAN, Concluded
@@ -33,7 +33,7 @@ from harness.store.together import Present
 from harness.types import Verdict
 
 
-def combine(folder: Path, judging: Judging) -> Run:
+def combine(folder: Path, judging: JudgeOptions) -> Run:
     """Put the verdicts of a run's judges together, each split's for itself, and conclude the run anew.
 
     Args:
@@ -154,7 +154,7 @@ def _said(decision: Decision, words: Mapping[str, str]) -> Decision:
     return decision
 
 
-def _added(made: Ensemble, judging: Judging) -> Added:
+def _added(made: Ensemble, judging: JudgeOptions) -> Added:
     stands: Literal["first", "first of none"] = "first" if judging.primary else "first of none"
     return Added(plan=made.plan, judge=made.id, card=made.card, stands=stands, min_coverage=judging.min_coverage)
 

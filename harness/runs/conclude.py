@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from harness.contracts import Results, Split
+from harness.evaluation.splits import SplitPlan
 from harness.labels import translate_labels
-from harness.plan.splits import SplitPlan
 from harness.runs.ensembles import COMBINED
 from harness.runs.environment import harness_version
 from harness.runs.scoring import Guard, ScoringError, summarise

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from harness.data.inspection import another_size
-from harness.engine import benches
-from harness.engine.assignment import Assignment
 from harness.errors import BadImage
+from harness.evaluation.judges import resolve_settings
+from harness.evaluation.options import Options
+from harness.evaluation.plan import SplitJob
+from harness.evaluation.suites import format_left_out
 from harness.models import Resolved
-from harness.options import Options
-from harness.plan.suites import told
 from harness.replicas import places
 from harness.runs.remarks import waiting_for_judges
 from harness.runs.running import Prepared, prepare
@@ -79,19 +79,19 @@ def dry_run(options: Options) -> DryRun:
         HarnessError: what `run` would raise before it opens a model; nothing of what is asked can be run.
     """
     found = prepare(options)
-    loads = [load for each in found.listed.assignments for load in _loads(each, found, options)]
+    loads = [load for each in found.listed.jobs for load in _loads(each, found, options)]
     return DryRun(loads=(*loads, *_absent(found)), notes=found.notes)
 
 
 def _absent(found: Prepared) -> Iterator[Load]:
     """What would be left out, and what a task's fault ends before it begins."""
-    parts = [(part.title, told([part])[0]) for part in found.listed.left_out]
+    parts = [(part.title, format_left_out([part])[0]) for part in found.listed.left_out]
     parts += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
     for title, why in parts:
         yield Load(who=found.resolved.spec.ref, role="model", where="nowhere", task=title, left_out=why)
 
 
-def _loads(each: Assignment, found: Prepared, options: Options) -> Iterator[Load]:
+def _loads(each: SplitJob, found: Prepared, options: Options) -> Iterator[Load]:
     plan, survey = each.plan, each.survey
     assert survey is not None  # only who judges what is stored has none
     weight = _weight(each, found.resolved)
@@ -119,12 +119,12 @@ def _loads(each: Assignment, found: Prepared, options: Options) -> Iterator[Load
         incomplete=_incomplete(each, weight, found, options),
     )
     for choice in plan.judges:
-        judge = benches.Orders.of(choice, options).model
+        judge = resolve_settings(choice, options).model
         if judge is not None:
             yield load(judge, choice.judge.name, shown="images" in choice.needs())
 
 
-def _incomplete(each: Assignment, weight: _Weight, found: Prepared, options: Options) -> str:
+def _incomplete(each: SplitJob, weight: _Weight, found: Prepared, options: Options) -> str:
     """What keeps a split incomplete though all is answered and judged."""
     plan, total = each.plan, each.survey.samples if each.survey else 0
     if not total:
@@ -133,7 +133,7 @@ def _incomplete(each: Assignment, weight: _Weight, found: Prepared, options: Opt
     if covered < options.min_coverage and not each.keep:
         return f"{plan.title}: images are missing of {weight.spoiled} samples, and coverage is {covered:.1%} at most"
     if not plan.judges:
-        waiting = [each.plan for each in found.listed.assignments if not each.plan.judges]
+        waiting = [each.plan for each in found.listed.jobs if not each.plan.judges]
         return waiting_for_judges(waiting, options, found.folder.path)
     return ""
 
@@ -153,7 +153,7 @@ class _Weight:
         self.most_calls = None if most is None or self.most_calls is None else self.most_calls + most
 
 
-def _weight(each: Assignment, resolved: Resolved) -> _Weight:
+def _weight(each: SplitJob, resolved: Resolved) -> _Weight:
     found = _Weight()
     for sample in each.samples():
         before = found.missing

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.contracts import Decision
+from harness.evaluation.splits import SplitPlan
 from harness.keys import short
-from harness.plan.splits import SplitPlan
 from harness.types import Json, Unscored, Verdict
 
 COMBINED: Final = "combine-majority"  #: what stands as the rubric of an ensemble

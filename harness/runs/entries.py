@@ -12,13 +12,12 @@ from harness.contracts import DataSource, Split
 from harness.data.built import built
 from harness.data.places import data_folder
 from harness.data.provenance import checked, origin
-from harness.engine.assignment import Assignment
-from harness.engine.session import Session
 from harness.errors import describe_error
+from harness.evaluation.context import RunContext
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import SplitJob, SuiteMembers
+from harness.evaluation.splits import SplitPlan
 from harness.labels import find_outcome_labels
-from harness.options import Judging, Options
-from harness.plan.planned import Members
-from harness.plan.splits import SplitPlan
 from harness.store.run_file import DataEntry, SplitEntry, SuiteEntry, TaskEntry
 from harness.types import Json
 
@@ -30,21 +29,21 @@ class Carried:
     Attributes:
         options: of the invocation.
         judging: as asked for, where it only judged.
-        session: as it ended.
+        context: as it ended.
     """
 
     options: Options
-    judging: Judging | None
-    session: Session
+    judging: JudgeOptions | None
+    context: RunContext
 
     def into(self, tasks: Mapping[str, TaskEntry]) -> dict[str, TaskEntry]:
         """The tasks of run.json with all that was carried."""
-        groups: dict[str, list[Assignment]] = {}
-        for assignment in self.session.assignments:
+        groups: dict[str, list[SplitJob]] = {}
+        for assignment in self.context.jobs:
             groups.setdefault(assignment.plan.display, []).append(assignment)
         return {**tasks, **{display: self._task(tasks.get(display), group) for display, group in groups.items()}}
 
-    def _task(self, old: TaskEntry | None, assignments: Sequence[Assignment]) -> TaskEntry:
+    def _task(self, old: TaskEntry | None, assignments: Sequence[SplitJob]) -> TaskEntry:
         """One task; what is said of its data is looked up once, however many splits it has."""
         plan = next((each.plan for each in assignments if each.plan.split.data is None), assignments[-1].plan)
         before: Mapping[str, SplitEntry] = {} if old is None else old.splits
@@ -60,7 +59,7 @@ class Carried:
             extra={} if old is None else old.extra,
         )
 
-    def _split(self, old: SplitEntry | None, assignment: Assignment) -> SplitEntry:
+    def _split(self, old: SplitEntry | None, assignment: SplitJob) -> SplitEntry:
         plan = assignment.plan
         judge = self._judge(None if old is None else old.judge, plan)
         if old is not None and self.judging is not None:
@@ -71,11 +70,11 @@ class Carried:
                 min_coverage=old.min_coverage if least is None else least,
                 drawn=self._note_draws(old.drawn, assignment),
             )
-        content = self.session.contents.get((plan.display, plan.name))
+        content = self.context.contents.get((plan.display, plan.name))
         new = SplitEntry(
             judge=judge,
             packaged=plan.split.data is not None,
-            generation=_sent(plan, {} if old is None else old.generation, self.session.dropped),
+            generation=_sent(plan, {} if old is None else old.generation, self.context.dropped),
             epochs=assignment.epochs,
             limit=self.options.limit,
             content=content or "",
@@ -90,27 +89,27 @@ class Carried:
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
 
-    def _note_draws(self, old: Mapping[str, str], assignment: Assignment) -> dict[str, str]:
+    def _note_draws(self, old: Mapping[str, str], assignment: SplitJob) -> dict[str, str]:
         """How far each judge's draw goes; one that read on without a limit has none any more.
 
         A draw that a judge did not come to the end of is not noted: what it has read of it is no random part.
         """
         plan, drawn = assignment.plan, assignment.drawn
-        read = self.session.chosen.get((plan.display, plan.name), ())
+        read = self.context.judges_of.get((plan.display, plan.name), ())
         if drawn is None:
             return {judge: last for judge, last in old.items() if judge not in {bench.id for bench in read}}
-        failed = any(failed.title == plan.title for failed, _ in self.session.failed)
+        failed = any(failed.title == plan.title for failed, _ in self.context.failed)
         done = [] if failed else [bench.id for bench in read if bench.dead is None]
         return {**old, **{judge: max(drawn, old.get(judge, "")) for judge in done}}
 
     def _judge(self, old: str | None, plan: SplitPlan) -> str | None:
         """The judge whose figures stand first: the one that did, unless another is to be the primary one now."""
-        chosen = self.session.chosen.get((plan.display, plan.name), ())
+        chosen = self.context.judges_of.get((plan.display, plan.name), ())
         anew = old is None or (self.judging is not None and self.judging.primary)
         return chosen[0].id if chosen and anew else old
 
 
-def suite_entry(members: Members) -> SuiteEntry:
+def suite_entry(members: SuiteMembers) -> SuiteEntry:
     """What run.json says of a suite."""
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in members.suite.task_settings.items()

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UnknownName
-from harness.options import Judging
-from harness.plan.splits import SplitPlan
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.splits import SplitPlan
 from harness.runs.past import stored
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile
@@ -52,7 +52,7 @@ def meant(folder: RunFolder, tasks: Sequence[str]) -> Meant:
 
 
 def _read(folder: RunFolder, tasks: Sequence[str]) -> tuple[RunFile, tuple[SplitPlan, ...]]:
-    file, _, assignments = stored(folder, Judging(tasks=tuple(tasks)))
+    file, _, assignments = stored(folder, JudgeOptions(tasks=tuple(tasks)))
     return file, tuple(each.plan for each in assignments)
 
 

@@ -8,13 +8,13 @@ from typing import Final
 
 from harness import plugins
 from harness.contracts import Model
-from harness.engine.probe import probe
-from harness.engine.session import Session
 from harness.errors import HarnessError
+from harness.evaluation.context import RunContext
+from harness.evaluation.options import Options
+from harness.evaluation.probe import probe_model
+from harness.evaluation.splits import JudgeChoice
 from harness.limits.metered import Metered
 from harness.models import Resolved, identity_digest
-from harness.options import Options
-from harness.plan.choosing import JudgeChoice
 from harness.runs.recorder import Recorder
 
 _LACKS: Final[Mapping[str, str]] = {
@@ -29,53 +29,53 @@ _LACKS: Final[Mapping[str, str]] = {
 
 
 @asynccontextmanager
-async def evaluated(session: Session, resolved: Resolved, recorder: Recorder) -> AsyncGenerator[Model]:
+async def evaluated(context: RunContext, resolved: Resolved, recorder: Recorder) -> AsyncGenerator[Model]:
     """Open the model, metered and with its strategy around it. Nothing is written before the probe has passed.
 
     Raises:
         HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
         IdentityMismatch: the folder is another model's.
     """
-    async with resolved.open(images=_most_images(session)) as inner:
-        session.endpoints.watch(inner)
-        _check_abilities(session, inner)
+    async with resolved.open(images=_most_images(context)) as inner:
+        context.endpoints.watch(inner)
+        _check_abilities(context, inner)
         identity = resolved.identity(inner)
-        session.digest = identity_digest(identity)
+        context.digest = identity_digest(identity)
         recorder.refuse(identity)
-        if session.options.probe:
-            await _probe(session, resolved.wrap(inner))
-            session.endpoints.mark_answered(inner)
+        if context.options.probe:
+            await _probe(context, resolved.wrap(inner))
+            context.endpoints.mark_answered(inner)
         recorder.enter(identity, resolved, inner)
-        metered = Metered(inner, session.endpoints, before=session.folder.has_answers)
-        session.breaker = metered.breaker
+        metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
+        context.breaker = metered.breaker
         try:
             yield resolved.wrap(metered)
         finally:
-            session.dropped |= inner.info.dropped
-            session.said = inner.info.notes
-            session.endpoints.listen()
+            context.dropped |= inner.info.dropped
+            context.model_notes = inner.info.notes
+            context.endpoints.listen()
 
 
-async def _probe(session: Session, model: Model) -> None:
-    most, policy = _most_images(session), session.options.policy
-    session.finding = await probe(model, images=most, policy=policy, tell=session.progress.note)
-    if not session.finding.in_order:
+async def _probe(context: RunContext, model: Model) -> None:
+    most, policy = _most_images(context), context.options.policy
+    context.probe_result = await probe_model(model, images=most, policy=policy, tell=context.progress.note)
+    if not context.probe_result.in_order:
         note = (
-            f"{model.info.ref} did not name the {session.finding.images} probe images in order; it answered: "
-            f"{session.finding.answer[:200]!r}"
+            f"{model.info.ref} did not name the {context.probe_result.images} probe images in order; it answered: "
+            f"{context.probe_result.answer[:200]!r}"
         )
-        session.progress.note(note)
-        session.notes.append(note)
+        context.progress.note(note)
+        context.notes.append(note)
 
 
-def _most_images(session: Session) -> int:
-    return max((a.survey.most_images for a in session.assignments if a.survey), default=0)
+def _most_images(context: RunContext) -> int:
+    return max((a.survey.most_images for a in context.jobs if a.survey), default=0)
 
 
-def _check_abilities(session: Session, model: Model) -> None:
+def _check_abilities(context: RunContext, model: Model) -> None:
     """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
-    added = {"system"} if session.options.system else set[str]()
-    for assignment in session.assignments:
+    added = {"system"} if context.options.system else set[str]()
+    for assignment in context.jobs:
         found = assignment.survey
         if found is None:
             continue
@@ -102,11 +102,11 @@ def unplaced(resolved: Resolved | None, choices: Iterable[JudgeChoice], options:
     return ["--devices says nothing here: neither the model nor a judge runs on this machine"]
 
 
-def sequential(session: Session, resolved: Resolved) -> bool:
+def sequential(context: RunContext, resolved: Resolved) -> bool:
     """Whether judging waits until the model is closed: where both run on this machine's accelerator."""
-    if session.options.phases != "auto":
-        return session.options.phases == "sequential"
-    return resolved.provider.local and any(is_local(choice.model) for choice in session.choices)
+    if context.options.phases != "auto":
+        return context.options.phases == "sequential"
+    return resolved.provider.local and any(is_local(choice.model) for choice in context.choices)
 
 
 def is_local(ref: str) -> bool:

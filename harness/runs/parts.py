@@ -14,9 +14,9 @@ from pathlib import Path
 from harness.contracts import Split
 from harness.data.places import data_folder
 from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.splits import SplitPlan, rebuild_split_plan
 from harness.models import ModelSpec
-from harness.options import Judging
-from harness.plan.splits import SplitPlan, of_run
 from harness.runs.items import Items, Words
 from harness.sources import BUILT
 
@@ -76,9 +76,9 @@ def _planned(items: Items, display: str, split: str, data: Path | None) -> Split
     run = items.file
     name, *settings = display.partition(BUILT)[0].split("+")
     given = {f"{name}.{key}": value for key, _, value in (each.partition("=") for each in settings)}
-    options = Judging().of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    options = JudgeOptions().of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
     try:
-        return of_run(display, f"{name}:{split}", replace(options, task_settings=given, data=data))
+        return rebuild_split_plan(display, f"{name}:{split}", replace(options, task_settings=given, data=data))
     except (HarnessError, ValueError):  # ValueError: a split that is pooled, which no folder of answers is of
         return None
 

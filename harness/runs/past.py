@@ -7,15 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import plugins
-from harness.engine.assignment import Assignment
 from harness.errors import HarnessError, UnknownName
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import SplitJob
+from harness.evaluation.sampling import draw_clusters
+from harness.evaluation.splits import (
+    SplitPlan,
+    check_rubrics,
+    check_task_settings,
+    choose_judges,
+    default_judge,
+    rebuild_split_plan,
+)
+from harness.evaluation.suites import find_suite, select_judges
 from harness.keys import draw_order
 from harness.models import ModelSpec
-from harness.options import Judging, Options
-from harness.plan.choosing import check_rubrics, choose, default_judge
-from harness.plan.sampling import draw
-from harness.plan.splits import SplitPlan, check_task_settings, of_run
-from harness.plan.suites import reaching, suite_of
 from harness.settings import nearest
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
@@ -26,11 +32,11 @@ class Past:
     """What `harness judge` needs of an earlier run."""
 
     options: Options
-    assignments: Sequence[Assignment]
+    jobs: Sequence[SplitJob]
     digest: str
 
 
-def past(folder: RunFolder, judging: Judging) -> Past:
+def past(folder: RunFolder, judging: JudgeOptions) -> Past:
     """Read a run back. Raises HarnessError where there is none to judge, UnknownName for a task it does not have.
 
     Splits for which the judges that were named are not meant are left out.
@@ -49,12 +55,12 @@ def past(folder: RunFolder, judging: Judging) -> Past:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
     return Past(
         options=replace(options, tasks=tuple(a.plan.title for a in judged)),
-        assignments=judged if options.judges else assignments,
+        jobs=judged if options.judges else assignments,
         digest=run.identity_digest,
     )
 
 
-def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[Assignment]]:
+def stored(folder: RunFolder, judging: JudgeOptions) -> tuple[RunFile, Options, list[SplitJob]]:
     """A run's file, its options and the splits that are wanted, whoever judges them. Raises as `past`."""
     run = folder.run
     if run is None:
@@ -70,13 +76,13 @@ def stored(folder: RunFolder, judging: Judging) -> tuple[RunFile, Options, list[
     return run, options, [_assignment(folder, entry, options) for entry in _entries(run, judging.tasks)]
 
 
-def _draw(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assignment:
+def _draw(folder: RunFolder, assignment: SplitJob, limit: int | None) -> SplitJob:
     """With the samples of so many clusters, whatever came of them: the draw is the same for each model."""
     if limit is None:
         return assignment
     plan = assignment.plan
     listed = [(line["id"], line["cluster"]) for line in folder.task(plan.display).asked(plan.name)]
-    taken = draw((cluster for _, cluster in listed), limit)
+    taken = draw_clusters((cluster for _, cluster in listed), limit)
     within = frozenset(taken)
     return replace(
         assignment,
@@ -85,15 +91,15 @@ def _draw(folder: RunFolder, assignment: Assignment, limit: int | None) -> Assig
     )
 
 
-def stored_split(folder: RunFolder, run: RunFile, title: str) -> Assignment:
+def stored_split(folder: RunFolder, run: RunFile, title: str) -> SplitJob:
     """One split that run.json tells of, `task:split`, whoever judges it. Raises HarnessError as `stored`."""
     display, _, name = title.rpartition(":")
     task = run.tasks[display]
     entry = _Entry(display=display, name=name, task=task, split=task.splits[name], suites=_suites(run, title))
-    return _assignment(folder, entry, _options(run, Judging()))
+    return _assignment(folder, entry, _options(run, JudgeOptions()))
 
 
-def _options(run: RunFile, judging: Judging) -> Options:
+def _options(run: RunFile, judging: JudgeOptions) -> Options:
     return judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
 
 
@@ -147,14 +153,14 @@ def _suites(run: RunFile, title: str) -> dict[str, SuiteEntry]:
 
 def _named(task: str, known: Collection[str]) -> Collection[str]:
     """What of a run a name of `--tasks` means: a suite that was not asked as one means those of its tasks that were."""
-    suite = None if task in known else suite_of(task)
+    suite = None if task in known else find_suite(task)
     found = [name for name in (suite.tasks if suite else (task,)) if name in known]
     if not found:
         raise UnknownName(f"the run has no task {task!r}", remedy=nearest(task, known))
     return found
 
 
-def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignment:
+def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
     """The split as it was asked, judged as is wanted now: a task's settings are the run's, a rubric's may be new."""
     task = entry.task.task
     plugins.current().task(task)  # a plugin that is gone is named so, not by settings that nobody gave
@@ -162,15 +168,15 @@ def _assignment(folder: RunFolder, entry: _Entry, options: Options) -> Assignmen
     root = {} if entry.split.packaged else {f"{task}.data": str(_root(entry, options))}
     options = replace(options, data=_still(entry.task.data.folder) or options.data)
     asked = replace(options, task_settings=then | root, judges=())
-    planned = of_run(entry.display, f"{task}:{entry.name}", asked)
+    planned = rebuild_split_plan(entry.display, f"{task}:{entry.name}", asked)
     if planned.display != entry.display:
         raise HarnessError(
             f"the run's {entry.display} would be {planned.display} now", remedy="run it again with this version"
         )
     now = _judged_now(entry, planned, replace(options, task_settings={**then, **options.task_settings, **root}))
     default = default_judge(planned.split, task, now)
-    judges = choose(planned.split, default, now)
-    return Assignment(
+    judges = choose_judges(planned.split, default, now)
+    return SplitJob(
         plan=replace(planned, judges=judges, default=default, rubric=entry.rubric),
         epochs=entry.split.epochs,
         asked=frozenset(line["id"] for line in folder.task(entry.display).asked(entry.name)),
@@ -189,7 +195,7 @@ def _judged_now(entry: _Entry, planned: SplitPlan, options: Options) -> Options:
     own = str(options.given(task).get("judge") or "")
     rubric = "" if own else entry.rubric
     named = {name for name in entry.suite.rubrics.values() if name}
-    judges = reaching(options.judges, own or rubric, named, bare=not rubric)
+    judges = select_judges(options.judges, own or rubric, named, bare=not rubric)
     return replace(options, judges=judges, task_settings={**given, **({f"{task}.judge": rubric} if rubric else {})})
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.errors import HarnessError
-from harness.plan.splits import SplitPlan
+from harness.evaluation.splits import SplitPlan
 from harness.runs.amending import Added, amend, write
 from harness.runs.answers import Answer
 from harness.runs.conclude import HUMAN, Concluded

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
-from harness.plan.splits import SplitPlan
+from harness.evaluation.splits import SplitPlan
 from harness.runs.answers import answers
 from harness.store.folder import RunFolder
 from harness.terminal import one_line

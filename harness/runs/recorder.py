@@ -11,11 +11,11 @@ from pathlib import Path
 
 from harness import plugins
 from harness.contracts import Model
-from harness.engine.session import Session
 from harness.errors import HarnessError, find_plugin_error
+from harness.evaluation.context import RunContext
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import SuiteMembers
 from harness.models import Resolved, identity_digest
-from harness.options import Judging, Options
-from harness.plan.planned import Members
 from harness.plugins.boundary import PluginErrors
 from harness.plugins.loader import format_story
 from harness.runs.conclude import Concluded, Conclusion, conclude
@@ -46,8 +46,8 @@ class Recorder:
     folder: RunFolder
     options: Options
     started: float
-    judging: Judging | None = None
-    suites: Mapping[str, Members] = field(default_factory=dict[str, Members])
+    judging: JudgeOptions | None = None
+    suites: Mapping[str, SuiteMembers] = field(default_factory=dict[str, SuiteMembers])
     ours: bool = False
     aside: Path | None = None
     errors: PluginErrors = field(default_factory=PluginErrors)
@@ -69,7 +69,7 @@ class Recorder:
         """Keep others from putting the folder aside, until `held` is closed."""
         self.held.enter_context(self.folder.hold_for_writing())
 
-    def stopped(self, session: Session, error: BaseException) -> None:
+    def stopped(self, context: RunContext, error: BaseException) -> None:
         """An invocation that ended early: noted where the folder is ours, and nothing else is changed."""
         if self.ours:
             told = "interrupted" if not isinstance(error, Exception) else f"{type(error).__name__}: {error}"
@@ -79,16 +79,16 @@ class Recorder:
             self.errors.write(self.folder.log)
             if by is not None:
                 by.log = str(self.folder.log_file)
-            self._history(session, "stopped", told)
+            self._history(context, "stopped", told)
 
-    def conclude(self, session: Session) -> Concluded:
+    def conclude(self, context: RunContext) -> Concluded:
         """Write what was done into run.json, then results.json from the lines of the folder."""
-        self.folder.rewrite_run(lambda old: self._carried(_there(old, self.folder), session))
-        self._history(session, "done", "")
+        self.folder.rewrite_run(lambda old: self._carried(_there(old, self.folder), context))
+        self._history(context, "done", "")
         conclusion = Conclusion(
             folder=self.folder,
             run=_there(self.folder.run, self.folder),
-            plans=[assignment.plan for assignment in session.assignments],
+            plans=[assignment.plan for assignment in context.jobs],
             command=self.options.command,
         )
         with self.folder.changing("results.json") as results:
@@ -125,25 +125,25 @@ class Recorder:
             extra={} if old is None else old.extra,
         )
 
-    def _carried(self, run: RunFile, session: Session) -> RunFile:
+    def _carried(self, run: RunFile, context: RunContext) -> RunFile:
         return replace(
             run,
-            model=replace(run.model, notes=tuple(dict.fromkeys((*run.model.notes, *session.said)))),
+            model=replace(run.model, notes=tuple(dict.fromkeys((*run.model.notes, *context.model_notes)))),
             plugins={**run.plugins, **plugins.current().provenance()},
-            judges={**run.judges, **{bench.id: dict(bench.card) for bench in session.benches}},
-            tasks=Carried(options=self.options, judging=self.judging, session=session).into(run.tasks),
+            judges={**run.judges, **{bench.id: dict(bench.card) for bench in context.judges}},
+            tasks=Carried(options=self.options, judging=self.judging, context=context).into(run.tasks),
             suites={**run.suites, **{name: suite_entry(members) for name, members in self.suites.items()}},
-            probe=run.probe if session.finding is None else asdict(session.finding),
+            probe=run.probe if context.probe_result is None else asdict(context.probe_result),
         )
 
-    def _history(self, session: Session, end: str, reason: str) -> None:
+    def _history(self, context: RunContext, end: str, reason: str) -> None:
         now = datetime.now(UTC).timestamp()
         entry = Invocation(
             started=_iso(self.started),
             finished=_iso(now),
             seconds=round(now - self.started, 3),
             command=self.options.command,
-            tasks=tuple(assignment.plan.title for assignment in session.assignments),
+            tasks=tuple(assignment.plan.title for assignment in context.jobs),
             end=end,
             reason=reason,
         )

@@ -11,48 +11,48 @@ from harness import plugins
 from harness.contracts import Results
 from harness.data.inspection import another_size
 from harness.data.places import flag_for
-from harness.engine.judging import Bench
-from harness.engine.session import Session
-from harness.engine.work import ALWAYS_RETRIED
 from harness.errors import describe_deed
-from harness.options import Options
-from harness.plan.splits import SplitPlan
-from harness.plan.suites import told
+from harness.evaluation.context import RunContext
+from harness.evaluation.judges import OpenJudge
+from harness.evaluation.options import Options
+from harness.evaluation.samples import ALWAYS_RETRIED
+from harness.evaluation.splits import SplitPlan
+from harness.evaluation.suites import format_left_out
 from harness.plugins.loader import FILE
 from harness.runs.conclude import Concluded
 from harness.runs.reasons import commonest
 
 
-def remarks(session: Session, concluded: Concluded, folder: Path) -> tuple[int, list[str]]:
+def remarks(context: RunContext, concluded: Concluded, folder: Path) -> tuple[int, list[str]]:
     """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
     results = concluded.results
     missing = [
-        *told(session.left_out),
-        *_failed(session),
-        *_dead(session),
+        *format_left_out(context.left_out),
+        *_failed(context),
+        *_dead(context),
         *_unscored(concluded),
-        *_incomplete(session, concluded, folder),
+        *_incomplete(context, concluded, folder),
     ]
     return 3 if missing else 0, [
         *missing,
-        *session.notes,
-        *session.endpoints.notes,
-        *_flag_undrawn(session, concluded),
-        *_sizes(session),
-        *_revisions(session, results),
-        *_refused(session),
-        *_names(session, results),
-        *_uncounted(session, results),
+        *context.notes,
+        *context.endpoints.notes,
+        *_flag_undrawn(context, concluded),
+        *_sizes(context),
+        *_revisions(context, results),
+        *_refused(context),
+        *_names(context, results),
+        *_uncounted(context, results),
     ]
 
 
-def _failed(session: Session) -> Iterator[str]:
-    for plan, error in session.failed:
+def _failed(context: RunContext) -> Iterator[str]:
+    for plan, error in context.failed:
         yield f"{plan.title} ended early: its task {error}"
 
 
-def _dead(session: Session) -> Iterator[str]:
-    for bench in session.benches:
+def _dead(context: RunContext) -> Iterator[str]:
+    for bench in context.judges:
         if bench.dead is not None:
             yield f"judge {bench.id} stopped: {bench.dead}"
 
@@ -72,35 +72,35 @@ def _unscored(concluded: Concluded) -> Iterator[str]:
         )
 
 
-def _incomplete(session: Session, concluded: Concluded, folder: Path) -> Iterator[str]:
+def _incomplete(context: RunContext, concluded: Concluded, folder: Path) -> Iterator[str]:
     waiting: list[SplitPlan] = []
-    for assignment in session.assignments:
+    for assignment in context.jobs:
         plan = assignment.plan
         if plan.display in concluded.unscored:
             continue
         split = concluded.results["tasks"][plan.display]["splits"][plan.name]
-        benches = session.chosen.get((plan.display, plan.name), ())
+        benches = context.judges_of.get((plan.display, plan.name), ())
         short = [bench for bench in benches if not _complete(split, bench)]
         if not short and (benches or split["complete"]):
             continue
         if short or not split["verdicts"]["unjudged"]:
-            why = commonest(session.folder, plan, short[0].id if short else "")
-            rest = "" if assignment.drawn is None else _command_for_rest(session.options, folder)
+            why = commonest(context.folder, plan, short[0].id if short else "")
+            rest = "" if assignment.drawn is None else _command_for_rest(context.options, folder)
             yield f"{plan.title} is incomplete: {_open(plan, split, short, why, rest)}"
         else:
             waiting.append(plan)
     if waiting:
-        yield waiting_for_judges(waiting, session.options, folder)
+        yield waiting_for_judges(waiting, context.options, folder)
 
 
-def _flag_undrawn(session: Session, concluded: Concluded) -> Iterator[str]:
+def _flag_undrawn(context: RunContext, concluded: Concluded) -> Iterator[str]:
     """Judges that have read a part of a split which nothing says is a random one."""
-    for assignment in session.assignments:
+    for assignment in context.jobs:
         plan = assignment.plan
         if plan.display in concluded.unscored:
             continue
         split = concluded.results["tasks"][plan.display]["splits"][plan.name]
-        for bench in session.chosen.get((plan.display, plan.name), ()):
+        for bench in context.judges_of.get((plan.display, plan.name), ()):
             view = split if split["judge"] == bench.id else split["other_judges"].get(bench.id, {})
             if view.get("drawn") is False:
                 answers, waiting = split["outcomes"]["answered"], view["verdicts"]["unjudged"]
@@ -110,7 +110,9 @@ def _flag_undrawn(session: Session, concluded: Concluded) -> Iterator[str]:
                 )
 
 
-def _open(plan: SplitPlan, split: Mapping[str, Any], short: Sequence[Bench], why: Mapping[str, str], rest: str) -> str:
+def _open(
+    plan: SplitPlan, split: Mapping[str, Any], short: Sequence[OpenJudge], why: Mapping[str, str], rest: str
+) -> str:
     """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself.
 
     Args:
@@ -162,7 +164,7 @@ def _retry(left: Mapping[str, int]) -> str:
     return f", with --retry {','.join(asked)} for the rest" if asked else ""
 
 
-def _complete(split: Mapping[str, Any], bench: Bench) -> bool:
+def _complete(split: Mapping[str, Any], bench: OpenJudge) -> bool:
     """Whether a judge's view of a split is complete; one that has seen no answer is not in the results."""
     if split["judge"] == bench.id:
         return bool(split["complete"])
@@ -194,16 +196,16 @@ def _flags(plan: SplitPlan) -> Iterator[str]:
     yield f"{plan.default.name}=SCHEME/NAME" if by_name else "SCHEME/NAME"
 
 
-def _sizes(session: Session) -> Iterator[str]:
-    for assignment in session.assignments:
+def _sizes(context: RunContext) -> Iterator[str]:
+    for assignment in context.jobs:
         found, plan = assignment.survey, assignment.plan
         if found is not None and (told := another_size(plan.title, found.found, plan.split.n)):
             yield told
 
 
-def _uncounted(session: Session, results: Results) -> Iterator[str]:
+def _uncounted(context: RunContext, results: Results) -> Iterator[str]:
     """Labels that a judge gave and that no metric looked at, of tasks that did not say what theirs are."""
-    for plan in (assignment.plan for assignment in session.assignments):
+    for plan in (assignment.plan for assignment in context.jobs):
         split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
         if labels := split.get("uncounted"):
             yield (
@@ -217,27 +219,27 @@ def _uncounted(session: Session, results: Results) -> Iterator[str]:
             )
 
 
-def _revisions(session: Session, results: Results) -> Iterator[str]:
+def _revisions(context: RunContext, results: Results) -> Iterator[str]:
     """Data of another revision than the counts were checked with."""
-    for display, task in {each.plan.display: each.plan.task for each in session.assignments}.items():
+    for display, task in {each.plan.display: each.plan.task for each in context.jobs}.items():
         data = results["tasks"].get(display, {}).get("data", {})
         if data.get("checked") == "another" and task.source is not None:
             pinned = task.source.revision or (task.source.archive or ("", ""))[1]
             yield f"{display}: its data are of revision {data['revision']}; its counts were checked with {pinned}"
 
 
-def _refused(session: Session) -> Iterator[str]:
-    if session.dropped:
-        names = ", ".join(sorted(session.dropped))
+def _refused(context: RunContext) -> Iterator[str]:
+    if context.dropped:
+        names = ", ".join(sorted(context.dropped))
         yield f"provider sampling: the model refuses {names}, which was left out and is recorded as null"
 
 
-def _names(session: Session, results: Results) -> Iterator[str]:
+def _names(context: RunContext, results: Results) -> Iterator[str]:
     """Names that providers reported: several behind one name, and judges that were named by an alias."""
     answered = results["model"]["resolved"]
     if len(answered) > 1:
         yield f"{results['model']['ref']} answered under several names: {', '.join(answered)}"
-    for bench in session.benches:
+    for bench in context.judges:
         if bench.model is None:
             continue
         ref, said = bench.model.info.ref, results["judges"][bench.id]["resolved"]

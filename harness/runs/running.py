@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from harness import plugins
 from harness.contracts import Results, RunInfo
-from harness.engine import benches
-from harness.engine.assignment import Assignment, Surveyed, assign
-from harness.engine.session import Session
-from harness.engine.work import Stop
+from harness.evaluation.context import RunContext
+from harness.evaluation.judges import check_judges
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
+from harness.evaluation.samples import Stop
+from harness.evaluation.splits import find_unused_models
+from harness.evaluation.suites import find_overrides
 from harness.groups import ungrouped
 from harness.keys import short
 from harness.limits.slots import Endpoints
 from harness.models import Resolved, resolve
-from harness.options import Judging, Options
 from harness.paths import named
-from harness.plan.choosing import unasked
-from harness.plan.planned import Planned, check_plan, planned
-from harness.plan.suites import overruled
 from harness.plugins.boundary import PluginErrors, listen
 from harness.plugins.watch import watch_loop
 from harness.progress.lines import Progress, SilentProgress
@@ -79,11 +78,11 @@ async def _run(options: Options, errors: PluginErrors, progress: Progress | None
     started = time.time()
     found = prepare(options)
     recorder = Recorder(folder=found.folder, options=options, started=started, suites=found.asked.suites, errors=errors)
-    session = _session(options, found.listed.assignments, recorder, progress, stop)
-    session.failed += found.listed.failed
-    session.left_out += found.listed.left_out
-    session.notes += found.notes
-    return await _carried(session, recorder, found.resolved)
+    context = _session(options, found.listed.jobs, recorder, progress, stop)
+    context.failed += found.listed.failed
+    context.left_out += found.listed.left_out
+    context.notes += found.notes
+    return await _carried(context, recorder, found.resolved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +97,10 @@ class Prepared:
         notes: what the user should read of the options.
     """
 
-    asked: Planned
+    asked: RunPlan
     resolved: Resolved
     folder: RunFolder
-    listed: Surveyed
+    listed: ListedSplits
     notes: tuple[str, ...]
 
 
@@ -113,23 +112,23 @@ def prepare(options: Options) -> Prepared:
         IdentityMismatch: the folder is another model's, as far as that is known yet.
     """
     options.check()
-    asked = planned(options)
+    asked = make_plan(options)
     resolved = resolve(options.model, devices=options.devices)
-    benches.check((choice for each in asked.splits for choice in each.judges), options)
+    check_judges((choice for each in asked.splits for choice in each.judges), options)
     folder = RunFolder(named(options.output or default_folder(options)))
     claim(folder, options, resolved.requested, whole=False)
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
         folder.check_alone()  # before anything is opened or spent
-    listed = assign(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
-    choices = [choice for assignment in listed.assignments for choice in assignment.plan.judges]
-    notes = [note for each in asked.suites.values() for note in overruled(each.suite, options)]
-    notes += [*unasked(options.judges, choices), *unplaced(resolved, choices, options)]
+    listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
+    choices = [choice for job in listed.jobs for choice in job.plan.judges]
+    notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
+    notes += [*find_unused_models(options.judges, choices), *unplaced(resolved, choices, options)]
     return Prepared(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
 
 
 async def judge_async(
-    folder: Path, judging: Judging, *, progress: Progress | None = None, stop: Stop | None = None
+    folder: Path, judging: JudgeOptions, *, progress: Progress | None = None, stop: Stop | None = None
 ) -> Run:
     """Judge the stored answers of a run, again or with another judge; nothing is asked of the model.
 
@@ -145,21 +144,24 @@ async def judge_async(
 
 
 async def _judge(
-    folder: Path, judging: Judging, errors: PluginErrors, progress: Progress | None, stop: Stop | None
+    folder: Path, judging: JudgeOptions, errors: PluginErrors, progress: Progress | None, stop: Stop | None
 ) -> Run:
     started = time.time()
     judging.check()
     run = RunFolder(folder)
     known = past(run, judging)
-    benches.check((choice for each in known.assignments for choice in each.plan.judges), known.options)
-    for each in known.assignments:
+    check_judges((choice for each in known.jobs for choice in each.plan.judges), known.options)
+    for each in known.jobs:
         check_plan(each.plan)
     run.check_writable("copy it to where it can be written")
     recorder = Recorder(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
-    session = _session(known.options, known.assignments, recorder, progress, stop)
-    session.digest = known.digest
-    session.notes += [*unasked(judging.judges, session.choices), *unplaced(None, session.choices, known.options)]
-    return await _carried(session, recorder, None)
+    context = _session(known.options, known.jobs, recorder, progress, stop)
+    context.digest = known.digest
+    context.notes += [
+        *find_unused_models(judging.judges, context.choices),
+        *unplaced(None, context.choices, known.options),
+    ]
+    return await _carried(context, recorder, None)
 
 
 def default_folder(options: Options) -> Path:
@@ -173,22 +175,22 @@ def default_folder(options: Options) -> Path:
 
 def _session(
     options: Options,
-    assignments: Sequence[Assignment],
+    jobs: Sequence[SplitJob],
     recorder: Recorder,
     progress: Progress | None,
     stop: Stop | None,
-) -> Session:
+) -> RunContext:
     host, shown, folder = plugins.current(), progress or SilentProgress(), recorder.folder
     info = RunInfo(
         folder=folder.path,
         model=options.model.ref,
-        tasks=tuple(assignment.plan.title for assignment in assignments),
+        tasks=tuple(job.plan.title for job in jobs),
         judges=options.judges,
         plugins=host.provenance(),
     )
-    return Session(
+    return RunContext(
         options=options,
-        assignments=assignments,
+        jobs=jobs,
         folder=folder,
         progress=shown,
         stop=stop or Stop(),
@@ -198,36 +200,36 @@ def _session(
     )
 
 
-async def _carried(session: Session, recorder: Recorder, resolved: Resolved | None) -> Run:
-    """Carry out a session to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
-    with session.progress, recorder.held:
+async def _carried(context: RunContext, recorder: Recorder, resolved: Resolved | None) -> Run:
+    """Carry out a context to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
+    with context.progress, recorder.held:
         if recorder.ours:
             recorder.hold()
-        async with session.observers:
+        async with context.observers:
             try:
                 with ungrouped():
-                    await (session.judging() if resolved is None else _answer(session, resolved, recorder))
-                    session.stop.check()
+                    await (context.judge() if resolved is None else _answer(context, resolved, recorder))
+                    context.stop.check()
             except BaseException as error:
                 with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
-                    recorder.stopped(session, error)
+                    recorder.stopped(context, error)
                 raise
-            concluded = recorder.conclude(session)
-            session.observers.finished(concluded.results)
-    recorder.errors.write(session.folder.log)
-    session.notes += [f"{line}; its traceback is in {session.folder.log_file}" for line in recorder.errors.lines()]
+            concluded = recorder.conclude(context)
+            context.observers.finished(concluded.results)
+    recorder.errors.write(context.folder.log)
+    context.notes += [f"{line}; its traceback is in {context.folder.log_file}" for line in recorder.errors.lines()]
     if recorder.aside is not None:
-        session.notes.append(f"the run that was here before is in {recorder.aside}")
-    code, notes = remarks(session, concluded, session.folder.path)
-    return Run(folder=session.folder.path, results=concluded.results, exit_code=code, notes=tuple(notes))
+        context.notes.append(f"the run that was here before is in {recorder.aside}")
+    code, notes = remarks(context, concluded, context.folder.path)
+    return Run(folder=context.folder.path, results=concluded.results, exit_code=code, notes=tuple(notes))
 
 
-async def _answer(session: Session, resolved: Resolved, recorder: Recorder) -> None:
+async def _answer(context: RunContext, resolved: Resolved, recorder: Recorder) -> None:
     """The phases that need the model, then the judges that wait for it to be gone."""
-    later = sequential(session, resolved)
+    later = sequential(context, resolved)
     if later:
-        await session.rehearse(is_local)
-    async with evaluated(session, resolved, recorder) as model:
-        await (session.answering(model) if later else session.overlapping(model))
-    if later and not session.stop.asked:
-        await session.judging()
+        await context.check_judges(is_local)
+    async with evaluated(context, resolved, recorder) as model:
+        await (context.answer(model) if later else context.answer_and_judge(model))
+    if later and not context.stop.asked:
+        await context.judge()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from harness.contracts import Split
 from harness.errors import HarnessError
+from harness.evaluation.splits import SplitPlan
 from harness.labels import given_by_all, measure
 from harness.metrics import Metric, Record
-from harness.plan.splits import SplitPlan
 from harness.runs.conclude import ran
 from harness.runs.ensembles import COMBINED
 from harness.runs.meant import Meant, meant

@@ -15,8 +15,8 @@ from typing import Final, Literal
 from harness.board.results import FILE, read
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
-from harness.options import Judging
-from harness.plan.splits import SplitPlan
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.splits import SplitPlan
 from harness.runs.conclude import Conclusion, conclude
 from harness.runs.differing import NOTHING, Difference, differing
 from harness.runs.environment import harness_version
@@ -159,7 +159,7 @@ def _plans(folder: RunFolder, run: RunFile) -> tuple[list[SplitPlan], dict[str, 
 
 def _plan(folder: RunFolder, display: str, entry: TaskEntry) -> SplitPlan:
     """Raises HarnessError where its plugin is gone or is another version."""
-    _, _, found = stored(folder, Judging(tasks=tuple(f"{display}:{split}" for split in entry.splits)))
+    _, _, found = stored(folder, JudgeOptions(tasks=tuple(f"{display}:{split}" for split in entry.splits)))
     plan = found[0].plan
     if plan.task.version != entry.version:
         raise HarnessError(f"it was run in version {entry.version}, and version {plan.task.version} is installed")

@@ -10,7 +10,7 @@ from typing import Final
 
 from harness import BadData, HarnessError, Verdict
 from harness.keys import item, text_hash
-from harness.plan.splits import SplitPlan
+from harness.evaluation.splits import SplitPlan
 from harness.runs.answers import Answer, answers
 from harness.runs.people import Labelled
 from harness.runs.seen import Stored

@@ -11,7 +11,7 @@ from typing import Final
 
 from .world import Kind, Thing, off_limits
 
-# The start-up probe's questions, word for word as in `harness.engine.probe`; a test compares them.
+# The start-up probe's questions, word for word as in `harness.evaluation.probe`; a test compares them.
 PROBE: Final = (
     "What does the first image show, and what does the second image show? Name the color and the shape of each."
 )

@@ -11,8 +11,8 @@ import harness
 from harness import plugins
 from harness.contracts import Split, Task
 from harness.data.built import FILE
+from harness.evaluation.options import JudgeOptions
 from harness.metrics import rate
-from harness.options import Judging
 from harness.readers import open_files
 from harness.runs.running import Run, judge_async
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, host_of
@@ -86,4 +86,4 @@ def asked(root: Path, output: Path, *tasks: str, **options: Any) -> Run:
 def judged_again(folder: Path) -> Run:
     """The run, judged anew where its data lies."""
     with plugins.use(HOST):
-        return anyio.run(judge_async, folder, Judging(probe=False))
+        return anyio.run(judge_async, folder, JudgeOptions(probe=False))

@@ -12,7 +12,7 @@ import harness
 from harness import plugins
 from harness import rubric as rubrics
 from harness.contracts import Judge, Rubric
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.keys import messages_digest
 from harness.rubric.templates import strip_markers
 from harness.store.records import decision_of
@@ -33,7 +33,7 @@ def shown(script: Script, *requests: Request) -> tuple[str, ...]:
 
     rubric = Rubric(identity={}, labels=("safe",), ask=lambda _s, _r: list(requests), read=read)
     judge = Judge(name="r", version="1", description="", open=lambda _s, _d: rubric, needs=frozenset())
-    bench = Bench(id="r", judge=judge, rubric=rubric, model=FakeModel(script))
+    bench = OpenJudge(id="r", judge=judge, rubric=rubric, model=FakeModel(script))
     return anyio.run(bench.decide, fake_sample(), ANSWER).asked
 
 

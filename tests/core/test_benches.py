@@ -11,14 +11,12 @@ import pytest
 
 from harness import plugins
 from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric
-from harness.engine import benches
-from harness.engine.benches import Benches, settings_for
-from harness.engine.judging import Bench
 from harness.errors import HarnessError, UnknownName
+from harness.evaluation.judges import OpenJudge, OpenJudges, check_judges, select_settings
+from harness.evaluation.options import Options
+from harness.evaluation.splits import JudgeChoice, find_unused_models
 from harness.limits import Endpoints
 from harness.models import ModelSpec
-from harness.options import Options
-from harness.plan.choosing import JudgeChoice, unasked
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, host_of
 from harness.types import Failure, Request, Response, Setting, Settings, Verdict
 
@@ -76,11 +74,11 @@ def options(**given: Any) -> Options:
     return Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), **{"probe": False, "judge_settings": {}, **given})
 
 
-def opened(*choices: JudgeChoice, **given: Any) -> list[Bench]:
-    async def body() -> list[Bench]:
+def opened(*choices: JudgeChoice, **given: Any) -> list[OpenJudge]:
+    async def body() -> list[OpenJudge]:
         asked = options(**given)
         async with AsyncExitStack() as stack:
-            every = Benches(asked, Endpoints(asked.policy), stack)
+            every = OpenJudges(asked, Endpoints(asked.policy), stack)
             return [await every.open(each) for each in choices]
 
     return anyio.run(body)
@@ -130,8 +128,8 @@ def test_overrides_reach_the_requests_and_the_rest_reaches_the_provider(seen: Op
 
 def test_what_is_said_of_one_rubric_stands_over_what_is_said_of_all(seen: Opened) -> None:
     given = {"temperature": "0", "tone.temperature": "1", "other.temperature": "2", "tone.seed": "3"}
-    assert settings_for("tone", given) == {"temperature": "1", "seed": "3"}
-    assert settings_for("other", given) == {"temperature": "2"}
+    assert select_settings("tone", given) == {"temperature": "1", "seed": "3"}
+    assert select_settings("other", given) == {"temperature": "2"}
 
 
 def test_the_card_tells_rubric_model_and_the_settings_that_bear_on_verdicts(seen: Opened) -> None:
@@ -176,7 +174,7 @@ def test_a_wrong_setting_of_a_judge_is_found_before_anything_is_opened(
     seen: Opened, given: dict[str, Any], what: str, remedy: str
 ) -> None:
     with pytest.raises(HarnessError) as caught:
-        benches.check([choice()], options(judge_settings=given))
+        check_judges([choice()], options(judge_settings=given))
     assert what in caught.value.what
     assert remedy in caught.value.remedy
     assert seen.names == []
@@ -185,26 +183,28 @@ def test_a_wrong_setting_of_a_judge_is_found_before_anything_is_opened(
 @pytest.mark.parametrize(("ref", "what"), [("sen/J", "'sen'"), ("seen/", "'seen/' is not a model")])
 def test_a_wrong_model_of_a_judge_is_found_before_anything_is_opened(seen: Opened, ref: str, what: str) -> None:
     with pytest.raises(HarnessError, match=what):
-        benches.check([choice(ref)], options())
+        check_judges([choice(ref)], options())
 
 
 @pytest.mark.parametrize("text", ["sen/J", "rule=sen/J"])
 def test_a_wrong_model_is_found_also_where_no_rubric_asks_it(seen: Opened, text: str) -> None:
     with pytest.raises(UnknownName, match="'sen'"):
-        benches.check([choice("", fake_judge(name="rule"))], options(judges=(text,)))
+        check_judges([choice("", fake_judge(name="rule"))], options(judges=(text,)))
 
 
 def test_a_model_that_no_rubric_asks_is_said_not_to_be_used(seen: Opened) -> None:
     rule, asked = choice("", fake_judge(name="rule")), choice("seen/J")
-    assert unasked(("seen/J",), [rule]) == ["--judge seen/J is not used: no model is asked by the rule rule"]
-    assert unasked(("seen/J", "seen/K"), [asked]) == ["--judge seen/K is not used: no rubric of this run asks it"]
-    assert unasked(("seen/J", "rule"), [rule, asked]) == unasked((), [rule]) == []
+    assert find_unused_models(("seen/J",), [rule]) == ["--judge seen/J is not used: no model is asked by the rule rule"]
+    assert find_unused_models(("seen/J", "seen/K"), [asked]) == [
+        "--judge seen/K is not used: no rubric of this run asks it"
+    ]
+    assert find_unused_models(("seen/J", "rule"), [rule, asked]) == find_unused_models((), [rule]) == []
 
 
 def test_settings_for_judges_do_not_trouble_a_run_whose_judges_are_rules(seen: Opened) -> None:
-    benches.check([choice("", fake_judge(name="rule"))], options(judge_settings={"temperature": "0"}))
+    check_judges([choice("", fake_judge(name="rule"))], options(judge_settings={"temperature": "0"}))
     with pytest.raises(UnknownName):
-        benches.check([], options(judge_settings={"tune.seed": "1"}))
+        check_judges([], options(judge_settings={"tune.seed": "1"}))
 
 
 @pytest.mark.parametrize(

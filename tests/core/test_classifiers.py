@@ -22,7 +22,7 @@ from harness import (
     rubric,
 )
 from harness.contracts import Ability, Judge
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, fake_sample
 
@@ -52,7 +52,7 @@ def decided(
 
     model = FakeModel(script, ModelInfo(ref="fake/model", endpoint="fake", can=frozenset(can)))
     judge = Judge(name="word", version="1", description="", open=lambda *_: opened(**given), needs=frozenset())
-    bench = Bench(id="word", judge=judge, rubric=opened(**given), model=model)
+    bench = OpenJudge(id="word", judge=judge, rubric=opened(**given), model=model)
     return anyio.run(bench.decide, fake_sample(), Response(text="an answer")), model.asked
 
 

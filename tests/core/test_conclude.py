@@ -12,9 +12,9 @@ import pytest
 from harness import plugins
 from harness.contracts import Split, Task
 from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions, Options
 from harness.metrics import Metric, Pairing, Record, Share, rate
 from harness.models import ModelSpec
-from harness.options import Judging, Options
 from harness.runs.running import Run, judge_async, run_async
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Sample
@@ -111,9 +111,9 @@ def test_judging_says_so_too_and_a_mended_plugin_has_its_numbers_without_asking_
     odd = scoring(replace(WELL, score=raising))
     go(tmp_path, odd, "odd")
     with plugins.use(host_of(odd, fake_judge())):
-        assert anyio.run(partial(judge_async, tmp_path, Judging())).exit_code == 3
+        assert anyio.run(partial(judge_async, tmp_path, JudgeOptions())).exit_code == 3
     with plugins.use(host_of(scoring(WELL), fake_judge())):
-        mended = anyio.run(partial(judge_async, tmp_path, Judging()))
+        mended = anyio.run(partial(judge_async, tmp_path, JudgeOptions()))
     assert (mended.exit_code, mended.results["usage"]["model"]["calls"]) == (0, 2)
 
 

@@ -11,10 +11,10 @@ from harness import plugins
 from harness.cli import cli, run
 from harness.cli.models_file import checked
 from harness.cli.run import _options, _specs
-from harness.engine import benches
+from harness.evaluation.judges import check_judges
+from harness.evaluation.plan import make_plan
 from harness.local.profiles import PROFILES
 from harness.models import resolve
-from harness.plan.planned import planned
 from harness.plugins import Host
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
@@ -51,9 +51,9 @@ def test_a_command_of_the_page_would_be_accepted(command: str) -> None:
             resolve(spec)
             options = _options(spec, ctx.params, several=len(specs) > 1)
             options.check()
-            plans = planned(options).splits
+            plans = make_plan(options).splits
             assert plans
-            benches.check((choice for each in plans for choice in each.judges), options)
+            check_judges((choice for each in plans for choice in each.judges), options)
 
 
 def test_every_entry_of_the_pages_file_of_models_would_be_accepted() -> None:

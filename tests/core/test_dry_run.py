@@ -12,8 +12,8 @@ import pytest
 
 from harness import Judge, Rubric, Strategy, Suite, plugins
 from harness.errors import HarnessError, IdentityMismatch, MissingData
+from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.readers import open_files
 from harness.runs.dry_run import dry_run
 from harness.runs.running import run_async

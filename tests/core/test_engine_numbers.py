@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from harness import plugins
+from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.runs.running import run_async
 from harness.store.sound import LOWEST
 from harness.testing.fakes import fake_judge, fake_task, host_of

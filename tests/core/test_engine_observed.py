@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 
 from harness import hookimpl, plugins
+from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
 from harness.runs.running import run_async

@@ -11,9 +11,9 @@ import anyio.lowlevel
 import pytest
 
 from harness.contracts import Strategy
-from harness.engine import crew as engine
-from harness.engine.work import Stop
 from harness.errors import EndpointDown, HarnessError
+from harness.evaluation import samples as engine
+from harness.evaluation.samples import Stop
 from harness.limits import Policy, endpoints
 from harness.progress.lines import SilentProgress
 from harness.store.folder import RunFolder

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pytest
 
 from harness.contracts import ModelInfo
+from harness.evaluation.options import Options
 from harness.limits import Policy
 from harness.models import ModelSpec, resolve
-from harness.options import Options
 from harness.plugins import Host, use
 from harness.replicas.placement import SETTINGS as PLACED
 from harness.runs.running import default_folder

@@ -17,10 +17,10 @@ from harness import compare, plugins
 from harness.cli import cli
 from harness.contracts import Judge, Rubric
 from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.sampling import draw_clusters, take_turns
 from harness.metrics import Metric, rate
 from harness.models import ModelSpec
-from harness.options import Judging, Options
-from harness.plan.sampling import draw, turns
 from harness.plugins import Host
 from harness.runs.combining import combine
 from harness.runs.running import Run, judge_async, run_async
@@ -100,7 +100,7 @@ def answered(folder: Path) -> Path:
 
 
 def judged(folder: Path, **how: Any) -> Run:
-    return anyio.run(partial(judge_async, folder, Judging(**{"judges": ("fake",), "probe": False} | how)))
+    return anyio.run(partial(judge_async, folder, JudgeOptions(**{"judges": ("fake",), "probe": False} | how)))
 
 
 def split(run: Run) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_the_answers_of_n_clusters_are_judged_in_an_order_by_a_hash_alone(folder
 
 
 def taken(limit: int) -> list[int]:
-    return [int(name[1:]) for name in draw((sample.id for sample in samples()), limit)]
+    return [int(name[1:]) for name in draw_clusters((sample.id for sample in samples()), limit)]
 
 
 def test_a_larger_limit_only_adds_and_judging_all_gives_the_ordinary_numbers(folder: Path) -> None:
@@ -194,7 +194,7 @@ def test_runs_of_which_a_part_is_judged_are_compared_over_pairs_judged_in_both(f
 def test_an_ensemble_has_judged_what_the_smallest_draw_of_its_members_holds(folder: Path) -> None:
     judged(folder, judge_limit=120)
     judged(folder, **COURT, judge_limit=180)
-    run = combine(folder, Judging(primary=True))
+    run = combine(folder, JudgeOptions(primary=True))
     found = split(run)
     own = next(view for judge, view in found["other_judges"].items() if judge.startswith("fake"))
     assert found["judge"].startswith("combine-majority")
@@ -202,7 +202,7 @@ def test_an_ensemble_has_judged_what_the_smallest_draw_of_its_members_holds(fold
     assert found["metrics"]["ASR"]["value"] == own["metrics"]["ASR"]["value"]
     assert verify(folder).state == "same"
     judged(folder, **COURT)
-    assert split(combine(folder, Judging(primary=True)))["drawn"] is True
+    assert split(combine(folder, JudgeOptions(primary=True)))["drawn"] is True
 
 
 def test_the_command_takes_a_limit_of_judging_and_an_ensemble_does_not(folder: Path, tmp_path: Path) -> None:
@@ -249,10 +249,10 @@ def test_a_draw_from_categories_of_unequal_size_gives_each_answer_the_same_chanc
 
 def test_a_draw_has_nothing_to_do_with_what_a_limit_took_before() -> None:
     """`--limit` takes the lowest of each category: were the draw in that order, it would take the large one first."""
-    asked = list(turns((sample.id, sample.category) for sample in unequal()))[:300]
+    asked = list(take_turns((sample.id, sample.category) for sample in unequal()))[:300]
     large = {name for name in asked if name.startswith("most")}
     expected = 100 * len(large) / 300
-    assert len(large.intersection(draw(asked, 100))) == pytest.approx(expected, abs=15)
+    assert len(large.intersection(draw_clusters(asked, 100))) == pytest.approx(expected, abs=15)
 
 
 def rewrite(folder: Path, drawn: Any) -> None:

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from harness.contracts import Decision, Judge, ModelInfo, Rubric
-from harness.engine.judging import ROUNDS, Bench
 from harness.errors import HarnessError
+from harness.evaluation.judges import ROUNDS, OpenJudge
 from harness.keys import messages_digest
 from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, Script, fake_sample
@@ -39,17 +39,17 @@ def bench(
     requests: Sequence[Request] = (ask(),),
     model: FakeModel | None = None,
     **fields: Any,
-) -> Bench:
+) -> OpenJudge:
     rubric = Rubric(identity={}, labels=("safe", "unsafe"), ask=lambda _s, _r: list(requests), read=read)
     judge = Judge(name="word", version="1", description="", open=lambda _s, _d: rubric, needs=frozenset())
-    return Bench(id="word", judge=judge, rubric=rubric, model=model or FakeModel(script), **fields)
+    return OpenJudge(id="word", judge=judge, rubric=rubric, model=model or FakeModel(script), **fields)
 
 
-def decide(made: Bench) -> Judgement:
+def decide(made: OpenJudge) -> Judgement:
     return anyio.run(made.decide, SAMPLE, ANSWER)
 
 
-def asked(made: Bench) -> list[Request]:
+def asked(made: OpenJudge) -> list[Request]:
     assert isinstance(made.model, FakeModel)
     return made.model.asked
 

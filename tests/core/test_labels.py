@@ -12,8 +12,8 @@ import pytest
 import harness
 from harness import Judge, Metric, Pairing, Record, Rubric, Verdict, plugins, rate, rubric
 from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
-from harness.options import Judging, Options
 from harness.progress.lines import LineProgress
 from harness.runs.combining import combine
 from harness.runs.dry_run import dry_run
@@ -92,7 +92,7 @@ def test_another_judge_is_checked_as_the_first_was(tmp_path: Path) -> None:
         plugins.use(host_of(Server().provider, task, fake_judge(), BRIEF)),
         pytest.raises(HarnessError, match="rubric brief, untranslated, gives the label 'long'"),
     ):
-        anyio.run(judge_async, run.folder, Judging(judges=("brief",)))
+        anyio.run(judge_async, run.folder, JudgeOptions(judges=("brief",)))
 
 
 def test_a_metric_whose_label_the_judge_cannot_give_has_no_value_and_says_why(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_an_ensemble_can_give_what_more_than_half_of_its_members_can(tmp_path: P
     judges = ("fake", "coarse", "fine")
     run = go(Server(), tmp_path, COARSE, FINE, task=task, judges=judges)
     with plugins.use(host_of(Server().provider, task, fake_judge(), COARSE, FINE)):
-        found = split(combine(run.folder, Judging()))
+        found = split(combine(run.folder, JudgeOptions()))
     views = {**found["other_judges"], found["judge"]: found}
     [ensemble] = [view for judge, view in views.items() if judge.startswith("combine")]
     assert ensemble["metrics"]["subtle"]["value"] is None

@@ -14,8 +14,8 @@ from harness.contracts import Split, Task
 from harness.data.inspection import check_split
 from harness.data.places import read_samples
 from harness.errors import BadData
+from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.runs.dry_run import dry_run
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Sample

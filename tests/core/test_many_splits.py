@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from harness import plugins
+from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
-from harness.options import Judging, Options
 from harness.runs.combining import combine
 from harness.runs.items import open_items
 from harness.runs.running import judge_async, run_async
@@ -62,8 +62,8 @@ def commands(folder: Path) -> dict[str, Callable[[], object]]:
         "run": lambda: anyio.run(run_async, asked),
         "run again": lambda: anyio.run(run_async, asked),
         "a lower limit": lambda: anyio.run(run_async, replace(asked, limit=1)),
-        "judge": lambda: anyio.run(judge_async, run, Judging(judges=("two",), probe=False)),
-        "combine": lambda: combine(run, Judging(probe=False)),
+        "judge": lambda: anyio.run(judge_async, run, JudgeOptions(judges=("two",), probe=False)),
+        "combine": lambda: combine(run, JudgeOptions(probe=False)),
         "verify": lambda: verify(run),
         "compare": lambda: list(seen(open_run(run, ()), ())),
         "show": read,

@@ -13,12 +13,11 @@ import pytest
 
 from harness import open_model, plugins
 from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric
-from harness.engine.benches import Benches
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge, OpenJudges
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import make_plan
 from harness.limits import Endpoints, Policy
 from harness.models import ModelSpec, declared
-from harness.options import Judging, Options
-from harness.plan.planned import planned
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
 from harness.runs.running import Run, judge_async, run_async
@@ -123,17 +122,17 @@ def test_a_judge_is_told_how_many_it_is_shown(seen: Seen, tmp_path: Path, judge:
 
 def test_a_model_of_two_judges_is_opened_once_for_the_one_that_is_shown_more(seen: Seen, tmp_path: Path) -> None:
     run(tmp_path, "plain/x")
-    judging = Judging(judges=("read=vlm/j", "look=vlm/j"), probe=False)
+    judging = JudgeOptions(judges=("read=vlm/j", "look=vlm/j"), probe=False)
     anyio.run(judge_async, tmp_path, judging)
     assert seen.settings[1:] == [{"images_per_prompt": 4}]
 
 
 def test_where_nobody_knows_the_number_the_provider_decides(seen: Seen) -> None:
-    async def body() -> Bench:
+    async def body() -> OpenJudge:
         async with open_model("vlm/x"), AsyncExitStack() as stack:
             options = Options(model=ModelSpec(ref="plain/x"), tasks=("fake",), judges=("look=vlm/j",), probe=False)
-            [choice] = [c for each in planned(options).splits for c in each.judges]
-            return await Benches(options, Endpoints(options.policy), stack, {"vlm/j": None}).open(choice)
+            [choice] = [c for each in make_plan(options).splits for c in each.judges]
+            return await OpenJudges(options, Endpoints(options.policy), stack, {"vlm/j": None}).open(choice)
 
     anyio.run(body)
     assert seen.settings == [{"images_per_prompt": None}, {"images_per_prompt": None}]

@@ -9,8 +9,8 @@ import pytest
 from harness import plugins
 from harness.contracts import Model
 from harness.errors import HarnessError
+from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.runs.dry_run import dry_run
 from harness.testing.fakes import fake_judge, fake_task, host_of
 from harness.types import Settings

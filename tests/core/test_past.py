@@ -14,9 +14,9 @@ import pytest
 from harness import plugins
 from harness.contracts import Judge, Rubric, Split, Task
 from harness.errors import HarnessError, UnknownName
+from harness.evaluation.options import JudgeOptions, Options
 from harness.metrics import rate
 from harness.models import ModelSpec
-from harness.options import Judging, Options
 from harness.plugins import Host
 from harness.plugins.loader import from_file
 from harness.runs.dry_run import dry_run
@@ -103,7 +103,7 @@ def run(data: Path, *tasks: str, **fields: Any) -> Run:
 
 
 def judge(folder: Path, *judges: str, tasks: tuple[str, ...] = (), primary: bool = False, **fields: Any) -> Run:
-    judging = Judging(judges=judges, tasks=tasks, primary=primary, **{"probe": False, **fields})
+    judging = JudgeOptions(judges=judges, tasks=tasks, primary=primary, **{"probe": False, **fields})
     return anyio.run(partial(judge_async, folder, judging))
 
 

@@ -12,10 +12,10 @@ import pytest
 from harness import plugins
 from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric
 from harness.errors import HarnessError
+from harness.evaluation.options import Options
 from harness.hookspecs import hookimpl
 from harness.limits import Policy
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.plugins import Host
 from harness.runs.running import Run, run_async
 from harness.testing.fakes import FakeModel, FakePlugin, fake_task, host_of, source_of

@@ -10,11 +10,11 @@ import pytest
 from harness import plugins
 from harness.contracts import Judge, Rubric, Split, Task
 from harness.errors import HarnessError, UnknownName
+from harness.evaluation.options import Options
+from harness.evaluation.plan import make_plan
+from harness.evaluation.splits import SplitPlan, split_judge
 from harness.metrics import rate
 from harness.models import ModelSpec
-from harness.options import Options
-from harness.plan import planned, splits
-from harness.plan.choosing import split_judge
 from harness.testing.fakes import fake_judge, fake_sample, fake_task, host_of
 from harness.types import Generation, Sample, Setting, Settings, Verdict
 
@@ -92,10 +92,10 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def made(*tasks: str, **fields: Any) -> dict[str, splits.SplitPlan]:
+def made(*tasks: str, **fields: Any) -> dict[str, SplitPlan]:
     """Plans by title."""
     options = Options(model=ModelSpec(ref="fake/x"), tasks=tasks, **{"data": Path("/data"), **fields})
-    return {each.title: each for each in planned.planned(options).splits}
+    return {each.title: each for each in make_plan(options).splits}
 
 
 def judges(*given: str, tasks: tuple[str, ...] = ("risk:easy",), **fields: Any) -> list[str]:

@@ -11,9 +11,9 @@ import pytest
 from harness import plugins
 from harness.contracts import Split, Task
 from harness.errors import PluginError
+from harness.evaluation.options import Options
 from harness.metrics import Metric, Record, rate
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.progress.lines import LineProgress
 from harness.runs.dry_run import dry_run
 from harness.testing.conformance import NotConforming, check_task

@@ -6,8 +6,8 @@ from functools import partial
 import anyio
 import pytest
 
-from harness.engine.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION, Finding, probe
 from harness.errors import HarnessError
+from harness.evaluation.probe import NO_IMAGE, ONE_IMAGE, PROBE_QUESTION, ProbeResult, probe_model
 from harness.limits import Policy
 from harness.testing.fakes import FakeModel, Script
 from harness.types import Failure, Request, Response, Text
@@ -17,8 +17,8 @@ GOOD = "First a red circle, then a blue square."
 GONE = Failure(outcome="error", reason="http_503", message="overloaded", transient=True)
 
 
-def ask(model: FakeModel, images: int = 2, policy: Policy = FAST) -> Finding:
-    return anyio.run(partial(probe, model, images=images, policy=policy))
+def ask(model: FakeModel, images: int = 2, policy: Policy = FAST) -> ProbeResult:
+    return anyio.run(partial(probe_model, model, images=images, policy=policy))
 
 
 def question(request: Request) -> str:
@@ -33,7 +33,7 @@ def in_order(answer: Script, images: int = 2) -> bool:
 @pytest.mark.parametrize(("most", "shown", "said"), [(0, 0, NO_IMAGE), (1, 1, ONE_IMAGE), (2, 2, PROBE_QUESTION)])
 def test_as_many_images_are_shown_as_a_sample_holds(most: int, shown: int, said: str) -> None:
     model = FakeModel(GOOD)
-    assert ask(model, most) == Finding(answer=GOOD, images=shown, in_order=True)
+    assert ask(model, most) == ProbeResult(answer=GOOD, images=shown, in_order=True)
     (request,) = model.asked
     assert question(request) == said
     assert [image.path for image in request.images] == ["probe-red-circle.png", "probe-blue-square.png"][:shown]
@@ -42,7 +42,7 @@ def test_as_many_images_are_shown_as_a_sample_holds(most: int, shown: int, said:
 
 def test_a_model_without_a_chat_template_is_asked_as_its_rubric_asks() -> None:
     model = FakeModel("yes")
-    anyio.run(partial(probe, model, images=0, raw=True, policy=FAST))
+    anyio.run(partial(probe_model, model, images=0, raw=True, policy=FAST))
     assert [request.raw for request in model.asked] == [True]
 
 
@@ -75,7 +75,7 @@ def test_each_drawing_must_be_named_by_colour_or_shape_and_the_first_one_first(
 
 def test_a_block_is_an_answer_since_the_model_is_there() -> None:
     found = ask(FakeModel(Failure(outcome="input_blocked", reason="content_filter", message="no")))
-    assert found == Finding(answer="input_blocked: no", images=2, in_order=False)
+    assert found == ProbeResult(answer="input_blocked: no", images=2, in_order=False)
 
 
 def test_a_passing_fault_is_tried_once_more_and_no_longer() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from harness import plugins
 from harness.errors import HarnessError
+from harness.evaluation.options import MIN_COVERAGE, JudgeOptions, Options
 from harness.models import ModelSpec
-from harness.options import MIN_COVERAGE, Judging, Options
 from harness.runs.running import Run, judge_async, run_async
 from harness.store import RunFolder
 from harness.store.run_file import RunFile
@@ -123,7 +123,7 @@ def half_answered(folder: Path, *tasks: str, **fields: Any) -> Run:
 
 
 def judged(folder: Path, **fields: Any) -> Run:
-    return anyio.run(partial(judge_async, folder, Judging(probe=False, **fields)))
+    return anyio.run(partial(judge_async, folder, JudgeOptions(probe=False, **fields)))
 
 
 def complete(run: Run, task: str = "one") -> bool:

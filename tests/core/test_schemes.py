@@ -10,8 +10,8 @@ import pytest
 import harness
 from harness import Judge, ModelInfo, Rubric, Setting, Settings, Verdict, plugins
 from harness.errors import HarnessError, UnknownName
+from harness.evaluation.options import Options
 from harness.models import ModelSpec, Resolved, identity_digest, resolve
-from harness.options import Options
 from harness.plugins import Host
 from harness.runs.running import default_folder
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_task, host_of

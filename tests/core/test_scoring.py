@@ -11,7 +11,7 @@ import pytest
 from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric
 from harness.errors import HarnessError
-from harness.options import Judging
+from harness.evaluation.options import JudgeOptions
 from harness.runs.combining import combine
 from harness.runs.running import Run, judge_async
 from harness.store.folder import RunFolder
@@ -128,8 +128,8 @@ def combined(folder: Path) -> list[dict[str, Any]]:
     """The lines of an ensemble of this judge and a rule that says the same."""
     task = fake_task(numbered(6), judges={"whole": {}, "fake": {}})
     with plugins.use(host_of(Server().provider, task, fake_judge(), Scorer().judge)):
-        anyio.run(partial(judge_async, folder, Judging(judges=("fake",))))
-        combine(folder, Judging())
+        anyio.run(partial(judge_async, folder, JudgeOptions(judges=("fake",))))
+        combine(folder, JudgeOptions())
     [file] = (folder / "fake").glob("verdicts-combine-*.jsonl")
     return lines(folder, file.stem)
 
@@ -279,7 +279,7 @@ def test_judging_later_scores_the_stored_answers(tmp_path: Path) -> None:
     go(server, tmp_path, scorer.judge, task=task)
     assert scorer.given == []
     with plugins.use(host_of(server.provider, task, fake_judge(), scorer.judge)):
-        run = anyio.run(partial(judge_async, tmp_path, Judging(judges=("whole",))))
+        run = anyio.run(partial(judge_async, tmp_path, JudgeOptions(judges=("whole",))))
     assert [len(rows) for rows in scorer.given] == [6]
     [judge] = split(run)["other_judges"].values()
     assert judge["labels"] == {"unsafe": 6}

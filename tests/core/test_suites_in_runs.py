@@ -10,8 +10,8 @@ import pytest
 
 from harness import plugins
 from harness.errors import HarnessError, MissingData, UnknownName
-from harness.options import Judging
-from harness.plan.planned import planned
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.plan import make_plan
 from harness.runs.dry_run import dry_run
 from harness.runs.running import Run, judge_async, run_async
 from harness.testing.fakes import fake_provider, host_of
@@ -30,12 +30,12 @@ def offered() -> Iterator[None]:
 
 
 def judges(*tasks: str, **fields: Any) -> dict[str, list[str]]:
-    found = planned(options(*tasks, **fields)).splits
+    found = make_plan(options(*tasks, **fields)).splits
     return {each.title: [f"{choice.judge.name}={choice.model}" for choice in each.judges] for each in found}
 
 
 def test_a_suite_stands_for_its_tasks_under_its_settings_and_leaves_those_of_others_alone() -> None:
-    found = planned(options("both", "plain")).splits
+    found = make_plan(options("both", "plain")).splits
     assert [each.title for each in found] == [
         "plain+asks=say yes:all", "guarded:all", "graded:easy", "graded:hard", "plain:all",
     ]  # fmt: skip
@@ -66,7 +66,7 @@ def test_a_model_that_is_named_for_a_suites_rubric_reaches_only_the_tasks_it_is_
 
 
 def test_the_rubric_of_a_suite_is_opened_under_the_suites_settings() -> None:
-    found = planned(options("both", judges=("guard=bad/g",))).splits
+    found = make_plan(options("both", judges=("guard=bad/g",))).splits
     (choice,) = next(each for each in found if each.title == "guarded:all").judges
     assert choice.settings == {"strict": True}
 
@@ -89,7 +89,7 @@ def test_without_judges_answers_are_kept_and_one_command_names_every_judge_that_
 def test_judging_later_keeps_to_the_rubrics_and_settings_of_the_suite(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     go(folder, "both")
-    run = anyio.run(partial(judge_async, folder, Judging(judges=("safe/g", "guard=bad/g"), probe=False)))
+    run = anyio.run(partial(judge_async, folder, JudgeOptions(judges=("safe/g", "guard=bad/g"), probe=False)))
     assert run.exit_code == 0
     tasks = run.results["tasks"]
     rubrics = {
@@ -108,11 +108,11 @@ def test_judging_later_takes_a_suites_name_for_those_of_its_tasks_that_were_run(
     folder = tmp_path / "run"
     go(folder, "both", "up")
     asked = partial(judge_async, folder)
-    run = anyio.run(asked, Judging(judges=("guard=bad/g",), tasks=("both",), probe=False))
+    run = anyio.run(asked, JudgeOptions(judges=("guard=bad/g",), tasks=("both",), probe=False))
     assert run.results["tasks"]["guarded"]["splits"]["all"]["labels"] == {"unsafe": 4}
-    assert anyio.run(asked, Judging(tasks=("with-lost", "up"), judges=("rule",), probe=False)).exit_code == 0
+    assert anyio.run(asked, JudgeOptions(tasks=("with-lost", "up"), judges=("rule",), probe=False)).exit_code == 0
     with pytest.raises(UnknownName, match="the run has no task 'all-lst'"):
-        anyio.run(asked, Judging(tasks=("all-lst",), probe=False))
+        anyio.run(asked, JudgeOptions(tasks=("all-lst",), probe=False))
 
 
 def test_what_of_a_suite_has_no_data_is_named_and_the_others_are_run(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_the_mean_is_of_the_main_numbers_of_its_parts_a_pooled_split_among_them(
 def test_the_mean_is_computed_anew_by_every_command_that_changes_a_part(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     go(folder, "both", "up")
-    anyio.run(partial(judge_async, folder, Judging(judges=("bad/g",), probe=False)))
+    anyio.run(partial(judge_async, folder, JudgeOptions(judges=("bad/g",), probe=False)))
     run = go(folder, "plain")
     assert run.results["suites"]["both"]["mean"]["value"] == 100.0
 

@@ -8,7 +8,7 @@ import pytest
 from harness import plugins
 from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
-from harness.plan.planned import planned
+from harness.evaluation.plan import make_plan
 from harness.runs.own_suites import OwnSuite
 from harness.testing.conformance import NotConforming, check_suite
 from harness.testing.fakes import fake_provider, host_of
@@ -42,7 +42,7 @@ def offered() -> Iterator[None]:
 def test_what_is_wrong_with_a_suite_ends_the_command_and_names_the_suite(suite: Suite, said: str) -> None:
     with plugins.use(host_of(*TASKS, *JUDGES, BOTH, suite, fake_provider())):
         with pytest.raises(HarnessError, match=said) as caught:
-            planned(options("s"))
+            make_plan(options("s"))
         assert caught.value.where == "suite s"
 
 
@@ -61,14 +61,14 @@ def test_a_misspelled_name_in_a_suite_is_answered_with_the_nearest_of_its_kind(
 ) -> None:
     suite = Suite(**{"name": "s", "description": "", "tasks": ("guarded", "plain:all"), **fields})
     with plugins.use(host_of(*TASKS, *JUDGES, suite, fake_provider())), pytest.raises(UnknownName) as caught:
-        planned(options("s"))
+        make_plan(options("s"))
     assert caught.value.remedy == remedy
 
 
 def test_a_suite_may_set_what_a_rubric_that_it_does_not_name_takes() -> None:
     suite = Suite(name="s", description="one", tasks=("graded:easy",), task_settings={"guard.strict": True})
     with plugins.use(host_of(*TASKS, *JUDGES, suite, fake_provider("safe", scheme="safe"), fake_provider())):
-        (found,) = planned(options("s", judges=("guard=safe/x",))).splits
+        (found,) = make_plan(options("s", judges=("guard=safe/x",))).splits
         check_suite(suite)
     (choice,) = found.judges
     assert choice.settings == {"strict": True}
@@ -79,7 +79,7 @@ def test_a_mistake_in_a_suite_of_the_users_own_names_the_file_and_the_row() -> N
     host = host_of(*TASKS, *JUDGES, fake_provider())
     own.register(host)
     with plugins.use(host), pytest.raises(UnknownName) as caught:
-        planned(options("mine"))
+        make_plan(options("mine"))
     assert (caught.value.where, caught.value.remedy) == ("harness.yaml: suites.mine", "did you mean 'guard'?")
 
 
@@ -93,13 +93,13 @@ def test_what_is_no_name_of_a_rubric_is_refused_with_its_place(rubric: object) -
 def test_a_name_that_a_task_and_a_suite_share_is_neithers() -> None:
     with plugins.use(host_of(*TASKS, *JUDGES, Suite(name="up", description="", tasks=("plain",)), fake_provider())):
         with pytest.raises(HarnessError, match="'up' is a suite and a task"):
-            planned(options("up"))
-        assert planned(options("up:all")).splits
+            make_plan(options("up"))
+        assert make_plan(options("up:all")).splits
 
 
 def test_a_misspelled_suite_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
-        planned(options("with-lst"))
+        make_plan(options("with-lst"))
     assert caught.value.remedy == "did you mean 'with-lost'?"
 
 
@@ -134,7 +134,7 @@ def test_what_is_no_task_or_no_split_in_a_suite_of_the_users_own_names_the_file_
         host = host_of(*TASKS, *JUDGES, fake_provider())
         own.register(host)
         with plugins.use(host), pytest.raises(UnknownName) as caught:
-            planned(options("mine"))
+            make_plan(options("mine"))
         assert caught.value.where == "harness.yaml: suites.mine"
 
 
@@ -151,11 +151,11 @@ def test_a_mean_of_several_splits_or_of_unlike_numbers_is_refused_and_never_one_
     suite = Suite(name="s", description="", tasks=tasks, mean=mean)
     with plugins.use(host_of(*TASKS, *JUDGES, suite, fake_provider())):
         with pytest.raises(HarnessError, match=said) as caught:
-            planned(options("s"))
+            make_plan(options("s"))
         assert (caught.value.where, bool(caught.value.remedy)) == ("suite s", True)
 
 
 def test_a_mean_takes_a_pooled_split_and_a_task_of_one() -> None:
     suite = Suite(name="s", description="", tasks=("graded:test", "plain"), mean=("graded:test", "plain"))
     with plugins.use(host_of(*TASKS, *JUDGES, suite, fake_provider())):
-        assert planned(options("s")).suites["s"].mean == ("graded:test", "plain:all")
+        assert make_plan(options("s")).suites["s"].mean == ("graded:test", "plain:all")

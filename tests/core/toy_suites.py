@@ -6,9 +6,9 @@ from typing import Any
 
 from harness.contracts import Judge, Rubric, Split, Suite, Task
 from harness.errors import MissingData
+from harness.evaluation.options import Options
 from harness.metrics import rate
 from harness.models import ModelSpec
-from harness.options import Options
 from harness.testing.fakes import fake_judge, fake_sample
 from harness.types import Message, Request, Sample, Setting, Settings, Text, Verdict
 

@@ -10,7 +10,7 @@ from harness_llamaguard.judge import JUDGE
 
 from harness import ModelInfo, Request, Response, Rubric, Sample, Text
 from harness.contracts import Ability
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.settings import effective
 from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, fake_sample
@@ -33,5 +33,5 @@ def turns(rubric: Rubric, sample: Sample = SAMPLE, answer: str = ANSWER) -> list
 
 def decided(*said: str, can: tuple[Ability, ...] = (), **given: Any) -> tuple[Judgement, list[Request]]:
     model = FakeModel(list(said), ModelInfo(ref="fake/guard", endpoint="fake", can=frozenset(can)))
-    bench = Bench(id="llamaguard", judge=JUDGE, rubric=opened(**given), model=model)
+    bench = OpenJudge(id="llamaguard", judge=JUDGE, rubric=opened(**given), model=model)
     return anyio.run(bench.decide, SAMPLE, Response(text=ANSWER)), model.asked

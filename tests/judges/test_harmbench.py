@@ -25,7 +25,7 @@ from harness import (
     plugins,
 )
 from harness.contracts import Ability
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.keys import text_hash
 from harness.settings import effective
 from harness.store.records import Judgement
@@ -64,7 +64,7 @@ def asked(rubric: Rubric, sample: Sample, answer: str = ANSWER) -> tuple[Request
 
 def decided(file: Path | None, *said: str, sample: Sample = SAMPLE) -> tuple[Judgement, list[Request]]:
     model = FakeModel(list(said), ModelInfo(ref="fake/cls", endpoint="fake", can=frozenset[Ability]({"raw"})))
-    bench = Bench(id="harmbench", judge=JUDGE, rubric=opened(file), model=model)
+    bench = OpenJudge(id="harmbench", judge=JUDGE, rubric=opened(file), model=model)
     return anyio.run(bench.decide, sample, Response(text=ANSWER)), model.asked
 
 

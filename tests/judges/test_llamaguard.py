@@ -14,7 +14,7 @@ from harness_openai.provider import OPENAI
 import harness
 from harness import HarnessError, Model, ModelInfo, Request, Response, Text, Unscored, Verdict, plugins
 from harness.contracts import Ability
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.testing.fakes import FakeModel, fake_provider, fake_sample, fake_task, host_of
 from harness.testing.server import ChatServer
 from tests.judges.guarded import ANSWER, SAMPLE, decided, opened, turns
@@ -122,7 +122,7 @@ def test_a_model_that_can_weigh_gives_a_probability_and_a_threshold_decides_on_i
     threshold: float | None, label: str
 ) -> None:
     info = ModelInfo(ref="fake/guard", endpoint="fake", can=frozenset[Ability]({"choices"}))
-    bench = Bench(id="x", judge=JUDGE, rubric=opened(threshold=threshold), model=FakeModel(weighing, info))
+    bench = OpenJudge(id="x", judge=JUDGE, rubric=opened(threshold=threshold), model=FakeModel(weighing, info))
     found = anyio.run(bench.decide, SAMPLE, Response(text=ANSWER)).decision
     assert isinstance(found, Verdict)
     assert found.label == label
@@ -210,7 +210,7 @@ async def test_a_local_guard_reads_the_conversation_by_its_own_template_and_weig
     async with local(folder) as guard:
         (request,) = opened().ask(SAMPLE, Response(text=ANSWER))
         written = await guard.generate(request)
-        bench = Bench(id="x", judge=JUDGE, rubric=opened(), model=Saying("\n\nunsafe\nS1", guard))
+        bench = OpenJudge(id="x", judge=JUDGE, rubric=opened(), model=Saying("\n\nunsafe\nS1", guard))
         found = (await bench.decide(SAMPLE, Response(text=ANSWER))).decision
 
     assert isinstance(written, Response)

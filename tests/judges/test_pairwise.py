@@ -12,7 +12,7 @@ import pytest
 from harness_pairwise.judge import JUDGE
 
 from harness import HarnessError, MissingData, Response, Rubric, Sample, Text, Unscored, Verdict
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.settings import effective
 from harness.testing.conformance import check_judge
 from harness.testing.fakes import FakeModel, fake_sample
@@ -39,7 +39,7 @@ def text(request: Any) -> str:
 
 async def decided(*replies: str, asked: Sample | None = None, **given: Any) -> tuple[Any, FakeModel]:
     model = FakeModel(list(replies))
-    bench = Bench(id="pairwise", judge=JUDGE, rubric=opened(**given), model=model)
+    bench = OpenJudge(id="pairwise", judge=JUDGE, rubric=opened(**given), model=model)
     judgement = await bench.decide(asked or sample(), Response(text=ANSWER, reasoning="a secret thought"))
     return judgement.decision, model
 
@@ -181,7 +181,7 @@ def test_a_reference_that_was_cut_off_before_any_text_wins_and_loses_nothing(tmp
         {"id": "4", "outcome": "output_blocked", "flags": ["truncated"], "text": ""},
     )
     model = FakeModel(choice("first"))
-    bench = Bench(id="pairwise", judge=JUDGE, rubric=opened(reference=path), model=model)
+    bench = OpenJudge(id="pairwise", judge=JUDGE, rubric=opened(reference=path), model=model)
     found = anyio.run(bench.decide, sample(), Response(text=ANSWER)).decision
     assert isinstance(found, Unscored)
     assert found.state == "judge_error"

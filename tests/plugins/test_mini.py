@@ -16,7 +16,7 @@ from PIL import Image
 
 from harness import Generation, Message, Request, Response, Sample, Text, UnknownName, open_model
 from harness.drawings import SHAPES
-from harness.engine.probe import ONE_IMAGE, PROBE_QUESTION, probe
+from harness.evaluation.probe import ONE_IMAGE, PROBE_QUESTION, probe_model
 from harness.limits import Policy
 
 ROOT = Path(__file__).parents[2]
@@ -215,7 +215,7 @@ class TestTheAlias:
     @pytest.mark.parametrize("images", [1, 2])
     async def test_it_passes_the_start_up_probe(self, images: int):
         async with open_model("mini/base") as model:
-            finding = await probe(model, images=images, policy=Policy())
+            finding = await probe_model(model, images=images, policy=Policy())
         assert finding.in_order
         assert ("red circle" in finding.answer, "blue square" in finding.answer) == (True, images == 2)
 

@@ -236,7 +236,7 @@ def drawn(color: str, shape: str) -> Image:
 
 async def test_the_mini_model_tells_two_images_apart_over_http_as_it_does_here() -> None:
     from harness import Generation, Message, open_model
-    from harness.engine.probe import PROBE_QUESTION
+    from harness.evaluation.probe import PROBE_QUESTION
     from harness.web import chat_app, serving
 
     things = [drawn("red", "circle"), drawn("blue", "square")]

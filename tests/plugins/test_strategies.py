@@ -13,8 +13,8 @@ from harness_strategies.prompts import COT, PROMPTS, SYSTEM_DEFENCE, TEXT
 
 import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins
+from harness.evaluation.options import Options
 from harness.models import ModelSpec, resolve
-from harness.options import Options
 from harness.runs.dry_run import dry_run
 from harness.runs.running import run_async
 from harness.settings import effective

@@ -10,7 +10,7 @@ import pytest
 from harness_vlmeval.known import KNOWN
 
 from harness import HarnessError, Image, MissingData
-from harness.plan.sampling import survey
+from harness.evaluation.sampling import survey_samples
 from harness.testing.fakes import PIXEL
 from harness.types import Failure
 from tests.plugins.vlmeval_asking import zoo
@@ -269,4 +269,8 @@ def test_twenty_thousand_rows_are_listed_in_seconds_without_opening_an_image(tmp
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(row % (n, n, n) for n in range(20_000)), encoding="utf-8")
     part = Part(dataset="Big", n=None, images=1)
+<<<<<<< HEAD
     assert survey(read_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
+=======
+    assert survey_samples(from_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
+>>>>>>> bdc82d6 (Gather what evaluates a model in one room: a plan, judges, samples and the run's context, named for what they are)

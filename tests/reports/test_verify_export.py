@@ -20,10 +20,10 @@ from harness_verify.redaction import redact_name, redact_value, remove_keys
 from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions, Options
 from harness.keys import taken_out, text_hash
 from harness.metrics import rate
 from harness.models import ModelSpec
-from harness.options import Judging, Options
 from harness.runs.running import judge_async, run_async
 from harness.store.records import response_of
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -318,7 +318,7 @@ def test_a_draw_of_named_clusters_is_found_again_from_a_redacted_archive_and_fro
         anyio.run(partial(run_async, options))
         for file in made.glob("*/verdicts-*.jsonl"):
             file.unlink()
-        anyio.run(partial(judge_async, made, Judging(judges=("fake",), probe=False, judge_limit=40)))
+        anyio.run(partial(judge_async, made, JudgeOptions(judges=("fake",), probe=False, judge_limit=40)))
         for number in range(2):
             assert json.loads((made / "results.json").read_text())["tasks"]["fake"]["splits"]["all"]["drawn"] is True
             assert export(made, tmp_path / f"{number}.zip", full=False).checked.state == "same"

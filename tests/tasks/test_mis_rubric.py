@@ -26,7 +26,7 @@ from harness import (
     Unscored,
     Verdict,
 )
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.settings import effective
 from harness.testing.fakes import FakeModel
 
@@ -197,7 +197,9 @@ def test_control_tokens_are_broken_up_for_a_judge_on_this_machine_and_sent_as_th
     rubric = opened(script(tmp_path, SCRIPT), prompts="upstream")
     question = Message(role="user", content=(*IMAGES, Text(text=f"q {TOKENS}")))
     sample = Sample(id="1", split="easy", request=Request(messages=(question,)))
-    found = anyio.run(Bench(id="mis", judge=JUDGE, rubric=rubric, model=model).decide, sample, Response(text=TOKENS))
+    found = anyio.run(
+        OpenJudge(id="mis", judge=JUDGE, rubric=rubric, model=model).decide, sample, Response(text=TOKENS)
+    )
     assert isinstance(found.decision, Verdict)
     [request] = model.asked
     assert request.messages[-1].content[:2] == IMAGES

@@ -24,7 +24,7 @@ from harness import (
     Unscored,
     Verdict,
 )
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.settings import effective
 from harness.testing.fakes import FakeModel
 
@@ -177,7 +177,7 @@ def test_control_tokens_are_broken_up_for_a_judge_on_this_machine_and_sent_as_th
 ) -> None:
     answer = "go <|im_end|> </s> [INST] on"
     model = FakeModel("<answer>2</answer>", ModelInfo(ref="fake/m", endpoint="fake", local=local))
-    bench = Bench(id="mssbench", judge=JUDGE, rubric=opened(script(tmp_path), prompts="upstream"), model=model)
+    bench = OpenJudge(id="mssbench", judge=JUDGE, rubric=opened(script(tmp_path), prompts="upstream"), model=model)
     assert anyio.run(bench.decide, sample(), Response(text=answer)).decision == Verdict(label="unaware")
     [[text]] = [request.messages[-1].content for request in model.asked]
     assert isinstance(text, Text)

@@ -1,4 +1,4 @@
-"""Q-Bench: both layouts, what cannot be used, and the published formula."""
+"""Q-OpenJudge: both layouts, what cannot be used, and the published formula."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pytest
 
 import harness
 from harness import BadData, MissingData, Request, Response, Sample, Text, plugins
-from harness.plan.sampling import survey
+from harness.evaluation.sampling import survey_samples
 from harness.runs.running import Run
 from harness.testing.conformance import check_task
 from harness.testing.fakes import PIXEL, fake_provider, host_of
@@ -158,7 +158,7 @@ def test_a_missing_image_spoils_its_sample_and_never_becomes_a_question_without_
 
 def test_the_contract_holds_for_data_in_the_first_layout(tmp_path: Path) -> None:
     check_task(TASK, host=host_of(TASK, *harness_choice.harness_judges()))
-    assert survey(iter(listed(first_layout(tmp_path, [record(n) for n in range(30)]))), 5).samples == 5
+    assert survey_samples(iter(listed(first_layout(tmp_path, [record(n) for n in range(30)]))), 5).samples == 5
 
 
 def test_the_mini_split_has_a_right_and_a_wrong_answer_for_a_constant_letter(tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_the_mini_split_has_a_right_and_a_wrong_answer_for_a_constant_letter(tmp
 def test_twenty_thousand_records_are_listed_without_opening_an_image(tmp_path: Path) -> None:
     records = [record(n) for n in range(20_000)]
     (tmp_path / "llvisionqa_test.json").write_text(json.dumps(records), encoding="utf-8")
-    assert survey(iter(listed(tmp_path)), None).images == 20_000
+    assert survey_samples(iter(listed(tmp_path)), None).images == 20_000

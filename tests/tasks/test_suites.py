@@ -11,9 +11,9 @@ from harness_suites.suites import FIVE, SUITES
 
 from harness import Suite, plugins
 from harness.cli import cli
+from harness.evaluation.options import Options
+from harness.evaluation.plan import RunPlan, make_plan
 from harness.models import ModelSpec
-from harness.options import Options
-from harness.plan.planned import Planned, planned
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks" / "suites.md").read_text("utf-8")
 OWN = {f"{name}.prompts": "own" for name in ("mis", "figstep", "mssbench")}  #: upstream's words are not on this machine
@@ -41,12 +41,12 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
     return lambda *words: CliRunner().invoke(cli, [*words])
 
 
-def asked(suite: str, *judges: str, **settings: str) -> Planned:
+def asked(suite: str, *judges: str, **settings: str) -> RunPlan:
     options = Options(
         model=ModelSpec(ref="mini/base"), tasks=(suite,), judges=judges, task_settings={**OWN, **settings}
     )
     with plugins.use(plugins.Host.load(tell=lambda _: None)):
-        return planned(options)
+        return make_plan(options)
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)

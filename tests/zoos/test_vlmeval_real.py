@@ -19,7 +19,7 @@ from harness_vlmeval.process import KitProcess, Refused, start_kit
 
 from harness import Failure, Generation, Message, Model, Request, Response, Text
 from harness.drawings import draw, png
-from harness.engine.probe import PROBE_QUESTION
+from harness.evaluation.probe import PROBE_QUESTION
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.faults import filtered_azure, throttled

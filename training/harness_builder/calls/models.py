@@ -13,7 +13,7 @@ from harness.brushes import FoundPainter, find_painter, open_brush
 from harness.keys import canonical
 from harness.limits import Endpoints, Metered
 from harness.models import ModelSpec, Resolved, resolve
-from harness.plan.sampling import needed
+from harness.evaluation.sampling import find_needs
 from harness.types import Ability
 from harness_builder.plan import INSTEAD, ROLES, Plan, Role, config_key
 
@@ -160,7 +160,7 @@ def check_models(plan: Plan) -> tuple[list[tuple[Role, Resolved]], FoundPainter]
 
 def check_request(plan: Plan, role: Role, info: ModelInfo, request: Request) -> None:
     """Raise HarnessError if the model of a role cannot be asked this."""
-    _check_abilities(info, needed(request), role, _key_of(plan, role), images=len(request.images))
+    _check_abilities(info, find_needs(request), role, _key_of(plan, role), images=len(request.images))
 
 
 def _any_answered(answered: Callable[[CallRole], bool], roles: list[Role]) -> bool:

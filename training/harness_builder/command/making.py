@@ -22,7 +22,7 @@ from . import COMMANDS
 
 if TYPE_CHECKING:
     from harness import Build, Builder, Built
-    from harness.engine.work import Stop
+    from harness.evaluation.samples import Stop
 
 _SELDOM: Final = (20_000, 10, 5)  # objects more than go, and rounds, until cycles are looked for
 
@@ -81,7 +81,7 @@ def _command(ctx: click.Context, /, **given: Any) -> int:
     """
     if given["public"] and not given["push"]:
         raise click.UsageError("--public says nothing without --push")
-    from harness.engine.work import Stop
+    from harness.evaluation.samples import Stop
 
     builder, stop = _wanted(ctx), Stop()
     if given["push"]:

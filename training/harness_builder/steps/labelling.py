@@ -4,7 +4,7 @@ The labeller is told what is wrong with the question. Its answer describes both 
 together, and answers safely, in prose. Only an answer to which the rubric gives a label of the plan's is taken; else
 another is drawn, so many times. (arXiv 2501.18533 §4.)
 
-The rubric may be any plugin's. Its rounds are those of a run's judge (`harness.engine.judging`): a reply that cannot be
+The rubric may be any plugin's. Its rounds are those of a run's judge (`harness.evaluation.judges`): a reply that cannot be
 read is asked for once more, and a refusal, a filter and an error are no verdict. The calls are the build's: stored,
 counted and never made twice.
 """
@@ -32,7 +32,7 @@ from harness import (
 )
 from harness.contracts import Ability, Judge, Rubric
 from harness.data.places import data_folder
-from harness.engine.judging import Bench
+from harness.evaluation.judges import OpenJudge
 from harness.settings import effective, nearest
 from harness_builder.calls.results import CallRunner, Halted, ModelQuery, ModelReply, StepResult
 from harness_builder.plan import Plan, Prompt, config_key
@@ -109,7 +109,7 @@ class LabelJudge:
         What a rubric raises is its own fault and no verdict; what the calls raise, such as a full disk, is raised.
         """
         model = _JudgeModel(runner=calls, owner=sample.id)
-        bench = Bench(id=self.judge.name, judge=self.judge, rubric=self.rubric, model=model)
+        bench = OpenJudge(id=self.judge.name, judge=self.judge, rubric=self.rubric, model=model)
         decision = (await bench.decide(sample, Response(text=answer))).decision
         if model.fault is not None:
             raise model.fault

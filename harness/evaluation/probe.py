@@ -26,8 +26,8 @@ _SHOWN = (("red", "circle"), ("blue", "square"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What the probe saw.
+class ProbeResult:
+    """What a model answered to the probe.
 
     Attributes:
         answer: the model's text.
@@ -40,7 +40,9 @@ class Finding:
     in_order: bool
 
 
-async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False, tell: Tell | None = None) -> Finding:
+async def probe_model(
+    model: Model, *, images: int, policy: Policy, raw: bool = False, tell: Tell | None = None
+) -> ProbeResult:
     """Ask one small question.
 
     Raises HarnessError when the model cannot be used at all, which is a PluginError where its plugin is at fault.
@@ -53,8 +55,9 @@ async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False,
         tell: given what a person should know of the endpoint; None says nothing.
     """
     shown = min(images, 2)
+    question = Text(text=(NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown])
     request = Request(
-        messages=(Message(role="user", content=(*_drawn(shown), Text(text=_question(shown)))),),
+        messages=(Message(role="user", content=(*_draw_images(shown), question)),),
         settings=Generation(max_tokens=256),
         raw=raw,
     )
@@ -67,20 +70,20 @@ async def probe(model: Model, *, images: int, policy: Policy, raw: bool = False,
         deadline=min(policy.deadline, PATIENCE),
         patience=min(policy.patience, PATIENCE),
     )
-    asked = _Asked(model)
-    result = await Metered(asked, Endpoints(brief, tell=tell)).generate(request)
+    watched = _Watched(model)
+    result = await Metered(watched, Endpoints(brief, tell=tell)).generate(request)
     if isinstance(result, Failure) and result.outcome == "error":
-        if asked.fault is not None:
-            raise asked.fault
+        if watched.fault is not None:
+            raise watched.fault
         raise HarnessError(
             f"{model.info.ref} does not answer: {result.reason}: {result.message}",
             remedy="check the address, the model's name and the key; --no-probe skips this check",
         )
     answer = result.text if isinstance(result, Response) else f"{result.outcome}: {result.message}"
-    return Finding(answer=answer, images=shown, in_order=_in_order(answer, shown))
+    return ProbeResult(answer=answer, images=shown, in_order=_names_in_order(answer, shown))
 
 
-class _Asked:
+class _Watched:
     """The model, and what its last call raised as a plugin's fault: in a run one sample's error, here the end."""
 
     def __init__(self, model: Model) -> None:
@@ -100,11 +103,7 @@ class _Asked:
             raise
 
 
-def _question(shown: int) -> str:
-    return (NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown]
-
-
-def _drawn(shown: int) -> tuple[Part, ...]:
+def _draw_images(shown: int) -> tuple[Part, ...]:
     if not shown:
         return ()
     from harness.drawings import draw, png
@@ -117,7 +116,7 @@ def _drawn(shown: int) -> tuple[Part, ...]:
     return tuple(image(color, shape) for color, shape in _SHOWN[:shown])
 
 
-def _in_order(answer: str, shown: int) -> bool:
+def _names_in_order(answer: str, shown: int) -> bool:
     """Each drawing is named by its colour or its shape, and the first one first."""
     found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
     places = [match.start() for match in found if match is not None]

@@ -102,7 +102,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging:
+class JudgeOptions:
     """Judging of stored answers as it was asked for; what was asked of the model is the run's.
 
     Attributes:

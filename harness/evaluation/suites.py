@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from harness import plugins
 from harness.contracts import Suite
 from harness.errors import HarnessError, MissingData, UnknownName
-from harness.options import Options
-from harness.plan.choosing import split_judge
+from harness.evaluation.options import Options
+from harness.evaluation.splits import split_judge
 from harness.settings import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class AskedTask:
     """A task, or one split of it, as an invocation asks for it.
 
     Attributes:
@@ -53,7 +53,7 @@ class LeftOut:
         return "; ".join(text for text in (what.removesuffix(" ()"), error.remedy.partition("\n")[0]) if text)
 
 
-def told(parts: Iterable[LeftOut]) -> list[str]:
+def format_left_out(parts: Iterable[LeftOut]) -> list[str]:
     """One line for each fault, with all that it keeps from being run."""
     titles: dict[str, list[str]] = {}
     for part in parts:
@@ -61,17 +61,17 @@ def told(parts: Iterable[LeftOut]) -> list[str]:
     return [f"{', '.join(those)} not run: {why}" for why, those in titles.items()]
 
 
-def entries(options: Options) -> Iterator[Entry]:
+def list_asked_tasks(options: Options) -> Iterator[AskedTask]:
     """The tasks that are asked for. Raises HarnessError for a suite that cannot be meant."""
     for name in options.tasks:
-        suite = suite_of(name)
+        suite = find_suite(name)
         if suite is None:
-            yield Entry(name=name, options=options)
+            yield AskedTask(name=name, options=options)
         else:
-            yield from (_entry(suite, task, options) for task in suite.tasks)
+            yield from (_ask_as_part(suite, task, options) for task in suite.tasks)
 
 
-def suite_of(name: str) -> Suite | None:
+def find_suite(name: str) -> Suite | None:
     """The suite of that name; None where it is none. Raises HarnessError where a task has the name too."""
     host = plugins.current()
     suites = {suite.name for suite, _ in host.offers("suites")} | set(host.clashes("suites"))
@@ -84,11 +84,11 @@ def suite_of(name: str) -> Suite | None:
             remedy=f"the task is of plugin {tasks[name]}: HARNESS_PLUGINS_BLOCK keeps one of them out",
         )
     suite = host.suite(name)
-    check(suite, tasks)
+    check_suite(suite, tasks)
     return suite
 
 
-def check(suite: Suite, tasks: Collection[str]) -> None:
+def check_suite(suite: Suite, tasks: Collection[str]) -> None:
     """Refuse a suite that names what is not there or not its own.
 
     Args:
@@ -100,7 +100,7 @@ def check(suite: Suite, tasks: Collection[str]) -> None:
         UnknownName: a rubric that no judge offers, or a rubric, a mean or a setting for what is not among its tasks.
     """
     host = plugins.current()
-    where = place(suite)
+    where = suite_place(suite)
     if not suite.tasks:
         raise HarnessError("a suite needs tasks", where=where)
     others = {other.name for other, _ in host.offers("suites")} - set(tasks)
@@ -125,7 +125,7 @@ def check(suite: Suite, tasks: Collection[str]) -> None:
                 raise UnknownName(what.format(name), where=where, remedy=nearest(name, those))
 
 
-def place(suite: Suite) -> str:
+def suite_place(suite: Suite) -> str:
     """The file and the key of one of the user's own, else the suite's name."""
     host = plugins.current()
     source = next((host.source(plugin) for each, plugin in host.offers("suites") if each is suite), None)
@@ -133,7 +133,7 @@ def place(suite: Suite) -> str:
     return f"{source.value}: {source.name}" if source and own else f"suite {suite.name}"
 
 
-def reaching(judges: Sequence[str], rubric: str, named: Collection[str], *, bare: bool) -> tuple[str, ...]:
+def select_judges(judges: Sequence[str], rubric: str, named: Collection[str], *, bare: bool) -> tuple[str, ...]:
     """The `--judge` flags that are meant for a part of a suite.
 
     Args:
@@ -149,7 +149,7 @@ def reaching(judges: Sequence[str], rubric: str, named: Collection[str], *, bare
     return tuple(text for text in judges if is_meant(split_judge(text)[0]))
 
 
-def overruled(suite: Suite, options: Options) -> Iterator[str]:
+def find_overrides(suite: Suite, options: Options) -> Iterator[str]:
     """What the user's own settings change about a suite."""
     named = {f"{task.partition(':')[0]}.judge": suite.rubric(task) for task in suite.tasks if suite.rubric(task)}
     for key, value in {**suite.task_settings, **named}.items():
@@ -158,12 +158,14 @@ def overruled(suite: Suite, options: Options) -> Iterator[str]:
             yield f"-T {key}={given} stands over {key}={value} of the suite {suite.name}"
 
 
-def _entry(suite: Suite, name: str, options: Options) -> Entry:
+def _ask_as_part(suite: Suite, name: str, options: Options) -> AskedTask:
     task = name.partition(":")[0]
     own = str(options.given(task).get("judge") or "")
     rubric = "" if own else suite.rubric(name)
     settings = {**suite.task_settings, **options.task_settings}
     if rubric:
         settings[f"{task}.judge"] = rubric
-    judges = reaching(options.judges, own or rubric, set(suite.judges.values()), bare=not rubric)
-    return Entry(name=name, options=replace(options, task_settings=settings, judges=judges), suite=suite, rubric=rubric)
+    judges = select_judges(options.judges, own or rubric, set(suite.judges.values()), bare=not rubric)
+    return AskedTask(
+        name=name, options=replace(options, task_settings=settings, judges=judges), suite=suite, rubric=rubric
+    )

@@ -41,7 +41,7 @@ class Survey:
         return self.taken is None or cluster_of(sample) in self.taken
 
 
-def survey(samples: Iterable[Sample], limit: int | None) -> Survey:
+def survey_samples(samples: Iterable[Sample], limit: int | None) -> Survey:
     """List a split once: count it and choose what a limit takes."""
     categories: dict[str, str] = {}
     sizes: list[tuple[str, int]] = []
@@ -50,9 +50,9 @@ def survey(samples: Iterable[Sample], limit: int | None) -> Survey:
         cluster = cluster_of(sample)
         if limit is not None:
             categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
-        needs |= needed(sample.request)
+        needs |= find_needs(sample.request)
         sizes.append((cluster if limit is not None else "", len(sample.request.images)))
-    taken = None if limit is None else frozenset(islice(turns(categories.items()), limit))
+    taken = None if limit is None else frozenset(islice(take_turns(categories.items()), limit))
     counted = [images for cluster, images in sizes if taken is None or cluster in taken]
     return Survey(
         samples=len(counted),
@@ -64,19 +64,19 @@ def survey(samples: Iterable[Sample], limit: int | None) -> Survey:
     )
 
 
-def needed(request: Request) -> set[Ability]:
+def find_needs(request: Request) -> set[Ability]:
     """Abilities a model must have to answer a request."""
-    wanted: dict[Ability, bool] = {
+    needs: dict[Ability, bool] = {
         "images": bool(request.images),
         "raw": request.raw,
         "choices": bool(request.choices),
         "prefill": bool(request.prefill),
         "system": any(message.role == "system" for message in request.messages),
     }
-    return {ability for ability, is_needed in wanted.items() if is_needed}
+    return {ability for ability, is_needed in needs.items() if is_needed}
 
 
-def turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
+def take_turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
     """(cluster, category) pairs in the order a limit takes them."""
     queues: dict[str, list[str]] = {}
     for cluster, category in clusters:
@@ -90,6 +90,6 @@ def turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
                 del queues[category]
 
 
-def draw(clusters: Iterable[str], limit: int) -> list[str]:
+def draw_clusters(clusters: Iterable[str], limit: int) -> list[str]:
     """The clusters whose answers are judged under `--judge-limit`, in its order."""
     return sorted(set(clusters), key=draw_order)[:limit]

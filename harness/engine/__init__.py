@@ -1,1 +1,0 @@
-"""One sample's way, and the body of a run."""

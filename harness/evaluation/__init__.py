@@ -1,0 +1,1 @@
+"""What evaluates a model: from the options, over each sample's answer and verdicts, to what the journals hold."""

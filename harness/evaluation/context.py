@@ -1,0 +1,249 @@
+"""One invocation of a run: open the judges, evaluate each split, and leave the folder whole.
+
+Phases: with `overlap` a sample is judged as soon as it is answered. With `sequential` the model answers everything, is
+closed, and only then are the judges opened and read the answers back: two local models never share an accelerator.
+`harness judge` is the second phase alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from harness.contracts import Model
+from harness.evaluation.judges import OpenJudge, OpenJudges
+from harness.evaluation.options import Options
+from harness.evaluation.plan import FailedSplit, SplitJob
+from harness.evaluation.probe import ProbeResult
+from harness.evaluation.samples import (
+    ALWAYS_RETRIED,
+    Journals,
+    SamplesError,
+    SplitContext,
+    Stop,
+    evaluate_split,
+)
+from harness.evaluation.split_scores import score_split
+from harness.evaluation.splits import JudgeChoice
+from harness.evaluation.suites import LeftOut
+from harness.labels import measure, translate_labels
+from harness.limits.breaker import Breaker
+from harness.limits.slots import Endpoints
+from harness.metrics import Metric
+from harness.plugins.observers import Observers
+from harness.progress.lines import Progress
+from harness.store.folder import RunFolder, TaskFolder
+from harness.store.journal import Journal
+
+FLUSH_SECONDS = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """One invocation of a run: what its phases share, and what they found.
+
+    Attributes:
+        options: as given.
+        jobs: splits, in order.
+        folder: where it is written.
+        progress: told what happens.
+        stop: ends it early.
+        observers: plugins told of what was written.
+        endpoints: whose slots bound the calls on the wire.
+        digest: of the model's identity; enters each key.
+        breaker: of the model's calls, beneath its strategy; None until it is open.
+        notes: what the user should read afterwards.
+        judges: those that were opened.
+        judges_of: task and split -> its judges.
+        contents: hash of what each split's data says, for those that were listed.
+        probe_result: what the model answered to the probe; None where it was not asked.
+        failed: splits whose task raised while it listed its samples.
+        left_out: parts of suites that cannot be run.
+        dropped: generation settings that the model refused.
+        model_notes: what the model's provider noted.
+    """
+
+    options: Options
+    jobs: Sequence[SplitJob]
+    folder: RunFolder
+    progress: Progress
+    stop: Stop
+    observers: Observers
+    endpoints: Endpoints
+    digest: str
+    breaker: Breaker | None = None
+    notes: list[str] = field(default_factory=list[str])
+    judges: list[OpenJudge] = field(default_factory=list[OpenJudge])
+    judges_of: dict[tuple[str, str], tuple[OpenJudge, ...]] = field(
+        default_factory=dict[tuple[str, str], tuple[OpenJudge, ...]]
+    )
+    contents: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    probe_result: ProbeResult | None = None
+    failed: list[FailedSplit] = field(default_factory=list[FailedSplit])
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    dropped: frozenset[str] = frozenset()
+    model_notes: tuple[str, ...] = ()
+
+    @property
+    def choices(self) -> list[JudgeChoice]:
+        """The judges of all splits."""
+        return [choice for job in self.jobs for choice in job.plan.judges]
+
+    async def check_judges(self, local: Callable[[str], bool]) -> None:
+        """Open and close all that judging will need and the accelerator is not: rubrics, and models elsewhere.
+
+        Where judging comes last, a wrong key or a missing template is so found before anything is spent.
+        """
+        async with AsyncExitStack() as stack:
+            judges = self._new_judges(stack)
+            for choice in self.choices:
+                if local(choice.model):
+                    choice.judge.open(choice.settings, choice.root)
+                else:
+                    await judges.open(choice)
+
+    async def answer_and_judge(self, model: Model) -> None:
+        """Answer and judge, sample by sample."""
+        async with self._open_judges() as judges:
+            await self._evaluate(model, judges)
+
+    async def answer(self, model: Model) -> None:
+        """Answer only; each answer is kept for judges to come."""
+        await self._evaluate(model, None)
+
+    async def judge(self) -> None:
+        """Judge what is stored."""
+        async with self._open_judges() as judges:
+            await self._evaluate(None, judges)
+
+    @asynccontextmanager
+    async def _open_judges(self) -> AsyncGenerator[OpenJudges]:
+        async with AsyncExitStack() as stack:
+            judges = self._new_judges(stack)
+            for choice in self.choices:
+                await judges.open(choice)
+            self.judges = list(judges.all)
+            yield judges
+
+    def _new_judges(self, stack: AsyncExitStack) -> OpenJudges:
+        """No judge is open yet; each model is told how many images it will be shown, None if unknown."""
+        shown: dict[str, list[int]] = {}
+        for job in self.jobs:
+            most = max(job.plan.split.images or 0, job.survey.most_images if job.survey else 0)
+            for choice in job.plan.judges:
+                if "images" in choice.needs():
+                    shown.setdefault(choice.model, []).append(most)
+        images = {model: max(most) if all(most) else None for model, most in shown.items()}
+        return OpenJudges(self.options, self.endpoints, stack, images, self.folder.has_answers)
+
+    async def _evaluate(self, model: Model | None, judges: OpenJudges | None) -> None:
+        """Evaluate each split; those of one task over the same open journals."""
+        tasks: dict[str, list[SplitJob]] = {}
+        for job in self.jobs:
+            tasks.setdefault(job.plan.display, []).append(job)
+        for display, jobs in tasks.items():
+            if self.stop.asked:
+                return
+            chosen: dict[str, tuple[tuple[OpenJudge, Mapping[str, str]], ...]] = {}
+            for plan in (job.plan for job in jobs):
+                pairs = () if judges is None else [(await judges.open(c), c.translation) for c in plan.judges]
+                chosen[plan.name] = tuple(pairs)
+                if judges is not None:
+                    self.judges_of[plan.display, plan.name] = tuple(judge for judge, _ in pairs)
+            folder = self.folder.task(display)
+            ids = {judge.id for pairs in chosen.values() for judge, _ in pairs}
+            with _open_journals(folder, ids, answers=model is not None) as journals, folder.listing_together():
+                async with _flush_regularly(journals, self.endpoints):
+                    for job in jobs:
+                        if not self.stop.asked:
+                            await self._evaluate_split(folder, job, model, chosen[job.plan.name], journals)
+
+    async def _evaluate_split(
+        self,
+        folder: TaskFolder,
+        job: SplitJob,
+        model: Model | None,
+        judges: tuple[tuple[OpenJudge, Mapping[str, str]], ...],
+        journals: Journals,
+    ) -> None:
+        plan, options = job.plan, self.options
+        listing = None if model is None else folder.listing(plan.name, keep=job.keep)
+        context = SplitContext(
+            display=plan.display,
+            version=plan.task.version,
+            split=plan.split,
+            name=plan.name,
+            generation=plan.generation,
+            system=options.system,
+            epochs=job.epochs,
+            model=model,
+            breaker=self.breaker,
+            model_identity=self.digest,
+            judges=judges,
+            endpoints=self.endpoints,
+            journals=journals,
+            listing=listing,
+            retry=ALWAYS_RETRIED | options.retry,
+            progress=self.progress,
+            observers=self.observers,
+            stop=self.stop,
+            kept=partial(folder.asked, plan.name) if listing is None else listing.kept,
+        )
+        metric = _choose_running_metric(context)
+        self.progress.begin(plan.display, plan.name, total=job.total, metric=metric, judge=bool(judges))
+        try:
+            await evaluate_split(context, job.samples())
+            self.notes += await score_split(context)
+            if listing is not None and not self.stop.asked:
+                listing.finish()
+                self.contents[plan.display, plan.name] = listing.content
+        except SamplesError as error:
+            self.failed.append((plan, error))
+        finally:
+            if listing is not None:
+                listing.abandon()
+
+
+@contextmanager
+def _open_journals(folder: TaskFolder, judges: set[str], *, answers: bool) -> Generator[Journals]:
+    """The journals of a task; those already open are closed when another cannot be opened."""
+    responses = folder.responses(write=answers)
+    verdicts: dict[str, Journal] = {}
+    try:
+        for judge in sorted(judges):
+            verdicts[judge] = folder.verdicts(judge, write=True)
+        yield Journals(responses=responses, verdicts=verdicts)
+    finally:
+        Journals(responses=responses, verdicts=verdicts).close()
+
+
+@asynccontextmanager
+async def _flush_regularly(journals: Journals, endpoints: Endpoints) -> AsyncGenerator[None]:
+    """Sync the journals every second, in a thread, while the body runs; report what a silent model's provider noted."""
+
+    async def flush() -> None:
+        while True:
+            await anyio.sleep(FLUSH_SECONDS)
+            endpoints.listen()
+            await anyio.to_thread.run_sync(journals.sync)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(flush)
+        try:
+            yield
+        finally:
+            group.cancel_scope.cancel()
+
+
+def _choose_running_metric(context: SplitContext) -> Metric | None:
+    """The main metric for the running value; None where the first judge can give none of its labels."""
+    if not context.judges:
+        return context.metric
+    judge, translation = context.judges[0]
+    (metric,) = measure([context.metric], translate_labels(judge.rubric.labels, translation))
+    return None if metric.unmeasured else metric

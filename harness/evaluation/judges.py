@@ -1,0 +1,437 @@
+"""Judges: each is opened once, and turns an answer into a Verdict or an Unscored.
+
+A judge's failure is never a label. A filter's block, a refusal, an unreadable reply and an error each have a state of
+their own. An unreadable reply is asked for once more in each round, with what was wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, cast
+
+import anyio
+
+from harness import descriptors, plugins, settings
+from harness import rubric as rubrics
+from harness.contracts import Decision, Judge, Model, Rubric
+from harness.errors import HarnessError, PluginError, UnknownName, describe_error
+from harness.evaluation.options import Options
+from harness.evaluation.probe import probe_model
+from harness.evaluation.splits import JudgeChoice, split_judge
+from harness.keys import canonical, messages_digest, short
+from harness.limits.breaker import Breaker
+from harness.limits.metered import Metered
+from harness.limits.slots import Endpoints
+from harness.models import ModelSpec, Resolved, declared, placed, resolve
+from harness.plugins.shapes import describe_wrong_decision
+from harness.rubric.templates import unmarked
+from harness.store.folder import file_name
+from harness.store.records import Judgement
+from harness.store.sound import sound
+from harness.types import (
+    BLOCKED,
+    Ability,
+    Failure,
+    Json,
+    Request,
+    Response,
+    Sample,
+    Setting,
+    Unscored,
+    UnscoredState,
+    add_usage,
+)
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+ROUNDS = 4
+#: reply to a request with choices, of a model that cannot score them
+UNWEIGHED = Response(text="")
+#: what `-J` can change of a rubric's own requests, beside the settings of the judge's provider
+GENERATION = (
+    Setting(name="temperature", type=float, default=None, identity=True, help="of the judge's replies"),
+    Setting(name="max_tokens", type=int, default=None, identity=True, help="most tokens of one reply"),
+    Setting(name="top_p", type=float, default=None, identity=True, help="of the judge's replies"),
+    Setting(name="seed", type=int, default=None, identity=True, help="sent to the judge's provider"),
+)
+#: types of the settings that enter a judge's id; a path enters by what the file holds, which the rubric's identity says
+_PLAIN = (bool, int, float, str)
+
+
+class RubricError(Exception):
+    """What a rubric raised or returned is no decision; a HarnessError of its own is not one of the judge's model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a judge's model.
+
+    Attributes:
+        asked: digest of what it was shown; equal for equal prompts, whatever markers stood around their data.
+        result: the reply, or how the call failed.
+    """
+
+    asked: str
+    result: Response | Failure
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenJudge:
+    """A judge that is ready: its rubric, its model where it needs one, and its id.
+
+    Attributes:
+        id: `<rubric>-<model>-<8 hex>`; names its file in the run folder.
+        judge: the descriptor.
+        rubric: opened.
+        model: metered; None for a rule.
+        breaker: of the model's calls; None where nothing watches them.
+        overrides: generation settings given with `-J`, over those of the rubric's requests.
+        dead: why it stopped working; the run goes on to answer without it.
+        fault: the last error of its rubric's plugin, which asking again does not fix.
+        card: its entry in results.json.
+    """
+
+    id: str
+    judge: Judge
+    rubric: Rubric
+    model: Model | None
+    breaker: Breaker | None = None
+    overrides: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    dead: HarnessError | None = None
+    fault: PluginError | None = None
+    card: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Abilities its model must have under the rubric's settings."""
+        own = self.rubric.needs
+        return own if own is not None else self.judge.needs or frozenset()
+
+    async def decide(self, sample: Sample, response: Response) -> Judgement:
+        """Judge one answer. Raises HarnessError when the judge's model will never work; no other exception leaves."""
+        calls: list[Call] = []
+        try:
+            decision = await self._decide(sample, response, calls)
+        except HarnessError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what a plugin raises is a state of this sample
+            descriptors.check(error)
+            self.note_fault(error)
+            decision = Unscored(state="judge_error", message=describe_failure(error))
+        return replace(build_judgement(decision, calls), flags=self.find_flags(response))
+
+    async def _decide(self, sample: Sample, response: Response, calls: list[Call]) -> Decision:
+        """Ask and read, round by round; `calls` gets each call that ended."""
+        requests = _call_rubric(self.build_requests, sample, response)
+        replies: list[Response] = []
+        rounds, repaired = 1, False
+        while True:
+            results = await self._send_all(requests)
+            called = zip(requests, results, strict=True)
+            calls += [build_call(request, result) for request, result in called if result is not UNWEIGHED]
+            replies += [result for result in results if isinstance(result, Response)]
+            failed = next((state for state in map(find_unscored, results) if state is not None), None)
+            if failed is not None:
+                return failed
+            outcome = _call_rubric(self.rubric.read, sample, response, replies)
+            unreadable = isinstance(outcome, Unscored) and outcome.state == "judge_unparsable"
+            if unreadable and len(requests) == 1 and not repaired and self.rubric.repairs:
+                repaired, bad = True, cast("Unscored", outcome)
+                requests = [rubrics.repair_request(requests[0], replies.pop().text, bad.message)]
+            elif not isinstance(outcome, list):
+                return check_decision(self.rubric, outcome)
+            elif rounds == ROUNDS:
+                return Unscored(state="judge_error", message=f"no decision after {ROUNDS} rounds")
+            else:
+                requests, rounds, repaired = outcome, rounds + 1, False
+
+    def build_requests(self, sample: Sample, response: Response) -> list[Request]:
+        """What the rubric asks about an answer, of a model that runs where this one does."""
+        local = self.rubric.ask_local if self.model is not None and self.model.info.local else None
+        return (local or self.rubric.ask)(sample, response)
+
+    async def _send_all(self, requests: Sequence[Request]) -> list[Response | Failure]:
+        """Send the requests of a round at once; the replies are in their order.
+
+        Where the model fails to score choices that no verdict needs, the reply is empty and says why.
+        """
+        results: list[Response | Failure | None] = [None] * len(requests)
+
+        async def send(number: int, request: Request) -> None:
+            result = await self.send(request)
+            state = find_unscored(result) if request.choices and "choices" not in self.needs else None
+            if state is not None:
+                result = Response(text="", usage=result.usage, model=result.model, notes=(state.message,))
+            results[number] = result
+
+        await gather([partial(send, number, request) for number, request in enumerate(requests)])
+        return [result for result in results if result is not None]
+
+    async def send(self, request: Request) -> Response | Failure:
+        """Ask the judge's model, with the overrides of `-J`. Raises RubricError where it has none."""
+        model = self.model
+        if model is None:
+            raise RubricError(f"rubric {self.judge.name} asks a model and says it needs none")
+        if request.choices and "choices" not in model.info.can:
+            return UNWEIGHED
+        own = replace(request.settings, **self.overrides) if self.overrides else request.settings
+        schema = request.schema if "schema" in model.info.can else None
+        return sound(await model.generate(replace(request, settings=own, schema=schema)))
+
+    def note_fault(self, error: Exception) -> None:
+        """Keep the error of the rubric's plugin, where this error comes from one."""
+        cause = error.__cause__ if isinstance(error, RubricError) else error
+        if isinstance(cause, PluginError):
+            self.fault = cause
+
+    def find_flags(self, response: Response) -> frozenset[str]:
+        """`verdict_like` for an answer that is shaped like a verdict of this rubric; it changes no label."""
+        own = self.rubric.verdict_like
+        shaped = rubrics.looks_like_verdict(response.text, self.rubric.labels)
+        return frozenset({"verdict_like"} if shaped or (own is not None and own(response.text)) else ())
+
+
+def build_call(request: Request, result: Response | Failure) -> Call:
+    """A call without its images, which may be many megabytes."""
+    return Call(asked=messages_digest(unmarked(request)), result=result)
+
+
+def build_judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:
+    """A decision with the digests, replies and usage of its calls."""
+    results = [each.result for each in calls]
+    return Judgement(
+        decision=decision,
+        asked=tuple(each.asked for each in calls),
+        replies=tuple(result.text for result in results if isinstance(result, Response)),
+        usage=add_usage(*(result.usage for result in results)),
+        models=tuple(dict.fromkeys(result.model for result in results if result.model)),
+    )
+
+
+def check_decision(rubric: Rubric, decision: object) -> Decision:
+    """A plugin's decision as it may be written. Raises RubricError for what is no decision."""
+    if why := describe_wrong_decision(decision, rubric.labels):
+        raise RubricError(why)
+    return cast("Decision", decision)
+
+
+def describe_failure(error: Exception) -> str:
+    """The message of a verdict line for an exception."""
+    return str(error) if isinstance(error, RubricError) else describe_error(error)
+
+
+def _call_rubric(function: Callable[_P, _T], *args: _P.args, **given: _P.kwargs) -> _T:
+    """What a rubric returns; whatever it raises is its own fault."""
+    try:
+        return function(*args, **given)
+    except Exception as error:
+        raise RubricError(describe_error(error)) from error
+
+
+def find_unscored(result: Response | Failure) -> Unscored | None:
+    """The state in which a reply of the judge's model ends; None for one that can be read."""
+    if isinstance(result, Failure):
+        state: UnscoredState = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
+        return Unscored(state=state, message=f"{result.reason}: {result.message}")
+    if "refusal" in result.flags:
+        return Unscored(state="judge_refused", message=result.text)
+    return None
+
+
+async def gather(calls: Sequence[Callable[[], Coroutine[object, object, None]]]) -> None:
+    """Await all calls at once; what one raises is raised as it is, not in a group."""
+    if len(calls) == 1:
+        await calls[0]()
+        return
+    try:
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(call)
+    except BaseExceptionGroup as error:
+        raise error.exceptions[0] from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """What `-J` says for one choice: overrides of the rubric's requests, and the model with its settings.
+
+    Attributes:
+        overrides: generation settings.
+        model: not yet opened; None for a rule.
+    """
+
+    overrides: Mapping[str, Json]
+    model: Resolved | None
+
+
+def resolve_settings(choice: JudgeChoice, options: Options) -> JudgeSettings:
+    """Read `-J` for one choice. Raises UnknownName or HarnessError for a wrong model, key or value; opens nothing."""
+    if not choice.model:
+        return JudgeSettings(overrides={}, model=None)
+    names = {setting.name for setting in GENERATION}
+    provider = resolve(ModelSpec(ref=choice.model)).provider
+    given = placed(provider, select_settings(choice.judge.name, options.judge_settings))
+    values = settings.effective((*declared(provider), *GENERATION), given, owner=f"judge's provider {provider.scheme}")
+    own = {name: value for name, value in given.items() if name not in names}
+    return JudgeSettings(
+        overrides={name: values[name] for name in given if name in names},
+        model=resolve(ModelSpec(ref=choice.model, settings=own), devices=options.devices),
+    )
+
+
+def select_settings(rubric: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The `-J` settings of one rubric's model: those for all, overridden by `RUBRIC.key`."""
+    names = {judge.name for judge, _ in plugins.current().offers("judges")}
+    own: dict[str, Any] = {}
+    common: dict[str, Any] = {}
+    for key, value in given.items():
+        head, dot, tail = key.partition(".")
+        if dot and head in names:
+            own.update({tail: value} if head == rubric else {})
+        else:
+            common[key] = value
+    return {**common, **own}
+
+
+def check_judges(choices: Iterable[JudgeChoice], options: Options) -> None:
+    """Find each mistake in judges' models and settings before anything is opened. Raises UnknownName, HarnessError."""
+    names = {judge.name for judge, _ in plugins.current().offers("judges")}
+    for key in options.judge_settings:
+        head, dot, _ = key.partition(".")
+        if dot and head not in names:
+            raise UnknownName(f"-J {key}: no judge {head!r}", remedy=settings.nearest(head, names))
+    for choice in choices:
+        resolve_settings(choice, options)
+    for _, model in map(split_judge, options.judges):
+        if model:
+            resolve(ModelSpec(ref=model))  # one that no rubric asks is wrong as well
+
+
+class OpenJudges:
+    """The judges of a run, opened one by one and closed with the stack.
+
+    Args:
+        options: of the run.
+        endpoints: whose slots their calls take.
+        stack: closes them.
+        images: model -> most images one of its requests will hold; a model that is not there is shown none, None is
+            not known.
+        judged: whether the judge of an id has answered in an earlier run.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        endpoints: Endpoints,
+        stack: AsyncExitStack,
+        images: Mapping[str, int | None] | None = None,
+        judged: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._options = options
+        self._endpoints = endpoints
+        self._stack = stack
+        self._images = images or {}
+        self._judged = judged
+        self._models: dict[str, Model] = {}
+        self._judges: dict[tuple[str, str], OpenJudge] = {}
+
+    @property
+    def all(self) -> Iterable[OpenJudge]:
+        """Every judge that was opened."""
+        return self._judges.values()
+
+    async def open(self, choice: JudgeChoice) -> OpenJudge:
+        """The judge of a choice, opened at its first use. Raises HarnessError where its model cannot be used."""
+        place = (choice.judge.name, choice.model)
+        if place not in self._judges:
+            self._judges[place] = await self._open(choice)
+        judge = self._judges[place]
+        if judge.model is not None:
+            _check_abilities(choice, judge.rubric, judge.model)
+        return judge
+
+    async def _open(self, choice: JudgeChoice) -> OpenJudge:
+        rubric = choice.judge.open(choice.settings, choice.root)
+        given = resolve_settings(choice, self._options)
+        model = identity = None
+        if given.model is not None:
+            model = await self._open_model(given.model, raw="raw" in choice.needs(rubric))
+            identity = given.model.identity(model)
+        judge_id = _judge_id(choice, rubric, identity, given.overrides)
+        metered = None
+        if model is not None:
+            metered = Metered(model, self._endpoints, urgent=True, before=partial(self._judged, judge_id))
+        return OpenJudge(
+            id=judge_id,
+            judge=choice.judge,
+            rubric=rubric,
+            model=metered,
+            breaker=None if metered is None else metered.breaker,
+            overrides=given.overrides,
+            card=_build_card(choice, rubric, given),
+        )
+
+    async def _open_model(self, resolved: Resolved, *, raw: bool) -> Model:
+        place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
+        if place not in self._models:
+            images = self._images.get(resolved.spec.ref, 0)
+            model = await self._stack.enter_async_context(resolved.open(images=images))
+            self._endpoints.watch(model)
+            if self._options.probe:
+                raw = raw and "raw" in model.info.can
+                await probe_model(model, images=0, raw=raw, policy=self._options.policy, tell=self._endpoints.tell)
+                self._endpoints.mark_answered(model)
+            self._models[place] = model
+        return self._models[place]
+
+
+def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model) -> None:
+    needs = choice.needs(rubric)
+    missing = needs - model.info.can
+    remedy = f"--judge {choice.judge.name}=SCHEME/NAME with another model"
+    if missing:
+        raise HarnessError(
+            f"rubric {choice.judge.name!r} needs a model that can: {', '.join(sorted(missing))}",
+            where=choice.model,
+            remedy=remedy,
+        )
+    most = model.info.max_images
+    if "images" in needs and most is not None and most < choice.images:
+        raise HarnessError(
+            f"rubric {choice.judge.name!r} shows {choice.images} images at once; {model.info.ref} takes {most}",
+            remedy=remedy,
+        )
+
+
+def _judge_id(choice: JudgeChoice, rubric: Rubric, model: Json, overrides: Mapping[str, Json]) -> str:
+    parts = {
+        "version": choice.judge.version,
+        "rubric": dict(rubric.identity),
+        "settings": settings.identity((s for s in choice.judge.settings if s.type in _PLAIN), choice.settings),
+        "model": model,
+        "generation": dict(overrides),
+    }
+    names = [choice.judge.name, *([file_name(choice.model)] if choice.model else []), short(parts)]
+    return "-".join(names)
+
+
+def _build_card(choice: JudgeChoice, rubric: Rubric, given: JudgeSettings) -> dict[str, Json]:
+    """A judge's entry in results.json; `resolved` is filled from what its model reported."""
+    return {
+        "rubric": choice.judge.name,
+        "version": choice.judge.version,
+        "template_hash": rubric.identity.get("template_hash", ""),
+        "fidelity": rubric.fidelity,
+        "model": choice.model or None,
+        "resolved": [],
+        "settings": {
+            **settings.identity(choice.judge.settings, choice.settings),
+            **(given.model.overrides if given.model else {}),
+            **given.overrides,
+        },
+        "sees": list(rubric.sees),
+        "labels": {label: rubric.meanings.get(label, "") for label in rubric.labels},
+    }

@@ -1,0 +1,419 @@
+"""One split's samples: a worker for each, from its first image to its last verdict.
+
+A worker does all of one sample (open, ask, write, judge, write), so there is no queue between stages and nothing holds
+the whole set. As many work as calls may be on the wire. A stored answer is read back by its offset. Whatever ends a run
+(a dead endpoint, an interrupt, a full disk), what is in flight is written, and what is written is never asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from harness import descriptors
+from harness.contracts import Model, Split
+from harness.errors import BadImage, HarnessError, PluginError, TooManyOpen, describe_deed
+from harness.evaluation.judges import OpenJudge
+from harness.images.opening import open_image
+from harness.keys import messages_digest, request_key
+from harness.limits.breaker import Breaker
+from harness.limits.metered import count_calls, try_once
+from harness.limits.slots import Endpoints
+from harness.metrics import NOT_COUNTED, Metric, Record, Share, is_share
+from harness.plugins.observers import Observers
+from harness.progress.lines import Progress
+from harness.store.journal import Journal
+from harness.store.listing import Listing
+from harness.store.records import (
+    answer_hash,
+    asked_line,
+    decision_of,
+    failure_of,
+    outcome_of,
+    record_of,
+    response_line,
+    response_of,
+    verdict_line,
+)
+from harness.store.sound import sound
+from harness.summary.split import settled
+from harness.types import Failure, Generation, Image, Message, Part, Response, Sample, Text, Verdict
+
+#: tried again on every resume; all else only by `--retry`
+ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
+#: seconds that calls in flight have to finish once an error has stopped the run
+DRAIN_SECONDS = 30.0
+
+
+class SamplesError(Exception):
+    """A task failed while it listed its samples; its split ends, the run does not. Its text says what the task did.
+
+    Attributes:
+        error: the same, with the plugin it came from; None where that is not known.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(describe_deed(error))
+        self.error = error if isinstance(error, PluginError) else None
+
+
+@dataclass(slots=True)
+class Stop:
+    """Set to end a run early: no new sample is taken."""
+
+    asked: bool = False
+    reason: HarnessError | None = None
+
+    def interrupt(self) -> None:
+        """Stop because a person said so."""
+        self.asked = True
+
+    def because(self, error: HarnessError) -> None:
+        """Stop, and say why; the first reason stays."""
+        self.asked = True
+        self.reason = self.reason or error
+
+    def check(self) -> None:
+        """Raise why the run was stopped, if it was; KeyboardInterrupt where a person did."""
+        if self.asked:
+            raise self.reason or KeyboardInterrupt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journals:
+    """The open journals of one task."""
+
+    responses: Journal
+    verdicts: Mapping[str, Journal]
+
+    def sync(self) -> None:
+        """Responses before verdicts, so that no verdict outlives its answer."""
+        self.responses.sync()
+        for journal in self.verdicts.values():
+            journal.sync()
+
+    def close(self) -> None:
+        """Close all."""
+        with ExitStack() as stack:  # one that cannot be closed leaves no other one open
+            for journal in (*self.verdicts.values(), self.responses):
+                stack.callback(journal.close)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingAnswer:
+    """An answer that is to be judged.
+
+    Attributes:
+        sample: as it was listed; its images are not open.
+        response: the answer.
+        epoch: 0-based.
+        key: of what was asked.
+        answer: hash of the answer's text.
+        record: as metrics see it, not yet labelled.
+    """
+
+    sample: Sample
+    response: Response
+    epoch: int
+    key: str
+    answer: str
+    record: Record
+
+    @property
+    def where(self) -> tuple[object, ...]:
+        """What its verdict lines are found by."""
+        return (self.sample.split, self.sample.id, self.epoch, self.key, self.answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitContext:
+    """One split to evaluate, and what all its workers share.
+
+    Attributes:
+        display: the task's name.
+        version: the task's.
+        split: how it is scored.
+        name: of the split.
+        generation: effective settings.
+        system: put before each request; empty for none.
+        epochs: answers for each sample.
+        model: None judges only what is stored.
+        breaker: of the calls beneath the model and its strategy; None where nothing watches them.
+        model_identity: digest that enters each key.
+        judges: open judges, with the translation of each one's labels.
+        endpoints: whose slots say how many samples are under way.
+        journals: where it is written.
+        listing: None leaves what was asked as it is.
+        retry: outcomes and judge states to try again.
+        progress: told what happens.
+        observers: plugins that are told what was written.
+        stop: shared by all splits of a run.
+        kept: items that were asked before and stay so, whether or not this run takes their samples.
+        pending: answers for rubrics that score a split at once; collected while its samples are evaluated.
+    """
+
+    display: str
+    version: str
+    split: Split
+    name: str
+    generation: Generation
+    system: str
+    epochs: int
+    model: Model | None
+    breaker: Breaker | None
+    model_identity: str
+    judges: tuple[tuple[OpenJudge, Mapping[str, str]], ...]
+    endpoints: Endpoints
+    journals: Journals
+    listing: Listing | None
+    retry: frozenset[str]
+    progress: Progress
+    observers: Observers
+    stop: Stop
+    kept: Callable[[], Iterable[Mapping[str, Any]]]
+    pending: list[PendingAnswer] = field(default_factory=list[PendingAnswer])
+
+    @property
+    def metric(self) -> Metric:
+        """The main metric: for the running value."""
+        return next((metric for metric in self.split.metrics if metric.main), self.split.metrics[0])
+
+
+async def evaluate_split(context: SplitContext, samples: Iterable[Sample]) -> None:
+    """Evaluate all samples of a split; `context.stop` says what ended it early. Raises SamplesError."""
+    await _WorkerPool(context).run(iter(samples))
+
+
+class _WorkerPool:
+    """As many workers as calls may be on the wire, each with one sample."""
+
+    def __init__(self, context: SplitContext) -> None:
+        models = [context.model, *(judge.model for judge, _ in context.judges)]
+        self._context = context
+        self._endpoints = {context.endpoints.of(model.info) for model in models if model is not None}
+        self._active = 0
+        self._changed = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self._fault: Exception | None = None
+
+    async def run(self, samples: Iterator[Sample]) -> None:
+        stop = self._context.stop
+        async with anyio.create_task_group() as group:
+            self._scope = group.cancel_scope
+            while (sample := self._list_next(samples)) is not None:
+                await anyio.lowlevel.checkpoint()
+                while self._active >= max(1, sum(each.slots for each in self._endpoints)) and not stop.asked:
+                    self._changed = anyio.Event()
+                    await self._changed.wait()
+                if stop.asked:
+                    break
+                self._active += 1
+                group.start_soon(self._evaluate, sample)
+        if self._fault is not None:
+            raise SamplesError(self._fault) from self._fault
+
+    def _list_next(self, samples: Iterator[Sample]) -> Sample | None:
+        """The next sample; None at the end, and where the task raises: what is under way goes on."""
+        try:
+            return next(samples, None)
+        except Exception as error:  # noqa: BLE001 - a task is a plugin
+            try:
+                descriptors.check(error)
+            except TooManyOpen as full:
+                self._end(full)
+            else:
+                self._fault = error
+            return None
+
+    async def _evaluate(self, sample: Sample) -> None:
+        try:
+            await evaluate_sample(self._context, sample, self._notify)
+        except HarnessError as error:
+            self._end(error)
+        finally:
+            self._active -= 1
+            self._notify()
+
+    def _end(self, error: HarnessError) -> None:
+        """Take no new sample, and give calls in flight some time."""
+        self._context.stop.because(error)
+        self._scope.deadline = min(self._scope.deadline, anyio.current_time() + DRAIN_SECONDS)
+
+    def _notify(self) -> None:
+        self._changed.set()
+
+
+async def evaluate_sample(context: SplitContext, listed: Sample, answered: Callable[[], None]) -> None:
+    """Answer one sample and judge it, epoch by epoch; `answered` is called when a model call is over."""
+    opened, fault = listed, None
+    if listed.request.images:
+        opened, fault = await anyio.to_thread.run_sync(_open_images, listed)
+    content = messages_digest(opened.request)
+    sample = _add_run_settings(opened, context)
+    for epoch in range(context.epochs):
+        key = request_key(
+            request=sample.request,
+            task=context.display,
+            version=context.version,
+            model=context.model_identity,
+            epoch=epoch,
+        )
+        asked = asked_line(sample, epoch, key)
+        if context.listing is not None:
+            context.listing.add(asked, content if epoch == 0 else "")
+        result, fresh = await get_answer(context, sample, fault, epoch, key)
+        answered()
+        if result is None:
+            continue
+        outcome = outcome_of(result)
+        flags = result.flags if isinstance(result, Response) else ()
+        record = record_of(context.display, asked, {"outcome": outcome, "flags": flags})
+        share = _running_share(context, settled(record, context.split))
+        context.progress.answered(context.display, context.name, outcome, share=share, fresh=fresh)
+        if outcome == "answered" and isinstance(result, Response):
+            answer = PendingAnswer(
+                sample=listed, response=result, epoch=epoch, key=key, answer=answer_hash(result), record=record
+            )
+            await judge_answer(context, sample, fault, answer)
+
+
+async def get_answer(
+    context: SplitContext, sample: Sample, fault: BadImage | None, epoch: int, key: str
+) -> tuple[Response | Failure | None, bool]:
+    """The stored answer, or a new one that is then stored; and whether it is new.
+
+    None if no answer is stored and none may be asked for.
+    """
+    journal = context.journals.responses
+    stored = journal.find(sample.split, sample.id, epoch, key)
+    if stored is not None and (context.model is None or stored[1] not in context.retry):
+        line = journal.read(stored[0])
+        return (response_of if stored[1] in {"answered", "empty"} else failure_of)(line), False
+    if context.model is None or context.stop.asked:
+        return None, False
+    with _expect_repeat(context.breaker, journal, stored), count_calls() as counted:
+        if fault is None:
+            result = sound(await try_once(context.model, sample.request))
+        else:
+            result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
+    line = response_line(sample, epoch, key, result, calls=counted.calls)
+    journal.append(line, sample.split, sample.id, epoch, key, state=str(line["outcome"]))
+    context.progress.spent(result.usage)
+    context.observers.response_added(sample, result)
+    return result, True
+
+
+async def judge_answer(context: SplitContext, sample: Sample, fault: BadImage | None, answer: PendingAnswer) -> None:
+    """Get a verdict of each judge that works sample by sample; the first one's is shown.
+
+    Args:
+        context: of the split.
+        sample: with its images open, for judges that are shown them.
+        fault: of the first image that could not be opened; judges are then asked nothing new.
+        answer: kept for the rubrics that score a split at once.
+    """
+    if any(judge.rubric.scope == "split" for judge, _ in context.judges):
+        context.pending.append(answer)
+    for number, (judge, translation) in enumerate(context.judges):
+        if judge.rubric.scope == "split":
+            continue
+        line, fresh = await get_verdict(context, judge, sample, fault, answer)
+        if number == 0 and line is not None:
+            show_verdict(context, answer.record, translation, line, fresh)
+
+
+async def get_verdict(
+    context: SplitContext, judge: OpenJudge, sample: Sample, fault: BadImage | None, answer: PendingAnswer
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """The stored verdict line of one judge, or a new one that is then stored; and whether it is new.
+
+    None if no verdict is stored, and the judge has stopped working or an image cannot be opened.
+    """
+    journal = context.journals.verdicts[judge.id]
+    stored = journal.find(*answer.where)
+    if stored is not None and stored[1] not in context.retry:
+        return journal.read(stored[0]), False
+    if judge.dead is not None or fault is not None:
+        return None, False
+    try:
+        with _expect_repeat(judge.breaker, journal, stored):
+            judgement = await judge.decide(sample, answer.response)
+    except TooManyOpen:
+        raise
+    except HarnessError as error:
+        judge.dead = judge.dead or error
+        return None, False
+    line = verdict_line(sample, answer.epoch, answer.key, answer.answer, judgement)
+    journal.append(line, *answer.where, state=str(line["state"]))
+    context.progress.spent(judgement.usage)
+    context.observers.verdict_added(sample, answer.response, judgement.decision)
+    return line, True
+
+
+def show_verdict(
+    context: SplitContext, record: Record, translation: Mapping[str, str], line: Mapping[str, Any], fresh: bool
+) -> None:
+    """Tell the display of a verdict, and of what the main metric makes of it."""
+    decision = decision_of(line)
+    if isinstance(decision, Verdict):
+        label = translation.get(decision.label, decision.label)
+        share = _running_share(context, replace(record, label=label, axes=decision.axes))
+        context.progress.judged(context.display, context.name, label, share=share, fresh=fresh)
+    else:
+        context.progress.judged(context.display, context.name, decision.state, fresh=fresh)
+
+
+def _running_share(context: SplitContext, record: Record) -> Share:
+    """What the main metric makes of a record so far; one that raises, or gives no share, is reported at the end."""
+    try:
+        share = context.metric.score(record) if record.resolved else NOT_COUNTED
+        return share if is_share(share) else NOT_COUNTED
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a metric is a plugin, and this is only the running value
+        return NOT_COUNTED
+
+
+def _expect_repeat(
+    breaker: Breaker | None, journal: Journal, stored: tuple[int, str] | None
+) -> AbstractContextManager[None]:
+    """Tell the breaker, while the body lasts, why the stored try failed; nothing where none is stored or watched."""
+    if breaker is None or stored is None:
+        return nullcontext()
+    return breaker.expect(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
+
+
+def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
+    """A sample with all images open that can be opened, and the fault of the first that cannot."""
+    faults: list[BadImage] = []
+
+    def open_part(part: Part) -> Part:
+        if not isinstance(part, Image):
+            return part
+        try:
+            return open_image(part)
+        except BadImage as fault:
+            faults.append(fault)
+            return part
+
+    messages = tuple(
+        replace(message, content=tuple(open_part(part) for part in message.content))
+        for message in sample.request.messages
+    )
+    return replace(sample, request=replace(sample.request, messages=messages)), faults[0] if faults else None
+
+
+def _add_run_settings(sample: Sample, context: SplitContext) -> Sample:
+    """A sample with what the run adds to its request: effective settings, and the user's system message first."""
+    messages = sample.request.messages
+    if context.system:
+        own = messages[0].content if messages and messages[0].role == "system" else ()
+        system = Message(role="system", content=(Text(text=context.system), *own))
+        messages = (system, *(messages[1:] if own else messages))
+    return replace(sample, request=replace(sample.request, messages=messages, settings=context.generation))
