@@ -12,9 +12,9 @@ from pathlib import Path
 import anyio
 
 from benchmarks.clients import report
+from harness.evaluation.options import Options
 from harness.limits import Policy
 from harness.models import ModelSpec
-from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.progress import SilentProgress
 from harness.runs.running import run_async

@@ -14,8 +14,8 @@ from pathlib import Path
 import anyio
 import psutil
 
-from harness.models import ModelSpec
 from harness.evaluation.options import Options
+from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.progress import Progress, SilentProgress
 from harness.runs.running import Run, run_async

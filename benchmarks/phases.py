@@ -16,8 +16,8 @@ import anyio
 import psutil
 
 from harness.contracts import Judge, Rubric
-from harness.models import ModelSpec
 from harness.evaluation.options import Options
+from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.plugins.loader import find_installed
 from harness.progress import SilentProgress

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import anyio
 
-from harness.models import ModelSpec
 from harness.evaluation.options import Options
+from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.runs.running import run_async
 

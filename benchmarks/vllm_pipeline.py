@@ -24,9 +24,9 @@ import anyio
 from benchmarks import vllm_opened
 from harness import Text
 from harness.drawings import COLORS, SHAPES, draw
+from harness.evaluation.options import Options
 from harness.images import decode, open_image
 from harness.models import ModelSpec
-from harness.evaluation.options import Options
 from harness.plugins import Host, use
 from harness.progress import SilentProgress
 from harness.runs.running import run_async

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from harness import BadData, HarnessError, Verdict
-from harness.keys import item, text_hash
 from harness.evaluation.splits import SplitPlan
+from harness.keys import item, text_hash
 from harness.runs.answers import Answer, answers
 from harness.runs.people import Labelled
 from harness.runs.seen import Stored
