@@ -17,6 +17,7 @@ from harness.types import BLOCKED, Json, Outcome
 Share = tuple[float, float]  #: numerator, denominator
 Better = Literal["lower", "higher", "neither"]  #: which direction is good; a rate that describes has none
 NOT_COUNTED: Share = (0.0, 0.0)
+MIN_COVERAGE = 0.98  #: share of records that must be resolved, unless a run says otherwise
 
 
 def is_share(given: object) -> TypeGuard[Share]:

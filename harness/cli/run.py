@@ -124,8 +124,9 @@ def _specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 
 def _options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
-    from harness.evaluation.options import MIN_COVERAGE, Options
+    from harness.evaluation.options import Options
     from harness.limits.slots import Policy
+    from harness.metrics import MIN_COVERAGE
 
     output: Path | None = given["output"]
     overrides = {name: given[name] for name in ("temperature", "max_tokens", "seed") if given[name] is not None}

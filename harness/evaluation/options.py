@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from harness.data.places import data_folder
 from harness.errors import HarnessError, UnknownName
 from harness.limits.slots import Policy
+from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.settings import nearest
 from harness.types import OUTCOMES, UNSCORED
@@ -20,7 +21,6 @@ Phases = Literal["auto", "sequential", "overlap"]
 STATES = (*OUTCOMES, "scored", *UNSCORED)
 MOST_EPOCHS: Final = 10_000
 MOST_CLUSTERS: Final = 1_000_000_000
-MIN_COVERAGE = 0.98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

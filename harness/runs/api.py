@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from harness.evaluation.options import MIN_COVERAGE, Options, Phases
+from harness.evaluation.options import Options, Phases
 from harness.limits.slots import Policy
+from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.progress.lines import Progress
 from harness.replicas.places import spelled

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
-from harness.evaluation.options import MIN_COVERAGE
+from harness.metrics import MIN_COVERAGE
 from harness.types import Json
 
 SCHEMA = "harness.run/1"

@@ -11,7 +11,8 @@ import pytest
 
 from harness import plugins
 from harness.errors import HarnessError
-from harness.evaluation.options import MIN_COVERAGE, JudgeOptions, Options
+from harness.evaluation.options import JudgeOptions, Options
+from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.runs.running import Run, judge_async, run_async
 from harness.store import RunFolder
