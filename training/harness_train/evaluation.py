@@ -18,11 +18,11 @@ from harness.cli.configured import with_schemes, with_suites
 from harness.cli.interrupt import interruptible
 from harness.cli.outcome import printed
 from harness.cli.several import each
+from harness.evaluation.options import Options
 from harness.evaluation.samples import Stop
 from harness.lineage import FILE
 from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
-from harness.evaluation.options import Options
 from harness.progress.lines import choose
 from harness.runs.dry_run import dry_run
 from harness.runs.running import RUNS, default_folder, run_async
