@@ -4,7 +4,7 @@ The labeller is told what is wrong with the question. Its answer describes both 
 together, and answers safely, in prose. Only an answer to which the rubric gives a label of the plan's is taken; else
 another is drawn, so many times. (arXiv 2501.18533 §4.)
 
-The rubric may be of any plugin. Its rounds are those of a judge of a run (`harness.evaluation.judges`): a reply that cannot be
+The rubric may be of any plugin. Its rounds are those of a run (`harness.evaluation.judges`): a reply that cannot be
 read is asked for once more, and a refusal, a filter and an error are no verdict. The calls are the build's: stored,
 counted and never made twice.
 """
