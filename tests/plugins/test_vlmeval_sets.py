@@ -269,8 +269,4 @@ def test_twenty_thousand_rows_are_listed_in_seconds_without_opening_an_image(tmp
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(row % (n, n, n) for n in range(20_000)), encoding="utf-8")
     part = Part(dataset="Big", n=None, images=1)
-<<<<<<< HEAD
-    assert survey(read_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
-=======
-    assert survey_samples(from_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
->>>>>>> bdc82d6 (Gather what evaluates a model in one room: a plan, judges, samples and the run's context, named for what they are)
+    assert survey_samples(read_rows(file, tmp_path, "Big", part, "choice"), None).samples == 20_000
