@@ -1,33 +1,19 @@
 """What plugins offer: light descriptors that cost nothing to make and open the real thing on use.
 
-Providers open Models; Tasks yield Samples; Judges open Rubrics; Strategies wrap Models; Reports render results;
-Trainers and Builders make new models and new data. All are plain values or small Protocols.
+Providers open Models; Tasks yield Samples; Suites name several tasks; Judges open Rubrics; Strategies wrap Models;
+Reports render results; Trainers, Builders and Painters make new models, data and images. All are plain values or small
+Protocols.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
-from harness.judges import Answered as Answered
-from harness.judges import Ask as Ask
-from harness.judges import Decision as Decision
-from harness.judges import Judge as Judge
-from harness.judges import Read as Read
-from harness.judges import Rubric as Rubric
-from harness.making import Build as Build
-from harness.making import Builder as Builder
-from harness.making import Built as Built
-from harness.making import Drawing as Drawing
-from harness.making import Drawn as Drawn
-from harness.making import Trainer as Trainer
-from harness.making import Training as Training
 from harness.metrics import Metric, Pairing
-from harness.sources import DataSource as DataSource
-from harness.suites import Suite as Suite
 from harness.types import Ability as Ability
 from harness.types import (
     Failure,
@@ -39,11 +25,17 @@ from harness.types import (
     Sample,
     Setting,
     Settings,
+    Unscored,
+    Usage,
     Verdict,
 )
 
 Group = Literal["safety", "over-refusal", "ability"]  #: what a split is about: may it do harm, refuse too much, or err
 Results = Mapping[str, Json]  #: the dict of results.json
+#: in the displayed name of a task on a built set, in front of the name of the set; see `harness.data.built`
+BUILT: Final = "+data="
+#: `DataSource.unchecked` of a source of which no revision could be downloaded here
+UNSEEN: Final = "no revision of it could be downloaded here, so the counts are those that are published"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +109,47 @@ class Provider:
     base: str = ""
     folder: Callable[[str, Settings], Path] | None = None
     lineage: Callable[[str], Path] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """Where a task's data comes from: what `harness data fetch` takes, and what is shown when it is missing.
+
+    A pattern is a path in which `*` stands for anything, slashes included.
+
+    Attributes:
+        hub: dataset id on the Hugging Face hub, or empty.
+        mirrors: other ids of the same data set, tried in order where `hub` is not there.
+        files: patterns of the hub's files that the task reads; empty takes all.
+        url: web page or repository.
+        revision: commit of `hub` that the splits' counts were checked with, or empty.
+        unchecked: why there was no revision of a part of it to check the counts with; empty where all was checked. Then
+            `hub` and `archive` name their commits, and another one is fetched only by `--revision`.
+        licence: as the publisher states it, with what it forbids.
+        size: human text, such as "3 GB".
+        gated: access must be asked for.
+        archive: GitHub repository that holds the data or a part of it: (owner/name, commit that the counts were checked
+            with or empty, patterns).
+        urls: files by themselves: (path under the data root, address, md5 or empty).
+        by_hand: what no program can fetch and the user puts into the data root: what, and the page it is on.
+        prompts: GitHub repository and commit that hold upstream's wording: (owner/name, commit, files).
+        toy: drawn to show the tool: a number on it measures nothing, and every report says so.
+    """
+
+    hub: str = ""
+    mirrors: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    url: str = ""
+    revision: str = ""
+    unchecked: str = ""
+    licence: str = ""
+    size: str = ""
+    gated: bool = False
+    archive: tuple[str, str, tuple[str, ...]] | None = None
+    urls: tuple[tuple[str, str, str], ...] = ()
+    by_hand: tuple[str, ...] = ()
+    prompts: tuple[str, str, tuple[str, ...]] | None = None
+    toy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +239,154 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Tasks that are run together: `--tasks NAME`.
+
+    Attributes:
+        name: stands wherever a task's name does; no task may have it.
+        description: one line.
+        tasks: `NAME` or `NAME:SPLIT`, in order; never another suite.
+        task_settings: as `-T`: `NAME.key` -> value, for these tasks alone and their rubrics; the user's own values take
+            precedence.
+        judges: task, or entry of `tasks` -> name of the rubric that judges it here; where it needs a model, the user
+            names it by `--judge RUBRIC=MODEL`. Such a flag reaches no other task of the suite, and `--judge MODEL` does
+            not change it.
+        mean: entries of `tasks` with one split each, whose main numbers have an unweighted mean.
+        notes: what a reader of its numbers should know.
+    """
+
+    name: str
+    description: str
+    tasks: tuple[str, ...]
+    task_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    judges: Mapping[str, str] = field(default_factory=dict[str, str])
+    mean: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def rubric(self, entry: str) -> str:
+        """The name of the rubric for an entry of `tasks`; empty for none."""
+        return self.judges.get(entry) or self.judges.get(entry.partition(":")[0], "")
+
+
+Decision = Verdict | Unscored
+Read = Callable[[Sample, Response, Sequence[Response]], "Decision | list[Request]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """An answered sample, as a rubric that scores a whole split gets it.
+
+    Attributes:
+        item: its name; each decision names the item it is for.
+        sample: as the task listed it; its images are not open.
+        response: the answer; its text is not blank.
+    """
+
+    item: str
+    sample: Sample
+    response: Response
+
+
+#: (item, request) -> the reply of the judge's model, or the Unscored of a filter, a refusal or an error
+Ask = Callable[[str, Request], Awaitable["Response | Unscored"]]
+#: (answers, an empty folder, ask) -> (item, decision), each item once, in any order
+Score = Callable[[Sequence[Answered], Path, Ask], AsyncIterator[tuple[str, Decision]]]
+
+
+def _ask_nothing(_sample: Sample, _response: Response) -> list[Request]:
+    return []
+
+
+def _cannot_read(_sample: Sample, _response: Response, _replies: Sequence[Response]) -> Decision:
+    return Unscored(state="judge_error", message="the rubric scores a split as a whole")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rubric:
+    """How answers are judged: what to ask a judge's model and how to read its replies, or how to score a whole split.
+
+    Attributes:
+        identity: everything that can change a verdict besides model and version (template hash, options).
+        labels: all labels it can give.
+        ask: (sample, response) -> requests for the judge's model; empty for a rule. If the model cannot score the
+            `choices` of one, it is not asked, and the reply is empty and without scores; if it fails to and `needs` has
+            no `choices`, the reply is empty with the failure among its notes.
+        ask_local: instead of `ask`, for a model that runs on this machine: for prompts that hold data unchanged.
+        read: (sample, response, replies) -> Verdict, Unscored, or requests for one more round (at most 4).
+        score: instead of `ask` and `read`: an async generator that decides on all answers of one epoch of a split,
+            once the last is there. Samples that failed, were blocked or have an empty answer are left out.
+        fidelity: whose words the template is in. sees: what the judge is shown: "question", "images", "answer",
+        "reasoning", … needs: abilities its model must have under these settings, if they differ from the judge's; else
+        None. meanings: label -> one sentence for readers of a report: what an answer with this label is like.
+        verdict_like: answer -> whether it holds text in the form of this rubric's own verdicts; every answer is
+        searched
+            for the general forms anyway. Such an answer is flagged, never scored differently.
+        repairs: whether a reply that cannot be read is asked for once more in each round of one request, with what was
+            wrong with it; a classifier would take that request for a part of what it classifies.
+    """
+
+    identity: Mapping[str, Json]
+    labels: tuple[str, ...]
+    ask: Callable[[Sample, Response], list[Request]] = _ask_nothing
+    read: Read = _cannot_read
+    ask_local: Callable[[Sample, Response], list[Request]] | None = None
+    score: Score | None = None
+    fidelity: Fidelity = "own"
+    sees: tuple[str, ...] = ("answer",)
+    needs: frozenset[Ability] | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict[str, str])
+    verdict_like: Callable[[str], bool] | None = None
+    repairs: bool = True
+
+    @property
+    def scope(self) -> Literal["sample", "split"]:
+        """What it decides on at once."""
+        return "sample" if self.score is None else "split"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Opens a rubric: `--judge RUBRIC[=MODEL]`.
+
+    Attributes:
+        name: of the rubric.
+        version: raised when the same answer could get another verdict.
+        description: one line.
+        open: (settings, data root DIR/<name>) -> Rubric.
+        settings: keys of `-T NAME.key`, part of the judge's id only.
+        needs: abilities its model must have; None for a rule, which needs no model.
+    """
+
+    name: str
+    version: str
+    description: str
+    open: Callable[[Settings, Path], Rubric]
+    settings: tuple[Setting, ...] = ()
+    needs: frozenset[Ability] | None = None
+
+    @staticmethod
+    def simple(
+        name: str,
+        *,
+        version: str,
+        description: str,
+        labels: tuple[str, ...] | Mapping[str, str],
+        decide: Callable[[Sample, Response], str],
+    ) -> Judge:
+        """A rule without settings or model: `decide` names the label of an answer.
+
+        `labels` are the names alone, or name -> meaning (`Rubric.meanings`).
+        """
+        rubric = Rubric(
+            identity={},
+            labels=tuple(labels),
+            read=lambda s, r, _: Verdict(label=decide(s, r)),
+            meanings=labels if isinstance(labels, Mapping) else {},
+        )
+        return Judge(name=name, version=version, description=description, open=lambda _s, _d: rubric)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
     """Wraps the evaluated model, never a judge: two-step answering, a defence prompt. Part of the identity.
 
@@ -257,6 +438,161 @@ class Report:
             raise ValueError(f"report {self.name!r}: give render or samples, and not both")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training that is asked for.
+
+    Attributes:
+        model: SCHEME/NAME of a local provider, a folder, or an id on the hub; may be empty if data are only written for
+            another trainer.
+        data: name of an ingredient of the method -> its place; the name "" is the method's main one.
+        out: folder of the trained model; it is there only once the training has ended well.
+        recipe: name of a recipe, or a YAML file; empty for the method's own row for this model.
+        overrides: values of the recipe that the user sets, as text.
+        settings: of the trainer, complete.
+        hold_out: categories whose records are left out.
+        seed: of the mixture and of the training.
+        resume: continue from the last checkpoint of the same training.
+        launch: name or file of an accelerate configuration; empty trains in this process.
+    """
+
+    model: str
+    data: Mapping[str, Path]
+    out: Path
+    recipe: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: Settings = field(default_factory=dict[str, Any])
+    hold_out: tuple[str, ...] = ()
+    seed: int = 0
+    resume: bool = True
+    launch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trainer:
+    """Makes a new checkpoint: `harness train NAME`.
+
+    Attributes:
+        name: of the method.
+        description: one line.
+        plan: what a training would do, as text for a person; nothing is trained and nothing is written.
+        train: trains -> folder of the trained model, which `hf/` and `vllm/` load. It holds a training.json with
+            `tuned_from` and `trained_on`: see `harness.lineage`.
+        settings: keys of `-S`.
+        exports: layout of another trainer -> function that writes the data of a training into its `out` in this layout
+            and gives the file for that trainer.
+        facts: the plan as JSON, with a list of texts `refusals`: why this machine would not begin; None for a trainer
+        that
+            has only the text.
+    """
+
+    name: str
+    description: str
+    plan: Callable[[Training], str]
+    train: Callable[[Training], Path]
+    settings: tuple[Setting, ...] = ()
+    exports: Mapping[str, Callable[[Training], Path]] = field(default_factory=dict[str, Callable[["Training"], Path]])
+    facts: Callable[[Training], Mapping[str, Json]] | None = None
+
+
+def _ignore_line(_: str) -> None:
+    """Drop a line of a build that has no listener."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One build that is asked for.
+
+    Attributes:
+        config: file that describes it.
+        out: folder of the data set; a build that was stopped continues in it.
+        accepted: names of sources that the user allows in spite of their licence.
+        settings: of the builder, complete.
+        tell: is called with lines that a person should read while the build runs.
+        ending: whether it was asked to end: it begins nothing new and keeps what it has.
+    """
+
+    config: Path
+    out: Path
+    accepted: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=dict[str, Any])
+    tell: Callable[[str], None] = _ignore_line
+    ending: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """The result of a build.
+
+    Attributes:
+        folder: of the data set.
+        records: file of the set -> number of records in it.
+        open: a line for each thing still to be done, with its command; none if the set is complete.
+    """
+
+    folder: Path
+    records: Mapping[str, int]
+    open: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Makes new data: `harness build NAME`.
+
+    Attributes:
+        name: of the builder.
+        description: one line.
+        build: builds the set, or continues it; raises HarnessError where nothing will work.
+        plan: what a build would do, as text for a person; nothing is asked and nothing is written.
+        settings: keys of `-S`.
+    """
+
+    name: str
+    description: str
+    build: Callable[[Build], Awaitable[Built]]
+    plan: Callable[[Build], str]
+    settings: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """One drawing that is asked for.
+
+    Attributes:
+        prompt: in words.
+        seed: the same prompt and seed give the same image, where the model can.
+        width, height: pixels; a model that draws other sizes takes its nearest.
+    """
+
+    prompt: str
+    seed: int = 0
+    width: int = 1024
+    height: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """An image that was drawn.
+
+    Attributes:
+        data: PNG, JPEG or WebP.
+        model: name the provider reported; empty where it reports none.
+        prompt: the one it was drawn from, if the provider rewrote it; else empty.
+        seconds: it took.
+        usage: tokens, where the provider counts them.
+    """
+
+    data: bytes = field(repr=False)
+    model: str = ""
+    prompt: str = ""
+    seconds: float = 0.0
+    usage: Usage = Usage()
+
+
 class Brush(Protocol):
     """Something that draws."""
 
@@ -295,7 +631,7 @@ class Painter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What an observer is told about a run."""
+    """What an observer learns about a run."""
 
     folder: Path
     model: str

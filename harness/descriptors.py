@@ -1,6 +1,6 @@
 """The files this process may have open: each call on the wire takes one, and so does each image while it is read.
 
-That there are no more is the machine's fault, and never that of a sample, a server or a plugin.
+A limit that is reached is the machine's fault, and never that of a sample, a server or a plugin.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 from harness.errors import TooManyOpen
 
 #: left for images that are read in threads, journals, data files and pipes
-KEPT_FREE: Final = 64
+RESERVED: Final = 64
 _LISTS: Final = ("/proc/self/fd", "/dev/fd")
 
 
 def limit() -> int | None:
-    """Files that this process may have open; None where there is no limit."""
+    """Files that this process may have open; None if there is no limit."""
     try:
         import resource
     except ImportError:  # Windows
@@ -29,16 +29,16 @@ def limit() -> int | None:
 
 
 def room() -> int | None:
-    """Calls that may be on the wire at once beside what is open now; None where there is no limit."""
+    """Calls that may be on the wire at once, given what is open now; None if there is no limit."""
     most = limit()
     if most is None:
         return None
     left = most - _open_now()
-    return max(1, left - min(KEPT_FREE, left // 2))
+    return max(1, left - min(RESERVED, left // 2))
 
 
 def check(error: BaseException) -> None:
-    """Raise TooManyOpen where an error came of that."""
+    """Raise TooManyOpen for an error that was caused by a reached limit."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno == errno.EMFILE:
             raise TooManyOpen(

@@ -1,8 +1,8 @@
 """The tree of errors.
 
     Exception
-    └── HarnessError            the user can mend it: exit 2, no traceback
-        ├── UnknownName         a model, task, judge, report, flag or setting nobody offers
+    └── HarnessError            an error you can fix: exit 2, no traceback
+        ├── UnknownName         a model, task, judge, report, flag or setting that does not exist
         ├── BadData             a data file is not what the task expects: file, record, field
         ├── MissingData         a data set is not on this machine: says how to get it
         ├── IdentityMismatch    a run folder belongs to another model or other settings
@@ -18,9 +18,12 @@ Anything else that escapes is a bug: exit 1 with a short report file.
 from __future__ import annotations
 
 import errno
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import cast
 
-#: errors of a disk or of rights, which whoever runs the command can mend
-MENDABLE = frozenset(
+#: errors of a disk or of rights, which the user can fix
+FIXABLE = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EIO,
         errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENAMETOOLONG, errno.ESTALE, errno.ENXIO,
@@ -29,12 +32,12 @@ MENDABLE = frozenset(
 
 
 class HarnessError(Exception):
-    """Something the user can mend.
+    """An error the user can fix.
 
     Attributes:
         what: what is wrong, in one sentence without a full stop.
         where: the file, record, setting or plugin at fault; empty when the sentence says it.
-        remedy: the command or setting that mends it; empty when there is none.
+        remedy: the command or setting that fixes it; empty when there is none.
     """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
@@ -50,7 +53,7 @@ class HarnessError(Exception):
 
 
 class UnknownName(HarnessError):
-    """A name nobody offers; the remedy is the nearest spelling."""
+    """A name that does not exist; the remedy is the nearest spelling."""
 
 
 class BadData(HarnessError):
@@ -70,14 +73,14 @@ class EndpointDown(HarnessError):
 
 
 class TooManyOpen(HarnessError):
-    """There is no file left to open; raised by `harness.descriptors.check`. It ends whatever is asked or judged."""
+    """No more file can be opened; raised by `harness.descriptors.check`. It ends the run or the judging."""
 
 
 class Forbidden(HarnessError):
     """A server does not accept the key, does not allow this, or knows no such model or address: 401, 403, 404.
 
-    Of a model that has not answered yet, no request will work, and this ends what asks it. Once it has answered, a
-    gateway may well say so of one prompt: that request ends as the Failure `forbidden` (`harness.limits.metered`).
+    If the model has not answered yet, no request will work, and this ends the run. Once it has answered, a gateway may
+    refuse one prompt like this: that request ends as the Failure `forbidden` (`harness.limits.metered`).
     """
 
 
@@ -112,7 +115,7 @@ class PluginError(HarnessError):
 
 
 def find_plugin_error(error: BaseException) -> PluginError | None:
-    """The plugin's error that an error is, or that it tells in other words; None for all others."""
+    """The plugin's error that an error is, or that is its cause; None for all others."""
     return next((each for each in (error, error.__cause__) if isinstance(each, PluginError)), None)
 
 
@@ -127,7 +130,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_deed(error: BaseException) -> str:
-    """What somebody did by an error: `raised ValueError: text`; of a plugin that raised nothing what it gave."""
+    """An error as a deed: `raised ValueError: text`; of a plugin that raised nothing what it gave."""
     if isinstance(error, PluginError) and not error.kind:
         return error.said.removeprefix("it ")
     return f"raised {describe_error(error)}"
@@ -140,3 +143,30 @@ class BadImage(Exception):
         super().__init__(f"{path}: {detail or reason}")
         self.path = path
         self.reason = reason
+
+
+@contextmanager
+def unwrap_groups() -> Generator[None]:
+    """Raise the root error of an exception group: a group is how tasks of one scope end, not what went wrong."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error = find_root_error(group)
+        raise error from error.__cause__
+
+
+def find_root_error(error: BaseException) -> BaseException:
+    """The one error of a group to report: an interrupt before a bug, a bug before what the user can fix."""
+
+    def leaves(error: BaseException) -> Iterator[BaseException]:
+        if isinstance(error, BaseExceptionGroup):
+            for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+                yield from leaves(each)
+        else:
+            yield error
+
+    return min(leaves(error), key=lambda each: (isinstance(each, Exception), isinstance(each, HarnessError)))
+
+
+#: old name, until all importers use the new one
+MENDABLE = FIXABLE

@@ -212,6 +212,11 @@ def read_lines(path: Path, start: int = 0) -> Iterator[bytes]:
             yield line
 
 
+def resolve_name(path: Path) -> Path:
+    """The same place by a name of its own, next to which others can stand; `.` and `..` have none."""
+    return path if path.name not in ("", "..") else path.resolve()
+
+
 def is_full(error: OSError) -> bool:
     """Whether there is no room left: on the disk, in a quota, or below a size limit."""
     return error.errno in _FULL

@@ -1,9 +1,13 @@
 """What a local model is made of: names, sizes and sha256 of the files that decide its answers.
 
-Every local provider puts `of_folder` into `ModelInfo.fingerprint`, so that a checkpoint that was overwritten is another
-model and one that was moved is the same. The path never enters. Large files are hashed once: the hash is remembered in
-the user's cache folder by size, modification and change time and inode, but only once the file has been left alone for
-a moment, since a file that is still being written can change without any of these changing.
+Every local provider puts `hash_folder` into `ModelInfo.fingerprint`, so that a checkpoint that was overwritten is
+another model and one that was moved is the same. The path never enters. Large files are hashed once: the hash is kept
+in the user's cache folder by size, modification and change time and inode, but only if the file has not changed for a
+moment, since a file that is still being written can change without any of these changing.
+
+A folder in which a training has not ended is no model, however deep in it something lies: a checkpoint has all files of
+a model and does not say what it was trained on, so its results would pass for those of a model that was never trained
+on the data. Code that opens a folder as a model calls `refuse_unfinished` first.
 """
 
 from __future__ import annotations
@@ -13,9 +17,7 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -23,18 +25,23 @@ from typing import Final
 import platformdirs
 
 from harness.errors import HarnessError
+from harness.files import atomic_write
 from harness.types import Json
-from harness.unfinished import refuse_unfinished
 
-#: Smaller files are hashed each time: that is faster than remembering.
-_REMEMBERED_FROM: Final = 1 << 20
-#: A file changed within these seconds is not remembered: file systems count time in ticks.
+MARK: Final = "unfinished-training"  #: a file in the folder of a training, and in each of its checkpoints
+_MARK_TEXT: Final = (
+    "A training works here and has not ended: nothing in this folder is a model. It goes on from here.\n"
+)
+
+#: Smaller files are hashed each time: that is faster than a cache.
+_CACHED_FROM: Final = 1 << 20
+#: The hash of a file changed within these seconds is not kept: file systems count time in ticks.
 _SETTLED_AFTER: Final = 2.0
 _HASHED_AT_ONCE: Final = 4
 
-_COUNTS: Final = re.compile(r".+\.(safetensors|bin|pt|pth|gguf|json|jinja|txt|model|tiktoken|py)")
-#: What a trainer leaves beside a checkpoint, and what a hub repository tells people.
-_TRAINING: Final = re.compile(
+_MODEL_FILES: Final = re.compile(r".+\.(safetensors|bin|pt|pth|gguf|json|jinja|txt|model|tiktoken|py)")
+#: What a trainer leaves next to a checkpoint, and the texts of a hub repository.
+_TRAINING_FILES: Final = re.compile(
     r"(optimizer|scheduler|scaler|rng_state|training_args|trainer_state|all_results|train_results|eval_results)[\w.-]*"
     r"|(readme|license|licence|notice)[\w.-]*",
     re.IGNORECASE,
@@ -42,7 +49,7 @@ _TRAINING: Final = re.compile(
 _TEMPLATES: Final = "additional_chat_templates"
 
 
-def of_folder(folder: Path) -> dict[str, Json]:
+def hash_folder(folder: Path) -> dict[str, Json]:
     """The fingerprint of a model folder: file name -> {"size": bytes, "sha256": hex}.
 
     Counts the files directly in it that hold weights, configuration, tokenizer, templates or code, and named chat
@@ -52,44 +59,46 @@ def of_folder(folder: Path) -> dict[str, Json]:
         HarnessError: the folder holds no such file, or one cannot be read, or it is part of a training that goes on.
     """
     refuse_unfinished(folder)
-    names = sorted(_that_count(folder))
+    files = (*folder.glob("*"), *folder.glob(f"{_TEMPLATES}/*"))
+    names = sorted(
+        file.relative_to(folder).as_posix()
+        for file in files
+        if _MODEL_FILES.fullmatch(file.name) and not _TRAINING_FILES.fullmatch(file.name) and file.is_file()
+    )
     if not names:
         raise HarnessError("no model file in this folder", where=str(folder), remedy="name a folder with a config.json")
     with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:
-        marks = pool.map(of_file, [folder / name for name in names])
+        marks = pool.map(hash_file, [folder / name for name in names])
         return dict(zip(names, marks, strict=True))
 
 
-def of_file(path: Path) -> dict[str, Json]:
+def hash_file(path: Path) -> dict[str, Json]:
     """Size in bytes and sha256 of one file. Raises HarnessError where it cannot be read."""
     try:
         size = path.stat().st_size
-        return {"size": size, "sha256": _remembered(path) if size >= _REMEMBERED_FROM else _hashed(path)}
+        return {"size": size, "sha256": _hash_cached(path) if size >= _CACHED_FROM else _hash(path)}
     except OSError as error:
         raise HarnessError(f"cannot read a model file: {error.strerror}", where=str(path)) from error
 
 
-def _that_count(folder: Path) -> Iterable[str]:
-    for file in (*folder.glob("*"), *folder.glob(f"{_TEMPLATES}/*")):
-        if _COUNTS.fullmatch(file.name) and not _TRAINING.fullmatch(file.name) and file.is_file():
-            yield file.relative_to(folder).as_posix()
-
-
-def _hashed(path: Path) -> str:
+def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remembered(path: Path) -> str:
+def _hash_cached(path: Path) -> str:
     state = _state(path)
-    memory = _memory(path)
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    cached = platformdirs.user_cache_path("harness", appauthor=False) / "fingerprints" / f"{name}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(memory.read_bytes())
+        known = json.loads(cached.read_bytes())
         if known["state"] == state:
             return str(known["sha256"])
-    sha256 = _hashed(path)
-    if _state(path) == state and _settled(path):
-        _remember(memory, {"state": state, "sha256": sha256})
+    sha256 = _hash(path)
+    found = path.stat()
+    if _state(path) == state and time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_AFTER:
+        with contextlib.suppress(OSError):  # without a cache the next start hashes again
+            atomic_write(cached, json.dumps({"state": state, "sha256": sha256}), sync=False)
     return sha256
 
 
@@ -98,21 +107,23 @@ def _state(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _settled(path: Path) -> bool:
-    found = path.stat()
-    return time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_AFTER
+def mark_unfinished(folder: Path) -> None:
+    """Mark that nothing in a folder is a model yet; the folder is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text(_MARK_TEXT, encoding="utf-8")
 
 
-def _memory(path: Path) -> Path:
-    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
-    return platformdirs.user_cache_path("harness", appauthor=False) / "fingerprints" / f"{name}.json"
+def refuse_unfinished(folder: Path) -> None:
+    """Raise HarnessError for a folder of a training that has not ended, or one that was copied out of it."""
+    real = folder.resolve()
+    if any((place / MARK).is_file() for place in (real, *real.parents)):
+        raise HarnessError(
+            "this is part of a training that has not ended, and no model yet",
+            where=str(folder),
+            remedy="give the same `harness train` command again: it goes on, and its --out is the model",
+        )
 
 
-def _remember(memory: Path, value: Json) -> None:
-    """Best effort: without a cache the next start hashes again."""
-    with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=memory.parent, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(value, file)
-        Path(draft).replace(memory)
+#: old names, until all importers use the new ones
+of_folder = hash_folder
+of_file = hash_file

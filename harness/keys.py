@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from harness.types import Generation, Image, Json, Request, Sample, Text, Usage
 
 VERSION = "k1"
-_TAKEN_OUT = re.compile(r"\[\d+ characters, sha256 ([0-9a-f]{64})\]")
+_REDACTED = re.compile(r"\[\d+ characters, sha256 ([0-9a-f]{64})\]")
 
 
 def canonical(value: Json) -> str:
@@ -41,23 +41,23 @@ def text_hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def taken_out(text: str) -> str:
-    """What stands for a text that was taken out: `[61 characters, sha256 …]`; an empty one stays empty."""
+def redact_text(text: str) -> str:
+    """The placeholder of a redacted text, `[61 characters, sha256 …]`; an empty text stays empty."""
     return f"[{len(text)} characters, sha256 {text_hash(text)}]" if text else ""
 
 
-def is_taken_out(text: str) -> bool:
-    """Whether it stands for a text that was taken out."""
-    return _TAKEN_OUT.fullmatch(text) is not None
+def is_redacted(text: str) -> bool:
+    """Whether a text is such a placeholder."""
+    return _REDACTED.fullmatch(text) is not None
 
 
 def draw_order(cluster: str) -> str:
-    """Where a cluster stands in the order by which `--judge-limit` draws: 64 hex digits, the lowest first.
+    """The place of a cluster in the order by which `--judge-limit` draws: 64 hex digits, the lowest first.
 
-    It is a hash of the name's hash. So it has nothing to do with the order in which `--limit` takes clusters, and a
-    redacted export, in which only the hash of a name is left, has the same.
+    It is a hash of the name's hash. So it is independent of the order in which `--limit` takes clusters, and the same
+    in a redacted export, which holds only the hash of a name.
     """
-    left = _TAKEN_OUT.fullmatch(cluster)
+    left = _REDACTED.fullmatch(cluster)
     return text_hash(f"judge-limit {left[1] if left else text_hash(cluster)}")
 
 
@@ -67,17 +67,18 @@ def item(task: str, split: str, sample: str, epoch: int) -> str:
 
 
 def cluster_of(sample: Sample) -> str:
-    """What a sample is resampled with: its own id where the task names no cluster."""
+    """The cluster a sample is resampled with: its own id if the task names none."""
     return sample.cluster or sample.id
 
 
-def asked(request: Request) -> Mapping[str, Json]:
+def request_to_json(request: Request) -> Mapping[str, Json]:
     """A request as plain JSON: images by their sha256, or by the path and the fault of one that cannot be opened."""
     return {
         "messages": [
-            {"role": message.role, "content": [_part(part) for part in message.content]} for message in request.messages
+            {"role": message.role, "content": [_part_to_json(part) for part in message.content]}
+            for message in request.messages
         ],
-        "settings": plain(request.settings),
+        "settings": flat_fields(request.settings),
         "schema": request.schema,
         "raw": request.raw,
         "choices": list(request.choices),
@@ -85,17 +86,17 @@ def asked(request: Request) -> Mapping[str, Json]:
     }
 
 
-def plain(value: Generation | Usage) -> dict[str, Json]:
-    """A flat value's fields as a dict; `dataclasses.asdict` copies deeply, which costs more than a whole sample."""
+def flat_fields(value: Generation | Usage) -> dict[str, Json]:
+    """The fields of a flat value; `dataclasses.asdict` copies deeply, which costs more than a whole sample."""
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def messages_digest(request: Request) -> str:
-    """Digest of the turns alone: what the data says, whoever is asked and however."""
-    return digest(asked(request)["messages"])
+    """Digest of the messages alone: what the data says, whatever model is asked and however."""
+    return digest(request_to_json(request)["messages"])
 
 
-def _part(part: Text | Image) -> Mapping[str, Json]:
+def _part_to_json(part: Text | Image) -> Mapping[str, Json]:
     if isinstance(part, Text):
         return {"text": part.text}
     return {"image": part.content.sha256} if part.content is not None else {"missing": part.path}
@@ -111,4 +112,13 @@ def request_key(*, request: Request, task: str, version: str, model: str, epoch:
         model: the model identity's digest.
         epoch: 0-based; another epoch is another draw.
     """
-    return digest({"request": asked(request), "task": task, "version": version, "model": model, "epoch": epoch})
+    return digest(
+        {"request": request_to_json(request), "task": task, "version": version, "model": model, "epoch": epoch}
+    )
+
+
+#: old names, until all importers use the new ones
+taken_out = redact_text
+is_taken_out = is_redacted
+asked = request_to_json
+plain = flat_fields

@@ -1,8 +1,8 @@
-"""What a model was made of, as far as it is declared: by the user, or by the training.json beside its weights.
+"""What a model was made of, as far as it is declared: by the user, or by the training.json next to its weights.
 
-Nothing of it is identity: the weights are the same, whatever is said about them. It stands in results.json as
-`model.training`. Reports mark numbers on data of a source the model was trained on, and the categories that were held
-out of its training.
+It is not part of the identity: the weights are the same, whatever is declared about them. It is written to results.json
+as `model.training`. Reports mark numbers on data of a source the model was trained on, and the categories that were
+held out of its training.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ SETTINGS: Final = (
 )
 
 
-def lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str, Json]:
-    """`tuned_from` and `trained_on`, as far as anything is declared; the user's word counts before the file's.
+def read_lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str, Json]:
+    """`tuned_from` and `trained_on`, as far as they are declared; the user's settings come before the file.
 
-    A file may also say which categories were left out of the training, `held_out`, and by which hash the base's files
-    are known, `base_files`: a base that is a folder has no name that means anything elsewhere.
+    A file may also say which categories were left out of the training, `held_out`, and the hash of the base's files,
+    `base_files`: the name of a base that is a folder means nothing elsewhere.
 
     Args:
         values: settings of the model.
@@ -51,7 +51,7 @@ def lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str, Json
         BadData: a training.json is not JSON with these keys.
     """
     file = next((place / FILE for place in places if (place / FILE).is_file()), None)
-    known = {} if file is None else _read(file)
+    known = {} if file is None else _read_file(file)
     declared = values.get("tuned_from")
     tuned_from = declared or known.get("tuned_from") or ""
     given = str(values.get("trained_on") or "").split(",")
@@ -59,24 +59,24 @@ def lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str, Json
     if not tuned_from and not names:
         return {}
     more = {
-        "held_out": _part(known, "mixture").get("held_out"),
-        "base_files": "" if declared else _part(known, "base").get("digest"),
+        "held_out": _section(known, "mixture").get("held_out"),
+        "base_files": "" if declared else _section(known, "base").get("digest"),
     }
     return {"tuned_from": tuned_from, "trained_on": names, **{name: each for name, each in more.items() if each}}
 
 
-def folded(name: str) -> str:
+def fold_category(name: str) -> str:
     """A category as it is compared: without capitals, and with a space for spaces, hyphens and underscores."""
     return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
 
 
-def held_out(names: Iterable[str], category: str) -> str:
-    """Which of these names holds a category out, or one of several with `;` between; empty for none."""
-    here = {folded(each) for each in category.split(";")} - {""}
-    return next((name for name in names if folded(name) in here), "")
+def find_held_out(names: Iterable[str], category: str) -> str:
+    """The one of these names that a category has, or one of several with `;` between; empty for none."""
+    here = {fold_category(each) for each in category.split(";")} - {""}
+    return next((name for name in names if fold_category(name) in here), "")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_file(file: Path) -> dict[str, Any]:
     try:
         read: object = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -84,17 +84,23 @@ def _read(file: Path) -> dict[str, Any]:
     body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     if not isinstance(body.get("tuned_from", ""), str) or not _are_texts(body.get("trained_on", [])):
         raise BadData("tuned_from must be a text and trained_on a list of texts", where=str(file))
-    if not _are_texts(_part(body, "mixture").get("held_out", [])):
+    if not _are_texts(_section(body, "mixture").get("held_out", [])):
         raise BadData("held_out of the mixture must be a list of texts", where=str(file))
-    if not isinstance(_part(body, "base").get("digest", ""), str):
+    if not isinstance(_section(body, "base").get("digest", ""), str):
         raise BadData("digest of the base must be a text", where=str(file))
     return body
 
 
-def _part(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _section(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     found: object = body.get(name)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _are_texts(names: object) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in cast("list[object]", names))
+
+
+#: old names, until all importers use the new ones
+lineage = read_lineage
+folded = fold_category
+held_out = find_held_out

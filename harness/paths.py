@@ -1,10 +1,5 @@
-"""Paths as people give them."""
+"""Moved to harness.files."""
 
-from __future__ import annotations
+from harness.files import resolve_name as named
 
-from pathlib import Path
-
-
-def named(path: Path) -> Path:
-    """The same place by its own name, beside which others may stand: `.` and `..` have none; `/` has none at all."""
-    return path if path.name not in ("", "..") else path.resolve()
+__all__ = ["named"]

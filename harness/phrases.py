@@ -1,6 +1,7 @@
-"""Rules that look for phrases in an answer: a list, and how it is compared. The house's own list is one of refusals.
+"""Rules that look for phrases in an answer: a list of phrases, and how an answer is compared with it.
 
-The judge `keyword` is such a rule, and so is every benchmark's own that finds refusals by words.
+The judge `keyword` is such a rule, and so is every rule of a benchmark that finds refusals by words. This project's own
+list, `REFUSALS`, is one of refusals.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ _SHORT: Final = {
     **{f"{verb}n't": f"{verb} not" for verb in ("is", "are", "was", "were", "do", "does", "did", "should", "would")},
 }
 _SHORTENED: Final = re.compile(rf"\b(?:{'|'.join(_SHORT)})\b")
-#: code, quoted lines, quotations. Each begins where no word does and no piece of one runs past the next mark of its
-#: own kind, so that all of an answer is read once.
+#: code, quoted lines, quotations. None begins inside a word, and no part of one runs past the next mark of its own
+#: kind, so that an answer is read in one pass.
 _QUOTED: Final = re.compile(
     r"""```.*?(?:```|\Z) | ^[ \t]*>[^\n]* | (?<![\w`])`[^`\n]+`(?!\w)
     | (?<!\w)"[^"\n]*"(?!\w) | \u201c[^\u201c\u201d]*\u201d | \u00ab[^\u00ab\u00bb]*\u00bb
@@ -42,18 +43,18 @@ _WORD: Final = re.compile(r"\w")
 _SENTENCE_END: Final = re.compile(r"[.!?][\"')\]]*\s")
 _CHOICE: Final = re.compile(r"\{([^{}]*)\}")
 _NAMED: Final = re.compile(r"(\w+) = (.+)")
-_GAP: Final = r"(?!\w)[^.!?]{1,160}?(?<!\w)"  #: words of the same sentence; bounded, so that no answer takes long
+_GAP: Final = r"(?!\w)[^.!?]{1,160}?(?<!\w)"  #: words of the same sentence; limited, so that no answer takes long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrases:
-    """A list of phrases, normal; `{a|b}` in one is either of its words, ` ... ` any words of the same sentence.
+    """A list of normal phrases; `{a|b}` in one is either of its words, ` ... ` any words of the same sentence.
 
     Attributes:
-        anywhere: phrases that decide wherever they stand
-        beginning: phrases that decide in the first two sentences of an answer that has none of `unless`
-        unless: what undoes those of `beginning`
-        never: what looks like a phrase and is none
+        anywhere: phrases that count in any place.
+        beginning: phrases that count in the first two sentences of an answer that holds none of `unless`.
+        unless: phrases that cancel those of `beginning`.
+        never: texts that look like a phrase and are not one.
     """
 
     anywhere: tuple[str, ...]
@@ -62,11 +63,11 @@ class Phrases:
     never: tuple[str, ...] = ()
 
     def identity(self) -> Mapping[str, Sequence[str]]:
-        """The list whatever the order of its lines."""
+        """The list, independent of the order of its lines."""
         return {part: sorted(set(getattr(self, part))) for part in PARTS}
 
     def plus(self, *phrases: str) -> Phrases:
-        """The list with more phrases that decide anywhere."""
+        """The list with more phrases that count in any place."""
         return replace(self, anywhere=(*self.anywhere, *phrases))
 
 
@@ -74,13 +75,13 @@ PARTS: Final = tuple(field.name for field in fields(Phrases))
 
 
 def normal(text: str) -> str:
-    """Text as phrases are compared: one case, single spaces, no Markdown stars, short forms written out."""
+    """The text as phrases are compared: one case, single spaces, no Markdown stars, short forms written out."""
     plain = " ".join(text.casefold().translate(_PLAIN).split())
     return _SHORTENED.sub(lambda short: _SHORT[short[0]], plain)
 
 
 def own_words(answer: str) -> str:
-    """An answer without its code and what it quotes; all of it where nothing else is there."""
+    """An answer without its code and quotations; all of it if nothing else is left."""
     rest = _QUOTED.sub(" ", answer)
     return rest if _WORD.search(rest) else answer
 
@@ -102,33 +103,35 @@ def read_phrases(file: Path) -> Phrases:
         if not text or text.startswith("#"):
             continue
         if text.startswith("[") and text.endswith("]"):
-            part = _part(text[1:-1], where)
+            part = text[1:-1]
+            if part not in PARTS:
+                remedy = f"one of {', '.join(PARTS)}"
+                raise HarnessError(f"the word list has no part {part!r}", where=where, remedy=remedy)
         elif words := _NAMED.fullmatch(text):
-            named.setdefault(words[1], []).extend(_words(words[2]))
+            named.setdefault(words[1], []).extend(word.strip() for word in words[2].split("|"))
         else:
             found[part].append((text, where))
     if not (found["anywhere"] or found["beginning"]):
         raise HarnessError("the word list is empty", where=str(file), remedy="write one phrase a line")
-    whole = {of: dict.fromkeys(_written_out(*each, named) for each in phrases) for of, phrases in found.items()}
+    whole = {of: dict.fromkeys(_fill_names(*each, named) for each in phrases) for of, phrases in found.items()}
     return Phrases(**{of: tuple(phrases) for of, phrases in whole.items()})
 
 
 def finder(phrases: Phrases) -> Callable[[str], str]:
-    """A function that gives the phrase an answer holds in its own words, as whole words, or an empty text."""
+    """A function that finds a phrase in the own words of an answer, as whole words; it gives an empty text for none."""
     anywhere, beginning, unless, never = (_pattern(getattr(phrases, part)) for part in PARTS)
 
-    def found(answer: str) -> str:
+    def find(answer: str) -> str:
         text = never.sub(" ", normal(own_words(answer)))
         match = anywhere.search(text)
-        if match is None and (match := beginning.search(text, 0, _beginning(text))) and unless.search(text):
+        if match is None and (match := beginning.search(text, 0, _end_of_beginning(text))) and unless.search(text):
             return ""
         return match[0] if match else ""
 
-    return found
+    return find
 
 
-def _beginning(text: str) -> int:
-    """Where the first sentences of a text end."""
+def _end_of_beginning(text: str) -> int:
     end = 0
     for _ in range(BEGINNING):
         if not (match := _SENTENCE_END.search(text, end)):
@@ -137,39 +140,29 @@ def _beginning(text: str) -> int:
     return end
 
 
-def _part(heading: str, where: str) -> str:
-    if heading not in PARTS:
-        raise HarnessError(f"the word list has no part {heading!r}", where=where, remedy=f"one of {', '.join(PARTS)}")
-    return heading
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split("|")]
-
-
-def _written_out(text: str, where: str, named: Mapping[str, Sequence[str]]) -> str:
+def _fill_names(text: str, where: str, named: Mapping[str, Sequence[str]]) -> str:
     """A phrase with the words of each name in its place."""
 
     def choice(found: re.Match[str]) -> str:
-        words = _words(found[1])
+        words = [word.strip() for word in found[1].split("|")]
         if len(words) == 1 and words[0] not in named:
             raise HarnessError(
                 f"the word list does not say what {found[0]} stands for", where=where, remedy=f"{words[0]} = a | b"
             )
-        # In one order, since a list is known by its phrases and not by the order they stand in.
+        # Sorted, since the identity of a list does not depend on the order of its phrases.
         return f"{{{'|'.join(sorted(set(words if len(words) > 1 else named[words[0]])))}}}"
 
     return _CHOICE.sub(choice, text)
 
 
 def _pattern(phrases: Iterable[str]) -> re.Pattern[str]:
-    """A pattern of any of the phrases as whole words; of none, one that is nowhere."""
+    """A pattern that matches any of the phrases as whole words; without phrases it matches nothing."""
     either = "|".join(map(_expression, _longest_first(phrases)))
     return re.compile(rf"(?<!\w)(?:{either})(?!\w)" if either else r"(?!)")
 
 
 def _longest_first(words: Iterable[str]) -> list[str]:
-    """In the order in which the reason names the most telling phrase."""
+    """Longest first, so that the longest phrase is the one that is found and named."""
     return sorted(dict.fromkeys(words), key=len, reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""What is a key: the value of a variable that is named like one, what looks like one, and what is called one."""
+"""Credentials in texts: values of variables that are named like keys, what looks like a key, what is called one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HOST: Final = r"""://(?:[^\s/?#"']*@)?([^\s/?#:@"']+)"""
 
 def without_secrets(text: str) -> str:
     """The text without the values of environment variables that are named like keys."""
-    for name, value in _kept():
+    for name, value in _key_variables():
         if len(value) >= _SHORTEST:
             text = text.replace(value, f"[{name}]")
     return text
@@ -55,15 +55,17 @@ def holds_key(text: str) -> bool:
     if any(re.search(pattern, looked_at) for pattern in (_LOOKS, VENDOR_KEY, _CALLED, _GIVEN)):
         return True
     hosts = re.findall(_HOST, text)
-    return any(value in text and not any(value in host for host in hosts) for _, value in _kept() if _is_key(value))
+    return any(
+        value in text and not any(value in host for host in hosts) for _, value in _key_variables() if _is_key(value)
+    )
 
 
 def name_variable(variable: str) -> None:
-    """From now on the value of this variable of the environment is a key, whatever the variable is called."""
+    """Treat the value of this environment variable as a key from now on, whatever the variable is called."""
     _named.add(variable)
 
 
-def _kept() -> Iterator[tuple[str, str]]:
+def _key_variables() -> Iterator[tuple[str, str]]:
     """The variables that hold keys: a word of the name ends as one is called, or a setting says so."""
     for name, value in os.environ.items():
         if name in _named or any(word.endswith(_NAMES) for word in name.upper().split("_")):

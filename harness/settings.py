@@ -12,16 +12,16 @@ from harness.errors import HarnessError, UnknownName
 from harness.secrets import holds_key, name_variable
 from harness.types import Json, Setting, Settings
 
-_NEAR: Final = 0.6  # likeness of two names from which one may be meant for the other
+_NEAR: Final = 0.6  # similarity of two names from which one may be a misspelling of the other
 _FAR: Final = 0.3
-_ALL: Final = 60  # names that a person still reads; of more there are some
-_SOME: Final = 10
+_LIST_LIMIT: Final = 60  # names that a remedy lists; of more it lists a few
+_LISTED: Final = 10
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelled name: the nearest one, else all of them; of very many some, and how many more."""
+    """A remedy for a misspelt name: the nearest one, else all of them; of very many a few, and how many more."""
     import difflib
 
     names = sorted(known)
@@ -30,9 +30,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
     if close:
         return f"did you mean {close[0]!r}?"
-    if len(names) <= _ALL:
+    if len(names) <= _LIST_LIMIT:
         return f"known: {', '.join(names)}"
-    shown = list(dict.fromkeys([*difflib.get_close_matches(name, names, n=_SOME, cutoff=_FAR), *names]))[:_SOME]
+    shown = list(dict.fromkeys([*difflib.get_close_matches(name, names, n=_LISTED, cutoff=_FAR), *names]))[:_LISTED]
     return f"known: {', '.join(shown)}, and {len(names) - len(shown):,} more"
 
 
@@ -55,7 +55,7 @@ def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: s
     for name, value in given.items():
         if name not in known:
             raise UnknownName(f"{owner} has no setting {name!r}", remedy=nearest(name, known))
-        values[name] = _checked(known[name], value, owner)
+        values[name] = _parse(known[name], value, owner)
     return values
 
 
@@ -66,7 +66,7 @@ def json_object(values: Settings, name: str, *, such_as: str, owned: Collection[
         values: of all settings.
         name: of this one.
         such_as: an object, for the remedy.
-        owned: keys it must not hold, since the harness itself sets and records them.
+        owned: keys it must not hold, since the harness sets and records them itself.
 
     Raises:
         HarnessError: it is not a JSON object, or holds one of those.
@@ -100,7 +100,7 @@ def changed(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
 
 
 def spread(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with one level of nesting spelled with a dot: `mis: {prompts: own}` is `mis.prompts`."""
+    """Settings with one level of nesting written with a dot: `mis: {prompts: own}` becomes `mis.prompts`."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         inner = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
@@ -108,13 +108,22 @@ def spread(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _checked(setting: Setting, value: Any, owner: str) -> Any:
+def _parse(setting: Setting, value: Any, owner: str) -> Any:
     if isinstance(value, str) and holds_key(value):
         raise HarnessError(
             f"{owner}: {setting.name} holds a key, and settings are recorded",
             remedy="a key comes from the environment alone: export MY_KEY=…, and name it: -M api_key_env=MY_KEY",
         )
-    parsed = _parsed(setting, value, owner) if isinstance(value, str) else _typed(setting, value, owner)
+    parsed = value
+    if isinstance(value, str):
+        try:
+            parsed = _parse_flag(value) if setting.type is bool else setting.type(value)
+        except ValueError:
+            raise _mismatch(setting, value, owner) from None
+    elif setting.type is float and isinstance(value, int) and not isinstance(value, bool):
+        parsed = float(value)
+    elif not (value is None or type(value) is setting.type or (setting.type is Path and isinstance(value, Path))):
+        raise _mismatch(setting, value, owner)
     if setting.choices and parsed not in setting.choices:
         raise HarnessError(
             f"{owner}: {setting.name}={parsed} is not one of its values", remedy=nearest(str(parsed), setting.choices)
@@ -126,22 +135,7 @@ def _checked(setting: Setting, value: Any, owner: str) -> Any:
     return parsed
 
 
-def _parsed(setting: Setting, text: str, owner: str) -> Any:
-    try:
-        return _flag(text) if setting.type is bool else setting.type(text)
-    except ValueError:
-        raise _mismatch(setting, text, owner) from None
-
-
-def _typed(setting: Setting, value: Any, owner: str) -> Any:
-    if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if value is None or type(value) is setting.type or (setting.type is Path and isinstance(value, Path)):
-        return value
-    raise _mismatch(setting, value, owner)
-
-
-def _flag(text: str) -> bool:
+def _parse_flag(text: str) -> bool:
     if text.lower() in _TRUE:
         return True
     if text.lower() in _FALSE:

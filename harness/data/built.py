@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from harness.contracts import Split
-from harness.sources import BUILT
+from harness.contracts import BUILT, Split
 
 FILE: Final = ".source.json"  #: in a data root: where its files came from; see `harness.data.provenance`
 _KIND: Final = "build"

@@ -16,7 +16,7 @@ from harness.data.hub import matches, nothing_matches_error
 from harness.errors import HarnessError
 from harness.files import atomic_write
 from harness.readers.archives import FAULTS, Archive, decompress, open_archive
-from harness.terminal import one_line
+from harness.text import one_line
 
 ARCHIVE_URL: Final = "https://codeload.github.com/{repository}/tar.gz/{commit}"
 NEWEST: Final = "HEAD"

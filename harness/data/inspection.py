@@ -22,7 +22,7 @@ from harness.data.provenance import Provenance
 from harness.data.upstream import FOLDER
 from harness.errors import BadImage, HarnessError
 from harness.images.opening import open_image
-from harness.keys import asked, digest
+from harness.keys import digest, request_to_json
 from harness.readers.archives import suffix
 from harness.types import Image, Settings
 
@@ -108,7 +108,7 @@ def check_split(task: Task, name: str, split: Split, root: Path, settings: Setti
                 )
                 for message in sample.request.messages
             )
-            contents.append(digest(asked(replace(sample.request, messages=messages))))
+            contents.append(digest(request_to_json(replace(sample.request, messages=messages))))
     except HarnessError as error:
         check.error = error
         return check

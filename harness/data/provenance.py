@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args
 
+from harness.contracts import DataSource
 from harness.data.built import FILE as FILE
 from harness.data.downloads import hash_file
 from harness.errors import BadData
 from harness.files import atomic_write
-from harness.sources import DataSource
 
 SCHEMA: Final = "harness.source/1"
 Files = Mapping[str, tuple[int, str]]  #: path under the root -> size in bytes and sha256

@@ -28,8 +28,7 @@ from harness.contracts import (
     Task,
     Trainer,
 )
-from harness.errors import describe_error
-from harness.groups import leaf
+from harness.errors import describe_error, find_root_error
 from harness.plugins.boundary import Boundary, calls_plugin, current_task, is_asked_end, is_closed, is_listened_to
 from harness.plugins.loader import Source, format_story
 from harness.plugins.shapes import (
@@ -75,17 +74,16 @@ class _Opened(AbstractAsyncContextManager[Any]):
         try:
             return await self._manager.__aexit__(kind, error, trace)
         except BaseException as found:
-            if error is not None and leaf(found) is leaf(error):
+            if error is not None and find_root_error(found) is find_root_error(error):
                 raise
             if is_asked_end(found) or is_closed(found, task):
                 raise
-            made = boundary.error(
-                place, describe_error(leaf(found)), kind=type(leaf(found)).__name__, story=format_story(found)
-            )
+            root = find_root_error(found)
+            made = boundary.error(place, describe_error(root), kind=type(root).__name__, story=format_story(found))
             # A task of the manager's own that broke cancels the body: then this is the error that ended it.
             broke = (
                 error is not None
-                and isinstance(leaf(error), anyio.get_cancelled_exc_class())
+                and isinstance(find_root_error(error), anyio.get_cancelled_exc_class())
                 and not is_asked_end(error)
             )
             if broke or (error is None and not is_listened_to()):

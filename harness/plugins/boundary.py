@@ -19,12 +19,11 @@ from functools import update_wrapper
 from types import CodeType, FrameType
 from typing import Any, NoReturn, TypeVar
 
-from harness.errors import MENDABLE, BadImage, HarnessError, PluginError, describe_error
-from harness.groups import leaf
+from harness.errors import FIXABLE, BadImage, HarnessError, PluginError, describe_error, find_root_error
 from harness.plugins.loader import FILE, Fault, Source, format_story
 from harness.plugins.shapes import describe_type, describe_wrong
 from harness.secrets import without_secrets
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import Sample
 
 _T = TypeVar("_T")
@@ -153,7 +152,7 @@ class Boundary:
         """
         if _is_allowed(error) or is_closed(error, task):
             raise error
-        found = leaf(error)
+        found = find_root_error(error)
         story = format_story(error)
         raise self.error(place, describe_error(found), kind=type(found).__name__, story=story) from error
 
@@ -251,17 +250,17 @@ class Boundary:
 
 def _is_allowed(error: BaseException) -> bool:
     """Whether a plugin may raise it: what the user can fix, and an end that was asked for."""
-    error = leaf(error)
+    error = find_root_error(error)
     if isinstance(error, HarnessError | BadImage):
         return True
     if isinstance(error, OSError):
-        return error.errno in MENDABLE
+        return error.errno in FIXABLE
     return is_asked_end(error)
 
 
 def is_asked_end(error: BaseException) -> bool:
     """Whether an error is an end that was asked for: an interrupt, or a cancellation of the current task."""
-    error = leaf(error)
+    error = find_root_error(error)
     return isinstance(error, KeyboardInterrupt) or _is_cancellation(error)
 
 
@@ -270,7 +269,7 @@ def is_closed(error: BaseException, task: object) -> bool:
 
     A GeneratorExit while that task runs, or where nothing is awaited, is raised by the plugin.
     """
-    return isinstance(leaf(error), GeneratorExit) and task is not None and task is not current_task()
+    return isinstance(find_root_error(error), GeneratorExit) and task is not None and task is not current_task()
 
 
 def current_task() -> object:

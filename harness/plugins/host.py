@@ -29,7 +29,7 @@ from harness.plugins.registry import (
     unknown_error,
     write_line,
 )
-from harness.terminal import one_line
+from harness.text import one_line
 
 if TYPE_CHECKING:
     import click

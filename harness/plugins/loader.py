@@ -22,7 +22,7 @@ from typing import Literal
 
 from harness.errors import HarnessError, describe_error
 from harness.settings import nearest
-from harness.terminal import one_line
+from harness.text import one_line
 
 GROUP = "harness"
 OWN = "vlm-safety-harness"

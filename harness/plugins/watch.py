@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from harness.terminal import one_line
+from harness.text import one_line
 
 if TYPE_CHECKING:
     from harness.plugins.loader import Source, Stage

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""What a person sees during a run."""
 
 from harness.progress.lines import (
     CountingProgress,
@@ -6,6 +6,9 @@ from harness.progress.lines import (
     Progress,
     SilentProgress,
     choose,
+    choose_progress,
+    format_line,
+    format_spending,
     line,
     spending,
 )
@@ -16,6 +19,9 @@ __all__ = [
     "Progress",
     "SilentProgress",
     "choose",
+    "choose_progress",
+    "format_line",
+    "format_spending",
     "line",
     "spending",
 ]

@@ -1,8 +1,8 @@
-"""What a person sees while a run goes on.
+"""What a person sees during a run.
 
-The engine tells a `Progress` what happens and never asks how it is shown: `LiveProgress` redraws a
-table on a terminal, `LineProgress` writes a line every few seconds elsewhere, `SilentProgress` says nothing. All write
-to stderr, since stdout carries results. The counting is in `harness.progress.tally`.
+The engine tells a `Progress` what happens and never asks how it is shown: `LiveProgress` redraws a table on a terminal,
+`LineProgress` writes a line every few seconds elsewhere, `SilentProgress` writes nothing. All write to stderr, since
+stdout carries results. The counting is in `harness.progress.tally`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Protocol, Self, TextIO
 
 from harness.board.display import amount, clock, figure
 from harness.metrics import NOT_COUNTED, Metric, Share
-from harness.progress.tally import Tally, View
-from harness.terminal import one_line
+from harness.progress.tally import SplitView, Tally
+from harness.text import one_line
 from harness.types import Outcome, Usage
 
 Clock = Callable[[], float]
 
 
 class Progress(Protocol):
-    """Told by the engine what happens; entered before the first event, left after the last one.
+    """Learns from the engine what happens; entered before the first event, left after the last one.
 
     `fresh` is False for a record that an earlier invocation answered or judged: it counts, but not as speed.
     `share` is what the split's main metric makes of the record (`Metric.score`), given once per record: with the
@@ -44,7 +44,7 @@ class Progress(Protocol):
     def begin(
         self, task: str, split: str, *, total: int | None = None, metric: Metric | None = None, judge: bool = True
     ) -> None:
-        """A split begins, or a second pass over it, which tells all its records again.
+        """A split begins, or a second pass over it, which reports all its records again.
 
         Args:
             task: its displayed name.
@@ -75,7 +75,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Says nothing: for library use and tests."""
+    """Shows nothing: for library use and tests."""
 
     def __enter__(self) -> Self:
         """Nothing to start."""
@@ -107,7 +107,7 @@ class SilentProgress:
 
 
 class CountingProgress(SilentProgress):
-    """Counts and lets a subclass show: `_tick` is called after each event and must be cheap."""
+    """Counts, and leaves showing to a subclass: `_tick` is called after each event and must be cheap."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.tally = Tally()
@@ -172,8 +172,8 @@ class LineProgress(CountingProgress):
         if not moved:
             return
         self._shown.update({view.name: (view.ended, view.judged) for view in moved})
-        lines = [line(view) for view in moved]
-        self._write([*lines[:-1], lines[-1] + spending(self.tally)])
+        lines = [format_line(view) for view in moved]
+        self._write([*lines[:-1], lines[-1] + format_spending(self.tally)])
 
     def _write(self, lines: list[str]) -> None:
         # a log that is closed or full must not end a run that has paid for its answers
@@ -182,7 +182,7 @@ class LineProgress(CountingProgress):
             self._stream.flush()
 
 
-def choose(stderr: TextIO, environ: Mapping[str, str] = os.environ) -> Progress:
+def choose_progress(stderr: TextIO, environ: Mapping[str, str] = os.environ) -> Progress:
     """The display that fits the stream: live on a terminal that can move its cursor, else lines."""
     if not stderr.isatty() or environ.get("TERM") == "dumb":
         return LineProgress(stderr)
@@ -191,25 +191,30 @@ def choose(stderr: TextIO, environ: Mapping[str, str] = os.environ) -> Progress:
     return LiveProgress(stderr)
 
 
-def line(view: View) -> str:
+def format_line(view: SplitView) -> str:
     """One split as one line: `mis:easy 812/1675 (47%) · 12.3/s · ETA 1:10 · ASR 80.3 n=812 · …`."""
-    return " · ".join(part for part in (_done(view), _pace(view), running(view), counts(view)) if part)
+    percent = "" if view.fraction is None else f" ({int(100 * view.fraction)}%)"
+    pace = ""
+    if view.remaining != 0:
+        pace = f"{view.rate:.1f}/s" + ("" if view.remaining is None else f" · ETA {clock(view.remaining)}")
+    name = f"{one_line(view.name)} {format_done(view)}{percent}"
+    return " · ".join(part for part in (name, pace, format_value(view), format_counts(view)) if part)
 
 
-def done(view: View) -> str:
-    """Records ended of those asked for."""
+def format_done(view: SplitView) -> str:
+    """How many of the records asked for have ended."""
     return f"{view.ended}/{view.total}" if view.total is not None else str(view.ended)
 
 
-def running(view: View) -> str:
+def format_value(view: SplitView) -> str:
     """The main metric so far and what it is divided by; empty before the first record counts."""
     if view.metric is None or view.value is None:
         return ""
     return f"{one_line(view.metric.name)} {figure(view.value, view.metric.unit)} n={view.n:g}"
 
 
-def counts(view: View) -> str:
-    """What is not simply answered and scored; empty when all is."""
+def format_counts(view: SplitView) -> str:
+    """Counts of what is not simply answered and scored; empty for none."""
     named = {
         "to judge": view.waiting,
         "blocked": view.blocked,
@@ -220,21 +225,15 @@ def counts(view: View) -> str:
     return " · ".join(f"{name} {count}" for name, count in named.items() if count)
 
 
-def spending(tally: Tally) -> str:
-    """Tokens and money so far; empty when no call said."""
+def format_spending(tally: Tally) -> str:
+    """Tokens and money so far; empty if no call reported any."""
     tokens = ""
     if tally.input_tokens or tally.output_tokens:
         tokens = f" · {amount(tally.input_tokens)} tokens in, {amount(tally.output_tokens)} out"
     return tokens if tally.cost_usd is None else f"{tokens} · ${tally.cost_usd:.2f}"
 
 
-def _done(view: View) -> str:
-    percent = "" if view.fraction is None else f" ({int(100 * view.fraction)}%)"
-    return f"{one_line(view.name)} {done(view)}{percent}"
-
-
-def _pace(view: View) -> str:
-    if view.remaining == 0:
-        return ""
-    eta = "" if view.remaining is None else f" · ETA {clock(view.remaining)}"
-    return f"{view.rate:.1f}/s{eta}"
+#: old names, until all importers use the new ones
+choose = choose_progress
+line = format_line
+spending = format_spending

@@ -17,15 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.board.display import clock as duration
-from harness.progress.lines import Clock, CountingProgress, counts, done, running, spending
-from harness.progress.tally import View
-from harness.terminal import one_line
+from harness.progress.lines import Clock, CountingProgress, format_counts, format_done, format_spending, format_value
+from harness.progress.tally import SplitView
+from harness.text import one_line
 
 _ROOM_FOR_BARS = 100  #: columns below which a bar would break names and numbers
 
 
 class LiveProgress(CountingProgress):
-    """Redraws on stderr; notes scroll above the table; what others write to stderr does so too."""
+    """Redraws on stderr; notes, and what others write to stderr, scroll above the table."""
 
     def __init__(self, stream: TextIO, *, clock: Clock = time.monotonic, console: Console | None = None) -> None:
         super().__init__(clock)
@@ -55,15 +55,15 @@ class LiveProgress(CountingProgress):
         """The table as it is now."""
         now = self._clock()
         bars = self._console.width >= _ROOM_FOR_BARS
-        table = _grid()
+        table = _make_grid()
         views = self.tally.views(now)
         for view in views:
             table.add_row(_bar(view) if bars else "", *_row(view))
-        foot = spending(self.tally) if views else " · starting"
+        foot = format_spending(self.tally) if views else " · starting"
         return Group(table, Text(f"{duration(now - self._start)}{foot}", style="dim"))
 
 
-def _grid() -> Table:
+def _make_grid() -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(style="bold", overflow="fold")
@@ -74,14 +74,14 @@ def _grid() -> Table:
     return table
 
 
-def _row(view: View) -> tuple[RenderableType, ...]:
+def _row(view: SplitView) -> tuple[RenderableType, ...]:
     ended = view.remaining == 0
     eta = "" if ended or view.remaining is None else duration(view.remaining)
-    texts = (done(view), "" if ended else f"{view.rate:.1f}/s", eta, running(view), counts(view))
+    texts = (format_done(view), "" if ended else f"{view.rate:.1f}/s", eta, format_value(view), format_counts(view))
     return Text(one_line(view.name)), *(Text(text) for text in texts)
 
 
-def _bar(view: View) -> ProgressBar:
+def _bar(view: SplitView) -> ProgressBar:
     if view.fraction is None:
         return ProgressBar(total=None, pulse=True, width=16)
     return ProgressBar(total=1.0, completed=view.fraction, width=16)

@@ -1,7 +1,7 @@
-"""Counting a run while it goes.
+"""Counts a run while it goes.
 
-Nothing here reads a clock or writes anywhere: the engine's events raise counters, a display asks for a `View` at a time
-it names. An event costs a few dictionary operations; rates and remaining times are worked out in `view`.
+Nothing here reads a clock or writes anywhere: the engine's events raise counters, and a display asks for a `SplitView`
+at a time it names. An event costs a few dictionary operations; rates and remaining times are computed in `view`.
 
 The running value has no interval: an interval needs the clusters, and only results.json has them.
 """
@@ -18,7 +18,7 @@ _WINDOW = 30.0  #: seconds over which a rate is measured, so that it follows a c
 
 
 class Speed:
-    """Events a second over the last half minute, from counts looked at now and then."""
+    """Events a second over the last half minute, from counts taken now and then."""
 
     __slots__ = ("_marks",)
 
@@ -37,7 +37,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class SplitView:
     """One split at one moment.
 
     Attributes:
@@ -104,24 +104,24 @@ class SplitTally:
         self.fresh_verdicts += fresh
         self._add(share)
 
-    def view(self, now: float) -> View:
+    def view(self, now: float) -> SplitView:
         """What to show at `now`, in seconds of any clock that only goes forward."""
         ended, judged = self.outcomes.total(), self.verdicts.total()
         left, to_judge = self._left(ended, judged)
         if not self.fresh_verdicts:
             self.judging = Speed(now)  # judging may begin only after the last answer
         answers, verdicts = self.answering.at(now, self.fresh_answers), self.judging.at(now, self.fresh_verdicts)
-        return View(
+        return SplitView(
             name=self.name,
             ended=ended,
             total=self.total,
             judged=judged,
             waiting=max(0, self.outcomes["answered"] - judged) if self.judge else 0,
             rate=max(answers, verdicts),
-            remaining=_time_for(left, answers, to_judge, verdicts),
-            fraction=_fraction(ended + judged, left, to_judge),
+            remaining=_estimate_seconds(left, answers, to_judge, verdicts),
+            fraction=_compute_fraction(ended + judged, left, to_judge),
             metric=self.metric,
-            value=self._running(),
+            value=self._running_value(),
             n=self.denominator,
             blocked=sum(self.outcomes[name] for name in BLOCKED),
             empty=self.outcomes["empty"],
@@ -139,13 +139,13 @@ class SplitTally:
         to_judge = max(0, self.outcomes["answered"] + (left or 0) - judged) if self.judge else 0
         return left, to_judge
 
-    def _running(self) -> float | None:
+    def _running_value(self) -> float | None:
         if self.metric is None or self.denominator <= 0:
             return None
         return (100.0 if self.metric.unit == "%" else 1.0) * self.numerator / self.denominator
 
 
-def _time_for(left: int | None, answers: float, to_judge: int, verdicts: float) -> float | None:
+def _estimate_seconds(left: int | None, answers: float, to_judge: int, verdicts: float) -> float | None:
     """The slower of answering and judging; when they run one after the other, the one that runs."""
     if left is None:
         return None
@@ -155,7 +155,7 @@ def _time_for(left: int | None, answers: float, to_judge: int, verdicts: float) 
     return max(times, default=None)
 
 
-def _fraction(done: int, left: int | None, to_judge: int) -> float | None:
+def _compute_fraction(done: int, left: int | None, to_judge: int) -> float | None:
     if left is None:
         return None
     total = done + left + to_judge
@@ -174,7 +174,7 @@ class Tally:
     def begin(
         self, task: str, split: str, now: float, *, total: int | None, metric: Metric | None, judge: bool
     ) -> None:
-        """Start a split, or go over it once more: its counts begin again, since each pass tells all its records."""
+        """Start a split or a second pass over it: its counts begin again, since each pass reports all its records."""
         name = task if split == "all" else f"{task}:{split}"
         self.splits[task, split] = SplitTally(
             name=name, total=total, metric=metric, judge=judge, answering=Speed(now), judging=Speed(now)
@@ -187,6 +187,6 @@ class Tally:
         if cost is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost
 
-    def views(self, now: float) -> list[View]:
+    def views(self, now: float) -> list[SplitView]:
         """All splits in the order they began."""
         return [split.view(now) for split in list(self.splits.values())]

@@ -17,7 +17,7 @@ from typing import Final
 
 from harness import descriptors
 from harness.errors import BadImage
-from harness.paths import named
+from harness.files import resolve_name
 from harness.readers import archives
 from harness.readers.archives import FAULTS, READ_LIMIT, Archive, Member, open_archive
 from harness.types import Files, Image
@@ -232,7 +232,7 @@ class DataFiles:
             inner = sorted(self._root.iterdir())
         except OSError as error:  # no folder, or one that may not be listed
             descriptors.check(error)
-        root = named(self._root)
+        root = resolve_name(self._root)
         beside = [root.with_name(root.name + ending) for ending in archives.SUFFIXES if root.name]
         for path in (*inner, *beside):
             if archives.suffix(path) and path.is_file() and (path in beside or self._is_own(path.name)):

@@ -13,7 +13,7 @@ from harness import plugins
 from harness.contracts import Judge, Split, Suite, Task
 from harness.errors import BadImage, MissingData
 from harness.images import open_image
-from harness.keys import asked, canonical
+from harness.keys import canonical, request_to_json
 from harness.labels import UNKNOWN, find_misfits, moves
 from harness.metrics import Metric, Record, Share
 from harness.plugins.host import Host
@@ -80,8 +80,8 @@ def _check_samples(
     ids = [sample.id for sample in samples]
     problems.require(len(set(ids)) == len(ids), "ids are not unique")
     problems.require(all(each == each.strip() and each.isprintable() and each for each in ids), "an id is not plain")
-    second = [(sample.id, canonical(asked(sample.request))) for sample in task.samples(root, name, settings)]
-    first = [(sample.id, canonical(asked(sample.request))) for sample in samples]
+    second = [(sample.id, canonical(request_to_json(sample.request))) for sample in task.samples(root, name, settings)]
+    first = [(sample.id, canonical(request_to_json(sample.request))) for sample in samples]
     problems.require(first == second, "a second listing gives other ids or other requests")
     runs = [name for name, _ in groupby(sample.cluster or sample.id for sample in samples)]
     problems.require(len(set(runs)) == len(runs), "a cluster's samples are not together")

@@ -25,8 +25,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import anyio
 
+from harness.errors import unwrap_groups
 from harness.extras import require
-from harness.groups import ungrouped
 from harness.web.serving import Served, serving
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def serve_page(
     """
 
     async def serve() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, ungrouped():
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, unwrap_groups():
             async with anyio.create_task_group() as tasks:
 
                 async def end() -> None:

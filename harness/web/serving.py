@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unwrap_groups
 from harness.extras import install_command, require
-from harness.groups import ungrouped
 
 if TYPE_CHECKING:
     import uvicorn
@@ -82,7 +81,7 @@ async def serving(app: ASGIApp, *, host: str = LOOPBACK, port: int = 0) -> Async
             with anyio.CancelScope(shield=True):  # it ends by itself, and closes its connections
                 await server.serve(sockets=[listener])
 
-        with ungrouped():
+        with unwrap_groups():
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(run)
                 try:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness import HarnessError, fingerprint
+from harness.fingerprint import MARK, mark_unfinished, refuse_unfinished
+from harness.local import find
 
 LARGE = 3 << 20
 
@@ -57,7 +61,7 @@ def count_hashing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_folder_is_known_by_names_sizes_and_hashes_of_what_decides_its_answers(model: Path) -> None:
-    marks = fingerprint.of_folder(model)
+    marks = fingerprint.hash_folder(model)
 
     assert list(marks) == ["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"]
     assert marks["chat_template.jinja"] == {"size": 5, "sha256": hashlib.sha256(b"hello").hexdigest()}
@@ -67,17 +71,17 @@ def test_a_folder_is_known_by_names_sizes_and_hashes_of_what_decides_its_answers
 def test_the_path_never_enters(model: Path, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(model, tmp_path / "elsewhere" / "other-name")
 
-    assert fingerprint.of_folder(elsewhere) == fingerprint.of_folder(model)
-    assert str(tmp_path) not in str(fingerprint.of_folder(model))
+    assert fingerprint.hash_folder(elsewhere) == fingerprint.hash_folder(model)
+    assert str(tmp_path) not in str(fingerprint.hash_folder(model))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja", "config.json"])
 def test_another_byte_in_any_of_them_is_another_model(model: Path, name: str) -> None:
-    before = fingerprint.of_folder(model)
+    before = fingerprint.hash_folder(model)
     data = (model / name).read_bytes()
     (model / name).write_bytes(data[:-1] + b"!")
 
-    after = fingerprint.of_folder(model)
+    after = fingerprint.hash_folder(model)
 
     assert {key for key in before if before[key] != after[key]} == {name}
 
@@ -88,11 +92,11 @@ def test_an_adapter_code_and_named_templates_count(model: Path) -> None:
     for name in added:
         (model / name).write_text("x")
 
-    assert set(added) < set(fingerprint.of_folder(model))
+    assert set(added) < set(fingerprint.hash_folder(model))
 
 
 def test_what_a_trainer_leaves_behind_does_not_count(model: Path) -> None:
-    before = fingerprint.of_folder(model)
+    before = fingerprint.hash_folder(model)
     for name in ("optimizer.pt", "scheduler.pt", "rng_state_0.pth", "training_args.bin", "trainer_state.json"):
         (model / name).write_text("x")
     for name in ("README.md", "LICENSE.txt", ".gitattributes", "events.log"):
@@ -100,15 +104,15 @@ def test_what_a_trainer_leaves_behind_does_not_count(model: Path) -> None:
     (model / "checkpoint-100").mkdir()
     (model / "checkpoint-100" / "model.safetensors").write_text("x")
 
-    assert fingerprint.of_folder(model) == before
+    assert fingerprint.hash_folder(model) == before
 
 
 def test_a_large_file_is_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(monkeypatch)
     hashed = count_hashing(monkeypatch)
 
-    first = fingerprint.of_folder(model)
-    second = fingerprint.of_folder(model)
+    first = fingerprint.hash_folder(model)
+    second = fingerprint.hash_folder(model)
 
     assert first == second
     assert hashed.count("model.safetensors") == 1
@@ -116,7 +120,7 @@ def test_a_large_file_is_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_was_just_written_is_not_remembered(model: Path, cache: Path) -> None:
-    fingerprint.of_folder(model)
+    fingerprint.hash_folder(model)
 
     assert not cache.exists()
 
@@ -126,13 +130,15 @@ def test_a_file_overwritten_with_its_size_and_time_kept_is_noticed(
 ) -> None:
     weights = model / "model.safetensors"
     settle(monkeypatch)
-    before = fingerprint.of_file(weights)
+    before = fingerprint.hash_file(weights)
     kept = weights.stat()
 
     weights.write_bytes(b"v" * LARGE)
     os.utime(weights, ns=(kept.st_atime_ns, kept.st_mtime_ns))
 
-    assert fingerprint.of_file(weights) == {"size": LARGE, "sha256": hashlib.sha256(b"v" * LARGE).hexdigest()} != before
+    assert (
+        fingerprint.hash_file(weights) == {"size": LARGE, "sha256": hashlib.sha256(b"v" * LARGE).hexdigest()} != before
+    )
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"state": 1}', b"\xff"])
@@ -140,11 +146,11 @@ def test_a_damaged_cache_is_only_slower(
     model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
     settle(monkeypatch)
-    before = fingerprint.of_folder(model)
+    before = fingerprint.hash_folder(model)
     (memory,) = cache.rglob("*.json")
     memory.write_bytes(damage)
 
-    assert fingerprint.of_folder(model) == before
+    assert fingerprint.hash_folder(model) == before
 
 
 def test_a_cache_that_cannot_be_written_is_only_slower(
@@ -153,18 +159,84 @@ def test_a_cache_that_cannot_be_written_is_only_slower(
     settle(monkeypatch)
     cache.write_text("a file where the folder should be")
 
-    assert fingerprint.of_folder(model)["model.safetensors"]["size"] == LARGE
+    assert fingerprint.hash_folder(model)["model.safetensors"]["size"] == LARGE
 
 
 def test_a_folder_without_a_model_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="no model file") as caught:
-        fingerprint.of_folder(tmp_path)
+        fingerprint.hash_folder(tmp_path)
 
     assert caught.value.where == str(tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="cannot read") as caught:
-        fingerprint.of_file(tmp_path / "gone.safetensors")
+        fingerprint.hash_file(tmp_path / "gone.safetensors")
 
     assert caught.value.where.endswith("gone.safetensors")
+
+
+# ------------------------------------------------------------------------------------------------ unfinished trainings
+
+
+def make_model(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}), encoding="utf-8")
+    return folder
+
+
+def ways(folder: Path) -> tuple[Callable[[], object], ...]:
+    """All that open a folder as a model."""
+    return (
+        lambda: refuse_unfinished(folder),
+        lambda: fingerprint.hash_folder(folder),
+        lambda: find(str(folder), None, scheme="hf"),
+        lambda: find(str(folder), None, scheme="vllm", adapter="lora"),
+    )
+
+
+def refused(folder: Path) -> bool:
+    """Whether every way refuses it, or none does."""
+    answers = {_refused(way) for way in ways(folder)}
+    assert len(answers) == 1
+    return answers.pop()
+
+
+def _refused(way: Callable[[], object]) -> bool:
+    try:
+        way()
+    except HarnessError as error:
+        return "has not ended" in error.what and "harness train" in error.remedy
+    return False
+
+
+def test_a_model_that_stands_by_itself_is_taken(tmp_path: Path) -> None:
+    assert not refused(make_model(tmp_path / "m"))
+
+
+def test_what_lies_below_a_mark_is_refused_however_deep(tmp_path: Path) -> None:
+    mark_unfinished(tmp_path / "out.partial")
+    assert refused(make_model(tmp_path / "out.partial" / "checkpoints" / "checkpoint-2"))
+    assert not refused(make_model(tmp_path / "out"))
+
+
+def test_a_link_to_it_and_a_path_with_detours_are_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark_unfinished(tmp_path / "out.partial")
+    inside = make_model(tmp_path / "out.partial" / "model")
+    (tmp_path / "link").symlink_to(inside)
+    assert refused(tmp_path / "link")
+    monkeypatch.chdir(inside)
+    assert refused(Path())
+
+
+def test_a_checkpoint_stays_refused_where_it_was_copied_to(tmp_path: Path) -> None:
+    checkpoint = make_model(tmp_path / "out.partial" / "checkpoint-2")
+    mark_unfinished(checkpoint)
+    assert refused(shutil.copytree(checkpoint, tmp_path / "mine"))
+    assert not [name for name in fingerprint.hash_folder(make_model(tmp_path / "other")) if name == MARK]
+
+
+def test_the_folder_itself_says_why_it_is_none(tmp_path: Path) -> None:
+    mark_unfinished(tmp_path / "out.partial")
+    with pytest.raises(HarnessError, match="has not ended"):
+        find(str(tmp_path / "out.partial"), None, scheme="vllm", adapter="lora")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.keys import asked, canonical, item, request_key
+from harness.keys import canonical, item, request_key, request_to_json
 from harness.types import Files, Generation, Image, ImageContent, Message, Request, Text
 
 
@@ -88,11 +88,11 @@ def test_whoever_is_asked_otherwise_has_another_key(name: str) -> None:
 
 def test_every_field_of_a_request_enters_the_key() -> None:
     """A new field of Request that can change an answer must be added to keys.asked."""
-    assert set(asked(REQUEST)) == {field.name for field in fields(Request)}
+    assert set(request_to_json(REQUEST)) == {field.name for field in fields(Request)}
 
 
 def test_every_field_of_generation_enters_the_key() -> None:
-    assert set(asked(REQUEST)["settings"]) == {field.name for field in fields(Generation)}
+    assert set(request_to_json(REQUEST)["settings"]) == {field.name for field in fields(Generation)}
 
 
 def test_the_order_of_images_enters_the_key() -> None:

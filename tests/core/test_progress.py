@@ -12,14 +12,22 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.progress import CountingProgress, LineProgress, Progress, SilentProgress, choose, line, spending
+from harness.progress import (
+    CountingProgress,
+    LineProgress,
+    Progress,
+    SilentProgress,
+    choose_progress,
+    format_line,
+    format_spending,
+)
 from harness.progress.live import LiveProgress
-from harness.progress.tally import View
+from harness.progress.tally import SplitView
 from harness.types import OUTCOMES, UNSCORED, Usage
 from tests.core.clocked import ASR, Clock, answer, live
 
 
-def view(progress: CountingProgress, clock: Clock) -> View:
+def view(progress: CountingProgress, clock: Clock) -> SplitView:
     (seen,) = progress.tally.views(clock.now)
     return seen
 
@@ -46,8 +54,8 @@ def test_the_running_value_stands_beside_what_it_is_divided_by_and_an_interval_i
     progress.answered("mis", "easy", "error")
     seen = view(progress, clock)
     assert (seen.value, seen.n) == (80.0, 10)
-    assert "ASR 80.0 n=10" in line(seen)
-    assert "[" not in line(seen)
+    assert "ASR 80.0 n=10" in format_line(seen)
+    assert "[" not in format_line(seen)
 
 
 def test_the_rate_counts_what_this_invocation_did_and_not_what_it_reused(clock: Clock) -> None:
@@ -119,7 +127,7 @@ def test_a_finished_split_has_no_time_left(clock: Clock) -> None:
     clock.now = 5.0
     seen = view(progress, clock)
     assert (seen.remaining, seen.fraction) == (0.0, 1.0)
-    assert "ETA" not in line(seen)
+    assert "ETA" not in format_line(seen)
 
 
 def test_a_total_that_is_not_known_yet_gives_no_percent_and_no_eta(clock: Clock) -> None:
@@ -129,7 +137,7 @@ def test_a_total_that_is_not_known_yet_gives_no_percent_and_no_eta(clock: Clock)
         progress.begin("mis", "easy", total=total, metric=ASR)
         answer(progress, 3)
         clock.now = 1.0
-        assert line(view(progress, clock)) == f"{text} · ASR 100.0 n=3"
+        assert format_line(view(progress, clock)) == f"{text} · ASR 100.0 n=3"
 
 
 def test_an_answer_no_judge_will_read_is_work_done(clock: Clock) -> None:
@@ -141,23 +149,23 @@ def test_an_answer_no_judge_will_read_is_work_done(clock: Clock) -> None:
 
 def test_spending_adds_tokens_and_known_prices(clock: Clock) -> None:
     progress = CountingProgress(clock)
-    assert spending(progress.tally) == ""
+    assert format_spending(progress.tally) == ""
     progress.spent(Usage(input_tokens=1_200_000, output_tokens=900))
-    assert spending(progress.tally) == " · 1.2M tokens in, 900 out"
+    assert format_spending(progress.tally) == " · 1.2M tokens in, 900 out"
     progress.spent(Usage(input_tokens=1), cost=0.25)
     progress.spent(Usage(input_tokens=1), cost=0.5)
-    assert spending(progress.tally).endswith(" · $0.75")
+    assert format_spending(progress.tally).endswith(" · $0.75")
 
 
 def test_a_stream_that_is_no_terminal_gets_lines() -> None:
-    assert isinstance(choose(io.StringIO(), {}), LineProgress)
+    assert isinstance(choose_progress(io.StringIO(), {}), LineProgress)
 
 
 def test_a_terminal_gets_the_live_table_unless_it_is_dumb() -> None:
     leader, follower = pty.openpty()
     with os.fdopen(leader), os.fdopen(follower, "w") as terminal:
-        assert isinstance(choose(terminal, {"TERM": "xterm"}), LiveProgress)
-        assert isinstance(choose(terminal, {"TERM": "dumb"}), LineProgress)
+        assert isinstance(choose_progress(terminal, {"TERM": "xterm"}), LiveProgress)
+        assert isinstance(choose_progress(terminal, {"TERM": "dumb"}), LineProgress)
 
 
 def test_silence_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +191,6 @@ def test_an_event_costs_less_than_10_microseconds(make: Callable[[], Progress]) 
 
 
 def test_rich_is_imported_only_for_a_terminal() -> None:
-    code = "import sys, io; from harness.progress import choose; choose(io.StringIO()); print('rich' in sys.modules)"
+    code = "import sys, io, harness.progress as p; p.choose_progress(io.StringIO()); print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import Record, Split
-from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, compared, mini, over_refusal, right_answers
+from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, comparison, mini, over_refusal, right_answers
 
 RULES = {"choice": {}}
 
@@ -18,7 +18,7 @@ RULES = {"choice": {}}
         (over_refusal(REFUSAL_RULE), "refused", "refusal_rate", "lower"),
         (over_refusal(REFUSAL_RULE, better_when_refused=True), "refused", "refusal_rate", "higher"),
         (right_answers(RULES), "wrong", "accuracy", "higher"),
-        (compared({"pairwise": {}}), "loss", "win_rate", "higher"),
+        (comparison({"pairwise": {}}), "loss", "win_rate", "higher"),
     ],
 )
 def test_a_block_and_an_empty_answer_count_as_the_kind_says(split: Split, label: str, metric: str, better: str) -> None:
@@ -33,7 +33,7 @@ def test_what_cannot_be_read_is_a_wrong_answer_and_is_reported() -> None:
 
 
 def test_a_tie_is_half_a_win() -> None:
-    (win_rate,) = compared({"pairwise": {}}).metrics
+    (win_rate,) = comparison({"pairwise": {}}).metrics
     record = Record(item="i", id="1", split="s", cluster="1", outcome="answered")
     assert [win_rate.score(replace(record, label=label)) for label in ("win", "tie", "loss")] == [
         (1, 1),

@@ -17,8 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from harness.contracts import Model
-from harness.errors import HarnessError
-from harness.groups import ungrouped
+from harness.errors import HarnessError, unwrap_groups
 from harness.limits.metered import try_once
 from harness.settings import nearest
 from harness.types import Failure, Json
@@ -101,7 +100,7 @@ class _Chat:
     async def _answer(self, request: Request, asked: ModelRequest) -> Mapping[str, Json] | None:
         """The completion; None if the client has gone, whose call is then cancelled."""
         found: list[Mapping[str, Json]] = []
-        with ungrouped():
+        with unwrap_groups():
             async with anyio.create_task_group() as tasks:
 
                 async def cancel_on_disconnect() -> None:
