@@ -110,4 +110,4 @@ def harness_verdict_added(run: RunInfo, sample: Sample, response: Response, verd
 
 @hookspec
 def harness_run_finished(run: RunInfo, results: Results) -> None:
-    """A run ended and results.json stands."""
+    """A run ended and results.json is written."""

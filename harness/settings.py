@@ -92,7 +92,7 @@ def identity(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
     }
 
 
-def changed(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
+def find_changed(declared: Iterable[Setting], values: Settings) -> dict[str, Any]:
     """Identity settings that are not at their default, in the order they were declared."""
     declared = tuple(declared)
     now = identity(declared, values)
@@ -147,3 +147,7 @@ def _mismatch(setting: Setting, value: object, owner: str) -> HarnessError:
     kind = setting.type.__name__
     article = "an" if kind[0] in "aeiou" else "a"
     return HarnessError(f"{owner}: {setting.name}={value} is not {article} {kind}", remedy=setting.help)
+
+
+#: old name, until all importers use the new one
+changed = find_changed

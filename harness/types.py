@@ -1,7 +1,7 @@
 """Values that travel through the harness; all frozen, none does I/O.
 
 A Task makes Samples, each holding a Request. A Model turns a Request into a Response or a Failure.
-A Rubric turns a Response into a Verdict or an Unscored. Nothing else stands for "it did not work":
+A Rubric turns a Response into a Verdict or an Unscored. Nothing else means "it did not work":
 no sentinel text, no NaN, no None.
 """
 
@@ -65,7 +65,7 @@ class Image:
 
     @property
     def opened(self) -> ImageContent:
-        """The content; raises ValueError where no one opened the image (`harness.images.open_image`)."""
+        """The content; raises ValueError if the image was not opened (`harness.images.open_image`)."""
         if self.content is None:
             raise ValueError(f"image {self.path} has not been opened")
         return self.content

@@ -95,7 +95,7 @@ def right_answers(
 ) -> Split:
     """Labels `right` and `wrong`, and `none` where no answer can be read, which counts as wrong; so do blocks.
 
-    `unparsable`, beside the accuracy, is the share of `none`.
+    `unparsable`, a metric besides the accuracy, is the share of `none`.
     """
     return replace(
         _make_split("wrong", judges, n, images, by, defaults, labels=("right", "wrong", "none"), group="ability"),

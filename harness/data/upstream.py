@@ -58,16 +58,16 @@ class Upstream:
         self.pin = pin
 
     def literals(self, path: str) -> Mapping[str, Json]:
-        """The constants of one file by name, see `harness.data.literals.literals`.
+        """The constants of one file by name, see `harness.data.literals.read_literals`.
 
         Raises:
             MissingData: the file has not been fetched.
             BadData: it is not a readable Python file.
         """
-        from harness.data.literals import literals
+        from harness.data.literals import read_literals
 
         try:
-            return literals(self._read(path).decode("utf-8-sig"))
+            return read_literals(self._read(path).decode("utf-8-sig"))
         except ValueError as error:
             raise BadData(str(error), where=str(self.pin.folder(self.root) / path), remedy=self._remedy) from None
 

@@ -107,7 +107,16 @@ class SplitTally:
     def view(self, now: float) -> SplitView:
         """What to show at `now`, in seconds of any clock that only goes forward."""
         ended, judged = self.outcomes.total(), self.verdicts.total()
-        left, to_judge = self._left(ended, judged)
+        # Records still to answer and answers still to judge, as far as they can be foreseen.
+        left = None if self.total is None else max(0, self.total - ended)
+        to_judge = max(0, self.outcomes["answered"] + (left or 0) - judged) if self.judge else 0
+        fraction = None
+        if left is not None:
+            work = ended + judged + left + to_judge
+            fraction = (ended + judged) / work if work else 1.0
+        value = None
+        if self.metric is not None and self.denominator > 0:
+            value = (100.0 if self.metric.unit == "%" else 1.0) * self.numerator / self.denominator
         if not self.fresh_verdicts:
             self.judging = Speed(now)  # judging may begin only after the last answer
         answers, verdicts = self.answering.at(now, self.fresh_answers), self.judging.at(now, self.fresh_verdicts)
@@ -119,9 +128,9 @@ class SplitTally:
             waiting=max(0, self.outcomes["answered"] - judged) if self.judge else 0,
             rate=max(answers, verdicts),
             remaining=_estimate_seconds(left, answers, to_judge, verdicts),
-            fraction=_compute_fraction(ended + judged, left, to_judge),
+            fraction=fraction,
             metric=self.metric,
-            value=self._running_value(),
+            value=value,
             n=self.denominator,
             blocked=sum(self.outcomes[name] for name in BLOCKED),
             empty=self.outcomes["empty"],
@@ -133,17 +142,6 @@ class SplitTally:
         self.numerator += share[0]
         self.denominator += share[1]
 
-    def _left(self, ended: int, judged: int) -> tuple[int | None, int]:
-        """Records still to answer and answers still to judge, as far as they can be foreseen."""
-        left = None if self.total is None else max(0, self.total - ended)
-        to_judge = max(0, self.outcomes["answered"] + (left or 0) - judged) if self.judge else 0
-        return left, to_judge
-
-    def _running_value(self) -> float | None:
-        if self.metric is None or self.denominator <= 0:
-            return None
-        return (100.0 if self.metric.unit == "%" else 1.0) * self.numerator / self.denominator
-
 
 def _estimate_seconds(left: int | None, answers: float, to_judge: int, verdicts: float) -> float | None:
     """The slower of answering and judging; when they run one after the other, the one that runs."""
@@ -153,13 +151,6 @@ def _estimate_seconds(left: int | None, answers: float, to_judge: int, verdicts:
         return 0.0
     times = [count / rate for count, rate in ((left, answers), (to_judge, verdicts)) if count and rate > 0]
     return max(times, default=None)
-
-
-def _compute_fraction(done: int, left: int | None, to_judge: int) -> float | None:
-    if left is None:
-        return None
-    total = done + left + to_judge
-    return done / total if total else 1.0
 
 
 class Tally:

@@ -1,4 +1,4 @@
-"""Plain fakes: a model that says what it is told to, and tasks, judges and a host around it.
+"""Plain fakes: a model that follows a script, and tasks, judges and a host around it.
 
 host = host_of(fake_provider(lambda request: "no"), fake_task({"q1": "May I?"}), fake_judge())
 with plugins.use(host):
@@ -8,7 +8,7 @@ with plugins.use(host):
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,14 @@ class FakeModel:
         """What the script says."""
         self.asked.append(request)
         self.shown = tuple(image.content.data for image in request.images if image.content is not None)
-        said = self._script(request) if callable(self._script) else self._in_turn(self._script)
+        script = self._script
+        if callable(script):
+            said = script(request)
+        elif isinstance(script, str | Response | Failure):
+            said = script
+        else:
+            said = script[min(len(self.asked), len(script)) - 1]
         return Response(text=said) if isinstance(said, str) else said
-
-    def _in_turn(self, answers: Said | Sequence[Said]) -> Said:
-        if isinstance(answers, str | Response | Failure):
-            return answers
-        return answers[min(len(self.asked), len(answers)) - 1]
 
 
 def fake_provider(
@@ -76,15 +77,11 @@ def fake_provider(
 ) -> Provider:
     """A provider whose models all follow one script; `info` is theirs, but for `ref`."""
 
-    def open_model(name: str, _: Settings) -> AbstractAsyncContextManager[Model]:
-        return _opened(FakeModel(script, replace(info or ModelInfo(ref="", endpoint=scheme), ref=f"{scheme}/{name}")))
+    @asynccontextmanager
+    async def open_model(name: str, _: Settings) -> AsyncGenerator[Model]:
+        yield FakeModel(script, replace(info or ModelInfo(ref="", endpoint=scheme), ref=f"{scheme}/{name}"))
 
     return Provider(scheme=scheme, description="follows a script", open=open_model, settings=settings)
-
-
-@asynccontextmanager
-async def _opened(model: FakeModel) -> AsyncGenerator[Model]:
-    yield model
 
 
 class FakeBrush:
@@ -190,13 +187,15 @@ def fake_task(
     }
     only = Split(judges=judges, metrics=metrics, **fields)
 
-    def listed(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:
+    def list_samples(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:
         if callable(samples):
             yield from samples()
         else:
             yield from (fake_sample(id, text=text) for id, text in samples.items())  # noqa: A001 - the field's name
 
-    return Task(name=name, version="1", description="a fake", splits={"all": only}, samples=listed, settings=settings)
+    return Task(
+        name=name, version="1", description="a fake", splits={"all": only}, samples=list_samples, settings=settings
+    )
 
 
 def fake_judge(

@@ -22,7 +22,7 @@ class Reply:
     Attributes:
         status: of HTTP.
         body: as sent.
-        headers: beside the content type.
+        headers: besides the content type.
         fault: instead of an answer: `drop` closes the connection, `cut` closes it inside the body, `garbage` is not
             HTTP, `stall` says nothing and `drip` sends a blank now and then, both until the server is closed.
     """
@@ -105,7 +105,7 @@ def throttled(seconds: float | None = None) -> Reply:
 
 
 def no_quota() -> Reply:
-    """A 429 that waiting does not mend."""
+    """A 429 that no waiting ends."""
     words = "You exceeded your current quota, please check your plan and billing details."
     return error(429, words, code="insufficient_quota", kind="insufficient_quota")
 
@@ -116,7 +116,7 @@ def wrong_key(key: str = "sk-wrong") -> Reply:
 
 
 def no_model(name: str = "NAME") -> Reply:
-    """A 404 for a model nobody serves."""
+    """A 404 for a model that is not served."""
     return error(404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found")
 
 

@@ -138,9 +138,7 @@ def test_all_clients_together_keep_no_more_connections_than_files_may_be_open() 
         for model in models:
             endpoints.watch(model)
         first, second, local = (Metered(model, endpoints) for model in models)
-        assert (
-            most // 4 < first.endpoint.slots == second.endpoint.slots <= most // 2 < (256 - descriptors.RESERVED) / 2
-        )
+        assert most // 4 < first.endpoint.slots == second.endpoint.slots <= most // 2 < (256 - descriptors.RESERVED) / 2
         assert local.endpoint.slots == 500, "its calls open nothing"
         for _ in range(3):
             anyio.run(first.generate, ASK)

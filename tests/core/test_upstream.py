@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.literals import literals
+from harness.data.literals import read_literals
 from harness.data.upstream import Pin, Upstream, copy, fetch
 from harness.errors import BadData, HarnessError, MissingData
 
@@ -54,44 +54,44 @@ def other():
 
 def test_a_script_that_is_nested_too_deep_is_no_script() -> None:
     with pytest.raises(ValueError, match="not a Python file"):
-        literals("A = " + " + ".join(["'a'"] * 2500))
+        read_literals("A = " + " + ".join(["'a'"] * 2500))
 
 
 def test_a_module_constant_a_concatenation_and_a_nested_dict_are_read() -> None:
-    found = literals(SCRIPT)
+    found = read_literals(SCRIPT)
     assert found["GREETING"] == "Look at the picture. Then say: "
     assert found["aspects"]["colours"]["1"] == 'It names "red".'
     assert found["settings"] == {"max_tokens": 128, "temperature": 0.0, "offset": -1}
 
 
 def test_a_stripped_literal_inside_a_function_is_read_under_its_plain_and_its_dotted_name() -> None:
-    found = literals(SCRIPT)
+    found = read_literals(SCRIPT)
     assert found["judge.TEMPLATE"] == found["TEMPLATE"]
     assert found["TEMPLATE"] == "Which colour is it?\n    <question>: {question}"
 
 
 def test_a_name_with_two_values_in_two_functions_has_only_dotted_names() -> None:
-    found = literals(SCRIPT)
+    found = read_literals(SCRIPT)
     assert "LOCAL" not in found
     assert (found["other.LOCAL"], found["other.inner.LOCAL"]) == ("one", "two")
 
 
 def test_the_choices_of_a_class_field_are_read_from_its_annotation() -> None:
-    found = literals(SCRIPT)
+    found = read_literals(SCRIPT)
     assert found["OUTPUT.colour"] == ["Red", "Blue"]
     assert found["OUTPUT.shape"] == "Round"
     assert "OUTPUT.free" not in found
 
 
 def test_what_is_not_literal_stands_as_an_ellipsis_in_its_container_and_is_left_out_alone() -> None:
-    found = literals(SCRIPT)
+    found = read_literals(SCRIPT)
     assert found["judge.message"][0] == {"role": "system", "content": "You know colours."}
     assert found["judge.message"][1]["content"] == [{"type": "image_url", "url": ...}, {"text": ...}]
     assert not {"MARKER", "judge.picked"} & set(found)
 
 
 def test_what_json_cannot_hold_is_no_literal_and_no_name() -> None:
-    found = literals(
+    found = read_literals(
         "A = b'raw'\nB = 2j\nC = ['a', b'raw', 1j]\nD = {b'k': 1, 2j: 2, 'k': 3, ...: 4}\nE = b'a'.strip()"
     )
     assert found == {"C": ["a", ..., ...], "D": {"k": 3}}
@@ -99,14 +99,14 @@ def test_what_json_cannot_hold_is_no_literal_and_no_name() -> None:
 
 def test_nothing_of_the_script_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    literals(SCRIPT)
+    read_literals(SCRIPT)
     assert not (tmp_path / "ran.txt").exists()
 
 
 @pytest.mark.parametrize("source", ["def f(:", "x = 1\x00", "(" * 5000 + ")" * 5000, "-" * 20000 + "1"])
 def test_a_file_that_is_not_python_is_refused_with_a_value_error(source: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        literals(source)
+        read_literals(source)
 
 
 def sha256(text: str) -> str:

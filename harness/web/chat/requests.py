@@ -166,15 +166,18 @@ def parse_body(data: bytes) -> Body:
 
 def _check_parameter(name: str, value: Json) -> None:
     """Refuse a parameter that would make another answer."""
-    if value is None or name in _IGNORED or any(_is_same(value, neutral) for neutral in _NEUTRAL.get(name, ())):
+    if (
+        value is None
+        or name in _IGNORED
+        or any(
+            # Equality as JSON means it; to Python True is 1.
+            bool(value == neutral) and isinstance(value, bool) == isinstance(neutral, bool)
+            for neutral in _NEUTRAL.get(name, ())
+        )
+    ):
         return
     given = f"{name}={json.dumps(value)[:60]}" if name in _NEUTRAL else name
     raise RequestError(400, f"{given} is not supported here", param=name, code="unsupported_parameter")
-
-
-def _is_same(value: Json, neutral: Json) -> bool:
-    """Equality as JSON means it; to Python True is 1."""
-    return bool(value == neutral) and isinstance(value, bool) == isinstance(neutral, bool)
 
 
 def build_request(body: Body, info: ModelInfo, files: Path | None) -> Request:
