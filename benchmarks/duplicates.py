@@ -15,7 +15,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from harness_builder.plan import LEAST
+from harness_builder.plan import TEXT_LIKENESS
 from harness_builder.quality import ImageMark, PairIndex, TextIndex
 from harness_builder.quality.duplicates import MINHASH
 
@@ -48,7 +48,7 @@ def ours(texts: list[str]) -> int:
 def bare(texts: list[str]) -> int:
     rensa: Any = importlib.import_module("rensa")
     bands, rows, seed, width = MINHASH
-    index, named = rensa.RMinHashLSH(LEAST, bands * rows, bands), 0
+    index, named = rensa.RMinHashLSH(TEXT_LIKENESS, bands * rows, bands), 0
     for number, text in enumerate(texts):
         plain = normalised(text)
         hashed = rensa.RMinHash(bands * rows, seed)

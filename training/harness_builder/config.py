@@ -28,6 +28,7 @@ from harness_builder.plan import (
     Photos,
     Plan,
     ReferenceTest,
+    Role,
 )
 from harness_builder.seeds import SeedSource
 from harness_builder.seeds.layouts import PLAIN, layouts_of, renamed
@@ -392,11 +393,12 @@ def _build_plan(config: Config, file: Path) -> Plan:
         price: Mapping[str, float] = {} if section.price is None else section.price.model_dump()
         return ModelChoice(ref=ref, settings=section.settings, price=price)
 
-    chosen = {role: config.models[role] for role in ROLES if role in config.models}
-    models = {role: choose(section.model, section) for role, section in chosen.items()}
+    models: dict[Role, ModelChoice] = {
+        role: choose(config.models[role].model, config.models[role]) for role in ROLES if role in config.models
+    }
     models.setdefault("viewer", models["writer"])  # one model may do everything
     painter, quality, limits = config.painter, config.quality, config.limits
-    sources = [{**source.model_dump(), "path": find(source.path)} for source in config.sources]
+    sources: list[dict[str, Any]] = [{**each.model_dump(), "path": find(each.path)} for each in config.sources]
     return Plan(
         name=config.name,
         sources=tuple(SeedSource(**source) for source in sources),
@@ -445,4 +447,5 @@ def _build_photos(real: PhotosSection, find: Callable[[str], Path]) -> Photos:
     except OSError:  # such as a name that is too long
         pass
     faces = None if real.faces is None else find(real.faces)
-    return Photos(**{**real.model_dump(), "path": find(real.path), "model": model, "faces": faces})
+    fields: dict[str, Any] = {**real.model_dump(), "path": find(real.path), "model": model, "faces": faces}
+    return Photos(**fields)

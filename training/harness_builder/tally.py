@@ -85,10 +85,10 @@ class Tally:
         """Take back what was counted: that something ended here, and that it was kept in these steps."""
         self.again -= halted.again
         self.passing[step] -= halted.again
-        # subtracting counters leaves no entry of 0
-        self.whys = self.whys - Counter([(step, halted.end, halted.why)])
-        kept_ends: list[tuple[Step, End]] = [(each, "kept") for each in kept]
-        self.ends = self.ends - Counter([(step, halted.end), *kept_ends])
+        whys: list[tuple[Step, End, str]] = [(step, halted.end, halted.why)]
+        ends: list[tuple[Step, End]] = [(step, halted.end), *((each, "kept") for each in kept)]
+        self.whys = self.whys - Counter(whys)  # what comes to 0 is left out
+        self.ends = self.ends - Counter(ends)
 
     def came(self, step: Step) -> int:
         """What came to a step: all that the one before kept, but for what only the other of probe and label takes; to

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 from harness import Drawing, Json, Request, Usage
 from harness.http.status import as_list
 from harness_builder.plan import Role
-from harness_builder.stops import KINDS, Stop, stop_text
+from harness_builder.stops import KINDS, Stop, StopKind, stop_text
 from harness_builder.values import End, Step
 
 T = TypeVar("T")
@@ -194,7 +194,7 @@ def stop_of(item: Json) -> Stop | None:
     if not isinstance(item, dict):
         return None
     found = cast("dict[str, Any]", item)
-    kind = next((kind for kind in KINDS if found == {_STOPPED: kind}), None)
+    kind: StopKind | None = next((kind for kind in KINDS if found == {_STOPPED: kind}), None)
     return None if kind is None else Stop(kind=kind)
 
 
