@@ -17,8 +17,8 @@ from harness.terminal import one_line
 from harness_builder.licence_names import RANKS as RANKS
 from harness_builder.licence_names import UNKNOWN as UNKNOWN
 from harness_builder.licence_names import normalize_licence, suggest_licence
-from harness_builder.public import KNOWN as KNOWN
-from harness_builder.public import Source, find_terms, find_test_reason
+from harness_builder.public_sets import KNOWN as KNOWN
+from harness_builder.public_sets import Source, find_terms, find_test_reason
 
 _TABLE: Final = "docs/build-safety.md"
 _SAME, _PAID, _SAME_UNPAID, _UNKNOWN, _FORBIDDEN = 3, 4, 5, 6, 7

@@ -22,7 +22,7 @@ from harness_builder.output import SetRecord
 from harness_builder.output.folder import FILES, TRAINING
 from harness_builder.photos.collection import RealRecord, photo_source
 from harness_builder.plan import Plan, config_key
-from harness_builder.public import Source, is_test_set
+from harness_builder.public_sets import Source, is_test_set
 
 _BUILT: Final = "build"
 _TESTS: Final = frozenset(name for each in FILES.values() if each.split == "test" for name in (each.file, each.images))

@@ -20,12 +20,11 @@ _CACHE: Final = "datasets--"  # the hub client's: datasets--OWNER--NAME/snapshot
 
 
 class Source(Protocol):
-    """Of a source of seeds: what the records call it, where it is, what it is a copy of, and the licence that the user
-    states."""
+    """What licences ask of a source of seeds."""
 
     @property
     def name(self) -> str:
-        """As the user calls it."""
+        """As the user, and the records, call it."""
         ...
 
     @property
@@ -40,7 +39,7 @@ class Source(Protocol):
 
     @property
     def licence(self) -> str:
-        """As the user states it; empty where they do not."""
+        """As the user states it; empty if they do not."""
         ...
 
 
