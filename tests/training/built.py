@@ -1,4 +1,4 @@
-"""Records that came all the way, of benign drawings, and a set written of them."""
+"""Records of benign drawings, and a set written of them."""
 
 from __future__ import annotations
 

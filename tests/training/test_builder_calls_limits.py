@@ -216,7 +216,7 @@ async def test_the_limit_in_dollars_ends_the_build(tmp_path: Path) -> None:
         with pytest.raises(HarnessError, match=r"limit of 1\.00 US dollars"):
             await runner.paint("draw", "seeds/1#0", drawing(seed=2))
     (line,) = said
-    assert line.startswith("no price is told of fake/viewer, fake/writer: ")
+    assert line.startswith("there is no price of fake/viewer, fake/writer: ")
 
 
 def priced(usd: float, **price: float) -> Plan:
@@ -319,5 +319,5 @@ async def test_what_waits_for_dollars_is_not_sent_once_nothing_will_work(tmp_pat
 
 
 async def test_a_limit_in_dollars_without_any_price_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="no price is told"):
+    with pytest.raises(HarnessError, match="no model has a price"):
         await ask(tmp_path, Sayer(), of=plan(most_usd=1.0))

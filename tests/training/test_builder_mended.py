@@ -1,4 +1,4 @@
-"""Questions that people mended, in a whole build over real HTTP: what they meet, and what is made of them."""
+"""Questions that people changed, in a whole build over real HTTP: what they meet, and what is made of them."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_one_that_a_test_holds_and_one_that_repeats_are_dropped(mended: Mended) 
 def test_the_story_of_one_says_that_people_wrote_it(mended: Mended) -> None:
     stage, _ = mended
     told = harness_here("build", "show", stage.out, "cases/neither#0").out
-    assert "note: people mended its question" in told
+    assert "note: people changed its question" in told
 
 
 def test_the_same_build_again_gives_the_same_set_and_asks_nobody(mended: Mended) -> None:

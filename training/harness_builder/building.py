@@ -64,7 +64,7 @@ async def build(build: Build) -> Built:
         HarnessError: something is wrong with the config, the sources or the folder, or nothing will work.
         KeyboardInterrupt: the user wants it to end.
     """
-    plan, _, prompts = _check(build, lambda _: None)  # what is told of photographs comes once they are looked for
+    plan, _, prompts = _check(build, lambda _: None)  # of photographs the user is told once they are looked for
     check_free(build.out)
     check_name(build.out, plan.name)
     work = build.out / WORK
@@ -217,4 +217,4 @@ class _Finish:
         if len(tally.ties) > _TIES:
             yield f"{len(tally.ties) - _TIES:,} more that people disagree on: see `why` in work/sort.jsonl"
         if not written.records and not waiting:
-            yield "no record came all the way: see how they ended in README.md and in work/"
+            yield "no record was built: README.md and work/ say how each element ended"

@@ -113,11 +113,11 @@ class CostTracker:
             choices = (*plan.models.values(), plan.painter)
             unpriced = sorted({each.ref for each in choices if not each.price})
             if len(unpriced) == len({each.ref for each in choices}):
-                what = "a limit in US dollars is set, and no price is told"
+                what = "a limit in US dollars is set, and no model has a price"
                 raise HarnessError(what, remedy="give `price` to the models and the painter, or leave the limit out")
             if unpriced:
                 named = ", ".join(unpriced)
-                tell(f"no price is told of {named}: the limit in US dollars does not count what they take")
+                tell(f"there is no price of {named}: the limit in US dollars does not count what they take")
 
     @asynccontextmanager
     async def call(self, step: Step, role: CallRole) -> AsyncGenerator[None]:

@@ -130,7 +130,7 @@ async def decide(
     settled = decide_by_people(candidate, opinion, decided)
     if isinstance(settled, Halted):
         return settled
-    return StepResult(value=settled, calls=calls, notes=("people mended its question",))
+    return StepResult(value=settled, calls=calls, notes=("people changed its question",))
 
 
 def decide_by_model(candidate: Candidate, opinion: Assessment) -> SubsetDecision:
