@@ -32,7 +32,7 @@ demo-loop: setup
 	$(PY) examples/mirage_loop.py runs/demo-loop
 
 test: setup
-	$(PY) -m pytest -q -n auto --dist loadscope
+	$(PY) -m pytest -q -n auto --dist worksteal
 
 # a browser and TeX, which some tests open; without them those tests are skipped
 tools:
