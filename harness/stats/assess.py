@@ -330,7 +330,8 @@ def weigh_units(units: Units) -> WeightedUnits | str:
     thin = np.flatnonzero(is_open & (totals.judged < LEAST))
     if len(thin):
         worst = int(thin[np.argmin(totals.judged[thin])])
-        name = frame.names[frame.cell[np.unique(coarse, return_index=True)[1]][worst]]
+        first = np.unique(coarse, return_index=True)[1].astype(np.int64)
+        name = frame.names[int(frame.cell[first[worst]])]
         return _explain_thin(int(totals.judged[worst]), int(totals.tried[worst] + totals.unjudged[worst]), name)
     cell, by_category = _split_cells(coarse, frame, counts_at, totals.unjudged > 0)
     is_open = _mark_cells(cell, is_open[coarse])
