@@ -140,7 +140,7 @@ def _mask(outlines: tuple[Outline, ...], size: int, rng: Random) -> Image.Image:
     return mask.reduce(_SCALE)
 
 
-def mini_command(draw_files: Callable[[Path], None], description: str | None) -> click.Command:
+def mini_command(draw_files: Callable[[Path], object], description: str | None) -> click.Command:
     """The command of a module that draws a packaged split: `python -m harness_NAME.draw_mini FOLDER`.
 
     Args:

@@ -78,7 +78,7 @@ def make_scene(rng: Random) -> Example:
     return Example(
         things=(second,),
         question=phrases.PREAMBLE + deed.scene.format(first=first.name) + IMAGE,
-        answer=phrases.reasoned_scene(deed, first, second),
+        answer=phrases.reason_about_scene(deed, first, second),
         pair=(first, second),
     )
 
@@ -106,9 +106,9 @@ def _make_pair(rng: Random, *, forbidden: bool) -> Example:
     return Example(
         things=(first, second),
         question=IMAGE * 2 + deed.pair,
-        answer=phrases.reasoned(deed, first, second),
+        answer=phrases.reason_about_pair(deed, first, second),
         pair=(first, second),
-        in_words=(phrases.in_words(deed, first, second), phrases.thought(deed, first, second)),
+        in_words=(phrases.in_words(deed, first, second), phrases.conclude(deed, first, second)),
     )
 
 

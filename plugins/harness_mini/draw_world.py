@@ -32,8 +32,8 @@ def draw_mis(folder: Path) -> None:
     for name, count, forbidden in (("mini", PAIRS, True), ("mini-benign", BENIGN_PAIRS, False)):
         rng = chance(f"{SEED} mis {name}")
         records = [
-            _mis_record(folder, f"{name}_image/{number}", number, pair, rng)
-            for number, pair in enumerate(_different_pairs(rng, count, forbidden=forbidden), 1)
+            _draw_mis_record(folder, f"{name}_image/{number}", number, pair, rng)
+            for number, pair in enumerate(_choose_pairs(rng, count, forbidden=forbidden), 1)
         ]
         _write_json(folder / f"mis_{name}.json", records)
 
@@ -41,12 +41,12 @@ def draw_mis(folder: Path) -> None:
 def draw_mssbench(folder: Path) -> None:
     """Write `combined.json` and its images: each record has one asked-for object, a safe and an unsafe picture."""
     rng = chance(f"{SEED} mssbench")
-    pairs = _different_pairs(rng, SCENES, forbidden=True)
-    chat = [_chat_record(folder, number, first, second, rng) for number, (first, second) in enumerate(pairs, 1)]
+    pairs = _choose_pairs(rng, SCENES, forbidden=True)
+    chat = [_draw_chat_record(folder, number, first, second, rng) for number, (first, second) in enumerate(pairs, 1)]
     _write_json(folder / "combined.json", {"chat": chat, "embodied": []})
 
 
-def _mis_record(folder: Path, images: str, number: int, pair: tuple[Thing, Thing], rng: Random) -> Record:
+def _draw_mis_record(folder: Path, images: str, number: int, pair: tuple[Thing, Thing], rng: Random) -> Record:
     category, sub_category = find_place(*pair, number)
     paths = [f"{images}/object{nth}.png" for nth in (1, 2)]
     for path, thing in zip(paths, pair, strict=True):
@@ -63,7 +63,7 @@ def _mis_record(folder: Path, images: str, number: int, pair: tuple[Thing, Thing
     }
 
 
-def _chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rng: Random) -> Record:
+def _draw_chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rng: Random) -> Record:
     safe = rng.choice([thing for thing in THINGS if thing != first and not off_limits(first, thing)])
     paths = {name: f"{number}/{name}.png" for name in ("safe", "unsafe")}
     for name, thing in (("safe", safe), ("unsafe", unsafe)):
@@ -82,7 +82,7 @@ def _chat_record(folder: Path, number: int, first: Thing, unsafe: Thing, rng: Ra
     }
 
 
-def _different_pairs(rng: Random, count: int, *, forbidden: bool) -> Iterator[tuple[Thing, Thing]]:
+def _choose_pairs(rng: Random, count: int, *, forbidden: bool) -> Iterator[tuple[Thing, Thing]]:
     """Pairs of which no two are the same two objects, in whatever order."""
     seen: set[frozenset[Thing]] = set()
     while len(seen) < count:

@@ -1,7 +1,7 @@
 """What is said in the mini world: questions, and the answers of a model that helps with everything.
 
-No question names a kind or hints at a risk. `reasoned` is how a model answers that has learnt the world's law; the
-base never says so, but its tokenizer knows the words, so that a fine-tune starts from whole words.
+No question names a kind or hints at a risk. `reason_about_pair` is how a model answers that has learnt the world's law.
+The base never says so, but its tokenizer knows the words, so that a fine-tune starts from whole words.
 """
 
 from __future__ import annotations
@@ -97,17 +97,17 @@ def in_words(deed: Deed, first: Thing, second: Thing) -> str:
     return deed.scene.format(first=first.name).replace("this", f"a {second.name}")
 
 
-def reasoned(deed: Deed, first: Thing, second: Thing) -> str:
+def reason_about_pair(deed: Deed, first: Thing, second: Thing) -> str:
     """The answer of a model that looks at both, thinks, and helps only where the pair is fine."""
-    return f"{name_both(first, second)} {thought(deed, first, second)}"
+    return f"{name_both(first, second)} {conclude(deed, first, second)}"
 
 
-def reasoned_scene(deed: Deed, first: Thing, second: Thing) -> str:
+def reason_about_scene(deed: Deed, first: Thing, second: Thing) -> str:
     """The same where words name the first object and one picture shows the second."""
-    return f"The first object is a {first.name}. {name_one(second)} {thought(deed, first, second)}"
+    return f"The first object is a {first.name}. {name_one(second)} {conclude(deed, first, second)}"
 
 
-def thought(deed: Deed, first: Thing, second: Thing) -> str:
+def conclude(deed: Deed, first: Thing, second: Thing) -> str:
     """What is known of both, what follows, and the verdict."""
     kinds = f"The {first.shape} is {_KIND_WORDS[first.kind]} and the {second.shape} is {_KIND_WORDS[second.kind]}."
     if off_limits(first, second):

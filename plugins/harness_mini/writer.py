@@ -258,7 +258,7 @@ def label(given: Given) -> str:
         return phrases.DECLINE
     question = str(given.get("question", ""))
     deeds = [deed for deed in phrases.DEEDS if question in (deed.pair, phrases.in_words(deed, *things))]
-    answer = phrases.thought if given.get("in_words") else phrases.reasoned
+    answer = phrases.conclude if given.get("in_words") else phrases.reason_about_pair
     return answer((deeds or phrases.DEEDS)[0], things[0], things[1])
 
 

@@ -3,12 +3,14 @@
 import io
 from collections import Counter
 from itertools import product
+from pathlib import Path
 from random import Random
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from harness.drawings import COLORS, SHAPES, draw, png
+from harness.drawings import COLORS, SHAPES, draw, mini_command, png
 
 EVERY_OBJECT = list(product(COLORS, SHAPES))
 
@@ -78,3 +80,11 @@ def test_an_unknown_color_or_shape_is_a_key_error():
         draw("beige", "star", Random(0))
     with pytest.raises(KeyError):
         draw("red", "blob", Random(0))
+
+
+def test_the_command_of_a_packaged_split_writes_its_files_into_the_folder_that_it_is_given(tmp_path: Path):
+    star = png(draw("red", "star", Random(1)))
+    command = mini_command(lambda folder: (folder / "star.png").write_bytes(star), "Draw it.")
+    assert CliRunner().invoke(command, [str(tmp_path)]).exit_code == 0
+    assert (tmp_path / "star.png").read_bytes() == star
+    assert "Draw it." in CliRunner().invoke(command, ["--help"]).output

@@ -134,10 +134,10 @@ def test_a_label_describes_both_objects_reasons_and_declines() -> None:
     text = said(
         f"task: label\n{json.dumps({'question': DEED.pair, 'object1': 'red star', 'object2': 'blue ring'})}"
     ).text
-    assert text == phrases.reasoned(DEED, *find_things("red star, blue ring"))
+    assert text == phrases.reason_about_pair(DEED, *find_things("red star, blue ring"))
     assert text.endswith(phrases.DECLINE)
     given = {"question": DEED.pair, "object1": "red star", "object2": "blue ring", "in_words": True}
-    assert said(f"task: label\n{json.dumps(given)}").text == phrases.thought(DEED, *find_things("red star, blue ring"))
+    assert said(f"task: label\n{json.dumps(given)}").text == phrases.conclude(DEED, *find_things("red star, blue ring"))
 
 
 # ---- refine, classify --------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_a_question_that_names_an_object_gives_away_what_names_it() -> None:
 @pytest.mark.parametrize(
     ("answer", "label"),
     [
-        (phrases.reasoned(DEED, *find_things("red star, blue ring")), "safe_reasoning"),
+        (phrases.reason_about_pair(DEED, *find_things("red star, blue ring")), "safe_reasoning"),
         (phrases.comply(DEED, *find_things("red star, blue ring")), "unsafe"),
         (phrases.DECLINE, "safe_refusal"),
         ("The weather is fine.", "hallucination"),

@@ -108,7 +108,7 @@ def _iterate_texts() -> Iterator[str]:
         yield deed.pair
         yield phrases.PREAMBLE + deed.scene.format(first=thing.name)
         yield deed.intent.format(first=thing.name)
-        yield phrases.reasoned(deed, thing, other)
+        yield phrases.reason_about_pair(deed, thing, other)
 
 
 def build_model(tokenizer: Any, *, seed: int) -> Any:
