@@ -13,9 +13,10 @@ from typing import Any
 import anyio
 import harness_mini
 import PIL.Image
+import pytest
 from harness_hf.provider import PROVIDER
 
-from harness import Failure, Generation, Image, Message, Model, Request, Response, Text
+from harness import Failure, Generation, HarnessError, Image, Message, Model, Request, Response, Text
 from harness.drawings import COLORS, SHAPES, draw
 from harness.images import inline_image, open_image
 from harness.settings import effective
@@ -31,6 +32,14 @@ async def opened(name: str | Path, **settings: Any) -> AsyncIterator[Model]:
     values = effective(PROVIDER.settings, {"dtype": "float32", **settings}, owner="provider hf")
     async with PROVIDER.open(str(name), values) as model:
         yield model
+
+
+async def refused(name: object, **settings: Any) -> HarnessError:
+    """What opening a model raises."""
+    with pytest.raises(HarnessError) as caught:
+        async with opened(str(name), **settings):
+            pass
+    return caught.value
 
 
 async def answers(model: Model, requests: Sequence[Request]) -> list[Response | Failure]:

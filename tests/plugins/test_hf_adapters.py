@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from harness import Generation, HarnessError, Message, Request, Response, Text
+from harness import Generation
 from harness.fingerprint import of_folder
-from tests.plugins.hf_asking import opened
+from tests.plugins.hf_asking import answer, asked, opened, refused
 from tests.plugins.tiny.folders import Folders, make_once
 
 pytestmark = pytest.mark.anyio
-ASKED = Request(
-    messages=(Message(role="user", content=(Text(text="hello"),)),), settings=Generation(temperature=0.0, max_tokens=12)
-)
+ASKED = asked("hello", settings=Generation(temperature=0.0, max_tokens=12))
 
 
 @pytest.fixture
@@ -34,18 +32,9 @@ def adapter(vlm: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory)
     return Path(shutil.copytree(saved, tmp_path / "adapter"))
 
 
-async def refused(name: object, **settings: Any) -> HarnessError:
-    with pytest.raises(HarnessError) as caught:
-        async with opened(str(name), **settings):
-            pass
-    return caught.value
-
-
 async def said(name: object, **settings: Any) -> str:
     async with opened(str(name), **settings) as model:
-        given = await model.generate(ASKED)
-    assert isinstance(given, Response), given
-    return given.text
+        return (await answer(model, ASKED)).text
 
 
 class TestAnAdapter:

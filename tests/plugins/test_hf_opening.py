@@ -12,18 +12,16 @@ import pytest
 from harness_hf.provider import PROVIDER, SETTINGS
 from harness_vllm.provider import PROVIDER as VLLM
 
-from harness import Generation, HarnessError, Message, Provider, Request, Response, Text
+from harness import Generation, HarnessError, Provider, Request, Response
 from harness.fingerprint import of_folder
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
-from tests.plugins.hf_asking import opened
+from tests.plugins.hf_asking import answer, asked, opened, refused
 
 pytestmark = pytest.mark.anyio
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-ASKED = Request(
-    messages=(Message(role="user", content=(Text(text="hello"),)),), settings=Generation(temperature=0.0, max_tokens=12)
-)
+ASKED = asked("hello", settings=Generation(temperature=0.0, max_tokens=12))
 
 
 @pytest.fixture
@@ -55,18 +53,9 @@ def cached_model(hub: Path, model: str | Path, *without: str) -> Path:
     return repository / "snapshots" / COMMIT
 
 
-async def refused(name: object, **settings: Any) -> HarnessError:
-    with pytest.raises(HarnessError) as caught:
-        async with opened(name, **settings):
-            pass
-    return caught.value
-
-
 async def said(name: object, request: Request = ASKED, **settings: Any) -> Response:
-    async with opened(name, **settings) as model:
-        given = await model.generate(request)
-    assert isinstance(given, Response), given
-    return given
+    async with opened(str(name), **settings) as model:
+        return await answer(model, request)
 
 
 class TestSettings:
@@ -88,8 +77,7 @@ class TestSettings:
         assert trust.default is False
 
     async def test_of_pixels_change_how_many_tokens_an_image_takes(self, vlm: Path) -> None:
-        picture = open_image(inline_image("pixel.png", PIXEL))
-        request = Request(messages=(Message(role="user", content=(picture, Text(text="?"))),), settings=ASKED.settings)
+        request = asked(open_image(inline_image("pixel.png", PIXEL)), "?", settings=ASKED.settings)
         small = await said(vlm, request)
         large = await said(vlm, request, min_pixels=128 * 128, max_pixels=128 * 128)
 
@@ -122,16 +110,16 @@ class TestSettings:
         assert str(loaded.model.dtype) == "torch.bfloat16"
         assert loaded.model.config._attn_implementation == "eager"
 
-    @pytest.mark.parametrize(("asked", "expected"), [(None, 1), (3, 3), (0, 1)])
+    @pytest.mark.parametrize(("wanted", "expected"), [(None, 1), (3, 3), (0, 1)])
     async def test_of_threads_give_a_small_model_one_unless_told(
-        self, lm: Path, asked: int | None, expected: int
+        self, lm: Path, wanted: int | None, expected: int
     ) -> None:
         import torch
 
         from harness.local.devices import choose_threads, limit_threads
 
         before = torch.get_num_threads()
-        number = choose_threads(torch.nn.Linear(2, 2), asked)
+        number = choose_threads(torch.nn.Linear(2, 2), wanted)
         with limit_threads(number):
             assert torch.get_num_threads() == number == expected
         assert torch.get_num_threads() == before
@@ -200,7 +188,7 @@ class TestAFolder:
         (folder / "chat_template.jinja").unlink()
         async with opened(folder) as model:
             assert "system" not in model.info.can
-            raw = await model.generate(Request(messages=ASKED.messages, settings=ASKED.settings, raw=True))
+            raw = await model.generate(asked("hello", settings=ASKED.settings, raw=True))
             with pytest.raises(HarnessError, match="chat template"):
                 await model.generate(ASKED)
 

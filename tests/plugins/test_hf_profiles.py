@@ -12,7 +12,7 @@ import pytest
 import harness.local
 from harness import HarnessError, Model, Request, Text
 from harness.local import PROFILES, find_profile
-from tests.plugins.hf_asking import answer, asked, opened, picture
+from tests.plugins.hf_asking import answer, asked, opened, picture, refused
 from tests.plugins.tiny.folders import Folders
 
 pytestmark = pytest.mark.anyio
@@ -24,13 +24,6 @@ async def written(model: Model, request: Request = BOTH) -> str:
     prompt = model._builder(request)  # type: ignore[attr-defined]
     assert isinstance(prompt, harness.local.Prompt), prompt
     return prompt.text
-
-
-async def refused(folder: Path, **settings: Any) -> HarnessError:
-    with pytest.raises(HarnessError) as caught:
-        async with opened(folder, **settings):
-            pass
-    return caught.value
 
 
 class TestAProfile:
