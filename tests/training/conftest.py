@@ -1,24 +1,61 @@
 """Fixtures that several files about training use."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.plugins.tiny.folders import Folders, make_once
+from tests.training.tiny_training import load_trainer
+from tests.training.trained import data, tune_once
+
 if TYPE_CHECKING:
-    from tests.plugins.tiny.folders import Folders
     from tests.training.taking_hub import TakingHub
 
 _HUBS = ("HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_HUB_OFFLINE")
 
 
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> "Folders":
-    """The model folder of each family of vision-language models, by name."""
-    from tests.plugins.tiny.folders import Folders
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """One thread a process, in the processes that tests start as well: for models this small more are slower."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """The model folder of each family of vision-language models, by name."""
+    load_trainer()
     return Folders(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of `tests.training.trained`."""
+    return make_once(tmp_path_factory, "data", data)
+
+
+@pytest.fixture(scope="session")
+def tuned(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
+    """The model that `harness train` makes of mini/base and these data, quickly."""
+    return tune_once(tmp_path_factory, "tuned", drawn)
+
+
+@pytest.fixture(scope="session")
+def killed_trainings(tmp_path_factory: pytest.TempPathFactory, folders: Folders) -> Path:
+    """FULL and LORA of `tests.training.killed_training`: a training each that was killed after its fifth step."""
+
+    def build(folder: Path) -> None:
+        command = [sys.executable, "-m", "tests.training.killed_training", folders["qwen2_vl"], folder]
+        ran = subprocess.run(command, check=False, capture_output=True)
+        assert ran.returncode == 0, ran.stderr.decode()
+
+    return make_once(tmp_path_factory, "killed", build)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A training in a process of its own that ends itself, as a kill would: `python -m … MODEL OUT TUNING`."""
+"""Trainings that end themselves, as a kill would: `python -m … MODEL FOLDER`, to FOLDER/full/out and FOLDER/lora/out.
+
+Each is a process of its own, forked from one that has imported everything.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness_mirage.sft import progress
+from harness_mirage.sft import progress, trainer
 
-from tests.training.tiny_training import fitted, pair, recipe, training
+from tests.training.tiny_training import fitted, load_trainer, pair, recipe, training
+
+TUNINGS = ("full", "lora")
 
 
 class Killing(progress.Lines):
@@ -22,15 +27,22 @@ class Killing(progress.Lines):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(model: str, out: str, tuning: str) -> None:
-    from harness_mirage.sft import trainer
+def choose(stream: Any, batch: int) -> Killing:
+    return Killing(stream, progress.Pace(batch))
 
-    def choose(stream: Any, batch: int) -> Killing:
-        return Killing(stream, progress.Pace(batch))
 
+def main(model: str, folder: str) -> None:
+    load_trainer()
     trainer.choose_display = choose  # type: ignore[assignment]
-    how = recipe(epochs=2.0, tuning=tuning, dropout=0.1)
-    fitted(training(model, Path(out), save_every=3), [pair(at) for at in range(9)], how)
+    for tuning in TUNINGS:
+        process = os.fork()
+        if not process:
+            how = recipe(epochs=2.0, tuning=tuning, dropout=0.1)
+            out = Path(folder) / tuning / "out"
+            fitted(training(model, out, save_every=3), [pair(at) for at in range(9)], how)
+            os._exit(0)  # it was not killed, as the parent sees
+        _, status = os.waitpid(process, 0)
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, status
 
 
 if __name__ == "__main__":

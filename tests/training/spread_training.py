@@ -1,7 +1,13 @@
-"""A training whose weights are spread over processes by FSDP2, on a CPU: `torchrun … -m … MODEL OUT`."""
+"""A training whose weights are spread over two processes by FSDP2, on a CPU: `python -m … MODEL OUT`.
+
+Both are forked from one process that has imported everything, and find each other as torchrun would have told them.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +17,7 @@ from harness_mirage.mixture import Record
 from harness_mirage.sft import trainer
 from harness_mirage.sft.trainer import GuardedTrainer
 
-from tests.training.tiny_training import fitted, pair, recipe, record, training
+from tests.training.tiny_training import fitted, load_trainer, pair, recipe, record, training
 
 #: one batch: what one of two processes is dealt in a turn has images, what the other is dealt may have none
 RECORDS: Final[Sequence[Record]] = (
@@ -21,6 +27,7 @@ RECORDS: Final[Sequence[Record]] = (
     record(3, "Words again?", "Words once more, the second."),
 )
 RECIPE: Final = recipe(epochs=4.0, batch=4)
+COUNT: Final = 2
 
 
 class Spread(GuardedTrainer):
@@ -43,10 +50,31 @@ class Spread(GuardedTrainer):
         state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
 
 
-def main(model: str, out: str) -> None:
+def main(model: str, out: str) -> int:
+    load_trainer()
     trainer.GuardedTrainer = Spread  # type: ignore[attr-defined, misc, unused-ignore]
-    fitted(training(model, Path(out), device="cpu", micro_batch=1), RECORDS, RECIPE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes: list[int] = []
+    for rank in range(COUNT):
+        process = os.fork()
+        if not process:
+            told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": COUNT, "LOCAL_WORLD_SIZE": COUNT}
+            told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            os.environ |= {name: str(value) for name, value in told.items()}
+            fitted(training(model, Path(out), device="cpu", micro_batch=1), RECORDS, RECIPE)
+            return 0
+        processes.append(process)
+    codes = [0]
+    while processes and not any(codes):
+        process, status = os.wait()
+        processes.remove(process)
+        codes.append(os.waitstatus_to_exitcode(status))
+    for process in processes:  # it would wait for the one that failed
+        os.kill(process, signal.SIGKILL)
+    return int(any(codes))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

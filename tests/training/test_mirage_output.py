@@ -22,41 +22,34 @@ from harness import HarnessError
 from harness.board.leaderboard import boards
 from harness.fingerprint import of_folder
 from harness.keys import digest
-from tests.plugins.tiny.folders import Folders
-from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, record, words
+from tests.plugins.tiny.folders import Folders, make_once
+from tests.training.trained import GENERAL, PAIRS, QUICK, called, record, tune, tune_once, words
 
 STEPS = [
     MappingProxyType({"step": float(at), "loss": 2.0 / at, "learning_rate": 0.1, "epoch": at / 3}) for at in (1, 2, 3)
 ]
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data(tmp_path_factory.mktemp("data"))
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
+    return tune_once(tmp_path_factory, "full", drawn, "--hold-out", "Cutting-Board", "-S", "log=tensorboard")
 
 
-@pytest.fixture(scope="module")
-def full(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(
-        drawn, tmp_path_factory.mktemp("full") / "tuned", "--hold-out", "Cutting-Board", "-S", "log=tensorboard"
-    )
+@pytest.fixture(scope="session")
+def lora(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> Path:
+    return tune_once(tmp_path_factory, "lora", drawn, "--set", "tuning=lora")
 
 
-@pytest.fixture(scope="module")
-def lora(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(drawn, tmp_path_factory.mktemp("lora") / "tuned", "--set", "tuning=lora")
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base that is a folder of the user's."""
-    return shutil.copytree(find_model_folder("mini/base"), tmp_path_factory.mktemp("disk") / "my-base")
+    mini = find_model_folder("mini/base")
+    return make_once(tmp_path_factory, "disk", lambda folder: shutil.copytree(mini, folder / "my-base")) / "my-base"
 
 
-def trained(drawn: Path, out: Path, *more: str) -> Path:
-    code, _, said = called(words(drawn, out, *QUICK, *more))
-    assert code == 0, said
-    return out
+@pytest.fixture(scope="session")
+def from_base(tmp_path_factory: pytest.TempPathFactory, drawn: Path, base: Path) -> Path:
+    return tune_once(tmp_path_factory, "from-base", drawn, model=str(base))
 
 
 def answers(model: str, folder: Path, **settings: Any) -> harness.Results:
@@ -67,13 +60,13 @@ def answers(model: str, folder: Path, **settings: Any) -> harness.Results:
 
 
 class TestAModelThatStands:
-    def test_is_not_taken_for_that_of_a_base_whose_weights_were_replaced(self, drawn: Path, tmp_path: Path) -> None:
+    def test_is_not_taken_for_that_of_a_base_whose_weights_were_replaced(
+        self, drawn: Path, base: Path, from_base: Path, tmp_path: Path
+    ) -> None:
         from safetensors.torch import load_file, save_file
 
-        base, out = tmp_path / "base", tmp_path / "tuned"
-        shutil.copytree(find_model_folder("mini/base"), base)
+        base, out = shutil.copytree(base, tmp_path / base.name), shutil.copytree(from_base, tmp_path / "tuned")
         asked = words(drawn, out, *QUICK, model=str(base))
-        assert called(asked)[0] == 0
         assert "holds this training already" in called(asked)[2]
         save_file({name: each * 2 for name, each in load_file(base / "model.safetensors").items()}, base / "other")
         (base / "other").replace(base / "model.safetensors")
@@ -87,7 +80,7 @@ class TestAModelWhoseProcessorTakesNoLimitOfPixels:
     def test_says_that_an_evaluation_shows_it_larger_images(
         self, drawn: Path, folders: Folders, tmp_path: Path
     ) -> None:
-        out = trained(drawn, tmp_path / "tuned", "--set", "pixels=4096", "--model", str(folders["internvl"]))
+        out = tune(drawn, tmp_path / "tuned", "--set", "pixels=4096", model=str(folders["internvl"]))
 
         told = record(out)["evaluation"]
         assert told["settings"] == {}
@@ -97,10 +90,9 @@ class TestAModelWhoseProcessorTakesNoLimitOfPixels:
 class TestABaseThatIsAFolder:
     @pytest.mark.parametrize("scheme", ["", "hf/"])
     def test_is_named_by_its_name_and_known_by_its_files(
-        self, drawn: Path, base: Path, tmp_path: Path, scheme: str
+        self, drawn: Path, base: Path, from_base: Path, tmp_path: Path, scheme: str
     ) -> None:
-        out = tmp_path / "tuned"
-        assert called(words(drawn, out, *QUICK, "-S", "general_count=0", model=f"{scheme}{base}"))[0] == 0
+        out = tune(drawn, tmp_path / "tuned", model=f"{scheme}{base}") if scheme else from_base
 
         told = record(out)
         assert told["tuned_from"] == "hf/my-base"
@@ -110,20 +102,16 @@ class TestABaseThatIsAFolder:
         assert "# hf/my-base, tuned by mirage" in (out / "README.md").read_text(encoding="utf-8")
 
     def test_may_be_moved_before_the_same_command_finds_its_model(
-        self, drawn: Path, base: Path, tmp_path: Path
+        self, drawn: Path, base: Path, from_base: Path, tmp_path: Path
     ) -> None:
-        out, moved_to = tmp_path / "tuned", tmp_path / "elsewhere" / base.name
-        assert called(words(drawn, out, *QUICK, model=str(base)))[0] == 0
-        shutil.copytree(base, moved_to)
+        moved_to = shutil.copytree(base, tmp_path / "elsewhere" / base.name)
 
-        assert "holds this training already" in called(words(drawn, out, *QUICK, model=str(moved_to)))[2]
+        assert "holds this training already" in called(words(drawn, from_base, *QUICK, model=str(moved_to)))[2]
 
-    def test_is_what_an_arrow_leads_from(self, drawn: Path, base: Path, tmp_path: Path) -> None:
-        out = tmp_path / "tuned"
-        assert called(words(drawn, out, *QUICK, model=str(base)))[0] == 0
+    def test_is_what_an_arrow_leads_from(self, base: Path, from_base: Path, tmp_path: Path) -> None:
         runs = [
             harness.run(f"hf/{folder}", "mis:mini", limit=1, output=tmp_path / folder.name).results
-            for folder in (base, out)
+            for folder in (base, from_base)
         ]
 
         first, second = (row for board in boards(runs) for row in sorted(board.rows, key=lambda row: row.tuned_from))
@@ -168,9 +156,9 @@ class TestTheFolder:
         assert not (lora / "tensorboard").exists()
 
     def test_of_other_work_is_never_replaced_unless_asked_and_then_kept_aside(
-        self, drawn: Path, tmp_path: Path
+        self, drawn: Path, tuned: Path, tmp_path: Path
     ) -> None:
-        out = trained(drawn, tmp_path / "tuned")
+        out = shutil.copytree(tuned, tmp_path / "tuned")
         code, _, said = called(words(drawn, out, *QUICK, "--seed", "1"))
         assert (code, record(out)["training"]["seed"]) == (2, 0)
         assert "--fresh" in said

@@ -12,17 +12,12 @@ import pytest
 from harness_mirage.models.weights import check_weights
 
 from harness import HarnessError
-from tests.training.trained import QUICK, called, data, words
+from tests.training.trained import QUICK, called, words
 
 if TYPE_CHECKING:
     from tests.plugins.tiny.folders import Folders
 
 REFUSED = "this machine would refuse it: "
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data(tmp_path_factory.mktemp("data"))
 
 
 def told(arguments: list[str]) -> list[str]:
@@ -105,10 +100,8 @@ def test_weights_that_are_missing_or_cut_short_are_told(
     assert "no file of weights" in said if how == "missing" else "cut short" in said
 
 
-def test_a_model_that_stands_already_is_told_and_nothing_is_refused(drawn: Path, tmp_path: Path) -> None:
-    arguments = words(drawn, tmp_path / "out", *QUICK)
-    assert called(arguments)[0] == 0
-    code, shown, _ = called([*arguments, "--dry-run"])
+def test_a_model_that_stands_already_is_told_and_nothing_is_refused(drawn: Path, tuned: Path) -> None:
+    code, shown, _ = called([*words(drawn, tuned, *QUICK), "--dry-run"])
 
     assert code == 0
     assert "holds this training already: nothing would be trained" in shown

@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, record, words
+from tests.training.trained import GENERAL, PAIRS, QUICK, called, record, words
 
 if TYPE_CHECKING:
     from tests.plugins.tiny.folders import Folders
 
 PIXELS = 16384  #: most of an image, in the trainings that are evaluated
 LOOP = (*QUICK, "--set", f"pixels={PIXELS}", "--evaluate", "mis:mini", "--limit", "1", "--compare")
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

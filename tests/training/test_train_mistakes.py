@@ -11,7 +11,7 @@ import pytest
 from harness import HarnessError
 from harness.paths import named
 from tests.training.tiny_training import fitted, kinds, recipe, training
-from tests.training.trained import QUICK, called, data, words
+from tests.training.trained import QUICK, called, words
 
 if TYPE_CHECKING:
     from tests.plugins.tiny.folders import Folders
@@ -25,11 +25,6 @@ LAUNCHES = {
     "spread": "distributed_type: FSDP\nnum_processes: 2\nfsdp_config: {fsdp_state_dict_type: SHARDED_STATE_DICT}\n",
 }
 CPU = ("-S", "device=cpu")
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data(tmp_path_factory.mktemp("data"))
 
 
 def refused(arguments: list[str], folder: Path) -> str:
@@ -89,9 +84,9 @@ def test_a_launch_that_cannot_start_or_leaves_no_model(drawn: Path, tmp_path: Pa
 def test_a_model_without_its_tokenizer(drawn: Path, tmp_path: Path, folders: Folders, scheme: str) -> None:
     model = shutil.copytree(folders["qwen2_vl"], tmp_path / "m", ignore=shutil.ignore_patterns("tokenizer*"))
     said = refused(words(drawn, tmp_path / "out", *QUICK, model=f"{scheme}{model}"), tmp_path)
-    assert "the model's tokenizer knows no word: its files are missing" in said
+    assert "the model's tokenizer has no vocabulary: its files are missing" in said
     code, _, said = called(["run", "--model", f"hf/{model}", "--tasks", "mis:mini", "--output", str(tmp_path / "run")])
-    assert (code, "knows no word" in said) == (2, True)
+    assert (code, "has no vocabulary" in said) == (2, True)
 
 
 @pytest.mark.parametrize("fresh", [False, True])

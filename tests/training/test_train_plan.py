@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.trained import GENERAL, PAIRS, QUICK, called, data, words
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data(tmp_path_factory.mktemp("data"))
+from tests.training.trained import GENERAL, PAIRS, QUICK, called, words
 
 
 @pytest.fixture(scope="module")

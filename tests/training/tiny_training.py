@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -25,6 +27,23 @@ KNOWN = (
     *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "llava_onevision", "llava_next", "llava_interleave"),
     *("idefics3", "smolvlm", "gemma3"),
 )
+
+
+@functools.cache
+def load_trainer() -> None:
+    """Import what a training needs, and leave it out of garbage collections.
+
+    Each training ends with a collection, which takes longer than the training while it looks at all these libraries.
+    """
+    import torch
+    from harness_mirage.models import base
+    from harness_mirage.sft import trainer
+
+    assert base
+    assert trainer
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()
 
 
 def picture(number: int) -> Picture:
@@ -88,6 +107,7 @@ def fitted(
     asked: Training, records: Sequence[Record], how: Recipe | None = None, method: Method = METHOD, digest: str = "d"
 ) -> Fitted:
     """Open and fit."""
+    load_trainer()
     from harness_mirage.models.base import open_base
     from harness_mirage.sft.trainer import fit
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli import cli
 from harness.cli.crash import exit_code
+from tests.plugins.tiny.folders import make_once
 from tests.training.data_sets import images, mis, pair, said
+from tests.training.tiny_training import load_trainer
 
 PAIRS, GENERAL = 9, 3
 #: three steps of four records
@@ -44,6 +47,8 @@ def words(root: Path, out: Path, *more: str, method: str = "mirage", model: str 
 
 def called(arguments: list[str]) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command, as a shell would see them."""
+    if arguments[0] == "train":
+        load_trainer()
     code: list[int] = []
 
     @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -54,6 +59,18 @@ def called(arguments: list[str]) -> tuple[int, str, str]:
     done: Result = CliRunner().invoke(whole, arguments)
     assert done.exception is None, done.exception
     return code[0], done.stdout, done.stderr
+
+
+def tune(root: Path, out: Path, *more: str, model: str = "mini/base") -> Path:
+    """Train by the command -> the model's folder."""
+    code, _, said = called(words(root, out, *QUICK, *more, model=model))
+    assert code == 0, said
+    return out
+
+
+def tune_once(factory: pytest.TempPathFactory, name: str, root: Path, *more: str, model: str = "mini/base") -> Path:
+    """A model that no test changes, trained once for all processes of the session -> its folder, alone in another."""
+    return make_once(factory, name, lambda folder: tune(root, folder / "tuned", *more, model=model)) / "tuned"
 
 
 def record(folder: Path) -> Any:
