@@ -104,11 +104,10 @@ def render_space(results: Sequence[Results]) -> Mapping[str, bytes]:
         "leaderboard.csv": data.to_csv(every),
         "leaderboard.json": data.to_json(every),
     }
-    pictures = render_figures(results) if _can_draw() else {}
-    return {
-        **{name: text.encode() for name, text in texts.items()},
-        **{f"figures/{name}": body for name, body in pictures.items()},
-    }
+    files = {name: text.encode() for name, text in texts.items()}
+    if _can_draw():
+        files |= {f"figures/{name}": body for name, body in render_figures(results).items()}
+    return files
 
 
 def _can_draw() -> bool:

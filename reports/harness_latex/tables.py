@@ -76,11 +76,11 @@ def _tabulate_board(board: Board, label: str) -> str:
     for measure in board.measures[:_MOST_METRICS]:
         parts = (escape(measure.name), r"\%" if measure.unit == "%" else "", _ARROWS.get(measure.better, ""))
         columns.append(Column(head=" ".join(part for part in parts if part), cell=_pick_measure(board, measure)))
-    columns += [
-        Column(head="$n$", cell=lambda row: str(row.n) if row.epochs == 1 else rf"{row.n} $\times$ {row.epochs}"),
-        Column(head="Coverage", cell=lambda row: escape(share(row.coverage))),
-        Column(head="Blocked", cell=lambda row: str(row.blocked)),
-    ]
+    columns.append(
+        Column(head="$n$", cell=lambda row: str(row.n) if row.epochs == 1 else rf"{row.n} $\times$ {row.epochs}")
+    )
+    columns.append(Column(head="Coverage", cell=lambda row: escape(share(row.coverage))))
+    columns.append(Column(head="Blocked", cell=lambda row: str(row.blocked)))
     wording = _join_distinct(row.fidelity for row in board.rows)
     caption = [
         f"{board.name}, a part of {board.part_of}" if board.part_of else board.name,

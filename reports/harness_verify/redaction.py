@@ -378,7 +378,9 @@ class LineRedactor:
         for split in task.get("splits", {}).values():
             for view in (split, *split["other_judges"].values()):
                 public.update(view["labels"], *view["by"].values())
-                public.update(*(metric.get("strata") or {} for metric in view["metrics"].values()))
+                for metric in view["metrics"].values():
+                    strata: Raw = metric.get("strata") or {}
+                    public.update(strata)
         return LineRedactor(public=frozenset(public))
 
     def redact_asked(self, line: Raw) -> dict[str, Json]:

@@ -63,7 +63,8 @@ def _export_run(index: RunIndex, number: int, folder: Path, images: dict[str, st
         _write_data(folder, f"rows-{number}-{files}", rows)
         files, position, texts = files + 1, rows["position"], texts + len(rows["texts"])
     for file, start in enumerate(range(0, len(index), ITEMS)):
-        items = [{**index.get_item(n), "n": n} for n in range(start, min(start + ITEMS, len(index)))]
+        numbers = range(start, min(start + ITEMS, len(index)))
+        items: list[dict[str, Json]] = [{**index.get_item(n), "n": n} for n in numbers]
         _write_data(folder, f"items-{number}-{file}", items)
         for item in items:
             for part in item.get("prompt", ()):

@@ -15,7 +15,7 @@ from harness.board.display import NOTHING, figure
 from harness.board.values import Board, Row
 from harness.lineage import held_out
 
-from . import captions as say
+from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten
 from .charts import (
     STEP,
@@ -88,7 +88,7 @@ def draft_categories(boards: Sequence[Board]) -> Iterator[Draft]:
         if len(grid.rows) == 1:
             yield _draft_profile(grid)
         else:
-            more = say.describe_rest(_MOST_BOARDS, len(grids), "board") if place == _MOST_BOARDS else ""
+            more = captions.describe_rest(_MOST_BOARDS, len(grids), "board") if place == _MOST_BOARDS else ""
             yield _draft_heat_map(grid, more)
             yield _draft_panels(grid)
 
@@ -124,7 +124,7 @@ def build_grid(board: Board) -> Grid | None:
 
 def _draft(grid: Grid, sort: str, title: str, chart: Spec, models: int, heads: Heads, *clauses: str) -> Draft:
     """A figure of the best models and of some categories; the clauses say how its marks are to be read."""
-    first, rows, board = grid.first, grid.rows[:models], say.format_board(grid.board)
+    first, rows, board = grid.first, grid.rows[:models], captions.format_board(grid.board)
 
     def cell(place: int, category: str) -> str:
         found = grid.cells.get((place, category))
@@ -134,14 +134,14 @@ def _draft(grid: Grid, sort: str, title: str, chart: Spec, models: int, heads: H
     return Draft(
         name=make_slug(sort, grid.board.name),
         title=f"{shorten(first.label)} {title} on {board}",
-        caption=say.join_clauses(
-            f"{first.head} of {say.format_count(len(rows), 'model')} on {board} by category, the worst category first, "
-            f"with its n in brackets",
-            say.describe_direction(first.better),
-            say.describe_judges(rows),
+        caption=captions.join_clauses(
+            f"{first.head} of {captions.format_count(len(rows), 'model')} on {board} by category, the worst category "
+            f"first, with its n in brackets",
+            captions.describe_direction(first.better),
+            captions.describe_judges(rows),
             f"{_HELD_OUT} the training of the model left this category out" if grid.held_out else "",
             *clauses,
-            say.describe_rest(len(rows), len(grid.rows)),
+            captions.describe_rest(len(rows), len(grid.rows)),
         ),
         chart=chart,
         table=(("Model", *heads.values()), *lines),
@@ -181,8 +181,8 @@ def _draft_heat_map(grid: Grid, more: str) -> Draft:
         MOST,
         heads,
         "the stronger a cell's colour, the higher its number",
-        say.describe_unranked(rows, "with a remark at the right"),
-        say.describe_rest(len(heads), len(grid.heads), "category"),
+        captions.describe_unranked(rows, "with a remark at the right"),
+        captions.describe_rest(len(heads), len(grid.heads), "category"),
         more,
     )
 
@@ -229,8 +229,8 @@ def _draft_panels(grid: Grid) -> Draft:
         _MOST_BARS,
         heads,
         describe_intervals(drawn),
-        say.describe_unranked(rows, "grey"),
-        say.describe_rest(len(heads), len(grid.heads), "category"),
+        captions.describe_unranked(rows, "grey"),
+        captions.describe_rest(len(heads), len(grid.heads), "category"),
     )
 
 
@@ -245,7 +245,7 @@ def _draft_profile(grid: Grid) -> Draft:
         }
         for category, each in found.items()
     ]
-    title = f"{grid.first.head} on {say.format_board(grid.board)}, {grid.names[0]}"
+    title = f"{grid.first.head} on {captions.format_board(grid.board)}, {grid.names[0]}"
     dots = draw_dots(data, list(heads.values()), title, find_ends(found.values()))
     written = write_at_right(data, list(heads.values()), WIDTH)
     return _draft(
@@ -256,6 +256,6 @@ def _draft_profile(grid: Grid) -> Draft:
         1,
         heads,
         describe_intervals(found.values()),
-        say.describe_unranked([row]),
-        say.describe_rest(len(heads), len(grid.heads), "category"),
+        captions.describe_unranked([row]),
+        captions.describe_rest(len(heads), len(grid.heads), "category"),
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from harness.board.values import Board, Row
 
-from . import captions as say
+from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten
 from .charts import Draft, Spec, axis, layer, name_axis, number, own_colour, plot, word, write_remarks
 from .readings import MOST, select_primary_boards
@@ -43,19 +43,19 @@ def _read_shares(row: Row) -> Sequence[float]:
 
 
 def _draft_board(board: Board, rows: Sequence[Row], there: int) -> Draft:
-    title = say.format_board(board)
+    title = captions.format_board(board)
     unresolved = any(row.main is not None and row.main.unresolved for row in rows)
     return Draft(
         name=make_slug("classes", board.name),
         title=f"What became of the answers on {title}",
-        caption=say.join_clauses(
-            f"Shares of the answers of {say.format_count(len(rows), 'model')} on {title}, which sum to 100",
+        caption=captions.join_clauses(
+            f"Shares of the answers of {captions.format_count(len(rows), 'model')} on {title}, which sum to 100",
             ", ".join(f"{name} {words}" for name, words in CLASSES.items()),
-            say.describe_judges(rows),
-            say.format_sizes(row.n for row in rows),
+            captions.describe_judges(rows),
+            captions.format_sizes(row.n for row in rows),
             "records without a verdict are left out" if unresolved else "",
-            say.describe_unranked(rows, "pale"),
-            say.describe_rest(len(rows), there),
+            captions.describe_unranked(rows, "pale"),
+            captions.describe_rest(len(rows), there),
         ),
         chart=_draw_bars(title, rows),
         table=(

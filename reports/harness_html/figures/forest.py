@@ -12,7 +12,7 @@ from typing import Any, Final
 from harness.board.display import figure
 from harness.board.values import Board, JudgeNote, Row
 
-from . import captions as say
+from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten
 from .charts import (
     STEP,
@@ -100,19 +100,19 @@ def draft_forests(boards: Sequence[Board]) -> Iterator[Draft]:
 
 
 def _draft_forest(board: Board, entries: Sequence[Entry]) -> Draft:
-    drawn, first, title = entries[:MOST], entries[0].reading, say.format_board(board)
+    drawn, first, title = entries[:MOST], entries[0].reading, captions.format_board(board)
     rows = [each.row for each in drawn]
     return Draft(
         name=make_slug("forest", board.name),
         title=f"{title}: {shorten(first.label)} with intervals",
-        caption=say.join_clauses(
-            f"{first.head} of {say.format_count(len(drawn), 'model')} on {title}",
-            say.describe_direction(first.better),
-            say.describe_judges(rows),
-            say.format_sizes(row.n for row in rows),
+        caption=captions.join_clauses(
+            f"{first.head} of {captions.format_count(len(drawn), 'model')} on {title}",
+            captions.describe_direction(first.better),
+            captions.describe_judges(rows),
+            captions.format_sizes(row.n for row in rows),
             describe_intervals(each.reading for each in drawn),
-            say.describe_unranked(rows),
-            say.describe_rest(len(drawn), len(entries)),
+            captions.describe_unranked(rows),
+            captions.describe_rest(len(drawn), len(entries)),
         ),
         chart=_draw_forest(drawn, f"{first.head} on {title}"),
         table=(("Model", first.head, "n"), *((each.name, _format_entry(each), f"{each.row.n:,}") for each in drawn)),
@@ -120,18 +120,18 @@ def _draft_forest(board: Board, entries: Sequence[Entry]) -> Draft:
 
 
 def _draft_singles(members: Sequence[tuple[Board, Entry]]) -> Draft:
-    drawn = [(f"{say.format_board(board)}: {entry.reading.head}", entry) for board, entry in members[:MOST]]
+    drawn = [(f"{captions.format_board(board)}: {entry.reading.head}", entry) for board, entry in members[:MOST]]
     entries = [entry for _, entry in drawn]
     rows, unit = [entry.row for entry in entries], entries[0].reading.unit
     return Draft(
         name=make_slug("forest-single", "" if unit == "%" else unit),
         title="Splits with one result each",
-        caption=say.join_clauses(
-            f"the main number of {say.format_count(len(drawn), 'split')} that one model was measured on",
-            say.format_sizes(row.n for row in rows),
+        caption=captions.join_clauses(
+            f"the main number of {captions.format_count(len(drawn), 'split')} that one model was measured on",
+            captions.format_sizes(row.n for row in rows),
             describe_intervals(each.reading for each in entries),
-            say.describe_unranked(rows),
-            say.describe_rest(len(drawn), len(members), "split"),
+            captions.describe_unranked(rows),
+            captions.describe_rest(len(drawn), len(members), "split"),
         ),
         chart={"vconcat": [{**_draw_forest([each], None), "title": title} for title, each in drawn], "spacing": 14},
         table=(
@@ -193,18 +193,19 @@ def _draft_splits(task: str, every: Sequence[Panel]) -> Draft:
     rows, first = [each.row for each in drawn], drawn[0].reading
     firsts = (next(panel.entries[model] for panel in panels if model in panel.entries) for model in shown)
     names = dict(zip(shown, make_distinct(each.row.model for each in firsts), strict=True))
-    sizes = [f"{panel.name} {say.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
+    sizes = [f"{panel.name} {captions.format_sizes(each.row.n for each in panel.entries.values())}" for panel in panels]
     return Draft(
         name=make_slug("splits", task),
         title=f"{shorten(first.label)} on the splits of {title}",
-        caption=say.join_clauses(
-            f"{first.head} of {say.format_count(len(shown), 'model')} on {say.format_count(len(panels), 'split')} of "
-            f"{title} ({', '.join(sizes)}), {say.describe_direction(first.better)}",
-            say.describe_judges(rows),
+        caption=captions.join_clauses(
+            f"{first.head} of {captions.format_count(len(shown), 'model')} on "
+            f"{captions.format_count(len(panels), 'split')} of {title} ({', '.join(sizes)}), "
+            f"{captions.describe_direction(first.better)}",
+            captions.describe_judges(rows),
             describe_intervals(each.reading for each in drawn),
-            say.describe_unranked(rows),
-            say.describe_rest(len(shown), len(models)),
-            say.describe_rest(len(panels), len(every), "split"),
+            captions.describe_unranked(rows),
+            captions.describe_rest(len(shown), len(models)),
+            captions.describe_rest(len(panels), len(every), "split"),
         ),
         chart=_draw_splits(panels, names, first.head),
         table=(
@@ -261,18 +262,18 @@ def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
     rows = [each.row for each in drawn]
     judges = list(dict.fromkeys(judge for each in drawn for judge in each.readings))
     labels = dict(zip(judges, make_distinct((judge.label for judge in judges), 60), strict=True))
-    count = say.format_count(len(judges), "judge")
+    count = captions.format_count(len(judges), "judge")
     widest = max(each.high - each.low for each in drawn)
     return Draft(
         name=make_slug("judges", title),
         title=f"{shorten(first.label)} on {shown} under {count}",
-        caption=say.join_clauses(
-            f"{first.head} of {say.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the same "
-            f"answers, {say.describe_direction(first.better)}",
-            say.format_sizes(row.n for row in rows),
+        caption=captions.join_clauses(
+            f"{first.head} of {captions.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the "
+            f"same answers, {captions.describe_direction(first.better)}",
+            captions.format_sizes(row.n for row in rows),
             f"a bar leads from the least to the greatest number, at most {figure(widest, first.unit)} apart",
-            say.describe_unranked(rows, "with a remark at the right"),
-            say.describe_rest(len(drawn), len(ranges)),
+            captions.describe_unranked(rows, "with a remark at the right"),
+            captions.describe_rest(len(drawn), len(ranges)),
         ),
         chart=_draw_judges(f"{first.head} on {shown}", drawn, labels, first.unit),
         table=_tabulate_judges(drawn, labels, first.unit),

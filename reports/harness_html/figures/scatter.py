@@ -16,7 +16,7 @@ from typing import Any, Final
 from harness.board.means import Mean
 from harness.board.values import Board, Row
 
-from . import captions as say
+from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten
 from .charts import Draft, Spec, axis, colour_dot, number, own_colour, plot, word
 from .labels import Box, Label, Mark, dot_box, place_names, place_numbers
@@ -135,10 +135,10 @@ def draft_tradeoffs(boards: Sequence[Board]) -> Iterator[Draft]:
         yield Draft(
             name=make_slug("tradeoff", pair.y.name, pair.x.name),
             title=f"Safety against over-refusal: {pair.y.name} and {pair.x.name}",
-            caption=say.join_clauses(
+            caption=captions.join_clauses(
                 f"Harm let through ({pair.y.title}, {pair.y.size}) against harmless requests refused "
-                f"({pair.x.title}, {pair.x.size}) of {say.format_count(len(pair.spots), 'model')}, both better when "
-                f"lower",
+                f"({pair.x.title}, {pair.x.size}) of {captions.format_count(len(pair.spots), 'model')}, both better "
+                f"when lower",
                 "along a dashed line the mean of the two, the balanced error, is equal: there one is traded for the "
                 "other",
                 *_describe_marks(pair),
@@ -173,9 +173,9 @@ def draft_abilities(boards: Sequence[Board], means: Sequence[Mean]) -> Iterator[
         yield Draft(
             name=make_slug("ability", pair.y.name, pair.x.name),
             title=f"Safety against general ability: {pair.y.name} and {pair.x.name}",
-            caption=say.join_clauses(
+            caption=captions.join_clauses(
                 f"Harm let through ({pair.y.title}, {pair.y.size}) against general ability ({pair.x.title}, "
-                f"{pair.x.size}) of {say.format_count(len(pair.spots), 'model')}; the lower right is best",
+                f"{pair.x.size}) of {captions.format_count(len(pair.spots), 'model')}; the lower right is best",
                 f"an arrow leads from a model to one that was tuned from it ({len(tuned)})" if tuned else "",
                 *_describe_marks(pair),
                 more,
@@ -192,8 +192,8 @@ def _list_sides(boards: Sequence[Board], kind: Kind) -> list[Side]:
         read = [(row, found) for row in board.rows if (found := read_kind(row, kind)) is not None]
         if read:
             points = {identify(row): Point(row=row, reading=found, open=bool(row.unranked)) for row, found in read}
-            sizes = say.format_sizes(found.n for _, found in read)
-            sides.append(Side(name=say.format_board(board), size=sizes, points=points))
+            sizes = captions.format_sizes(found.n for _, found in read)
+            sides.append(Side(name=captions.format_board(board), size=sizes, points=points))
     return sides
 
 
@@ -249,7 +249,7 @@ def _choose_pairs(pairs: Sequence[Pair]) -> Iterator[tuple[Pair, str]]:
         left.remove(best)
         chosen.append(best)
     for place, pair in enumerate(chosen, 1):
-        yield pair, say.describe_rest(_MOST_PAIRS, len(pairs), "pair") if place == _MOST_PAIRS else ""
+        yield pair, captions.describe_rest(_MOST_PAIRS, len(pairs), "pair") if place == _MOST_PAIRS else ""
 
 
 def _find_ends(readings: Sequence[Reading], *, zero: bool) -> Ends:
@@ -266,7 +266,7 @@ def _describe_marks(pair: Pair) -> tuple[str, ...]:
     return (
         describe_intervals(reading for spot in pair.spots for reading in (spot.x, spot.y)),
         f"hollow and grey: on one axis a subset or incomplete ({unranked})" if unranked else "",
-        say.describe_rest(len(pair.spots), pair.there),
+        captions.describe_rest(len(pair.spots), pair.there),
     )
 
 
