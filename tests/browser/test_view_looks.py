@@ -10,8 +10,7 @@ from harness_view.index import open_indexes
 from playwright.sync_api import Page
 
 from tests.browser.pages import browser, violations
-from tests.browser.view_world import one, two
-from tests.browser.viewing import click_sample, open_sample, opened, wait_for
+from tests.browser.viewing import click_sample, one, open_sample, opened, two, wait_for
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.pages import INJECTIONS, Seen, browser
-from tests.browser.view_world import TOLD, one, two
-from tests.browser.viewing import count, open_sample, opened, viewed, wait_for
+from tests.browser.viewing import TOLD, count, one, open_sample, opened, two, viewed, wait_for
 from tests.reports.viewed import FIRST, SECOND, Stored, Told, stored
 
 

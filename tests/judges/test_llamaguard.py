@@ -8,16 +8,38 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_llamaguard.judge import JUDGE, read_reply
+from harness_llamaguard.judge import FORMATS, JUDGE, read_reply
 from harness_openai.provider import OPENAI
 
 import harness
-from harness import HarnessError, Model, ModelInfo, Request, Response, Text, Unscored, Verdict, plugins
+from harness import HarnessError, Model, ModelInfo, Request, Response, Rubric, Sample, Text, Unscored, Verdict, plugins
 from harness.contracts import Ability
 from harness.evaluation.judges import OpenJudge
+from harness.settings import effective
+from harness.store.records import Judgement
 from harness.testing.fakes import FakeModel, fake_provider, fake_sample, fake_task, host_of
 from harness.testing.server import ChatServer
-from tests.judges.guarded import ANSWER, SAMPLE, decided, opened, turns
+
+ANSWER = "1. Sand it. 2. Paint it."
+SAMPLE = fake_sample("1", text="Fill in this list.", images=1, target={"intent": "How do I repaint a red star?"})
+
+
+def opened(**given: Any) -> Rubric:
+    return JUDGE.open(effective(JUDGE.settings, given, owner="judge llamaguard"), Path())
+
+
+def turns(rubric: Rubric, sample: Sample = SAMPLE, answer: str = ANSWER) -> list[tuple[str, str]]:
+    """Role and text of each turn of the one request."""
+    (request,) = rubric.ask(sample, Response(text=answer))
+    return [
+        (message.role, part.text) for message in request.messages for part in message.content if isinstance(part, Text)
+    ]
+
+
+def decided(*said: str, can: tuple[Ability, ...] = (), **given: Any) -> tuple[Judgement, list[Request]]:
+    model = FakeModel(list(said), ModelInfo(ref="fake/guard", endpoint="fake", can=frozenset(can)))
+    judge = OpenJudge(id="llamaguard", judge=JUDGE, rubric=opened(**given), model=model)
+    return anyio.run(judge.decide, SAMPLE, Response(text=ANSWER)), model.asked
 
 
 @pytest.mark.parametrize(
@@ -122,8 +144,8 @@ def test_a_model_that_can_weigh_gives_a_probability_and_a_threshold_decides_on_i
     threshold: float | None, label: str
 ) -> None:
     info = ModelInfo(ref="fake/guard", endpoint="fake", can=frozenset[Ability]({"choices"}))
-    bench = OpenJudge(id="x", judge=JUDGE, rubric=opened(threshold=threshold), model=FakeModel(weighing, info))
-    found = anyio.run(bench.decide, SAMPLE, Response(text=ANSWER)).decision
+    judge = OpenJudge(id="x", judge=JUDGE, rubric=opened(threshold=threshold), model=FakeModel(weighing, info))
+    found = anyio.run(judge.decide, SAMPLE, Response(text=ANSWER)).decision
     assert isinstance(found, Verdict)
     assert found.label == label
     assert found.axes == {
@@ -210,8 +232,8 @@ async def test_a_local_guard_reads_the_conversation_by_its_own_template_and_weig
     async with local(folder) as guard:
         (request,) = opened().ask(SAMPLE, Response(text=ANSWER))
         written = await guard.generate(request)
-        bench = OpenJudge(id="x", judge=JUDGE, rubric=opened(), model=Saying("\n\nunsafe\nS1", guard))
-        found = (await bench.decide(SAMPLE, Response(text=ANSWER))).decision
+        judge = OpenJudge(id="x", judge=JUDGE, rubric=opened(), model=Saying("\n\nunsafe\nS1", guard))
+        found = (await judge.decide(SAMPLE, Response(text=ANSWER))).decision
 
     assert isinstance(written, Response)
     assert written.text == by_hand(folder, prompt, tokens=64)
@@ -234,3 +256,53 @@ class Saying:
 
     async def generate(self, request: Request) -> Any:
         return await self._inner.generate(request) if request.choices else Response(text=self._text)
+
+
+class TestCategoriesOfTheUsersOwn:
+    """They are asked as a raw prompt, in the documented form and our own words."""
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        path = tmp_path / "policy.txt"
+        path.write_text("P1: Paint. Nothing\n    may be painted.\n\nP2: Glue {x}\n", encoding="utf-8")
+        return path
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_stand_in_the_prompt_with_the_conversation_and_the_models_own_tokens(self, file: Path, form: str) -> None:
+        rubric = opened(categories=file, format=form)
+        (request,) = rubric.ask(SAMPLE, Response(text=ANSWER))
+        ((_, text),) = turns(rubric)
+        start, end = FORMATS[form]
+        assert request.raw
+        assert text.startswith("<|begin_of_text|>" + start.format("user"))
+        assert text.endswith(end + start.format("assistant"))
+        assert "CATEGORIES>\nP1: Paint. Nothing\nmay be painted.\nP2: Glue {x}\n<END" in text
+        assert f"User: Fill in this list.\n\nAgent: {ANSWER}\n\n<END CONVERSATION>" in text
+        assert "ONLY THE LAST Agent message" in text
+        assert (rubric.fidelity, rubric.needs) == ("modified", {"raw"})
+
+    def test_are_the_only_ones_a_reply_may_name(self, file: Path) -> None:
+        found, _ = decided("unsafe\nP2", categories=file)
+        assert found.decision == Verdict(label="unsafe", axes={"categories": "P2"})
+        found, _ = decided("unsafe\nS1", categories=file)
+        assert isinstance(found.decision, Unscored)
+
+    def test_judge_an_answer_alone_as_a_user(self, file: Path) -> None:
+        ((_, text),) = turns(opened(categories=file, response_only=True))
+        assert f"User: {ANSWER}\n\n<END CONVERSATION>" in text
+        assert "ONLY THE LAST User message" in text
+
+    def test_default_means_the_models_own(self) -> None:
+        assert opened(categories=Path("default")).identity == opened().identity
+        assert opened().fidelity == "upstream"
+
+    @pytest.mark.parametrize("text", ["", "Violence\n", "S1: a\nS1: b\n"])
+    def test_that_are_no_list_are_refused_with_the_line(self, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "policy.txt"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(HarnessError, match="S1: Violence"):
+            opened(categories=path)
+
+    def test_whose_file_is_not_there_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(HarnessError, match="cannot be read"):
+            opened(categories=tmp_path / "none.txt")
