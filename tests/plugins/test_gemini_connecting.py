@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from harness import Failure, HarnessError, Model, Response
+from harness import HarnessError, Model, Response
 from tests.plugins.gemini_asking import ASKED, opened, served
 from tests.plugins.gemini_serving import GeminiServer, error
 
@@ -21,13 +21,6 @@ PLACE = {"vertex_project": "lab", "vertex_location": "europe-west4"}
 
 
 # ---- the Gemini API ----------------------------------------------------------------------------------------------
-
-
-async def test_a_missing_key_is_said_with_the_variable_that_holds_it() -> None:
-    with pytest.raises(HarnessError, match="no key for generativelanguage") as stopped:
-        async with opened():
-            pass
-    assert stopped.value.remedy == "export GEMINI_API_KEY=…"
 
 
 @pytest.mark.parametrize("name", ["GEMINI_API_KEY", "GOOGLE_API_KEY"])
@@ -96,16 +89,6 @@ async def test_what_is_no_name_of_a_model_is_said_before_it_is_asked(name: str) 
     with pytest.raises(HarnessError, match="not the name of a model"):
         async with opened(name, base_url="http://127.0.0.1:1"):
             pass
-
-
-async def test_nobody_listening_is_said_with_the_address() -> None:
-    async with GeminiServer() as server:
-        url = server.url
-    async with opened(base_url=url) as model:
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.transient) == ("connection", True)
-    assert url in found.message
 
 
 # ---- Vertex AI ---------------------------------------------------------------------------------------------------
