@@ -52,10 +52,12 @@ def _build_instances(found: LoadedTask, row: Answered, doc: Untyped) -> list[Unt
     more = {"doc": doc, "metadata": (found.name, int(row.sample.id), 1)}
     if not found.chooses:
         # the text before the first of their stops, which are not sent
-        until: Any = (found.task.config.generation_kwargs or {}).get("until") or []
+        sampling: dict[str, Any] = found.task.config.generation_kwargs or {}
+        until: Any = sampling.get("until") or []
+        stops: list[str] = [until] if isinstance(until, str) else list(until)
         said = row.response.text
-        for stop in [until] if isinstance(until, str) else until:
-            said = said.partition(stop)[0] if stop else said
+        for stop in filter(None, stops):
+            said = said.partition(stop)[0]
         return [made(request_type="generate_until", arguments=("", {}), idx=0, resps=[said], **more)]
     greedy = Unknown() if found.own_scoring else False  # their usual scoring reads it for `exact_match` alone
     if missing := [choice for choice in row.sample.request.choices if choice not in row.response.choices]:

@@ -17,6 +17,7 @@ import pytest
 
 from harness import Failure, HarnessError, Message, Request, Response
 from harness.testing import faults, messages
+from harness.testing.calls import Call
 from harness.testing.faults import Reply, Row
 from harness.testing.messages import MessagesServer
 from harness.testing.server import ChatServer
@@ -137,8 +138,11 @@ async def test_nobody_listening_is_said_with_the_address(api: Api) -> None:
 
 @both
 async def test_texts_and_images_arrive_in_order_and_byte_for_byte(api: Api) -> None:
-    pictures = (FIRST.opened.data, SECOND.opened.data)
-    async with api.served(lambda call: str(call.pictures == pictures)) as (model, server):
+
+    def compare(call: Call) -> str:
+        return str(call.pictures == (FIRST.opened.data, SECOND.opened.data))
+
+    async with api.served(compare) as (model, server):
         found = await model.generate(ASKED)
         [call] = server.calls
     assert isinstance(found, Response)

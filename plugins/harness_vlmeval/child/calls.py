@@ -15,7 +15,7 @@ import io
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 from .protocol import Refused, describe_error
 
@@ -157,8 +157,8 @@ def _read_result(result: Any) -> dict[str, Any]:
     """The code, and status, body and waiting time of what `requests` or `httpx` gave, or else the words of the log."""
     if not isinstance(result, tuple):
         return {}
-    code, answer, log = result
-    facts = {"code": code if isinstance(code, int) else -1, "empty": answer == ""}
+    code, answer, log = cast("tuple[Any, Any, Any]", result)
+    facts: dict[str, Any] = {"code": code if isinstance(code, int) else -1, "empty": answer == ""}
     status = getattr(log, "status_code", None)
     if not isinstance(status, int):
         return {**facts, "log": str(log)[:2000]}

@@ -114,7 +114,8 @@ def _ask(opened: OpenedModel, message: list[dict[str, Any]], settings: dict[str,
         raised = {**describe_error(error), **({"type": "out_of_memory"} if memory else {})}
         return {"raised": raised, "seconds": time.perf_counter() - started}
     text = cast("dict[str, Any]", said).get("prediction") if isinstance(said, dict) else said
-    seen: dict[str, Any] = model.harness_seen.facts if hasattr(model, "harness_seen") else {}
+    watched: Any = model
+    seen: dict[str, Any] = watched.harness_seen.facts if hasattr(watched, "harness_seen") else {}
     if seen.get("empty") and not seen.get("code"):
         text = ""  # VLMEvalKit makes its fail string of an empty answer
     # a text stands for no answer if it is the fail string, has a code that is not 0, or an inner call raised
