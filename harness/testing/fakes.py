@@ -8,7 +8,7 @@ with plugins.use(host):
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,9 @@ def fake_provider(
 ) -> Provider:
     """A provider whose models all follow one script; `info` is theirs, but for `ref`."""
 
-    @asynccontextmanager
-    async def open_model(name: str, _: Settings) -> AsyncGenerator[Model]:
-        yield FakeModel(script, replace(info or ModelInfo(ref="", endpoint=scheme), ref=f"{scheme}/{name}"))
+    def open_model(name: str, _: Settings) -> AbstractAsyncContextManager[Model]:
+        ours = replace(info or ModelInfo(ref="", endpoint=scheme), ref=f"{scheme}/{name}")
+        return nullcontext(FakeModel(script, ours))
 
     return Provider(scheme=scheme, description="follows a script", open=open_model, settings=settings)
 
