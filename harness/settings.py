@@ -114,16 +114,7 @@ def _parse(setting: Setting, value: Any, owner: str) -> Any:
             f"{owner}: {setting.name} holds a key, and settings are recorded",
             remedy="a key comes from the environment alone: export MY_KEY=…, and name it: -M api_key_env=MY_KEY",
         )
-    parsed = value
-    if isinstance(value, str):
-        try:
-            parsed = _parse_flag(value) if setting.type is bool else setting.type(value)
-        except ValueError:
-            raise _mismatch(setting, value, owner) from None
-    elif setting.type is float and isinstance(value, int) and not isinstance(value, bool):
-        parsed = float(value)
-    elif not (value is None or type(value) is setting.type or (setting.type is Path and isinstance(value, Path))):
-        raise _mismatch(setting, value, owner)
+    parsed = _convert(setting, value, owner)
     if setting.choices and parsed not in setting.choices:
         raise HarnessError(
             f"{owner}: {setting.name}={parsed} is not one of its values", remedy=nearest(str(parsed), setting.choices)
@@ -133,6 +124,19 @@ def _parse(setting: Setting, value: Any, owner: str) -> Any:
     if setting.least is not None and parsed is not None and parsed < setting.least:
         raise HarnessError(f"{owner}: {setting.name}={value} is less than {setting.least:g}", remedy=setting.help)
     return parsed
+
+
+def _convert(setting: Setting, value: Any, owner: str) -> Any:
+    if isinstance(value, str):
+        try:
+            return _parse_flag(value) if setting.type is bool else setting.type(value)
+        except ValueError:
+            raise _mismatch(setting, value, owner) from None
+    if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if value is None or type(value) is setting.type or (setting.type is Path and isinstance(value, Path)):
+        return value
+    raise _mismatch(setting, value, owner)
 
 
 def _parse_flag(text: str) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeGuard, TypeVar, cast
 
 import pluggy
 
@@ -108,9 +108,9 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
         TypeError: it is not an iterable of the kind's type, or a field is of the wrong type.
         ValueError: a name is outside the charset or given twice.
     """
-    if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
+    if not _is_iterable(returned):
         raise TypeError(f"{kind.hook} returned {_describe(returned)}, not an iterable of {kind.type.__name__}")
-    items = list(islice(cast("Iterable[object]", returned), _OFFER_LIMIT + 1))
+    items = list(islice(returned, _OFFER_LIMIT + 1))
     if len(items) > _OFFER_LIMIT:
         raise ValueError(f"{kind.hook} offers more than {_OFFER_LIMIT} items")
     found: list[Registered[_T]] = []
@@ -128,6 +128,10 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
     if twice:
         raise ValueError(f"{kind.hook} offers {twice[0]!r} twice")
     return found
+
+
+def _is_iterable(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:

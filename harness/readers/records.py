@@ -123,7 +123,7 @@ class Row:
     def _check(self, name: str, value: Json, kind: type[Any]) -> Json:
         if value is None:
             raise self._error(name, "is missing")
-        if not isinstance(value, kind):
+        if not _is(value, kind):
             raise self._error(name, _describe_mismatch(value, kind))
         return value
 
@@ -157,7 +157,7 @@ def document(files: DataFiles, *names: str) -> Row:
     """The first of these files that is there, as one JSON object; raises as `rows` does."""
     name, text = _read_text(files, names)
     value = _parse(name, text)
-    if not isinstance(value, dict):
+    if not _is(value, dict):
         raise BadData(f"the file {_describe_mismatch(value, dict)}", where=name)
     return Row(values=value, place=name)
 
@@ -253,7 +253,7 @@ def _parse(name: str, text: str, *, line: str = "") -> Json:
 
 def _read_list(name: str, text: str) -> Json:
     value = _parse(name, text)
-    if not isinstance(value, list):
+    if not _is(value, list):
         raise BadData(f"the file {_describe_mismatch(value, list)} of records", where=name)
     return value
 
@@ -277,9 +277,13 @@ def _read_table(name: str, text: str) -> Iterator[Json]:
 
 def _make_row(record: Json, place: str, number: int) -> Row:
     where = f"{place}, record {number}"
-    if not isinstance(record, dict):
+    if not _is(record, dict):
         raise BadData(f"the record {_describe_mismatch(record, dict)}", where=where)
     return Row(values=record, place=where, number=number)
+
+
+def _is(value: Json, kind: type[Any]) -> bool:
+    return isinstance(value, kind)  # no narrowing: what a JSON container holds stays Any to a type checker
 
 
 def _describe_mismatch(value: Json, kind: type[Any]) -> str:
