@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from harness_builder.licences import check
+from harness_builder.licences import check_licences
 from harness_builder.seeds import SeedSource
 
 from tests.training.built import Workplace, plan
@@ -32,7 +32,7 @@ def test_the_card_says_where_the_licence_of_the_set_is_from(
     place: Workplace, accepted: tuple[str, ...], sources: dict[str, str], says: str
 ) -> None:
     found = [SeedSource(name=name, path=Path("copy"), licence=licence) for name, licence in sources.items()]
-    text = card(place, licence=check(found, accepted))
+    text = card(place, licence=check_licences(found, accepted))
     assert says in text
     assert text.count("used because") == len(accepted)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.licences import check
+from harness_builder.licences import check_licences
 from harness_builder.photos.selection import TRIED
 from harness_builder.plan import ModelChoice, Plan
 from harness_builder.preview import count_calls, render_plan
@@ -18,7 +18,7 @@ from tests.training.configs import read
 def showing(folder: Path, seeds: str = "text\nOne.\nTwo.\n", **changes: Any) -> str:
     (folder / "seeds.csv").write_text(seeds, encoding="utf-8")
     plan = read(folder, **{"label": {"rubric": "mini", "accept": ["declines_with_reason"]}, **changes})
-    return render_plan(plan, check(plan.sources))
+    return render_plan(plan, check_licences(plan.sources))
 
 
 def test_a_plan_is_shown_with_its_sources_models_templates_and_licence(tmp_path: Path) -> None:

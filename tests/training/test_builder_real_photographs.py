@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness_builder.licence_names import normalize_licence
-from harness_builder.licences import check
+from harness_builder.licences import check_licences
 from harness_builder.photos.collection import Photo, RealRecord, UsedPhoto, list_photos, parse_info, photo_source
 from harness_builder.photos.search import open_photos
 from harness_builder.seeds import SeedSource
@@ -192,10 +192,10 @@ def used(*licences: str) -> RealRecord:
 def test_the_licences_of_photographs_enter_that_of_the_set(tmp_path: Path) -> None:
     seeds = SeedSource(name="seeds", path=tmp_path, licence="mit")
     without = photos(tmp_path, licence="")
-    assert check([seeds, photo_source(without)]).name == "mit", "before one is chosen nothing is known"
-    assert check([seeds, photo_source(photos(tmp_path))]).name == "cc-by-4.0"
-    assert check([seeds, photo_source(without, [used("cc0-1.0", "cc-by-nc-2.0")])]).name == "cc-by-nc-2.0"
+    assert check_licences([seeds, photo_source(without)]).name == "mit", "before one is chosen nothing is known"
+    assert check_licences([seeds, photo_source(photos(tmp_path))]).name == "cc-by-4.0"
+    assert check_licences([seeds, photo_source(without, [used("cc0-1.0", "cc-by-nc-2.0")])]).name == "cc-by-nc-2.0"
     with pytest.raises(HarnessError, match="album"):
-        check([seeds, photo_source(without, [used("cc0-1.0", "mine alone")])])
-    found = check([seeds, photo_source(without, [used("cc0-1.0", "mine alone")])], ["album"])
+        check_licences([seeds, photo_source(without, [used("cc0-1.0", "mine alone")])])
+    found = check_licences([seeds, photo_source(without, [used("cc0-1.0", "mine alone")])], ["album"])
     assert (found.name, found.accepted) == ("unknown", ("album",))

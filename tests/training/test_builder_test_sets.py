@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness_builder.licences import check
+from harness_builder.licences import check_licences
 from harness_builder.plan import Plan
 from harness_builder.seeds import SeedSource, read_seeds
 from harness_builder.terms import check_sources
@@ -59,34 +59,34 @@ def fetched(root: Path, task: str, name: str, *files: str, kind: Kind = "hub") -
 @pytest.mark.parametrize("name", TESTS)
 def test_a_test_is_refused_by_any_of_its_names_whatever_their_case_and_signs(name: str, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="no set to train on"):
-        check([source(name)])
+        check_licences([source(name)])
     for path in (tmp_path / name, tmp_path / f"{name}.json", tmp_path / f"{name}.tar.gz"):
         with pytest.raises(HarnessError, match="it lies under the name"):
-            check([source("ideas", path)])
+            check_licences([source("ideas", path)])
 
 
 @pytest.mark.parametrize("name", ["MIS_Train", "mis-like", "mistakes", "my safebench", "not-xstest", "SPA-VL", "misc"])
 def test_what_is_called_otherwise_is_none(name: str, tmp_path: Path) -> None:
-    check([source(name, licence="")], [name])
-    check([source("ideas", tmp_path / f"{name}.json")])
+    check_licences([source(name, licence="")], [name])
+    check_licences([source("ideas", tmp_path / f"{name}.json")])
 
 
 def test_a_folder_above_it_names_nothing(tmp_path: Path) -> None:
-    check([source("ideas", tmp_path / "mis" / "ideas.csv")])
+    check_licences([source("ideas", tmp_path / "mis" / "ideas.csv")])
 
 
 def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "MIS_Test").mkdir()
     (tmp_path / "mine").symlink_to(tmp_path / "MIS_Test")
     with pytest.raises(HarnessError, match="MIS_Test"):
-        check([source("ideas", tmp_path / "mine")])
+        check_licences([source("ideas", tmp_path / "mine")])
 
 
 def test_a_snapshot_of_the_hub_s_client_goes_by_the_name_that_is_in_its_path(tmp_path: Path) -> None:
     root = tmp_path / "datasets--Tuwhy--MIS_Test" / "snapshots" / "3f2a"
     with pytest.raises(HarnessError, match="MIS_Test"):
-        check([source("ideas", root / "some.json")])
-    check([source("ideas", tmp_path / "datasets--Tuwhy--MIS_Train" / "snapshots" / "3f2a")])
+        check_licences([source("ideas", root / "some.json")])
+    check_licences([source("ideas", tmp_path / "datasets--Tuwhy--MIS_Train" / "snapshots" / "3f2a")])
 
 
 def test_a_file_of_mis_is_known_by_its_columns_whatever_it_is_called(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ from harness_builder.plan import (
     ReferenceTest,
     Role,
 )
+from harness_builder.seed_layouts import PLAIN, find_layouts, rename_columns
 from harness_builder.seeds import SeedSource
-from harness_builder.seeds.layouts import PLAIN, layouts_of, renamed
 from harness_builder.steps.wording import same_name
 
 _FILE: Final = "the config of the build"
@@ -228,8 +228,8 @@ class SourceSection(Section):
     @pydantic.model_validator(mode="after")
     def _check_layout(self) -> SourceSection:
         try:
-            for layout in layouts_of(self.layout):
-                renamed(layout, self.columns)
+            for layout in find_layouts(self.layout):
+                rename_columns(layout, self.columns)
         except HarnessError as error:
             raise _fault(error.what, error.remedy, _UNKNOWN if isinstance(error, UnknownName) else "wrong") from None
         return self

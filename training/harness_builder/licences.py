@@ -49,7 +49,7 @@ class OutputLicence:
         return f"{self.name}; used in spite of their terms: {', '.join(map(one_line, self.accepted))}"
 
 
-def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: bool = True) -> OutputLicence:
+def check_licences(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: bool = True) -> OutputLicence:
     """The licence of what is built from these sources.
 
     Args:
@@ -67,10 +67,20 @@ def check(sources: Iterable[Source], accepted: Iterable[str] = (), *, training: 
     for source in found:
         check_source(source, allowed, training=training)
     licences = {source.name: _licence(source) for source in found}
-    _check_together({name: licence for name, licence in licences.items() if name not in allowed})
-    name = together(licences.values())
-    name = UNKNOWN if _rank(name) >= _UNKNOWN else name
-    return OutputLicence(name=name, sources=licences, accepted=_needed(found, allowed), tests=_tests(found))
+    if clash := _find_clash({name: licence for name, licence in licences.items() if name not in allowed}):
+        first, second = clash
+        raise HarnessError(
+            f"no licence keeps both {licences[first]} of {first!r} and {licences[second]} of {second!r}",
+            remedy=f"leave one out, or if you may join them: --accept-licence {first}",
+        )
+    name = combine(licences.values())
+    tests = (source.name for source in found if (known := find_terms(source)) and known.use != "train")
+    return OutputLicence(
+        name=UNKNOWN if _rank(name) >= _UNKNOWN else name,
+        sources=licences,
+        accepted=_find_needed(found, allowed),
+        tests=tuple(sorted(tests)),
+    )
 
 
 def check_names(sources: Collection[Source], accepted: Collection[str]) -> None:
@@ -80,46 +90,55 @@ def check_names(sources: Collection[Source], accepted: Collection[str]) -> None:
         raise HarnessError("a set that is built from no source has no licence", remedy="name a source of seeds")
     if len(set(names)) < len(names):
         raise HarnessError("two sources of this build have one name", remedy="give each its own")
-    if strangers := set(accepted) - set(names):
+    if unknown := set(accepted) - set(names):
         raise HarnessError(
-            f"--accept-licence names no source of this build: {', '.join(sorted(strangers))}",
+            f"--accept-licence names no source of this build: {', '.join(sorted(unknown))}",
             remedy=f"its sources are {', '.join(names)}",
         )
 
 
 def check_source(source: Source, accepted: Collection[str] = (), *, training: bool = True) -> None:
-    """Whether one source may be used, whatever stands beside it; arguments as of `check`.
+    """Whether one source may be used, whatever stands beside it; arguments as of `check_licences`.
 
     Raises:
         HarnessError: it is there to test models; its licence is unknown, forbids it, or is stated as another one than
             it is known to be, and was not accepted.
     """
+    name = source.name
     if training and (why := find_test_reason(source)):
         raise HarnessError(
-            f"{source.name!r} is there to test models ({why}), and no set to train on is built from it",
+            f"{name!r} is there to test models ({why}), and no set to train on is built from it",
             remedy="leave it out; no option lifts this",
         )
-    if source.name in accepted:
+    if name in accepted:
         return
     if known := _contradicted(source):
         raise HarnessError(
-            f"the source {source.name!r} is known to be under {known}, not {normalize_licence(source.licence)}",
-            remedy=f"leave its licence out, or give --accept-licence {source.name} if you hold it under another one",
+            f"the source {name!r} is known to be under {known}, not {normalize_licence(source.licence)}",
+            remedy=f"leave its licence out, or give --accept-licence {name} if you hold it under another one",
         )
-    _check_acceptable(source.name, _licence(source))
+    licence = _licence(source)
+    if _rank(licence) < _UNKNOWN:
+        return
+    what, remedy = "has a licence that nobody knows", "leave it out, state its licence,"
+    if _rank(licence) == _FORBIDDEN:
+        what, remedy = f"is under {licence}, which forbids derived works", "leave it out,"
+    elif licence != UNKNOWN:
+        what = f"is under {licence!r}, which is not in the table of licences"
+        near = suggest_licence(licence)
+        remedy = f"{near and f'did you mean {near}? '}the table is in {_TABLE}; else leave it out,"
+    raise HarnessError(f"the source {name!r} {what}", remedy=f"{remedy} or if you may use it: --accept-licence {name}")
 
 
-def fits(licence: str, beside: Iterable[str]) -> bool:
+def fits(licence: str, others: Iterable[str]) -> bool:
     """Whether works may be derived under a licence, and be passed on together with what is under the others."""
-    if _rank(licence) >= _UNKNOWN:
-        return False
-    return not _clash({each: each for each in (*beside, licence)})
+    return _rank(licence) < _UNKNOWN and not _find_clash({each: each for each in (*others, licence)})
 
 
-def together(licences: Iterable[str]) -> str:
-    """The one that asks most, and UNKNOWN where they cannot all be kept; raises ValueError where there is none."""
+def combine(licences: Iterable[str]) -> str:
+    """The licence that asks most, and UNKNOWN where they cannot all be kept; raises ValueError where there is none."""
     found = dict.fromkeys(licences)
-    return UNKNOWN if _clash({each: each for each in found}) else max(found, key=_rank)
+    return UNKNOWN if _find_clash({each: each for each in found}) else max(found, key=_rank)
 
 
 def _licence(source: Source) -> str:
@@ -134,17 +153,17 @@ def _contradicted(source: Source) -> str:
     return known.licence if known and stated and known.licence not in (UNKNOWN, stated) else ""
 
 
-def _needed(sources: list[Source], accepted: Collection[str]) -> tuple[str, ...]:
+def _find_needed(sources: list[Source], accepted: Collection[str]) -> tuple[str, ...]:
     """Those of the accepted sources without whose acceptance these could not be used together."""
     needed = {each.name for each in sources if _contradicted(each) or _rank(_licence(each)) >= _UNKNOWN}
     kept = {each.name: _licence(each) for each in sources if each.name not in accepted}
     for each in sources:
         if each.name in accepted and each.name not in needed:
-            beside = {**kept, each.name: _licence(each)}
-            if _clash(beside):
+            together = {**kept, each.name: _licence(each)}
+            if _find_clash(together):
                 needed.add(each.name)
             else:
-                kept = beside
+                kept = together
     return tuple(sorted(needed))
 
 
@@ -152,29 +171,7 @@ def _rank(licence: str) -> int:
     return next((rank for rank, names in enumerate(RANKS) if licence in names), _UNKNOWN)
 
 
-def _check_acceptable(name: str, licence: str) -> None:
-    if _rank(licence) < _UNKNOWN:
-        return
-    what, remedy = "has a licence that nobody knows", "leave it out, state its licence,"
-    if _rank(licence) == _FORBIDDEN:
-        what, remedy = f"is under {licence}, which forbids derived works", "leave it out,"
-    elif licence != UNKNOWN:
-        what = f"is under {licence!r}, which is not in the table of licences"
-        near = suggest_licence(licence)
-        remedy = f"{near and f'did you mean {near}? '}the table is in {_TABLE}; else leave it out,"
-    raise HarnessError(f"the source {name!r} {what}", remedy=f"{remedy} or if you may use it: --accept-licence {name}")
-
-
-def _check_together(licences: dict[str, str]) -> None:
-    if clash := _clash(licences):
-        first, second = clash
-        raise HarnessError(
-            f"no licence keeps both {licences[first]} of {first!r} and {licences[second]} of {second!r}",
-            remedy=f"leave one out, or if you may join them: --accept-licence {first}",
-        )
-
-
-def _clash(licences: dict[str, str]) -> tuple[str, ...]:
+def _find_clash(licences: dict[str, str]) -> tuple[str, ...]:
     """Two that cannot both be kept: a set under "the same licence" cannot also be under one for which "the same" would
     be too little."""
     ranks = {name: _rank(licence) for name, licence in licences.items()}
@@ -184,7 +181,3 @@ def _clash(licences: dict[str, str]) -> tuple[str, ...]:
     if len({licence.rpartition("-")[0] for licence in same.values()}) > 1:
         return tuple(same)[:2]
     return (shared[0], unpaid[0]) if shared and unpaid else ()
-
-
-def _tests(sources: list[Source]) -> tuple[str, ...]:
-    return tuple(sorted(source.name for source in sources if (known := find_terms(source)) and known.use != "train"))

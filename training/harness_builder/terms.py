@@ -17,7 +17,7 @@ from harness import BadImage, HarnessError, Json, open_files
 from harness.data.provenance import FILE
 from harness.http.status import as_list, as_mapping
 from harness.readers.archives import suffix
-from harness_builder.licences import OutputLicence, check, check_names, check_source
+from harness_builder.licences import OutputLicence, check_licences, check_names, check_source
 from harness_builder.output import SetRecord
 from harness_builder.output.folder import FILES, TRAINING
 from harness_builder.photos.collection import RealRecord, photo_source
@@ -37,9 +37,9 @@ def licence_of(plan: Plan, accepted: Iterable[str] = (), used: Iterable[RealReco
         used: records that show photographs; without them the collection is under what the user states of it.
 
     Raises:
-        HarnessError: as `licences.check`.
+        HarnessError: as `licences.check_licences`.
     """
-    return check(_sources_by_key(plan, used).values(), accepted)
+    return check_licences(_sources_by_key(plan, used).values(), accepted)
 
 
 def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecord]) -> OutputLicence:
@@ -47,7 +47,7 @@ def licence_in(plan: Plan, accepted: Collection[str], entries: Iterable[SetRecor
     is the plan's.
 
     Raises:
-        HarnessError: as `licences.check`.
+        HarnessError: as `licences.check_licences`.
     """
     found = list(entries)
     if not found:

@@ -26,7 +26,7 @@ from harness_builder.calls.results import DrawingReply, Halted, ModelReply
 from harness_builder.calls.store import NAME as BOOK
 from harness_builder.calls.store import CallStore
 from harness_builder.records import read_step_log
-from harness_builder.seeds.ids import read as read_id
+from harness_builder.seeds import unescape_key
 from harness_builder.values import STEPS, Step
 
 from .folder import LISTINGS, PROVENANCE
@@ -122,7 +122,7 @@ class _BuildFiles:
         known |= dict.fromkeys(each for lines in self.steps.values() for each in lines)
         if key in known:
             return key
-        if alike := [each for each in known if read_id(each) == key]:
+        if alike := [each for each in known if unescape_key(each) == key]:
             return alike[0]
         if place := _PLACE.fullmatch(key):
             file = LISTINGS[place[1]].file  # type: ignore[index]

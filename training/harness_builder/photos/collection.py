@@ -30,7 +30,7 @@ from harness.readers import DataFiles, Row, parquet_rows
 from harness.readers.archives import FAULTS, Member, open_archive, suffix
 from harness.readers.files import IN_PARQUET
 from harness_builder.licence_names import RANKS, UNKNOWN, normalize_licence
-from harness_builder.licences import fits, together
+from harness_builder.licences import combine, fits
 from harness_builder.plan import Photos
 from harness_builder.values import End
 
@@ -253,7 +253,7 @@ def find_licence_fault(licence: str, others: Iterable[str], *, accepted: bool) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoSource:
-    """A collection of photographs, as `licences.check` takes a source.
+    """A collection of photographs, as `licences.check_licences` takes a source.
 
     Attributes:
         name: as the user calls it.
@@ -278,7 +278,7 @@ def photo_source(photos: Photos, used: Iterable[RealRecord] = ()) -> PhotoSource
             with the records.
     """
     licences = [licence for record in used for licence in record.licences]
-    licence = together(licences) if licences else normalize_licence(photos.licence) or _FREE
+    licence = combine(licences) if licences else normalize_licence(photos.licence) or _FREE
     return PhotoSource(name=photos.name, path=photos.path, licence=licence)
 
 

@@ -174,7 +174,7 @@ LAYOUTS: Final[dict[str, tuple[Layout, ...]]] = {
 }
 
 
-def layouts_of(name: str) -> tuple[Layout, ...]:
+def find_layouts(name: str) -> tuple[Layout, ...]:
     """The forms in which a set is about.
 
     Raises:
@@ -186,7 +186,7 @@ def layouts_of(name: str) -> tuple[Layout, ...]:
     raise UnknownName(f"no layout of seeds is called {name!r}", remedy=nearest(name, LAYOUTS) or f"take one of {known}")
 
 
-def renamed(layout: Layout, columns: Mapping[str, str]) -> Layout:
+def rename_columns(layout: Layout, columns: Mapping[str, str]) -> Layout:
     """The layout with the user's own names for columns; one that names a text has no image unless it names that too.
 
     Raises:
