@@ -1,4 +1,4 @@
-"""`harness build`: a data set by any plugin's builder, and what is done with one that stands.
+"""`harness build`: make a data set by any plugin's builder, and review, show, check and push one.
 
 A name after `build` is one of the commands here, else a builder's. Which builders there are is asked last, when one is
 named: a file given with `--plugin` behind its name may offer it.
@@ -7,7 +7,6 @@ named: a file given with `--plugin` behind its name may offer it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Final
 
 import click
@@ -16,7 +15,7 @@ from harness.cli.groups import Group
 from harness.cli.options import loaded, plugin_options
 from harness.terminal import one_line, plain
 
-#: commands -> what each does; the module of its name holds it
+#: commands -> what each does
 COMMANDS: Final[Mapping[str, str]] = {
     "show": "Print the story of one record.",
     "review": "Let people decide on the candidates of a build.",
@@ -34,13 +33,17 @@ class Builds(Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, imported now; any other name is taken for a builder's until it is used."""
-        if cmd_name in COMMANDS:
-            command = import_module(f"{__name__}.{cmd_name}").command
-            assert isinstance(command, click.Command)
-            return command
-        from .making import making
+        if cmd_name == "review":
+            from .review import review
 
-        return making(cmd_name)
+            return review
+        if cmd_name in COMMANDS:
+            from . import sets
+
+            return sets.COMMANDS[cmd_name]
+        from .build import build_command
+
+        return build_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Both, apart."""
@@ -69,11 +72,14 @@ def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
     `harness build BUILDER --config FILE --out DIR` builds. The same command again goes on where it ended, and repeats
     no call that was finished. Exit codes: 0 done, 2 you can mend it, 3 done but incomplete, 130 interrupted.
     """
-    _tell_clashes(ctx)
+    for builder, plugin in loaded(ctx).offers("builders"):
+        if builder.name in COMMANDS:
+            what = f"the builder {builder.name!r} of the plugin {plugin} cannot be used: `harness build {builder.name}`"
+            click.echo(plain(f"note: {what} is a command; it needs another name"), err=True)
     if listed:
-        from .listing import show
+        from .build import list_builders
 
-        show(ctx, ctx.invoked_subcommand, as_json=as_json)
+        list_builders(ctx, ctx.invoked_subcommand, as_json=as_json)
         ctx.exit()
     if as_json:
         raise click.UsageError("--json says nothing here without --list; give it behind the builder's name")
@@ -81,11 +87,3 @@ def command(ctx: click.Context, /, listed: bool, as_json: bool) -> None:
 
 def _builders(ctx: click.Context) -> dict[str, str]:
     return {builder.name: builder.description for builder, _ in loaded(ctx).offers("builders")}
-
-
-def _tell_clashes(ctx: click.Context) -> None:
-    """A builder that is called like a command could never be meant: its user is told why."""
-    for builder, plugin in loaded(ctx).offers("builders"):
-        if builder.name in COMMANDS:
-            what = f"the builder {builder.name!r} of the plugin {plugin} cannot be used: `harness build {builder.name}`"
-            click.echo(plain(f"note: {what} is a command; it needs another name"), err=True)

@@ -11,6 +11,7 @@ from harness.cli.options import plugin_options
 from harness.terminal import plain, say
 
 if TYPE_CHECKING:
+    from harness.stats.agreement import Agreement
     from harness_builder.review import Queue
 
 _SHEET = click.Path(path_type=Path, dir_okay=False)
@@ -23,7 +24,7 @@ _SHEET = click.Path(path_type=Path, dir_okay=False)
 @click.option("--to-csv", "out", type=_SHEET, metavar="FILE", help="Write a sheet to fill in instead of a page.")
 @click.option("--from-csv", "back", type=_SHEET, metavar="FILE", help="Take in a sheet that was filled in.")
 @plugin_options
-def command(folder: Path, **given: Any) -> None:
+def review(folder: Path, **given: Any) -> None:
     """Let people keep, drop or mend the candidates of a build; then build again, and it goes on with them.
 
     Serves a page on 127.0.0.1 until Ctrl-C; its address, with the token of this start, is the first line of stdout.
@@ -40,25 +41,20 @@ def command(folder: Path, **given: Any) -> None:
 
     queue = open_review_queue(folder)
     if given["out"]:
-        _write(queue, folder, given["out"], given["reviewer"])
+        _write_sheet(queue, folder, given["out"], given["reviewer"])
         return
     if given["back"]:
-        _take(queue, given["back"])
+        _read_sheet(queue, given["back"])
     else:
         _serve(queue, given["reviewer"], given["port"])
-    from .agreement import told
-
-    click.echo(plain(told(queue)), err=True)
+    click.echo(plain(format_agreement(queue)), err=True)
 
 
 def _serve(queue: Queue, reviewer: str, port: int) -> None:
-    from harness import HarnessError
-    from harness.web import INSTALL
+    from harness.extras import require
 
-    try:
+    with require("serve", by="the page"):
         from harness_builder.review import serve_review
-    except ImportError as error:
-        raise HarnessError(f"the page needs the extra `serve`: {error}", remedy=INSTALL) from error
 
     def ready(url: str) -> None:
         click.echo(url)
@@ -67,8 +63,8 @@ def _serve(queue: Queue, reviewer: str, port: int) -> None:
     serve_review(queue, ready=ready, reviewer=reviewer, port=port)
 
 
-def _write(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
-    """Write a sheet. A reviewer's holds nothing of the others'; one for nobody holds what all have said."""
+def _write_sheet(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
+    """Write a sheet. A reviewer's holds nothing of the others'; without a reviewer it holds what all have said."""
     from harness import HarnessError
     from harness_builder.people import WORK
     from harness_builder.review import to_csv
@@ -90,7 +86,7 @@ def _write(queue: Queue, folder: Path, path: Path, reviewer: str) -> None:
     say(f"  harness build review {folder} --from-csv {path}", err=True)
 
 
-def _take(queue: Queue, path: Path) -> None:
+def _read_sheet(queue: Queue, path: Path) -> None:
     from harness import HarnessError
     from harness_builder.review import from_csv
 
@@ -100,5 +96,53 @@ def _take(queue: Queue, path: Path) -> None:
         raise HarnessError(f"the sheet cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
         raise HarnessError("the sheet is not UTF-8", where=str(path), remedy="save it as CSV UTF-8") from None
-    taken = queue.import_reviews(from_csv(text, queue, where=str(path)))
-    say(f"decisions: {taken.new} new, {taken.changed} changed, {taken.same} as before", err=True)
+    counts = queue.import_reviews(from_csv(text, queue, where=str(path)))
+    say(f"decisions: {counts.new} new, {counts.changed} changed, {counts.same} as before", err=True)
+
+
+def format_agreement(queue: Queue) -> str:
+    """How many each reviewer has decided, and the agreement of those who have candidates in common."""
+    from harness.cli.table import indented, table
+    from harness_builder.review import agreed
+
+    names = queue.reviewers
+    if not names:
+        return "nobody has decided anything yet"
+    rows: list[list[str]] = []
+    for name in names:
+        progress = queue.session(name).progress()
+        skipped = len(progress.skipped) + len(progress.left_out)
+        rows.append([name, str(len(progress.decided)), str(skipped), str(len(progress.open))])
+    text = table(["REVIEWER", "DECIDED", "PASSED OVER", "OPEN"], rows)
+    found = [each for each in agreed(queue.reviews(first=True)) if each.candidates]
+    if not found:
+        return text
+    questions = [[each.about, str(each.candidates), _format_number(each.alpha, "{:.2f}")] for each in found]
+    pairs = [
+        [
+            f"{pair.left} and {pair.right}",
+            each.about,
+            str(pair.same.n),
+            _format_number(pair.kappa, "{:.2f}"),
+            _format_number(pair.same, "{:.0%}"),
+        ]
+        for each in found
+        for pair in each.pairs
+        if pair.same.n
+    ]
+    return (
+        f"{text}\n\nagreement, by answers given before the model's opinion was shown:\n"
+        f"{indented(table(['ABOUT', 'IN COMMON', 'ALPHA'], questions))}\n\n"
+        f"{indented(table(['BETWEEN', 'ABOUT', 'BOTH ANSWERED', 'KAPPA', 'SAME ANSWER'], pairs))}"
+    )
+
+
+def _format_number(found: Agreement, form: str) -> str:
+    """The value with its interval; without a value, why there is none."""
+    if found.value is None:
+        return found.why.value if found.why else "none"
+    value = form.format(found.value)
+    if found.ci95 is None:
+        return value
+    low, high = (form.format(end) for end in found.ci95)
+    return f"{value} [{low}, {high}]"

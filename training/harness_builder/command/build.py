@@ -1,4 +1,8 @@
-"""`harness build BUILDER`: the same flags for every builder, and what is said at the end."""
+"""`harness build BUILDER`: the same flags for every builder, and what is said at the end; and `harness build --list`.
+
+`--fresh` moves what a build keeps to go on with to another folder and deletes nothing; what people decided stays where
+it is.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ import copy
 import gc
 import json
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from harness import HarnessError, UnknownName
+from harness.cli.listing import Listing, show_offers
 from harness.cli.options import loaded, plugin_options
 from harness.cli.table import table
 from harness.cli.values import pairs
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 _SELDOM: Final = (20_000, 10, 5)  # objects more than go, and rounds, until cycles are looked for
 
 
-class _Making(click.Command):
+class _BuildCommand(click.Command):
     """A command under the name of a builder, which may turn out to be none."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -35,12 +42,12 @@ class _Making(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError:
-            _wanted(ctx)
+            _find_builder(ctx)
             raise
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """What the builder says of itself, above what holds for all."""
-        builder = _wanted(ctx)
+        builder = _find_builder(ctx)
         formatter.write_paragraph()
         with formatter.indentation():
             formatter.write_text(f"{one_line(builder.name)}: {one_line(builder.description)}.")
@@ -51,7 +58,7 @@ def _settings(_: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     return pairs(texts, param.opts[0])
 
 
-@click.command(cls=_Making)
+@click.command(cls=_BuildCommand)
 @click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="What to build."
 )
@@ -81,38 +88,52 @@ def _command(ctx: click.Context, /, **given: Any) -> int:
     """
     if given["public"] and not given["push"]:
         raise click.UsageError("--public says nothing without --push")
+    from harness import Build
     from harness.evaluation.samples import Stop
 
-    builder, stop = _wanted(ctx), Stop()
+    builder, stop = _find_builder(ctx), Stop()
     if given["push"]:
         from harness_builder.output import check_push
 
         check_push(given["push"])
-    build = _build(builder, stop, given)
+    build = Build(
+        config=given["config"],
+        out=given["out"],
+        accepted=given["accepted"],
+        settings=effective(builder.settings, given["settings"], owner=f"the builder {builder.name}"),
+        tell=_tell,
+        ending=lambda: stop.asked,
+    )
     if given["dry_run"]:
         click.echo(plain(builder.plan(build)))
         return 0
     if given["fresh"]:
-        from .aside import put_aside
+        builder.plan(build)  # a config that cannot be used moves nothing
+        move_work(build.out, tell=build.tell)
+    built = _run(builder, build, stop)
+    address = ""
+    if given["push"] and not built.open:
+        from harness_builder.output import push
 
-        builder.plan(build)  # a config that cannot be used puts nothing aside
-        put_aside(build.out, tell=build.tell)
-    built = _built(builder, build, stop)
-    address = _pushed(built, given) if given["push"] and not built.open else ""
+        try:
+            address = push(built.folder, given["push"], public=given["public"], tell=_tell)
+        except HarnessError:  # the set is told before what went wrong
+            _print(built, "", as_json=given["as_json"])
+            raise
     _print(built, address, as_json=given["as_json"])
     if built.open and given["push"]:
         _tell("not pushed: the set is not complete")
     return 3 if built.open else 0
 
 
-def making(name: str) -> click.Command:
+def build_command(name: str) -> click.Command:
     """The command that builds by the builder of this name."""
     made = copy.copy(_command)
     made.name = name
     return made
 
 
-def _wanted(ctx: click.Context) -> Builder:
+def _find_builder(ctx: click.Context) -> Builder:
     """The builder that the command is called like.
 
     Raises:
@@ -126,30 +147,23 @@ def _wanted(ctx: click.Context) -> Builder:
     return host.builder(name)
 
 
-def _build(builder: Builder, stop: Stop, given: dict[str, Any]) -> Build:
-    from harness import Build
-
-    return Build(
-        config=given["config"],
-        out=given["out"],
-        accepted=given["accepted"],
-        settings=effective(builder.settings, given["settings"], owner=f"the builder {builder.name}"),
-        tell=_tell,
-        ending=lambda: stop.asked,
-    )
-
-
 def _tell(line: str) -> None:
     click.echo(plain(line), err=True)
 
 
-def _built(builder: Builder, build: Build, stop: Stop) -> Built:
+def _run(builder: Builder, build: Build, stop: Stop) -> Built:
     """Build. Raises KeyboardInterrupt where a person ended it before it was whole."""
+    from harness.cli.interrupt import interruptible
     from harness.cli.outcome import resume_hint
 
+    async def body() -> Built:
+        return await builder.build(build)
+
+    # what a call makes goes when it is over; looking for cycles among it took a twentieth of a build's time
+    gc.set_threshold(*_SELDOM)
     hint = resume_hint(("harness", *sys.argv[1:]))
     try:
-        return _whole(builder, build, stop)
+        built = interruptible(body, stop)
     except KeyboardInterrupt:
         say(hint, err=True)
         raise
@@ -157,32 +171,10 @@ def _built(builder: Builder, build: Build, stop: Stop) -> Built:
         if stop.asked:
             error.remedy = "\n  ".join(filter(None, (error.remedy, hint)))
         raise
-
-
-def _whole(builder: Builder, build: Build, stop: Stop) -> Built:
-    from harness.cli.interrupt import interruptible
-
-    async def body() -> Built:
-        return await builder.build(build)
-
-    # what a call makes goes when it is over; looking for cycles among it took a twentieth of a build's time
-    gc.set_threshold(*_SELDOM)
-
-    built = interruptible(body, stop)
     if stop.asked and built.open:
+        say(hint, err=True)
         raise KeyboardInterrupt
     return built
-
-
-def _pushed(built: Built, given: dict[str, Any]) -> str:
-    """Push; a set that stands and does not get there is told before what went wrong."""
-    from harness_builder.output import push
-
-    try:
-        return push(built.folder, given["push"], public=given["public"], tell=_tell)
-    except HarnessError:
-        _print(built, "", as_json=given["as_json"])
-        raise
 
 
 def _print(built: Built, address: str, *, as_json: bool) -> None:
@@ -197,3 +189,40 @@ def _print(built: Built, address: str, *, as_json: bool) -> None:
     for line in built.open:
         _tell(f"open: {line}")
     _tell(f"set: {built.folder}")
+
+
+def move_work(out: Path, *, tell: Callable[[str], None]) -> None:
+    """Rename the folder `work/` of a build to `work.1`, or the next free number; the next build may replace its set.
+
+    Raises:
+        HarnessError: another command works in it, or it cannot be moved.
+    """
+    from harness.files import lock_file, lock_path, report_write_errors
+    from harness_builder.calls.store import NAME
+    from harness_builder.output import allow_replacement
+
+    work = out / "work"
+    if work.exists():
+        target = next(path for number in count(1) if not (path := work.with_name(f"work.{number}")).exists())
+        busy = HarnessError("another process works on this build", where=str(work), remedy="wait for it")
+        # The lock of the book of calls, which a build holds as long as it goes on.
+        with lock_file(lock_path(work / NAME), busy=busy):
+            try:
+                work.rename(target)
+            except OSError as error:
+                raise HarnessError(f"cannot be put aside: {error.strerror}", where=str(work)) from error
+        tell(f"put aside: {target}")
+    with report_write_errors(work):
+        allow_replacement(out)
+
+
+def list_builders(ctx: click.Context, name: str | None, *, as_json: bool) -> None:
+    """Print all builders and what `-S` takes, or one with its settings. Raises UnknownName."""
+    listing: Listing[Builder] = Listing(
+        kind="builders",
+        columns={},
+        facts=lambda _: {},
+        details=lambda builder: f"  harness build {builder.name} --config FILE --out DIR",
+        flag=lambda _: "-S KEY=VALUE",
+    )
+    show_offers(loaded(ctx), listing, () if name is None else (name,), as_json)
