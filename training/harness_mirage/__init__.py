@@ -14,14 +14,14 @@ Source: Rethinking Bottlenecks in Safety Fine-Tuning of Vision Language Models, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from harness import Trainer, hookimpl
 
+from .trainer import own, trainer
+
 if TYPE_CHECKING:
     from .methods import Ingredient, Method
-    from .trainer import trainer
 
 __all__ = ["Ingredient", "Method", "harness_trainers", "trainer"]
 
@@ -30,12 +30,13 @@ __all__ = ["Ingredient", "Method", "harness_trainers", "trainer"]
 def harness_trainers() -> Iterable[Trainer]:
     """Offer MIRage, its ablations, the paper's baselines, and what users write down themselves."""
     from .methods import METHODS
-    from .trainer import own, trainer
 
     return (*(trainer(method) for method in METHODS), own())
 
 
 def __getattr__(name: str) -> Any:
+    from . import methods  # on use: its values are made when it is imported, and each command imports this module
+
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{'trainer' if name == 'trainer' else 'methods'}", __name__), name)
+    return getattr(methods, name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness import HarnessError, Json, Setting, Trainer, Training
 
-from .methods import Method
 from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from .methods import Method
 
 FORMATS: Final = ("sharegpt", "llamafactory", "swift")
 OWN: Final = "own"
