@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ImageBytes,
         Reply,
         SdkConnection,
+        Splice,
         connect,
         data_url,
         encode,
@@ -33,6 +34,7 @@ __all__ = [
     "ImageBytes",
     "Reply",
     "SdkConnection",
+    "Splice",
     "Unreadable",
     "address",
     "chat",
@@ -46,7 +48,7 @@ __all__ = [
 ]
 _HOME = {
     "addresses": "Address address",
-    "client": "Body Client ImageBytes Reply SdkConnection connect data_url encode parse unreachable",
+    "client": "Body Client ImageBytes Reply SdkConnection Splice connect data_url encode parse unreachable",
     "reading": "ENCODINGS MIB REPLY_LIMIT Guarded Unreadable read read_now",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -34,6 +34,9 @@ class ImageBytes:
     data: bytes = field(repr=False)
 
 
+Splice = ImageBytes  #: its former name, for plugins that know it
+
+
 def data_url(content: ImageContent) -> ImageBytes:
     """An opened image as a data URL, for `encode`."""
     return ImageBytes(f"data:{content.mime};base64,", content.encoded)

@@ -109,6 +109,9 @@ class ApiError:
             moderated="flagged_input" in behind,
         )
 
+
+Complaint = ApiError  #: its former name, for plugins that know it
+
     @property
     def filtered(self) -> bool:
         """Whether a content filter refused the request, by its code or by a known first sentence."""
