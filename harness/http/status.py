@@ -109,9 +109,6 @@ class ApiError:
             moderated="flagged_input" in behind,
         )
 
-
-Complaint = ApiError  #: its former name, for plugins that know it
-
     @property
     def filtered(self) -> bool:
         """Whether a content filter refused the request, by its code or by a known first sentence."""
@@ -133,6 +130,9 @@ Complaint = ApiError  #: its former name, for plugins that know it
         words = (self.message, *self.codes)
         made = any(word.casefold().startswith(("output", "generated image")) for word in words)
         return "output_blocked" if made else "input_blocked"
+
+
+Complaint = ApiError  #: its former name, for plugins that know it
 
 
 def as_mapping(value: Json) -> Mapping[str, Json]:
