@@ -1,12 +1,17 @@
-"""Ingredients are sampled by the seed, mixed by count or share, and put into one order."""
+"""Ingredients are sampled by the seed, mixed by count or share, and put in one order; a large set fits into memory."""
 
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from harness_mirage.methods import METHODS, Ingredient
 
 from harness import UnknownName
-from tests.training.data_sets import ids, mis, mixed, one, pair, refused, several
+from tests.training.data_sets import drawing, ids, mis, mixed, one, pair, refused, several
 
 VLGUARD_R = next(method for method in METHODS if method.name == "vlguard-r")
 MIRAGE = next(method for method in METHODS if method.name == "mirage")
@@ -135,3 +140,61 @@ def test_a_held_out_category_that_no_record_has_is_refused_with_the_nearest(tmp_
 
 def test_nothing_left_to_learn_from_is_refused(tmp_path: Path) -> None:
     assert "no record is left" in refused(one("mis"), mis(tmp_path), hold_out=("kitchen", "garden")).what
+
+
+LARGE, MEASURED = 100_000, 20_000  #: records
+LIMIT = 300 << 20  #: bytes, of the whole process
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+from harness import Training
+from harness_mirage.data import mix
+from harness_mirage.methods import Ingredient, Method
+count = int(sys.argv[2]) or None
+def peak():  # ru_maxrss begins at the parent's
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+before = peak()
+method = Method(name="large", description="", ingredients=(Ingredient(layout="mis", count=count),))
+mixture = mix(method, Training(model="none", data={"": Path(sys.argv[1])}, out=Path("none")))
+print(len(mixture.records), mixture.parts[0].found, before, peak())
+"""
+
+
+def large(folder: Path) -> Path:
+    """Records of about a kilobyte, all of which show two of a hundred images."""
+    folder.mkdir()
+    for number in range(100):
+        path = folder / "images" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(drawing(number))
+    with (folder / "mis_train.json").open("w", encoding="utf-8") as file:
+        for number in range(MEASURED):
+            said = [("human", f"{number}: " + "which of the two? " * 8), ("gpt", f"{number}: " + "both of them. " * 45)]
+            record = {
+                "image": [f"{number % 100}.png", f"{number % 97}.png"],
+                "conversations": [{"from": speaker, "value": text} for speaker, text in said],
+                "category": "Kitchen",
+            }
+            file.write(("," if number else "[") + json.dumps(record))
+        file.write("]")
+    return folder
+
+
+def measured(folder: Path, count: int) -> tuple[int, int, int]:
+    """Records that are taken, those that are found, and the bytes of a process that reads so many times more."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(folder), str(count)], capture_output=True, text=True, check=True
+    )
+    taken, found, before, peak = map(int, done.stdout.split())
+    return taken, found, before + (peak - before) * LARGE // MEASURED
+
+
+def test_a_hundred_thousand_records_fit_into_300_megabytes_and_a_sample_of_them_into_far_less(tmp_path: Path) -> None:
+    folder = large(tmp_path / "large")
+    taken, found, memory = measured(folder, 0)
+    assert (taken, found) == (MEASURED, MEASURED)
+    assert memory < LIMIT
+    taken, found, sampled = measured(folder, 500)
+    assert (taken, found) == (500, MEASURED)
+    assert sampled < LIMIT // 2
