@@ -14,7 +14,7 @@ from harness_builder.records import StepLog
 
 from harness import HarnessError
 from tests.training.cast import OBJECTS, Cast, Stage, staged
-from tests.training.photographed import drawing
+from tests.training.photo_sets import drawing
 from tests.training.turning import STEPS, Turning, another_checker, build, left, lines, told
 
 

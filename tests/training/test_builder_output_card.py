@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
-from harness_builder.licences import OutputLicence
+from harness_builder.licences import OutputLicence, check_licences
 from harness_builder.plan import ModelChoice
 from harness_builder.plan import ReferenceTest as Against
 from harness_builder.quality import Contamination, NearDuplicate
 from harness_builder.review import agreed
+from harness_builder.seeds import SeedSource
 from harness_builder.tally import Tally
 
 from tests.training.built import Workplace, plan
-from tests.training.photographed import photos
+from tests.training.photo_sets import photos
 from tests.training.reviewed import review
 
 HOSTILE = "<script>alert(1)</script>\n# [x](http://y.z) | `a` ![i](u) @all"
@@ -279,3 +280,34 @@ def test_names_of_strangers_are_text_in_the_card_and_nothing_else(place: Workpla
     assert not [line for line in body.splitlines() if line.startswith("# ") and line != body.splitlines()[1]]
     heads = [line for line in body.splitlines() if line.startswith("|")]
     assert all(line.count("|") == line.count(" |") + 1 for line in heads)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "sources", "says"),
+    [
+        ((), {"a": "cc0-1.0", "b": "cc-by-4.0"}, "cc-by-4.0: the most restrictive of its sources'. This"),
+        (
+            ("a",),
+            {"a": "cc-by-nd-4.0", "b": "mit"},
+            "unknown: the licences of its sources leave none for it; see below",
+        ),
+        (("a",), {"a": "cc-by-sa-4.0", "b": "cc-by-nc-4.0"}, "unknown: the licences of its sources leave none for it"),
+        (("mm-safetybench",), {"mm-safetybench": "mit"}, "mit: the most restrictive of its sources', one of which was"),
+    ],
+)
+def test_the_card_says_where_the_licence_of_the_set_is_from(
+    place: Workplace, accepted: tuple[str, ...], sources: dict[str, str], says: str
+) -> None:
+    found = [SeedSource(name=name, path=Path("copy"), licence=licence) for name, licence in sources.items()]
+    text = card(place, licence=check_licences(found, accepted))
+    assert says in text
+    assert text.count("used because") == len(accepted)
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [("German", "de"), ("Deutsch", "de"), ("français", "fr"), ("日本語", "ja"), ("Русский", "ru"), ("pt", "pt")],
+)
+def test_a_language_is_known_by_its_english_and_by_its_own_name(place: Workplace, language: str, code: str) -> None:
+    place.plan = plan(language=language)
+    assert front(card(place))["language"] == [code]

@@ -11,7 +11,7 @@ from harness_builder.seeds import SeedSource
 from harness_builder.terms import licence_in, licence_of
 
 from tests.training.built import Workplace, plan
-from tests.training.photographed import folder, photos
+from tests.training.photo_sets import folder, photos
 from tests.training.test_builder_command_mis import in_the_mini_world
 from tests.training.trained import called
 

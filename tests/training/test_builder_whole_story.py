@@ -14,7 +14,7 @@ from harness_builder.people import open_review_queue
 
 from harness import HarnessError
 from harness.drawings import COLORS
-from tests.training.photographed import drawing, folder
+from tests.training.photo_sets import drawing, folder
 from tests.training.reviewed import answer_all
 from tests.training.test_builder_command_mis import in_the_mini_world
 from tests.training.trained import called

@@ -93,7 +93,7 @@ def _choose(seeds: Iterator[Seed], limit: int, seed: int) -> Iterator[Seed]:
 def _read_all(source: SeedSource) -> Iterator[Seed]:
     layouts = [rename_columns(layout, source.columns) for layout in find_layouts(source.layout)]
     copy = _open_copy(source.path)
-    layout, names = next(((layout, found) for layout in layouts if (found := copy.select(layout))), (None, []))
+    layout = next((layout for layout in layouts if copy.select(layout)), None)
     if layout is None:
         wanted = ", ".join(pattern for each in layouts for pattern in each.files)
         raise HarnessError(
@@ -102,7 +102,7 @@ def _read_all(source: SeedSource) -> Iterator[Seed]:
             remedy=f"it looks for {wanted}",
         )
     taken: dict[str, int] = {}  # id -> how many records have it so far, as `harness.distinct` counts a whole list
-    for name in names:
+    for name in copy.select(layout):
         for seed in _read_file(copy.files, name, layout):
             own = seed.key
             while own in taken:

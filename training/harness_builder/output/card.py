@@ -115,6 +115,7 @@ def render_card(data: CardData) -> str:
     photo_licences = Counter(terms for record in shown for terms in record.licences)
     settings = as_mapping(as_mapping(strip_machine(data.models.get(PAINTER))).get("settings"))
     text = _template().render(
+        table=_table,
         plan=plan,
         written=written,
         licence=licence,
@@ -175,6 +176,11 @@ class _Markdown(str):
     __slots__ = ()
 
 
+def _show(value: object) -> str:
+    """What a template shows of a value: our own Markdown as it is, all else escaped."""
+    return value if isinstance(value, _Markdown) else escape(value)
+
+
 @cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
@@ -184,9 +190,8 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        finalize=lambda value: value if isinstance(value, _Markdown) else escape(value),
+        finalize=_show,
     )
-    environment.globals["table"] = _table
     return environment.from_string(Path(__file__).with_name("card.md.j2").read_text(encoding="utf-8"))
 
 

@@ -273,7 +273,7 @@ class ClipIndex:
         self._photos = photos
         self._encoder = encoder
         self._least = least
-        self._tell = tell or (lambda _: None)
+        self._tell = tell
         file = work / "photos" / f"{short([encoder.name, encoder.width], 16)}.vectors" if work else None
         self._vectors = VectorStore(file, encoder.width)
         self._missing = [number for number, photo in enumerate(photos) if photo.stamp not in self._vectors]
@@ -307,9 +307,10 @@ class ClipIndex:
                 done = min(start + _BATCH, len(missing))
                 if done * _TOLD // len(missing) > told:
                     told = done * _TOLD // len(missing)
-                    self._tell(f"{done:,} of {len(missing):,} photographs seen by {self._encoder.name}")
+                    if self._tell:
+                        self._tell(f"{done:,} of {len(missing):,} photographs seen by {self._encoder.name}")
                 yield
-        if broken:
+        if broken and self._tell:
             self._tell(f"{broken:,} photographs cannot be opened, and are not used")
 
     def _see(self, numbers: Sequence[int], threads: ThreadPoolExecutor) -> int:

@@ -101,7 +101,8 @@ def merge_one(key: str, reviews: tuple[Review, ...]) -> Decided | Undecided:
     of_it = [each for each in keepers if ties["question"] or each.question == question]
     unsafe, ties["text_unsafe"] = _vote_answers([each.text_unsafe for each in of_it])
     harmful, ties["image_harmful"] = _vote_answers([each.image_harmful for each in keepers])
-    if about := tuple(name for name, tied in ties.items() if tied):
+    about: tuple[About, ...] = tuple(name for name, tied in ties.items() if tied)
+    if about:
         return Undecided(key=key, about=about, reviews=reviews)
     return Decided(
         key=key,

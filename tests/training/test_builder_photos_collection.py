@@ -16,7 +16,7 @@ from harness_builder.seeds import SeedSource
 
 from harness import BadData, HarnessError, MissingData
 from harness.images import open_image
-from tests.training.photographed import drawing, folder, parquet, photos, tar
+from tests.training.photo_sets import drawing, folder, parquet, photos, tar
 
 STAR, RING = drawing("red star"), drawing("blue ring")
 

@@ -15,7 +15,7 @@ from harness_builder.photos.search import CaptionIndex, ClipIndex, Floats, Vecto
 from harness import HarnessError, UnknownName
 from harness.images import inline_image
 from tests.training import tiny_clip
-from tests.training.photographed import drawing, folder, photos
+from tests.training.photo_sets import drawing, folder, photos
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

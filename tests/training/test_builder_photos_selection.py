@@ -28,7 +28,7 @@ from PIL import Image as Pictures
 
 from harness import Image
 from harness.images import decode, inline_image, open_image
-from tests.training.photographed import Looking, drawing, folder, photos
+from tests.training.photo_sets import Looking, drawing, folder, photos
 from tests.training.played import FILTERED, PERSON, TIMEOUT, PlayedCalls, build_context, by, plan, text_of
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,6 @@
-"""Cards, records and stories come out byte for byte as they are stored in `golden/`, whatever writes them.
+"""Cards, records and stories come out byte for byte as they are stored in `builder_golden/`, whatever writes them.
 
-To accept a change that is meant: HARNESS_GOLDEN=write pytest tests/training/test_builder_golden.py, and read the diff.
+To accept a change that is meant: HARNESS_GOLDEN=write pytest tests/training/test_builder_output_golden.py, and read the diff.
 """
 
 import json
@@ -27,10 +27,10 @@ from harness_builder.tally import Tally
 
 from harness import Usage
 from tests.training.built import Workplace, calls, label, plan
-from tests.training.photographed import photos
+from tests.training.photo_sets import photos
 from tests.training.reviewed import review
 
-GOLDEN = Path(__file__).with_name("golden")
+GOLDEN = Path(__file__).with_name("builder_golden")
 HOSTILE = "<script>alert(1)</script>\n# [x](http://y.z) | `a` ![i](u) @all"
 
 
