@@ -1,6 +1,6 @@
 """Cards, records and stories come out byte for byte as they are stored in `builder_golden/`, whatever writes them.
 
-To accept a change that is meant: HARNESS_GOLDEN=write pytest tests/training/test_builder_output_golden.py, and read the diff.
+To accept a change that is meant: HARNESS_GOLDEN=write pytest PATH_OF_THIS_FILE, and read the diff.
 """
 
 import json
