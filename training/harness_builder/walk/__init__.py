@@ -1,1 +1,0 @@
-"""The way of all seeds through the steps."""
