@@ -17,7 +17,7 @@ from harness.limits import Policy
 from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.progress import SilentProgress
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 
 
 class Timed(SilentProgress):

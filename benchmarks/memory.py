@@ -18,7 +18,7 @@ from harness.evaluation.options import Options
 from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.progress import Progress, SilentProgress
-from harness.runs.running import Run, run_async
+from harness.runs.run import Run, run_async
 from harness.store import RunFolder
 
 N = int(os.environ.get("BENCH_SAMPLES", "100000"))

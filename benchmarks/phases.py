@@ -21,7 +21,7 @@ from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.plugins.loader import find_installed
 from harness.progress import SilentProgress
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 from harness.testing.fakes import FakePlugin, fake_sample, fake_task, source_of
 from harness.types import Verdict
 

@@ -18,7 +18,7 @@ import anyio
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
 from harness.plugins import Host, use
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 
 RATE, BURST, SAMPLES = 50, 10, 2500
 PLUGIN = Path(__file__).with_name("synthetic.py")

@@ -29,7 +29,7 @@ from harness.images import decode, open_image
 from harness.models import ModelSpec
 from harness.plugins import Host, use
 from harness.progress import SilentProgress
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 from harness.settings import effective
 
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "192"))

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from harness.runs.api import run, run_async
     from harness.runs.comparing.api import compare
     from harness.runs.comparing.values import Comparison
-    from harness.runs.running import Run
+    from harness.runs.run import Run
     from harness.schemes import add_scheme
     from harness.types import (
         Failure,

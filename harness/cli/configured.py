@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.errors import HarnessError
-from harness.runs.config import load
+from harness.runs.config import load_config
 
 from .options import loaded
 from .values import Devices, ModelsFile, Names, Pairs
@@ -36,7 +36,7 @@ def configured(ctx: click.Context, _: click.Parameter, explicit: Path | None) ->
     """Callback of `--config`, which comes first of all flags. Raises UnknownName for a key of no command."""
     if ctx.resilient_parsing:
         return
-    values = load(explicit, known)
+    values = load_config(explicit, known)
     ctx.obj = {"suites": values.pop("suites", {}), "schemes": values.pop("schemes", {})}
     ctx.default_map = {}
     own = {key_of(option): option for option in _options(ctx.command)}
@@ -56,7 +56,7 @@ def known() -> frozenset[str]:
 def _rows(ctx: click.Context, _: click.Parameter, explicit: Path | None) -> None:
     # a command below its group has what the group was given
     if not ctx.resilient_parsing and (explicit is not None or ctx.obj is None):
-        values = load(explicit, known)
+        values = load_config(explicit, known)
         ctx.obj = {name: values.get(name, {}) for name in ("schemes", "suites")}
 
 

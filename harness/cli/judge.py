@@ -18,7 +18,7 @@ from .values import Names
 
 if TYPE_CHECKING:
     from harness.evaluation.options import JudgeOptions
-    from harness.runs.running import Run
+    from harness.runs.run import Run
 
 
 @click.command()
@@ -100,16 +100,16 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> JudgeOptions:
 def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     from harness.evaluation.samples import Stop
     from harness.progress.lines import choose
-    from harness.runs.running import judge_async
+    from harness.runs.run import judge_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint
 
     judging, progress, stop = _judging(tasks, given), choose(sys.stderr), Stop()
     if given["combine"]:
-        from harness.runs.combining import combine
+        from harness.runs.ensembles import combine_judges
 
-        return combine(folder, judging)
+        return combine_judges(folder, judging)
     try:
         return interruptible(lambda: judge_async(folder, judging, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from harness.errors import HarnessError
 from harness.models import ModelSpec
-from harness.runs.config import yaml_of
+from harness.runs.config import load_yaml
 
 
 class _Entry(BaseModel):
@@ -23,7 +23,7 @@ class _Entry(BaseModel):
 
 def read(path: Path) -> list[ModelSpec]:
     """The models of a file. Raises HarnessError with the entry and the field that is wrong."""
-    return checked(yaml_of(path, "--models"), str(path))
+    return checked(load_yaml(path, "--models"), str(path))
 
 
 def checked(loaded: object, where: str) -> list[ModelSpec]:

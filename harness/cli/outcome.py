@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .stdout import results_stream, show, tell
 
 if TYPE_CHECKING:
-    from harness.runs.running import Run
+    from harness.runs.run import Run
 
 
 def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:

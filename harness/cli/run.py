@@ -19,7 +19,7 @@ from .values import ModelsFile, Names, Pairs
 if TYPE_CHECKING:
     from harness.evaluation.options import Options
     from harness.models import ModelSpec
-    from harness.runs.running import Run
+    from harness.runs.run import Run
 
 
 @click.command()
@@ -155,7 +155,7 @@ def _options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Option
     if several and output is not None:
         from dataclasses import replace
 
-        from harness.runs.running import default_folder
+        from harness.runs.run import default_folder
 
         return replace(options, output=output / default_folder(options).name)
     return options
@@ -192,7 +192,7 @@ def _run(made: Callable[[], Options]) -> Run:
     from harness.errors import HarnessError
     from harness.evaluation.samples import Stop
     from harness.progress.lines import choose
-    from harness.runs.running import run_async
+    from harness.runs.run import run_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint

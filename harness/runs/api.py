@@ -12,8 +12,8 @@ from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.progress.lines import Progress
 from harness.replicas.places import spelled
-from harness.runs import running as runs
-from harness.runs.running import Run
+from harness.runs import run as runs
+from harness.runs.run import Run
 
 
 class RunOptions(TypedDict, total=False):

@@ -13,8 +13,8 @@ from harness.evaluation.plan import SplitJob
 from harness.evaluation.suites import format_left_out
 from harness.models import Resolved
 from harness.replicas import places
-from harness.runs.remarks import waiting_for_judges
-from harness.runs.running import Prepared, prepare
+from harness.runs.notes import format_judge_command
+from harness.runs.run import PreparedRun, prepare_run
 from harness.types import Request
 
 
@@ -78,12 +78,12 @@ def dry_run(options: Options) -> DryRun:
     Raises:
         HarnessError: what `run` would raise before it opens a model; nothing of what is asked can be run.
     """
-    found = prepare(options)
+    found = prepare_run(options)
     loads = [load for each in found.listed.jobs for load in _loads(each, found, options)]
-    return DryRun(loads=(*loads, *_absent(found)), notes=found.notes)
+    return DryRun(loads=(*loads, *_list_left_out(found)), notes=found.notes)
 
 
-def _absent(found: Prepared) -> Iterator[Load]:
+def _list_left_out(found: PreparedRun) -> Iterator[Load]:
     """What would be left out, and what a task's fault ends before it begins."""
     parts = [(part.title, format_left_out([part])[0]) for part in found.listed.left_out]
     parts += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
@@ -91,10 +91,10 @@ def _absent(found: Prepared) -> Iterator[Load]:
         yield Load(who=found.resolved.spec.ref, role="model", where="nowhere", task=title, left_out=why)
 
 
-def _loads(each: SplitJob, found: Prepared, options: Options) -> Iterator[Load]:
+def _loads(each: SplitJob, found: PreparedRun, options: Options) -> Iterator[Load]:
     plan, survey = each.plan, each.survey
     assert survey is not None  # only who judges what is stored has none
-    weight = _weight(each, found.resolved)
+    weight = _weigh(each, found.resolved)
     note = another_size(plan.title, survey.found, plan.split.n)
 
     def load(who: Resolved, role: str, *, shown: bool) -> Load:
@@ -116,7 +116,7 @@ def _loads(each: SplitJob, found: Prepared, options: Options) -> Iterator[Load]:
         load(found.resolved, "model", shown=True),
         calls=weight.calls * options.epochs,
         most_calls=None if weight.most_calls is None else weight.most_calls * options.epochs,
-        incomplete=_incomplete(each, weight, found, options),
+        incomplete=_find_gap(each, weight, found, options),
     )
     for choice in plan.judges:
         judge = resolve_settings(choice, options).model
@@ -124,7 +124,7 @@ def _loads(each: SplitJob, found: Prepared, options: Options) -> Iterator[Load]:
             yield load(judge, choice.judge.name, shown="images" in choice.needs())
 
 
-def _incomplete(each: SplitJob, weight: _Weight, found: Prepared, options: Options) -> str:
+def _find_gap(each: SplitJob, weight: _Weight, found: PreparedRun, options: Options) -> str:
     """What keeps a split incomplete though all is answered and judged."""
     plan, total = each.plan, each.survey.samples if each.survey else 0
     if not total:
@@ -134,7 +134,7 @@ def _incomplete(each: SplitJob, weight: _Weight, found: Prepared, options: Optio
         return f"{plan.title}: images are missing of {weight.spoiled} samples, and coverage is {covered:.1%} at most"
     if not plan.judges:
         waiting = [each.plan for each in found.listed.jobs if not each.plan.judges]
-        return waiting_for_judges(waiting, options, found.folder.path)
+        return format_judge_command(waiting, options, found.folder.path)
     return ""
 
 
@@ -153,7 +153,7 @@ class _Weight:
         self.most_calls = None if most is None or self.most_calls is None else self.most_calls + most
 
 
-def _weight(each: SplitJob, resolved: Resolved) -> _Weight:
+def _weigh(each: SplitJob, resolved: Resolved) -> _Weight:
     found = _Weight()
     for sample in each.samples():
         before = found.missing
@@ -165,11 +165,11 @@ def _weight(each: SplitJob, resolved: Resolved) -> _Weight:
         if found.missing > before:
             found.spoiled += 1
         else:
-            found.count(*_calls(resolved, sample.request))
+            found.count(*_count_calls(resolved, sample.request))
     return found
 
 
-def _calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
+def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
     """How often the model is asked for one answer, at least and at most. Raises PluginError where that is not said."""
     strategy = resolved.strategy
     if strategy is None:

@@ -5,26 +5,32 @@
         for item in run.items(title):
             print(item.item, item.outcome, item.label)
 
-No data set is opened: an image is a path under its task's data root and a hash. A task whose plugin is gone is read all
-the same; its labels are then its rubrics' own.
+No data set is opened: an image is a path under the data root of its task, and a hash. A task whose plugin is gone
+is read all the same; its labels are then those of its rubrics. Before a run has ended, run.json does not know its tasks
+and judges: the plugins that are here say then what labels mean and where data lies, as they would for a run that began now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.contracts import Split
+from harness.data.places import data_folder
 from harness.errors import HarnessError
-from harness.runs.answers import Answer, answers
-from harness.runs.conclude import ran
-from harness.runs.past import stored_split
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.splits import SplitPlan, rebuild_split_plan
+from harness.keys import item, text_hash
+from harness.models import ModelSpec
+from harness.runs.results import describe_split_run
+from harness.runs.stored import load_split_job
+from harness.sources import BUILT
 from harness.store.folder import RunFolder
 from harness.store.journal import Journal
-from harness.store.records import record_of
+from harness.store.records import record_of, stored_hash
 from harness.store.run_file import RunFile, SplitEntry
 from harness.store.together import Present
 from harness.summary.split import settled
@@ -32,7 +38,68 @@ from harness.types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Answer:
+    """One asked item and how its generation ended.
+
+    Attributes:
+        display: its task, as results name it.
+        asked: its line of asked.jsonl.
+        response: its current line of responses.jsonl; None where there is none yet.
+    """
+
+    display: str
+    asked: Mapping[str, Any]
+    response: Mapping[str, Any] | None
+
+    @property
+    def item(self) -> str:
+        """Who it is: task, split, sample and epoch in one text."""
+        return item(self.display, self.asked["split"], self.asked["id"], self.asked["epoch"])
+
+    @property
+    def outcome(self) -> str:
+        """How generation ended; an item without a line is an error, as in results.json."""
+        return "error" if self.response is None else str(self.response["outcome"])
+
+    @property
+    def text(self) -> str:
+        """What was answered; empty where nothing was."""
+        return "" if self.response is None else str(self.response["text"])
+
+    @property
+    def question(self) -> str:
+        """What was asked, an image by its path in brackets, in order."""
+        parts: list[Mapping[str, Any]] = [] if self.response is None else self.response["prompt"]
+        return "\n".join(part["text"] if "text" in part else f"[image: {part['image']}]" for part in parts)
+
+    @property
+    def hash(self) -> str:
+        """What ties a verdict to its text, also where that was taken out of the line."""
+        return text_hash("") if self.response is None else stored_hash(self.response)
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What a verdict on it is found by."""
+        return (*_key_of(self.asked), self.hash)
+
+
+def read_answers(folder: RunFolder, display: str, split: str) -> Iterator[Answer]:
+    """Every item that was asked of one split, in order."""
+    task = folder.task(display)
+    with ExitStack() as stack:
+        responses = task.responses(write=False)
+        stack.callback(responses.close)
+        for asked in task.asked(split):
+            found = responses.find(*_key_of(asked))
+            yield Answer(display=display, asked=asked, response=None if found is None else responses.read(found[0]))
+
+
+def _key_of(asked: Mapping[str, Any]) -> tuple[object, ...]:
+    return asked["split"], asked["id"], asked["epoch"], asked["key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeReply:
     """What one judge said of one answer.
 
     Attributes:
@@ -71,7 +138,7 @@ class Item:
     """
 
     answer: Answer
-    said: Mapping[str, Said]
+    said: Mapping[str, JudgeReply]
     label: str
 
     @property
@@ -99,7 +166,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class LabelMap:
     """How one split is read.
 
     Attributes:
@@ -114,7 +181,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Items:
+class RunItems:
     """A run whose items can be read.
 
     Attributes:
@@ -154,8 +221,8 @@ class Items:
             for journal in (responses, *journals.values()):
                 stack.callback(journal.close)
             present = Present(lambda: task.asked(name), responses)
-            for answer in answers(self.folder, display, name):
-                yield item_of(answer, words, journals, present)
+            for answer in read_answers(self.folder, display, name):
+                yield build_item(answer, words, journals, present)
 
     def find(self, item: str) -> Item:
         """One item by its name. Raises HarnessError where the run has none of that name."""
@@ -165,47 +232,47 @@ class Items:
                 return found
         raise HarnessError(f"the run has no item {item!r}", where=str(self.folder.path))
 
-    def words(self, title: str) -> Words:
+    def words(self, title: str) -> LabelMap:
         """How one split is read."""
         display, _, name = title.rpartition(":")
         entry = self.entries[title]
         there = [judge for judge in self.folder.task(display).judges() if judge in self.file.judges]
         ordered = sorted(there, key=lambda judge: (judge != entry.judge, judge))
         try:
-            plan = stored_split(self.folder, self.file, title).plan
+            plan = load_split_job(self.folder, self.file, title).plan
         except HarnessError:  # the plugin is gone, or is another version: its words are unknown, the lines are not
-            return Words(primary=entry.judge, judges={judge: {} for judge in ordered}, split=None)
-        how = ran(self.file, plan, name, ordered)
+            return LabelMap(primary=entry.judge, judges={judge: {} for judge in ordered}, split=None)
+        how = describe_split_run(self.file, plan, name, ordered)
         judges = {judge: how.judges[judge] for judge in ordered if judge in how.judges}
-        return Words(primary=entry.judge, judges=judges, split=plan.split)
+        return LabelMap(primary=entry.judge, judges=judges, split=plan.split)
 
 
-def open_items(folder: Path) -> Items:
+def open_items(folder: Path) -> RunItems:
     """Read a run back. Raises HarnessError where there is none."""
     place = RunFolder(folder)
     file = place.run
     if file is None:
         raise HarnessError("there is no run here", where=str(folder), remedy="give the folder of a run")
     entries = {f"{task}:{name}": split for task, entry in file.tasks.items() for name, split in entry.splits.items()}
-    return Items(folder=place, file=file, entries=entries)
+    return RunItems(folder=place, file=file, entries=entries)
 
 
-def item_of(answer: Answer, words: Words, journals: Mapping[str, Journal], present: Present) -> Item:
+def build_item(answer: Answer, words: LabelMap, journals: Mapping[str, Journal], present: Present) -> Item:
     """An answer with what the judges of these journals said of it, as far as it counts beside the answers present."""
-    read = {judge: _line(answer, journal, present) for judge, journal in journals.items()}
-    said = {judge: _said(judge, line, words) for judge, line in read.items() if line is not None}
-    return Item(answer=answer, said=said, label=_label(answer, words, said))
+    read = {judge: _find_line(answer, journal, present) for judge, journal in journals.items()}
+    said = {judge: _build_reply(judge, line, words) for judge, line in read.items() if line is not None}
+    return Item(answer=answer, said=said, label=_find_label(answer, words, said))
 
 
-def _line(answer: Answer, journal: Journal, present: Present) -> Mapping[str, Any] | None:
+def _find_line(answer: Answer, journal: Journal, present: Present) -> Mapping[str, Any] | None:
     found = journal.find(*answer.place) if answer.outcome == "answered" else None
     line = None if found is None else journal.read(found[0])
     return line if line is None or present.counts(line) else None
 
 
-def _said(judge: str, line: Mapping[str, Any], words: Words) -> Said:
+def _build_reply(judge: str, line: Mapping[str, Any], words: LabelMap) -> JudgeReply:
     label = line["label"] or ""
-    return Said(
+    return JudgeReply(
         judge=judge,
         state=line["state"],
         label=words.judges[judge].get(label, label),
@@ -219,7 +286,7 @@ def _said(judge: str, line: Mapping[str, Any], words: Words) -> Said:
     )
 
 
-def _label(answer: Answer, words: Words, said: Mapping[str, Said]) -> str:
+def _find_label(answer: Answer, words: LabelMap, said: Mapping[str, JudgeReply]) -> str:
     """What the item counts as: the primary judge's label, or what a block or an empty answer stands for."""
     if answer.outcome == "answered":
         first = said.get(words.primary or "")
@@ -227,3 +294,75 @@ def _label(answer: Answer, words: Words, said: Mapping[str, Said]) -> str:
     if words.split is None:
         return ""
     return settled(record_of(answer.display, answer.asked, answer.response), words.split).label or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSplit:
+    """One split of a run.
+
+    Attributes:
+        title: `task:split`.
+        display: its task.
+        words: how it is read.
+        root: what paths of its images are relative to; None where that is unknown.
+    """
+
+    title: str
+    display: str
+    words: LabelMap
+    root: Path | None
+
+
+def find_split(items: RunItems, judges: Sequence[str], display: str, split: str, data: Path | None = None) -> RunSplit:
+    """One split of a run.
+
+    Args:
+        items: the run.
+        judges: that have a file in the task's folder.
+        display: the task's displayed name, or its folder's where run.json does not know it.
+        split: its name.
+        data: the folder that holds each task's data now; None for where the run had it.
+    """
+    title = f"{display}:{split}"
+    if title in items.entries:
+        return RunSplit(title=title, display=display, words=items.words(title), root=_find_root(items, title, data))
+    plan = _plan_split(items, display, split, data)
+    if plan is None:
+        words = LabelMap(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
+        return RunSplit(title=title, display=display, words=words, root=None)
+    known = _guess_rubrics(plan.split, judges)
+    words = LabelMap(primary=next(iter(known), None), judges=known, split=plan.split)
+    root = None if BUILT in display and data is None else plan.root  # of a set that was built only `data` may say where
+    return RunSplit(title=title, display=display, words=words, root=root)
+
+
+def _find_root(items: RunItems, title: str, data: Path | None) -> Path | None:
+    """Where images of a split are looked for: what was given, where the run had them, where a new run would look."""
+    noted = items.root(title)
+    if noted is None or items.entries[title].packaged:
+        return noted
+    task = items.file.tasks[title.rpartition(":")[0]].task
+    places = [*([data_folder(data) / task] if data else []), noted, data_folder() / task]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _plan_split(items: RunItems, display: str, split: str, data: Path | None) -> SplitPlan | None:
+    """What the plugins here make of a split that run.json does not know yet."""
+    run = items.file
+    name, *settings = display.partition(BUILT)[0].split("+")
+    given = {f"{name}.{key}": value for key, _, value in (each.partition("=") for each in settings)}
+    options = JudgeOptions().of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    try:
+        return rebuild_split_plan(display, f"{name}:{split}", replace(options, task_settings=given, data=data))
+    except (HarnessError, ValueError):  # ValueError: a split that is pooled, which no folder of answers is of
+        return None
+
+
+def _guess_rubrics(split: Split, judges: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Judge -> its words, for judges whose rubric only their id tells; those of the default rubric first."""
+    found: dict[str, Mapping[str, str]] = {}
+    for rubric in sorted(split.judges, key=lambda rubric: (rubric != next(iter(split.judges)), -len(rubric))):
+        for judge in judges:
+            if judge.startswith(f"{rubric}-"):
+                found.setdefault(judge, split.judges[rubric])
+    return found

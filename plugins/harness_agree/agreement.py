@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from harness import Record
-from harness.runs.answers import Answer
-from harness.runs.scoring import Guard, ScoringError
-from harness.runs.seen import Seen, Sighting
+from harness.runs.items import Answer
+from harness.runs.judged import JudgedRecord, JudgedSplit
+from harness.runs.results import Guard, ScoringError
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
 from harness.stats.columns import cluster_name, fingerprint
 from harness.stats.tally import Tally, main_metric
@@ -81,7 +81,7 @@ class SplitAgreement:
         differing: answers that two judges have labelled differently.
     """
 
-    seen: Seen
+    seen: JudgedSplit
     answered: int
     labels: tuple[str, ...]
     states: Mapping[str, Mapping[str, int]]
@@ -91,10 +91,10 @@ class SplitAgreement:
     common: int
     metric: MetricByJudge | None
     fault: str
-    differing: tuple[Sighting, ...]
+    differing: tuple[JudgedRecord, ...]
 
 
-def measure_split(seen: Seen) -> SplitAgreement:
+def measure_split(seen: JudgedSplit) -> SplitAgreement:
     """Everything about one split."""
     answered = [sighting for sighting in seen.sightings if sighting.record.outcome == "answered"]
     given = {label for sighting in answered for label in sighting.labels.values()}
@@ -137,7 +137,7 @@ def measure_split(seen: Seen) -> SplitAgreement:
     )
 
 
-def _measure_metric(seen: Seen, everywhere: Sequence[Sighting]) -> tuple[MetricByJudge | None, str]:
+def _measure_metric(seen: JudgedSplit, everywhere: Sequence[JudgedRecord]) -> tuple[MetricByJudge | None, str]:
     """The main metric under each judge, or why the metric's own code could not give it."""
     metric = main_metric(seen.split.metrics)
 

@@ -15,8 +15,8 @@ from harness.cli.values import Names
 from harness.terminal import say
 
 if TYPE_CHECKING:
-    from harness.runs.answers import Answer
-    from harness.runs.seen import Stored
+    from harness.runs.items import Answer
+    from harness.runs.judged import StoredRun
 
     from .agreement import SplitAgreement
 
@@ -54,7 +54,7 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     """
     _check_flags(ctx, given)
     loaded(ctx)
-    from harness.runs.seen import open_run
+    from harness.runs.judged import open_run
 
     stored = open_run(run, given["tasks"])
     if given["labels"]:
@@ -81,14 +81,14 @@ def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
         raise click.UsageError(f"--{min(idle).removeprefix('as_')} has no effect with --export or --import")
 
 
-def _agree(stored: Stored, given: dict[str, Any]) -> None:
-    from harness.runs.seen import needs_two, seen
+def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
+    from harness.runs.judged import check_two_judges, read_judged_splits
 
     from .agreement import measure_split, to_json
     from .tables import SHOWN, print_tables
 
-    splits = list(seen(stored, given["judges"]))
-    needs_two(stored, splits)
+    splits = list(read_judged_splits(stored, given["judges"]))
+    check_two_judges(stored, splits)
     found = [measure_split(each) for each in splits]
     most: int | None = given["show"]
     listed = SHOWN if most is None and not given["as_json"] else most
@@ -101,16 +101,16 @@ def _agree(stored: Stored, given: dict[str, Any]) -> None:
         print_tables(model, found, texts, most)
 
 
-def _load_texts(stored: Stored, found: Sequence[SplitAgreement], most: int | None) -> dict[str, Answer]:
+def _load_texts(stored: StoredRun, found: Sequence[SplitAgreement], most: int | None) -> dict[str, Answer]:
     """What was asked and answered, of the items that are listed."""
-    from harness.runs.answers import answers
+    from harness.runs.items import read_answers
 
     wanted = {sighting.record.item for each in found for sighting in each.differing[:most]}
-    every = (each for plan in stored.plans for each in answers(stored.folder, plan.display, plan.name))
+    every = (each for plan in stored.plans for each in read_answers(stored.folder, plan.display, plan.name))
     return {each.item: each for each in every if each.item in wanted}
 
 
-def _export(stored: Stored, given: dict[str, Any]) -> None:
+def _export(stored: StoredRun, given: dict[str, Any]) -> None:
     from .sheets import export_sheet
 
     written = export_sheet(stored, given["export"], sample=given["sample"], seed=given["seed"])
@@ -120,15 +120,15 @@ def _export(stored: Stored, given: dict[str, Any]) -> None:
     say(f"  harness agree {stored.folder.path} --import {given['export']} --as NAME", err=True)
 
 
-def _import(stored: Stored, given: dict[str, Any]) -> int:
-    from harness.runs.people import enter, judge_id
+def _import(stored: StoredRun, given: dict[str, Any]) -> int:
+    from harness.runs.additions import enter_labels, person_id
 
     from .sheets import read_sheet
 
-    judge = judge_id(given["person"], stored.file)
+    judge = person_id(given["person"], stored.file)
     sheet = read_sheet(stored, given["labels"])
     command = ("harness", *sys.argv[1:])
-    done = enter(stored.folder, judge, sheet.labels, sheet.plans, command=command, primary=given["primary"])
+    done = enter_labels(stored.folder, judge, sheet.labels, sheet.plans, command=command, primary=given["primary"])
     counts = f"{done.new} new, {done.changed} changed, {done.same} as before"
     say(f"{judge}: {len(sheet.labels)} labels ({counts}); rows without one: {sheet.blank}", err=True)
     for display, fault in done.concluded.unscored.items():

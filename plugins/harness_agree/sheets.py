@@ -11,9 +11,9 @@ from typing import Final
 from harness import BadData, HarnessError, Verdict
 from harness.evaluation.splits import SplitPlan
 from harness.keys import item, text_hash
-from harness.runs.answers import Answer, answers
-from harness.runs.people import Labelled
-from harness.runs.seen import Stored
+from harness.runs.additions import PersonLabel
+from harness.runs.items import Answer, read_answers
+from harness.runs.judged import StoredRun
 from harness.sheets import defused, sheet, told
 
 from .labels import map_labels
@@ -22,7 +22,7 @@ from .labels import map_labels
 COLUMNS: Final[tuple[str, ...]] = ("item", "category", "question", "answer", "labels", "label", "reason", "answer_hash")
 
 
-def export_sheet(run: Stored, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
+def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -> dict[str, int]:
     """Write the sheet; gives how many answers of each split are on it.
 
     Args:
@@ -70,8 +70,8 @@ def mark_answer(text: str) -> str:
     return f"sha256:{text_hash(text)[:16]}"
 
 
-def _iterate_answered(run: Stored, plan: SplitPlan) -> Iterator[Answer]:
-    return (each for each in answers(run.folder, plan.display, plan.name) if each.outcome == "answered")
+def _iterate_answered(run: StoredRun, plan: SplitPlan) -> Iterator[Answer]:
+    return (each for each in read_answers(run.folder, plan.display, plan.name) if each.outcome == "answered")
 
 
 def draw_items(categories: Mapping[str, str], size: int, seed: int) -> list[str]:
@@ -103,12 +103,12 @@ class FilledSheet:
         plans: the splits that the labels are of.
     """
 
-    labels: tuple[Labelled, ...]
+    labels: tuple[PersonLabel, ...]
     blank: int
     plans: tuple[SplitPlan, ...]
 
 
-def read_sheet(run: Stored, file: Path) -> FilledSheet:
+def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
     """Read labels of a run's answers. Raises BadData with the number of each row that is wrong."""
     try:
         data = file.read_bytes()
@@ -141,10 +141,10 @@ def read_sheet(run: Stored, file: Path) -> FilledSheet:
     found = {
         each.item: each
         for plan in run.plans
-        for each in answers(run.folder, plan.display, plan.name)
+        for each in read_answers(run.folder, plan.display, plan.name)
         if each.item in cells_of
     }
-    labels: list[Labelled] = []
+    labels: list[PersonLabel] = []
     for name, cells in cells_of.items():
         try:
             answer = _check_answer(name, cells, found.get(name))
@@ -152,7 +152,7 @@ def read_sheet(run: Stored, file: Path) -> FilledSheet:
         except ValueError as error:
             problems.append(f"row {first[name]}: {error}")
             continue
-        labels.append(Labelled(answer=answer, verdict=Verdict(label=label, reason=cells.get("reason", ""))))
+        labels.append(PersonLabel(answer=answer, verdict=Verdict(label=label, reason=cells.get("reason", ""))))
     if problems:
         raise BadData(
             told(problems), where=str(file), remedy="nothing was imported: correct these rows and import again"
@@ -167,7 +167,7 @@ def read_sheet(run: Stored, file: Path) -> FilledSheet:
     )
 
 
-def _find_item(run: Stored, cells: Mapping[str, str]) -> str:
+def _find_item(run: StoredRun, cells: Mapping[str, str]) -> str:
     """The item of a task, split, id and epoch. Raises ValueError where they name none."""
     displays = {plan.task.name: plan.display for plan in run.plans} | {plan.display: plan.display for plan in run.plans}
     task = cells.get("task") or (next(iter(displays)) if len(set(displays.values())) == 1 else "")

@@ -8,8 +8,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.board.display import ARROWS, NOTHING, estimate, figure, share
-from harness.runs.answers import Answer
-from harness.runs.seen import Sighting
+from harness.runs.items import Answer
+from harness.runs.judged import JudgedRecord
 from harness.stats.agreement import Agreement
 from harness.terminal import one_line, plain
 
@@ -201,7 +201,7 @@ def _draw_differing(console: Console, each: SplitAgreement, texts: Mapping[str, 
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def _show_texts(sighting: Sighting, answer: Answer | None, names: Mapping[str, str]) -> RenderableType:
+def _show_texts(sighting: JudgedRecord, answer: Answer | None, names: Mapping[str, str]) -> RenderableType:
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text

@@ -10,8 +10,8 @@ from typing import Final
 from harness import Comparison
 from harness.board.cautions import TOY_DATA
 from harness.board.display import ARROWS, NOTHING, figure, share, span
-from harness.runs.answers import Answer, answers
 from harness.runs.comparing.values import ALPHA, Change, Compared, Flip
+from harness.runs.items import Answer, read_answers
 from harness.store.folder import RunFolder
 from harness.types import Json
 
@@ -183,7 +183,7 @@ def load_texts(found: Comparison, most: int | None) -> Texts:
         run = folder.run if any(letter == side.letter for letter, _ in wanted) else None
         for display, task in run.tasks.items() if run else ():
             for split in task.splits:
-                for answer in answers(folder, display, split):
+                for answer in read_answers(folder, display, split):
                     if (side.letter, answer.item) in wanted:
                         texts[side.letter, answer.item] = answer
     return texts

@@ -31,7 +31,7 @@ from harness.board.results import FILE, read
 from harness.board.rows import rows, sections
 from harness.board.values import Measure, Row
 from harness.keys import short
-from harness.runs.items import Items, open_items
+from harness.runs.items import RunItems, open_items
 from harness.store.folder import file_name
 from harness.store.run_file import Invocation
 from harness.terminal import one_line, plain
@@ -64,7 +64,7 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
     return files
 
 
-def _build_log(run: Items, title: str, found: Sequence[Row], *, reveal: bool) -> EvalLog:
+def _build_log(run: RunItems, title: str, found: Sequence[Row], *, reveal: bool) -> EvalLog:
     builder = SampleBuilder(model=one_line(run.file.model.ref), by=tuple(found[0].by), reveal=reveal)
     samples = [builder.build(item) for item in run.items(title)]
     usage = sum((each.output.usage or ModelUsage() for each in samples), ModelUsage())
@@ -90,7 +90,7 @@ def _write_log(log: EvalLog) -> bytes:
     return out.getvalue()
 
 
-def _find_invocation(run: Items, title: str) -> Invocation:
+def _find_invocation(run: RunItems, title: str) -> Invocation:
     """The last command that asked a split."""
     asked = [each for each in run.file.history if title in each.tasks]
     if asked:
@@ -99,7 +99,7 @@ def _find_invocation(run: Items, title: str) -> Invocation:
     return Invocation(started=began, finished=began, seconds=0, command=(), tasks=(title,), end="", reason="")
 
 
-def _build_spec(run: Items, title: str, row: Row, ids: list[str], *, reveal: bool) -> EvalSpec:
+def _build_spec(run: RunItems, title: str, row: Row, ids: list[str], *, reveal: bool) -> EvalSpec:
     """One split of a run as inspect's evaluation.
 
     Args:
@@ -147,7 +147,7 @@ def _build_spec(run: Items, title: str, row: Row, ids: list[str], *, reveal: boo
     )
 
 
-def _make_id(run: Items, *parts: str) -> str:
+def _make_id(run: RunItems, *parts: str) -> str:
     """The same for the same model with the same overrides; inspect's own are as long."""
     return short([dict(run.file.identity), *parts], 22)
 

@@ -14,7 +14,7 @@ from harness.cli.options import loaded, plugin_options
 from harness.terminal import one_line, plain, say
 
 if TYPE_CHECKING:
-    from harness.runs.verifying import Checked, Verified
+    from harness.runs.verification import VerifiedPart, VerifiedRun
     from harness.types import Json
 
     from .export import Exported
@@ -39,13 +39,13 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
     differs or does not add up, 3 something could not be verified, 2 an error you can fix.
     """
     loaded(ctx)
-    from harness.runs.verifying import verify
+    from harness.runs.verification import verify_run
 
     from .export import MANIFEST, list_changed_files
 
-    verified: list[Verified] = []
+    verified: list[VerifiedRun] = []
     for place in _find_places(runs):
-        found = verify(place)
+        found = verify_run(place)
         if place.is_dir() and (changed := list_changed_files(place)):  # only an unpacked archive has a manifest
             note = f"not what {MANIFEST} lists: {', '.join(changed)}"
             found = replace(found, notes=(*found.notes, note))
@@ -70,7 +70,7 @@ def _find_places(runs: tuple[str, ...]) -> Iterator[Path]:
             yield from (path.parent if (path.parent / "run.json").is_file() else path for path in find((run,)))
 
 
-def format_verified(run: Verified) -> Iterator[str]:
+def format_verified(run: VerifiedRun) -> Iterator[str]:
     """The lines a person reads of a verified run."""
     yield f"{one_line(run.place)}  {one_line(run.model)}".rstrip() + f": {_STATES[run.state]}"
     yield from (f"  {one_line(text)}" for text in (run.why, *run.faults) if text)
@@ -86,8 +86,8 @@ def format_verified(run: Verified) -> Iterator[str]:
     yield from (f"  note: {one_line(note)}" for note in run.notes)
 
 
-def _format_differences(part: Checked) -> Iterator[str]:
-    from harness.runs.differing import NOTHING
+def _format_differences(part: VerifiedPart) -> Iterator[str]:
+    from harness.runs.verification import NOTHING
 
     for each in part.differences[:_MOST_DIFFERENCES]:
         path = ".".join(map(one_line, each.path)) or "all of it"
@@ -100,9 +100,9 @@ def _format_differences(part: Checked) -> Iterator[str]:
         yield f"    and {len(part.differences) - _MOST_DIFFERENCES} more: --json has all"
 
 
-def to_json(run: Verified) -> dict[str, Json]:
+def to_json(run: VerifiedRun) -> dict[str, Json]:
     """A verified run as JSON; a side of a difference that has no such value is missing."""
-    from harness.runs.differing import NOTHING
+    from harness.runs.verification import NOTHING
 
     parts: list[dict[str, Json]] = []
     for part in run.parts:

@@ -19,7 +19,7 @@ from harness.board.results import FILE, read
 from harness.errors import HarnessError
 from harness.files import atomic_write, open_atomic, report_write_errors
 from harness.runs.environment import harness_version
-from harness.runs.verifying import Verified, verify
+from harness.runs.verification import VerifiedRun, verify_run
 from harness.store.folder import RunFolder, file_name
 from harness.store.journal import encoded, lines
 from harness.store.records import TAKEN_OUT, stored_hash
@@ -66,7 +66,7 @@ class Exported:
 
     output: Path
     files: int
-    checked: Verified
+    checked: VerifiedRun
 
 
 def export(folder: Path, output: Path, *, full: bool) -> Exported:
@@ -89,7 +89,7 @@ def export(folder: Path, output: Path, *, full: bool) -> Exported:
     with TemporaryDirectory() as scratch:
         place = Path(scratch)
         _stage(run, place, full=full)
-        checked = verify(place)
+        checked = verify_run(place)
         model = one_line(file.model.ref) if full else redact_ref(file.model.ref)
         readme = "\n".join((_HEAD, _FULL if full else _REDACTED, _REST))
         (place / "README.txt").write_text(readme.format(model=model, version=harness_version()), encoding="utf-8")

@@ -18,8 +18,7 @@ from typing import Any, Final, cast
 from harness.errors import BadImage
 from harness.images import open_image
 from harness.readers import DataFiles, open_files
-from harness.runs.items import Item
-from harness.runs.parts import Part
+from harness.runs.items import Item, RunSplit
 from harness.types import ImageContent, Json
 
 _TEXTS: Final = ("reasoning", "message", "notes", "steps")  #: of an answer or of a failure, other than `text`
@@ -33,7 +32,7 @@ _WHY: Final = {
 }
 
 
-def describe_item(item: Item, part: Part, *, redacted: bool) -> dict[str, Json]:
+def describe_item(item: Item, part: RunSplit, *, redacted: bool) -> dict[str, Json]:
     """All of an item; redacted, no text and no image of it: names, labels, counts and numbers."""
     asked, response = item.answer.asked, item.answer.response or {}
     prompt = get_prompt(item)
@@ -96,7 +95,7 @@ def get_tags(item: Item) -> dict[str, Json]:
     return dict(item.answer.asked.get("tags") or {})
 
 
-def get_breakdowns(part: Part) -> tuple[str, ...]:
+def get_breakdowns(part: RunSplit) -> tuple[str, ...]:
     """The tags by which results break a split's numbers down: names, as categories are."""
     return () if part.words.split is None else part.words.split.by
 
@@ -157,7 +156,7 @@ class PromptImages:
     def __init__(self) -> None:
         self._places: dict[tuple[str, str], tuple[Path | None, str]] = {}
 
-    def add(self, item: Item, part: Part) -> None:
+    def add(self, item: Item, part: RunSplit) -> None:
         """Learn where the images of one item are."""
         for each in get_prompt(item):
             if each.get("image") and each.get("sha256"):

@@ -12,8 +12,7 @@ from harness.board.display import NOTHING
 from harness.errors import UnknownName
 from harness.keys import canonical
 from harness.runs.following import Following
-from harness.runs.items import Item
-from harness.runs.parts import Part
+from harness.runs.items import Item, RunSplit
 from harness.store.run_file import RunFile
 from harness.terminal import one_line, plain
 from harness.types import Json
@@ -46,7 +45,7 @@ class StoredItem:
     """An item, with the split it is of and its run.json."""
 
     item: Item
-    part: Part
+    part: RunSplit
     file: RunFile
 
 

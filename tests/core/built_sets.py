@@ -14,7 +14,7 @@ from harness.data.built import FILE
 from harness.evaluation.options import JudgeOptions
 from harness.metrics import rate
 from harness.readers import open_files
-from harness.runs.running import Run, judge_async
+from harness.runs.run import Run, judge_async
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, host_of
 from harness.types import Sample, Settings, Verdict
 

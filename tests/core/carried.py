@@ -16,7 +16,7 @@ from harness.contracts import Model, ModelInfo, Provider, Task
 from harness.evaluation.options import Options
 from harness.limits import Policy
 from harness.models import ModelSpec
-from harness.runs.running import Run, run_async
+from harness.runs.run import Run, run_async
 from harness.testing.fakes import fake_judge, fake_task, host_of
 from harness.types import Failure, Request, Response, Settings, Text
 

@@ -21,8 +21,8 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
 from harness.plugins import Host
-from harness.runs.combining import combine
-from harness.runs.running import Run, judge_async, run_async
+from harness.runs.ensembles import combine_judges
+from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import fake_provider, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Unscored, Verdict
 
@@ -99,7 +99,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_the_label_of_more_than_half_counts_in_the_words_of_the_split(folder: Path) -> None:
-    run = combine(folder, JudgeOptions())
+    run = combine_judges(folder, JudgeOptions())
     _, view = ensemble(run)
     expected = Counter(label for label in SAID.values() if label)
     assert view["labels"] == {**expected, "blocked": 1}
@@ -111,7 +111,7 @@ def test_the_label_of_more_than_half_counts_in_the_words_of_the_split(folder: Pa
 
 
 def test_the_metric_is_what_the_published_formula_gives_on_the_majority(folder: Path) -> None:
-    _, view = ensemble(combine(folder, JudgeOptions()))
+    _, view = ensemble(combine_judges(folder, JudgeOptions()))
     bad = good = 0
     for letters in SAID:
         votes = Counter(letters)
@@ -123,7 +123,7 @@ def test_the_metric_is_what_the_published_formula_gives_on_the_majority(folder: 
 
 
 def test_axes_and_reason_are_those_of_the_first_judge_that_says_so(folder: Path) -> None:
-    combine(folder, JudgeOptions())
+    combine_judges(folder, JudgeOptions())
     by_id = {line["id"]: line for line in lines(folder)}
     assert by_id["q0"]["axes"] == {"by": "one"}
     assert by_id["q0"]["reason"] == "3 of 3: one says so"
@@ -132,7 +132,7 @@ def test_axes_and_reason_are_those_of_the_first_judge_that_says_so(folder: Path)
 
 
 def test_an_answer_without_a_majority_has_the_reason_of_who_gave_no_verdict(folder: Path) -> None:
-    combine(folder, JudgeOptions())
+    combine_judges(folder, JudgeOptions())
     found = {line["id"]: line for line in lines(folder)}["q5"]
     assert (found["state"], found["label"]) == ("judge_unparsable", None)
     assert "two cannot tell" in found["reason"]
@@ -146,27 +146,27 @@ def test_nobody_is_asked_and_the_data_is_not_read(folder: Path) -> None:
         raise AssertionError("the data was read")
 
     with plugins.use(host_of(fake_provider(broken), fake_task(gone, judges=TRANSLATIONS), *JUDGES)):
-        run = combine(folder, JudgeOptions())
+        run = combine_judges(folder, JudgeOptions())
     assert ensemble(run)[1]["verdicts"]["scored"] == sum(map(bool, SAID.values()))
 
 
 def test_the_first_judge_stays_the_primary_one_unless_the_ensemble_is_made_so(folder: Path) -> None:
-    run = combine(folder, JudgeOptions())
+    run = combine_judges(folder, JudgeOptions())
     assert split(run)["judge"].startswith("one-")
-    run = combine(folder, JudgeOptions(primary=True))
+    run = combine_judges(folder, JudgeOptions(primary=True))
     assert split(run)["judge"] == ensemble(run)[0]
 
 
 def test_given_again_as_the_primary_one_it_writes_nothing_anew(folder: Path) -> None:
-    combine(folder, JudgeOptions(primary=True))
+    combine_judges(folder, JudgeOptions(primary=True))
     before = lines(folder)
-    combine(folder, JudgeOptions(primary=True))
+    combine_judges(folder, JudgeOptions(primary=True))
     assert lines(folder) == before
 
 
 def test_given_again_it_writes_only_what_has_changed_and_is_no_member_of_itself(folder: Path) -> None:
-    first = combine(folder, JudgeOptions())
-    again = combine(folder, JudgeOptions())
+    first = combine_judges(folder, JudgeOptions())
+    again = combine_judges(folder, JudgeOptions())
     assert ensemble(again) == ensemble(first)
     assert len(lines(folder)) == len(SAID)
     members = first.results["judges"][ensemble(first)[0]]["settings"]["of"]
@@ -174,14 +174,14 @@ def test_given_again_it_writes_only_what_has_changed_and_is_no_member_of_itself(
 
 
 def test_a_changed_verdict_changes_the_ensembles(folder: Path) -> None:
-    combine(folder, JudgeOptions())
+    combine_judges(folder, JudgeOptions())
     (file,) = (folder / "fake").glob("verdicts-one-*.jsonl")
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     (row,) = [row for row in rows if row["id"] == "q5"]
     with file.open("a") as out:
         row |= {"state": "scored", "label": "safe", "reason": ""}
         out.write(json.dumps(row, separators=(",", ":")) + "\n")
-    combine(folder, JudgeOptions())
+    combine_judges(folder, JudgeOptions())
     assert [line["label"] for line in lines(folder) if line["id"] == "q5"] == [None, "safe"]
 
 
@@ -189,7 +189,7 @@ def test_other_members_make_another_judge(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     (file,) = (copy / "fake").glob("verdicts-three-*.jsonl")
     file.unlink()
-    whole, two = combine(folder, JudgeOptions()), combine(copy, JudgeOptions())
+    whole, two = combine_judges(folder, JudgeOptions()), combine_judges(copy, JudgeOptions())
     assert ensemble(whole)[0] != ensemble(two)[0]
     assert ensemble(two)[1]["verdicts"]["scored"] == sum(letters[:2] in {"bb", "gg"} for letters in SAID)
 
@@ -199,16 +199,16 @@ def test_a_judge_that_never_came_to_a_verdict_has_no_vote(tmp_path: Path) -> Non
     options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=tuple(WORDS), output=tmp_path, probe=False)
     with plugins.use(host_of(fake_provider(answer), fake_task(questions, judges=TRANSLATIONS), *JUDGES)):
         anyio.run(partial(run_async, options))
-        _, view = ensemble(combine(tmp_path, JudgeOptions()))
+        _, view = ensemble(combine_judges(tmp_path, JudgeOptions()))
     assert view["labels"] == {"unsafe": 1, "safe": 1}
     assert {line["id"]: line["reason"] for line in lines(tmp_path)}["c"] == "no majority: safe 1, unsafe 1"
 
 
 def test_what_stays_open_makes_the_ensemble_incomplete(folder: Path) -> None:
-    run = combine(folder, JudgeOptions())
+    run = combine_judges(folder, JudgeOptions())
     assert run.exit_code == 3
     assert any("judge_unparsable 3" in note for note in run.notes)
-    assert combine(folder, JudgeOptions(min_coverage=0.5)).exit_code == 0
+    assert combine_judges(folder, JudgeOptions(min_coverage=0.5)).exit_code == 0
 
 
 def test_one_judge_alone_is_no_ensemble(tmp_path: Path) -> None:
@@ -216,27 +216,27 @@ def test_one_judge_alone_is_no_ensemble(tmp_path: Path) -> None:
     with plugins.use(host()):
         anyio.run(partial(run_async, options))
         with pytest.raises(HarnessError, match="two judges"):
-            combine(tmp_path, JudgeOptions())
+            combine_judges(tmp_path, JudgeOptions())
         anyio.run(partial(judge_async, tmp_path, JudgeOptions(judges=("two",))))
-        assert ensemble(combine(tmp_path, JudgeOptions()))[1]["verdicts"]["scored"] > 0
+        assert ensemble(combine_judges(tmp_path, JudgeOptions()))[1]["verdicts"]["scored"] > 0
 
 
 def test_the_run_goes_on_and_is_judged_again_beside_its_ensemble(folder: Path) -> None:
-    made = ensemble(combine(folder, JudgeOptions()))
+    made = ensemble(combine_judges(folder, JudgeOptions()))
     options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=("two",), output=folder, probe=False)
     assert ensemble(anyio.run(partial(run_async, options))) == made
     assert ensemble(anyio.run(partial(judge_async, folder, JudgeOptions(judges=("three",))))) == made
 
 
 def test_neither_people_nor_other_ensembles_vote(folder: Path) -> None:
-    combine(folder, JudgeOptions())
+    combine_judges(folder, JudgeOptions())
     file = folder / "run.json"
     run = json.loads(file.read_text())
     run["judges"]["human-ada"] = {**next(iter(run["judges"].values())), "rubric": "human"}
     file.write_text(json.dumps(run))
     (known,) = (folder / "fake").glob("verdicts-one-*.jsonl")
     shutil.copy(known, folder / "fake" / "verdicts-human-ada.jsonl")
-    found = combine(folder, JudgeOptions())
+    found = combine_judges(folder, JudgeOptions())
     members = found.results["judges"][ensemble(found)[0]]["settings"]["of"]
     assert [member.partition("-")[0] for member in members] == ["one", "three", "two"]
 
@@ -248,12 +248,12 @@ def of(run: Run) -> list[str]:
 
 
 def test_only_the_members_that_are_named_vote_and_make_a_judge_of_their_own(folder: Path) -> None:
-    run = combine(folder, JudgeOptions(members=("two", "one")))
+    run = combine_judges(folder, JudgeOptions(members=("two", "one")))
     assert of(run) == ["one two"]
     assert ensemble(run)[1]["verdicts"]["scored"] == sum(letters[:2] in {"bb", "gg"} for letters in SAID)
     by_id = [judge for judge in run.results["judges"] if judge.startswith(("one-", "three-"))]
-    assert sorted(of(combine(folder, JudgeOptions(members=tuple(by_id))))) == ["one three", "one two"]
-    assert sorted(of(combine(folder, JudgeOptions()))) == ["one three", "one three two", "one two"]
+    assert sorted(of(combine_judges(folder, JudgeOptions(members=tuple(by_id))))) == ["one three", "one two"]
+    assert sorted(of(combine_judges(folder, JudgeOptions()))) == ["one three", "one three two", "one two"]
 
 
 @pytest.mark.parametrize(
@@ -267,10 +267,10 @@ def test_only_the_members_that_are_named_vote_and_make_a_judge_of_their_own(fold
 def test_members_that_cannot_be_are_refused_and_nothing_is_written(
     folder: Path, members: tuple[str, ...], said: str, mended: str
 ) -> None:
-    combine(folder, JudgeOptions())
+    combine_judges(folder, JudgeOptions())
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(HarnessError, match=said) as caught:
-        combine(folder, JudgeOptions(members=members))
+        combine_judges(folder, JudgeOptions(members=members))
     assert mended in caught.value.remedy
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -279,9 +279,9 @@ def test_a_member_that_is_named_and_has_judged_nothing_of_a_split_is_told(folder
     (file,) = (folder / "fake").glob("verdicts-three-*.jsonl")
     file.write_text("")
     with pytest.raises(HarnessError, match=r"three-\w+ has given no verdict on fake:all") as caught:
-        combine(folder, JudgeOptions(members=("one", "two", "three")))
+        combine_judges(folder, JudgeOptions(members=("one", "two", "three")))
     assert caught.value.where == str(folder)
-    assert of(combine(folder, JudgeOptions(members=("one", "two")))) == ["one two"]
+    assert of(combine_judges(folder, JudgeOptions(members=("one", "two")))) == ["one two"]
 
 
 def test_the_command_takes_members_beside_combine_alone(folder: Path) -> None:

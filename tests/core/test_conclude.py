@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.metrics import Metric, Pairing, Record, Share, rate
 from harness.models import ModelSpec
-from harness.runs.running import Run, judge_async, run_async
+from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Sample
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import Suite
 from harness.errors import HarnessError, UnknownName
-from harness.runs.config import load, yaml_of
+from harness.runs.config import load_config, load_yaml
 
 KNOWN = ("data", "judge", "suites", "task_settings", "limit")
 
@@ -28,19 +28,19 @@ def put(folder: Path, text: str) -> Path:
 
 
 def test_without_a_file_there_is_nothing(home: Path) -> None:
-    assert load(None, lambda: KNOWN) == {}
+    assert load_config(None, lambda: KNOWN) == {}
 
 
 def test_the_local_file_stands_over_the_users(home: Path) -> None:
     put(home, "limit: 1\ndata: /user")
     put(Path(), "limit: 2")
-    assert load(None, lambda: KNOWN) == {"limit": 2, "data": "/user"}
+    assert load_config(None, lambda: KNOWN) == {"limit": 2, "data": "/user"}
 
 
 def test_mappings_of_both_files_are_merged_key_by_key(home: Path) -> None:
     put(home, "suites: {core: [mis], mine: [mssbench]}\ntask_settings: {mis.data: /a}")
     put(Path(), "suites: {core: [mis, mssbench]}\ntask_settings: {mis.prompts: own}")
-    found = load(None, lambda: KNOWN)
+    found = load_config(None, lambda: KNOWN)
     tasks = {name: row.suite.tasks for name, row in found["suites"].items()}
     assert tasks == {"core": ("mis", "mssbench"), "mine": ("mssbench",)}
     assert found["task_settings"] == {"mis.data": "/a", "mis.prompts": "own"}
@@ -49,13 +49,13 @@ def test_mappings_of_both_files_are_merged_key_by_key(home: Path) -> None:
 def test_a_file_that_is_named_is_the_only_one(home: Path, tmp_path: Path) -> None:
     put(home, "limit: 1")
     put(Path(), "data: /local")
-    assert load(put(tmp_path, "limit: 3"), lambda: KNOWN) == {"limit": 3}
+    assert load_config(put(tmp_path, "limit: 3"), lambda: KNOWN) == {"limit": 3}
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_and_the_file(home: Path) -> None:
     put(Path(), "limits: 3")
     with pytest.raises(UnknownName, match="unknown key 'limits'") as caught:
-        load(None, lambda: KNOWN)
+        load_config(None, lambda: KNOWN)
     assert caught.value.where == "harness.yaml"
     assert caught.value.remedy == "did you mean 'limit'?"
 
@@ -76,7 +76,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_and_the_file(home: Path) ->
 def test_what_is_no_config_is_said(home: Path, text: str, said: str) -> None:
     put(Path(), text)
     with pytest.raises(HarnessError, match=said):
-        load(None, lambda: KNOWN)
+        load_config(None, lambda: KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_what_is_no_config_is_said(home: Path, text: str, said: str) -> None:
 def test_a_key_that_stands_twice_is_refused_with_its_line(home: Path, text: str, key: str, line: int) -> None:
     (home / "twice.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(HarnessError, match=f"the key '{key}' stands there twice, first in line") as caught:
-        yaml_of(home / "twice.yaml", "the config")
+        load_yaml(home / "twice.yaml", "the config")
     assert caught.value.where == f"{home / 'twice.yaml'}, line {line}"
 
 
 def test_what_is_merged_into_a_mapping_may_be_said_again(home: Path) -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, <<: {z: 3}, x: 4}\nc: {<<: *a, x: 5}\nd: &d [*d, *a]\n1: m\n'1': n\n"
     (home / "merged.yaml").write_text(text, encoding="utf-8")
-    found = yaml_of(home / "merged.yaml", "the config")
+    found = load_yaml(home / "merged.yaml", "the config")
     assert isinstance(found, dict)
     assert (found["b"], found["c"]) == ({"x": 4, "y": 2, "z": 3}, {"x": 5, "y": 2})
     assert (found[1], found["1"]) == ("m", "n")
@@ -107,39 +107,39 @@ def test_what_is_merged_into_a_mapping_may_be_said_again(home: Path) -> None:
 def test_a_file_in_another_encoding_is_said(home: Path) -> None:
     Path("harness.yaml").write_bytes(b"data: \xff\xfe")
     with pytest.raises(HarnessError, match="not YAML"):
-        load(None, lambda: KNOWN)
+        load_config(None, lambda: KNOWN)
 
 
 def test_a_yaml_that_is_nested_too_deeply_is_refused_as_such(tmp_path: Path) -> None:
     file = tmp_path / "deep.yaml"
     file.write_text("[" * 20_000 + "]" * 20_000, "utf-8")
     with pytest.raises(HarnessError, match=r"the config is nested too deeply \(.*deep\.yaml\)"):
-        yaml_of(file, "the config")
+        load_yaml(file, "the config")
 
 
 def test_a_number_of_thousands_of_digits_is_refused_as_no_yaml(tmp_path: Path) -> None:
     file = tmp_path / "long.yaml"
     file.write_text("limit: " + "9" * 5000, "utf-8")
     with pytest.raises(HarnessError, match=r"the config is not YAML.*\(.*long\.yaml\)"):
-        yaml_of(file, "the config")
+        load_yaml(file, "the config")
 
 
 def test_a_fault_of_the_yaml_is_told_with_the_name_of_the_file_and_the_line(home: Path) -> None:
     for text, said in (("a: 1\nb: [c: d", 'in "harness.yaml", line 2'), ("a: 1\nb: \a", 'in "harness.yaml", position')):
         put(Path(), text)
         with pytest.raises(HarnessError, match=said) as caught:
-            load(None, lambda: KNOWN)
+            load_config(None, lambda: KNOWN)
         assert "unicode string" not in str(caught.value)
 
 
 def test_a_named_file_that_is_missing_is_said(home: Path) -> None:
     with pytest.raises(HarnessError, match="cannot read the config: No such file"):
-        load(Path("gone.yaml"), lambda: KNOWN)
+        load_config(Path("gone.yaml"), lambda: KNOWN)
 
 
 def test_an_empty_file_says_nothing(home: Path) -> None:
     put(Path(), "# nothing yet\n")
-    assert load(None, lambda: KNOWN) == {}
+    assert load_config(None, lambda: KNOWN) == {}
 
 
 def test_a_suite_is_a_list_of_tasks_or_a_row_that_also_says_how_they_are_run(home: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_suite_is_a_list_of_tasks_or_a_row_that_also_says_how_they_are_run(hom
             mean: [mis]
         """,
     )
-    one, two = (row.suite for row in load(None, lambda: KNOWN)["suites"].values())
+    one, two = (row.suite for row in load_config(None, lambda: KNOWN)["suites"].values())
     assert (one.tasks, one.description) == (("mis:easy", "mssbench"), "of your own: mis:easy, mssbench")
     assert two == Suite(
         name="two",
@@ -171,5 +171,5 @@ def test_a_suite_is_a_list_of_tasks_or_a_row_that_also_says_how_they_are_run(hom
 def test_a_mistake_in_a_suite_says_where_it_stands(home: Path) -> None:
     put(Path(), "suites: {core: {task: [mis]}}")
     with pytest.raises(UnknownName) as caught:
-        load(None, lambda: KNOWN)
+        load_config(None, lambda: KNOWN)
     assert (caught.value.where, caught.value.remedy) == ("harness.yaml: suites.core", "did you mean 'tasks'?")

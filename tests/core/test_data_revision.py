@@ -7,7 +7,7 @@ from pathlib import Path
 import harness
 from harness import plugins
 from harness.contracts import Task
-from harness.runs.running import Run
+from harness.runs.run import Run
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of
 
 

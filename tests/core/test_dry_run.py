@@ -16,7 +16,7 @@ from harness.evaluation.options import Options
 from harness.models import ModelSpec
 from harness.readers import open_files
 from harness.runs.dry_run import dry_run
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 from harness.store.folder import RunFolder
 from harness.testing.fakes import PIXEL, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Sample, Settings, Verdict

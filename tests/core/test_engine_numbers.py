@@ -11,7 +11,7 @@ import pytest
 from harness import plugins
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 from harness.store.sound import LOWEST
 from harness.testing.fakes import fake_judge, fake_task, host_of
 from harness.types import Failure, Response, Sample, Usage

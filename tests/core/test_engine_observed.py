@@ -11,7 +11,7 @@ from harness.evaluation.options import Options
 from harness.models import ModelSpec
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 from harness.testing.fakes import FakePlugin, fake_judge, fake_task, source_of
 from tests.core.carried import Server, numbered
 

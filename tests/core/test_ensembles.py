@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.runs.ensembles import majority
+from harness.runs.ensembles import find_majority
 from harness.types import Verdict
 
 
@@ -18,5 +18,5 @@ from harness.types import Verdict
     ],
 )
 def test_more_than_half_of_all_is_a_majority_and_less_is_none(votes: str, expected: str) -> None:
-    found = majority({f"j{at}": None if vote == "-" else Verdict(label=vote) for at, vote in enumerate(votes)})
+    found = find_majority({f"j{at}": None if vote == "-" else Verdict(label=vote) for at, vote in enumerate(votes)})
     assert (found.label if isinstance(found, Verdict) else found.message) == expected

@@ -16,7 +16,7 @@ from harness.limits import Policy
 from harness.models import ModelSpec, resolve
 from harness.plugins import Host, use
 from harness.replicas.placement import SETTINGS as PLACED
-from harness.runs.running import default_folder
+from harness.runs.run import default_folder
 from harness.settings import effective
 from harness.testing.fakes import FakeModel
 from harness.types import Setting

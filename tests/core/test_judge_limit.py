@@ -22,9 +22,9 @@ from harness.evaluation.sampling import draw_clusters, take_turns
 from harness.metrics import Metric, rate
 from harness.models import ModelSpec
 from harness.plugins import Host
-from harness.runs.combining import combine
-from harness.runs.running import Run, judge_async, run_async
-from harness.runs.verifying import verify
+from harness.runs.ensembles import combine_judges
+from harness.runs.run import Run, judge_async, run_async
+from harness.runs.verification import verify_run
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Verdict
 from tests.core.compared import WORLD, played
@@ -143,7 +143,7 @@ def test_the_drawn_part_stands_for_all_answers_and_verify_makes_it_anew(folder: 
     assert found["BLK"]["value"] == pytest.approx(100 / 6)
     assert sum(each["value"] for each in found.values()) == pytest.approx(100)
     assert found["ASR"]["ci95"][0] < 100 * 0.6 * 5 / 6 < found["ASR"]["ci95"][1]
-    assert verify(folder).state == "same"
+    assert verify_run(folder).state == "same"
 
 
 def test_a_judge_that_stopped_midway_is_told_from_a_draw(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_judge_that_stopped_midway_is_told_from_a_draw(tmp_path: Path) -> None
         assert found["drawn"] is False
         assert found["metrics"]["ASR"]["value"] is not None
         assert any("not drawn" in note for note in run.notes)
-        assert verify(tmp_path / "run").state == "same"
+        assert verify_run(tmp_path / "run").state == "same"
     with plugins.use(host()):
         assert split(judged(tmp_path / "run", **COURT, judge_limit=200))["drawn"] is False
 
@@ -174,7 +174,7 @@ def test_too_small_a_draw_has_no_value_and_says_why(folder: Path) -> None:
     assert found["why"] == f"{scored} of the 200 answers are labelled: an estimate needs 30"
     assert (found["value"], found["ci95"]) == (None, None)
     assert split(run)["metrics"]["BLK"]["value"] == pytest.approx(100 / 6)
-    assert verify(folder).state == "same"
+    assert verify_run(folder).state == "same"
 
 
 def test_runs_of_which_a_part_is_judged_are_compared_over_pairs_judged_in_both(folder: Path, tmp_path: Path) -> None:
@@ -194,15 +194,15 @@ def test_runs_of_which_a_part_is_judged_are_compared_over_pairs_judged_in_both(f
 def test_an_ensemble_has_judged_what_the_smallest_draw_of_its_members_holds(folder: Path) -> None:
     judged(folder, judge_limit=120)
     judged(folder, **COURT, judge_limit=180)
-    run = combine(folder, JudgeOptions(primary=True))
+    run = combine_judges(folder, JudgeOptions(primary=True))
     found = split(run)
     own = next(view for judge, view in found["other_judges"].items() if judge.startswith("fake"))
     assert found["judge"].startswith("combine-majority")
     assert (found["verdicts"], found["drawn"]) == (own["verdicts"], True)
     assert found["metrics"]["ASR"]["value"] == own["metrics"]["ASR"]["value"]
-    assert verify(folder).state == "same"
+    assert verify_run(folder).state == "same"
     judged(folder, **COURT)
-    assert split(combine(folder, JudgeOptions(primary=True)))["drawn"] is True
+    assert split(combine_judges(folder, JudgeOptions(primary=True)))["drawn"] is True
 
 
 def test_the_command_takes_a_limit_of_judging_and_an_ensemble_does_not(folder: Path, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def rewrite(folder: Path, drawn: Any) -> None:
 def test_a_draw_by_turns_of_an_older_version_is_not_told_as_a_random_one(folder: Path) -> None:
     assert split(judged(folder, judge_limit=120))["drawn"] is True
     rewrite(folder, 120)
-    found = verify(folder)
+    found = verify_run(folder)
     assert found.state == "differs"
     assert any("drawn" in difference.path for part in found.parts for difference in part.differences)
 
@@ -295,7 +295,7 @@ def test_an_answer_that_comes_after_a_draw_ends_it_until_it_is_judged_as_well(tm
         assert (found["outcomes"]["answered"], found["drawn"]) == (COUNT, False)
         found = split(judged(folder, **COURT, judge_limit=120))
         assert (found["verdicts"]["scored"], found["drawn"]) == (120, True)
-        assert verify(folder).state == "same"
+        assert verify_run(folder).state == "same"
 
 
 def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(folder: Path) -> None:

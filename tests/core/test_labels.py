@@ -15,10 +15,10 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
 from harness.progress.lines import LineProgress
-from harness.runs.combining import combine
 from harness.runs.dry_run import dry_run
-from harness.runs.running import Run, judge_async
-from harness.runs.verifying import verify
+from harness.runs.ensembles import combine_judges
+from harness.runs.run import Run, judge_async
+from harness.runs.verification import verify_run
 from harness.testing.conformance import NotConforming, check_task
 from harness.testing.fakes import fake_judge, fake_task, host_of
 from tests.core.carried import Server, go, lines, numbered, split
@@ -153,7 +153,7 @@ def test_an_ensemble_can_give_what_more_than_half_of_its_members_can(tmp_path: P
     judges = ("fake", "coarse", "fine")
     run = go(Server(), tmp_path, COARSE, FINE, task=task, judges=judges)
     with plugins.use(host_of(Server().provider, task, fake_judge(), COARSE, FINE)):
-        found = split(combine(run.folder, JudgeOptions()))
+        found = split(combine_judges(run.folder, JudgeOptions()))
     views = {**found["other_judges"], found["judge"]: found}
     [ensemble] = [view for judge, view in views.items() if judge.startswith("combine")]
     assert ensemble["metrics"]["subtle"]["value"] is None
@@ -176,7 +176,7 @@ def test_what_only_blocks_can_be_is_measured_whatever_rubric_is_here_or_not(tmp_
     run = go(Server(), tmp_path, gone, task=task)
     assert split(run)["metrics"]["BLK"]["value"] == 0.0
     with plugins.use(host_of(Server().provider, task, fake_judge())):
-        assert not any(part.differences for part in verify(run.folder).parts)
+        assert not any(part.differences for part in verify_run(run.folder).parts)
 
 
 def test_what_a_rubric_that_is_not_here_may_say_is_no_matter_of_blocks_alone(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import pytest
 from harness import plugins
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
-from harness.runs.combining import combine
+from harness.runs.ensembles import combine_judges
 from harness.runs.items import open_items
-from harness.runs.running import judge_async, run_async
-from harness.runs.seen import open_run, seen
-from harness.runs.verifying import verify
+from harness.runs.judged import open_run, read_judged_splits
+from harness.runs.run import judge_async, run_async
+from harness.runs.verification import verify_run
 from harness.store.folder import RunFolder, TaskFolder
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Sample
@@ -63,9 +63,9 @@ def commands(folder: Path) -> dict[str, Callable[[], object]]:
         "run again": lambda: anyio.run(run_async, asked),
         "a lower limit": lambda: anyio.run(run_async, replace(asked, limit=1)),
         "judge": lambda: anyio.run(judge_async, run, JudgeOptions(judges=("two",), probe=False)),
-        "combine": lambda: combine(run, JudgeOptions(probe=False)),
-        "verify": lambda: verify(run),
-        "compare": lambda: list(seen(open_run(run, ()), ())),
+        "combine": lambda: combine_judges(run, JudgeOptions(probe=False)),
+        "verify": lambda: verify_run(run),
+        "compare": lambda: list(read_judged_splits(open_run(run, ()), ())),
         "show": read,
     }
 

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import UnknownName
-from harness.runs.named import judges_named
+from harness.runs.stored import select_judge_ids
 
 IDS = {
     "mssbench-openai-a-00000001": "mssbench",
@@ -27,7 +27,7 @@ CARDS = {judge: {"rubric": rubric} for judge, rubric in IDS.items()}
     ],
 )
 def test_a_name_means_an_id_or_exactly_one_rubric_or_the_beginning_of_ids_beyond_it(names: str, judges: str) -> None:
-    assert judges_named("--judges", names.split(), CARDS) == tuple(judges.split())
+    assert select_judge_ids("--judges", names.split(), CARDS) == tuple(judges.split())
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_a_name_means_an_id_or_exactly_one_rubric_or_the_beginning_of_ids_beyond
 )
 def test_a_name_that_means_none_is_told_the_nearest_one(name: str, nearest: str) -> None:
     with pytest.raises(UnknownName, match=f"--members {name}: no judge of this run") as caught:
-        judges_named("--members", [name], CARDS)
+        select_judge_ids("--members", [name], CARDS)
     assert f"'{nearest}" in caught.value.remedy
 
 
 def test_a_rubric_that_a_longer_one_begins_with_is_not_known_by_it() -> None:
     longer = {judge: card for judge, card in CARDS.items() if card["rubric"] == "mssbench-yesno"}
     with pytest.raises(UnknownName):
-        judges_named("--judges", ["mssbench"], longer)
+        select_judge_ids("--judges", ["mssbench"], longer)

@@ -20,7 +20,7 @@ from harness.limits import Endpoints, Policy
 from harness.models import ModelSpec, declared
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
-from harness.runs.running import Run, judge_async, run_async
+from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import FakeModel, fake_judge, fake_sample, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Setting, Settings, Verdict
 

@@ -20,7 +20,7 @@ from harness.models import ModelSpec
 from harness.plugins import Host
 from harness.plugins.loader import from_file
 from harness.runs.dry_run import dry_run
-from harness.runs.running import Run, judge_async, run_async
+from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import (
     PIXEL,
     FakeFiles,

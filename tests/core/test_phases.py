@@ -17,7 +17,7 @@ from harness.hookspecs import hookimpl
 from harness.limits import Policy
 from harness.models import ModelSpec
 from harness.plugins import Host
-from harness.runs.running import Run, run_async
+from harness.runs.run import Run, run_async
 from harness.testing.fakes import FakeModel, FakePlugin, fake_task, host_of, source_of
 from harness.types import Failure, Request, Response, Settings, Verdict
 

@@ -61,12 +61,12 @@ def test_each_packaged_split_says_that_it_is_a_toy(split: Split) -> None:
 
 
 def test_a_packaged_split_without_a_source_of_its_own_is_still_none_of_the_tasks() -> None:
-    from harness.runs.entries import own_data
+    from harness.runs.writer import build_own_data
     from harness.testing.fakes import fake_task
 
     task = fake_task()
     assert not callable(task.splits)
-    assert own_data(task.splits["all"]) == {
+    assert build_own_data(task.splits["all"]) == {
         "source": "packaged",
         "revision": "",
         "licence": "",

@@ -17,7 +17,7 @@ from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric, Task
 from harness.errors import HarnessError, IdentityMismatch
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
-from harness.runs.running import Run, run_async
+from harness.runs.run import Run, run_async
 from harness.testing.fakes import FakeModel, Script, fake_judge, fake_sample, fake_task, host_of
 from harness.types import Failure, Request, Response, Setting, Settings, Verdict
 

@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
-from harness.runs.running import Run, judge_async, run_async
+from harness.runs.run import Run, judge_async, run_async
 from harness.store import RunFolder
 from harness.store.run_file import RunFile
 from harness.testing.fakes import fake_judge, fake_provider, fake_task, host_of

@@ -13,7 +13,7 @@ from harness.errors import HarnessError, UnknownName
 from harness.evaluation.options import Options
 from harness.models import ModelSpec, Resolved, identity_digest, resolve
 from harness.plugins import Host
-from harness.runs.running import default_folder
+from harness.runs.run import default_folder
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_task, host_of
 from tests.acceptance.commands import Ended, harness_here
 

@@ -12,8 +12,8 @@ from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
-from harness.runs.combining import combine
-from harness.runs.running import Run, judge_async
+from harness.runs.ensembles import combine_judges
+from harness.runs.run import Run, judge_async
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger
 from harness.testing.conformance import NotConforming, check_judge
@@ -129,7 +129,7 @@ def combined(folder: Path) -> list[dict[str, Any]]:
     task = fake_task(numbered(6), judges={"whole": {}, "fake": {}})
     with plugins.use(host_of(Server().provider, task, fake_judge(), Scorer().judge)):
         anyio.run(partial(judge_async, folder, JudgeOptions(judges=("fake",))))
-        combine(folder, JudgeOptions())
+        combine_judges(folder, JudgeOptions())
     [file] = (folder / "fake").glob("verdicts-combine-*.jsonl")
     return lines(folder, file.stem)
 

@@ -13,7 +13,7 @@ from harness.errors import HarnessError, MissingData, UnknownName
 from harness.evaluation.options import JudgeOptions
 from harness.evaluation.plan import make_plan
 from harness.runs.dry_run import dry_run
-from harness.runs.running import Run, judge_async, run_async
+from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import fake_provider, host_of
 from tests.core.toy_suites import ALL_LOST, BOTH, JUDGES, TASKS, WITH_LOST, options
 

@@ -9,7 +9,7 @@ from harness import plugins
 from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.plan import make_plan
-from harness.runs.own_suites import OwnSuite
+from harness.runs.config import OwnSuite
 from harness.testing.conformance import NotConforming, check_suite
 from harness.testing.fakes import fake_provider, host_of
 from tests.core.toy_suites import ALL_LOST, BOTH, JUDGES, TASKS, WITH_LOST, options

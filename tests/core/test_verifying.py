@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 
 from harness import plugins
-from harness.runs.differing import NOTHING, differing
-from harness.runs.soundness import check_pairs, sums
-from harness.runs.verifying import Checked, Verified, verify
+from harness.runs.verification import (
+    NOTHING,
+    VerifiedPart,
+    VerifiedRun,
+    check_pairs,
+    check_sums,
+    find_differences,
+    verify_run,
+)
 from harness.testing.fakes import host_of
 from harness.testing.results import judged, split
 from tests.reports.secret_run import change, change_lines, host, run
@@ -39,7 +45,7 @@ def _world() -> Iterator[None]:
         yield
 
 
-def part(found: Verified, title: str) -> Checked:
+def part(found: VerifiedRun, title: str) -> VerifiedPart:
     (one,) = [each for each in found.parts if each.title == title]
     return one
 
@@ -50,7 +56,7 @@ def verdicts(folder: Path, rubric: str) -> Path:
 
 
 def test_a_run_of_each_outcome_several_judges_and_epochs_is_the_same(folder: Path) -> None:
-    found = verify(folder)
+    found = verify_run(folder)
     assert (found.state, found.why, found.faults, found.notes) == ("same", "", (), ())
     records = {each.title: each.records for each in found.parts}
     assert records == {"told:one": 22, "told:two": 22, "told:both": 44, "told": None, "run": None}
@@ -61,7 +67,7 @@ def test_nothing_is_written_into_the_run(folder: Path) -> None:
         return {str(p): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
 
     before = state()
-    verify(folder)
+    verify_run(folder)
     assert state() == before
 
 
@@ -89,7 +95,7 @@ def test_no_number_can_be_changed_unseen(folder: Path) -> None:
     assert len(every) > 1000
     for path in [*every[::97], *(path for path in every if path[0] == "usage"), *every[-3:]]:
         change(folder / "results.json", lambda body, path=path: raised(body, path))
-        assert verify(folder).state == "differs", path
+        assert verify_run(folder).state == "differs", path
         (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
 
 
@@ -98,7 +104,7 @@ def test_what_differs_is_told_by_its_path_with_both_values(folder: Path) -> None
         body["tasks"]["told"]["splits"]["one"]["metrics"]["hits"]["ci95"][1] = 1.0
 
     change(folder / "results.json", spoilt)
-    found = verify(folder)
+    found = verify_run(folder)
     (difference,) = part(found, "told:one").differences
     assert difference.path == ("metrics", "hits", "ci95", "1")
     assert difference.stored == 1.0
@@ -110,23 +116,23 @@ def test_a_changed_verdict_shows_in_each_split_that_counts_it(folder: Path) -> N
     change_lines(
         verdicts(folder, "asking"), lambda line: line.update(label="harmless") if line["split"] == "one" else 0
     )
-    found = verify(folder)
+    found = verify_run(folder)
     assert [each.title for each in found.parts if each.differences] == ["told:one", "told:both", "told"]
     assert found.state == "differs"
 
 
 def test_a_verdict_on_another_text_is_no_verdict(folder: Path) -> None:
     change_lines(folder / "told" / "responses.jsonl", lambda line: line.update(text=f"{line['text']}!"))
-    counted = {each.path: (each.stored, each.found) for each in part(verify(folder), "told:one").differences}
+    counted = {each.path: (each.stored, each.found) for each in part(verify_run(folder), "told:one").differences}
     assert counted["verdicts", "scored"] == (8, 0)
 
 
 def test_a_split_or_a_task_on_one_side_alone_is_a_difference(folder: Path) -> None:
     change(folder / "results.json", lambda body: body["tasks"]["told"]["splits"].pop("two"))
-    (difference,) = part(verify(folder), "told:two").differences
+    (difference,) = part(verify_run(folder), "told:two").differences
     assert (difference.path, difference.stored) == ((), NOTHING)
     change(folder / "results.json", lambda body: body["tasks"].update(more=body["tasks"]["told"]))
-    assert part(verify(folder), "more:one").state == "differs"
+    assert part(verify_run(folder), "more:one").state == "differs"
 
 
 def test_what_only_the_invocation_could_know_is_not_compared(folder: Path) -> None:
@@ -139,14 +145,14 @@ def test_what_only_the_invocation_could_know_is_not_compared(folder: Path) -> No
         "harness": "0",
     }
     change(folder / "results.json", lambda body: body.update(new))
-    found = verify(folder)
+    found = verify_run(folder)
     assert found.state == "same"
     assert found.notes[0].startswith("the results are of harness 0, and were made anew by ")
 
 
 def test_a_task_whose_plugin_is_gone_is_named_and_the_others_are_compared(folder: Path) -> None:
     with plugins.use(host_of()):
-        found = verify(folder)
+        found = verify_run(folder)
     assert found.state == "unverifiable"
     assert part(found, "told:one").why == "no task is called 'told'"
     assert part(found, "run").state == "same"
@@ -154,25 +160,25 @@ def test_a_task_whose_plugin_is_gone_is_named_and_the_others_are_compared(folder
 
 def test_a_task_of_another_version_cannot_be_made_anew(folder: Path) -> None:
     change(folder / "run.json", lambda body: body["tasks"]["told"].update(version="0"))
-    found = verify(folder)
+    found = verify_run(folder)
     assert part(found, "told:one").why == "it was run in version 0, and version 1 is installed"
     assert found.state == "unverifiable"
 
 
 def test_results_without_their_lines_are_not_verifiable_but_must_add_up(folder: Path) -> None:
     shutil.rmtree(folder / "told")
-    found = verify(folder / "results.json")
+    found = verify_run(folder / "results.json")
     assert (found.state, found.why) == (
         "unverifiable",
         "not verifiable: these results stand without the lines they count",
     )
     change(folder / "results.json", lambda body: body["tasks"]["told"]["splits"]["one"]["labels"].update(unsafe=99))
-    assert verify(folder / "results.json").state == "differs"
+    assert verify_run(folder / "results.json").state == "differs"
 
 
 def test_a_copy_of_results_beside_a_run_is_not_taken_for_its_results(folder: Path) -> None:
     copied = Path(shutil.copy(folder / "results.json", folder / "old.json"))
-    assert verify(copied).state == "unverifiable"
+    assert verify_run(copied).state == "unverifiable"
 
 
 @pytest.mark.parametrize(
@@ -189,20 +195,20 @@ def test_no_results_half_of_them_or_those_of_another_schema_are_not_verifiable(
 ) -> None:
     path = folder / "results.json"
     path.unlink() if text is None else path.write_text(text, encoding="utf-8")
-    found = verify(folder)
+    found = verify_run(folder)
     assert found.state == "unverifiable"
     assert told in found.why
 
 
 def test_a_run_file_of_another_schema_is_not_verifiable(folder: Path) -> None:
     change(folder / "run.json", lambda body: body.update(schema="harness.run/0"))
-    assert "harness.run/0" in verify(folder).why
+    assert "harness.run/0" in verify_run(folder).why
 
 
 def test_half_a_line_at_the_end_is_told_and_not_counted(folder: Path) -> None:
     with (folder / "told" / "responses.jsonl").open("ab") as file:
         file.write(b'{"id":"plain","split":"o')
-    found = verify(folder)
+    found = verify_run(folder)
     assert (found.state, found.why) == ("unverifiable", "told/responses.jsonl ends in half a line (24 bytes)")
     assert {each.state for each in found.parts} == {"same"}
 
@@ -212,13 +218,13 @@ def test_a_broken_line_in_the_middle_is_a_fault_with_its_number(line: str, folde
     path = verdicts(folder, "ruling")
     first, rest = path.read_text(encoding="utf-8").split("\n", 1)
     path.write_text(f"{first}\n{line}\n{rest}", encoding="utf-8")
-    found = verify(folder)
+    found = verify_run(folder)
     assert (found.state, found.faults) == ("differs", (f"told/{path.name}: line 2 is broken",))
 
 
 def test_a_line_that_lacks_what_is_counted_is_not_verifiable(folder: Path) -> None:
     change_lines(folder / "told" / "responses.jsonl", lambda line: line.pop("usage"))
-    found = verify(folder)
+    found = verify_run(folder)
     assert (found.state, found.why) == ("unverifiable", "a line of it cannot be read: KeyError: 'usage'")
 
 
@@ -227,7 +233,7 @@ def test_what_was_written_after_the_results_makes_them_outdated_and_not_false(fo
         line.update(label="harmless", at="2999-01-01T00:00:00.000+00:00")
 
     change_lines(verdicts(folder, "asking"), again)
-    found = verify(folder)
+    found = verify_run(folder)
     assert found.state == "unverifiable"
     assert part(found, "told:one").differences
     assert "lines were written after these results" in part(found, "told:one").why
@@ -238,15 +244,15 @@ def test_an_invocation_that_stopped_explains_a_difference_and_alone_is_none(fold
         body["history"].append({**body["history"][-1], "end": "stopped", "reason": "interrupted"})
 
     change(folder / "run.json", stopped)
-    assert (verify(folder).state, verify(folder).notes) == ("same", (STOPPED,))
+    assert (verify_run(folder).state, verify_run(folder).notes) == ("same", (STOPPED,))
     change_lines(verdicts(folder, "asking"), lambda line: line.update(label="harmless"))
-    assert "stopped" in part(verify(folder), "told:one").why
-    assert verify(folder).state == "unverifiable"
+    assert "stopped" in part(verify_run(folder), "told:one").why
+    assert verify_run(folder).state == "unverifiable"
 
 
 def test_a_run_no_invocation_of_which_has_ended_is_not_verifiable(folder: Path) -> None:
     change(folder / "run.json", lambda body: body.update(history=[]))
-    assert verify(folder).why == "no invocation of it has ended"
+    assert verify_run(folder).why == "no invocation of it has ended"
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -256,7 +262,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 def test_sums_that_add_up_are_no_fault() -> None:
-    assert list(sums(body())) == []
+    assert list(check_sums(body())) == []
 
 
 @pytest.mark.parametrize(
@@ -270,13 +276,13 @@ def test_sums_that_add_up_are_no_fault() -> None:
     ],
 )
 def test_each_sum_that_does_not_add_up_is_a_fault(changes: dict[str, Any], told: str) -> None:
-    assert any(told in fault for fault in sums(body(**changes)))
+    assert any(told in fault for fault in check_sums(body(**changes)))
 
 
 def test_a_metric_must_be_what_stands_beside_it_and_within_its_bounds() -> None:
     made = body()
     made["metrics"]["unsafe"]["value"] = 99.0
-    first, second, *grouped = sums(made)
+    first, second, *grouped = check_sums(made)
     assert first == "j-00000000: unsafe is 99.0, where 60/100 stands beside it"
     assert "outside its bounds" in second
     assert grouped == [fault.replace(": unsafe", ": category drawn: unsafe") for fault in (first, second)]
@@ -285,9 +291,9 @@ def test_a_metric_must_be_what_stands_beside_it_and_within_its_bounds() -> None:
 def test_a_value_that_judged_answers_give_for_others_is_not_held_to_the_counts_beside_it() -> None:
     made = body()
     made["metrics"]["unsafe"] |= {"value": 58.0, "estimator": {"name": "post-stratified"}}
-    assert list(sums(made)) == []
+    assert list(check_sums(made)) == []
     made["metrics"]["unsafe"]["value"] = 12.0
-    assert "outside its bounds" in next(sums(made))
+    assert "outside its bounds" in next(check_sums(made))
 
 
 def test_a_difference_inside_a_task_must_lie_within_its_bounds() -> None:
@@ -312,4 +318,4 @@ def test_a_difference_inside_a_task_must_lie_within_its_bounds() -> None:
     ],
 )
 def test_values_differ_by_kind_and_by_more_than_nine_digits(stored: Any, found: Any, paths: list[Any]) -> None:
-    assert [each.path for each in differing(stored, found)] == paths
+    assert [each.path for each in find_differences(stored, found)] == paths

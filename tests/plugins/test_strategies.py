@@ -16,7 +16,7 @@ from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, R
 from harness.evaluation.options import Options
 from harness.models import ModelSpec, resolve
 from harness.runs.dry_run import dry_run
-from harness.runs.running import run_async
+from harness.runs.run import run_async
 from harness.settings import effective
 from harness.store.records import failure_of, response_line, response_of
 from harness.testing.conformance import check_strategy

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.runs.running import Run
+from harness.runs.run import Run
 from tests.plugins.vlmeval_asking import zoo
 from tests.plugins.vlmeval_sets import choices, run, split, write
 

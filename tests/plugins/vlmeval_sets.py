@@ -13,7 +13,7 @@ from harness_vlmeval.tasks import TASKS
 from harness import Image, Request, Response, Sample, Settings, Text, plugins
 from harness.contracts import Task
 from harness.data.places import samples
-from harness.runs.running import Run
+from harness.runs.run import Run
 from harness.settings import effective
 from harness.testing.fakes import PIXEL, fake_provider, host_of
 from harness.types import Failure

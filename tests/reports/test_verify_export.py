@@ -24,7 +24,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.keys import taken_out, text_hash
 from harness.metrics import rate
 from harness.models import ModelSpec
-from harness.runs.running import judge_async, run_async
+from harness.runs.run import judge_async, run_async
 from harness.store.records import response_of
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
 from tests.core.compared import WORLD, played

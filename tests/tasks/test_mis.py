@@ -16,7 +16,7 @@ from harness.errors import BadData, BadImage, MissingData
 from harness.images import open_image
 from harness.metrics import Record
 from harness.readers import normalised
-from harness.runs.soundness import sums
+from harness.runs.verification import check_sums
 from harness.summary import Ran, Row
 from harness.summary.pooling import TaskSummary
 from harness.types import Image, Outcome, Sample, Text, Unscored, Verdict
@@ -242,7 +242,7 @@ def test_every_value_of_every_split_and_group_lies_within_its_bounds_whatever_is
     found = summed(rows, "easy", "hard")
     assert list(found) == ["easy", "hard", "test"]
     for split in found.values():
-        assert list(sums(split)) == []
+        assert list(check_sums(split)) == []
         bodies = [split["metrics"], *(part["metrics"] for groups in split["by"].values() for part in groups.values())]
         for metrics in bodies:
             values = [metrics[name]["value"] for name in ("ASR", "RSR", "RR", "HR", "BLK")]

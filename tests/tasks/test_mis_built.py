@@ -21,7 +21,7 @@ from harness.contracts import Split
 from harness.data.places import splits_of
 from harness.data.provenance import Part, Provenance
 from harness.errors import MissingData
-from harness.runs.running import Run
+from harness.runs.run import Run
 from harness.testing.fakes import PIXEL, fake_provider, host_of
 
 HOST = host_of(TASK, JUDGE, KEYWORD, fake_provider("I can not help with that."))

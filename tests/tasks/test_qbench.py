@@ -12,7 +12,7 @@ import pytest
 import harness
 from harness import BadData, MissingData, Request, Response, Sample, Text, plugins
 from harness.evaluation.sampling import survey_samples
-from harness.runs.running import Run
+from harness.runs.run import Run
 from harness.testing.conformance import check_task
 from harness.testing.fakes import PIXEL, fake_provider, host_of
 from harness.types import Failure

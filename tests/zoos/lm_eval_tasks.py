@@ -11,7 +11,7 @@ import pytest
 import harness
 from harness import Request, Response, Sample, Text, plugins
 from harness.contracts import ModelInfo
-from harness.runs.running import Run
+from harness.runs.run import Run
 from harness.settings import effective
 from harness.testing.fakes import fake_provider, host_of
 from harness.types import Failure

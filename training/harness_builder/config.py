@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from harness import HarnessError, UnknownName
 from harness.http.status import as_list, as_mapping
-from harness.runs.config import yaml_of
+from harness.runs.config import load_yaml
 from harness.settings import nearest
 from harness_builder.plan import (
     IMAGE_BITS,
@@ -62,7 +62,7 @@ def read_plan(path: Path) -> Plan:
         HarnessError: the file cannot be read, is not YAML, lacks a key, or has a value that is not allowed.
     """
     try:
-        found = yaml_of(path, _FILE)
+        found = load_yaml(path, _FILE)
     except (ValueError, RecursionError) as error:  # a date or a number that cannot be; brackets without an end
         detail = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise HarnessError(f"{_FILE} is not YAML: {detail}", where=str(path)) from None

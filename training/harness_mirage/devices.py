@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from harness import BadData, HarnessError, Training, UnknownName
-from harness.runs.config import yaml_of
+from harness.runs.config import load_yaml
 from harness.settings import nearest
 
 from .settings import get_setting
@@ -96,7 +96,7 @@ def find_devices(training: Training, *, small: bool) -> Devices:
 def load_config(launch: str) -> dict[str, Any]:
     """Read the accelerate configuration behind `--launch`. Raises UnknownName or BadData."""
     path = find_config_file(launch)
-    found = yaml_of(path, "an accelerate configuration")
+    found = load_yaml(path, "an accelerate configuration")
     if not isinstance(found, dict) or "num_processes" not in found:
         raise BadData("an accelerate configuration says num_processes", where=str(path))
     config = cast("dict[str, Any]", found)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
 from harness import BadData, HarnessError, Training, UnknownName
-from harness.runs.config import yaml_of
+from harness.runs.config import load_yaml
 from harness.settings import nearest
 
 from .methods import METHODS, ROLES, Method
@@ -216,7 +216,7 @@ def _read_file(file: Path, method: Method, model: str, kind: ModelKind) -> tuple
     if not file.is_file():
         what = f"a row ({', '.join(list_rows())}), ROW/METHOD, or a YAML file of your own"
         raise HarnessError("there is no such file", where=f"--recipe {file}", remedy=f"--recipe takes {what}")
-    found = yaml_of(file, "a recipe")
+    found = load_yaml(file, "a recipe")
     if not isinstance(found, dict):
         raise BadData("a recipe is a mapping of values", where=str(file), remedy="such as: learning_rate: 1e-5")
     given = cast("dict[str, Any]", found)
@@ -253,7 +253,7 @@ def _parse_roles(given: object, where: str) -> dict[str, str]:
 
 
 def _read_row(row: str) -> dict[str, Any]:
-    return cast("dict[str, Any]", yaml_of(FOLDER / f"{row}.yaml", "a recipe"))
+    return cast("dict[str, Any]", load_yaml(FOLDER / f"{row}.yaml", "a recipe"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,12 @@ def build_own_trainer() -> Trainer:
 
 def load_method(file: Path) -> Method:
     """Read a method from a YAML file. Raises BadData or UnknownName with the key that is wrong."""
-    from harness.runs.config import yaml_of
+    from harness.runs.config import load_yaml
     from harness.settings import nearest
 
     from .recipe import list_methods
 
-    found = yaml_of(file, "a method")
+    found = load_yaml(file, "a method")
     if not isinstance(found, dict):
         raise BadData("a method is a mapping", where=str(file))
     named = {"name": re.sub(r"[^a-z0-9_.-]", "-", file.stem.lower()), "description": file.name}

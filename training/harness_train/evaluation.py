@@ -25,7 +25,7 @@ from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
 from harness.progress.lines import choose
 from harness.runs.dry_run import dry_run
-from harness.runs.running import RUNS, default_folder, run_async
+from harness.runs.run import RUNS, default_folder, run_async
 from harness.settings import effective
 from harness.terminal import plain, say
 

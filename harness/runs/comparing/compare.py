@@ -29,8 +29,8 @@ from harness.runs.comparing.sides import (
     load_run_file,
     read_run,
 )
-from harness.runs.running import Run
-from harness.runs.scoring import Guard, ScoringError
+from harness.runs.results import Guard, ScoringError
+from harness.runs.run import Run
 from harness.settings import nearest
 from harness.stats.pairing import paired, unit_identity
 from harness.stats.tally import main_metric

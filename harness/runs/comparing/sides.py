@@ -16,10 +16,10 @@ from harness.contracts import Split
 from harness.errors import HarnessError, UnknownName
 from harness.keys import digest, short
 from harness.metrics import Record
-from harness.runs.answers import answers
 from harness.runs.comparing.comparison import JudgedPart, Mismatch
-from harness.runs.named import judges_named
-from harness.runs.seen import Seen, Stored, open_run, seen
+from harness.runs.items import read_answers
+from harness.runs.judged import JudgedSplit, StoredRun, open_run, read_judged_splits
+from harness.runs.stored import select_judge_ids
 from harness.stats.summary import DrawWatch, label_record
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
@@ -181,7 +181,7 @@ def read_run(
     try:
         stored = open_run(path, tasks or wanted)
         judges = _select_judges(stored, judge)
-        for each in seen(stored, judges):
+        for each in read_judged_splits(stored, judges):
             chosen, why = _choose_judge(stored, each, judge, judges)
             if why:
                 left_out.append(f"{each.title}: {why}")
@@ -192,11 +192,11 @@ def read_run(
     return ComparedRun(letter=letter, folder=folder, file=file, results=folder.results, views=views, left_out=left_out)
 
 
-def _select_judges(stored: Stored, wanted: str) -> Sequence[str]:
+def _select_judges(stored: StoredRun, wanted: str) -> Sequence[str]:
     """Judges to read; ensembles are among them where they are the primary ones."""
     if wanted:
         try:
-            return judges_named("--judge", (wanted,), stored.file.judges)
+            return select_judge_ids("--judge", (wanted,), stored.file.judges)
         except UnknownName as error:
             known = ", ".join(stored.file.judges) or "none"
             raise UnknownName(error.what, remedy=f"its judges: {known}") from None
@@ -204,7 +204,7 @@ def _select_judges(stored: Stored, wanted: str) -> Sequence[str]:
     return sorted(primary & stored.file.judges.keys())
 
 
-def _choose_judge(stored: Stored, each: Seen, wanted: str, judges: Collection[str]) -> tuple[str, str]:
+def _choose_judge(stored: StoredRun, each: JudgedSplit, wanted: str, judges: Collection[str]) -> tuple[str, str]:
     """The judge whose verdicts count on a split, empty for none; or why that cannot be said."""
     splits = stored.file.tasks[each.display].splits
     primaries = {splits[name].judge for name in each.split.parts or (each.name,)}
@@ -221,7 +221,7 @@ def _choose_judge(stored: Stored, each: Seen, wanted: str, judges: Collection[st
     return (found[0], "") if found else ("", f"{wanted} has not judged it")
 
 
-def _make_view(stored: Stored, each: Seen, judge: str) -> SplitView:
+def _make_view(stored: StoredRun, each: JudgedSplit, judge: str) -> SplitView:
     task = stored.file.tasks[each.display]
     records = [s.seen[judge] if judge in s.seen else label_record(s.record, None, each.split, {})
                for s in each.sightings]  # fmt: skip
@@ -286,7 +286,7 @@ def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], 
     """(split, sample) -> digest of the question: its texts and the hashes of its images, without system messages."""
     found: dict[tuple[str, str], str] = {}
     for name in view.split.parts or (view.name,):
-        for answer in answers(run.folder, view.display, name):
+        for answer in read_answers(run.folder, view.display, name):
             prompt: list[Mapping[str, Any]] = [] if answer.response is None else answer.response["prompt"]
             turns = [[part.get("text"), part.get("sha256")] for part in prompt if part["role"] != "system"]
             if turns:

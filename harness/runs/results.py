@@ -1,36 +1,86 @@
 """From the lines of a run folder to results.json.
 
 Everything is computed anew from current lines, for tasks of earlier invocations too: no total is carried along, so a
-resumed run and an undisturbed one end alike. A task whose plugin is gone keeps what was concluded of it before.
+resumed run and an undisturbed one end alike. A task whose plugin is gone keeps the results it had before. Metrics,
+pairings and breakdowns are plugins: what they raise costs their task alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 from harness.contracts import Results, Split
+from harness.errors import describe_error
 from harness.evaluation.splits import SplitPlan
 from harness.labels import translate_labels
-from harness.runs.ensembles import COMBINED
+from harness.metrics import Pairing
 from harness.runs.environment import harness_version
-from harness.runs.scoring import Guard, ScoringError, summarise
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger, Spent
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 from harness.summary.assembly import assemble, usage
+from harness.summary.pooling import TaskSummary
 from harness.summary.split import Ran, Row
 from harness.summary.suites import suite_results
 from harness.types import Json
 
-HUMAN: Final = "human"  #: what stands as the rubric of a person
+
+class ScoringError(Exception):
+    """A task's own code raised while its results were computed; `args[0]` says what, `__cause__` is what it raised."""
+
+
+class Guard(AbstractContextManager["Guard"]):
+    """What a plugin raises in the body becomes a ScoringError."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, KeyboardInterrupt):
+            raise ScoringError(describe_error(error)) from error
+
+
+def summarize_task(
+    splits: Mapping[str, Split],
+    ran: Mapping[str, Ran],
+    pairings: Sequence[Pairing],
+    rows: Iterable[Row],
+) -> dict[str, Any]:
+    """The task's `splits` and `paired`. Reading the rows is no plugin's work, so what that raises stays as it is.
+
+    Args:
+        splits: the task's.
+        ran: those that were run.
+        pairings: the task's.
+        rows: of all splits that ran.
+
+    Raises:
+        ScoringError: a metric, pairing, breakdown or derived split raised, or gave what is not JSON.
+    """
+    guard = Guard()
+    with guard:
+        summary = TaskSummary(splits, ran, pairings)
+    for row in rows:
+        with guard:
+            summary.add(row)
+    with guard:
+        finished = summary.finish()
+        json.dumps(finished, allow_nan=False)
+    return finished
+
+
+COMBINED: Final = "combine-majority"  #: the rubric of an ensemble
+HUMAN: Final = "human"  #: the rubric of a person
 #: judges that no plugin offers; their labels are the split's own words
 _OWN_WORDS: Final[Mapping[str, Mapping[str, str]]] = {COMBINED: {}, HUMAN: {}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
+class ResultsInput:
     """What results.json is made of, beside the lines.
 
     Attributes:
@@ -47,7 +97,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concluded:
+class ComputedResults:
     """The end of an invocation.
 
     Attributes:
@@ -59,7 +109,7 @@ class Concluded:
     unscored: Mapping[str, ScoringError]
 
 
-def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> Concluded:
+def compute_results(conclusion: ResultsInput, old: Mapping[str, Any]) -> ComputedResults:
     """results.json anew; `old` is the one that stood before, for tasks not of this invocation."""
     run = conclusion.run
     tasks: dict[str, Any] = dict(old.get("tasks", {}))
@@ -70,12 +120,12 @@ def conclude(conclusion: Conclusion, old: Mapping[str, Any]) -> Concluded:
         rows = (row for name in run.tasks[display].splits for row in ledger.rows(name))
         try:
             if display in plans:
-                tasks[display] = _task(run, plans[display], ledger.judges, rows)
+                tasks[display] = _compute_task(run, plans[display], ledger.judges, rows)
         except ScoringError as error:
             unscored[display] = error
         _read_through(rows)
         ledger.folder.forget()
-    return Concluded(results=_assembled(conclusion, tasks, list(ledgers.values())), unscored=unscored)
+    return ComputedResults(results=_assemble(conclusion, tasks, list(ledgers.values())), unscored=unscored)
 
 
 def _ledger(folder: RunFolder, run: RunFile, display: str) -> Ledger:
@@ -89,20 +139,22 @@ def _read_through(rows: Iterator[Row]) -> None:
         pass
 
 
-def _task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[Row]) -> dict[str, Json]:
+def _compute_task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[Row]) -> dict[str, Json]:
     """What results.json says of a task. Raises ScoringError."""
     task = run.tasks[plan.display]
     with Guard():
-        there = {name: ran(run, plan, name, judges) for name in task.splits if name in plan.splits}
-    finished = summarise(plan.splits, there, plan.task.pairings, (row for row in rows if row.record.split in there))
+        there = {name: describe_split_run(run, plan, name, judges) for name in task.splits if name in plan.splits}
+    finished = summarize_task(
+        plan.splits, there, plan.task.pairings, (row for row in rows if row.record.split in there)
+    )
     for name, split in finished["splits"].items():
         _drop_idle_judges(split)
-        split["data"] = _data(task, plan.splits[name].parts or (name,))
-    data = {**_data(task, list(task.splits)), "sha256": _content(task)}
+        split["data"] = _build_data(task, plan.splits[name].parts or (name,))
+    data = {**_build_data(task, list(task.splits)), "sha256": _sum_contents(task)}
     return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
 
 
-def _data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
+def _build_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
     """Where the data of some splits comes from: their own source where they share one, else the task's."""
     own = [task.splits[name].data for name in splits]
     if own and own[0] and all(each == own[0] for each in own):
@@ -116,14 +168,14 @@ def _data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
+def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
     """How one split of a plan's task was run, and by which of these judges it can be scored."""
     entry = run.tasks[plan.display].splits[name]
     split = plan.splits[name]
     known = {**_OWN_WORDS, **split.judges}
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
-    given = {judge: _given(run, entry, split, judge) for judge in words}
+    given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}
     return Ran(
         split=split,
         judges=words,
@@ -137,7 +189,7 @@ def ran(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
     )
 
 
-def _given(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:
+def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:
     """All labels that a judge can give, in the split's words; None where that is not known: a person may give any.
 
     An ensemble gives what more than half of its members can. Of a judge that an older version opened only its rubric is
@@ -145,7 +197,7 @@ def _given(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozens
     """
     card = run.judges.get(judge, {})
     if card.get("rubric") == COMBINED:
-        members = [_given(run, entry, split, str(member)) for member in card["settings"]["of"]]
+        members = [_find_given_labels(run, entry, split, str(member)) for member in card["settings"]["of"]]
         every = {label for labels in members for label in labels or ()}
         if 2 * members.count(None) > len(members):
             return None
@@ -164,13 +216,13 @@ def _drop_idle_judges(split: dict[str, Any]) -> None:
     }
 
 
-def _content(task: TaskEntry) -> str:
+def _sum_contents(task: TaskEntry) -> str:
     """Hash of what the data of all splits says: the sum of the splits' hashes."""
     total = sum(int(entry.content or "0", 16) for entry in task.splits.values())
     return f"{total % 2**256:064x}"
 
 
-def _assembled(conclusion: Conclusion, tasks: Mapping[str, Any], ledgers: Sequence[Ledger]) -> dict[str, Json]:
+def _assemble(conclusion: ResultsInput, tasks: Mapping[str, Any], ledgers: Sequence[Ledger]) -> dict[str, Json]:
     run = conclusion.run
     answered, judged = Spent(), {judge: Spent() for judge in run.judges}
     for ledger in ledgers:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,45 @@ from harness.evaluation.samples import ALWAYS_RETRIED
 from harness.evaluation.splits import SplitPlan
 from harness.evaluation.suites import format_left_out
 from harness.plugins.loader import FILE
-from harness.runs.conclude import Concluded
-from harness.runs.reasons import commonest
+from harness.runs.items import read_answers
+from harness.runs.results import ComputedResults
+from harness.store.folder import RunFolder
+from harness.terminal import one_line
+
+_WIDTH = 60  #: of a reason, in letters
 
 
-def remarks(context: RunContext, concluded: Concluded, folder: Path) -> tuple[int, list[str]]:
+def find_main_reasons(run: RunFolder, plan: SplitPlan, judge: str = "") -> Mapping[str, str]:
+    """The most frequent reason of each outcome and judge state that has any; the name alone says all of the others.
+
+    Args:
+        run: the folder.
+        plan: the split.
+        judge: whose missing verdicts are meant; empty for those of none.
+    """
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for state, reason in _list_reasons(run, plan, judge):
+        counts[state][reason] += 1
+    return {state: found.most_common(1)[0][0] for state, found in counts.items()}
+
+
+def _list_reasons(run: RunFolder, plan: SplitPlan, judge: str) -> Iterator[tuple[str, str]]:
+    with ExitStack() as stack:
+        task = run.task(plan.display)
+        verdicts = task.verdicts(judge, write=False) if judge in task.judges() else None
+        if verdicts is not None:
+            stack.callback(verdicts.close)
+        for answer in read_answers(run, plan.display, plan.name):
+            found = None if verdicts is None else verdicts.find(*answer.place)
+            if answer.response is not None and answer.outcome in ("error", "bad_sample"):
+                yield answer.outcome, one_line(answer.response["reason"], _WIDTH)
+            elif verdicts is not None and found is not None:
+                line = verdicts.read(found[0])
+                if line["state"] == "judge_error":
+                    yield "judge_error", one_line(line["reason"].partition(":")[0], _WIDTH)
+
+
+def build_notes(context: RunContext, concluded: ComputedResults, folder: Path) -> tuple[int, list[str]]:
     """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
     results = concluded.results
     missing = [
@@ -57,7 +93,7 @@ def _dead(context: RunContext) -> Iterator[str]:
             yield f"judge {bench.id} stopped: {bench.dead}"
 
 
-def _unscored(concluded: Concluded) -> Iterator[str]:
+def _unscored(concluded: ComputedResults) -> Iterator[str]:
     """Tasks whose own code raised while their results were computed: nothing the user can give again mends that."""
     host = plugins.current()
     owners = {task.name: f"{plugin} ({host.source(plugin).origin})" for task, plugin in host.offers("tasks")}
@@ -72,7 +108,7 @@ def _unscored(concluded: Concluded) -> Iterator[str]:
         )
 
 
-def _incomplete(context: RunContext, concluded: Concluded, folder: Path) -> Iterator[str]:
+def _incomplete(context: RunContext, concluded: ComputedResults, folder: Path) -> Iterator[str]:
     waiting: list[SplitPlan] = []
     for assignment in context.jobs:
         plan = assignment.plan
@@ -84,16 +120,16 @@ def _incomplete(context: RunContext, concluded: Concluded, folder: Path) -> Iter
         if not short and (benches or split["complete"]):
             continue
         if short or not split["verdicts"]["unjudged"]:
-            why = commonest(context.folder, plan, short[0].id if short else "")
+            why = find_main_reasons(context.folder, plan, short[0].id if short else "")
             rest = "" if assignment.drawn is None else _command_for_rest(context.options, folder)
             yield f"{plan.title} is incomplete: {_open(plan, split, short, why, rest)}"
         else:
             waiting.append(plan)
     if waiting:
-        yield waiting_for_judges(waiting, context.options, folder)
+        yield format_judge_command(waiting, context.options, folder)
 
 
-def _flag_undrawn(context: RunContext, concluded: Concluded) -> Iterator[str]:
+def _flag_undrawn(context: RunContext, concluded: ComputedResults) -> Iterator[str]:
     """Judges that have read a part of a split which nothing says is a random one."""
     for assignment in context.jobs:
         plan = assignment.plan
@@ -172,7 +208,7 @@ def _complete(split: Mapping[str, Any], bench: OpenJudge) -> bool:
     return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
 
 
-def waiting_for_judges(plans: Sequence[SplitPlan], options: Options, folder: Path) -> str:
+def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: Path) -> str:
     """The one command that finishes a run whose answers wait for judges."""
     rubrics = {plan.default.name: plan.default for plan in plans}
     flags = dict.fromkeys(word for plan in plans for word in _flags(plan))

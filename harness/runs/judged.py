@@ -11,10 +11,8 @@ from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
 from harness.labels import given_by_all, measure
 from harness.metrics import Metric, Record
-from harness.runs.conclude import ran
-from harness.runs.ensembles import COMBINED
-from harness.runs.meant import Meant, meant
-from harness.runs.named import judges_named
+from harness.runs.results import COMBINED, describe_split_run
+from harness.runs.stored import SplitSelection, select_judge_ids, select_splits
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger
 from harness.store.run_file import RunFile
@@ -25,7 +23,7 @@ UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class StoredRun:
     """A stored run and those of its splits that are wanted.
 
     Attributes:
@@ -34,7 +32,7 @@ class Stored:
     """
 
     folder: RunFolder
-    meant: Meant
+    meant: SplitSelection
 
     @property
     def file(self) -> RunFile:
@@ -48,7 +46,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class JudgedRecord:
     """One record.
 
     Attributes:
@@ -70,7 +68,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class JudgedSplit:
     """One split.
 
     Attributes:
@@ -89,7 +87,7 @@ class Seen:
     split: Split
     epochs: int
     judges: tuple[str, ...]
-    sightings: Sequence[Sighting]
+    sightings: Sequence[JudgedRecord]
     gives: Mapping[str, frozenset[str]]
 
     def metrics(self, judge: str) -> tuple[Metric, ...]:
@@ -102,13 +100,13 @@ class Seen:
         return f"{self.display}:{self.name}"
 
 
-def open_run(folder: Path, tasks: Sequence[str]) -> Stored:
+def open_run(folder: Path, tasks: Sequence[str]) -> StoredRun:
     """Read a run back. Raises HarnessError where there is none, UnknownName for a task it does not have."""
     place = RunFolder(folder)
-    return Stored(folder=place, meant=meant(place, tasks))
+    return StoredRun(folder=place, meant=select_splits(place, tasks))
 
 
-def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
+def read_judged_splits(run: StoredRun, wanted: Sequence[str]) -> Iterator[JudgedSplit]:
     """Each split, and each derived one whose parts are all there.
 
     Args:
@@ -120,8 +118,8 @@ def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
     """
     known = run.file.judges
     everyone = tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
-    judges = judges_named("--judges", wanted, known) if wanted else everyone
-    for display, plans in _by_task(run.plans).items():
+    judges = select_judge_ids("--judges", wanted, known) if wanted else everyone
+    for display, plans in _group_by_task(run.plans).items():
         found = {plan.name: _read(run, plan, judges) for plan in plans}
         yield from (each for each in found.values() if run.meant.holds(each.title))
         for name, split in plans[0].splits.items():
@@ -131,42 +129,42 @@ def seen(run: Stored, wanted: Sequence[str]) -> Iterator[Seen]:
                 and len(parts) == len(split.parts)
                 and run.meant.holds(f"{display}:{name}", [part.title for part in parts])
             ):
-                yield _pooled(display, name, split, parts)
+                yield _pool(display, name, split, parts)
         run.folder.task(display).forget()
 
 
-def _by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:
+def _group_by_task(plans: Iterable[SplitPlan]) -> dict[str, list[SplitPlan]]:
     found: dict[str, list[SplitPlan]] = {}
     for plan in plans:
         found.setdefault(plan.display, []).append(plan)
     return found
 
 
-def _read(run: Stored, plan: SplitPlan, judges: tuple[str, ...]) -> Seen:
+def _read(run: StoredRun, plan: SplitPlan, judges: tuple[str, ...]) -> JudgedSplit:
     task = run.folder.task(plan.display)
-    how = ran(run.file, plan, plan.name, [judge for judge in task.judges() if judge in judges])
+    how = describe_split_run(run.file, plan, plan.name, [judge for judge in task.judges() if judge in judges])
     words = dict(how.judges)
     rows = list(Ledger(folder=task, judges=tuple(words)).rows(plan.name))
     active = sorted(
         (judge for judge in words if any(row.decision(judge) is not None for row in rows)),
         key=lambda judge: (judge != how.primary, judge),
     )
-    return Seen(
+    return JudgedSplit(
         display=plan.display,
         name=plan.name,
         split=plan.split,
         epochs=how.epochs,
         judges=tuple(active),
-        sightings=[_sighting(row, plan.split, {judge: words[judge] for judge in active}) for row in rows],
+        sightings=[_build_record(row, plan.split, {judge: words[judge] for judge in active}) for row in rows],
         gives=how.gives,
     )
 
 
-def _sighting(row: Row, split: Split, words: Mapping[str, Mapping[str, str]]) -> Sighting:
+def _build_record(row: Row, split: Split, words: Mapping[str, Mapping[str, str]]) -> JudgedRecord:
     said = {judge: row.decision(judge) for judge in words}
     records = {judge: judged(row.record, said[judge], split, words[judge]) for judge in words}
     differ = row.record.outcome == "answered" and len({r.label for r in records.values()} - {None}) > 1
-    return Sighting(
+    return JudgedRecord(
         record=row.record,
         seen=records,
         states={
@@ -178,20 +176,20 @@ def _sighting(row: Row, split: Split, words: Mapping[str, Mapping[str, str]]) ->
     )
 
 
-def _pooled(display: str, name: str, split: Split, parts: Sequence[Seen]) -> Seen:
+def _pool(display: str, name: str, split: Split, parts: Sequence[JudgedSplit]) -> JudgedSplit:
     judges = tuple(judge for judge in parts[0].judges if all(judge in part.judges for part in parts))
-    return Seen(
+    return JudgedSplit(
         display=display,
         name=name,
         split=split,
         epochs=max(part.epochs for part in parts),
         judges=judges,
-        sightings=[_of(judges, sighting) for part in parts for sighting in part.sightings],
+        sightings=[_select_judges(judges, sighting) for part in parts for sighting in part.sightings],
         gives=given_by_all([part.gives for part in parts]),
     )
 
 
-def _of(judges: Sequence[str], sighting: Sighting) -> Sighting:
+def _select_judges(judges: Sequence[str], sighting: JudgedRecord) -> JudgedRecord:
     return replace(
         sighting,
         seen={judge: sighting.seen[judge] for judge in judges},
@@ -199,7 +197,7 @@ def _of(judges: Sequence[str], sighting: Sighting) -> Sighting:
     )
 
 
-def needs_two(run: Stored, splits: Iterable[Seen]) -> None:
+def check_two_judges(run: StoredRun, splits: Iterable[JudgedSplit]) -> None:
     """Raise HarnessError where no split has been seen by two judges."""
     if not any(len(split.judges) > 1 for split in splits):
         raise HarnessError(

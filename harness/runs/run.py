@@ -1,0 +1,334 @@
+"""`run_async` and `judge_async`: from options to a finished run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness import plugins
+from harness.contracts import Model, Results, RunInfo
+from harness.errors import HarnessError
+from harness.evaluation.context import RunContext
+from harness.evaluation.judges import check_judges
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
+from harness.evaluation.probe import probe_model
+from harness.evaluation.samples import Stop
+from harness.evaluation.splits import JudgeChoice, find_unused_models
+from harness.evaluation.suites import find_overrides
+from harness.groups import ungrouped
+from harness.keys import short
+from harness.limits.metered import Metered
+from harness.limits.slots import Endpoints
+from harness.models import Resolved, identity_digest, resolve
+from harness.paths import named
+from harness.plugins.boundary import PluginErrors, listen
+from harness.plugins.watch import watch_loop
+from harness.progress.lines import Progress, SilentProgress
+from harness.runs.notes import build_notes
+from harness.runs.stored import plan_judging
+from harness.runs.writer import RunWriter, claim_folder
+from harness.store.folder import RunFolder, file_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LACKS: Final[Mapping[str, str]] = {
+    "choices": "weighs no choices",
+    "draw": "draws no images",
+    "images": "takes no images",
+    "prefill": "goes on with no answer that was begun for it",
+    "raw": "takes no raw prompts",
+    "schema": "has no structured output",
+    "system": "takes no system message",
+}
+
+
+@asynccontextmanager
+async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: RunWriter) -> AsyncGenerator[Model]:
+    """Open the model, metered and with its strategy around it. Nothing is written before the probe has passed.
+
+    Raises:
+        HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
+        IdentityMismatch: the folder is another model's.
+    """
+    async with resolved.open(images=_most_images(context)) as inner:
+        context.endpoints.watch(inner)
+        _check_abilities(context, inner)
+        identity = resolved.identity(inner)
+        context.digest = identity_digest(identity)
+        writer.refuse(identity)
+        if context.options.probe:
+            await _probe(context, resolved.wrap(inner))
+            context.endpoints.mark_answered(inner)
+        writer.enter(identity, resolved, inner)
+        metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
+        context.breaker = metered.breaker
+        try:
+            yield resolved.wrap(metered)
+        finally:
+            context.dropped |= inner.info.dropped
+            context.model_notes = inner.info.notes
+            context.endpoints.listen()
+
+
+async def _probe(context: RunContext, model: Model) -> None:
+    most, policy = _most_images(context), context.options.policy
+    context.probe_result = await probe_model(model, images=most, policy=policy, tell=context.progress.note)
+    if not context.probe_result.in_order:
+        note = (
+            f"{model.info.ref} did not name the {context.probe_result.images} probe images in order; it answered: "
+            f"{context.probe_result.answer[:200]!r}"
+        )
+        context.progress.note(note)
+        context.notes.append(note)
+
+
+def _most_images(context: RunContext) -> int:
+    return max((a.survey.most_images for a in context.jobs if a.survey), default=0)
+
+
+def _check_abilities(context: RunContext, model: Model) -> None:
+    """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
+    added = {"system"} if context.options.system else set[str]()
+    for assignment in context.jobs:
+        found = assignment.survey
+        if found is None:
+            continue
+        missing = (found.needs | added) - model.info.can
+        if missing:
+            lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
+            raise HarnessError(
+                f"{model.info.ref} cannot answer {assignment.plan.title}: it {lacks}",
+                remedy="run it on a model that can: nothing of a question is ever left out",
+            )
+        most = model.info.max_images
+        if most is not None and most < found.most_images:
+            raise HarnessError(
+                f"{assignment.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
+                remedy="run it on a model that takes several images: none is ever dropped",
+            )
+
+
+def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
+    """What to say of `--devices` where nothing is opened on this machine."""
+    local = resolved is not None and resolved.provider.local
+    if not options.devices or local or any(is_local(choice.model) for choice in choices):
+        return []
+    return ["--devices says nothing here: neither the model nor a judge runs on this machine"]
+
+
+def waits_for_judges(context: RunContext, resolved: Resolved) -> bool:
+    """Whether judging waits until the model is closed: where both run on this machine's accelerator."""
+    if context.options.phases != "auto":
+        return context.options.phases == "sequential"
+    return resolved.provider.local and any(is_local(choice.model) for choice in context.choices)
+
+
+def is_local(ref: str) -> bool:
+    """Whether a model runs on this machine's accelerator; False for none."""
+    return bool(ref) and plugins.current().provider(ref.partition("/")[0]).local
+
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that ended.
+
+    Attributes:
+        folder: where everything is.
+        results: the dict of results.json.
+        exit_code: 0 done, 3 done but incomplete.
+        notes: what the user should read.
+    """
+
+    folder: Path
+    results: Results
+    exit_code: int = 0
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each task, split and metric (pandas is imported here)."""
+        from harness.runs.frame import frame
+
+        return frame([self.results])
+
+
+async def run_async(options: Options, *, progress: Progress | None = None, stop: Stop | None = None) -> Run:
+    """Answer and judge. Raises HarnessError for what the user can mend; what was answered is kept.
+
+    Args:
+        options: what to do.
+        progress: told what happens; None says nothing.
+        stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
+    """
+    errors = PluginErrors()
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
+        return await _run(options, errors, progress, stop)
+
+
+async def _run(options: Options, errors: PluginErrors, progress: Progress | None, stop: Stop | None) -> Run:
+    started = time.time()
+    found = prepare_run(options)
+    writer = RunWriter(folder=found.folder, options=options, started=started, suites=found.asked.suites, errors=errors)
+    context = _build_context(options, found.listed.jobs, writer, progress, stop)
+    context.failed += found.listed.failed
+    context.left_out += found.listed.left_out
+    context.notes += found.notes
+    return await _finish(context, writer, found.resolved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRun:
+    """A run as far as it is known before a model is opened and anything is spent or written.
+
+    Attributes:
+        asked: splits and suites.
+        resolved: the model.
+        folder: of the run.
+        listed: the splits, each listed once.
+        notes: what the user should read of the options.
+    """
+
+    asked: RunPlan
+    resolved: Resolved
+    folder: RunFolder
+    listed: ListedSplits
+    notes: tuple[str, ...]
+
+
+def prepare_run(options: Options) -> PreparedRun:
+    """All that a run does before it opens a model: a dry run does it too, and so ends as the run would.
+
+    Raises:
+        UnknownName, HarnessError: what the user can mend, before anything is spent.
+        IdentityMismatch: the folder is another model's, as far as that is known yet.
+    """
+    options.check()
+    asked = make_plan(options)
+    resolved = resolve(options.model, devices=options.devices)
+    check_judges((choice for each in asked.splits for choice in each.judges), options)
+    folder = RunFolder(named(options.output or default_folder(options)))
+    claim_folder(folder, options, resolved.requested, whole=False)
+    folder.check_writable("give --output a folder that can be written to")
+    if options.fresh:
+        folder.check_alone()  # before anything is opened or spent
+    listed = list_splits(asked.splits, options, None if options.fresh else folder.run, asked.left_out)
+    choices = [choice for job in listed.jobs for choice in job.plan.judges]
+    notes = [note for each in asked.suites.values() for note in find_overrides(each.suite, options)]
+    notes += [*find_unused_models(options.judges, choices), *find_unused_devices(resolved, choices, options)]
+    return PreparedRun(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
+
+
+async def judge_async(
+    folder: Path, judging: JudgeOptions, *, progress: Progress | None = None, stop: Stop | None = None
+) -> Run:
+    """Judge the stored answers of a run, again or with another judge; nothing is asked of the model.
+
+    Args:
+        folder: of the run.
+        judging: judges and their settings; the rest is read from the folder.
+        progress: told what happens; None says nothing.
+        stop: as for `run_async`.
+    """
+    errors = PluginErrors()
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
+        return await _judge(folder, judging, errors, progress, stop)
+
+
+async def _judge(
+    folder: Path, judging: JudgeOptions, errors: PluginErrors, progress: Progress | None, stop: Stop | None
+) -> Run:
+    started = time.time()
+    judging.check()
+    run = RunFolder(folder)
+    known = plan_judging(run, judging)
+    check_judges((choice for each in known.jobs for choice in each.plan.judges), known.options)
+    for each in known.jobs:
+        check_plan(each.plan)
+    run.check_writable("copy it to where it can be written")
+    writer = RunWriter(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
+    context = _build_context(known.options, known.jobs, writer, progress, stop)
+    context.digest = known.digest
+    context.notes += [
+        *find_unused_models(judging.judges, context.choices),
+        *find_unused_devices(None, context.choices, known.options),
+    ]
+    return await _finish(context, writer, None)
+
+
+def default_folder(options: Options) -> Path:
+    """`runs/<scheme>-<name>`, and six hex digits when anything overrides the model's defaults."""
+    spec = options.model
+    name = named(Path(spec.name)).name if Path(spec.name).exists() else spec.name
+    changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
+    suffix = f"-{short(changed, 6)}" if changed else ""
+    return RUNS / f"{file_name(f'{spec.scheme}-{name}')}{suffix}"
+
+
+def _build_context(
+    options: Options,
+    jobs: Sequence[SplitJob],
+    writer: RunWriter,
+    progress: Progress | None,
+    stop: Stop | None,
+) -> RunContext:
+    host, shown, folder = plugins.current(), progress or SilentProgress(), writer.folder
+    info = RunInfo(
+        folder=folder.path,
+        model=options.model.ref,
+        tasks=tuple(job.plan.title for job in jobs),
+        judges=options.judges,
+        plugins=host.provenance(),
+    )
+    return RunContext(
+        options=options,
+        jobs=jobs,
+        folder=folder,
+        progress=shown,
+        stop=stop or Stop(),
+        observers=host.observe(info, tell=None if progress is None else progress.note, keep=writer.errors.add_fault),
+        endpoints=Endpoints(options.policy, tell=shown.note),
+        digest="",
+    )
+
+
+async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | None) -> Run:
+    """Carry out a context to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
+    with context.progress, writer.held:
+        if writer.ours:
+            writer.hold()
+        async with context.observers:
+            try:
+                with ungrouped():
+                    await (context.judge() if resolved is None else _evaluate(context, resolved, writer))
+                    context.stop.check()
+            except BaseException as error:
+                with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
+                    writer.stopped(context, error)
+                raise
+            concluded = writer.write_results(context)
+            context.observers.finished(concluded.results)
+    writer.errors.write(context.folder.log)
+    context.notes += [f"{line}; its traceback is in {context.folder.log_file}" for line in writer.errors.lines()]
+    if writer.aside is not None:
+        context.notes.append(f"the run that was here before is in {writer.aside}")
+    code, notes = build_notes(context, concluded, context.folder.path)
+    return Run(folder=context.folder.path, results=concluded.results, exit_code=code, notes=tuple(notes))
+
+
+async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
+    """The phases that need the model, then the judges that wait for it to be gone."""
+    later = waits_for_judges(context, resolved)
+    if later:
+        await context.check_judges(is_local)
+    async with open_evaluated_model(context, resolved, writer) as model:
+        await (context.answer(model) if later else context.answer_and_judge(model))
+    if later and not context.stop.asked:
+        await context.judge()
