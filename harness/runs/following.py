@@ -8,8 +8,8 @@
 The items are those of `harness.runs.items`, and, while a run goes on, those that its listings do not name yet: the
 listings of a task are put in place together, when all its splits have been asked. Such an answer counts as asked, by
 its latest line; where there is a listing, it alone says which line of an item counts. Numbers count from 0 and stay
-with their items until `generation` changes: the folder was replaced, or a listing, a judge or run.json; then all items come
-anew.
+with their items until `generation` changes: the folder was replaced, or a listing, a judge or run.json; then all items
+come anew.
 """
 
 from __future__ import annotations

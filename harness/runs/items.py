@@ -7,7 +7,7 @@
 
 No data set is opened: an image is a path under the data root of its task, and a hash. A task whose plugin is gone
 is read all the same; its labels are then those of its rubrics. Before a run has ended, run.json does not know its tasks
-and judges: the plugins that are here say then what labels mean and where data lies, as they would for a run that began now.
+and judges: then the installed plugins say what labels mean and where data lies, as for a run that begins now.
 """
 
 from __future__ import annotations

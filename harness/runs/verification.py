@@ -259,7 +259,7 @@ class VerifiedRun:
 
 
 def verify_run(place: Path) -> VerifiedRun:
-    """Make results.json of a run anew and compare it, number by number.
+    """Compute results.json of a run again and compare it, number by number.
 
     Args:
         place: a run folder, or a results.json.
