@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     )
     from harness.errors import BadData, BadImage, HarnessError, MissingData, UnknownName
     from harness.hookspecs import hookimpl
-    from harness.limits.slots import Policy
+    from harness.limits.endpoints import Policy
     from harness.metrics import Metric, Pairing, Record, rate
     from harness.models import open_model
     from harness.presets import preset
     from harness.readers import distinct, document, open_files, prompt, rows, together
     from harness.runs.api import run, run_async
-    from harness.runs.comparing.api import compare
-    from harness.runs.comparing.values import Comparison
+    from harness.runs.comparing.compare import compare
+    from harness.runs.comparing.comparison import Comparison
     from harness.runs.run import Run
     from harness.schemes import add_scheme
     from harness.types import (

@@ -13,7 +13,7 @@ from harness.errors import HarnessError
 from harness.types import Json, Settings
 
 if TYPE_CHECKING:
-    from harness.limits.slots import Endpoints
+    from harness.limits.endpoints import Endpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,7 +166,3 @@ def find_root_error(error: BaseException) -> BaseException:
             yield error
 
     return min(leaves(error), key=lambda each: (isinstance(each, Exception), isinstance(each, HarnessError)))
-
-
-#: old name, until all importers use the new one
-MENDABLE = FIXABLE

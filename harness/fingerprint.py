@@ -122,8 +122,3 @@ def refuse_unfinished(folder: Path) -> None:
             where=str(folder),
             remedy="give the same `harness train` command again: it goes on, and its --out is the model",
         )
-
-
-#: old names, until all importers use the new ones
-of_folder = hash_folder
-of_file = hash_file

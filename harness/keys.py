@@ -115,10 +115,3 @@ def request_key(*, request: Request, task: str, version: str, model: str, epoch:
     return digest(
         {"request": request_to_json(request), "task": task, "version": version, "model": model, "epoch": epoch}
     )
-
-
-#: old names, until all importers use the new ones
-taken_out = redact_text
-is_taken_out = is_redacted
-asked = request_to_json
-plain = flat_fields

@@ -98,9 +98,3 @@ def _section(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _are_texts(names: object) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in cast("list[object]", names))
-
-
-#: old names, until all importers use the new ones
-lineage = read_lineage
-folded = fold_category
-held_out = find_held_out

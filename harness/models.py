@@ -12,11 +12,12 @@ from harness import lineage, plugins, settings
 from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError
 from harness.keys import digest, text_hash
-from harness.replicas.places import SETTINGS, Place, places, spelled
+from harness.replicas.placement import SETTINGS, Placement, format_devices
+from harness.replicas.placement import place_replicas as places
 from harness.types import Json, Setting
 
 if TYPE_CHECKING:
-    from harness.limits.slots import Policy, Tell
+    from harness.limits.endpoints import Policy, Tell
 
 #: a provider that declares this setting is told how many images a request of the run holds at most
 IMAGES: Final = "images_per_prompt"
@@ -60,7 +61,7 @@ class Resolved:
     settings: Mapping[str, Any]
     strategy: Strategy | None
     strategy_settings: Mapping[str, Any]
-    places: tuple[Place, ...] = ()
+    places: tuple[Placement, ...] = ()
 
     def open(self, *, images: int | None = None) -> AbstractAsyncContextManager[Model]:
         """Open the model, without its strategy: here, or in a process for each of its places.
@@ -74,10 +75,10 @@ class Resolved:
             own[IMAGES] = images
         if not self.places:
             return self.provider.open(self.spec.name, own)
-        from harness.replicas.order import Order
         from harness.replicas.pool import open_replicas
+        from harness.replicas.wire import ReplicaSpec
 
-        return open_replicas(Order.of(self.provider, self.spec.name, own), self.places)
+        return open_replicas(ReplicaSpec.of(self.provider, self.spec.name, own), self.places)
 
     def identity(self, model: Model) -> dict[str, Json]:
         """What was requested, as JSON: the part of a run's identity that says which model answered."""
@@ -102,17 +103,19 @@ class Resolved:
     @property
     def overrides(self) -> dict[str, Json]:
         """Identity settings that are not at their default, and the strategy: part of the folder's name."""
-        changed = {name: self._requested()[name] for name in settings.changed(self.provider.settings, self.settings)}
+        changed = {
+            name: self._requested()[name] for name in settings.find_changed(self.provider.settings, self.settings)
+        }
         return changed if self.strategy is None else {**changed, "strategy": self._strategy_identity()}
 
     @property
     def training(self) -> dict[str, Json]:
         """What is declared of how it was made; see `harness.lineage`. Raises BadData for a broken training.json."""
         if not self.provider.local:
-            return lineage.lineage(self.settings, ())
+            return lineage.read_lineage(self.settings, ())
         folders = (self.settings[setting.name] for setting in self.provider.settings if setting.type is Path)
         own = Path(self.spec.name) if self.provider.lineage is None else self.provider.lineage(self.spec.name)
-        return lineage.lineage(self.settings, [*(each for each in folders if each is not None), own])
+        return lineage.read_lineage(self.settings, [*(each for each in folders if each is not None), own])
 
     def _requested(self) -> dict[str, Json]:
         """The provider's identity settings; a folder by its name, since the fingerprint tells its files."""
@@ -186,7 +189,7 @@ def placed(provider: Provider, given: Mapping[str, Any], devices: str = "") -> M
     if not provider.local:
         return given
     own = devices if given.get("devices") in (None, "") else given["devices"]
-    return {**given, "devices": spelled(own)} if own != "" else given
+    return {**given, "devices": format_devices(own)} if own != "" else given
 
 
 @asynccontextmanager

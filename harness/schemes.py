@@ -12,7 +12,7 @@ from harness.contracts import Provider
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
-from harness.plugins.offers import MODELS, NAME
+from harness.plugins.registry import MODELS, NAME
 from harness.presets import preset
 from harness.settings import nearest
 

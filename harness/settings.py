@@ -151,7 +151,3 @@ def _mismatch(setting: Setting, value: object, owner: str) -> HarnessError:
     kind = setting.type.__name__
     article = "an" if kind[0] in "aeiou" else "a"
     return HarnessError(f"{owner}: {setting.name}={value} is not {article} {kind}", remedy=setting.help)
-
-
-#: old name, until all importers use the new one
-changed = find_changed

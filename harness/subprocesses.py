@@ -26,9 +26,8 @@ import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from harness import descriptors
-from harness.errors import HarnessError
-from harness.groups import ungrouped
-from harness.terminal import one_line
+from harness.errors import HarnessError, unwrap_groups
+from harness.text import one_line
 from harness.types import Json
 
 #: seconds that a process, and what holds its pipes, is given to end by itself
@@ -219,7 +218,7 @@ async def open_child(
     child = await start_child(
         command, variables=variables, keep_stderr=keep_stderr, close_seconds=close_seconds, remedy=remedy
     )
-    with ungrouped():
+    with unwrap_groups():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(child.run)
             try:

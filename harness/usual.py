@@ -171,7 +171,3 @@ def _make_split(
 def mini(split: Split, data: Path, *, n: int, judges: Judges) -> Split:
     """A packaged split of a benchmark: a few benign samples in its layout, run only by name and judged by a rule."""
     return replace(split, n=n, data=data, judges={**judges, **split.judges}, selected=False, source=TOY)
-
-
-#: old name, until all importers use the new one
-compared = comparison

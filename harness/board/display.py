@@ -62,13 +62,3 @@ def format_duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-# The former names, which other packages import.
-figure = format_value
-span = format_interval
-estimate = format_estimate
-share = format_share
-marks = format_flags
-amount = format_count
-clock = format_duration

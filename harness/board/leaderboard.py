@@ -23,9 +23,8 @@ from harness.board.display import (
     format_value,
 )
 from harness.board.rows import Ends, Measure, Row, Section, list_sections, parse_ends, read_rows, strategy_name
-from harness.contracts import Results
+from harness.contracts import BUILT, Results
 from harness.metrics import Better
-from harness.sources import BUILT
 from harness.types import Json
 
 Standing = Literal["best", "second", ""]

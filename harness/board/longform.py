@@ -130,6 +130,3 @@ def _stratum_cells(body: Mapping[str, Cell]) -> dict[str, Cell]:
     none: Ends = (None, None)
     own = {name: body.get(name) for name in ("value", "numerator", "denominator", "unresolved")}
     return {**_ends(none, none, none), "clusters": None, "why": "", "judged": None, "estimated_for": None, **own}
-
-
-lines = list_lines  # the former name, which other packages import

@@ -98,8 +98,3 @@ def _check_schema(results: Json, path: Path) -> None:
     if fault:
         remedy = _remedy(path, "get the file as `harness run` wrote it")
         raise BadData(f"not results as {SCHEMA} has them", where=f"{path}: {fault}", remedy=remedy)
-
-
-# The former names, which other packages import.
-find = find_results
-read = read_results

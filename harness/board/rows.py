@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from harness.contracts import Results
 from harness.keys import canonical, digest, short
-from harness.lineage import held_out
+from harness.lineage import find_held_out as held_out
 from harness.metrics import Better
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import BLOCKED, Json
 
 #: what is said of a revision of data; nothing where it is the one that the counts were checked with
@@ -534,8 +534,3 @@ def find_families(*names: str) -> frozenset[str]:
     """
     text = " ".join(name.replace("_", "-") for name in names)
     return frozenset(family for family, pattern in _family_patterns().items() if pattern.search(text))
-
-
-# The former names, which other packages import.
-sections = list_sections
-rows = read_rows

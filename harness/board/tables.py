@@ -18,7 +18,7 @@ from harness.board.display import ARROWS, format_estimate, format_interval, form
 from harness.board.leaderboard import Board, boards, find_standing, list_flags, means
 from harness.board.rows import Measure, Row
 from harness.contracts import Results
-from harness.terminal import one_line
+from harness.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

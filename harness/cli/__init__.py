@@ -16,7 +16,7 @@ import click
 from click.exceptions import Exit
 
 from harness.errors import HarnessError
-from harness.terminal import say
+from harness.text import say
 
 from .groups import Group
 from .options import loaded, plugin_options, provenance

@@ -13,8 +13,7 @@ from pathlib import Path
 import click
 
 from harness import descriptors
-from harness.errors import MENDABLE, HarnessError, PluginError, TooManyOpen, find_plugin_error
-from harness.groups import leaf
+from harness.errors import FIXABLE, HarnessError, PluginError, TooManyOpen, find_plugin_error, find_root_error
 from harness.secrets import holds_key, without_secrets
 
 from .stdout import tell
@@ -69,7 +68,7 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
         error = _of_descriptors(error)
     if isinstance(error, HarnessError):
         return _mendable(str(error))
-    if isinstance(error, OSError) and error.errno in MENDABLE:
+    if isinstance(error, OSError) and error.errno in FIXABLE:
         said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         return _mendable(f"{said}\n  {_ROOM}" if error.errno in _FULL else said)
     return _bug(error, arguments)
@@ -129,7 +128,7 @@ def _leaf(error: BaseException) -> BaseException:
     """What stands behind click's Abort and behind groups of errors: an interrupt before a bug before a HarnessError."""
     if isinstance(error, click.Abort):
         return error.__cause__ if isinstance(error.__cause__, EOFError) else KeyboardInterrupt()
-    return leaf(error)
+    return find_root_error(error)
 
 
 def _bug(error: BaseException, arguments: Sequence[str]) -> int:

@@ -57,7 +57,7 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
     be used or of a split without samples, or when files are not as they were fetched or a fetch of another revision
     did not end. Another size than the published one is a warning, and so are files that the fetch did not bring.
     """
-    from harness.data.inspection import check_split, record_files, same, strays
+    from harness.data.inspection import check_split, find_same_splits, find_strays, hash_record_files
 
     from .data_view import Verified, as_json, as_text
 
@@ -75,10 +75,10 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
         place=place,
         fetched=fetched,
         differences=differences,
-        files={} if packaged else record_files(place.root),
+        files={} if packaged else hash_record_files(place.root),
         checks=checks,
-        twins=same(checks),
-        strays=strays(place.root, fetched, place.task.source) if place.task.source else [],
+        twins=find_same_splits(checks),
+        strays=find_strays(place.root, fetched, place.task.source) if place.task.source else [],
     )
     show(as_json(found) if in_json else as_text(found), raw=in_json)
     return found.exit_code
@@ -86,12 +86,13 @@ def verify(ctx: click.Context, name: str, in_json: bool, data: Path | None, task
 
 def _compared(place: Place, *, packaged: bool) -> tuple[Provenance, Differences]:
     """What was fetched into the root, and which of it is not as it came; nothing for packaged splits."""
-    from harness.data.meter import meter
-    from harness.data.provenance import Differences, Provenance, differences, read
+    from harness.data.downloads import open_progress
+    from harness.data.provenance import Differences, Provenance, read
+    from harness.data.provenance import find_differences as differences
 
     if packaged:
         return Provenance(), Differences()
     fetched = read(place.root)
-    shown = meter(sys.stderr)
+    shown = open_progress(sys.stderr)
     with shown.of("comparing with what was fetched", sum(size for size, _ in fetched.files.values())):
         return fetched, differences(place.root, fetched.files, shown.add)

@@ -85,30 +85,30 @@ def _each(places: list[Place], take: Callable[[Place], None]) -> int:
 
 
 def _data(place: Place, revision: str) -> None:
+    from harness.data.downloads import open_progress
     from harness.data.fetching import fetch
-    from harness.data.meter import meter
-    from harness.data.places import fetchable, how_to_get, unpinned
+    from harness.data.places import explain_fetch, is_fetchable, list_unpinned
 
     name, source = place.task.name, place.task.source
     if source is None:
         show(f"{name}: comes with the harness")
         return
-    if not fetchable(source):
-        raise HarnessError(f"the data of {name} cannot be fetched", remedy=how_to_get(name, source, place.root))
+    if not is_fetchable(source):
+        raise HarnessError(f"the data of {name} cannot be fetched", remedy=explain_fetch(name, source, place.root))
     facts = f"size: {source.size or '?'}; licence: {source.licence or 'not stated'}"
     tell(f"{name}: {facts}")
-    for each in [] if revision else unpinned(source):
+    for each in [] if revision else list_unpinned(source):
         why = f" ({source.unchecked})" if source.unchecked else ""
         tell(f"note: {each} is not pinned: its newest commit is taken, and recorded{why}")
-    fetched = fetch(name, source, place.root, meter(sys.stderr), revision=revision)
+    fetched = fetch(name, source, place.root, open_progress(sys.stderr), revision=revision)
     show(_told(place.task, place.root, fetched))
 
 
 def _told(task: Task, root: Path, fetched: Provenance) -> str:
-    from harness.data.meter import spelled
+    from harness.data.downloads import format_bytes
 
     assert task.source is not None
-    size = spelled(sum(size for size, _ in fetched.files.values()))
+    size = format_bytes(sum(size for size, _ in fetched.files.values()))
     lines = [f"{task.name}: {len(fetched.files)} files, {size}, in {root}"]
     lines += [f"  from {part.title}" for part in fetched.parts]
     lines += [f"  {part.name} names no commit of its own" for part in fetched.parts if _anonymous(part)]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.data.built import built
+from harness.data.built import find_built_set
 from harness.data.provenance import Provenance, read
 from harness.errors import BadData, HarnessError, MissingData, PluginError
-from harness.terminal import one_line
+from harness.text import one_line
 
 from .table import table
 
@@ -67,11 +67,11 @@ def _fetched(root: Path) -> Provenance:
 
 
 def _state(place: Place, name: str) -> str:
-    from harness.data.places import samples
+    from harness.data.places import read_samples
 
     split = place.splits()[name]
     try:
-        next(iter(samples(place.task, split.data or place.root, name, place.settings)), None)
+        next(iter(read_samples(place.task, split.data or place.root, name, place.settings)), None)
     except MissingData:
         return MISSING
     except PluginError as error:
@@ -111,7 +111,7 @@ def _row(each: Held) -> tuple[str, str, str, str]:
     source = each.place.task.source
     if source is None:
         return each.place.task.name, "", "", "comes with the harness"
-    if made := built(each.place.root):
+    if made := find_built_set(each.place.root):
         return each.place.task.name, "", made.licence or "not stated", f"{made.name}: {_here(each)}"
     gate = "gated; " if source.gated else ""
     return each.place.task.name, source.size or "?", gate + (source.licence or "not stated"), _here(each)

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 
 from .data_list import fetched_parts
 from .table import indented, table
 
 if TYPE_CHECKING:
     from harness.data.inspection import SplitCheck
-    from harness.data.provenance import Coming, Differences, Part, Provenance
+    from harness.data.provenance import Differences, Part, PendingDownload, Provenance
 
     from .place import Place
 
@@ -97,7 +97,7 @@ def _changes(found: Verified) -> Iterator[str]:
         yield f"{what} by hand\n{_named(found.strays)}"
 
 
-def _unfinished(fetched: Provenance, note: Coming) -> str:
+def _unfinished(fetched: Provenance, note: PendingDownload) -> str:
     before = [part.title for part in fetched.parts if part.kind == note.kind]
     mix = f": the folder may hold a mix of it and {before[-1]}" if before else ""
     return f"the fetch of {note.title} did not end{mix}"

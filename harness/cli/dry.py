@@ -25,7 +25,7 @@ def show(every: Sequence[DryRun], *, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harness.board.table import WIDTH
+    from harness.board.tables import WIDTH
 
     table = Table(box=box.SIMPLE)
     for name in ("model", "as", "opened in", "task"):

@@ -18,10 +18,9 @@ from typing import Any, Self, TypeVar
 
 import anyio
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.samples import Stop
-from harness.groups import ungrouped
-from harness.plugins.boundary import find_holder
+from harness.plugins.boundary import find_caller
 
 from .crash import INTERRUPTED
 from .ending import LINGER_SECONDS, end_soon, leave
@@ -47,7 +46,7 @@ async def _under_handler(body: Callable[[], Awaitable[_T]], interrupts: _Interru
     results = list[_T]()
     asyncio.get_running_loop().set_default_executor(_Executor())
     try:
-        with ungrouped():
+        with unwrap_groups():
             async with anyio.create_task_group() as group:
                 interrupts.begin(group.cancel_scope)
                 results.append(await body())
@@ -112,7 +111,7 @@ def _say(line: str) -> None:
 
 def _end_now(frame: FrameType | None) -> None:
     """End the process at once, with the plugin that keeps it from ending."""
-    held = find_holder(frame)
+    held = find_caller(frame)
     by = ""
     if held is not None:
         source, place, where = held

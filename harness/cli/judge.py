@@ -76,7 +76,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
 
 def _judging(tasks: Sequence[str], given: dict[str, Any]) -> JudgeOptions:
     from harness.evaluation.options import JudgeOptions
-    from harness.limits.slots import Policy
+    from harness.limits.endpoints import Policy
 
     concurrency: int | None = given["concurrency"]
     return JudgeOptions(
@@ -99,13 +99,13 @@ def _judging(tasks: Sequence[str], given: dict[str, Any]) -> JudgeOptions:
 
 def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
     from harness.evaluation.samples import Stop
-    from harness.progress.lines import choose
+    from harness.progress.lines import choose_progress
     from harness.runs.run import judge_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    judging, progress, stop = _judging(tasks, given), choose(sys.stderr), Stop()
+    judging, progress, stop = _judging(tasks, given), choose_progress(sys.stderr), Stop()
     if given["combine"]:
         from harness.runs.ensembles import combine_judges
 

@@ -13,7 +13,7 @@ import click
 from harness.errors import UnknownName
 from harness.plugins.host import Host
 from harness.settings import nearest
-from harness.terminal import plain
+from harness.text import plain
 from harness.types import Json, Setting
 
 from .groups import Group

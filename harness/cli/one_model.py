@@ -19,7 +19,7 @@ from .options import plugin_options
 from .values import pairs
 
 if TYPE_CHECKING:
-    from harness.limits.slots import Policy
+    from harness.limits.endpoints import Policy
     from harness.models import ModelSpec
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -20,9 +20,9 @@ def printed(runs: Sequence[Run], *, as_json: bool, several: bool) -> None:
         show(json.dumps(every if several else every[0], ensure_ascii=False, indent=1), raw=True)
     for run in runs:
         if not as_json:
-            from harness.board import table
+            from harness.board.tables import print_run_table
 
-            table.show(run.results, results_stream())
+            print_run_table(run.results, results_stream())
         for note in run.notes:
             tell(f"note: {note}")
         tell(f"results: {run.folder / 'results.json'}")

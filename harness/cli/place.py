@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness.data.built import built
-from harness.data.places import data_folder, offered, splits_of
+from harness.data.built import find_built_set
+from harness.data.places import data_folder, find_own_splits, find_splits
 from harness.errors import UnknownName
 from harness.settings import effective, nearest
 
@@ -73,14 +73,14 @@ class Place:
 
         A set that was built has those that its task would ask of it.
         """
-        every = splits_of(self.task, self.settings, self.root)
+        every = find_own_splits(self.task, self.settings, self.root)
         if wanted:
-            found = offered(self.task, self.settings, self.root)  # an open set also answers names it does not list
+            found = find_splits(self.task, self.settings, self.root)  # an open set also answers names it does not list
             if wanted not in found or found[wanted].parts:
                 what = f"task {self.task.name} has no split {wanted!r} with data"
                 raise UnknownName(what, remedy=nearest(wanted, every))
             return {wanted: found[wanted]}
-        made = built(self.root) is not None
+        made = find_built_set(self.root) is not None
         own = {name: split for name, split in every.items() if split.data is None and (split.selected or not made)}
         return own or every
 

@@ -10,8 +10,8 @@ import click
 
 from harness.plugins.host import Host
 from harness.plugins.loader import Fault, Source
-from harness.plugins.offers import KINDS
-from harness.terminal import plain
+from harness.plugins.registry import KINDS
+from harness.text import plain
 from harness.types import Json
 
 from . import CORE

@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 @plugin_options
 def command(runs: tuple[str, ...], name: str | None, output: Path | None, figures: Path | None, reveal: bool) -> None:
     """Render results; RUNS are run folders, results.json files or patterns."""
-    from harness.board.results import find
+    from harness.board.results import find_results
 
     host = loaded()
     name = name or _meant([report for report, _ in host.offers("reports")], output)
-    paths = find(runs)
+    paths = find_results(runs)
     if name is None:
         _table(paths, output, figures, reveal=reveal)
         return
@@ -67,20 +67,20 @@ def _meant(offered: Sequence[Report], output: Path | None) -> str | None:
 
 
 def _table(paths: Sequence[Path], output: Path | None, figures: Path | None, *, reveal: bool) -> None:
-    from harness.board import compact
+    from harness.board.tables import print_report_table, render_report_table
 
     if figures is not None or reveal:
         raise click.UsageError(f"--{'figures' if figures else 'reveal'} needs a --format that has them, such as html")
     if output is None:
-        compact.show(_read(paths), results_stream())
+        print_report_table(_read(paths), results_stream())
     else:
-        _write(compact.render(_read(paths)), output)
+        _write(render_report_table(_read(paths)), output)
 
 
 def _read(paths: Sequence[Path]) -> list[Mapping[str, object]]:
-    from harness.board.results import read
+    from harness.board.results import read_results
 
-    return [read(path) for path in paths]
+    return [read_results(path) for path in paths]
 
 
 def _check(report: Report, figures: Path | None, *, reveal: bool) -> None:

@@ -125,7 +125,7 @@ def _specs(given: dict[str, Any]) -> list[ModelSpec]:
 
 def _options(spec: ModelSpec, given: dict[str, Any], *, several: bool) -> Options:
     from harness.evaluation.options import Options
-    from harness.limits.slots import Policy
+    from harness.limits.endpoints import Policy
     from harness.metrics import MIN_COVERAGE
 
     output: Path | None = given["output"]
@@ -191,13 +191,13 @@ def _one(options: Callable[[], Options], *, as_json: bool) -> int:
 def _run(made: Callable[[], Options]) -> Run:
     from harness.errors import HarnessError
     from harness.evaluation.samples import Stop
-    from harness.progress.lines import choose
+    from harness.progress.lines import choose_progress
     from harness.runs.run import run_async
 
     from .interrupt import interruptible
     from .outcome import resume_hint
 
-    options, progress, stop = made(), choose(sys.stderr), Stop()
+    options, progress, stop = made(), choose_progress(sys.stderr), Stop()
     try:
         return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
     except KeyboardInterrupt:

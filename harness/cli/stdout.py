@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 
 import click
 
-from harness.terminal import plain
+from harness.text import plain
 
 _MARK: Final = "reserves_stdout"
 _results: TextIO | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.terminal import one_line
+from harness.text import one_line
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

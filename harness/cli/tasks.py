@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from harness.contracts import DataSource, Split, Task
-from harness.data.places import data_folder, offered
+from harness.data.places import data_folder, find_splits
 from harness.errors import describe_error
 from harness.settings import effective
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import Json
 
 from .configured import suites_flag, with_suites
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _splits(task: Task) -> Mapping[str, Split] | str:
     """The splits at default settings, or why they cannot be told."""
     try:
-        found = offered(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
+        found = find_splits(task, effective(task.settings, {}, owner=f"task {task.name}"), data_folder() / task.name)
         return {name: found[name] for name in found}
     except Exception as error:  # noqa: BLE001 - a plugin's code; a list shows the others all the same
         return f"unknown: {one_line(describe_error(error))}"

@@ -37,9 +37,9 @@ class Devices(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         """The devices with commas between."""
-        from harness.replicas.places import spelled
+        from harness.replicas.placement import format_devices
 
-        return str(spelled(value))
+        return str(format_devices(value))
 
 
 class JudgeName(ParamType):

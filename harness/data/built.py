@@ -98,8 +98,3 @@ class _BuiltSplits(Mapping[str, Split]):
 
     def __len__(self) -> int:
         return len(self._splits)
-
-
-#: old names, until all importers use the new ones
-built = find_built_set
-unpublished = drop_published_sizes

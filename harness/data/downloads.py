@@ -401,9 +401,3 @@ class DownloadBar(DownloadProgress):
 def open_progress(stream: TextIO) -> DownloadProgress:
     """A bar on a terminal, lines elsewhere."""
     return DownloadBar(stream) if stream.isatty() else DownloadProgress(stream)
-
-
-#: old names, until all importers use the new ones
-Wanted = RemoteFile
-digests = hash_file
-unreachable = unreachable_error

@@ -255,12 +255,3 @@ def quiet_client(instead: logging.Handler) -> Generator[None]:
     finally:
         logger.setLevel(before[0])
         _, logger.propagate, logger.handlers = before
-
-
-#: old names, until all importers use the new ones
-listing = list_files
-refused = refusal_error
-package = load_client
-no_answer = network_errors
-quiet = quiet_client
-nothing_matches = nothing_matches_error

@@ -21,7 +21,7 @@ from harness.data.places import read_samples
 from harness.data.provenance import Provenance
 from harness.data.upstream import FOLDER
 from harness.errors import BadImage, HarnessError
-from harness.images.opening import open_image
+from harness.images import open_image
 from harness.keys import digest, request_to_json
 from harness.readers.archives import suffix
 from harness.types import Image, Settings
@@ -146,10 +146,3 @@ def find_strays(root: Path, record: Provenance, source: DataSource) -> list[str]
     names = (path.relative_to(root).as_posix() for path in ours)
     own = (f"{FOLDER}/", ".")
     return sorted(n for n in names if n not in record.files and not n.startswith(own) and matches(n, source.files))
-
-
-#: old names, until all importers use the new ones
-another_size = size_warning
-same = find_same_splits
-strays = find_strays
-record_files = hash_record_files

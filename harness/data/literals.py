@@ -99,7 +99,3 @@ def _read_value(node: ast.expr) -> Json:
             return _STRIPS[attr](*texts) if is_literal else ...
         case _:
             return ...
-
-
-#: old name, until all importers use the new one
-literals = read_literals

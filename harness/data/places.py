@@ -169,13 +169,3 @@ def format_root_flag(task: str, root: Path) -> str:
     if root.name == task:
         return f" --data {shlex.quote(str(root.parent))}"
     return f" -T {shlex.quote(f'{task}.data={root}')}"
-
-
-#: old names, until all importers use the new ones
-offered = find_splits
-splits_of = find_own_splits
-samples = read_samples
-fetchable = is_fetchable
-unpinned = list_unpinned
-how_to_get = explain_fetch
-flag_for = format_root_flag

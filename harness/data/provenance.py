@@ -245,12 +245,3 @@ def _read_kind(raw: Any) -> SourceKind:
     if kind is None:
         raise ValueError(f"unknown kind of place: {raw!r}")
     return kind
-
-
-#: old names, until all importers use the new ones
-Kind = SourceKind
-Coming = PendingDownload
-Checked = RevisionCheck
-origin = find_origin
-checked = check_revision
-differences = find_differences

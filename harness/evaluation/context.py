@@ -32,8 +32,8 @@ from harness.evaluation.split_scores import score_split
 from harness.evaluation.splits import JudgeChoice
 from harness.evaluation.suites import LeftOut
 from harness.labels import measure, translate_labels
-from harness.limits.breaker import Breaker
-from harness.limits.slots import Endpoints
+from harness.limits.endpoints import Endpoints
+from harness.limits.metered import Breaker
 from harness.metrics import Metric
 from harness.plugins.observers import Observers
 from harness.progress.lines import Progress

@@ -22,12 +22,11 @@ from harness.evaluation.options import Options
 from harness.evaluation.probe import probe_model
 from harness.evaluation.splits import JudgeChoice, split_judge
 from harness.keys import canonical, messages_digest, short
-from harness.limits.breaker import Breaker
-from harness.limits.metered import Metered
-from harness.limits.slots import Endpoints
+from harness.limits.endpoints import Endpoints
+from harness.limits.metered import Breaker, Metered
 from harness.models import ModelSpec, Resolved, declared, placed, resolve
 from harness.plugins.shapes import describe_wrong_decision
-from harness.rubric.templates import unmarked
+from harness.rubric.templates import strip_markers
 from harness.store.folder import file_name
 from harness.store.records import Judgement
 from harness.store.sound import sound
@@ -196,7 +195,7 @@ class OpenJudge:
 
 def build_call(request: Request, result: Response | Failure) -> Call:
     """A call without its images, which may be many megabytes."""
-    return Call(asked=messages_digest(unmarked(request)), result=result)
+    return Call(asked=messages_digest(strip_markers(request)), result=result)
 
 
 def build_judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from harness.data.places import data_folder
 from harness.errors import HarnessError, UnknownName
-from harness.limits.slots import Policy
+from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.settings import nearest

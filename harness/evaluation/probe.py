@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from harness.contracts import Model, ModelInfo
 from harness.errors import HarnessError, PluginError
+from harness.limits.endpoints import Endpoints, Policy, Tell
 from harness.limits.metered import Metered
-from harness.limits.slots import Endpoints, Policy, Tell
 from harness.types import Failure, Generation, Image, Message, Part, Request, Response, Text
 
 PROBE_QUESTION = (
@@ -107,7 +107,7 @@ def _draw_images(shown: int) -> tuple[Part, ...]:
     if not shown:
         return ()
     from harness.drawings import draw, png
-    from harness.images.opening import inline_image, open_image
+    from harness.images import inline_image, open_image
 
     def image(color: str, shape: str) -> Image:
         drawing = draw(color, shape, random.Random(f"{color} {shape}"))

@@ -20,14 +20,14 @@ from harness import descriptors
 from harness.contracts import Model, Split
 from harness.errors import BadImage, HarnessError, PluginError, TooManyOpen, describe_deed
 from harness.evaluation.judges import OpenJudge
-from harness.images.opening import open_image
+from harness.images import open_image
 from harness.keys import messages_digest, request_key
-from harness.limits.breaker import Breaker
-from harness.limits.metered import count_calls, try_once
-from harness.limits.slots import Endpoints
+from harness.limits.endpoints import Endpoints
+from harness.limits.metered import Breaker, count_calls, try_once
 from harness.metrics import NOT_COUNTED, Metric, Record, Share, is_share
 from harness.plugins.observers import Observers
 from harness.progress.lines import Progress
+from harness.stats.summary import label_outcome
 from harness.store.journal import Journal
 from harness.store.listing import Listing
 from harness.store.records import (
@@ -42,7 +42,6 @@ from harness.store.records import (
     verdict_line,
 )
 from harness.store.sound import sound
-from harness.summary.split import settled
 from harness.types import Failure, Generation, Image, Message, Part, Response, Sample, Text, Verdict
 
 #: tried again on every resume; all else only by `--retry`
@@ -274,7 +273,7 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
         outcome = outcome_of(result)
         flags = result.flags if isinstance(result, Response) else ()
         record = record_of(context.display, asked, {"outcome": outcome, "flags": flags})
-        share = _running_share(context, settled(record, context.split))
+        share = _running_share(context, label_outcome(record, context.split))
         context.progress.answered(context.display, context.name, outcome, share=share, fresh=fresh)
         if outcome == "answered" and isinstance(result, Response):
             answer = PendingAnswer(

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import plugins, settings
-from harness.contracts import Ability, Judge, Rubric, Split, Task
-from harness.data.built import built, unpublished
-from harness.data.places import samples
+from harness.contracts import BUILT, Ability, Judge, Rubric, Split, Task
+from harness.data.built import drop_published_sizes, find_built_set
+from harness.data.places import read_samples
 from harness.errors import HarnessError, MissingData, UnknownName
 from harness.evaluation.options import Options
-from harness.sources import BUILT
 from harness.types import Generation, Sample, Settings
 
 #: `-T NAME.key` that the core answers for every task
@@ -95,11 +94,11 @@ class SplitPlan:
             TypeError, ValueError: a sample cannot be kept in a line of JSON.
         """
         try:
-            for sample in samples(self.task, self.root, self.name, self.settings):
+            for sample in read_samples(self.task, self.root, self.name, self.settings):
                 check_json(sample)
                 yield sample
         except MissingData:
-            if BUILT not in self.display or built(self.root):
+            if BUILT not in self.display or find_built_set(self.root):
                 raise
             what = f"the set that {self.title} was asked on is not there"
             remedy = f"say where it lies now: -T {self.task.name}.data=DIR"
@@ -119,7 +118,7 @@ def check_json(sample: Sample) -> None:
 
 def display_name(task: Task, values: Settings) -> str:
     """A task's name with each identity setting that is not at its default."""
-    changed = settings.changed(task.settings, values)
+    changed = settings.find_changed(task.settings, values)
     return task.name + "".join(f"+{name}={value}" for name, value in changed.items())
 
 
@@ -141,12 +140,12 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
     task = plugins.current().task(task_name)
     values = _complete_settings("task", task, options)
     root = options.root(task.name)
-    there = built(root)
+    there = find_built_set(root)
     if mark is None:
         mark = there.mark if there else ""
     splits = task.splits(values, root) if callable(task.splits) else task.splits
     if mark:
-        splits = unpublished(splits)
+        splits = drop_published_sizes(splits)
     if wanted and there and wanted not in splits:
         names = ", ".join(each for each, split in splits.items() if split.selected)
         what = f"the set {there.name} has no split {wanted!r} of {task.name}"

@@ -103,7 +103,7 @@ def _scale_images(request: Request, limit: ImageLimit) -> Fitted:
 
 def scale(content: ImageContent, limit: ImageLimit) -> ImageContent:
     """An image by the rule above. Blocking: decodes and encodes."""
-    from harness.images.opening import decode
+    from harness.images import decode
 
     whole = decode(content)
     longest = max(content.width, content.height)

@@ -336,6 +336,3 @@ def _asked_wait(failure: Failure) -> float:
     """Seconds the provider asked to wait; 0 where it did not, or asked for no time at all."""
     wait = failure.retry_after or 0.0
     return wait if wait > 0 else 0.0  # NaN is not
-
-
-wrong_with = explain_bad_answer  # the former name, which other packages import

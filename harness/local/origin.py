@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import HarnessError
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder, refuse_unfinished
 from harness.types import Json
-from harness.unfinished import refuse_unfinished
 
 CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
@@ -46,7 +45,7 @@ def find(
     scheme: str,
     adapter: str = "",
     config: str = CONFIG,
-    fingerprint: Callable[[Path], dict[str, Json]] = of_folder,
+    fingerprint: Callable[[Path], dict[str, Json]] = hash_folder,
 ) -> Origin:
     """Find the model of `SCHEME/NAME`; a hub model's configuration is downloaded to learn its commit.
 

@@ -139,11 +139,11 @@ class _BoundModel(_Bound):
 
     async def generate(self, request: Any) -> Any:
         """Its answer, whole."""
-        from harness.limits.metered import wrong_with
+        from harness.limits.metered import explain_bad_answer
 
         boundary, place = self._boundary, f"generate of {self._what}"
         given = await boundary.wait(place, self._inner.generate, request)
-        if why := wrong_with(given):
+        if why := explain_bad_answer(given):
             raise boundary.error(place, why)
         return given
 

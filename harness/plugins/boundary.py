@@ -297,7 +297,3 @@ def _is_cancellation(error: BaseException) -> bool:
         return True
     task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
     return task is not None and task.cancelling() > 0
-
-
-#: old name, until all importers use the new one
-find_holder = find_caller

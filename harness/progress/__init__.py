@@ -5,12 +5,9 @@ from harness.progress.lines import (
     LineProgress,
     Progress,
     SilentProgress,
-    choose,
     choose_progress,
     format_line,
     format_spending,
-    line,
-    spending,
 )
 
 __all__ = [

@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from harness.board.display import amount, clock, figure
+from harness.board.display import format_count
+from harness.board.display import format_duration as clock
+from harness.board.display import format_value as figure
 from harness.metrics import NOT_COUNTED, Metric, Share
 from harness.progress.tally import SplitView, Tally
 from harness.text import one_line
@@ -229,11 +231,5 @@ def format_spending(tally: Tally) -> str:
     """Tokens and money so far; empty if no call reported any."""
     tokens = ""
     if tally.input_tokens or tally.output_tokens:
-        tokens = f" · {amount(tally.input_tokens)} tokens in, {amount(tally.output_tokens)} out"
+        tokens = f" · {format_count(tally.input_tokens)} tokens in, {format_count(tally.output_tokens)} out"
     return tokens if tally.cost_usd is None else f"{tokens} · ${tally.cost_usd:.2f}"
-
-
-#: old names, until all importers use the new ones
-choose = choose_progress
-line = format_line
-spending = format_spending

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.board.display import clock as duration
+from harness.board.display import format_duration as duration
 from harness.progress.lines import Clock, CountingProgress, format_counts, format_done, format_spending, format_value
 from harness.progress.tally import SplitView
 from harness.text import one_line

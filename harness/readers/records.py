@@ -288,7 +288,3 @@ def _is(value: Json, kind: type[Any]) -> bool:
 
 def _describe_mismatch(value: Json, kind: type[Any]) -> str:
     return f"is {_KINDS[type(value)]}, not {_KINDS[kind]}"
-
-
-#: old name, until all importers use the new one
-object_of = parse_object

@@ -24,8 +24,7 @@ import anyio
 import anyio.to_thread
 
 from harness.contracts import Model, ModelInfo
-from harness.errors import HarnessError
-from harness.groups import ungrouped
+from harness.errors import HarnessError, unwrap_groups
 from harness.limits.metered import try_once
 from harness.replicas import wire
 from harness.replicas.placement import accelerator
@@ -111,7 +110,7 @@ def _serve(pipes: Pipes) -> None:
     if order is None:
         return
     try:
-        with ungrouped():
+        with unwrap_groups():
             anyio.run(_answer_requests, ReplicaSpec.from_json(order.body), pipes)
     except HarnessError as error:
         pipes.send(Frame(kind="failed", body=wire.answer_to_json(error)))

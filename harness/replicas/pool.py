@@ -18,8 +18,7 @@ from typing import Final, Literal
 import anyio
 
 from harness.contracts import Model, ModelInfo
-from harness.errors import Forbidden, HarnessError, PluginError
-from harness.groups import ungrouped
+from harness.errors import Forbidden, HarnessError, PluginError, unwrap_groups
 from harness.replicas import wire
 from harness.replicas.child import BOOT
 from harness.replicas.placement import Placement, format_placements
@@ -441,7 +440,7 @@ async def open_replicas(spec: ReplicaSpec, placements: Sequence[Placement]) -> A
     Raises HarnessError as the provider does, where one of them cannot be opened.
     """
     pool = Pool(spec, placements)
-    with ungrouped():
+    with unwrap_groups():
         async with anyio.create_task_group() as tasks:
             for replica in pool.replicas:
                 tasks.start_soon(replica.run)

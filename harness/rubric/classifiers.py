@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from harness.contracts import Decision, Rubric
 from harness.errors import HarnessError
-from harness.judges import Decision, Rubric
 from harness.types import Ability, Fidelity, Json, Request, Response, Sample, Unscored, Verdict
 
 PROBABILITY = "probability"

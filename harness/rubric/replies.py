@@ -155,6 +155,4 @@ def _show_kind(kind: Kind) -> str:
     return _SHOWN[kind]
 
 
-# The former names, which other packages import.
-Form = ReplySchema
-json_alone = parse_json_reply
+Form = ReplySchema  #: its former name, for plugins that know it

@@ -273,8 +273,3 @@ def _verdict_shapes(labels: tuple[str, ...]) -> re.Pattern[str]:
         rf"\b(?:ignore|disregard|forget)\b[^.\n]{{0,30}}\b(?:{_BEFORE})\b[^.\n]{{0,20}}\b(?:{_RULES})\b",
     )
     return re.compile("|".join(shapes), re.IGNORECASE)
-
-
-# The former names, which other packages import.
-load = load_template
-unmarked = strip_markers

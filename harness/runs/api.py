@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from harness.evaluation.options import Options, Phases
-from harness.limits.slots import Policy
+from harness.limits.endpoints import Policy
 from harness.metrics import MIN_COVERAGE
 from harness.models import ModelSpec
 from harness.progress.lines import Progress
-from harness.replicas.places import spelled
+from harness.replicas.placement import format_devices
 from harness.runs import run as runs
 from harness.runs.run import Run
 
@@ -119,7 +119,7 @@ def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
         retry=frozenset(_several(given.get("retry", ()))),
         probe=given.get("probe", True),
         phases=given.get("phases", "auto"),
-        devices=str(spelled(given.get("devices", ""))),
+        devices=str(format_devices(given.get("devices", ""))),
         min_coverage=given.get("min_coverage", MIN_COVERAGE),
         policy=given.get("policy", Policy()),
         command=("harness.run", model, ",".join(tasks)),

@@ -17,7 +17,7 @@ from harness.contracts import Suite
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
-from harness.plugins.offers import NAME, SUITES
+from harness.plugins.registry import NAME, SUITES
 from harness.schemes import Row
 from harness.settings import nearest, spread
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from harness.data.inspection import another_size
+from harness.data.inspection import size_warning
 from harness.errors import BadImage
 from harness.evaluation.judges import resolve_settings
 from harness.evaluation.options import Options
 from harness.evaluation.plan import SplitJob
 from harness.evaluation.suites import format_left_out
 from harness.models import Resolved
-from harness.replicas import places
+from harness.replicas.placement import format_placements
 from harness.runs.notes import format_judge_command
 from harness.runs.run import PreparedRun, prepare_run
 from harness.types import Request
@@ -95,13 +95,13 @@ def _loads(each: SplitJob, found: PreparedRun, options: Options) -> Iterator[Loa
     plan, survey = each.plan, each.survey
     assert survey is not None  # only who judges what is stored has none
     weight = _weigh(each, found.resolved)
-    note = another_size(plan.title, survey.found, plan.split.n)
+    note = size_warning(plan.title, survey.found, plan.split.n)
 
     def load(who: Resolved, role: str, *, shown: bool) -> Load:
         return Load(
             who=who.spec.ref,
             role=role,
-            where=places.told(who.places) if who.provider.local else "elsewhere",
+            where=format_placements(who.places) if who.provider.local else "elsewhere",
             task=plan.title,
             samples=survey.samples,
             calls=(survey.samples - weight.spoiled) * options.epochs,

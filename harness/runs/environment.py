@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from harness.contracts import Model
-from harness.replicas.machine import accelerator
+from harness.replicas.placement import accelerator
 from harness.types import Json
 
 _PACKAGES = {

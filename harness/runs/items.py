@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.contracts import Split
+from harness.contracts import BUILT, Split
 from harness.data.places import data_folder
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
@@ -27,13 +27,12 @@ from harness.keys import item, text_hash
 from harness.models import ModelSpec
 from harness.runs.results import describe_split_run
 from harness.runs.stored import load_split_job
-from harness.sources import BUILT
+from harness.stats.summary import label_outcome
 from harness.store.folder import RunFolder
 from harness.store.journal import Journal
 from harness.store.records import record_of, stored_hash
 from harness.store.run_file import RunFile, SplitEntry
 from harness.store.together import Present
-from harness.summary.split import settled
 from harness.types import Json
 
 
@@ -293,7 +292,7 @@ def _find_label(answer: Answer, words: LabelMap, said: Mapping[str, JudgeReply])
         return "" if first is None else first.label
     if words.split is None:
         return ""
-    return settled(record_of(answer.display, answer.asked, answer.response), words.split).label or ""
+    return label_outcome(record_of(answer.display, answer.asked, answer.response), words.split).label or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

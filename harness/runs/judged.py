@@ -13,10 +13,10 @@ from harness.labels import given_by_all, measure
 from harness.metrics import Metric, Record
 from harness.runs.results import COMBINED, describe_split_run
 from harness.runs.stored import SplitSelection, select_judge_ids, select_splits
+from harness.stats.summary import JudgedItem, label_record
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger
 from harness.store.run_file import RunFile
-from harness.summary.split import Row, judged
 from harness.types import Unscored, Verdict
 
 UNJUDGED = "unjudged"
@@ -160,9 +160,9 @@ def _read(run: StoredRun, plan: SplitPlan, judges: tuple[str, ...]) -> JudgedSpl
     )
 
 
-def _build_record(row: Row, split: Split, words: Mapping[str, Mapping[str, str]]) -> JudgedRecord:
+def _build_record(row: JudgedItem, split: Split, words: Mapping[str, Mapping[str, str]]) -> JudgedRecord:
     said = {judge: row.decision(judge) for judge in words}
-    records = {judge: judged(row.record, said[judge], split, words[judge]) for judge in words}
+    records = {judge: label_record(row.record, said[judge], split, words[judge]) for judge in words}
     differ = row.record.outcome == "answered" and len({r.label for r in records.values()} - {None}) > 1
     return JudgedRecord(
         record=row.record,

@@ -11,8 +11,8 @@ from typing import Any
 
 from harness import plugins
 from harness.contracts import Results
-from harness.data.inspection import another_size
-from harness.data.places import flag_for
+from harness.data.inspection import size_warning
+from harness.data.places import format_root_flag
 from harness.errors import describe_deed
 from harness.evaluation.context import RunContext
 from harness.evaluation.judges import OpenJudge
@@ -24,7 +24,7 @@ from harness.plugins.loader import FILE
 from harness.runs.items import read_answers
 from harness.runs.results import ComputedResults
 from harness.store.folder import RunFolder
-from harness.terminal import one_line
+from harness.text import one_line
 
 _WIDTH = 60  #: of a reason, in letters
 
@@ -192,7 +192,8 @@ def _command_for_rest(options: Options, folder: Path) -> str:
 
 def _named_images(plan: SplitPlan) -> str:
     task = plan.task.name
-    return f"`harness data verify {task}:{plan.name}{flag_for(task, plan.root)}` names the images that cannot be used"
+    command = f"harness data verify {task}:{plan.name}{format_root_flag(task, plan.root)}"
+    return f"`{command}` names the images that cannot be used"
 
 
 def _retry(left: Mapping[str, int]) -> str:
@@ -235,7 +236,7 @@ def _flags(plan: SplitPlan) -> Iterator[str]:
 def _sizes(context: RunContext) -> Iterator[str]:
     for assignment in context.jobs:
         found, plan = assignment.survey, assignment.plan
-        if found is not None and (told := another_size(plan.title, found.found, plan.split.n)):
+        if found is not None and (told := size_warning(plan.title, found.found, plan.split.n)):
             yield told
 
 

@@ -20,13 +20,10 @@ from harness.evaluation.splits import SplitPlan
 from harness.labels import translate_labels
 from harness.metrics import Pairing
 from harness.runs.environment import harness_version
+from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, build_results, suite_results, usage_json
 from harness.store.folder import RunFolder
 from harness.store.ledger import Ledger, Spent
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
-from harness.summary.assembly import assemble, usage
-from harness.summary.pooling import TaskSummary
-from harness.summary.split import Ran, Row
-from harness.summary.suites import suite_results
 from harness.types import Json
 
 
@@ -46,9 +43,9 @@ class Guard(AbstractContextManager["Guard"]):
 
 def summarize_task(
     splits: Mapping[str, Split],
-    ran: Mapping[str, Ran],
+    ran: Mapping[str, SplitRun],
     pairings: Sequence[Pairing],
-    rows: Iterable[Row],
+    rows: Iterable[JudgedItem],
 ) -> dict[str, Any]:
     """The task's `splits` and `paired`. Reading the rows is no plugin's work, so what that raises stays as it is.
 
@@ -133,13 +130,13 @@ def _ledger(folder: RunFolder, run: RunFile, display: str) -> Ledger:
     return Ledger(folder=task, judges=tuple(judge for judge in task.judges() if judge in run.judges))
 
 
-def _read_through(rows: Iterator[Row]) -> None:
+def _read_through(rows: Iterator[JudgedItem]) -> None:
     """Count what was spent on rows that are not summed up anew."""
     for _ in rows:
         pass
 
 
-def _compute_task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[Row]) -> dict[str, Json]:
+def _compute_task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[JudgedItem]) -> dict[str, Json]:
     """What results.json says of a task. Raises ScoringError."""
     task = run.tasks[plan.display]
     with Guard():
@@ -168,7 +165,7 @@ def _build_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> Ran:
+def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> SplitRun:
     """How one split of a plan's task was run, and by which of these judges it can be scored."""
     entry = run.tasks[plan.display].splits[name]
     split = plan.splits[name]
@@ -176,7 +173,7 @@ def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequenc
     rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
     words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
     given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}
-    return Ran(
+    return SplitRun(
         split=split,
         judges=words,
         gives={judge: labels for judge, labels in given.items() if labels is not None},
@@ -229,7 +226,7 @@ def _assemble(conclusion: ResultsInput, tasks: Mapping[str, Any], ledgers: Seque
         answered.merge(ledger.model)
         for judge, took in ledger.judged.items():
             judged[judge].merge(took)
-    return assemble(
+    return build_results(
         version=harness_version(),
         started=run.history[0].started,
         finished=run.history[-1].finished,
@@ -248,6 +245,6 @@ def _assemble(conclusion: ResultsInput, tasks: Mapping[str, Any], ledgers: Seque
         plugins=run.plugins,
         tasks=tasks,
         suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in run.suites.items()},
-        usage=usage(answered.spend, {judge: took.spend for judge, took in judged.items() if took.spend.calls}),
+        usage=usage_json(answered.spend, {judge: took.spend for judge, took in judged.items() if took.spend.calls}),
         wall_s=round(sum(entry.seconds for entry in run.history), 3),
     )

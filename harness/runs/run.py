@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import plugins
 from harness.contracts import Model, Results, RunInfo
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unwrap_groups
 from harness.evaluation.context import RunContext
 from harness.evaluation.judges import check_judges
 from harness.evaluation.options import JudgeOptions, Options
@@ -20,12 +20,11 @@ from harness.evaluation.probe import probe_model
 from harness.evaluation.samples import Stop
 from harness.evaluation.splits import JudgeChoice, find_unused_models
 from harness.evaluation.suites import find_overrides
-from harness.groups import ungrouped
+from harness.files import resolve_name
 from harness.keys import short
+from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Metered
-from harness.limits.slots import Endpoints
 from harness.models import Resolved, identity_digest, resolve
-from harness.paths import named
 from harness.plugins.boundary import PluginErrors, listen
 from harness.plugins.watch import watch_loop
 from harness.progress.lines import Progress, SilentProgress
@@ -214,7 +213,7 @@ def prepare_run(options: Options) -> PreparedRun:
     asked = make_plan(options)
     resolved = resolve(options.model, devices=options.devices)
     check_judges((choice for each in asked.splits for choice in each.judges), options)
-    folder = RunFolder(named(options.output or default_folder(options)))
+    folder = RunFolder(resolve_name(options.output or default_folder(options)))
     claim_folder(folder, options, resolved.requested, whole=False)
     folder.check_writable("give --output a folder that can be written to")
     if options.fresh:
@@ -266,7 +265,7 @@ async def _judge(
 def default_folder(options: Options) -> Path:
     """`runs/<scheme>-<name>`, and six hex digits when anything overrides the model's defaults."""
     spec = options.model
-    name = named(Path(spec.name)).name if Path(spec.name).exists() else spec.name
+    name = resolve_name(Path(spec.name)).name if Path(spec.name).exists() else spec.name
     changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
     suffix = f"-{short(changed, 6)}" if changed else ""
     return RUNS / f"{file_name(f'{spec.scheme}-{name}')}{suffix}"
@@ -306,7 +305,7 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
             writer.hold()
         async with context.observers:
             try:
-                with ungrouped():
+                with unwrap_groups():
                     await (context.judge() if resolved is None else _evaluate(context, resolved, writer))
                     context.stop.check()
             except BaseException as error:

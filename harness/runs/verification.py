@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from harness.board.results import FILE, read
+from harness.board.results import FILE
+from harness.board.results import read_results as read
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.evaluation.options import JudgeOptions

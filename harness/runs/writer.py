@@ -12,9 +12,9 @@ from pathlib import Path
 
 from harness import plugins, settings
 from harness.contracts import DataSource, Model, Split
-from harness.data.built import built
+from harness.data.built import find_built_set
 from harness.data.places import data_folder
-from harness.data.provenance import checked, origin
+from harness.data.provenance import check_revision, find_origin
 from harness.errors import HarnessError, describe_error, find_plugin_error
 from harness.evaluation.context import RunContext
 from harness.evaluation.options import JudgeOptions, Options
@@ -73,7 +73,7 @@ class Carried:
         return TaskEntry(
             task=plan.task.name,
             version=plan.task.version,
-            settings=settings.changed(plan.task.settings, plan.settings),
+            settings=settings.find_changed(plan.task.settings, plan.settings),
             data=_build_data_entry(plan, self.options, tuple(splits)),
             splits=splits,
             extra={} if old is None else old.extra,
@@ -140,9 +140,9 @@ def build_suite_entry(members: SuiteMembers) -> SuiteEntry:
 def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) -> DataEntry:
     source = plan.task.source or DataSource()
     root = options.root(plan.task.name).absolute()
-    there = built(root)
+    there = find_built_set(root)
     made = there if plan.split.data is None else None
-    name, revision = ("", "") if there else origin(root)  # packaged data is not of the set that lies in the root
+    name, revision = ("", "") if there else find_origin(root)  # packaged data is not of the set that lies in the root
     if made:
         name, revision = made.name, made.revision
     elif plan.task.revision is not None:
@@ -153,7 +153,9 @@ def _build_data_entry(plan: SplitPlan, options: Options, splits: Sequence[str]) 
         source=name or source.hub or source.url,
         revision=revision,
         licence=made.licence if made else source.licence,
-        checked="" if there or plan.split.data is not None or plan.task.source is None else checked(source, root),
+        checked=""
+        if there or plan.split.data is not None or plan.task.source is None
+        else check_revision(source, root),
     )
 
 

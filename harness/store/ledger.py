@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.stats.summary import JudgedItem, UsageSum
 from harness.store.folder import TaskFolder
 from harness.store.journal import Journal
 from harness.store.records import calls_of, decision_of, record_of, stored_hash
 from harness.store.together import Present
-from harness.summary.assembly import Spend
-from harness.summary.split import Row
 from harness.types import Usage
 
 
@@ -23,7 +22,7 @@ class Spent:
     A call that was tried again is one call.
     """
 
-    spend: Spend = field(default_factory=Spend)
+    spend: UsageSum = field(default_factory=UsageSum)
     models: set[str] = field(default_factory=set[str])
 
     def add(self, calls: int, tokens: Mapping[str, int], models: Iterable[str]) -> None:
@@ -53,7 +52,7 @@ class Ledger:
     model: Spent = field(default_factory=Spent)
     judged: dict[str, Spent] = field(default_factory=dict[str, Spent])
 
-    def rows(self, split: str) -> Iterator[Row]:
+    def rows(self, split: str) -> Iterator[JudgedItem]:
         """Each record asked of a split, with the decisions of the judges on its current answer."""
         with ExitStack() as stack:
             responses = self.folder.responses(write=False)
@@ -67,22 +66,22 @@ class Ledger:
 
     def _row(
         self, asked: Mapping[str, Any], responses: Journal, verdicts: Mapping[str, Journal], present: Present
-    ) -> Row:
+    ) -> JudgedItem:
         where = (asked["split"], asked["id"], asked["epoch"], asked["key"])
         found = responses.find(*where)
         response = None if found is None else responses.read(found[0])
         record = record_of(self.folder.display, asked, response)
         if response is None:
-            return Row(record=record)
+            return JudgedItem(record=record)
         if response["outcome"] != "bad_sample":  # nobody was called
             self.model.add(calls_of(response), response["usage"], [response["model"]])
         if response["outcome"] != "answered":
-            return Row(record=record)
+            return JudgedItem(record=record)
         answer = stored_hash(response)
         place = (*where, answer)
         lines = {judge: self._line(judge, journal, place, present) for judge, journal in verdicts.items()}
         said = {judge: line for judge, line in lines.items() if line is not None}
-        return Row(
+        return JudgedItem(
             record=record,
             verdicts={judge: decision_of(line) for judge, line in said.items()},
             flags={judge: frozenset(line["flags"]) for judge, line in said.items() if line.get("flags")},

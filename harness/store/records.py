@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
-from harness.keys import cluster_of, item, plain, text_hash
+from harness.keys import cluster_of, flat_fields, item, text_hash
 from harness.metrics import Record
 from harness.types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
 
@@ -74,7 +74,7 @@ def response_line(
         "outcome": outcome_of(result),
         "text": result.text,
         **(_answer(result) if isinstance(result, Response) else _failure(result)),
-        "usage": plain(result.usage),
+        "usage": flat_fields(result.usage),
         "calls": calls,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "model": result.model,
@@ -165,7 +165,7 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
         "flags": sorted(judgement.flags),
         "asked": list(judgement.asked),
         "raw": list(judgement.replies),
-        "usage": plain(judgement.usage),
+        "usage": flat_fields(judgement.usage),
         "calls": max(len(judgement.asked), len(judgement.replies)),
         "models": list(judgement.models),
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),

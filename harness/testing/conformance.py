@@ -22,9 +22,9 @@ from harness.errors import HarnessError
 from harness.images import open_image
 from harness.keys import canonical, request_to_json
 from harness.plugins.shapes import describe_wrong_calls
-from harness.rubric.templates import unmarked
+from harness.rubric.templates import strip_markers
 from harness.settings import effective
-from harness.summary.suites import suite_results
+from harness.stats.summary import suite_results
 from harness.types import Failure, Image, Request, Response, Sample, Unscored, Verdict
 
 from .fakes import FakeModel, fake_sample
@@ -108,7 +108,7 @@ def _check_answer(
         problems.require_type(each, list, "ask gives a")
     for request in requests:
         problems.require_type(request, Request, "ask gives a list with a")
-    questions = {canonical([request_to_json(unmarked(request)) for request in each]) for each in asked}
+    questions = {canonical([request_to_json(strip_markers(request)) for request in each]) for each in asked}
     problems.require(len(questions) == 1, "asks something else for the same answer")
     if judge.needs is None:
         problems.require(not requests, "needs no model, but asks one")

@@ -17,7 +17,7 @@ from harness.contracts import Drawing, Drawn, Model, Painter, Provider
 from harness.errors import BadImage
 from harness.images import inline_image, open_image
 from harness.keys import canonical
-from harness.replicas.places import SETTINGS as LOCAL
+from harness.replicas.placement import SETTINGS as LOCAL
 from harness.settings import effective
 from harness.types import Failure, Generation, Image, ImageContent, Message, Part, Request, Response, Settings, Text
 

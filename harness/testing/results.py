@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.metrics import Better
 from harness.stats.intervals import wilson
-from harness.summary.split import FLAGS
+from harness.stats.summary import FLAGS
 from harness.types import OUTCOMES, UNSCORED
 
 Body = dict[str, Any]

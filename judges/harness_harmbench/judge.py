@@ -106,9 +106,9 @@ def read_prompts(file: Path) -> Prompts:
 
 
 def _parse_script(source: str) -> dict[str, str]:
-    from harness.data.literals import literals
+    from harness.data.literals import read_literals
 
-    found: Json = literals(source).get(CONSTANT)
+    found: Json = read_literals(source).get(CONSTANT)
     given = cast("dict[str, Json]", found) if isinstance(found, dict) else {}
     texts = {kind: text for kind, key in KEYS.items() if isinstance(text := given.get(key), str)}
     if not texts:

@@ -12,7 +12,7 @@ import click
 
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import Names
-from harness.terminal import say
+from harness.text import say
 
 if TYPE_CHECKING:
     from harness.runs.items import Answer

@@ -14,7 +14,8 @@ from harness.keys import item, text_hash
 from harness.runs.additions import PersonLabel
 from harness.runs.items import Answer, read_answers
 from harness.runs.judged import StoredRun
-from harness.sheets import defused, sheet, told
+from harness.text import escape_cell, format_row_errors
+from harness.text import read_sheet as sheet
 
 from .labels import map_labels
 
@@ -57,7 +58,7 @@ def export_sheet(run: StoredRun, file: Path, *, sample: int | None, seed: int) -
                         "labels": labels,
                         "answer_hash": mark_answer(found[name].text),
                     }
-                    writer.writerow({column: defused(text) for column, text in row.items()})
+                    writer.writerow({column: escape_cell(text) for column, text in row.items()})
     except FileExistsError:
         raise HarnessError("the file is there already", where=str(file), remedy="give another name") from None
     except OSError as error:
@@ -155,7 +156,9 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
         labels.append(PersonLabel(answer=answer, verdict=Verdict(label=label, reason=cells.get("reason", ""))))
     if problems:
         raise BadData(
-            told(problems), where=str(file), remedy="nothing was imported: correct these rows and import again"
+            format_row_errors(problems),
+            where=str(file),
+            remedy="nothing was imported: correct these rows and import again",
         )
     if not labels:
         raise BadData("no row has a label", where=str(file), remedy="fill in the column `label`")

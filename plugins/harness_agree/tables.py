@@ -7,11 +7,11 @@ import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from harness.board.display import ARROWS, NOTHING, estimate, figure, share
+from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
 from harness.runs.items import Answer
 from harness.runs.judged import JudgedRecord
 from harness.stats.agreement import Agreement
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 
 from .agreement import JudgePair, MetricByJudge, SplitAgreement
 
@@ -123,7 +123,7 @@ def _format_figure(found: Agreement, unit: int = 1) -> str:
     if found.value is None:
         return NOTHING
     ends = None if found.ci95 is None else [end * unit for end in found.ci95]
-    return estimate(found.value * unit, ends, "%" if unit == 100 else "0-1")
+    return format_estimate(found.value * unit, ends, "%" if unit == 100 else "0-1")
 
 
 def _confusion_table(each: SplitAgreement, pair: JudgePair, names: Mapping[str, str]) -> RenderableType:
@@ -152,10 +152,16 @@ def _metric_table(each: SplitAgreement, metric: MetricByJudge, names: Mapping[st
     title = f"{one_line(metric.name)} {unit}{ARROWS[metric.better]}".rstrip()
     table = _new_table(title, "all records", "coverage", f"the {each.common} scored by all", whole=range(4))
     for judge, figures in metric.whole.items():
-        value = estimate(figures["value"], figures["ci95"], metric.unit)
-        _add_row(table, names[judge], value, share(metric.coverage[judge]), figure(metric.common[judge], metric.unit))
+        value = format_estimate(figures["value"], figures["ci95"], metric.unit)
+        _add_row(
+            table,
+            names[judge],
+            value,
+            format_share(metric.coverage[judge]),
+            format_value(metric.common[judge], metric.unit),
+        )
     if metric.ends is not None:
-        low, high = (figure(end, metric.unit) for end in metric.ends)
+        low, high = (format_value(end, metric.unit) for end in metric.ends)
         _add_row(table, "range", "", "", f"{low} to {high}", style="bold")
     return table
 

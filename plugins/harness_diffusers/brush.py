@@ -23,7 +23,7 @@ import transformers as _transformers
 
 from harness import Brush, Drawing, Drawn, Failure, HarnessError, Json, ModelInfo, Settings
 from harness.extras import install_command
-from harness.fingerprint import of_file
+from harness.fingerprint import hash_file
 from harness.local import PIPELINE_CONFIG, Origin, find
 from harness.local.devices import choose_threads, find_device, free_cache, limit_threads
 
@@ -120,7 +120,7 @@ def fingerprint_pipeline(folder: Path) -> dict[str, Json]:
     """The fingerprint of a saved pipeline: all its files but those for people, by their path in it."""
     files = sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
     return {
-        file.as_posix(): of_file(folder / file)
+        file.as_posix(): hash_file(folder / file)
         for file in files
         if file.suffix.lower() not in _FOR_PEOPLE and not any(part.startswith(".") for part in file.parts)
     }

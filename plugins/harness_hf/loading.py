@@ -17,7 +17,7 @@ import transformers as _transformers
 
 from harness import HarnessError, Json, Settings
 from harness.extras import install_command
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from harness.local import ADAPTER_CONFIG, CONFIG, Frontend, Origin, Profile, counts_area, find, find_profile
 from harness.local.devices import find_device, free_cache
 
@@ -283,7 +283,7 @@ def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json],
     if strange:
         raise _unfit_adapter(folder, f"{len(strange)} weights, such as {strange[0]}")
     other = base and Path(base).name != Path(name).name
-    return of_folder(folder), f"the adapter says that it was trained on {Path(base).name}" if other else ""
+    return hash_folder(folder), f"the adapter says that it was trained on {Path(base).name}" if other else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from harness import HarnessError, Json, Settings, UnknownName
 from harness.extras import Untyped, install_command
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from harness.settings import nearest
 
 models: Untyped = importlib.import_module("lm_eval.models")
@@ -51,7 +51,7 @@ class LmEvalType:
         folder = Path(str(self.arguments.get("pretrained", ""))).expanduser()
         if self.remote or not self.arguments.get("pretrained") or not folder.is_dir():
             return {}
-        return {"type": type(self.lm).__name__, **of_folder(folder)}
+        return {"type": type(self.lm).__name__, **hash_folder(folder)}
 
 
 def open_type(name: str, settings: Settings) -> LmEvalType:

@@ -22,7 +22,7 @@ from typing import Any, Final
 import click
 
 from harness.data import provenance
-from harness.data.downloads import digests
+from harness.data.downloads import hash_file
 from harness.drawings import draw, png
 
 from . import phrases
@@ -193,7 +193,7 @@ def _write(folder: Path, name: str, text: str) -> None:
 
 def _write_source(folder: Path, name: str, *sources: str) -> None:
     """Write what the set is, as a fetched or built set has it; without a time, so that it is drawn alike again."""
-    files = {name: ((folder / name).stat().st_size, digests(folder / name)[0])}
+    files = {name: ((folder / name).stat().st_size, hash_file(folder / name)[0])}
     parts = (provenance.Part(kind="build", name=each, revision="", fetched="", files=files) for each in sources)
     provenance.Provenance(task="", licence=LICENCE.strip(), parts=tuple(parts)).write(folder)
 

@@ -19,7 +19,7 @@ import click
 import torch
 from safetensors import torch as _safetensors
 
-from harness.fingerprint import of_file
+from harness.fingerprint import hash_file
 from harness.lineage import FILE
 
 from . import draw_training
@@ -56,7 +56,7 @@ def copy_adapter(trained: Path, output: Path) -> None:
     safetensors.save_file(weights, output / WEIGHTS, metadata={"format": "pt"})
     (output / WEIGHTS).chmod(0o644)  # safetensors writes 600, which an installed package must not have
     record: dict[str, Any] = json.loads((trained / FILE).read_text(encoding="utf-8"))
-    record["files"] = {name: of_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
+    record["files"] = {name: hash_file(output / name) for name in ("adapter_config.json", WEIGHTS)}
     (output / FILE).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import click
 
 from harness import HarnessError
 from harness.cli.one_model import chosen, model_flags
-from harness.terminal import say
+from harness.text import say
 
 if TYPE_CHECKING:
     from .server import ServedModel

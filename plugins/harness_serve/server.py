@@ -12,9 +12,9 @@ import anyio
 import click
 
 from harness import Policy
-from harness.groups import ungrouped
+from harness.errors import unwrap_groups
 from harness.models import ModelSpec, open_metered
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.web import LOOPBACK, chat_app, is_loopback, new_token, serving
 
 
@@ -73,7 +73,7 @@ async def _serve(spec: ModelSpec, policy: Policy, options: ServeOptions, ready: 
             _print("stopping: calls in flight have 5 s to finish")
             tasks.cancel_scope.cancel()
 
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, ungrouped():
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, unwrap_groups():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stop_at_signal)
             async with open_metered(spec, unbroken, tell=_print) as model:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import HarnessError, Json
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from harness.local import ADAPTER_CONFIG
 
 Shapes = Mapping[str, tuple[int, ...]]  # name of a weight -> its shape
@@ -60,7 +60,7 @@ def read_adapter(folder: Path) -> Adapter:
     rank = next((each for each in _RANKS if each >= largest), None)
     if rank is None:
         raise HarnessError(f"the adapter's rank is {largest}, vLLM takes at most {_RANKS[-1]}", where=str(folder))
-    return Adapter(folder=folder, rank=rank, fingerprint=of_folder(folder))
+    return Adapter(folder=folder, rank=rank, fingerprint=hash_folder(folder))
 
 
 def check_adapter(adapter: Adapter, base: Path) -> None:

@@ -34,8 +34,8 @@ from harness import (
     Response,
     Settings,
 )
-from harness.fingerprint import of_folder
-from harness.groups import ungrouped
+from harness.errors import unwrap_groups
+from harness.fingerprint import hash_folder
 from harness.http.chat import sampling
 from harness.http.status import as_list, as_mapping
 from harness.images import decode
@@ -60,7 +60,7 @@ _PLAIN = frozenset({".png", ".jpg"})  # what every class of the zoo takes
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
     """Open a model of the zoo; its process is gone at the end. Raises HarnessError if it cannot be opened."""
     given = _class_arguments(settings)
-    with tempfile.TemporaryDirectory(prefix="harness-vlmeval-", ignore_cleanup_errors=True) as place, ungrouped():
+    with tempfile.TemporaryDirectory(prefix="harness-vlmeval-", ignore_cleanup_errors=True) as place, unwrap_groups():
         folders = [Path(place) / each for each in ("data", "images")]
         for folder in folders:
             folder.mkdir()
@@ -154,7 +154,7 @@ def _find_fingerprint(name: str, facts: Mapping[str, Json], weights: Path | None
     files: dict[str, Json] = {}
     if weights is not None and weights.is_dir():
         arguments["model_path"] = ""  # identified by its files, wherever they lie
-        files = of_folder(weights)
+        files = hash_folder(weights)
     return {
         "model": name,
         "package": f"{facts['package']} {facts['version']}",

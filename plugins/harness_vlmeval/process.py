@@ -19,11 +19,11 @@ from anyio.abc import TaskGroup
 from anyio.from_thread import start_blocking_portal
 
 from harness import HarnessError, Json, UnknownName
-from harness.groups import ungrouped
+from harness.errors import unwrap_groups
 from harness.http import reading
 from harness.http.status import as_list, as_mapping
 from harness.subprocesses import ChildProcess, PipeClosed, start_child
-from harness.terminal import one_line
+from harness.text import one_line
 
 from . import INSTALL
 from .child.secrets import redact
@@ -285,7 +285,7 @@ async def ask_kit(root: Path, op: str, **fields: Json) -> Mapping[str, Json]:
         HarnessError: there is no VLMEvalKit, or its process died.
     """
     python = find_interpreter("")
-    with ungrouped():
+    with unwrap_groups():
         async with anyio.create_task_group() as tasks:
             kit = await start_kit(tasks, python, data=root)
             try:

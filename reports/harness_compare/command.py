@@ -10,7 +10,7 @@ import click
 
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import Names
-from harness.terminal import say
+from harness.text import say
 
 if TYPE_CHECKING:
     from harness import Comparison
@@ -79,7 +79,7 @@ def command(ctx: click.Context, /, runs: tuple[Path, ...], **given: Any) -> int:
     if name == "latex" and (given["reveal"] or given["show"] is not None):
         raise click.UsageError(f"--{'reveal' if given['reveal'] else 'show'} says nothing here: LaTeX lists no items")
     loaded(ctx)
-    from harness.runs.comparing.api import compare
+    from harness.runs.comparing.compare import compare
 
     options = {key: given[key] for key in ("tasks", "by", "judge", "allow_mismatch")}
     found = compare(*runs, **options)

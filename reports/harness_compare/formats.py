@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from harness import Comparison, tex
 from harness import markdown as md
 from harness.board.display import NOTHING
-from harness.runs.comparing.values import Change, Compared, Finding
-from harness.terminal import one_line, plain
+from harness.runs.comparing.comparison import Finding, MetricChange, SplitComparison
+from harness.text import one_line, plain
 
 from . import words
 from .words import Texts
@@ -78,7 +78,7 @@ def _draw(console: Console, found: Comparison, texts: Texts, most: int) -> None:
     _print_line(console, words.describe_tests(found), style="dim", indent=0)
 
 
-def _draw_split(console: Console, found: Comparison, each: Compared) -> None:
+def _draw_split(console: Console, found: Comparison, each: SplitComparison) -> None:
     console.print()
     _print_line(console, f"{each.title}: {each.run} beside {found.baseline.letter}", style="bold", indent=0)
     _print_line(console, " · ".join(words.describe_counts(found, each)), style="dim")
@@ -93,7 +93,7 @@ def _draw_split(console: Console, found: Comparison, each: Compared) -> None:
         _print_line(console, text, style="dim")
 
 
-def _build_table(found: Comparison, each: Compared, head: str, changes: Mapping[str, Change]) -> Table:
+def _build_table(found: Comparison, each: SplitComparison, head: str, changes: Mapping[str, MetricChange]) -> Table:
     """Changes by name; where the terminal is too narrow the names give way, numbers never do."""
     from rich.table import Table
     from rich.text import Text
@@ -145,7 +145,7 @@ def render_markdown(found: Comparison, texts: Texts, most: int) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _tabulate_markdown(found: Comparison, each: Compared, head: str, changes: Mapping[str, Change]) -> str:
+def _tabulate_markdown(found: Comparison, each: SplitComparison, head: str, changes: Mapping[str, MetricChange]) -> str:
     base, run, is_open = found.baseline.letter, each.run, words.has_open(each)
     heads = [head, "n", base, run, f"{run} - {base}", "95% interval", *(["Worst case"] if is_open else [])]
     lines = [[md.escape(text) for text in heads], ["---", *["---:"] * (len(heads) - 1)]]
@@ -154,7 +154,7 @@ def _tabulate_markdown(found: Comparison, each: Compared, head: str, changes: Ma
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _list_flips(found: Comparison, each: Compared, texts: Texts, most: int) -> Iterator[str]:
+def _list_flips(found: Comparison, each: SplitComparison, texts: Texts, most: int) -> Iterator[str]:
     for text, flips in words.describe_flips(found, each):
         more = "" if most >= len(flips) else f", {min(most, len(flips))} listed"
         yield f"- {md.escape(text)}{more}"
@@ -192,7 +192,7 @@ def render_latex(found: Comparison) -> str:
     )
 
 
-def _tabulate_latex(found: Comparison, each: Compared, columns: int, *, is_open: bool) -> Iterator[str]:
+def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, is_open: bool) -> Iterator[str]:
     unresolved = words.describe_unresolved(found, each)
     counts = f"{each.counts.resolved} of {each.counts.common} resolved in both; {unresolved}"
     title = f"{each.title}, {each.run} beside {found.baseline.letter}: {counts}"

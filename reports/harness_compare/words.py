@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from harness import Comparison
-from harness.board.cautions import TOY_DATA
-from harness.board.display import ARROWS, NOTHING, figure, share, span
-from harness.runs.comparing.values import ALPHA, Change, Compared, Flip
+from harness.board.display import ARROWS, NOTHING, format_interval, format_share, format_value
+from harness.board.rows import TOY_DATA
+from harness.runs.comparing.comparison import ALPHA, Flip, MetricChange, SplitComparison
 from harness.runs.items import Answer, read_answers
 from harness.store.folder import RunFolder
 from harness.types import Json
@@ -28,7 +28,7 @@ def format_signed(value: float | None, unit: str) -> str:
     """A difference with its sign."""
     if value is None:
         return NOTHING
-    text = figure(value, unit)
+    text = format_value(value, unit)
     return text.replace("-", "") if not float(text) else text if value < 0 else f"+{text}"
 
 
@@ -41,13 +41,13 @@ def format_p(p: float | None) -> str:
     return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
-def format_metric(change: Change) -> str:
+def format_metric(change: MetricChange) -> str:
     """A metric's name with unit and direction."""
     found = change.paired
     return f"{found.metric} {'% ' if found.unit == '%' else ''}{ARROWS[found.better]}".rstrip()
 
 
-def format_change(change: Change, *, is_open: bool) -> list[str]:
+def format_change(change: MetricChange, *, is_open: bool) -> list[str]:
     """The cells of a metric: n, both values, the difference, its interval, and where `is_open` the worst case.
 
     n is what both sides are divided by; the baseline's comes first where they differ. The worst case is the interval
@@ -55,23 +55,23 @@ def format_change(change: Change, *, is_open: bool) -> list[str]:
     """
     found, unit = change.paired, change.paired.unit
     run, baseline = (f"{side:g}" for side in found.denominators)
-    worst = (span(found.ci95_worst, unit) or NOTHING) if found.unresolved else ""
+    worst = (format_interval(found.ci95_worst, unit) or NOTHING) if found.unresolved else ""
     return [
         baseline if baseline == run else f"{baseline}/{run}",
-        figure(change.baseline, unit),
-        figure(change.value, unit),
+        format_value(change.baseline, unit),
+        format_value(change.value, unit),
         format_signed(found.difference, unit),
-        span(found.ci95, unit) or NOTHING,
+        format_interval(found.ci95, unit) or NOTHING,
         *([worst] if is_open else []),
     ]
 
 
-def has_open(each: Compared) -> bool:
+def has_open(each: SplitComparison) -> bool:
     """Whether a worst case has to be shown next to an interval."""
     return any(change.paired.unresolved for change in (*each.changes.values(), *each.by.values()))
 
 
-def describe_counts(found: Comparison, each: Compared) -> Iterator[str]:
+def describe_counts(found: Comparison, each: SplitComparison) -> Iterator[str]:
     """What is said above the numbers of a split."""
     counts, base = each.counts, found.baseline.letter
     missing = counts.common - counts.resolved
@@ -87,20 +87,22 @@ def describe_counts(found: Comparison, each: Compared) -> Iterator[str]:
         yield f"estimated for {of} pairs from {judged} judged in both"
 
 
-def list_judges(each: Compared) -> list[str]:
+def list_judges(each: SplitComparison) -> list[str]:
     """Whose verdicts count, the baseline's first."""
     return list(dict.fromkeys((each.judge_baseline or "none", each.judge_other or "none")))
 
 
-def describe_unresolved(found: Comparison, each: Compared) -> str:
+def describe_unresolved(found: Comparison, each: SplitComparison) -> str:
     """How much of the common items is unresolved on each side."""
     counts = each.counts
     sides = ((found.baseline.letter, counts.unresolved_baseline), (each.run, counts.unresolved_other))
-    shares = [(letter, count, share(count / counts.common) if counts.common else NOTHING) for letter, count in sides]
+    shares = [
+        (letter, count, format_share(count / counts.common) if counts.common else NOTHING) for letter, count in sides
+    ]
     return "unresolved " + ", ".join(f"{letter} {count} ({part})" for letter, count, part in shares)
 
 
-def describe_conclusion(found: Comparison, each: Compared) -> str:
+def describe_conclusion(found: Comparison, each: SplitComparison) -> str:
     """What the main metric says, by which test, and the smallest difference that could have been seen."""
     change, result = each.main, each.main.paired
     said = change.finding.value
@@ -114,11 +116,11 @@ def describe_conclusion(found: Comparison, each: Compared) -> str:
     over = f", {format_p(change.p_holm)} after Holm over {found.family}" if found.family > 1 else ""
     return (
         f"{result.metric}: {said} (p {format_p(result.p)} by {_TESTS[result.test]}{over});"
-        f" {result.clusters} clusters could show a difference of {figure(result.detectable, result.unit)}{points}"
+        f" {result.clusters} clusters could show a difference of {format_value(result.detectable, result.unit)}{points}"
     )
 
 
-def explain_missing(each: Compared) -> Iterator[str]:
+def explain_missing(each: SplitComparison) -> Iterator[str]:
     """Why other metrics, and groups of the main one, have no difference; those of one reason together."""
     named: dict[str, list[str]] = {}
     for name, change in (*each.changes.items(), *each.by.items()):
@@ -127,7 +129,7 @@ def explain_missing(each: Compared) -> Iterator[str]:
     yield from (f"no difference of {', '.join(names)}: {why}" for why, names in named.items())
 
 
-def describe_flips(found: Comparison, each: Compared) -> Iterator[tuple[str, Sequence[Flip]]]:
+def describe_flips(found: Comparison, each: SplitComparison) -> Iterator[tuple[str, Sequence[Flip]]]:
     """Both ways of flipping: how many items changed how, and these flips."""
     metric, base = each.main.paired.metric, found.baseline.letter
     for letter, other, flips in ((base, each.run, each.flips.only_baseline), (each.run, base, each.flips.only_other)):
@@ -189,7 +191,7 @@ def load_texts(found: Comparison, most: int | None) -> Texts:
     return texts
 
 
-def list_texts(found: Comparison, each: Compared, flip: Flip, texts: Texts) -> list[tuple[str, str]]:
+def list_texts(found: Comparison, each: SplitComparison, flip: Flip, texts: Texts) -> list[tuple[str, str]]:
     """The question and both answers of a flip, by name; nothing where they are not loaded."""
     base = found.baseline.letter
     ours, theirs = texts.get((base, flip.item)), texts.get((each.run, flip.other))

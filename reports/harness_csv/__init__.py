@@ -13,15 +13,14 @@ def render(results: Sequence[Results]) -> str:
     import io
 
     from harness import sheets
-    from harness.board.leaderboard import boards
-    from harness.board.means import means
-    from harness.longform import COLUMNS, lines
-    from harness.terminal import plain
+    from harness.board.leaderboard import boards, means
+    from harness.board.longform import COLUMNS, list_lines
+    from harness.text import plain
 
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
-    for line in lines(boards(results), means(results)):
+    for line in list_lines(boards(results), means(results)):
         cells = {
             name: sheets.defused(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
             for name, cell in line.items()

@@ -15,15 +15,12 @@ from typing import Any, Final, Generic, TypeVar
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from harness.board.display import figure
-from harness.board.flagged import cautioned, flagged
-from harness.board.leaderboard import boards
-from harness.board.means import Mean, means
-from harness.board.standing import standing
-from harness.board.values import Board, Measure, Row
+from harness.board.display import format_value
+from harness.board.leaderboard import Board, Mean, boards, find_standing, list_flags, means
+from harness.board.longform import COLUMNS, Cell, list_lines
+from harness.board.rows import Measure, Row
 from harness.contracts import Results
-from harness.longform import COLUMNS, Cell, lines
-from harness.terminal import one_line
+from harness.text import one_line
 
 _T = TypeVar("_T")
 
@@ -73,7 +70,9 @@ _MEANS: Final[Sequence[Column[Mean]]] = (
     Column("Unit", lambda mean: mean.unit),
     Column("Better", lambda mean: mean.better),
     Column("Complete", lambda mean: mean.complete),
-    Column("Of", lambda mean: ", ".join(f"{name} {figure(value, mean.unit)}" for name, (_, value) in mean.of.items())),
+    Column(
+        "Of", lambda mean: ", ".join(f"{name} {format_value(value, mean.unit)}" for name, (_, value) in mean.of.items())
+    ),
     Column("Missing", lambda mean: ", ".join(mean.missing)),
 )
 _NOTES: Final[Sequence[Column[tuple[str, str, str]]]] = (
@@ -96,7 +95,7 @@ def build_workbook(results: Sequence[Results]) -> bytes:
     if suites:
         writer.write("Suites", _MEANS, suites)
     numbers = [_pick_column(name) for name in COLUMNS]
-    writer.write("All numbers", numbers, list(lines(every, suites)))
+    writer.write("All numbers", numbers, list(list_lines(every, suites)))
     writer.write("Notes", _NOTES, list(_list_notes(every)))
     book.close()
     return out.getvalue()
@@ -121,7 +120,7 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
         name, look = measure.name, "0.0" if measure.unit == "%" else _MEAN
         unit = " %" if measure.unit == "%" else ""
         better = "" if measure.better == "neither" else f" ({measure.better} is better)"
-        mark: Callable[[Row], str] = (lambda row: standing(board, row)) if measure.main else (lambda _: "")
+        mark: Callable[[Row], str] = (lambda row: find_standing(board, row)) if measure.main else (lambda _: "")
         yield Column(f"{name}{unit}{better}", _pick(name, lambda mine: mine.value), look, mark)
         if measure.main:
             yield Column(f"{name} 95% low", _pick(name, lambda mine: mine.ci95[0]), look)
@@ -138,7 +137,7 @@ def _list_columns(board: Board) -> Iterator[Column[Row]]:
     yield Column("Judge", lambda row: row.judge.label)
     yield Column("Input wording", lambda row: row.fidelity)
     yield Column("Not ranked because", lambda row: row.unranked)
-    yield Column("Flags", cautioned)
+    yield Column("Flags", lambda row: row.caution_kinds)
     yield Column("Model revision", lambda row: row.model_revision)
     yield Column("Finished", lambda row: row.finished)
 
@@ -153,7 +152,7 @@ def _list_notes(boards: Sequence[Board]) -> Iterator[tuple[str, str, str]]:
     yield from (("all sheets", "how to read", text) for text in _LEGEND)
     data: dict[tuple[str, str, str], None] = {}
     for board in boards:
-        yield from ((board.name, "note", text) for text in (*board.notes, *flagged(board)))
+        yield from ((board.name, "note", text) for text in (*board.notes, *list_flags(board)))
         for row in board.rows:
             facts = {"source": row.source, "revision": row.data_revision, "licence": row.licence or "none stated"}
             text = ", ".join(f"{name}: {value}" for name, value in facts.items() if value)

@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 
 from harness import sheets
-from harness.board.values import Board, Measure, Row
-from harness.terminal import one_line
+from harness.board.leaderboard import Board
+from harness.board.rows import Measure, Row
+from harness.text import one_line
 
 Flat = dict[str, str | int | float | bool | None]
 

@@ -11,11 +11,9 @@ from typing import Any, Final
 
 from harness import Results
 from harness.board import display
-from harness.board.leaderboard import boards
-from harness.board.licences import licences
-from harness.board.means import means
-from harness.board.references import references
-from harness.terminal import plain
+from harness.board.leaderboard import boards, licences, means
+from harness.board.published import find_references
+from harness.text import plain
 
 from . import data, views
 from .figures import draw_figures, write_figures
@@ -58,7 +56,7 @@ def render_page(results: Sequence[Results]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"figure": display.figure, "estimate": display.estimate}
+    filters: dict[str, Any] = {"figure": display.format_value, "estimate": display.format_estimate}
     environment.filters.update(filters)
     return environment.get_template(
         "page.html"
@@ -77,7 +75,7 @@ def render_page(results: Sequence[Results]) -> str:
         script=script,
         overview=views.build_overview(every, anchors),
         sections=[
-            views.build_section(board, anchor, references(board, tasks))
+            views.build_section(board, anchor, find_references(board, tasks))
             for board, anchor in zip(every, anchors, strict=True)
         ],
         means=suites,

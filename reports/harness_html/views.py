@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from harness import Results
-from harness.board.display import ARROWS, NOTHING, figure, share, span
-from harness.board.flagged import flagged
-from harness.board.means import Mean
+from harness.board.display import ARROWS, NOTHING, format_interval, format_share, format_value
+from harness.board.leaderboard import Board, Mean, find_standing, list_flags
 from harness.board.published import PublishedRow
-from harness.board.standing import standing
-from harness.board.values import Board, Caution, Measure, Row
-from harness.terminal import one_line
+from harness.board.rows import Caution, Measure, Row
+from harness.text import one_line
 
 _WIDTH: Final = 100.0  #: of a whisker, in its own units
 _LEAST: Final = 1.5  #: of its line, so that a point is seen
@@ -217,7 +215,7 @@ def build_section(board: Board, anchor: str, published: Sequence[PublishedRow]) 
             model=row.model,
             kind=_name_kind(row),
             cells=[_build_cell(board, row, measures.get(name), scales[name]) for name in names],
-            facts=(samples, share(row.coverage), str(row.blocked), row.finished[:10]),
+            facts=(samples, format_share(row.coverage), str(row.blocked), row.finished[:10]),
             revision=row.model_revision,
             held_out=row.held_out,
             cautions=row.cautions,
@@ -237,7 +235,7 @@ def build_section(board: Board, anchor: str, published: Sequence[PublishedRow]) 
         table=table,
         published=published,
         facts=tuple(_list_shared(board).items()),
-        notes=(*board.notes, *flagged(board)),
+        notes=(*board.notes, *list_flags(board)),
     )
 
 
@@ -251,11 +249,11 @@ def _build_cell(board: Board, row: Row, measure: Measure | None, scale: Scale) -
     if measure is None:
         return Cell()
     return Cell(
-        text=figure(measure.value, measure.unit),
-        interval=span(measure.ci95_worst, measure.unit),
+        text=format_value(measure.value, measure.unit),
+        interval=format_interval(measure.ci95_worst, measure.unit),
         sort=measure.value,
         whisker=scale.draw(measure),
-        mark=standing(board, row) if measure.main else "",
+        mark=find_standing(board, row) if measure.main else "",
         note=row.unranked if measure.main else "",
         main=measure.main,
         why=one_line(measure.why, 200),

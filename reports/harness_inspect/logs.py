@@ -27,14 +27,14 @@ from inspect_ai.log import (
 )
 from inspect_ai.model import GenerateConfig, ModelUsage
 
-from harness.board.results import FILE, read
-from harness.board.rows import rows, sections
-from harness.board.values import Measure, Row
+from harness.board.results import FILE, read_results
+from harness.board.rows import Measure, Row, list_sections
+from harness.board.rows import read_rows as rows
 from harness.keys import short
 from harness.runs.items import RunItems, open_items
 from harness.store.folder import file_name
 from harness.store.run_file import Invocation
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 from harness.types import Json
 
 from .samples import SampleBuilder
@@ -50,9 +50,9 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
     """
     files: dict[str, bytes] = {}
     for folder in folders:
-        run, whole = open_items(folder), read(folder / FILE)
+        run, whole = open_items(folder), read_results(folder / FILE)
         by_title: dict[str, list[Row]] = {}
-        for section in sections(whole):
+        for section in list_sections(whole):
             by_title.setdefault(f"{section.task}:{section.split}", []).extend(rows(section))
         for title in run.titles:
             if by_title.get(title):

@@ -32,7 +32,7 @@ from inspect_ai.scorer import Score
 from harness.keys import canonical, short
 from harness.runs.items import Item
 from harness.store.folder import file_name
-from harness.terminal import plain
+from harness.text import plain
 from harness.types import BLOCKED, Json
 
 _FAILED: Final = ("error", "bad_sample")

@@ -9,8 +9,7 @@ from harness import Report, Results, hookimpl
 
 def render(results: Sequence[Results]) -> str:
     r"""The leaderboard of these results as one file for `\input`, a booktabs table for each board."""
-    from harness.board.leaderboard import boards
-    from harness.board.means import means
+    from harness.board.leaderboard import boards, means
 
     from .tables import render_tables
 

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from harness.board.display import NOTHING, figure, share, span
-from harness.board.flagged import flagged
-from harness.board.means import Mean
-from harness.board.standing import standing
-from harness.board.values import Board, Ends, Measure, Row
-from harness.tex import escape
+from harness.board.display import NOTHING, format_interval, format_share, format_value
+from harness.board.leaderboard import Board, Mean, find_standing, list_flags
+from harness.board.rows import Ends, Measure, Row
+from harness.text import escape_tex
 
 _T = TypeVar("_T")
 
@@ -67,19 +65,19 @@ def _tabulate_board(board: Board, label: str) -> str:
     def model(row: Row) -> str:
         flags = ",".join(letters[caution.kind] for caution in row.cautions)
         marks = (r"\unranked{}" if row.unranked else "", rf"\flagged{{{flags}}}" if flags else "")
-        return escape(row.model) + r"\,".join(mark for mark in marks if mark)
+        return escape_tex(row.model) + r"\,".join(mark for mark in marks if mark)
 
     columns: list[Column[Row]] = []
     if sum(row.rank is not None for row in board.rows) > 1:
         columns.append(Column(head=r"\#", cell=lambda row: "" if row.rank is None else str(row.rank)))
     columns.append(Column(head="Model", cell=model, left=True))
     for measure in board.measures[:_MOST_METRICS]:
-        parts = (escape(measure.name), r"\%" if measure.unit == "%" else "", _ARROWS.get(measure.better, ""))
+        parts = (escape_tex(measure.name), r"\%" if measure.unit == "%" else "", _ARROWS.get(measure.better, ""))
         columns.append(Column(head=" ".join(part for part in parts if part), cell=_pick_measure(board, measure)))
     columns.append(
         Column(head="$n$", cell=lambda row: str(row.n) if row.epochs == 1 else rf"{row.n} $\times$ {row.epochs}")
     )
-    columns.append(Column(head="Coverage", cell=lambda row: escape(share(row.coverage))))
+    columns.append(Column(head="Coverage", cell=lambda row: escape_tex(format_share(row.coverage))))
     columns.append(Column(head="Blocked", cell=lambda row: str(row.blocked)))
     wording = _join_distinct(row.fidelity for row in board.rows)
     caption = [
@@ -91,11 +89,11 @@ def _tabulate_board(board: Board, label: str) -> str:
     ]
     notes = list(_list_notes(board))
     if letters:
-        flags = [rf"\flagged{{{letter}}} {escape(kind.replace('_', ' '))}" for kind, letter in letters.items()]
+        flags = [rf"\flagged{{{letter}}} {escape_tex(kind.replace('_', ' '))}" for kind, letter in letters.items()]
         notes.append(f"Flags: {', '.join(flags)}.")
     if left_out := [measure.name for measure in board.measures[_MOST_METRICS:]]:
-        notes.append(escape(f"Not shown here: {', '.join(left_out)}."))
-    told = " ".join(f"{escape(text)}." for text in caption if text)
+        notes.append(escape_tex(f"Not shown here: {', '.join(left_out)}."))
+    told = " ".join(f"{escape_tex(text)}." for text in caption if text)
     return _tabulate(columns, board.rows, caption=told, label=label, notes=notes)
 
 
@@ -113,7 +111,7 @@ def _pick_measure(board: Board, column: Measure) -> Callable[[Row], str]:
         value = _format_number(mine.value, mine.unit)
         if not mine.main:
             return value
-        mark = standing(board, row)
+        mark = find_standing(board, row)
         return (rf"\{mark}{{{value}}}" if mark else value) + _format_interval(mine.ci95, mine.unit)
 
     return cell
@@ -123,8 +121,8 @@ def _list_notes(board: Board) -> Iterator[str]:
     """The board's own, with the dagger where one says why a row is not ranked, and the marks of its answers."""
     why = tuple(f"{row.model}: not ranked" for row in board.rows if row.unranked)
     for note in board.notes:
-        yield (r"\unranked{} " if note.startswith(why) else "") + escape(note)
-    yield from map(escape, flagged(board))
+        yield (r"\unranked{} " if note.startswith(why) else "") + escape_tex(note)
+    yield from map(escape_tex, list_flags(board))
 
 
 def _tabulate_means(means: Sequence[Mean]) -> str:
@@ -137,19 +135,19 @@ def _tabulate_means(means: Sequence[Mean]) -> str:
         return f"{_format_number(mean.value, mean.unit)}{arrow}{_format_interval(mean.ci95, mean.unit)}"
 
     def note(mean: Mean) -> str:
-        of = ", ".join(f"{title} {figure(value, mean.unit)}" for title, (_, value) in mean.of.items())
+        of = ", ".join(f"{title} {format_value(value, mean.unit)}" for title, (_, value) in mean.of.items())
         missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
         partial = "" if mean.complete or mean.missing else "; a part is a subset or incomplete"
-        return escape(f"{mean.model}, {mean.suite}: {of or 'nothing'}{missing}{partial}.")
+        return escape_tex(f"{mean.model}, {mean.suite}: {of or 'nothing'}{missing}{partial}.")
 
     columns: list[Column[Mean]] = [
-        Column(head="Model", cell=lambda mean: escape(mean.model), left=True),
-        Column(head="Suite", cell=lambda mean: escape(mean.suite), left=True),
+        Column(head="Model", cell=lambda mean: escape_tex(mean.model), left=True),
+        Column(head="Suite", cell=lambda mean: escape_tex(mean.suite), left=True),
         Column(head="Mean", cell=value),
         Column(head="Parts", cell=lambda mean: str(mean.parts)),
     ]
     notes = [note(mean) for mean in means]
-    return _tabulate(columns, means, caption=escape(_MEANS), label="tab:harness-suites", notes=notes)
+    return _tabulate(columns, means, caption=escape_tex(_MEANS), label="tab:harness-suites", notes=notes)
 
 
 def _tabulate(
@@ -180,10 +178,10 @@ def _tabulate(
 
 
 def _format_number(value: float | None, unit: str) -> str:
-    return escape(NOTHING) if value is None else figure(value, unit)
+    return escape_tex(NOTHING) if value is None else format_value(value, unit)
 
 
 def _format_interval(ends: Ends, unit: str) -> str:
     r"""An interval behind its value, small: ` {\scriptsize [78.3, 82.1]}`; empty where there is none."""
-    shown = span(ends, unit)
+    shown = format_interval(ends, unit)
     return rf" {{\scriptsize {shown}}}" if shown else ""

@@ -9,8 +9,7 @@ from harness import Report, Results, hookimpl
 
 def render(results: Sequence[Results]) -> str:
     """The leaderboard of these results as GitHub Markdown."""
-    from harness.board.leaderboard import boards
-    from harness.board.means import means
+    from harness.board.leaderboard import boards, means
 
     from .tables import render_tables
 

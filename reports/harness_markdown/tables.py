@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.board.display import ARROWS, NOTHING, estimate, figure, share
-from harness.board.flagged import cautioned, flagged
-from harness.board.licences import licences
-from harness.board.means import Mean
-from harness.board.values import Board, Measure, Row
+from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
+from harness.board.leaderboard import Board, Mean, licences, list_flags
+from harness.board.rows import Measure, Row
 from harness.keys import canonical
-from harness.markdown import escape
+from harness.text import escape_markdown
 
 _MOST_METRICS: Final = 6  #: a wider table does not fit a page; the rest is named below it
 _LEGEND: Final = (
@@ -42,7 +40,10 @@ def render_tables(boards: Sequence[Board], means: Sequence[Mean] = ()) -> str:
     blocks += [_render_means(means)] if means else []
     parts = [_render_board(board) for board in boards if board.part_of]
     blocks += ["<details><summary>Parts</summary>", *parts, "</details>"] if parts else []
-    data = [f"- {escape(task)}: {escape(f'{source}: {terms}')}" for task, source, terms in licences(boards)]
+    data = [
+        f"- {escape_markdown(task)}: {escape_markdown(f'{source}: {terms}')}"
+        for task, source, terms in licences(boards)
+    ]
     blocks += ["### Data and licences", "\n".join(data)] if data else []
     legend = f"{_LEGEND} {_RANKS}" if any(_is_ranked(board) for board in boards) else _LEGEND
     return "\n\n".join([*blocks, f"<sub>{legend}</sub>"]) + "\n"
@@ -53,10 +54,14 @@ def _render_means(means: Sequence[Mean]) -> str:
     for mean in means:
         arrow = f" {ARROWS[mean.better]}".rstrip() if mean.better and mean.value is not None else ""
         partial = "" if mean.complete or mean.missing else " (incomplete)"
-        of = ", ".join(f"{title} {figure(value, mean.unit)}" for title, (_, value) in mean.of.items())
+        of = ", ".join(f"{title} {format_value(value, mean.unit)}" for title, (_, value) in mean.of.items())
         missing = f"; missing: {', '.join(mean.missing)}" if mean.missing else ""
-        number = f"{estimate(mean.value, mean.ci95, mean.unit)}{arrow}{partial}"
-        lines.append(_join_cells([escape(mean.model), escape(mean.suite), number, escape(f"{of}{missing}")]))
+        number = f"{format_estimate(mean.value, mean.ci95, mean.unit)}{arrow}{partial}"
+        lines.append(
+            _join_cells(
+                [escape_markdown(mean.model), escape_markdown(mean.suite), number, escape_markdown(f"{of}{missing}")]
+            )
+        )
     return "\n\n".join(["### Means over suites", "\n".join(lines)])
 
 
@@ -65,12 +70,12 @@ def _render_board(board: Board) -> str:
     shared = [(head, text(board.rows[0])) for head, text in _FACTS if _is_same(board, text)]
     shared.append(("Settings", _format_settings(board.rows[0], common)))
     left_out = [measure.name for measure in board.measures[_MOST_METRICS:]]
-    notes = [*board.notes, *flagged(board), *([f"Not shown here: {', '.join(left_out)}."] if left_out else [])]
+    notes = [*board.notes, *list_flags(board), *([f"Not shown here: {', '.join(left_out)}."] if left_out else [])]
     blocks = [
-        f"### {escape(board.name)}",
-        " · ".join(f"{head}: {escape(text)}" for head, text in shared if text),
+        f"### {escape_markdown(board.name)}",
+        " · ".join(f"{head}: {escape_markdown(text)}" for head, text in shared if text),
         _tabulate(_list_columns(board, common), board.rows),
-        "\n".join(f"- {escape(note)}" for note in notes),
+        "\n".join(f"- {escape_markdown(note)}" for note in notes),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -82,15 +87,17 @@ def _list_columns(board: Board, common: set[str]) -> list[Column]:
     columns.append(_text_column("Model", lambda row: row.model))
     for measure in board.measures[:_MOST_METRICS]:
         unit = " %" if measure.unit == "%" else ""
-        head = f"{escape(measure.name)}{unit} {ARROWS[measure.better]}".rstrip()
+        head = f"{escape_markdown(measure.name)}{unit} {ARROWS[measure.better]}".rstrip()
         columns.append(Column(head=head, cell=_pick_measure(measure.name)))
     columns += [
         Column(head="n", cell=lambda row: f"{row.n} (subset)" if row.subset is not None else str(row.n)),
-        Column(head="Coverage", cell=lambda row: share(row.coverage) + ("" if row.complete else " (incomplete)")),
+        Column(
+            head="Coverage", cell=lambda row: format_share(row.coverage) + ("" if row.complete else " (incomplete)")
+        ),
         Column(head="Blocked", cell=lambda row: str(row.blocked)),
     ]
     if any(row.cautions for row in board.rows):
-        columns.append(_text_column("Flags", cautioned))
+        columns.append(_text_column("Flags", lambda row: row.caution_kinds))
     columns += [_text_column(head, text) for head, text in _FACTS if not _is_same(board, text)]
     own = {name for row in board.rows for name in row.settings} - common
     if own:
@@ -99,7 +106,7 @@ def _list_columns(board: Board, common: set[str]) -> list[Column]:
 
 
 def _text_column(head: str, text: Text) -> Column:
-    return Column(head=head, cell=lambda row: escape(text(row)), left=True)
+    return Column(head=head, cell=lambda row: escape_markdown(text(row)), left=True)
 
 
 def _pick_measure(name: str) -> Text:
@@ -107,8 +114,8 @@ def _pick_measure(name: str) -> Text:
 
     def format_measure(measure: Measure) -> str:
         if measure.main:
-            return estimate(measure.value, measure.ci95, measure.unit)
-        return figure(measure.value, measure.unit)
+            return format_estimate(measure.value, measure.ci95, measure.unit)
+        return format_value(measure.value, measure.unit)
 
     return lambda row: next((format_measure(mine) for mine in row.measures if mine.name == name), NOTHING)
 

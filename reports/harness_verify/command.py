@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from harness.cli.options import loaded, plugin_options
-from harness.terminal import one_line, plain, say
+from harness.text import one_line, plain, say
 
 if TYPE_CHECKING:
     from harness.runs.verification import VerifiedPart, VerifiedRun
@@ -61,13 +61,13 @@ def verify_command(ctx: click.Context, /, runs: tuple[str, ...], as_json: bool) 
 
 def _find_places(runs: tuple[str, ...]) -> Iterator[Path]:
     """Where each run is, with results or not. Raises HarnessError where there is none."""
-    from harness.board.results import find
+    from harness.board.results import find_results
 
     for run in runs:
         if (Path(run) / "run.json").is_file():
             yield Path(run)
         else:
-            yield from (path.parent if (path.parent / "run.json").is_file() else path for path in find((run,)))
+            yield from (path.parent if (path.parent / "run.json").is_file() else path for path in find_results((run,)))
 
 
 def format_verified(run: VerifiedRun) -> Iterator[str]:

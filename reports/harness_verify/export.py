@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from harness.board.results import FILE, read
+from harness.board.results import FILE, read_results
 from harness.errors import HarnessError
 from harness.files import atomic_write, open_atomic, report_write_errors
 from harness.runs.environment import harness_version
@@ -23,7 +23,7 @@ from harness.runs.verification import VerifiedRun, verify_run
 from harness.store.folder import RunFolder, file_name
 from harness.store.journal import encoded, lines
 from harness.store.records import TAKEN_OUT, stored_hash
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import Json
 
 from .redaction import FileRedactor, LineRedactor, redact_ref, remove_keys
@@ -85,7 +85,7 @@ def export(folder: Path, output: Path, *, full: bool) -> Exported:
     if file is None or not (folder / FILE).is_file():
         what = "there is no run here" if file is None else "the run has written no results yet"
         raise HarnessError(what, where=str(folder), remedy="give the folder of a run that has ended")
-    read(folder / FILE)  # raises for what is not a results file
+    read_results(folder / FILE)  # raises for what is not a results file
     with TemporaryDirectory() as scratch:
         place = Path(scratch)
         _stage(run, place, full=full)

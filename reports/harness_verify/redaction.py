@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from harness.keys import is_taken_out, taken_out
+from harness.keys import is_redacted, redact_text
 from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
 from harness.store.folder import file_name
 from harness.store.records import TAKEN_OUT, stored_hash
@@ -60,7 +60,7 @@ def is_word(text: str) -> bool:
 
 def redact_word(text: str) -> str:
     """A word as it is; any other text by its length and hash."""
-    return text if is_word(text) else taken_out(text)
+    return text if is_word(text) else redact_text(text)
 
 
 def redact_name(text: str) -> str:
@@ -69,7 +69,7 @@ def redact_name(text: str) -> str:
     if len(pieces) <= 2 and all(map(is_word, pieces)) and not text.startswith("."):
         return text
     last = next((piece for piece in reversed(pieces) if piece), "")
-    return f"…/{last}" if len(pieces) > 1 and is_word(last) else taken_out(text)
+    return f"…/{last}" if len(pieces) > 1 and is_word(last) else redact_text(text)
 
 
 def redact_ref(text: str) -> str:
@@ -81,7 +81,7 @@ def redact_ref(text: str) -> str:
 def redact_value(given: Json) -> Json:
     """A setting's value: numbers and names stay."""
     if isinstance(given, str):
-        return given if not given or (is_word(given) or redact_name(given) == given) else taken_out(given)
+        return given if not given or (is_word(given) or redact_name(given) == given) else redact_text(given)
     if isinstance(given, Mapping):
         return {redact_word(key): redact_value(each) for key, each in cast("Mapping[str, Json]", given).items()}
     if isinstance(given, list | tuple):
@@ -144,7 +144,7 @@ class FileRedactor:
                 {
                     **{key: redact_value(entry[key]) for key in ("started", "finished", "seconds", "tasks", "end")},
                     "command": list(_redact_command(entry["command"])),
-                    "reason": taken_out(entry["reason"]),
+                    "reason": redact_text(entry["reason"]),
                 }
                 for entry in run.get("history", ())
             ],
@@ -274,7 +274,7 @@ def _redact_model(model: Raw) -> dict[str, Json]:
         "ref": redact_ref(model["ref"]),
         "settings": redact_value(model["settings"]),
         "strategy": redact_value(model["strategy"]),
-        "notes": [taken_out(note) for note in model.get("notes") or ()],
+        "notes": [redact_text(note) for note in model.get("notes") or ()],
     }
     if training:
         more = {
@@ -301,7 +301,7 @@ def _redact_identity(identity: Json) -> Json:
 
 
 def _redact_overrides(overrides: Raw) -> dict[str, Json]:
-    system = taken_out(overrides.get("system") or "")
+    system = redact_text(overrides.get("system") or "")
     return {"generation": redact_value(overrides.get("generation") or {}), "system": system}
 
 
@@ -392,20 +392,20 @@ class LineRedactor:
         text: str = line["text"]
         body: dict[str, Json]
         if "reason" in line:
-            body = {"reason": redact_word(line["reason"]), "message": taken_out(line["message"])}
+            body = {"reason": redact_word(line["reason"]), "message": redact_text(line["message"])}
         else:
             steps: Raw = line.get("steps") or {}
             body = {
-                "reasoning": taken_out(line["reasoning"]),
+                "reasoning": redact_text(line["reasoning"]),
                 "seconds": redact_value(line["seconds"]),
                 "choices": {self._redact_leaf(choice): each for choice, each in line["choices"].items()},
-                "notes": [taken_out(note) for note in line["notes"]],
-                "steps": {redact_word(step): taken_out(str(text)) for step, text in steps.items()},
+                "notes": [redact_text(note) for note in line["notes"]],
+                "steps": {redact_word(step): redact_text(str(text)) for step, text in steps.items()},
             }
         return {
             **_keep_who(line),
             "outcome": redact_value(line["outcome"]),
-            "text": taken_out(text),
+            "text": redact_text(text),
             **({TAKEN_OUT: stored_hash(line), "text_length": len(text)} if text or TAKEN_OUT in line else {}),
             **body,
             "flags": [flag for flag in line["flags"] if is_word(flag)],
@@ -426,9 +426,9 @@ class LineRedactor:
             "state": redact_value(line["state"]),
             "label": line["label"],
             "axes": {redact_word(axis): self._redact_leaf(each) for axis, each in axes.items()},
-            "reason": taken_out(line["reason"]),
+            "reason": redact_text(line["reason"]),
             "flags": [flag for flag in line.get("flags", ()) if is_word(flag)],
-            "raw": [taken_out(reply) for reply in line["raw"]],
+            "raw": [redact_text(reply) for reply in line["raw"]],
             "usage": _keep_counts(line["usage"]),
             **_keep_calls(line),
             "models": [redact_name(each) for each in line["models"]],
@@ -442,7 +442,7 @@ class LineRedactor:
         tags: Raw = line["tags"]
         return {
             "category": category if is_word(category) else self._redact_leaf(category),
-            "cluster": cluster if cluster == line["id"] or is_taken_out(cluster) else taken_out(cluster),
+            "cluster": cluster if cluster == line["id"] or is_redacted(cluster) else redact_text(cluster),
             "tags": {redact_word(tag): self._redact_leaf(each) for tag, each in tags.items()},
             "target": self._redact_leaf(line["target"]),
         }
@@ -451,7 +451,7 @@ class LineRedactor:
         """A value of a data set: numbers, words of the results, and answers to choose (yes, no, a letter) stay."""
         if isinstance(given, str):
             stays = given in self.public or _CHOICE.fullmatch(given.strip()) is not None
-            return given if stays else taken_out(given)
+            return given if stays else redact_text(given)
         if isinstance(given, Mapping):
             return {redact_word(key): self._redact_leaf(each) for key, each in cast("Raw", given).items()}
         if isinstance(given, list):
@@ -472,5 +472,5 @@ def _redact_part(part: Raw) -> dict[str, Json]:
     """A part of what was asked: an image by its own hash, its path by that of the path."""
     role = redact_value(part["role"])
     if "image" in part:
-        return {"role": role, "image": taken_out(str(part["image"])), "sha256": redact_value(part["sha256"])}
-    return {"role": role, "text": taken_out(part["text"])}
+        return {"role": role, "image": redact_text(str(part["image"])), "sha256": redact_value(part["sha256"])}
+    return {"role": role, "text": redact_text(part["text"])}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import loaded, plugin_options
-from harness.terminal import say
+from harness.text import say
 
 if TYPE_CHECKING:
     from .index import Mode, RunIndex
@@ -119,7 +119,7 @@ def show_command(ctx: click.Context, /, run: Path, item: str, reveal: bool, as_j
         body = json.loads(encode_json(to_json(found, reveal=reveal)))
         click.echo(json.dumps(body, indent=1))
         return 0
-    from harness.board.table import shown
+    from harness.board.tables import print_drawing
 
-    shown(lambda console: print_item(console, found, reveal=reveal), WIDTH)
+    print_drawing(lambda console: print_item(console, found, reveal=reveal), WIDTH)
     return 0

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from harness.errors import HarnessError
 from harness.runs.following import Following
 from harness.runs.items import Item
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import ImageContent, Json
 
 from .details import MissingImage, PromptImages, collect_searched, describe_item, get_seconds

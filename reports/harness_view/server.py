@@ -17,8 +17,7 @@ from starlette.types import ASGIApp
 
 from harness.types import Json
 from harness.web import new_token
-from harness.web.lasting import serve_page
-from harness.web.pages import page_app, page_assets
+from harness.web.pages import page_app, page_assets, serve_page
 
 from .details import MissingImage, draw_placeholder, encode_json
 from .index import RunIndex

@@ -14,7 +14,7 @@ from harness.keys import canonical
 from harness.runs.following import Following
 from harness.runs.items import Item, RunSplit
 from harness.store.run_file import RunFile
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 from harness.types import Json
 
 from .details import (

@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from harness.board.flagged import cautioned
-from harness.board.rows import Section
-from harness.board.values import Ends, Measure, Row
+from harness.board.rows import Ends, Measure, Row, Section
 from harness.contracts import Results
 from harness.keys import text_hash
 from harness.types import Json
@@ -99,7 +97,7 @@ def _build_config(name: str, section: Section, row: Row) -> dict[str, Json]:
             "data_revision": data.get("revision") or "",
             "judge": row.judge.label,
             "input_fidelity": row.fidelity,
-            "flags": cautioned(row),
+            "flags": row.caution_kinds,
         },
     }
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 
-from harness.board.rows import Section, rows, sections
-from harness.board.values import Row
+from harness.board.rows import Row, Section, list_sections, read_rows
 from harness.contracts import Results
 from harness.keys import short
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import Json
 
 Number = int | float
@@ -34,8 +33,8 @@ def name_runs(results: Sequence[Results], make_folder: Callable[[str], str]) -> 
 
 def list_splits(run: Results) -> Iterator[tuple[Section, tuple[Row, ...]]]:
     """Each split of a run, and its rows: the run's own judge first."""
-    for section in sections(run):
-        yield section, tuple(rows(section))
+    for section in list_sections(run):
+        yield section, tuple(read_rows(section))
 
 
 def format_title(section: Section) -> str:

@@ -13,13 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from harness.board.flagged import cautioned
-from harness.board.values import Measure, Row
+from harness.board.rows import Measure, Row
 from harness.contracts import Results
 from harness.keys import short
-from harness.sheets import defused
 from harness.store.folder import file_name
-from harness.terminal import one_line
+from harness.text import escape_cell, one_line
 from harness.types import Json
 
 from .runs import Number, count_records, encode_json, format_title, list_splits, name_runs
@@ -65,7 +63,7 @@ def render_files(results: Sequence[Results]) -> Mapping[str, bytes]:
                 stem = f"{model}/{_cut(f'{model}_{each.name}{judge}')}"
                 scores = _list_scores(row)
                 about = {"judge": row.judge.label, "complete": row.complete, "subset": row.subset}
-                files[f"{stem}_score.json"] = encode_json({**scores, **about, "flags": cautioned(row)})
+                files[f"{stem}_score.json"] = encode_json({**scores, **about, "flags": row.caution_kinds})
                 files[f"{stem}_score.csv"] = _write_line(scores)
             main = each.rows[0].main
             if main is not None and main.name == _ACCURACY:
@@ -114,7 +112,7 @@ def _write_line(line: Mapping[str, Json]) -> bytes:
     """A CSV file of one line."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([defused(one_line(name)) for name in line])
+    writer.writerow([escape_cell(one_line(name)) for name in line])
     writer.writerow(line.values())
     return out.getvalue().encode()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Generation, Image, Sample, Settings, Task, distinct, open_files, prompt, rows
+from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of
-from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import DataSource, Sample, Settings, Split, Task, distinct, open_files, prompt, rows, together
+from harness.contracts import UNSEEN
 from harness.readers import DataFiles, Row, first_of
-from harness.sources import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 MINI: Final = Path(__file__).with_name("mini")

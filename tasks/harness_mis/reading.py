@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from harness import DataSource, MissingData, Sample, Settings
-from harness.data.built import built
+from harness.contracts import UNSEEN
+from harness.data.built import find_built_set
 from harness.data.upstream import Pin
 from harness.readers import DataFiles, Row, distinct, normalised, open_files, prompt, rows, together
-from harness.sources import UNSEEN
 
 JUDGE_SCRIPT: Final = "evaluation/gpt_eval.py"
 PIN: Final = Pin(
@@ -46,7 +46,7 @@ NAMES: Final = (
 
 def list_built_splits(root: Path) -> tuple[str, ...]:
     """The splits that a set holds which was built; none for MIS itself, and for a set that has nothing to test on."""
-    if built(root) is None:
+    if find_built_set(root) is None:
         return ()
     files = open_files(root)
     return tuple(name for name in PUBLISHED if files.has(f"mis_{name}.json"))
@@ -63,7 +63,7 @@ def samples(root: Path, split: str, _settings: Settings) -> Iterator[Sample]:
     try:
         found = rows(files, f"mis_{split}.json")
     except MissingData as error:
-        made = built(files.root)
+        made = find_built_set(files.root)
         if made is None:
             raise
         what = f"the set {made.name} has no split {split!r}: {error.what}"

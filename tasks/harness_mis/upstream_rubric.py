@@ -17,7 +17,7 @@ from harness.data.upstream import Upstream
 from .reading import JUDGE_SCRIPT, PIN
 from .rubric import LABELS, MEANINGS, classify
 
-FORM = rubric.Form(
+FORM = rubric.ReplySchema(
     fields={
         "label_perception": ("Perception Level1", "Perception Level2", "Perception Level3"),
         "label_str": ("Safe", "Unsafe"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Metric, Split, Task
-from harness.sources import UNSEEN
+from harness.contracts import UNSEEN
 from harness.usual import ATTACK_RULE, attack, mini
 
 from .reading import SCENARIOS, samples

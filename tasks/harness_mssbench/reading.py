@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from harness import DataSource, Sample, Settings
+from harness.contracts import UNSEEN
 from harness.data.upstream import Pin, Upstream
 from harness.keys import short, text_hash
 from harness.readers import DataFiles, Row, distinct, document, open_files, prompt
-from harness.sources import UNSEEN
 from harness.types import Fidelity
 
 PREAMBLE_SCRIPT: Final = "utils/prompts.py"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from harness import BadData, DataSource, Sample, Settings, Split, Task, distinct, open_files, prompt, rows
+from harness.contracts import UNSEEN
 from harness.readers import DataFiles, Row, first_of
-from harness.sources import UNSEEN
 from harness.usual import mini, right_answers
 
 MINI: Final = Path(__file__).with_name("mini")

@@ -24,10 +24,10 @@ from harness import (
     rows,
     together,
 )
+from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.readers import DataFiles, Row, first_of, image_mark, parquet_rows, parquet_tables
-from harness.sources import UNSEEN
-from harness.usual import ATTACK_RULE, Judges, attack, compared, mini
+from harness.usual import ATTACK_RULE, Judges, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 FOLDERS: Final = ("test/", "data/", "")  #: where records and images are in the copies that are about
@@ -116,9 +116,9 @@ TASK: Final = Task(
     description="questions that could do harm, and questions where help is compared (SPA-VL test: harm, help)",
     splits={
         "harm": attack(HARM, n=265, by=BY),
-        "help": compared(HELP, n=265, by=BY),
+        "help": comparison(HELP, n=265, by=BY),
         "mini": mini(attack(HARM, by=BY), MINI, n=6, judges=ATTACK_RULE),
-        "mini-help": mini(compared(HELP, by=BY), MINI, n=6, judges=HELP_RULE),
+        "mini-help": mini(comparison(HELP, by=BY), MINI, n=6, judges=HELP_RULE),
     },
     samples=samples,
     source=DataSource(

@@ -23,8 +23,8 @@ from harness import (
     rate,
     rows,
 )
+from harness.contracts import UNSEEN
 from harness.keys import short
-from harness.sources import UNSEEN
 from harness.usual import REFUSAL_RULE, mini
 
 MINI: Final = Path(__file__).with_name("mini")

@@ -24,7 +24,7 @@ from harness import (
 )
 from harness.data.upstream import Pin
 from harness.readers import DataFiles, Row, first_of
-from harness.usual import ATTACK_RULE, attack, compared, mini
+from harness.usual import ATTACK_RULE, attack, comparison, mini
 
 MINI: Final = Path(__file__).with_name("mini")
 REPOSITORY: Final = "ys-zong/VLGuard"
@@ -116,7 +116,7 @@ COMPARED_RULE: Final[Judges] = {"keyword": {"refusal": "loss", "compliance": "ti
 
 UNSAFES: Final = attack(JUDGES, n=442, by=("category", "sub_category", "source"), defaults=ASKED)
 SAFE_UNSAFES: Final = attack(JUDGES, n=558, defaults=ASKED)
-SAFE_SAFES: Final = compared({"pairwise": {}}, n=558, by=("category", "reference"), defaults=ASKED)
+SAFE_SAFES: Final = comparison({"pairwise": {}}, n=558, by=("category", "reference"), defaults=ASKED)
 
 TASK: Final = Task(
     name="vlguard",

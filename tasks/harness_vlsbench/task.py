@@ -21,9 +21,9 @@ from harness import (
     rows,
     together,
 )
+from harness.contracts import UNSEEN
 from harness.keys import short
 from harness.readers import Row, image_mark
-from harness.sources import UNSEEN
 from harness.usual import mini
 
 MINI: Final = Path(__file__).with_name("mini")

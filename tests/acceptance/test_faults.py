@@ -15,7 +15,7 @@ import pytest
 
 from harness import Policy, Run
 from harness.errors import EndpointDown
-from harness.limits.refusals import OWN
+from harness.limits.throttling import OWN
 from harness.testing.faults import (
     ROWS,
     Reply,

@@ -15,7 +15,7 @@ from harness.cli.crash import exit_code
 from harness.contracts import ModelInfo
 from harness.errors import TooManyOpen
 from harness.http import Address, unreachable
-from harness.images.opening import open_image
+from harness.images import open_image
 from harness.limits import Endpoints, Metered, Policy
 from harness.readers import open_files
 from harness.testing.fakes import PIXEL, FakeModel, fake_sample, fake_task

@@ -6,10 +6,10 @@ import pytest
 
 from harness.contracts import Decision
 from harness.keys import text_hash
+from harness.stats.summary import JudgedItem
 from harness.store import RunFolder, TaskFolder
 from harness.store.ledger import Ledger
 from harness.store.records import Judgement, asked_line, response_line, verdict_line
-from harness.summary import Row
 from harness.testing.fakes import fake_sample
 from harness.types import Failure, Response, Unscored, Usage, Verdict
 
@@ -49,7 +49,7 @@ class Folder:
     def ledger(self, *judges: str) -> Ledger:
         return Ledger(folder=self.task, judges=judges or (JUDGE,))
 
-    def rows(self, *judges: str) -> list[Row]:
+    def rows(self, *judges: str) -> list[JudgedItem]:
         return list(self.ledger(*judges).rows("all"))
 
 

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from harness.drawings import png
 from harness.errors import BadData, BadImage, HarnessError, MissingData
-from harness.images.opening import open_image
+from harness.images import open_image
 from harness.readers import open_files, parquet_rows, parquet_tables, rows
 
 HUB = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -19,7 +19,7 @@ import pytest
 from harness import plugins
 from harness.contracts import Model
 from harness.errors import Forbidden, HarnessError, MissingData, PluginError
-from harness.images.opening import open_image
+from harness.images import open_image
 from harness.models import ModelSpec, resolve
 from harness.plugins import Host
 from harness.testing.fakes import fake_image

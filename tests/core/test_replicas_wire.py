@@ -12,7 +12,7 @@ import pytest
 from harness import errors
 from harness.contracts import ModelInfo
 from harness.errors import BadImage, HarnessError, MissingData
-from harness.images.opening import open_image
+from harness.images import open_image
 from harness.replicas import wire
 from harness.replicas.wire import Frame, read_frame, receive_frame
 from harness.testing.fakes import fake_image

@@ -6,7 +6,7 @@ import pytest
 
 from harness import secrets
 from harness.errors import HarnessError, UnknownName
-from harness.settings import changed, effective, identity, json_object, nearest
+from harness.settings import effective, find_changed, identity, json_object, nearest
 from harness.types import Setting
 
 DECLARED = (
@@ -90,7 +90,7 @@ def test_transport_is_no_part_of_the_identity() -> None:
 
 
 def test_only_changed_identity_settings_are_named() -> None:
-    assert changed(DECLARED, values(timeout=1, pixels=9)) == {"pixels": 9}
+    assert find_changed(DECLARED, values(timeout=1, pixels=9)) == {"pixels": 9}
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "5", "null", "[" * 100_000])

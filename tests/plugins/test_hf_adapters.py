@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness import Generation
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from tests.plugins.hf_asking import answer, asked, opened, refused
 from tests.plugins.tiny.folders import Folders, make_once
 
@@ -44,7 +44,7 @@ class TestAnAdapter:
             fingerprint = model.info.fingerprint
 
         assert tuned != plain
-        assert fingerprint == {**of_folder(vlm), "adapter": of_folder(adapter)}
+        assert fingerprint == {**hash_folder(vlm), "adapter": hash_folder(adapter)}
 
     async def test_answers_as_the_merged_model_does(self, vlm: Path, adapter: Path, tmp_path: Path) -> None:
         import peft

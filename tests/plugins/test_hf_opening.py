@@ -13,7 +13,7 @@ from harness_hf.provider import PROVIDER, SETTINGS
 from harness_vllm.provider import PROVIDER as VLLM
 
 from harness import Generation, HarnessError, Provider, Request, Response
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
@@ -129,7 +129,7 @@ class TestAFolder:
     async def test_is_known_by_its_files_and_never_by_its_path(self, lm: Path, tmp_path: Path) -> None:
         elsewhere = shutil.copytree(lm, tmp_path / "elsewhere" / "moved")
         async with opened(lm) as model, opened(elsewhere) as moved:
-            assert model.info.fingerprint == of_folder(lm)
+            assert model.info.fingerprint == hash_folder(lm)
             assert moved.info.fingerprint == model.info.fingerprint
             assert model.info.resolved == ""
 

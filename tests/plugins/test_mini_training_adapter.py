@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import harness
 from harness import HarnessError, open_model
 from harness.data import provenance
-from harness.fingerprint import of_file, of_folder
+from harness.fingerprint import hash_file, hash_folder
 
 SPLITS = "mis:mini,mis:mini-benign,mssbench:mini"
 
@@ -41,9 +41,9 @@ class TestTheFolder:
 
     def test_its_record_has_the_hashes_of_its_files_and_of_the_base_beside_it(self):
         said = json.loads((MIRAGE / "training.json").read_text(encoding="utf-8"))
-        assert said["files"] == {name: of_file(MIRAGE / name) for name in said["files"]}
+        assert said["files"] == {name: hash_file(MIRAGE / name) for name in said["files"]}
         assert set(said["files"]) == {"adapter_config.json", "adapter_model.safetensors"}
-        assert said["base"]["files"] == of_folder(BASE)
+        assert said["base"]["files"] == hash_folder(BASE)
 
     def test_its_record_and_its_card_name_the_drawings_it_learnt_from_and_no_published_set(self):
         said = json.loads((MIRAGE / "training.json").read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ class TestTheFolder:
         said = json.loads((MIRAGE / "training.json").read_text(encoding="utf-8"))
         draw_mis(tmp_path / "mis", said["mixture"]["seed"])
         file, digest = next(iter(said["mixture"]["parts"][0]["files"].items()))
-        assert of_file(tmp_path / "mis" / file)["sha256"] == digest
+        assert hash_file(tmp_path / "mis" / file)["sha256"] == digest
         assert [part.name for part in provenance.read(tmp_path / "mis").parts] == [MIS]
 
     def test_it_names_its_base_and_no_path_of_a_machine(self):
@@ -78,7 +78,7 @@ class TestTheFolder:
         said = json.loads((kept / "training.json").read_text(encoding="utf-8"))
         assert (said["tuned_from"], said["trained_on"]) == ("mini/base", list(GENERAL))
         assert said["files"] == {
-            name: of_file(kept / name) for name in ("adapter_config.json", "adapter_model.safetensors")
+            name: hash_file(kept / name) for name in ("adapter_config.json", "adapter_model.safetensors")
         }
         assert load_file(kept / "adapter_model.safetensors")["layer"].dtype is torch.bfloat16
         assert not (kept / "tokenizer.json").exists()
@@ -94,7 +94,7 @@ class TestTheModel:
         async with open_model("mini/mirage") as tuned, open_model(f"hf/{BASE}", {"adapter": MIRAGE}) as folder:
             assert tuned.info.ref == "mini/mirage"
             assert tuned.info.fingerprint == folder.info.fingerprint
-            assert tuned.info.fingerprint["adapter"] == of_folder(MIRAGE)
+            assert tuned.info.fingerprint["adapter"] == hash_folder(MIRAGE)
             assert tuned.info.notes == ()
 
     async def test_an_adapter_of_ones_own_goes_onto_the_base_and_not_onto_an_adapter(self):

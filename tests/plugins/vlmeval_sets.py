@@ -12,7 +12,7 @@ from harness_vlmeval.tasks import TASKS
 
 from harness import Image, Request, Response, Sample, Settings, Text, plugins
 from harness.contracts import Task
-from harness.data.places import samples
+from harness.data.places import read_samples
 from harness.runs.run import Run
 from harness.settings import effective
 from harness.testing.fakes import PIXEL, fake_provider, host_of
@@ -54,7 +54,7 @@ def settings(of: Task, **given: Any) -> Settings:
 
 
 def listed(name: str, split: str, root: Path, **given: Any) -> list[Sample]:
-    return list(samples(task(name), root, split, settings(task(name), **{"any_revision": True, **given})))
+    return list(read_samples(task(name), root, split, settings(task(name), **{"any_revision": True, **given})))
 
 
 def parts(sample: Sample) -> list[str]:

@@ -6,7 +6,7 @@ import io
 import pytest
 from harness_csv import render
 
-from harness.summary.suites import suite_results
+from harness.stats.summary import suite_results
 from harness.testing.results import Body, judged, results, split
 from tests import golden
 

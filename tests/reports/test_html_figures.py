@@ -11,7 +11,7 @@ from harness_html.figures.readings import read_kind, read_measure
 from harness_html.figures.theme import LIGHT
 
 from harness.board.leaderboard import boards
-from harness.board.values import Measure
+from harness.board.rows import Measure
 from harness.keys import digest
 from harness.testing.results import metric
 from tests.golden import check

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from harness import HarnessError
 from harness.board.leaderboard import boards
 from harness.plugins.host import Host, use
-from harness.terminal import plain
+from harness.text import plain
 from tests.reports.figure_runs import SVG, drawn, everything, hostile, mis, rate, run, words
 
 

@@ -8,8 +8,8 @@ import pytest
 from harness_markdown import render
 from markdown_it import MarkdownIt
 
-from harness.markdown import escape
 from harness.testing.results import Body, judged, results, split
+from harness.text import escape_markdown
 from tests import golden
 
 JUDGE = "mis-openai-judge-1f3a9c2e"
@@ -140,16 +140,16 @@ def test_a_foreign_name_in_a_heading_or_note_is_harmless_too() -> None:
 
 @pytest.mark.parametrize("text", ["http://e.x", "WWW.e.x", "a@b.c"])
 def test_what_a_page_would_turn_into_a_link_is_broken_up(text: str) -> None:
-    assert not re.search(r"://|www\.|@", escape(text), re.IGNORECASE)
+    assert not re.search(r"://|www\.|@", escape_markdown(text), re.IGNORECASE)
 
 
 def test_plain_names_stay_readable_in_the_raw_text() -> None:
     for name in ("openai/gpt-4o_mini:latest", "hf/Org/Model-7B (temperature=1.0)", "ASR_answered", "80.3 [78.3, 82.1]"):
-        assert escape(name) == name
+        assert escape_markdown(name) == name
 
 
 def test_control_characters_are_gone() -> None:
-    assert escape("a\x1b[2J\u202eb") == "a[2Jb"
+    assert escape_markdown("a\x1b[2J\u202eb") == "a[2Jb"
 
 
 def test_no_results_make_no_table() -> None:

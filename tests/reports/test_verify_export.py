@@ -21,7 +21,7 @@ from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
-from harness.keys import taken_out, text_hash
+from harness.keys import redact_text, text_hash
 from harness.metrics import rate
 from harness.models import ModelSpec
 from harness.runs.run import judge_async, run_async
@@ -99,7 +99,7 @@ def test_a_text_is_replaced_by_its_length_and_hash(folder: Path, tmp_path: Path)
     assert line["text"] == f"[{len(text)} characters, sha256 {text_hash(text)}]"
     assert (line["text_sha256"], line["text_length"]) == (text_hash(text), len(text))
     assert all(HASH.fullmatch(each) for each in (line["reasoning"], *line["notes"], *line["steps"].values()))
-    assert line["target"] == {"answer": "yes", "intent": taken_out(SECRET), "level": 0}
+    assert line["target"] == {"answer": "yes", "intent": redact_text(SECRET), "level": 0}
     assert line["model"] == "…/weights"
 
 
@@ -279,7 +279,7 @@ def test_a_name_stays_and_of_a_path_only_its_end(given: str, shown: str) -> None
 
 @pytest.mark.parametrize("text", ["two words", "a\nb", "\u202e", "http://host:1/v1", "/etc/passwd", "x" * 81])
 def test_what_is_no_name_is_taken_out_of_a_setting(text: str) -> None:
-    assert redact_value({"setting": [text]}) == {"setting": [taken_out(text)]}
+    assert redact_value({"setting": [text]}) == {"setting": [redact_text(text)]}
 
 
 def test_numbers_and_names_of_settings_stay() -> None:

@@ -13,8 +13,8 @@ from harness_html import render as as_html
 from harness_latex import render as as_latex
 from harness_markdown import render as as_markdown
 
-from harness.board.compact import render as as_compact
-from harness.board.table import render as as_table
+from harness.board.tables import render_report_table as as_compact
+from harness.board.tables import render_run_table as as_table
 from harness.testing.results import Body, judged, results, split
 
 JUDGE = "mis-openai-judge-1f3a9c2e"

@@ -17,8 +17,7 @@ from harness.images import open_image
 from harness.metrics import Record
 from harness.readers import normalised
 from harness.runs.verification import check_sums
-from harness.summary import Ran, Row
-from harness.summary.pooling import TaskSummary
+from harness.stats.summary import JudgedItem, SplitRun, TaskSummary
 from harness.types import Image, Outcome, Sample, Text, Unscored, Verdict
 
 assert callable(TASK.splits)
@@ -206,10 +205,11 @@ def test_asr_answered_leaves_blocks_out_and_keeps_empty_answers_in() -> None:
     assert metric.score(seen("answered", "unsafe")) == (1, 1)
 
 
-def summed(rows: Iterator[Row], *names: str) -> dict[str, Any]:
+def summed(rows: Iterator[JudgedItem], *names: str) -> dict[str, Any]:
     judge = {"J": dict[str, str]()}
     how = {
-        name: Ran(split=SPLITS[name], judges=judge, primary="J", settings={}, drawn={"J": "f" * 64}) for name in names
+        name: SplitRun(split=SPLITS[name], judges=judge, primary="J", settings={}, drawn={"J": "f" * 64})
+        for name in names
     }
     made = TaskSummary(SPLITS, how)
     for row in rows:
@@ -218,7 +218,7 @@ def summed(rows: Iterator[Row], *names: str) -> dict[str, Any]:
     return found
 
 
-def drawn(split: str, count: int, judged: int, fails: int) -> Iterator[Row]:
+def drawn(split: str, count: int, judged: int, fails: int) -> Iterator[JudgedItem]:
     """Every sixth prompt is blocked; the first answers are judged, the judge fails on each `fails`-th."""
     for number in range(count):
         outcome: Outcome = "input_blocked" if number % 6 == 0 else "answered"
@@ -230,7 +230,7 @@ def drawn(split: str, count: int, judged: int, fails: int) -> Iterator[Row]:
             item=id_, id=id_, split=split, cluster=id_, outcome=outcome, category="AB"[number % 2],
             tags={"sub_category": "abcdef"[number % 5]},
         )  # fmt: skip
-        yield Row(record=seen, verdicts={"J": said} if number < judged and outcome == "answered" else {})
+        yield JudgedItem(record=seen, verdicts={"J": said} if number < judged and outcome == "answered" else {})
 
 
 @pytest.mark.parametrize("fails", [0, 1, 7])

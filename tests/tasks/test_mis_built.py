@@ -15,10 +15,10 @@ from harness_mis.task import TASK
 import harness
 from harness import plugins
 from harness.board.leaderboard import boards
-from harness.board.references import references
+from harness.board.published import find_references
 from harness.cli import cli
 from harness.contracts import Split
-from harness.data.places import splits_of
+from harness.data.places import find_own_splits
 from harness.data.provenance import Part, Provenance
 from harness.errors import MissingData
 from harness.runs.run import Run
@@ -89,7 +89,7 @@ def test_the_name_alone_means_what_a_built_set_has_and_both_are_pooled_only_wher
     root = built(tmp_path / "set", *here)
     assert tuple(name for name, split in offered(root).items() if split.selected) == here
     assert ("test" in offered(root)) is pooled
-    assert {split.n for name, split in splits_of(TASK, {}, root).items() if "mini" not in name} == {None}
+    assert {split.n for name, split in find_own_splits(TASK, {}, root).items() if "mini" not in name} == {None}
 
 
 def test_the_name_alone_runs_a_built_set_without_a_word_on_published_sizes(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_leaderboard_sets_a_built_set_beside_mis_under_its_own_name(tmp_path: 
 
 
 def test_published_numbers_of_mis_stand_beside_mis_and_never_beside_a_built_set(tmp_path: Path) -> None:
-    known = {board.name: bool(references(board, [TASK])) for board in boards(boards_of(tmp_path))}
+    known = {board.name: bool(find_references(board, [TASK])) for board in boards(boards_of(tmp_path))}
     assert {name for name, there in known.items() if there} == {"mis:easy", "mis:hard", "mis:real"}
 
 

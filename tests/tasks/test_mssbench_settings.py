@@ -17,7 +17,7 @@ from harness.errors import MissingData
 from harness.images import open_image
 from harness.keys import text_hash
 from harness.metrics import Record
-from harness.settings import changed, effective
+from harness.settings import effective, find_changed
 from harness.testing.fakes import PIXEL, fake_provider, host_of
 from harness.types import Text
 from tests.tasks.mssbench_data import chat, embodied, read, write
@@ -214,4 +214,4 @@ def test_the_mean_weighs_both_situations_alike_and_is_ranked() -> None:
 
 def test_a_setting_that_is_not_default_is_part_of_the_tasks_name() -> None:
     values = effective(SETTINGS, {"setting": "qc", "queries": "all"}, owner="mssbench")
-    assert changed(SETTINGS, values) == {"setting": "qc"}
+    assert find_changed(SETTINGS, values) == {"setting": "qc"}

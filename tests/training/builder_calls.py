@@ -34,7 +34,7 @@ from harness import (
 )
 from harness.drawings import png
 from harness.readers import open_files
-from harness.rubric.replies import json_alone
+from harness.rubric.replies import parse_json_reply
 from harness.testing.fakes import Said, Script, fake_judge, fake_painter, fake_provider, host_of
 
 YES = '{"said": "yes"}'
@@ -67,7 +67,7 @@ def plan(models: Mapping[str, str | ModelChoice] | None = None, **more: Any) -> 
 def read_json(text: str) -> Any:
     """A reading of replies in JSON."""
     try:
-        return json_alone(text)
+        return parse_json_reply(text)
     except ValueError as error:
         raise Unreadable(str(error)) from None
 

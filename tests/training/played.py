@@ -24,7 +24,7 @@ from harness.images import inline_image, open_image
 from harness.keys import messages_digest
 from harness.phrases import REFUSALS, finder, read_phrases
 from harness.rubric import repair_request
-from harness.rubric.templates import unmarked
+from harness.rubric.templates import strip_markers
 from harness.testing.fakes import FakeModel, Said, Script
 from harness.types import BLOCKED
 
@@ -106,7 +106,7 @@ class PlayedCalls:
     async def _reply(self, role: Role, request: Request) -> tuple[str, str] | Halted:
         request = _opened(request)
         self.asked.append((role, request))
-        call = f"{role} {messages_digest(unmarked(request))} {request.settings.temperature}"
+        call = f"{role} {messages_digest(strip_markers(request))} {request.settings.temperature}"
         said = await self._models.get(role, Writer()).generate(request)
         if isinstance(said, Failure):
             return _ended(said, call)

@@ -23,7 +23,7 @@ from harness_builder.calls.store import CallStore
 from harness_builder.plan import ModelChoice
 
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings, plugins
-from harness.limits.refusals import OWN
+from harness.limits.throttling import OWN
 from harness.testing import faults, painting
 from harness.testing.calls import Call
 from harness.testing.fakes import PIXEL, fake_judge, fake_painter, fake_provider, host_of

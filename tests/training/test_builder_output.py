@@ -13,9 +13,9 @@ from harness_mis.task import TASK
 from PIL import Image, ImageOps
 
 from harness import BadData, Training
-from harness.data.built import built
+from harness.data.built import find_built_set
 from harness.data.inspection import check_split
-from harness.data.places import samples, splits_of
+from harness.data.places import find_own_splits, read_samples
 from tests.training.built import CATEGORIES, Workplace, drawing, label, photograph, plan, rows, there
 
 
@@ -78,15 +78,15 @@ def test_refusals_are_a_file_of_their_own_over_the_same_images(place: Workplace)
 def test_the_task_reads_every_split_and_opens_every_image(place: Workplace) -> None:
     made = place.some()
     place.finish(place.write(made, [place.real(made[2])]))
-    known = built(place.folder)
+    known = find_built_set(place.folder)
     assert known is not None
     assert (known.name, known.mark, known.licence) == ("Lamps and kites", "+data=Lamps-and-kites", "cc-by-4.0")
-    splits = splits_of(TASK, {}, place.folder)
+    splits = find_own_splits(TASK, {}, place.folder)
     assert [name for name, split in splits.items() if split.selected] == ["easy", "hard", "real"]
     for name, count in (("easy", 3), ("hard", 2), ("real", 1)):
         check = check_split(TASK, name, splits[name], place.folder, {})
         assert (check.error, check.bad, check.samples, check.images) == (None, {}, count, 2 * count)
-    sample = next(iter(samples(TASK, place.folder, "easy", {})))
+    sample = next(iter(read_samples(TASK, place.folder, "easy", {})))
     assert [image.files.read(image.path) for image in sample.request.images] == [drawing(4), drawing(5)]
     assert (sample.id, sample.category) == ("1", "Kitchen")
 

@@ -15,7 +15,7 @@ from harness_mirage.methods import METHODS
 
 from harness import BadData, MissingData, Training
 from harness.cli import main
-from harness.data.provenance import differences, origin, read
+from harness.data.provenance import find_differences, find_origin, read
 from tests.training.built import AT, Workplace, label, plan, probed, there
 
 
@@ -85,13 +85,13 @@ def test_a_manifest_that_names_a_file_outside_the_set_is_refused(place: Workplac
 
 def test_runs_and_trainings_are_told_where_the_data_come_from_and_under_which_terms(place: Workplace) -> None:
     place.finish()
-    assert origin(place.folder) == ("Lamps and kites", "k1:build")
+    assert find_origin(place.folder) == ("Lamps and kites", "k1:build")
     said = read(place.folder)
     assert (said.licence, said.parts[0].kind, said.parts[0].fetched) == ("cc-by-4.0", "build", AT)
     mirage = next(method for method in METHODS if method.name == "mirage")
     alone = replace(mirage, ingredients=mirage.ingredients[:1])
     assert mix(alone, Training(model="none", data={"": place.folder}, out=Path("none"))).parts[0].licence == "cc-by-4.0"
-    found = differences(place.folder, said.files)
+    found = find_differences(place.folder, said.files)
     assert (found.missing, found.changed) == ([], [])
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import HarnessError, Message, Request, Text, UnknownName
-from harness.rubric.templates import unmarked
+from harness.rubric.templates import strip_markers
 
 NAMES: tuple[Prompt, ...] = get_args(Prompt)
 GIVEN: dict[str, Any] = {
@@ -161,7 +161,7 @@ def test_letters_that_no_file_can_hold_are_no_fault() -> None:
 
 def test_a_prompt_without_its_markers_is_the_same_for_any_marker() -> None:
     request = Request(messages=(Message(role="user", content=(Text(text=PACKAGED.fill("write", values("write"))),)),))
-    (part,) = unmarked(request).messages[0].content
+    (part,) = strip_markers(request).messages[0].content
     assert isinstance(part, Text)
     assert re.search(r"[0-9a-f]{16}", part.text) is None
 

@@ -15,7 +15,7 @@ from harness_builder.seeds import SeedSource, read_seeds
 from harness_builder.terms import check_sources
 
 from harness import HarnessError
-from harness.data.provenance import FILE, Kind, Part, Provenance
+from harness.data.provenance import FILE, Part, Provenance, SourceKind
 from tests.training.built import Workplace, plan
 from tests.training.test_builder_command_mis import in_the_mini_world, refused
 
@@ -49,7 +49,7 @@ def listed(path: Path, *records: Mapping[str, Any]) -> Path:
     return path
 
 
-def fetched(root: Path, task: str, name: str, *files: str, kind: Kind = "hub") -> Path:
+def fetched(root: Path, task: str, name: str, *files: str, kind: SourceKind = "hub") -> Path:
     root.mkdir(exist_ok=True)
     part = Part(kind=kind, name=name, revision="1", fetched="", files=dict.fromkeys(files, (1, "0")))
     Provenance(task=task, licence="", parts=(part,)).write(root)

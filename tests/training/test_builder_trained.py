@@ -17,7 +17,7 @@ from harness_mini.draw_training import draw_general
 from harness_mini.world import THINGS
 from harness_mis.task import TASK
 
-from harness.data.places import samples
+from harness.data.places import read_samples
 from harness.images import open_image
 from tests.acceptance.commands import Ended, foreign, harness_here
 from tests.training.built import rows
@@ -121,7 +121,7 @@ class TestTheSet:
 
     @pytest.mark.parametrize("split", TESTS)
     def test_is_read_by_the_task_sample_by_sample_with_both_images_open(self, built: World, split: str) -> None:
-        read = {sample.id: sample for sample in samples(TASK, built.made, split, {})}
+        read = {sample.id: sample for sample in read_samples(TASK, built.made, split, {})}
         for row in rows(built.made, f"mis_{split}.json"):
             sample = read.pop(str(row["id"]))
             first, second = (open_image(image).opened for image in sample.request.images)

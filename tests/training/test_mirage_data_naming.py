@@ -12,8 +12,7 @@ from harness_mirage.methods import METHODS, Ingredient
 from harness_mirage.mixture import Part
 
 from harness import BadData, Training
-from harness.board.cautions import cautions
-from harness.board.values import JudgeNote, Row
+from harness.board.rows import JudgeNote, Row, find_cautions
 from harness.data import provenance
 from tests.training.data_sets import drawing, mis, one, pair, refused
 
@@ -68,7 +67,7 @@ def marks(names: tuple[str, ...], task: str) -> list[str]:
         measures=(),
         trained_on=names,
     )
-    return [each.told for each in cautions(row, task, task) if each.kind == "trained_on"]
+    return [each.told for each in find_cautions(row, task, task) if each.kind == "trained_on"]
 
 
 class TestMainData:

@@ -20,7 +20,7 @@ from harness_mirage.recipe import FIELDS
 import harness
 from harness import HarnessError
 from harness.board.leaderboard import boards
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from harness.keys import digest
 from tests.plugins.tiny.folders import Folders, make_once
 from tests.training.trained import GENERAL, PAIRS, QUICK, called, record, tune, tune_once, words
@@ -96,7 +96,7 @@ class TestABaseThatIsAFolder:
 
         told = record(out)
         assert told["tuned_from"] == "hf/my-base"
-        assert told["base"]["digest"] == digest(of_folder(base))
+        assert told["base"]["digest"] == digest(hash_folder(base))
         for name in ("training.json", "README.md"):
             assert str(base.parent) not in (out / name).read_text(encoding="utf-8")
         assert "# hf/my-base, tuned by mirage" in (out / "README.md").read_text(encoding="utf-8")
@@ -226,7 +226,7 @@ class TestTheRecord:
 
         (file,) = told["mixture"]["parts"][0]["files"].values()
         assert file == hashlib.sha256((drawn / "mis_train.json").read_bytes()).hexdigest()
-        assert told["base"]["files"] == of_folder(find_model_folder("mini/base"))
+        assert told["base"]["files"] == hash_folder(find_model_folder("mini/base"))
         assert told["base"]["digest"] == digest(told["base"]["files"])
         assert len(told["mixture"]["digest"]) == 64
 

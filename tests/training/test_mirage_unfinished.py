@@ -10,8 +10,7 @@ import pytest
 from harness_mirage.models.weights import find_model_folder
 
 from harness import HarnessError
-from harness.fingerprint import of_folder
-from harness.unfinished import MARK
+from harness.fingerprint import MARK, hash_folder
 from tests.training.tiny_training import fitted, pair, recipe, training, weights
 from tests.training.trained import QUICK, called, data, words
 
@@ -41,7 +40,7 @@ def test_its_checkpoints_are_the_base_of_no_training_and_no_adapter(killed: Path
             with pytest.raises(HarnessError, match="has not ended"):
                 find_model_folder(name)
         with pytest.raises(HarnessError, match="has not ended"):
-            of_folder(place)  # of whatever a provider puts on a model
+            hash_folder(place)  # of whatever a provider puts on a model
 
 
 def test_no_command_takes_them_for_a_model(killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

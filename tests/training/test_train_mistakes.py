@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import HarnessError
-from harness.paths import named
+from harness.files import resolve_name
 from tests.training.tiny_training import fitted, kinds, recipe, training
 from tests.training.trained import QUICK, called, words
 
@@ -103,8 +103,8 @@ def test_an_output_that_holds_the_folder_one_is_in(
 def test_an_output_with_detours_is_the_folder_they_lead_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert named(Path("a/b/..")) == (tmp_path / "a").resolve()
-    assert named(Path("a/b")) == Path("a/b")
+    assert resolve_name(Path("a/b/..")) == (tmp_path / "a").resolve()
+    assert resolve_name(Path("a/b")) == Path("a/b")
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import HarnessError
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder
 from tests.plugins import hf_asking
 from tests.plugins.hf_asking import MINI, answers, asked, picture, questions
 from tests.vllm.engine_asking import opened, texts
@@ -59,7 +59,7 @@ class TestAnAdapter:
         assert sum(one != other for one, other in zip(expected, plain, strict=True)) > 12
         assert sum(one == other for one, other in zip(given, expected, strict=True)) >= 23
         assert weighed.choices == pytest.approx(dict(weights.choices), abs=0.02)
-        assert fingerprint == {**of_folder(Path(MINI)), "adapter": of_folder(adapter)}
+        assert fingerprint == {**hash_folder(Path(MINI)), "adapter": hash_folder(adapter)}
 
 
 class TestRefusedBeforeTheEngineStarts:

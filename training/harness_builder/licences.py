@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness import HarnessError
-from harness.terminal import one_line
+from harness.text import one_line
 from harness_builder.licence_names import RANKS as RANKS
 from harness_builder.licence_names import UNKNOWN as UNKNOWN
 from harness_builder.licence_names import normalize_licence, suggest_licence

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from harness import plugins
-from harness.terminal import one_line
+from harness.text import one_line
 from harness_builder.licences import OutputLicence
 from harness_builder.photos.selection import TRIED
 from harness_builder.plan import INSTEAD, ROLES, ModelChoice, Plan, read_plan_seeds

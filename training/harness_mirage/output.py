@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import HarnessError, Training
 from harness.lineage import FILE
-from harness.markdown import escape
+from harness.text import escape_markdown
 
 from .methods import Method
 from .mixture import Mixture
@@ -142,7 +142,7 @@ def render_card(values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"md": escape, "as_set": format_value}
+    environment.filters |= {"md": escape_markdown, "as_set": format_value}
     return environment.get_template("card.j2").render(values)
 
 

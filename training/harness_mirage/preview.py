@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from harness import HarnessError, Json, Training
-from harness.board.display import clock
-from harness.terminal import plain
+from harness.board.display import format_duration
+from harness.text import plain
 
 from .estimate import (
     MEASURED,
@@ -157,4 +157,4 @@ def _render_effort(preview: Preview) -> Iterator[str]:
     sharded = f", sharded by {devices.sharding}" if devices.sharding != "none" else ""
     assumed = "" if devices.there else " (assumed: there is no GPU here)"
     where = f"{devices.name}{several}{sharded}{assumed}"
-    yield f"time: about {clock(preview.seconds)}, at {UTILISATION:.0%} of the peak of {where}"
+    yield f"time: about {format_duration(preview.seconds)}, at {UTILISATION:.0%} of the peak of {where}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import Json, Training
-from harness.fingerprint import of_file, of_folder
+from harness.fingerprint import hash_file, hash_folder
 from harness.keys import digest
 from harness.lineage import FILE
 from harness.local import counts_area
@@ -33,7 +33,7 @@ def identify_training(training: Training, method: Method, recipe: Recipe, mixtur
     return digest(
         {
             "model": _without_place(training.model),
-            "base": of_folder(base),
+            "base": hash_folder(base),
             "mixture": mixture.digest,
             "images": [part.images for part in mixture.parts],
             "recipe": {name: getattr(recipe, name).value for name in FIELDS},
@@ -58,7 +58,7 @@ def build_record(
     fitted: Fitted, base: Base, mixture: Mixture, recipe: Recipe, method: Method, training: Training
 ) -> dict[str, Json]:
     """The whole record but the hashes of the files next to it."""
-    files = of_folder(base.folder)
+    files = hash_folder(base.folder)
     losses = [row["loss"] for row in fitted.history if "loss" in row]
     settings = {name: value.name if isinstance(value, Path) else value for name, value in training.settings.items()}
     return {
@@ -152,7 +152,7 @@ def _without_place(model: str) -> str:
 def hash_files(folder: Path) -> dict[str, Json]:
     """Size and sha256 of each file of a model folder but the record itself and the card, which evaluations add to."""
     files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name not in {FILE, CARD})
-    return {file.relative_to(folder).as_posix(): of_file(file) for file in files}
+    return {file.relative_to(folder).as_posix(): hash_file(file) for file in files}
 
 
 def _list_versions() -> dict[str, Json]:

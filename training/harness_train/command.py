@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from harness.cli.configured import suites_flag
 from harness.cli.options import loaded, plugin_options
 from harness.cli.values import JudgeName, Names, pairs
-from harness.terminal import plain, say
+from harness.text import plain, say
 
 if TYPE_CHECKING:
     from harness import Trainer, Training

@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from harness import HarnessError, MissingData, Results, Run, Training, compare, plugins
-from harness.board.table import render
+from harness.board.tables import render_run_table
 from harness.cli.configured import with_schemes, with_suites
 from harness.cli.interrupt import interruptible
 from harness.cli.outcome import printed
@@ -23,11 +23,11 @@ from harness.evaluation.samples import Stop
 from harness.lineage import FILE
 from harness.local import ADAPTER_CONFIG
 from harness.models import ModelSpec
-from harness.progress.lines import choose
+from harness.progress.lines import choose_progress
 from harness.runs.dry_run import dry_run
 from harness.runs.run import RUNS, default_folder, run_async
 from harness.settings import effective
-from harness.terminal import plain, say
+from harness.text import plain, say
 
 from .request import name_model
 
@@ -139,7 +139,7 @@ def _build_options(spec: ModelSpec, given: Mapping[str, Any], output: Path | Non
 
 def _run(options: Options) -> Run:
     say(f"evaluating {options.model.ref} in {options.output or default_folder(options)}", err=True)
-    progress, stop = choose(sys.stderr), Stop()
+    progress, stop = choose_progress(sys.stderr), Stop()
     return interruptible(lambda: run_async(options, progress=progress, stop=stop), stop)
 
 
@@ -160,7 +160,7 @@ def add_results(folder: Path, every: Sequence[Results]) -> None:
     if "markdown" in offered and offered["markdown"].render is not None:
         text = str(offered["markdown"].render(renamed)).strip()
     else:
-        text = f"```text\n{render(renamed)}```"
+        text = f"```text\n{render_run_table(renamed)}```"
     file = folder / CARD
     card = file.read_text(encoding="utf-8") if file.is_file() else ""
     start, end = card.find(BEGIN), card.find(END)

@@ -11,10 +11,10 @@ import click
 
 from harness import HarnessError, Json, Trainer, Training, UnknownName, plugins
 from harness.cli.table import indented, table
-from harness.paths import named
+from harness.files import resolve_name
 from harness.plugins.host import Host
 from harness.settings import effective, nearest
-from harness.terminal import plain
+from harness.text import plain
 
 OWN: Final = "method"  #: the setting by which a trainer takes a method from a file
 
@@ -44,7 +44,7 @@ def build_request(host: Host, method: str | None, given: dict[str, Any]) -> tupl
     training = Training(
         model=given["model"],
         data=parse_data(given["data"]),
-        out=named(given["out"]),
+        out=resolve_name(given["out"]),
         recipe=given["recipe"],
         overrides=given["overrides"],
         settings=effective(trainer.settings, {**given["settings"], **own}, owner=f"the trainer {trainer.name}"),

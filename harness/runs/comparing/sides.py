@@ -23,7 +23,7 @@ from harness.runs.stored import select_judge_ids
 from harness.stats.summary import DrawWatch, label_record
 from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
-from harness.terminal import one_line
+from harness.text import one_line
 from harness.types import Json
 
 _FREE: Final = frozenset({"seed"})  #: settings that make another draw of the same distribution

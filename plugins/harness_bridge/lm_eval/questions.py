@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from harness import Failure, HarnessError, Model, Request, Response
 from harness.cli.table import table
-from harness.groups import ungrouped
+from harness.errors import unwrap_groups
 from harness.limits.metered import try_once
 
 #: requests that are made ready or on their way at once; pictures are not all held in memory
@@ -108,7 +108,7 @@ async def ask_all(model: Model, questions: Sequence[Question], tally: Tally, *, 
                 "--use_cache FILE what was answered is kept",
             )
 
-    with ungrouped():
+    with unwrap_groups():
         async with anyio.create_task_group() as tasks:
             for question in questions:
                 await slots.acquire()

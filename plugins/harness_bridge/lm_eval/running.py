@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from harness import Generation, HarnessError, Model, Policy, Response
 from harness.extras import Untyped
 from harness.models import ModelSpec, open_metered
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 
 from .contexts import Sampling, encode_turns, to_request
 from .questions import Question, Tally, ask_all, sample_key

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from harness.cli.one_model import chosen, model_flags
-from harness.terminal import say
+from harness.text import say
 
 
 @click.command("vlmeval")

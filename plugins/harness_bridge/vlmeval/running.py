@@ -17,12 +17,12 @@ import anyio.to_thread
 import click
 
 from harness import Failure, Generation, HarnessError, Json, Model, Policy, Response
-from harness.groups import ungrouped
+from harness.errors import unwrap_groups
 from harness.http.status import as_mapping
 from harness.keys import short
 from harness.models import ModelSpec, open_metered, resolve
 from harness.subprocesses import ChildProcess, PipeClosed, open_child
-from harness.terminal import one_line
+from harness.text import one_line
 
 from .questions import build_request
 
@@ -134,7 +134,7 @@ async def _answer_questions(child: ChildProcess, model: Model, answers: Answers)
         text = await answers.answer(model, question["turns"])
         child.send_json({"id": question["id"], **({"text": text} if text else {})})
 
-    with ungrouped():
+    with unwrap_groups():
         async with anyio.create_task_group() as tasks:
             try:
                 while "ended" not in (message := as_mapping(await child.receive_json(_LONGEST_LINE))):

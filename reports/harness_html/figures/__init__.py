@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.board.means import Mean
-from harness.board.values import Board
+from harness.board.leaderboard import Board, Mean
 
 from .categories import draft_categories
 from .charts import Draft, Figure

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from harness.board.values import Board, Row
-from harness.terminal import one_line
+from harness.board.leaderboard import Board
+from harness.board.rows import Row
+from harness.text import one_line
 
 AT_AXIS: Final = 44  #: characters of a name at an axis
 IN_TABLE: Final = 300  #: characters of a name in a table

@@ -11,9 +11,10 @@ from itertools import islice, product
 from statistics import fmean
 from typing import Final
 
-from harness.board.display import NOTHING, figure
-from harness.board.values import Board, Row
-from harness.lineage import held_out
+from harness.board.display import NOTHING, format_value
+from harness.board.leaderboard import Board
+from harness.board.rows import Row
+from harness.lineage import find_held_out as held_out
 
 from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten
@@ -159,7 +160,7 @@ def _draft_heat_map(grid: Grid, more: str) -> Draft:
             data.append({"name": name, "head": head, "fill": LIGHT.ground, "ink": LIGHT.quiet, "text": NOTHING})
             continue
         step = min(len(LIGHT.steps) - 1, int(len(LIGHT.steps) * (found.value - low) / (high - low)))
-        text = f"{figure(found.value, found.unit)}{grid.mark(place, category)}"
+        text = f"{format_value(found.value, found.unit)}{grid.mark(place, category)}"
         ink = LIGHT.on_high if step >= HIGH else LIGHT.on_low
         data.append({"name": name, "head": head, "fill": LIGHT.steps[step], "ink": ink, "text": text})
     top = {"orient": "top", "labelAngle": -35, "labelPadding": 6, "ticks": False, "domain": False, "grid": False}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from harness.board.values import Row
+from harness.board.rows import Row
 
 from .captions import shorten
 from .readings import Reading

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
-from harness.board.values import Board, Row
+from harness.board.leaderboard import Board
+from harness.board.rows import Row
 
 from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten

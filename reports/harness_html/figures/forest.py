@@ -9,8 +9,9 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Any, Final
 
-from harness.board.display import figure
-from harness.board.values import Board, JudgeNote, Row
+from harness.board.display import format_value
+from harness.board.leaderboard import Board
+from harness.board.rows import JudgeNote, Row
 
 from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten
@@ -271,7 +272,7 @@ def _draft_judges(title: str, ranges: Sequence[JudgeRange]) -> Draft:
             f"{first.head} of {captions.format_count(len(drawn), 'model')} on {shown} as each of {count} reads the "
             f"same answers, {captions.describe_direction(first.better)}",
             captions.format_sizes(row.n for row in rows),
-            f"a bar leads from the least to the greatest number, at most {figure(widest, first.unit)} apart",
+            f"a bar leads from the least to the greatest number, at most {format_value(widest, first.unit)} apart",
             captions.describe_unranked(rows, "with a remark at the right"),
             captions.describe_rest(len(drawn), len(ranges)),
         ),
@@ -287,7 +288,7 @@ def _draw_judges(title: str, ranges: Sequence[JudgeRange], labels: Mapping[Judge
     marks: list[dict[str, Any]] = []
     for name, each in zip(names, ranges, strict=True):
         remark = format_remark(each.row)
-        text = f"{figure(each.low, unit)} to {figure(each.high, unit)}{f'  {remark}' if remark else ''}"
+        text = f"{format_value(each.low, unit)} to {format_value(each.high, unit)}{f'  {remark}' if remark else ''}"
         bars.append({"name": name, "low": each.low, "high": each.high, "text": text, "ink": LIGHT.quiet})
         marks += [
             {"name": name, "judge": labels[judge], "value": found.value} for judge, found in each.readings.items()
@@ -321,5 +322,5 @@ def _tabulate_judges(ranges: Sequence[JudgeRange], labels: Mapping[JudgeNote, st
     lines = [("Model", *labels.values(), "Range")]
     for each in ranges:
         cells = (each.readings[judge].text if judge in each.readings else "" for judge in labels)
-        lines.append((shorten(each.row.model, IN_TABLE), *cells, figure(each.high - each.low, unit)))
+        lines.append((shorten(each.row.model, IN_TABLE), *cells, format_value(each.high - each.low, unit)))
     return tuple(lines)

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from harness.board.display import ARROWS, figure, span
-from harness.board.values import Board, Measure, Row
+from harness.board.display import ARROWS, format_interval, format_value
+from harness.board.leaderboard import Board
+from harness.board.rows import Measure, Row
 
 from .captions import make_distinct, shorten
 
@@ -61,8 +62,8 @@ class Reading:
     @property
     def text(self) -> str:
         """`80.3 [78.3, 82.1]`; without brackets where there is no interval."""
-        interval = span((self.low, self.high), self.unit) if self.high > self.low else ""
-        return f"{figure(self.value, self.unit)} {interval}".rstrip()
+        interval = format_interval((self.low, self.high), self.unit) if self.high > self.low else ""
+        return f"{format_value(self.value, self.unit)} {interval}".rstrip()
 
     @property
     def head(self) -> str:

@@ -13,8 +13,8 @@ from math import atan2, ceil, degrees, dist, floor
 from operator import attrgetter
 from typing import Any, Final
 
-from harness.board.means import Mean
-from harness.board.values import Board, Row
+from harness.board.leaderboard import Board, Mean
+from harness.board.rows import Row
 
 from . import captions
 from .captions import IN_TABLE, make_distinct, make_slug, shorten

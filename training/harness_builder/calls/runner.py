@@ -20,12 +20,11 @@ import anyio.to_thread
 
 from harness import BadImage, Brush, Drawing, Drawn, Failure, HarnessError, Json, Model, Request, Response
 from harness.images import inline_image, open_image
-from harness.keys import asked as request_to_json
-from harness.keys import digest
+from harness.keys import digest, request_to_json
 from harness.phrases import REFUSALS, finder, read_phrases
 from harness.rubric import repair_request
-from harness.rubric.replies import json_alone
-from harness.rubric.templates import unmarked
+from harness.rubric.replies import parse_json_reply
+from harness.rubric.templates import strip_markers
 from harness.store.sound import sound
 from harness.types import BLOCKED, add_usage
 from harness_builder.plan import Plan, Role
@@ -156,7 +155,7 @@ class BuildCallRunner:
         asked: dict[str, Any] = {
             "version": VERSION,
             "step": query.step,
-            "request": request_to_json(unmarked(hashed)),
+            "request": request_to_json(strip_markers(hashed)),
             "model": asked_model.identity,
             "draw": query.draw,
             "as": stored_as,
@@ -380,7 +379,7 @@ def _why_unreadable(query: ModelQuery, text: str, error: Unreadable) -> str:
         return _EMPTY
     if not query.prose:
         try:
-            json_alone(text)
+            parse_json_reply(text)
         except (ValueError, RecursionError):
             return "no JSON"
     said = str(error).partition(";")[0][:_LONGEST]

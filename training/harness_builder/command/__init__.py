@@ -13,7 +13,7 @@ import click
 
 from harness.cli.groups import Group
 from harness.cli.options import loaded, plugin_options
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 
 #: commands -> what each does
 COMMANDS: Final[Mapping[str, str]] = {

@@ -23,7 +23,7 @@ from harness.cli.options import loaded, plugin_options
 from harness.cli.table import table
 from harness.cli.values import pairs
 from harness.settings import effective, nearest
-from harness.terminal import one_line, plain, say
+from harness.text import one_line, plain, say
 
 from . import COMMANDS
 

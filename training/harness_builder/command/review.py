@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import plugin_options
-from harness.terminal import plain, say
+from harness.text import plain, say
 
 if TYPE_CHECKING:
     from harness.stats.agreement import Agreement

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from harness.cli.options import plugin_options
-from harness.terminal import plain, say
+from harness.text import plain, say
 
 _SET: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 

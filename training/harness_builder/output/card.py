@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.http.status import as_mapping
-from harness.markdown import escape
 from harness.plugins.loader import FILE
 from harness.stats.agreement import Agreement
 from harness.store.journal import replace
-from harness.terminal import one_line
+from harness.text import escape_markdown, one_line
 from harness_builder.calls.costs import RoleCosts, model_of
 from harness_builder.calls.results import PAINTER
 from harness_builder.disk import write_error
@@ -178,7 +177,7 @@ class _Markdown(str):
 
 def _show(value: object) -> str:
     """What a template shows of a value: our own Markdown as it is, all else escaped."""
-    return value if isinstance(value, _Markdown) else escape(value)
+    return value if isinstance(value, _Markdown) else escape_markdown(value)
 
 
 @cache
@@ -202,7 +201,9 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> _Markdown:
         f"| {' | '.join('---:' if head.startswith('#') else '---' for head in heads)} |",
     ]
     for row in rows:
-        cells = (str(cell) if head.startswith("`") else escape(cell) for head, cell in zip(heads, row, strict=True))
+        cells = (
+            str(cell) if head.startswith("`") else escape_markdown(cell) for head, cell in zip(heads, row, strict=True)
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return _Markdown("\n".join(lines))
 

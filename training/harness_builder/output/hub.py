@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import HarnessError
-from harness.data.downloads import unreachable
-from harness.data.hub import no_answer, package, quiet
+from harness.data.downloads import unreachable_error
+from harness.data.hub import load_client, network_errors, quiet_client
 
 from .folder import MANIFEST, is_set_file
 from .manifest import read_manifest, verify
@@ -75,7 +75,7 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
     def add(paths: Sequence[str]) -> list[Any]:
         return [client.CommitOperationAdd(path_in_repo=path, path_or_fileobj=str(folder / path)) for path in paths]
 
-    with quiet(logging.NullHandler()), _without_bars(), _explain_errors(repo, endpoint):
+    with quiet_client(logging.NullHandler()), _without_bars(), _explain_errors(repo, endpoint):
         name = str(api.create_repo(repo, repo_type=_KIND, private=True, exist_ok=True).repo_id)
         api.update_repo_settings(name, repo_type=_KIND, private=True, gated="manual")
         images = [path for path in manifest.files if "/" in path]
@@ -97,7 +97,7 @@ def push(folder: Path, repo: str, *, public: bool = False, tell: Callable[[str],
 
 def _connect(repo: str) -> tuple[Any, str, str]:
     """The hub's client, its address, and a token; checks what the client would before it asks the hub."""
-    client = package()
+    client = load_client()
     constants, errors, utils = (
         importlib.import_module(f"huggingface_hub.{name}") for name in ("constants", "errors", "utils")
     )
@@ -128,14 +128,14 @@ def _explain_errors(repo: str, endpoint: str) -> Generator[None]:
         raise HarnessError(what, remedy="give OWNER/NAME: letters, digits, '-', '_' and '.'") from None
     except errors.OfflineModeIsEnabled:
         raise HarnessError("HF_HUB_OFFLINE is set, so nothing is pushed", remedy="unset HF_HUB_OFFLINE") from None
-    except (errors.HfHubHTTPError, *no_answer(), RuntimeError, ValueError) as error:
+    except (errors.HfHubHTTPError, *network_errors(), RuntimeError, ValueError) as error:
         found: BaseException | None = error
-        while found is not None and not isinstance(found, (errors.HfHubHTTPError, *no_answer())):
+        while found is not None and not isinstance(found, (errors.HfHubHTTPError, *network_errors())):
             found = found.__cause__ or found.__context__
         if isinstance(found, errors.HfHubHTTPError):
             raise _http_error(found, repo) from None
         if found is not None:
-            raise unreachable(endpoint, found) from None
+            raise unreachable_error(endpoint, found) from None
         raise HarnessError(f"the hub does not take the set: {_shorten(error)}", where=repo) from None
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from harness import BadData, BadImage, Json, MissingData, plugins
-from harness.data.downloads import digests
+from harness.data.downloads import hash_file
 from harness.data.provenance import FILE as SOURCE
 from harness.data.provenance import Part, Provenance
 from harness.http.status import as_list, as_mapping
@@ -259,7 +259,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _fingerprint(path: Path) -> tuple[int, str]:
-    return path.stat().st_size, digests(path)[0]
+    return path.stat().st_size, hash_file(path)[0]
 
 
 def read_models(folder: Path) -> dict[str, str]:

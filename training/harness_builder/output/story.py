@@ -19,7 +19,7 @@ from typing import Final, cast
 from harness import BadData, HarnessError, Json, MissingData, UnknownName
 from harness.settings import nearest
 from harness.store.journal import lines as lines_of
-from harness.terminal import one_line, plain
+from harness.text import one_line, plain
 from harness_builder.calls.images import FOLDER as IMAGES
 from harness_builder.calls.images import SUFFIXES
 from harness_builder.calls.results import DrawingReply, Halted, ModelReply

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from harness import BadImage, HarnessError, UnknownName
 from harness.extras import Untyped, require_module
 from harness.files import AppendFile
-from harness.fingerprint import of_file
+from harness.fingerprint import hash_file
 from harness.images import decode, open_image
 from harness.keys import short
 from harness.settings import nearest
@@ -342,7 +342,7 @@ def open_encoder(ref: str) -> Encoder:
     """
     library, arch, weights = _find_weights(ref)
     file = Path(weights)
-    name = f"{arch}:sha256-{str(of_file(file)['sha256'])[:16]}" if file.is_file() else f"{arch}:{weights}"
+    name = f"{arch}:sha256-{str(hash_file(file)['sha256'])[:16]}" if file.is_file() else f"{arch}:{weights}"
     return OpenClip(library, arch, weights, name)
 
 

@@ -25,7 +25,7 @@ import anyio
 
 from harness import BadImage, HarnessError, Image, Json, Message, Request, Text, Verdict
 from harness.images import decode, inline_image, open_image
-from harness.rubric import Form, fill
+from harness.rubric import ReplySchema, fill
 from harness.rubric.templates import fence, random_marker, unused_marker
 from harness_builder.calls.images import FOLDER, ImageStore
 from harness_builder.calls.results import Halted, ModelQuery, StepResult, Unreadable
@@ -53,7 +53,7 @@ _AT_ONCE: Final = 16  # records that are looked into at once; how many changes n
 _STEP: Final[Step] = "sort"
 _OWNER: Final = "photograph-"  # before the first digits of a hash
 _DIGITS: Final = 16
-_FORM: Final = Form(
+_FORM: Final = ReplySchema(
     fields={"seen": str, "shows": ("yes", "no")},
     labels=("yes", "no"),
     verdict=lambda fields: Verdict(label=fields["shows"]),

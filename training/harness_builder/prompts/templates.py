@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from harness import HarnessError, Json, UnknownName
 from harness.keys import short, text_hash
-from harness.rubric.templates import FAULTS, Template, fence, load, unused_marker
+from harness.rubric.templates import FAULTS, Template, fence, load_template, unused_marker
 from harness.settings import nearest
 from harness_builder.calls.results import list_texts
 from harness_builder.plan import Plan, Prompt, config_key
@@ -126,7 +126,7 @@ def load_prompts(plan: Plan) -> Prompts:
         with config_key(plan, f"prompts.{name}"):
             file = plan.prompts.get(name) or Path(__file__).with_name(f"{name}.j2")
             known = (*ALWAYS, *inputs.shows)
-            templates[name] = load(file, known, *inputs.must, owner=f"the step {name!r}")
+            templates[name] = load_template(file, known, *inputs.must, owner=f"the step {name!r}")
             _render(templates[name], dict.fromkeys(known, ""), str(file))  # the other branch of each condition
     categories = (f"- {name} ({', '.join(below)})" if below else f"- {name}" for name, below in plan.categories.items())
     return Prompts(

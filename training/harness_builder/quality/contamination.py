@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from harness import BadImage, Text, UnknownName, plugins
-from harness.data.places import data_folder, samples, splits_of
+from harness.data.places import data_folder, find_own_splits, read_samples
 from harness.http.status import as_mapping
 from harness.readers import normalised
 from harness.settings import effective, nearest
@@ -213,13 +213,13 @@ def _add_test(test: ReferenceTest, references: References, marks: MarkStore, tel
     task = plugins.current().task(name)
     settings: dict[str, Any] = effective(task.settings, {}, owner=f"task {task.name}")
     root = test.data or data_folder() / task.name
-    offered = splits_of(task, settings, root)
+    offered = find_own_splits(task, settings, root)
     if wanted and wanted not in offered:
         raise UnknownName(f"task {task.name} has no split {wanted!r}", remedy=nearest(wanted, offered))
     splits = [wanted] if wanted else [each for each, split in offered.items() if split.selected and split.data is None]
     items = broken = 0
     for split in splits:
-        for sample in samples(task, offered[split].data or root, split, settings):
+        for sample in read_samples(task, offered[split].data or root, split, settings):
             found = list[ImageMark]()
             for image in sample.request.images:
                 with suppress(BadImage):

@@ -18,8 +18,7 @@ import anyio.to_thread
 from harness import HarnessError
 from harness.types import Json
 from harness.web import new_token
-from harness.web.lasting import serve_page
-from harness.web.pages import page_app, page_assets
+from harness.web.pages import page_app, page_assets, serve_page
 from harness_builder.values import Review
 
 from .log import Answer, parse_review

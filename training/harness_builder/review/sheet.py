@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from harness import BadData, HarnessError
-from harness.sheets import defused, sheet, told
+from harness.text import escape_cell, format_row_errors, read_sheet
 from harness_builder.values import Candidate, Review
 
 from .log import parse_review
@@ -53,7 +53,7 @@ def to_csv(queue: Queue, reviews: Iterable[Review] = (), *, reviewer: str = "") 
     for key in queue.order(reviewer) if reviewer else queue.candidates:
         candidate = _candidate_cells(queue, queue.candidates[key])
         for cells in map(_review_cells, given[key]) if key in given else ({"reviewer": reviewer},):
-            writer.writerow({name: defused(cell) for name, cell in {**candidate, **cells}.items()})
+            writer.writerow({name: escape_cell(cell) for name, cell in {**candidate, **cells}.items()})
     return text.getvalue()
 
 
@@ -97,7 +97,7 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
     Raises:
         BadData: columns are missing; or rows are wrong, each of which is told with its number.
     """
-    names, rows = sheet(text.encode("utf-8", "surrogatepass"), where)
+    names, rows = read_sheet(text.encode("utf-8", "surrogatepass"), where)
     if missing := [name for name in ("key", "decision", "reviewer") if name not in names]:
         raise BadData(f"the column `{missing[0]}` is missing", where=where)
     problems: list[str] = []
@@ -121,7 +121,9 @@ def from_csv(text: str, queue: Queue | None = None, *, where: str = "the sheet")
         if first.setdefault((review.key, review.reviewer), number) != number:
             problems.append(f"row {number}: {review.reviewer} has decided {review.key} in another row too")
     if problems:
-        raise BadData(told(problems), where=where, remedy="nothing was taken in: fix these rows and try again")
+        raise BadData(
+            format_row_errors(problems), where=where, remedy="nothing was taken in: fix these rows and try again"
+        )
     return tuple(review for review, _ in found)
 
 

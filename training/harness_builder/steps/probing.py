@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from harness import Failure, Json, Message, Request, Response, Text, Unscored, Verdict
-from harness.rubric import Form, fill
+from harness.rubric import ReplySchema, fill
 from harness.rubric.templates import Marker, fence, random_marker, unused_marker
 from harness.stats.intervals import Interval, wilson
 from harness_builder.calls.results import Halted, ModelQuery, ModelReply, StepResult, Unreadable
@@ -31,7 +31,7 @@ _SAYS: Final[Mapping[Part, str]] = {
     "second": "One image is shown to you, the second of those that the question speaks of.",
     "both": "Both images that the question speaks of are shown to you, in order.",
 }
-FORM: Final = Form(
+FORM: Final = ReplySchema(
     fields={"reason": str, "risk": ("yes", "no")},
     labels=("yes", "no"),
     verdict=lambda fields: Verdict(label=fields["risk"], reason=fields["reason"]),

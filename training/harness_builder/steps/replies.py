@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from harness import Json
-from harness.rubric.replies import json_alone
+from harness.rubric.replies import parse_json_reply
 from harness_builder.calls.results import Unreadable
 
 _LONGEST_REFUSAL: Final = 300  # letters; a longer one gives its reasons
@@ -89,6 +89,6 @@ def parse_refusal(text: str) -> str:
 
 def _parse_json(text: str) -> Json:
     try:
-        return json_alone(text)
+        return parse_json_reply(text)
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error) if isinstance(error, ValueError) else "it is nested too deep") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from harness import Failure, Image, Message, Request, Response, Text, Verdict
-from harness.rubric import Form, fill
+from harness.rubric import ReplySchema, fill
 from harness.rubric.templates import Marker, fence, random_marker, unused_marker
 
 from .rules import Stop, StopKind
@@ -19,7 +19,7 @@ from .rules import Stop, StopKind
 #: the worst first: it is the one that is counted
 _ASKED: Final[Mapping[str, StopKind]] = {"minors": "minors", "weapon": "weapon", "person": "person"}
 _CLEAR: Final = "clear"
-FORM: Final = Form(
+FORM: Final = ReplySchema(
     fields=dict.fromkeys(("minors", "person", "weapon"), ("yes", "no")),
     labels=(*_ASKED, _CLEAR),
     verdict=lambda fields: Verdict(label=next((kind for kind in _ASKED if fields[kind] == "yes"), _CLEAR)),

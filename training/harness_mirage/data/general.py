@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from harness import BadImage, DataSource, HarnessError
+from harness.contracts import UNSEEN
 from harness.data import downloads, hub, provenance
 from harness.data.downloads import (
     PATIENCE,
@@ -41,8 +42,7 @@ from harness.files import atomic_write
 from harness.images import BYTE_LIMIT
 from harness.readers import inside
 from harness.readers.archives import Archive, Member, read_member
-from harness.sources import UNSEEN
-from harness.terminal import say
+from harness.text import say
 from harness_mirage.methods import Ingredient
 from harness_mirage.mixture import BadRecord, Record
 

@@ -18,9 +18,9 @@ from sys import intern
 from typing import Any, Final, TextIO, cast
 
 from harness import BadData, BadImage, Json, MissingData, UnknownName
-from harness.lineage import folded
+from harness.lineage import fold_category
 from harness.readers import DataFiles, Row, parquet_rows
-from harness.readers.records import RepeatedKey, object_of
+from harness.readers.records import RepeatedKey, parse_object
 from harness.settings import nearest
 from harness_mirage.methods import Ingredient, Labels
 from harness_mirage.mixture import HELD_OUT, IMAGE, BadRecord, Picture, Record, Turn
@@ -46,14 +46,14 @@ _NAMED: Final = 10  #: bad records that an error names
 _PIECE: Final = 1 << 20  #: characters read at once
 _NEAR: Final = 16  #: a fault so near to the end of a piece may only be the piece's end
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=object_of)
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=parse_object)
 
 
 class HoldOut:
     """Finds the records of some categories; capitals, spaces, hyphens and underscores make no difference."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._wanted = {folded(name): name.strip() for name in names if name.strip()}
+        self._wanted = {fold_category(name): name.strip() for name in names if name.strip()}
         self._seen: dict[str, str] = {}  # as folded -> as the data spell it
 
     def match(self, conversation: Conversation) -> str:
@@ -62,7 +62,7 @@ class HoldOut:
             return ""
         held = ""
         for name in (*conversation.category.split(";"), *conversation.sub_category.split(";")):
-            key = folded(name)
+            key = fold_category(name)
             if key:
                 self._seen.setdefault(key, name.strip())
                 held = held or self._wanted.get(key, "")
@@ -291,7 +291,7 @@ def _parse_lines(lines: Iterator[str]) -> Iterator[Json | BadRecord]:
     for line in lines:
         if line.strip():
             try:
-                yield json.loads(line, object_pairs_hook=object_of)
+                yield json.loads(line, object_pairs_hook=parse_object)
             except RepeatedKey as error:
                 yield BadRecord("a line with a key that stands twice", str(error))
             except (ValueError, RecursionError) as error:

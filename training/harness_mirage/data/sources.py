@@ -82,7 +82,7 @@ def _read_names(path: Path, files: Collection[str]) -> tuple[str, ...]:
     parts = provenance.read(root).parts
     held = set(files) if root == path else {path.name}
     named = [part.name for part in parts if held & part.files.keys() or (root == path and part.kind != "build")]
-    cached = () if parts else provenance.origin(root)[:1]
+    cached = () if parts else provenance.find_origin(root)[:1]
     return tuple(name for name in (*named, *cached) if name)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness import HarnessError, plugins
+from harness.fingerprint import refuse_unfinished
 from harness.local import ADAPTER_CONFIG, CONFIG
 from harness.settings import effective
-from harness.unfinished import refuse_unfinished
 
 _HUB: Final = "hf"  #: the scheme whose names are folders and hub ids
 _WHOLE: Final = ("model.safetensors", "pytorch_model.bin")  #: of one file; a model of several has an index next to it

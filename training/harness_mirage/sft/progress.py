@@ -11,7 +11,7 @@ from typing import Final, Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from harness.board.display import clock
+from harness.board.display import format_duration
 
 EVERY: Final = 5.0  #: seconds between two lines
 
@@ -54,7 +54,7 @@ class Pace:
         """The state after a step."""
         seconds = max(self.now() - self._started, 1e-6)
         rate = (done - self._from) / seconds
-        ends = f" · ETA {clock((self._total - done) / rate)}" if rate and done < self._total else ""
+        ends = f" · ETA {format_duration((self._total - done) / rate)}" if rate and done < self._total else ""
         percent = int(100 * done / max(self._total, 1))
         return f"step {done}/{self._total} ({percent}%) · loss {loss:.3f} · {rate * self._batch:.1f} records/s{ends}"
 

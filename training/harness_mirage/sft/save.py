@@ -1,6 +1,6 @@
 """What a training writes: its scratch folder with checkpoints and losses, and the trained model.
 
-`OUT.partial/` is never taken for a model: a mark in it and in each checkpoint says so (`harness.unfinished`), and the
+`OUT.partial/` is never taken for a model: a mark in it and in each checkpoint says so (`harness.fingerprint`), and the
 model lies one folder deeper until the training has ended well and it is moved to OUT in one rename. A checkpoint counts
 only once another mark was written into it after all its files, so one that a kill or a full disk cut short is thrown
 away.
@@ -23,8 +23,8 @@ from typing import Any, Final, cast
 from harness import HarnessError
 from harness.errors import IdentityMismatch
 from harness.extras import Untyped
+from harness.fingerprint import mark_unfinished as mark
 from harness.local import ADAPTER_CONFIG, CONFIG
-from harness.unfinished import mark
 from harness_mirage.models.base import Base
 from harness_mirage.models.untyped import torch
 from harness_mirage.models.weights import list_tensors

@@ -26,9 +26,8 @@ from typing import Any, Final, Literal
 
 from harness import HarnessError, Training
 from harness.extras import Untyped
-from harness.fingerprint import of_folder
+from harness.fingerprint import hash_folder, mark_unfinished
 from harness.local import ADAPTER_CONFIG, CONFIG
-from harness.unfinished import mark
 from harness_mirage.methods import Method, Role
 from harness_mirage.mixture import Mixture, Record
 from harness_mirage.models.base import Base
@@ -175,7 +174,7 @@ def identify_checkpoints(
     return {
         "model": base.ref,
         "architecture": base.architecture,
-        "base (its files)": of_folder(base.folder),
+        "base (its files)": hash_folder(base.folder),
         "mixture": mixture.digest,
         "recipe": asdict(recipe),
         "trained": list(method.trained),
@@ -366,7 +365,7 @@ class GuardedTrainer(trl.SFTTrainer):  # type: ignore[misc, name-defined, unused
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
             if self.args.should_save:
-                mark(folder)
+                mark_unfinished(folder)
             transformers.Trainer._save_checkpoint(self, model, trial)  # noqa: SLF001 - without TRL's model card
             if self.args.should_save:
                 (folder / WHOLE).touch()

@@ -1,5 +1,0 @@
-"""Moved to harness.data.transfer."""
-
-from harness.data.transfer import Waits
-
-__all__ = ["Waits"]

@@ -1,5 +1,0 @@
-"""Moved to harness.limits.metered."""
-
-from harness.limits.metered import Breaker
-
-__all__ = ["Breaker"]

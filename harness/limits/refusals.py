@@ -1,5 +1,0 @@
-"""Moved to harness.limits.throttling."""
-
-from harness.limits.throttling import OWN
-
-__all__ = ["OWN"]

@@ -1,5 +1,0 @@
-"""Moved to harness.text."""
-
-from harness.text import escape_markdown as escape
-
-__all__ = ["escape"]

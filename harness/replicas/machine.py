@@ -1,5 +1,0 @@
-"""Moved to harness.replicas.placement."""
-
-from harness.replicas.placement import accelerator
-
-__all__ = ["accelerator"]

@@ -1,5 +1,0 @@
-"""Moved to harness.contracts."""
-
-from harness.contracts import BUILT, UNSEEN, DataSource
-
-__all__ = ["BUILT", "UNSEEN", "DataSource"]

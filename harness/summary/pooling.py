@@ -1,5 +1,0 @@
-"""Moved to harness.stats.summary."""
-
-from harness.stats.summary import TaskSummary
-
-__all__ = ["TaskSummary"]

@@ -1,5 +1,0 @@
-"""Moved to harness.stats.summary."""
-
-from harness.stats.summary import suite_results
-
-__all__ = ["suite_results"]
