@@ -69,14 +69,14 @@ if TYPE_CHECKING:
 
 _HOME = {
     "runs.api": "run run_async",
-    "runs.comparing.api": "compare",
-    "runs.comparing.values": "Comparison",
+    "runs.comparing.compare": "compare",
+    "runs.comparing.comparison": "Comparison",
     "limits": "Policy",
     "models": "open_model",
     "presets": "preset",
     "schemes": "add_scheme",
     "readers": "distinct document open_files prompt rows together",
-    "runs.running": "Run",
+    "runs.run": "Run",
     "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter "
     "Provider Report Results Rubric RunInfo Split Strategy Suite Task Trainer Training",
     "errors": "BadData BadImage HarnessError MissingData UnknownName",

@@ -10,6 +10,8 @@ from harness.progress.lines import (
     format_spending,
 )
 
+choose = choose_progress  #: its former name, for code that knows it
+
 __all__ = [
     "CountingProgress",
     "LineProgress",

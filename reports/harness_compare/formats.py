@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from harness import Comparison, tex
-from harness import markdown as md
+from harness import Comparison
 from harness.board.display import NOTHING
 from harness.runs.comparing.comparison import Finding, MetricChange, SplitComparison
-from harness.text import one_line, plain
+from harness.text import escape_markdown, escape_tex, one_line, plain
 
 from . import words
 from .words import Texts
@@ -125,43 +124,44 @@ def _print(console: Console, content: Table | Text, *, indent: int) -> None:
 
 def render_markdown(found: Comparison, texts: Texts, most: int) -> str:
     """A comparison as Markdown; `most` flips of each way are listed."""
-    runs = [f"- **{side.letter}** {md.escape(side.name)} ({md.escape(side.folder)})" for side in found.runs]
-    notes = [f"- **{md.escape(note)}**" for note in words.list_notes(found)]
-    notes += [f"- {md.escape(aside)}" for aside in words.list_asides(found)]
+    runs = [f"- **{side.letter}** {escape_markdown(side.name)} ({escape_markdown(side.folder)})" for side in found.runs]
+    notes = [f"- **{escape_markdown(note)}**" for note in words.list_notes(found)]
+    notes += [f"- {escape_markdown(aside)}" for aside in words.list_asides(found)]
     blocks = ["\n".join(runs), "\n".join(notes)]
     for each in found.splits:
         metrics = {words.format_metric(change): change for change in each.changes.values()}
         by = f"{words.format_metric(each.main)} by {found.by}"
         blocks += [
-            f"### {md.escape(each.title)}: {each.run} beside {found.baseline.letter}",
-            md.escape(" · ".join(words.describe_counts(found, each))),
+            f"### {escape_markdown(each.title)}: {each.run} beside {found.baseline.letter}",
+            escape_markdown(" · ".join(words.describe_counts(found, each))),
             _tabulate_markdown(found, each, "Metric", metrics),
-            f"**{md.escape(words.describe_conclusion(found, each))}**",
+            f"**{escape_markdown(words.describe_conclusion(found, each))}**",
             _tabulate_markdown(found, each, by, each.by) if each.by else "",
-            "\n".join(f"- {md.escape(text)}" for text in words.explain_missing(each)),
+            "\n".join(f"- {escape_markdown(text)}" for text in words.explain_missing(each)),
             "\n".join(_list_flips(found, each, texts, most)),
         ]
-    blocks.append(f"<sub>{md.escape(words.describe_tests(found))}</sub>")
+    blocks.append(f"<sub>{escape_markdown(words.describe_tests(found))}</sub>")
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _tabulate_markdown(found: Comparison, each: SplitComparison, head: str, changes: Mapping[str, MetricChange]) -> str:
     base, run, is_open = found.baseline.letter, each.run, words.has_open(each)
     heads = [head, "n", base, run, f"{run} - {base}", "95% interval", *(["Worst case"] if is_open else [])]
-    lines = [[md.escape(text) for text in heads], ["---", *["---:"] * (len(heads) - 1)]]
+    lines = [[escape_markdown(text) for text in heads], ["---", *["---:"] * (len(heads) - 1)]]
     for name, change in changes.items():
-        lines.append([md.escape(cell) for cell in (name, *words.format_change(change, is_open=is_open))])
+        lines.append([escape_markdown(cell) for cell in (name, *words.format_change(change, is_open=is_open))])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _list_flips(found: Comparison, each: SplitComparison, texts: Texts, most: int) -> Iterator[str]:
     for text, flips in words.describe_flips(found, each):
         more = "" if most >= len(flips) else f", {min(most, len(flips))} listed"
-        yield f"- {md.escape(text)}{more}"
+        yield f"- {escape_markdown(text)}{more}"
         for flip in flips[:most]:
-            yield f"  - {md.escape(flip.item)}: {md.escape(flip.baseline_label)} → {md.escape(flip.other_label)}"
+            item, before, after = map(escape_markdown, (flip.item, flip.baseline_label, flip.other_label))
+            yield f"  - {item}: {before} → {after}"
             for name, content in words.list_texts(found, each, flip, texts):
-                yield f"    - {name}: {md.escape(content)}"
+                yield f"    - {name}: {escape_markdown(content)}"
 
 
 def render_latex(found: Comparison) -> str:
@@ -170,16 +170,16 @@ def render_latex(found: Comparison) -> str:
     others = "/".join(side.letter for side in found.runs[1:])
     is_open = any(words.has_open(each) for each in found.splits)
     heads = ["Metric", "$n$", base, others, "Diff.", r"95\% interval", *(["Worst case"] if is_open else []), "$p$"]
-    runs = "; ".join(f"{side.letter}: {tex.escape(side.name)}" for side in found.runs)
+    runs = "; ".join(f"{side.letter}: {escape_tex(side.name)}" for side in found.runs)
     judges = dict.fromkeys(judge for each in found.splits for judge in words.list_judges(each))
     facts = (*words.list_notes(found), *words.list_asides(found), f"judge {', '.join(judges)}")
-    told = " ".join(f"{tex.escape(fact[:1].upper() + fact[1:])}." for fact in facts)
+    told = " ".join(f"{escape_tex(fact[:1].upper() + fact[1:])}." for fact in facts)
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
             r"\begin{table}[t]",
             r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{runs}. {told} {tex.escape(words.describe_tests(found))}}}",
+            rf"\caption{{{runs}. {told} {escape_tex(words.describe_tests(found))}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
             r"\toprule",
             " & ".join(heads) + r" \\",
@@ -197,11 +197,11 @@ def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, i
     counts = f"{each.counts.resolved} of {each.counts.common} resolved in both; {unresolved}"
     title = f"{each.title}, {each.run} beside {found.baseline.letter}: {counts}"
     yield r"\midrule"
-    yield rf"\multicolumn{{{columns}}}{{l}}{{{tex.escape(title)}}} \\"
+    yield rf"\multicolumn{{{columns}}}{{l}}{{{escape_tex(title)}}} \\"
     by = ((f"{each.main.paired.metric}: {name}", change) for name, change in each.by.items())
     for name, change in (*each.changes.items(), *by):
         percent = r"\% " if change.paired.unit == "%" else ""
-        head = f"{tex.escape(name)} {percent}{_TEX_ARROWS[change.paired.better]}".rstrip()
+        head = f"{escape_tex(name)} {percent}{_TEX_ARROWS[change.paired.better]}".rstrip()
         n, *numbers = words.format_change(change, is_open=is_open)
         p = words.format_p(change.p_holm) if change.main else ""
         cells = [rf"\textbf{{{head}}}" if change.main else head, n, *map(_format_math, (*numbers, p))]
@@ -212,7 +212,7 @@ def _tabulate_latex(found: Comparison, each: SplitComparison, columns: int, *, i
         *words.explain_missing(each),
         *(text for text, _ in words.describe_flips(found, each)),
     )
-    yield from (f"% {tex.escape(comment)}" for comment in comments)
+    yield from (f"% {escape_tex(comment)}" for comment in comments)
 
 
 def _format_math(text: str) -> str:

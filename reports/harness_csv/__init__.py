@@ -12,17 +12,16 @@ def render(results: Sequence[Results]) -> str:
     import csv
     import io
 
-    from harness import sheets
     from harness.board.leaderboard import boards, means
     from harness.board.longform import COLUMNS, list_lines
-    from harness.text import plain
+    from harness.text import escape_cell, plain
 
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
     for line in list_lines(boards(results), means(results)):
         cells = {
-            name: sheets.defused(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
+            name: escape_cell(" ".join(plain(cell).split())) if isinstance(cell, str) else cell
             for name, cell in line.items()
         }
         writer.writerow(cells)

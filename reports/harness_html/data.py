@@ -7,10 +7,9 @@ import io
 import json
 from collections.abc import Sequence
 
-from harness import sheets
 from harness.board.leaderboard import Board
 from harness.board.rows import Measure, Row
-from harness.text import one_line
+from harness.text import escape_cell, one_line
 
 Flat = dict[str, str | int | float | bool | None]
 
@@ -39,7 +38,7 @@ def to_csv(boards: Sequence[Board]) -> str:
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n", restval="")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: sheets.defused(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
+        writer.writerow({name: escape_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
     return out.getvalue()
 
 
