@@ -21,6 +21,4 @@ __all__ = [
     "choose_progress",
     "format_line",
     "format_spending",
-    "line",
-    "spending",
 ]
