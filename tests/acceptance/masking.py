@@ -13,6 +13,7 @@ _CHANGING: Final = frozenset(
 )
 _DIGEST: Final = re.compile(r"\b(?:k1:)?[0-9a-f]{16,64}\b")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:\d\d)?")
+_NUMBERED: Final = re.compile(r"(?<=<folder>/)([a-z]+)\d+")  #: folders that pytest numbers
 _WORDS: Final = 4  #: a text of more words is a sentence
 
 
@@ -34,4 +35,5 @@ def mask(value: Any, folder: Path, key: str = "") -> Any:
 
 def _text(text: str, folder: Path) -> str:
     bare = _TIME.sub("<time>", _DIGEST.sub("<digest>", text.replace(str(folder), "<folder>")))
+    bare = _NUMBERED.sub(r"\1", bare)
     return "<text>" if len(bare.split()) > _WORDS else bare

@@ -230,13 +230,15 @@ def test_a_quota_that_runs_out_stops_the_run_and_keeps_what_was_answered(world: 
     ended = world.command()
     assert ended.code == 2
     assert "the quota is gone" in ended.err
-    assert len(world.answered()) == 50
+    kept = {int(name) for name in world.answered()}
+    assert kept == {number for number in world.calls("subject") if number <= 50}
+    assert len(kept) > 25  # the last of them may not have been asked when the first was refused
     assert len(world.calls("subject")) < 200
     world.server.calls.clear()
     world.well()
     again = resumed(ended)
     assert again.code == 0, again.err
-    assert world.calls("subject") == dict.fromkeys(range(51, 201), 1)
+    assert world.calls("subject") == dict.fromkeys(sorted({*range(1, 201)} - kept), 1)
 
 
 def test_a_judge_without_quota_leaves_the_answers_to_be_judged_later(world: World) -> None:

@@ -23,8 +23,17 @@ def files(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
+KNOWN: list[psutil.Process] = []
+
+
+@pytest.fixture(autouse=True)
+def known() -> None:
+    """Children that other tests in this process left, such as a server that forks."""
+    KNOWN[:] = psutil.Process().children(recursive=True)
+
+
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    return [each for each in psutil.Process().children(recursive=True) if each not in KNOWN]
 
 
 async def test_a_death_is_worth_one_more_try_of_the_same_question_and_then_its_own_fault() -> None:

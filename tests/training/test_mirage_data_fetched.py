@@ -175,7 +175,7 @@ def test_a_folder_says_where_its_files_came_from(place: Published, tmp_path: Pat
     record = provenance.read(tmp_path / "general")
     (part,) = record.parts
     assert (part.name, part.revision, len(part.files)) == (HUB, COMMIT, 5)
-    assert provenance.differences(tmp_path / "general", part.files) == provenance.Differences()
+    assert provenance.find_differences(tmp_path / "general", part.files) == provenance.Differences()
 
 
 def test_the_command_says_what_came(place: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
