@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from harness.contracts import Decision
@@ -20,6 +19,7 @@ from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
 from harness.runs.items import Answer
 from harness.runs.results import HUMAN, ComputedResults, ResultsInput, compute_results
+from harness.runs.writer import format_time
 from harness.store.folder import RunFolder
 from harness.store.records import Judgement, decision_of, verdict_line
 from harness.store.run_file import Invocation, RunFile
@@ -84,8 +84,8 @@ def add_judges(
     now = time.time()
     plans = [each.plan for each in added]
     entry = Invocation(
-        started=_iso(started),
-        finished=_iso(now),
+        started=format_time(started),
+        finished=format_time(now),
         seconds=round(now - started, 3),
         command=tuple(command),
         tasks=tuple(plan.title for plan in plans),
@@ -126,10 +126,6 @@ def _require_run(run: RunFile | None, folder: RunFolder) -> RunFile:
     if run is None:
         raise HarnessError("run.json is gone", where=str(folder.path), remedy="restore the file")
     return run
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")

@@ -104,10 +104,10 @@ def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
     started = time.time()
     judging.check()
     run = RunFolder(folder)
-    file, _, assignments = load_jobs(run, judging)
+    file, _, jobs = load_jobs(run, judging)
     voices = _select_members(file, judging.members)
     strict = bool(judging.members)
-    made = [each for one in assignments if (each := _build_ensemble(run, file, one.plan, voices, strict)) is not None]
+    made = [each for one in jobs if (each := _build_ensemble(run, file, one.plan, voices, strict)) is not None]
     if not made:
         remedy = f"harness judge {shlex.quote(str(folder))} --judge RUBRIC=SCHEME/NAME, with another judge"
         raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)

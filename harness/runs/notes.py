@@ -110,8 +110,8 @@ def _unscored(concluded: ComputedResults) -> Iterator[str]:
 
 def _incomplete(context: RunContext, concluded: ComputedResults, folder: Path) -> Iterator[str]:
     waiting: list[SplitPlan] = []
-    for assignment in context.jobs:
-        plan = assignment.plan
+    for job in context.jobs:
+        plan = job.plan
         if plan.display in concluded.unscored:
             continue
         split = concluded.results["tasks"][plan.display]["splits"][plan.name]
@@ -121,7 +121,7 @@ def _incomplete(context: RunContext, concluded: ComputedResults, folder: Path) -
             continue
         if short or not split["verdicts"]["unjudged"]:
             why = find_main_reasons(context.folder, plan, short[0].id if short else "")
-            rest = "" if assignment.drawn is None else _command_for_rest(context.options, folder)
+            rest = "" if job.drawn is None else _command_for_rest(context.options, folder)
             yield f"{plan.title} is incomplete: {_open(plan, split, short, why, rest)}"
         else:
             waiting.append(plan)
@@ -131,8 +131,8 @@ def _incomplete(context: RunContext, concluded: ComputedResults, folder: Path) -
 
 def _flag_undrawn(context: RunContext, concluded: ComputedResults) -> Iterator[str]:
     """Judges that have read a part of a split which nothing says is a random one."""
-    for assignment in context.jobs:
-        plan = assignment.plan
+    for job in context.jobs:
+        plan = job.plan
         if plan.display in concluded.unscored:
             continue
         split = concluded.results["tasks"][plan.display]["splits"][plan.name]
@@ -234,15 +234,15 @@ def _flags(plan: SplitPlan) -> Iterator[str]:
 
 
 def _sizes(context: RunContext) -> Iterator[str]:
-    for assignment in context.jobs:
-        found, plan = assignment.survey, assignment.plan
+    for job in context.jobs:
+        found, plan = job.survey, job.plan
         if found is not None and (told := size_warning(plan.title, found.found, plan.split.n)):
             yield told
 
 
 def _uncounted(context: RunContext, results: Results) -> Iterator[str]:
     """Labels that a judge gave and that no metric looked at, of tasks that did not say what theirs are."""
-    for plan in (assignment.plan for assignment in context.jobs):
+    for plan in (job.plan for job in context.jobs):
         split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
         if labels := split.get("uncounted"):
             yield (

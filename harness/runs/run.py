@@ -94,21 +94,21 @@ def _most_images(context: RunContext) -> int:
 def _check_abilities(context: RunContext, model: Model) -> None:
     """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
     added = {"system"} if context.options.system else set[str]()
-    for assignment in context.jobs:
-        found = assignment.survey
+    for job in context.jobs:
+        found = job.survey
         if found is None:
             continue
         missing = (found.needs | added) - model.info.can
         if missing:
             lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
             raise HarnessError(
-                f"{model.info.ref} cannot answer {assignment.plan.title}: it {lacks}",
+                f"{model.info.ref} cannot answer {job.plan.title}: it {lacks}",
                 remedy="run it on a model that can: nothing of a question is ever left out",
             )
         most = model.info.max_images
         if most is not None and most < found.most_images:
             raise HarnessError(
-                f"{assignment.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
+                f"{job.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
                 remedy="run it on a model that takes several images: none is ever dropped",
             )
 

@@ -77,19 +77,17 @@ def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
         folder: of the run.
         judging: judges and their settings as given now.
     """
-    run, options, assignments = load_jobs(folder, judging)
+    run, options, jobs = load_jobs(folder, judging)
     if run.redacted:
         raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
-    check_rubrics(options.judges, (assignment.plan.split for assignment in assignments))
-    assignments = [
-        _draw_clusters(folder, each, judging.judge_limit) if each.plan.judges else each for each in assignments
-    ]
-    judged = [assignment for assignment in assignments if assignment.plan.judges]
+    check_rubrics(options.judges, (job.plan.split for job in jobs))
+    jobs = [_draw_clusters(folder, each, judging.judge_limit) if each.plan.judges else each for each in jobs]
+    judged = [job for job in jobs if job.plan.judges]
     if not judged:
         raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
     return JudgingPlan(
         options=replace(options, tasks=tuple(a.plan.title for a in judged)),
-        jobs=judged if options.judges else assignments,
+        jobs=judged if options.judges else jobs,
         digest=run.identity_digest,
     )
 
@@ -110,16 +108,16 @@ def load_jobs(folder: RunFolder, judging: JudgeOptions) -> tuple[RunFile, Option
     return run, options, [_build_job(folder, entry, options) for entry in _select_entries(run, judging.tasks)]
 
 
-def _draw_clusters(folder: RunFolder, assignment: SplitJob, limit: int | None) -> SplitJob:
+def _draw_clusters(folder: RunFolder, job: SplitJob, limit: int | None) -> SplitJob:
     """With the samples of so many clusters, whatever came of them: the draw is the same for each model."""
     if limit is None:
-        return assignment
-    plan = assignment.plan
+        return job
+    plan = job.plan
     listed = [(line["id"], line["cluster"]) for line in folder.task(plan.display).asked(plan.name)]
     taken = draw_clusters((cluster for _, cluster in listed), limit)
     within = frozenset(taken)
     return replace(
-        assignment,
+        job,
         asked=frozenset(sample for sample, cluster in listed if cluster in within),
         drawn=max(map(draw_order, taken), default=""),
     )
@@ -283,8 +281,8 @@ def select_splits(folder: RunFolder, tasks: Sequence[str]) -> SplitSelection:
 
 
 def _load_plans(folder: RunFolder, tasks: Sequence[str]) -> tuple[RunFile, tuple[SplitPlan, ...]]:
-    file, _, assignments = load_jobs(folder, JudgeOptions(tasks=tuple(tasks)))
-    return file, tuple(each.plan for each in assignments)
+    file, _, jobs = load_jobs(folder, JudgeOptions(tasks=tuple(tasks)))
+    return file, tuple(each.plan for each in jobs)
 
 
 def _find_pooled(folder: RunFolder, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:

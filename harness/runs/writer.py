@@ -59,15 +59,15 @@ class Carried:
     def into(self, tasks: Mapping[str, TaskEntry]) -> dict[str, TaskEntry]:
         """The tasks of run.json with all that was carried."""
         groups: dict[str, list[SplitJob]] = {}
-        for assignment in self.context.jobs:
-            groups.setdefault(assignment.plan.display, []).append(assignment)
+        for job in self.context.jobs:
+            groups.setdefault(job.plan.display, []).append(job)
         return {**tasks, **{display: self._task(tasks.get(display), group) for display, group in groups.items()}}
 
-    def _task(self, old: TaskEntry | None, assignments: Sequence[SplitJob]) -> TaskEntry:
+    def _task(self, old: TaskEntry | None, jobs: Sequence[SplitJob]) -> TaskEntry:
         """One task; what is said of its data is looked up once, however many splits it has."""
-        plan = next((each.plan for each in assignments if each.plan.split.data is None), assignments[-1].plan)
+        plan = next((each.plan for each in jobs if each.plan.split.data is None), jobs[-1].plan)
         before: Mapping[str, SplitEntry] = {} if old is None else old.splits
-        splits = {**before, **{each.plan.name: self._split(before.get(each.plan.name), each) for each in assignments}}
+        splits = {**before, **{each.plan.name: self._split(before.get(each.plan.name), each) for each in jobs}}
         if old is not None and self.judging is not None:
             return replace(old, splits=splits)
         return TaskEntry(
@@ -79,8 +79,8 @@ class Carried:
             extra={} if old is None else old.extra,
         )
 
-    def _split(self, old: SplitEntry | None, assignment: SplitJob) -> SplitEntry:
-        plan = assignment.plan
+    def _split(self, old: SplitEntry | None, job: SplitJob) -> SplitEntry:
+        plan = job.plan
         judge = self._judge(None if old is None else old.judge, plan)
         if old is not None and self.judging is not None:
             least = self.judging.min_coverage
@@ -88,33 +88,33 @@ class Carried:
                 old,
                 judge=judge,
                 min_coverage=old.min_coverage if least is None else least,
-                drawn=self._note_draws(old.drawn, assignment),
+                drawn=self._note_draws(old.drawn, job),
             )
         content = self.context.contents.get((plan.display, plan.name))
         new = SplitEntry(
             judge=judge,
             packaged=plan.split.data is not None,
             generation=_find_sent_settings(plan, {} if old is None else old.generation, self.context.dropped),
-            epochs=assignment.epochs,
+            epochs=job.epochs,
             limit=self.options.limit,
             content=content or "",
-            found=assignment.survey.found if assignment.survey else None,
+            found=job.survey.found if job.survey else None,
             min_coverage=self.options.min_coverage,
-            drawn={} if old is None else self._note_draws(old.drawn, assignment),
+            drawn={} if old is None else self._note_draws(old.drawn, job),
             data=build_own_data(plan.split),
             outcome_labels=find_outcome_labels(plan.split, partial(_find_labels, options=self.options)),
             extra={} if old is None else old.extra,
         )
-        if old is None or (content is not None and not assignment.keep):
+        if old is None or (content is not None and not job.keep):
             return new
         return replace(new, epochs=old.epochs, limit=old.limit, content=old.content, found=old.found)
 
-    def _note_draws(self, old: Mapping[str, str], assignment: SplitJob) -> dict[str, str]:
+    def _note_draws(self, old: Mapping[str, str], job: SplitJob) -> dict[str, str]:
         """How far each judge's draw goes; one that read on without a limit has none any more.
 
         A draw that a judge did not come to the end of is not noted: what it has read of it is no random part.
         """
-        plan, drawn = assignment.plan, assignment.drawn
+        plan, drawn = job.plan, job.drawn
         read = self.context.judges_of.get((plan.display, plan.name), ())
         if drawn is None:
             return {judge: last for judge, last in old.items() if judge not in {bench.id for bench in read}}
@@ -260,7 +260,7 @@ class RunWriter:
         conclusion = ResultsInput(
             folder=self.folder,
             run=_require_run(self.folder.run, self.folder),
-            plans=[assignment.plan for assignment in context.jobs],
+            plans=[job.plan for job in context.jobs],
             command=self.options.command,
         )
         with self.folder.changing("results.json") as results:
@@ -275,7 +275,7 @@ class RunWriter:
     def _opened(self, old: RunFile | None, identity: Mapping[str, Json], resolved: Resolved, model: Model) -> RunFile:
         return RunFile(
             schema=SCHEMA,
-            started=_iso(self.started) if old is None else old.started,
+            started=format_time(self.started) if old is None else old.started,
             model=ModelEntry(
                 ref=resolved.spec.ref,
                 resolved=model.info.resolved,
@@ -311,11 +311,11 @@ class RunWriter:
     def _history(self, context: RunContext, end: str, reason: str) -> None:
         now = datetime.now(UTC).timestamp()
         entry = Invocation(
-            started=_iso(self.started),
-            finished=_iso(now),
+            started=format_time(self.started),
+            finished=format_time(now),
             seconds=round(now - self.started, 3),
             command=self.options.command,
-            tasks=tuple(assignment.plan.title for assignment in context.jobs),
+            tasks=tuple(job.plan.title for job in context.jobs),
             end=end,
             reason=reason,
         )
@@ -325,7 +325,7 @@ class RunWriter:
             return replace(run, history=(*run.history, entry))
 
         self.folder.rewrite_run(noted)
-        self.folder.log(f"{_iso(self.started)} {end} {reason} {shlex.join(self.options.command)}")
+        self.folder.log(f"{format_time(self.started)} {end} {reason} {shlex.join(self.options.command)}")
 
 
 def claim_folder(folder: RunFolder, options: Options, identity: Mapping[str, Json], *, whole: bool = True) -> None:
@@ -346,7 +346,8 @@ def _overrides(options: Options) -> Overrides:
     return Overrides(generation=dict(options.generation), system=options.system)
 
 
-def _iso(moment: float) -> str:
+def format_time(moment: float) -> str:
+    """A Unix time as run.json writes it: UTC, to the second."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
