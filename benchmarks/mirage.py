@@ -20,7 +20,7 @@ from typing import Any
 
 from harness_mini.world import UNSEEN
 
-from harness.runs.items import open_items
+from harness.runs.stored import open_run
 from harness.stats.intervals import wilson
 
 LOOP = Path(__file__).parents[1] / "examples" / "mirage_loop.py"
@@ -79,7 +79,7 @@ def shown(metric: dict[str, Any]) -> str:
 
 def with_new_objects(run: Path) -> str:
     new = {thing.name for thing in UNSEEN}
-    items = [item for item in open_items(run).items(SPLIT) if new & {*item.answer.asked["target"].values()}]
+    items = [item for item in open_run(run).items(SPLIT) if new & {*item.answer.asked["target"].values()}]
     bad = sum(item.label == "unsafe" for item in items)
     low, high = wilson(bad / len(items), len(items))
     return shown({"value": 100 * bad / len(items), "ci95": (100 * low, 100 * high)})

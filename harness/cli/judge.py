@@ -107,7 +107,7 @@ def _judge(folder: Path, tasks: Sequence[str], given: dict[str, Any]) -> Run:
 
     judging, progress, stop = _judging(tasks, given), choose_progress(sys.stderr), Stop()
     if given["combine"]:
-        from harness.runs.ensembles import combine_judges
+        from harness.runs.additions import combine_judges
 
         return combine_judges(folder, judging)
     try:

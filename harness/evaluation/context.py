@@ -157,7 +157,7 @@ class RunContext:
                     self.judges_of[plan.display, plan.name] = tuple(judge for judge, _ in pairs)
             folder = self.folder.task(display)
             ids = {judge.id for pairs in chosen.values() for judge, _ in pairs}
-            with _open_journals(folder, ids, answers=model is not None) as journals, folder.listing_together():
+            with _open_journals(folder, ids, answers=model is not None) as journals, folder.replace_listings():
                 async with _flush_regularly(journals, self.endpoints):
                     for job in jobs:
                         if not self.stop.asked:
@@ -172,7 +172,7 @@ class RunContext:
         journals: Journals,
     ) -> None:
         plan, options = job.plan, self.options
-        listing = None if model is None else folder.listing(plan.name, keep=job.keep)
+        listing = None if model is None else folder.open_listing(plan.name, keep=job.keep)
         context = SplitContext(
             display=plan.display,
             version=plan.task.version,
@@ -192,7 +192,7 @@ class RunContext:
             progress=self.progress,
             observers=self.observers,
             stop=self.stop,
-            kept=partial(folder.asked, plan.name) if listing is None else listing.kept,
+            kept=partial(folder.read_asked, plan.name) if listing is None else listing.old_items,
         )
         metric = _choose_running_metric(context)
         self.progress.begin(plan.display, plan.name, total=job.total, metric=metric, judge=bool(judges))

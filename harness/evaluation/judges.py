@@ -28,8 +28,7 @@ from harness.models import ModelSpec, Resolved, declared, placed, resolve
 from harness.plugins.shapes import describe_wrong_decision
 from harness.rubric.templates import strip_markers
 from harness.store.folder import file_name
-from harness.store.records import Judgement
-from harness.store.sound import sound
+from harness.store.records import Judgement, sanitize_numbers
 from harness.types import (
     BLOCKED,
     Ability,
@@ -178,7 +177,7 @@ class OpenJudge:
             return UNWEIGHED
         own = replace(request.settings, **self.overrides) if self.overrides else request.settings
         schema = request.schema if "schema" in model.info.can else None
-        return sound(await model.generate(replace(request, settings=own, schema=schema)))
+        return sanitize_numbers(await model.generate(replace(request, settings=own, schema=schema)))
 
     def note_fault(self, error: Exception) -> None:
         """Keep the error of the rubric's plugin, where this error comes from one."""

@@ -32,16 +32,16 @@ from harness.store.journal import Journal
 from harness.store.listing import Listing
 from harness.store.records import (
     answer_hash,
-    asked_line,
     decision_of,
     failure_of,
+    item_line,
     outcome_of,
     record_of,
     response_line,
     response_of,
+    sanitize_numbers,
     verdict_line,
 )
-from harness.store.sound import sound
 from harness.types import Failure, Generation, Image, Message, Part, Response, Sample, Text, Verdict
 
 #: tried again on every resume; all else only by `--retry`
@@ -263,7 +263,7 @@ async def evaluate_sample(context: SplitContext, listed: Sample, answered: Calla
             model=context.model_identity,
             epoch=epoch,
         )
-        asked = asked_line(sample, epoch, key)
+        asked = item_line(sample, epoch, key)
         if context.listing is not None:
             context.listing.add(asked, content if epoch == 0 else "")
         result, fresh = await get_answer(context, sample, fault, epoch, key)
@@ -298,7 +298,7 @@ async def get_answer(
         return None, False
     with _expect_repeat(context.breaker, journal, stored), count_calls() as counted:
         if fault is None:
-            result = sound(await try_once(context.model, sample.request))
+            result = sanitize_numbers(await try_once(context.model, sample.request))
         else:
             result = Failure(outcome="bad_sample", reason=fault.reason, message=str(fault))
     line = response_line(sample, epoch, key, result, calls=counted.calls)

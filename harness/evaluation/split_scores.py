@@ -2,7 +2,7 @@
 
 A scorer is given the answers alone: what failed, was blocked or is empty stays with the outcomes. Each epoch is scored
 by itself, so that no scorer meets a sample twice. Its lines count only for the answers that were scored together
-(`harness.store.together`): where one of them changes, all are scored anew.
+(`harness.store.reader`): where one of them changes, all are scored anew.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from harness.evaluation.judges import (
     find_unscored,
 )
 from harness.evaluation.samples import PendingAnswer, SplitContext, show_verdict
+from harness.store.reader import TOGETHER, ScoredAnswer, digest_answers, list_answers
 from harness.store.records import Judgement, verdict_line
-from harness.store.together import TOGETHER, Scored, answered, together
 from harness.types import Request, Response, Unscored
 
 
@@ -40,7 +40,7 @@ async def score_split(context: SplitContext) -> list[str]:
     """
     judges = [pair for pair in enumerate(context.judges) if pair[1][0].rubric.scope == "split"]
     pending = sorted(context.pending, key=lambda each: (each.epoch, each.sample.id)) if judges else []
-    kept = answered(context.kept(), context.journals.responses) if pending else {}
+    kept = list_answers(context.kept(), context.journals.responses) if pending else {}
     notes: list[str] = []
     for number, (judge, translation) in judges:
         for epoch in range(context.epochs):
@@ -58,7 +58,7 @@ async def _score_epoch(
     context: SplitContext,
     judge: OpenJudge,
     answers: Sequence[PendingAnswer],
-    others: Sequence[Scored],
+    others: Sequence[ScoredAnswer],
     shown: Mapping[str, str] | None,
 ) -> list[str]:
     """Score one epoch of a split by one rubric, unless all its lines stand; a note where that cannot be done.
@@ -71,7 +71,7 @@ async def _score_epoch(
         shown: how the labels are shown; None where they are not.
     """
     journal = context.journals.verdicts[judge.id]
-    mark = together([*others, *((each.sample.id, each.key, each.answer) for each in answers)])
+    mark = digest_answers([*others, *((each.sample.id, each.key, each.answer) for each in answers)])
     lines: list[tuple[PendingAnswer, dict[str, Any]]] = []
     for each in answers:
         found = journal.find(*each.where)

@@ -1,6 +1,12 @@
-"""Judges that are added to a run that has ended: decisions that no call gave, and the files of the run computed again.
+"""Judges that are added to a run that has ended: ensembles of its judges, and people.
 
-A person is such a judge, `human-NAME`: its labels are the words of the split, without a rubric or a translation.
+No model is called and no data is read: an added judge decides on stored answers, and the results are computed anew.
+
+`harness judge --combine majority` adds an ensemble. Its label is what more than half of *all* members say: what the
+others say, or would have said had they given a verdict, cannot change that. Labels are compared in the words of the
+split's metrics, so that rubrics of different words can be put together.
+
+A person is the judge `human-NAME`: its labels are the words of the split, without a rubric or a translation.
 """
 
 from __future__ import annotations
@@ -9,21 +15,43 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
+from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
-from harness.runs.items import Answer
-from harness.runs.results import HUMAN, ComputedResults, ResultsInput, compute_results
+from harness.keys import short
+from harness.runs.results import ComputedResults, compute_results
+from harness.runs.run import Run
+from harness.runs.selection import load_jobs, select_judge_ids
+from harness.runs.stored import COMBINED, HUMAN, StoredRun
 from harness.runs.writer import format_time
 from harness.store.folder import RunFolder
+from harness.store.reader import Answer
 from harness.store.records import Judgement, decision_of, verdict_line
 from harness.store.run_file import Invocation, RunFile
-from harness.types import Json, Request, Sample, Verdict
+from harness.types import Json, Request, Sample, Unscored, Verdict
+
+VERSION: Final = "1"  #: of ensembles
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")
+_CARD: Final[Mapping[str, Any]] = {  # what results.json says of a person
+    "rubric": HUMAN,
+    "version": "",
+    "template_hash": "",
+    "fidelity": None,
+    "model": None,
+    "resolved": [],
+    "settings": {},
+    "sees": [],
+}
+
+Votes = Mapping[str, Decision | None]  #: judge -> what it said, in the split's labels; None if it has not judged
+Changes = Counter[Literal["new", "changed", "same"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,35 +62,32 @@ class AddedJudge:
         plan: the split.
         judge: its id.
         card: what results.json says of it.
-        stands: which figures stand first: its own, or its own where no judge's do, or those of who stood first before.
+        primary: it becomes the judge whose figures come first: always, only if the split has none, or never.
         min_coverage: share of records that must be resolved; None for what the run has.
-        drawn: last place (`harness.keys.draw_order`) of the random part that it has judged; None where it is none.
+        drawn: last place (`harness.keys.draw_order`) of the random part that it has judged; None if it has judged all.
     """
 
     plan: SplitPlan
     judge: str
-    card: Mapping[str, Json]
-    stands: Literal["first", "first of none", "beside"]
+    card: Mapping[str, Any]
+    primary: Literal["always", "if there is none", "never"]
     min_coverage: float | None = None
     drawn: str | None = None
 
 
-def write_decisions(
-    folder: RunFolder, display: str, judge: str, decided: Iterable[tuple[Answer, Decision]]
-) -> Counter[Literal["new", "changed", "same"]]:
-    """Write what one judge says of a task's answers, but for what stands there already; how many are which."""
-    counts: Counter[Literal["new", "changed", "same"]] = Counter()
+def write_decisions(folder: RunFolder, display: str, judge: str, decided: Iterable[tuple[Answer, Decision]]) -> Changes:
+    """Write what one judge says of a task's answers, unless it is there already; counts what became of them."""
+    counts: Changes = Counter()
     with folder.hold_for_writing(), closing(folder.task(display).verdicts(judge, write=True)) as journal:
         for answer, decision in decided:
-            found = journal.find(*answer.place)
-            if found is not None and decision_of(journal.read(found[0])) == decision:
+            found = journal.find_line(*answer.place)
+            if found is not None and decision_of(found) == decision:
                 counts["same"] += 1
                 continue
             counts["new" if found is None else "changed"] += 1
             asked = answer.asked
             sample = Sample(id=asked["id"], split=asked["split"], request=Request(messages=()))
-            judged = Judgement(decision=decision)
-            line = verdict_line(sample, asked["epoch"], asked["key"], answer.hash, judged)
+            line = verdict_line(sample, asked["epoch"], asked["key"], answer.hash, Judgement(decision=decision))
             journal.append(line, *answer.place, state=line["state"])
     return counts
 
@@ -70,7 +95,7 @@ def write_decisions(
 def add_judges(
     folder: RunFolder, added: Sequence[AddedJudge], *, command: Sequence[str], started: float
 ) -> ComputedResults:
-    """Enter judges in run.json, note the invocation there, and conclude the run anew.
+    """Enter judges in run.json, note the invocation there, and compute the results anew.
 
     Args:
         folder: of the run.
@@ -93,53 +118,219 @@ def add_judges(
         reason="",
     )
 
-    def noted(old: RunFile | None) -> RunFile:
-        new = _enter_judges(_require_run(old, folder), added)
-        return replace(new, history=(*new.history, entry))
+    def enter(run: RunFile | None) -> RunFile:
+        if run is None:
+            raise HarnessError("run.json is gone", where=str(folder.path), remedy="restore the file")
+        tasks = dict(run.tasks)
+        for each in added:
+            task = tasks[each.plan.display]
+            split = task.splits[each.plan.name]
+            is_primary = each.primary == "always" or (each.primary == "if there is none" and split.judge is None)
+            drawn = {judge: last for judge, last in split.drawn.items() if judge != each.judge}
+            drawn |= {} if each.drawn is None else {each.judge: each.drawn}
+            changed = replace(
+                split,
+                judge=each.judge if is_primary else split.judge,
+                min_coverage=split.min_coverage if each.min_coverage is None else each.min_coverage,
+                drawn=drawn,
+            )
+            tasks[each.plan.display] = replace(task, splits={**task.splits, each.plan.name: changed})
+        judges = {**run.judges, **{each.judge: dict(each.card) for each in added}}
+        return replace(run, tasks=tasks, judges=judges, history=(*run.history, entry))
 
     with folder.hold_for_writing():
-        folder.rewrite_run(noted)
+        folder.rewrite_run(enter)
         folder.log(f"{entry.started} done {shlex.join(command)}")
-        conclusion = ResultsInput(folder=folder, run=_require_run(folder.run, folder), plans=plans, command=command)
-        with folder.changing("results.json") as results:
-            concluded = compute_results(conclusion, dict(results))
+        run = StoredRun(folder=folder, file=folder.load_run())
+        with folder.rewrite_json("results.json") as results:
+            computed = compute_results(run, dict(results), plans=plans, command=command)
             results.clear()
-            results.update(concluded.results)
-    return concluded
+            results.update(computed.results)
+    return computed
 
 
-def _enter_judges(run: RunFile, added: Sequence[AddedJudge]) -> RunFile:
-    tasks = dict(run.tasks)
-    for each in added:
-        task = tasks[each.plan.display]
-        split = task.splits[each.plan.name]
-        own = each.stands == "first" or (each.stands == "first of none" and split.judge is None)
-        least = split.min_coverage if each.min_coverage is None else each.min_coverage
-        drawn = {judge: last for judge, last in split.drawn.items() if judge != each.judge}
-        drawn |= {} if each.drawn is None else {each.judge: each.drawn}
-        changed = replace(split, judge=each.judge if own else split.judge, min_coverage=least, drawn=drawn)
-        tasks[each.plan.display] = replace(task, splits={**task.splits, each.plan.name: changed})
-    return replace(run, tasks=tasks, judges={**run.judges, **{each.judge: dict(each.card) for each in added}})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """The judges of one split, put together.
+
+    Attributes:
+        plan: the split.
+        members: ids of the judges, sorted: axes come from the first, whichever is the primary one.
+    """
+
+    plan: SplitPlan
+    members: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """Names its file in the run folder; the same members make the same judge."""
+        return f"{COMBINED}-{short({'version': VERSION, 'of': list(self.members)})}"
+
+    @property
+    def card(self) -> dict[str, Json]:
+        """What results.json says of it."""
+        return {
+            "rubric": COMBINED,
+            "version": VERSION,
+            "template_hash": "",
+            "fidelity": "own",
+            "model": None,
+            "resolved": [],
+            "settings": {"of": list(self.members)},
+            "sees": ["verdicts"],
+        }
 
 
-def _require_run(run: RunFile | None, folder: RunFolder) -> RunFile:
-    if run is None:
-        raise HarnessError("run.json is gone", where=str(folder.path), remedy="restore the file")
-    return run
+def find_majority(votes: Votes) -> Decision:
+    """What more than half of all judges say; else Unscored, with the reason of the first that gave no verdict.
+
+    Axes and reason are those of the first judge that says so.
+    """
+    said = {judge: vote for judge, vote in votes.items() if isinstance(vote, Verdict)}
+    counts = Counter(vote.label for vote in said.values())
+    for label, count in counts.most_common(1):
+        if 2 * count > len(votes):
+            first = next(vote for vote in said.values() if vote.label == label)
+            return Verdict(label=label, axes=first.axes, reason=f"{count} of {len(votes)}: {first.reason}".rstrip(": "))
+    for judge, vote in votes.items():
+        if isinstance(vote, Unscored):
+            return Unscored(state=vote.state, message=f"{judge}: {vote.message}")
+        if vote is None:
+            return Unscored(state="judge_error", message=f"{judge} has not judged this answer")
+    listed = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+    return Unscored(state="judge_unparsable", message=f"no majority: {listed}")
 
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")
-#: what results.json says of a person
-_CARD: Mapping[str, Any] = {
-    "rubric": HUMAN,
-    "version": "",
-    "template_hash": "",
-    "fidelity": None,
-    "model": None,
-    "resolved": [],
-    "settings": {},
-    "sees": [],
-}
+def combine_judges(folder: Path, judging: JudgeOptions) -> Run:
+    """Add an ensemble of a run's judges to each split that two or more have judged, and compute the results anew.
+
+    Args:
+        folder: of the run.
+        judging: which tasks, which members, and whether the ensemble becomes the primary judge; it names no judges.
+
+    Raises:
+        HarnessError: there is no run, or no split with verdicts of two judges; or a member is an ensemble or a person,
+            or has judged nothing of a split that other members have judged.
+        UnknownName: a member is no judge of this run.
+    """
+    started = time.time()
+    judging.check()
+    place = RunFolder(folder)
+    file, _, jobs = load_jobs(place, judging)
+    run = StoredRun(folder=place, file=file)
+    candidates = _select_members(file, judging.members)
+    found = (_build_ensemble(run, job.plan, candidates, named=bool(judging.members)) for job in jobs)
+    ensembles = [each for each in found if each is not None]
+    if not ensembles:
+        remedy = f"harness judge {shlex.quote(str(folder))} --judge RUBRIC=SCHEME/NAME, with another judge"
+        raise HarnessError("an ensemble needs the verdicts of two judges", where=str(folder), remedy=remedy)
+    by_file: dict[tuple[str, str], list[Ensemble]] = {}  # so that each file is opened once
+    for each in ensembles:
+        by_file.setdefault((each.plan.display, each.id), []).append(each)
+    for (display, judge), group in by_file.items():
+        write_decisions(place, display, judge, (pair for each in group for pair in _decide(run, each)))
+    added = [
+        AddedJudge(
+            plan=each.plan,
+            judge=each.id,
+            card=each.card,
+            primary="always" if judging.primary else "if there is none",
+            min_coverage=judging.min_coverage,
+            drawn=_find_draw(run, each),
+        )
+        for each in ensembles
+    ]
+    computed = add_judges(place, added, command=judging.command, started=started)
+    notes = tuple(_list_incomplete(computed, ensembles))
+    return Run(folder=folder, results=computed.results, exit_code=3 if notes else 0, notes=notes)
+
+
+def _select_members(file: RunFile, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The judges that may be members."""
+    able = tuple(judge for judge, card in file.judges.items() if card["rubric"] not in (COMBINED, HUMAN))
+    if not wanted:
+        return able
+    named = select_judge_ids("--members", wanted, file.judges)
+    others = [judge for judge in named if judge not in able]
+    if others:
+        raise HarnessError(
+            f"--members: {others[0]} is an ensemble or a person",
+            remedy=f"judges that may be members: {', '.join(able)}",
+        )
+    if len(named) < 2:
+        raise HarnessError(
+            f"--members: an ensemble needs two judges, and {', '.join(named)} is the only one that is named"
+        )
+    return named
+
+
+def _build_ensemble(run: StoredRun, plan: SplitPlan, candidates: Sequence[str], *, named: bool) -> Ensemble | None:
+    """The ensemble of one split; None if fewer than two candidates have given any verdict.
+
+    Raises HarnessError if the user named the candidates, and one that may judge the split has given no verdict.
+    """
+    able: set[str] = set()
+    for _, votes in _read_votes(run, plan, candidates):
+        able |= {judge for judge, vote in votes.items() if isinstance(vote, Verdict)}
+    silent = [
+        judge for judge in candidates if judge not in able and run.file.judges[judge]["rubric"] in plan.split.judges
+    ]
+    if named and able and silent:
+        raise HarnessError(
+            f"--members: {silent[0]} has given no verdict on {plan.title}",
+            where=str(run.folder.path),
+            remedy="let it judge first, or name other splits by --tasks",
+        )
+    return Ensemble(plan=plan, members=tuple(sorted(able))) if len(able) > 1 else None
+
+
+def _decide(run: StoredRun, ensemble: Ensemble) -> Iterator[tuple[Answer, Decision]]:
+    """What the ensemble says of each answer. It says nothing while a missing vote could still make a majority."""
+    for answer, votes in _read_votes(run, ensemble.plan, ensemble.members):
+        decision = find_majority(votes)
+        if isinstance(decision, Verdict) or None not in votes.values():
+            yield answer, decision
+
+
+def _find_draw(run: StoredRun, ensemble: Ensemble) -> str | None:
+    """The least draw of its members, which is what all of them have judged; None if one has judged another part."""
+    plan = ensemble.plan
+    drawn = run.split(plan.title).drawn
+    partly: set[str] = set()
+    for _, votes in _read_votes(run, plan, ensemble.members):
+        partly |= {judge for judge, vote in votes.items() if vote is None}
+    return min((drawn[judge] for judge in partly), default=None) if partly <= drawn.keys() else None
+
+
+def _read_votes(run: StoredRun, plan: SplitPlan, judges: Sequence[str]) -> Iterator[tuple[Answer, Votes]]:
+    """Each answer of a split with what each of some judges said of it, in the split's words."""
+    there = [judge for judge in run.folder.task(plan.display).judges() if judge in judges]
+    rubrics = {judge: str(run.file.judges[judge]["rubric"]) for judge in there}
+    words = {judge: plan.split.judges[rubric] for judge, rubric in rubrics.items() if rubric in plan.split.judges}
+    for answer in run.answers(plan.title, tuple(words)):
+        if answer.outcome == "answered":
+            votes: dict[str, Decision | None] = dict.fromkeys(words)
+            for judge, line in answer.verdicts.items():
+                vote = decision_of(line)
+                if isinstance(vote, Verdict):
+                    vote = replace(vote, label=words[judge].get(vote.label, vote.label))
+                votes[judge] = vote
+            yield answer, votes
+
+
+def _list_incomplete(computed: ComputedResults, ensembles: Sequence[Ensemble]) -> Iterator[str]:
+    """What keeps a split incomplete as its ensemble sees it."""
+    for each in ensembles:
+        title, fault = each.plan.title, computed.unscored.get(each.plan.display)
+        if fault is not None:
+            yield f"{title} could not be scored: its task raised {fault}"
+            continue
+        split: Mapping[str, Any] = computed.results["tasks"][each.plan.display]["splits"][each.plan.name]
+        view = split if split["judge"] == each.id else split["other_judges"][each.id]
+        if not view["complete"]:
+            left = [f"{state} {count}" for state, count in view["verdicts"].items() if count and state != "scored"]
+            listed = ", ".join((f"coverage {view['coverage']:.1%}", *left))
+            yield f"{title} is incomplete: {listed}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,20 +346,20 @@ class EnteredLabels:
     """What became of some labels.
 
     Attributes:
-        new: labels of answers that had none by this person.
+        new: labels of answers that this person had not labelled.
         changed: labels that replace another one.
-        same: labels that stood there already.
-        concluded: the results anew.
+        same: labels that were there already.
+        computed: the results anew.
     """
 
     new: int
     changed: int
     same: int
-    concluded: ComputedResults
+    computed: ComputedResults
 
 
 def person_id(name: str, run: RunFile) -> str:
-    """The judge's id of a person. Raises HarnessError for what cannot name one, or names another judge's file."""
+    """The judge's id of a person. Raises HarnessError for a name that is not allowed, or is another judge's file."""
     if not _NAME.fullmatch(name):
         raise HarnessError(f"{name!r} cannot name a person", remedy="letters, digits and . _ + - (at most 41)")
     judge = f"{HUMAN}-{name}"
@@ -187,22 +378,21 @@ def enter_labels(
     command: Sequence[str],
     primary: bool = False,
 ) -> EnteredLabels:
-    """Write labels beside the verdicts of the other judges, and conclude the run anew.
+    """Write the labels of a person, and compute the results anew.
 
     Args:
         folder: of the run.
-        judge: see `judge_id`.
-        labels: no answer twice.
+        judge: see `person_id`.
+        labels: at most one for each answer.
         plans: the splits they are of.
         command: this invocation's arguments.
-        primary: make this judge the one whose numbers stand first.
+        primary: make this judge the one whose figures come first.
     """
     started = time.time()
-    counts: Counter[str] = Counter()
+    counts: Changes = Counter()
     for display in dict.fromkeys(label.answer.display for label in labels):
         own = [(label.answer, label.verdict) for label in labels if label.answer.display == display]
         counts.update(write_decisions(folder, display, judge, own))
-    stands: Literal["first", "beside"] = "first" if primary else "beside"
-    added = [AddedJudge(plan=plan, judge=judge, card=_CARD, stands=stands) for plan in plans]
-    concluded = add_judges(folder, added, command=command, started=started)
-    return EnteredLabels(new=counts["new"], changed=counts["changed"], same=counts["same"], concluded=concluded)
+    added = [AddedJudge(plan=plan, judge=judge, card=_CARD, primary="always" if primary else "never") for plan in plans]
+    computed = add_judges(folder, added, command=command, started=started)
+    return EnteredLabels(new=counts["new"], changed=counts["changed"], same=counts["same"], computed=computed)

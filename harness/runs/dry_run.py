@@ -29,14 +29,14 @@ class Load:
         task: task and split.
         samples: questions.
         calls: requests, at least. A strategy may ask several times for one answer.
-        most_calls: requests, at most; None where no bound is known: a judge's bad reply is asked for once more. A call
+        most_calls: requests, at most; None if no bound is known: a judge's bad reply is asked for once more. A call
             that is tried again is one.
         images: images sent with the first request of each sample.
         bytes: of their files; those that are missing count as zero.
         missing: image files that are not there.
-        note: what is odd about the data: it holds another number of samples than is published; else empty.
-        left_out: why it cannot be run, and what mends it; empty where it can.
-        incomplete: why the run would end incomplete, whatever is answered; empty where nothing says so.
+        note: a warning that the data holds another number of samples than is published; else empty.
+        left_out: why it cannot be run, and what to do; empty if it can.
+        incomplete: why the run would end incomplete, whatever is answered; empty if nothing says so.
     """
 
     who: str
@@ -68,7 +68,7 @@ class DryRun:
 
     @property
     def exit_code(self) -> int:
-        """The run's, if all is answered and judged: 3 where something would be missing all the same."""
+        """The run's, if all is answered and judged: 3 if something would be missing even then."""
         return 3 if any(load.left_out or load.incomplete for load in self.loads) else 0
 
 
@@ -79,23 +79,33 @@ def dry_run(options: Options) -> DryRun:
         HarnessError: what `run` would raise before it opens a model; nothing of what is asked can be run.
     """
     found = prepare_run(options)
-    loads = [load for each in found.listed.jobs for load in _loads(each, found, options)]
-    return DryRun(loads=(*loads, *_list_left_out(found)), notes=found.notes)
+    loads = [load for job in found.listed.jobs for load in _list_loads(job, found, options)]
+    left_out = [(part.title, format_left_out([part])[0]) for part in found.listed.left_out]
+    left_out += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
+    who = found.resolved.spec.ref
+    loads += [Load(who=who, role="model", where="nowhere", task=title, left_out=why) for title, why in left_out]
+    return DryRun(loads=tuple(loads), notes=found.notes)
 
 
-def _list_left_out(found: PreparedRun) -> Iterator[Load]:
-    """What would be left out, and what a task's fault ends before it begins."""
-    parts = [(part.title, format_left_out([part])[0]) for part in found.listed.left_out]
-    parts += [(plan.title, f"{plan.title} not run: its task {fault}") for plan, fault in found.listed.failed]
-    for title, why in parts:
-        yield Load(who=found.resolved.spec.ref, role="model", where="nowhere", task=title, left_out=why)
-
-
-def _loads(each: SplitJob, found: PreparedRun, options: Options) -> Iterator[Load]:
-    plan, survey = each.plan, each.survey
-    assert survey is not None  # only who judges what is stored has none
-    weight = _weigh(each, found.resolved)
-    note = size_warning(plan.title, survey.found, plan.split.n)
+def _list_loads(job: SplitJob, found: PreparedRun, options: Options) -> Iterator[Load]:
+    """What the model, and each judge's model, would be asked for one split. Images are not read, only looked up."""
+    plan, survey = job.plan, job.survey
+    assert survey is not None  # only a job of stored answers has none
+    calls, size, missing, spoiled = 0, 0, 0, 0
+    most_calls: int | None = 0
+    for sample in job.samples():
+        missing_before = missing
+        for image in sample.request.images:
+            try:
+                size += image.files.stamp(image.path)[1]
+            except BadImage:
+                missing += 1
+        if missing > missing_before:
+            spoiled += 1
+            continue
+        least, most = _count_calls(found.resolved, sample.request)
+        calls += least
+        most_calls = None if most is None or most_calls is None else most_calls + most
 
     def load(who: Resolved, role: str, *, shown: bool) -> Load:
         return Load(
@@ -104,19 +114,19 @@ def _loads(each: SplitJob, found: PreparedRun, options: Options) -> Iterator[Loa
             where=format_placements(who.places) if who.provider.local else "elsewhere",
             task=plan.title,
             samples=survey.samples,
-            calls=(survey.samples - weight.spoiled) * options.epochs,
+            calls=(survey.samples - spoiled) * options.epochs,
             most_calls=None,
             images=survey.images * options.epochs if shown else 0,
-            bytes=weight.bytes * options.epochs if shown else 0,
-            missing=weight.missing if shown else 0,
-            note=note,
+            bytes=size * options.epochs if shown else 0,
+            missing=missing if shown else 0,
+            note=size_warning(plan.title, survey.found, plan.split.n),
         )
 
     yield replace(
         load(found.resolved, "model", shown=True),
-        calls=weight.calls * options.epochs,
-        most_calls=None if weight.most_calls is None else weight.most_calls * options.epochs,
-        incomplete=_find_gap(each, weight, found, options),
+        calls=calls * options.epochs,
+        most_calls=None if most_calls is None else most_calls * options.epochs,
+        incomplete=_find_gap(job, spoiled, found, options),
     )
     for choice in plan.judges:
         judge = resolve_settings(choice, options).model
@@ -124,56 +134,23 @@ def _loads(each: SplitJob, found: PreparedRun, options: Options) -> Iterator[Loa
             yield load(judge, choice.judge.name, shown="images" in choice.needs())
 
 
-def _find_gap(each: SplitJob, weight: _Weight, found: PreparedRun, options: Options) -> str:
-    """What keeps a split incomplete though all is answered and judged."""
-    plan, total = each.plan, each.survey.samples if each.survey else 0
+def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
+    """Calls for one answer, at least and at most. Raises PluginError if the strategy cannot tell."""
+    strategy = resolved.strategy
+    if strategy is None:
+        return 1, 1
+    return (1, None) if strategy.calls is None else strategy.calls(request, resolved.strategy_settings)
+
+
+def _find_gap(job: SplitJob, spoiled: int, found: PreparedRun, options: Options) -> str:
+    """What keeps a split incomplete even if all is answered and judged; `spoiled` samples miss an image."""
+    plan, total = job.plan, job.survey.samples if job.survey else 0
     if not total:
         return f"{plan.title} holds no samples"
-    covered = (total - weight.spoiled) / total
-    if covered < options.min_coverage and not each.keep:
-        return f"{plan.title}: images are missing of {weight.spoiled} samples, and coverage is {covered:.1%} at most"
+    covered = (total - spoiled) / total
+    if covered < options.min_coverage and not job.keep:
+        return f"{plan.title}: images are missing of {spoiled} samples, and coverage is {covered:.1%} at most"
     if not plan.judges:
         waiting = [each.plan for each in found.listed.jobs if not each.plan.judges]
         return format_judge_command(waiting, options, found.folder.path)
     return ""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Weight:
-    """What one listing tells of a split: calls and bytes that are sent, and what is missing; nothing is read."""
-
-    calls: int = 0
-    most_calls: int | None = 0
-    bytes: int = 0
-    missing: int = 0
-    spoiled: int = 0
-
-    def count(self, least: int, most: int | None) -> None:
-        self.calls += least
-        self.most_calls = None if most is None or self.most_calls is None else self.most_calls + most
-
-
-def _weigh(each: SplitJob, resolved: Resolved) -> _Weight:
-    found = _Weight()
-    for sample in each.samples():
-        before = found.missing
-        for image in sample.request.images:
-            try:
-                found.bytes += image.files.stamp(image.path)[1]
-            except BadImage:
-                found.missing += 1
-        if found.missing > before:
-            found.spoiled += 1
-        else:
-            found.count(*_count_calls(resolved, sample.request))
-    return found
-
-
-def _count_calls(resolved: Resolved, request: Request) -> tuple[int, int | None]:
-    """How often the model is asked for one answer, at least and at most. Raises PluginError where that is not said."""
-    strategy = resolved.strategy
-    if strategy is None:
-        return 1, 1
-    if strategy.calls is None:
-        return 1, None
-    return strategy.calls(request, resolved.strategy_settings)

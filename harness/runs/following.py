@@ -1,206 +1,185 @@
 """A run that is read while it may go on: its items as they come, then whatever changes.
 
-    run = Following(Path("runs/mini-base"))
+    run = RunFollower(Path("runs/mini-base"))
     while True:
         for number, item in run.advance(1000):
             print(number, item.item, item.label)
 
-The items are those of `harness.runs.items`, and, while a run goes on, those that its listings do not name yet: the
-listings of a task are put in place together, when all its splits have been asked. Such an answer counts as asked, by
-its latest line; where there is a listing, it alone says which line of an item counts. Numbers count from 0 and stay
-with their items until `generation` changes: the folder was replaced, or a listing, a judge or run.json; then all items
-come anew.
+The items are those of `StoredRun.items`. While a run goes on they include answers that no listing names yet: the
+listings of a task replace the old ones together, when all its splits have been asked. Such an answer counts as asked,
+by its latest line; a listing, once there, alone says which line of an item counts.
+
+Before a run has ended, run.json does not know its tasks and judges. Then the installed plugins say what labels mean and
+where data is, as for a new run.
+
+Numbers count from 0 and stay with their items until `generation` changes: the folder was replaced, or a listing, a
+judge or run.json. Then all items come anew.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from harness.contracts import BUILT, Split
+from harness.data.places import data_folder
 from harness.errors import HarnessError
-from harness.runs.items import Answer, Item, LabelMap, RunItems, RunSplit, build_item, find_split, open_items
+from harness.evaluation.options import JudgeOptions
+from harness.evaluation.splits import rebuild_split_plan
+from harness.models import ModelSpec
+from harness.runs.items import Item, LabelMap, build_item
+from harness.runs.stored import StoredRun, open_run
 from harness.store.folder import TaskFolder
-from harness.store.journal import Journal, lines
-from harness.store.together import Present
+from harness.store.journal import Journal, load_lines, stat_file
+from harness.store.reader import Answer, AnswerReader
 
-Who = tuple[str, str, int]  #: split, sample id, epoch
-_Stamp = tuple[int, int, int]
+ItemId = tuple[str, str, int]  #: split, sample id, epoch
+_LINES: Final = 2000  #: lines of each file that are indexed before items are given again
 
 
-class TaskFiles:
-    """One task's files, read as they grow.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSplit:
+    """One split of a run.
 
-    Args:
-        folder: of the task.
+    Attributes:
+        title: `task:split`.
+        display: its task.
+        words: how its labels are read.
+        root: what paths of its images are relative to; None if that is unknown.
     """
+
+    title: str
+    display: str
+    words: LabelMap
+    root: Path | None
+
+
+class _TaskFollower:
+    """One task's files, read as they grow."""
 
     def __init__(self, folder: TaskFolder) -> None:
         self.folder = folder
         self.judges = folder.judges()
         self.behind = False
-        self._listing = stat_file(folder.path / "asked.jsonl")
-        self._asked: dict[Who, Mapping[str, Any]] = dict(_read_listing(folder.path / "asked.jsonl"))
-        self._splits = {split for split, _, _ in self._asked}
-        self._unlisted: dict[Who, str] = {}
-        self._present: dict[str, Present] = {}
-        self._responses: Journal | None = None
+        self._listing_path = folder.path / "asked.jsonl"
+        self._listing = stat_file(self._listing_path)
+        self.asked: dict[ItemId, Mapping[str, Any]] = {}  # what the listings name, in order
+        with suppress(KeyError, TypeError, ValueError):  # a listing that somebody changed ends there
+            for line in load_lines(self._listing_path):
+                self.asked[line["split"], line["id"], line["epoch"]] = line
+        self._splits = {split for split, _, _ in self.asked}
+        self._unlisted: dict[ItemId, str] = {}  # key of each answer that no listing names
         self._verdicts = {judge: folder.verdicts(judge, write=False, load=False) for judge in self.judges}
-        self._inodes = {journal.path: stat_file(journal.path) for journal in self._verdicts.values()}
+        self._reader = AnswerReader(folder.display, None, self._verdicts, self._list_asked)
+        self._inodes = {journal.path: stat_file(journal.path)[0] for journal in self._verdicts.values()}
 
     def close(self) -> None:
-        """Let the files go."""
-        for journal in self._journals():
+        for journal in self._list_journals():
             journal.close()
 
-    def asked(self) -> Iterator[Who]:
-        """What the listings name, in order."""
-        yield from self._asked
-
-    def replaced(self) -> bool:
-        """Whether what was read is no longer what stands there: another listing, another judge, another file."""
-        if self.judges != self.folder.judges() or self._listing != stat_file(self.folder.path / "asked.jsonl"):
+    def is_replaced(self) -> bool:
+        """Whether other files are there now than were read: another listing, another judge, a shorter journal."""
+        if self.judges != self.folder.judges() or self._listing != stat_file(self._listing_path):
             return True
-        return any(self._cut(journal) for journal in self._journals())
+        for journal in self._list_journals():
+            inode, size, _ = stat_file(journal.path)
+            if inode != self._inodes[journal.path] or size < journal.end:
+                return True
+        return False
 
-    def read_new(self, most: int) -> Iterator[Who]:
+    def index_new_lines(self, most: int) -> Iterator[ItemId]:
         """Each item of which something new was written; an item may come more than once.
 
         Args:
-            most: lines of each file that are looked at; `behind` then says whether there may be more.
+            most: lines of each file; `behind` then says whether there may be more.
         """
         self.behind = False
-        if self._responses is None and (self.folder.path / "responses.jsonl").exists():
-            self._responses = self.folder.responses(write=False, load=False)
-            self._inodes[self._responses.path] = stat_file(self._responses.path)
-        for head in self._heads(self._responses, most):
-            who = (head[0], head[1], int(head[2]))
-            self._present.clear()
-            if who not in self._asked:
-                self._unlisted[who] = head[3]
-            yield who
-        for journal in self._verdicts.values():
-            for head in self._heads(journal, most):
-                yield head[0], head[1], int(head[2])
+        path = self.folder.path / "responses.jsonl"
+        if self._reader.responses is None and path.exists():
+            self._reader.responses = self.folder.responses(write=False, load=False)
+            self._inodes[path] = stat_file(path)[0]
+        for journal in self._list_journals():
+            taken = 0
+            for head in islice(journal.grow(), most):
+                taken += 1
+                who = (head[0], head[1], int(head[2]))
+                if journal is self._reader.responses:
+                    self._reader.forget_answers()
+                    if who not in self.asked:
+                        self._unlisted[who] = head[3]
+                yield who
+            self.behind = self.behind or taken == most
 
-    def answered(self, who: Who) -> bool:
-        """Whether an item that a listing names has an answer among the lines that were looked at."""
-        asked = self._asked.get(who)
-        return asked is None or (self._responses is not None and self._responses.find(*who, asked["key"]) is not None)
+    def has_answer(self, who: ItemId) -> bool:
+        """Whether an item that a listing names has an answer among the indexed lines."""
+        asked, responses = self.asked.get(who), self._reader.responses
+        return asked is None or (responses is not None and responses.find(*who, asked["key"]) is not None)
 
-    def item(self, who: Who, words: LabelMap) -> Item | None:
-        """One item as it stands now.
+    def read_item(self, who: ItemId, words: LabelMap) -> Item | None:
+        """One item as it is now; None for an answer that is older than the listing, which does not name it.
 
-        Returns:
-            None for an answer that is no longer asked: it is older than the listing, which does not name it.
-
-        Raises:
-            HarnessError, KeyError, TypeError, ValueError: a line was changed by another hand.
+        Raises HarnessError, KeyError, TypeError or ValueError for a line that somebody changed.
         """
-        asked = self._asked.get(who)
-        response = self._response(who, self._unlisted.get(who, "") if asked is None else asked["key"])
-        if asked is None:
-            if response is None or not self._later(response):
-                return None
-            asked = response
-        journals = {judge: self._verdicts[judge] for judge in words.judges if judge in self._verdicts}
-        answer = Answer(display=self.folder.display, asked=asked, response=response)
-        return build_item(answer, words, journals, self._counting(who[0]))
+        if asked := self.asked.get(who):
+            return build_item(self._reader.read(asked, words.judges), words)
+        split, sample, epoch = who
+        stub = {"split": split, "id": sample, "epoch": epoch, "key": self._unlisted.get(who, "")}
+        answer = self._reader.read(stub, words.judges)
+        if answer.response is None:
+            return None
+        listed = datetime.fromtimestamp(self._listing[2] / 1e9, UTC).isoformat(timespec="milliseconds")
+        is_newer = str(answer.response["at"]) > listed or split not in self._splits
+        return build_item(replace(answer, asked=answer.response), words) if is_newer else None
 
-    def bare(self, who: Who) -> Item:
+    def describe_unread(self, who: ItemId) -> Item:
         """An item of which nothing could be read."""
         split, sample, epoch = who
-        asked = self._asked.get(who) or {"id": sample, "split": split, "epoch": epoch, "category": "", "key": ""}
-        answer = Answer(display=self.folder.display, asked=asked, response=None)
-        return Item(answer=answer, said={}, label="")
+        asked = self.asked.get(who) or {"id": sample, "split": split, "epoch": epoch, "category": "", "key": ""}
+        return Item(answer=Answer(display=self.folder.display, asked=asked, response=None), said={}, label="")
 
-    def _counting(self, split: str) -> Present:
-        """The answers of a split that stand now, for verdicts that were given on all of them."""
-        if split not in self._present:
-            responses = self._responses or self.folder.responses(write=False)
-            listed = [asked for (name, _, _), asked in self._asked.items() if name == split]
-            self._present[split] = Present(lambda: listed, responses)
-        return self._present[split]
+    def _list_asked(self, split: str) -> Iterable[Mapping[str, Any]]:
+        return [asked for (name, _, _), asked in self.asked.items() if name == split]
 
-    def _heads(self, journal: Journal | None, most: int) -> Iterator[tuple[str, ...]]:
-        taken = 0
-        for head in () if journal is None else islice(journal.grow(), most):
-            taken += 1
-            yield head
-        self.behind = self.behind or taken == most
-
-    def _journals(self) -> list[Journal]:
-        return [*self._verdicts.values(), *([] if self._responses is None else [self._responses])]
-
-    def _response(self, who: Who, key: str) -> Mapping[str, Any] | None:
-        found = None if self._responses is None else self._responses.find(*who, key)
-        return None if found is None or self._responses is None else self._responses.read(found[0])
-
-    def _later(self, response: Mapping[str, Any]) -> bool:
-        """Whether an answer that no listing names was written since, so that it belongs to what goes on."""
-        written = datetime.fromtimestamp(self._listing[2] / 1e9, UTC).isoformat(timespec="milliseconds")
-        return str(response["at"]) > written or response["split"] not in self._splits
-
-    def _cut(self, journal: Journal) -> bool:
-        inode, size, _ = stat_file(journal.path)
-        return inode != self._inodes[journal.path][0] or size < journal.end
+    def _list_journals(self) -> list[Journal]:
+        responses = self._reader.responses
+        return [*([] if responses is None else [responses]), *self._verdicts.values()]
 
 
-def stat_file(path: Path) -> _Stamp:
-    """Inode, bytes and time of the last change in ns; zeros for no file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0, 0
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _read_listing(path: Path) -> Iterator[tuple[Who, dict[str, Any]]]:
-    """The lines of a listing; one that was changed by another hand ends there."""
-    try:
-        for line in lines(path):
-            yield (line["split"], line["id"], line["epoch"]), line
-    except (KeyError, TypeError, ValueError, HarnessError):
-        return
-
-
-_LINES: Final = 2000  #: lines of each file between two looks at what can be given
-
-
-class Following:
+class RunFollower:
     """A run, read as it grows; not to be used from two threads at once.
 
     Args:
-        folder: of the run. Raises HarnessError where there is none.
+        folder: of the run. Raises HarnessError if there is none.
         data: the folder that holds each task's data now; None for where the run had it.
+
+    Attributes:
+        generation: number of times that the run was read anew.
+        unreadable: items of which a line was changed by somebody.
+        stored: the run as run.json tells it.
     """
 
     def __init__(self, folder: Path, data: Path | None = None) -> None:
         self.folder = folder
         self._data = data
         self.generation = 0
-        self.unreadable = 0  #: items of which a line was changed by another hand
-        self._tasks: dict[str, TaskFiles] = {}
-        self._open(open_items(folder))
+        self._tasks: dict[str, _TaskFollower] = {}
+        self._start(open_run(folder))
 
     def close(self) -> None:
-        """Let the files go."""
+        """Close the files."""
         for task in self._tasks.values():
             task.close()
 
     @property
     def settled(self) -> bool:
-        """Whether all that was written has been given."""
+        """Whether all items that were written have been given."""
         return not self._queue and not self._behind
-
-    @property
-    def items(self) -> RunItems:
-        """The run as run.json tells it."""
-        return self._items
 
     @property
     def parts(self) -> tuple[RunSplit, ...]:
@@ -208,69 +187,67 @@ class Following:
         return tuple(self._parts.values())
 
     def advance(self, most: int) -> list[tuple[int, Item]]:
-        """Up to `most` items that are new or have changed, each with its number; none where nothing is new."""
-        self._renew()
+        """Up to `most` items that are new or have changed, each with its number; none if nothing is new."""
+        changed = self._stamp != stat_file(self.folder / "run.json")
+        if changed or any(t.is_replaced() for t in self._tasks.values()) or self._list_displays() != [*self._tasks]:
+            with suppress(HarnessError):  # it is being replaced: the old state stays until the new one is there
+                self._start(open_run(self.folder))
+                self.generation += 1
         while True:
-            self._look()
+            # only some lines at a time, so that the first items of a long run need not wait for its last
+            for display, task in self._tasks.items():
+                self._enqueue((display, who) for who in task.index_new_lines(_LINES))
+            self._behind = any(task.behind for task in self._tasks.values())
             found = self._take(most)
             if found or not self._behind:
                 return found
 
     def item(self, number: int) -> Item:
-        """An item as it stands now. Raises IndexError for a number that was not given."""
-        place = self._places[number]
-        return self._read(*place) or self._tasks[place[0]].bare(place[1])
+        """An item as it is now. Raises IndexError for a number that was not given."""
+        display, who = self._places[number]
+        return self._read(display, who) or self._tasks[display].describe_unread(who)
 
     def part(self, number: int) -> RunSplit:
         """The split of an item. Raises as `item`."""
         display, who = self._places[number]
-        return self._part(display, who[0])
+        return self._find_part(display, who[0])
 
-    def _open(self, items: RunItems) -> None:
+    def _start(self, stored: StoredRun) -> None:
         self.close()
-        self._items, self._stamp = items, stat_file(self.folder / "run.json")
-        self._numbers: dict[tuple[str, Who], int] = {}
-        self._places: list[tuple[str, Who]] = []
+        self.stored, self._stamp = stored, stat_file(self.folder / "run.json")
+        self._numbers: dict[tuple[str, ItemId], int] = {}
+        self._places: list[tuple[str, ItemId]] = []
         self._parts: dict[tuple[str, str], RunSplit] = {}
-        self._queue: deque[tuple[str, Who]] = deque()
-        self._waiting: set[tuple[str, Who]] = set()
+        self._queue: deque[tuple[str, ItemId]] = deque()
+        self._queued: set[tuple[str, ItemId]] = set()
         self._behind = True
         self.unreadable = 0
-        self._tasks = {display: TaskFiles(items.folder.task(display)) for display in self._displays()}
+        self._tasks = {display: _TaskFollower(stored.folder.task(display)) for display in self._list_displays()}
         for display, task in self._tasks.items():
-            self._put((display, who) for who in task.asked())
+            self._enqueue((display, who) for who in task.asked)
 
-    def _displays(self) -> Iterator[str]:
-        """The tasks of run.json, then those that it does not know yet, by their folders."""
-        known = {self._items.folder.task(display).path: display for display in self._items.file.tasks}
-        yield from known.values()
-        for path in sorted(path.parent for path in self.folder.glob("*/responses.jsonl")):
-            if path not in known:
-                yield path.name
+    def _list_displays(self) -> list[str]:
+        """The tasks in run.json, then those that it does not know yet, by their folders."""
+        known = {self.stored.folder.task(display).path: display for display in self.stored.file.tasks}
+        folders = sorted(path.parent for path in self.folder.glob("*/responses.jsonl"))
+        return [*known.values(), *(path.name for path in folders if path not in known)]
 
-    def _renew(self) -> None:
-        """What was replaced is read anew."""
-        if self._replaced():
-            with suppress(HarnessError):  # it is being replaced; the old state stands until it is there
-                self._open(open_items(self.folder))
-                self.generation += 1
-
-    def _look(self) -> None:
-        """Take in some of what was written since, so that the first items of a long run need not wait for its last."""
-        for display, task in self._tasks.items():
-            self._put((display, who) for who in task.read_new(_LINES))
-        self._behind = any(task.behind for task in self._tasks.values())
+    def _enqueue(self, places: Iterable[tuple[str, ItemId]]) -> None:
+        for place in places:
+            if place not in self._queued:
+                self._queued.add(place)
+                self._queue.append(place)
 
     def _take(self, most: int) -> list[tuple[int, Item]]:
-        """Items from the head of the queue, whose order is that of the listings: one whose line may come yet waits."""
+        """Items from the head of the queue, in the order of the listings. One whose line may still come waits."""
         found: list[tuple[int, Item]] = []
         while self._queue and len(found) < most:
-            place = self._queue[0]
-            if self._behind and not self._tasks[place[0]].answered(place[1]):
+            display, who = place = self._queue[0]
+            if self._behind and not self._tasks[display].has_answer(who):
                 break
             self._queue.popleft()
-            self._waiting.discard(place)
-            item = self._read(*place)
+            self._queued.discard(place)
+            item = self._read(display, who)
             if item is not None:
                 if place not in self._numbers:
                     self._numbers[place] = len(self._places)
@@ -278,28 +255,63 @@ class Following:
                 found.append((self._numbers[place], item))
         return found
 
-    def _replaced(self) -> bool:
-        changed = self._stamp != stat_file(self.folder / "run.json") or any(t.replaced() for t in self._tasks.values())
-        return changed or set(self._displays()) != set(self._tasks)
-
-    def _put(self, places: Iterator[tuple[str, Who]]) -> None:
-        for place in places:
-            if place not in self._waiting:
-                self._waiting.add(place)
-                self._queue.append(place)
-
-    def _read(self, display: str, who: Who) -> Item | None:
+    def _read(self, display: str, who: ItemId) -> Item | None:
         task = self._tasks[display]
         try:
-            return task.item(who, self._part(display, who[0]).words)
+            return task.read_item(who, self._find_part(display, who[0]).words)
         except (HarnessError, KeyError, TypeError, ValueError):
             self.unreadable += 1
-            return task.bare(who)
+            return task.describe_unread(who)
 
-    def _part(self, display: str, split: str) -> RunSplit:
-        found = self._parts.get((display, split))
-        if found is None:
-            found = self._parts[display, split] = find_split(
-                self._items, self._tasks[display].judges, display, split, self._data
-            )
-        return found
+    def _find_part(self, display: str, split: str) -> RunSplit:
+        key = (display, split)
+        if key not in self._parts:
+            self._parts[key] = find_split(self.stored, self._tasks[display].judges, display, split, self._data)
+        return self._parts[key]
+
+
+Following = RunFollower  #: the old name
+
+
+def find_split(run: StoredRun, judges: Sequence[str], display: str, split: str, data: Path | None = None) -> RunSplit:
+    """One split of a run, also of one that run.json does not know yet.
+
+    Args:
+        run: the run.
+        judges: that have a file in the task's folder.
+        display: the task's displayed name, or its folder's if run.json does not know it.
+        split: its name.
+        data: the folder that holds each task's data now; None for where the run had it.
+    """
+    title = f"{display}:{split}"
+    task = run.file.tasks.get(display)
+    if task is not None and split in task.splits:
+        root = run.root(title)
+        if root is not None and not task.splits[split].packaged:
+            # as given, else where the run had it, else where a new run would look
+            places = [*([data_folder(data) / task.task] if data else []), root, data_folder() / task.task]
+            root = next((place for place in places if place.is_dir()), places[0])
+        return RunSplit(title=title, display=display, words=run.words(title), root=root)
+    name, *settings = display.partition(BUILT)[0].split("+")
+    given = {f"{name}.{key}": value for key, _, value in (each.partition("=") for each in settings)}
+    file = run.file
+    options = JudgeOptions().of(ModelSpec(ref=file.model.ref), file.overrides.generation, file.overrides.system)
+    try:
+        plan = rebuild_split_plan(display, f"{name}:{split}", replace(options, task_settings=given, data=data))
+    except (HarnessError, ValueError):  # ValueError: a pooled split, which has no answers of its own
+        words = LabelMap(primary=next(iter(judges), None), judges={judge: {} for judge in judges}, split=None)
+        return RunSplit(title=title, display=display, words=words, root=None)
+    known = _guess_rubrics(plan.split, judges)
+    words = LabelMap(primary=next(iter(known), None), judges=known, split=plan.split)
+    root = None if BUILT in display and data is None else plan.root  # only `data` can tell where a built set is
+    return RunSplit(title=title, display=display, words=words, root=root)
+
+
+def _guess_rubrics(split: Split, judges: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Judge -> its words, for judges whose rubric only their id tells; those of the default rubric first."""
+    found: dict[str, Mapping[str, str]] = {}
+    for rubric in sorted(split.judges, key=lambda rubric: (rubric != next(iter(split.judges)), -len(rubric))):
+        for judge in judges:
+            if judge.startswith(f"{rubric}-"):
+                found.setdefault(judge, split.judges[rubric])
+    return found

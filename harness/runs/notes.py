@@ -1,11 +1,10 @@
-"""What is left to say when a run has ended: its exit code, and what a person should read."""
+"""The end of a run for a person: its exit code, and the notes that say what is missing and what to do."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ from harness.errors import describe_deed
 from harness.evaluation.context import RunContext
 from harness.evaluation.judges import OpenJudge
 from harness.evaluation.options import Options
+from harness.evaluation.plan import SplitJob
 from harness.evaluation.samples import ALWAYS_RETRIED
 from harness.evaluation.splits import SplitPlan
 from harness.evaluation.suites import format_left_out
 from harness.plugins.loader import FILE
-from harness.runs.items import read_answers
 from harness.runs.results import ComputedResults
 from harness.store.folder import RunFolder
+from harness.store.reader import read_answers
 from harness.text import one_line
 
 _WIDTH = 60  #: of a reason, in letters
@@ -35,71 +35,47 @@ def find_main_reasons(run: RunFolder, plan: SplitPlan, judge: str = "") -> Mappi
     Args:
         run: the folder.
         plan: the split.
-        judge: whose missing verdicts are meant; empty for those of none.
+        judge: whose missing verdicts are explained; empty for none.
     """
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for state, reason in _list_reasons(run, plan, judge):
-        counts[state][reason] += 1
+    task = run.task(plan.display)
+    judges = (judge,) if judge in task.judges() else ()
+    for answer in read_answers(task, plan.name, judges):
+        line = answer.verdicts.get(judge)
+        if answer.response is not None and answer.outcome in ("error", "bad_sample"):
+            counts[answer.outcome][one_line(answer.response["reason"], _WIDTH)] += 1
+        elif line is not None and line["state"] == "judge_error":
+            counts["judge_error"][one_line(line["reason"].partition(":")[0], _WIDTH)] += 1
     return {state: found.most_common(1)[0][0] for state, found in counts.items()}
 
 
-def _list_reasons(run: RunFolder, plan: SplitPlan, judge: str) -> Iterator[tuple[str, str]]:
-    with ExitStack() as stack:
-        task = run.task(plan.display)
-        verdicts = task.verdicts(judge, write=False) if judge in task.judges() else None
-        if verdicts is not None:
-            stack.callback(verdicts.close)
-        for answer in read_answers(run, plan.display, plan.name):
-            found = None if verdicts is None else verdicts.find(*answer.place)
-            if answer.response is not None and answer.outcome in ("error", "bad_sample"):
-                yield answer.outcome, one_line(answer.response["reason"], _WIDTH)
-            elif verdicts is not None and found is not None:
-                line = verdicts.read(found[0])
-                if line["state"] == "judge_error":
-                    yield "judge_error", one_line(line["reason"].partition(":")[0], _WIDTH)
-
-
-def build_notes(context: RunContext, concluded: ComputedResults, folder: Path) -> tuple[int, list[str]]:
+def build_notes(context: RunContext, computed: ComputedResults, folder: Path) -> tuple[int, list[str]]:
     """The exit code, 0 for done and 3 for done but incomplete, and the notes, what is missing first."""
-    results = concluded.results
     missing = [
         *format_left_out(context.left_out),
-        *_failed(context),
-        *_dead(context),
-        *_unscored(concluded),
-        *_incomplete(context, concluded, folder),
+        *(f"{plan.title} ended early: its task {error}" for plan, error in context.failed),
+        *(f"judge {judge.id} stopped: {judge.dead}" for judge in context.judges if judge.dead is not None),
+        *_list_unscored(computed),
+        *_list_incomplete(context, computed, folder),
     ]
     return 3 if missing else 0, [
         *missing,
         *context.notes,
         *context.endpoints.notes,
-        *_flag_undrawn(context, concluded),
-        *_sizes(context),
-        *_revisions(context, results),
-        *_refused(context),
-        *_names(context, results),
-        *_uncounted(context, results),
+        *_list_undrawn(context, computed),
+        *_list_data_notes(context, computed.results),
+        *_list_model_names(context, computed.results),
+        *_list_unused_labels(context, computed.results),
     ]
 
 
-def _failed(context: RunContext) -> Iterator[str]:
-    for plan, error in context.failed:
-        yield f"{plan.title} ended early: its task {error}"
-
-
-def _dead(context: RunContext) -> Iterator[str]:
-    for bench in context.judges:
-        if bench.dead is not None:
-            yield f"judge {bench.id} stopped: {bench.dead}"
-
-
-def _unscored(concluded: ComputedResults) -> Iterator[str]:
-    """Tasks whose own code raised while their results were computed: nothing the user can give again mends that."""
+def _list_unscored(computed: ComputedResults) -> Iterator[str]:
+    """Tasks whose own code raised while their results were computed: no other command helps, only another plugin."""
     host = plugins.current()
     owners = {task.name: f"{plugin} ({host.source(plugin).origin})" for task, plugin in host.offers("tasks")}
-    for display, fault in concluded.unscored.items():
+    for display, fault in computed.unscored.items():
         did = describe_deed(fault.__cause__ or fault)
-        there = "keeps what stood there before" if display in concluded.results["tasks"] else "does not hold it"
+        there = "keeps its former numbers" if display in computed.results["tasks"] else "does not hold it"
         yield (
             f"{display} could not be scored: plugin {owners.get(display.partition('+')[0], '?')} {did}; "
             f"its traceback is in log.txt; "
@@ -108,48 +84,42 @@ def _unscored(concluded: ComputedResults) -> Iterator[str]:
         )
 
 
-def _incomplete(context: RunContext, concluded: ComputedResults, folder: Path) -> Iterator[str]:
+def _list_incomplete(context: RunContext, computed: ComputedResults, folder: Path) -> Iterator[str]:
+    """The splits that are incomplete, with what is missing and what to do; last those that wait for a judge."""
     waiting: list[SplitPlan] = []
-    for job in context.jobs:
+    for job, split in _pair_splits(context, computed):
         plan = job.plan
-        if plan.display in concluded.unscored:
-            continue
-        split = concluded.results["tasks"][plan.display]["splits"][plan.name]
-        benches = context.judges_of.get((plan.display, plan.name), ())
-        short = [bench for bench in benches if not _complete(split, bench)]
-        if not short and (benches or split["complete"]):
+        judges = context.judges_of.get((plan.display, plan.name), ())
+        short = [judge for judge in judges if not _is_complete(split, judge)]
+        if not short and (judges or split["complete"]):
             continue
         if short or not split["verdicts"]["unjudged"]:
             why = find_main_reasons(context.folder, plan, short[0].id if short else "")
-            rest = "" if job.drawn is None else _command_for_rest(context.options, folder)
-            yield f"{plan.title} is incomplete: {_open(plan, split, short, why, rest)}"
+            rest = "" if job.drawn is None else _format_rest_command(context.options, folder)
+            yield f"{plan.title} is incomplete: {_explain_incomplete(plan, split, short, why, rest)}"
         else:
             waiting.append(plan)
     if waiting:
         yield format_judge_command(waiting, context.options, folder)
 
 
-def _flag_undrawn(context: RunContext, concluded: ComputedResults) -> Iterator[str]:
-    """Judges that have read a part of a split which nothing says is a random one."""
+def _pair_splits(context: RunContext, computed: ComputedResults) -> Iterator[tuple[SplitJob, Mapping[str, Any]]]:
+    """Each split of the invocation with its part of the results; tasks that could not be scored are left out."""
     for job in context.jobs:
-        plan = job.plan
-        if plan.display in concluded.unscored:
-            continue
-        split = concluded.results["tasks"][plan.display]["splits"][plan.name]
-        for bench in context.judges_of.get((plan.display, plan.name), ()):
-            view = split if split["judge"] == bench.id else split["other_judges"].get(bench.id, {})
-            if view.get("drawn") is False:
-                answers, waiting = split["outcomes"]["answered"], view["verdicts"]["unjudged"]
-                yield (
-                    f"{plan.title}: judge {bench.id} has read {answers - waiting} of {answers} answers, which are not"
-                    " drawn: the others may be unlike them; judge the rest, or draw by harness judge --judge-limit N"
-                )
+        if job.plan.display not in computed.unscored:
+            yield job, computed.results["tasks"][job.plan.display]["splits"][job.plan.name]
 
 
-def _open(
+def _is_complete(split: Mapping[str, Any], judge: OpenJudge) -> bool:
+    """Whether a judge's view of a split is complete; one that has seen no answer is not in the results."""
+    view = split if split["judge"] == judge.id else split["other_judges"].get(judge.id)
+    return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
+
+
+def _explain_incomplete(
     plan: SplitPlan, split: Mapping[str, Any], short: Sequence[OpenJudge], why: Mapping[str, str], rest: str
 ) -> str:
-    """What keeps a split incomplete, for the first judge it is so for, and what another run tries again by itself.
+    """What keeps a split incomplete for the first of some judges, and what to do about it.
 
     Args:
         plan: the split.
@@ -159,30 +129,37 @@ def _open(
         rest: the command that judges what `--judge-limit` left out; empty without one.
     """
     view = split["other_judges"].get(short[0].id, split) if short else split
+    if view["coverage"] is None:
+        return "nothing was asked; run it again"
     found = {
         **{name: split["outcomes"][name] for name in ("bad_sample", "error")},
         **{state: count for state, count in view["verdicts"].items() if state != "scored"},
     }
-    if view["coverage"] is None:
-        return "nothing was asked; run it again"
     left = {name: count for name, count in found.items() if count}
     cut = round(split["records"] * (1 - view["coverage"])) - sum(left.values())
     counts = [f"{name} {count}" + (f" ({why[name]})" if name in why else "") for name, count in left.items()]
-    again = [_named_images(plan)] if "bad_sample" in left and plan.split.data is None else []
-    fault = short[0].fault if short and "judge_error" in left else None
-    first = f"mend plugin {fault.plugin}, then " if fault else ""
+    remedies: list[str] = []
+    if "bad_sample" in left and plan.split.data is None:
+        task = plan.task.name
+        command = f"harness data verify {task}:{plan.name}{format_root_flag(task, plan.root)}"
+        remedies.append(f"`{command}` names the images that cannot be used")
     limited = rest and "unjudged" in left
-    within = left.keys() - {"unjudged"} or any(bench.dead is not None for bench in short)
-    again += [f"{first}run it again{_retry(left)}"] if (within if limited else left) else []
-    again += [f"`{rest}` judges the rest, with a larger --judge-limit more of it"] if limited else []
+    if (left.keys() - {"unjudged"} or any(judge.dead is not None for judge in short)) if limited else left:
+        fault = short[0].fault if short and "judge_error" in left else None
+        first = f"mend plugin {fault.plugin}, then " if fault else ""
+        retried = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
+        retry = f", with --retry {','.join(retried)} for the rest" if retried else ""
+        remedies.append(f"{first}run it again{retry}")
+    if limited:
+        remedies.append(f"`{rest}` judges the rest, with a larger --judge-limit more of it")
     if cut > 0:
         counts.append(f"cut off before any text {cut}")
-        again.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")
+        remedies.append("a larger --max-tokens, in a folder of its own, leaves room for those cut off")
     coverage = ", ".join([f"coverage {view['coverage']:.1%}", *counts])
-    return f"{coverage}; {'; '.join(again) or 'run it again'}"
+    return f"{coverage}; {'; '.join(remedies) or 'run it again'}"
 
 
-def _command_for_rest(options: Options, folder: Path) -> str:
+def _format_rest_command(options: Options, folder: Path) -> str:
     """The command that judges a run as these options do, without a limit."""
     words = [word for judge in options.judges for word in ("--judge", judge)]
     for flag, given in (("-J", options.judge_settings), ("-T", options.task_settings)):
@@ -190,29 +167,13 @@ def _command_for_rest(options: Options, folder: Path) -> str:
     return shlex.join(["harness", "judge", str(folder), *words])
 
 
-def _named_images(plan: SplitPlan) -> str:
-    task = plan.task.name
-    command = f"harness data verify {task}:{plan.name}{format_root_flag(task, plan.root)}"
-    return f"`{command}` names the images that cannot be used"
-
-
-def _retry(left: Mapping[str, int]) -> str:
-    asked = sorted(set(left) - ALWAYS_RETRIED - {"unjudged"})
-    return f", with --retry {','.join(asked)} for the rest" if asked else ""
-
-
-def _complete(split: Mapping[str, Any], bench: OpenJudge) -> bool:
-    """Whether a judge's view of a split is complete; one that has seen no answer is not in the results."""
-    if split["judge"] == bench.id:
-        return bool(split["complete"])
-    view = split["other_judges"].get(bench.id)
-    return bool(view["complete"]) if view is not None else not split["outcomes"]["answered"] and bool(split["complete"])
-
-
 def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: Path) -> str:
     """The one command that finishes a run whose answers wait for judges."""
     rubrics = {plan.default.name: plan.default for plan in plans}
-    flags = dict.fromkeys(word for plan in plans for word in _flags(plan))
+    flags: dict[str, None] = {}
+    for plan in plans:  # by name where `--judge MODEL` would mean another rubric, or none
+        by_name = plan.rubric or plan.default.name != next(iter(plan.split.judges))
+        flags[f"{plan.default.name}=SCHEME/NAME" if by_name else "SCHEME/NAME"] = None
     words = [word for flag in sorted(flags, key=lambda flag: "=" in flag) for word in ("--judge", flag)]
     for rubric in rubrics.values():
         declared = {setting.name for setting in rubric.settings}
@@ -227,21 +188,38 @@ def format_judge_command(plans: Sequence[SplitPlan], options: Options, folder: P
     return f"the answers wait for a judge: {need}, and none is ever assumed; finish with: {command}"
 
 
-def _flags(plan: SplitPlan) -> Iterator[str]:
-    """The `--judge` that answers for a split: by name where `--judge MODEL` would mean another rubric, or none."""
-    by_name = plan.rubric or plan.default.name != next(iter(plan.split.judges))
-    yield f"{plan.default.name}=SCHEME/NAME" if by_name else "SCHEME/NAME"
+def _list_undrawn(context: RunContext, computed: ComputedResults) -> Iterator[str]:
+    """Judges that have read a part of a split which may not be a random one."""
+    for job, split in _pair_splits(context, computed):
+        plan = job.plan
+        for judge in context.judges_of.get((plan.display, plan.name), ()):
+            view = split if split["judge"] == judge.id else split["other_judges"].get(judge.id, {})
+            if view.get("drawn") is False:
+                answers, waiting = split["outcomes"]["answered"], view["verdicts"]["unjudged"]
+                yield (
+                    f"{plan.title}: judge {judge.id} has read {answers - waiting} of {answers} answers, which are not"
+                    " drawn: the others may be unlike them; judge the rest, or draw by harness judge --judge-limit N"
+                )
 
 
-def _sizes(context: RunContext) -> Iterator[str]:
+def _list_data_notes(context: RunContext, results: Results) -> Iterator[str]:
+    """Splits of another size than published, data of another revision than checked, settings that were refused."""
     for job in context.jobs:
-        found, plan = job.survey, job.plan
-        if found is not None and (told := size_warning(plan.title, found.found, plan.split.n)):
-            yield told
+        survey, plan = job.survey, job.plan
+        if survey is not None and (warning := size_warning(plan.title, survey.found, plan.split.n)):
+            yield warning
+    for display, task in {job.plan.display: job.plan.task for job in context.jobs}.items():
+        data = results["tasks"].get(display, {}).get("data", {})
+        if data.get("checked") == "another" and task.source is not None:
+            pinned = task.source.revision or (task.source.archive or ("", ""))[1]
+            yield f"{display}: its data are of revision {data['revision']}; its counts were checked with {pinned}"
+    if context.dropped:
+        names = ", ".join(sorted(context.dropped))
+        yield f"provider sampling: the model refuses {names}, which was left out and is recorded as null"
 
 
-def _uncounted(context: RunContext, results: Results) -> Iterator[str]:
-    """Labels that a judge gave and that no metric looked at, of tasks that did not say what theirs are."""
+def _list_unused_labels(context: RunContext, results: Results) -> Iterator[str]:
+    """Labels that a judge gave and no metric looked at, of tasks that do not say what their metrics look for."""
     for plan in (job.plan for job in context.jobs):
         split = results["tasks"].get(plan.display, {}).get("splits", {}).get(plan.name, {})
         if labels := split.get("uncounted"):
@@ -256,31 +234,16 @@ def _uncounted(context: RunContext, results: Results) -> Iterator[str]:
             )
 
 
-def _revisions(context: RunContext, results: Results) -> Iterator[str]:
-    """Data of another revision than the counts were checked with."""
-    for display, task in {each.plan.display: each.plan.task for each in context.jobs}.items():
-        data = results["tasks"].get(display, {}).get("data", {})
-        if data.get("checked") == "another" and task.source is not None:
-            pinned = task.source.revision or (task.source.archive or ("", ""))[1]
-            yield f"{display}: its data are of revision {data['revision']}; its counts were checked with {pinned}"
-
-
-def _refused(context: RunContext) -> Iterator[str]:
-    if context.dropped:
-        names = ", ".join(sorted(context.dropped))
-        yield f"provider sampling: the model refuses {names}, which was left out and is recorded as null"
-
-
-def _names(context: RunContext, results: Results) -> Iterator[str]:
-    """Names that providers reported: several behind one name, and judges that were named by an alias."""
+def _list_model_names(context: RunContext, results: Results) -> Iterator[str]:
+    """Names that providers reported: several for one model, and judges that were named by an alias."""
     answered = results["model"]["resolved"]
     if len(answered) > 1:
         yield f"{results['model']['ref']} answered under several names: {', '.join(answered)}"
-    for bench in context.judges:
-        if bench.model is None:
+    for judge in context.judges:
+        if judge.model is None:
             continue
-        ref, said = bench.model.info.ref, results["judges"][bench.id]["resolved"]
+        ref, said = judge.model.info.ref, results["judges"][judge.id]["resolved"]
         if len(said) > 1:
-            yield f"judge {bench.id} answered under several names: {', '.join(said)}"
-        elif said and not bench.model.info.local and said[0] != ref.partition("/")[2]:
+            yield f"judge {judge.id} answered under several names: {', '.join(said)}"
+        elif said and not judge.model.info.local and said[0] != ref.partition("/")[2]:
             yield f"judge {ref} is an alias of {said[0]} now: name that one where numbers are to be compared later"

@@ -1,8 +1,8 @@
-"""From the lines of a run folder to results.json.
+"""From the lines of a run folder to results.json, and from there to a table.
 
 Everything is computed anew from current lines, for tasks of earlier invocations too: no total is carried along, so a
-resumed run and an undisturbed one end alike. A task whose plugin is gone keeps the results it had before. Metrics,
-pairings and breakdowns are plugins: what they raise costs their task alone.
+resumed run and an undisturbed one end alike. A task whose plugin is gone keeps its former results. Metrics, pairings
+and breakdowns are plugins: what they raise costs their task alone.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from harness.contracts import Results, Split
 from harness.errors import describe_error
 from harness.evaluation.splits import SplitPlan
-from harness.labels import translate_labels
 from harness.metrics import Pairing
 from harness.runs.environment import harness_version
-from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, build_results, suite_results, usage_json
-from harness.store.folder import RunFolder
-from harness.store.ledger import Ledger, Spent
-from harness.store.run_file import RunFile, SplitEntry, TaskEntry
-from harness.types import Json
+from harness.runs.stored import StoredRun, build_judged_item, describe_split_run
+from harness.stats.summary import JudgedItem, SplitRun, TaskSummary, UsageSum, build_results, suite_results, usage_json
+from harness.store.reader import Answer
+from harness.store.records import calls_of
+from harness.store.run_file import TaskEntry
+from harness.types import Json, Usage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ScoringError(Exception):
-    """A task's own code raised while its results were computed; `args[0]` says what, `__cause__` is what it raised."""
+    """A task's own code raised while its results were computed: `args[0]` says what, `__cause__` is the error."""
 
 
 class Guard(AbstractContextManager["Guard"]):
@@ -47,7 +50,7 @@ def summarize_task(
     pairings: Sequence[Pairing],
     rows: Iterable[JudgedItem],
 ) -> dict[str, Any]:
-    """The task's `splits` and `paired`. Reading the rows is no plugin's work, so what that raises stays as it is.
+    """The task's `splits` and `paired`. What reading the rows raises is not a plugin's, and passes through.
 
     Args:
         splits: the task's.
@@ -70,27 +73,37 @@ def summarize_task(
     return finished
 
 
-COMBINED: Final = "combine-majority"  #: the rubric of an ensemble
-HUMAN: Final = "human"  #: the rubric of a person
-#: judges that no plugin offers; their labels are the split's own words
-_OWN_WORDS: Final[Mapping[str, Mapping[str, str]]] = {COMBINED: {}, HUMAN: {}}
+@dataclass(slots=True)
+class UsageTotal:
+    """Calls and tokens of one model over current lines, and the names its provider reported.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsInput:
-    """What results.json is made of, beside the lines.
-
-    Attributes:
-        folder: of the run.
-        run: run.json, with this invocation.
-        plans: splits of this invocation; one of each task says how the task is scored.
-        command: of this invocation.
+    A call that was tried again is one call.
     """
 
-    folder: RunFolder
-    run: RunFile
-    plans: Sequence[SplitPlan]
-    command: Sequence[str]
+    spend: UsageSum = field(default_factory=UsageSum)
+    models: set[str] = field(default_factory=set[str])
+
+    def add(self, line: Mapping[str, Any], calls: int, models: Iterable[str]) -> None:
+        """Count one line."""
+        self.spend.add(Usage(**line["usage"]), calls)
+        self.models.update(name for name in models if name)
+
+
+@dataclass(slots=True)
+class RunUsage:
+    """What the answers and the judges of a run took."""
+
+    model: UsageTotal = field(default_factory=UsageTotal)
+    judges: dict[str, UsageTotal] = field(default_factory=dict[str, UsageTotal])
+
+    def add(self, answer: Answer) -> None:
+        """Count one answer and its verdicts."""
+        response = answer.response
+        if response is not None and response["outcome"] != "bad_sample":  # then the model was not called
+            self.model.add(response, calls_of(response), [response["model"]])
+        for judge, line in answer.verdicts.items():
+            if calls := calls_of(line):  # a rule calls no model
+                self.judges.setdefault(judge, UsageTotal()).add(line, calls, line["models"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,53 +119,69 @@ class ComputedResults:
     unscored: Mapping[str, ScoringError]
 
 
-def compute_results(conclusion: ResultsInput, old: Mapping[str, Any]) -> ComputedResults:
-    """results.json anew; `old` is the one that stood before, for tasks not of this invocation."""
-    run = conclusion.run
+def compute_results(
+    run: StoredRun, old: Mapping[str, Any], *, plans: Sequence[SplitPlan], command: Sequence[str]
+) -> ComputedResults:
+    """results.json anew.
+
+    Args:
+        run: with this invocation in its file.
+        old: the former results.json, for tasks that are not of this invocation.
+        plans: splits of this invocation; one of each task says how the task is scored.
+        command: of this invocation.
+    """
     tasks: dict[str, Any] = dict(old.get("tasks", {}))
     unscored: dict[str, ScoringError] = {}
-    ledgers = {display: _ledger(conclusion.folder, run, display) for display in run.tasks}
-    plans = {plan.display: plan for plan in conclusion.plans}
-    for display, ledger in ledgers.items():
-        rows = (row for name in run.tasks[display].splits for row in ledger.rows(name))
-        try:
-            if display in plans:
-                tasks[display] = _compute_task(run, plans[display], ledger.judges, rows)
-        except ScoringError as error:
-            unscored[display] = error
-        _read_through(rows)
-        ledger.folder.forget()
-    return ComputedResults(results=_assemble(conclusion, tasks, list(ledgers.values())), unscored=unscored)
+    usage = RunUsage()
+    planned = {plan.display: plan for plan in plans}
+    for display, task in run.file.tasks.items():
+        folder = run.folder.task(display)
+        judges = tuple(judge for judge in folder.judges() if judge in run.file.judges)
+        rows = _count_rows(run, display, judges, usage)
+        if plan := planned.get(display):
+            try:
+                with Guard():
+                    ran = {
+                        name: describe_split_run(run.file, plan, name, judges)
+                        for name in task.splits
+                        if name in plan.splits
+                    }
+                tasks[display] = _compute_task(task, plan, ran, rows)
+            except ScoringError as error:
+                unscored[display] = error
+        for _ in rows:  # what was spent counts, also if the task is not scored
+            pass
+        folder.forget_indexes()
+    return ComputedResults(results=_build_results(run, tasks, usage, command), unscored=unscored)
 
 
-def _ledger(folder: RunFolder, run: RunFile, display: str) -> Ledger:
-    task = folder.task(display)
-    return Ledger(folder=task, judges=tuple(judge for judge in task.judges() if judge in run.judges))
+def _count_rows(run: StoredRun, display: str, judges: Sequence[str], usage: RunUsage) -> Iterator[JudgedItem]:
+    """Each item of a task's splits; what it took is added to `usage`."""
+    for name in run.file.tasks[display].splits:
+        for answer in run.answers(f"{display}:{name}", judges):
+            usage.add(answer)
+            yield build_judged_item(answer)
 
 
-def _read_through(rows: Iterator[JudgedItem]) -> None:
-    """Count what was spent on rows that are not summed up anew."""
-    for _ in rows:
-        pass
-
-
-def _compute_task(run: RunFile, plan: SplitPlan, judges: Sequence[str], rows: Iterator[JudgedItem]) -> dict[str, Json]:
+def _compute_task(
+    task: TaskEntry, plan: SplitPlan, ran: Mapping[str, SplitRun], rows: Iterable[JudgedItem]
+) -> dict[str, Json]:
     """What results.json says of a task. Raises ScoringError."""
-    task = run.tasks[plan.display]
-    with Guard():
-        there = {name: describe_split_run(run, plan, name, judges) for name in task.splits if name in plan.splits}
-    finished = summarize_task(
-        plan.splits, there, plan.task.pairings, (row for row in rows if row.record.split in there)
-    )
+    finished = summarize_task(plan.splits, ran, plan.task.pairings, (row for row in rows if row.record.split in ran))
     for name, split in finished["splits"].items():
-        _drop_idle_judges(split)
-        split["data"] = _build_data(task, plan.splits[name].parts or (name,))
-    data = {**_build_data(task, list(task.splits)), "sha256": _sum_contents(task)}
+        split["other_judges"] = {  # a judge of another split has not seen a single answer of this one
+            judge: view
+            for judge, view in split["other_judges"].items()
+            if sum(view["verdicts"].values()) > view["verdicts"]["unjudged"]
+        }
+        split["data"] = _describe_data(task, plan.splits[name].parts or (name,))
+    contents = sum(int(entry.content or "0", 16) for entry in task.splits.values())
+    data = {**_describe_data(task, list(task.splits)), "sha256": f"{contents % 2**256:064x}"}
     return {"version": task.version, "settings": dict(task.settings), "data": data, **finished}
 
 
-def _build_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
-    """Where the data of some splits comes from: their own source where they share one, else the task's."""
+def _describe_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
+    """Where the data of some splits comes from: their own source if they share one, else the task's."""
     own = [task.splits[name].data for name in splits]
     if own and own[0] and all(each == own[0] for each in own):
         return dict(own[0])
@@ -165,86 +194,63 @@ def _build_data(task: TaskEntry, splits: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> SplitRun:
-    """How one split of a plan's task was run, and by which of these judges it can be scored."""
-    entry = run.tasks[plan.display].splits[name]
-    split = plan.splits[name]
-    known = {**_OWN_WORDS, **split.judges}
-    rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
-    words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
-    given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}
-    return SplitRun(
-        split=split,
-        judges=words,
-        gives={judge: labels for judge, labels in given.items() if labels is not None},
-        primary=entry.judge,
-        settings=entry.generation,
-        subset={"limit": entry.limit} if entry.limit else None,
-        epochs=entry.epochs,
-        min_coverage=entry.min_coverage,
-        drawn=entry.drawn,
-    )
-
-
-def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:
-    """All labels that a judge can give, in the split's words; None where that is not known: a person may give any.
-
-    An ensemble gives what more than half of its members can. Of a judge that an older version opened only its rubric is
-    known.
-    """
-    card = run.judges.get(judge, {})
-    if card.get("rubric") == COMBINED:
-        members = [_find_given_labels(run, entry, split, str(member)) for member in card["settings"]["of"]]
-        every = {label for labels in members for label in labels or ()}
-        if 2 * members.count(None) > len(members):
-            return None
-        return frozenset(each for each in every if 2 * sum(m is None or each in m for m in members) > len(members))
-    if "labels" not in card:
-        return None
-    given = translate_labels(card["labels"], split.judges.get(str(card["rubric"]), {}))
-    return given | frozenset(entry.outcome_labels)
-
-
-def _drop_idle_judges(split: dict[str, Any]) -> None:
-    """A judge of another split has not seen a single answer of this one."""
-    others = split["other_judges"].items()
-    split["other_judges"] = {
-        judge: view for judge, view in others if sum(view["verdicts"].values()) > view["verdicts"]["unjudged"]
-    }
-
-
-def _sum_contents(task: TaskEntry) -> str:
-    """Hash of what the data of all splits says: the sum of the splits' hashes."""
-    total = sum(int(entry.content or "0", 16) for entry in task.splits.values())
-    return f"{total % 2**256:064x}"
-
-
-def _assemble(conclusion: ResultsInput, tasks: Mapping[str, Any], ledgers: Sequence[Ledger]) -> dict[str, Json]:
-    run = conclusion.run
-    answered, judged = Spent(), {judge: Spent() for judge in run.judges}
-    for ledger in ledgers:
-        answered.merge(ledger.model)
-        for judge, took in ledger.judged.items():
-            judged[judge].merge(took)
+def _build_results(
+    run: StoredRun, tasks: Mapping[str, Any], usage: RunUsage, command: Sequence[str]
+) -> dict[str, Json]:
+    file = run.file
+    spent = {judge: usage.judges.get(judge, UsageTotal()) for judge in file.judges}
     return build_results(
         version=harness_version(),
-        started=run.history[0].started,
-        finished=run.history[-1].finished,
-        command=conclusion.command,
-        environment=run.environment,
+        started=file.history[0].started,
+        finished=file.history[-1].finished,
+        command=command,
+        environment=file.environment,
         model={
-            "ref": run.model.ref,
-            "resolved": sorted(answered.models),
-            "identity": run.identity,
-            "settings": run.model.settings,
-            "strategy": run.model.strategy,
-            "notes": list(run.model.notes),
-            **({"training": dict(run.model.training)} if run.model.training else {}),
+            "ref": file.model.ref,
+            "resolved": sorted(usage.model.models),
+            "identity": file.identity,
+            "settings": file.model.settings,
+            "strategy": file.model.strategy,
+            "notes": list(file.model.notes),
+            **({"training": dict(file.model.training)} if file.model.training else {}),
         },
-        judges={judge: {**card, "resolved": sorted(judged[judge].models)} for judge, card in run.judges.items()},
-        plugins=run.plugins,
+        judges={judge: {**card, "resolved": sorted(spent[judge].models)} for judge, card in file.judges.items()},
+        plugins=file.plugins,
         tasks=tasks,
-        suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in run.suites.items()},
-        usage=usage_json(answered.spend, {judge: took.spend for judge, took in judged.items() if took.spend.calls}),
-        wall_s=round(sum(entry.seconds for entry in run.history), 3),
+        suites={name: suite_results(tuple(suite.rubrics), suite.mean, tasks) for name, suite in file.suites.items()},
+        usage=usage_json(usage.model.spend, {judge: took.spend for judge, took in spent.items() if took.spend.calls}),
+        wall_s=round(sum(entry.seconds for entry in file.history), 3),
     )
+
+
+def to_frame(every: Iterable[Results]) -> pd.DataFrame:
+    """One row for each model, task, split, judge and metric; percent values are 0 to 100.
+
+    Columns: model, task, split, judge, metric, value, unit, better, ci_low, ci_high, numerator, denominator,
+    unresolved, n, coverage, complete, why.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for results in every:
+        for task, about in results["tasks"].items():
+            for name, split in about["splits"].items():
+                for judge, view in {split["judge"]: split, **split["other_judges"]}.items():
+                    place = {"model": results["model"]["ref"], "task": task, "split": name, "judge": judge}
+                    for metric, figures in view["metrics"].items():
+                        low, high = figures["ci95"] or (None, None)
+                        rows.append(
+                            {
+                                **place,
+                                "metric": metric,
+                                **{key: figures[key] for key in ("value", "unit", "better")},
+                                "ci_low": low,
+                                "ci_high": high,
+                                **{key: figures[key] for key in ("numerator", "denominator", "unresolved")},
+                                "n": split["n"],
+                                "coverage": view["coverage"],
+                                "complete": view["complete"],
+                                "why": figures.get("why", ""),
+                            }
+                        )
+    return pd.DataFrame(rows)

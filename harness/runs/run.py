@@ -1,4 +1,4 @@
-"""`run_async` and `judge_async`: from options to a finished run folder."""
+"""From options to a finished run folder: `run_async`, and `judge_async` for stored answers."""
 
 from __future__ import annotations
 
@@ -29,111 +29,24 @@ from harness.plugins.boundary import PluginErrors, listen
 from harness.plugins.watch import watch_loop
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.notes import build_notes
-from harness.runs.stored import plan_judging
+from harness.runs.results import to_frame
+from harness.runs.selection import plan_judging
 from harness.runs.writer import RunWriter, claim_folder
 from harness.store.folder import RunFolder, file_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
+RUNS = Path("runs")
 _LACKS: Final[Mapping[str, str]] = {
     "choices": "weighs no choices",
     "draw": "draws no images",
     "images": "takes no images",
-    "prefill": "goes on with no answer that was begun for it",
+    "prefill": "does not support prefill",
     "raw": "takes no raw prompts",
     "schema": "has no structured output",
     "system": "takes no system message",
 }
-
-
-@asynccontextmanager
-async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: RunWriter) -> AsyncGenerator[Model]:
-    """Open the model, metered and with its strategy around it. Nothing is written before the probe has passed.
-
-    Raises:
-        HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
-        IdentityMismatch: the folder is another model's.
-    """
-    async with resolved.open(images=_most_images(context)) as inner:
-        context.endpoints.watch(inner)
-        _check_abilities(context, inner)
-        identity = resolved.identity(inner)
-        context.digest = identity_digest(identity)
-        writer.refuse(identity)
-        if context.options.probe:
-            await _probe(context, resolved.wrap(inner))
-            context.endpoints.mark_answered(inner)
-        writer.enter(identity, resolved, inner)
-        metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
-        context.breaker = metered.breaker
-        try:
-            yield resolved.wrap(metered)
-        finally:
-            context.dropped |= inner.info.dropped
-            context.model_notes = inner.info.notes
-            context.endpoints.listen()
-
-
-async def _probe(context: RunContext, model: Model) -> None:
-    most, policy = _most_images(context), context.options.policy
-    context.probe_result = await probe_model(model, images=most, policy=policy, tell=context.progress.note)
-    if not context.probe_result.in_order:
-        note = (
-            f"{model.info.ref} did not name the {context.probe_result.images} probe images in order; it answered: "
-            f"{context.probe_result.answer[:200]!r}"
-        )
-        context.progress.note(note)
-        context.notes.append(note)
-
-
-def _most_images(context: RunContext) -> int:
-    return max((a.survey.most_images for a in context.jobs if a.survey), default=0)
-
-
-def _check_abilities(context: RunContext, model: Model) -> None:
-    """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
-    added = {"system"} if context.options.system else set[str]()
-    for job in context.jobs:
-        found = job.survey
-        if found is None:
-            continue
-        missing = (found.needs | added) - model.info.can
-        if missing:
-            lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
-            raise HarnessError(
-                f"{model.info.ref} cannot answer {job.plan.title}: it {lacks}",
-                remedy="run it on a model that can: nothing of a question is ever left out",
-            )
-        most = model.info.max_images
-        if most is not None and most < found.most_images:
-            raise HarnessError(
-                f"{job.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
-                remedy="run it on a model that takes several images: none is ever dropped",
-            )
-
-
-def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
-    """What to say of `--devices` where nothing is opened on this machine."""
-    local = resolved is not None and resolved.provider.local
-    if not options.devices or local or any(is_local(choice.model) for choice in choices):
-        return []
-    return ["--devices says nothing here: neither the model nor a judge runs on this machine"]
-
-
-def waits_for_judges(context: RunContext, resolved: Resolved) -> bool:
-    """Whether judging waits until the model is closed: where both run on this machine's accelerator."""
-    if context.options.phases != "auto":
-        return context.options.phases == "sequential"
-    return resolved.provider.local and any(is_local(choice.model) for choice in context.choices)
-
-
-def is_local(ref: str) -> bool:
-    """Whether a model runs on this machine's accelerator; False for none."""
-    return bool(ref) and plugins.current().provider(ref.partition("/")[0]).local
-
-
-RUNS = Path("runs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,34 +66,63 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each task, split and metric (pandas is imported here)."""
-        from harness.runs.frame import frame
-
-        return frame([self.results])
+        """One row for each task, split, judge and metric (pandas is imported here)."""
+        return to_frame([self.results])
 
 
 async def run_async(options: Options, *, progress: Progress | None = None, stop: Stop | None = None) -> Run:
-    """Answer and judge. Raises HarnessError for what the user can mend; what was answered is kept.
+    """Answer and judge. Raises HarnessError for what the user can fix; whatever was answered is kept.
 
     Args:
         options: what to do.
-        progress: told what happens; None says nothing.
+        progress: is told what happens; None for no output.
         stop: set its `asked` to end early; the run then raises KeyboardInterrupt.
     """
     errors = PluginErrors()
     with listen(errors.add), watch_loop((progress or SilentProgress()).note):
-        return await _run(options, errors, progress, stop)
+        started = time.time()
+        found = prepare_run(options)
+        writer = RunWriter(
+            folder=found.folder, options=options, started=started, suites=found.asked.suites, errors=errors
+        )
+        context = _build_context(options, found.listed.jobs, writer, progress, stop)
+        context.failed += found.listed.failed
+        context.left_out += found.listed.left_out
+        context.notes += found.notes
+        return await _finish(context, writer, found.resolved)
 
 
-async def _run(options: Options, errors: PluginErrors, progress: Progress | None, stop: Stop | None) -> Run:
-    started = time.time()
-    found = prepare_run(options)
-    writer = RunWriter(folder=found.folder, options=options, started=started, suites=found.asked.suites, errors=errors)
-    context = _build_context(options, found.listed.jobs, writer, progress, stop)
-    context.failed += found.listed.failed
-    context.left_out += found.listed.left_out
-    context.notes += found.notes
-    return await _finish(context, writer, found.resolved)
+async def judge_async(
+    folder: Path, judging: JudgeOptions, *, progress: Progress | None = None, stop: Stop | None = None
+) -> Run:
+    """Judge the stored answers of a run, again or by another judge; the model is not called.
+
+    Args:
+        folder: of the run.
+        judging: judges and their settings; the rest is read from the folder.
+        progress: is told what happens; None for no output.
+        stop: as for `run_async`.
+    """
+    errors = PluginErrors()
+    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
+        started = time.time()
+        judging.check()
+        run = RunFolder(folder)
+        known = plan_judging(run, judging)
+        check_judges((choice for each in known.jobs for choice in each.plan.judges), known.options)
+        for each in known.jobs:
+            check_plan(each.plan)
+        run.check_writable("copy it to where it can be written")
+        writer = RunWriter(
+            folder=run, options=known.options, started=started, judging=judging, is_ours=True, errors=errors
+        )
+        context = _build_context(known.options, known.jobs, writer, progress, stop)
+        context.digest = known.digest
+        context.notes += [
+            *find_unused_models(judging.judges, context.choices),
+            *find_unused_devices(None, context.choices, known.options),
+        ]
+        return await _finish(context, writer, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +148,7 @@ def prepare_run(options: Options) -> PreparedRun:
     """All that a run does before it opens a model: a dry run does it too, and so ends as the run would.
 
     Raises:
-        UnknownName, HarnessError: what the user can mend, before anything is spent.
+        UnknownName, HarnessError: what the user can fix, before anything is spent.
         IdentityMismatch: the folder is another model's, as far as that is known yet.
     """
     options.check()
@@ -225,50 +167,26 @@ def prepare_run(options: Options) -> PreparedRun:
     return PreparedRun(asked=asked, resolved=resolved, folder=folder, listed=listed, notes=tuple(notes))
 
 
-async def judge_async(
-    folder: Path, judging: JudgeOptions, *, progress: Progress | None = None, stop: Stop | None = None
-) -> Run:
-    """Judge the stored answers of a run, again or with another judge; nothing is asked of the model.
-
-    Args:
-        folder: of the run.
-        judging: judges and their settings; the rest is read from the folder.
-        progress: told what happens; None says nothing.
-        stop: as for `run_async`.
-    """
-    errors = PluginErrors()
-    with listen(errors.add), watch_loop((progress or SilentProgress()).note):
-        return await _judge(folder, judging, errors, progress, stop)
-
-
-async def _judge(
-    folder: Path, judging: JudgeOptions, errors: PluginErrors, progress: Progress | None, stop: Stop | None
-) -> Run:
-    started = time.time()
-    judging.check()
-    run = RunFolder(folder)
-    known = plan_judging(run, judging)
-    check_judges((choice for each in known.jobs for choice in each.plan.judges), known.options)
-    for each in known.jobs:
-        check_plan(each.plan)
-    run.check_writable("copy it to where it can be written")
-    writer = RunWriter(folder=run, options=known.options, started=started, judging=judging, ours=True, errors=errors)
-    context = _build_context(known.options, known.jobs, writer, progress, stop)
-    context.digest = known.digest
-    context.notes += [
-        *find_unused_models(judging.judges, context.choices),
-        *find_unused_devices(None, context.choices, known.options),
-    ]
-    return await _finish(context, writer, None)
-
-
 def default_folder(options: Options) -> Path:
-    """`runs/<scheme>-<name>`, and six hex digits when anything overrides the model's defaults."""
+    """`runs/<scheme>-<name>`, and six hex digits if anything overrides the model's defaults."""
     spec = options.model
     name = resolve_name(Path(spec.name)).name if Path(spec.name).exists() else spec.name
     changed: dict[str, Any] = {**options.overrides, **resolve(spec).overrides}
     suffix = f"-{short(changed, 6)}" if changed else ""
     return RUNS / f"{file_name(f'{spec.scheme}-{name}')}{suffix}"
+
+
+def find_unused_devices(resolved: Resolved | None, choices: Iterable[JudgeChoice], options: Options) -> list[str]:
+    """A note if `--devices` is given and nothing is opened on this machine."""
+    local = resolved is not None and resolved.provider.local
+    if not options.devices or local or any(is_local(choice.model) for choice in choices):
+        return []
+    return ["--devices has no effect: neither the model nor a judge runs on this machine"]
+
+
+def is_local(ref: str) -> bool:
+    """Whether a model runs on this machine's accelerator; False for none."""
+    return bool(ref) and plugins.current().provider(ref.partition("/")[0]).local
 
 
 def _build_context(
@@ -299,9 +217,15 @@ def _build_context(
 
 
 async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | None) -> Run:
-    """Carry out a context to its end; one that ends early is noted in the folder. `resolved` is the model to ask."""
+    """Evaluate, and write the results; a run that ends early is noted in the folder.
+
+    Args:
+        context: of the run.
+        writer: of its folder.
+        resolved: the model to ask; None to judge only.
+    """
     with context.progress, writer.held:
-        if writer.ours:
+        if writer.is_ours:
             writer.hold()
         async with context.observers:
             try:
@@ -310,20 +234,20 @@ async def _finish(context: RunContext, writer: RunWriter, resolved: Resolved | N
                     context.stop.check()
             except BaseException as error:
                 with suppress(OSError):  # on a full disk even the note fails, and must not hide why the run ended
-                    writer.stopped(context, error)
+                    writer.note_stop(context, error)
                 raise
-            concluded = writer.write_results(context)
-            context.observers.finished(concluded.results)
+            computed = writer.write_results(context)
+            context.observers.finished(computed.results)
     writer.errors.write(context.folder.log)
     context.notes += [f"{line}; its traceback is in {context.folder.log_file}" for line in writer.errors.lines()]
     if writer.aside is not None:
         context.notes.append(f"the run that was here before is in {writer.aside}")
-    code, notes = build_notes(context, concluded, context.folder.path)
-    return Run(folder=context.folder.path, results=concluded.results, exit_code=code, notes=tuple(notes))
+    code, notes = build_notes(context, computed, context.folder.path)
+    return Run(folder=context.folder.path, results=computed.results, exit_code=code, notes=tuple(notes))
 
 
 async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) -> None:
-    """The phases that need the model, then the judges that wait for it to be gone."""
+    """The phases that need the model, then the judges that wait until it is closed."""
     later = waits_for_judges(context, resolved)
     if later:
         await context.check_judges(is_local)
@@ -331,3 +255,70 @@ async def _evaluate(context: RunContext, resolved: Resolved, writer: RunWriter) 
         await (context.answer(model) if later else context.answer_and_judge(model))
     if later and not context.stop.asked:
         await context.judge()
+
+
+def waits_for_judges(context: RunContext, resolved: Resolved) -> bool:
+    """Whether judging waits until the model is closed: if both run on this machine's accelerator."""
+    if context.options.phases != "auto":
+        return context.options.phases == "sequential"
+    return resolved.provider.local and any(is_local(choice.model) for choice in context.choices)
+
+
+@asynccontextmanager
+async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: RunWriter) -> AsyncGenerator[Model]:
+    """Open the model, metered and with its strategy around it. Nothing is written before the probe has passed.
+
+    Raises:
+        HarnessError: it cannot be opened, cannot answer what it would be asked, or does not answer at all.
+        IdentityMismatch: the folder is another model's.
+    """
+    most_images = max((job.survey.most_images for job in context.jobs if job.survey), default=0)
+    async with resolved.open(images=most_images) as inner:
+        context.endpoints.watch(inner)
+        _check_abilities(context, inner)
+        identity = resolved.identity(inner)
+        context.digest = identity_digest(identity)
+        claim_folder(context.folder, context.options, identity)
+        if context.options.probe:
+            model, policy = resolved.wrap(inner), context.options.policy
+            probe = await probe_model(model, images=most_images, policy=policy, tell=context.progress.note)
+            context.probe_result = probe
+            if not probe.in_order:
+                note = (
+                    f"{model.info.ref} did not name the {probe.images} probe images in order; it answered: "
+                    f"{probe.answer[:200]!r}"
+                )
+                context.progress.note(note)
+                context.notes.append(note)
+            context.endpoints.mark_answered(inner)
+        writer.write_model(identity, resolved, inner)
+        metered = Metered(inner, context.endpoints, before=context.folder.has_answers)
+        context.breaker = metered.breaker
+        try:
+            yield resolved.wrap(metered)
+        finally:
+            context.dropped |= inner.info.dropped
+            context.model_notes = inner.info.notes
+            context.endpoints.listen()
+
+
+def _check_abilities(context: RunContext, model: Model) -> None:
+    """Refuse before the run what the model cannot answer: fewer images than a sample holds, or a missing ability."""
+    added = {"system"} if context.options.system else set[str]()
+    for job in context.jobs:
+        found = job.survey
+        if found is None:
+            continue
+        missing = (found.needs | added) - model.info.can
+        if missing:
+            lacks = ", ".join(_LACKS.get(name, f"cannot {name}") for name in sorted(missing))
+            raise HarnessError(
+                f"{model.info.ref} cannot answer {job.plan.title}: it {lacks}",
+                remedy="run it on a model that can: nothing of a question is ever left out",
+            )
+        most = model.info.max_images
+        if most is not None and most < found.most_images:
+            raise HarnessError(
+                f"{job.plan.title} shows {found.most_images} images at once; {model.info.ref} takes {most}",
+                remedy="run it on a model that takes several images: none is ever dropped",
+            )

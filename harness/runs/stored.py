@@ -1,304 +1,323 @@
-"""A stored run: its options and splits as run.json tells them, and which of its splits and judges some names mean."""
+"""A run folder that is read: its splits, answers, items, and the records of each split as each judge sees them.
+
+    run = open_run(Path("runs/mini-base"))
+    for title in run.splits:
+        for item in run.items(title):
+            print(item.item, item.outcome, item.label)
+
+Results, comparisons, agreement, ensembles and viewers read a run through `StoredRun`; `harness.runs.following` does the
+same for a run that goes on. Each split is read in one pass over its journals, answer by answer.
+
+No data set is opened: an image is a path under the data root of its task, and a hash. Items can be read without the
+plugin of a task; their labels are then those of its rubrics. Plans and judged records need it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
-from harness import plugins
-from harness.errors import HarnessError, UnknownName
-from harness.evaluation.options import JudgeOptions, Options
-from harness.evaluation.plan import SplitJob
-from harness.evaluation.sampling import draw_clusters
-from harness.evaluation.splits import (
-    SplitPlan,
-    check_rubrics,
-    check_task_settings,
-    choose_judges,
-    default_judge,
-    rebuild_split_plan,
-)
-from harness.evaluation.suites import find_suite, select_judges
-from harness.keys import draw_order
-from harness.models import ModelSpec
-from harness.settings import nearest
+from harness.contracts import Split
+from harness.errors import HarnessError
+from harness.evaluation.splits import SplitPlan
+from harness.labels import given_by_all, measure, translate_labels
+from harness.metrics import Metric, Record
+from harness.runs.items import Item, LabelMap, build_item
+from harness.runs.selection import SplitSelection, load_split_plan, select_judge_ids, select_splits
+from harness.stats.summary import JudgedItem, SplitRun, label_record
 from harness.store.folder import RunFolder
-from harness.store.run_file import RunFile, SplitEntry, SuiteEntry, TaskEntry
-from harness.types import Json
+from harness.store.reader import Answer, read_answers
+from harness.store.records import decision_of, record_of
+from harness.store.run_file import RunFile, SplitEntry
+from harness.types import Unscored, Verdict
 
-Cards = Mapping[str, Mapping[str, Json]]  #: judge id -> what run.json says of it
-
-
-def select_judge_ids(flag: str, names: Sequence[str], cards: Cards) -> tuple[str, ...]:
-    """The ids of the judges that some names mean, in the run's order.
-
-    A name is an id, or a rubric: then it means all judges of exactly that rubric. Else it is what an id begins with
-    beyond its rubric, such as `mis-openai`.
-
-    Args:
-        flag: the names were given to.
-        names: at least one.
-        cards: of the run's judges.
-
-    Raises:
-        UnknownName: a name means none of them.
-    """
-    meant = {judge for name in names for judge in _find_judges(flag, name, cards)}
-    return tuple(judge for judge in cards if judge in meant)
-
-
-def _find_judges(flag: str, name: str, cards: Cards) -> list[str]:
-    rubrics = {judge: str(card["rubric"]) for judge, card in cards.items()}
-    found = [judge for judge, rubric in rubrics.items() if name in (judge, rubric)]
-    found = found or [
-        judge for judge, rubric in rubrics.items() if name.startswith(f"{rubric}-") and judge.startswith(f"{name}-")
-    ]
-    if not found:
-        raise UnknownName(f"{flag} {name}: no judge of this run", remedy=nearest(name, {*cards, *rubrics.values()}))
-    return found
+COMBINED: Final = "combine-majority"  #: the rubric of an ensemble
+HUMAN: Final = "human"  #: the rubric of a person
+UNJUDGED: Final = "unjudged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgingPlan:
-    """What `harness judge` needs of an earlier run."""
+class JudgedRecord:
+    """One record as its judges see it.
 
-    options: Options
-    jobs: Sequence[SplitJob]
-    digest: str
-
-
-def plan_judging(folder: RunFolder, judging: JudgeOptions) -> JudgingPlan:
-    """Read a run back. Raises HarnessError where there is none to judge, UnknownName for a task it does not have.
-
-    Splits for which the judges that were named are not meant are left out.
-
-    Args:
-        folder: of the run.
-        judging: judges and their settings as given now.
+    Attributes:
+        record: without a label.
+        seen: judge -> the record as it sees it; without a label if it has given none.
+        states: judge -> why it has given none.
+        reasons: judge -> its reason; kept only if labels differ.
     """
-    run, options, jobs = load_jobs(folder, judging)
-    if run.redacted:
-        raise HarnessError("a redacted export cannot be judged", where=str(folder.path), remedy="use the run itself")
-    check_rubrics(options.judges, (job.plan.split for job in jobs))
-    jobs = [_draw_clusters(folder, each, judging.judge_limit) if each.plan.judges else each for each in jobs]
-    judged = [job for job in jobs if job.plan.judges]
-    if not judged:
-        raise HarnessError("no judge for these answers", where=str(folder.path), remedy="give --judge SCHEME/NAME")
-    return JudgingPlan(
-        options=replace(options, tasks=tuple(a.plan.title for a in judged)),
-        jobs=judged if options.judges else jobs,
-        digest=run.identity_digest,
-    )
 
+    record: Record
+    seen: Mapping[str, Record]
+    states: Mapping[str, str]
+    reasons: Mapping[str, str]
 
-def load_jobs(folder: RunFolder, judging: JudgeOptions) -> tuple[RunFile, Options, list[SplitJob]]:
-    """A run's file, its options and the splits that are wanted, whoever judges them. Raises as `past`."""
-    run = folder.run
-    if run is None:
-        raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
-    if not run.tasks:
-        raise HarnessError(
-            "the run has not come to its end yet, so nothing says what there is to judge",
-            where=str(folder.path),
-            remedy="wait for it, or go on with it: the same `harness run` command resumes it",
-        )
-    options = _options(run, judging)
-    check_task_settings(options.task_settings)
-    return run, options, [_build_job(folder, entry, options) for entry in _select_entries(run, judging.tasks)]
-
-
-def _draw_clusters(folder: RunFolder, job: SplitJob, limit: int | None) -> SplitJob:
-    """With the samples of so many clusters, whatever came of them: the draw is the same for each model."""
-    if limit is None:
-        return job
-    plan = job.plan
-    listed = [(line["id"], line["cluster"]) for line in folder.task(plan.display).asked(plan.name)]
-    taken = draw_clusters((cluster for _, cluster in listed), limit)
-    within = frozenset(taken)
-    return replace(
-        job,
-        asked=frozenset(sample for sample, cluster in listed if cluster in within),
-        drawn=max(map(draw_order, taken), default=""),
-    )
-
-
-def load_split_job(folder: RunFolder, run: RunFile, title: str) -> SplitJob:
-    """One split that run.json tells of, `task:split`, whoever judges it. Raises HarnessError as `stored`."""
-    display, _, name = title.rpartition(":")
-    task = run.tasks[display]
-    entry = _Entry(display=display, name=name, task=task, split=task.splits[name], suites=_suites(run, title))
-    return _build_job(folder, entry, _options(run, JudgeOptions()))
-
-
-def _options(run: RunFile, judging: JudgeOptions) -> Options:
-    return judging.of(ModelSpec(ref=run.model.ref), run.overrides.generation, run.overrides.system)
+    @property
+    def labels(self) -> dict[str, str]:
+        """Judge -> its label."""
+        return {judge: record.label for judge, record in self.seen.items() if record.label is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """One split of run.json."""
+class JudgedSplit:
+    """The records of one split.
+
+    Attributes:
+        display: its task, as results name it.
+        name: of the split.
+        split: how it is scored.
+        epochs: answers for each sample.
+        judges: that have seen an answer, the primary one first.
+        records: in the order they were asked.
+        gives: judge -> all labels that it can give, in the words of the split's metrics; one that is missing may give
+            any.
+    """
 
     display: str
     name: str
-    task: TaskEntry
-    split: SplitEntry
-    suites: Mapping[str, SuiteEntry]
+    split: Split
+    epochs: int
+    judges: tuple[str, ...]
+    records: Sequence[JudgedRecord]
+    gives: Mapping[str, frozenset[str]]
 
-    @property
-    def names(self) -> frozenset[str]:
-        """What `--tasks` may call it: its suites, the displayed name or the task's, with or without the split."""
-        whole = {self.display, self.task.task}
-        return frozenset({*self.suites, *whole, *(f"{task}:{self.name}" for task in whole)})
-
-    @property
-    def suite(self) -> SuiteEntry | None:
-        """The suite it was asked as a part of; None for none."""
-        return next(iter(self.suites.values()), None)
-
-    @property
-    def rubric(self) -> str:
-        """The rubric that its suite names for it; empty for none."""
-        return self.suite.rubrics[self.title] if self.suite else ""
+    def metrics(self, judge: str) -> tuple[Metric, ...]:
+        """The split's metrics as one judge measures them."""
+        return measure(self.split.metrics, self.gives.get(judge))
 
     @property
     def title(self) -> str:
-        """Task and split, as results have them."""
+        """Task and split, as `--tasks` takes them."""
         return f"{self.display}:{self.name}"
 
 
-def _select_entries(run: RunFile, tasks: Sequence[str]) -> Iterator[_Entry]:
-    """The splits that are wanted."""
-    every = [
-        _Entry(display=display, name=name, task=task, split=split, suites=_suites(run, f"{display}:{name}"))
-        for display, task in run.tasks.items()
-        for name, split in task.splits.items()
-    ]
-    known = {name for entry in every for name in entry.names}
-    wanted = {name for task in tasks for name in _find_named(task, known)}
-    yield from (entry for entry in every if not tasks or entry.names & wanted)
-
-
-def _suites(run: RunFile, title: str) -> dict[str, SuiteEntry]:
-    return {name: suite for name, suite in run.suites.items() if title in suite.rubrics}
-
-
-def _find_named(task: str, known: Collection[str]) -> Collection[str]:
-    """What of a run a name of `--tasks` means: a suite that was not asked as one means those of its tasks that were."""
-    suite = None if task in known else find_suite(task)
-    found = [name for name in (suite.tasks if suite else (task,)) if name in known]
-    if not found:
-        raise UnknownName(f"the run has no task {task!r}", remedy=nearest(task, known))
-    return found
-
-
-def _build_job(folder: RunFolder, entry: _Entry, options: Options) -> SplitJob:
-    """The split as it was asked, judged as is wanted now: a task's settings are the run's, a rubric's may be new."""
-    task = entry.task.task
-    plugins.current().task(task)  # a plugin that is gone is named so, not by settings that nobody gave
-    then = {f"{task}.{key}": value for key, value in entry.task.settings.items()}
-    root = {} if entry.split.packaged else {f"{task}.data": str(_find_root(entry, options))}
-    options = replace(options, data=_existing(entry.task.data.folder) or options.data)
-    asked = replace(options, task_settings=then | root, judges=())
-    planned = rebuild_split_plan(entry.display, f"{task}:{entry.name}", asked)
-    if planned.display != entry.display:
-        raise HarnessError(
-            f"the run's {entry.display} would be {planned.display} now", remedy="run it again with this version"
-        )
-    now = _add_suite(entry, planned, replace(options, task_settings={**then, **options.task_settings, **root}))
-    default = default_judge(planned.split, task, now)
-    judges = choose_judges(planned.split, default, now)
-    return SplitJob(
-        plan=replace(planned, judges=judges, default=default, rubric=entry.rubric),
-        epochs=entry.split.epochs,
-        asked=frozenset(line["id"] for line in folder.task(entry.display).asked(entry.name)),
-    )
-
-
-def _add_suite(entry: _Entry, planned: SplitPlan, options: Options) -> Options:
-    """The options with what the split's suite says of rubrics; its settings of tasks are in what was asked."""
-    if entry.suite is None:
-        return options
-    task = entry.task.task
-    asked = {f"{task}.{setting.name}" for setting in planned.task.settings}
-    given = {key: value for key, value in entry.suite.settings.items() if key not in asked} | dict(
-        options.task_settings
-    )
-    own = str(options.given(task).get("judge") or "")
-    rubric = "" if own else entry.rubric
-    named = {name for name in entry.suite.rubrics.values() if name}
-    judges = select_judges(options.judges, own or rubric, named, bare=not rubric)
-    return replace(options, judges=judges, task_settings={**given, **({f"{task}.judge": rubric} if rubric else {})})
-
-
-def _find_root(entry: _Entry, options: Options) -> Path:
-    """Where the data lies: as `-T` says now, else where it lay, else where a new run would look for it."""
-    task = entry.task.task
-    stored = Path(entry.task.data.root)
-    return stored if "data" not in options.given(task) and _existing(str(stored.parent)) else options.root(task)
-
-
-def _existing(folder: str) -> Path | None:
-    return Path(folder) if Path(folder).exists() else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitSelection:
-    """What is wanted of a run.
+class StoredRun:
+    """A run folder that is read.
 
     Attributes:
+        folder: of the run.
         file: its run.json.
-        plans: the splits that have to be read.
-        titles: `task:split` of what was named, of pooled splits too; None for all that is read.
+        selection: the splits that were named, with their plans; of no split if none was named.
     """
 
+    folder: RunFolder
     file: RunFile
-    plans: tuple[SplitPlan, ...]
-    titles: frozenset[str] | None
+    selection: SplitSelection = SplitSelection()
 
-    def holds(self, title: str, parts: Sequence[str] = ()) -> bool:
-        """Whether a split was named: itself, or all of its parts, by their titles."""
-        return self.titles is None or title in self.titles or (bool(parts) and self.titles.issuperset(parts))
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that were asked, as `task:split`."""
+        return tuple(f"{display}:{name}" for display, task in self.file.tasks.items() for name in task.splits)
+
+    @property
+    def plans(self) -> tuple[SplitPlan, ...]:
+        """The splits that were named, and the parts of pooled ones."""
+        return self.selection.plans
+
+    def split(self, title: str) -> SplitEntry:
+        """What run.json says of a split."""
+        display, _, name = title.rpartition(":")
+        return self.file.tasks[display].splits[name]
+
+    def answers(self, title: str, judges: Sequence[str] = ()) -> Iterator[Answer]:
+        """Each item that was asked of a split, in order, with the verdicts of these judges."""
+        display, _, name = title.rpartition(":")
+        return read_answers(self.folder.task(display), name, judges)
+
+    def items(self, title: str) -> Iterator[Item]:
+        """Each item that was asked of a split, in order."""
+        words = self.words(title)
+        return (build_item(answer, words) for answer in self.answers(title, tuple(words.judges)))
+
+    def item(self, name: str) -> Item:
+        """One item by its name. Raises HarnessError if the run has none of that name."""
+        for title in self.splits:
+            found = next((each for each in self.items(title) if each.item == name), None)
+            if found is not None:
+                return found
+        raise HarnessError(f"the run has no item {name!r}", where=str(self.folder.path))
+
+    def words(self, title: str) -> LabelMap:
+        """How the labels of a split are read."""
+        display, _, name = title.rpartition(":")
+        primary = self.split(title).judge
+        there = [judge for judge in self.folder.task(display).judges() if judge in self.file.judges]
+        ordered = sorted(there, key=lambda judge: (judge != primary, judge))
+        try:
+            plan = load_split_plan(self.folder, self.file, title)
+        except HarnessError:  # the plugin is gone, or is another version: its words are unknown, the lines are not
+            return LabelMap(primary=primary, judges={judge: {} for judge in ordered}, split=None)
+        how = describe_split_run(self.file, plan, name, ordered)
+        return LabelMap(primary=primary, judges=dict(how.judges), split=plan.split)
+
+    def root(self, title: str) -> Path | None:
+        """What paths of a split's images are relative to; None if they came with a plugin that is gone.
+
+        A redacted export has none either: its paths were taken out.
+        """
+        if self.file.redacted:
+            return None
+        if not self.split(title).packaged:
+            return Path(self.file.tasks[title.rpartition(":")[0]].data.root)
+        split = self.words(title).split
+        return None if split is None else split.data
+
+    def records(self, plan: SplitPlan, judges: Sequence[str]) -> Iterator[JudgedRecord]:
+        """Each record of a split, in order, as these judges see it; judges that cannot score it are left out."""
+        words = describe_split_run(self.file, plan, plan.name, judges).judges
+        for answer in self.answers(plan.title, tuple(words)):
+            judged = build_judged_item(answer)
+            said = {judge: judged.decision(judge) for judge in words}
+            seen = {judge: label_record(judged.record, said[judge], plan.split, words[judge]) for judge in words}
+            differ = answer.outcome == "answered" and len({each.label for each in seen.values()} - {None}) > 1
+            yield JudgedRecord(
+                record=judged.record,
+                seen=seen,
+                states={
+                    judge: UNJUDGED if decision is None else decision.state
+                    for judge, decision in said.items()
+                    if decision is None or isinstance(decision, Unscored)
+                },
+                reasons={judge: each.reason for judge, each in said.items() if differ and isinstance(each, Verdict)},
+            )
+
+    def judged_splits(self, wanted: Sequence[str] = ()) -> Iterator[JudgedSplit]:
+        """Each split that was named, and each pooled one whose parts are all there.
+
+        Args:
+            wanted: judges, by id or rubric; none for all but ensembles, which repeat their members.
+
+        Raises:
+            UnknownName: no judge of the run has this name.
+        """
+        known = self.file.judges
+        everyone = tuple(judge for judge, card in known.items() if card["rubric"] != COMBINED)
+        judges = select_judge_ids("--judges", wanted, known) if wanted else everyone
+        tasks: dict[str, list[SplitPlan]] = {}
+        for plan in self.plans:
+            tasks.setdefault(plan.display, []).append(plan)
+        for display, plans in tasks.items():
+            found = {plan.name: self._load_split(plan, judges) for plan in plans}
+            yield from (each for each in found.values() if self.selection.holds(each.title))
+            for name, split in plans[0].splits.items():
+                parts = [found[part] for part in split.parts if part in found]
+                if not parts or len(parts) < len(split.parts):
+                    continue
+                if self.selection.holds(f"{display}:{name}", [part.title for part in parts]):
+                    shared = tuple(j for j in parts[0].judges if all(j in part.judges for part in parts))
+                    yield JudgedSplit(
+                        display=display,
+                        name=name,
+                        split=split,
+                        epochs=max(part.epochs for part in parts),
+                        judges=shared,
+                        records=[_keep_judges(record, shared) for part in parts for record in part.records],
+                        gives=given_by_all([part.gives for part in parts]),
+                    )
+            self.folder.task(display).forget_indexes()
+
+    def _load_split(self, plan: SplitPlan, judges: Sequence[str]) -> JudgedSplit:
+        primary = self.split(plan.title).judge
+        there = [judge for judge in self.folder.task(plan.display).judges() if judge in judges]
+        how = describe_split_run(self.file, plan, plan.name, sorted(there, key=lambda each: (each != primary, each)))
+        records = list(self.records(plan, tuple(how.judges)))
+        active = tuple(judge for judge in how.judges if any(each.states.get(judge) != UNJUDGED for each in records))
+        if len(active) < len(how.judges):
+            records = [_keep_judges(record, active) for record in records]
+        return JudgedSplit(
+            display=plan.display,
+            name=plan.name,
+            split=plan.split,
+            epochs=how.epochs,
+            judges=active,
+            records=records,
+            gives=how.gives,
+        )
 
 
-def select_splits(folder: RunFolder, tasks: Sequence[str]) -> SplitSelection:
-    """What some names mean; none for all of the run.
+def _keep_judges(record: JudgedRecord, judges: Sequence[str]) -> JudgedRecord:
+    """The record as these judges see it, in their order."""
+    return replace(
+        record,
+        seen={judge: record.seen[judge] for judge in judges},
+        states={judge: record.states[judge] for judge in judges if judge in record.states},
+    )
+
+
+def open_run(folder: Path, tasks: Sequence[str] | None = None) -> StoredRun:
+    """Read a run back.
+
+    Args:
+        folder: of the run.
+        tasks: the splits whose plans are wanted, as `--tasks` names them; empty for all. None for no plans: then no
+            plugin is needed.
 
     Raises:
         HarnessError: there is no run.
-        UnknownName: it has no such task, or not all parts of a pooled split.
+        UnknownName: the run has no such task.
     """
-    pooled = {name: found for name in tasks if (found := dict(_find_pooled(folder, name)))}
-    parts = [title for found in pooled.values() for each in found.values() for title in each]
-    others = tuple(name for name in tasks if name not in pooled)
-    file, plans = _load_plans(folder, (*others, *parts))
-    if not pooled:
-        return SplitSelection(file=file, plans=plans, titles=None)
-    named = {title for found in pooled.values() for title in found}
-    if others:
-        named |= {plan.title for plan in _load_plans(folder, others)[1]}
-    return SplitSelection(file=file, plans=plans, titles=frozenset(named))
+    place = RunFolder(folder)
+    selection = SplitSelection() if tasks is None else select_splits(place, tasks)
+    return StoredRun(folder=place, file=place.load_run(), selection=selection)
 
 
-def _load_plans(folder: RunFolder, tasks: Sequence[str]) -> tuple[RunFile, tuple[SplitPlan, ...]]:
-    file, _, jobs = load_jobs(folder, JudgeOptions(tasks=tuple(tasks)))
-    return file, tuple(each.plan for each in jobs)
+def build_judged_item(answer: Answer) -> JudgedItem:
+    """An answer as a record, with the decisions of the judges whose verdicts were read."""
+    return JudgedItem(
+        record=record_of(answer.display, answer.asked, answer.response),
+        verdicts={judge: decision_of(line) for judge, line in answer.verdicts.items()},
+        flags={judge: frozenset(line["flags"]) for judge, line in answer.verdicts.items() if line.get("flags")},
+    )
 
 
-def _find_pooled(folder: RunFolder, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The titles of the pooled splits that a name means, each with those of its parts; none for any other name."""
-    task, _, split = name.rpartition(":")
-    file = folder.run
-    for display, entry in file.tasks.items() if file else ():
-        if task not in (display, entry.task) or split in entry.splits:
-            continue
-        splits = _load_plans(folder, (f"{display}:{next(iter(entry.splits))}",))[1][0].splits
-        parts = splits[split].parts if split in splits else ()
-        if missing := [part for part in parts if part not in entry.splits]:
-            raise UnknownName(
-                f"the run has not asked all of {name!r}",
-                where=str(folder.path),
-                remedy=f"{', '.join(missing)} is missing: harness run --tasks {display}:{missing[0]} … asks it",
-            )
-        if parts:
-            yield f"{display}:{split}", tuple(f"{display}:{part}" for part in parts)
+def describe_split_run(run: RunFile, plan: SplitPlan, name: str, judges: Sequence[str]) -> SplitRun:
+    """How one split of a plan's task was run, and which of these judges can score it, with their words."""
+    entry = run.tasks[plan.display].splits[name]
+    split = plan.splits[name]
+    known = {COMBINED: {}, HUMAN: {}, **split.judges}  # labels of the first two are the split's own words
+    rubrics = {judge: str(run.judges[judge]["rubric"]) for judge in judges}
+    words = {judge: known[rubric] for judge, rubric in rubrics.items() if rubric in known}
+    given = {judge: _find_given_labels(run, entry, split, judge) for judge in words}
+    return SplitRun(
+        split=split,
+        judges=words,
+        gives={judge: labels for judge, labels in given.items() if labels is not None},
+        primary=entry.judge,
+        settings=entry.generation,
+        subset={"limit": entry.limit} if entry.limit else None,
+        epochs=entry.epochs,
+        min_coverage=entry.min_coverage,
+        drawn=entry.drawn,
+    )
+
+
+def _find_given_labels(run: RunFile, entry: SplitEntry, split: Split, judge: str) -> frozenset[str] | None:
+    """All labels that a judge can give, in the split's words; None if that is unknown: a person may give any.
+
+    An ensemble gives what more than half of its members can. Of a judge that an older version opened only the rubric is
+    known.
+    """
+    card = run.judges.get(judge, {})
+    if card.get("rubric") == COMBINED:
+        members = [_find_given_labels(run, entry, split, str(member)) for member in card["settings"]["of"]]
+        every = {label for labels in members for label in labels or ()}
+        if 2 * members.count(None) > len(members):
+            return None
+        return frozenset(each for each in every if 2 * sum(m is None or each in m for m in members) > len(members))
+    if "labels" not in card:
+        return None
+    given = translate_labels(card["labels"], split.judges.get(str(card["rubric"]), {}))
+    return given | frozenset(entry.outcome_labels)
+
+
+def check_two_judges(run: StoredRun, splits: Sequence[JudgedSplit]) -> None:
+    """Raise HarnessError if no split has been seen by two judges."""
+    if not any(len(split.judges) > 1 for split in splits):
+        raise HarnessError(
+            "agreement needs two judges, and no split of this run has been judged by two",
+            where=str(run.folder.path),
+            remedy="harness judge RUN --judge … adds a judge, harness agree RUN --import FILE.csv --as NAME a person",
+        )

@@ -1,8 +1,8 @@
-"""Whether the numbers of a run are those its lines give: results.json is computed again and compared.
+"""Whether the numbers of a run follow from its lines: results.json is computed again and compared.
 
 Nothing is written into the folder, and no data set is opened. What only the invocation itself could know (when it ran
-and how long, its command, its machine) is not compared. Without the plugins it still shows whether counts add up and
-lines are whole.
+and how long, its command, its machine) is not compared. Without the plugins, counts are still checked to add up, and
+lines to be whole.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from harness.board.results import FILE
-from harness.board.results import read_results as read
+from harness.board.results import FILE, read_results
 from harness.contracts import Results
 from harness.errors import BadData, HarnessError
 from harness.evaluation.options import JudgeOptions
 from harness.evaluation.splits import SplitPlan
 from harness.runs.environment import harness_version
-from harness.runs.results import ResultsInput, compute_results
-from harness.runs.stored import load_jobs
+from harness.runs.results import compute_results
+from harness.runs.selection import load_jobs
+from harness.runs.stored import StoredRun
 from harness.store.folder import RunFolder
-from harness.store.run_file import RunFile, TaskEntry
+from harness.store.run_file import RunFile
 from harness.types import BLOCKED, Json
 
 _CLOSE: Final = 1e-9  #: figures are rounded at the tenth decimal
 
 
 class Nothing:
-    """What stands where one side has no value."""
+    """The value of a side that has none."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -58,26 +59,27 @@ class Difference:
 
 def find_differences(stored: object, found: object, path: tuple[str, ...] = ()) -> Iterator[Difference]:
     """Each difference of two values of JSON; numbers that are equal to nine digits are the same."""
-    one, other = _split_value(stored), _split_value(found)
+    one, other = _list_parts(stored), _list_parts(found)
     if one is not None and other is not None and isinstance(stored, list) == isinstance(found, list):
         for name in dict.fromkeys((*one, *other)):
             yield from find_differences(one.get(name, NOTHING), other.get(name, NOTHING), (*path, name))
-    elif not _is_same(stored, found):
+        return
+    is_number = [isinstance(each, int | float) and not isinstance(each, bool) for each in (stored, found)]
+    if all(is_number):
+        same = math.isclose(cast("float", stored), cast("float", found), rel_tol=_CLOSE, abs_tol=_CLOSE)
+    else:
+        same = type(stored) is type(found) and stored == found
+    if not same:
         yield Difference(path=path, stored=stored, found=found)
 
 
-def _split_value(value: object) -> dict[str, object] | None:
+def _list_parts(value: object) -> dict[str, object] | None:
+    """Key or index -> value of an object or a list; None for any other value."""
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     if isinstance(value, list):
         return {str(place): each for place, each in enumerate(cast("list[object]", value))}
     return None
-
-
-def _is_same(one: object, other: object) -> bool:
-    if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, int | float):
-        return type(one) is type(other) and one == other
-    return isinstance(other, int | float) and math.isclose(one, other, rel_tol=_CLOSE, abs_tol=_CLOSE)
 
 
 def check_sums(split: Mapping[str, Any]) -> Iterator[str]:
@@ -94,18 +96,17 @@ def check_sums(split: Mapping[str, Any]) -> Iterator[str]:
         yield f"{split['n']} samples in {records} records"
     views: dict[str, Mapping[str, Any]] = {split.get("judge") or "": split, **(split.get("other_judges") or {})}
     for judge, view in views.items():
-        for fault in (
-            *_check_judge(view, outcomes, records),
-            *_check_metrics(view["metrics"]),
-            *_check_groups(view.get("by") or {}),
-        ):
-            yield f"{judge}: {fault}" if len(views) > 1 else fault
+        faults = [*_check_judge(view, outcomes, records), *_check_metrics(view["metrics"])]
+        for by, groups in (view.get("by") or {}).items():
+            for group, part in groups.items():
+                faults += (f"{by} {group}: {fault}" for fault in _check_metrics(part["metrics"]))
+        yield from (f"{judge}: {fault}" if len(views) > 1 else fault for fault in faults)
 
 
 def check_pairs(paired: Mapping[str, Any]) -> Iterator[str]:
-    """What does not add up in a task's comparisons of its own splits: one as it is, or several by name.
+    """What does not add up in a task's comparisons of its own splits: a single one, or several by name.
 
-    Raises as `sums`.
+    Raises as `check_sums`.
     """
     for body in [paired] if "pairs" in paired else paired.values():
         for name, side in body.items():
@@ -123,8 +124,8 @@ def _check_judge(view: Mapping[str, Any], outcomes: Mapping[str, int], records: 
     least = view["verdicts"].get("scored", 0) + sum(outcomes.get(name, 0) for name in BLOCKED)
     most = least + outcomes.get("empty", 0)
     if not least <= labels <= most:
-        told = str(least) if least == most else f"{least} to {most}"
-        yield f"{labels} labels, where {told} records are scored, blocked or empty"
+        expected = str(least) if least == most else f"{least} to {most}"
+        yield f"{labels} labels, where {expected} records are scored, blocked or empty"
     coverage = labels / records if records else None
     if not _is_close(view["coverage"], coverage):
         yield f"coverage is {view['coverage']}, where {labels} of {records} records are labelled"
@@ -139,14 +140,8 @@ def _check_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             continue
         plain = "estimator" not in body  # else its lines alone can tell
         if plain and numerator is not None and denominator and not _is_close(value, full * numerator / denominator):
-            yield f"{name} is {value}, where {numerator:g}/{denominator:g} stands beside it"
+            yield f"{name} is {value}, where {numerator:g}/{denominator:g} is given"
         yield from _check_within(name, value, bounds)
-
-
-def _check_groups(breakdowns: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for by, groups in breakdowns.items():
-        for group, part in groups.items():
-            yield from (f"{by} {group}: {fault}" for fault in _check_metrics(part["metrics"]))
 
 
 def _check_within(name: str, value: float | None, bounds: Sequence[float] | None) -> Iterator[str]:
@@ -180,40 +175,34 @@ def scan_lines(path: Path) -> LinesScan:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 torn = len(line)
-            elif (read := _parse_line(line)) is None:
-                broken.append(number)
+                continue
+            try:
+                loaded: object = json.loads(line)
+            except ValueError:
+                loaded = None
+            if isinstance(loaded, dict) and loaded.keys() >= {"id", "split", "epoch", "key"}:
+                newest = max(newest, str(cast("dict[str, Any]", loaded).get("at") or ""))
             else:
-                newest = max(newest, str(read.get("at") or ""))
+                broken.append(number)
     return LinesScan(torn=torn, broken=tuple(broken), newest=newest)
-
-
-def _parse_line(line: bytes) -> dict[str, Any] | None:
-    try:
-        loaded: object = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(loaded, dict):
-        return None
-    read = cast("dict[str, Any]", loaded)
-    return read if read.keys() >= {"id", "split", "epoch", "key"} else None
 
 
 State = Literal["same", "differs", "unverifiable"]
 NOT_COMPARED: Final = frozenset({"harness", "started", "finished", "command", "environment", "wall_s"})
 _SECONDS: Final = len("2026-01-01T00:00:00")
-_BARE: Final = "not verifiable: these results stand without the lines they count"
+_BARE: Final = "not verifiable: these results come without the lines they count"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPart:
-    """One part of results.json: a split, a task beside its splits, or all that is beside the tasks.
+    """One part of results.json: a split, a task without its splits, or all that is outside the tasks.
 
     Attributes:
         title: `task:split`, the task's name, or `run`.
-        records: that were counted; None where it is no split.
-        differences: paths count from the part.
+        records: that were counted; None if it is not a split.
+        differences: paths begin at the part.
         faults: what does not add up in the file.
-        why: why it says nothing that it differs, or was not made anew; empty where all is well.
+        why: why a difference proves nothing, or why the part was not computed again; empty if all is well.
     """
 
     title: str
@@ -224,7 +213,7 @@ class VerifiedPart:
 
     @property
     def state(self) -> State:
-        """What is worst of it."""
+        """Its worst finding."""
         if self.faults or (self.differences and not self.why):
             return "differs"
         return "unverifiable" if self.why else "same"
@@ -236,11 +225,11 @@ class VerifiedRun:
 
     Attributes:
         place: as it was named.
-        model: who was asked; empty where that cannot be read.
+        model: who was asked; empty if that cannot be read.
         parts: of its results.
         faults: what is wrong with its lines.
-        why: why the run as a whole could not be made anew; empty where it was.
-        notes: what a reader should know beside.
+        why: why the run as a whole could not be computed again; empty if it was.
+        notes: what else a reader should know.
     """
 
     place: str
@@ -252,7 +241,7 @@ class VerifiedRun:
 
     @property
     def state(self) -> State:
-        """What is worst of it."""
+        """Its worst finding."""
         states = {part.state for part in self.parts}
         if self.faults or "differs" in states:
             return "differs"
@@ -267,27 +256,27 @@ def verify_run(place: Path) -> VerifiedRun:
     """
     path = place if place.is_file() else place / FILE
     try:
-        results = read(path)
-        told = VerifiedRun(place=str(place), model=str(results["model"]["ref"]), parts=tuple(_check_parts(results)))
+        results = read_results(path)
+        checked = VerifiedRun(place=str(place), model=str(results["model"]["ref"]), parts=tuple(_check_parts(results)))
     except BadData as error:
         return VerifiedRun(place=str(place), why=str(error) if path.exists() else "the run has written no results yet")
     if results.get("bare") or path.name != FILE:
-        return replace(told, why=_BARE)
-    return _compute_again(told, RunFolder(path.parent), results)
+        return replace(checked, why=_BARE)
+    return _compare_with_lines(checked, RunFolder(path.parent), results)
 
 
 def _check_parts(results: Results) -> Iterator[VerifiedPart]:
-    """Each split by itself, and each task beside its splits. Raises BadData for what is none."""
+    """Each split, and each task without its splits. Raises BadData if one is of another shape."""
     for title, body in _list_splits(results["tasks"]).items():
-        with _expect_results(title, "a split of results"):
+        with _expect_shape(title, "a split of results"):
             yield VerifiedPart(title=title, records=body["records"], faults=tuple(check_sums(body)))
     for task, about in results["tasks"].items():
-        with _expect_results(task, "a task of results"):
+        with _expect_shape(task, "a task of results"):
             yield VerifiedPart(title=task, faults=tuple(check_pairs(about.get("paired") or {})))
 
 
 @contextmanager
-def _expect_results(title: str, what: str) -> Generator[None]:
+def _expect_shape(title: str, what: str) -> Generator[None]:
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -298,103 +287,83 @@ def _list_splits(tasks: Mapping[str, Json]) -> dict[str, Json]:
     return {f"{task}:{split}": body for task, about in tasks.items() for split, body in about["splits"].items()}
 
 
-def _compute_again(told: VerifiedRun, folder: RunFolder, results: Results) -> VerifiedRun:
+def _compare_with_lines(checked: VerifiedRun, folder: RunFolder, results: Results) -> VerifiedRun:
     files = {str(path.relative_to(folder.path)): scan_lines(path) for path in sorted(folder.path.glob("*/*.jsonl"))}
     faults = [f"{name}: line {number} is broken" for name, lines in files.items() for number in lines.broken]
     if faults:
-        return replace(told, faults=tuple(faults), why="broken lines cannot be counted")
+        return replace(checked, faults=tuple(faults), why="broken lines cannot be counted")
     try:
-        run = folder.run
-        assert run is not None  # else the results were bare
-        plans, gone = _load_plans(folder, run)
-        anew, raised = _compute(folder, run, plans, results)
+        run = folder.load_run()
+        anew, gone = _compute_again(StoredRun(folder=folder, file=run), results)
     except HarnessError as error:
-        return replace(told, why=str(error))
+        return replace(checked, why=str(error))
     later = _find_later(run, files.values())
-    parts = tuple(_explain(part, gone | raised, later) for part in _compare_parts(told, results, anew))
+    parts: list[VerifiedPart] = []
+    for part in _compare_parts(checked, results, anew):
+        task = part.title.rpartition(":")[0] or part.title
+        parts.append(replace(part, why=gone.get(task, "") or (later if part.differences else "")))
+    notes = [later] if later and not any(part.differences for part in parts) else []
+    if results.get("harness") != harness_version():
+        notes.append(f"the results are of harness {results.get('harness')}, and were made anew by {harness_version()}")
+    if run.redacted:
+        notes.append("a redacted export: its texts were taken out, its numbers were not")
     ends = [f"{name} ends in half a line ({lines.torn} bytes)" for name, lines in files.items() if lines.torn]
-    idle = later if not any(part.differences for part in parts) else ""
-    return replace(
-        told, parts=parts, why="; ".join(ends), notes=tuple(filter(None, (idle, *_list_notes(results, run))))
-    )
+    return replace(checked, parts=tuple(parts), why="; ".join(ends), notes=tuple(notes))
 
 
-def _load_plans(folder: RunFolder, run: RunFile) -> tuple[list[SplitPlan], dict[str, str]]:
-    """A split's plan of each task that can be scored here, and why each other task cannot."""
+def _compute_again(run: StoredRun, results: Results) -> tuple[Results, dict[str, str]]:
+    """results.json made of the lines, and why each task that could not be scored again could not. Raises HarnessError.
+
+    The part of a task whose plugin is gone, or is another version, is taken from the stored results.
+    """
     plans: list[SplitPlan] = []
     gone: dict[str, str] = {}
-    for display, entry in run.tasks.items():
+    for display, entry in run.file.tasks.items():
+        titles = tuple(f"{display}:{split}" for split in entry.splits)
         try:
-            plans.append(_load_plan(folder, display, entry))
+            plan = load_jobs(run.folder, JudgeOptions(tasks=titles))[2][0].plan
         except HarnessError as error:
             gone[display] = error.what
-    return plans, gone
-
-
-def _load_plan(folder: RunFolder, display: str, entry: TaskEntry) -> SplitPlan:
-    """Raises HarnessError where its plugin is gone or is another version."""
-    _, _, found = load_jobs(folder, JudgeOptions(tasks=tuple(f"{display}:{split}" for split in entry.splits)))
-    plan = found[0].plan
-    if plan.task.version != entry.version:
-        raise HarnessError(f"it was run in version {entry.version}, and version {plan.task.version} is installed")
-    return plan
-
-
-def _compute(
-    folder: RunFolder, run: RunFile, plans: Sequence[SplitPlan], results: Results
-) -> tuple[Results, dict[str, str]]:
-    """results.json made of the lines, and why a task's part could not be. Raises HarnessError."""
-    if not run.history:
+            continue
+        if plan.task.version == entry.version:
+            plans.append(plan)
+        else:
+            gone[display] = f"it was run in version {entry.version}, and version {plan.task.version} is installed"
+    if not run.file.history:
         raise HarnessError("no invocation of it has ended")
-    kept = {display: results["tasks"][display] for display in run.tasks if display in results["tasks"]}
-    known = {plan.display for plan in plans}
-    old = {"tasks": {display: body for display, body in kept.items() if display not in known}}
+    old = {"tasks": {display: results["tasks"][display] for display in gone if display in results["tasks"]}}
     try:
-        made = compute_results(ResultsInput(folder=folder, run=run, plans=plans, command=()), old)
+        made = compute_results(run, old, plans=plans, command=())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HarnessError(f"a line of it cannot be read: {type(error).__name__}: {error}") from error
-    return made.results, {display: f"its task raised {fault}" for display, fault in made.unscored.items()}
+    raised = {display: f"its task raised {fault}" for display, fault in made.unscored.items()}
+    return made.results, gone | raised
 
 
-def _compare_parts(told: VerifiedRun, stored: Results, anew: Results) -> Iterator[VerifiedPart]:
+def _compare_parts(checked: VerifiedRun, stored: Results, anew: Results) -> Iterator[VerifiedPart]:
     """All parts of both, splits first."""
-    known, found = {part.title: part for part in told.parts}, _list_splits(anew["tasks"])
+
+    def without(body: Mapping[str, Json], names: AbstractSet[str]) -> dict[str, Json]:
+        return {name: value for name, value in body.items() if name not in names}
+
+    known, found = {part.title: part for part in checked.parts}, _list_splits(anew["tasks"])
     bodies = _list_splits(stored["tasks"])
     for title in dict.fromkeys((*bodies, *found)):
         part = known.get(title, VerifiedPart(title=title))
         differences = find_differences(bodies.get(title, NOTHING), found.get(title, NOTHING))
         yield replace(part, differences=tuple(differences))
     for task in dict.fromkeys((*stored["tasks"], *anew["tasks"])):
-        one, other = (_without(each["tasks"].get(task, {}), {"splits"}) for each in (stored, anew))
+        one, other = (without(each["tasks"].get(task, {}), {"splits"}) for each in (stored, anew))
         yield replace(known.get(task, VerifiedPart(title=task)), differences=tuple(find_differences(one, other)))
-    one, other = (_without(each, {*NOT_COMPARED, "tasks"}) for each in (stored, anew))
+    one, other = (without(each, {*NOT_COMPARED, "tasks"}) for each in (stored, anew))
     yield VerifiedPart(title="run", differences=tuple(find_differences(one, other)))
 
 
-def _without(body: Mapping[str, Json], names: set[str]) -> dict[str, Json]:
-    return {name: value for name, value in body.items() if name not in names}
-
-
-def _explain(part: VerifiedPart, gone: Mapping[str, str], later: str) -> VerifiedPart:
-    """The part with why it was not made anew, or why it may differ."""
-    task = part.title.rpartition(":")[0] or part.title
-    why = gone.get(task, "") or (later if part.differences else "")
-    return replace(part, why=why)
-
-
 def _find_later(run: RunFile, files: Iterable[LinesScan]) -> str:
-    """What came after the results were written, and may have changed what counts; empty where nothing did."""
+    """What came after the results were written and may have changed what counts; empty for nothing."""
     if run.history[-1].end != "done":
         return "an invocation came after these results and stopped; run it again to its end"
     newest, ended = max((lines.newest for lines in files), default=""), run.history[-1].finished
     if newest[:_SECONDS] > ended[:_SECONDS]:
         return "lines were written after these results; run it again to its end"
     return ""
-
-
-def _list_notes(results: Results, run: RunFile) -> Iterator[str]:
-    made, here = results.get("harness"), harness_version()
-    if made != here:
-        yield f"the results are of harness {made}, and were made anew by {here}"
-    if run.redacted:
-        yield "a redacted export: its texts were taken out, its numbers were not"

@@ -1,8 +1,8 @@
-"""One file of JSON lines that is only ever appended to, and an index of what it holds.
+"""A file of JSON lines that only grows, and an index of its lines.
 
-Invariants: a line is written by one `write`; a line that was begun and not ended is cut when the file is opened; the
-last line with a key is the current one, all before it are history. The index keeps an offset and a state for each key,
-no text, so that a run of any length fits in memory; a line is read back by its offset.
+Invariants: a line is written by one `write`; a torn last line is cut when the file is opened for writing; the last line
+with a key is the current one, all before it are history. The index keeps an offset and a state for each key, no text,
+so that a run of any length fits in memory; a line is read back by its offset.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from harness.errors import HarnessError
+from harness.files import HeldLock, lock_file, lock_path, read_lines
 from harness.types import Json
 
 #: Every line starts with these fields in this order, so that the index need not parse the rest.
@@ -34,11 +33,20 @@ def place(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
+def stat_file(path: Path) -> tuple[int, int, int]:
+    """Inode, bytes and time of the last change in ns; zeros for a missing file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Index:
-    """Where the current line of each key is in a journal; it can be kept when the journal is closed, and grown later.
+    """Where the current line of each key is in a journal. A later reader of the same file can go on with it.
 
     Args:
-        path: of the file it was found in.
+        path: of the file that is indexed.
     """
 
     __slots__ = ("_inode", "end", "places")
@@ -46,26 +54,26 @@ class Index:
     def __init__(self, path: Path | None = None) -> None:
         self.places: dict[int, int] = {}
         self.end = 0
-        self._inode = None if path is None else _inode(path)
+        self._inode = 0 if path is None else stat_file(path)[0]
 
-    def holds(self, path: Path) -> bool:
-        """Whether the file is still the one it was found in, with as much in it or more."""
-        found = _inode(path)
-        return found is not None and found == self._inode and path.stat().st_size >= self.end
+    def fits(self, path: Path) -> bool:
+        """Whether the file is still the indexed one, and no shorter."""
+        inode, size, _ = stat_file(path)
+        return inode != 0 and inode == self._inode and size >= self.end
 
 
 class Journal:
     """An append-only file of JSON lines.
 
     Args:
-        path: of the file; made when it is missing.
-        names: state names; their number in this tuple is what the index keeps.
-        write: take the lock, cut a torn end and allow `append`; else the file is only read, and may be missing.
-        load: index what is there; else the first `grow` does. A file that is written is always indexed: its torn end
-            is what lies behind the last line that is known.
-        index: of an earlier reader, which this one grows.
+        path: of the file; made if it is missing.
+        names: of the states; the index keeps a state's number in this tuple.
+        write: take the lock, cut a torn end and allow `append`. Without it the file is only read, and may be missing.
+        load: index the file now; else the first `grow` does. A file that is written is always indexed, because its
+            torn end is what lies behind its last known line.
+        index: of an earlier reader; this one adds to it.
 
-    Raises HarnessError when another process writes to it.
+    Raises HarnessError if another process writes to the file.
     """
 
     def __init__(
@@ -75,10 +83,15 @@ class Journal:
         self._names = names
         self._index = Index() if index is None else index
         self._dirty = False
-        self._lock = _lock(path) if write else None
-        load = load or write
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644) if write else _reader(path)
-        if load:
+        self._lock: HeldLock | None = None
+        if write:
+            busy = "another process is writing to this run"
+            remedy = "wait for it, or give --output"
+            self._lock = lock_file(lock_path(path), busy=HarnessError(busy, where=str(path), remedy=remedy))
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        else:
+            self._fd = os.open(path if path.exists() else os.devnull, os.O_RDONLY)
+        if load or write:
             deque(self.grow(), maxlen=0)
         if write:
             os.ftruncate(self._fd, self._index.end)
@@ -86,37 +99,54 @@ class Journal:
     def __len__(self) -> int:
         return len(self._index.places)
 
+    @property
+    def end(self) -> int:
+        """Bytes of the whole lines that are indexed."""
+        return self._index.end
+
     def find(self, *where: object) -> tuple[int, str] | None:
         """Offset and state of the current line found by these parts."""
         entry = self._index.places.get(place(*where))
         return None if entry is None else (entry >> 4, self._names[entry & 15])
 
     def read(self, offset: int) -> dict[str, Any]:
-        """The line at an offset. Raises HarnessError when the file was changed under our hands."""
-        line = self._line(offset)
+        """The line at an offset. Raises HarnessError if the file was changed meanwhile."""
+        size, data = 1 << 13, b""
+        while b"\n" not in data and len(data) < self._index.end - offset:
+            data = os.pread(self._fd, size, offset)
+            size *= 4
         try:
-            return dict(json.loads(line))
+            return dict(json.loads(data.partition(b"\n")[0]))
         except ValueError:
             raise HarnessError("a line of the run folder is not JSON", where=f"{self.path}, byte {offset}") from None
+
+    def find_line(self, *where: object) -> dict[str, Any] | None:
+        """The current line found by these parts. Raises as `read`."""
+        entry = self._index.places.get(place(*where))
+        return None if entry is None else self.read(entry >> 4)
 
     def append(self, line: Mapping[str, Json], *where: object, state: str) -> None:
         """Write one line and make it the current one of these parts.
 
-        Raises HarnessError when it is no JSON or the disk does not take it; the file then ends as before.
+        Raises HarnessError if it is not JSON or the disk does not take it; the file then ends as before.
         """
-        data = encoded(line, self.path)
+        data = encode_line(line, self.path)
+        failed: OSError | None = None
         try:
             written = os.write(self._fd, data)
         except OSError as error:
-            raise self._refused(error.strerror or "input/output error") from error
+            written, failed = 0, error
         if written != len(data):
-            raise self._refused("no space left on device")
-        self._note(where, self._index.end, state)
+            os.ftruncate(self._fd, self._index.end)
+            why = "no space left on device" if failed is None else failed.strerror or "input/output error"
+            remedy = "free some space and run it again"
+            raise HarnessError(f"cannot write: {why}", where=str(self.path), remedy=remedy) from failed
+        self._index.places[place(*where)] = self._index.end << 4 | self._names.index(state)
         self._index.end += len(data)
         self._dirty = True
 
     def sync(self) -> None:
-        """Make what was written outlive a power cut. Raises HarnessError where the disk does not take it."""
+        """Make all written lines outlive a power cut. Raises HarnessError if the disk does not take them."""
         if not self._dirty:
             return
         self._dirty = False
@@ -125,11 +155,11 @@ class Journal:
         except OSError as error:
             self._dirty = True
             why = error.strerror or "input/output error"
-            remedy = "look after the disk, and run it again: what is written whole is kept"
+            remedy = "look after the disk, and run it again: whole lines are kept"
             raise HarnessError(f"cannot write: {why}", where=str(self.path), remedy=remedy) from error
 
     def close(self) -> None:
-        """Sync and let the lock go. Raises as `sync` does, and is closed all the same."""
+        """Sync and release the lock. Raises as `sync` does; the journal is closed all the same."""
         try:
             self.sync()
         finally:
@@ -138,54 +168,18 @@ class Journal:
             if self._lock is not None:
                 self._lock.release()
 
-    def _refused(self, why: str) -> HarnessError:
-        os.ftruncate(self._fd, self._index.end)
-        return HarnessError(f"cannot write: {why}", where=str(self.path), remedy="free some space and run it again")
-
-    def _note(self, where: tuple[object, ...], offset: int, state: str) -> None:
-        self._index.places[place(*where)] = offset << 4 | self._names.index(state)
-
-    def _line(self, offset: int) -> bytes:
-        size, data = 1 << 13, b""
-        while b"\n" not in data and len(data) < self._index.end - offset:
-            data = os.pread(self._fd, size, offset)
-            size *= 4
-        return data.partition(b"\n")[0]
-
-    @property
-    def end(self) -> int:
-        """Bytes of the whole lines that are indexed."""
-        return self._index.end
-
     def grow(self) -> Iterator[tuple[str, ...]]:
-        """Index the whole lines that were added since; lazily what each of them is found by, in order."""
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            file.seek(self._index.end)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                head, start = _head(line), self._index.end
-                self._index.end += len(line)
-                if head is not None and head[-1] in self._names:
-                    self._note(head[:-1], start, head[-1])
-                    yield head[:-1]
+        """Index the whole lines that were added since; yield what each of them is found by, in order."""
+        for line in read_lines(self.path, self._index.end):
+            head, start = _parse_head(line), self._index.end
+            self._index.end += len(line)
+            if head is not None and head[-1] in self._names:
+                self._index.places[place(*head[:-1])] = start << 4 | self._names.index(head[-1])
+                yield head[:-1]
 
 
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None
-
-
-def _reader(path: Path) -> int:
-    return os.open(path if path.exists() else os.devnull, os.O_RDONLY)
-
-
-def _head(line: bytes) -> tuple[str, ...] | None:
-    """What a line is found by, and its state; None for a line that is not ours.
+def _parse_head(line: bytes) -> tuple[str, ...] | None:
+    """What a line is found by, and its state; None for a line of another shape.
 
     A response line is found by (split, id, epoch, key); a verdict line by these and the hash of the judged answer.
     """
@@ -193,31 +187,18 @@ def _head(line: bytes) -> tuple[str, ...] | None:
     if match is None:
         return None
     sample, split, epoch, key, second, state = match.groups()
+
+    def unquote(quoted: bytes) -> str:  # most hold no escape, and need no parser
+        return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
+
     try:
-        found = (_text(split), _text(sample), epoch.decode(), key.decode(), second.decode())
-    except ValueError:  # no JSON, or no UTF-8: changed by another hand
+        found = (unquote(split), unquote(sample), epoch.decode(), key.decode(), second.decode())
+    except ValueError:  # neither JSON nor UTF-8: somebody changed the file
         return None
     return found if state is None else (*found, state.decode())
 
 
-def _text(quoted: bytes) -> str:
-    """What a JSON string says; most hold no escape, and need no parser."""
-    return str(json.loads(quoted)) if b"\\" in quoted else quoted[1:-1].decode()
-
-
-def _lock(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise HarnessError(
-            "another process is writing to this run", where=str(path), remedy="wait for it, or give --output"
-        ) from None
-    return lock
-
-
-def encoded(line: Mapping[str, Json], path: Path) -> bytes:
+def encode_line(line: Mapping[str, Json], path: Path) -> bytes:
     """A line of the file at `path`. Raises HarnessError for what JSON cannot hold: NaN, infinity, an object."""
     try:
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -227,32 +208,6 @@ def encoded(line: Mapping[str, Json], path: Path) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """All whole lines of a file; none when it is missing."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
-
-
-def replace(path: Path, text: str | Iterable[str]) -> None:
-    """Replace a file in one step, so that a reader sees the old or the new and never half.
-
-    Args:
-        path: of the file.
-        text: all of it, or its pieces one after the other.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.unlink(missing_ok=True)  # of a process that was killed, or a link that would be followed
-    try:
-        with scratch.open("x", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines((text,) if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
+def load_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Parse each whole line of a file; a missing file has none."""
+    return map(json.loads, read_lines(path))

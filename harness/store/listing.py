@@ -1,7 +1,7 @@
-"""What was asked: asked.jsonl of one task, found by split, and the listings that take the place of old ones.
+"""asked.jsonl of one task: the items that were asked, by split, and the new listings that replace old ones.
 
-The file is parsed once however many splits it holds, and replaced once for all splits that one invocation lists, so
-that a split costs the same beside a thousand others.
+The file is parsed once however many splits it holds, and replaced once for all splits that one invocation lists. So a
+split costs the same next to a thousand others.
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, Any, Final
 
 from harness.errors import HarnessError
-from harness.store.journal import encoded
+from harness.store.journal import encode_line
 from harness.types import Json
 
-SCRATCH: Final = ".asked.jsonl.new"  #: beside asked.jsonl, until it takes that one's place
+SCRATCH: Final = ".asked.jsonl.new"  #: next to asked.jsonl, until it replaces that
 #: every line starts with these fields, so that nothing else of a line is parsed to know its split
 _HEAD: Final = re.compile(rb'\{"id": ?"(?:[^"\\]|\\.)*", ?"split": ?("(?:[^"\\]|\\.)*")')
-_Spans = Mapping[str, list[tuple[int, int]]]  #: split -> where its lines begin and end, in order
-_Stamp = tuple[int, int, int]
 
 
 class Asked:
-    """The lines of asked.jsonl by split. Where each split's lines lie is found once for each state of the file.
+    """The lines of asked.jsonl by split. Where each split's lines are is found once for each state of the file.
 
     Args:
         path: of the file; it may be missing.
@@ -35,116 +32,102 @@ class Asked:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: tuple[_Stamp, _Spans] = ((0, 0, 0), MappingProxyType({}))
+        self._stamp = (0, 0, 0)
+        self._spans: dict[str, list[tuple[int, int]]] = {}  # split -> where its lines begin and end, in order
 
-    def of(self, split: str) -> Iterator[dict[str, Any]]:
-        """The lines of one split, in order; none where the file is missing. Raises HarnessError for a damaged one."""
-        for line in self.raw(split):
+    def read_items(self, split: str) -> Iterator[dict[str, Any]]:
+        """The items of one split, in order; none if the file is missing. Raises HarnessError for a damaged file."""
+        for line in self.read_lines(split):
             try:
                 found = json.loads(line)
             except ValueError as error:
-                raise _damaged(self.path) from error
+                raise self._damage_error() from error
             yield found
 
-    def raw(self, split: str) -> Iterator[bytes]:
-        """The same, as they stand in the file."""
+    def read_lines(self, split: str) -> Iterator[bytes]:
+        """The lines of one split, as `read_items`."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
             return
         with file:
-            for start, end in self._spans(file).get(split, ()):
+            for start, end in self._find_spans(file).get(split, ()):
                 file.seek(start)
                 while start < end:
                     line = file.readline()
                     start += len(line)
                     yield line
 
-    def splits(self) -> tuple[str, ...]:
+    def list_splits(self) -> tuple[str, ...]:
         """The splits that have lines, in order."""
         try:
             with self.path.open("rb") as file:
-                return tuple(self._spans(file))
+                return tuple(self._find_spans(file))
         except FileNotFoundError:
             return ()
 
-    def _spans(self, file: IO[bytes]) -> _Spans:
-        found = os.fstat(file.fileno())
-        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
-        if self._known[0] != stamp:
+    def _find_spans(self, file: IO[bytes]) -> Mapping[str, list[tuple[int, int]]]:
+        """Where the lines of each split are. A torn last line does not count."""
+        state = os.fstat(file.fileno())
+        stamp = (state.st_ino, state.st_size, state.st_mtime_ns)
+        if self._stamp == stamp:
+            return self._spans
+        found: dict[str, list[tuple[int, int]]] = {}
+        last, end = "", 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            start, end = end, end + len(line)
+            match = _HEAD.match(line)
             try:
-                self._known = (stamp, _spans(file))
+                split = str(json.loads(line)["split"] if match is None else json.loads(match[1]))
             except (ValueError, KeyError, TypeError) as error:
-                raise _damaged(self.path) from error
-        return self._known[1]
+                raise self._damage_error() from error
+            spans = found.setdefault(split, [])
+            if spans and split == last:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((start, end))
+            last = split
+        self._stamp, self._spans = stamp, found
+        return found
 
-
-def _damaged(path: Path) -> HarnessError:
-    what = "a line of it does not say what was asked"
-    return HarnessError(what, where=str(path), remedy="restore the file, or run with --fresh")
-
-
-def _spans(file: IO[bytes]) -> _Spans:
-    """Where the lines of each split lie; a line that was begun and not ended is none."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    last, end = "", 0
-    for line in file:
-        if not line.endswith(b"\n"):
-            break
-        start, end = end, end + len(line)
-        split = _split_of(line)
-        spans = found.setdefault(split, [])
-        if spans and split == last:
-            spans[-1] = (spans[-1][0], end)
-        else:
-            spans.append((start, end))
-        last = split
-    return found
-
-
-def _split_of(line: bytes) -> str:
-    match = _HEAD.match(line)
-    return str(json.loads(line)["split"] if match is None else json.loads(match[1]))
+    def _damage_error(self) -> HarnessError:
+        what = "a line of it does not say what was asked"
+        return HarnessError(what, where=str(self.path), remedy="restore the file, or run with --fresh")
 
 
 class Listings:
-    """The new listings of one task: collected on disk, split by split, and put in the old ones' place together.
+    """The new listings of one task: written to one file, split by split. Together they replace the old ones.
 
     Args:
-        asked: the old ones.
+        asked: the old listings.
     """
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._done: dict[str, Listing] = {}
+        self._complete: dict[str, Listing] = {}
         self._scratch = asked.path.with_name(SCRATCH)
         self._file: IO[bytes] | None = None
 
-    def of(self, split: str, *, keep: bool) -> Listing:
-        """A new listing of one split; only one is open at a time.
+    def open(self, split: str, *, keep: bool) -> Listing:
+        """Begin the new listing of one split. Only one is open at a time.
 
         Args:
             split: its name.
-            keep: items of the old listing that are not listed anew stay (a lower `--limit` never shrinks a run).
+            keep: old items that are not listed again stay (a lower `--limit` never shrinks a run).
         """
         if self._file is None:
             self._scratch.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._scratch.open("wb")
-        return Listing(self, self._asked, split, self._file, keep=keep)
+        return Listing(self._complete, self._asked, split, self._file, keep=keep)
 
-    def take(self, listing: Listing) -> None:
-        """A listing is complete."""
-        self._done[listing.split] = listing
-
-    def leave(self, listing: Listing) -> None:
-        """A listing will not be complete."""
-        listing.cut()
-
-    def put(self) -> None:
-        """Put all that are complete in the place of the old ones, in one step; nothing where there are none."""
-        if self._file is not None and self._done:
-            for line in self._kept():
-                self._file.write(line)
+    def replace_old(self) -> None:
+        """Replace the old listings by all complete ones, in one step. Nothing happens if there are none."""
+        if self._file is not None and self._complete:
+            for split in self._asked.list_splits():
+                new = self._complete.get(split)
+                self._file.writelines(self._asked.read_lines(split) if new is None else new.old_lines())
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -153,51 +136,28 @@ class Listings:
         self.drop()
 
     def drop(self) -> None:
-        """Leave the old ones as they were; nothing after `put`."""
+        """Leave the old listings as they were. After `replace_old` this does nothing."""
         if self._file is not None:
-            with suppress(OSError):  # a full disk has been told of, and must not keep the file here
+            with suppress(OSError):  # a full disk was reported already, and must not keep the file here
                 self._file.close()
             self._scratch.unlink(missing_ok=True)
             self._file = None
 
-    def _kept(self) -> Iterator[bytes]:
-        """Lines of the old listings that stay."""
-        for split in self._asked.splits():
-            new = self._done.get(split)
-            if new is None:
-                yield from self._asked.raw(split)
-            else:
-                yield from (line for line, _ in new.left())
-
-
-class SingleListing(Listings):
-    """The listing of one split alone, which takes its place at once."""
-
-    def take(self, listing: Listing) -> None:
-        """It is complete, and so are all."""
-        super().take(listing)
-        self.put()
-
-    def leave(self, listing: Listing) -> None:
-        """It will not be complete, and nothing is."""
-        super().leave(listing)
-        self.drop()
-
 
 class Listing:
-    """What is asked of one split.
+    """The new listing of one split.
 
     Args:
-        listings: it is one of.
-        asked: the old ones.
+        complete: split -> listing; `finish` adds this one.
+        asked: the old listings.
         split: its name.
-        file: that it is collected in.
-        keep: as `Listings.of` has it.
+        file: to write to.
+        keep: as for `Listings.open`.
     """
 
-    def __init__(self, listings: Listings, asked: Asked, split: str, file: IO[bytes], *, keep: bool) -> None:
+    def __init__(self, complete: dict[str, Listing], asked: Asked, split: str, file: IO[bytes], *, keep: bool) -> None:
         self.split = split
-        self._listings = listings
+        self._complete = complete
         self._asked = asked
         self._keep = keep
         self._file = file
@@ -207,41 +167,36 @@ class Listing:
         self._content = 0
 
     def add(self, line: Mapping[str, Json], content: str) -> None:
-        """List one item; `content` is the digest of what the data says, empty where that was said before."""
+        """List one item; `content` is the digest of what its data says, empty for a further epoch of a sample."""
         self._content = (self._content + int(content.rpartition(":")[2] or "0", 16)) % 2**256
         if self._keep:
             self._seen.add((line["id"], line["epoch"]))
-        self._file.write(encoded(line, self._asked.path))
+        self._file.write(encode_line(line, self._asked.path))
 
     @property
     def content(self) -> str:
-        """Hash of all that was listed, in whatever order: hex sum of the items' digests."""
+        """Hash of all listed data, in whatever order: hex sum of the items' digests."""
         return f"{self._content:064x}"
 
-    def kept(self) -> Iterator[Mapping[str, Json]]:
-        """The items of the old listing of this split that stay, as far as they are not listed anew."""
-        return (item for _, item in self.left())
+    def old_items(self) -> Iterator[Mapping[str, Json]]:
+        """The old items of this split that stay, as far as they are not listed again."""
+        return map(json.loads, self.old_lines())
 
-    def left(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """The same, each as its line and what that says."""
-        if self._keep:
-            for line in self._asked.raw(self.split):
-                item = json.loads(line)
-                if (item["id"], item["epoch"]) not in self._seen:
-                    yield line, item
+    def old_lines(self) -> Iterator[bytes]:
+        """The lines of `old_items`."""
+        for line in self._asked.read_lines(self.split) if self._keep else ():
+            item = json.loads(line)
+            if (item["id"], item["epoch"]) not in self._seen:
+                yield line
 
     def finish(self) -> None:
-        """It is complete: it takes the old one's place when those of its task do."""
+        """The listing is complete: it replaces the old one when those of its task do."""
         self._open = False
-        self._listings.take(self)
+        self._complete[self.split] = self
 
     def abandon(self) -> None:
-        """Leave the old listing as it was; nothing after `finish`."""
+        """Take the listing out of the file again, so that the old one stays. After `finish` this does nothing."""
         if self._open:
             self._open = False
-            self._listings.leave(self)
-
-    def cut(self) -> None:
-        """Take what was collected out of the file again."""
-        self._file.seek(self._start)
-        self._file.truncate()
+            self._file.seek(self._start)
+            self._file.truncate()

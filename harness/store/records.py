@@ -1,21 +1,28 @@
-"""Values to lines of the run folder, and back.
+"""Values to lines of the run folder, and back; and the numbers of a plugin's answer made fit for JSON.
 
 Each line starts with id, split, epoch and key: see `harness.store.journal`.
+
+JSON knows neither NaN nor infinity (`sanitize_numbers`). No log-probability is below `LOWEST`: a choice that the model
+rules out (-inf) gets that value, whose probability is 0 and which can be added and subtracted. NaN and +inf make the
+answer an error. Tokens and seconds never cost an answer: those that are not numbers become 0. This is done before an
+answer is judged, so that a verdict is the same whether its answer is new or read back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from harness.contracts import Decision
 from harness.errors import HarnessError
 from harness.keys import cluster_of, flat_fields, item, text_hash
 from harness.metrics import Record
-from harness.types import Failure, Json, Message, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
+from harness.types import Failure, Json, Outcome, Response, Sample, Text, Unscored, Usage, Verdict
 
+LOWEST: Final = -1e9  #: natural logarithm; no stored log-probability is below it
 #: field of a redacted response line: the hash of the text that was taken out of it
 TAKEN_OUT: Final = "text_sha256"
 
@@ -41,6 +48,37 @@ class Judgement:
     flags: frozenset[str] = frozenset()
 
 
+def sanitize_numbers(result: Response | Failure) -> Response | Failure:
+    """The result with numbers that JSON can hold; a Failure if a log-probability is not a number."""
+
+    def count(value: object) -> float:
+        number = _to_float(value)
+        return number if 0 <= number < math.inf else 0.0
+
+    usage = Usage(
+        input_tokens=int(count(result.usage.input_tokens)),
+        output_tokens=int(count(result.usage.output_tokens)),
+        reasoning_tokens=int(count(result.usage.reasoning_tokens)),
+    )
+    if isinstance(result, Failure):
+        return replace(result, usage=usage)
+    choices = {name: _to_float(value) for name, value in cast("Mapping[str, object]", result.choices).items()}
+    for name, value in choices.items():
+        if math.isnan(value) or value == math.inf:
+            message = f"the log-probability of {name!r:.100} is {result.choices[name]!r:.100}"
+            return Failure(outcome="error", reason="bad_choices", message=message, usage=usage, model=result.model)
+    clamped = {name: max(LOWEST, value) for name, value in choices.items()}
+    return replace(result, usage=usage, seconds=count(result.seconds), choices=clamped)
+
+
+def _to_float(value: object) -> float:
+    """A float, also of a library's own number type; NaN for what is not a number."""
+    try:
+        return float(cast("float", value))
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def outcome_of(result: Response | Failure) -> Outcome:
     """How a sample's generation ended."""
     if isinstance(result, Failure):
@@ -48,8 +86,8 @@ def outcome_of(result: Response | Failure) -> Outcome:
     return "answered" if result.text.strip() else "empty"
 
 
-def asked_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
-    """Who is asked, what it is grouped by, and the key of what is asked."""
+def item_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
+    """A line of asked.jsonl: who is asked, what it is grouped by, and the key of what is asked."""
     return {
         "id": sample.id,
         "split": sample.split,
@@ -65,7 +103,25 @@ def asked_line(sample: Sample, epoch: int, key: str) -> dict[str, Json]:
 def response_line(
     sample: Sample, epoch: int, key: str, result: Response | Failure, *, calls: int = 1
 ) -> dict[str, Json]:
-    """One answer or failure; `calls` says how often the model was asked for it, which a strategy decides."""
+    """A line of responses.jsonl; `calls` says how often the model was called for it: a strategy may call it again."""
+    if isinstance(result, Response):
+        own: dict[str, Json] = {
+            "reasoning": result.reasoning,
+            "flags": sorted(result.flags),
+            "seconds": round(result.seconds, 4),
+            "choices": dict(result.choices),
+            "notes": list(result.notes),
+            "steps": dict(result.steps),
+        }
+    else:
+        own = {"flags": [], "reason": result.reason, "message": result.message, "steps": dict(result.steps)}
+    prompt: list[Json] = [
+        {"role": message.role, "text": part.text}
+        if isinstance(part, Text)
+        else {"role": message.role, "image": part.path, "sha256": part.content.sha256 if part.content else None}
+        for message in sample.request.messages
+        for part in message.content
+    ]
     return {
         "id": sample.id,
         "split": sample.split,
@@ -73,7 +129,7 @@ def response_line(
         "key": key,
         "outcome": outcome_of(result),
         "text": result.text,
-        **(_answer(result) if isinstance(result, Response) else _failure(result)),
+        **own,
         "usage": flat_fields(result.usage),
         "calls": calls,
         "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -82,36 +138,12 @@ def response_line(
         "cluster": cluster_of(sample),
         "tags": dict(sample.tags),
         "target": sample.target,
-        "prompt": [part for message in sample.request.messages for part in _prompt(message)],
+        "prompt": prompt,
     }
-
-
-def _answer(response: Response) -> dict[str, Json]:
-    return {
-        "reasoning": response.reasoning,
-        "flags": sorted(response.flags),
-        "seconds": round(response.seconds, 4),
-        "choices": dict(response.choices),
-        "notes": list(response.notes),
-        "steps": dict(response.steps),
-    }
-
-
-def _failure(failure: Failure) -> dict[str, Json]:
-    return {"flags": [], "reason": failure.reason, "message": failure.message, "steps": dict(failure.steps)}
-
-
-def _prompt(message: Message) -> list[dict[str, Json]]:
-    return [
-        {"role": message.role, "text": part.text}
-        if isinstance(part, Text)
-        else {"role": message.role, "image": part.path, "sha256": part.content.sha256 if part.content else None}
-        for part in message.content
-    ]
 
 
 def response_of(line: Mapping[str, Any]) -> Response:
-    """The answer a line holds. Raises HarnessError where its text was taken out: nobody can judge that."""
+    """The answer of a line. Raises HarnessError for a redacted line, which cannot be judged."""
     if TAKEN_OUT in line:
         raise HarnessError(
             f"the answer of {line['id']!r} has no text: it is of a redacted export", remedy="use the run itself"
@@ -130,7 +162,7 @@ def response_of(line: Mapping[str, Any]) -> Response:
 
 
 def failure_of(line: Mapping[str, Any]) -> Failure:
-    """The failure a line holds."""
+    """The failure of a line."""
     return Failure(
         outcome=line["outcome"],
         reason=line["reason"],
@@ -147,21 +179,26 @@ def answer_hash(response: Response) -> str:
     return text_hash(response.text)
 
 
-def stored_hash(line: Mapping[str, Any]) -> str:
-    """`answer_hash` of a stored answer, also where its text was taken out."""
+def line_hash(line: Mapping[str, Any]) -> str:
+    """`answer_hash` of a stored answer; a redacted line has it too."""
     return str(line[TAKEN_OUT]) if TAKEN_OUT in line else text_hash(line["text"])
 
 
 def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: Judgement) -> dict[str, Json]:
-    """One verdict, or the reason why there is none."""
+    """A line of a judge's verdicts: its verdict on the answer of this hash, or why there is none."""
     decision = judgement.decision
+    said: dict[str, Json] = (
+        {"state": "scored", "label": decision.label, "axes": dict(decision.axes), "reason": decision.reason}
+        if isinstance(decision, Verdict)
+        else {"state": decision.state, "label": None, "axes": {}, "reason": decision.message}
+    )
     return {
         "id": sample.id,
         "split": sample.split,
         "epoch": epoch,
         "key": key,
         "answer": answer,
-        **(_scored(decision) if isinstance(decision, Verdict) else _unscored(decision)),
+        **said,
         "flags": sorted(judgement.flags),
         "asked": list(judgement.asked),
         "raw": list(judgement.replies),
@@ -172,24 +209,16 @@ def verdict_line(sample: Sample, epoch: int, key: str, answer: str, judgement: J
     }
 
 
-def _scored(verdict: Verdict) -> dict[str, Json]:
-    return {"state": "scored", "label": verdict.label, "axes": dict(verdict.axes), "reason": verdict.reason}
-
-
-def _unscored(unscored: Unscored) -> dict[str, Json]:
-    return {"state": unscored.state, "label": None, "axes": {}, "reason": unscored.message}
-
-
 def calls_of(line: Mapping[str, Any]) -> int:
-    """How often a model was asked for an answer or a verdict.
+    """How often a model was called for an answer or a verdict.
 
-    Lines of older versions do not say it, and count as one call where there was any: a rule makes none.
+    Lines of older versions do not say it, and count as one call if there was any: a rule makes none.
     """
     return int(line.get("calls", "outcome" in line or bool(line["raw"] or line["models"])))
 
 
 def decision_of(line: Mapping[str, Any]) -> Decision:
-    """The decision a line holds, with the rubric's own label."""
+    """The decision of a line, with the rubric's own label."""
     if line["state"] == "scored":
         return Verdict(label=line["label"], axes=line["axes"], reason=line["reason"])
     return Unscored(state=line["state"], message=line["reason"])

@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from harness import Record
-from harness.runs.items import Answer
-from harness.runs.judged import JudgedRecord, JudgedSplit
 from harness.runs.results import Guard, ScoringError
+from harness.runs.stored import JudgedRecord, JudgedSplit
 from harness.stats.agreement import MISSING, Agreement, cohen, confusion, fleiss, krippendorff, percent
 from harness.stats.columns import cluster_name, fingerprint
 from harness.stats.tally import Tally, main_metric
+from harness.store.reader import Answer
 from harness.types import Json
 
 from .labels import map_labels
@@ -96,7 +96,7 @@ class SplitAgreement:
 
 def measure_split(seen: JudgedSplit) -> SplitAgreement:
     """Everything about one split."""
-    answered = [sighting for sighting in seen.sightings if sighting.record.outcome == "answered"]
+    answered = [sighting for sighting in seen.records if sighting.record.outcome == "answered"]
     given = {label for sighting in answered for label in sighting.labels.values()}
     labels = tuple(dict.fromkeys((*map_labels(seen.split).labels, *sorted(given))))
     number = {label: code for code, label in enumerate(labels)}
@@ -149,7 +149,7 @@ def _measure_metric(seen: JudgedSplit, everywhere: Sequence[JudgedRecord]) -> tu
         found: Mapping[str, Any] = tally.results()["metrics"][of_judge.name]
         return found
 
-    views = {judge: [each.seen[judge] for each in seen.sightings] for judge in seen.judges}
+    views = {judge: [each.seen[judge] for each in seen.records] for judge in seen.judges}
     try:
         with Guard():
             whole = {judge: compute(judge, records) for judge, records in views.items()}
@@ -205,7 +205,7 @@ def _split_to_json(each: SplitAgreement, texts: Mapping[str, Answer], show: int 
         disagreements.append(line)
     metric = each.metric
     return {
-        "records": len(each.seen.sightings),
+        "records": len(each.seen.records),
         "answered": each.answered,
         "labels": list(each.labels),
         "judges": {judge: dict(states) for judge, states in each.states.items()},

@@ -15,8 +15,8 @@ from harness.cli.values import Names
 from harness.text import say
 
 if TYPE_CHECKING:
-    from harness.runs.items import Answer
-    from harness.runs.judged import StoredRun
+    from harness.runs.stored import StoredRun
+    from harness.store.reader import Answer
 
     from .agreement import SplitAgreement
 
@@ -54,7 +54,7 @@ def command(ctx: click.Context, /, run: Path, **given: Any) -> int:
     """
     _check_flags(ctx, given)
     loaded(ctx)
-    from harness.runs.judged import open_run
+    from harness.runs.stored import open_run
 
     stored = open_run(run, given["tasks"])
     if given["labels"]:
@@ -82,12 +82,12 @@ def _check_flags(ctx: click.Context, given: dict[str, Any]) -> None:
 
 
 def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
-    from harness.runs.judged import check_two_judges, read_judged_splits
+    from harness.runs.stored import check_two_judges
 
     from .agreement import measure_split, to_json
     from .tables import SHOWN, print_tables
 
-    splits = list(read_judged_splits(stored, given["judges"]))
+    splits = list(stored.judged_splits(given["judges"]))
     check_two_judges(stored, splits)
     found = [measure_split(each) for each in splits]
     most: int | None = given["show"]
@@ -103,10 +103,8 @@ def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
 
 def _load_texts(stored: StoredRun, found: Sequence[SplitAgreement], most: int | None) -> dict[str, Answer]:
     """What was asked and answered, of the items that are listed."""
-    from harness.runs.items import read_answers
-
     wanted = {sighting.record.item for each in found for sighting in each.differing[:most]}
-    every = (each for plan in stored.plans for each in read_answers(stored.folder, plan.display, plan.name))
+    every = (each for plan in stored.plans for each in stored.answers(plan.title))
     return {each.item: each for each in every if each.item in wanted}
 
 
@@ -131,7 +129,7 @@ def _import(stored: StoredRun, given: dict[str, Any]) -> int:
     done = enter_labels(stored.folder, judge, sheet.labels, sheet.plans, command=command, primary=given["primary"])
     counts = f"{done.new} new, {done.changed} changed, {done.same} as before"
     say(f"{judge}: {len(sheet.labels)} labels ({counts}); rows without one: {sheet.blank}", err=True)
-    for display, fault in done.concluded.unscored.items():
+    for display, fault in done.computed.unscored.items():
         say(f"note: {display} could not be scored: the task raised {fault}", err=True)
     say(f"results: {stored.folder.path / 'results.json'}", err=True)
-    return 3 if done.concluded.unscored else 0
+    return 3 if done.computed.unscored else 0

@@ -12,8 +12,8 @@ from harness import BadData, HarnessError, Verdict
 from harness.evaluation.splits import SplitPlan
 from harness.keys import item, text_hash
 from harness.runs.additions import PersonLabel
-from harness.runs.items import Answer, read_answers
-from harness.runs.judged import StoredRun
+from harness.runs.stored import StoredRun
+from harness.store.reader import Answer
 from harness.text import escape_cell, format_row_errors
 from harness.text import read_sheet as sheet
 
@@ -72,7 +72,7 @@ def mark_answer(text: str) -> str:
 
 
 def _iterate_answered(run: StoredRun, plan: SplitPlan) -> Iterator[Answer]:
-    return (each for each in read_answers(run.folder, plan.display, plan.name) if each.outcome == "answered")
+    return (each for each in run.answers(plan.title) if each.outcome == "answered")
 
 
 def draw_items(categories: Mapping[str, str], size: int, seed: int) -> list[str]:
@@ -139,12 +139,7 @@ def read_sheet(run: StoredRun, file: Path) -> FilledSheet:
         first[name], cells_of[name] = row.number, row.cells
     plans = {plan.title: plan for plan in run.plans}
     known = {title: map_labels(plan.split) for title, plan in plans.items()}
-    found = {
-        each.item: each
-        for plan in run.plans
-        for each in read_answers(run.folder, plan.display, plan.name)
-        if each.item in cells_of
-    }
+    found = {each.item: each for plan in run.plans for each in run.answers(plan.title) if each.item in cells_of}
     labels: list[PersonLabel] = []
     for name, cells in cells_of.items():
         try:

@@ -8,9 +8,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.board.display import ARROWS, NOTHING, format_estimate, format_share, format_value
-from harness.runs.items import Answer
-from harness.runs.judged import JudgedRecord
+from harness.runs.stored import JudgedRecord
 from harness.stats.agreement import Agreement
+from harness.store.reader import Answer
 from harness.text import one_line, plain
 
 from .agreement import JudgePair, MetricByJudge, SplitAgreement
@@ -52,7 +52,7 @@ def _draw_split(console: Console, model: str, each: SplitAgreement, *, first: bo
     from rich.text import Text
 
     blank = [] if first else [""]
-    counts = f"{len(each.seen.sightings)} records · {each.answered} answered · {each.common} scored by all"
+    counts = f"{len(each.seen.records)} records · {each.answered} answered · {each.common} scored by all"
     head = Text.assemble((one_line(each.seen.title), "bold"), "  ", one_line(model))
     console.print(*blank, head, Padding(Text(counts, style="dim"), (0, 0, 0, 2)), sep="\n")
     if len(each.seen.judges) < 2:

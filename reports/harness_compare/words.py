@@ -11,8 +11,8 @@ from harness import Comparison
 from harness.board.display import ARROWS, NOTHING, format_interval, format_share, format_value
 from harness.board.rows import TOY_DATA
 from harness.runs.comparing.comparison import ALPHA, Flip, MetricChange, SplitComparison
-from harness.runs.items import Answer, read_answers
-from harness.store.folder import RunFolder
+from harness.runs.stored import open_run
+from harness.store.reader import Answer
 from harness.types import Json
 
 Texts = Mapping[tuple[str, str], Answer]  #: (letter of the run, item) -> question and answer
@@ -181,13 +181,11 @@ def load_texts(found: Comparison, most: int | None) -> Texts:
             wanted.update((each.run, flip.other) for flip in way[:most])
     texts: dict[tuple[str, str], Answer] = {}
     for side in found.runs:
-        folder = RunFolder(Path(side.folder))
-        run = folder.run if any(letter == side.letter for letter, _ in wanted) else None
-        for display, task in run.tasks.items() if run else ():
-            for split in task.splits:
-                for answer in read_answers(folder, display, split):
-                    if (side.letter, answer.item) in wanted:
-                        texts[side.letter, answer.item] = answer
+        if any(letter == side.letter for letter, _ in wanted):
+            run = open_run(Path(side.folder))
+            for answer in (answer for title in run.splits for answer in run.answers(title)):
+                if (side.letter, answer.item) in wanted:
+                    texts[side.letter, answer.item] = answer
     return texts
 
 

@@ -31,7 +31,7 @@ from harness.board.results import FILE, read_results
 from harness.board.rows import Measure, Row, list_sections
 from harness.board.rows import read_rows as rows
 from harness.keys import short
-from harness.runs.items import RunItems, open_items
+from harness.runs.stored import StoredRun, open_run
 from harness.store.folder import file_name
 from harness.store.run_file import Invocation
 from harness.text import one_line, plain
@@ -50,11 +50,11 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
     """
     files: dict[str, bytes] = {}
     for folder in folders:
-        run, whole = open_items(folder), read_results(folder / FILE)
+        run, whole = open_run(folder), read_results(folder / FILE)
         by_title: dict[str, list[Row]] = {}
         for section in list_sections(whole):
             by_title.setdefault(f"{section.task}:{section.split}", []).extend(rows(section))
-        for title in run.titles:
+        for title in run.splits:
             if by_title.get(title):
                 log = _build_log(run, title, by_title[title], reveal=reveal)
                 parts = (_find_invocation(run, title).started, file_name(title)[:_LONGEST], log.eval.task_id)
@@ -64,7 +64,7 @@ def render_logs(folders: Sequence[Path], *, reveal: bool) -> Mapping[str, bytes]
     return files
 
 
-def _build_log(run: RunItems, title: str, found: Sequence[Row], *, reveal: bool) -> EvalLog:
+def _build_log(run: StoredRun, title: str, found: Sequence[Row], *, reveal: bool) -> EvalLog:
     builder = SampleBuilder(model=one_line(run.file.model.ref), by=tuple(found[0].by), reveal=reveal)
     samples = [builder.build(item) for item in run.items(title)]
     usage = sum((each.output.usage or ModelUsage() for each in samples), ModelUsage())
@@ -90,7 +90,7 @@ def _write_log(log: EvalLog) -> bytes:
     return out.getvalue()
 
 
-def _find_invocation(run: RunItems, title: str) -> Invocation:
+def _find_invocation(run: StoredRun, title: str) -> Invocation:
     """The last command that asked a split."""
     asked = [each for each in run.file.history if title in each.tasks]
     if asked:
@@ -99,7 +99,7 @@ def _find_invocation(run: RunItems, title: str) -> Invocation:
     return Invocation(started=began, finished=began, seconds=0, command=(), tasks=(title,), end="", reason="")
 
 
-def _build_spec(run: RunItems, title: str, row: Row, ids: list[str], *, reveal: bool) -> EvalSpec:
+def _build_spec(run: StoredRun, title: str, row: Row, ids: list[str], *, reveal: bool) -> EvalSpec:
     """One split of a run as inspect's evaluation.
 
     Args:
@@ -109,7 +109,7 @@ def _build_spec(run: RunItems, title: str, row: Row, ids: list[str], *, reveal: 
         ids: of its samples, each once.
         reveal: whether the log holds texts of samples.
     """
-    entry, file, model = run.entries[title], run.file, run.file.model
+    entry, file, model = run.split(title), run.file, run.file.model
     task = file.tasks[title.rpartition(":")[0]]
     sampling = {name: row.settings.get(name) for name in ("temperature", "max_tokens", "top_p", "seed")}
     return EvalSpec(
@@ -147,7 +147,7 @@ def _build_spec(run: RunItems, title: str, row: Row, ids: list[str], *, reveal: 
     )
 
 
-def _make_id(run: RunItems, *parts: str) -> str:
+def _make_id(run: StoredRun, *parts: str) -> str:
     """The same for the same model with the same overrides; inspect's own are as long."""
     return short([dict(run.file.identity), *parts], 22)
 

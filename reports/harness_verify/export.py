@@ -21,8 +21,8 @@ from harness.files import atomic_write, open_atomic, report_write_errors
 from harness.runs.environment import harness_version
 from harness.runs.verification import VerifiedRun, verify_run
 from harness.store.folder import RunFolder, file_name
-from harness.store.journal import encoded, lines
-from harness.store.records import TAKEN_OUT, stored_hash
+from harness.store.journal import encode_line, load_lines
+from harness.store.records import TAKEN_OUT, line_hash
 from harness.text import one_line
 from harness.types import Json
 
@@ -150,7 +150,7 @@ def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
             with target.open("wb") as written:
                 for number, line in enumerate(_read_lines(source), 1):
                     try:
-                        written.write(encoded(_remove_keys_in_line(line) if full else redact(line), target))
+                        written.write(encode_line(_remove_keys_in_line(line) if full else redact(line), target))
                     except (KeyError, TypeError, AttributeError) as error:
                         where = f"{source}, line {number}: {type(error).__name__}: {error}"
                         what = "a line is not one that a run writes, so it cannot be exported"
@@ -163,7 +163,7 @@ def _stage(run: RunFolder, into: Path, *, full: bool) -> None:
 
 def _read_lines(source: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        yield from lines(source)
+        yield from load_lines(source)
     except ValueError as error:
         raise HarnessError(f"a line is not JSON: {error}", where=str(source)) from None
 
@@ -172,7 +172,7 @@ def _remove_keys_in_line(line: Mapping[str, Any]) -> Mapping[str, Json]:
     """A line as it is; an answer that held a key keeps the hash by which its verdicts are found."""
     bare: dict[str, Json] = remove_keys(line)
     changed = "outcome" in line and bare["text"] != line["text"]
-    return {**bare, TAKEN_OUT: stored_hash(line)} if changed else bare
+    return {**bare, TAKEN_OUT: line_hash(line)} if changed else bare
 
 
 def _pack(folder: Path, name: str, output: Path) -> None:

@@ -23,7 +23,7 @@ from typing import Any, Final, cast
 from harness.keys import is_redacted, redact_text
 from harness.secrets import LIKE_KEY, VENDOR_KEY, without_secrets
 from harness.store.folder import file_name
-from harness.store.records import TAKEN_OUT, stored_hash
+from harness.store.records import TAKEN_OUT, line_hash
 from harness.types import Json
 
 Raw = Mapping[str, Any]
@@ -406,7 +406,7 @@ class LineRedactor:
             **_keep_who(line),
             "outcome": redact_value(line["outcome"]),
             "text": redact_text(text),
-            **({TAKEN_OUT: stored_hash(line), "text_length": len(text)} if text or TAKEN_OUT in line else {}),
+            **({TAKEN_OUT: line_hash(line), "text_length": len(text)} if text or TAKEN_OUT in line else {}),
             **body,
             "flags": [flag for flag in line["flags"] if is_word(flag)],
             "usage": _keep_counts(line["usage"]),

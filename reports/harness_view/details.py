@@ -18,7 +18,8 @@ from typing import Any, Final, cast
 from harness.errors import BadImage
 from harness.images import open_image
 from harness.readers import DataFiles, open_files
-from harness.runs.items import Item, RunSplit
+from harness.runs.following import RunSplit
+from harness.runs.items import Item
 from harness.types import ImageContent, Json
 
 _TEXTS: Final = ("reasoning", "message", "notes", "steps")  #: of an answer or of a failure, other than `text`

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from harness.errors import HarnessError
-from harness.runs.following import Following
+from harness.runs.following import RunFollower
 from harness.runs.items import Item
 from harness.text import one_line
 from harness.types import ImageContent, Json
@@ -111,7 +111,7 @@ class RunIndex:
         self.name = name
         self.mode: Mode = mode
         self._redacted = mode == "redact"
-        self._run = Following(folder, data)
+        self._run = RunFollower(folder, data)
         self._lock = threading.Lock()
         self._clear()
 
@@ -140,9 +140,9 @@ class RunIndex:
 
     def describe(self) -> dict[str, Json]:
         """What a page says of the run; its cost is None where that is not known."""
-        file = self._run.items.file
+        file = self._run.stored.file
         try:
-            cost = self._run.items.folder.results.get("usage", {}).get("cost_usd")
+            cost = self._run.stored.folder.results.get("usage", {}).get("cost_usd")
         except (HarnessError, AttributeError):
             cost = None
         return {

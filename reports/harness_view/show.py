@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 from harness.board.display import NOTHING
 from harness.errors import UnknownName
 from harness.keys import canonical
-from harness.runs.following import Following
-from harness.runs.items import Item, RunSplit
+from harness.runs.following import RunFollower, RunSplit
+from harness.runs.items import Item
 from harness.store.run_file import RunFile
 from harness.text import one_line, plain
 from harness.types import Json
@@ -70,7 +70,7 @@ def find_item(folder: Path, wanted: str, data: Path | None = None) -> StoredItem
         HarnessError: there is no run.
         UnknownName: no item has this name, or several have; the remedy lists some.
     """
-    run = Following(folder, data)
+    run = RunFollower(folder, data)
     try:
         items: dict[int, Item] = {}
         while batch := run.advance(_BATCH):
@@ -78,7 +78,7 @@ def find_item(folder: Path, wanted: str, data: Path | None = None) -> StoredItem
             if any(item.item == wanted for _, item in batch):
                 break
         number = _choose_item(items, plain(wanted), folder)
-        return StoredItem(item=items[number], part=run.part(number), file=run.items.file)
+        return StoredItem(item=items[number], part=run.part(number), file=run.stored.file)
     finally:
         run.close()
 

@@ -21,7 +21,7 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
 from harness.plugins import Host
-from harness.runs.ensembles import combine_judges
+from harness.runs.additions import combine_judges
 from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import fake_provider, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Unscored, Verdict

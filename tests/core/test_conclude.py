@@ -75,7 +75,7 @@ def test_a_task_one_of_whose_splits_can_be_looked_up_no_more_keeps_its_former_re
     assert (run.exit_code, run.results["tasks"]["odd"]) == (3, before)
     (note,) = (note for note in run.notes if note.startswith("odd could not be scored: plugin "))
     assert "raised ZeroDivisionError: no such label" in note
-    assert "results.json keeps what stood there before" in note
+    assert "results.json keeps its former numbers" in note
 
 
 def test_a_metric_that_raises_only_where_an_answer_is_missing_is_caught_as_well(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_task_whose_scoring_raises_keeps_what_was_concluded_before(tmp_path: P
     after = go(tmp_path, scoring(replace(WELL, score=raising)), "odd")
     assert (before.exit_code, after.exit_code) == (0, 3)
     assert after.results["tasks"] == before.results["tasks"]
-    assert any("results.json keeps what stood there before" in note for note in after.notes)
+    assert any("results.json keeps its former numbers" in note for note in after.notes)
 
 
 def test_judging_says_so_too_and_a_mended_plugin_has_its_numbers_without_asking_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from harness import plugins
 from harness.evaluation.options import Options
 from harness.models import ModelSpec
 from harness.runs.run import run_async
-from harness.store.sound import LOWEST
+from harness.store.records import LOWEST
 from harness.testing.fakes import fake_judge, fake_task, host_of
 from harness.types import Failure, Response, Sample, Usage
 from tests.core.carried import Server, go, numbered, split

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.runs.ensembles import find_majority
+from harness.runs.additions import find_majority
 from harness.types import Verdict
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.runs.following import Following
-from harness.runs.items import Item, open_items
+from harness.runs.following import RunFollower
+from harness.runs.items import Item
+from harness.runs.stored import open_run
 from tests.reports.viewed import FIRST, SECOND, Stored, Told, stored
 
 
@@ -19,19 +20,19 @@ def run(tmp_path: Path) -> Iterator[Stored]:
     run.close()
 
 
-def drawn(following: Following) -> dict[int, Item]:
+def drawn(following: RunFollower) -> dict[int, Item]:
     return dict(following.advance(1000))
 
 
 def test_a_finished_run_has_the_items_that_a_reader_of_stored_runs_has(tmp_path: Path) -> None:
     folder = stored(tmp_path / "run", [Told(id=str(n), labels={FIRST: "safe", SECOND: "unsafe"}) for n in range(7)])
-    items = open_items(folder)
+    run = open_run(folder)
 
-    assert list(drawn(Following(folder)).values()) == [item for title in items.titles for item in items.items(title)]
+    assert list(drawn(RunFollower(folder)).values()) == [item for title in run.splits for item in run.items(title)]
 
 
 def test_a_run_that_goes_on_shows_what_no_listing_names_yet(run: Stored) -> None:
-    following = Following(run.folder.path)
+    following = RunFollower(run.folder.path)
     assert drawn(following) == {}
     run.add(Told(id="1"), Told(id="2", labels={}))
 
@@ -43,7 +44,7 @@ def test_a_run_that_goes_on_shows_what_no_listing_names_yet(run: Stored) -> None
 
 def test_a_verdict_that_comes_later_changes_its_item_and_keeps_its_number(run: Stored) -> None:
     run.add(Told(id="1"), Told(id="2", labels={}))
-    following = Following(run.folder.path)
+    following = RunFollower(run.folder.path)
     before = {item.item: number for number, item in drawn(following).items()}
     run.add(Told(id="2", labels={SECOND: "unsafe"}))
 
@@ -54,7 +55,7 @@ def test_a_verdict_that_comes_later_changes_its_item_and_keeps_its_number(run: S
 
 def test_the_end_of_a_run_begins_a_new_generation_with_the_same_items(run: Stored) -> None:
     run.add(Told(id="1"), Told(id="2"))
-    following = Following(run.folder.path)
+    following = RunFollower(run.folder.path)
     before = sorted(item.item for item in drawn(following).values())
     run.finish()
 
@@ -71,7 +72,7 @@ def test_a_half_written_line_is_no_item_until_it_is_whole(run: Stored) -> None:
     whole = path.read_bytes()
     cut = len(whole) - 40
     path.write_bytes(whole[:cut])
-    following = Following(run.folder.path)
+    following = RunFollower(run.folder.path)
     assert [item.answer.asked["id"] for item in drawn(following).values()] == ["1"]
     with path.open("ab") as file:
         file.write(whole[cut:])
@@ -84,7 +85,7 @@ def test_a_line_that_another_hand_broke_is_counted_and_costs_no_other(run: Store
     path = run.folder.task("drawn").path / "responses.jsonl"
     first, second = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first.replace(b'"prompt"', b'"pr\x00mpt"').replace(b"}", b"!", 1) + second)
-    following = Following(run.folder.path)
+    following = RunFollower(run.folder.path)
 
     found = drawn(following)
     assert following.unreadable == 1
@@ -98,12 +99,12 @@ def test_an_answer_older_than_the_listing_that_does_not_name_it_is_history(run: 
     run.finish()
     path.write_text(old + path.read_text())
 
-    assert [item.answer.asked["id"] for item in drawn(Following(run.folder.path)).values()] == ["1"]
+    assert [item.answer.asked["id"] for item in drawn(RunFollower(run.folder.path)).values()] == ["1"]
 
 
 def test_a_folder_that_is_put_aside_for_a_new_run_is_read_anew(tmp_path: Path) -> None:
     folder = stored(tmp_path / "run", [Told(id="1"), Told(id="2")])
-    following = Following(folder)
+    following = RunFollower(folder)
     assert len(drawn(following)) == 2
     folder.rename(tmp_path / "aside")
     assert drawn(following) == {}
@@ -114,7 +115,7 @@ def test_a_folder_that_is_put_aside_for_a_new_run_is_read_anew(tmp_path: Path) -
 
 def test_without_a_run_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="there is no run here"):
-        Following(tmp_path)
+        RunFollower(tmp_path)
 
 
 def test_the_first_items_of_a_long_run_do_not_wait_for_its_last(
@@ -122,7 +123,7 @@ def test_the_first_items_of_a_long_run_do_not_wait_for_its_last(
 ) -> None:
     folder = stored(tmp_path / "run", [Told(id=str(n)) for n in range(30)])
     monkeypatch.setattr("harness.runs.following._LINES", 4)
-    following = Following(folder)
+    following = RunFollower(folder)
 
     assert [item.answer.asked["id"] for _, item in following.advance(3)] == ["0", "1", "2"]
     begun = following.settled
@@ -138,7 +139,7 @@ def test_an_item_without_an_answer_is_told_once_all_lines_were_looked_at(tmp_pat
     first, _, third = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + third)
 
-    found = drawn(Following(folder))
+    found = drawn(RunFollower(folder))
     assert [item.outcome for item in found.values()] == ["answered", "error", "answered"]
 
 
@@ -149,4 +150,4 @@ def test_a_line_that_is_no_text_is_no_item(run: Stored) -> None:
         file.write(b'{"id":"\xff","split":"all","epoch":0,"key":"k1:x","outcome":"answered"}\n')
         file.write(b'{"id":"\\q","split":"all","epoch":0,"key":"k1:x","outcome":"answered"}\nnonsense\n')
 
-    assert [item.answer.asked["id"] for item in drawn(Following(run.folder.path)).values()] == ["1"]
+    assert [item.answer.asked["id"] for item in drawn(RunFollower(run.folder.path)).values()] == ["1"]

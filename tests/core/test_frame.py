@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from harness.runs.frame import frame
+from harness.runs.results import to_frame
 from harness.testing.results import judged, results, split
 
 
@@ -10,7 +10,7 @@ def test_each_metric_of_each_judge_is_one_row() -> None:
     first = judged({"unsafe": 1, "safe": 3}, main="unsafe")
     second = judged({"unsafe": 2, "safe": 2}, main="unsafe")
     body = split(first, judge="mis-openai-J-00000001", other_judges={"keyword-00000002": second})
-    table = frame([results("openai/A", {"mis": {"easy": body}})])
+    table = to_frame([results("openai/A", {"mis": {"easy": body}})])
     assert list(table.columns) == [
         "model",
         "task",
@@ -38,18 +38,18 @@ def test_each_metric_of_each_judge_is_one_row() -> None:
 
 def test_several_results_stand_under_each_other() -> None:
     body = split(judged({"unsafe": 1}, main="unsafe"), judge="keyword-00000002")
-    table = frame([results(ref, {"mis": {"easy": body}}) for ref in ("openai/A", "openai/B")])
+    table = to_frame([results(ref, {"mis": {"easy": body}}) for ref in ("openai/A", "openai/B")])
     assert list(table["model"]) == ["openai/A", "openai/B"]
 
 
 def test_a_split_that_nobody_judged_has_rows_without_values() -> None:
     body = split(judged({"unsafe": 0}, main="unsafe", unjudged=4), judge="")
     body["judge"] = None
-    (row,) = frame([results("openai/A", {"mis": {"easy": body}})]).to_dict("records")
+    (row,) = to_frame([results("openai/A", {"mis": {"easy": body}})]).to_dict("records")
     assert (row["judge"], row["n"], row["complete"]) == (None, 4, False)
     assert pd.isna(row["value"]), "no number, and not zero"
     assert pd.isna(row["ci_low"])
 
 
 def test_no_results_make_an_empty_table() -> None:
-    assert frame([]).empty
+    assert to_frame([]).empty

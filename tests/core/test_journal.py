@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 import resource
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.store.journal import Journal, lines, replace
+from harness.store.journal import Journal, load_lines
 
 STATES = ("answered", "error")
 
@@ -60,7 +59,7 @@ def test_a_torn_end_is_cut_when_the_file_is_opened_and_nothing_before_it_is_lost
     assert path.read_bytes() == whole
     put(again, "3")
     again.close()
-    assert [each["id"] for each in lines(path)] == ["1", "3"]
+    assert [each["id"] for each in load_lines(path)] == ["1", "3"]
 
 
 def test_a_reader_leaves_a_torn_end_alone_because_the_writer_may_still_be_at_it(tmp_path: Path) -> None:
@@ -123,7 +122,7 @@ def test_a_full_disk_stops_with_a_remedy_and_the_file_ends_with_its_last_whole_l
     assert journal.path.read_bytes() == whole
     assert journal.find("easy", "2", 0, "k1:aa") is None
     put(journal, "3")
-    assert [each["id"] for each in lines(journal.path)] == ["1", "3"]
+    assert [each["id"] for each in load_lines(journal.path)] == ["1", "3"]
 
 
 def test_a_line_longer_than_any_buffer_is_read_whole(tmp_path: Path) -> None:
@@ -135,13 +134,6 @@ def test_a_line_longer_than_any_buffer_is_read_whole(tmp_path: Path) -> None:
     assert len(journal.read(found[0])["text"]) == 300_000
 
 
-def test_replacing_a_file_leaves_no_scratch_behind(tmp_path: Path) -> None:
-    replace(tmp_path / "run.json", json.dumps({"a": 1}))
-    replace(tmp_path / "run.json", json.dumps({"a": 2}))
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
-    assert json.loads((tmp_path / "run.json").read_text())["a"] == 2
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), {1, 2}])
 def test_what_json_cannot_hold_is_refused_by_name_and_the_file_ends_as_before(tmp_path: Path, value: object) -> None:
     path = tmp_path / "r.jsonl"
@@ -151,7 +143,7 @@ def test_what_json_cannot_hold_is_refused_by_name_and_the_file_ends_as_before(tm
         put(journal, "bad", target=value)
     put(journal, "2")
     journal.close()
-    assert [each["id"] for each in lines(path)] == ["1", "2"]
+    assert [each["id"] for each in load_lines(path)] == ["1", "2"]
 
 
 def test_a_file_that_is_written_is_never_cut_because_it_was_not_read_first(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from harness.evaluation.sampling import draw_clusters, take_turns
 from harness.metrics import Metric, rate
 from harness.models import ModelSpec
 from harness.plugins import Host
-from harness.runs.ensembles import combine_judges
+from harness.runs.additions import combine_judges
 from harness.runs.run import Run, judge_async, run_async
 from harness.runs.verification import verify_run
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of

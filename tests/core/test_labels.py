@@ -15,8 +15,8 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
 from harness.progress.lines import LineProgress
+from harness.runs.additions import combine_judges
 from harness.runs.dry_run import dry_run
-from harness.runs.ensembles import combine_judges
 from harness.runs.run import Run, judge_async
 from harness.runs.verification import verify_run
 from harness.testing.conformance import NotConforming, check_task

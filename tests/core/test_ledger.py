@@ -6,10 +6,12 @@ import pytest
 
 from harness.contracts import Decision
 from harness.keys import text_hash
+from harness.runs.results import RunUsage
+from harness.runs.stored import build_judged_item
 from harness.stats.summary import JudgedItem
 from harness.store import RunFolder, TaskFolder
-from harness.store.ledger import Ledger
-from harness.store.records import Judgement, asked_line, response_line, verdict_line
+from harness.store.reader import read_answers
+from harness.store.records import Judgement, item_line, response_line, verdict_line
 from harness.testing.fakes import fake_sample
 from harness.types import Failure, Response, Unscored, Usage, Verdict
 
@@ -24,12 +26,13 @@ class Folder:
         self.task: TaskFolder = RunFolder(path).task("fake")
 
     def ask(self, *samples: str, key: str = "k1:a", split: str = "all", epochs: int = 1) -> None:
-        listing = self.task.listing(split, keep=False)
-        for name in samples:
-            for epoch in range(epochs):
-                sample = fake_sample(name, split=split, category="odd", tags={"where": "here"}, target=name)
-                listing.add(asked_line(sample, epoch, key), "")
-        listing.finish()
+        with self.task.replace_listings():
+            listing = self.task.open_listing(split, keep=False)
+            for name in samples:
+                for epoch in range(epochs):
+                    sample = fake_sample(name, split=split, category="odd", tags={"where": "here"}, target=name)
+                    listing.add(item_line(sample, epoch, key), "")
+            listing.finish()
 
     def answer(self, sample: str, result: Response | Failure, *, key: str = "k1:a", epoch: int = 0) -> None:
         journal = self.task.responses(write=True)
@@ -46,11 +49,14 @@ class Folder:
         journal.append(line, "all", sample, 0, key, text_hash(text), state=str(line["state"]))
         journal.close()
 
-    def ledger(self, *judges: str) -> Ledger:
-        return Ledger(folder=self.task, judges=judges or (JUDGE,))
+    def rows(self, *judges: str, split: str = "all") -> list[JudgedItem]:
+        return [build_judged_item(answer) for answer in read_answers(self.task, split, judges or (JUDGE,))]
 
-    def rows(self, *judges: str) -> list[JudgedItem]:
-        return list(self.ledger(*judges).rows("all"))
+    def usage(self, *judges: str) -> RunUsage:
+        usage = RunUsage()
+        for answer in read_answers(self.task, "all", judges or (JUDGE,)):
+            usage.add(answer)
+        return usage
 
 
 @pytest.fixture
@@ -80,9 +86,8 @@ def test_an_answer_that_nobody_asked_for_now_is_not_counted(folder: Folder) -> N
     folder.ask("a")
     folder.answer("a", Response(text="fine", usage=Usage(input_tokens=1)))
     folder.answer("b", Response(text="fine", usage=Usage(input_tokens=100)))
-    ledger = folder.ledger()
-    assert [row.record.id for row in ledger.rows("all")] == ["a"]
-    assert ledger.model.spend.as_json()["input_tokens"] == 1
+    assert [row.record.id for row in folder.rows()] == ["a"]
+    assert folder.usage().model.spend.as_json()["input_tokens"] == 1
 
 
 def test_a_verdict_counts_on_the_text_it_was_given_on_and_on_no_other(folder: Folder) -> None:
@@ -131,33 +136,28 @@ def test_tokens_and_names_are_summed_over_current_lines(folder: Folder) -> None:
     folder.answer("b", Failure(outcome="output_blocked", reason="content_filter", usage=usage, model="x-2"))
     folder.answer("c", Response(text="fine"))
     folder.judge("a", "fine", UNSAFE, usage=usage, models=("j-1",), replies=("unsafe",))
-    ledger = folder.ledger()
-    list(ledger.rows("all"))
-    assert ledger.model.spend.as_json() == {
+    total = folder.usage()
+    assert total.model.spend.as_json() == {
         "calls": 3, "input_tokens": 20, "output_tokens": 4, "reasoning_tokens": 2,
     }  # fmt: skip
-    assert ledger.model.models == {"x-1", "x-2"}
-    assert (ledger.judged[JUDGE].spend.calls, ledger.judged[JUDGE].models) == (1, {"j-1"})
+    assert total.model.models == {"x-1", "x-2"}
+    assert (total.judges[JUDGE].spend.calls, total.judges[JUDGE].models) == (1, {"j-1"})
 
 
 def test_a_rule_calls_nobody(folder: Folder) -> None:
     folder.ask("a")
     folder.answer("a", Response(text="fine"))
     folder.judge("a", "fine", UNSAFE, by=OTHER)
-    ledger = folder.ledger(OTHER)
-    list(ledger.rows("all"))
-    assert ledger.judged == {}
+    assert folder.usage(OTHER).judges == {}
 
 
 def test_a_sample_whose_image_is_broken_was_no_call(folder: Folder) -> None:
     folder.ask("a")
     folder.answer("a", Failure(outcome="bad_sample", reason="missing"))
-    ledger = folder.ledger()
-    list(ledger.rows("all"))
-    assert ledger.model.spend.calls == 0
+    assert folder.usage().model.spend.calls == 0
 
 
 def test_splits_are_read_one_by_one(folder: Folder) -> None:
     folder.ask("a")
     folder.ask("b", split="hard")
-    assert [row.record.id for row in folder.ledger().rows("hard")] == ["b"]
+    assert [row.record.id for row in folder.rows(split="hard")] == ["b"]

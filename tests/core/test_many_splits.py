@@ -13,10 +13,9 @@ import pytest
 from harness import plugins
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
-from harness.runs.ensembles import combine_judges
-from harness.runs.items import open_items
-from harness.runs.judged import open_run, read_judged_splits
+from harness.runs.additions import combine_judges
 from harness.runs.run import judge_async, run_async
+from harness.runs.stored import open_run
 from harness.runs.verification import verify_run
 from harness.store.folder import RunFolder, TaskFolder
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
@@ -55,8 +54,8 @@ def commands(folder: Path) -> dict[str, Callable[[], object]]:
     asked = Options(model=ModelSpec(ref="fake/m"), tasks=("fake",), data=folder / "data", output=run, probe=False)
 
     def read() -> None:
-        items = open_items(run)
-        assert all(list(items.items(title)) for title in items.titles)
+        stored = open_run(run)
+        assert all(list(stored.items(title)) for title in stored.splits)
 
     return {
         "run": lambda: anyio.run(run_async, asked),
@@ -65,7 +64,7 @@ def commands(folder: Path) -> dict[str, Callable[[], object]]:
         "judge": lambda: anyio.run(judge_async, run, JudgeOptions(judges=("two",), probe=False)),
         "combine": lambda: combine_judges(run, JudgeOptions(probe=False)),
         "verify": lambda: verify_run(run),
-        "compare": lambda: list(read_judged_splits(open_run(run, ()), ())),
+        "compare": lambda: list(open_run(run, ()).judged_splits()),
         "show": read,
     }
 
@@ -90,20 +89,22 @@ def line(sample: str, split: str, key: str = "k1:a") -> dict[str, Any]:
 
 
 def listed(folder: TaskFolder, split: str, *samples: str, key: str = "k1:a", keep: bool = False) -> None:
-    new = folder.listing(split, keep=keep)
+    """List samples inside `replace_listings`."""
+    new = folder.open_listing(split, keep=keep)
     for sample in samples:
         new.add(line(sample, split, key), "")
     new.finish()
 
 
 def keys(folder: TaskFolder, split: str) -> dict[str, str]:
-    return {each["id"]: each["key"] for each in folder.asked(split)}
+    return {each["id"]: each["key"] for each in folder.read_asked(split)}
 
 
 def test_listings_of_one_invocation_take_their_places_together(folder: TaskFolder) -> None:
-    listed(folder, "easy", "1", "2")
-    listed(folder, "real", "9")
-    with folder.listing_together():
+    with folder.replace_listings():
+        listed(folder, "easy", "1", "2")
+        listed(folder, "real", "9")
+    with folder.replace_listings():
         listed(folder, "easy", "1", key="k1:b")
         listed(folder, "hard", "3")
         assert (keys(folder, "easy"), keys(folder, "hard")) == ({"1": "k1:a", "2": "k1:a"}, {}), "not yet"
@@ -114,10 +115,11 @@ def test_listings_of_one_invocation_take_their_places_together(folder: TaskFolde
 
 
 def test_a_listing_that_is_abandoned_takes_nothing_of_the_others_with_it(folder: TaskFolder) -> None:
-    listed(folder, "easy", "1", "2")
-    with folder.listing_together():
+    with folder.replace_listings():
+        listed(folder, "easy", "1", "2")
+    with folder.replace_listings():
         listed(folder, "hard", "3")
-        new = folder.listing("easy", keep=False)
+        new = folder.open_listing("easy", keep=False)
         new.add(line("1", "easy", "k1:b"), "")
         new.abandon()
         listed(folder, "real", "4")
@@ -127,10 +129,11 @@ def test_a_listing_that_is_abandoned_takes_nothing_of_the_others_with_it(folder:
 
 
 def test_an_invocation_that_raises_leaves_every_listing_as_it_was(folder: TaskFolder) -> None:
-    listed(folder, "easy", "1")
+    with folder.replace_listings():
+        listed(folder, "easy", "1")
 
     def full() -> None:
-        with folder.listing_together():
+        with folder.replace_listings():
             listed(folder, "easy", "2")
             raise OSError("the disk is full")
 
@@ -141,14 +144,16 @@ def test_an_invocation_that_raises_leaves_every_listing_as_it_was(folder: TaskFo
 
 
 def test_what_a_lower_limit_does_not_list_stays_beside_what_it_does(folder: TaskFolder) -> None:
-    listed(folder, "easy", "1", "2", "3")
-    with folder.listing_together():
+    with folder.replace_listings():
+        listed(folder, "easy", "1", "2", "3")
+    with folder.replace_listings():
         listed(folder, "easy", "2", key="k1:b", keep=True)
     assert keys(folder, "easy") == {"2": "k1:b", "1": "k1:a", "3": "k1:a"}
 
 
 def test_lines_that_another_hand_wrote_are_found_by_their_split_too(folder: TaskFolder) -> None:
-    listed(folder, "easy", "1")
+    with folder.replace_listings():
+        listed(folder, "easy", "1")
     path = folder.path / "asked.jsonl"
     odd = json.dumps({"split": 'ea"sy', "id": "x", "epoch": 0, "key": "k"})
     path.write_text(path.read_text() + odd + "\n" + json.dumps(line("2", "easy")) + "\n" + '{"id": "torn', "utf-8")

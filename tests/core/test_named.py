@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import UnknownName
-from harness.runs.stored import select_judge_ids
+from harness.runs.selection import select_judge_ids
 
 IDS = {
     "mssbench-openai-a-00000001": "mssbench",

@@ -12,10 +12,10 @@ from harness import plugins
 from harness.contracts import Answered, Ask, Decision, Judge, Rubric
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions
-from harness.runs.ensembles import combine_judges
+from harness.runs.additions import combine_judges
 from harness.runs.run import Run, judge_async
 from harness.store.folder import RunFolder
-from harness.store.ledger import Ledger
+from harness.store.reader import read_answers
 from harness.testing.conformance import NotConforming, check_judge
 from harness.testing.fakes import FakeModel, fake_image, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from harness.types import Failure, Image, Message, Request, Response, Sample, Text, Unscored, Verdict
@@ -141,7 +141,7 @@ def test_verdicts_on_other_answers_count_for_nothing_until_all_are_scored_anew(t
         scored(Server(), tmp_path, judge_of(stopped_after_two))
     assert len(verdicts(tmp_path)) == 5 + 2, "what was stopped halfway left two lines"
     task = RunFolder(tmp_path).task("fake")
-    counting = {row.record.id for row in Ledger(folder=task, judges=task.judges()).rows("all") if row.verdicts}
+    counting = {each.asked["id"] for each in read_answers(task, "all", task.judges()) if each.verdicts}
     assert counting == {"q0", "q1"}
     assert {line["id"] for line in combined(tmp_path) if line["state"] == "scored"} == {"q0", "q1"}
     again = Scorer()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError, IdentityMismatch
+from harness.files import atomic_write
 from harness.store import RunFolder, TaskFolder, file_name
-from harness.store.journal import lines, replace
+from harness.store.journal import load_lines
 from harness.store.run_file import SCHEMA, RunFile
 
 
@@ -17,14 +18,15 @@ def asked(sample: str, split: str = "easy", key: str = "k1:a", epoch: int = 0) -
 
 
 def ids(folder: TaskFolder, split: str = "easy") -> list[str]:
-    return [line["id"] for line in folder.asked(split)]
+    return [line["id"] for line in folder.read_asked(split)]
 
 
 def put(folder: TaskFolder, *samples: str, split: str = "easy", keep: bool = False, key: str = "k1:a") -> str:
-    listing = folder.listing(split, keep=keep)
-    for sample in samples:
-        listing.add(asked(sample, split, key), f"k1:{int(sample):064x}")
-    listing.finish()
+    with folder.replace_listings():
+        listing = folder.open_listing(split, keep=keep)
+        for sample in samples:
+            listing.add(asked(sample, split, key), f"k1:{int(sample):064x}")
+        listing.finish()
     return listing.content
 
 
@@ -60,14 +62,15 @@ def test_a_lower_limit_never_shrinks_what_was_asked(folder: TaskFolder) -> None:
     put(folder, "1", "2", "3")
     put(folder, "2", keep=True, key="k1:b")
     assert sorted(ids(folder)) == ["1", "2", "3"]
-    assert [line["key"] for line in folder.asked("easy") if line["id"] == "2"] == ["k1:b"]
+    assert [line["key"] for line in folder.read_asked("easy") if line["id"] == "2"] == ["k1:b"]
 
 
 def test_an_abandoned_listing_leaves_the_old_one_and_no_scratch(folder: TaskFolder) -> None:
     put(folder, "1")
-    listing = folder.listing("easy", keep=False)
-    listing.add(asked("9"), "k1:09")
-    listing.abandon()
+    with folder.replace_listings():
+        listing = folder.open_listing("easy", keep=False)
+        listing.add(asked("9"), "k1:09")
+        listing.abandon()
     assert ids(folder) == ["1"]
     assert [path.name for path in folder.path.iterdir()] == ["asked.jsonl"]
 
@@ -104,9 +107,9 @@ def test_responses_without_a_run_file_are_never_taken_over(tmp_path: Path) -> No
 
 def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    with folder.changing("results.json") as results:
+    with folder.rewrite_json("results.json") as results:
         results["a"] = 1
-    with pytest.raises(ZeroDivisionError), folder.changing("results.json") as results:
+    with pytest.raises(ZeroDivisionError), folder.rewrite_json("results.json") as results:
         results["a"] = 1 / 0
     assert folder.results == {"a": 1}
 
@@ -126,14 +129,12 @@ def test_the_judges_of_a_task_are_those_that_have_a_file(folder: TaskFolder) -> 
 
 def test_what_was_asked_is_plain_json_lines(folder: TaskFolder) -> None:
     put(folder, "1")
-    assert [json.dumps(line) for line in lines(folder.path / "asked.jsonl")] == [json.dumps(asked("1"))]
+    assert [json.dumps(line) for line in load_lines(folder.path / "asked.jsonl")] == [json.dumps(asked("1"))]
 
 
 def test_a_listing_takes_nothing_that_json_cannot_hold(folder: TaskFolder) -> None:
-    listing = folder.listing("easy", keep=False)
-    with pytest.raises(HarnessError, match="what JSON cannot hold"):
-        listing.add({**asked("1"), "target": float("nan")}, "")
-    listing.abandon()
+    with folder.replace_listings(), pytest.raises(HarnessError, match="what JSON cannot hold"):
+        folder.open_listing("easy", keep=False).add({**asked("1"), "target": float("nan")}, "")
 
 
 WRITES: dict[str, Callable[[RunFolder], object]] = {
@@ -141,8 +142,8 @@ WRITES: dict[str, Callable[[RunFolder], object]] = {
     "mis/responses.jsonl": lambda run: run.task("mis").responses(write=True),
     "mis/.responses.jsonl.lock": lambda run: run.task("mis").responses(write=True),
     "mis/verdicts-keyword.jsonl": lambda run: run.task("mis").verdicts("keyword", write=True),
-    "mis/.asked.jsonl.new": lambda run: run.task("mis").listing("easy", keep=False),
-    ".results.json.lock": lambda run: run.changing("results.json").__enter__(),
+    "mis/.asked.jsonl.new": lambda run: run.task("mis").replace_listings().__enter__(),
+    ".results.json.lock": lambda run: run.rewrite_json("results.json").__enter__(),
 }
 
 
@@ -183,18 +184,16 @@ def test_a_file_that_is_replaced_is_not_written_through_a_link_in_its_place(tmp_
     (tmp_path / "run").mkdir()
     for name in ("run.json", f".run.json.{os.getpid()}"):
         (tmp_path / "run" / name).symlink_to(mine)
-    replace(tmp_path / "run" / "run.json", "{}\n")
+    atomic_write(tmp_path / "run" / "run.json", "{}\n")
     assert mine.read_text() == "what the user wrote\n"
     assert (tmp_path / "run" / "run.json").read_text() == "{}\n"
 
 
 @pytest.mark.parametrize("line", ["keep", '{"x": 1}', '{"id": "1", "split": "easy", "ep'])
 def test_a_line_of_asked_that_is_damaged_is_named_with_what_to_do(folder: TaskFolder, line: str) -> None:
-    listing = folder.listing("easy", keep=False)
-    listing.add(asked("1"), "")
-    listing.finish()
+    put(folder, "1")
     with (folder.path / "asked.jsonl").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(HarnessError, match=r"does not say what was asked.*asked\.jsonl") as caught:
-        list(folder.asked("easy"))
+        list(folder.read_asked("easy"))
     assert "--fresh" in caught.value.remedy

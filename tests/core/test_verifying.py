@@ -170,7 +170,7 @@ def test_results_without_their_lines_are_not_verifiable_but_must_add_up(folder: 
     found = verify_run(folder / "results.json")
     assert (found.state, found.why) == (
         "unverifiable",
-        "not verifiable: these results stand without the lines they count",
+        "not verifiable: these results come without the lines they count",
     )
     change(folder / "results.json", lambda body: body["tasks"]["told"]["splits"]["one"]["labels"].update(unsafe=99))
     assert verify_run(folder / "results.json").state == "differs"
@@ -283,7 +283,7 @@ def test_a_metric_must_be_what_stands_beside_it_and_within_its_bounds() -> None:
     made = body()
     made["metrics"]["unsafe"]["value"] = 99.0
     first, second, *grouped = check_sums(made)
-    assert first == "j-00000000: unsafe is 99.0, where 60/100 stands beside it"
+    assert first == "j-00000000: unsafe is 99.0, where 60/100 is given"
     assert "outside its bounds" in second
     assert grouped == [fault.replace(": unsafe", ": category drawn: unsafe") for fault in (first, second)]
 

@@ -18,7 +18,7 @@ from harness import plugins
 from harness.cli import cli
 from harness.errors import HarnessError, UnknownName
 from harness.plugins.host import Host
-from harness.runs.judged import open_run, read_judged_splits
+from harness.runs.stored import open_run
 from tests.plugins.agree_asking import SOURCE, WORLD, agree, judged, told
 
 NUMBER = re.compile(r"\d+\.\d+|(?<= )\d+(?= |$)", re.MULTILINE)
@@ -160,7 +160,7 @@ def test_the_table_names_each_judge_once_and_shows_every_number(judged_run: Path
 def test_no_number_is_cut_on_a_narrow_terminal(judged_run: Path) -> None:
     out = io.StringIO()
     with plugins.use(Host.load([SOURCE])):
-        every = [measure_split(each) for each in read_judged_splits(open_run(judged_run, ()), ())]
+        every = [measure_split(each) for each in open_run(judged_run, ()).judged_splits()]
         draw_tables(Console(file=out, width=72, color_system=None), "said/x", every, {}, None)
     assert NUMBER.findall(out.getvalue()) == NUMBER.findall(told(judged_run))
 

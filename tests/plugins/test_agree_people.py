@@ -17,7 +17,7 @@ from harness_agree.sheets import read_sheet
 from harness import plugins
 from harness.cli import cli
 from harness.errors import BadData, HarnessError
-from harness.runs.judged import open_run
+from harness.runs.stored import open_run
 from tests.core.built_sets import HOST, asked, root_of, say_built
 from tests.plugins.agree_asking import WORLD, agree, told
 

@@ -21,7 +21,7 @@ from harness.board.leaderboard import boards
 from harness.contracts import Judge, Rubric
 from harness.metrics import rate
 from harness.plugins import Host
-from harness.runs.items import open_items
+from harness.runs.stored import open_run
 from harness.testing.fakes import fake_image, fake_judge, fake_provider, fake_task, host_of
 from harness.testing.results import judged, results, split
 from harness.types import Failure, Message, Request, Response, Text, Unscored, Usage, Verdict
@@ -111,12 +111,12 @@ def of(log: EvalLog, name: str, epoch: int = 1) -> EvalSample:
 
 
 def careful(run: Path) -> tuple[str, dict[str, Any]]:
-    body = open_items(run).folder.results["tasks"]["fake"]["splits"]["all"]
+    body = open_run(run).folder.results["tasks"]["fake"]["splits"]["all"]
     return body["judge"], body
 
 
 def test_every_item_is_a_sample_of_the_log(run: Path, log: EvalLog) -> None:
-    items = [item.item.replace("\u202e", "") for item in open_items(run).items("fake:all")]
+    items = [item.item.replace("\u202e", "") for item in open_run(run).items("fake:all")]
     assert sorted(each.metadata["item"] for each in log.samples or ()) == sorted(items)
     assert log.results is not None
     assert log.results.total_samples == len(items) == 2 * len(ANSWERS)

@@ -13,7 +13,7 @@ from harness.images import open_image
 from harness.keys import text_hash
 from harness.readers import open_files
 from harness.store.folder import RunFolder
-from harness.store.records import Judgement, asked_line, outcome_of, response_line, verdict_line
+from harness.store.records import Judgement, item_line, outcome_of, response_line, verdict_line
 from harness.store.run_file import SCHEMA, DataEntry, ModelEntry, Overrides, RunFile, SplitEntry, TaskEntry
 from harness.types import Failure, Image, Message, Request, Response, Sample, Text, Unscored, Usage, Verdict
 
@@ -72,10 +72,12 @@ class Stored:
 
     def finish(self) -> Path:
         """List what was asked and tell run.json, as a run does at its end."""
-        listing = self.folder.task(self.task).listing(self.split, keep=False)
-        for sample in self._samples.values():
-            listing.add(asked_line(sample, 0, _key(sample.id)), "")
-        listing.finish()
+        folder = self.folder.task(self.task)
+        with folder.replace_listings():
+            listing = folder.open_listing(self.split, keep=False)
+            for sample in self._samples.values():
+                listing.add(item_line(sample, 0, _key(sample.id)), "")
+            listing.finish()
         self.folder.rewrite_run(lambda old: self._ended(old))
         return self.folder.path
 

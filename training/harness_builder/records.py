@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, TypeVar, cast, ove
 from harness import HarnessError, Json
 from harness.files import AppendFile, atomic_write
 from harness.keys import canonical
-from harness.store.journal import lines as lines_of
+from harness.store.journal import load_lines
 from harness_builder.calls.results import Halted, StepResult
 from harness_builder.disk import disk_errors
 from harness_builder.steps.probing import ProbeResult
@@ -93,7 +93,7 @@ class StepLog:
         self._lines: dict[tuple[Step, str], int] = {}  # hash of the line that counts
         for step, path in self._paths.items():
             try:
-                self._lines |= {(step, str(said["key"])): hash(canonical(said)) for said in lines_of(path)}
+                self._lines |= {(step, str(said["key"])): hash(canonical(said)) for said in load_lines(path)}
             except (ValueError, KeyError, TypeError):
                 remedy = "move it away: it is written anew"
                 raise HarnessError("a line is none of a build", where=str(path), remedy=remedy) from None
@@ -160,7 +160,7 @@ class StepLog:
 
 def read_step_log(folder: Path, step: Step) -> dict[str, dict[str, Json]]:
     """Key -> the line that counts, of the log in `work/`."""
-    return {str(said["key"]): said for said in lines_of(folder / f"{step}.jsonl")}
+    return {str(said["key"]): said for said in load_lines(folder / f"{step}.jsonl")}
 
 
 def _bare_hash(key: str, why: str) -> int:

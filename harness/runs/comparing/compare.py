@@ -26,15 +26,14 @@ from harness.runs.comparing.sides import (
     find_mismatches,
     letters,
     list_titles,
-    load_run_file,
     read_run,
 )
 from harness.runs.results import Guard, ScoringError
 from harness.runs.run import Run
+from harness.runs.stored import open_run
 from harness.settings import nearest
 from harness.stats.pairing import paired, unit_identity
 from harness.stats.tally import main_metric
-from harness.store.folder import RunFolder
 
 Place = str | Path | Run
 
@@ -93,7 +92,7 @@ def compare(
     adjusted, family = _adjust_tests(splits)
     return Comparison(
         runs=tuple(
-            Side(letter=run.letter, ref=run.file.model.ref, name=run.model_name, folder=str(run.folder.path))
+            Side(letter=run.letter, ref=run.file.model.ref, name=run.model_name, folder=str(run.stored.folder.path))
             for run in runs
         ),
         splits=adjusted,
@@ -113,7 +112,7 @@ def _read_runs(paths: Sequence[Path], tasks: Sequence[str], judge: str) -> list[
             raise HarnessError(
                 "this run is named twice", where=str(paths[place]), remedy="give the folders of two runs"
             )
-    asked = [list_titles(load_run_file(RunFolder(path))) for path in paths]
+    asked = [list_titles(open_run(path).file) for path in paths]
     for path, each in zip(paths, asked, strict=True):
         if not each:
             raise HarnessError(
@@ -146,7 +145,7 @@ def _pair_views(base: ComparedRun, other: ComparedRun) -> Iterator[tuple[SplitVi
 
 
 def _mismatch_error(runs: Sequence[ComparedRun], mismatches: Sequence[Mismatch]) -> HarnessError:
-    named = ", ".join(f"{run.letter} {run.folder.path}" for run in runs)
+    named = ", ".join(f"{run.letter} {run.stored.folder.path}" for run in runs)
     lines = "\n  ".join(each.told for each in mismatches)
     known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
     has_shared = known and any(each.what == "the judge" for each in mismatches)

@@ -17,11 +17,9 @@ from harness.errors import HarnessError, UnknownName
 from harness.keys import digest, short
 from harness.metrics import Record
 from harness.runs.comparing.comparison import JudgedPart, Mismatch
-from harness.runs.items import read_answers
-from harness.runs.judged import JudgedSplit, StoredRun, open_run, read_judged_splits
-from harness.runs.stored import select_judge_ids
+from harness.runs.selection import select_judge_ids
+from harness.runs.stored import JudgedSplit, StoredRun, open_run
 from harness.stats.summary import DrawWatch, label_record
-from harness.store.folder import RunFolder
 from harness.store.run_file import RunFile, SplitEntry, TaskEntry
 from harness.text import one_line
 from harness.types import Json
@@ -67,19 +65,22 @@ class ComparedRun:
 
     Attributes:
         letter: `A` is the baseline.
-        folder: of the run.
-        file: its run.json.
-        results: its results.json; empty where no run has ended there.
+        stored: its folder.
+        results: its results.json; empty if no run has ended there.
         views: its splits, those that are pooled from others too.
         left_out: splits without a view, and why.
     """
 
     letter: str
-    folder: RunFolder
-    file: RunFile
+    stored: StoredRun
     results: Mapping[str, Any]
     views: Sequence[SplitView]
     left_out: Sequence[str]
+
+    @property
+    def file(self) -> RunFile:
+        """Its run.json."""
+        return self.stored.file
 
     @property
     def model_name(self) -> str:
@@ -136,14 +137,6 @@ class ComparedRun:
         return bool(parts) and parts <= {each.title for each in self.views}
 
 
-def load_run_file(folder: RunFolder) -> RunFile:
-    """A run's file. Raises HarnessError where there is none."""
-    found = folder.run
-    if found is None:
-        raise HarnessError("there is no run here", where=str(folder.path), remedy="harness run … makes one")
-    return found
-
-
 def list_titles(file: RunFile) -> set[tuple[str, str]]:
     """(task's name without settings, split) of all that was asked."""
     return {(task.task, name) for task in file.tasks.values() for name in task.splits}
@@ -173,15 +166,15 @@ def read_run(
     Raises:
         UnknownName: the run has no such task or judge.
     """
-    folder = RunFolder(path)
-    file = load_run_file(folder)
-    wanted = [f"{display}:{name}" for display, task in file.tasks.items() for name in task.splits
-              if (task.task, name) in common]  # fmt: skip
+    if not tasks:
+        file = open_run(path).file
+        tasks = [f"{title}:{name}" for title, task in file.tasks.items() for name in task.splits
+                 if (task.task, name) in common]  # fmt: skip
     views, left_out = list[SplitView](), list[str]()
     try:
-        stored = open_run(path, tasks or wanted)
+        stored = open_run(path, tasks)
         judges = _select_judges(stored, judge)
-        for each in read_judged_splits(stored, judges):
+        for each in stored.judged_splits(judges):
             chosen, why = _choose_judge(stored, each, judge, judges)
             if why:
                 left_out.append(f"{each.title}: {why}")
@@ -189,7 +182,7 @@ def read_run(
                 views.append(_make_view(stored, each, chosen))
     except UnknownName as error:
         raise UnknownName(error.what, where=error.where or str(path), remedy=error.remedy) from None
-    return ComparedRun(letter=letter, folder=folder, file=file, results=folder.results, views=views, left_out=left_out)
+    return ComparedRun(letter=letter, stored=stored, results=stored.folder.results, views=views, left_out=left_out)
 
 
 def _select_judges(stored: StoredRun, wanted: str) -> Sequence[str]:
@@ -205,7 +198,7 @@ def _select_judges(stored: StoredRun, wanted: str) -> Sequence[str]:
 
 
 def _choose_judge(stored: StoredRun, each: JudgedSplit, wanted: str, judges: Collection[str]) -> tuple[str, str]:
-    """The judge whose verdicts count on a split, empty for none; or why that cannot be said."""
+    """The judge whose verdicts count on a split, empty for none; or why there is no single one."""
     splits = stored.file.tasks[each.display].splits
     primaries = {splits[name].judge for name in each.split.parts or (each.name,)}
     if len(primaries) > 1:
@@ -224,7 +217,7 @@ def _choose_judge(stored: StoredRun, each: JudgedSplit, wanted: str, judges: Col
 def _make_view(stored: StoredRun, each: JudgedSplit, judge: str) -> SplitView:
     task = stored.file.tasks[each.display]
     records = [s.seen[judge] if judge in s.seen else label_record(s.record, None, each.split, {})
-               for s in each.sightings]  # fmt: skip
+               for s in each.records]  # fmt: skip
     entries = {name: task.splits[name] for name in each.split.parts or (each.name,)}
     watches = {name: DrawWatch(entry.drawn.get(judge)) for name, entry in entries.items()}
     for record in records:
@@ -286,7 +279,7 @@ def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], 
     """(split, sample) -> digest of the question: its texts and the hashes of its images, without system messages."""
     found: dict[tuple[str, str], str] = {}
     for name in view.split.parts or (view.name,):
-        for answer in read_answers(run.folder, view.display, name):
+        for answer in run.stored.answers(f"{view.display}:{name}"):
             prompt: list[Mapping[str, Any]] = [] if answer.response is None else answer.response["prompt"]
             turns = [[part.get("text"), part.get("sha256")] for part in prompt if part["role"] != "system"]
             if turns:

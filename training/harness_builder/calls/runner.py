@@ -25,7 +25,7 @@ from harness.phrases import REFUSALS, finder, read_phrases
 from harness.rubric import repair_request
 from harness.rubric.replies import parse_json_reply
 from harness.rubric.templates import strip_markers
-from harness.store.sound import sound
+from harness.store.records import sanitize_numbers
 from harness.types import BLOCKED, add_usage
 from harness_builder.plan import Plan, Role
 from harness_builder.stops import Stop, stop_text
@@ -295,7 +295,7 @@ class BuildCallRunner:
             reply = await send()
             seconds = 0.0 if isinstance(reply, Failure) else reply.seconds
             # numbers that are none are 0
-            told = sound(Response(text="", usage=reply.usage, seconds=seconds))
+            told = sanitize_numbers(Response(text="", usage=reply.usage, seconds=seconds))
             spent = CallUsage(
                 step=step,
                 role=role,

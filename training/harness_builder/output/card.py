@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.files import atomic_write
 from harness.http.status import as_mapping
 from harness.plugins.loader import FILE
 from harness.stats.agreement import Agreement
-from harness.store.journal import replace
 from harness.text import escape_markdown, one_line
 from harness_builder.calls.costs import RoleCosts, model_of
 from harness_builder.calls.results import PAINTER
@@ -87,8 +87,8 @@ def finish_set(data: CardData, calls: Calls) -> None:
     folder = data.written.folder
     try:
         write_provenance(data.written, data.plan, calls)
-        replace(folder / LICENCE, render_licence(data.licence))
-        replace(folder / CARD, render_card(data))
+        atomic_write(folder / LICENCE, render_licence(data.licence))
+        atomic_write(folder / CARD, render_card(data))
         write_manifest(data)
         clear_writing(folder)
     except OSError as error:

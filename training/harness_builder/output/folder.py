@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from harness import HarnessError
 from harness.data.provenance import FILE as SOURCE
-from harness.store.journal import lines, replace
+from harness.files import atomic_write
+from harness.store.journal import load_lines
 from harness_builder.calls.store import NAME as BOOK
 from harness_builder.disk import write_error
 from harness_builder.values import REAL, Subset
@@ -104,7 +105,7 @@ def find_owned(folder: Path) -> OwnedFiles:
 def record_writing(folder: Path, name: str, files: Iterable[str]) -> None:
     """Record that these files, and those about the records, are about to be written. Raises OSError."""
     value = {"schema": _WRITING_SCHEMA, "name": name, "files": sorted({*files, MANIFEST, *ABOUT})}
-    replace(folder / _WRITING, f"{json.dumps(value)}\n")
+    atomic_write(folder / _WRITING, f"{json.dumps(value)}\n")
 
 
 def clear_writing(folder: Path) -> None:
@@ -116,7 +117,7 @@ def allow_replacement(folder: Path) -> None:
     """Allow a set of another name to replace the one that lies here. Raises OSError."""
     name = find_owned(folder).name
     if name is not None:
-        replace(folder / WORK / _REPLACES, f"{json.dumps({'schema': _WRITING_SCHEMA, 'name': name})}\n")
+        atomic_write(folder / WORK / _REPLACES, f"{json.dumps({'schema': _WRITING_SCHEMA, 'name': name})}\n")
 
 
 def check_name(folder: Path, name: str) -> None:
@@ -261,7 +262,7 @@ class PreviousSet:
             records = (path for path in find_owned(self._folder).files if path not in ABOUT)
             return _holds_anything if any((self._folder / path).exists() for path in records) else _holds_nothing
         try:
-            return {str(each["key"]).removesuffix(REAL) for each in lines(provenance)}.__contains__
+            return {str(each["key"]).removesuffix(REAL) for each in load_lines(provenance)}.__contains__
         except (OSError, ValueError, KeyError, TypeError):
             return _holds_anything
 

@@ -25,10 +25,10 @@ from harness import BadData, BadImage, Json, MissingData, plugins
 from harness.data.downloads import hash_file
 from harness.data.provenance import FILE as SOURCE
 from harness.data.provenance import Part, Provenance
+from harness.files import atomic_write
 from harness.http.status import as_list, as_mapping
 from harness.readers.files import inside
 from harness.runs.environment import environment
-from harness.store import journal
 from harness_builder.calls.costs import RoleCosts
 from harness_builder.calls.results import PAINTER
 from harness_builder.licences import OutputLicence
@@ -153,7 +153,7 @@ def write_manifest(data: CardData) -> None:
     files[SOURCE] = _fingerprint(folder / SOURCE)
     listed = {path: {"bytes": size, "sha256": sha256} for path, (size, sha256) in sorted(files.items())}
     text = json.dumps(_to_json(data) | {"files": listed}, ensure_ascii=False, indent=1)
-    journal.replace(folder / MANIFEST, f"{text}\n")
+    atomic_write(folder / MANIFEST, f"{text}\n")
 
 
 def _to_json(data: CardData) -> dict[str, Json]:

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import Json
+from harness.files import atomic_write
 from harness.keys import canonical
-from harness.store.journal import replace
 from harness_builder.calls.costs import model_of
 from harness_builder.calls.results import StoredCall
 from harness_builder.photos.collection import RealRecord, RejectedPhoto, UsedPhoto
@@ -44,7 +44,7 @@ def write_provenance(written: WrittenSet, plan: Plan, calls: Calls) -> Path:
         return value | ({"reported": spent.model} if spent.model else {})
 
     path = written.folder / PROVENANCE
-    replace(path, (canonical(_record_json(entry, call)) + "\n" for entry in written.entries))
+    atomic_write(path, (canonical(_record_json(entry, call)) + "\n" for entry in written.entries))
     return path
 
 

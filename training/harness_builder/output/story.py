@@ -18,7 +18,7 @@ from typing import Final, cast
 
 from harness import BadData, HarnessError, Json, MissingData, UnknownName
 from harness.settings import nearest
-from harness.store.journal import lines as lines_of
+from harness.store.journal import load_lines
 from harness.text import one_line, plain
 from harness_builder.calls.images import FOLDER as IMAGES
 from harness_builder.calls.images import SUFFIXES
@@ -102,7 +102,7 @@ class _BuildFiles:
             steps: dict[Step, Mapping[str, Mapping[str, Json]]] = {
                 step: read_step_log(folder / "work", step) for step in STEPS
             }
-            final = tuple(lines_of(folder / PROVENANCE))
+            final = tuple(load_lines(folder / PROVENANCE))
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"a file of the build cannot be read: {type(error).__name__}: {error}"
             remedy = "build the set again: finished calls are not repeated"
@@ -241,7 +241,7 @@ class _StoryWriter:
         if any(lines.get(key, {}).get("end") == "stopped" for lines in self._files.steps.values()):
             return
         for path in sorted((self._files.folder / "review").glob("reviews-*.jsonl")):
-            reviews = [each for each in lines_of(path) if each.get("key") == key]
+            reviews = [each for each in load_lines(path) if each.get("key") == key]
             for each in reviews[-1:]:
                 yield ""
                 yield f"{one_line(str(each.get('reviewer')))} says: {one_line(str(each.get('decision')))}"

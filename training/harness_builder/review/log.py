@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from harness.errors import BadData, HarnessError
 from harness.files import AppendFile, atomic_write, lock_file, lock_path, read_lines, report_write_errors
-from harness.store.journal import encoded
+from harness.store.journal import encode_line
 from harness.types import Json
 from harness_builder.values import Review
 
@@ -144,7 +144,7 @@ class ReviewLog:
         with self._turn, self._locked():
             self._read_new()
             check(self._state)
-            data = encoded(entry_json(entry, self.reviewer), self.path)
+            data = encode_line(entry_json(entry, self.reviewer), self.path)
             with AppendFile(self.path) as file:  # cuts a torn line
                 file.append(data, sync=True)
             self._end += len(data)
@@ -170,7 +170,7 @@ class ReviewLog:
             return line
         if not isinstance(entry, Answer) or entry.key != key:
             return line
-        data = encoded(entry_json(Undo(key=key, at=entry.review.at), self.reviewer), self.path)
+        data = encode_line(entry_json(Undo(key=key, at=entry.review.at), self.reviewer), self.path)
         return data.rstrip(b"\n").ljust(len(line) - 1) + b"\n"
 
     def _forget(self) -> None:
