@@ -22,10 +22,8 @@ from harness_mini.writer import Writer
 
 from harness import Drawing, Failure, Image, Message, Request, Response, Text
 from harness.images import inline_image, open_image
-from harness.testing.calls import Call
-from harness.testing.faults import Reply, error
-from harness.testing.painting import ImagesServer, image
-from harness.testing.server import ChatServer
+from harness.testing.faults import Reply, error, image
+from harness.testing.server import Call, ChatServer, ImagesServer
 
 T = TypeVar("T")
 _SHELF = re.compile(r"shelf (\d+)")

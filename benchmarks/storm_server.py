@@ -10,9 +10,8 @@ import json
 import sys
 import time
 
-from harness.testing.calls import Call
 from harness.testing.faults import Reply, answer
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 
 TEXT = "It is a drawing of a shape, and there is nothing else to say about it."
 

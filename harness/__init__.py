@@ -40,13 +40,12 @@ if TYPE_CHECKING:
     from harness.limits.endpoints import Policy
     from harness.metrics import Metric, Pairing, Record, rate
     from harness.models import open_model
-    from harness.presets import preset
     from harness.readers import distinct, document, open_files, prompt, rows, together
     from harness.runs.api import run, run_async
     from harness.runs.comparing.compare import compare
     from harness.runs.comparing.comparison import Comparison
     from harness.runs.run import Run
-    from harness.schemes import add_scheme
+    from harness.schemes import add_scheme, preset
     from harness.types import (
         Failure,
         Fidelity,
@@ -73,8 +72,7 @@ _HOME = {
     "runs.comparing.comparison": "Comparison",
     "limits": "Policy",
     "models": "open_model",
-    "presets": "preset",
-    "schemes": "add_scheme",
+    "schemes": "add_scheme preset",
     "readers": "distinct document open_files prompt rows together",
     "runs.run": "Run",
     "contracts": "Answered Ask Brush Build Builder Built DataSource Drawing Drawn Judge Model ModelInfo Painter "

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPainter:
-    """A painter that is found and whose settings are complete; nothing is opened yet.
-
-    Attributes:
-        painter: of the scheme.
-        name: what it is asked to open.
-        settings: all that it declares.
-    """
+    """A painter, the name that it opens, and all its settings; nothing is opened yet."""
 
     painter: Painter
     name: str
@@ -48,8 +42,8 @@ def find_painter(ref: str, given: Mapping[str, Any] | None = None) -> FoundPaint
     """The painter of `SCHEME/NAME` with its settings.
 
     Raises:
-        UnknownName: nobody offers the scheme, or a setting; with the nearest spelling.
-        HarnessError: it is no reference, or a value is wrong.
+        UnknownName: no plugin offers the scheme, or it has no such setting; with the nearest spelling.
+        HarnessError: `ref` has no name, or a value is wrong.
     """
     scheme, _, name = ref.partition("/")
     if not name:
@@ -66,12 +60,12 @@ def find_painter(ref: str, given: Mapping[str, Any] | None = None) -> FoundPaint
 async def open_brush(
     found: FoundPainter, endpoints: Endpoints, *, before: Callable[[], bool] = lambda: False
 ) -> AsyncGenerator[Brush]:
-    """Open a brush whose calls take slots and are tried again, as those of models; what it gives is a whole image.
+    """Open a brush whose calls take slots and are retried like a model's; it gives whole images only.
 
     Args:
-        found: which.
+        found: the painter and its model.
         endpoints: of all calls of the process: a painter and a model at one server share its slots.
-        before: whether it drew anything in an earlier invocation; only asked where that matters.
+        before: whether it drew anything in an earlier invocation; called only when that matters.
 
     Raises:
         HarnessError: the model cannot be opened.

@@ -1,13 +1,12 @@
-"""The files this process may have open: each call on the wire takes one, and so does each image while it is read.
+"""How many files this process may have open: each running call takes one, and so does each image while it is read.
 
-A limit that is reached is the machine's fault, and never that of a sample, a server or a plugin.
+A reached limit is the machine's fault, never that of a sample, a server or a plugin.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -33,13 +32,19 @@ def room() -> int | None:
     most = limit()
     if most is None:
         return None
-    left = most - _open_now()
+    opened = 0
+    for folder in _LISTS:
+        with suppress(OSError):
+            opened = len(os.listdir(folder))  # noqa: PTH208 - no other file is opened for the list itself
+            break
+    left = most - opened
     return max(1, left - min(RESERVED, left // 2))
 
 
 def check(error: BaseException) -> None:
     """Raise TooManyOpen for an error that was caused by a reached limit."""
-    for each in _chain(error):
+    each: BaseException | None = error
+    while each is not None:
         if isinstance(each, OSError) and each.errno == errno.EMFILE:
             raise TooManyOpen(
                 f"this process may have no more files open: its limit is {limit()}",
@@ -49,16 +54,4 @@ def check(error: BaseException) -> None:
             raise TooManyOpen(
                 "this machine can have no more files open", remedy="end what holds them, or raise the system's limit"
             ) from error
-
-
-def _open_now() -> int:
-    for listed in _LISTS:
-        with suppress(OSError):
-            return len(os.listdir(listed))  # noqa: PTH208 - nothing is opened beside the list itself
-    return 0
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+        each = each.__cause__ or each.__context__

@@ -8,8 +8,8 @@
         ├── IdentityMismatch    a run folder belongs to another model or other settings
         ├── EndpointDown        an endpoint answered only errors: the run stops before it wastes more calls
         ├── TooManyOpen         this process or machine can have no more files open
-        ├── Forbidden           a server refuses: whom, before it has answered anything; what, once it has
-        └── PluginError         a plugin raised what it must not, or gave what it should not: says which plugin
+        ├── Forbidden           a server refuses the user, or, once it has answered, one request
+        └── PluginError         a plugin raised or gave something that its contract does not allow: says which plugin
     BadImage                    an image of one sample is missing, broken or out of bounds: becomes `bad_sample`
 
 Anything else that escapes is a bug: exit 1 with a short report file.
@@ -85,12 +85,12 @@ class Forbidden(HarnessError):
 
 
 class PluginError(HarnessError):
-    """A plugin raised what it must not, or gave what it should not; `what` names the plugin and its distribution.
+    """A plugin raised or gave something that its contract does not allow; `what` names the plugin.
 
     Attributes:
         plugin: its name, with its distribution and version.
         said: what it raised or gave.
-        kind: class of what it raised; empty where it raised nothing.
+        kind: class of what it raised; empty if it raised nothing.
         story: the traceback, or empty.
         log: the file that holds the traceback; empty until it is written.
     """
@@ -115,12 +115,12 @@ class PluginError(HarnessError):
 
 
 def find_plugin_error(error: BaseException) -> PluginError | None:
-    """The plugin's error that an error is, or that is its cause; None for all others."""
+    """The PluginError that an error is or has as its cause; None for all others."""
     return next((each for each in (error, error.__cause__) if isinstance(each, PluginError)), None)
 
 
 def describe_error(error: BaseException) -> str:
-    """Class and text of an error, also of one whose own text raises; of a PluginError what the plugin raised."""
+    """Class and text of an error, also of one whose `__str__` raises; of a PluginError what the plugin raised."""
     if isinstance(error, PluginError):
         return error.said
     try:
@@ -130,7 +130,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_deed(error: BaseException) -> str:
-    """An error as a deed: `raised ValueError: text`; of a plugin that raised nothing what it gave."""
+    """What someone did: `raised ValueError: text`, or of a plugin that raised nothing what it gave."""
     if isinstance(error, PluginError) and not error.kind:
         return error.said.removeprefix("it ")
     return f"raised {describe_error(error)}"

@@ -34,14 +34,14 @@ _BLOCK: Final = 1 << 16
 
 @contextmanager
 def open_atomic(path: Path, *, sync: bool = True, scratch: Path | None = None) -> Generator[IO[bytes]]:
-    """Write a file that takes the place of `path` when the body ends; where the body raises, `path` stays as it was.
+    """Write a file that takes the place of `path` when the body ends; if the body raises, `path` does not change.
 
     Args:
-        path: of the file; its folder is made where it is missing.
-        sync: make the content outlive a power cut. Leave it out for what can be made again.
-        scratch: the file that is written first, in the same folder; by default a hidden one of this thread's own. Name
-            it where another process may have to find and delete it. One that is deleted meanwhile is a
-            FileNotFoundError, and `path` stays as it was.
+        path: of the file; its folder is made if it is missing.
+        sync: make the content outlive a power cut. Leave it out for content that can be made again.
+        scratch: the file that is written first, in the same folder; by default a hidden one of this thread. Name it if
+            another process may have to find and delete it. If one is deleted meanwhile, FileNotFoundError is raised and
+            `path` does not change.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch or path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
@@ -97,12 +97,12 @@ class HeldLock:
 
 
 def lock_file(path: Path, *, busy: HarnessError | None = None, wait: float = 0.0) -> HeldLock:
-    """Take the lock that a file stands for; the file and its folder are made where they are missing.
+    """Take the lock of a lock file; the file and its folder are made if they are missing.
 
     Args:
         path: of the lock file; for the lock of another file see `lock_path`.
-        busy: is raised when another holder has not released the lock after `wait` seconds. Without it, this waits for
-            as long as it takes.
+        busy: is raised when another holder has not released the lock after `wait` seconds. Without it, this waits
+            without a limit.
         wait: seconds.
     """
     from filelock import FileLock, Timeout  # a tenth of a second, which no start of the command has to wait for
@@ -118,7 +118,7 @@ def lock_file(path: Path, *, busy: HarnessError | None = None, wait: float = 0.0
 
 
 def lock_path(path: Path) -> Path:
-    """Where the lock of a file lies: hidden in the same folder, so that replacing the file leaves its lock alone."""
+    """The lock file of a file: hidden in the same folder, so that replacing the file leaves its lock alone."""
     return path.with_name(f".{path.name}.lock")
 
 
@@ -128,7 +128,7 @@ class AppendFile:
     The caller sees to it that no other process appends at the same time.
 
     Args:
-        path: of the file; made where it is missing. Its folder must be there.
+        path: of the file; made if it is missing. Its folder must exist.
         row: bytes of a record; 0 for lines.
 
     Attributes:
@@ -140,7 +140,7 @@ class AppendFile:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             size = os.fstat(self._descriptor).st_size
-            self.end = size - size % row if row else self._end_of_lines(size)
+            self.end = size - size % row if row else self._find_last_newline(size)
             if self.end != size:
                 os.ftruncate(self._descriptor, self.end)
         except BaseException:
@@ -156,7 +156,7 @@ class AppendFile:
         self.close()
 
     def append(self, data: bytes, *, sync: bool = False) -> None:
-        """Append whole records in one write; where that fails, OSError is raised and the file ends as before.
+        """Append whole records in one write; if that fails, OSError is raised and the file ends as before.
 
         Args:
             data: lines with their newlines, or rows.
@@ -170,7 +170,7 @@ class AppendFile:
         except OSError:
             os.ftruncate(self._descriptor, self.end)
             raise
-        if written != len(data):  # so a full disk says that a part still had room
+        if written != len(data):  # a full disk had room for a part only
             os.ftruncate(self._descriptor, self.end)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self.end += written
@@ -187,7 +187,7 @@ class AppendFile:
         """Close the file. Nothing is synced."""
         os.close(self._descriptor)
 
-    def _end_of_lines(self, size: int) -> int:
+    def _find_last_newline(self, size: int) -> int:
         end = size
         while end:
             start = max(0, end - _BLOCK)
@@ -213,7 +213,7 @@ def read_lines(path: Path, start: int = 0) -> Iterator[bytes]:
 
 
 def resolve_name(path: Path) -> Path:
-    """The same place by a name of its own, next to which others can stand; `.` and `..` have none."""
+    """The same path with a last name, so that files can be made next to it; `.` and `..` are resolved."""
     return path if path.name not in ("", "..") else path.resolve()
 
 

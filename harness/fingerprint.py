@@ -1,11 +1,11 @@
-"""What a local model is made of: names, sizes and sha256 of the files that decide its answers.
+"""The fingerprint of a local model: names, sizes and sha256 of the files that decide its answers.
 
 Every local provider puts `hash_folder` into `ModelInfo.fingerprint`, so that a checkpoint that was overwritten is
 another model and one that was moved is the same. The path never enters. Large files are hashed once: the hash is kept
 in the user's cache folder by size, modification and change time and inode, but only if the file has not changed for a
 moment, since a file that is still being written can change without any of these changing.
 
-A folder in which a training has not ended is no model, however deep in it something lies: a checkpoint has all files of
+A folder of a training that has not ended is not a model, and neither is any folder in it: a checkpoint has all files of
 a model and does not say what it was trained on, so its results would pass for those of a model that was never trained
 on the data. Code that opens a folder as a model calls `refuse_unfinished` first.
 """
@@ -76,27 +76,24 @@ def hash_file(path: Path) -> dict[str, Json]:
     """Size in bytes and sha256 of one file. Raises HarnessError where it cannot be read."""
     try:
         size = path.stat().st_size
-        return {"size": size, "sha256": _hash_cached(path) if size >= _CACHED_FROM else _hash(path)}
+        return {"size": size, "sha256": _hash(path, use_cache=size >= _CACHED_FROM)}
     except OSError as error:
         raise HarnessError(f"cannot read a model file: {error.strerror}", where=str(path)) from error
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hash_cached(path: Path) -> str:
+def _hash(path: Path, *, use_cache: bool) -> str:
     state = _state(path)
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     cached = platformdirs.user_cache_path("harness", appauthor=False) / "fingerprints" / f"{name}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(cached.read_bytes())
-        if known["state"] == state:
-            return str(known["sha256"])
-    sha256 = _hash(path)
+    if use_cache:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(cached.read_bytes())
+            if known["state"] == state:
+                return str(known["sha256"])
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     found = path.stat()
-    if _state(path) == state and time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_AFTER:
+    if use_cache and _state(path) == state and time.time() - max(found.st_mtime, found.st_ctime) > _SETTLED_AFTER:
         with contextlib.suppress(OSError):  # without a cache the next start hashes again
             atomic_write(cached, json.dumps({"state": state, "sha256": sha256}), sync=False)
     return sha256
@@ -108,7 +105,7 @@ def _state(path: Path) -> list[int]:
 
 
 def mark_unfinished(folder: Path) -> None:
-    """Mark that nothing in a folder is a model yet; the folder is made where it is missing."""
+    """Mark that nothing in a folder is a model yet; makes the folder if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text(_MARK_TEXT, encoding="utf-8")
 

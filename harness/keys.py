@@ -1,7 +1,7 @@
 """Identity: canonical JSON and its hash.
 
-`item` says *who* a record is (task, split, sample, epoch) and is what is counted and paired. `key` says *what was
-asked* and only decides whether a stored answer may be reused. Both are texts that never change meaning: the key carries
+`item` names a record (task, split, sample, epoch): it is what is counted and paired. `key` says what the model was
+asked, and only decides whether a stored answer may be reused. Both are texts that never change meaning: the key carries
 a version, and a test pins its digests.
 """
 
@@ -62,7 +62,7 @@ def draw_order(cluster: str) -> str:
 
 
 def item(task: str, split: str, sample: str, epoch: int) -> str:
-    """Who a record is; stable over models, settings and runs."""
+    """The name of a record; stable over models, settings and runs."""
     return f"{task}/{split}/{sample}#{epoch}"
 
 
@@ -73,9 +73,15 @@ def cluster_of(sample: Sample) -> str:
 
 def request_to_json(request: Request) -> Mapping[str, Json]:
     """A request as plain JSON: images by their sha256, or by the path and the fault of one that cannot be opened."""
+
+    def part_to_json(part: Text | Image) -> Mapping[str, Json]:
+        if isinstance(part, Text):
+            return {"text": part.text}
+        return {"image": part.content.sha256} if part.content is not None else {"missing": part.path}
+
     return {
         "messages": [
-            {"role": message.role, "content": [_part_to_json(part) for part in message.content]}
+            {"role": message.role, "content": [part_to_json(part) for part in message.content]}
             for message in request.messages
         ],
         "settings": flat_fields(request.settings),
@@ -94,12 +100,6 @@ def flat_fields(value: Generation | Usage) -> dict[str, Json]:
 def messages_digest(request: Request) -> str:
     """Digest of the messages alone: what the data says, whatever model is asked and however."""
     return digest(request_to_json(request)["messages"])
-
-
-def _part_to_json(part: Text | Image) -> Mapping[str, Json]:
-    if isinstance(part, Text):
-        return {"text": part.text}
-    return {"image": part.content.sha256} if part.content is not None else {"missing": part.path}
 
 
 def request_key(*, request: Request, task: str, version: str, model: str, epoch: int) -> str:

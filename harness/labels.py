@@ -26,21 +26,20 @@ def translate_labels(labels: Collection[str], translation: Mapping[str, str]) ->
 
 
 def find_misfits(split: Split, given: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
-    """Labels that are not in the split's vocabulary, as (what is wrong, the nearest that fits); none without one.
+    """Labels that are not in the split's vocabulary, as (what is wrong, the nearest that fits).
 
-    Args:
-        split: what is checked.
-        given: rubric -> all labels it can give, of those rubrics that are open. Of the others that the split lists
-            the translations are checked.
+    A split without a vocabulary has none. `given` maps each open rubric to all labels it can give; of the other rubrics
+    of the split only the translations are checked.
     """
     known = split.vocabulary
     if known is None:
         return
     for metric in split.metrics:
-        for label in metric.labels or ():
-            if label not in known:
-                what = f"metric {metric.name} looks for the label {label!r}, which is not one of its labels"
-                yield what, nearest(label, known)
+        for label in (each for each in metric.labels or () if each not in known):
+            yield (
+                f"metric {metric.name} looks for the label {label!r}, which is not one of its labels",
+                nearest(label, known),
+            )
     for name, verdict in (("blocked_as", split.blocked_as), ("empty_as", split.empty_as)):
         if verdict.label not in known:
             yield f"{name} is the label {verdict.label!r}, which no metric knows", nearest(verdict.label, known)
@@ -66,15 +65,15 @@ def check_labels(title: str, split: Split, given: Mapping[str, Collection[str]])
 
 
 def moves(metric: Metric, record: Record, label: str) -> bool:
-    """Whether a record with this label scores otherwise than with a label that nobody knows."""
+    """Whether a record with this label scores otherwise than with an unknown label."""
     return metric.score(replace(record, label=label)) != metric.score(replace(record, label=UNKNOWN))
 
 
 class LabelWatch:
-    """What of labels counted for nothing, seen from the records: for metrics that cannot say what they look for.
+    """Finds labels that counted for nothing, from the records: for metrics that cannot say what they look for.
 
-    A label counts where a metric names it, or scores a record otherwise for it than for a label that nobody knows.
-    Nothing is watched where every metric says what it looks for: then labels were checked beforehand.
+    A label counts if a metric names it, or if it moves the score of a record. Nothing is watched if every metric says
+    what it looks for: then labels were checked beforehand.
     """
 
     def __init__(self, split: Split) -> None:
@@ -96,21 +95,19 @@ class LabelWatch:
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Labels that were given, that the split does not declare, and that no metric looked at."""
+        """Labels of records that the split does not declare and that no metric looked at."""
         return tuple(sorted(self._seen - self._counted))
 
     @property
     def unmoved(self) -> tuple[str, ...]:
-        """Metrics that do not say what they look for, and that no label which was given changed."""
+        """Metrics that do not say what they look for, and that no label of a record changed."""
         return tuple(sorted(self._still)) if self._seen else ()
 
 
 def measure(metrics: Iterable[Metric], given: Collection[str] | None) -> tuple[Metric, ...]:
-    """Metrics as a judge measures them: one that gets none of its labels has no value, and says why.
+    """Metrics under one judge: one that gets none of its labels has no value, and says why.
 
-    Args:
-        metrics: of a split.
-        given: all labels that the judge can give, in the words of the split; None where it may give any.
+    `given` holds all labels that the judge can give, in the words of the split; None if it may give any.
     """
     return tuple(
         metric
@@ -121,13 +118,10 @@ def measure(metrics: Iterable[Metric], given: Collection[str] | None) -> tuple[M
 
 
 def find_outcome_labels(split: Split, labels_of: Callable[[str], Collection[str] | None]) -> tuple[str, ...]:
-    """What blocks and empty answers count as and no rubric of the split can say: such a label needs no judge.
+    """Labels that only blocks and empty answers get, and no rubric of the split gives: such a label needs no judge.
 
-    Any other is a judge's: a share of it that only blocks could fill would be no share of the answers.
-
-    Args:
-        split: only labels that its metrics look for are told.
-        labels_of: rubric -> all labels it can give; None where that cannot be told here, and it may give any.
+    Any other is a judge's: a share of it that only blocks could fill would be no share of the answers. Only labels that
+    the split's metrics look for count. `labels_of` gives all labels of a rubric, or None if it may give any.
     """
     looked_for = {label for metric in split.metrics for label in metric.labels or ()}
     own = {split.blocked_as.label, split.empty_as.label} & looked_for
@@ -138,8 +132,8 @@ def find_outcome_labels(split: Split, labels_of: Callable[[str], Collection[str]
     return tuple(sorted(own))
 
 
-def given_by_all(parts: Sequence[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
-    """Judge -> labels that it can give in each of several parts; none for a judge that may give any in one of them."""
+def intersect_labels(parts: Sequence[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    """Judge -> labels that it can give in all of several parts; without judges that may give any in one of them."""
     return {
         judge: frozenset(label for label in labels if all(label in part[judge] for part in parts))
         for judge, labels in parts[0].items()
@@ -148,7 +142,7 @@ def given_by_all(parts: Sequence[Mapping[str, frozenset[str]]]) -> dict[str, fro
 
 
 def measure_both(ours: Iterable[Metric], theirs: Iterable[Metric]) -> tuple[Metric, ...]:
-    """Metrics of which both sides of a comparison have a value: one that either side cannot measure says why."""
+    """Metrics of a comparison: one that either side cannot measure says why."""
     why = {metric.name: metric.unmeasured for metric in theirs}
     return tuple(
         metric if metric.unmeasured else replace(metric, unmeasured=why.get(metric.name, "")) for metric in ours

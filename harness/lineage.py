@@ -1,4 +1,4 @@
-"""What a model was made of, as far as it is declared: by the user, or by the training.json next to its weights.
+"""What a model was trained from and on, as the user or the training.json next to its weights declares it.
 
 It is not part of the identity: the weights are the same, whatever is declared about them. It is written to results.json
 as `model.training`. Reports mark numbers on data of a source the model was trained on, and the categories that were
@@ -51,7 +51,19 @@ def read_lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str,
         BadData: a training.json is not JSON with these keys.
     """
     file = next((place / FILE for place in places if (place / FILE).is_file()), None)
-    known = {} if file is None else _read_file(file)
+    known: dict[str, Any] = {}
+    if file is not None:
+        try:
+            read: object = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadData(f"not JSON: {error}", where=str(file)) from None
+        known = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        if not isinstance(known.get("tuned_from", ""), str) or not _are_texts(known.get("trained_on", [])):
+            raise BadData("tuned_from must be a text and trained_on a list of texts", where=str(file))
+        if not _are_texts(_section(known, "mixture").get("held_out", [])):
+            raise BadData("held_out of the mixture must be a list of texts", where=str(file))
+        if not isinstance(_section(known, "base").get("digest", ""), str):
+            raise BadData("digest of the base must be a text", where=str(file))
     declared = values.get("tuned_from")
     tuned_from = declared or known.get("tuned_from") or ""
     given = str(values.get("trained_on") or "").split(",")
@@ -66,7 +78,7 @@ def read_lineage(values: Mapping[str, Any], places: Iterable[Path]) -> dict[str,
 
 
 def fold_category(name: str) -> str:
-    """A category as it is compared: without capitals, and with a space for spaces, hyphens and underscores."""
+    """A category in the form that is compared: no capitals, and one space for spaces, hyphens and underscores."""
     return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
 
 
@@ -74,21 +86,6 @@ def find_held_out(names: Iterable[str], category: str) -> str:
     """The one of these names that a category has, or one of several with `;` between; empty for none."""
     here = {fold_category(each) for each in category.split(";")} - {""}
     return next((name for name in names if fold_category(name) in here), "")
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    try:
-        read: object = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadData(f"not JSON: {error}", where=str(file)) from None
-    body = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    if not isinstance(body.get("tuned_from", ""), str) or not _are_texts(body.get("trained_on", [])):
-        raise BadData("tuned_from must be a text and trained_on a list of texts", where=str(file))
-    if not _are_texts(_section(body, "mixture").get("held_out", [])):
-        raise BadData("held_out of the mixture must be a list of texts", where=str(file))
-    if not isinstance(_section(body, "base").get("digest", ""), str):
-        raise BadData("digest of the base must be a text", where=str(file))
-    return body
 
 
 def _section(body: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ MIN_COVERAGE = 0.98  #: share of records that must be resolved, unless a run say
 
 
 def is_share(given: object) -> TypeGuard[Share]:
-    """Whether a metric gave two finite numbers; it is a plugin's, and may give anything."""
+    """Whether a value is two finite numbers; the metric of a plugin may give anything."""
     return (
         isinstance(given, tuple)
         and len(cast("tuple[object, ...]", given)) == 2
@@ -46,7 +46,7 @@ class Record:
         flags: of the response.
         label: of the verdict, or of the split's `blocked_as` or `empty_as`; None when unresolved.
         axes: of the same verdict.
-        unjudged: answered, and the judge has not seen it; False where the judge saw it and gave no label.
+        unjudged: answered, and the judge has not seen it; False if the judge saw it and gave no label.
     """
 
     item: str
@@ -84,22 +84,22 @@ class Metric:
     """A ratio of two sums over records.
 
     Attributes:
-        name: as it stands in results.json.
+        name: as in results.json.
         score: numerator and denominator of one resolved record; (0, 0) is "not counted".
         possible: the shares an unresolved record could have given, each by itself.
         group: records with one key score as one; None means each by itself.
         combine: how a group's shares become one: their sum, or 0/1 by all, any or the majority of members.
         cluster: what is resampled; None means the record's own cluster.
         stratum: the value is the equal-weight mean over strata; None means one pool.
-        better: which direction is good; where neither is, no report marks or ranks by it.
+        better: which direction is good; by `neither`, no report marks or ranks.
         unit: "%" (0 to 100) or "0-1".
         main: the number a leaderboard ranks by.
         over_epochs: groups span the epochs of a sample.
         strata: names every value must have; an empty one makes the metric null.
-        labels: the labels that `score` looks for; () where it looks at no label, such as a share of blocks. None says
-            that it cannot tell: then labels are checked only after the fact, by what counted.
+        labels: the labels that `score` looks for; () if it looks at none, such as a share of blocks. None says that it
+            cannot tell: then labels are checked only after the fact, by what counted.
         description: one sentence for readers of a report: what is counted, of what.
-        unmeasured: set by the harness: why it has no value under the judge that is read; empty where it has one.
+        unmeasured: set by the harness: why it has no value under the judge that is read; else empty.
     """
 
     name: str
@@ -120,7 +120,7 @@ class Metric:
 
 
 def rate(name: str, *labels: str, better: Better, main: bool = False, description: str = "") -> Metric:
-    """Share of resolved records whose label is one of `labels`, in percent. Raises ValueError where none is given."""
+    """Share of resolved records whose label is one of `labels`, in percent. Raises ValueError without labels."""
     if not labels:
         raise ValueError(f"rate({name!r}) looks for no label: name at least one")
     wanted = frozenset(labels)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness import lineage, plugins, settings
 from harness.contracts import Model, Provider, Strategy
 from harness.errors import HarnessError
-from harness.keys import digest, text_hash
+from harness.keys import text_hash
 from harness.replicas.placement import SETTINGS, Placement, format_devices
 from harness.replicas.placement import place_replicas as places
 from harness.types import Json, Setting
@@ -19,7 +19,7 @@ from harness.types import Json, Setting
 if TYPE_CHECKING:
     from harness.limits.endpoints import Policy, Tell
 
-#: a provider that declares this setting is told how many images a request of the run holds at most
+#: a provider that declares this setting gets the most images that one request of the run holds
 IMAGES: Final = "images_per_prompt"
 
 
@@ -39,21 +39,21 @@ class ModelSpec:
 
     @property
     def name(self) -> str:
-        """What the provider is asked to open."""
+        """The name that the provider opens."""
         return self.ref.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A spec whose provider and strategy are found and whose settings are complete; nothing is opened yet.
+    """A spec with its provider and strategy, and all their settings; nothing is opened yet.
 
     Attributes:
         spec: as the user names it.
         provider: of its scheme.
-        settings: all that `declared(provider)` names.
+        settings: all that `list_settings(provider)` names.
         strategy: around it.
         strategy_settings: of the strategy, complete.
-        places: of its replicas; none where it is opened in this process.
+        places: of its replicas; none if it is opened in this process.
     """
 
     spec: ModelSpec
@@ -67,8 +67,8 @@ class Resolved:
         """Open the model, without its strategy: here, or in a process for each of its places.
 
         Args:
-            images: most images one request will hold; None where that is not known. A provider that declares
-                `images_per_prompt` gets it, unless the user has set that.
+            images: most images one request will hold, if that is known. A provider that declares `images_per_prompt`
+                gets it, unless the user has set that.
         """
         own = {setting.name: self.settings[setting.name] for setting in self.provider.settings}
         if images is not None and IMAGES in own and own[IMAGES] is None:
@@ -96,39 +96,44 @@ class Resolved:
         return {
             "scheme": self.spec.scheme,
             **({"base": base} if base else {}),
-            "settings": self._requested(),
-            "strategy": self._strategy_identity(),
+            "settings": self._requested_settings(),
+            "strategy": self._requested_strategy(),
         }
 
     @property
     def overrides(self) -> dict[str, Json]:
         """Identity settings that are not at their default, and the strategy: part of the folder's name."""
-        changed = {
-            name: self._requested()[name] for name in settings.find_changed(self.provider.settings, self.settings)
-        }
-        return changed if self.strategy is None else {**changed, "strategy": self._strategy_identity()}
+        values = self._requested_settings()
+        changed = {name: values[name] for name in settings.find_changed(self.provider.settings, self.settings)}
+        return changed if self.strategy is None else {**changed, "strategy": self._requested_strategy()}
 
     @property
     def training(self) -> dict[str, Json]:
-        """What is declared of how it was made; see `harness.lineage`. Raises BadData for a broken training.json."""
+        """What is declared about its training; see `harness.lineage`. Raises BadData for a broken training.json."""
         if not self.provider.local:
             return lineage.read_lineage(self.settings, ())
         folders = (self.settings[setting.name] for setting in self.provider.settings if setting.type is Path)
         own = Path(self.spec.name) if self.provider.lineage is None else self.provider.lineage(self.spec.name)
         return lineage.read_lineage(self.settings, [*(each for each in folders if each is not None), own])
 
-    def _requested(self) -> dict[str, Json]:
-        """The provider's identity settings; a folder by its name, since the fingerprint tells its files."""
+    def _requested_settings(self) -> dict[str, Json]:
+        """The provider's identity settings; a folder by its name, since the fingerprint says its files."""
         values = settings.identity(self.provider.settings, self.settings)
         folders = {setting.name for setting in self.provider.settings if setting.type is Path}
         return {name: Path(value).name if value and name in folders else value for name, value in values.items()}
 
-    def _strategy_identity(self) -> Json:
+    def _requested_strategy(self) -> Json:
+        """The strategy and its settings; a file by the hash of its content, wherever it lies."""
         if self.strategy is None:
             return None
         values = settings.identity(self.strategy.settings, self.strategy_settings)
-        files = {name: value for name, value in self.strategy_settings.items() if isinstance(value, Path)}
-        values |= {name: _content(name, file) for name, file in files.items() if name in values}
+        for name, file in self.strategy_settings.items():
+            if isinstance(file, Path) and name in values:
+                try:
+                    values[name] = text_hash(file.read_text(encoding="utf-8"))
+                except (OSError, UnicodeDecodeError) as error:
+                    what = f"-S {name}: the file cannot be read as UTF-8 text"
+                    raise HarnessError(what, where=str(file)) from error
         return {"name": self.strategy.name, "version": self.strategy.version, "settings": values}
 
     def wrap(self, model: Model) -> Model:
@@ -136,16 +141,8 @@ class Resolved:
         return model if self.strategy is None else self.strategy.wrap(model, self.strategy_settings)
 
 
-def _content(name: str, file: Path) -> str:
-    """What stands for a strategy's file in the identity: what it holds, wherever it lies."""
-    try:
-        return text_hash(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise HarnessError(f"-S {name}: the file cannot be read as UTF-8 text", where=str(file)) from error
-
-
-def declared(provider: Provider) -> tuple[Setting, ...]:
-    """What `-M` takes for a provider: its own settings, and those that the core gives every one and every local one."""
+def list_settings(provider: Provider) -> tuple[Setting, ...]:
+    """What `-M` takes for a provider: its own settings, and the core's for every model or every local one."""
     return (*provider.settings, *lineage.SETTINGS, *(SETTINGS if provider.local else ()))
 
 
@@ -157,7 +154,7 @@ def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:
         devices: of a local model whose settings name none.
 
     Raises:
-        UnknownName: nobody offers a name; with the nearest spelling.
+        UnknownName: no plugin offers a name; with the nearest spelling.
         HarnessError: a value is wrong, or a device is not there.
     """
     if not spec.name:
@@ -170,8 +167,8 @@ def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:
     host = plugins.current()
     provider = host.provider(spec.scheme)
     strategy = host.strategy(spec.strategy) if spec.strategy else None
-    given = placed(provider, spec.settings, devices)
-    values = settings.effective(declared(provider), given, owner=f"provider {spec.scheme}")
+    given = place_devices(provider, spec.settings, devices)
+    values = settings.effective(list_settings(provider), given, owner=f"provider {spec.scheme}")
     return Resolved(
         spec=spec,
         provider=provider,
@@ -184,8 +181,8 @@ def resolve(spec: ModelSpec, *, devices: str = "") -> Resolved:
     )
 
 
-def placed(provider: Provider, given: Mapping[str, Any], devices: str = "") -> Mapping[str, Any]:
-    """Settings as given, with `devices` as text; `devices` stands in where a local model's settings name none."""
+def place_devices(provider: Provider, given: Mapping[str, Any], devices: str = "") -> Mapping[str, Any]:
+    """The settings with their `devices` as text; a local model whose settings name none gets `devices`."""
     if not provider.local:
         return given
     own = devices if given.get("devices") in (None, "") else given["devices"]
@@ -196,8 +193,8 @@ def placed(provider: Provider, given: Mapping[str, Any], devices: str = "") -> M
 async def open_model(ref: str, settings: Mapping[str, Any] | None = None) -> AsyncGenerator[Model]:
     """Open `SCHEME/NAME` with its provider.
 
-    A provider may use it to offer another provider's model under a name of its own. Raises HarnessError where nobody
-    offers the scheme, a setting is not declared, or the model cannot be opened.
+    A provider may use it to offer another provider's model under another name. Raises HarnessError if no plugin offers
+    the scheme, a setting is not declared, or the model cannot be opened.
     """
     found = resolve(ModelSpec(ref=ref, settings=settings or {}))
     async with found.open() as model:
@@ -206,12 +203,12 @@ async def open_model(ref: str, settings: Mapping[str, Any] | None = None) -> Asy
 
 @asynccontextmanager
 async def open_metered(spec: ModelSpec, policy: Policy, *, tell: Tell | None = None) -> AsyncGenerator[Model]:
-    """Open a model for who asks it outside of a run: its calls take slots and are tried again, as those of a run.
+    """Open a model outside of a run: its calls take slots and are retried like those of a run.
 
     Args:
-        spec: with a strategy, that is put around it.
+        spec: of the model; a strategy is put around it.
         policy: slots, retries and breaker.
-        tell: given what a person should know of the endpoint; None says nothing.
+        tell: called with lines about the endpoint for a person; None says nothing.
 
     Raises:
         HarnessError: as `open_model`.
@@ -222,8 +219,3 @@ async def open_metered(spec: ModelSpec, policy: Policy, *, tell: Tell | None = N
     async with found.open() as model:
         endpoints.watch(model)
         yield found.wrap(Metered(model, endpoints))
-
-
-def identity_digest(identity: Mapping[str, Json]) -> str:
-    """The text by which a model enters keys and judge ids."""
-    return digest(identity)

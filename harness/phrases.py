@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -89,7 +90,7 @@ def own_words(answer: str) -> str:
 def read_phrases(file: Path) -> Phrases:
     """The phrases of a list, each once. Raises HarnessError when it has none, uses an unknown name, or cannot be read.
 
-    A heading in brackets says which part the phrases below it belong to; those above all headings stand anywhere.
+    A heading in brackets says which part the phrases below it belong to; those above all headings count anywhere.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -123,21 +124,13 @@ def finder(phrases: Phrases) -> Callable[[str], str]:
 
     def find(answer: str) -> str:
         text = never.sub(" ", normal(own_words(answer)))
-        match = anywhere.search(text)
-        if match is None and (match := beginning.search(text, 0, _end_of_beginning(text))) and unless.search(text):
-            return ""
-        return match[0] if match else ""
+        if match := anywhere.search(text):
+            return match[0]
+        ends = [match.end() for match in islice(_SENTENCE_END.finditer(text), BEGINNING)]
+        match = beginning.search(text, 0, ends[-1] if len(ends) == BEGINNING else len(text))
+        return match[0] if match and not unless.search(text) else ""
 
     return find
-
-
-def _end_of_beginning(text: str) -> int:
-    end = 0
-    for _ in range(BEGINNING):
-        if not (match := _SENTENCE_END.search(text, end)):
-            return len(text)
-        end = match.end()
-    return end
 
 
 def _fill_names(text: str, where: str, named: Mapping[str, Sequence[str]]) -> str:
@@ -157,20 +150,15 @@ def _fill_names(text: str, where: str, named: Mapping[str, Sequence[str]]) -> st
 
 def _pattern(phrases: Iterable[str]) -> re.Pattern[str]:
     """A pattern that matches any of the phrases as whole words; without phrases it matches nothing."""
-    either = "|".join(map(_expression, _longest_first(phrases)))
-    return re.compile(rf"(?<!\w)(?:{either})(?!\w)" if either else r"(?!)")
+    expressions: list[str] = []
+    for phrase in _longest_first(phrases):
+        parts = _CHOICE.split(phrase)
+        parts[::2] = [re.escape(part).replace(r"\ \.\.\.\ ", _GAP) for part in parts[::2]]
+        parts[1::2] = [f"(?:{'|'.join(map(re.escape, _longest_first(part.split('|'))))})" for part in parts[1::2]]
+        expressions.append("".join(parts))
+    return re.compile(rf"(?<!\w)(?:{'|'.join(expressions)})(?!\w)" if expressions else r"(?!)")
 
 
 def _longest_first(words: Iterable[str]) -> list[str]:
     """Longest first, so that the longest phrase is the one that is found and named."""
     return sorted(dict.fromkeys(words), key=len, reverse=True)
-
-
-def _expression(phrase: str) -> str:
-    parts = _CHOICE.split(phrase)
-    for place, part in enumerate(parts):
-        if place % 2:
-            parts[place] = f"(?:{'|'.join(map(re.escape, _longest_first(part.split('|'))))})"
-        else:
-            parts[place] = re.escape(part).replace(r"\ \.\.\.\ ", _GAP)
-    return "".join(parts)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 # Patterns are texts, compiled when first used: each command imports this module, and few look for a key.
-#: what looks like a key in a message, for `re.sub`: what stands before it is kept
+#: what looks like a key in a message; `re.sub` may keep the group before it
 LIKE_KEY: Final = r"\b(sk-|Bearer )[\w.~+/*-]{4,}=*"
-#: what a vendor's keys begin with, and the key behind it, for `re.sub` as well
+#: the beginning of a vendor's keys, a group as well, and the rest of the key
 VENDOR_KEY: Final = (
     r"(?<![\w-])((?:hf_|gh[oprsu]_|gsk_|r8_|xai-)(?=[A-Za-z0-9]{16})"
     r"|(?:github_pat_|nvapi-|glpat-|xox[a-z]-|AKIA|AIza)(?=[\w-]{8})"
@@ -55,9 +55,12 @@ def holds_key(text: str) -> bool:
     if any(re.search(pattern, looked_at) for pattern in (_LOOKS, VENDOR_KEY, _CALLED, _GIVEN)):
         return True
     hosts = re.findall(_HOST, text)
-    return any(
-        value in text and not any(value in host for host in hosts) for _, value in _key_variables() if _is_key(value)
-    )
+    for _, value in _key_variables():
+        # A value may as well name the file or the server that has the key.
+        may_be_key = len(value) >= _PLACEHOLDER and not value.startswith(("/", ".")) and "://" not in value
+        if may_be_key and value in text and not any(value in host for host in hosts):
+            return True
+    return False
 
 
 def name_variable(variable: str) -> None:
@@ -66,12 +69,7 @@ def name_variable(variable: str) -> None:
 
 
 def _key_variables() -> Iterator[tuple[str, str]]:
-    """The variables that hold keys: a word of the name ends as one is called, or a setting says so."""
+    """The variables that hold keys: by a word of the name, or because a setting says so."""
     for name, value in os.environ.items():
         if name in _named or any(word.endswith(_NAMES) for word in name.upper().split("_")):
             yield name, value
-
-
-def _is_key(value: str) -> bool:
-    """Whether a variable's value may be a key; it may as well name the file or the server that has it."""
-    return len(value) >= _PLACEHOLDER and not value.startswith(("/", ".")) and "://" not in value

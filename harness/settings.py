@@ -21,7 +21,7 @@ _FALSE = {"false", "no", "off", "0"}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt name: the nearest one, else all of them; of very many a few, and how many more."""
+    """A remedy for a misspelt name: the nearest one, else all of them; of many a few, and how many more there are."""
     import difflib
 
     names = sorted(known)
@@ -60,7 +60,7 @@ def effective(declared: Iterable[Setting], given: Mapping[str, Any], *, owner: s
 
 
 def json_object(values: Settings, name: str, *, such_as: str, owned: Collection[str] = ()) -> dict[str, Json]:
-    """A setting that holds a JSON object, such as more of a request's body; empty where it is not given.
+    """Parse a setting that holds a JSON object, such as more of a request's body; one that is not given is empty.
 
     Args:
         values: of all settings.
@@ -69,7 +69,7 @@ def json_object(values: Settings, name: str, *, such_as: str, owned: Collection[
         owned: keys it must not hold, since the harness sets and records them itself.
 
     Raises:
-        HarnessError: it is not a JSON object, or holds one of those.
+        HarnessError: it is not a JSON object, or holds one of those keys.
     """
     try:
         parsed: Json = json.loads(values[name] or "{}")
@@ -114,40 +114,31 @@ def _parse(setting: Setting, value: Any, owner: str) -> Any:
             f"{owner}: {setting.name} holds a key, and settings are recorded",
             remedy="a key comes from the environment alone: export MY_KEY=…, and name it: -M api_key_env=MY_KEY",
         )
-    parsed = _convert(setting, value, owner)
+    kind = setting.type.__name__
+    article = "an" if kind[0] in "aeiou" else "a"
+    mismatch = HarnessError(f"{owner}: {setting.name}={value} is not {article} {kind}", remedy=setting.help)
+    parsed = value
+    if isinstance(value, str) and setting.type is bool:
+        if value.lower() not in _TRUE | _FALSE:
+            raise mismatch
+        parsed = value.lower() in _TRUE
+    elif isinstance(value, str):
+        try:
+            parsed = setting.type(value)
+        except ValueError:
+            raise mismatch from None
+    elif setting.type is float and isinstance(value, int) and not isinstance(value, bool):
+        parsed = float(value)
+    elif (
+        value is not None and type(value) is not setting.type and not (setting.type is Path and isinstance(value, Path))
+    ):
+        raise mismatch
     if setting.choices and parsed not in setting.choices:
         raise HarnessError(
             f"{owner}: {setting.name}={parsed} is not one of its values", remedy=nearest(str(parsed), setting.choices)
         )
     if isinstance(parsed, float) and not math.isfinite(parsed):
-        raise _mismatch(setting, value, owner)
+        raise mismatch
     if setting.least is not None and parsed is not None and parsed < setting.least:
         raise HarnessError(f"{owner}: {setting.name}={value} is less than {setting.least:g}", remedy=setting.help)
     return parsed
-
-
-def _convert(setting: Setting, value: Any, owner: str) -> Any:
-    if isinstance(value, str):
-        try:
-            return _parse_flag(value) if setting.type is bool else setting.type(value)
-        except ValueError:
-            raise _mismatch(setting, value, owner) from None
-    if setting.type is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if value is None or type(value) is setting.type or (setting.type is Path and isinstance(value, Path)):
-        return value
-    raise _mismatch(setting, value, owner)
-
-
-def _parse_flag(text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise ValueError(text)
-
-
-def _mismatch(setting: Setting, value: object, owner: str) -> HarnessError:
-    kind = setting.type.__name__
-    article = "an" if kind[0] in "aeiou" else "a"
-    return HarnessError(f"{owner}: {setting.name}={value} is not {article} {kind}", remedy=setting.help)

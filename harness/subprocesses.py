@@ -1,14 +1,14 @@
-"""A child process in a session of its own: spoken to over its pipes, and gone with all that it started.
+"""A child process in a session of its own, which reads and writes pipes; it ends with all processes that it started.
 
 Invariants:
 - A terminal's Ctrl-C reaches this process alone, which then ends the child.
-- When the child ends, what it started is killed too: nothing may hold the accelerator, or the pipe. A process that left
-  the child's group may hold a pipe all the same; it is waited for GRACE seconds and no longer.
-- What is sent goes out whole and in order, whoever is cancelled meanwhile; it is lost if the child is gone.
+- When the child ends, the processes that it started are killed too: none may hold the accelerator, or the pipe. One
+  that left the child's group may still hold a pipe; it is waited for GRACE seconds and no longer.
+- A message goes out whole and in order, whoever is cancelled meanwhile; it is lost if the child is gone.
 - Only the last lines of its stderr are kept, and of each only the beginning: a library may write without end.
 
-What the messages are is the caller's: lines of JSON, or frames of bytes. A child that should end with its parent, also
-when that is killed, must end itself when its stdin closes.
+The caller chooses the messages: lines of JSON, or frames of bytes. A child that should end with its parent, also when
+that is killed, must end itself when its stdin closes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CLOSED = (anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError, a
 
 
 class PipeClosed(Exception):
-    """The child sends nothing more, or nothing that makes sense."""
+    """The child sends no more, or no valid message."""
 
 
 class ChildProcess:
@@ -67,12 +67,12 @@ class ChildProcess:
         return [one_line(line) for line in self.stderr][-count:]
 
     def send(self, *pieces: bytes) -> None:
-        """Put bytes on their way, together."""
+        """Send bytes, together."""
         self._outgoing.append(pieces)
         self._more.set()
 
     def send_json(self, message: Mapping[str, Json]) -> None:
-        """Put a line of JSON on its way, in ASCII. Raises TypeError or ValueError if the message is not JSON."""
+        """Send a line of JSON, in ASCII. Raises TypeError or ValueError if the message is not JSON."""
         self.send(json.dumps(message, allow_nan=False).encode("ascii") + b"\n")
 
     async def receive_exactly(self, size: int) -> bytes:
@@ -97,7 +97,7 @@ class ChildProcess:
             raise PipeClosed from error
 
     async def wait_end(self) -> str:
-        """How it ended, such as `was killed by SIGKILL`: to be asked once it sends nothing more."""
+        """How it ended, such as `was killed by SIGKILL`; call it after PipeClosed."""
         code: int | None = None
         with anyio.move_on_after(GRACE):
             code = await self._process.wait()
@@ -112,7 +112,7 @@ class ChildProcess:
         return f"was killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
 
     async def run(self) -> None:
-        """Write what is sent, keep the last lines of stderr, and kill what the process leaves, until `close`."""
+        """Write messages, keep the last lines of stderr, and kill what the child leaves running, until `close`."""
         with self._scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write)
@@ -162,7 +162,7 @@ class ChildProcess:
             self._stderr_ended.set()
 
     async def _watch(self) -> None:
-        """When the process ends, kill what it left, and close its stdout, which a process of another group may hold."""
+        """When the process ends, kill its group, and close its stdout, which a process of another group may hold."""
         await self._process.wait()
         self.kill()
         await anyio.sleep(GRACE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Json = Any  #: what json.loads gives; spelled as a name so that a signature says so
+Json = Any  #: what json.loads gives
 SettingType = type[bool] | type[int] | type[float] | type[str] | type[Path]
 Settings = Mapping[str, Any]  #: declared settings with their parsed values
 Role = Literal["system", "user", "assistant"]
@@ -108,7 +108,7 @@ class Request:
         messages: the turns, in order.
         settings: how to sample.
         schema: JSON Schema of the answer, for models with structured output (`"schema" in info.can`).
-        raw: the single text is sent as it stands, without a chat template (`"raw"`).
+        raw: the single text is sent unchanged, without a chat template (`"raw"`).
         choices: the model answers with the log-probability of each of these continuations (`"choices"`).
         prefill: text the answer starts with; not repeated in the response.
     """
@@ -128,7 +128,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call as the provider counts them; zero where it does not say."""
+    """Tokens of one call as the provider counts them; zero if it does not say."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -151,13 +151,13 @@ class Response:
     Attributes:
         text: what is judged.
         reasoning: thinking the provider returned apart; stored, not judged unless asked.
-        flags: `truncated` at the token limit, `refusal` where the API marks the model's own refusal.
+        flags: `truncated` at the token limit, `refusal` if the API marks the model's own refusal.
         usage: tokens.
         model: the model's name as the provider reports it.
         seconds: duration of the call that gave the answer.
         choices: log-probability of each of the request's `choices`.
         notes: what was done to the request on the way, such as an image that was scaled down.
-        steps: what a strategy was told before it came to this answer, by the step's name and in order; never judged.
+        steps: what the model answered in a strategy's earlier steps, by the step's name and in order; never judged.
     """
 
     text: str
@@ -183,9 +183,9 @@ class Failure:
         transient: another try may help.
         throttled: the provider asked to slow down (429), or is overloaded (529).
         retry_after: seconds the provider asked to wait.
-        usage: tokens spent all the same.
+        usage: tokens that the failed call used.
         model: the model's name as the provider reports it.
-        steps: what a strategy was told before the call that failed; see `Response.steps`.
+        steps: answers before the call that failed; see `Response.steps`.
     """
 
     outcome: Literal["input_blocked", "output_blocked", "bad_sample", "error"]
@@ -238,6 +238,35 @@ class Unscored:
 
     state: UnscoredState
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What a model is and can do.
+
+    Attributes:
+        ref: as the user wrote it, `scheme/name`.
+        resolved: the snapshot behind an alias, if the provider says it before the first call; else empty.
+        endpoint: calls to one endpoint share slots, back-off and breaker; one per server and key, or per local device.
+        max_images: most images one request may hold; None when there is no limit.
+        local: runs on this machine's accelerator.
+        concurrency: most calls at once; None lets the engine find it.
+        fingerprint: names, sizes and sha256 of a local model's files, a hub commit, or {} for an API.
+        can: abilities; a request needing another is refused before the run.
+        dropped: generation settings the model refused, left out and recorded as null.
+        notes: for the user, such as about a batch that was halved; may grow while the model is open.
+    """
+
+    ref: str
+    resolved: str = ""
+    endpoint: str
+    max_images: int | None = None
+    local: bool = False
+    concurrency: int | None = None
+    fingerprint: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    can: frozenset[Ability] = frozenset({"images", "system"})
+    dropped: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

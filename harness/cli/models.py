@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.contracts import Provider
-from harness.models import declared
+from harness.models import list_settings
 from harness.types import Json
 
 from .configured import schemes_flag, with_schemes
@@ -29,7 +29,7 @@ command = list_command(
         facts=_example,
         details=_details,
         flag=lambda _: "-M KEY=VALUE",
-        settings=declared,
+        settings=list_settings,
         host=with_schemes,
         flags=schemes_flag,
     ),

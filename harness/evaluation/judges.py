@@ -24,7 +24,7 @@ from harness.evaluation.splits import JudgeChoice, split_judge
 from harness.keys import canonical, messages_digest, short
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Breaker, Metered
-from harness.models import ModelSpec, Resolved, declared, placed, resolve
+from harness.models import ModelSpec, Resolved, list_settings, place_devices, resolve
 from harness.plugins.shapes import describe_wrong_decision
 from harness.rubric.templates import strip_markers
 from harness.store.folder import file_name
@@ -271,8 +271,10 @@ def resolve_settings(choice: JudgeChoice, options: Options) -> JudgeSettings:
         return JudgeSettings(overrides={}, model=None)
     names = {setting.name for setting in GENERATION}
     provider = resolve(ModelSpec(ref=choice.model)).provider
-    given = placed(provider, select_settings(choice.judge.name, options.judge_settings))
-    values = settings.effective((*declared(provider), *GENERATION), given, owner=f"judge's provider {provider.scheme}")
+    given = place_devices(provider, select_settings(choice.judge.name, options.judge_settings))
+    values = settings.effective(
+        (*list_settings(provider), *GENERATION), given, owner=f"judge's provider {provider.scheme}"
+    )
     own = {name: value for name, value in given.items() if name not in names}
     return JudgeSettings(
         overrides={name: values[name] for name in given if name in names},

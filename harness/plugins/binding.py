@@ -31,8 +31,8 @@ from harness.contracts import (
 from harness.errors import describe_error, find_root_error
 from harness.plugins.boundary import Boundary, calls_plugin, current_task, is_asked_end, is_closed, is_listened_to
 from harness.plugins.loader import Source, format_story
+from harness.plugins.registry import describe_value
 from harness.plugins.shapes import (
-    describe_value,
     describe_wrong,
     describe_wrong_calls,
     describe_wrong_decision,
@@ -44,11 +44,11 @@ _T = TypeVar("_T")
 
 
 class _Opened(AbstractAsyncContextManager[Any]):
-    """What a provider or painter opens; what the body raises goes through it as it is.
+    """The context manager of a model or brush; it passes on what the body raises.
 
-    When it is closed, all is done that it was opened for. So what its closing raises, of whatever kind, goes to the
-    listener and ends nothing. It is raised where nobody listens and the body raised nothing itself, and where the
-    manager itself cancelled the body.
+    When it closes, the work is done. So an error of its closing, of whatever kind, goes to the listener and ends
+    nothing. It is raised in two cases only: nobody listens and the body raised nothing, or the manager itself
+    cancelled the body.
     """
 
     def __init__(
@@ -92,14 +92,9 @@ class _Opened(AbstractAsyncContextManager[Any]):
 
 
 def _bind_model(boundary: Boundary, what: str, place: str, given: object, method: str) -> object:
-    """What a plugin gave as a model or a brush, behind the boundary. Raises PluginError where it lacks its method.
+    """Put a model, whose `method` is `generate`, or a brush, whose `method` is `draw`, behind the boundary.
 
-    Args:
-        boundary: of the plugin.
-        what: it was opened as.
-        place: what gave it.
-        given: by the plugin.
-        method: `generate` of a model, `draw` of a brush.
+    Raises PluginError if it lacks the method.
     """
     if not callable(getattr(given, method, None)):
         raise boundary.error(place, f"it gave {describe_value(given)}, which has no {method}()")
@@ -203,23 +198,9 @@ def _bind_open(boundary: Boundary, what: str, function: Callable[..., Any], meth
     return update_wrapper(lambda *given, **named: _Opened(boundary, what, call(*given, **named), method), function)
 
 
-def _bind_provider(boundary: Boundary, it: Provider) -> dict[str, Any]:
-    what = f"provider {it.scheme!r}"
-    return {
-        "open": _bind_open(boundary, what, it.open, "generate"),
-        "folder": it.folder and boundary.call(f"folder of {what}", it.folder, Path),
-        "lineage": it.lineage and boundary.call(f"lineage of {what}", it.lineage, Path),
-    }
-
-
-def _bind_painter(boundary: Boundary, it: Painter) -> dict[str, Any]:
-    return {"open": _bind_open(boundary, f"painter {it.scheme!r}", it.open, "draw")}
-
-
 def _bind_task(boundary: Boundary, it: Task) -> dict[str, Any]:
     what = f"task {it.name!r}"
     place = f"splits of {what}"
-
     splits: object
     if callable(it.splits):
         call = boundary.call(place, it.splits, Mapping)
@@ -243,59 +224,28 @@ def _bind_judge(boundary: Boundary, it: Judge) -> dict[str, Any]:
             raise boundary.error(f"open of {what}", why)
         asks, local = describe_wrong_requests, rubric.ask_local
 
-        def decides(given: object) -> str:
-            return describe_wrong_decision(given, rubric.labels)
-
         def reads(given: object) -> str:
-            wrong = asks if issubclass(type(given), list) else decides
-            return wrong(given)
+            return asks(given) if issubclass(type(given), list) else describe_wrong_decision(given, rubric.labels)
 
         def scores(given: object) -> str:
             pair = cast("tuple[object, ...]", given) if isinstance(given, tuple) else ()
             if len(pair) != 2:
                 return f"it gave {given!r:.100}, not an item and its decision"
-            return decides(pair[1])
+            return describe_wrong_decision(pair[1], rubric.labels)
 
         return replace(
             rubric,
-            ask=boundary.call_checked(f"ask of {what}", rubric.ask, asks),
-            ask_local=local and boundary.call_checked(f"ask_local of {what}", local, asks),
-            read=boundary.call_checked(f"read of {what}", rubric.read, reads),
+            ask=boundary.call(f"ask of {what}", rubric.ask, wrong=asks),
+            ask_local=local and boundary.call(f"ask_local of {what}", local, wrong=asks),
+            read=boundary.call(f"read of {what}", rubric.read, wrong=reads),
             score=rubric.score and boundary.async_iterator(f"score of {what}", rubric.score, scores),
         )
 
     return {"open": update_wrapper(open_rubric, it.open)}
 
 
-def _bind_strategy(boundary: Boundary, it: Strategy) -> dict[str, Any]:
-    what = f"strategy {it.name!r}"
-    place = f"wrap of {what}"
-    wrapped = boundary.call(place, it.wrap)
-
-    def wrap(*given: Any, **named: Any) -> object:
-        return _bind_model(boundary, what, place, wrapped(*given, **named), "generate")
-
-    return {
-        "wrap": update_wrapper(wrap, it.wrap),
-        "calls": it.calls and boundary.call_checked(f"calls of {what}", it.calls, describe_wrong_calls),
-    }
-
-
-def _bind_report(boundary: Boundary, it: Report) -> dict[str, Any]:
-    what = f"report {it.name!r}"
-
-    def files(place: str, function: Callable[..., Any], *wanted: type[Any]) -> Callable[..., Any]:
-        return boundary.call_checked(place, function, _wrong_files, *wanted)
-
-    return {
-        "render": it.render and files(f"render of {what}", it.render, str, bytes, Mapping),
-        "samples": it.samples and files(f"samples of {what}", it.samples, str, bytes, Mapping),
-        "figures": it.figures and files(f"figures of {what}", it.figures, Mapping),
-    }
-
-
-def _wrong_files(rendered: object) -> str:
-    """What is wrong with the files of a report: each has a name below the folder it is written to, and bytes."""
+def _describe_wrong_files(rendered: object) -> str:
+    """What is wrong with the files of a report: each needs a name below its folder, and bytes."""
     if not isinstance(rendered, Mapping):
         return ""
     for name, data in cast("Mapping[object, object]", rendered).items():
@@ -307,37 +257,58 @@ def _wrong_files(rendered: object) -> str:
     return ""
 
 
-def _bind_trainer(boundary: Boundary, it: Trainer) -> dict[str, Any]:
-    what = f"trainer {it.name!r}"
-    return {
-        "plan": boundary.call(f"plan of {what}", it.plan, str),
-        "train": boundary.call(f"train of {what}", it.train, Path),
-        "exports": {name: boundary.call(f"export {name} of {what}", each, Path) for name, each in it.exports.items()},
-        "facts": it.facts and boundary.call(f"facts of {what}", it.facts, Mapping),
-    }
-
-
-def _bind_builder(boundary: Boundary, it: Builder) -> dict[str, Any]:
-    what = f"builder {it.name!r}"
-    return {
-        "plan": boundary.call(f"plan of {what}", it.plan, str),
-        "build": boundary.coroutine(f"build of {what}", it.build, Built),
-    }
-
-
-_BINDERS: dict[type[Any], Callable[[Boundary, Any], dict[str, Any]]] = {
-    Provider: _bind_provider,
-    Painter: _bind_painter,
-    Task: _bind_task,
-    Judge: _bind_judge,
-    Strategy: _bind_strategy,
-    Report: _bind_report,
-    Trainer: _bind_trainer,
-    Builder: _bind_builder,
-}
-
-
 def bind(item: _T, source: Source) -> _T:
     """A descriptor with all its functions behind the boundary of its plugin."""
-    bind = _BINDERS.get(type(item)) or next((b for kind, b in _BINDERS.items() if isinstance(item, kind)), None)
-    return item if bind is None else cast("_T", replace(cast("Any", item), **bind(Boundary(source), item)))
+    boundary = Boundary(source)
+    call = boundary.call
+    match item:
+        case Provider():
+            what = f"provider {item.scheme!r}"
+            fields: dict[str, Any] = {
+                "open": _bind_open(boundary, what, item.open, "generate"),
+                "folder": item.folder and call(f"folder of {what}", item.folder, Path),
+                "lineage": item.lineage and call(f"lineage of {what}", item.lineage, Path),
+            }
+        case Painter():
+            fields = {"open": _bind_open(boundary, f"painter {item.scheme!r}", item.open, "draw")}
+        case Task():
+            fields = _bind_task(boundary, item)
+        case Judge():
+            fields = _bind_judge(boundary, item)
+        case Strategy():
+            what = f"strategy {item.name!r}"
+            place = f"wrap of {what}"
+            wrapped = call(place, item.wrap)
+
+            def wrap(*given: Any, **named: Any) -> object:
+                return _bind_model(boundary, what, place, wrapped(*given, **named), "generate")
+
+            fields = {
+                "wrap": update_wrapper(wrap, item.wrap),
+                "calls": item.calls and call(f"calls of {what}", item.calls, wrong=describe_wrong_calls),
+            }
+        case Report():
+            what, wrong = f"report {item.name!r}", _describe_wrong_files
+            fields = {
+                "render": item.render and call(f"render of {what}", item.render, str, bytes, Mapping, wrong=wrong),
+                "samples": item.samples and call(f"samples of {what}", item.samples, str, bytes, Mapping, wrong=wrong),
+                "figures": item.figures and call(f"figures of {what}", item.figures, Mapping, wrong=wrong),
+            }
+        case Trainer():
+            what = f"trainer {item.name!r}"
+            exports = {name: call(f"export {name} of {what}", each, Path) for name, each in item.exports.items()}
+            fields = {
+                "plan": call(f"plan of {what}", item.plan, str),
+                "train": call(f"train of {what}", item.train, Path),
+                "exports": exports,
+                "facts": item.facts and call(f"facts of {what}", item.facts, Mapping),
+            }
+        case Builder():
+            what = f"builder {item.name!r}"
+            fields = {
+                "plan": call(f"plan of {what}", item.plan, str),
+                "build": boundary.coroutine(f"build of {what}", item.build, Built),
+            }
+        case _:
+            return item
+    return cast("_T", replace(cast("Any", item), **fields))

@@ -6,26 +6,31 @@ of its source. Whatever comes out of them is what the contract says, an error th
 PluginError is given to the listener (`listen`), also where a run goes on without it.
 
 The wrappers' frames say what is being called: `find_caller` finds them in a stack, to name the plugin that hangs.
+`watch_loop` names the one that blocks the event loop of a run.
 """
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import update_wrapper
 from types import CodeType, FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from harness.errors import FIXABLE, BadImage, HarnessError, PluginError, describe_error, find_root_error
-from harness.plugins.loader import FILE, Fault, Source, format_story
+from harness.plugins.loader import FILE, PATIENCE, Fault, Source, format_story
 from harness.plugins.shapes import describe_type, describe_wrong
 from harness.secrets import without_secrets
 from harness.text import one_line
 from harness.types import Sample
 
+IMPORTS: Final = 12  #: times the patience that an import may take without a new module
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _listener: ContextVar[Callable[[PluginError], None] | None] = ContextVar("harness_plugin_errors", default=None)
@@ -61,7 +66,11 @@ def find_caller(frame: FrameType | None) -> tuple[Source, str, str] | None:
     while frame is not None:
         if frame.f_code in _CODES:
             boundary: Boundary = frame.f_locals["boundary"]
-            return boundary.source, frame.f_locals["place"], _find_line(inner[::-1] or [frame])
+            frames = inner[::-1] or [frame]  # from the call inwards
+            packages = [str(each.f_globals.get("__name__")).partition(".")[0] for each in frames]
+            own = next((name for name in packages if name not in ("contextlib", "harness")), packages[0])
+            last = [each for each, name in zip(frames, packages, strict=True) if name == own][-1]
+            return boundary.source, frame.f_locals["place"], f"{last.f_code.co_filename}:{last.f_lineno}"
         inner.append(frame)
         frame = frame.f_back
     return None
@@ -78,12 +87,53 @@ def is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _find_line(frames: Sequence[FrameType]) -> str:
-    """The file and line that the plugin's own package is at, in frames from the call inwards."""
-    packages = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
-    own = next((name for name in packages if name not in ("contextlib", "harness")), packages[0])
-    last = [frame for frame, name in zip(frames, packages, strict=True) if name == own][-1]
-    return f"{last.f_code.co_filename}:{last.f_lineno}"
+@contextmanager
+def watch_loop(tell: Callable[[str], None], patience: float = PATIENCE) -> Generator[None]:
+    """While the body lasts, name the plugin that blocks the running event loop for some seconds, once for each place.
+
+    An import is not a hang, however long it takes on a busy machine: its time does not count, unless no new module has
+    been imported for `IMPORTS` times as long.
+    """
+    import asyncio
+
+    try:
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+    except RuntimeError:  # the loop of another library
+        yield
+        return
+    ended, reported, beat = threading.Event(), set[tuple[str, str]](), time.monotonic()
+
+    def alive() -> None:
+        nonlocal beat
+        beat = time.monotonic()
+        if not ended.is_set():
+            loop.call_later(patience / 5, alive)
+
+    def look() -> None:
+        modules, came, excused, before = len(sys.modules), beat, beat, False
+        while not ended.wait(patience / 5):
+            frame, now = sys._current_frames().get(thread), time.monotonic()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - documented
+            if len(sys.modules) != modules:
+                modules, came = len(sys.modules), now
+            imports = is_importing(frame)
+            if (imports or before) and now - max(came, beat) < patience * IMPORTS:
+                excused = now
+            before = imports
+            found = find_caller(frame) if now - max(beat, excused) >= patience else None
+            if found is not None and (found[0].name, found[1]) not in reported:
+                source, place, where = found
+                reported.add((source.name, place))
+                tell(
+                    f"plugin {source.name} ({source.origin}), {place}: it has held the run for {patience:g} s, at "
+                    f"{where}; nothing else goes on meanwhile"
+                )
+
+    alive()
+    threading.Thread(target=look, name="harness-loop", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 class PluginErrors:
@@ -150,14 +200,28 @@ class Boundary:
             error: that it raised.
             task: that awaits it, where it is awaited.
         """
-        if _is_allowed(error) or is_closed(error, task):
-            raise error
         found = find_root_error(error)
+        allowed = found.errno in FIXABLE if isinstance(found, OSError) else isinstance(found, HarnessError | BadImage)
+        if allowed or is_asked_end(error) or is_closed(error, task):
+            raise error
         story = format_story(error)
         raise self.error(place, describe_error(found), kind=type(found).__name__, story=story) from error
 
-    def call(self, place: str, function: Callable[..., _T], *wanted: type[Any]) -> Callable[..., _T]:
-        """The function behind the boundary; what it gives must be one of the types that are wanted."""
+    def call(
+        self,
+        place: str,
+        function: Callable[..., _T],
+        *wanted: type[Any],
+        wrong: Callable[[object], str] = lambda _: "",
+    ) -> Callable[..., _T]:
+        """The function behind the boundary.
+
+        Args:
+            place: the name of the call.
+            function: of the plugin.
+            wanted: the types of which its value must have one; none accepts any.
+            wrong: says what else is wrong with its value, or an empty text.
+        """
 
         @calls_plugin
         def call(*arguments: Any, **named: Any) -> _T:
@@ -166,25 +230,11 @@ class Boundary:
                 given = function(*arguments, **named)
             except BaseException as error:  # noqa: BLE001 - SystemExit is no way out of a run
                 boundary.fail(place, error)
-            if wanted and not isinstance(given, wanted):
-                raise boundary.error(place, describe_type(given, *wanted))
+            if why := describe_type(given, *wanted) if wanted and not isinstance(given, wanted) else wrong(given):
+                raise boundary.error(place, why)
             return given
 
         return update_wrapper(call, function)
-
-    def call_checked(
-        self, place: str, function: Callable[..., _T], wrong: Callable[[object], str], *wanted: type[Any]
-    ) -> Callable[..., _T]:
-        """As `call`; `wrong` says what else is wrong with what it gives, or an empty text."""
-        call = self.call(place, function, *wanted)
-
-        def call_checked(*arguments: Any, **named: Any) -> _T:
-            given = call(*arguments, **named)
-            if why := wrong(given):
-                raise self.error(place, why)
-            return given
-
-        return update_wrapper(call_checked, function)
 
     @calls_plugin
     async def wait(self, place: str, function: Callable[..., Awaitable[_T]], *arguments: Any, **named: Any) -> _T:
@@ -232,7 +282,7 @@ class Boundary:
     def async_iterator(
         self, place: str, function: Callable[..., AsyncIterator[_T]], wrong: Callable[[object], str]
     ) -> Callable[..., Any]:
-        """An async generator function behind the boundary, which closes the plugin's; `wrong` as in `call_checked`."""
+        """An async generator function behind the boundary, which closes the plugin's; `wrong` as in `call`."""
 
         async def iterate(*arguments: Any, **named: Any) -> AsyncGenerator[_T]:
             items = self.call(place, lambda: aiter(function(*arguments, **named)))()
@@ -248,20 +298,27 @@ class Boundary:
         return update_wrapper(iterate, function)
 
 
-def _is_allowed(error: BaseException) -> bool:
-    """Whether a plugin may raise it: what the user can fix, and an end that was asked for."""
-    error = find_root_error(error)
-    if isinstance(error, HarnessError | BadImage):
-        return True
-    if isinstance(error, OSError):
-        return error.errno in FIXABLE
-    return is_asked_end(error)
-
-
 def is_asked_end(error: BaseException) -> bool:
-    """Whether an error is an end that was asked for: an interrupt, or a cancellation of the current task."""
+    """Whether an error is an end that was asked for: an interrupt, or a cancellation of the current task.
+
+    A CancelledError that nobody asked for is the plugin's.
+    """
+    import asyncio
+
+    import anyio
+
     error = find_root_error(error)
-    return isinstance(error, KeyboardInterrupt) or _is_cancellation(error)
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    try:
+        if not isinstance(error, anyio.get_cancelled_exc_class()):
+            return False
+    except RuntimeError:  # no loop, so nothing to cancel
+        return False
+    if anyio.current_effective_deadline() == float("-inf"):
+        return True
+    task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
+    return task is not None and task.cancelling() > 0
 
 
 def is_closed(error: BaseException, task: object) -> bool:
@@ -280,20 +337,3 @@ def current_task() -> object:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    """Whether the current task was cancelled; a CancelledError that nobody asked for is the plugin's."""
-    import asyncio
-
-    import anyio
-
-    try:
-        if not isinstance(error, anyio.get_cancelled_exc_class()):
-            return False
-    except RuntimeError:  # no loop, so nothing to cancel
-        return False
-    if anyio.current_effective_deadline() == float("-inf"):
-        return True
-    task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
-    return task is not None and task.cancelling() > 0

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from harness.errors import HarnessError, describe_error
 from harness.settings import nearest
@@ -27,6 +27,7 @@ from harness.text import one_line
 GROUP = "harness"
 OWN = "vlm-safety-harness"
 FILE = "file"  #: what stands for the distribution of `--plugin FILE.py`
+PATIENCE: Final = 5.0  #: seconds of silence before a plugin that hangs is named
 Stage = Literal["find", "import", "register", "offer", "name", "hook", "observe"]
 
 
@@ -120,11 +121,11 @@ def format_story(error: BaseException) -> str:
 
 
 def find_shadow(source: Source, alike: Iterable[Source]) -> Fault | None:
-    """The fault of a distribution whose module name belongs to another one in this process; None if it has its own.
+    """The fault of a source whose module name belongs to another distribution in this process; None if there is none.
 
-    `alike` are all sources whose module has the same name. Python finds one module of a name, and the source has been
-    imported. The module of a distribution lies where that is installed, unless it is installed in place (editable),
-    which only shows where another distribution has the module.
+    `alike` are all sources whose module has the same name: Python finds one module of a name, and the source has been
+    imported. The module of a distribution lies in its site folder, except for one that is installed in place
+    (editable): only the other distribution's file shows that it is shadowed.
     """
     module = sys.modules.get(source.package)
     file = getattr(module, "__file__", None)
@@ -197,7 +198,16 @@ def from_file(path: Path) -> Source:
     Raises:
         HarnessError: there is no such file, or the folder holds no package.
     """
-    code = _find_package(path) if path.is_dir() else path
+    code = path
+    if path.is_dir():  # it is a package, or holds one `harness_*`, as `harness plugins new` lays it out
+        inside = [each.parent for each in sorted(path.glob("harness_*/__init__.py"))]
+        if not (path / "__init__.py").is_file() and len(inside) != 1:
+            raise HarnessError(
+                "the folder is not a Python package: it has no __init__.py",
+                where=str(path),
+                remedy="give the folder that holds __init__.py, or one file",
+            )
+        code = (path if (path / "__init__.py").is_file() else inside[0]).absolute()
     files = sorted(code.rglob("*.py")) if code.is_dir() else [code]
     try:
         found = {file.relative_to(code.parent): file.read_bytes() for file in files}
@@ -208,51 +218,34 @@ def from_file(path: Path) -> Source:
     whole = b"".join(str(name).encode() + b"\0" + text + b"\0" for name, text in found.items())
     version = sha256(whole if code.is_dir() else found[Path(code.name)]).hexdigest()[:12]
     entry = re.sub(r"[^a-z0-9_.-]", "_", code.stem.lower()).removeprefix("harness_")
-    run = partial(_run_package, code) if code.is_dir() else partial(_run_file, code, version)
-    return Source(name=entry, entry=entry, distribution=FILE, version=version, value=str(code), load=run)
+    load = partial(_import_code, code, version)
+    return Source(name=entry, entry=entry, distribution=FILE, version=version, value=str(code), load=load)
 
 
-def _find_package(folder: Path) -> Path:
-    """The folder if it is a package, else the one `harness_*` in it, as `harness plugins new` lays it out."""
-    if (folder / "__init__.py").is_file():
-        return folder.absolute()
-    packages = [each.parent for each in sorted(folder.glob("harness_*/__init__.py"))]
-    if len(packages) == 1:
-        return packages[0].absolute()
-    raise HarnessError(
-        "the folder is not a Python package: it has no __init__.py",
-        where=str(folder),
-        remedy="give the folder that holds __init__.py, or one file",
-    )
+def _import_code(code: Path, version: str) -> object:
+    """Import a file, or a package by its own name, so that its modules find each other.
 
-
-def _run_file(path: Path, version: str) -> object:
-    """Import one file. It may import its neighbours, which never hide a module that is installed."""
-    _add_to_path(path.absolute().parent)
-    return _execute(f"harness_file_{version}", path, None)
-
-
-def _run_package(folder: Path) -> object:
-    """Import a package by its own name, so that its modules find each other. Raises ImportError where that is taken."""
-    name = folder.name
-    there = sys.modules.get(name)
-    spec = None if there is not None else importlib.util.find_spec(name)
-    file = getattr(there, "__file__", None) if there is not None else spec.origin if spec else None
-    if file is not None and Path(file).resolve() != (folder / "__init__.py").resolve():
-        raise ImportError(f"the name {name} is taken by the module {file}; rename the folder")
-    _add_to_path(folder.parent)
-    return there if there is not None else _execute(name, folder / "__init__.py", [str(folder)])
-
-
-def _add_to_path(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-
-
-def _execute(name: str, path: Path, inside: list[str] | None) -> object:
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=inside)
+    A file may import its neighbours, which never hide a module that is installed. Raises ImportError if another module
+    has the package's name.
+    """
+    is_package = code.is_dir()
+    name = code.name if is_package else f"harness_file_{version}"
+    file = code / "__init__.py" if is_package else code
+    there = sys.modules.get(name) if is_package else None
+    if is_package:
+        spec = None if there is not None else importlib.util.find_spec(name)
+        taken = getattr(there, "__file__", None) if there is not None else spec.origin if spec else None
+        if taken is not None and Path(taken).resolve() != file.resolve():
+            raise ImportError(f"the name {name} is taken by the module {taken}; rename the folder")
+    folder = str(code.absolute().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    if there is not None:
+        return there
+    inside = [str(code)] if is_package else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=inside)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is not a Python file")
+        raise ImportError(f"{file.name} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a class's module up there
     try:

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from harness.contracts import Results, RunInfo
 from harness.plugins.loader import Fault, Source, guard, make_fault
-from harness.types import Failure, Image, Message, Response, Sample, Unscored, Verdict
+from harness.types import Failure, Image, Response, Sample, Unscored, Verdict
 
 Event = tuple[str, Mapping[str, Any]]
 
@@ -121,42 +121,37 @@ class Observers:
             self._events.append((hook, {"run": self._run, **arguments}))
             self._changed.notify()
 
-    def _next(self) -> Event | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._events or self._closed)
-            return self._events.popleft() if self._events else None
-
     def _deliver(self) -> None:
-        while (event := self._next()) is not None:
-            hook, arguments = event
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._events or self._closed)
+                if not self._events:
+                    return
+                hook, arguments = self._events.popleft()
             for observer in self._by_hook[hook]:
                 # Each observer has results of its own: none changes what another one, or the command, has.
                 own = {"results": copy.deepcopy(arguments["results"])} if "results" in arguments else {}
-                self._call(observer, {**arguments, **own})
-
-    def _call(self, observer: Observer, arguments: Mapping[str, Any]) -> None:
-        started = time.monotonic()
-        self._now = observer.source
-        with guard(observer.source, "observe", lambda fault: self._report_once(observer, fault)):
-            observer.call(arguments)
-        self._now = None
-        self._spent[observer.source] += time.monotonic() - started
-
-    def _report_once(self, observer: Observer, fault: Fault) -> None:
-        key = (observer.source.name, observer.hook)
-        if key not in self._reported:
-            self._reported.add(key)
-            self._report(fault)
+                faults: list[Fault] = []
+                started = time.monotonic()
+                self._now = observer.source
+                with guard(observer.source, "observe", faults.append):
+                    observer.call({**arguments, **own})
+                self._now = None
+                self._spent[observer.source] += time.monotonic() - started
+                key = (observer.source.name, observer.hook)
+                if faults and key not in self._reported:
+                    self._reported.add(key)
+                    self._report(faults[0])
 
 
 def _without_bytes(sample: Sample) -> Sample:
     """The sample without its images' bytes: a queue of events must not hold the data set in memory."""
     if all(image.content is None for image in sample.request.images):
         return sample
-
-    def close(message: Message) -> Message:
-        parts = (replace(part, content=None) if isinstance(part, Image) else part for part in message.content)
-        return replace(message, content=tuple(parts))
-
-    messages = tuple(close(message) for message in sample.request.messages)
+    messages = tuple(
+        replace(
+            message, content=tuple(replace(p, content=None) if isinstance(p, Image) else p for p in message.content)
+        )
+        for message in sample.request.messages
+    )
     return replace(sample, request=replace(sample.request, messages=messages))

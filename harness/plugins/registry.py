@@ -11,12 +11,14 @@ import contextlib
 import inspect
 import re
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeGuard, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import pluggy
 
@@ -25,6 +27,7 @@ from harness.contracts import Builder, Judge, Painter, Provider, Report, Strateg
 from harness.errors import UnknownName
 from harness.plugins.loader import (
     FILE,
+    PATIENCE,
     Fault,
     PluginFilter,
     Source,
@@ -34,8 +37,8 @@ from harness.plugins.loader import (
     make_fault,
     order_sources,
 )
-from harness.plugins.watch import Watch
 from harness.settings import nearest
+from harness.text import one_line
 from harness.types import Setting
 
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
@@ -44,6 +47,7 @@ Call = Callable[[Mapping[str, Any]], Any]  #: a hook implementation as a functio
 _OFFER_LIMIT = 10_000  # a hook that offers more is an endless generator
 _SETTING_TYPES = (bool, int, float, str, Path)
 _MARK = "harness_impl"  # what `hookimpl` leaves on a function
+_DOING: Final = {"import": "its import", "register": "its registration", "offer": "what it offers", "hook": "a hook"}
 _T = TypeVar("_T")
 
 
@@ -108,15 +112,15 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
         TypeError: it is not an iterable of the kind's type, or a field is of the wrong type.
         ValueError: a name is outside the charset or given twice.
     """
-    if not _is_iterable(returned):
-        raise TypeError(f"{kind.hook} returned {_describe(returned)}, not an iterable of {kind.type.__name__}")
-    items = list(islice(returned, _OFFER_LIMIT + 1))
+    if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
+        raise TypeError(f"{kind.hook} returned {describe_value(returned)}, not an iterable of {kind.type.__name__}")
+    items = list(islice(cast("Iterable[object]", returned), _OFFER_LIMIT + 1))
     if len(items) > _OFFER_LIMIT:
         raise ValueError(f"{kind.hook} offers more than {_OFFER_LIMIT} items")
     found: list[Registered[_T]] = []
     for item in items:
         if not isinstance(item, kind.type):
-            raise TypeError(f"{kind.hook} offers {_describe(item)}, not a {kind.type.__name__}")
+            raise TypeError(f"{kind.hook} offers {describe_value(item)}, not a {kind.type.__name__}")
         name: object = getattr(item, kind.key)
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(
@@ -130,32 +134,28 @@ def read_offers(kind: PluginKind[_T], returned: object, source: Source) -> list[
     return found
 
 
-def _is_iterable(value: object) -> TypeGuard[Iterable[object]]:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-
-
 def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
     owner = f"{kind.word} {name!r}"
     for field in ("description", "version", "base"):
         if not isinstance(getattr(item, field, ""), str):
-            raise TypeError(f"{owner}: {field} is {_describe(getattr(item, field))}, not text")
+            raise TypeError(f"{owner}: {field} is {describe_value(getattr(item, field))}, not text")
     given = [field for field in kind.may if getattr(item, field) is not None]
     for field in (*kind.calls, *given):
         if not callable(getattr(item, field)):
-            raise TypeError(f"{owner}: {field} is {_describe(getattr(item, field))}, not callable")
+            raise TypeError(f"{owner}: {field} is {describe_value(getattr(item, field))}, not callable")
     splits: object = getattr(item, "splits", {})
     if not isinstance(splits, Mapping) and not callable(splits):
-        raise TypeError(f"{owner}: splits is {_describe(splits)}, neither a mapping nor callable")
+        raise TypeError(f"{owner}: splits is {describe_value(splits)}, neither a mapping nor callable")
     tasks: object = getattr(item, "tasks", ())
     if not isinstance(tasks, tuple) or not all(isinstance(each, str) for each in cast("tuple[object, ...]", tasks)):
         raise TypeError(f"{owner}: tasks is not a tuple of names")
     settings: object = getattr(item, "settings", ())
     if not isinstance(settings, tuple):
-        raise TypeError(f"{owner}: settings is {_describe(settings)}, not a tuple of Setting")
+        raise TypeError(f"{owner}: settings is {describe_value(settings)}, not a tuple of Setting")
     names: set[str] = set()
     for setting in cast("tuple[object, ...]", settings):
         if not isinstance(setting, Setting):
-            raise TypeError(f"{owner}: settings holds {_describe(setting)}, not a Setting")
+            raise TypeError(f"{owner}: settings holds {describe_value(setting)}, not a Setting")
         if setting.type not in _SETTING_TYPES:
             raise TypeError(f"{owner}: setting {setting.name!r} is of type {setting.type!r}")
         if setting.name in names:
@@ -163,7 +163,8 @@ def _check_fields(kind: PluginKind[Any], name: str, item: object) -> None:
         names.add(setting.name)
 
 
-def _describe(value: object) -> str:
+def describe_value(value: object) -> str:
+    """What a value is, for a message: None, or a value of its type."""
     return "None" if value is None else f"a {type(value).__name__}"
 
 
@@ -176,6 +177,57 @@ def split_clashes(
         by_name.setdefault(offer.name, []).append(offer)
     single = {name: same[0] for name, same in sorted(by_name.items()) if len(same) == 1}
     return single, {name: same for name, same in sorted(by_name.items()) if len(same) > 1}
+
+
+class Watch:
+    """Times each call of a plugin while it loads, and names one that does not come back.
+
+    One thread looks; it ends by itself when nothing is called.
+
+    Attributes:
+        seconds: what each plugin took, by stage.
+    """
+
+    def __init__(self, tell: Callable[[str], None], patience: float | None = None) -> None:
+        self.seconds: dict[tuple[Source, Stage], float] = {}
+        self._tell = tell
+        self._patience = PATIENCE if patience is None else patience
+        self._lock = threading.Lock()
+        self._now: tuple[Source, Stage, float] | None = None
+        self._looking = False
+
+    @contextlib.contextmanager
+    def calling(self, source: Source, stage: Stage) -> Generator[None]:
+        """Watch a call, which is the body; calls do not overlap."""
+        began = time.monotonic()
+        with self._lock:
+            self._now = (source, stage, began)
+            if not self._looking:
+                self._looking = True
+                threading.Thread(target=self._look, name="harness-plugins", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._now = None
+            spent = self.seconds.get((source, stage), 0.0)
+            self.seconds[source, stage] = spent + time.monotonic() - began
+
+    def _look(self) -> None:
+        reported: object = None
+        while True:
+            time.sleep(self._patience / 10)
+            with self._lock:
+                now = self._now
+                if now is None:
+                    self._looking = False
+                    return
+            source, stage, began = now
+            if now != reported and time.monotonic() - began >= self._patience:
+                reported = now
+                self._tell(
+                    f"plugin {one_line(source.name)} ({one_line(source.origin)}): {_DOING.get(stage, stage)} has taken "
+                    f"{self._patience:g} s so far; Ctrl-C ends it, --plugins-block {one_line(source.name)} keeps it out"
+                )
 
 
 class _Manager(pluggy.PluginManager):
@@ -243,7 +295,7 @@ class Registry:
     def calls(self, hook: str) -> list[tuple[Source, Call]]:
         """Each implementation of a hook by itself, in the order of the plugins."""
         impls = [impl for impl in getattr(self._manager.hook, hook).get_hookimpls() if not _describe_unusable(impl)]
-        return [(s, _caller(impl)) for s in self.plugins for impl in impls if impl.plugin_name == s.name]
+        return [(s, _take_all(impl)) for s in self.plugins for impl in impls if impl.plugin_name == s.name]
 
     def report(self, fault: Fault, tell: Callable[[str], None] | None = None) -> None:
         """Keep a fault and print its line."""
@@ -265,8 +317,8 @@ def write_line(line: str) -> None:
         sys.stderr.flush()
 
 
-def _caller(impl: pluggy.HookImpl) -> Call:
-    """An implementation as a function of all the hook's arguments; it may take fewer, and those by name."""
+def _take_all(impl: pluggy.HookImpl) -> Call:
+    """An implementation as a function of all the hook's arguments: it may take fewer, and takes them by name."""
     return lambda arguments: impl.function(**{name: arguments[name] for name in impl.argnames})
 
 
@@ -314,23 +366,21 @@ def clash_error(
         every: all loaded plugins.
         blocked: the block list in force, which the line keeps.
     """
+    per_distribution = Counter(source.distribution for source in every)
+
+    def block_name(source: Source) -> str:
+        """A name that blocks this plugin and no other: its distribution if that holds nothing else, else its own."""
+        # The word for the distribution of a file is the same for all files, also those of the next command.
+        alone = per_distribution[source.distribution] == 1 and source.distribution != FILE
+        others = {label for other in every if other != source for label in other.labels}
+        return source.distribution if alone and source.distribution not in others else source.name
+
     lines: list[str] = []
     for kept in sources:
-        names = [*sorted(blocked), *(_block_name(source, every) for source in sources if source != kept)]
+        names = [*sorted(blocked), *(block_name(source) for source in sources if source != kept)]
         lines.append(f"HARNESS_PLUGINS_BLOCK={','.join(names)} keeps {kept.name}'s")
     owners = " and ".join(f"{source.name} ({source.origin})" for source in sources)
     return UnknownName(f"{len(sources)} plugins offer the {word} {name!r}: {owners}", remedy="\n  ".join(lines))
-
-
-def _block_name(source: Source, every: Sequence[Source]) -> str:
-    """The name that blocks this plugin and no other: its distribution if that holds nothing else, else its own name.
-
-    What stands for the distribution of a file is the same for all files, also those of the next command.
-    """
-    per_distribution = Counter(other.distribution for other in every)
-    names = {label for other in every if other != source for label in other.labels}
-    alone = per_distribution[source.distribution] == 1 and source.distribution != FILE
-    return source.distribution if alone and source.distribution not in names else source.name
 
 
 def unknown_error(

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 
 from harness.contracts import DataSource, Group, ModelInfo, Rubric, Split
 from harness.metrics import Better, Metric
+from harness.plugins.registry import describe_value
 from harness.settings import nearest
 from harness.types import (
     UNSCORED,
@@ -67,7 +68,7 @@ _CHOICES: Mapping[str, Any] = {
 
 
 def describe_wrong(given: object, wanted: type[Any]) -> str:
-    """Why a sample, an info or a rubric is not one, or cannot be relied on; empty where nothing is wrong."""
+    """What is wrong with a sample, an info or a rubric that a plugin gave; empty if nothing is."""
     if not isinstance(given, wanted):
         return describe_type(given, wanted)
     for field, value in _find_wrong(given, {Sample: _SAMPLE, ModelInfo: _INFO, Rubric: _RUBRIC}[wanted]):
@@ -77,7 +78,7 @@ def describe_wrong(given: object, wanted: type[Any]) -> str:
 
 
 def describe_wrong_calls(given: object) -> str:
-    """Why a value is not how often a strategy asks, at least and at most (None for no bound); empty where it is."""
+    """What is wrong with the two numbers that say how often a strategy asks; empty if nothing is."""
     match given:
         case (int() as least, None | int() as most) if isinstance(given, tuple):
             counts = not isinstance(least, bool) and not isinstance(most, bool)
@@ -89,7 +90,7 @@ def describe_wrong_calls(given: object) -> str:
 
 
 def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
-    """Why a rubric's decision cannot be recorded; a label that is not one of its own would count as nothing."""
+    """Why a rubric's decision cannot be recorded: a label that is not one of its own would count as nothing."""
     if isinstance(given, Unscored):
         return f"it gave an Unscored whose state is {given.state!r:.100}" if given.state not in UNSCORED else ""
     if not isinstance(given, Verdict):
@@ -106,7 +107,7 @@ def describe_wrong_decision(given: object, labels: Collection[str]) -> str:
 
 
 def describe_wrong_requests(given: object) -> str:
-    """Why it is no list of requests to a judge's model."""
+    """What is wrong with a list of requests to a judge's model; empty if nothing is."""
     if not isinstance(given, list):
         return describe_type(given, list)
     odd = [each for each in cast("list[object]", given) if not isinstance(each, Request)]
@@ -116,11 +117,6 @@ def describe_wrong_requests(given: object) -> str:
 def describe_type(given: object, *wanted: type[Any]) -> str:
     """What a plugin gave, where one of these types was promised."""
     return f"it gave {describe_value(given)}, not {' or '.join(each.__name__ for each in wanted)}"
-
-
-def describe_value(given: object) -> str:
-    """What a value is, for a message: None, or a value of its type."""
-    return "None" if given is None else f"a {type(given).__name__}"
 
 
 def _find_wrong(given: object, fields: _Fields) -> Iterator[tuple[str, object]]:
@@ -173,15 +169,10 @@ def find_split_faults(split: object) -> Iterator[str]:
             yield from (f"{name} has the {field} {value!r:.100}" for field, value in _find_wrong(verdict, _VERDICT))
     if isinstance(split.images, int) and split.images < 0:
         yield "images is negative"
-    if isinstance(judges := cast("object", split.judges), Mapping):
-        yield from _find_judge_faults(cast("Mapping[object, object]", judges))
-    yield from _find_metric_faults(split.metrics)
-
-
-def _find_judge_faults(judges: Mapping[object, object]) -> Iterator[str]:
-    if not judges:
+    judges = cast("object", split.judges)
+    if isinstance(judges, Mapping) and not judges:
         yield "it accepts no rubric"
-    for rubric, translation in judges.items():
+    for rubric, translation in cast("Mapping[object, object]", judges).items() if isinstance(judges, Mapping) else ():
         if not isinstance(rubric, str):
             yield f"judges names the rubric {rubric!r:.100}, which is no text"
         elif not isinstance(translation, Mapping):
@@ -191,6 +182,7 @@ def _find_judge_faults(judges: Mapping[object, object]) -> Iterator[str]:
             words = cast("Mapping[object, object]", translation)
             if not all(isinstance(word, str) for pair in words.items() for word in pair):
                 yield f"judges translates labels of {rubric!r} that are no texts: {dict(words)!r:.100}"
+    yield from _find_metric_faults(split.metrics)
 
 
 def _find_metric_faults(metrics: object) -> Iterator[str]:
@@ -202,31 +194,29 @@ def _find_metric_faults(metrics: object) -> Iterator[str]:
         return
     if not metrics:
         yield "it has no metrics"
-    found = [each for each in cast("tuple[object, ...]", metrics) if isinstance(each, Metric)]
+    found: list[Metric] = []
     for each in cast("tuple[object, ...]", metrics):
-        if isinstance(each, Metric):
-            yield from (f"metric {each.name!r:.100}: {why}" for why in _find_faults(each))
-        else:
+        if not isinstance(each, Metric):
             yield f"metrics holds {describe_value(each)}, not a Metric"
+            continue
+        found.append(each)
+        faults = [f"{name} is {value!r:.100}" for name, value in _find_wrong(each, _METRIC)]
+        if each.name == "":
+            faults.append("it has no name")
+        for name in ("score", "possible", "group", "cluster", "stratum"):
+            function: object = getattr(each, name)
+            if not callable(function) and (function is not None or name in ("score", "possible")):
+                faults.append(f"{name} is {describe_value(function)}, not a function")
+        for name, kind in _CHOICES.items():
+            faults += _find_misspelt(each, name, kind)
+        faults += _find_wrong_texts(each, *(("strata",) if each.labels is None else ("strata", "labels")))
+        yield from (f"metric {each.name!r:.100}: {why}" for why in faults)
     names = [str(each.name) for each in found]
     if len(set(names)) < len(names):
         yield f"two metrics share a name: {names}"
     main = [each.name for each in found if each.main is True]
     if len(main) > 1:
         yield f"more than one metric says main: {main}"
-
-
-def _find_faults(metric: Metric) -> Iterator[str]:
-    yield from (f"{name} is {value!r:.100}" for name, value in _find_wrong(metric, _METRIC))
-    if metric.name == "":
-        yield "it has no name"
-    for name in ("score", "possible", "group", "cluster", "stratum"):
-        function: object = getattr(metric, name)
-        if not callable(function) and (function is not None or name in ("score", "possible")):
-            yield f"{name} is {describe_value(function)}, not a function"
-    for name, kind in _CHOICES.items():
-        yield from _find_misspelt(metric, name, kind)
-    yield from _find_wrong_texts(metric, *(("strata",) if metric.labels is None else ("strata", "labels")))
 
 
 def _find_misspelt(given: object, field: str, kind: Any) -> Iterator[str]:

@@ -21,12 +21,11 @@ from harness.evaluation.samples import Stop
 from harness.evaluation.splits import JudgeChoice, find_unused_models
 from harness.evaluation.suites import find_overrides
 from harness.files import resolve_name
-from harness.keys import short
+from harness.keys import digest, short
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Metered
-from harness.models import Resolved, identity_digest, resolve
-from harness.plugins.boundary import PluginErrors, listen
-from harness.plugins.watch import watch_loop
+from harness.models import Resolved, resolve
+from harness.plugins.boundary import PluginErrors, listen, watch_loop
 from harness.progress.lines import Progress, SilentProgress
 from harness.runs.notes import build_notes
 from harness.runs.results import to_frame
@@ -277,7 +276,7 @@ async def open_evaluated_model(context: RunContext, resolved: Resolved, writer: 
         context.endpoints.watch(inner)
         _check_abilities(context, inner)
         identity = resolved.identity(inner)
-        context.digest = identity_digest(identity)
+        context.digest = digest(identity)
         claim_folder(context.folder, context.options, identity)
         if context.options.probe:
             model, policy = resolved.wrap(inner), context.options.policy

@@ -22,7 +22,7 @@ from typing import Final
 from harness.contracts import Split
 from harness.errors import HarnessError
 from harness.evaluation.splits import SplitPlan
-from harness.labels import given_by_all, measure, translate_labels
+from harness.labels import intersect_labels, measure, translate_labels
 from harness.metrics import Metric, Record
 from harness.runs.items import Item, LabelMap, build_item
 from harness.runs.selection import SplitSelection, load_split_plan, select_judge_ids, select_splits
@@ -215,7 +215,7 @@ class StoredRun:
                         epochs=max(part.epochs for part in parts),
                         judges=shared,
                         records=[_keep_judges(record, shared) for part in parts for record in part.records],
-                        gives=given_by_all([part.gives for part in parts]),
+                        gives=intersect_labels([part.gives for part in parts]),
                     )
             self.folder.task(display).forget_indexes()
 

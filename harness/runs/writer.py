@@ -20,8 +20,9 @@ from harness.evaluation.context import RunContext
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import SplitJob, SuiteMembers
 from harness.evaluation.splits import SplitPlan
+from harness.keys import digest
 from harness.labels import find_outcome_labels
-from harness.models import Resolved, identity_digest
+from harness.models import Resolved
 from harness.plugins.boundary import PluginErrors
 from harness.plugins.loader import format_story
 from harness.runs.environment import environment
@@ -94,7 +95,7 @@ class RunWriter:
                 started=format_time(self.started),
                 model=entry,
                 identity={**identity, "overrides": overrides.as_json()},
-                identity_digest=identity_digest(identity),
+                identity_digest=digest(identity),
                 overrides=overrides,
                 plugins=dict(plugins.current().provenance()),
                 environment=environment(model),

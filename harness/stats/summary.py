@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from harness.contracts import Decision, Split
 from harness.keys import draw_order
-from harness.labels import LabelWatch, given_by_all, measure, measure_both
+from harness.labels import LabelWatch, intersect_labels, measure, measure_both
 from harness.metrics import Metric, Pairing, Record
 from harness.stats.pairing import Pairs
 from harness.stats.tally import Tally
@@ -219,7 +219,7 @@ def pool_runs(split: Split, parts: Sequence[SplitRun]) -> SplitRun:
         subset=next((part.subset for part in parts if part.subset is not None), None),
         epochs=max(part.epochs for part in parts),
         min_coverage=max(part.min_coverage for part in parts),
-        gives=given_by_all([part.gives for part in parts]),
+        gives=intersect_labels([part.gives for part in parts]),
     )
 
 

@@ -8,16 +8,30 @@ Each check raises NotConforming, an AssertionError, with everything that is wron
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import anyio
 
-from harness.contracts import Answered, Judge, Report, Results, Rubric, Strategy
+from harness.contracts import (
+    Answered,
+    Build,
+    Builder,
+    Built,
+    Judge,
+    Report,
+    Results,
+    Rubric,
+    Strategy,
+    Trainer,
+    Training,
+)
 from harness.errors import HarnessError
 from harness.images import open_image
 from harness.keys import canonical, request_to_json
@@ -28,7 +42,6 @@ from harness.stats.summary import suite_results
 from harness.types import Failure, Image, Request, Response, Sample, Unscored, Verdict
 
 from .fakes import FakeModel, fake_sample
-from .maker_checks import check_builder, check_trainer
 from .model_checks import check_painter, check_provider
 from .problems import NotConforming, Problems, check_described
 from .results import judged, results, split
@@ -51,6 +64,8 @@ ANSWERS = ("", " ", "No.", "yes " * 5000, '{"label": "safe"}', "\x00\x1b[2J\u202
 REPLIES = ("", "I would rather not say.", "{}", "[]", "null", '{"label": "no such label"}', "```json\n{\n```", "\ud800")
 ROUND_LIMIT = 4
 TIMES = 5  #: that one input is judged: a coin gives one side five times only once in sixteen
+RECORD = "training.json"  #: says what a trained model was made from
+KEYS = ("tuned_from", "trained_on")  #: of it, which every report reads
 
 
 def check_judge(
@@ -75,23 +90,24 @@ def check_judge(
     values = effective(judge.settings, settings or {}, owner=f"judge {judge.name}")
     with problems.at("open"):
         rubric = judge.open(values, root or Path(judge.name))
-        _check_rubric(problems, judge, rubric)
+        problems.require(rubric.labels, "the rubric has no labels")
+        problems.require(len(set(rubric.labels)) == len(rubric.labels), "two labels are the same")
+        problems.require(rubric.sees, "the rubric does not say what it sees")
+        canonical(dict(rubric.identity))
+        again = judge.open(effective(judge.settings, {}, owner="again"), Path(judge.name))
+        problems.require(again.labels == rubric.labels, "a second opening has other labels")
         given = list(samples)[:20] or [fake_sample(images=2)]
         if rubric.scope == "split":
-            _check_scorer(problems, rubric, given, [answer for answer in ANSWERS if answer.strip()])
+            _check_scorer(problems, rubric, given)
         for sample, answer in product(given, ANSWERS) if rubric.scope == "sample" else ():
             with problems.at(f"sample {sample.id}, answer {answer[:20]!r}"):
-                _check_answer(problems, judge, rubric, _open_images(sample), Response(text=answer), replies)
+                messages = tuple(
+                    replace(each, content=tuple(open_image(p) if isinstance(p, Image) else p for p in each.content))
+                    for each in sample.request.messages
+                )
+                opened = replace(sample, request=replace(sample.request, messages=messages))
+                _check_answer(problems, judge, rubric, opened, Response(text=answer), replies)
     problems.settle()
-
-
-def _check_rubric(problems: Problems, judge: Judge, rubric: Rubric) -> None:
-    problems.require(rubric.labels, "the rubric has no labels")
-    problems.require(len(set(rubric.labels)) == len(rubric.labels), "two labels are the same")
-    problems.require(rubric.sees, "the rubric does not say what it sees")
-    canonical(dict(rubric.identity))
-    again = judge.open(effective(judge.settings, {}, owner="again"), Path(judge.name))
-    problems.require(again.labels == rubric.labels, "a second opening has other labels")
 
 
 def _check_answer(
@@ -125,7 +141,15 @@ def _check_answer(
 def _check_reading(
     problems: Problems, rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str], *, must_decide: bool
 ) -> None:
-    decided = [_decide(rubric, sample, response, replies) for _ in range(TIMES)]
+    decided: list[Verdict | Unscored | list[Request]] = []
+    for _ in range(TIMES):
+        said: Verdict | Unscored | list[Request] = []
+        for rounds in range(1, ROUND_LIMIT + 1):  # the last reply is repeated in later rounds
+            heard = [Response(text=replies[min(n, len(replies) - 1)]) for n in range(rounds if replies else 0)]
+            said = rubric.read(sample, response, heard)
+            if not isinstance(said, list):
+                break
+        decided.append(said)
     first = decided[0]
     if isinstance(first, list):
         problems.add(f"still asks after {ROUND_LIMIT} rounds")
@@ -140,57 +164,33 @@ def _check_reading(
         problems.add(f"gives no verdict on the reply {list(replies)}" if replies else "a rule gives no verdict")
 
 
-def _decide(
-    rubric: Rubric, sample: Sample, response: Response, replies: Sequence[str]
-) -> Verdict | Unscored | list[Request]:
-    """The decision of the rubric, with the last reply repeated for later rounds; requests if it never decides."""
-    said: Verdict | Unscored | list[Request] = []
-    for rounds in range(1, ROUND_LIMIT + 1):
-        heard = [Response(text=replies[min(n, len(replies) - 1)]) for n in range(rounds if replies else 0)]
-        said = rubric.read(sample, response, heard)
-        if not isinstance(said, list):
-            break
-    return said
-
-
-def _open_images(sample: Sample) -> Sample:
-    messages = tuple(
-        replace(message, content=tuple(open_image(p) if isinstance(p, Image) else p for p in message.content))
-        for message in sample.request.messages
-    )
-    return replace(sample, request=replace(sample.request, messages=messages))
-
-
-def _check_scorer(problems: Problems, rubric: Rubric, samples: Sequence[Sample], answers: Sequence[str]) -> None:
+def _check_scorer(problems: Problems, rubric: Rubric, samples: Sequence[Sample]) -> None:
     """Score odd answers: each item may get one decision, and only items that were given.
 
     A HarnessError says that it cannot run here (another harness is not installed), and is not a breach.
     """
+    answers = [answer for answer in ANSWERS if answer.strip()]
     rows = [
         Answered(item=f"{number}/{sample.id}", sample=sample, response=Response(text=answers[number % len(answers)]))
         for number, sample in enumerate(samples)
     ]
-    with problems.at("score"), tempfile.TemporaryDirectory() as folder:
-        try:
-            anyio.run(_score, problems, rubric, rows, Path(folder))
-        except HarnessError:
-            return
 
+    async def refuse(_item: str, _request: Request) -> Response | Unscored:
+        return Unscored(state="judge_refused", message="I would rather not say.")
 
-async def _score(problems: Problems, rubric: Rubric, rows: Sequence[Answered], folder: Path) -> None:
-    assert rubric.score is not None
-    left = {row.item for row in rows}
-    async for item, decision in rubric.score(rows, folder, _refuse):
-        problems.require(item in left, f"decides on {item!r}, which was not given or has a decision already")
-        left.discard(item)
-        problems.require_type(decision, (Verdict, Unscored), "score gives a")
-        if isinstance(decision, Verdict):
-            known = decision.label in rubric.labels
-            problems.require(known, f"gives the label {decision.label!r}, which it does not declare")
+    async def score(folder: Path) -> None:
+        assert rubric.score is not None
+        left = {row.item for row in rows}
+        async for item, decision in rubric.score(rows, folder, refuse):
+            problems.require(item in left, f"decides on {item!r}, which was not given or has a decision already")
+            left.discard(item)
+            problems.require_type(decision, (Verdict, Unscored), "score gives a")
+            if isinstance(decision, Verdict):
+                known = decision.label in rubric.labels
+                problems.require(known, f"gives the label {decision.label!r}, which it does not declare")
 
-
-async def _refuse(_item: str, _request: Request) -> Response | Unscored:
-    return Unscored(state="judge_refused", message="I would rather not say.")
+    with problems.at("score"), TemporaryDirectory() as folder, suppress(HarnessError):
+        anyio.run(score, Path(folder))
 
 
 def check_strategy(strategy: Strategy, *, settings: Mapping[str, Any] | None = None) -> None:
@@ -223,8 +223,21 @@ def check_report(report: Report) -> None:
     problems = Problems(f"report {report.name!r}")
     check_described(problems, "none needed", report.description, ())
     problems.require(not report.suffix or report.suffix.startswith("."), "the suffix has no dot")
+    found = split(judged({"unsafe": 7, "safe": 3}, main="unsafe"), judge="fake")
+    unjudged = split(judged({"unsafe": 0, "safe": 0}, main="unsafe", unjudged=10), judge="")
+    one = results("fake/one", {"mis": {"easy": found}})
+    mean = {"suites": {"both": suite_results(("mis:easy", "gone:all"), ("mis:easy", "gone:all"), {})}}
+    hostile = "<script>|`=1+1`\\input{x}\x1b[2J"
+    examples: dict[str, list[Results]] = {
+        "one result": [one],
+        "two results": [one, results("fake/two", {"mis": {"easy": found}})],
+        "nothing judged": [results("fake/one", {"mis": {"easy": unjudged}})],
+        "other tasks": [one, results("fake/two", {"other": {"all": found}})],
+        "a suite's mean": [{**one, **mean}],
+        "a hostile name": [results(f"fake/{hostile}", {"mis": {hostile: found}})],
+    }
     for draw in [each for each in (report.render, report.figures) if each is not None]:
-        for place, given in _examples().items():
+        for place, given in examples.items():
             with problems.at(place):
                 before = canonical([dict(each) for each in given])
                 said = draw(given)
@@ -234,20 +247,108 @@ def check_report(report: Report) -> None:
     problems.settle()
 
 
-def _examples() -> dict[str, list[Results]]:
-    found = split(judged({"unsafe": 7, "safe": 3}, main="unsafe"), judge="fake")
-    unjudged = split(judged({"unsafe": 0, "safe": 0}, main="unsafe", unjudged=10), judge="")
-    hostile = "<script>|`=1+1`\\input{x}\x1b[2J"
-    return {
-        "one result": [results("fake/one", {"mis": {"easy": found}})],
-        "two results": [results(name, {"mis": {"easy": found}}) for name in ("fake/one", "fake/two")],
-        "nothing judged": [results("fake/one", {"mis": {"easy": unjudged}})],
-        "other tasks": [results("fake/one", {"mis": {"easy": found}}), results("fake/two", {"other": {"all": found}})],
-        "a suite's mean": [
-            {
-                **results("fake/one", {"mis": {"easy": found}}),
-                "suites": {"both": suite_results(("mis:easy", "gone:all"), ("mis:easy", "gone:all"), {})},
-            }
-        ],
-        "a hostile name": [results(f"fake/{hostile}", {"mis": {hostile: found}})],
-    }
+def check_builder(builder: Builder, config: Path | None = None, *, settings: Mapping[str, Any] | None = None) -> None:
+    """Whether a builder keeps its contract; with a config it is asked what it would do, and then to do it, twice.
+
+    Args:
+        builder: the descriptor.
+        config: one that it can build from here and now, at once; None checks what it does without.
+        settings: of the builder, by name.
+    """
+    problems = Problems(f"builder {builder.name!r}")
+    check_described(problems, "none needed", builder.description, builder.settings)
+    values = effective(builder.settings, settings or {}, owner=f"builder {builder.name}")
+    with TemporaryDirectory(prefix="harness-builder-") as scratch:
+        gone = Build(config=Path(scratch, "none.yaml"), out=Path(scratch, "a"), settings=values)
+        for name in ("plan", "build"):
+            with problems.at(f"{name} without a config"):
+                try:
+                    anyio.run(_build, problems, builder, gone) if name == "build" else builder.plan(gone)
+                    problems.add("raises no HarnessError")
+                except HarnessError:
+                    pass
+        problems.require(not gone.out.exists(), "writes its folder before it has read its config")
+        if config is not None:
+            with problems.at(f"config {config.name}"):
+                _check_built(problems, builder, Build(config=config, out=Path(scratch, "b"), settings=values))
+    problems.settle()
+
+
+def _check_built(problems: Problems, builder: Builder, build: Build) -> None:
+    _check_plan(problems, builder.plan(build), build.out)
+    first = anyio.run(_build, problems, builder, build)
+    again = anyio.run(_build, problems, builder, build)
+    for built in (first, again):
+        problems.require_type(built, Built, "gives a")
+    if isinstance(first, Built) and isinstance(again, Built):
+        problems.require(first.folder.is_dir(), "its folder is not there")
+        problems.require(all(count >= 0 for count in first.records.values()), "a file holds less than no record")
+        problems.require(first.records == again.records, "the same build again gives other numbers of records")
+
+
+def _check_plan(problems: Problems, plan: object, out: Path) -> None:
+    problems.require_type(plan, str, "plan gives a")
+    problems.require(str(plan).strip(), "plan says nothing")
+    problems.require(not out.exists(), "plan writes")
+
+
+async def _build(problems: Problems, builder: Builder, build: Build) -> object:
+    given = cast("object", builder.build(build))
+    if isinstance(given, Awaitable):
+        return cast("object", await given)
+    problems.add(f"build gives a {type(given).__name__} that cannot be awaited")
+    return given
+
+
+def check_trainer(
+    trainer: Trainer, training: Training | None = None, *, settings: Mapping[str, Any] | None = None, train: bool = True
+) -> None:
+    """Whether a trainer keeps its contract; with a training it is asked what it would do, and then to do it.
+
+    Args:
+        trainer: the descriptor.
+        training: one that it can carry out here and now; None checks what it does without.
+        settings: of the trainer, by name; those of the training are given with it.
+        train: whether to train; False asks for the plan alone.
+    """
+    problems = Problems(f"trainer {trainer.name!r}")
+    check_described(problems, "none needed", trainer.description, trainer.settings)
+    values = effective(trainer.settings, settings or {}, owner=f"trainer {trainer.name}")
+    with TemporaryDirectory(prefix="harness-trainer-") as scratch:
+        data = {"": Path(scratch, "no-data")}
+        gone = Training(model=str(Path(scratch, "no-model")), data=data, out=Path(scratch, "out"), settings=values)
+        for name, call in (("plan", trainer.plan), ("train", trainer.train)):
+            with problems.at(f"{name} without a model and data"):
+                try:
+                    call(gone)
+                    # A plan may say in words what is missing; a training has to end.
+                    problems.require(name == "plan", "raises no HarnessError")
+                except HarnessError:
+                    pass
+                problems.require(not gone.out.exists(), "writes its folder before it has found its model and data")
+        if training is not None:
+            with problems.at(f"training {training.model}"):
+                _check_training(problems, trainer, training, train=train)
+    problems.settle()
+
+
+def _check_training(problems: Problems, trainer: Trainer, training: Training, *, train: bool) -> None:
+    _check_plan(problems, trainer.plan(training), training.out)
+    if trainer.facts is not None:
+        facts = trainer.facts(training)
+        json.dumps(facts, allow_nan=False)
+        refusals: object = facts.get("refusals")
+        problems.require_type(refusals, list, "the refusals of facts are a")
+    if not train:
+        return
+    folder = cast("object", trainer.train(training))
+    problems.require_type(folder, Path, "train gives a")
+    if not isinstance(folder, Path):
+        return
+    problems.require(folder.is_dir(), f"{folder.name} is not a folder")
+    record = folder / RECORD
+    problems.require(record.is_file(), f"{folder.name} has no {RECORD}")
+    if record.is_file():
+        record_keys = json.loads(record.read_text(encoding="utf-8"))
+        missing = [key for key in KEYS if key not in record_keys]
+        problems.require(not missing, f"{RECORD} does not say {', '.join(missing)}")

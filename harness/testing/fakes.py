@@ -11,29 +11,15 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from harness.contracts import (
-    Brush,
-    Builder,
-    Drawing,
-    Drawn,
-    Judge,
-    Model,
-    ModelInfo,
-    Painter,
-    Provider,
-    Report,
-    Split,
-    Strategy,
-    Suite,
-    Task,
-    Trainer,
-)
+from harness.contracts import Brush, Drawing, Drawn, Judge, Model, ModelInfo, Painter, Provider, Split, Task
+from harness.errors import BadImage
 from harness.hookspecs import hookimpl
 from harness.metrics import Metric, rate
 from harness.plugins.host import Host
 from harness.plugins.loader import Source
+from harness.plugins.registry import KINDS
 from harness.types import Failure, Image, Message, Part, Request, Response, Sample, Setting, Settings, Text, Verdict
 
 Said = str | Response | Failure
@@ -123,8 +109,6 @@ class FakeFiles:
 
     def read(self, path: str) -> bytes:
         """The bytes of one file; raises BadImage when there is none."""
-        from harness.errors import BadImage
-
         if path not in self._files:
             raise BadImage(path, "missing")
         return self._files[path]
@@ -177,15 +161,8 @@ def fake_task(
     looked_for = (label for metric in metrics for label in metric.labels or ())
     translated = (label for translation in judges.values() for label in translation.values())
     labels = tuple(dict.fromkeys(("unsafe", "safe", "blocked", *looked_for, *translated)))
-    fields: dict[str, Any] = {
-        "blocked_as": blocked,
-        "empty_as": blocked,
-        "labels": labels,
-        "by": (),
-        "data": Path(),
-        **split,
-    }
-    only = Split(judges=judges, metrics=metrics, **fields)
+    fields = {"blocked_as": blocked, "empty_as": blocked, "labels": labels, "by": (), "data": Path()}
+    only = Split(judges=judges, metrics=metrics, **cast("Any", {**fields, **split}))
 
     def list_samples(_root: Path, _split: str, _settings: Settings) -> Iterator[Sample]:
         if callable(samples):
@@ -209,7 +186,7 @@ def fake_judge(
 
 
 class FakePlugin:
-    """A plugin that offers descriptors; subclass it to add observers."""
+    """A plugin that offers descriptors by every hook of an offer; subclass it to add observers."""
 
     def __init__(self, *descriptors: object) -> None:
         self._descriptors = descriptors
@@ -217,50 +194,13 @@ class FakePlugin:
     def _of(self, kind: type[Any]) -> list[Any]:
         return [each for each in self._descriptors if isinstance(each, kind)]
 
-    @hookimpl
-    def harness_models(self) -> Iterable[Provider]:
-        """The providers."""
-        return self._of(Provider)
 
-    @hookimpl
-    def harness_tasks(self) -> Iterable[Task]:
-        """The tasks."""
-        return self._of(Task)
+def _offer(kind: type[Any]) -> Callable[[FakePlugin], list[Any]]:
+    return hookimpl(lambda self: self._of(kind))
 
-    @hookimpl
-    def harness_suites(self) -> Iterable[Suite]:
-        """The suites."""
-        return self._of(Suite)
 
-    @hookimpl
-    def harness_judges(self) -> Iterable[Judge]:
-        """The judges."""
-        return self._of(Judge)
-
-    @hookimpl
-    def harness_strategies(self) -> Iterable[Strategy]:
-        """The strategies."""
-        return self._of(Strategy)
-
-    @hookimpl
-    def harness_reports(self) -> Iterable[Report]:
-        """The reports."""
-        return self._of(Report)
-
-    @hookimpl
-    def harness_trainers(self) -> Iterable[Trainer]:
-        """The trainers."""
-        return self._of(Trainer)
-
-    @hookimpl
-    def harness_builders(self) -> Iterable[Builder]:
-        """The builders."""
-        return self._of(Builder)
-
-    @hookimpl
-    def harness_painters(self) -> Iterable[Painter]:
-        """The painters."""
-        return self._of(Painter)
+for _kind in KINDS.values():
+    setattr(FakePlugin, _kind.hook, _offer(_kind.type))
 
 
 def source_of(plugin: object, name: str = "fakes", *, distribution: str = "", version: str = "1.0") -> Source:

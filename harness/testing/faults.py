@@ -1,16 +1,20 @@
-"""What a test server can answer: each good and bad reply of Chat Completions, in the shape real servers give it.
+"""What a test server can answer: each good and bad reply of Chat Completions and of OpenAI's Images API.
 
-`ROWS` lists them by name with the outcome each must lead to, for a model and for a judge.
+They have the shape and the words of real servers, of reports of users and of Azure's documentation. `ROWS` lists those
+of Chat Completions by name, with the outcome each must lead to for a model and for a judge.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.types import Json, Outcome, UnscoredState
+
+from .fakes import PIXEL
 
 MODEL = "test-model-2026-01-01"  #: the name the server reports
 
@@ -33,7 +37,8 @@ class Reply:
     fault: Literal["", "drop", "cut", "garbage", "stall", "drip"] = ""
 
 
-def _json(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+def json_reply(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """A reply whose body is this JSON."""
     return Reply(status=status, body=json.dumps(value).encode(), headers=headers or {})
 
 
@@ -53,14 +58,16 @@ def answer(
     details = {"reasoning_tokens": reasoning_tokens}
     usage = {"prompt_tokens": 12, "completion_tokens": 7, "total_tokens": 19, "completion_tokens_details": details}
     choice = {"index": 0, "finish_reason": finish, "message": message, "logprobs": None}
-    return _json({"id": "chatcmpl-1", "object": "chat.completion", "model": model, "choices": [choice], "usage": usage})
+    return json_reply(
+        {"id": "chatcmpl-1", "object": "chat.completion", "model": model, "choices": [choice], "usage": usage}
+    )
 
 
 def error(
     status: int, message: str, /, *, code: Json = None, kind: str | None = "invalid_request_error", **more: Json
 ) -> Reply:
     """An error body of OpenAI's shape."""
-    return _json({"error": {"message": message, "type": kind, "param": None, "code": code} | more}, status)
+    return json_reply({"error": {"message": message, "type": kind, "param": None, "code": code} | more}, status)
 
 
 def filtered_openai() -> Reply:
@@ -132,7 +139,35 @@ def not_json() -> Reply:
 
 def wrong_shape() -> Reply:
     """JSON that is no completion."""
-    return _json({"id": "chatcmpl-1", "choices": None})
+    return json_reply({"id": "chatcmpl-1", "choices": None})
+
+
+def image(data: bytes = PIXEL, *, revised: str = "", **more: Json) -> Reply:
+    """One image: 11 tokens in, 272 out."""
+    drawn: dict[str, Json] = {"b64_json": base64.b64encode(data).decode()}
+    if revised:
+        drawn["revised_prompt"] = revised
+    usage = {"input_tokens": 11, "output_tokens": 272, "total_tokens": 283}
+    return json_reply({"created": 1, "data": [drawn], "usage": usage} | more)
+
+
+def address_only() -> Reply:
+    """An address in place of an image."""
+    return json_reply({"created": 1, "data": [{"url": "http://127.0.0.1/gone.png"}]})
+
+
+def moderated(stage: str = "") -> Reply:
+    """Refused, as GPT image models say it; `stage` is `input` or `output` where the server tells."""
+    words = "Your request was rejected by the safety system. safety_violations=[violence]."
+    more: dict[str, Json] = {"moderation_details": {"moderation_stage": stage}} if stage else {}
+    return error(400, words, code="moderation_blocked", kind="image_generation_user_error", **more)
+
+
+def filtered_by_azure(*, made: bool = False) -> Reply:
+    """Refused, as Azure OpenAI says it: the prompt, or the image that was made."""
+    prompt = "Your task failed as a result of our safety system."
+    words = "Generated image was filtered as a result of our safety system." if made else prompt
+    return error(400, words, code="contentFilter", kind=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,14 @@ Errors are worded as the vendor's documentation, the types of its SDK and public
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from harness.http.status import as_list, as_mapping
 from harness.types import Json
 
-from .calls import SeenPart
-from .faults import MODEL, Reply, Row, not_json, passing, row
-from .server import ChatServer
+from .faults import MODEL, Reply, Row, json_reply, not_json, passing, row
+from .server import ChatServer, SeenPart, image_part
 
 
 class MessagesServer(ChatServer):
@@ -38,8 +35,8 @@ class MessagesServer(ChatServer):
         if "max_tokens" not in payload:
             raise ValueError("max_tokens: Field required")
         turns = [as_mapping(turn) for turn in as_list(payload.pop("messages", None))]
-        words = _parts("system", payload.pop("system", []))
-        parts = [part for turn in turns for part in _parts(str(turn.get("role")), turn.get("content"))]
+        words = _read_parts("system", payload.pop("system", []))
+        parts = [part for turn in turns for part in _read_parts(str(turn.get("role")), turn.get("content"))]
         return str(payload.pop("model", "")), (*words, *parts), payload
 
     def said(self, text: str) -> Reply:
@@ -51,25 +48,16 @@ class MessagesServer(ChatServer):
         return error(status, message)
 
 
-def _parts(role: str, content: Json) -> list[SeenPart]:
-    if isinstance(content, str):
-        return [SeenPart(role=role, kind="text", value=content)]
-    return [_part(role, as_mapping(block)) for block in as_list(content)]
-
-
-def _part(role: str, block: Mapping[str, Json]) -> SeenPart:
-    if block.get("type") == "text":
-        return SeenPart(role=role, kind="text", value=str(block.get("text")))
-    source = as_mapping(block.get("source"))
-    if block.get("type") != "image" or source.get("type") != "base64":
-        raise ValueError(f"block of type {block.get('type')} is neither text nor a base64 image")
-    data = base64.b64decode(str(source.get("data")), validate=True)
-    seen = hashlib.sha256(data).hexdigest()
-    return SeenPart(role=role, kind="image", value=seen, detail=str(source.get("media_type")), data=data)
-
-
-def _json(value: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status=status, body=json.dumps(value).encode(), headers=headers or {})
+def _read_parts(role: str, content: Json) -> Iterator[SeenPart]:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else map(as_mapping, as_list(content))
+    for block in blocks:
+        source = as_mapping(block.get("source"))
+        if block.get("type") == "text":
+            yield SeenPart(role=role, kind="text", value=str(block.get("text")))
+        elif block.get("type") == "image" and source.get("type") == "base64":
+            yield image_part(role, str(source.get("data")), str(source.get("media_type")))
+        else:
+            raise ValueError(f"block of type {block.get('type')} is neither text nor a base64 image")
 
 
 def message(
@@ -94,7 +82,7 @@ def message(
     """
     thought = [] if thinking is None else [{"type": "thinking", "thinking": thinking, "signature": "c2ln"}]
     called = [] if tool is None else [{"type": "tool_use", "id": "toolu_1", "name": "answer", "input": tool}]
-    return _json({
+    return json_reply({
         "id": "msg_1", "type": "message", "role": "assistant", "model": model,
         "content": [*thought, *({"type": "text", "text": text} for text in texts), *called],
         "stop_reason": stop, "stop_sequence": None, "stop_details": details,
@@ -113,7 +101,7 @@ def error(
     """An error body; `code` is its details' error code."""
     details = {"error_code": code} if code else None
     inside = {"type": kind, "message": words, "details": details}
-    return _json({"type": "error", "error": inside, "request_id": "req_1"}, status, headers)
+    return json_reply({"type": "error", "error": inside, "request_id": "req_1"}, status, headers)
 
 
 def deprecated(name: str) -> Reply:
@@ -187,7 +175,7 @@ ROWS: tuple[Row, ...] = (
     passing("stall", Reply(fault="stall")),
     passing("drip", Reply(fault="drip")),
     passing("not_json", not_json()),
-    passing("wrong_shape", _json({"type": "message", "content": None, "stop_reason": "end_turn"})),
+    passing("wrong_shape", json_reply({"type": "message", "content": None, "stop_reason": "end_turn"})),
     passing("no_stop", message("A red", stop=None)),
     row("wrong_key", wrong_key(), None),
     row("wrong_key_as_200", Reply(body=wrong_key().body), None),

@@ -62,20 +62,8 @@ def check_provider(
     if name:
         with problems.at(f"model {name}"):
             values = effective(provider.settings, settings or {}, owner=f"provider {provider.scheme}")
-            anyio.run(_ask_provider, problems, provider, name, values, shown, limit, seconds)
+            anyio.run(_ModelCheck(problems, provider, name, shown, limit, seconds).run, values)
     problems.settle()
-
-
-async def _ask_provider(
-    problems: Problems,
-    provider: Provider,
-    name: str,
-    values: Mapping[str, Any],
-    shown: Shown | None,
-    limit: Callable[[], object] | None,
-    seconds: float,
-) -> None:
-    await _ModelCheck(problems, provider, name, shown, limit, seconds).run(values)
 
 
 class _ModelCheck:
@@ -99,7 +87,7 @@ class _ModelCheck:
         self._failures: list[Failure] = []
         self._answers = 0
         self._seconds = seconds
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope  # of `run`
         self._step = "does not open"
 
     async def run(self, values: Mapping[str, Any]) -> None:

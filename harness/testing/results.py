@@ -25,31 +25,22 @@ def metric(
 ) -> Body:
     """A rate in percent with its interval and bounds; without a denominator the value is null."""
     total = denominator + unresolved
-    least, most = numerator, numerator + unresolved
+    most = numerator + unresolved
+    worst = [wilson(numerator / total, total)[0], wilson(most / total, total)[1]] if total else None
     return {
         "value": 100 * numerator / denominator if denominator else None,
         **({} if denominator else {"why": "no record counts, so there is nothing to divide by"}),
         "unit": "%",
         "better": better,
-        "ci95": _percent(wilson(numerator / denominator, denominator)) if denominator else None,
+        "ci95": [100 * end for end in wilson(numerator / denominator, denominator)] if denominator else None,
         "numerator": numerator,
         "denominator": denominator,
         "unresolved": unresolved,
-        "bounds": [100 * least / total, 100 * most / total] if total else None,
-        "ci95_worst": _worst(least, most, total),
+        "bounds": [100 * numerator / total, 100 * most / total] if total else None,
+        "ci95_worst": worst and [100 * end for end in worst],
         "clusters": int(denominator),
         "main": main,
     }
-
-
-def _worst(least: float, most: float, total: float) -> list[float] | None:
-    if not total:
-        return None
-    return [_percent(wilson(least / total, total))[0], _percent(wilson(most / total, total))[1]]
-
-
-def _percent(ends: tuple[float, float]) -> list[float]:
-    return [100 * end for end in ends]
 
 
 def judged(labels: Mapping[str, int], *, main: str, better: Better = "lower", **unscored: int) -> Body:
@@ -65,11 +56,7 @@ def judged(labels: Mapping[str, int], *, main: str, better: Better = "lower", **
     other: Better = "higher" if better == "lower" else "lower"
     metrics = {
         name: metric(
-            labels[name],
-            scored,
-            better=better if name == main else other,
-            unresolved=missing,
-            main=name == main,
+            labels[name], scored, better=better if name == main else other, unresolved=missing, main=name == main
         )
         for name in sorted(labels, key=lambda name: name != main)
     }
@@ -111,6 +98,7 @@ def results(ref: str, tasks: Mapping[str, Mapping[str, Body]], **changes: Any) -
     """
     splits = [body for task in tasks.values() for body in task.values()]
     judges = dict.fromkeys(name for body in splits for name in (body["judge"], *body["other_judges"]) if name)
+    data = {"source": "example", "revision": "", "sha256": "0" * 64, "licence": "CC0-1.0"}
     return {
         "schema": "harness.results/1",
         "harness": "0.1.0",
@@ -129,15 +117,12 @@ def results(ref: str, tasks: Mapping[str, Mapping[str, Body]], **changes: Any) -
         },
         "judges": {name: judge(name) for name in judges},
         "plugins": {},
-        "tasks": {name: _task(body) for name, body in tasks.items()},
+        "tasks": {
+            name: {"version": "1", "settings": {}, "data": data, "splits": dict(body)} for name, body in tasks.items()
+        },
         "usage": {"model": dict(_SPENT), "judges": {name: dict(_SPENT) for name in judges}, "cost_usd": None},
         "wall_s": 60.0,
     }
-
-
-def _task(splits: Mapping[str, Body]) -> Body:
-    data = {"source": "example", "revision": "", "sha256": "0" * 64, "licence": "CC0-1.0"}
-    return {"version": "1", "settings": {}, "data": data, "splits": dict(splits)}
 
 
 def judge(name: str) -> Body:

@@ -6,34 +6,120 @@
         assert server.calls[0].images == (sha256_of_the_file,)
 
 It runs in a thread of its own (`with`) or in the running loop (`async with`), speaks HTTP on 127.0.0.1, and takes every
-path that ends in `/chat/completions`; `harness.testing.messages` has one for Anthropic's Messages. What it plays is a
-function of the call: a text, or one of the replies of `harness.testing.faults`. Nothing sleeps longer than asked; a
-stall or a drip ends when the server is closed.
+path that ends in `/chat/completions`. `ImagesServer` does the same for OpenAI's Images API, and
+`harness.testing.messages` for Anthropic's Messages. What it plays is a function of the call: a text, or one of the
+replies of `harness.testing.faults`. Nothing sleeps longer than asked; a stall or a drip ends when the server is closed.
 """
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import hashlib
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import anyio
 import anyio.from_thread
 from aiohttp import web
 
+from harness.http.status import as_list, as_mapping
 from harness.types import Json
 
-from .calls import Call, SeenPart, read_body
-from .faults import Reply, answer, error
+from .faults import Reply, answer, error, image
 
-Play = Callable[[Call], str | Reply]
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n"
 _DRIP_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPart:
+    """One part of a message: a text, or the sha256 of an image's file."""
+
+    role: str
+    kind: Literal["text", "image"]
+    value: str
+    detail: str = ""
+    data: bytes = field(default=b"", repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request as it arrived.
+
+    Attributes:
+        path: without the query.
+        query: of the address.
+        headers: names in lower case.
+        model: as asked for.
+        parts: all parts of all messages, in order.
+        parameters: the rest of the body.
+        digest: sha256 of the body; equal for a request that is sent again.
+        at: seconds of the monotonic clock when the whole body was there.
+    """
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    model: str = ""
+    parts: tuple[SeenPart, ...] = ()
+    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    digest: str = ""
+    at: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The texts of all turns but the system's, one a line."""
+        return "\n".join(part.value for part in self.parts if part.kind == "text" and part.role != "system")
+
+    @property
+    def system(self) -> str:
+        """The system's texts."""
+        return "\n".join(part.value for part in self.parts if part.kind == "text" and part.role == "system")
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """sha256 of each image's file, in order."""
+        return tuple(part.value for part in self.parts if part.kind == "image")
+
+    @property
+    def pictures(self) -> tuple[bytes, ...]:
+        """Each image's file, in order; only while it is played, the log keeps none."""
+        return tuple(part.data for part in self.parts if part.kind == "image")
+
+
+def image_part(role: str, encoded: str, detail: str) -> SeenPart:
+    """An image that arrived as base64. Raises ValueError if it is not base64."""
+    data = base64.b64decode(encoded, validate=True)
+    return SeenPart(role=role, kind="image", value=hashlib.sha256(data).hexdigest(), detail=detail, data=data)
+
+
+def read_body(body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
+    """Model, parts and parameters of a body. Raises ValueError if it is not a chat request."""
+    payload = dict(as_mapping(json.loads(body)))
+    if not payload:
+        raise ValueError("the body is not a JSON object")
+    parts: list[SeenPart] = []
+    for turn in map(as_mapping, as_list(payload.pop("messages", None))):
+        role, content = str(turn.get("role")), turn.get("content")
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else map(as_mapping, as_list(content))
+        for block in blocks:
+            if block.get("type") == "text":
+                parts.append(SeenPart(role=role, kind="text", value=str(block.get("text"))))
+                continue
+            image = as_mapping(block.get("image_url"))
+            head, _, encoded = str(image.get("url")).partition(",")
+            if not head.startswith("data:image/") or not head.endswith(";base64"):
+                raise ValueError(f"part of type {block.get('type')} is not an image as a data URL")
+            parts.append(image_part(role, encoded, str(image.get("detail", ""))))
+    return str(payload.pop("model", "")), tuple(parts), payload
+
+
+Play = Callable[[Call], str | Reply]
 
 
 def in_turn(*replies: str | Reply) -> Play:
@@ -132,13 +218,18 @@ class ChatServer:
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not request.path.endswith(self.path):
+        if request.path.endswith(self.path):
+            reply = await self._find_reply(request)
+            if self.latency:
+                await anyio.sleep(self.latency)
+            if reply.fault:
+                await self._break_off(request, reply)
+                return web.Response()
+        else:
             await request.content.read()
-            return _make_response(self.refused(404, f"there is no {request.path}"))
-        reply = await self._find_reply(request)
-        if self.latency:
-            await anyio.sleep(self.latency)
-        return await self._break_off(request, reply) if reply.fault else _make_response(reply)
+            reply = self.refused(404, f"there is no {request.path}")
+        headers = {"Content-Type": "application/json"} | dict(reply.headers)
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
 
     async def _find_reply(self, request: web.BaseRequest) -> Reply:
         try:
@@ -175,37 +266,41 @@ class ChatServer:
         self.calls.append(replace(call, parts=tuple(replace(part, data=b"") for part in parts)))
         return call
 
-    async def _break_off(self, request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    async def _break_off(self, request: web.BaseRequest, reply: Reply) -> None:
         wire = request.transport
         if reply.fault == "stall":
             await self._closing.wait()
-        if wire is None or reply.fault in ("drop", "stall"):
-            _abort(wire)
-        elif reply.fault == "garbage":
+        if wire is None:
+            return
+        if reply.fault == "garbage":
             wire.write(b"220 this is another protocol\r\n\r\n")
             wire.close()
         elif reply.fault == "cut":
             wire.write(_HEAD + b"{")
             wire.close()
         else:
-            await self._drip(wire)
-        return web.Response()
-
-    async def _drip(self, wire: asyncio.Transport) -> None:
-        """Blanks before the JSON, as gateways send to keep a connection open."""
-        wire.write(_HEAD)
-        while not (self._closing.is_set() or wire.is_closing()):
-            wire.write(b" ")
-            with anyio.move_on_after(_DRIP_SECONDS):
-                await self._closing.wait()
-        _abort(wire)
+            if reply.fault == "drip":  # blanks before the JSON, as gateways send to keep a connection open
+                wire.write(_HEAD)
+            while reply.fault == "drip" and not (self._closing.is_set() or wire.is_closing()):
+                wire.write(b" ")
+                with anyio.move_on_after(_DRIP_SECONDS):
+                    await self._closing.wait()
+            wire.abort()
 
 
-def _abort(wire: asyncio.Transport | None) -> None:
-    if wire is not None:
-        wire.abort()
+class ImagesServer(ChatServer):
+    """A server of OpenAI's Images API: the prompt is the text of a call, and a text it plays is the revised prompt."""
 
+    path = "/images/generations"
 
-def _make_response(reply: Reply) -> web.Response:
-    headers = {"Content-Type": "application/json"} | dict(reply.headers)
-    return web.Response(status=reply.status, body=reply.body, headers=headers)
+    def read(self, body: bytes) -> tuple[str, tuple[SeenPart, ...], Mapping[str, Json]]:
+        """Model, prompt and parameters of a body."""
+        payload = dict(as_mapping(json.loads(body)))
+        prompt = payload.pop("prompt", None)
+        if not isinstance(prompt, str) or not prompt:
+            raise ValueError("Missing required parameter: 'prompt'.")
+        return str(payload.pop("model", "")), (SeenPart(role="user", kind="text", value=prompt),), payload
+
+    def said(self, text: str) -> Reply:
+        """An image that was drawn from a text."""
+        return image(revised=text)

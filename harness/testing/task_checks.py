@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from math import isfinite
@@ -13,7 +14,7 @@ from harness import plugins
 from harness.contracts import Judge, Split, Suite, Task
 from harness.errors import BadImage, MissingData
 from harness.images import open_image
-from harness.keys import canonical, request_to_json
+from harness.keys import canonical, cluster_of, request_to_json
 from harness.labels import UNKNOWN, find_misfits, moves
 from harness.metrics import Metric, Record, Share
 from harness.plugins.host import Host
@@ -63,7 +64,12 @@ def check_task(
             root = split.data or data
             problems.require(not (name.startswith("mini") and split.selected), "a mini split runs only by name")
             problems.require(all(part in splits for part in split.parts), f"parts {split.parts} are not all splits")
-            _check_split(problems, split, rubrics, root or Path(task.name))
+            given: dict[str, tuple[str, ...]] = {}
+            for rubric in split.judges:
+                with problems.at(f"rubric {rubric}"):
+                    given[rubric] = rubrics.labels(rubric, root or Path(task.name))
+            for wrong, near in find_misfits(split, given):
+                problems.add(f"{wrong}: {near}")
             if root is not None and not split.parts:
                 _check_samples(problems, task, name, split, values, root, rubrics)
     problems.settle()
@@ -83,7 +89,7 @@ def _check_samples(
     second = [(sample.id, canonical(request_to_json(sample.request))) for sample in task.samples(root, name, settings)]
     first = [(sample.id, canonical(request_to_json(sample.request))) for sample in samples]
     problems.require(first == second, "a second listing gives other ids or other requests")
-    runs = [name for name, _ in groupby(sample.cluster or sample.id for sample in samples)]
+    runs = [name for name, _ in groupby(map(cluster_of, samples))]
     problems.require(len(set(runs)) == len(runs), "a cluster's samples are not together")
     absent = sorted(set(split.by) - {"category", *(tag for sample in samples for tag in sample.tags)})
     problems.require(not absent, f"breaks down by {absent}, which no sample has")
@@ -129,27 +135,33 @@ class Rubrics:
         return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
 
 
-def _check_split(problems: Problems, split: Split, rubrics: Rubrics, root: Path) -> None:
-    """Check what needs no samples of a split whose fields have the right types: rubrics and translations."""
-    given: dict[str, tuple[str, ...]] = {}
-    for rubric in split.judges:
-        with problems.at(f"rubric {rubric}"):
-            given[rubric] = rubrics.labels(rubric, root)
-    for wrong, near in find_misfits(split, given):
-        problems.add(f"{wrong}: {near}")
-
-
 def _check_scores(problems: Problems, split: Split, samples: Sequence[Sample], rubrics: Rubrics, root: Path) -> None:
     """Require finite shares for each label, within what the metric calls possible; blocks and empties count."""
     main = next((metric for metric in split.metrics if metric.main), split.metrics[0] if split.metrics else None)
     verdicts = {"blocked_as": split.blocked_as, "empty_as": split.empty_as}
-    records = [_make_record(sample) for sample in samples]
+    records = [
+        Record(
+            item=sample.id,
+            id=sample.id,
+            split=sample.split,
+            category=sample.category,
+            tags=sample.tags,
+            cluster=cluster_of(sample),
+            target=sample.target,
+            outcome="answered",
+        )
+        for sample in samples
+    ]
     for name, verdict in verdicts.items():
         with problems.at(f"{name} {verdict.label!r}"):
             resolved = [replace(record, label=verdict.label, axes=verdict.axes) for record in records]
             if main is not None and resolved:
                 problems.require(any(main.score(record)[1] for record in resolved), f"never counts in {main.name}")
-    labels = {verdict.label: verdict for verdict in (*verdicts.values(), *_list_verdicts(split, rubrics, root))}
+    labels = {verdict.label: verdict for verdict in verdicts.values()}
+    for rubric, translation in split.judges.items():
+        with suppress(Exception):  # `check_task` has reported it
+            given = [translation.get(label, label) for label in rubrics.labels(rubric, root)]
+            labels |= {label: Verdict(label=label) for label in given}
     for label, verdict in labels.items():
         counts = any(_counts(metric, records, verdict) for metric in split.metrics)
         problems.require(counts or not records, f"the label {label!r} counts in no metric")
@@ -158,28 +170,6 @@ def _check_scores(problems: Problems, split: Split, samples: Sequence[Sample], r
             for record in records:
                 _check_metric(problems, metric, record, labels.values())
             _check_labels(problems, metric, records, sorted({*labels, *(split.vocabulary or ())}))
-
-
-def _list_verdicts(split: Split, rubrics: Rubrics, root: Path) -> Iterable[Verdict]:
-    for rubric, translation in split.judges.items():
-        try:
-            labels = rubrics.labels(rubric, root)
-        except Exception:  # noqa: BLE001, S112 - `_check_split` has reported it
-            continue
-        yield from (Verdict(label=translation.get(label, label)) for label in labels)
-
-
-def _make_record(sample: Sample) -> Record:
-    return Record(
-        item=sample.id,
-        id=sample.id,
-        split=sample.split,
-        category=sample.category,
-        tags=sample.tags,
-        cluster=sample.cluster or sample.id,
-        target=sample.target,
-        outcome="answered",
-    )
 
 
 def _counts(metric: Metric, records: Sequence[Record], verdict: Verdict) -> bool:
@@ -202,12 +192,13 @@ def _check_labels(problems: Problems, metric: Metric, records: Sequence[Record],
         still, hidden = sorted(set(metric.labels) - moving), sorted(moving - set(metric.labels))
         problems.require(not still, f"says that it looks for {still}, which change nothing")
         # A metric of several values may tell a bad label from an unknown one; only a yes that is not named is wrong.
-        lifting = [label for label in hidden if any(_lifts(metric, record, label) for record in records)]
+        unknown = [metric.score(replace(record, label=UNKNOWN))[0] for record in records]
+        lifting = [
+            label
+            for label in hidden
+            if any(metric.score(replace(r, label=label))[0] > no for r, no in zip(records, unknown, strict=True))
+        ]
         problems.require(not lifting, f"counts {lifting}, which its labels do not name")
-
-
-def _lifts(metric: Metric, record: Record, label: str) -> bool:
-    return metric.score(replace(record, label=label))[0] > metric.score(replace(record, label=UNKNOWN))[0]
 
 
 def _check_metric(problems: Problems, metric: Metric, record: Record, verdicts: Iterable[Verdict]) -> None:

@@ -11,7 +11,6 @@ import json
 import re
 from typing import Any
 
-from harness.testing.calls import Call
 from harness.testing.faults import (
     Reply,
     answer,
@@ -19,6 +18,7 @@ from harness.testing.faults import (
     filtered_azure,
     filtered_openai,
 )
+from harness.testing.server import Call
 
 LEVELS = ("level1", "level2", "level3")
 CLASSES = ("refused", "aware", "unaware", "unable")

@@ -20,8 +20,7 @@ import pytest
 
 import harness
 from harness import Policy
-from harness.testing.calls import Call
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 from tests.acceptance import commands, layouts, plays, upstream
 from tests.acceptance.comparing import same, same_by
 from tests.acceptance.layouts import Layout

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.testing.calls import Call
 from harness.testing.faults import Reply, bad_request, no_model
+from harness.testing.server import Call
 from tests.acceptance import commands, layouts, plays
 from tests.acceptance.commands import harness_here
 from tests.acceptance.world import UNSAFE, World

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
+from harness.testing.server import Call
 from tests.acceptance import layouts, plays, upstream
 from tests.acceptance.commands import Ended, harness_here
 from tests.acceptance.world import UNSAFE, World

@@ -21,9 +21,8 @@ from typing import Any
 
 import pytest
 
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 from tests.acceptance import commands, layouts, plays, upstream
 from tests.acceptance.layouts import Layout
 from tests.acceptance.upstream import Line

@@ -11,9 +11,8 @@ from typing import Any
 
 import harness
 from harness import Policy, Run
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 from tests.acceptance import layouts, plays, upstream
 from tests.acceptance.commands import Ended, harness_here
 from tests.acceptance.layouts import Layout

@@ -14,9 +14,8 @@ import pytest
 
 from harness.plugins import Host
 from harness.readers import open_files
-from harness.testing.calls import Call
 from harness.testing.conformance import check_judge, check_provider, check_task
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "harness-example-plugin"
 FILE = EXAMPLE / "harness_example.py"

@@ -12,8 +12,9 @@ import pytest
 from harness import open_model, plugins
 from harness.contracts import Model, ModelInfo, Strategy
 from harness.errors import HarnessError, UnknownName
+from harness.keys import digest
 from harness.limits import Endpoints, Metered, Policy
-from harness.models import ModelSpec, Resolved, identity_digest, open_metered, resolve
+from harness.models import ModelSpec, Resolved, open_metered, resolve
 from harness.testing.fakes import FakeModel, fake_provider, fake_sample, host_of
 from harness.types import Failure, Message, Request, Response, Setting, Settings, Text
 
@@ -112,7 +113,7 @@ def test_a_local_model_is_known_by_its_files_wherever_they_lie() -> None:
     here, there = (identity(f"fake/{place}", {"config.json": {"sha256": "a"}}) for place in ("here", "there"))
     assert here == there
     overwritten = identity("fake/here", {"config.json": {"sha256": "b"}})
-    assert identity_digest(overwritten) != identity_digest(here)
+    assert digest(overwritten) != digest(here)
 
 
 def test_a_folder_in_a_setting_is_known_by_its_name_since_the_fingerprint_tells_its_files() -> None:
@@ -129,7 +130,7 @@ def test_a_strategy_is_part_of_the_identity_with_its_version_and_its_settings() 
         "settings": {"hint": "seen"},
     }
     other = identity(strategy="two-steps", strategy_settings={"hint": "look"})
-    digests = {identity_digest(each) for each in (plain, identity(strategy="two-steps"), other)}
+    digests = {digest(each) for each in (plain, identity(strategy="two-steps"), other)}
     assert len(digests) == 3
 
 

@@ -17,7 +17,7 @@ from harness.evaluation.judges import OpenJudge, OpenJudges
 from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import make_plan
 from harness.limits import Endpoints, Policy
-from harness.models import ModelSpec, declared
+from harness.models import ModelSpec, list_settings
 from harness.plugins import Host
 from harness.progress.lines import SilentProgress
 from harness.runs.run import Run, judge_async, run_async
@@ -141,8 +141,8 @@ def test_where_nobody_knows_the_number_the_provider_decides(seen: Seen) -> None:
 def test_lineage_replicas_and_devices_are_the_cores_and_never_reach_the_provider(seen: Seen) -> None:
     vlm, plain = (plugins.current().provider(scheme) for scheme in ("vlm", "plain"))
     every = ["tuned_from", "trained_on"]  # has these from the core
-    assert [setting.name for setting in declared(vlm)] == ["images_per_prompt", *every, "replicas", "devices"]
-    assert [setting.name for setting in declared(plain)] == every
+    assert [setting.name for setting in list_settings(vlm)] == ["images_per_prompt", *every, "replicas", "devices"]
+    assert [setting.name for setting in list_settings(plain)] == every
 
 
 class Telling(SilentProgress):

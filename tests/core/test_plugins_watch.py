@@ -13,10 +13,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from harness.plugins import Host, boundary
-from harness.plugins import watch as watching
-from harness.plugins.boundary import is_importing
-from harness.plugins.watch import Watch, watch_loop
+from harness.plugins import Host, boundary, registry
+from harness.plugins.boundary import is_importing, watch_loop
+from harness.plugins.registry import Watch
 from harness.testing.fakes import FakePlugin, fake_sample, fake_task, host_of, source_of
 from harness.types import Sample
 
@@ -62,7 +61,7 @@ def test_a_plugin_that_hangs_at_import_is_named_while_it_does() -> None:
 def test_a_plugin_that_hangs_in_an_offer_hook_is_named_on_stderr_though_nobody_is_told_of_faults(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(watching, "PATIENCE", 0.02)
+    monkeypatch.setattr(registry, "PATIENCE", 0.02)
     ear = Ear()
     monkeypatch.setattr("harness.plugins.registry.write_line", ear)
 
@@ -77,7 +76,7 @@ def test_a_plugin_that_hangs_in_an_offer_hook_is_named_on_stderr_though_nobody_i
 
 def test_what_a_plugin_took_is_known_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(watching, "time", clock)
+    monkeypatch.setattr(registry, "time", clock)
 
     class Slow(FakePlugin):
         def _of(self, kind: type[object]) -> list[object]:
@@ -123,7 +122,7 @@ def test_an_import_that_takes_long_is_no_hang(tmp_path: Path, monkeypatch: pytes
         return looked(frame)
 
     monkeypatch.setattr(boundary, "is_importing", counted)
-    monkeypatch.setattr(watching, "IMPORTS", 1e9)
+    monkeypatch.setattr(boundary, "IMPORTS", 1e9)
     imported(tmp_path, monkeypatch, lambda: enough.wait(HELD), ear)
     assert enough.is_set()
     assert ear.lines == []
@@ -131,7 +130,7 @@ def test_an_import_that_takes_long_is_no_hang(tmp_path: Path, monkeypatch: pytes
 
 def test_an_import_that_brings_no_module_for_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ear = Ear()
-    monkeypatch.setattr(watching, "IMPORTS", 2)
+    monkeypatch.setattr(boundary, "IMPORTS", 2)
     imported(tmp_path, monkeypatch, ear.wait, ear)
     [line] = ear.lines
     assert "samples of task 'fake': it has held the run" in line

@@ -11,7 +11,8 @@ import harness
 from harness import Judge, ModelInfo, Rubric, Setting, Settings, Verdict, plugins
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.options import Options
-from harness.models import ModelSpec, Resolved, identity_digest, resolve
+from harness.keys import digest
+from harness.models import ModelSpec, Resolved, resolve
 from harness.plugins import Host
 from harness.runs.run import default_folder
 from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_task, host_of
@@ -91,7 +92,7 @@ def test_the_identity_says_what_a_scheme_stands_for(host: Host) -> None:
     assert found["settings"] == {"url": "http://a", "detail": "low", "share": None, "file": None}
     assert "base" not in identity(resolve(ModelSpec(ref="fake/x")))
     registered(host, url="http://b")
-    assert identity_digest(identity(resolve(ModelSpec(ref="mine/x")))) != identity_digest(found)
+    assert digest(identity(resolve(ModelSpec(ref="mine/x")))) != digest(found)
 
 
 def test_a_folder_is_named_by_what_the_user_changes_of_a_presets_defaults(host: Host) -> None:

@@ -13,9 +13,8 @@ import PIL.Image
 from harness import Generation, Message, Model, Request, Text
 from harness.images import inline_image, open_image
 from harness.settings import effective
-from harness.testing.calls import Call
 from harness.testing.fakes import PIXEL
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 
 PROVIDERS = {provider.scheme: provider for provider in harness_openai.harness_models()}
 FIRST = open_image(inline_image("first.png", PIXEL))

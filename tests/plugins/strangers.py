@@ -20,9 +20,8 @@ from harness_openai.provider import PAINTER
 from harness import Drawing, Drawn, Failure, Response
 from harness.http import MIB, Reply, address, chat, connect, encode
 from harness.settings import effective
-from harness.testing.faults import answer
+from harness.testing.faults import answer, image
 from harness.testing.messages import message
-from harness.testing.painting import image
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
 from tests.plugins.gemini_serving import said
 

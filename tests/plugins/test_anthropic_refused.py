@@ -15,9 +15,9 @@ from harness_anthropic.provider import SETTINGS
 
 from harness import Failure, HarnessError, Response, Text
 from harness.images import inline_image, open_image
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
 from harness.testing.messages import deprecated, error, message
+from harness.testing.server import Call
 from tests.plugins.anthropic_asking import ASKED, asking, opened, served
 from tests.plugins.openai_asking import FIRST, large
 

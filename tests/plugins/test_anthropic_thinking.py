@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from harness import HarnessError, Response
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
 from harness.testing.messages import error, message
-from harness.testing.server import in_turn
+from harness.testing.server import Call, in_turn
 from tests.plugins.anthropic_asking import ASKED, asking, opened, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]

@@ -17,10 +17,9 @@ import pytest
 
 from harness import Failure, HarnessError, Message, Request, Response
 from harness.testing import faults, messages
-from harness.testing.calls import Call
 from harness.testing.faults import Reply, Row
 from harness.testing.messages import MessagesServer
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 from harness.types import Setting
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
 from tests.plugins.gemini_serving import GeminiServer

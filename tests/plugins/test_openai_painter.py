@@ -14,9 +14,21 @@ from harness import Brush, Drawing, Drawn, Failure, HarnessError, Usage
 from harness.settings import effective
 from harness.testing.conformance import check_painter
 from harness.testing.fakes import PIXEL
-from harness.testing.faults import ROWS, Reply, Row, filtered_openai, server_error, throttled, unsupported, wrong_key
-from harness.testing.painting import ImagesServer, address_only, filtered_by_azure, image, moderated
-from harness.testing.server import in_turn
+from harness.testing.faults import (
+    ROWS,
+    Reply,
+    Row,
+    address_only,
+    filtered_by_azure,
+    filtered_openai,
+    image,
+    moderated,
+    server_error,
+    throttled,
+    unsupported,
+    wrong_key,
+)
+from harness.testing.server import ImagesServer, in_turn
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
 STAR = Drawing(prompt="a red star", seed=7, width=1200, height=800)

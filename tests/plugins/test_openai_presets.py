@@ -15,10 +15,9 @@ from harness_openai.provider import SERVERS, VENDOR, Server, key_env
 from harness import Failure, HarnessError, Message, Request, Response
 from harness.http.status import ApiError, find_unsupported
 from harness.images import inline_image, open_image
-from harness.testing.calls import Call
 from harness.testing.conformance import check_provider
 from harness.testing.faults import Reply, error
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 from tests.plugins.openai_asking import ASKED, FIRST, PROVIDERS, body_of, large, opened, served
 
 pytestmark = pytest.mark.anyio

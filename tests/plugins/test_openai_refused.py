@@ -13,8 +13,8 @@ from harness_openai.model import find_refused
 
 from harness import Failure, HarnessError, Response
 from harness.http.status import ApiError
-from harness.testing.calls import Call
 from harness.testing.faults import Reply, error, unsupported
+from harness.testing.server import Call
 from tests.plugins.openai_asking import ASKED, FIRST, body_of, large, opened, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]

@@ -20,10 +20,8 @@ import yaml
 from harness_mini.writer import parse_task
 
 from benchmarks.mini_server import painting, written
-from harness.testing.calls import Call
-from harness.testing.faults import Reply, answer, error, filtered_openai
-from harness.testing.painting import ImagesServer, image, moderated
-from harness.testing.server import ChatServer
+from harness.testing.faults import Reply, answer, error, filtered_openai, image, moderated
+from harness.testing.server import Call, ChatServer, ImagesServer
 
 PROSE: Final = "I would gladly tell you more about both of them."
 REFUSAL: Final = "I'm sorry, but I can't help with that."

@@ -25,9 +25,8 @@ from harness_builder.plan import ModelChoice
 from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, Settings, plugins
 from harness.limits.throttling import OWN
 from harness.testing import faults, painting
-from harness.testing.calls import Call
 from harness.testing.fakes import PIXEL, fake_judge, fake_painter, fake_provider, host_of
-from harness.testing.server import ChatServer, in_turn
+from harness.testing.server import Call, ChatServer, in_turn
 from tests.training.builder_calls import drawing, image, plan, question
 
 pytestmark = pytest.mark.anyio

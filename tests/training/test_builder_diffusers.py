@@ -22,8 +22,7 @@ from benchmarks.mini_server import written
 from harness import Drawing, Drawn
 from harness.http.status import as_mapping
 from harness.settings import effective
-from harness.testing.calls import Call
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer
 from tests.acceptance.commands import foreign, harness, harness_here
 from tests.training.built import rows, there
 

@@ -16,10 +16,8 @@ import pytest
 import yaml
 
 from benchmarks.mini_server import painted, written
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
-from harness.testing.painting import ImagesServer
-from harness.testing.server import ChatServer
+from harness.testing.server import Call, ChatServer, ImagesServer
 from tests.acceptance.commands import harness, started
 
 AT_ONCE = 4

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from harness_builder.people import REVIEWS, People, open_review_queue
 
-from harness.testing.calls import Call
 from harness.testing.faults import Reply
+from harness.testing.server import Call
 from tests.acceptance.commands import Ended, harness_here
 from tests.training.cast import Cast, Stage, staged
 from tests.training.reviewed import answer_all, lines, queue, review

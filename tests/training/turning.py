@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.testing.calls import Call
 from harness.testing.faults import Reply, no_quota
+from harness.testing.server import Call
 from tests.acceptance.commands import Ended, harness_here
 from tests.training.cast import SECRET, Cast, Stage, _case
 
