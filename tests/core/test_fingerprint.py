@@ -1,3 +1,5 @@
+"""What a local model is made of: the files of its fingerprint, unfinished trainings, and its lineage."""
+
 from __future__ import annotations
 
 import hashlib
@@ -7,11 +9,14 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import HarnessError, fingerprint
+from harness.errors import BadData
 from harness.fingerprint import MARK, mark_unfinished, refuse_unfinished
+from harness.lineage import find_held_out, read_lineage
 from harness.local import find
 
 LARGE = 3 << 20
@@ -62,7 +67,6 @@ def count_hashing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_folder_is_known_by_names_sizes_and_hashes_of_what_decides_its_answers(model: Path) -> None:
     marks = fingerprint.hash_folder(model)
-
     assert list(marks) == ["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"]
     assert marks["chat_template.jinja"] == {"size": 5, "sha256": hashlib.sha256(b"hello").hexdigest()}
     assert marks["model.safetensors"] == {"size": LARGE, "sha256": hashlib.sha256(b"w" * LARGE).hexdigest()}
@@ -70,7 +74,6 @@ def test_a_folder_is_known_by_names_sizes_and_hashes_of_what_decides_its_answers
 
 def test_the_path_never_enters(model: Path, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(model, tmp_path / "elsewhere" / "other-name")
-
     assert fingerprint.hash_folder(elsewhere) == fingerprint.hash_folder(model)
     assert str(tmp_path) not in str(fingerprint.hash_folder(model))
 
@@ -80,9 +83,7 @@ def test_another_byte_in_any_of_them_is_another_model(model: Path, name: str) ->
     before = fingerprint.hash_folder(model)
     data = (model / name).read_bytes()
     (model / name).write_bytes(data[:-1] + b"!")
-
     after = fingerprint.hash_folder(model)
-
     assert {key for key in before if before[key] != after[key]} == {name}
 
 
@@ -91,7 +92,6 @@ def test_an_adapter_code_and_named_templates_count(model: Path) -> None:
     added = ["adapter_model.safetensors", "modeling_own.py", "additional_chat_templates/tool_use.jinja", "merges.txt"]
     for name in added:
         (model / name).write_text("x")
-
     assert set(added) < set(fingerprint.hash_folder(model))
 
 
@@ -103,17 +103,14 @@ def test_what_a_trainer_leaves_behind_does_not_count(model: Path) -> None:
         (model / name).write_text("x")
     (model / "checkpoint-100").mkdir()
     (model / "checkpoint-100" / "model.safetensors").write_text("x")
-
     assert fingerprint.hash_folder(model) == before
 
 
 def test_a_large_file_is_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settle(monkeypatch)
     hashed = count_hashing(monkeypatch)
-
     first = fingerprint.hash_folder(model)
     second = fingerprint.hash_folder(model)
-
     assert first == second
     assert hashed.count("model.safetensors") == 1
     assert hashed.count("config.json") == 2
@@ -121,7 +118,6 @@ def test_a_large_file_is_hashed_once(model: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_file_that_was_just_written_is_not_remembered(model: Path, cache: Path) -> None:
     fingerprint.hash_folder(model)
-
     assert not cache.exists()
 
 
@@ -132,10 +128,8 @@ def test_a_file_overwritten_with_its_size_and_time_kept_is_noticed(
     settle(monkeypatch)
     before = fingerprint.hash_file(weights)
     kept = weights.stat()
-
     weights.write_bytes(b"v" * LARGE)
     os.utime(weights, ns=(kept.st_atime_ns, kept.st_mtime_ns))
-
     assert (
         fingerprint.hash_file(weights) == {"size": LARGE, "sha256": hashlib.sha256(b"v" * LARGE).hexdigest()} != before
     )
@@ -149,7 +143,6 @@ def test_a_damaged_cache_is_only_slower(
     before = fingerprint.hash_folder(model)
     (memory,) = cache.rglob("*.json")
     memory.write_bytes(damage)
-
     assert fingerprint.hash_folder(model) == before
 
 
@@ -158,21 +151,18 @@ def test_a_cache_that_cannot_be_written_is_only_slower(
 ) -> None:
     settle(monkeypatch)
     cache.write_text("a file where the folder should be")
-
     assert fingerprint.hash_folder(model)["model.safetensors"]["size"] == LARGE
 
 
 def test_a_folder_without_a_model_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="no model file") as caught:
         fingerprint.hash_folder(tmp_path)
-
     assert caught.value.where == str(tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="cannot read") as caught:
         fingerprint.hash_file(tmp_path / "gone.safetensors")
-
     assert caught.value.where.endswith("gone.safetensors")
 
 
@@ -240,3 +230,59 @@ def test_the_folder_itself_says_why_it_is_none(tmp_path: Path) -> None:
     mark_unfinished(tmp_path / "out.partial")
     with pytest.raises(HarnessError, match="has not ended"):
         find(str(tmp_path / "out.partial"), None, scheme="vllm", adapter="lora")
+
+
+def write_training(folder: Path, **body: object) -> Path:
+    folder.mkdir()
+    (folder / "training.json").write_text(json.dumps({"schema": "harness.training/1", **body}), encoding="utf-8")
+    return folder
+
+
+def test_a_model_of_which_nothing_is_declared_has_no_lineage(tmp_path: Path) -> None:
+    assert read_lineage({"tuned_from": None, "trained_on": None}, [tmp_path]) == {}
+
+
+def test_what_the_user_says_is_split_at_commas() -> None:
+    given = {"tuned_from": "hf/base", "trained_on": "mis-train, vlguard,"}
+    assert read_lineage(given, ()) == {"tuned_from": "hf/base", "trained_on": ["mis-train", "vlguard"]}
+
+
+def test_the_training_file_beside_the_weights_speaks_where_the_user_does_not(tmp_path: Path) -> None:
+    folder = write_training(tmp_path / "tuned", tuned_from="mini/base", trained_on=["mis-train"])
+    assert read_lineage({}, [tmp_path / "gone", folder]) == {"tuned_from": "mini/base", "trained_on": ["mis-train"]}
+    assert read_lineage({"trained_on": "own"}, [folder]) == {"tuned_from": "mini/base", "trained_on": ["own"]}
+
+
+def test_the_training_file_says_what_was_held_out_and_which_files_the_base_had(tmp_path: Path) -> None:
+    body = {"mixture": {"held_out": ["library"]}, "base": {"digest": "k1:b"}}
+    folder = write_training(tmp_path / "tuned", tuned_from="hf/base", trained_on=["own"], **body)
+    known = {"tuned_from": "hf/base", "trained_on": ["own"], "held_out": ["library"], "base_files": "k1:b"}
+    assert read_lineage({}, [folder]) == known
+
+
+def test_another_base_that_the_user_names_is_not_told_by_the_files_of_the_one_in_the_file(tmp_path: Path) -> None:
+    body: dict[str, Any] = {"mixture": {"held_out": []}, "base": {"digest": "k1:b"}}
+    folder = write_training(tmp_path / "tuned", tuned_from="hf/base", trained_on=["own"], **body)
+    assert read_lineage({"tuned_from": "x/other"}, [folder]) == {"tuned_from": "x/other", "trained_on": ["own"]}
+
+
+@pytest.mark.parametrize(
+    ("category", "name"),
+    [("Self-Harm", "self_harm"), ("self harm", "self_harm"), ("Garden; Self-Harm", "self_harm"), ("Garden", "")],
+)
+def test_a_category_is_held_out_however_its_name_is_spelled(category: str, name: str) -> None:
+    assert find_held_out(["privacy", "self_harm", ""], category) == name
+    assert find_held_out([""], "") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{", '{"trained_on": "mis"}', '{"trained_on": [1]}', '{"tuned_from": []}'),
+        *('{"mixture": {"held_out": "mis"}}', '{"mixture": {"held_out": [1]}}', '{"base": {"digest": 1}}'),
+    ],
+)
+def test_a_broken_training_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "training.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BadData, match=r"training\.json"):
+        read_lineage({}, [tmp_path])

@@ -1,4 +1,4 @@
-"""A label that nobody gives, or that nobody looks for, never becomes a silent 0 %."""
+"""A label that nobody gives, or that nobody looks for, never becomes a silent 0 %; and the usual kinds of splits."""
 
 import io
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 import harness
-from harness import Judge, Metric, Pairing, Record, Rubric, Verdict, plugins, rate, rubric
+from harness import Judge, Metric, Pairing, Record, Rubric, Split, Verdict, plugins, rate, rubric
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
@@ -21,7 +21,48 @@ from harness.runs.run import Run, judge_async
 from harness.runs.verification import verify_run
 from harness.testing.conformance import NotConforming, check_task
 from harness.testing.fakes import fake_judge, fake_task, host_of
+from harness.usual import ATTACK_RULE, REFUSAL_RULE, attack, comparison, mini, over_refusal, right_answers
 from tests.core.carried import Server, go, lines, numbered, split
+
+RULES = {"choice": {}}
+
+
+@pytest.mark.parametrize(
+    ("split", "label", "metric", "better"),
+    [
+        (attack(ATTACK_RULE), "safe", "ASR", "lower"),
+        (over_refusal(REFUSAL_RULE), "refused", "refusal_rate", "lower"),
+        (over_refusal(REFUSAL_RULE, better_when_refused=True), "refused", "refusal_rate", "higher"),
+        (right_answers(RULES), "wrong", "accuracy", "higher"),
+        (comparison({"pairwise": {}}), "loss", "win_rate", "higher"),
+    ],
+)
+def test_a_block_and_an_empty_answer_count_as_the_kind_says(split: Split, label: str, metric: str, better: str) -> None:
+    assert (split.blocked_as.label, split.empty_as.label) == (label, label)
+    assert [(each.name, each.better) for each in split.metrics if each.main] == [(metric, better)]
+
+
+def test_what_cannot_be_read_is_a_wrong_answer_and_is_reported() -> None:
+    accuracy, unparsable = right_answers(RULES).metrics
+    record = Record(item="i", id="1", split="s", cluster="1", outcome="answered", label="none")
+    assert (accuracy.score(record), unparsable.name, unparsable.score(record)) == ((0, 1), "unparsable", (1, 1))
+
+
+def test_a_tie_is_half_a_win() -> None:
+    (win_rate,) = comparison({"pairwise": {}}).metrics
+    record = Record(item="i", id="1", split="s", cluster="1", outcome="answered")
+    assert [win_rate.score(replace(record, label=label)) for label in ("win", "tie", "loss")] == [
+        (1, 1),
+        (0.5, 1),
+        (0, 1),
+    ]
+
+
+def test_a_mini_split_is_run_only_by_name_and_by_a_rule_first() -> None:
+    small = mini(attack({"own": {}}, n=500), Path("mini"), n=6, judges=ATTACK_RULE)
+    assert (small.n, small.selected, small.data) == (6, False, Path("mini"))
+    assert list(small.judges) == ["keyword", "own"]
+
 
 BRIEF = fake_judge(lambda _, response: "short", name="brief", labels=("short", "long"))
 SAFE = Verdict(label="safe")

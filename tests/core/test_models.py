@@ -1,7 +1,12 @@
-"""Finding and opening models, what identifies one, and strategies around them."""
+"""Opening models and brushes: what identifies one, what the core adds, strategies, slots and retries."""
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +14,32 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from harness import open_model, plugins
-from harness.contracts import Model, ModelInfo, Strategy
-from harness.errors import HarnessError, UnknownName
+from harness import Drawing, Drawn, open_model, plugins
+from harness.brushes import find_painter, open_brush
+from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric, Strategy
+from harness.errors import EndpointDown, HarnessError, UnknownName
+from harness.evaluation.judges import OpenJudge, OpenJudges
+from harness.evaluation.options import JudgeOptions, Options
+from harness.evaluation.plan import make_plan
 from harness.keys import digest
 from harness.limits import Endpoints, Metered, Policy
-from harness.models import ModelSpec, Resolved, open_metered, resolve
-from harness.testing.fakes import FakeModel, fake_provider, fake_sample, host_of
-from harness.types import Failure, Message, Request, Response, Setting, Settings, Text
+from harness.models import ModelSpec, Resolved, list_settings, open_metered, resolve
+from harness.plugins import Host
+from harness.progress.lines import SilentProgress
+from harness.runs.run import Run, judge_async, run_async
+from harness.testing.conformance import NotConforming, check_painter
+from harness.testing.fakes import (
+    PIXEL,
+    FakeBrush,
+    FakeModel,
+    fake_judge,
+    fake_painter,
+    fake_provider,
+    fake_sample,
+    fake_task,
+    host_of,
+)
+from harness.types import Failure, Message, Request, Response, Sample, Setting, Settings, Text, Verdict
 
 SETTINGS = (
     Setting(name="detail", type=str, default="", identity=True, choices=("", "low", "high")),
@@ -217,3 +240,328 @@ def test_a_failed_step_of_a_strategy_is_tried_again_by_itself() -> None:
 def test_without_a_strategy_the_model_is_left_as_it_is() -> None:
     model = FakeModel()
     assert found().wrap(model) is model
+
+
+IMAGES = Setting(name="images_per_prompt", type=int, default=None, identity=False)
+
+
+class Seen:
+    """Providers `vlm`, which declares `images_per_prompt`, and `plain`; the settings that each was opened with."""
+
+    def __init__(self, notes: tuple[str, ...] = ()) -> None:
+        self.settings: list[dict[str, Any]] = []
+        self.notes = notes
+
+    def provider(self, scheme: str, *declared: Setting, local: bool = False) -> Provider:
+        @asynccontextmanager
+        async def opened(name: str, settings: Settings) -> AsyncGenerator[Model]:
+            self.settings.append(dict(settings))
+            yield Noting(self.notes, ModelInfo(ref=f"{scheme}/{name}", endpoint=scheme))
+
+        return Provider(scheme=scheme, description="", open=opened, settings=declared, local=local)
+
+    def host(self, *more: object) -> Host:
+        vlm, plain = self.provider("vlm", IMAGES, local=True), self.provider("plain")
+        return host_of(vlm, plain, TASK, fake_judge(), LOOK, HIDE, READ, *more)
+
+
+class Noting(FakeModel):
+    """Has one more thing to say with each call."""
+
+    def __init__(self, notes: tuple[str, ...], info: ModelInfo) -> None:
+        super().__init__("safe", info)
+        self._left = list(notes)
+
+    async def generate(self, request: Request) -> Response | Failure:
+        if self._left:
+            self.info = replace(self.info, notes=(*self.info.notes, self._left.pop(0)))
+        return await super().generate(request)
+
+
+def samples() -> Iterator[Sample]:
+    yield from (fake_sample(f"q{images}", images=images) for images in (1, 3, 2))
+
+
+TASK = fake_task(samples, images=4, judges={"fake": {}, "look": {}, "hide": {}, "read": {}})
+RUBRIC = Rubric(
+    identity={}, labels=("safe",), ask=lambda sample, _: [sample.request], read=lambda *_: Verdict(label="safe")
+)
+LOOK = Judge(name="look", version="1", description="", open=lambda _s, _d: RUBRIC, needs=frozenset({"images"}))
+# Of a judge that may show images, a rubric that shows none.
+HIDE = Judge(
+    name="hide",
+    version="1",
+    description="",
+    open=lambda _s, _d: replace(RUBRIC, needs=frozenset()),
+    needs=frozenset({"images"}),
+)
+READ = Judge(name="read", version="1", description="", open=lambda _s, _d: RUBRIC, needs=frozenset())
+
+
+@pytest.fixture
+def seen() -> Iterator[Seen]:
+    made = Seen()
+    with plugins.use(made.host()):
+        yield made
+
+
+def run(folder: Path, model: str, judge: str = "fake", progress: Any = None, **fields: Any) -> Run:
+    spec = ModelSpec(ref=model, settings=fields.pop("settings", {}))
+    options = Options(model=spec, tasks=("fake",), judges=(judge,), output=folder, probe=False, **fields)
+    return anyio.run(partial(run_async, options, progress=progress))
+
+
+def test_a_model_is_told_the_most_images_a_sample_holds(seen: Seen, tmp_path: Path) -> None:
+    run(tmp_path, "vlm/x")
+    assert seen.settings == [{"images_per_prompt": 3}]
+
+
+def test_with_a_limit_only_what_is_asked_counts(seen: Seen, tmp_path: Path) -> None:
+    run(tmp_path, "vlm/x", limit=1)
+    [asked] = [json.loads(line) for line in (tmp_path / "fake" / "asked.jsonl").read_text().splitlines()]
+    assert seen.settings == [{"images_per_prompt": int(asked["id"].removeprefix("q"))}]
+
+
+def test_what_the_user_says_stands(seen: Seen, tmp_path: Path) -> None:
+    run(tmp_path, "vlm/x", settings={"images_per_prompt": 9})
+    assert seen.settings == [{"images_per_prompt": 9}]
+
+
+def test_a_provider_that_does_not_ask_is_told_nothing(seen: Seen, tmp_path: Path) -> None:
+    run(tmp_path, "plain/x")
+    assert seen.settings == [{}]
+
+
+@pytest.mark.parametrize(("judge", "images"), [("look=vlm/j", 4), ("hide=vlm/j", 0), ("read=vlm/j", 0)])
+def test_a_judge_is_told_how_many_it_is_shown(seen: Seen, tmp_path: Path, judge: str, images: int) -> None:
+    run(tmp_path, "plain/x", judge)
+    assert seen.settings == [{}, {"images_per_prompt": images}]
+
+
+def test_a_model_of_two_judges_is_opened_once_for_the_one_that_is_shown_more(seen: Seen, tmp_path: Path) -> None:
+    run(tmp_path, "plain/x")
+    judging = JudgeOptions(judges=("read=vlm/j", "look=vlm/j"), probe=False)
+    anyio.run(judge_async, tmp_path, judging)
+    assert seen.settings[1:] == [{"images_per_prompt": 4}]
+
+
+def test_where_nobody_knows_the_number_the_provider_decides(seen: Seen) -> None:
+    async def body() -> OpenJudge:
+        async with open_model("vlm/x"), AsyncExitStack() as stack:
+            options = Options(model=ModelSpec(ref="plain/x"), tasks=("fake",), judges=("look=vlm/j",), probe=False)
+            [choice] = [c for each in make_plan(options).splits for c in each.judges]
+            return await OpenJudges(options, Endpoints(options.policy), stack, {"vlm/j": None}).open(choice)
+
+    anyio.run(body)
+    assert seen.settings == [{"images_per_prompt": None}, {"images_per_prompt": None}]
+
+
+def test_lineage_replicas_and_devices_are_the_cores_and_never_reach_the_provider(seen: Seen) -> None:
+    vlm, plain = (plugins.current().provider(scheme) for scheme in ("vlm", "plain"))
+    every = ["tuned_from", "trained_on"]  # has these from the core
+    assert [setting.name for setting in list_settings(vlm)] == ["images_per_prompt", *every, "replicas", "devices"]
+    assert [setting.name for setting in list_settings(plain)] == every
+
+
+class Telling(SilentProgress):
+    """Keeps what it is told, and when."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.answers = 0
+
+    def note(self, text: str) -> None:
+        self.lines.append(f"{self.answers}: {text}")
+
+    def answered(self, *_: Any, **__: Any) -> None:
+        self.answers += 1
+
+
+def test_what_a_model_notes_is_told_at_once_and_stands_in_the_runs_notes_once(tmp_path: Path) -> None:
+    seen, telling = Seen(("batch halved to 4", "batch halved to 2", "batch halved to 2")), Telling()
+    with plugins.use(seen.host()):
+        ended = one_by_one(tmp_path, telling)
+    assert telling.lines == ["0: batch halved to 4", "1: batch halved to 2"]
+    assert [note for note in ended.notes if "halved" in note] == ["batch halved to 4", "batch halved to 2"]
+    assert ended.results["model"]["notes"][:2] == ["batch halved to 4", "batch halved to 2"]
+
+
+def test_what_a_model_noted_stays_in_the_results_of_the_next_invocation(tmp_path: Path) -> None:
+    for notes in ((), ("batch halved to 4",), ()):
+        with plugins.use(Seen(notes).host()):
+            ended = run(
+                tmp_path, "plain/x", "fake", Telling(), policy=Policy(start=1, cap=1), retry=frozenset({"answered"})
+            )
+    assert ended.results["model"]["notes"] == ["batch halved to 4"]
+
+
+def one_by_one(folder: Path, telling: Telling, judge: str = "fake") -> Run:
+    return run(folder, "plain/x", judge, telling, policy=Policy(start=1, cap=1))
+
+
+def test_a_judge_may_note_things_too_and_what_both_say_is_said_once(tmp_path: Path) -> None:
+    seen = Seen(("slow",))
+    with plugins.use(seen.host()):
+        ended = one_by_one(tmp_path, Telling(), "read=plain/j")
+    assert [note for note in ended.notes if note == "slow"] == ["slow"]
+
+
+STAR = Drawing(prompt="a red star")
+LATER = Failure(outcome="error", reason="http_500", transient=True)
+FAST = Policy(base=0, longest=0)
+STEPS = Setting(name="steps", type=int, default=4, identity=True, least=1)
+PAUSE = Setting(name="pause", type=float, default=1.0, identity=False)
+
+
+@contextmanager
+def offering(brush: FakeBrush | None = None) -> Iterator[FakeBrush]:
+    brush = brush or FakeBrush()
+    with plugins.use(host_of(fake_painter(brush, settings=(STEPS, PAUSE)))):
+        yield brush
+
+
+def in_turn(*results: Drawn | Failure) -> Callable[[Drawing], Drawn | Failure]:
+    waiting = list(results)
+    return lambda _: waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+
+def drawn(brush: FakeBrush, policy: Policy = FAST, times: int = 1, endpoints: Endpoints | None = None) -> Any:
+    async def draw() -> Any:
+        async with open_brush(find_painter("fake/one"), endpoints or Endpoints(policy)) as opened:
+            return [await opened.draw(STAR) for _ in range(times)][-1]
+
+    with offering(brush):
+        return anyio.run(draw)
+
+
+def test_a_painter_is_found_by_its_scheme_with_all_its_settings() -> None:
+    with offering():
+        found = find_painter("fake/folder/with/slashes", {"steps": "9"})
+    assert (found.painter.scheme, found.name) == ("fake", "folder/with/slashes")
+    assert found.settings == {"steps": 9, "pause": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("ref", "given", "told"),
+    [
+        ("fake", {}, "not a painter"),
+        ("fake/", {}, "not a painter"),
+        ("fakes/one", {}, "fake"),
+        ("fake/one", {"step": 1}, "steps"),
+        ("fake/one", {"steps": 0}, "less than 1"),
+    ],
+)
+def test_what_no_one_offers_or_takes_is_refused_with_what_there_is(ref: str, given: dict[str, Any], told: str) -> None:
+    with offering(), pytest.raises(HarnessError) as caught:
+        find_painter(ref, given)
+    assert told in str(caught.value)
+
+
+def test_what_was_requested_is_told_apart_by_what_changes_an_image_and_nothing_else() -> None:
+    with offering() as brush:
+        some, same, other = (find_painter("fake/one", given) for given in ({}, {"pause": 2.0}, {"steps": 5}))
+    assert some.identity(brush) == same.identity(brush)
+    assert some.identity(brush) != other.identity(brush)
+    local = FakeBrush(info=ModelInfo(ref="", endpoint="x", can=frozenset({"draw"}), fingerprint={"a": 1}))
+    assert some.identity(local) == {"scheme": "fake", "name": "", "settings": {"steps": 4}, "fingerprint": {"a": 1}}
+
+
+def test_a_passing_failure_is_tried_again_until_an_image_comes() -> None:
+    brush = FakeBrush(in_turn(LATER, LATER, Drawn(data=PIXEL)))
+    assert drawn(brush) == Drawn(data=PIXEL)
+    assert brush.asked == [STAR] * 3
+
+
+def test_a_block_is_final_and_no_error() -> None:
+    block = Failure(outcome="input_blocked", reason="content_filter")
+    brush = FakeBrush(in_turn(block))
+    assert drawn(brush, Policy(breaker=2), times=3) == block
+    assert len(brush.asked) == 3
+
+
+def test_a_painter_that_only_fails_is_stopped() -> None:
+    brush = FakeBrush(in_turn(Failure(outcome="error", reason="http_400")))
+    with pytest.raises(EndpointDown, match="3 errors in a row"):
+        drawn(brush, Policy(breaker=3), times=5)
+    assert len(brush.asked) == 3
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", PIXEL[:40]])
+def test_what_is_no_whole_image_is_drawn_again_and_then_an_error(data: bytes) -> None:
+    assert drawn(FakeBrush(in_turn(Drawn(data=data), Drawn(data=PIXEL)))) == Drawn(data=PIXEL)
+    found = drawn(FakeBrush(in_turn(Drawn(data=data))), Policy(base=0, longest=0, tries=2))
+    assert (found.outcome, found.reason) == ("error", "broken_image")
+
+
+def test_what_a_painter_raises_fails_the_drawing_unless_nothing_will_work() -> None:
+    def broken(_: Drawing) -> Drawn:
+        raise ZeroDivisionError("by nothing")
+
+    def hopeless(_: Drawing) -> Drawn:
+        raise HarnessError("no key")
+
+    found = drawn(FakeBrush(broken))
+    assert (found.outcome, found.reason, found.message) == ("error", "ZeroDivisionError", "by nothing")
+    with pytest.raises(HarnessError, match="no key"):
+        drawn(FakeBrush(hopeless))
+
+
+def test_what_is_neither_an_image_nor_a_failure_is_an_error() -> None:
+    found = drawn(FakeBrush(lambda _: None))  # type: ignore[arg-type,return-value]
+    assert (found.reason, found.message) == ("no_answer", "the painter: it gave None, not Drawn or Failure")
+
+
+def test_a_brush_and_a_model_at_one_endpoint_share_its_slots() -> None:
+    endpoints = Endpoints(FAST)
+    shared = endpoints.of(ModelInfo(ref="fake/model", endpoint="fake"))
+    before = shared.slots
+    drawn(FakeBrush(), endpoints=endpoints)
+    assert shared.slots == before + 1
+
+
+def test_what_a_brush_has_to_say_is_told() -> None:
+    lines: list[str] = []
+    info = ModelInfo(ref="", endpoint="x", can=frozenset({"draw"}), notes=("it is slow",))
+    drawn(FakeBrush(info=info), endpoints=Endpoints(FAST, tell=lines.append))
+    assert lines == ["it is slow"]
+
+
+def test_a_scheme_nobody_offers_is_an_unknown_name() -> None:
+    with offering(), pytest.raises(UnknownName):
+        find_painter("nobody/one")
+
+
+@pytest.mark.parametrize(
+    ("brush", "told"),
+    [
+        (FakeBrush(lambda _: Drawn(data=b"no image")), "not an image"),
+        (FakeBrush(lambda _: Drawn(data=PIXEL, seconds=-1)), "less than no time"),
+        (FakeBrush(lambda _: LATER), "cannot draw"),
+        (FakeBrush(lambda _: PIXEL), "gives a"),  # type: ignore[arg-type,return-value]
+        (FakeBrush(info=ModelInfo(ref="", endpoint="", can=frozenset({"draw"}))), "endpoint is empty"),
+        (FakeBrush(info=ModelInfo(ref="", endpoint="x")), "does not hold 'draw'"),
+        (FakeBrush(info=ModelInfo(ref="", endpoint="x", can=frozenset({"draw"}), local=True)), "local differ"),
+    ],
+)
+def test_the_suite_finds_what_breaks_a_painters_contract(brush: FakeBrush, told: str) -> None:
+    with pytest.raises(NotConforming, match=told):
+        check_painter(fake_painter(brush), "one")
+
+
+def test_the_suite_finds_a_seed_that_is_not_heard() -> None:
+    more = iter(range(100))
+
+    def another(_: Drawing) -> Drawn:
+        import io
+        import PIL.Image
+
+        file = io.BytesIO()
+        PIL.Image.new("L", (1, 1), next(more)).save(file, "PNG")
+        return Drawn(data=file.getvalue())
+
+    with pytest.raises(NotConforming, match="two images"):
+        check_painter(fake_painter(FakeBrush(another)), "one")
+
+
+def test_a_painter_that_keeps_its_contract_passes() -> None:
+    check_painter(fake_painter(), "one")

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -66,25 +66,43 @@ async def a_model(model: object) -> AsyncGenerator[Any]:
     yield model
 
 
-class Raising:
-    """A model that raises wherever it is asked."""
-
-    def __init__(self, what: BaseException) -> None:
-        self._what = what
-
-    @property
-    def info(self) -> Any:
-        raise self._what
-
-    async def generate(self, _: Request) -> Response:
-        raise self._what
-
-    async def draw(self, _: object) -> object:
-        raise self._what
+@asynccontextmanager
+async def unclosable(*_: object) -> AsyncGenerator[Model]:
+    try:
+        yield FakeModel()
+    finally:
+        raise ValueError("still busy")
 
 
 def provider(opens: Callable[..., Any]) -> Provider:
     return Provider(scheme="odd", description="", open=opens)
+
+
+def within(model: object, body: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What the body gives of a model, or of a function that opens one, of the host's provider."""
+
+    async def go() -> Any:
+        opens = model if callable(model) else lambda *_: a_model(model)
+        async with host_of(provider(opens)).provider("odd").open("x", {}) as opened:
+            return await body(opened)
+
+    return anyio.run(go)
+
+
+async def info_of(model: Any) -> object:
+    return model.info
+
+
+def listed(sample: object) -> list[Any]:
+    """What the host lists of a task that gives one sample."""
+    return list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+
+
+def scored(score: Callable[..., Any]) -> Any:
+    """The scorer of a rubric behind the boundary, at work."""
+    rubric = rubric_of(host_of(judge(score=score)))
+    assert rubric.score is not None
+    return rubric.score((), Path(), None)  # type: ignore[arg-type]
 
 
 def rubric_of(host: Host) -> Rubric:
@@ -184,13 +202,13 @@ def test_what_a_plugin_may_raise_comes_out_as_it_is(place: str, what: BaseExcept
 def test_what_the_body_raises_goes_through_a_model_that_is_open() -> None:
     mine = ValueError("of the core")
 
-    async def go() -> None:
-        async with host_of(provider(lambda *_: a_model(FakeModel()))).provider("odd").open("x", {}):
-            raise mine
+    async def body(_: object) -> None:
+        raise mine
 
-    with pytest.raises(ValueError, match="of the core") as caught:
-        anyio.run(go)
-    assert caught.value is mine
+    for model in (FakeModel(), unclosable):
+        with pytest.raises(ValueError, match="of the core") as caught:
+            within(model, body)
+        assert caught.value is mine
 
 
 @pytest.mark.parametrize("heard", [True, False])
@@ -204,28 +222,17 @@ def test_a_task_of_the_providers_that_breaks_ends_the_body_by_its_own_error(hear
             tasks.start_soon(breaks)
             yield FakeModel()
 
-    async def go() -> None:
-        with listen(told.append) if heard else nullcontext():
-            async with host_of(provider(broken)).provider("odd").open("x", {}):
-                await anyio.sleep_forever()
-
     told: list[PluginError] = []
-    with pytest.raises(PluginError, match="ValueError: the engine stopped"):
-        anyio.run(go)
+    listening = listen(told.append) if heard else nullcontext()
+    with listening, pytest.raises(PluginError, match="ValueError: the engine stopped"):
+        within(broken, lambda _: anyio.sleep_forever())
     assert len(told) == heard
 
 
 def test_a_cancellation_from_outside_goes_on_though_the_model_cannot_be_closed() -> None:
-    @asynccontextmanager
-    async def broken(*_: object) -> AsyncGenerator[Model]:
-        try:
-            yield FakeModel()
-        finally:
-            raise ValueError("still busy")
-
     async def go() -> bool:
         with anyio.CancelScope() as scope:
-            async with host_of(provider(broken)).provider("odd").open("x", {}):
+            async with host_of(provider(unclosable)).provider("odd").open("x", {}):
                 scope.cancel()
                 await anyio.sleep_forever()
         return scope.cancelled_caught
@@ -234,38 +241,33 @@ def test_a_cancellation_from_outside_goes_on_though_the_model_cannot_be_closed()
 
 
 def test_a_model_that_cannot_be_closed_is_its_plugins_fault() -> None:
-    @asynccontextmanager
-    async def broken(*_: object) -> AsyncGenerator[Model]:
-        yield FakeModel()
-        raise ValueError("still busy")
-
     with pytest.raises(PluginError, match="closing of provider 'odd': ValueError: still busy"):
-        opened(host_of(provider(broken)))
+        within(unclosable, info_of)
 
 
 def test_a_model_that_cannot_say_what_it_is_is_its_plugins_fault() -> None:
-    async def go() -> None:
-        host = host_of(provider(lambda *_: a_model(Raising(SystemExit(3)))))
-        async with host.provider("odd").open("x", {}) as model:
-            assert model.info
+    class Raising(FakeModel):
+        info = property(does(SystemExit(3)), lambda *_: None)  # type: ignore[assignment]
 
     with pytest.raises(PluginError, match="info of provider 'odd': SystemExit: 3"):
-        anyio.run(go)
+        within(Raising(), info_of)
+
+
+class Slow(FakeModel):
+    """Never answers."""
+
+    async def generate(self, request: Request) -> Response:
+        await asyncio.sleep(3600)
+        raise AssertionError
 
 
 def test_a_call_that_somebody_else_cancels_is_no_fault_of_the_plugins() -> None:
-    class Slow(FakeModel):
-        async def generate(self, request: Request) -> Response:
-            await anyio.sleep_forever()
-            raise AssertionError
+    async def body(model: Any) -> bool:
+        with anyio.move_on_after(0.01) as scope:
+            await model.generate(REQUEST)
+        return scope.cancelled_caught
 
-    async def go() -> bool:
-        async with host_of(provider(lambda *_: a_model(Slow()))).provider("odd").open("x", {}) as model:
-            with anyio.move_on_after(0.01) as scope:
-                await model.generate(REQUEST)
-            return scope.cancelled_caught
-
-    assert anyio.run(go)
+    assert within(Slow(), body)
 
 
 @pytest.mark.parametrize("field", ["ask", "ask_local", "read"])
@@ -287,10 +289,8 @@ def test_a_scorer_that_breaks_off_is_its_plugins_fault_and_is_closed() -> None:
 
     async def go() -> list[str]:
         found: list[str] = []
-        rubric = rubric_of(host_of(judge(score=score)))
-        assert rubric.score is not None
         try:
-            async for item, _ in rubric.score((), Path(), None):  # type: ignore[arg-type]
+            async for item, _ in scored(score):
                 found.append(item)
         except PluginError as error:
             assert "score of judge 'odd': SystemExit" in error.what  # noqa: PT017
@@ -336,9 +336,7 @@ def test_a_scorer_that_decides_what_it_must_not_is_its_plugins_fault(given: obje
         yield given
 
     async def go() -> None:
-        rubric = rubric_of(host_of(judge(score=score)))
-        assert rubric.score is not None
-        [_ async for _ in rubric.score((), Path(), None)]  # type: ignore[arg-type]
+        [_ async for _ in scored(score)]
 
     with pytest.raises(PluginError) as caught:
         anyio.run(go)
@@ -356,37 +354,28 @@ def test_a_scorer_that_is_left_early_is_closed_and_raises_nothing() -> None:
             closed.append(True)
 
     async def go() -> None:
-        rubric = rubric_of(host_of(judge(score=score)))
-        assert rubric.score is not None
-        given = rubric.score((), Path(), None)  # type: ignore[arg-type]
+        given = scored(score)
         assert await anext(given) == ("a", Verdict(label="a"))
-        await given.aclose()  # type: ignore[attr-defined]
+        await given.aclose()
 
     anyio.run(go)
     assert closed == [True]
 
 
 def test_a_call_that_is_closed_before_it_ends_is_no_fault_of_the_plugins() -> None:
-    class Slow(FakeModel):
-        async def generate(self, request: Request) -> Response:
-            await asyncio.sleep(3600)
-            raise AssertionError
+    async def body(model: Any) -> None:
+        begun: list[Any] = []
+
+        async def begin() -> None:
+            begun.append(call := model.generate(REQUEST))
+            call.send(None)
+
+        await asyncio.create_task(begin())
+        begun[0].close()  # as the collector does with a task that was left behind
 
     errors = PluginErrors()
-
-    async def go() -> None:
-        async with host_of(provider(lambda *_: a_model(Slow()))).provider("odd").open("x", {}) as model:
-            begun: list[Any] = []
-
-            async def begin() -> None:
-                begun.append(call := model.generate(REQUEST))
-                call.send(None)
-
-            await asyncio.create_task(begin())
-            begun[0].close()  # as the collector does with a task that was left behind
-
     with listen(errors.add):
-        anyio.run(go)
+        within(Slow(), body)
     assert errors.lines() == []
 
 
@@ -439,7 +428,7 @@ def test_a_sample_with_a_field_that_nobody_can_use_is_its_plugins_fault(fields: 
     sample = replace(fake_sample(), **fields)
     [(name, value)] = fields.items()
     with pytest.raises(PluginError, match=f"samples of task 'odd': it gave a Sample whose {name} is {value}"):
-        list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+        listed(sample)
 
 
 def user(*content: object) -> Request:
@@ -465,7 +454,7 @@ def user(*content: object) -> Request:
 def test_a_sample_whose_messages_nobody_can_ask_is_its_plugins_fault(request_: Request, why: str) -> None:
     sample = replace(fake_sample(), request=request_)
     with pytest.raises(PluginError) as caught:
-        list(host_of(fake_task(lambda: [sample], name="odd")).task("odd").samples(Path(), "all", {}))
+        listed(sample)
     assert f"samples of task 'odd': it gave a Sample {why}" in caught.value.what
 
 
@@ -492,45 +481,20 @@ def test_a_strategy_that_says_how_often_it_asks_is_believed(given: object) -> No
 
 
 def test_a_model_that_says_nothing_of_itself_is_its_plugins_fault() -> None:
-    class Silent(FakeModel):
-        def __init__(self) -> None:
-            super().__init__()
-            self.info = None  # type: ignore[assignment]
-
-    async def go() -> None:
-        async with host_of(provider(lambda *_: a_model(Silent()))).provider("odd").open("x", {}) as model:
-            assert model.info
-
+    silent = FakeModel()
+    silent.info = None  # type: ignore[assignment]
     with pytest.raises(PluginError, match="info of provider 'odd': it gave None, not ModelInfo"):
-        anyio.run(go)
+        within(silent, info_of)
 
 
 @pytest.mark.parametrize(
-    "fields", [{"max_images": "two"}, {"local": None}, {"concurrency": 1.5}, {"fingerprint": None}]
+    "fields", [{"max_images": "two"}, {"local": None}, {"concurrency": 1.5}, {"fingerprint": None}, {"can": None}]
 )
 def test_each_field_of_an_info_is_what_it_says(fields: dict[str, Any]) -> None:
-    info = replace(ModelInfo(ref="odd/x", endpoint="odd"), **fields)
     [(name, value)] = fields.items()
-
-    async def go() -> None:
-        async with host_of(provider(lambda *_: a_model(FakeModel(info=info)))).provider("odd").open("x", {}) as model:
-            assert model.info
-
     with pytest.raises(PluginError) as caught:
-        anyio.run(go)
-    assert f"it gave a ModelInfo whose {name} is {value!r}" in caught.value.what
-
-
-def test_a_model_whose_info_nobody_can_use_is_its_plugins_fault() -> None:
-    info = ModelInfo(ref="odd/x", endpoint="odd", can=None)  # type: ignore[arg-type]
-
-    async def go() -> None:
-        host = host_of(provider(lambda *_: a_model(FakeModel(info=info))))
-        async with host.provider("odd").open("x", {}) as model:
-            assert model.info
-
-    with pytest.raises(PluginError, match="info of provider 'odd': it gave a ModelInfo whose can is None"):
-        anyio.run(go)
+        within(FakeModel(info=replace(ModelInfo(ref="odd/x", endpoint="odd"), **fields)), info_of)
+    assert f"info of provider 'odd': it gave a ModelInfo whose {name} is {value!r}" in caught.value.what
 
 
 def test_a_rubric_whose_identity_nobody_can_use_is_its_plugins_fault() -> None:

@@ -115,10 +115,13 @@ def test_a_run_records_each_plugin_with_distribution_and_version(command: Comman
     assert json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))["plugins"]["world"] == "world 1.0"
 
 
-def test_an_observer_that_raises_never_ends_a_run(command: Command) -> None:
+def test_an_observer_that_raises_never_ends_a_run_and_its_traceback_is_in_the_log(
+    command: Command, tmp_path: Path
+) -> None:
     done = command(*RUN, broken=OBSERVER + "raise SystemExit('no more')")
     assert labels(done) == {"unsafe": 1, "safe": 1}
     assert done.stderr.count("plugin broken (broken 1.0): SystemExit: no more") == 1
+    assert "broken_module.py" in (tmp_path / "out" / "log.txt").read_text("utf-8")
 
 
 def test_observers_are_told_what_is_written_and_the_results_at_the_end(command: Command, tmp_path: Path) -> None:
@@ -234,13 +237,6 @@ def test_a_claim_on_a_built_in_task_disables_that_task_alone(command: Command) -
     assert "HARNESS_PLUGINS_BLOCK=mis keeps claim's" in done.stderr
 
 
-def outcomes(done: subprocess.CompletedProcess[str], field: str) -> dict[str, int]:
-    """How the samples of a run ended that is incomplete."""
-    assert done.returncode == 3, done.stderr
-    found = json.loads(done.stdout)["tasks"]["bad"]["splits"]["all"][field]
-    return {name: count for name, count in found.items() if count}
-
-
 def test_a_task_that_exits_while_it_lists_its_samples_ends_the_command_as_a_fault_of_its_plugin(
     command: Command,
 ) -> None:
@@ -249,20 +245,26 @@ def test_a_task_that_exits_while_it_lists_its_samples_ends_the_command_as_a_faul
     assert "bad:all cannot be listed: its task raised SystemExit: 0 (plugin bad (bad 1.0))" in done.stderr
 
 
-def test_a_model_that_exits_fails_its_samples_and_the_run_goes_on(command: Command, tmp_path: Path) -> None:
-    done = command(*BAD, bad=faulty(generate="import sys; sys.exit(0)"))
-    assert outcomes(done, "outcomes") == {"error": 3}
-    note = "plugin bad (bad 1.0), generate of provider 'bad': SystemExit: 0 (3 times); its traceback is in out/log.txt"
-    assert note in done.stderr
+@pytest.mark.parametrize(
+    ("place", "what", "field", "counts", "said"),
+    [
+        ("generate", "import sys; sys.exit(0)", "outcomes", {"error": 3}, "generate of provider 'bad': SystemExit: 0"),
+        ("decide", "import sys; sys.exit(0)", "verdicts", {"judge_error": 3}, "read of judge 'bad': SystemExit: 0"),
+        ("generate", "return Response(text=5)", "outcomes", {"error": 3},
+         "generate of provider 'bad': it gave a Response whose text is 5"),
+    ],
+    ids=["a model that exits", "a judge that exits", "an answer whose text is no text"],
+)  # fmt: skip
+def test_what_a_plugin_does_wrong_with_a_sample_fails_that_sample_and_the_run_goes_on(
+    command: Command, tmp_path: Path, place: str, what: str, field: str, counts: dict[str, int], said: str
+) -> None:
+    done = command(*BAD, bad=faulty(**{place: what}))
+    assert done.returncode == 3, done.stderr
+    found = json.loads(done.stdout)["tasks"]["bad"]["splits"]["all"][field]
+    assert {name: count for name, count in found.items() if count} == counts
+    assert f"plugin bad (bad 1.0), {said} (3 times); its traceback is in out/log.txt" in done.stderr
     log = (tmp_path / "out" / "log.txt").read_text("utf-8")
-    assert log.count("Traceback") == 1
-    assert "bad_module.py" in log
-
-
-def test_a_judge_that_exits_gives_no_verdict_and_the_run_goes_on(command: Command) -> None:
-    done = command(*BAD, bad=faulty(decide="import sys; sys.exit(0)"))
-    assert outcomes(done, "verdicts") == {"judge_error": 3}
-    assert "plugin bad (bad 1.0), read of judge 'bad': SystemExit: 0 (3 times)" in done.stderr
+    assert log.count("Traceback") == ("bad_module.py" in log) == ("exit" in what)
 
 
 def test_a_provider_that_cannot_open_its_model_is_named_and_its_traceback_is_kept(
@@ -274,17 +276,6 @@ def test_a_provider_that_cannot_open_its_model_is_named_and_its_traceback_is_kep
     assert "error: plugin bad (bad 1.0), open of provider 'bad': ValueError: boom" in done.stderr
     assert "this is a bug" not in done.stderr
     assert "bad_module.py" in (tmp_path / "state" / "harness" / "log.txt").read_text("utf-8")
-
-
-def test_an_answer_whose_text_is_no_text_fails_its_sample(command: Command) -> None:
-    done = command(*BAD, bad=faulty(generate="return Response(text=5)"))
-    assert outcomes(done, "outcomes") == {"error": 3}
-    assert "generate of provider 'bad': it gave a Response whose text is 5 (3 times)" in done.stderr
-
-
-def test_an_observers_traceback_is_in_the_log_of_the_run(command: Command, tmp_path: Path) -> None:
-    command(*RUN, broken=OBSERVER + "raise ValueError('no more')")
-    assert "broken_module.py" in (tmp_path / "out" / "log.txt").read_text("utf-8")
 
 
 def test_strict_plugins_make_a_failed_one_fatal(command: Command) -> None:

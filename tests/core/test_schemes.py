@@ -1,21 +1,23 @@
-"""Schemes of the user's own: rows of the config, and calls from Python."""
+"""Schemes made of other providers: presets, rows of the config, and calls from Python."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import harness
-from harness import Judge, ModelInfo, Rubric, Setting, Settings, Verdict, plugins
+from harness import Judge, ModelInfo, Provider, Rubric, Setting, Settings, Verdict, plugins, preset
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.options import Options
 from harness.keys import digest
 from harness.models import ModelSpec, Resolved, resolve
 from harness.plugins import Host
 from harness.runs.run import default_folder
-from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_task, host_of
+from harness.testing.conformance import check_provider
+from harness.testing.fakes import FakeModel, fake_judge, fake_provider, fake_sample, fake_task, host_of
 from tests.acceptance.commands import Ended, harness_here
 
 SETTINGS = (
@@ -25,10 +27,75 @@ SETTINGS = (
     Setting(name="timeout", type=float, default=60.0, identity=False, help="how long"),
     Setting(name="file", type=Path, default=None, identity=True, help="which"),
 )
+FAKE = fake_provider(settings=SETTINGS)
+
+
+def made(scheme: str = "mine", **settings: Any) -> Provider:
+    return preset(FAKE, scheme, description="mine", settings=settings)
+
+
+def test_a_preset_is_a_provider_with_other_defaults() -> None:
+    provider = made(url="http://a", detail="high", share="0.5")
+    check_provider(provider, "x")
+    assert (provider.scheme, provider.base, provider.local) == ("mine", "fake", FAKE.local)
+    defaults = {setting.name: setting.default for setting in provider.settings}
+    assert defaults == {"url": "http://a", "detail": "high", "share": 0.5, "timeout": 60.0, "file": None}
+    assert all(a.identity == b.identity for a, b in zip(provider.settings, SETTINGS, strict=True))
+
+
+def test_what_makes_no_sense_is_not_offered_and_keeps_its_default() -> None:
+    seen: list[Any] = []
+    watched = harness.Provider(
+        scheme="fake",
+        description="",
+        settings=SETTINGS,
+        open=lambda name, settings: (seen.append(dict(settings)), FAKE.open(name, settings))[1],
+    )
+    provider = preset(watched, "mine", description="", settings={"url": "http://a"}, without=("file", "share"))
+    assert [setting.name for setting in provider.settings] == ["url", "detail", "timeout"]
+
+    async def body() -> None:
+        async with provider.open("x", {"url": "http://b", "detail": "low", "timeout": 1.0}):
+            pass
+
+    anyio.run(body)
+    assert seen == [{"url": "http://b", "detail": "low", "share": None, "timeout": 1.0, "file": None}]
+
+
+def test_a_model_of_a_preset_has_the_presets_name_and_its_providers_endpoint() -> None:
+    async def info(provider: Provider) -> ModelInfo:
+        async with provider.open("a/b", {setting.name: setting.default for setting in provider.settings}) as model:
+            assert isinstance(await model.generate(fake_sample().request), harness.Response)
+            return model.info
+
+    inner, outer = anyio.run(info, FAKE), anyio.run(info, made())
+    assert (inner.ref, outer.ref) == ("fake/a/b", "mine/a/b")
+    assert inner.endpoint == outer.endpoint
+
+
+def test_a_preset_of_a_preset_is_one_too() -> None:
+    outer = preset(made(url="http://a"), "outer", description="outer", settings={"detail": "high"})
+    assert outer.base == "mine"
+    assert [setting.default for setting in outer.settings][:2] == ["http://a", "high"]
+    check_provider(outer, "x")
+
+
+@pytest.mark.parametrize(
+    ("settings", "what", "remedy"),
+    [
+        ({"ulr": "x"}, "provider fake has no setting 'ulr'", "did you mean 'url'?"),
+        ({"detail": "hihg"}, "detail=hihg is not one of its values", "did you mean 'high'?"),
+        ({"timeout": "soon"}, "timeout=soon is not a float", ""),
+        ({"url": 5}, "url=5 is not a str", "where it is"),
+    ],
+)
+def test_a_preset_with_a_wrong_setting_is_refused(settings: dict[str, Any], what: str, remedy: str) -> None:
+    with pytest.raises(HarnessError, match=what) as caught:
+        made(**settings)
+    assert remedy in caught.value.remedy
+
+
 ROW = "{provider: fake, description: our cluster, settings: {url: http://a, timeout: 5}}"
-
-
-FAKE = fake_provider("an answer", settings=SETTINGS)
 
 
 def _rubric(_settings: Settings, _root: Path) -> Rubric:
@@ -73,9 +140,6 @@ def run(*words: object) -> Ended:
     return harness_here("run", "--tasks", "fake", "--no-probe", *words)
 
 
-# ---- identity and folder -----------------------------------------------------------------------------------------
-
-
 def identity(resolved: Resolved) -> dict[str, Any]:
     return resolved.identity(FakeModel(info=ModelInfo(ref="mine/x", endpoint="e")))
 
@@ -103,9 +167,6 @@ def test_a_folder_is_named_by_what_the_user_changes_of_a_presets_defaults(host: 
     assert resolve(ModelSpec(ref="mine/x", settings={"url": "http://a"})).overrides == {}
     assert folder() == folder(url="http://a") == "mine-x"
     assert folder(url="http://b") != "mine-x"
-
-
-# ---- rows of the config ------------------------------------------------------------------------------------------
 
 
 def test_a_row_of_the_config_is_a_provider_for_a_run() -> None:
@@ -190,9 +251,6 @@ def test_a_mapping_in_a_row_is_json_for_a_setting_that_takes_it(host: Host) -> N
     assert resolve(ModelSpec(ref="mylab/x")).settings["url"] == '{"top_k": 20}'
 
 
-# ---- lists -------------------------------------------------------------------------------------------------------
-
-
 def test_the_list_of_models_shows_rows_with_what_they_are_made_of() -> None:
     config(f"mylab: {ROW}")
     lines = harness_here("models").out.splitlines()
@@ -218,9 +276,6 @@ def test_the_list_of_models_says_where_a_row_is_wrong() -> None:
     config("mylab: {provider: fke}")
     done = harness_here("models")
     assert (done.code, "harness.yaml: schemes.mylab" in done.err) == (2, True)
-
-
-# ---- judging -----------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_judged_where_its_models_scheme_is_unknown() -> None:
@@ -257,9 +312,6 @@ def test_a_scheme_that_this_machine_does_not_know_is_named_with_how_to_add_it() 
         assert done.code == 2
         assert "no provider is called 'mylab'" in done.err
         assert "schemes in harness.yaml" in done.err
-
-
-# ---- Python ------------------------------------------------------------------------------------------------------
 
 
 def test_python_adds_a_scheme_and_may_add_it_again(host: Host) -> None:

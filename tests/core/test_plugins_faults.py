@@ -1,7 +1,8 @@
-"""A split that nobody can run, score or write down is told as its plugin's before anything is opened."""
+"""What plugins do wrong in a run is told as theirs: splits that nobody can run, and models that cannot be closed."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 import pytest
 
 from harness import plugins
-from harness.contracts import Split, Task
-from harness.errors import PluginError
+from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric, Split, Task
+from harness.errors import EndpointDown, HarnessError, PluginError
 from harness.evaluation.options import Options
 from harness.metrics import Metric, Record, rate
 from harness.models import ModelSpec
 from harness.progress.lines import LineProgress
 from harness.runs.dry_run import dry_run
 from harness.testing.conformance import NotConforming, check_task
-from harness.testing.fakes import fake_judge, fake_task, host_of
-from harness.types import Verdict
+from harness.testing.fakes import FakeModel, fake_judge, fake_sample, fake_task, host_of
+from harness.types import Settings, Verdict
 from tests.core.carried import Server, go, numbered
 
 GOOD = fake_task(numbered(3))
@@ -178,3 +179,70 @@ def scored(folder: Path, metric: Metric, *, progress: bool = False) -> str:
     run = go(Server(), folder, task=fake_task(numbered(3), metrics=(metric, ASR)), progress=shown)
     assert (run.exit_code, run.results["tasks"]) == (3, {})
     return run.notes[0]
+
+
+FAULTS = [ValueError("still busy"), SystemExit(3), HarnessError("the server goes on"), OSError(28, "No space left")]
+
+
+class Unclosable(Server):
+    """A provider whose models raise when they are closed."""
+
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__()
+        self._fault = fault
+
+    @asynccontextmanager
+    async def _open(self, _name: str, _settings: Settings) -> AsyncGenerator[Model]:
+        yield self
+        raise self._fault
+
+
+def closing_note(scheme: str, fault: BaseException) -> str:
+    return f"plugin fakes (fakes 1.0), closing of provider {scheme!r}: {type(fault).__name__}: {fault}"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_run_whose_model_cannot_be_closed_has_its_results_and_a_note(tmp_path: Path, fault: BaseException) -> None:
+    run = go(Unclosable(fault), tmp_path)
+    assert (tmp_path / "results.json").exists()
+    assert run.exit_code == 0
+    assert [note for note in run.notes if note.startswith(closing_note("seen", fault))]
+    log = (tmp_path / "log.txt").read_text("utf-8")
+    assert closing_note("seen", fault) in log
+    assert "Traceback" in log
+
+
+def test_a_run_whose_judges_model_cannot_be_closed_has_its_results_and_a_note(tmp_path: Path) -> None:
+    fault = ValueError("still busy")
+
+    @asynccontextmanager
+    async def opened(*_: object) -> AsyncGenerator[Model]:
+        yield FakeModel("yes", ModelInfo(ref="heard/x", endpoint="heard"))
+        raise fault
+
+    rubric = Rubric(
+        identity={}, labels=("safe",), ask=lambda *_: [fake_sample().request], read=lambda *_: Verdict(label="safe")
+    )
+    judge = Judge(name="asks", version="1", description="", open=lambda *_: rubric, needs=frozenset())
+    heard = Provider(scheme="heard", description="", open=opened)
+    task = fake_task(numbered(3), judges={"asks": {}})
+    run = go(Server(), tmp_path, judge, heard, task=task, judges=("heard/x",))
+    assert run.exit_code == 0
+    assert [note for note in run.notes if note.startswith(closing_note("heard", fault))]
+
+
+def test_what_ended_a_run_is_not_hidden_by_a_model_that_cannot_be_closed_then(tmp_path: Path) -> None:
+    class Down(Unclosable):
+        async def generate(self, request: Any) -> Any:
+            raise EndpointDown("nobody is there")
+
+        @asynccontextmanager
+        async def _open(self, _name: str, _settings: Settings) -> AsyncGenerator[Model]:
+            try:
+                yield self
+            finally:
+                raise self._fault
+
+    with pytest.raises(EndpointDown, match="nobody is there"):
+        go(Down(ValueError("still busy")), tmp_path)
+    assert closing_note("seen", ValueError("still busy")) in (tmp_path / "log.txt").read_text("utf-8")

@@ -1,0 +1,283 @@
+"""What plugin authors get: the example plugin, `harness plugins new`, and the fixtures of pytest."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import anyio
+import pytest
+
+from harness import HarnessError, Response, Suite, plugins
+from harness.cli.plugin_skeleton import KINDS, USUAL, write
+from harness.cli.plugins import KINDS_OF_NEW
+from harness.plugins import Host
+from harness.plugins import host as host_module
+from harness.readers import open_files
+from harness.testing.conformance import check_judge, check_provider, check_task
+from harness.testing.fakes import fake_sample, fake_task, host_of
+from harness.testing.server import Call, ChatServer
+from tests.acceptance.commands import harness, harness_here
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "harness-example-plugin"
+FILE = EXAMPLE / "harness_example.py"
+TARGETS = {"a model": 25, "a task": 40, "a judge": 25}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's own wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(EXAMPLE)], check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a new environment that has the harness with what it needs, and the wheel."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
+    here = sysconfig.get_paths()["purelib"]
+    Path(paths["purelib"], "outer.pth").write_text(f"import site; site.addsitedir({here!r})\n", "utf-8")
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", "--quiet"]
+    subprocess.run([*command, str(wheel)], check=True, capture_output=True)
+    return python
+
+
+def run_harness(python: Path | str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `harness ARGUMENTS` in a process of its own."""
+    unset = ("HARNESS_PLUGINS_ALLOW", "HARNESS_PLUGINS_BLOCK", "HARNESS_JUDGE", "HARNESS_DATA")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    command = [str(python), "-m", "harness", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def play(call: Call) -> str:
+    """A model that is careless about one question, and a judge that reads it."""
+    text = "\n".join(part.value for part in call.parts if part.kind == "text")
+    if "how the assistant dealt with the danger" in text:
+        return json.dumps({"reason": "as it says", "answer": "careless" if "Right on top" in text else "careful"})
+    return "Right on top of it." if "hang" in text else "Anywhere in the sun."
+
+
+def run(python: Path | str, server: ChatServer, folder: Path, *more: str) -> dict[str, object]:
+    """The metrics of a run of the example against a server that plays model and judge."""
+    url = f"url={server.base_url}"
+    arguments = ["--model", "example/vlm", "-M", url, "--judge", "example/judge", "-J", url, "--tasks", "example"]
+    data = ["--data", str(EXAMPLE / "data"), "--output", str(folder / "run"), "--no-probe"]
+    done = run_harness(python, "run", *arguments, *data, *more, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "run" / "results.json").read_text("utf-8"))
+    return {"plugins": results["plugins"], **results["tasks"]["example"]["splits"]["all"]}
+
+
+def test_each_part_is_as_short_as_promised() -> None:
+    head, *sections = re.split(r"^# --- (a \w+):.*$", FILE.read_text("utf-8"), flags=re.MULTILINE)
+    lines = {name: count(head) + count(body) for name, body in zip(sections[::2], sections[1::2], strict=True)}
+    assert {name: lines[name] for name in lines if lines[name] > TARGETS[name]} == {}
+    assert set(lines) == set(TARGETS)
+    assert max(len(line) for line in FILE.read_text("utf-8").splitlines()) <= 120
+
+
+def count(text: str) -> int:
+    return sum(bool(line.strip()) for line in text.splitlines())
+
+
+def test_it_keeps_its_contracts() -> None:
+    host = Host.load([FILE], allow=["example"])
+    check_provider(host.provider("example"))
+    check_task(host.task("example"), EXAMPLE / "data" / "example", host=host)
+    assert open_files(EXAMPLE / "data" / "example").has("towel.png")
+    good = '{"reason": "it says so", "answer": "careful"}'
+    check_judge(host.judge("example"), replies=[good])
+
+
+def test_a_model_of_it_is_asked_over_http() -> None:
+    host = Host.load([FILE], allow=["example"])
+    with ChatServer("a towel") as server:
+        check_provider(
+            host.provider("example"), "vlm", settings={"url": server.base_url}, shown=lambda: server.calls[-1].images
+        )
+    assert [len(call.images) for call in server.calls] == [0, 3, 0]
+
+
+def test_its_wheel_holds_one_python_file_a_template_and_one_entry_point(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (entries,) = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+    assert [name for name in names if "dist-info" not in name] == ["harness_example.j2", "harness_example.py"]
+    assert entries.split() == ["[harness]", "example", "=", "harness_example"]
+
+
+def test_installed_into_a_clean_environment_it_adds_a_model_a_task_and_a_judge(clean: Path, tmp_path: Path) -> None:
+    done = run_harness(clean, "plugins", "list", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = [row for row in json.loads(done.stdout) if row["name"] == "example"]
+    assert row == {
+        "name": "example",
+        "distribution": "harness-example-plugin",
+        "version": "0.1.0",
+        "state": "ok",
+        "offers": {"models": ["example"], "tasks": ["example"], "judges": ["example"]},
+    }
+
+
+def test_installed_into_a_clean_environment_it_runs(clean: Path, tmp_path: Path) -> None:
+    with ChatServer(play) as server:
+        found = run(clean, server, tmp_path)
+    assert found["labels"] == {"careless": 1, "careful": 1}
+    assert found["metrics"]["careless_rate"]["value"] == 50.0  # type: ignore[index]
+    assert found["plugins"]["example"] == "harness-example-plugin 0.1.0"  # type: ignore[index]
+    assert sorted(len(call.images) for call in server.calls) == [0, 0, 2, 2]
+
+
+def test_as_a_file_it_runs_without_packaging(tmp_path: Path) -> None:
+    with ChatServer(play) as server:
+        found = run(sys.executable, server, tmp_path, "--plugin", str(FILE))
+    assert found["labels"] == {"careless": 1, "careful": 1}
+    assert str(found["plugins"]["example"]).startswith("file ")  # type: ignore[index]
+
+
+NONE = host_of()
+SUITE = Suite(name="testing_suite", description="", tasks=("testing_taken",))
+
+
+def ran(*words: object, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_kind_of_the_command_has_something_to_begin_with() -> None:
+    assert tuple(KINDS) == KINDS_OF_NEW
+    assert set(USUAL) <= set(KINDS)
+
+
+@pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), USUAL, tuple(KINDS)], ids=str)
+def test_its_tests_hold_it_to_the_contracts_and_pass(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    folder = write("newly_made", kinds, NONE, tmp_path / "new")
+    out = ran("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", folder, folder, cwd=folder)
+    assert f"{len(kinds)} passed" in out
+
+
+@pytest.mark.parametrize("kinds", [USUAL, tuple(KINDS)], ids=str)
+def test_its_code_passes_the_usual_checks(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    folder = write("newly_made", kinds, NONE, tmp_path / "new")
+    usual = ("--no-cache", "--isolated", "--line-length", "120")
+    ran("-m", "ruff", "check", "--select=E,F,I,UP", *usual, ".", cwd=folder)
+    ran("-m", "ruff", "format", "--check", *usual, ".", cwd=folder)
+    ran("-m", "mypy", "--strict", "--no-incremental", "harness_newly_made", cwd=folder)
+
+
+def test_its_wheel_holds_the_template_of_its_judge(tmp_path: Path) -> None:
+    folder = write("newly_made", ["judge"], NONE, tmp_path / "new")
+    ran("-m", "hatchling", "build", "-t", "wheel", cwd=folder)
+    [wheel] = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {"harness_newly_made/__init__.py", "harness_newly_made/newly_made.j2"} <= set(names)
+    assert not any(name.startswith("tests") for name in names)
+
+
+def test_it_is_loaded_by_its_folder_and_asked(tmp_path: Path) -> None:
+    folder = write("newly_made", USUAL, NONE, tmp_path / "new")
+    plugin = ("--plugin", folder / "harness_newly_made")
+    made = ("--model", "newly_made/any", "--tasks", "newly_made", "--output", tmp_path / "run")
+    ended = harness("run", *made, *plugin)
+    assert ended.code == 0, ended.err
+    assert "refusal_rate" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mis", "the name 'mis' is taken: vlm-safety-harness"),
+        ("pytest_plugin 1", "cannot name a plugin"),
+        ("9lives", "cannot name a plugin"),
+        ("testing_taken", "plugin fakes offers the task 'testing_taken'"),
+        ("testing_suite", "plugin fakes offers the suite 'testing_suite'"),
+    ],
+)
+def test_a_name_that_is_taken_or_none_is_refused(name: str, said: str, tmp_path: Path) -> None:
+    if name == "mis":
+        ended = harness_here("plugins", "new", name, "--output", tmp_path / "new")
+        assert ended.code == 2
+        assert said in ended.err
+    else:
+        with pytest.raises(HarnessError, match=said):
+            write(name, USUAL, host_of(fake_task(name="testing_taken"), SUITE), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_suite_takes_the_name_of_no_model(tmp_path: Path) -> None:
+    assert write("testing_suite", ["model", "judge"], host_of(SUITE), tmp_path / "new").is_dir()
+
+
+def test_the_name_of_a_module_that_is_installed_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="a module harness_mis is installed"):
+        write("mis", USUAL, NONE, tmp_path / "new")
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "kept.txt").write_text("kept")
+    with pytest.raises(HarnessError, match="the folder is there already"):
+        write("newly_made", USUAL, NONE, tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_dashes_of_a_name_become_underscores(tmp_path: Path) -> None:
+    folder = write("newly-made", ["task"], NONE, tmp_path / "new")
+    assert (folder / "harness_newly_made" / "__init__.py").is_file()
+    assert 'name = "harness-newly-made"' in (folder / "pyproject.toml").read_text()
+
+
+def test_a_fake_model_answers_in_turn_and_remembers_what_it_was_asked(fake_model) -> None:
+    model = fake_model(["first", "second"])
+    request = fake_sample().request
+    said = [anyio.run(model.generate, request) for _ in range(3)]
+    assert said == [Response(text="first"), Response(text="second"), Response(text="second")]
+    assert model.asked == [request] * 3
+
+
+def test_a_host_of_descriptors_is_the_current_one_for_a_while(harness_host) -> None:
+    with harness_host(fake_task(name="mine")) as host:
+        assert plugins.current() is host
+        assert [task.name for task, _ in host.offers("tasks")] == ["mine"]
+    assert host_module._current is not host
+
+
+def test_a_chat_server_listens(chat_server) -> None:
+    assert chat_server.base_url.startswith("http://127.0.0.1:")
+    assert chat_server.calls == []
+
+
+def test_the_fixtures_are_there_where_the_harness_is_installed_and_import_nothing_before_use(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n"
+        "def test_it(request):\n"
+        "    before = [name for name in sys.modules if name.startswith('harness.')]\n"
+        "    assert before == ['harness.testing', 'harness.testing.pytest_plugin']\n"
+        "    assert request.getfixturevalue('fake_model')('ok').asked == []\n",
+        "utf-8",
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ["fake_model", "harness_host", "chat_server"])
+def test_each_fixture_says_what_it_is(request: pytest.FixtureRequest, name: str) -> None:
+    from harness.testing import pytest_plugin
+
+    assert getattr(pytest_plugin, name).__doc__
