@@ -273,14 +273,6 @@ Ask = Callable[[str, Request], Awaitable["Response | Unscored"]]
 Score = Callable[[Sequence[Answered], Path, Ask], AsyncIterator[tuple[str, Decision]]]
 
 
-def _ask_nothing(_sample: Sample, _response: Response) -> list[Request]:
-    return []
-
-
-def _cannot_read(_sample: Sample, _response: Response, _replies: Sequence[Response]) -> Decision:
-    return Unscored(state="judge_error", message="the rubric scores a split as a whole")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rubric:
     """How answers are judged: what to ask a judge's model and how to read its replies, or how to score a whole split.
@@ -307,8 +299,10 @@ class Rubric:
 
     identity: Mapping[str, Json]
     labels: tuple[str, ...]
-    ask: Callable[[Sample, Response], list[Request]] = _ask_nothing
-    read: Read = _cannot_read
+    ask: Callable[[Sample, Response], list[Request]] = lambda _sample, _response: []
+    read: Read = lambda _sample, _response, _replies: Unscored(
+        state="judge_error", message="the rubric scores a split as a whole"
+    )
     ask_local: Callable[[Sample, Response], list[Request]] | None = None
     score: Score | None = None
     fidelity: Fidelity = "own"

@@ -67,14 +67,6 @@ class Trainer:
     facts: Callable[[Training], Mapping[str, Json]] | None = None
 
 
-def _ignore_line(_: str) -> None:
-    """Drop a line of a build that has no listener."""
-
-
-def _never() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """A build that a user asks for.
@@ -92,8 +84,8 @@ class Build:
     out: Path
     accepted: tuple[str, ...] = ()
     settings: Settings = field(default_factory=dict[str, Any])
-    tell: Callable[[str], None] = _ignore_line
-    ending: Callable[[], bool] = _never
+    tell: Callable[[str], None] = lambda _line: None
+    ending: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,14 +127,8 @@ def register(host: Host, row: Row) -> None:
     name = f"schemes.{row.scheme}"
     file = row.where.removesuffix(f": {name}")
     version = file or "add_scheme"
-    origin = Source(  # what the lists show as the plugin of a row
-        name=name,
-        entry=name,
-        distribution="config" if file else "python",
-        version=version,
-        value=version,
-        load=lambda: None,
-    )
+    where = "config" if file else "python"
+    origin = Source(name=name, entry=name, distribution=where, version=version, value=version)  # as the lists show it
     try:
         if not NAME.fullmatch(row.scheme):
             raise HarnessError(f"{row.scheme!r} cannot be a scheme", remedy=f"one is like {NAME.pattern}")

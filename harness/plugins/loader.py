@@ -51,7 +51,7 @@ class Source:
     version: str
     value: str
     site: str = ""
-    load: Callable[[], object] = field(repr=False, compare=False)
+    load: Callable[[], object] = field(default=lambda: None, repr=False, compare=False)
 
     @property
     def origin(self) -> str:
@@ -154,7 +154,7 @@ def _has_module(source: Source) -> bool:
     return os.path.isdir(place) or os.path.isfile(f"{place}.py")  # noqa: PTH112, PTH113
 
 
-_UNREADABLE = Source(name="?", entry="?", distribution="unreadable", version="", value="", load=lambda: None)
+_UNREADABLE = Source(name="?", entry="?", distribution="unreadable", version="", value="")
 
 
 def normalize_name(distribution: str) -> str:
@@ -176,19 +176,9 @@ def find_installed(report: Callable[[Fault], None]) -> list[Source]:
             versioned = re.search(r"^Version:[ \t]*(\S+)", head, re.MULTILINE)
             name = normalize_name(named[1]) if named else "unnamed"
             version, site = versioned[1] if versioned else "unknown", str(distribution.locate_file(""))
-            entries = [
-                Source(
-                    name=each.name,
-                    entry=each.name,
-                    distribution=name,
-                    version=version,
-                    value=each.value,
-                    site=site,
-                    load=each.load,
-                )
-                for each in distribution.entry_points.select(group=GROUP)
-            ]
-            found.setdefault(name, entries)
+            known = partial(Source, distribution=name, version=version, site=site)
+            entries = distribution.entry_points.select(group=GROUP)
+            found.setdefault(name, [known(name=e.name, entry=e.name, value=e.value, load=e.load) for e in entries])
     return [source for sources in found.values() for source in sources]
 
 

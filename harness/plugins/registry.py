@@ -261,7 +261,7 @@ class Registry:
         """Import and register what the lists admit."""
         ordered = order_sources(sources)
         for name, remedy in self.choice.find_unknown(ordered):
-            entry = Source(name=name, entry=name, distribution="not", version="installed", value="", load=lambda: None)
+            entry = Source(name=name, entry=name, distribution="not", version="installed", value="")
             self.report(make_fault(entry, "find", "an allow or block list names it", remedy=remedy))
         alike: dict[str, list[Source]] = {}
         for source in ordered:

@@ -7,7 +7,7 @@ when their bytes are read, and `shown` gives what arrived, if a test server or t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import anyio
@@ -62,54 +62,48 @@ def check_provider(
     if name:
         with problems.at(f"model {name}"):
             values = effective(provider.settings, settings or {}, owner=f"provider {provider.scheme}")
-            anyio.run(_ModelCheck(problems, provider, name, shown, limit, seconds).run, values)
+            check = _ModelCheck(
+                problems=problems, provider=provider, name=name, shown=shown, limit=limit, seconds=seconds
+            )
+            anyio.run(check.run, values)
     problems.settle()
 
 
+@dataclass(kw_only=True)
 class _ModelCheck:
     """One model that is opened and asked."""
 
-    def __init__(
-        self,
-        problems: Problems,
-        provider: Provider,
-        name: str,
-        shown: Shown | None,
-        limit: Callable[[], object] | None,
-        seconds: float,
-    ) -> None:
-        self._problems = problems
-        self._provider = provider
-        self._ref = f"{provider.scheme}/{name}"
-        self._name = name
-        self._shown = shown
-        self._limit = limit
-        self._failures: list[Failure] = []
-        self._answers = 0
-        self._seconds = seconds
-        self._scope: anyio.CancelScope  # of `run`
-        self._step = "does not open"
+    problems: Problems
+    provider: Provider
+    name: str
+    shown: Shown | None
+    limit: Callable[[], object] | None
+    seconds: float
+    failures: list[Failure] = field(default_factory=list[Failure])
+    answers: int = 0
+    step: str = "does not open"
+    scope: anyio.CancelScope = field(init=False)
 
     async def run(self, values: Mapping[str, Any]) -> None:
         """Open the model, ask it, and close it; a step that takes too long ends the check."""
         # One scope around all: a provider's own task groups must lie wholly inside of it.
-        with anyio.move_on_after(self._seconds) as self._scope:
+        with anyio.move_on_after(self.seconds) as self.scope:
             try:
-                opened = self._provider.open(self._name, values)
+                opened = self.provider.open(self.name, values)
                 async with opened as model:
-                    self._step = ""
+                    self.step = ""
                     await self._ask(model)
-                    self._step = "does not close"
+                    self.step = "does not close"
             except Exception as error:
-                if not self._step:
+                if not self.step:
                     raise
-                self._problems.add(f"{self._step}: {type(error).__name__}: {error}")
-        if self._scope.cancelled_caught:
-            self._problems.add(f"{self._step or 'does not answer'}: nothing came in {self._seconds:g} s")
+                self.problems.add(f"{self.step}: {type(error).__name__}: {error}")
+        if self.scope.cancelled_caught:
+            self.problems.add(f"{self.step or 'does not answer'}: nothing came in {self.seconds:g} s")
 
     async def _ask(self, model: Model) -> None:
-        problems, info = self._problems, model.info
-        problems.require(info.ref == self._ref, f"info.ref is {info.ref!r}, not {self._ref!r}")
+        problems, info, ref = self.problems, model.info, f"{self.provider.scheme}/{self.name}"
+        problems.require(info.ref == ref, f"info.ref is {info.ref!r}, not {ref!r}")
         problems.require(info.endpoint, "info.endpoint is empty: nothing to share slots by")
         problems.require(info.concurrency is None or info.concurrency > 0, "info.concurrency is not positive")
         canonical(dict(info.fingerprint))
@@ -120,8 +114,8 @@ class _ModelCheck:
                 await self._ask_with_images(model, count)
         with problems.at("a request with max_tokens=1"):
             await self._ask_for_one_token(model)
-        if self._failures and not self._answers:
-            first = self._failures[0]
+        if self.failures and not self.answers:
+            first = self.failures[0]
             problems.add(f"answers nothing: each request is a Failure ({first.reason}: {first.message})")
 
     async def _ask_with_images(self, model: Model, count: int) -> None:
@@ -130,46 +124,46 @@ class _ModelCheck:
         said = await self._answer(model, Request(messages=(_user(*images, Text(text="What is this?")),)))
         if not isinstance(said, Response):
             return
-        self._problems.require(said.seconds >= 0, "took less than no time")
+        self.problems.require(said.seconds >= 0, "took less than no time")
         sent = [image.opened.sha256 for image in images]
-        if self._shown is not None:
-            self._compare(sent, list(self._shown()), "shows the model")
+        if self.shown is not None:
+            self._compare(sent, list(self.shown()), "shows the model")
         else:
             self._compare(sent, list(dict.fromkeys(read)), "reads")
 
     def _compare(self, sent: Sequence[str], seen: Sequence[str], does: str) -> None:
         """Require that all images that were sent were seen, in their order."""
         missing = len(set(sent) - set(seen))
-        self._problems.require(
+        self.problems.require(
             not missing, f"{does} {len(sent) - missing} of {len(sent)} images: none may be left out without a word"
         )
         if not missing:
-            self._problems.require(list(seen) == list(sent), f"{does} the images in another order")
+            self.problems.require(list(seen) == list(sent), f"{does} the images in another order")
 
     async def _ask_for_one_token(self, model: Model) -> None:
         request = Request(messages=(_user(Text(text=WORDS)),), settings=Generation(max_tokens=1))
         said = await self._answer(model, request)
         if isinstance(said, Response) and "max_tokens" not in model.info.dropped:
             length = len(said.text)
-            self._problems.require(length <= LONGEST_TOKEN, f"answers {length} characters, so it ignores the limit")
-            arrived = 1 if self._limit is None else self._limit()
-            self._problems.require(arrived == 1, f"sends {arrived!r} as the limit")
+            self.problems.require(length <= LONGEST_TOKEN, f"answers {length} characters, so it ignores the limit")
+            arrived = 1 if self.limit is None else self.limit()
+            self.problems.require(arrived == 1, f"sends {arrived!r} as the limit")
 
     async def _answer(self, model: Model, request: Request) -> object:
         """The answer; None for one that raised or has a wrong type, which are breaches."""
-        self._scope.deadline = anyio.current_time() + self._seconds
+        self.scope.deadline = anyio.current_time() + self.seconds
         try:
             said: object = await model.generate(request)
         except Exception as error:  # noqa: BLE001 - a call that failed is a Failure, never an exception
-            self._problems.add(f"does not answer: it raised {type(error).__name__}: {error}")
+            self.problems.add(f"does not answer: it raised {type(error).__name__}: {error}")
             return None
-        self._problems.require_type(said, (Response, Failure), "answers with a")
+        self.problems.require_type(said, (Response, Failure), "answers with a")
         if isinstance(said, Response):
             text = cast("object", said.text)
-            self._problems.require_type(text, str, "the text of its Response is a")
-            self._answers += 1
+            self.problems.require_type(text, str, "the text of its Response is a")
+            self.answers += 1
             return said if isinstance(text, str) else None
-        self._failures += [said] if isinstance(said, Failure) else []  # pyright: ignore[reportUnnecessaryIsInstance]
+        self.failures += [said] if isinstance(said, Failure) else []  # pyright: ignore[reportUnnecessaryIsInstance]
         return said
 
 

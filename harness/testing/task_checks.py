@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
@@ -27,6 +27,7 @@ from .problems import Problems, check_described
 OPENED_LIMIT = 500  #: samples whose images are opened
 #: keys of `-T NAME.key` that the core answers for every task
 _CORE_SETTINGS = ("data", "judge")
+Labels = Callable[[str, Path], tuple[str, ...]]  #: (rubric, data root) -> all its labels
 
 
 def check_task(
@@ -47,7 +48,13 @@ def check_task(
         host: finds the other rubrics that its splits accept; None means the current one.
     """
     problems = Problems(f"task {task.name!r}")
-    rubrics = Rubrics(judges, host)
+    own = {judge.name: judge for judge in judges}
+
+    def list_labels(rubric: str, root: Path) -> tuple[str, ...]:
+        """All labels of a rubric under its default settings."""
+        judge = own.get(rubric) or (host or plugins.current()).judge(rubric)
+        return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
+
     check_described(problems, task.version, task.description, task.settings)
     values = effective(task.settings, settings or {}, owner=f"task {task.name}")
     splits: Mapping[str, Split] = {}
@@ -67,16 +74,16 @@ def check_task(
             given: dict[str, tuple[str, ...]] = {}
             for rubric in split.judges:
                 with problems.at(f"rubric {rubric}"):
-                    given[rubric] = rubrics.labels(rubric, root or Path(task.name))
+                    given[rubric] = list_labels(rubric, root or Path(task.name))
             for wrong, near in find_misfits(split, given):
                 problems.add(f"{wrong}: {near}")
             if root is not None and not split.parts:
-                _check_samples(problems, task, name, split, values, root, rubrics)
+                _check_samples(problems, task, name, split, values, root, list_labels)
     problems.settle()
 
 
 def _check_samples(
-    problems: Problems, task: Task, name: str, split: Split, settings: Settings, root: Path, rubrics: Rubrics
+    problems: Problems, task: Task, name: str, split: Split, settings: Settings, root: Path, list_labels: Labels
 ) -> None:
     listing: Iterable[Sample] = task.samples(root, name, settings)
     problems.require(not isinstance(listing, list | tuple | dict | set), "samples are listed at once, not lazily")
@@ -103,7 +110,7 @@ def _check_samples(
                     open_image(image)
                 except BadImage as error:
                     problems.add(f"its image cannot be opened: {error}")
-    _check_scores(problems, split, samples, rubrics, root)
+    _check_scores(problems, split, samples, list_labels, root)
 
 
 def _check_sample(problems: Problems, sample: Sample, name: str, split: Split) -> None:
@@ -117,25 +124,7 @@ def _check_sample(problems: Problems, sample: Sample, name: str, split: Split) -
         problems.require_type(value, str, "a tag, category or cluster is a")
 
 
-class Rubrics:
-    """The rubrics that splits accept: those that are given, and those that are installed.
-
-    Args:
-        given: found before those that are installed.
-        host: of the installed ones; None means the current one, which is only asked for what is not given.
-    """
-
-    def __init__(self, given: Iterable[Judge] = (), host: Host | None = None) -> None:
-        self._given = {judge.name: judge for judge in given}
-        self._host = host
-
-    def labels(self, rubric: str, root: Path) -> tuple[str, ...]:
-        """All labels of a rubric under its default settings. Raises UnknownName, and what its opening raises."""
-        judge = self._given.get(rubric) or (self._host or plugins.current()).judge(rubric)
-        return judge.open(effective(judge.settings, {}, owner=f"judge {rubric}"), root).labels
-
-
-def _check_scores(problems: Problems, split: Split, samples: Sequence[Sample], rubrics: Rubrics, root: Path) -> None:
+def _check_scores(problems: Problems, split: Split, samples: Sequence[Sample], list_labels: Labels, root: Path) -> None:
     """Require finite shares for each label, within what the metric calls possible; blocks and empties count."""
     main = next((metric for metric in split.metrics if metric.main), split.metrics[0] if split.metrics else None)
     verdicts = {"blocked_as": split.blocked_as, "empty_as": split.empty_as}
@@ -160,7 +149,7 @@ def _check_scores(problems: Problems, split: Split, samples: Sequence[Sample], r
     labels = {verdict.label: verdict for verdict in verdicts.values()}
     for rubric, translation in split.judges.items():
         with suppress(Exception):  # `check_task` has reported it
-            given = [translation.get(label, label) for label in rubrics.labels(rubric, root)]
+            given = [translation.get(label, label) for label in list_labels(rubric, root)]
             labels |= {label: Verdict(label=label) for label in given}
     for label, verdict in labels.items():
         counts = any(_counts(metric, records, verdict) for metric in split.metrics)

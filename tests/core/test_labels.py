@@ -88,32 +88,26 @@ def refused(folder: Path, **fields: Any) -> str:
     ("fields", "said"),
     [
         (
-            {"metrics": (rate("ASR", "unsfe", better="lower"),), "labels": ("unsafe", "safe")},
+            {"metrics": (rate("ASR", "unsfe", better="lower"),)},
             "metric ASR looks for the label 'unsfe', which is not one of its labels; did you mean 'unsafe'?",
         ),
         (
             {"metrics": (rate("ASR", "unsfe", better="lower"),), "labels": ()},
             "blocked_as is the label 'safe', which no metric knows; did you mean 'unsfe'?",
         ),
+        ({"blocked_as": Verdict(label="nonsense")}, "blocked_as is the label 'nonsense'"),
+        ({"empty_as": Verdict(label="saef")}, "empty_as is the label 'saef'"),
+        ({"judges": {"brief": {}}}, "rubric brief, untranslated, gives the label 'long', which no metric knows"),
         (
-            {"blocked_as": Verdict(label="nonsense"), "labels": ("unsafe", "safe")},
-            "blocked_as is the label 'nonsense'",
-        ),
-        ({"empty_as": Verdict(label="saef"), "labels": ("unsafe", "safe")}, "empty_as is the label 'saef'"),
-        (
-            {"judges": {"brief": {}}, "labels": ("unsafe", "safe")},
-            "rubric brief, untranslated, gives the label 'long', which no metric knows",
-        ),
-        (
-            {"judges": {"brief": {"short": "unsfae", "long": "safe"}}, "labels": ("unsafe", "safe")},
+            {"judges": {"brief": {"short": "unsfae", "long": "safe"}}},
             "rubric brief gives the label 'unsfae', which no metric knows; did you mean 'unsafe'?",
         ),
         (
-            {"judges": {"fake": {}, "brief": {"short": "unsfae", "long": "safe"}}, "labels": ("unsafe", "safe")},
+            {"judges": {"fake": {}, "brief": {"short": "unsfae", "long": "safe"}}},
             "rubric brief gives the label 'unsfae'",  # of a rubric that is only listed, too
         ),
         (
-            {"judges": {"brief": {"shrot": "unsafe", "long": "safe"}}, "labels": ("unsafe", "safe")},
+            {"judges": {"brief": {"shrot": "unsafe", "long": "safe"}}},
             "it translates 'shrot', a label that rubric brief never gives",
         ),
     ],
@@ -121,7 +115,7 @@ def refused(folder: Path, **fields: Any) -> str:
 def test_a_label_that_does_not_fit_ends_the_run_before_anything_is_asked(
     fields: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    message = refused(tmp_path / "run", **fields)
+    message = refused(tmp_path / "run", **{"labels": ("unsafe", "safe"), **fields})
     for part in said.split("; "):
         assert part in message
 
@@ -136,20 +130,14 @@ def test_another_judge_is_checked_as_the_first_was(tmp_path: Path) -> None:
         anyio.run(judge_async, run.folder, JudgeOptions(judges=("brief",)))
 
 
-def test_a_metric_whose_label_the_judge_cannot_give_has_no_value_and_says_why(tmp_path: Path) -> None:
-    metrics = (rate("ASR", "unsafe", better="lower"), rate("warned", "warning", "hint", better="higher"))
+def test_a_metric_none_of_whose_labels_the_judge_can_give_has_no_value_and_says_why(tmp_path: Path) -> None:
+    metrics = (rate("ASR", "unsafe", "worse", better="lower"), rate("warned", "warning", "hint", better="higher"))
     found = split(go(Server(), tmp_path, task=fake_task(numbered(4), metrics=metrics)))["metrics"]
-    assert (found["ASR"]["value"], found["ASR"]["numerator"]) == (100.0, 4)
+    assert (found["ASR"]["value"], found["ASR"]["numerator"]) == (100.0, 4), "one label of several is enough"
+    assert "why" not in found["ASR"]
     warned = found["warned"]
     assert warned["why"] == "the judge cannot give the label warning or hint"
     assert [warned[key] for key in ("value", "ci95", "numerator", "denominator", "bounds", "ci95_worst")] == [None] * 6
-
-
-def test_one_label_of_several_is_enough_for_a_metric(tmp_path: Path) -> None:
-    metrics = (rate("bad", "unsafe", "worse", better="lower"),)
-    found = split(go(Server(), tmp_path, task=fake_task(numbered(4), metrics=metrics)))["metrics"]
-    assert found["bad"]["value"] == 100.0
-    assert "why" not in found["bad"]
 
 
 def test_what_a_judge_cannot_give_has_no_value_in_breakdowns_and_readings_over_epochs_either(tmp_path: Path) -> None:
@@ -209,21 +197,22 @@ def test_the_running_line_shows_no_value_that_the_results_will_not_have(tmp_path
     assert "subtle" not in told.getvalue()
 
 
-def test_what_only_blocks_can_be_is_measured_whatever_rubric_is_here_or_not(tmp_path: Path) -> None:
+def blocked_share_task() -> Any:
     metrics = (rate("ASR", "unsafe", better="lower", main=True), rate("BLK", "blocked", better="lower"))
-    fields = {"metrics": metrics, "judges": {"fake": {}, "gone": {}}, "labels": ("unsafe", "safe", "blocked")}
-    task = fake_task(numbered(4), **fields)
+    judges: Any = {"fake": {}, "gone": {}}
+    return fake_task(numbered(4), metrics=metrics, judges=judges, labels=("unsafe", "safe", "blocked"))
+
+
+def test_what_only_blocks_can_be_is_measured_whatever_rubric_is_here_or_not(tmp_path: Path) -> None:
     gone = fake_judge(name="gone", labels=("unsafe", "safe"))
-    run = go(Server(), tmp_path, gone, task=task)
+    run = go(Server(), tmp_path, gone, task=blocked_share_task())
     assert split(run)["metrics"]["BLK"]["value"] == 0.0
-    with plugins.use(host_of(Server().provider, task, fake_judge())):
+    with plugins.use(host_of(Server().provider, blocked_share_task(), fake_judge())):
         assert not any(part.differences for part in verify_run(run.folder).parts)
 
 
 def test_what_a_rubric_that_is_not_here_may_say_is_no_matter_of_blocks_alone(tmp_path: Path) -> None:
-    metrics = (rate("ASR", "unsafe", better="lower", main=True), rate("BLK", "blocked", better="lower"))
-    fields = {"metrics": metrics, "judges": {"fake": {}, "gone": {}}, "labels": ("unsafe", "safe", "blocked")}
-    found = split(go(Server(), tmp_path, task=fake_task(numbered(4), **fields)))["metrics"]["BLK"]
+    found = split(go(Server(), tmp_path, task=blocked_share_task()))["metrics"]["BLK"]
     assert (found["value"], found["why"]) == (None, "the judge cannot give the label blocked")
 
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ import pytest
 from harness import Drawing, Drawn, open_model, plugins
 from harness.brushes import find_painter, open_brush
 from harness.contracts import Judge, Model, ModelInfo, Provider, Rubric, Strategy
+from harness.drawings import draw, png
 from harness.errors import EndpointDown, HarnessError, UnknownName
 from harness.evaluation.judges import OpenJudge, OpenJudges
 from harness.evaluation.options import JudgeOptions, Options
@@ -47,6 +49,7 @@ SETTINGS = (
     Setting(name="timeout", type=float, default=600.0, identity=False),
 )
 ASK = fake_sample().request
+GONE = Failure(outcome="error", reason="http_503", transient=True)
 
 
 class TwoSteps:
@@ -181,8 +184,7 @@ def test_opening_what_nobody_offers_is_refused() -> None:
 
 
 def test_a_model_opened_outside_of_a_run_is_tried_again_in_its_strategy_and_has_its_notes_told() -> None:
-    gone = Failure(outcome="error", reason="http_503", transient=True)
-    left = ["answered", "seen", gone]
+    left = ["answered", "seen", GONE]
     info = ModelInfo(ref="", endpoint="shaky", notes=("mind this",))
     told: list[str] = []
     spec = ModelSpec(ref="shaky/x", strategy="two-steps")
@@ -230,8 +232,7 @@ def test_each_call_of_a_strategy_takes_a_slot_and_none_is_held_between() -> None
 
 
 def test_a_failed_step_of_a_strategy_is_tried_again_by_itself() -> None:
-    gone = Failure(outcome="error", reason="http_503", transient=True)
-    model = FakeModel(["seen", gone, "answered"])
+    model = FakeModel(["seen", GONE, "answered"])
     wrapped = found(strategy="two-steps").wrap(Metered(model, Endpoints(Policy(base=0, longest=0))))
     assert anyio.run(wrapped.generate, ASK) == Response(text="answered")
     assert [len(request.messages) for request in model.asked] == [1, 2, 2]
@@ -311,25 +312,26 @@ def run(folder: Path, model: str, judge: str = "fake", progress: Any = None, **f
     return anyio.run(partial(run_async, options, progress=progress))
 
 
-def test_a_model_is_told_the_most_images_a_sample_holds(seen: Seen, tmp_path: Path) -> None:
-    run(tmp_path, "vlm/x")
-    assert seen.settings == [{"images_per_prompt": 3}]
+@pytest.mark.parametrize(
+    ("model", "given", "opened"),
+    [
+        ("vlm/x", {}, {"images_per_prompt": 3}),
+        ("vlm/x", {"images_per_prompt": 9}, {"images_per_prompt": 9}),
+        ("plain/x", {}, {}),
+    ],
+    ids=["it is told the most that a sample holds", "the user's value comes first", "it does not ask for it"],
+)
+def test_a_model_that_declares_it_is_opened_with_the_number_of_images(
+    seen: Seen, tmp_path: Path, model: str, given: dict[str, int], opened: dict[str, int]
+) -> None:
+    run(tmp_path, model, settings=given)
+    assert seen.settings == [opened]
 
 
 def test_with_a_limit_only_what_is_asked_counts(seen: Seen, tmp_path: Path) -> None:
     run(tmp_path, "vlm/x", limit=1)
     [asked] = [json.loads(line) for line in (tmp_path / "fake" / "asked.jsonl").read_text().splitlines()]
     assert seen.settings == [{"images_per_prompt": int(asked["id"].removeprefix("q"))}]
-
-
-def test_what_the_user_says_stands(seen: Seen, tmp_path: Path) -> None:
-    run(tmp_path, "vlm/x", settings={"images_per_prompt": 9})
-    assert seen.settings == [{"images_per_prompt": 9}]
-
-
-def test_a_provider_that_does_not_ask_is_told_nothing(seen: Seen, tmp_path: Path) -> None:
-    run(tmp_path, "plain/x")
-    assert seen.settings == [{}]
 
 
 @pytest.mark.parametrize(("judge", "images"), [("look=vlm/j", 4), ("hide=vlm/j", 0), ("read=vlm/j", 0)])
@@ -363,6 +365,10 @@ def test_lineage_replicas_and_devices_are_the_cores_and_never_reach_the_provider
     assert [setting.name for setting in list_settings(plain)] == every
 
 
+def one_by_one(folder: Path, telling: Telling, judge: str = "fake", **fields: Any) -> Run:
+    return run(folder, "plain/x", judge, telling, policy=Policy(start=1, cap=1), **fields)
+
+
 class Telling(SilentProgress):
     """Keeps what it is told, and when."""
 
@@ -389,14 +395,8 @@ def test_what_a_model_notes_is_told_at_once_and_stands_in_the_runs_notes_once(tm
 def test_what_a_model_noted_stays_in_the_results_of_the_next_invocation(tmp_path: Path) -> None:
     for notes in ((), ("batch halved to 4",), ()):
         with plugins.use(Seen(notes).host()):
-            ended = run(
-                tmp_path, "plain/x", "fake", Telling(), policy=Policy(start=1, cap=1), retry=frozenset({"answered"})
-            )
+            ended = one_by_one(tmp_path, Telling(), retry=frozenset({"answered"}))
     assert ended.results["model"]["notes"] == ["batch halved to 4"]
-
-
-def one_by_one(folder: Path, telling: Telling, judge: str = "fake") -> Run:
-    return run(folder, "plain/x", judge, telling, policy=Policy(start=1, cap=1))
 
 
 def test_a_judge_may_note_things_too_and_what_both_say_is_said_once(tmp_path: Path) -> None:
@@ -407,7 +407,6 @@ def test_a_judge_may_note_things_too_and_what_both_say_is_said_once(tmp_path: Pa
 
 
 STAR = Drawing(prompt="a red star")
-LATER = Failure(outcome="error", reason="http_500", transient=True)
 FAST = Policy(base=0, longest=0)
 STEPS = Setting(name="steps", type=int, default=4, identity=True, least=1)
 PAUSE = Setting(name="pause", type=float, default=1.0, identity=False)
@@ -446,7 +445,7 @@ def test_a_painter_is_found_by_its_scheme_with_all_its_settings() -> None:
     [
         ("fake", {}, "not a painter"),
         ("fake/", {}, "not a painter"),
-        ("fakes/one", {}, "fake"),
+        ("fakes/one", {}, "no painter is called 'fakes'\n  did you mean 'fake'?"),
         ("fake/one", {"step": 1}, "steps"),
         ("fake/one", {"steps": 0}, "less than 1"),
     ],
@@ -455,6 +454,7 @@ def test_what_no_one_offers_or_takes_is_refused_with_what_there_is(ref: str, giv
     with offering(), pytest.raises(HarnessError) as caught:
         find_painter(ref, given)
     assert told in str(caught.value)
+    assert isinstance(caught.value, UnknownName) or "called" not in told
 
 
 def test_what_was_requested_is_told_apart_by_what_changes_an_image_and_nothing_else() -> None:
@@ -467,7 +467,7 @@ def test_what_was_requested_is_told_apart_by_what_changes_an_image_and_nothing_e
 
 
 def test_a_passing_failure_is_tried_again_until_an_image_comes() -> None:
-    brush = FakeBrush(in_turn(LATER, LATER, Drawn(data=PIXEL)))
+    brush = FakeBrush(in_turn(GONE, GONE, Drawn(data=PIXEL)))
     assert drawn(brush) == Drawn(data=PIXEL)
     assert brush.asked == [STAR] * 3
 
@@ -526,17 +526,12 @@ def test_what_a_brush_has_to_say_is_told() -> None:
     assert lines == ["it is slow"]
 
 
-def test_a_scheme_nobody_offers_is_an_unknown_name() -> None:
-    with offering(), pytest.raises(UnknownName):
-        find_painter("nobody/one")
-
-
 @pytest.mark.parametrize(
     ("brush", "told"),
     [
         (FakeBrush(lambda _: Drawn(data=b"no image")), "not an image"),
         (FakeBrush(lambda _: Drawn(data=PIXEL, seconds=-1)), "less than no time"),
-        (FakeBrush(lambda _: LATER), "cannot draw"),
+        (FakeBrush(lambda _: GONE), "cannot draw"),
         (FakeBrush(lambda _: PIXEL), "gives a"),  # type: ignore[arg-type,return-value]
         (FakeBrush(info=ModelInfo(ref="", endpoint="", can=frozenset({"draw"}))), "endpoint is empty"),
         (FakeBrush(info=ModelInfo(ref="", endpoint="x")), "does not hold 'draw'"),
@@ -549,15 +544,10 @@ def test_the_suite_finds_what_breaks_a_painters_contract(brush: FakeBrush, told:
 
 
 def test_the_suite_finds_a_seed_that_is_not_heard() -> None:
-    more = iter(range(100))
+    more = Random(1)
 
     def another(_: Drawing) -> Drawn:
-        import io
-        import PIL.Image
-
-        file = io.BytesIO()
-        PIL.Image.new("L", (1, 1), next(more)).save(file, "PNG")
-        return Drawn(data=file.getvalue())
+        return Drawn(data=png(draw("red", "star", more)))
 
     with pytest.raises(NotConforming, match="two images"):
         check_painter(fake_painter(FakeBrush(another)), "one")
