@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.evaluation.sampling import draw_clusters
+from harness.evaluation.plan import draw_clusters
 from harness.metrics import Record, rate
 from harness.stats.agreement import percent
 from harness.stats.columns import Table

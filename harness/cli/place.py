@@ -100,7 +100,7 @@ def tasks_of(ctx: click.Context, given_names: str, given: Mapping[str, Any]) -> 
     Raises:
         UnknownName: a name nobody offers.
     """
-    from harness.evaluation.suites import find_suite
+    from harness.evaluation.splits import find_suite
 
     host = host_of(ctx, given)
     found: dict[str, None] = {}

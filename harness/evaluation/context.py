@@ -29,8 +29,7 @@ from harness.evaluation.samples import (
     evaluate_split,
 )
 from harness.evaluation.split_scores import score_split
-from harness.evaluation.splits import JudgeChoice
-from harness.evaluation.suites import LeftOut
+from harness.evaluation.splits import JudgeChoice, LeftOut
 from harness.labels import measure, translate_labels
 from harness.limits.endpoints import Endpoints
 from harness.limits.metered import Breaker
@@ -48,24 +47,24 @@ class RunContext:
     """One invocation of a run: what its phases share, and what they found.
 
     Attributes:
-        options: as given.
+        options: of the user.
         jobs: splits, in order.
-        folder: where it is written.
-        progress: told what happens.
+        folder: of the run.
+        progress: shows what happens.
         stop: ends it early.
-        observers: plugins told of what was written.
-        endpoints: whose slots bound the calls on the wire.
+        observers: plugins that hear of each record written.
+        endpoints: their slots limit the calls on the wire.
         digest: of the model's identity; enters each key.
         breaker: of the model's calls, beneath its strategy; None until it is open.
         notes: what the user should read afterwards.
         judges: those that were opened.
         judges_of: task and split -> its judges.
-        contents: hash of what each split's data says, for those that were listed.
-        probe_result: what the model answered to the probe; None where it was not asked.
+        contents: hash of each listed split's data.
+        probe_result: the model's answer to the probe; None without a probe.
         failed: splits whose task raised while it listed its samples.
         left_out: parts of suites that cannot be run.
         dropped: generation settings that the model refused.
-        model_notes: what the model's provider noted.
+        model_notes: of the model's provider.
     """
 
     options: Options
@@ -95,9 +94,9 @@ class RunContext:
         return [choice for job in self.jobs for choice in job.plan.judges]
 
     async def check_judges(self, local: Callable[[str], bool]) -> None:
-        """Open and close all that judging will need and the accelerator is not: rubrics, and models elsewhere.
+        """Open and close the rubrics, and the judges' models that do not run on this machine.
 
-        Where judging comes last, a wrong key or a missing template is so found before anything is spent.
+        Where judging comes last, this finds a wrong key or a missing template before any answer is paid for.
         """
         async with AsyncExitStack() as stack:
             judges = self._new_judges(stack)
@@ -113,7 +112,7 @@ class RunContext:
             await self._evaluate(model, judges)
 
     async def answer(self, model: Model) -> None:
-        """Answer only; each answer is kept for judges to come."""
+        """Answer only; the answers are stored for later judging."""
         await self._evaluate(model, None)
 
     async def judge(self) -> None:
@@ -131,7 +130,7 @@ class RunContext:
             yield judges
 
     def _new_judges(self, stack: AsyncExitStack) -> OpenJudges:
-        """No judge is open yet; each model is told how many images it will be shown, None if unknown."""
+        """Judges to open one by one; each model will know how many images it is shown at most."""
         shown: dict[str, list[int]] = {}
         for job in self.jobs:
             most = max(job.plan.split.images or 0, job.survey.most_images if job.survey else 0)
@@ -194,7 +193,11 @@ class RunContext:
             stop=self.stop,
             kept=partial(folder.read_asked, plan.name) if listing is None else listing.old_items,
         )
-        metric = _choose_running_metric(context)
+        metric: Metric | None = context.metric
+        if judges:  # the running value needs a label of the first judge
+            judge, translation = judges[0]
+            (measured,) = measure([context.metric], translate_labels(judge.rubric.labels, translation))
+            metric = None if measured.unmeasured else measured
         self.progress.begin(plan.display, plan.name, total=job.total, metric=metric, judge=bool(judges))
         try:
             await evaluate_split(context, job.samples())
@@ -211,7 +214,7 @@ class RunContext:
 
 @contextmanager
 def _open_journals(folder: TaskFolder, judges: set[str], *, answers: bool) -> Generator[Journals]:
-    """The journals of a task; those already open are closed when another cannot be opened."""
+    """The journals of a task; if one cannot be opened, those already open are closed."""
     responses = folder.responses(write=answers)
     verdicts: dict[str, Journal] = {}
     try:
@@ -224,7 +227,7 @@ def _open_journals(folder: TaskFolder, judges: set[str], *, answers: bool) -> Ge
 
 @asynccontextmanager
 async def _flush_regularly(journals: Journals, endpoints: Endpoints) -> AsyncGenerator[None]:
-    """Sync the journals every second, in a thread, while the body runs; report what a silent model's provider noted."""
+    """Every second while the body runs, sync the journals in a thread, and report new notes of the models."""
 
     async def flush() -> None:
         while True:
@@ -238,12 +241,3 @@ async def _flush_regularly(journals: Journals, endpoints: Endpoints) -> AsyncGen
             yield
         finally:
             group.cancel_scope.cancel()
-
-
-def _choose_running_metric(context: SplitContext) -> Metric | None:
-    """The main metric for the running value; None where the first judge can give none of its labels."""
-    if not context.judges:
-        return context.metric
-    judge, translation = context.judges[0]
-    (metric,) = measure([context.metric], translate_labels(judge.rubric.labels, translation))
-    return None if metric.unmeasured else metric

@@ -6,7 +6,7 @@ their own. An unreadable reply is asked for once more in each round, with what w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,21 +46,21 @@ from harness.types import (
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 ROUNDS = 4
-#: reply to a request with choices, of a model that cannot score them
+#: the reply to a request with choices, if the model cannot score them
 UNWEIGHED = Response(text="")
-#: what `-J` can change of a rubric's own requests, beside the settings of the judge's provider
+#: what `-J` can change of a rubric's own requests, next to the settings of the judge's provider
 GENERATION = (
     Setting(name="temperature", type=float, default=None, identity=True, help="of the judge's replies"),
     Setting(name="max_tokens", type=int, default=None, identity=True, help="most tokens of one reply"),
     Setting(name="top_p", type=float, default=None, identity=True, help="of the judge's replies"),
     Setting(name="seed", type=int, default=None, identity=True, help="sent to the judge's provider"),
 )
-#: types of the settings that enter a judge's id; a path enters by what the file holds, which the rubric's identity says
+#: types of settings that enter a judge's id by value; for a path, the rubric's identity says what the file holds
 _PLAIN = (bool, int, float, str)
 
 
 class RubricError(Exception):
-    """What a rubric raised or returned is no decision; a HarnessError of its own is not one of the judge's model."""
+    """A rubric raised, or returned no decision. It also wraps a rubric's HarnessError, which is not the model's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Call:
     """One call of a judge's model.
 
     Attributes:
-        asked: digest of what it was shown; equal for equal prompts, whatever markers stood around their data.
+        asked: digest of the prompt without the markers around its data, so that equal prompts have equal digests.
         result: the reply, or how the call failed.
     """
 
@@ -147,14 +147,14 @@ class OpenJudge:
                 requests, rounds, repaired = outcome, rounds + 1, False
 
     def build_requests(self, sample: Sample, response: Response) -> list[Request]:
-        """What the rubric asks about an answer, of a model that runs where this one does."""
+        """The rubric's first requests about an answer; a rubric may ask a local model differently."""
         local = self.rubric.ask_local if self.model is not None and self.model.info.local else None
         return (local or self.rubric.ask)(sample, response)
 
     async def _send_all(self, requests: Sequence[Request]) -> list[Response | Failure]:
         """Send the requests of a round at once; the replies are in their order.
 
-        Where the model fails to score choices that no verdict needs, the reply is empty and says why.
+        If the model fails to score choices that no verdict needs, the reply is empty and its notes say why.
         """
         results: list[Response | Failure | None] = [None] * len(requests)
 
@@ -165,7 +165,15 @@ class OpenJudge:
                 result = Response(text="", usage=result.usage, model=result.model, notes=(state.message,))
             results[number] = result
 
-        await gather([partial(send, number, request) for number, request in enumerate(requests)])
+        if len(requests) == 1:
+            await send(0, requests[0])
+        else:
+            try:
+                async with anyio.create_task_group() as group:
+                    for number, request in enumerate(requests):
+                        group.start_soon(send, number, request)
+            except BaseExceptionGroup as error:
+                raise error.exceptions[0] from None
         return [result for result in results if result is not None]
 
     async def send(self, request: Request) -> Response | Failure:
@@ -180,20 +188,20 @@ class OpenJudge:
         return sanitize_numbers(await model.generate(replace(request, settings=own, schema=schema)))
 
     def note_fault(self, error: Exception) -> None:
-        """Keep the error of the rubric's plugin, where this error comes from one."""
+        """Store the error of the rubric's plugin, if this error comes from one."""
         cause = error.__cause__ if isinstance(error, RubricError) else error
         if isinstance(cause, PluginError):
             self.fault = cause
 
     def find_flags(self, response: Response) -> frozenset[str]:
-        """`verdict_like` for an answer that is shaped like a verdict of this rubric; it changes no label."""
+        """`verdict_like` if an answer looks like a verdict of this rubric; it changes no label."""
         own = self.rubric.verdict_like
         shaped = rubrics.looks_like_verdict(response.text, self.rubric.labels)
         return frozenset({"verdict_like"} if shaped or (own is not None and own(response.text)) else ())
 
 
 def build_call(request: Request, result: Response | Failure) -> Call:
-    """A call without its images, which may be many megabytes."""
+    """The record of a call, without its images, which may be many megabytes."""
     return Call(asked=messages_digest(strip_markers(request)), result=result)
 
 
@@ -210,7 +218,7 @@ def build_judgement(decision: Decision, calls: Sequence[Call]) -> Judgement:
 
 
 def check_decision(rubric: Rubric, decision: object) -> Decision:
-    """A plugin's decision as it may be written. Raises RubricError for what is no decision."""
+    """A plugin's decision, once it is checked. Raises RubricError for anything else."""
     if why := describe_wrong_decision(decision, rubric.labels):
         raise RubricError(why)
     return cast("Decision", decision)
@@ -222,7 +230,7 @@ def describe_failure(error: Exception) -> str:
 
 
 def _call_rubric(function: Callable[_P, _T], *args: _P.args, **given: _P.kwargs) -> _T:
-    """What a rubric returns; whatever it raises is its own fault."""
+    """Call a rubric's function. Raises RubricError for whatever it raises."""
     try:
         return function(*args, **given)
     except Exception as error:
@@ -230,26 +238,13 @@ def _call_rubric(function: Callable[_P, _T], *args: _P.args, **given: _P.kwargs)
 
 
 def find_unscored(result: Response | Failure) -> Unscored | None:
-    """The state in which a reply of the judge's model ends; None for one that can be read."""
+    """Why a reply of the judge's model gives no verdict; None for one that can be read."""
     if isinstance(result, Failure):
         state: UnscoredState = "judge_blocked" if result.outcome in BLOCKED else "judge_error"
         return Unscored(state=state, message=f"{result.reason}: {result.message}")
     if "refusal" in result.flags:
         return Unscored(state="judge_refused", message=result.text)
     return None
-
-
-async def gather(calls: Sequence[Callable[[], Coroutine[object, object, None]]]) -> None:
-    """Await all calls at once; what one raises is raised as it is, not in a group."""
-    if len(calls) == 1:
-        await calls[0]()
-        return
-    try:
-        async with anyio.create_task_group() as group:
-            for call in calls:
-                group.start_soon(call)
-    except BaseExceptionGroup as error:
-        raise error.exceptions[0] from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,7 +302,7 @@ def check_judges(choices: Iterable[JudgeChoice], options: Options) -> None:
         resolve_settings(choice, options)
     for _, model in map(split_judge, options.judges):
         if model:
-            resolve(ModelSpec(ref=model))  # one that no rubric asks is wrong as well
+            resolve(ModelSpec(ref=model))  # also a model that no rubric asks must exist
 
 
 class OpenJudges:
@@ -317,8 +312,7 @@ class OpenJudges:
         options: of the run.
         endpoints: whose slots their calls take.
         stack: closes them.
-        images: model -> most images one of its requests will hold; a model that is not there is shown none, None is
-            not known.
+        images: model -> most images one of its requests will hold, None if unknown; a missing model is shown none.
         judged: whether the judge of an id has answered in an earlier run.
     """
 
@@ -344,27 +338,31 @@ class OpenJudges:
         return self._judges.values()
 
     async def open(self, choice: JudgeChoice) -> OpenJudge:
-        """The judge of a choice, opened at its first use. Raises HarnessError where its model cannot be used."""
+        """The judge of a choice, opened at its first use. Raises HarnessError if its model cannot be used."""
         place = (choice.judge.name, choice.model)
-        if place not in self._judges:
-            self._judges[place] = await self._open(choice)
-        judge = self._judges[place]
-        if judge.model is not None:
+        if place in self._judges:
+            judge = self._judges[place]
             _check_abilities(choice, judge.rubric, judge.model)
-        return judge
-
-    async def _open(self, choice: JudgeChoice) -> OpenJudge:
+            return judge
         rubric = choice.judge.open(choice.settings, choice.root)
         given = resolve_settings(choice, self._options)
         model = identity = None
         if given.model is not None:
             model = await self._open_model(given.model, raw="raw" in choice.needs(rubric))
             identity = given.model.identity(model)
-        judge_id = _judge_id(choice, rubric, identity, given.overrides)
+        parts = {
+            "version": choice.judge.version,
+            "rubric": dict(rubric.identity),
+            "settings": settings.identity((s for s in choice.judge.settings if s.type in _PLAIN), choice.settings),
+            "model": identity,
+            "generation": dict(given.overrides),
+        }
+        names = [choice.judge.name, *([file_name(choice.model)] if choice.model else []), short(parts)]
+        judge_id = "-".join(names)
         metered = None
         if model is not None:
             metered = Metered(model, self._endpoints, urgent=True, before=partial(self._judged, judge_id))
-        return OpenJudge(
+        judge = self._judges[place] = OpenJudge(
             id=judge_id,
             judge=choice.judge,
             rubric=rubric,
@@ -373,6 +371,8 @@ class OpenJudges:
             overrides=given.overrides,
             card=_build_card(choice, rubric, given),
         )
+        _check_abilities(choice, rubric, metered)
+        return judge
 
     async def _open_model(self, resolved: Resolved, *, raw: bool) -> Model:
         place = canonical({"ref": resolved.spec.ref, "settings": {k: str(v) for k, v in resolved.settings.items()}})
@@ -388,7 +388,9 @@ class OpenJudges:
         return self._models[place]
 
 
-def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model) -> None:
+def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model | None) -> None:
+    if model is None:
+        return
     needs = choice.needs(rubric)
     missing = needs - model.info.can
     remedy = f"--judge {choice.judge.name}=SCHEME/NAME with another model"
@@ -404,18 +406,6 @@ def _check_abilities(choice: JudgeChoice, rubric: Rubric, model: Model) -> None:
             f"rubric {choice.judge.name!r} shows {choice.images} images at once; {model.info.ref} takes {most}",
             remedy=remedy,
         )
-
-
-def _judge_id(choice: JudgeChoice, rubric: Rubric, model: Json, overrides: Mapping[str, Json]) -> str:
-    parts = {
-        "version": choice.judge.version,
-        "rubric": dict(rubric.identity),
-        "settings": settings.identity((s for s in choice.judge.settings if s.type in _PLAIN), choice.settings),
-        "model": model,
-        "generation": dict(overrides),
-    }
-    names = [choice.judge.name, *([file_name(choice.model)] if choice.model else []), short(parts)]
-    return "-".join(names)
 
 
 def _build_card(choice: JudgeChoice, rubric: Rubric, given: JudgeSettings) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""What the user asked for, as one value: the command line, a config file and `harness.run` all end here."""
+"""The user's options as one value: the command line, a config file and `harness.run` all make it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_CLUSTERS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """A run as it was asked for; nothing is resolved yet.
+    """The options of a run; no name is resolved yet.
 
     Attributes:
         model: the evaluated model.
@@ -39,14 +39,14 @@ class Options:
         epochs: answers drawn for each sample.
         data: the data folder; None for `HARNESS_DATA` or the user's.
         output: the run folder; None for `runs/<scheme>-<name>`.
-        fresh: put an old run of this folder aside.
-        retry: outcomes and judge states to try again beside those always tried.
-        probe: ask the model to tell two drawn images apart before anything is spent.
+        fresh: move an old run of this folder away first.
+        retry: outcomes and judge states to try again, next to those always tried again.
+        probe: first ask the model to tell two drawn images apart.
         phases: whether judging waits for all answers.
         devices: of local models and judges whose settings name none, `0,1`; empty leaves it to them.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
-        command: the arguments it was started with; recorded, and shown after an interrupt.
+        command: the arguments of the command; recorded, and shown after an interrupt.
     """
 
     model: ModelSpec
@@ -71,7 +71,7 @@ class Options:
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What makes another run of the same model: part of the identity and of the folder's name."""
+        """What makes a different run of the same model: part of the identity and of the folder's name."""
         given: dict[str, Any] = dict(self.generation)
         if self.system:
             given["system"] = self.system
@@ -83,12 +83,12 @@ class Options:
         return {key[len(prefix) :]: value for key, value in self.task_settings.items() if key.startswith(prefix)}
 
     def root(self, name: str) -> Path:
-        """Where a task's or a rubric's data lies: DIR/NAME, unless `-T NAME.data` names another folder."""
+        """The data folder of a task or a rubric: DIR/NAME, unless `-T NAME.data` names another."""
         given = self.given(name).get("data")
         return Path(str(given)).expanduser() if given else data_folder(self.data) / name
 
     def check(self) -> None:
-        """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
+        """Refuse values that their types allow but no run can use. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
         for flag, number, most in (("--epochs", self.epochs, MOST_EPOCHS), ("--limit", self.limit, MOST_CLUSTERS)):
             if number is not None and not 1 <= number <= most:
@@ -103,7 +103,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeOptions:
-    """Judging of stored answers as it was asked for; what was asked of the model is the run's.
+    """The options of `harness judge`; those of the model are the run's.
 
     Attributes:
         judges: as of a run.
@@ -111,8 +111,8 @@ class JudgeOptions:
         task_settings: as of a run; those of a task are only its data folder and its rubric.
         tasks: `NAME` or `NAME:SPLIT` of those in the run; empty is all.
         members: judges of an ensemble, by id or rubric; empty is all that have given a verdict.
-        primary: the judge given becomes the one whose numbers stand first.
-        data: as of a run, where the run's own is gone.
+        primary: the judge given becomes the one whose numbers come first.
+        data: as of a run, if the run's own is gone.
         retry: outcomes and judge states to try again.
         probe: ask the judges' models something small first.
         devices: as of a run.
@@ -138,7 +138,7 @@ class JudgeOptions:
     command: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse what the type of a value does not. Raises HarnessError or UnknownName."""
+        """Refuse values that their types allow but no run can use. Raises HarnessError or UnknownName."""
         _check_retry(self.retry)
         if self.judge_limit is not None and self.judge_limit < 1:
             raise HarnessError("--judge-limit must be at least 1")
@@ -146,7 +146,7 @@ class JudgeOptions:
             _check_coverage(self.min_coverage)
 
     def of(self, model: ModelSpec, generation: Mapping[str, Any], system: str) -> Options:
-        """The options under which a run of this model would be judged so; its tasks are yet to be named."""
+        """The same options for a run of this model; the caller names its tasks."""
         return Options(
             model=model,
             tasks=(),

@@ -1,24 +1,39 @@
-"""The plan of an invocation: all splits of its tasks and suites, each once, and what of each is evaluated.
+"""The plan of an invocation: all splits of its tasks and suites, each once, and which samples of each are evaluated.
 
-Nothing is opened and nothing is spent here. Each split is listed once, so that broken data costs nothing.
+Planning calls no model. Each split is listed once before a run starts, so that broken data costs nothing.
+
+`--limit N` and `--judge-limit N` each take the first N clusters of an order. No seed and no file order changes it, and
+raising N only adds. `--limit` takes something of all: within a category clusters are ordered by the sha256 of their
+name, and categories take turns. What `--judge-limit` takes represents the rest, so it is a plain random sample:
+clusters by a hash alone, whatever their category.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NoReturn
 
-from harness.contracts import Suite
+from harness.contracts import Ability, Suite
 from harness.errors import HarnessError, MissingData, PluginError
 from harness.evaluation.options import Options
 from harness.evaluation.samples import SamplesError
-from harness.evaluation.sampling import Survey, survey_samples
-from harness.evaluation.splits import SplitPlan, build_split_plans, check_rubrics, check_task_settings
-from harness.evaluation.suites import AskedTask, LeftOut, format_left_out, list_asked_tasks, suite_place
+from harness.evaluation.splits import (
+    AskedTask,
+    LeftOut,
+    SplitPlan,
+    build_split_plans,
+    check_rubrics,
+    check_task_settings,
+    format_left_out,
+    list_asked_tasks,
+    suite_place,
+)
+from harness.keys import cluster_of, draw_order, text_hash
 from harness.labels import check_labels
 from harness.store.run_file import RunFile
-from harness.types import Sample
+from harness.types import Request, Sample
 
 FailedSplit = tuple[SplitPlan, SamplesError]
 
@@ -29,7 +44,7 @@ class RunPlan:
 
     Attributes:
         splits: to run.
-        left_out: parts of suites whose splits cannot be told.
+        left_out: parts of suites whose splits are not known, since their data is missing.
         suites: those that were named, with the titles of their parts.
     """
 
@@ -40,10 +55,10 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteMembers:
-    """A suite as it was asked.
+    """A suite of this run.
 
     Attributes:
-        suite: what it is.
+        suite: its descriptor.
         rubrics: title of each part -> the rubric that is named for it, empty for none.
         mean: titles whose main numbers have a mean.
     """
@@ -58,20 +73,30 @@ def make_plan(options: Options) -> RunPlan:
     check_task_settings(options.task_settings)
     splits: dict[tuple[str, str], SplitPlan] = {}
     left_out: list[LeftOut] = []
-    asked: dict[str, list[tuple[AskedTask, tuple[SplitPlan, ...]]]] = {}
+    asked: dict[str, list[tuple[AskedTask, Sequence[SplitPlan]]]] = {}
     for entry in list_asked_tasks(options):
-        found: tuple[SplitPlan, ...] = ()
+        suite, found = entry.suite, list[SplitPlan]()
+        name = "" if suite is None else suite.name
         try:
-            found = tuple(_build_plans(entry))
-        except MissingData as error:
-            if entry.suite is None:
+            if suite is not None:
+                check_task_settings(suite.task_settings)
+            plans = build_split_plans(entry.name, entry.options)
+            found = [replace(plan, suite=name, rubric=entry.rubric) for plan in plans]
+        except HarnessError as error:
+            if suite is None:
+                raise
+            error.where = error.where or suite_place(suite)
+            if not isinstance(error, MissingData):
                 raise
             left_out.append(LeftOut(title=entry.name, error=error))
         for plan in found:
-            key = (plan.display, plan.name)
-            splits[key] = _join(splits[key], plan) if key in splits else plan
-        if entry.suite is not None:
-            asked.setdefault(entry.suite.name, []).append((entry, found))
+            one = splits.setdefault((plan.display, plan.name), plan)
+            if one is not plan:  # asked for twice: it counts as named itself if it was once, under the judges of both
+                first, second = (one, plan) if one.suite in ("", name) else (plan, one)
+                judges = (*first.judges, *(choice for choice in second.judges if choice not in first.judges))
+                splits[plan.display, plan.name] = replace(first, judges=judges)
+        if suite is not None:
+            asked.setdefault(name, []).append((entry, found))
     if not splits and not left_out:
         raise HarnessError("no task to run", remedy="give --tasks NAME[,NAME]: see `harness tasks list`")
     check_rubrics(options.judges, (plan.split for plan in splits.values()))
@@ -82,9 +107,9 @@ def make_plan(options: Options) -> RunPlan:
 
 
 def check_plan(plan: SplitPlan) -> None:
-    """Refuse a split one of whose labels no metric knows. Its rubrics are opened for it, which asks nobody anything.
+    """Refuse a split if no metric knows one of its labels. This opens its rubrics, and calls no model.
 
-    Raises HarnessError, as a rubric does that cannot be opened; a part of a suite is then left out when it is listed.
+    Raises HarnessError, also if a rubric cannot be opened; a part of a suite is then left out when it is listed.
     """
     given: dict[str, tuple[str, ...]] = {}
     for choice in plan.judges:
@@ -96,29 +121,8 @@ def check_plan(plan: SplitPlan) -> None:
     check_labels(plan.title, plan.split, given)
 
 
-def _build_plans(entry: AskedTask) -> Iterator[SplitPlan]:
-    """The splits of one entry; what is wrong with one of a suite says so."""
-    name = entry.suite.name if entry.suite else ""
-    try:
-        if entry.suite is not None:
-            check_task_settings(entry.suite.task_settings)
-        for plan in build_split_plans(entry.name, entry.options):
-            yield replace(plan, suite=name, rubric=entry.rubric)
-    except HarnessError as error:
-        if entry.suite is not None and not error.where:
-            error.where = suite_place(entry.suite)
-        raise
-
-
-def _join(one: SplitPlan, other: SplitPlan) -> SplitPlan:
-    """A split that is asked for twice: named itself if it was once, under the judges of both."""
-    first, second = (one, other) if one.suite in ("", other.suite) else (other, one)
-    judges = (*first.judges, *(choice for choice in second.judges if choice not in first.judges))
-    return replace(first, judges=judges)
-
-
-def _build_members(parts: Sequence[tuple[AskedTask, tuple[SplitPlan, ...]]]) -> SuiteMembers:
-    """A suite with the titles of its parts; one that was left out has the name it was asked by."""
+def _build_members(parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> SuiteMembers:
+    """A suite with the titles of its parts; a part that was left out has the name that the suite gives it."""
     suite = parts[0][0].suite
     assert suite is not None
     rubrics: dict[str, str] = {}
@@ -133,8 +137,8 @@ def _build_members(parts: Sequence[tuple[AskedTask, tuple[SplitPlan, ...]]]) -> 
     return SuiteMembers(suite=suite, rubrics=rubrics, mean=tuple(mean))
 
 
-def _check_mean(suite: Suite, parts: Sequence[tuple[AskedTask, tuple[SplitPlan, ...]]]) -> None:
-    """Refuse a mean that cannot be taken: of a task with several splits, or of numbers that are not of one kind."""
+def _check_mean(suite: Suite, parts: Sequence[tuple[AskedTask, Sequence[SplitPlan]]]) -> None:
+    """Refuse a mean that cannot be taken: of a task with several splits, or of numbers of several kinds."""
     kinds: dict[tuple[str, str], str] = {}
     for entry, plans in parts:
         if entry.name not in suite.mean:
@@ -160,12 +164,12 @@ class SplitJob:
     """One split of this invocation.
 
     Attributes:
-        plan: what it is.
+        plan: of the split.
         epochs: answers for each sample.
-        survey: what it holds and which samples are taken; None where only stored answers are judged.
-        asked: ids of the samples that were asked, where only stored answers are judged.
-        keep: an earlier listing asked for more, and stays.
-        drawn: last place (`harness.keys.draw_order`) of the draw whose answers are to be judged; None where all are.
+        survey: what it holds and which samples are taken; None if only stored answers are judged.
+        asked: ids of the samples that were asked, if only stored answers are judged.
+        keep: an earlier listing with more samples stays.
+        drawn: last place (`harness.keys.draw_order`) of the draw whose answers are to be judged; None for all.
     """
 
     plan: SplitPlan
@@ -205,16 +209,16 @@ class ListedSplits:
 def list_splits(
     plans: Sequence[SplitPlan], options: Options, run: RunFile | None, left_out: Iterable[LeftOut] = ()
 ) -> ListedSplits:
-    """List each split once and choose its samples; a split whose task raises is kept apart, and the others go on.
+    """List each split once and choose its samples; a split whose task raises goes to `failed`, and the others go on.
 
-    A part of a suite whose data is missing or broken, or which needs what is not installed, is left out as well; so is
-    one whose rubric cannot be opened, since upstream's wording has not been fetched.
+    A part of a suite is left out if its data is missing or broken, if a package it needs is not installed, or if its
+    rubric cannot be opened because upstream's wording has not been fetched.
 
     Args:
         plans: the splits.
         options: as given.
-        run: run.json of the folder; None where it is new.
-        left_out: parts of suites whose splits could not be told.
+        run: run.json of the folder; None for a new folder.
+        left_out: parts of suites whose splits are not known.
 
     Raises:
         HarnessError: data is missing or broken, a rubric cannot be opened, nothing can be listed, or an earlier listing
@@ -223,39 +227,29 @@ def list_splits(
     found = ListedSplits(jobs=[], failed=[], left_out=list(left_out))
     for plan in plans:
         try:
-            listed = survey_samples(plan.samples(), options.limit)
-        except PluginError as error:
-            found.failed.append((plan, SamplesError(error)))
+            try:
+                survey = survey_samples(plan.samples(), options.limit)
+            except Exception as error:
+                if isinstance(error, HarnessError) and not isinstance(error, PluginError):
+                    raise
+                found.failed.append((plan, SamplesError(error)))  # a task is a plugin
+                continue
+            for choice in plan.judges:
+                choice.judge.open(choice.settings, choice.root)
         except HarnessError as error:
             if not plan.suite:
                 raise
             found.left_out.append(LeftOut(title=plan.title, error=error))
-        except Exception as error:  # noqa: BLE001 - a task is a plugin
-            found.failed.append((plan, SamplesError(error)))
-        else:
-            if _can_be_judged(plan, found):
-                keep = _asked_more(plan, options, run)
-                found.jobs.append(SplitJob(plan=plan, epochs=options.epochs, survey=listed, keep=keep))
+            continue
+        keep = _has_higher_limit(plan, options, run)
+        found.jobs.append(SplitJob(plan=plan, epochs=options.epochs, survey=survey, keep=keep))
     if not found.jobs:
         raise_nothing_listed(found)
     return found
 
 
-def _can_be_judged(plan: SplitPlan, found: ListedSplits) -> bool:
-    """Whether all rubrics of a split can be opened; a part of a suite for which they cannot is noted as left out."""
-    try:
-        for choice in plan.judges:
-            choice.judge.open(choice.settings, choice.root)
-    except HarnessError as error:
-        if not plan.suite:
-            raise
-        found.left_out.append(LeftOut(title=plan.title, error=error))
-        return False
-    return True
-
-
 def raise_nothing_listed(found: ListedSplits) -> NoReturn:
-    """Say why none of what was asked can be run. Raises HarnessError."""
+    """Raise the HarnessError that says why no split can be run."""
     if found.failed:
         plan, fault = found.failed[0]
         what, by = f"{plan.title} cannot be listed: its task {fault}", fault.error
@@ -267,15 +261,94 @@ def raise_nothing_listed(found: ListedSplits) -> NoReturn:
     raise HarnessError("nothing that was asked can be run", remedy="\n  ".join(format_left_out(found.left_out)))
 
 
-def _asked_more(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:
-    """Whether the folder's listing of a split has a higher limit: a lower one never shrinks it."""
+def _has_higher_limit(plan: SplitPlan, options: Options, run: RunFile | None) -> bool:
+    """Whether the folder's listing of a split has a higher limit, which a lower one never shrinks."""
     task = None if run is None else run.tasks.get(plan.display)
     entry = None if task is None else task.splits.get(plan.name)
     if entry is None or options.limit is None or (entry.limit is not None and entry.limit <= options.limit):
         return False
     if entry.epochs != options.epochs:
         raise HarnessError(
-            f"{plan.title} was asked with --epochs {entry.epochs} and a higher --limit, which a lower one keeps",
+            f"{plan.title} was asked with --epochs {entry.epochs} and a higher --limit, which this run keeps",
             remedy=f"give --epochs {entry.epochs}, or the higher --limit, or --fresh",
         )
     return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a split holds, found by listing it once without opening an image.
+
+    Attributes:
+        samples: how many are taken.
+        found: how many there are.
+        images: images in the samples taken.
+        most_images: most images one of them holds.
+        needs: abilities a model must have to answer them.
+        taken: clusters that are taken; None means all.
+    """
+
+    samples: int
+    found: int
+    images: int
+    most_images: int
+    needs: frozenset[Ability]
+    taken: frozenset[str] | None
+
+    def takes(self, sample: Sample) -> bool:
+        """Whether a sample is part of the run."""
+        return self.taken is None or cluster_of(sample) in self.taken
+
+
+def survey_samples(samples: Iterable[Sample], limit: int | None) -> Survey:
+    """List a split once: count it and choose what a limit takes."""
+    categories: dict[str, str] = {}
+    sizes: list[tuple[str, int]] = []
+    needs: set[Ability] = set()
+    for sample in samples:
+        cluster = cluster_of(sample)
+        if limit is not None:
+            categories[cluster] = min(sample.category, categories.get(cluster, sample.category))
+        needs |= find_needs(sample.request)
+        sizes.append((cluster if limit is not None else "", len(sample.request.images)))
+    taken = None if limit is None else frozenset(islice(take_turns(categories.items()), limit))
+    counted = [images for cluster, images in sizes if taken is None or cluster in taken]
+    return Survey(
+        samples=len(counted),
+        found=len(sizes),
+        images=sum(counted),
+        most_images=max(counted, default=0),
+        needs=frozenset(needs),
+        taken=taken,
+    )
+
+
+def find_needs(request: Request) -> set[Ability]:
+    """Abilities a model must have to answer a request."""
+    needs: dict[Ability, bool] = {
+        "images": bool(request.images),
+        "raw": request.raw,
+        "choices": bool(request.choices),
+        "prefill": bool(request.prefill),
+        "system": any(message.role == "system" for message in request.messages),
+    }
+    return {ability for ability, is_needed in needs.items() if is_needed}
+
+
+def take_turns(clusters: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """(cluster, category) pairs in the order a limit takes them."""
+    queues: dict[str, list[str]] = {}
+    for cluster, category in clusters:
+        queues.setdefault(category, []).append(cluster)
+    for queue in queues.values():
+        queue.sort(key=text_hash, reverse=True)
+    while queues:
+        for category in sorted(queues):
+            yield queues[category].pop()
+            if not queues[category]:
+                del queues[category]
+
+
+def draw_clusters(clusters: Iterable[str], limit: int) -> list[str]:
+    """The clusters whose answers are judged under `--judge-limit`, in its order."""
+    return sorted(set(clusters), key=draw_order)[:limit]

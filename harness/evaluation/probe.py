@@ -14,14 +14,14 @@ from harness.contracts import Model, ModelInfo
 from harness.errors import HarnessError, PluginError
 from harness.limits.endpoints import Endpoints, Policy, Tell
 from harness.limits.metered import Metered
-from harness.types import Failure, Generation, Image, Message, Part, Request, Response, Text
+from harness.types import Failure, Generation, Message, Part, Request, Response, Text
 
 PROBE_QUESTION = (
     "What does the first image show, and what does the second image show? Name the color and the shape of each."
 )
 ONE_IMAGE = "What does the image show? Name the color and the shape."
 NO_IMAGE = "Answer with one word: ready."
-PATIENCE = 120.0  #: seconds one call of the probe may take, or be told to wait: a person waits for it
+PATIENCE = 120.0  #: seconds one call of the probe may take, or may have to wait: a person waits for it
 _SHOWN = (("red", "circle"), ("blue", "square"))
 
 
@@ -45,14 +45,14 @@ async def probe_model(
 ) -> ProbeResult:
     """Ask one small question.
 
-    Raises HarnessError when the model cannot be used at all, which is a PluginError where its plugin is at fault.
+    Raises HarnessError if the model cannot be used at all; a PluginError if its plugin is at fault.
 
     Args:
         model: the provider's own, not metered.
         images: most images a sample of the run holds; at most two are shown.
         policy: for the back-off; the probe is not patient.
         raw: ask without a chat template, which a model that is only asked raw prompts may not have.
-        tell: given what a person should know of the endpoint; None says nothing.
+        tell: takes messages about the endpoint for a person; None drops them.
     """
     shown = min(images, 2)
     question = Text(text=(NO_IMAGE, ONE_IMAGE, PROBE_QUESTION)[shown])
@@ -80,11 +80,15 @@ async def probe_model(
             remedy="check the address, the model's name and the key; --no-probe skips this check",
         )
     answer = result.text if isinstance(result, Response) else f"{result.outcome}: {result.message}"
-    return ProbeResult(answer=answer, images=shown, in_order=_names_in_order(answer, shown))
+    # in order: each drawing is named by its colour or its shape, and the first one first
+    found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
+    places = [match.start() for match in found if match is not None]
+    in_order = len(places) == shown and places == sorted(places)
+    return ProbeResult(answer=answer, images=shown, in_order=in_order)
 
 
 class _Watched:
-    """The model, and what its last call raised as a plugin's fault: in a run one sample's error, here the end."""
+    """The model, and the PluginError of its last call: in a run it fails one sample, here it ends the probe."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -109,15 +113,8 @@ def _draw_images(shown: int) -> tuple[Part, ...]:
     from harness.drawings import draw, png
     from harness.images import inline_image, open_image
 
-    def image(color: str, shape: str) -> Image:
+    images: list[Part] = []
+    for color, shape in _SHOWN[:shown]:
         drawing = draw(color, shape, random.Random(f"{color} {shape}"))
-        return open_image(inline_image(f"probe-{color}-{shape}.png", png(drawing)))
-
-    return tuple(image(color, shape) for color, shape in _SHOWN[:shown])
-
-
-def _names_in_order(answer: str, shown: int) -> bool:
-    """Each drawing is named by its colour or its shape, and the first one first."""
-    found = [re.search(rf"\b(?:{'|'.join(words)})", answer, re.IGNORECASE) for words in _SHOWN[:shown]]
-    places = [match.start() for match in found if match is not None]
-    return len(places) == shown and places == sorted(places)
+        images.append(open_image(inline_image(f"probe-{color}-{shape}.png", png(drawing))))
+    return tuple(images)

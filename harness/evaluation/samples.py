@@ -46,7 +46,7 @@ from harness.types import Failure, Generation, Image, Message, Part, Response, S
 
 #: tried again on every resume; all else only by `--retry`
 ALWAYS_RETRIED = frozenset({"error", "bad_sample", "judge_error"})
-#: seconds that calls in flight have to finish once an error has stopped the run
+#: seconds that calls in flight have to finish after an error has stopped the run
 DRAIN_SECONDS = 30.0
 
 
@@ -70,16 +70,16 @@ class Stop:
     reason: HarnessError | None = None
 
     def interrupt(self) -> None:
-        """Stop because a person said so."""
+        """Stop because a person asked for it."""
         self.asked = True
 
     def because(self, error: HarnessError) -> None:
-        """Stop, and say why; the first reason stays."""
+        """Stop for this reason; the first reason stays."""
         self.asked = True
         self.reason = self.reason or error
 
     def check(self) -> None:
-        """Raise why the run was stopped, if it was; KeyboardInterrupt where a person did."""
+        """Raise the reason if the run was stopped; KeyboardInterrupt if a person stopped it."""
         if self.asked:
             raise self.reason or KeyboardInterrupt
 
@@ -98,7 +98,7 @@ class Journals:
             journal.sync()
 
     def close(self) -> None:
-        """Close all."""
+        """Close all journals."""
         with ExitStack() as stack:  # one that cannot be closed leaves no other one open
             for journal in (*self.verdicts.values(), self.responses):
                 stack.callback(journal.close)
@@ -114,7 +114,7 @@ class PendingAnswer:
         epoch: 0-based.
         key: of what was asked.
         answer: hash of the answer's text.
-        record: as metrics see it, not yet labelled.
+        record: for metrics, not yet labelled.
     """
 
     sample: Sample
@@ -126,7 +126,7 @@ class PendingAnswer:
 
     @property
     def where(self) -> tuple[object, ...]:
-        """What its verdict lines are found by."""
+        """The place of its verdict lines in a journal."""
         return (self.sample.split, self.sample.id, self.epoch, self.key, self.answer)
 
 
@@ -142,18 +142,18 @@ class SplitContext:
         generation: effective settings.
         system: put before each request; empty for none.
         epochs: answers for each sample.
-        model: None judges only what is stored.
-        breaker: of the calls beneath the model and its strategy; None where nothing watches them.
+        model: None judges stored answers only.
+        breaker: of the calls beneath the model and its strategy; None if nothing watches them.
         model_identity: digest that enters each key.
         judges: open judges, with the translation of each one's labels.
-        endpoints: whose slots say how many samples are under way.
-        journals: where it is written.
-        listing: None leaves what was asked as it is.
+        endpoints: their slots limit how many samples are evaluated at once.
+        journals: of the task.
+        listing: of the samples asked; None leaves the stored one unchanged.
         retry: outcomes and judge states to try again.
-        progress: told what happens.
-        observers: plugins that are told what was written.
+        progress: shows what happens.
+        observers: plugins that hear of each record written.
         stop: shared by all splits of a run.
-        kept: items that were asked before and stay so, whether or not this run takes their samples.
+        kept: lists the items asked in earlier runs, whether or not this run takes their samples.
         pending: answers for rubrics that score a split at once; collected while its samples are evaluated.
     """
 
@@ -218,7 +218,7 @@ class _WorkerPool:
             raise SamplesError(self._fault) from self._fault
 
     def _list_next(self, samples: Iterator[Sample]) -> Sample | None:
-        """The next sample; None at the end, and where the task raises: what is under way goes on."""
+        """The next sample; None at the end, and if the task raises: samples already started go on."""
         try:
             return next(samples, None)
         except Exception as error:  # noqa: BLE001 - a task is a plugin
@@ -240,7 +240,6 @@ class _WorkerPool:
             self._notify()
 
     def _end(self, error: HarnessError) -> None:
-        """Take no new sample, and give calls in flight some time."""
         self._context.stop.because(error)
         self._scope.deadline = min(self._scope.deadline, anyio.current_time() + DRAIN_SECONDS)
 
@@ -313,9 +312,9 @@ async def judge_answer(context: SplitContext, sample: Sample, fault: BadImage | 
 
     Args:
         context: of the split.
-        sample: with its images open, for judges that are shown them.
-        fault: of the first image that could not be opened; judges are then asked nothing new.
-        answer: kept for the rubrics that score a split at once.
+        sample: with its images open, for judges that see them.
+        fault: of the first image that could not be opened; then no judge is asked anything new.
+        answer: of the model; collected for the rubrics that score a split at once.
     """
     if any(judge.rubric.scope == "split" for judge, _ in context.judges):
         context.pending.append(answer)
@@ -358,7 +357,7 @@ async def get_verdict(
 def show_verdict(
     context: SplitContext, record: Record, translation: Mapping[str, str], line: Mapping[str, Any], fresh: bool
 ) -> None:
-    """Tell the display of a verdict, and of what the main metric makes of it."""
+    """Show a verdict, and its share of the main metric."""
     decision = decision_of(line)
     if isinstance(decision, Verdict):
         label = translation.get(decision.label, decision.label)
@@ -369,7 +368,7 @@ def show_verdict(
 
 
 def _running_share(context: SplitContext, record: Record) -> Share:
-    """What the main metric makes of a record so far; one that raises, or gives no share, is reported at the end."""
+    """The share of a record in the main metric's running value; a metric that fails is reported at the end."""
     try:
         share = context.metric.score(record) if record.resolved else NOT_COUNTED
         return share if is_share(share) else NOT_COUNTED
@@ -382,14 +381,14 @@ def _running_share(context: SplitContext, record: Record) -> Share:
 def _expect_repeat(
     breaker: Breaker | None, journal: Journal, stored: tuple[int, str] | None
 ) -> AbstractContextManager[None]:
-    """Tell the breaker, while the body lasts, why the stored try failed; nothing where none is stored or watched."""
+    """While the body runs, the breaker expects the error of the stored try again; without either, nothing happens."""
     if breaker is None or stored is None:
         return nullcontext()
     return breaker.expect(str(journal.read(stored[0]).get("reason", "")).partition(":")[0])
 
 
 def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
-    """A sample with all images open that can be opened, and the fault of the first that cannot."""
+    """A sample with its images opened, and the fault of the first one that cannot be."""
     faults: list[BadImage] = []
 
     def open_part(part: Part) -> Part:
@@ -409,7 +408,7 @@ def _open_images(sample: Sample) -> tuple[Sample, BadImage | None]:
 
 
 def _add_run_settings(sample: Sample, context: SplitContext) -> Sample:
-    """A sample with what the run adds to its request: effective settings, and the user's system message first."""
+    """Add the run's effective settings and the user's system message to a sample's request."""
     messages = sample.request.messages
     if context.system:
         own = messages[0].content if messages and messages[0].role == "system" else ()

@@ -1,8 +1,8 @@
 """Rubrics that score a split at once: after its last answer, one verdict line for each.
 
-A scorer is given the answers alone: what failed, was blocked or is empty stays with the outcomes. Each epoch is scored
-by itself, so that no scorer meets a sample twice. Its lines count only for the answers that were scored together
-(`harness.store.reader`): where one of them changes, all are scored anew.
+A scorer gets the answers alone, not what failed, was blocked or is empty. Each epoch is scored by itself, so that no
+scorer gets a sample twice. Its lines count only for the answers that were scored together (`harness.store.reader`):
+if one of these changes, all are scored again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from harness.types import Request, Response, Unscored
 
 
 async def score_split(context: SplitContext) -> list[str]:
-    """Score the pending answers of a split, by each rubric that wants them all; nothing once the run was stopped.
+    """Score the pending answers of a split by each rubric that needs them all, unless the run was stopped.
 
     Returns:
-        What a person should read: which rubric could not be given all answers.
+        A note for each rubric that could not be given all answers.
     """
     judges = [pair for pair in enumerate(context.judges) if pair[1][0].rubric.scope == "split"]
     pending = sorted(context.pending, key=lambda each: (each.epoch, each.sample.id)) if judges else []
@@ -61,14 +61,14 @@ async def _score_epoch(
     others: Sequence[ScoredAnswer],
     shown: Mapping[str, str] | None,
 ) -> list[str]:
-    """Score one epoch of a split by one rubric, unless all its lines stand; a note where that cannot be done.
+    """Score one epoch of a split by one rubric, unless all its stored lines still count; a note if that cannot be done.
 
     Args:
         context: of the split.
         judge: with the rubric.
         answers: to be scored.
         others: answers of the folder whose samples this run does not take.
-        shown: how the labels are shown; None where they are not.
+        shown: translation of the labels for the display; None shows nothing.
     """
     journal = context.journals.verdicts[judge.id]
     mark = digest_answers([*others, *((each.sample.id, each.key, each.answer) for each in answers)])
@@ -108,8 +108,8 @@ async def _score(
 ) -> AsyncGenerator[tuple[str, Judgement]]:
     """A judgement for each item; no exception leaves.
 
-    A scorer that raises, or leaves items out, is a `judge_error` of those that are left. They stay unjudged where it
-    raises because the judge's model will never work.
+    If a scorer raises, or leaves items out, the items left are a `judge_error`; but if it raises because the judge's
+    model will never work, they stay unjudged.
     """
     left = set(answers)
     fault = "the scorer gave no decision"
@@ -134,7 +134,7 @@ async def _score(
 async def _call_scorer(
     judge: OpenJudge, answers: Mapping[str, PendingAnswer], folder: Path, ask: _Ask
 ) -> AsyncGenerator[tuple[Any, Any]]:
-    """What the plugin gives, whatever that is; its generator is closed with this one."""
+    """What the plugin's scorer yields, unchecked; its generator is closed with this one."""
     assert judge.rubric.score is not None
     given = [Answered(item=item, sample=each.sample, response=each.response) for item, each in answers.items()]
     decided = judge.rubric.score(given, folder, ask)
@@ -150,8 +150,8 @@ class _Ask:
     """The judge's model, as a scorer may ask it.
 
     Attributes:
-        calls: each item's, in the order they ended.
-        dead: why the model will never work.
+        calls: of each item, in the order they ended.
+        dead: the error after which the model will never work.
     """
 
     def __init__(self, judge: OpenJudge) -> None:

@@ -1,17 +1,18 @@
-"""The splits that are asked for, and the judges of each: from names and options to what will be done.
+"""What `--tasks`, `--judge` and `-T` stand for: suites, tasks, splits, and the judges of each.
 
-Nothing is opened and nothing is spent here; every misspelling ends here with its nearest spelling.
+A suite's settings and rubrics reach its own tasks alone, so that `--tasks SUITE,mssbench` asks MSSBench both ways. No
+model is called here, and every misspelling ends here with its nearest spelling.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import plugins, settings
-from harness.contracts import BUILT, Ability, Judge, Rubric, Split, Task
+from harness.contracts import BUILT, Ability, Judge, Rubric, Split, Suite, Task
 from harness.data.built import drop_published_sizes, find_built_set
 from harness.data.places import read_samples
 from harness.errors import HarnessError, MissingData, UnknownName
@@ -54,17 +55,17 @@ class SplitPlan:
 
     Attributes:
         task: its task.
-        display: the task's name with the settings that change the request, and the set it is asked on if one was built.
+        display: the task's name with the settings that change the request, and the built set if it is asked on one.
         name: of the split.
         split: how it is scored.
-        splits: all of the task under these settings, derived ones too.
+        splits: all splits of the task under these settings, derived ones too.
         settings: of the task, complete.
         root: its data.
         generation: effective settings.
         judges: the first is the primary one; empty when the split needs a judge's model and none was named.
         default: the rubric that would judge it.
-        suite: it is asked as a part of, and so left out where it cannot be run; empty where it was named itself.
-        rubric: that its suite names for it, which needs a model by name; empty for none.
+        suite: that it is a part of, so that it is left out if it cannot be run; empty if it was named itself.
+        rubric: that its suite names for it, and that needs a model by name; empty for none.
     """
 
     task: Task
@@ -101,12 +102,12 @@ class SplitPlan:
             if BUILT not in self.display or find_built_set(self.root):
                 raise
             what = f"the set that {self.title} was asked on is not there"
-            remedy = f"say where it lies now: -T {self.task.name}.data=DIR"
+            remedy = f"say where it is now: -T {self.task.name}.data=DIR"
             raise MissingData(what, where=str(self.root), remedy=remedy) from None
 
 
 def check_json(sample: Sample) -> None:
-    """Refuse what a run folder cannot keep of a sample: what it is grouped and scored by must be JSON."""
+    """Refuse a sample that a run folder cannot store: its category, tags and target must be JSON."""
     for name, value in (("category", sample.category), ("tags", dict(sample.tags)), ("target", sample.target)):
         if isinstance(value, str) or value is None:
             continue
@@ -116,25 +117,19 @@ def check_json(sample: Sample) -> None:
             raise type(error)(f"{name} of sample {sample.id!r} is not JSON: {error}") from None
 
 
-def display_name(task: Task, values: Settings) -> str:
-    """A task's name with each identity setting that is not at its default."""
-    changed = settings.find_changed(task.settings, values)
-    return task.name + "".join(f"+{name}={value}" for name, value in changed.items())
-
-
 def build_split_plans(name: str, options: Options, mark: str | None = None) -> Iterator[SplitPlan]:
-    """The splits that `NAME` or `NAME:SPLIT` stands for.
+    """The splits that `NAME` or `NAME:SPLIT` stands for; a derived split stands for its parts.
 
     Args:
         name: as `--tasks` takes it.
         options: of the run.
-        mark: of the set that was built (`BuiltSet.mark`), empty for the benchmark's own data, as a run that was knows
-            it; None for what lies in the data root now.
+        mark: of the built set (`BuiltSet.mark`) that an earlier run asked, empty for the benchmark's own data; None
+            takes what is in the data root now.
 
     Raises:
-        UnknownName: a task, a setting, or a split that there is not.
-        MissingData: a set that was built has no such split.
-        HarnessError: the task cannot say its splits, or runs none by its bare name.
+        UnknownName: there is no such task, setting or split.
+        MissingData: a built set has no such split.
+        HarnessError: the task cannot say its splits, or its name alone runs none.
     """
     task_name, _, wanted = name.partition(":")
     task = plugins.current().task(task_name)
@@ -146,16 +141,25 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
     splits = task.splits(values, root) if callable(task.splits) else task.splits
     if mark:
         splits = drop_published_sizes(splits)
-    if wanted and there and wanted not in splits:
+    if wanted and wanted not in splits:
+        if not there:
+            raise UnknownName(f"task {task.name} has no split {wanted!r}", remedy=settings.nearest(wanted, splits))
         names = ", ".join(each for each, split in splits.items() if split.selected)
         what = f"the set {there.name} has no split {wanted!r} of {task.name}"
         raise MissingData(what, where=str(root), remedy=f"it has {names}")
-    for split_name in _select_splits(task, splits, wanted):
+    chosen: Sequence[str] = splits[wanted].parts or (wanted,) if wanted else ()
+    if not wanted:
+        chosen = [each for each, split in splits.items() if split.selected and not split.parts]
+    if not chosen:
+        raise HarnessError(f"{task.name} by itself runs nothing", remedy=f"name a split: --tasks {task.name}:NAME")
+    changed = settings.find_changed(task.settings, values)
+    display = task.name + "".join(f"+{key}={value}" for key, value in changed.items())
+    for split_name in chosen:
         split = splits[split_name]
         default = default_judge(split, task.name, options)
         yield SplitPlan(
             task=task,
-            display=display_name(task, values) + (mark if split.data is None else ""),
+            display=display + (mark if split.data is None else ""),
             name=split_name,
             split=split,
             splits=splits,
@@ -168,32 +172,20 @@ def build_split_plans(name: str, options: Options, mark: str | None = None) -> I
 
 
 def rebuild_split_plan(display: str, name: str, options: Options) -> SplitPlan:
-    """One split as a run that was knows it, whatever lies in its data root now.
+    """Plan one split as an earlier run did, whatever is in its data root now.
 
     Args:
-        display: the task's displayed name in the run; `options` hold the settings that it tells.
-        name: `NAME:SPLIT` of a split that is asked itself.
+        display: the task's displayed name in the run; `options` hold the settings that it shows.
+        name: `NAME:SPLIT` of a split that has samples of its own.
         options: of the run.
 
     Raises:
-        UnknownName, HarnessError: as `build_split_plans` does; a setting is known no more.
+        UnknownName, HarnessError: as `build_split_plans` does; also if a setting no longer exists.
     """
     check_task_settings(options.task_settings)
     _, built_mark, of = display.partition(BUILT)
     (plan,) = build_split_plans(name, options, built_mark + of)
     return plan
-
-
-def _select_splits(task: Task, splits: Mapping[str, Split], wanted: str) -> Sequence[str]:
-    """The splits a name stands for; a derived one stands for its parts."""
-    if not wanted:
-        own = [name for name, split in splits.items() if split.selected and not split.parts]
-        if not own:
-            raise HarnessError(f"{task.name} by itself runs nothing", remedy=f"name a split: --tasks {task.name}:NAME")
-        return own
-    if wanted not in splits:
-        raise UnknownName(f"task {task.name} has no split {wanted!r}", remedy=settings.nearest(wanted, splits))
-    return splits[wanted].parts or (wanted,)
 
 
 def check_task_settings(given: Iterable[str]) -> None:
@@ -243,7 +235,7 @@ def choose_judges(split: Split, default: Judge, options: Options) -> tuple[Judge
 
 
 def check_rubrics(judges: Sequence[str], splits: Iterable[Split]) -> None:
-    """A rubric that is named and accepted nowhere is a mistake, and so is a model for a rule."""
+    """Refuse a `--judge` whose rubric no split accepts, and one that names a model for a rule."""
     accepted = {name for split in splits for name in split.judges}
     for text in judges:
         rubric, model = split_judge(text)
@@ -259,7 +251,7 @@ def check_rubrics(judges: Sequence[str], splits: Iterable[Split]) -> None:
 
 
 def find_unused_models(judges: Sequence[str], choices: Iterable[JudgeChoice]) -> list[str]:
-    """What to say of models that were named and that no rubric of these choices asks."""
+    """A warning for each model of `--judge` that no rubric of these choices asks."""
     pairs = dict.fromkeys((choice.judge.name, choice.model) for choice in choices)
     asked, rules = {model for _, model in pairs}, [name for name, model in pairs if not model]
     why = f"no model is asked by the rule {', '.join(rules)}" if rules else "no rubric of this run asks it"
@@ -276,7 +268,7 @@ def split_judge(text: str) -> tuple[str, str]:
 
 
 def _complete_settings(kind: str, offered: Task | Judge, options: Options) -> Settings:
-    """The settings of a task or a rubric: those of `-T NAME.key` that are its own, over its defaults."""
+    """The settings of a task or a rubric: its defaults, overridden by those of `-T NAME.key` that it declares."""
     declared = {setting.name for setting in offered.settings}
     own = {key: value for key, value in options.given(offered.name).items() if key in declared}
     return settings.effective(offered.settings, own, owner=f"{kind} {offered.name}")
@@ -296,3 +288,152 @@ def _read_judge_flag(text: str, split: Split, default: Judge, every: Sequence[st
     if not models:
         raise HarnessError(f"rubric {rubric!r} needs a model", remedy=f"--judge {rubric}=SCHEME/NAME")
     return [(judge, split_judge(models[0])[1])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedTask:
+    """A task, or one split of it, as an invocation asks for it.
+
+    Attributes:
+        name: `NAME` or `NAME:SPLIT`.
+        options: that apply to it.
+        suite: that it is a part of; None if it was named itself.
+        rubric: that the suite names for it; empty for none, and if `-T NAME.judge` names another.
+    """
+
+    name: str
+    options: Options
+    suite: Suite | None = None
+    rubric: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A part of a suite that cannot be run while others can: its data is missing, or a package that reads it.
+
+    Attributes:
+        title: task and split.
+        error: why, and how to fix it.
+    """
+
+    title: str
+    error: HarnessError
+
+    @property
+    def why(self) -> str:
+        """The fault and the first line of its remedy, equal for all splits of one missing data set."""
+        error = self.error
+        what = error.what.partition(": ")[0] if isinstance(error, MissingData) else f"{error.what} ({error.where})"
+        return "; ".join(text for text in (what.removesuffix(" ()"), error.remedy.partition("\n")[0]) if text)
+
+
+def format_left_out(parts: Iterable[LeftOut]) -> list[str]:
+    """One line for each fault, with all parts that it keeps from running."""
+    titles: dict[str, list[str]] = {}
+    for part in parts:
+        titles.setdefault(part.why, []).append(part.title)
+    return [f"{', '.join(those)} not run: {why}" for why, those in titles.items()]
+
+
+def list_asked_tasks(options: Options) -> Iterator[AskedTask]:
+    """The tasks that are asked for. Raises HarnessError for a suite that cannot be run as it is written."""
+    for name in options.tasks:
+        suite = find_suite(name)
+        if suite is None:
+            yield AskedTask(name=name, options=options)
+            continue
+        for part in suite.tasks:
+            task = part.partition(":")[0]
+            own = str(options.given(task).get("judge") or "")
+            rubric = "" if own else suite.rubric(part)
+            given = {**suite.task_settings, **options.task_settings}
+            if rubric:
+                given[f"{task}.judge"] = rubric
+            judges = select_judges(options.judges, own or rubric, set(suite.judges.values()), bare=not rubric)
+            yield AskedTask(
+                name=part, options=replace(options, task_settings=given, judges=judges), suite=suite, rubric=rubric
+            )
+
+
+def find_suite(name: str) -> Suite | None:
+    """The suite of that name; None if there is none. Raises HarnessError if a task has the same name."""
+    host = plugins.current()
+    suites = {suite.name for suite, _ in host.offers("suites")} | set(host.clashes("suites"))
+    if name not in suites:
+        return None
+    tasks = {task.name: plugin for task, plugin in host.offers("tasks")}
+    if name in tasks:
+        raise HarnessError(
+            f"{name!r} is a suite and a task",
+            remedy=f"plugin {tasks[name]} offers the task: block one of the two with HARNESS_PLUGINS_BLOCK",
+        )
+    suite = host.suite(name)
+    check_suite(suite, tasks)
+    return suite
+
+
+def check_suite(suite: Suite, tasks: Collection[str]) -> None:
+    """Refuse a suite that names things that do not exist or are not its own.
+
+    Args:
+        suite: as it was offered.
+        tasks: names of all tasks.
+
+    Raises:
+        HarnessError: it names no task, or another suite.
+        UnknownName: it names a rubric that no judge offers, or a rubric, a mean or a setting for a task not its own.
+    """
+    host = plugins.current()
+    where = suite_place(suite)
+    if not suite.tasks:
+        raise HarnessError("a suite needs tasks", where=where)
+    others = {other.name for other, _ in host.offers("suites")} - set(tasks)
+    for task in suite.tasks:
+        if task in others:
+            raise HarnessError(f"{task!r} is a suite", where=where, remedy="a suite holds tasks: name those")
+    named = {task.partition(":")[0] for task in suite.tasks}
+    rubrics = {judge.name for judge, _ in host.offers("judges")} | set(host.clashes("judges"))
+    known: Iterable[tuple[str, Iterable[str], Collection[str]]] = (
+        ("mean: {!r} is not among its tasks", suite.mean, suite.tasks),
+        ("judges: {!r} is not among its tasks", suite.judges, {*suite.tasks, *named}),
+        ("judges: no rubric is called {!r}", suite.judges.values(), rubrics),
+        (
+            "task_settings: {!r} is not among its tasks, and no rubric",
+            (key.partition(".")[0] for key in suite.task_settings),
+            named | rubrics,
+        ),
+    )
+    for what, names, those in known:
+        for name in names:
+            if name not in those:
+                raise UnknownName(what.format(name), where=where, remedy=settings.nearest(name, those))
+
+
+def suite_place(suite: Suite) -> str:
+    """Where a suite is defined: file and key in the user's config, else the suite's name."""
+    host = plugins.current()
+    source = next((host.source(plugin) for each, plugin in host.offers("suites") if each is suite), None)
+    own = source is not None and source.distribution == "config"
+    return f"{source.value}: {source.name}" if source and own else f"suite {suite.name}"
+
+
+def select_judges(judges: Sequence[str], rubric: str, named: Collection[str], *, bare: bool) -> tuple[str, ...]:
+    """The `--judge` flags that apply to a part of a suite.
+
+    Args:
+        judges: all flags, `MODEL`, `RUBRIC` or `RUBRIC=MODEL`.
+        rubric: that judges the part, if one is named for it; else empty.
+        named: rubrics that the suite names for any of its parts.
+        bare: whether `MODEL` applies to it.
+    """
+    given = [(text, split_judge(text)[0]) for text in judges]
+    return tuple(text for text, name in given if (name == rubric or name not in named if name else bare))
+
+
+def find_overrides(suite: Suite, options: Options) -> Iterator[str]:
+    """A note for each of the user's settings that differs from the suite's."""
+    named = {f"{task.partition(':')[0]}.judge": suite.rubric(task) for task in suite.tasks if suite.rubric(task)}
+    for key, value in {**suite.task_settings, **named}.items():
+        given = options.task_settings.get(key)
+        if given is not None and str(given) != str(value):
+            yield f"-T {key}={given} overrides {key}={value} of the suite {suite.name}"

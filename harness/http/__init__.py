@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.http import chat
-    from harness.http.addresses import Address, address
     from harness.http.client import (
         Body,
         Client,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         unreachable,
     )
     from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read, read_now
+    from harness.http.settings import Address, address
 
 __all__ = [
     "ENCODINGS",
@@ -47,9 +47,9 @@ __all__ = [
     "unreachable",
 ]
 _HOME = {
-    "addresses": "Address address",
     "client": "Body Client ImageBytes Reply SdkConnection Splice connect data_url encode parse unreachable",
     "reading": "ENCODINGS MIB REPLY_LIMIT Guarded Unreadable read read_now",
+    "settings": "Address address",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

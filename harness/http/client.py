@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness import descriptors
-from harness.http.addresses import Address
-from harness.http.reading import ENCODINGS, REPLY_LIMIT, Unreadable, read
+from harness.http.reading import ENCODINGS, MIB, REPLY_LIMIT, Guarded, Unreadable, read
+from harness.http.settings import Address
 from harness.http.status import ApiError, Rejected, failure
-from harness.types import Failure, ImageContent, Json
+from harness.types import Failure, ImageContent, Json, Settings
 
 if TYPE_CHECKING:
     import aiohttp
 
+_CONNECT_SECONDS = 30.0
 _TOKEN = os.urandom(16).hex()  # drawn per process, so that no data set can hold it
 
 
@@ -103,7 +104,7 @@ def parse(content: bytes, seconds: float, where: Address) -> Reply | Failure:
 
 
 def unreachable(error: BaseException, where: Address) -> Failure:
-    """The Failure for a call that got no answer, or none that can be taken.
+    """The Failure for a call that got no answer, or none that can be read.
 
     Its reason is `timeout`, or `too_large` or `encoding` from an Unreadable, and `connection` for all else.
 
@@ -111,7 +112,9 @@ def unreachable(error: BaseException, where: Address) -> Failure:
         TooManyOpen: this machine can make no connection.
     """
     descriptors.check(error)
-    chain = list(_causes(error))
+    chain = [error]
+    while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(below)
     for cause in chain:
         if isinstance(cause, Unreadable):
             message = where.redact(f"{where.url}: {cause}")
@@ -121,12 +124,6 @@ def unreachable(error: BaseException, where: Address) -> Failure:
     else:
         reason, said = "connection", next((str(e) for e in reversed(chain) if str(e)), type(error).__name__)
     return Failure(outcome="error", reason=reason, message=where.redact(f"{where.url}: {said}"), transient=True)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 class Client:
@@ -167,7 +164,7 @@ async def connect(
         where: the server.
         headers: sent with each call instead of the usual authorization, such as {"x-api-key": where.key}.
         seconds: what one call may take, from its start to the end of the answer.
-        limit: bytes that are taken of one answer, as sent and unpacked.
+        limit: bytes that are read of one answer, as sent and unpacked.
     """
     import aiohttp
 
@@ -183,6 +180,22 @@ async def connect(
         auto_decompress=False,  # `read` unpacks, and stops in time
     ) as session:
         yield Client(where, session, seconds, limit)
+
+
+def sdk_options(sdk: Any, settings: Settings) -> dict[str, Any]:
+    """How a vendor's SDK is opened: one attempt for each call, no redirects, and no more read than the limit.
+
+    Args:
+        sdk: the module, with the HTTP client that it comes with.
+        settings: of the provider, with `timeout` and `max_reply_mib`.
+    """
+    seconds = settings["timeout"]
+    http = type("Http", (Guarded, sdk.DefaultAioHttpClient), {})
+    return {
+        "timeout": sdk.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
+        "max_retries": 0,
+        "http_client": http(reply_limit=int(settings["max_reply_mib"] * MIB)),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +222,7 @@ class SdkConnection:
     headers: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     async def post(self, path: str, body: Body) -> Reply | Rejected | Failure:
-        """One attempt. What a server rejects is not judged yet: a provider may learn from it what its server takes."""
+        """One attempt. A Rejected is no Failure yet: a provider may learn from it which parameters its server takes."""
         import aiohttp
         import anyio
 

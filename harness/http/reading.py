@@ -1,8 +1,8 @@
-"""What is taken of one answer: no more than so many bytes, as they come and unpacked, and nothing from another host.
+"""Read the body of an answer: no more than so many bytes, as sent and unpacked, and nothing from another host.
 
 Every provider reads through here. `read` is for aiohttp; `Guarded` makes a client of httpx, such as that of an SDK, do
 the same: `class Http(Guarded, openai.DefaultAioHttpClient)`. Reading stops at the limit, so an endless answer, or one
-that unpacks to far more than was sent, costs no more memory than the largest that is taken.
+that unpacks to far more than was sent, costs no more memory than the largest one allowed.
 
 This file needs Python 3.9 and its standard library alone: an interpreter without the harness, such as VLMEvalKit's,
 may load it by its path.
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 REPLY_LIMIT: Final = 64 << 20  #: bytes of one answer, unless a setting says otherwise
 ENCODINGS: Final = "gzip, deflate"  #: what is asked for: those that can be unpacked piece by piece
 MIB: Final = 1 << 20
-_COMPLAINT_LIMIT: Final = 1 << 20  # bytes of an error's body: its first words are what is used
+_ERROR_LIMIT: Final = 1 << 20  # bytes of an error's body: its first words are what is used
 _MEMBER_LIMIT: Final = 1000  # streams in a row inside one gzip body
 _PLAIN: Final = frozenset({"", "identity"})
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
@@ -25,7 +25,7 @@ _HEAD: Final = b"\x1f\x8b"  # what each member of a gzip body begins with
 
 
 class Unreadable(Exception):
-    """An answer came and cannot be taken.
+    """An answer came and cannot be read.
 
     Attributes:
         reason: of the Failure: `too_large`, `encoding`, or `connection` where it came damaged.
@@ -66,26 +66,26 @@ class Unpacking:
         try:
             data, self._between = self._between + data, b""
             while data and not self._ended:
-                stream = self._opened(data)
+                stream = self._open_stream(data)
                 if stream is None:
                     return
                 yield stream.decompress(data, MIB)
                 data = stream.unconsumed_tail or stream.unused_data
         except zlib.error as error:
-            raise self._damaged(error) from None
+            raise self._damage_error(error) from None
 
     def end(self) -> bytes:
         """The last bytes: a few, since all that came has been unpacked."""
         try:
             return b"" if self._stream is None else self._stream.flush()
         except zlib.error as error:
-            raise self._damaged(error) from None
+            raise self._damage_error(error) from None
 
-    def _opened(self, data: bytes) -> Any:
-        """The stream that takes the next bytes; None where they belong to none."""
+    def _open_stream(self, data: bytes) -> Any:
+        """The stream that takes the next bytes; None if they belong to none."""
         if self._stream is not None and not self._stream.eof:
             return self._stream
-        if self._stream is not None and not self._goes_on(data):
+        if self._stream is not None and not self._begins_member(data):
             return None
         self._members += 1
         if self._members > _MEMBER_LIMIT:
@@ -95,15 +95,15 @@ class Unpacking:
         self._stream = zlib.decompressobj(kind)
         return self._stream
 
-    def _goes_on(self, data: bytes) -> bool:
-        """Whether another member begins after one that ended; where that cannot be told yet, the bytes are kept."""
+    def _begins_member(self, data: bytes) -> bool:
+        """Whether another member begins after one that ended; if its head is not whole yet, the bytes wait."""
         if self._encoding in _GZIP and len(data) < len(_HEAD) and _HEAD.startswith(data):
             self._between = data
             return False
         self._ended = self._encoding not in _GZIP or not data.startswith(_HEAD)
         return not self._ended
 
-    def _damaged(self, error: zlib.error) -> Unreadable:
+    def _damage_error(self, error: zlib.error) -> Unreadable:
         return Unreadable("connection", f"the answer is damaged: not {self._encoding}: {error}", transient=True)
 
 
@@ -119,60 +119,60 @@ async def read(status: int, headers: Mapping[str, str], pieces: AsyncIterable[by
     Raises:
         Unreadable: it is larger, or cannot be unpacked.
     """
-    taking = _Taking(status, headers, limit)
+    reader = _BodyReader(status, headers, limit)
     async for piece in pieces:
-        if not taking.add(piece):
+        if not reader.add(piece):
             break
-    return taking.end()
+    return reader.end()
 
 
 def read_now(status: int, headers: Mapping[str, str], pieces: Iterable[bytes], limit: int) -> bytes:
-    """As `read`, where nothing is awaited."""
-    taking = _Taking(status, headers, limit)
+    """`read` for pieces that are here already."""
+    reader = _BodyReader(status, headers, limit)
     for piece in pieces:
-        if not taking.add(piece):
+        if not reader.add(piece):
             break
-    return taking.end()
+    return reader.end()
 
 
-class _Taking:
-    """One body. What cannot be taken ends an answer, and of an error only what would have come next."""
+class _BodyReader:
+    """One body. Bytes that cannot be read make a good answer Unreadable; an error's body just ends before them."""
 
     def __init__(self, status: int, headers: Mapping[str, str], limit: int) -> None:
         self._whole = status < 300
-        self._limit = limit if self._whole else min(limit, _COMPLAINT_LIMIT)
-        self._came = 0
+        self._limit = limit if self._whole else min(limit, _ERROR_LIMIT)
+        self._received = 0
         self._content = bytearray()
-        self._unpacking: Unpacking | None = None
+        self._unpacker: Unpacking | None = None
         length = headers.get("content-length", "")
         if self._whole and length.isdigit() and int(length) > limit:
             raise _too_large(limit)
         try:
-            self._unpacking = Unpacking(headers.get("content-encoding", ""))
+            self._unpacker = Unpacking(headers.get("content-encoding", ""))
         except Unreadable:
             if self._whole:
                 raise
 
     def add(self, piece: bytes) -> bool:
-        """Whether more is wanted."""
-        if self._unpacking is None:
+        """Add a piece; whether the next one is needed."""
+        if self._unpacker is None:
             return False
         try:
-            self._came += len(piece)
-            if self._came > self._limit:
+            self._received += len(piece)
+            if self._received > self._limit:
                 raise _too_large(self._limit)
-            for unpacked in self._unpacking.feed(piece):
+            for unpacked in self._unpacker.feed(piece):
                 if len(self._content) + len(unpacked) > self._limit:
                     raise _too_large(self._limit)
                 self._content += unpacked
         except Unreadable:
             if self._whole:
                 raise
-            self._unpacking = None
-        return self._unpacking is not None
+            self._unpacker = None
+        return self._unpacker is not None
 
     def end(self) -> bytes:
-        return bytes(self._content) + (b"" if self._unpacking is None else self._unpacking.end())
+        return bytes(self._content) + (b"" if self._unpacker is None else self._unpacker.end())
 
 
 def _too_large(limit: int) -> Unreadable:
@@ -192,7 +192,7 @@ class Guarded:
         self._reply_limit = reply_limit
 
     async def send(self, *given: Any, **named: Any) -> Any:
-        """The answer, read. Raises Unreadable where it cannot be taken."""
+        """The answer with its body read. Raises Unreadable if that is not possible."""
         request, options = given[0], {**named, "stream": True, "follow_redirects": False}
         request.headers["accept-encoding"] = ENCODINGS
         answer: Any = await cast("Any", super()).send(request, **options)
@@ -200,11 +200,11 @@ class Guarded:
             content = await read(answer.status_code, answer.headers, answer.aiter_raw(), self._reply_limit)
         finally:
             await answer.aclose()
-        return replaced(answer, content)
+        return replace_content(answer, content)
 
 
-def replaced(answer: Any, content: bytes) -> Any:
-    """An answer of httpx that has been read and closed, with its content in the place of what came."""
+def replace_content(answer: Any, content: bytes) -> Any:
+    """A copy of an answer of httpx with the unpacked content, as if it had come that way."""
     packing = {"content-encoding", "content-length", "transfer-encoding"}
     made = type(answer)(
         answer.status_code,

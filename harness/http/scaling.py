@@ -30,9 +30,9 @@ class ImageLimit:
     """The largest image a provider takes.
 
     Attributes:
-        size: bytes of the file, before base64; None where there is no limit.
-        side: pixels of the longest side; None where there is no limit.
-        types: MIME types it takes, PNG and JPEG among them; None where it takes all.
+        size: bytes of the file, before base64; None for no limit.
+        side: pixels of the longest side; None for no limit.
+        types: MIME types it takes, PNG and JPEG among them; None for all.
     """
 
     size: int | None = None

@@ -1,13 +1,25 @@
-"""Settings that several providers of APIs declare, and the two ways to declare one.
+"""What providers of APIs share before they open: their settings, and the address of a server with the key for it.
 
-An identity setting changes what is asked, and so which answers may be used again; a transport setting does not.
+An identity setting changes what is asked, and so which answers may be used again; a transport setting does not. A key
+comes from the environment alone, and is never shown. It is for the server it belongs to.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 
+from harness.errors import HarnessError
+from harness.secrets import LIKE_KEY
 from harness.types import Setting
+
+_SHORTEST_KEY = 6  # a shorter one is a placeholder: to redact it would tear words apart
+_LONGEST_MESSAGE = 500
 
 
 def identity(
@@ -40,3 +52,85 @@ MAX_REPLY_MIB: Final = transport(
 MAX_IMAGES: Final = transport(
     "max_images", int, None, "most images the model takes in one request; 0 is a model without vision", least=0
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A server and the key for it; made by `address`.
+
+    Attributes:
+        url: the base for paths, without a slash at the end.
+        key: empty if the server wants none.
+        key_env: the environment variable the key came from or should come from.
+    """
+
+    url: str
+    key: str = field(default="", repr=False)
+    key_env: str = ""
+
+    @property
+    def id(self) -> str:
+        """Name of the endpoint for slots and breaker: the host and a hash of server and key."""
+        return _endpoint_id(self.url, self.key)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The usual authorization; nothing without a key."""
+        return {"authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def redact(self, text: str) -> str:
+        """The text on one line, shortened and without keys: fit for a message, a record or a log."""
+        bare = text.replace(self.key, "***") if len(self.key) >= _SHORTEST_KEY else text
+        line = " ".join(re.sub(LIKE_KEY, r"\1***", bare).split())
+        return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"
+
+
+@lru_cache(maxsize=64)
+def _endpoint_id(url: str, key: str) -> str:
+    mark = hashlib.sha256(f"{url}\0{key}".encode()).hexdigest()[:8]
+    return f"{urlsplit(url).netloc}#{mark}"
+
+
+def is_host_of(url: str, *hosts: str) -> bool:
+    """Whether an address is on one of these hosts, or on a host below one."""
+    return f".{urlsplit(url).hostname or ''}".endswith(tuple(f".{host}" for host in hosts))
+
+
+def check_server_variable(name: str, *, vendor: str) -> None:
+    """Raise HarnessError if an environment variable is set that would make the vendor's SDK ask another server."""
+    if os.environ.get(name):
+        raise HarnessError(
+            f"{name} is set, but a server is part of the model's identity and must be named",
+            remedy=f"add -M base_url=${name}, or unset the variable to ask {vendor} itself",
+        )
+
+
+def address(url: str, *, key_env: str = "", required: bool = True) -> Address:
+    """An address whose key comes from the environment, the only place a key may come from.
+
+    Args:
+        url: http or https, without user name, password and query.
+        key_env: name of the environment variable; empty if the server wants no key.
+        required: whether a missing key is an error; False for servers that may want none.
+
+    Raises:
+        HarnessError: the URL is not one, or the key is missing or not a key.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HarnessError(f"{url!r} is not the address of a server", remedy="write http://… or https://…")
+    if "@" in parts.netloc:
+        raise HarnessError(
+            "an address must not hold a user name or password", remedy="put the key in an environment variable"
+        )
+    if parts.query or parts.fragment:
+        raise HarnessError(
+            f"an address must end before its ? or #: {parts.scheme}://{parts.netloc}{parts.path}",
+            remedy="leave out what follows; a key belongs into an environment variable",
+        )
+    key = os.environ.get(key_env, "").strip() if key_env else ""
+    if key_env and required and not key:
+        raise HarnessError(f"there is no key for {parts.netloc}", remedy=f"export {key_env}=…")
+    if not all("!" <= letter <= "~" for letter in key):
+        raise HarnessError(f"what {key_env} holds is not a key", remedy="a key is one line of ASCII without spaces")
+    return Address(url=url.rstrip("/"), key=key, key_env=key_env)

@@ -19,7 +19,7 @@ from typing import Literal, cast
 from urllib.parse import urljoin, urlsplit
 
 from harness.errors import Forbidden, HarnessError
-from harness.http.addresses import Address
+from harness.http.settings import Address
 from harness.types import Failure, Json
 
 #: Codes and types by which servers say that a content filter refused the request.
@@ -126,7 +126,7 @@ class ApiError:
 
     @property
     def blocked(self) -> Literal["input_blocked", "output_blocked"]:
-        """What a filter blocked: the prompt, unless it speaks of the output first."""
+        """What a filter blocked: the prompt, unless its message begins with the output."""
         words = (self.message, *self.codes)
         made = any(word.casefold().startswith(("output", "generated image")) for word in words)
         return "output_blocked" if made else "input_blocked"
@@ -202,7 +202,7 @@ def failure(status: int, headers: Mapping[str, str], error: ApiError, where: Add
 
 
 def _describe_redirect(status: int, headers: Mapping[str, str], where: Address) -> str:
-    """What to say of a redirect, which is never followed; empty if the answer is none."""
+    """The message about a redirect, which is never followed; empty if the answer is none."""
     target = next((value for name, value in headers.items() if name.lower() == "location"), "")
     if not 300 <= status < 400 or not target:
         return ""
@@ -220,7 +220,7 @@ def _describe_redirect(status: int, headers: Mapping[str, str], where: Address) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A status of 300 and more, not judged yet: a provider may learn from it what its server takes.
+    """A status of 300 and more. A provider may learn from it which parameters its server takes, before it is a Failure.
 
     Attributes:
         status: of the answer.
@@ -237,6 +237,11 @@ class Rejected:
     def failure(self) -> Failure:
         """The Failure for it; raises HarnessError if no request will work."""
         return failure(self.status, self.headers, self.error, self.where)
+
+    def refusal_error(self, what: str, remedy: str) -> HarnessError:
+        """The error if the model refuses what the user's settings ask for."""
+        said = self.where.redact(self.error.message)
+        return HarnessError(f"the model refuses {what}: {said}", where=self.where.url, remedy=remedy)
 
 
 def find_unsupported(error: ApiError, sent: Collection[str]) -> str | None:

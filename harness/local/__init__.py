@@ -5,10 +5,21 @@
 The provider hands in transformers' processors and tokenizers: nothing here imports transformers.
 """
 
-from harness.local.chat import Chat, Conversation, Frontend, counts_area, study
 from harness.local.origin import ADAPTER_CONFIG, CONFIG, PIPELINE_CONFIG, Origin, find, folder_of
 from harness.local.profiles import PROFILES, Profile, find_profile
-from harness.local.prompts import BROKEN_UP, Prompt, PromptBuilder, PromptFormat, cut_at_stop, split_reasoning
+from harness.local.prompts import (
+    BROKEN_UP,
+    Chat,
+    Conversation,
+    Frontend,
+    Prompt,
+    PromptBuilder,
+    PromptFormat,
+    counts_area,
+    cut_at_stop,
+    split_reasoning,
+    study,
+)
 
 #: Former names, which existing providers import.
 Prompter = PromptBuilder

@@ -26,7 +26,7 @@ class Ticket(Generic[Item, Result]):
         item: what is submitted.
         key: items of one key may share a batch; an item with None runs alone.
         due: when it stops waiting for others, on anyio's clock.
-        wanted: turns false, at any moment, when its caller no longer waits for the result.
+        wanted: becomes false, at any moment, when its caller no longer waits for the result.
     """
 
     def __init__(self, item: Item, key: Hashable, due: float) -> None:
@@ -105,14 +105,16 @@ class Batcher(Generic[Item, Result]):
         while True:
             batch = await self._gather()
             if self._ahead is not None and not self._idle.is_set():
-                await anyio.to_thread.run_sync(self._ahead, batch, limiter=_own_thread(), abandon_on_cancel=True)
+                limiter = anyio.CapacityLimiter(1)
+                await anyio.to_thread.run_sync(self._ahead, batch, limiter=limiter, abandon_on_cancel=True)
             await self._idle.wait()
             self._idle = anyio.Event()
             tasks.start_soon(self._run, batch)
 
     async def _run(self, batch: Sequence[Ticket[Item, Result]]) -> None:
+        limiter = anyio.CapacityLimiter(1)  # waits for no other thread: the batcher itself runs one batch at a time
         try:
-            results = await anyio.to_thread.run_sync(self._work, batch, limiter=_own_thread(), abandon_on_cancel=True)
+            results = await anyio.to_thread.run_sync(self._work, batch, limiter=limiter, abandon_on_cancel=True)
         finally:
             for ticket in batch:  # an abandoned thread stops at this
                 ticket.wanted = False
@@ -146,8 +148,3 @@ class Batcher(Generic[Item, Result]):
     async def _next_arrival(self) -> None:
         self._arrived = anyio.Event()
         await self._arrived.wait()
-
-
-def _own_thread() -> anyio.CapacityLimiter:
-    """A thread that waits for no other: the batcher itself runs one batch at a time."""
-    return anyio.CapacityLimiter(1)

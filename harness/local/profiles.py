@@ -1,14 +1,14 @@
 """How a paper ran each family of models: `-M profile=mis-paper`.
 
 From the scripts of the MIS paper (github.com/DripNowhy/MIS at 9cd94ec, folder evaluation). Each value says where it
-comes from: `published` is in the scripts and does what it says, `effective` is what they really did where that differs,
-`ours` is our choice where they say nothing. A value of None leaves what the model comes with.
+comes from: `published` is in the scripts and does what it says, `effective` is what they really did if that differs,
+`ours` is our choice if they say nothing. A value of None keeps what the model comes with.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from harness.errors import HarnessError
 from harness.local.prompts import PromptFormat
@@ -22,9 +22,9 @@ class Value(Generic[T]):
     """One value of a profile.
 
     Attributes:
-        value: None leaves what the model comes with.
+        value: None keeps what the model comes with.
         basis: where it comes from.
-        why: what a reader should know of it.
+        why: what a reader should know about it.
     """
 
     value: T | None
@@ -32,9 +32,7 @@ class Value(Generic[T]):
     why: str = ""
 
 
-_OWN: Final[Value[str]] = Value(value=None, basis="published")
-_OWN_SIZE: Final[Value[int]] = Value(value=None, basis="published")
-_OWN_ENDS: Final[Value[tuple[str, ...]]] = Value(value=None, basis="published")
+_OWN: Final[Value[Any]] = Value(value=None, basis="published")
 _TOKENS: Final[Value[int]] = Value(value=1024, basis="published")
 
 
@@ -50,7 +48,7 @@ class Profile:
         max_pixels: of an image's area.
         max_patches: tiles an image is cut into.
         longest_edge: of an image, in pixels.
-        ends: tokens that end an answer, beside the model's own; those that it does not have are left out.
+        ends: tokens that end an answer, next to the model's own; those that it does not have are left out.
         dtype: number format of the weights.
         max_tokens: of an answer; a request that allows fewer keeps its own limit.
     """
@@ -59,10 +57,10 @@ class Profile:
     model_types: tuple[str, ...]
     line: Value[str] = _OWN
     turn: Value[str] = _OWN
-    max_pixels: Value[int] = _OWN_SIZE
-    max_patches: Value[int] = _OWN_SIZE
-    longest_edge: Value[int] = _OWN_SIZE
-    ends: Value[tuple[str, ...]] = _OWN_ENDS
+    max_pixels: Value[int] = _OWN
+    max_patches: Value[int] = _OWN
+    longest_edge: Value[int] = _OWN
+    ends: Value[tuple[str, ...]] = _OWN
     dtype: Value[str] = _OWN
     max_tokens: Value[int] = _TOKENS
 
@@ -84,7 +82,6 @@ class Profile:
 
 MIS_PAPER: Final = "mis-paper"
 _NUMBERED: Final[Value[str]] = Value(value="Image-{i}: {image}\n\n", basis="published")
-_BY_HAND: Final[Value[str]] = Value(value=None, basis="ours", why="no script is published for this family")
 
 MIS: Final = (
     Profile(
@@ -160,7 +157,7 @@ MIS: Final = (
     Profile(
         family="MiniCPM-V",
         model_types=("minicpmv",),
-        turn=_BY_HAND,
+        turn=Value(value=None, basis="ours", why="no script is published for this family"),
         max_tokens=Value(value=1024, basis="ours", why="as for the others"),
     ),
 )

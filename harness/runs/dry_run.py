@@ -10,7 +10,7 @@ from harness.errors import BadImage
 from harness.evaluation.judges import resolve_settings
 from harness.evaluation.options import Options
 from harness.evaluation.plan import SplitJob
-from harness.evaluation.suites import format_left_out
+from harness.evaluation.splits import format_left_out
 from harness.models import Resolved
 from harness.replicas.placement import format_placements
 from harness.runs.notes import format_judge_command

@@ -18,8 +18,7 @@ from harness.evaluation.judges import OpenJudge
 from harness.evaluation.options import Options
 from harness.evaluation.plan import SplitJob
 from harness.evaluation.samples import ALWAYS_RETRIED
-from harness.evaluation.splits import SplitPlan
-from harness.evaluation.suites import format_left_out
+from harness.evaluation.splits import SplitPlan, format_left_out
 from harness.plugins.loader import FILE
 from harness.runs.results import ComputedResults
 from harness.store.folder import RunFolder

@@ -18,8 +18,7 @@ from harness.evaluation.options import JudgeOptions, Options
 from harness.evaluation.plan import ListedSplits, RunPlan, SplitJob, check_plan, list_splits, make_plan
 from harness.evaluation.probe import probe_model
 from harness.evaluation.samples import Stop
-from harness.evaluation.splits import JudgeChoice, find_unused_models
-from harness.evaluation.suites import find_overrides
+from harness.evaluation.splits import JudgeChoice, find_overrides, find_unused_models
 from harness.files import resolve_name
 from harness.keys import digest, short
 from harness.limits.endpoints import Endpoints

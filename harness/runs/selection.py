@@ -12,17 +12,17 @@ from pathlib import Path
 from harness import plugins
 from harness.errors import HarnessError, UnknownName
 from harness.evaluation.options import JudgeOptions, Options
-from harness.evaluation.plan import SplitJob
-from harness.evaluation.sampling import draw_clusters
+from harness.evaluation.plan import SplitJob, draw_clusters
 from harness.evaluation.splits import (
     SplitPlan,
     check_rubrics,
     check_task_settings,
     choose_judges,
     default_judge,
+    find_suite,
     rebuild_split_plan,
+    select_judges,
 )
-from harness.evaluation.suites import find_suite, select_judges
 from harness.keys import draw_order
 from harness.models import ModelSpec
 from harness.settings import nearest

@@ -1,13 +1,12 @@
 """The parameters a model takes, learnt from what it refuses; and thinking before the answer.
 
 Models differ: the newest take no temperature, older ones only one of temperature and top_p; some know structured output
-and some only tools; a prefilled answer and each form of thinking are refused by some. Each refusal is heard once,
-remembered for all later calls, and told to the run by `ModelInfo`.
+and some only tools; some refuse a prefilled answer, or a form of thinking. A `Dialect` remembers each refusal for all
+later calls, and `ModelInfo` shows it to the run.
 
-The API counts thinking and answer against one limit, so a model that thinks is given the answer's limit and a budget.
-Models take thinking in one of two forms, a budget or `adaptive`, and are told to leave it in one of two, `disabled` or
-`between_tools`: if one is refused, the other is asked for. A model that thinks without being asked is found by its
-first answer.
+The API counts thinking and answer against one limit, so a model that thinks gets the answer's limit and a budget. There
+are two forms to ask for thinking, a budget or `adaptive`, and two to turn it off, `disabled` or `between_tools`: if a
+model refuses one, the other is sent. The first answer shows whether a model thinks without being asked.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness import HarnessError, Json, Request, Settings
-from harness.http.status import ApiError, find_unsupported
+from harness import Json, Request, Settings
+from harness.http.status import Rejected, find_unsupported
 
 _BUDGET = 8192  # tokens, if none are given
 _FORM_REFUSED = re.compile(
@@ -100,18 +99,17 @@ class Thinking:
         notes = {found: self.found, fixed: self.fixed and self.form["type"] == "adaptive"}
         return tuple(note for note, there in notes.items() if there)
 
-    def after_refusal(self, words: str, sent: Json) -> Thinking:
-        """The thinking with its next form, if the words refuse the one that was sent; else the same.
+    def after_refusal(self, rejected: Rejected, sent: Json) -> Thinking:
+        """The thinking with its next form, if the one that was sent is refused; else the same.
 
         Raises:
             HarnessError: there is no other form, so the model cannot do what the user asks.
         """
+        words = rejected.error.message
         if "thinking" not in words.casefold() or not _FORM_REFUSED.search(words) or sent != self.form:
             return self
         if len(self.forms) == 1:
-            raise HarnessError(
-                f"the model refuses thinking={self.wanted}: {words}", remedy="leave -M thinking out, or set the other"
-            )
+            raise rejected.refusal_error(f"thinking={self.wanted}", "leave -M thinking out, or set the other")
         return replace(self, forms=self.forms[1:])
 
 
@@ -169,16 +167,16 @@ class Dialect:
         known = self.thinking.on or self.thinking.found
         return self if known else replace(self, thinking=replace(self.thinking, found=True))
 
-    def after_refusal(self, error: ApiError, sent: Mapping[str, Json]) -> Dialect:
+    def after_refusal(self, rejected: Rejected, sent: Mapping[str, Json]) -> Dialect:
         """The dialect after a refusal; the same if nothing in its words is known."""
-        words = error.message
+        words = rejected.error.message
         name: str | None
         if _EXCLUSIVE.search(words) and "top_p" in sent:
             name = "top_p"
         elif (found := _THINKING.search(words)) and found[1] in sent:
             name = found[1]
         else:
-            name = find_unsupported(error, sent.keys() & _NAMES.keys())
+            name = find_unsupported(rejected.error, sent.keys() & _NAMES.keys())
         if name is not None:
             return replace(self, dropped=self.dropped | {_NAMES[name]})
         if _PREFILL.search(words):
@@ -189,5 +187,5 @@ class Dialect:
             following = "" if self.thinking.on else _NEXT[asked]
             return replace(self, schema=following) if asked == self.schema else self
         if "thinking" in sent:
-            return replace(self, thinking=self.thinking.after_refusal(words, sent["thinking"]))
+            return replace(self, thinking=self.thinking.after_refusal(rejected, sent["thinking"]))
         return self

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
+
+import anthropic
 
 from harness import Failure, HarnessError, Json, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
-from harness.http import SdkConnection, encode
+from harness.http import SdkConnection, address, encode
+from harness.http.client import sdk_options
 from harness.http.scaling import ImageLimit, fit
+from harness.http.settings import check_server_variable, is_host_of
 from harness.http.status import REFUSALS, Rejected, find_unsupported
 from harness.settings import json_object
 
-from .client import connect
 from .dialect import TOOL, Dialect, Thinking
 from .messages import Answer, has_prefill, has_stray_system, read_answer, system_text, turns
 
+_VENDOR: Final = "https://api.anthropic.com"
+_NO_KEY: Final = "none"  # without one the SDK would look for a login of its own, and send that
 _PATH: Final = "/v1/messages"
 _TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _MANY: Final = 20  # images of a request beyond which each must be smaller
@@ -33,8 +38,31 @@ _EFFORT: Final = re.compile(r"\beffort\b", re.IGNORECASE)
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[AnthropicModel]:
-    """Connect a model. Raises HarnessError if the settings do not fit together or a key is missing."""
-    async with connect(settings) as connection:
+    """Connect a model. Raises HarnessError if the settings do not fit together, or a key or the server is missing."""
+    base = settings["base_url"]
+    if not base:
+        check_server_variable("ANTHROPIC_BASE_URL", vendor="Anthropic")
+    if os.environ.get("ANTHROPIC_CUSTOM_HEADERS"):
+        raise HarnessError(
+            "ANTHROPIC_CUSTOM_HEADERS is set, and would change requests in a way no run records",
+            remedy="unset the variable",
+        )
+    url = base.rstrip("/").removesuffix("/v1") or _VENDOR
+    official = is_host_of(url, "api.anthropic.com")
+    # A key in the environment is for the server it belongs to: Anthropic's is not sent to just any base_url.
+    where = address(url, key_env=settings["api_key_env"] or ("ANTHROPIC_API_KEY" if official else ""))
+    # other servers look for the key under one of the names in use: they get it under both
+    both = {} if official or not where.key else {"x-api-key": where.key, **where.headers}
+    client = anthropic.AsyncAnthropic(
+        api_key=where.key or _NO_KEY,
+        base_url=where.url,
+        default_headers={"anthropic-version": settings["api_version"], **both},
+        **sdk_options(anthropic, settings),
+    )
+    async with client:
+        connection = SdkConnection(
+            address=where, client=client, sdk=anthropic, official=official, seconds=settings["timeout"]
+        )
         yield AnthropicModel(name, settings, connection)
 
 
@@ -118,21 +146,15 @@ class AnthropicModel:
                 return answer
 
     def _learn(self, rejected: Rejected, sent: Mapping[str, Json]) -> None:
-        if rejected.status not in REFUSALS or rejected.error.filtered or rejected.error.spent:
+        error = rejected.error
+        if rejected.status not in REFUSALS or error.filtered or error.spent:
             return
-        error = replace(rejected.error, message=rejected.where.redact(rejected.error.message))
         if (name := find_unsupported(error, self._fixed)) is not None:
-            raise self._refusal_error(name, error.message, f"leave {name} out of -M extra")
-        self._dialect = self._dialect.after_refusal(error, sent)
+            raise rejected.refusal_error(name, f"leave {name} out of -M extra")
+        self._dialect = self._dialect.after_refusal(rejected, sent)
 
     def _failure(self, rejected: Rejected) -> Failure:
-        words, effort = rejected.error.message, self._settings["effort"]
-        if rejected.status in REFUSALS and effort and _EFFORT.search(words) and not rejected.error.filtered:
-            raise self._refusal_error(
-                f"effort={effort}", rejected.where.redact(words), "leave -M effort out, or set another"
-            )
+        error, effort = rejected.error, self._settings["effort"]
+        if rejected.status in REFUSALS and effort and _EFFORT.search(error.message) and not error.filtered:
+            raise rejected.refusal_error(f"effort={effort}", "leave -M effort out, or set another")
         return rejected.failure()
-
-    def _refusal_error(self, what: str, words: str, remedy: str) -> HarnessError:
-        where = self._connection.address.url
-        return HarnessError(f"the model refuses {what}: {words}", where=where, remedy=remedy)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from harness import HarnessError, Model, Provider, Settings
+from harness import Model, Provider, Settings
+from harness.extras import require
 from harness.http.settings import API_KEY_ENV, MAX_IMAGE_SIDE, MAX_IMAGES, MAX_REPLY_MIB, TIMEOUT, identity
-
-INSTALL = "pip install 'vlm-safety-harness[gemini]'"
 
 
 @asynccontextmanager
 async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    try:
+    with require("gemini", by="gemini/"):
         from .model import open_model
-    except ImportError as error:
-        raise HarnessError(f"gemini/ needs the extra `gemini`: {error}", remedy=INSTALL) from error
     async with open_model(name, settings) as model:
         yield model
 

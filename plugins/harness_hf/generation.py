@@ -1,34 +1,139 @@
-"""Generates the answers of one batch.
+"""How a model is prompted, and the answers of one batch: generated, or given continuations scored.
 
 Greedy answers do not depend on the other rows: prompts are padded on the left and the padding is masked, so in float32
 a prompt gets the same answer alone and among seven others.
+
+A continuation's score is its log-probability after the prompt, summed over its tokens. Prompt and continuation are
+tokenised together, as the model would read them, and every continuation is counted from the same token on: the first in
+which any of them differs from the prompt alone. Rows are padded on the right, where nothing that counts can see the
+padding, whatever kind of positions the model uses.
+
+When memory runs out, batches shrink for good, and the batch that failed runs again in halves.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import time
+from collections.abc import Callable, Sequence
 from collections.abc import Generator as Yields
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import torch
 
-from harness import Failure, Generation, HarnessError, Response, Usage
-from harness.local import Frontend, Prompt, cut_at_stop, split_reasoning
+from harness import Failure, Generation, HarnessError, Response, Settings, Usage
+from harness.contracts import Ability
+from harness.local import Chat, Frontend, Prompt, PromptFormat, cut_at_stop, split_reasoning, study
 from harness.local.batching import Ticket
+from harness.local.devices import free_cache
+from harness.local.prompts import count_shared
 from harness_hf.loading import Batch, Loaded
-from harness_hf.prompt_style import PromptStyle
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Answer = Response | Failure | HarnessError  # the last: nothing will work
 Waiting = Ticket[Prompt, Answer]
-#: Where neither the request nor the model says how long an answer may get.
+#: If neither the request nor the model says how long an answer may get.
 MAX_TOKENS = 1024
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+ADVICE: Final = (
+    "lower -M max_pixels (or max_patches, longest_edge), load with -M dtype=bfloat16 or -M load_in=4bit, "
+    "or spread the model with -M sharding=auto"
+)
+#: In a RuntimeError of torch; the last is what cuBLAS and cuDNN say.
+_OUT_OF_MEMORY: Final = ("allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """What a family's model folders do not say.
+
+    Attributes:
+        max_images: most images that it was made for; None where its template says enough.
+        turn: its prompt where it has no chat template, see `harness.local.PromptFormat`.
+        note: what a reader of its numbers should know.
+    """
+
+    max_images: int | None = None
+    turn: str = ""
+    note: str = ""
+
+
+#: By the model type of the configuration.
+FAMILIES: Final = {
+    "paligemma": Family(max_images=1, turn="{images}answer en {question}"),
+    "blip-2": Family(max_images=1, turn="Question: {question} Answer:"),
+    "instructblip": Family(max_images=1, turn="{question}"),
+    "mllama": Family(
+        note="Llama 3.2 Vision was trained on one image a prompt: more are all given to it, in order, "
+        "but what it makes of them is no measure of others"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptStyle:
+    """How a model is prompted.
+
+    Attributes:
+        chat: how its template renders; None where it has none.
+        form: how images and questions are written, where not by the template alone.
+        ends: ids of tokens that end an answer, beside those of its own generation settings.
+        max_tokens: of an answer, whatever a request allows; None where there is no such limit.
+        max_images: most images one request may hold; None where there is no limit.
+        can: what may be asked.
+        notes: what a person should read.
+    """
+
+    chat: Chat | None
+    form: PromptFormat
+    ends: frozenset[int]
+    max_tokens: int | None
+    max_images: int | None
+    can: frozenset[Ability]
+    notes: tuple[str, ...]
+
+
+def find_style(loaded: Loaded, settings: Settings) -> PromptStyle:
+    """How a loaded model is prompted. Raises HarnessError where template or settings are unusable."""
+    frontend, profile = loaded.frontend, loaded.profile
+    family = FAMILIES.get(loaded.model.config.model_type, Family())
+    chat = study(frontend, thinking=settings["thinking"])
+    if settings["prompt_format"] is not None:
+        form = PromptFormat.parse(settings["prompt_format"])
+    elif profile is not None:
+        form = profile.form
+    else:
+        form = PromptFormat() if frontend.template else PromptFormat(turn=family.turn)
+
+    ends = [chat.end] if chat and chat.end else []
+    ends += (profile.ends.value or ()) if profile else ()
+
+    max_images: int | None = 0
+    if frontend.vlm:
+        max_images = chat.max_images if chat is not None and form == PromptFormat() else None
+        max_images = max_images if family.max_images is None else family.max_images
+        max_images = max_images if settings["max_images"] is None else settings["max_images"]
+
+    can: set[Ability] = {"raw", "choices", "prefill"}
+    if max_images != 0:
+        can.add("images")
+    if chat and chat.system and not form.turn:
+        can.add("system")
+    return PromptStyle(
+        chat=chat,
+        form=form,
+        ends=frozenset(frontend.find_ids(ends)),
+        max_tokens=profile.max_tokens.value if profile else None,
+        max_images=max_images,
+        can=frozenset(can),
+        notes=tuple(filter(None, (family.note, loaded.note, profile.describe() if profile else ""))),
+    )
 
 
 class ContextOverflow(Exception):
@@ -204,3 +309,130 @@ def read_answer(
         ),
         notes=prompt.notes,
     )
+
+
+class BatchSize:
+    """How many rows may run together: halved where that was too many, and never raised again.
+
+    Attributes:
+        size: most rows, at least one.
+        notes: what was changed on the way.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = max(1, size)
+        self.notes: tuple[str, ...] = ()
+
+    def halve(self, rows: int) -> None:
+        """Allow half of a number of rows that was too many."""
+        size = max(1, rows // 2)
+        if size < self.size:
+            self.size = size
+            self.notes = (f"batch size halved to {size} after out of memory",)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or this machine, had no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def memory_error(error: BaseException) -> HarnessError:
+    """The end of a run in which a single request does not fit."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return HarnessError(f"out of memory with one request at a time: {first[:200]}", remedy=ADVICE)
+
+
+def run_in_halves(
+    work: Callable[[Sequence[Item]], list[Result]],
+    items: Sequence[Item],
+    *,
+    batch_size: BatchSize,
+    failed: Callable[[Exception], Result],
+    between: Callable[[], None],
+) -> list[Result]:
+    """Run a batch; run what fails together again in halves, so that only the item at fault fails.
+
+    Args:
+        work: results of several items, in order; raises when the batch is too large, or when one item is at fault.
+        items: at least one.
+        batch_size: most items that are tried together; halved for good where memory was what failed.
+        failed: the result of a single item whose work raised.
+        between: called before the next try, for instance to free memory.
+    """
+    size = batch_size.size
+    if len(items) <= size:
+        try:
+            return work(items)
+        except Exception as error:  # noqa: BLE001 - whatever one item raises, the others are run
+            failure = failed(error)
+            if is_out_of_memory(error):
+                batch_size.halve(len(items))
+        # The error is gone by here, and with it the memory that its traceback held.
+        between()
+        if len(items) == 1:
+            return [failure]
+        size = (len(items) + 1) // 2
+    results: list[Result] = []
+    for start in range(0, len(items), size):
+        part = items[start : start + size]
+        results += run_in_halves(work, part, batch_size=batch_size, failed=failed, between=between)
+    return results
+
+
+class ChoiceScorer:
+    """Scores continuations with one model, as many at once as memory allows."""
+
+    def __init__(self, loaded: Loaded, batch_size: BatchSize) -> None:
+        self._loaded = loaded
+        self._batch_size = batch_size
+        self._keeps_logits = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
+
+    def __call__(self, prompt: Prompt) -> Response:
+        """A response whose text is the likeliest continuation; raises whatever torch or the model raises."""
+        while True:
+            size = min(self._batch_size.size, len(prompt.choices))
+            try:
+                return self._score(prompt, size)
+            except Exception as error:
+                if size == 1 or not is_out_of_memory(error):
+                    raise
+            self._batch_size.halve(size)
+            free_cache()
+
+    def _score(self, prompt: Prompt, size: int) -> Response:
+        started = time.monotonic()
+        alone = self._encode(prompt, [""])
+        parts = [self._encode(prompt, prompt.choices[at : at + size]) for at in range(0, len(prompt.choices), size)]
+        counts = [count for part in parts for count in count_tokens(part, self._loaded.context)]
+        rows: list[list[int]] = [row for part in (alone, *parts) for row in part["input_ids"].tolist()]
+        start = max(count_shared(rows), 1)
+        scores = [score for part in parts for score in self._score_rows(part, start)]
+        choices = dict(zip(prompt.choices, scores, strict=True))
+        (read,) = count_tokens(alone, None)
+        return Response(
+            text=max(choices, key=lambda choice: choices[choice]),
+            usage=Usage(input_tokens=read, output_tokens=sum(count - start for count in counts)),
+            model=self._loaded.origin.name,
+            seconds=time.monotonic() - started,
+            choices=choices,
+            notes=prompt.notes,
+        )
+
+    def _encode(self, prompt: Prompt, choices: Sequence[str]) -> Batch:
+        texts = [prompt.text + choice for choice in choices]
+        return encode(self._loaded.frontend, texts, [prompt.images] * len(texts), raw=prompt.raw, side="right")
+
+    def _score_rows(self, batch: Batch, start: int) -> list[float]:
+        """The sums over the tokens from `start` on."""
+        on_device = self._loaded.to_device(batch)
+        ids: torch.Tensor = on_device["input_ids"]
+        kept = ids.shape[1] - start + 1  # the token before the first tells how likely the first is
+        keep: dict[str, Any] = {"logits_to_keep": kept} if self._keeps_logits else {}
+        with torch.inference_mode():
+            logits: torch.Tensor = self._loaded.model(**on_device, use_cache=False, **keep).logits
+            chances = logits[:, -kept:-1].float().log_softmax(dim=-1)
+            of_tokens = chances.gather(2, ids[:, start:, None])[..., 0]
+            sums: list[float] = (of_tokens * on_device["attention_mask"][:, start:]).sum(dim=1).tolist()
+        return sums

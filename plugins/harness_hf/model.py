@@ -12,11 +12,20 @@ from harness import Failure, HarnessError, Model, ModelInfo, Request, Response, 
 from harness.local import Prompt, PromptBuilder
 from harness.local.batching import Batcher
 from harness.local.devices import choose_threads, free_cache, limit_threads
-from harness_hf.choices import ChoiceScorer
-from harness_hf.generation import Answer, ContextOverflow, Generator, Waiting
+from harness_hf.generation import (
+    Answer,
+    BatchSize,
+    ChoiceScorer,
+    ContextOverflow,
+    Generator,
+    PromptStyle,
+    Waiting,
+    find_style,
+    is_out_of_memory,
+    memory_error,
+    run_in_halves,
+)
 from harness_hf.loading import Loaded, load, quiet_transformers
-from harness_hf.memory import BatchSize, is_out_of_memory, memory_error, run_in_halves
-from harness_hf.prompt_style import PromptStyle, find_style
 
 
 class HfModel:

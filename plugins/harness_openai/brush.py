@@ -39,7 +39,7 @@ async def open_brush(name: str, settings: Settings) -> AsyncGenerator[OpenAIBrus
 
 
 class OpenAIBrush:
-    """A Brush; what it learns that its server does not take is left out while it is open."""
+    """A Brush; while it is open, it leaves out each parameter that its server has refused."""
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name
@@ -92,11 +92,7 @@ class OpenAIBrush:
             return
         insisted = {"response_format"} if self._insisted else set[str]()
         if (fixed := find_unsupported(error, {*self._fixed, *insisted})) is not None:
-            raise HarnessError(
-                f"the model refuses {fixed}: {rejected.where.redact(error.message)}",
-                where=rejected.where.url,
-                remedy=f"leave {fixed} out of the painter's settings",
-            )
+            raise rejected.refusal_error(fixed, f"leave {fixed} out of the painter's settings")
         if (name := find_unsupported(error, sent)) is not None:
             self._dropped |= {name}
 
@@ -107,10 +103,10 @@ def _read_drawn(reply: Reply) -> Drawn | Failure:
     encoded, usage = image.get("b64_json"), as_mapping(payload.get("usage"))
     if not isinstance(encoded, str):
         if image.get("url"):
-            told = "an address in place of the image: set response_format: b64_json"
-            return Failure(outcome="error", reason="url_only", message=told)
-        told = reply.where.redact(f"no image: {str(reply.payload)[:200]}")
-        return Failure(outcome="error", reason="wrong_shape", message=told, transient=True)
+            what = "an address in place of the image: set response_format: b64_json"
+            return Failure(outcome="error", reason="url_only", message=what)
+        what = reply.where.redact(f"no image: {str(reply.payload)[:200]}")
+        return Failure(outcome="error", reason="wrong_shape", message=what, transient=True)
     try:
         data = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
@@ -149,13 +145,13 @@ def parse_sizes(setting: str, model: str, *, official: bool) -> Fit:
 
 
 def find_nearest(width: int, height: int, known: tuple[Size, ...] | list[Size]) -> Size:
-    """The one of some sizes whose form is nearest, and of those the one of about as many pixels."""
+    """The size whose form is nearest, and of those the one with the nearest number of pixels."""
 
-    def apart(size: Size) -> tuple[float, float]:
+    def distance(size: Size) -> tuple[float, float]:
         wider, higher = math.log(size[0] / width), math.log(size[1] / height)
         return round(abs(wider - higher), 9), abs(wider + higher)
 
-    return min(known, key=apart)
+    return min(known, key=distance)
 
 
 def fit_freely(width: int, height: int) -> Size:

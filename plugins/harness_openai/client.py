@@ -5,36 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 
 from harness import HarnessError, Settings
-from harness.http import MIB, Address, Guarded, SdkConnection, address
+from harness.http import SdkConnection, address
+from harness.http.client import sdk_options
+from harness.http.settings import check_server_variable
 
-from .provider import VENDOR, key_env
+from .servers import VENDOR, key_env
 
 _NO_KEY = "none"  # the SDK wants one; servers without keys do not look
-_CONNECT_SECONDS = 30.0
-
-
-class _Http(Guarded, openai.DefaultAioHttpClient):
-    """The SDK's own HTTP client; it follows no redirect, and reads no more than the limit."""
 
 
 @asynccontextmanager
 async def connect(name: str, settings: Settings) -> AsyncGenerator[SdkConnection]:
     """Open the client the settings ask for. Raises HarnessError if they do not fit together or a key is missing."""
-    where = _find_address(settings)
-    seconds = settings["timeout"]
-    common: dict[str, Any] = {
-        "timeout": openai.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
-        "max_retries": 0,
-        "http_client": _Http(reply_limit=int(settings["max_reply_mib"] * MIB)),
-    }
+    azure, base = settings["azure_endpoint"], settings["base_url"]
+    if azure and base:
+        raise HarnessError("-M azure_endpoint and -M base_url exclude each other", remedy="give one of them")
+    if not azure and not base:
+        check_server_variable("OPENAI_BASE_URL", vendor="OpenAI")
+    # A key in the environment is for the server it belongs to, and is not sent to just any base_url.
+    url = azure or base or VENDOR.base_url
+    usual = "AZURE_OPENAI_API_KEY" if azure else key_env(url)
+    where = address(url, key_env=settings["api_key_env"] or usual)
+    common = sdk_options(openai, settings)
     client: openai.AsyncOpenAI
-    if settings["azure_endpoint"]:
+    if azure:
         client = openai.AsyncAzureOpenAI(
             azure_endpoint=where.url,
             azure_deployment=name,
@@ -50,36 +48,15 @@ async def connect(name: str, settings: Settings) -> AsyncGenerator[SdkConnection
             project=settings["project"] or None,
             **common,
         )
-    official = bool(settings["azure_endpoint"]) or VENDOR.owns(urlsplit(where.url).hostname or "")
+    official = bool(azure) or VENDOR.owns(where.url)
+    headers: dict[str, str | openai.Omit] = {}
+    if not official:  # the SDK takes these from the environment and sends them to any server; only OpenAI may see them
+        own = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
+        names = [header for name, header in own.items() if not settings[name]]
+        lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+        names += [line.partition(":")[0].strip() for line in lines]
+        headers = {**{name: openai.Omit() for name in names if name}, **where.headers}
     async with client:
         yield SdkConnection(
-            address=where,
-            client=client,
-            sdk=openai,
-            official=official,
-            seconds=seconds,
-            headers={} if official else {**_omit_headers(settings), **where.headers},
+            address=where, client=client, sdk=openai, official=official, seconds=settings["timeout"], headers=headers
         )
-
-
-def _find_address(settings: Settings) -> Address:
-    azure, base = settings["azure_endpoint"], settings["base_url"]
-    if azure and base:
-        raise HarnessError("-M azure_endpoint and -M base_url exclude each other", remedy="give one of them")
-    if not azure and not base and os.environ.get("OPENAI_BASE_URL"):
-        raise HarnessError(
-            "OPENAI_BASE_URL is set, but a server is part of the model's identity and must be named",
-            remedy="add -M base_url=$OPENAI_BASE_URL, or unset the variable to ask OpenAI itself",
-        )
-    # A key in the environment is for the server it belongs to, and is not sent to just any base_url.
-    url = azure or base or VENDOR.base_url
-    usual = "AZURE_OPENAI_API_KEY" if azure else key_env(url)
-    return address(url, key_env=settings["api_key_env"] or usual)
-
-
-def _omit_headers(settings: Settings) -> dict[str, openai.Omit]:
-    """The headers that the SDK takes from the environment and would send to any server: only OpenAI may see them."""
-    own = {"organization": "OpenAI-Organization", "project": "OpenAI-Project"}
-    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
-    names = [header for name, header in own.items() if not settings[name]]
-    return {name: openai.Omit() for name in (*names, *(line.partition(":")[0].strip() for line in lines)) if name}

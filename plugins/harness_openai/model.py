@@ -1,9 +1,8 @@
 """One model behind Chat Completions: a request in, one answer or failure out.
 
 Servers of one form differ in small things: some know `max_tokens`, some `max_completion_tokens`; some models refuse a
-temperature, a seed or structured output. Each refusal is heard once, remembered for all later calls (Dialect), and told
-to the run by `ModelInfo`. Only an answer that says a parameter is not supported counts; a bad value is the user's to
-fix.
+temperature, a seed or structured output. A `Dialect` remembers each refusal for all later calls, and `ModelInfo` shows
+it to the run. Only an answer that says a parameter is not supported counts; the user has to fix a bad value.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
-from harness import Failure, Generation, HarnessError, Json, ModelInfo, Request, Response, Settings
+from harness import Failure, Generation, Json, ModelInfo, Request, Response, Settings
 from harness.contracts import Ability
 from harness.http import Reply, SdkConnection, encode
 from harness.http.chat import answer, messages, response_format, sampling
@@ -39,7 +38,7 @@ class Dialect:
 
     Attributes:
         limit: name of the token limit on the wire.
-        settled: the name was given or found; another refusal drops the limit.
+        settled: the name was given or found, so that another refusal drops the limit.
         seed: name of the seed on the wire.
         dropped: sampling settings that are left out.
         schema: structured output is asked for.
@@ -63,7 +62,7 @@ class Dialect:
         return wanted
 
     def without(self, name: str) -> Dialect:
-        """The dialect after a parameter was refused; the same if that was known."""
+        """The dialect after a parameter was refused; the same if it knew that."""
         if name == _SCHEMA:
             return replace(self, schema=False)
         if name == self.seed:
@@ -163,10 +162,6 @@ class OpenAIModel:
         if rejected.status not in REFUSALS or error.filtered:
             return
         if (fixed := find_refused(error, self._fixed)) is not None:
-            raise HarnessError(
-                f"the model refuses {fixed}: {rejected.where.redact(error.message)}",
-                where=rejected.where.url,
-                remedy=f"leave {fixed} out of the -M settings",
-            )
+            raise rejected.refusal_error(fixed, f"leave {fixed} out of the -M settings")
         if (name := find_refused(error, sent)) is not None:
             self._dialect = self._dialect.without(name)

@@ -10,7 +10,6 @@ from harness import Strategy, hookimpl
 @hookimpl
 def harness_strategies() -> Iterable[Strategy]:
     """Offer `system-defence`, `cot` and `ecso`."""
-    from .ecso import ECSO
-    from .prompts import COT, SYSTEM_DEFENCE
+    from .strategies import COT, ECSO, SYSTEM_DEFENCE
 
     return (SYSTEM_DEFENCE, COT, ECSO)

@@ -18,8 +18,7 @@ from harness.settings import json_object
 from harness_vllm.adapter import Adapter, check_adapter, read_adapter, unfit_error
 from harness_vllm.children import prepare
 from harness_vllm.engine import EngineStart, RunningEngine
-from harness_vllm.generation import Generator
-from harness_vllm.prompt_style import PIXELS, PromptStyle, find_style, open_frontend
+from harness_vllm.generation import PIXELS, Generator, PromptStyle, find_style, open_frontend
 
 _PARALLEL = ("tensor_parallel", "pipeline_parallel", "data_parallel")
 _AS_THEY_ARE = ("dtype", "max_num_seqs", "enforce_eager", "trust_remote_code")

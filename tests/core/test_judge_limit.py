@@ -18,7 +18,7 @@ from harness.cli import cli
 from harness.contracts import Judge, Rubric
 from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
-from harness.evaluation.sampling import draw_clusters, take_turns
+from harness.evaluation.plan import draw_clusters, take_turns
 from harness.metrics import Metric, rate
 from harness.models import ModelSpec
 from harness.plugins import Host

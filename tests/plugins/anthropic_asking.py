@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import harness_anthropic
@@ -11,15 +12,9 @@ import harness_anthropic
 from harness import Generation, Message, Model, Request, Text
 from harness.settings import effective
 from harness.testing.messages import MessagesServer
-from tests.plugins.openai_asking import FIRST, SECOND
+from tests.plugins import openai_asking
 
-ASKED = Request(
-    messages=(
-        Message(role="system", content=(Text(text="be brief"),)),
-        Message(role="user", content=(Text(text="one"), FIRST, Text(text="two"), SECOND, Text(text="both?"))),
-    ),
-    settings=Generation(temperature=0.0, max_tokens=64, top_p=0.9, stop=("END",)),
-)
+ASKED = replace(openai_asking.ASKED, settings=replace(openai_asking.ASKED.settings, seed=None))
 
 
 def asking(*parts: Any, **fields: Any) -> Request:

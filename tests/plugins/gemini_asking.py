@@ -8,22 +8,13 @@ from typing import Any
 
 import harness_gemini
 
-from harness import Generation, Message, Model, Request, Text
-from harness.images import inline_image, open_image
+from harness import Model
 from harness.settings import effective
-from harness.testing.fakes import PIXEL
 from harness.testing.faults import Reply
 from tests.plugins.gemini_serving import GeminiServer, Play
+from tests.plugins.openai_asking import ASKED, FIRST, SECOND
 
-FIRST = open_image(inline_image("first.png", PIXEL))
-SECOND = open_image(inline_image("second.png", PIXEL[:-12] + b"\0\0\0\2teXtab" + b"\xc9\x87\x7f\x1e" + PIXEL[-12:]))
-ASKED = Request(
-    messages=(
-        Message(role="system", content=(Text(text="be brief"),)),
-        Message(role="user", content=(Text(text="one"), FIRST, Text(text="two"), SECOND, Text(text="both?"))),
-    ),
-    settings=Generation(temperature=0.0, max_tokens=64, top_p=0.9, seed=3, stop=("END",)),
-)
+__all__ = ["ASKED", "FIRST", "KEY", "SECOND", "opened", "served"]
 KEY = "AIza-key-of-the-test"  #: what MY_KEY holds
 
 

@@ -32,8 +32,6 @@ def refusing(words: str, *names: str) -> Callable[[Call], str | Reply]:
     return lambda call: error(400, words) if set(names) <= call.parameters.keys() else "ok"
 
 
-# ---- sampling ----------------------------------------------------------------------------------------------------
-
 REFUSED: dict[str, tuple[str, str]] = {
     "4.7 and later": ("`temperature` is deprecated for this model.", "temperature"),
     "through Bedrock": ("temperature is deprecated for this model.", "temperature"),
@@ -106,9 +104,6 @@ async def test_a_setting_of_the_user_that_is_refused_stops_the_run() -> None:
     assert "leave top_k out" in stopped.value.remedy
 
 
-# ---- structured output -------------------------------------------------------------------------------------------
-
-
 async def test_structured_output_is_asked_for_by_its_schema() -> None:
     async with served(message('{"label": "safe"}')) as (model, server):
         found = await model.generate(JUDGED)
@@ -160,17 +155,14 @@ async def test_a_question_without_a_schema_is_not_answered_by_a_tool() -> None:
     assert found.text == "yes"
 
 
-# ---- prefilled answers -------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def official(without_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any server counts as Anthropic's own."""
 
-    def yes(_url: str) -> bool:
+    def yes(_url: str, *_hosts: str) -> bool:
         return True
 
-    monkeypatch.setattr("harness_anthropic.client.is_official", yes)
+    monkeypatch.setattr("harness_anthropic.model.is_host_of", yes)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret-key-1234")
 
 
@@ -203,9 +195,6 @@ async def test_a_model_that_takes_no_prefilled_answer_is_not_sent_another() -> N
 async def test_a_model_that_is_told_to_think_takes_no_prefilled_answer() -> None:
     async with served(thinking="on") as (model, _):
         assert "prefill" not in model.info.can
-
-
-# ---- images over the limits --------------------------------------------------------------------------------------
 
 
 def flat(width: int, height: int, name: str = "flat.png", kind: str = "PNG") -> Any:

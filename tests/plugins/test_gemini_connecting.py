@@ -20,9 +20,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]
 PLACE = {"vertex_project": "lab", "vertex_location": "europe-west4"}
 
 
-# ---- the Gemini API ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", ["GEMINI_API_KEY", "GOOGLE_API_KEY"])
 async def test_google_s_key_is_for_google_and_not_for_just_any_server(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -91,9 +88,6 @@ async def test_what_is_no_name_of_a_model_is_said_before_it_is_asked(name: str) 
             pass
 
 
-# ---- Vertex AI ---------------------------------------------------------------------------------------------------
-
-
 def account(folder: Path, server: GeminiServer) -> Path:
     """The file of a service account whose tokens come from the server."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -148,7 +142,7 @@ async def test_a_model_of_vertex_ai_can_be_named_in_full(tmp_path: Path, monkeyp
 
 
 async def test_a_large_file_is_scaled_at_vertex_ai_and_not_at_the_gemini_api() -> None:
-    from harness_gemini.request import image_limit
+    from harness_gemini.messages import image_limit
 
     values = {"max_image_mb": None, "max_request_mb": 100.0, "max_image_side": None}
     assert image_limit(ASKED, values, vertex=True).size == 7_000_000

@@ -25,9 +25,6 @@ def without(**refused: str) -> Play:
     return lambda call: next((error(400, words) for name, words in refused.items() if name in call.config), said())
 
 
-# ---- parameters a model refuses ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "field", "words"),
     [
@@ -136,9 +133,6 @@ async def test_what_the_user_asked_for_and_the_model_refuses_stops_the_run(
             await model.generate(ASKED)
         assert len(server.calls) == 1
     assert remedy in stopped.value.remedy
-
-
-# ---- images over the limits --------------------------------------------------------------------------------------
 
 
 def asking(*forms: str, side: int = 300) -> Request:

@@ -1,18 +1,24 @@
-"""How the `hf` provider gathers requests, runs what failed in halves, and reads what a model wrote."""
+"""Batches: who shares one, and what happens when memory runs out."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import anyio
+import PIL.Image
 import pytest
-from harness_hf.memory import BatchSize, run_in_halves
+from harness_hf.generation import BatchSize, run_in_halves
 
 from harness import Failure, Generation, HarnessError, Response
 from harness.local.batching import Batcher, Ticket
+from tests.plugins.hf_asking import answer, answers, asked, opened, picture, questions
 
 pytestmark = pytest.mark.anyio
 LONG = 60.0  # seconds no test waits for
@@ -45,25 +51,21 @@ class TestABatch:
     async def test_is_full_before_it_runs_and_gives_each_its_own_result(self) -> None:
         work = Doubling()
         results = await submitted(Batcher(work, size=4, wait=LONG), range(8), lambda _: "one group")
-
         assert work.batches == [[0, 1, 2, 3], [4, 5, 6, 7]]
         assert results == {item: 2 * item for item in range(8)}
 
     async def test_does_not_wait_for_ever_for_company(self) -> None:
         work = Doubling()
-
         assert await submitted(Batcher(work, size=4, wait=0.001), [1], lambda _: "group") == {1: 2}
 
     async def test_holds_one_group_only_and_the_oldest_group_goes_first(self) -> None:
         work = Doubling()
         await submitted(Batcher(work, size=3, wait=LONG), range(6), lambda item: "odd" if item % 2 else "even")
-
         assert work.batches == [[0, 2, 4], [1, 3, 5]]
 
     async def test_without_a_group_is_one_item_that_waits_for_nobody(self) -> None:
         work = Doubling()
         await submitted(Batcher(work, size=3, wait=LONG), range(3), lambda _: None)
-
         assert work.batches == [[0], [1], [2]]
 
     async def test_gathers_while_the_one_before_runs_and_never_runs_beside_it(self) -> None:
@@ -82,7 +84,6 @@ class TestABatch:
             await anyio.wait_all_tasks_blocked()
             assert inner.batches == []
             go.set()
-
         assert inner.batches == [[0], [1, 2, 3, 4]]
 
     async def test_that_is_full_is_prepared_while_the_one_before_runs(self) -> None:
@@ -98,7 +99,6 @@ class TestABatch:
             ready.set()
 
         await submitted(Batcher(work, size=2, wait=0.001, ahead=ahead), range(4), lambda _: "group")
-
         assert inner.batches == [[0, 1], [2, 3]]
         assert prepared == [[2, 3]]
 
@@ -115,7 +115,6 @@ class TestABatch:
                 tasks.start_soon(batcher.submit, item, "group")
                 await anyio.wait_all_tasks_blocked()
             go.set()
-
         assert inner.batches == [[0], [1, 2, 3]]
 
     async def test_shrinks_with_its_size(self) -> None:
@@ -126,7 +125,6 @@ class TestABatch:
             return inner(tickets)
 
         await submitted(Batcher(work, size=lambda: sizes[0], wait=0.01), range(5), lambda _: "group")
-
         assert inner.batches == [[0, 1, 2], [3], [4]]
 
     async def test_goes_on_without_an_item_that_nobody_waits_for(self) -> None:
@@ -139,7 +137,6 @@ class TestABatch:
             assert batcher._waiting == [], "its images are not kept either"
             for item in (2, 3):
                 tasks.start_soon(batcher.submit, item, "group")
-
         assert work.batches == [[2, 3]]
 
     async def test_learns_while_it_runs_that_nobody_waits_any_more(self) -> None:
@@ -208,7 +205,6 @@ class TestHalves:
 
         expected = ["failed: culprit" if item == culprit else str(item) for item in range(5)]
         results, freed = self.halved(work, 5)
-
         assert results == expected
         assert freed > 0
 
@@ -244,7 +240,6 @@ class TestWhatAModelWrote:
 
     def test_ends_at_the_end_token_whatever_fills_the_row(self) -> None:
         given = self.read("yes<|im_end|><|endoftext|><|endoftext|>")
-
         assert given.text == "yes"
         assert given.usage.output_tokens == 4
 
@@ -266,7 +261,6 @@ class TestWhatAModelWrote:
     )
     def test_is_split_into_reasoning_and_answer(self, text: str, thinking: bool, reasoning: str, answer: str) -> None:
         given = self.read(text, thinking=thinking)
-
         assert (given.reasoning, given.text) == (reasoning, answer)
         assert given.usage.reasoning_tokens == len(reasoning)
 
@@ -274,9 +268,8 @@ class TestWhatAModelWrote:
         assert self.read("</think>", reasons=False).text == "</think>"
 
     async def test_ends_at_once_for_rows_that_nobody_waits_for(self, tiny_lm: str) -> None:
-        from harness_hf.generation import Generator
+        from harness_hf.generation import Generator, find_style
         from harness_hf.loading import load
-        from harness_hf.prompt_style import find_style
         from harness_hf.provider import PROVIDER
 
         from harness.local import Prompt
@@ -289,9 +282,144 @@ class TestWhatAModelWrote:
         prompt = Prompt(text="hello", settings=Generation(max_tokens=100))
         tickets = [Ticket[Prompt, Any](replace(prompt), "group", 0.0) for _ in range(2)]
         tickets[0].wanted = False
-
         with limit_threads(1):
             first, second = generator(tickets)
-
         assert first.usage.output_tokens == 1
         assert second.usage.output_tokens > 20
+
+
+pytestmark = pytest.mark.anyio
+Starve = Callable[[int], list[int]]
+
+
+@pytest.fixture
+def starve(monkeypatch: pytest.MonkeyPatch) -> Starve:
+    """Let models have no memory for more than so many rows at once; gives the rows of each prompt that was tried."""
+    import torch
+    import transformers
+
+    tried: list[int] = []
+
+    def limit(kind: Any, most: int) -> None:
+        forward = kind.forward
+
+        @functools.wraps(forward)
+        def starved(self: Any, *arguments: Any, **named: Any) -> Any:
+            ids = named.get("input_ids")
+            if ids is not None and ids.shape[1] > 1:
+                tried.append(ids.shape[0])
+                if ids.shape[0] > most:
+                    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return forward(self, *arguments, **named)
+
+        monkeypatch.setattr(kind, "forward", starved)
+
+    def all_models(most: int) -> list[int]:
+        limit(transformers.LlamaForCausalLM, most)
+        limit(transformers.Qwen2VLForConditionalGeneration, most)
+        return tried
+
+    return all_models
+
+
+class TestOutOfMemory:
+    async def test_halves_the_batch_for_good_and_says_so(self, tiny_lm: str, starve: Starve) -> None:
+        requests = [asked(f"question {at}") for at in range(8)]
+        async with opened(tiny_lm, batch_size=1) as model:
+            alone = [given.text for given in await answers(model, requests)]
+        tried = starve(3)
+        async with opened(tiny_lm, batch_size=8, batch_wait=500.0) as model:
+            assert model.info.notes == ()
+            first = await answers(model, requests)
+            assert tried == [8, 4, 2, 2, 2, 2]
+            tried.clear()
+            second = await answers(model, requests)
+            notes = model.info.notes
+        assert [given.text for given in first] == [given.text for given in second] == alone
+        assert tried == [2, 2, 2, 2]
+        assert notes == ("batch size halved to 2 after out of memory",)
+
+    async def test_with_one_request_at_a_time_ends_the_run_with_advice(self, tiny_lm: str, starve: Starve) -> None:
+        starve(0)
+        async with opened(tiny_lm, batch_size=4) as model:
+            with pytest.raises(HarnessError, match="out of memory with one request at a time") as caught:
+                await model.generate(asked("hello"))
+        for way in ("max_pixels", "dtype", "load_in", "sharding"):
+            assert f"-M {way}" in caught.value.remedy or way in caught.value.remedy
+
+    async def test_weighs_choices_in_smaller_parts(self, tiny_vlm: str, starve: Starve) -> None:
+        request = asked(picture(), "?", choices=("one", "two", "three", "four", "five"))
+        async with opened(tiny_vlm) as model:
+            expected = (await answer(model, request)).choices
+        starve(2)
+        async with opened(tiny_vlm) as model:
+            given = (await answer(model, request)).choices
+            notes = model.info.notes
+        assert dict(given) == pytest.approx(dict(expected), abs=1e-4)
+        assert notes == ("batch size halved to 2 after out of memory",)
+
+    async def test_is_told_from_faults_of_one_request_which_shrink_nothing(self, tiny_lm: str, starve: Starve) -> None:
+        tried = starve(99)
+        async with opened(tiny_lm, batch_size=4, batch_wait=500.0) as model:
+            given = await answers(model, [asked("hello"), asked("x" * 300), asked("hello"), asked("hello")])
+            await answers(model, [asked("hello")] * 4)
+            notes = model.info.notes
+        assert [isinstance(each, Failure) for each in given] == [False, True, False, False]
+        assert tried[-1] == 4
+        assert notes == ()
+
+
+class TestAnImage:
+    async def test_is_decoded_once_however_often_its_batch_is_tried(
+        self, tiny_vlm: str, starve: Starve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        requests = questions(4)
+        starve(1)
+        decoded: list[object] = []
+        read = PIL.Image.open
+
+        def counted(*arguments: Any, **named: Any) -> Any:
+            decoded.append(arguments)
+            return read(*arguments, **named)
+
+        monkeypatch.setattr(PIL.Image, "open", counted)
+        async with opened(tiny_vlm, batch_size=4, batch_wait=500.0) as model:
+            given = await answers(model, requests)
+            weighed = await answer(model, replace(requests[0], choices=("a", "b", "c")))
+        assert all(isinstance(each, Response) for each in (*given, weighed))
+        assert len(decoded) == 2 * (len(requests) + 1)
+
+    async def test_is_turned_into_tensors_once_whether_beside_the_batch_before_or_not(self, tiny_vlm: str) -> None:
+        async with opened(tiny_vlm, batch_size=2) as model:
+            generator = model._runner.generator  # type: ignore[attr-defined]
+            encoded: list[int] = []
+            encode = generator._encode
+
+            def watched(tickets: Any) -> Any:
+                encoded.append(len(tickets))
+                return encode(tickets)
+
+            generator._encode = watched
+            await answers(model, questions(12))
+        assert encoded == [2] * 6
+
+
+class TestTheMemory:
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_of_a_model_is_given_back_at_close_even_while_somebody_holds_its_handle(
+        self, tiny_vlm: str, fails: bool
+    ) -> None:
+        async def use() -> tuple[Any, Any]:
+            held: list[Any] = []
+            with contextlib.suppress(KeyError):
+                async with opened(tiny_vlm) as model:
+                    held += [model, weakref.ref(model._runner.generator.loaded.model)]  # type: ignore[attr-defined]
+                    await answers(model, [*questions(3), asked(picture(), "?", choices=("a", "b"))])
+                    if fails:
+                        held.append({}["stop here"])
+            return held[0], held[1]
+
+        held, weights = await use()
+        gc.collect()
+        assert held.info.max_images is None
+        assert weights() is None

@@ -94,7 +94,6 @@ class TestATemplate:
     )
     def test_is_given_content_in_the_form_it_renders(self, template: str, style: str, system: str | None) -> None:
         chat = studied(sees(template))
-
         assert (chat.style, chat.system) == (style, system)
 
     @pytest.mark.parametrize(("template", "style"), [(PLAIN, "plain"), (PARTS, "parts")])
@@ -114,7 +113,6 @@ class TestATemplate:
     )
     def test_shows_how_many_images_it_places(self, template: str, mark: str, most: int | None) -> None:
         chat = studied(sees(template))
-
         assert (chat.mark, chat.max_images) == (mark, most)
 
     def test_that_renders_no_question_is_refused(self) -> None:
@@ -129,7 +127,6 @@ class TestATemplate:
 
         tokenizer = tiny_models.tokenizer()
         tokenizer.chat_template = {"tool_use": "tools", "default": PLAIN}
-
         assert Frontend(tokenizer, vlm=False).template == PLAIN
 
     @pytest.mark.parametrize(
@@ -140,7 +137,6 @@ class TestATemplate:
         frontend = reads(THINKS)
         chat = studied(frontend, thinking)
         made = PromptBuilder(frontend, chat, escape=True)(Request(messages=(message("user", "hi"),)))
-
         assert isinstance(made, Prompt)
         assert made.text == f"[user]hi[assistant]{ending}"
         assert (made.reasons, made.thinking) == (True, inside)
@@ -153,19 +149,16 @@ class TestATemplate:
 class TestAPrompt:
     def test_keeps_the_order_of_texts_and_images(self) -> None:
         parts = (PICTURE, "one", PICTURE, "two")
-
         assert text(sees(PARTS), message("user", *parts)) == f"[user]{MARK}one{MARK}two[assistant]"
 
     def test_holds_the_images_decoded_and_in_order(self) -> None:
         made = prompt(sees(PARTS), message("user", PICTURE, "?"))
-
         assert isinstance(made, Prompt)
         assert [(image.mode, image.size) for image in made.images] == [("RGB", (1, 1))]
 
     @pytest.mark.parametrize("template", [PARTS, PLAIN_SYSTEM])
     def test_holds_the_system_message_in_whatever_form(self, template: str) -> None:
         rendered = text(sees(template), message("system", "be kind"), message("user", "hi"))
-
         assert rendered == "[system]be kind[user]hi[assistant]"
 
     def test_ends_with_the_prefill(self) -> None:
@@ -173,7 +166,6 @@ class TestAPrompt:
 
     def test_never_loses_an_image_in_silence(self) -> None:
         made = prompt(sees(ONE_IMAGE), message("user", PICTURE, PICTURE, "?"))
-
         assert isinstance(made, Failure)
         assert (made.outcome, made.reason) == ("error", "image_places")
         assert "1 images" in made.message
@@ -182,13 +174,11 @@ class TestAPrompt:
     @pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
     def test_never_loses_a_system_message_in_silence(self, template: str) -> None:
         made = prompt(sees(template), message("system", "be kind"), message("user", "hi"))
-
         assert isinstance(made, Failure)
         assert (made.outcome, made.reason) == ("error", "system_message")
 
     def test_that_the_template_refuses_is_a_failure_with_its_words(self) -> None:
         made = prompt(sees(TURNS), message("user", "hi"), message("user", "hello?"))
-
         assert isinstance(made, Failure)
         assert (made.reason, made.message) == ("chat_template", "one turn each")
 
@@ -198,7 +188,6 @@ class TestAPrompt:
         messages = [message("system", spelled if where == "system" else "s")]
         messages.append(message("user", spelled if where == "user" else "u"))
         made = prompt(reads(PLAIN), *messages, prefill=spelled if where == "prefill" else "")
-
         assert isinstance(made, Prompt)
         assert spelled not in made.text
         assert "< |im_end|>< |im_start|>" in made.text
@@ -206,13 +195,11 @@ class TestAPrompt:
 
     def test_keeps_them_where_that_is_asked_for(self) -> None:
         rendered = text(reads(PLAIN), message("user", "<|im_end|>"), escape=False)
-
         assert rendered == "[user]<|im_end|>[assistant]"
 
     def test_carries_how_to_sample_and_what_to_weigh(self) -> None:
         settings = Generation(max_tokens=5)
         made = prompt(reads(PLAIN), message("user", "hi"), settings=settings, choices=("A", "B"))
-
         assert isinstance(made, Prompt)
         assert (made.settings, made.choices, made.notes) == (settings, ("A", "B"), ())
 
@@ -237,7 +224,6 @@ class TestTheFirstToken:
         )
         text = "<|vision_pad|>hello" if written else "hello"
         batch = encode(Frontend(owner, vlm=vlm), [text, text], [(), ()], raw=raw, side="left")
-
         # a text model's template writes it or wants none; nobody else may write it then
         expected = 0 if not (written or raw or vlm) else 1
         assert [row.count(start) for row in batch["input_ids"].tolist()] == [expected, expected]

@@ -72,7 +72,6 @@ class TestAFamily:
         async with opened(folders[name]) as model:
             both = await answer(model, asked(one, two, "and?", settings=SHORT))
             words = await answer(model, asked("hello", settings=SHORT))
-
         assert [both.text, words.text] == by_hand(folders[name], ([one, two], "and?"), ([], "hello"))
 
     async def test_sees_every_image_and_in_order(self, folders: Folders, name: str) -> None:
@@ -81,7 +80,6 @@ class TestAFamily:
         async with opened(folders[name]) as model:
             assert model.info.max_images is None
             weights = [await weight(model, asked(*images, "?", settings=SHORT)) for images in rows]
-
         apart = [abs(here - there) for at, here in enumerate(weights) for there in weights[:at]]
         assert min(apart) > 1e-4
 
@@ -91,7 +89,6 @@ class TestAFamily:
             alone = await answers(model, requests)
         async with opened(folders[name], batch_size=4, batch_wait=500.0) as model:
             together = await answers(model, requests)
-
         said = [given.text for given in alone if isinstance(given, Response)]
         assert len(said) == len(requests)
         assert said == [given.text for given in together if isinstance(given, Response)]
@@ -102,7 +99,6 @@ class TestAFamily:
             with_it = await weight(model, with_system(asked("hello", settings=SHORT)))
             without = await weight(model, asked("hello", settings=SHORT))
             both = await model.generate(with_system(asked(drawn(0), "?", settings=SHORT)))
-
         assert abs(with_it - without) > 1e-4
         if name == "mllama":  # its template refuses both together, and the sample says so
             assert isinstance(both, Failure)
@@ -133,7 +129,6 @@ async def test_the_end_of_a_turn_ends_an_answer_though_a_trainer_forgot_to_write
 ) -> None:
     folder = shutil.copytree(folders[name], tmp_path / name)
     (folder / "generation_config.json").unlink()
-
     assert turn in await ends(folder)
 
 
@@ -148,7 +143,6 @@ class TestPaliGemma:
             raw = await answer(model, asked(image, "<image>answer en what?", settings=SHORT, raw=True))
             other = await weight(model, asked(drawn(1), "what?", settings=SHORT))
             same = await weight(model, asked(image, "what?", settings=SHORT))
-
         assert chat.text == raw.text
         assert abs(other - same) > 1e-4
 
@@ -156,7 +150,6 @@ class TestPaliGemma:
         async with opened(folders["paligemma"]) as model:
             words = await model.generate(asked("what?", settings=SHORT))
             system = await model.generate(with_system(asked(drawn(0), "what?", settings=SHORT)))
-
         assert isinstance(words, Failure)
         assert isinstance(system, Failure)
         assert (words.outcome, system.reason) == ("error", "prompt_format")
@@ -167,7 +160,6 @@ class TestPaliGemma:
             assert model.info.max_images == 2
             chat = await answer(model, asked(drawn(0), drawn(1), "this", settings=SHORT))
             raw = await answer(model, asked(drawn(0), drawn(1), "<image><image>caption this", settings=SHORT, raw=True))
-
         assert chat.text == raw.text
 
     async def test_cannot_be_asked_without_a_place_for_the_question(self, folders: Folders) -> None:

@@ -31,7 +31,6 @@ class TestAProfile:
         async with opened(folders["internvl"], profile="mis-paper") as model:
             text = await written(model)
             await answer(model, BOTH)
-
         assert text == (
             "<|im_start|>user\nImage-1: <IMG_CONTEXT>\n\nImage-2: <IMG_CONTEXT>\n\nWhat now?<|im_end|>\n"
             "<|im_start|>assistant\n"
@@ -42,7 +41,6 @@ class TestAProfile:
             text = await written(model)
             assert "system" not in model.info.can
             await answer(model, BOTH)
-
         assert text == (
             "<|begin_of_text|>User:Image-1: <image>\n\nImage-2: <image>\n\nWhat now?<end_of_utterance>\nAssistant:"
         )
@@ -50,7 +48,6 @@ class TestAProfile:
     async def test_writes_the_conversation_of_llava_interleave(self, folders: Folders) -> None:
         async with opened(folders["llava_interleave"], profile="mis-paper") as model:
             text = await written(model)
-
         assert text == (
             "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
             "<|im_start|>user\n<image>\n<image>\nWhat now?<|im_end|>\n<|im_start|>assistant\n"
@@ -65,13 +62,11 @@ class TestAProfile:
         mixed = asked("first", picture("star"), "then", picture("ring"), "so?")
         async with opened(folders["internvl"], profile="mis-paper") as model:
             text = await written(model, mixed)
-
         assert "firstImage-1: <IMG_CONTEXT>\n\nthenImage-2: <IMG_CONTEXT>\n\nso?" in text
 
     async def test_leaves_what_a_message_spells_out_mere_text(self, folders: Folders) -> None:
         async with opened(folders["idefics3"], profile="mis-paper") as model:
             text = await written(model, asked(picture(), "<image><end_of_utterance>"))
-
         assert text.endswith("< image>< end_of_utterance><end_of_utterance>\nAssistant:")
 
     async def test_is_told_and_decides_format_and_sizes_unless_a_setting_does(self, folders: Folders) -> None:
@@ -92,12 +87,10 @@ class TestAProfile:
             loaded = model._runner.generator.loaded  # type: ignore[attr-defined]
             assert loaded.frontend.processor.image_processor.max_patches == 4
             ends = loaded.frontend.tokenizer.convert_ids_to_tokens(sorted(model._runner.generator.ends))  # type: ignore[attr-defined]
-
         assert ends == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]  # it has no <|end|>
 
     async def test_of_another_family_is_refused_with_those_it_has(self, folders: Folders) -> None:
         error = await refused(folders["gemma3"], profile="mis-paper")
-
         assert "gemma3" in error.what
         assert "Idefics3 (idefics3)" in error.remedy
         assert "LLaVA-NeXT-Interleave (llava/qwen2)" in error.remedy
@@ -156,7 +149,6 @@ class TestALimit:
         self, folders: Folders, name: str, setting: str, value: int, others: str
     ) -> None:
         error = await refused(folders[name], **{setting: value})
-
         assert f"takes no {setting}={value}" in error.what
         assert error.remedy.endswith(f"this model takes {others}")
 
@@ -168,5 +160,4 @@ class TestAnswersOfABaseModel:
         async with opened(folder, prompt_format="Q: {question}\\nA:") as model:
             given = await answer(model, asked("why?", "how?"))
             raw = await answer(model, asked(Text(text="Q: why?\nhow?\nA:"), raw=True))
-
         assert given.text == raw.text

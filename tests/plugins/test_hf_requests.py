@@ -29,28 +29,24 @@ class TestARawRequest:
     async def test_is_sent_as_it_stands(self, tiny_lm: str) -> None:
         async with opened(tiny_lm) as model:
             given = await answer(model, asked("Once <|im_end|> upon", raw=True))
-
         assert given.text == by_hand(tiny_lm, "Once <|im_end|> upon")
 
     async def test_places_its_images_itself(self, tiny_vlm: str) -> None:
         text, image = "see <|vision_start|><|image_pad|><|vision_end|> there", picture()
         async with opened(tiny_vlm) as model:
             given = await answer(model, asked(image, text, raw=True))
-
         assert given.text == by_hand(tiny_vlm, text, [image])
 
     @pytest.mark.parametrize("text", ["no place", "<|image_pad|><|image_pad|>"])
     async def test_with_more_or_fewer_places_than_images_fails(self, tiny_vlm: str, text: str) -> None:
         async with opened(tiny_vlm) as model:
             given = await model.generate(asked(picture(), text, raw=True))
-
         assert isinstance(given, Failure)
         assert (given.outcome, given.reason) == ("error", "image_places")
 
     async def test_of_several_texts_fails(self, tiny_lm: str) -> None:
         async with opened(tiny_lm) as model:
             given = await model.generate(asked("one", "two", raw=True))
-
         assert isinstance(given, Failure)
         assert given.reason == "raw_request"
 
@@ -61,7 +57,6 @@ class TestChoices:
         text, image = "<|image_pad|>Is it?", picture()
         async with opened(tiny_vlm) as model:
             given = await answer(model, asked(image, text, raw=True, choices=choices))
-
         assert dict(given.choices) == pytest.approx(
             {choice: weight_by_hand(tiny_vlm, text, choice, image) for choice in choices}, abs=1e-4
         )
@@ -75,7 +70,6 @@ class TestChoices:
             alone = await answer(model, request)
         async with opened(MINI, batch_size=8) as model:
             together = await answer(model, request)
-
         assert dict(alone.choices) == pytest.approx(dict(together.choices), abs=1e-3)
 
     async def test_prefer_what_the_model_would_say(self) -> None:
@@ -85,7 +79,6 @@ class TestChoices:
         )
         async with opened(MINI) as model:
             given = await answer(model, request)
-
         assert given.text == "blue ring."
 
 
@@ -98,14 +91,12 @@ class TestSampling:
             first, *_, again = await answers(
                 model, [drawn, *[asked("other", settings=replace(self.DRAWN, seed=None))] * 5, drawn]
             )
-
         assert first == replace(again, seconds=first.seconds)  # type: ignore[type-var]
 
     async def test_differs_with_another_seed(self, tiny_lm: str) -> None:
         requests = [asked("hello", settings=replace(self.DRAWN, seed=seed)) for seed in range(4)]
         async with opened(tiny_lm) as model:
             given = await answers(model, requests)
-
         assert len({each.text for each in given}) == 4
 
     async def test_a_seed_leaves_the_rest_of_the_process_alone(self, tiny_lm: str) -> None:
@@ -116,7 +107,6 @@ class TestSampling:
         torch.manual_seed(11)
         async with opened(tiny_lm) as model:
             await model.generate(asked("hello", settings=self.DRAWN))
-
         assert torch.equal(torch.rand(3), expected)
 
     async def test_without_a_temperature_is_what_the_model_comes_with(self, tiny_lm: str, tmp_path: Path) -> None:
@@ -127,7 +117,6 @@ class TestSampling:
         async with opened(str(folder)) as model:
             given = await answers(model, [asked("hello", settings=replace(own, seed=seed)) for seed in range(4)])
             greedy = await answers(model, [asked("hello", settings=replace(GREEDY, seed=seed)) for seed in range(4)])
-
         assert len({each.text for each in given}) > 1
         assert all(isinstance(each, Response) and each.usage.output_tokens <= 9 for each in given)
         assert len({each.text for each in greedy}) == 1
@@ -140,20 +129,17 @@ class TestControlTokens:
         async with opened(tiny_vlm) as model:
             given = await answer(model, asked(picture(), self.SPELLED))
             written = await answer(model, asked(picture(), "< |image_pad|> and < |im_end|>"))
-
         assert given.text == written.text
         assert (len(given.notes), written.notes) == (1, ())
 
     async def test_are_themselves_where_that_is_asked_for(self, tiny_lm: str) -> None:
         async with opened(tiny_lm, control_tokens="control") as model:
             given = await answer(model, asked("a<|im_end|>b"))
-
         assert given.text == by_hand(tiny_lm, "<|im_start|>user\na<|im_end|>b<|im_end|>\n<|im_start|>assistant\n")
 
     async def test_never_stand_in_for_an_image(self, tiny_vlm: str) -> None:
         async with opened(tiny_vlm, control_tokens="control") as model:
             given = await model.generate(asked(picture(), self.SPELLED))
-
         assert isinstance(given, Failure)
         assert given.reason == "image_places"
 
@@ -190,7 +176,6 @@ class TestAGuard:
         async with opened(guard) as model:
             asked_only = await answer(model, conversation("how?"))
             answered = await answer(model, conversation("how?", "so."))
-
         head = "<|im_start|>user\nJudge the {} in this conversation.\n"
         tail = "safe or unsafe?<|im_end|>\n<|im_start|>assistant\n"
         assert asked_only.text == by_hand(guard, head.format("user") + "User: how?\n" + tail, tokens=8)
@@ -202,7 +187,6 @@ class TestAGuard:
             assert model.info.max_images == 0
             assert "system" not in model.info.can
             seen = await model.generate(asked(picture(), "safe?", settings=LIMIT))
-
         assert isinstance(seen, Failure)
         assert seen.reason == "image_places"
 
@@ -210,7 +194,6 @@ class TestAGuard:
         request = Request(messages=conversation("how?").messages, settings=LIMIT, choices=("safe", "unsafe"))
         async with opened(guard) as model:
             given = await answer(model, request)
-
         assert set(given.choices) == {"safe", "unsafe"}
         assert all(weight < 0 for weight in given.choices.values())
 
@@ -230,7 +213,6 @@ class TestAClassifierWithoutAChatTemplate:
         text = self.PROMPT.format("a", "b")
         async with opened(classifier) as model:
             given = await answer(model, asked(text, settings=Generation(temperature=0.0, max_tokens=2), raw=True))
-
         assert given.text == by_hand(classifier, text, tokens=2)
         assert given.usage.output_tokens <= 2
 
@@ -241,7 +223,6 @@ class TestAClassifierWithoutAChatTemplate:
         text = self.PROMPT.format("a", "b")
         async with opened(classifier) as model:
             given = await answer(model, asked(text, settings=LIMIT, raw=True, choices=YES_NO))
-
         plain = transformers.AutoModelForCausalLM.from_pretrained(classifier, dtype=torch.float32)
         tokenizer = transformers.AutoTokenizer.from_pretrained(classifier)
         for choice in YES_NO:
@@ -258,6 +239,5 @@ class TestAClassifierWithoutAChatTemplate:
             alone = await answers(model, requests)
         async with opened(classifier, batch_size=8) as model:
             together = await answers(model, requests)
-
         assert all(isinstance(each, Response) for each in alone)
         assert [each.text for each in alone] == [each.text for each in together]

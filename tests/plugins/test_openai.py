@@ -1,22 +1,24 @@
-"""The `openai` provider: the real SDK over real HTTP against a local server that plays every row of the outcomes."""
+"""Chat Completions: what goes out, and what a server refuses."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
+from harness_openai.model import find_refused
 
 from harness import Failure, Generation, HarnessError, Response
-from harness.testing.faults import answer, throttled
-from harness.testing.server import ChatServer, in_turn
-from tests.plugins.openai_asking import ASKED, body_of, opened, served
+from harness.http.status import ApiError
+from harness.testing.faults import Reply, answer, error, throttled, unsupported
+from harness.testing.server import Call, ChatServer, in_turn
+from tests.plugins.openai_asking import ASKED, FIRST, body_of, large, opened, served
 
 KEY = "secret-key-1234"
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
-
-
-# ---- every reply ends in its outcome -----------------------------------------------------------------------------
 
 
 async def test_an_answer_carries_usage_the_reported_model_and_its_time() -> None:
@@ -41,9 +43,6 @@ async def test_a_throttled_call_hands_on_how_long_to_wait_and_the_next_succeeds(
     assert isinstance(first, Failure)
     assert (first.throttled, first.retry_after) == (True, 3.0)
     assert isinstance(second, Response)
-
-
-# ---- what goes out -----------------------------------------------------------------------------------------------
 
 
 async def test_settings_go_out_under_the_names_of_chat_completions() -> None:
@@ -77,9 +76,6 @@ async def test_what_chat_completions_has_not_is_an_error_and_not_sent(change: di
     assert (found.reason, found.transient, server.calls) == ("unsupported_request", False, [])
 
 
-# ---- Azure ----------------------------------------------------------------------------------------------------------
-
-
 async def test_azure_is_asked_for_a_deployment_with_its_version_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
     monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "not-asked-for")
@@ -101,3 +97,176 @@ async def test_azure_needs_its_own_key_and_excludes_another_server(monkeypatch: 
     with pytest.raises(HarnessError, match="exclude"):
         async with opened(azure_endpoint="https://a.openai.azure.com", base_url="http://127.0.0.1:1/v1"):
             pass
+
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
+SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
+
+
+def without(*names: str) -> Callable[[Call], str | Reply]:
+    """A model that takes none of these parameters."""
+    return lambda call: next((unsupported(name) for name in names if name in call.parameters), "ok")
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "seed", "stop"])
+async def test_a_refused_parameter_is_left_out_at_once_and_for_good(name: str) -> None:
+    async with served(without(name)) as (model, server):
+        assert model.info.dropped == frozenset()
+        assert isinstance(await model.generate(ASKED), Response)
+        assert model.info.dropped == {name}
+        assert isinstance(await model.generate(ASKED), Response)
+    assert [name in call.parameters for call in server.calls] == [True, False, False]
+
+
+async def test_a_refused_value_is_left_out_as_a_refused_parameter() -> None:
+    def play(call: Call) -> str | Reply:
+        return unsupported("temperature", value=0) if "temperature" in call.parameters else "ok"
+
+    async with served(play) as (model, _):
+        assert isinstance(await model.generate(ASKED), Response)
+        assert model.info.dropped == {"temperature"}
+
+
+async def test_a_model_that_refuses_everything_is_asked_with_nothing() -> None:
+    names = ("temperature", "top_p", "seed", "stop", "max_tokens", "max_completion_tokens")
+    async with served(without(*names)) as (model, server):
+        assert isinstance(await model.generate(ASKED), Response)
+        assert model.info.dropped == {"temperature", "top_p", "seed", "stop", "max_tokens"}
+    assert body_of(server.calls[-1]) == {}
+
+
+async def test_the_other_name_of_the_token_limit_is_taken_where_one_is_refused() -> None:
+    async with served(without("max_tokens")) as (model, server):
+        await model.generate(ASKED)
+        await model.generate(ASKED)
+        assert model.info.dropped == frozenset()
+    assert [call.parameters.get("max_completion_tokens") for call in server.calls] == [None, 64, 64]
+
+
+async def test_a_name_of_the_token_limit_that_was_given_is_not_exchanged() -> None:
+    async with served(without("max_tokens"), max_tokens_field="max_tokens") as (model, server):
+        await model.generate(ASKED)
+        assert model.info.dropped == {"max_tokens"}
+    assert not {"max_tokens", "max_completion_tokens"} & set(server.calls[-1].parameters)
+
+
+async def test_many_calls_that_hear_one_refusal_together_learn_it_once() -> None:
+    async with served(without("max_tokens", "temperature")) as (model, server), anyio.create_task_group() as calls:
+        for _ in range(16):
+            calls.start_soon(model.generate, ASKED)
+    assert model.info.dropped == {"temperature"}
+    assert len(server.calls) <= 16 * 3
+    assert (
+        sum(
+            "max_completion_tokens" in call.parameters and "temperature" not in call.parameters for call in server.calls
+        )
+        == 16
+    )
+
+
+async def test_structured_output_is_asked_for_strictly() -> None:
+    async with served() as (model, server):
+        await model.generate(replace(ASKED, schema=SCHEMA))
+    wanted = server.calls[0].parameters["response_format"]
+    assert wanted == {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA}}
+
+
+async def test_a_server_without_structured_output_is_asked_without_it() -> None:
+    words = "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model."
+
+    def play(call: Call) -> str | Reply:
+        return error(400, words, param="response_format") if "response_format" in call.parameters else "ok"
+
+    async with served(play) as (model, server):
+        assert "schema" in model.info.can
+        assert isinstance(await model.generate(replace(ASKED, schema=SCHEMA)), Response)
+        assert "schema" not in model.info.can
+        await model.generate(replace(ASKED, schema=SCHEMA))
+        assert model.info.dropped == frozenset()
+    assert len(server.calls) == 3
+
+
+async def test_a_setting_of_the_user_that_is_refused_stops_the_run() -> None:
+    async with served(without("reasoning_effort"), reasoning_effort="high") as (model, _):
+        with pytest.raises(HarnessError, match="refuses reasoning_effort") as stopped:
+            await model.generate(ASKED)
+    assert "leave reasoning_effort out" in stopped.value.remedy
+
+
+REFUSALS: dict[str, tuple[Any, str | None]] = {
+    "openai": (json.loads(unsupported("seed").body), "seed"),
+    "azure": (
+        {"error": {"message": "Unrecognized request argument supplied: max_completion_tokens", "code": None}},
+        "max_completion_tokens",
+    ),
+    "mistral": (
+        {"message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "not permitted"}]}},
+        "seed",
+    ),
+    "vllm": ({"message": "[{'type': 'extra_forbidden', 'loc': ('body', 'top_p'), 'msg': 'no'}]", "code": 400}, "top_p"),
+    "code alone": ({"error": {"message": "no", "code": "unsupported_parameter", "param": "stop"}}, "stop"),
+    "claude behind a gateway": ({"error": {"message": "`temperature` is deprecated for this model."}}, "temperature"),
+    "claude, without quotes": (
+        {"error": {"message": "litellm: 400: temperature: Extra inputs are not permitted", "code": "400"}},
+        "temperature",
+    ),
+    "too large": (
+        {"error": {"message": "max_tokens is too large", "param": "max_tokens", "code": "invalid_value"}},
+        None,
+    ),
+    "not sent": (json.loads(unsupported("logprobs").body), None),
+    "the word stop": ({"error": {"message": "Unsupported image. Please stop and look at the temperature."}}, None),
+    "role": (json.loads(unsupported("messages[0].role", value="'system'").body), None),
+    "schema": ({"error": {"message": "Invalid schema for response_format 'answer'"}}, "response_format"),
+    "grammar": (
+        {"error": {"message": "The JSON schema contains features not supported by xgrammar"}},
+        "response_format",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "name"), REFUSALS.values(), ids=REFUSALS)
+def test_only_what_a_server_says_it_does_not_support_counts_as_refused(body: Any, name: str | None) -> None:
+    sent = {"temperature", "max_tokens", "max_completion_tokens", "top_p", "seed", "stop"}
+    if name == "response_format":
+        sent.add("response_format")
+    assert find_refused(ApiError.read(body), sent) == name
+
+
+async def test_a_filter_s_400_is_not_taken_for_a_refused_parameter() -> None:
+    reply = error(400, "'temperature' is not supported", code="content_filter", param="temperature")
+    async with served(reply) as (model, server):
+        found = await model.generate(ASKED)
+    assert isinstance(found, Failure)
+    assert (found.outcome, len(server.calls)) == ("input_blocked", 1)
+
+
+async def test_an_image_over_the_limit_is_scaled_and_noted() -> None:
+    async with served(max_image_side=100) as (model, server):
+        found = await model.generate(large())
+    assert isinstance(found, Response)
+    assert found.notes == ("large.png: scaled from 300x150 to 100x50 (longest side, Lanczos)",)
+    assert server.calls[0].images[0] == FIRST.opened.sha256
+    assert server.calls[0].images[1] != large().images[1].opened.sha256
+
+
+async def test_a_file_over_the_limit_is_scaled_too() -> None:
+    size = len(large().images[1].opened.data)
+    async with served(max_image_mb=(size - 1) / 1_000_000) as (model, _):
+        found = await model.generate(large())
+    assert isinstance(found, Response)
+    assert [note.partition(":")[0] for note in found.notes] == ["large.png"]
+
+
+async def test_with_resizing_off_an_image_over_the_limit_is_an_error_and_not_sent() -> None:
+    async with served(max_image_side=100, resize="off") as (model, server):
+        found = await model.generate(large())
+    assert isinstance(found, Failure)
+    assert (found.outcome, found.reason, server.calls) == ("error", "image_too_large", [])
+
+
+async def test_a_model_s_number_of_images_is_what_the_user_says() -> None:
+    async with opened(base_url="http://127.0.0.1:1/v1", max_images=4) as model:
+        assert (model.info.max_images, "images" in model.info.can) == (4, True)
+    async with opened(base_url="http://127.0.0.1:1/v1", max_images=0) as model:
+        assert (model.info.max_images, "images" in model.info.can) == (0, False)

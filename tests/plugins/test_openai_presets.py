@@ -10,7 +10,7 @@ from typing import Any
 import harness_openai
 import PIL.Image
 import pytest
-from harness_openai.provider import SERVERS, VENDOR, Server, key_env
+from harness_openai.servers import SERVERS, VENDOR, Server, key_env
 
 from harness import Failure, HarnessError, Message, Request, Response
 from harness.http.status import ApiError, find_unsupported
@@ -38,9 +38,6 @@ def every_key(without_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "secret-organization")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "secret-project")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: secret-header\nAuthorization: Bearer secret-authorization")
-
-
-# ---- where a preset asks, and with which key ---------------------------------------------------------------------
 
 
 def test_the_presets_are_those_the_docs_promise() -> None:
@@ -136,10 +133,7 @@ def test_a_key_belongs_to_the_hosts_of_one_vendor(url: str, variable: str) -> No
 def test_no_host_belongs_to_two_vendors() -> None:
     for server in (VENDOR, *REMOTE):
         for host in server.hosts or (server.base_url.split("/")[2],):
-            assert [other.scheme for other in (VENDOR, *REMOTE) if other.owns(host)] == [server.scheme]
-
-
-# ---- what is special ---------------------------------------------------------------------------------------------
+            assert [other.scheme for other in (VENDOR, *REMOTE) if other.owns(f"https://{host}")] == [server.scheme]
 
 
 async def test_deepseek_takes_no_images() -> None:

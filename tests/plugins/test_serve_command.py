@@ -65,7 +65,6 @@ def test_it_prints_its_address_answers_and_ends_well(plugin: str, ending: signal
         )
         process.send_signal(ending)
         out, err = process.communicate(timeout=30)
-
     assert reply.json()["choices"][0]["message"]["content"] == "hello"
     assert said["base_url"].startswith("http://127.0.0.1:")
     assert said["model"] == "echo/x"
@@ -81,7 +80,6 @@ def test_it_says_how_to_use_it_and_does_not_repeat_a_token_of_the_users_own(plug
         cards = httpx.get(f"{url}/models", headers={"authorization": "Bearer t0p-s3cret-token"}).json()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-
     assert cards["data"][0]["id"] == "judge"
     assert f"export OPENAI_BASE_URL={url}" in err
     assert "export OPENAI_API_KEY=$MINE" in err
@@ -115,7 +113,6 @@ def test_without_the_extra_it_says_how_to_get_it(plugin: str, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
     monkeypatch.delitem(sys.modules, "harness.web.chat.app", raising=False)
     error = refused("--model", "echo/x", "--plugin", plugin).exception
-
     assert "needs the extra `serve`" in str(error)
     assert "pip install 'vlm-safety-harness[serve]'" in str(error)
 
@@ -133,5 +130,4 @@ def test_an_address_that_others_reach_is_warned_about(plugin: str) -> None:
         first_line(process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-
     assert "warning: 0.0.0.0 can be reached from other machines" in err

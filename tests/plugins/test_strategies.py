@@ -8,8 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from harness_strategies.ecso import CAPTION, CHECK, ECSO, says_yes
-from harness_strategies.prompts import COT, PROMPTS, SYSTEM_DEFENCE, TEXT
+from harness_strategies.strategies import CAPTION, CHECK, COT, ECSO, PROMPTS, SYSTEM_DEFENCE, TEXT, says_yes
 
 import harness
 from harness import Failure, HarnessError, Image, Message, ModelInfo, Request, Response, Strategy, Text, Usage, plugins

@@ -10,7 +10,7 @@ import pytest
 from harness_vlmeval.known import KNOWN
 
 from harness import HarnessError, Image, MissingData
-from harness.evaluation.sampling import survey_samples
+from harness.evaluation.plan import survey_samples
 from harness.testing.fakes import PIXEL
 from harness.types import Failure
 from tests.plugins.vlmeval_asking import zoo

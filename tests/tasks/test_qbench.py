@@ -11,7 +11,7 @@ import pytest
 
 import harness
 from harness import BadData, MissingData, Request, Response, Sample, Text, plugins
-from harness.evaluation.sampling import survey_samples
+from harness.evaluation.plan import survey_samples
 from harness.runs.run import Run
 from harness.testing.conformance import check_task
 from harness.testing.fakes import PIXEL, fake_provider, host_of

@@ -10,7 +10,7 @@ from typing import Final
 
 from harness import BadImage, Brush, Failure, HarnessError, Json, Model, ModelInfo, Policy, Request, Response, plugins
 from harness.brushes import FoundPainter, find_painter, open_brush
-from harness.evaluation.sampling import find_needs
+from harness.evaluation.plan import find_needs
 from harness.keys import canonical
 from harness.limits import Endpoints, Metered
 from harness.models import ModelSpec, Resolved, resolve
