@@ -52,6 +52,36 @@ MAX_REPLY_MIB: Final = transport(
 MAX_IMAGES: Final = transport(
     "max_images", int, None, "most images the model takes in one request; 0 is a model without vision", least=0
 )
+# of providers whose models run on this machine
+REVISION: Final = identity("revision", str, None, "branch, tag or commit on the hub")
+DTYPE: Final = identity(
+    "dtype",
+    str,
+    "auto",
+    "number format of the weights; auto is the checkpoint's own",
+    ("auto", "float32", "bfloat16", "float16"),
+)
+PROFILE: Final = identity(
+    "profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)
+)
+PROMPT_FORMAT: Final = identity(
+    "prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"
+)
+THINKING: Final = identity(
+    "thinking",
+    str,
+    "auto",
+    "reasoning before the answer, where the chat template has a switch; auto leaves it as it is",
+    ("auto", "on", "off"),
+)
+CONTROL_TOKENS: Final = identity(
+    "control_tokens",
+    str,
+    "text",
+    "what the spelling of a control token inside a message is: plain text, or the token itself",
+    ("text", "control"),
+)
+TRUST_REMOTE_CODE: Final = identity("trust_remote_code", bool, False, "run the Python code that comes with the model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

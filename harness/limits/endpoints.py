@@ -1,14 +1,14 @@
 """Slots per endpoint, and the policy of all calls.
 
 A slot is one call on the wire. It is taken innermost, around the provider's call alone: never held while a record is
-written, while backing off, or by a strategy or rubric that makes several calls. So no two waits can hold each other.
+written, while backing off, or by a strategy or rubric that makes several calls. So two waits cannot block each other.
 
-All clients together have room for their connections in the files that this process may have open.
+The connections of all clients together fit into the files that this process may have open.
 
-How many calls there are at once and how fast they start are two limits. The first grows with each success up to the
-cap; the second comes with the first 429 that others share, and is learnt from what the endpoint refuses
+There are two limits: how many calls run at once, and how fast they start. The first grows with each success up to the
+cap. The second begins with the first 429 that others share, and follows what the endpoint refuses
 (`harness.limits.throttling`). Slots alone cannot use a server that allows so many requests a second: what they let
-through moves with how long answers take.
+through depends on how long answers take.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from harness.contracts import Brush, Model, ModelInfo
 from harness.limits.throttling import Call, Pace, Refusal, Refusals
 
 Tell = Callable[[str], None]  #: takes a line that a person should read now
-#: seconds; a shorter pause is over before a person has read of it
+#: seconds; a shorter pause is over before a person has read about it
 WORTH_TELLING: Final = 5.0
-_USUAL_CAP: Final = 100  #: calls at once where neither the model nor the user says
+_USUAL_CAP: Final = 100  #: calls at once if neither the model nor the user says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ class Policy:
 
     Attributes:
         start: calls at once on a fresh endpoint that states no limit of its own.
-        cap: most calls at once, also where a model states more; None is what a model states, else 100.
+        cap: most calls at once, even if a model states more; None is what a model states, else 100.
         tries: tries of one call that fails for a passing reason.
-        throttled_tries: tries of one call that is only told to slow down.
+        throttled_tries: tries of one call that the server only asks to slow down.
         base: seconds; the first back-off is drawn from 0 to this, each later one from twice as much.
         longest: seconds; no back-off is longer, unless the provider asks for it.
-        patience: seconds; a provider that asks to wait longer is down.
+        patience: seconds; a provider that asks to wait longer counts as down.
         deadline: seconds one call may take; local models have none.
-        breaker: errors in a row, whatever each says, with no success between that stop a model.
+        breaker: errors in a row, of whatever kind, that stop a model.
     """
 
     start: int = 20
@@ -69,7 +69,7 @@ class _Turn:
 
 
 class Endpoint:
-    """Slots of one endpoint, judge calls first, and the pace at which it takes them.
+    """Slots of one endpoint, judge calls first, and the pace at which calls start.
 
     The first in line waits until the endpoint is not paused, the pace allows a start and a slot is free; the others
     queue behind it. A pause is reported when it begins and not when it grows; the pace is reported when it is known,
@@ -106,7 +106,7 @@ class Endpoint:
 
     @property
     def slots(self) -> int:
-        """Calls that may be on the wire now, of those that there is room for."""
+        """Calls that may be on the wire now: the limit, or fewer if there is no room for their connections."""
         return int(min(self._limit, self._connections()))
 
     @asynccontextmanager
@@ -122,7 +122,7 @@ class Endpoint:
             self._leave()
 
     async def _wait_in_queue(self, urgent: bool) -> None:
-        """Wait in line, until let in or until this call is the first in line."""
+        """Wait until this call may start, or is the first in line."""
         turn = _Turn()
         queue = self._urgent if urgent else self._waiting
         queue.append(turn)
@@ -140,7 +140,7 @@ class Endpoint:
             await self._wait_as_first()
 
     async def _wait_as_first(self) -> None:
-        """Wait, as the first in line, until a call may start; only one call does at a time."""
+        """Wait, as the first in line, until this call may start; only one call waits here at a time."""
         self._has_first = True
         try:
             while not self._enter():
@@ -155,7 +155,7 @@ class Endpoint:
             self._admit_next()
 
     def _enter(self) -> bool:
-        """Let one call in, if one may come in now."""
+        """Start one call, if one may start now."""
         now = time.monotonic()
         if self._on_wire >= self.slots or now < self._paused_until or self._pace.wait(now) > 0:
             return False
@@ -176,7 +176,7 @@ class Endpoint:
         self._slot_freed.set()
 
     def _admit_next(self) -> None:
-        """Let in who may come in now; the first who may not becomes the first in line."""
+        """Start the waiting calls that may start now; the first that may not becomes the first in line."""
         self._has_first = False
         while queue := self._urgent or self._waiting:
             turn = queue.popleft()
@@ -193,11 +193,11 @@ class Endpoint:
 
     @property
     def passes(self) -> int:
-        """Calls that were answered so far, however."""
+        """Calls that were answered so far, whatever the answer."""
         return self._refusals.passes
 
     def record_success(self, call: Call | None = None) -> None:
-        """A call was answered, however: the endpoint lives."""
+        """Note that a call was answered, whatever the answer: the endpoint works."""
         kept = self._refusals.record_pass(call or Call(), time.monotonic())
         if kept is not None:
             self.slow_down(kept.started, kept.wait, kept.heard)
@@ -206,12 +206,12 @@ class Endpoint:
             self._slot_freed.set()
 
     def record_refusal(self, call: Call, started: float, wait: float, passes: int) -> None:
-        """A try of a call was refused and told how many seconds to wait: if other calls share that, slow down.
+        """Note that a try was refused with a number of seconds to wait; if other calls share that, slow down.
 
         Args:
-            call: whose try.
+            call: of the try.
             started: when the try started.
-            wait: seconds; 0 where none was asked for.
+            wait: seconds; 0 if none were asked for.
             passes: `passes` when the try started.
         """
         now = time.monotonic()
@@ -221,10 +221,10 @@ class Endpoint:
         self._report(wait, now)
 
     def slow_down(self, started: float, wait: float | None, heard: float | None = None) -> None:
-        """Slow the endpoint down: a call that started at `started` was refused and told how many seconds to wait.
+        """Slow the endpoint down: a call that started at `started` was refused with a number of seconds to wait.
 
-        What calls that were on the wire together are told is one message: the longest wait of them counts, from when
-        it was heard, which is now where `heard` does not say.
+        Refusals of calls that were on the wire together count as one: the longest wait of them, from the moment that it
+        was heard, which is now without `heard`.
         """
         now, pause = time.monotonic(), wait or 0.0
         heard = now if heard is None else heard
@@ -234,7 +234,7 @@ class Endpoint:
         self._report(pause, heard)
 
     def _report(self, pause: float, heard: float) -> None:
-        """Say what is new: a pause that begins, and a pace that is half of what was said before."""
+        """Report a pause that begins, and a pace that has fallen to half of the last one reported."""
         said = [f"asked to wait {pause:.0f} s"] if pause >= WORTH_TELLING and heard >= self._noted_until else []
         self._noted_until = max(self._noted_until, heard + pause)
         level = self._pace.level
@@ -250,8 +250,8 @@ class Endpoints:
 
     Attributes:
         policy: of all of them.
-        tell: given what a person should know of them; None says nothing.
-        notes: what the watched models had to say so far, each text once.
+        tell: takes messages for a person; None drops them.
+        notes: of the watched models so far, each text once.
     """
 
     def __init__(self, policy: Policy, *, tell: Tell | None = None) -> None:
@@ -277,11 +277,11 @@ class Endpoints:
         return self._known[info.endpoint]
 
     def _connections_of_each(self) -> float:
-        """Calls at once that one client may make: each keeps its connections for a while, and they are open files."""
+        """Calls at once that one client may make: each keeps its connections open for a while, and they are files."""
         return math.inf if self._room is None else max(1, self._room // max(1, self._clients))
 
     def mark_answered(self, model: Model | Brush) -> None:
-        """A model has answered something, however: what it is forbidden from now on says nothing of all its calls."""
+        """Note that a model has answered: a call that is forbidden from now on does not mean that all are."""
         if not self.has_answered(model):
             self._answering.append(model)
 
@@ -290,18 +290,18 @@ class Endpoints:
         return any(each is model for each in self._answering)
 
     def watch(self, model: Model | Brush) -> None:
-        """Tell what this model has to say, now and whenever there is more of it."""
+        """Report the notes of this model, now and whenever it has new ones."""
         self._watched.append(model)
         self._clients += not model.info.local
         self.hear(model)
 
     def listen(self) -> None:
-        """Take up new notes of the watched models, and tell them."""
+        """Report new notes of the watched models."""
         for model in self._watched:
             self.hear(model)
 
     def hear(self, model: Model | Brush) -> None:
-        """Take up new notes of one model, and tell them."""
+        """Report new notes of one model."""
         for note in model.info.notes:
             if note not in self.notes:
                 self.notes.append(note)

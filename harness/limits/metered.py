@@ -1,4 +1,4 @@
-"""One retry policy: a model or a brush whose calls take slots, are tried again, and end where nothing will help.
+"""One retry policy: a model or a brush whose calls take slots, are tried again, and stop if nothing will help.
 
 The breaker stops a model that gives nothing but errors before it is asked a hundred thousand times. One breaker watches
 one model, not its endpoint: a judge that is refused must not stop the answers that come from the same server, and their
@@ -51,11 +51,11 @@ _FAILURE: Final[Mapping[str, type[Any] | tuple[type[Any], ...]]] = {
 
 
 class Breaker:
-    """Counts errors in a row, whatever each says, with no success between.
+    """Counts errors in a row, of whatever kind; a success ends the row.
 
     Args:
         where: the endpoint, for the error.
-        most: how many open it.
+        most: errors that open it.
     """
 
     def __init__(self, where: str, most: int) -> None:
@@ -69,11 +69,11 @@ class Breaker:
 
     @contextmanager
     def expect(self, reason: str) -> Generator[None]:
-        """While the body repeats what failed for this reason in an earlier run, errors of that reason do not count.
+        """While the body repeats a call that failed for this reason in an earlier run, such errors do not count.
 
-        Failing so again tells nothing new of the endpoint: what is left of a resumed run may well be nothing but
-        requests that it refuses, and they must not open the breaker. An error of something new that comes meanwhile
-        does not count either; those that come once no repetition is under way do. An empty reason expects nothing.
+        To fail again in the same way says nothing new about the endpoint: the rest of a resumed run may be nothing but
+        requests that it refuses, and they must not open the breaker. An error of a new call with this reason does not
+        count meanwhile either; once no repetition runs, it does. An empty reason expects nothing.
         """
         self._expected[reason] += 1
         try:
@@ -83,12 +83,12 @@ class Breaker:
             self._expected += Counter[str]()  # drops what is down to nothing
 
     def record_success(self) -> None:
-        """A call was answered, however."""
+        """Note that a call was answered, whatever the answer."""
         self._count = 0
         self._reasons = {}
 
     def record_failure(self, failure: Failure, remedy: str = "") -> None:
-        """A call failed for good; `remedy` is what may fix it. Raises EndpointDown when it was one too many."""
+        """Count a call that failed for good; `remedy` may fix it. Raises EndpointDown at the last error allowed."""
         if failure.reason and self._expected[failure.reason]:
             return
         self._count += 1
@@ -97,7 +97,7 @@ class Breaker:
         self.check()
 
     def check(self) -> None:
-        """Raise EndpointDown when the breaker is open."""
+        """Raise EndpointDown if the breaker is open."""
         if self._count >= self._most:
             several = f" ({', '.join(self._reasons)}), at last" if len(self._reasons) > 1 else ""
             what = f"{self._count} errors in a row{several}: {self._last}"
@@ -107,17 +107,17 @@ class Breaker:
 class MeteredCalls:
     """Calls of one model or brush: each takes a slot, is tried again for passing reasons, and opens the breaker.
 
-    What a server forbids is the end of a model that has never answered, and else the end of that call alone.
+    If a server forbids a call of a model that has never answered, the model has failed; else only that call has.
 
     Args:
         of: model or brush.
-        endpoints: whose slots its calls take, and which know whether it has answered.
+        endpoints: give the slots, and know whether it has answered.
         urgent: its calls go before those that are not.
-        before: whether it answered in an earlier run; only asked where that matters.
+        before: whether it answered in an earlier run; only called if that matters.
 
     Attributes:
         breaker: of this model; the engine tells it which errors to expect.
-        endpoint: where its calls take their slots.
+        endpoint: gives the slots of its calls.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class MeteredCalls:
             await anyio.sleep(max(wait, random.uniform(0, backoff)))
 
     async def _try(self, attempt: Callable[[], Awaitable[_T | Failure]], call: Call) -> _T | Failure:
-        """One try, which takes a slot. Raises EndpointDown where the provider asks for a wait that is too long."""
+        """One try, which takes a slot. Raises EndpointDown if the provider asks for a wait that is too long."""
         async with self.endpoint.slot(urgent=self._urgent) as started:
             passes = self.endpoint.passes
             seconds = math.inf if self.info.local else self._policy.deadline
@@ -204,7 +204,7 @@ class MeteredCalls:
         return result
 
     def _end(self, failure: Failure, remedy: str = "") -> Failure:
-        """Count a call that failed for good. Raises EndpointDown when it was one too many."""
+        """Count a call that failed for good. Raises EndpointDown at the last error allowed."""
         if failure.outcome == "error":
             self.breaker.record_failure(failure, remedy)
             return failure
@@ -258,9 +258,9 @@ class CallCount:
 
 @contextmanager
 def count_calls() -> Generator[CallCount]:
-    """Count what the body asks of metered models, also from tasks and threads that it starts.
+    """Count the body's calls of metered models, also from tasks and threads that it starts.
 
-    A strategy is wrapped once and carries many samples at a time, so only the context tells whose call one is.
+    A strategy is wrapped once and handles many samples at a time, so only the context shows which sample a call is for.
     """
     count = CallCount()
     token = _COUNT.set(count)
@@ -271,17 +271,17 @@ def count_calls() -> Generator[CallCount]:
 
 
 async def try_once(model: Model, request: Request) -> Response | Failure:
-    """What a model or a strategy answers; what it raises, and what is no answer, fails this sample and not the run.
+    """Ask a model or a strategy; an exception, or a value that is no answer, fails this sample and not the run.
 
-    Raises HarnessError as the model does: nothing will work.
+    Raises HarnessError as the model does, if nothing will work.
     """
     return await _catch_failures(model.generate(request), Response, "model")
 
 
 async def draw_once(brush: Brush, drawing: Drawing) -> Drawn | Failure:
-    """What a brush draws; what it raises, and what is no image, fails this drawing alone.
+    """Ask a brush for a drawing; an exception, or a value that is no image, fails this drawing alone.
 
-    Raises HarnessError as the brush does: nothing will work.
+    Raises HarnessError as the brush does, if nothing will work.
     """
     drawn = await _catch_failures(brush.draw(drawing), Drawn, "painter")
     if isinstance(drawn, Failure):
@@ -313,9 +313,9 @@ async def _catch_failures(call: Awaitable[_T | Failure], kind: type[_T], what: s
 
 
 def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
-    """Why a value is none of this kind and no Failure that can be used; empty where it is one.
+    """Why a value is neither of this kind nor a usable Failure; empty if it is one of them.
 
-    Numbers are not looked at: `harness.store` makes them such as can be written.
+    Numbers are not checked: `harness.store` replaces those that JSON cannot hold.
     """
     if isinstance(answer, Response) and kind is Response:
         types = _RESPONSE
@@ -333,6 +333,6 @@ def explain_bad_answer(answer: object, kind: type[object] = Response) -> str:
 
 
 def _asked_wait(failure: Failure) -> float:
-    """Seconds the provider asked to wait; 0 where it did not, or asked for no time at all."""
+    """Seconds the provider asked to wait; 0 if it asked for none."""
     wait = failure.retry_after or 0.0
     return wait if wait > 0 else 0.0  # NaN is not

@@ -1,13 +1,13 @@
-"""What an endpoint's refusals say: which of them are about the endpoint, and how fast calls may start there.
+"""What an endpoint's refusals mean: which of them are about the endpoint, and how fast calls may start there.
 
-An endpoint that is asked too fast refuses whoever comes: other calls are refused too, or the same request passes when
-it comes again. A gateway may as well refuse one request again and again while others pass, and no pace helps that.
+An endpoint that is asked too fast refuses any call: other calls are refused too, or the same request passes at the next
+try. But a gateway may also refuse one request again and again while others pass, and no pace helps that.
 Invariants of `Refusals`:
 
 - A refusal is *shared* while two refusals of other calls, and a quarter in all, are among what the last calls came to.
   A shared one slows the endpoint at once, with those before it that were kept back.
-- One that is not shared is kept back. It slows the endpoint when its call passes at the next try: then it spoke of the
-  moment. Until then the call alone waits.
+- One that is not shared is kept back. It slows the endpoint when its call passes at the next try: then it was about
+  that moment. Until then the call alone waits.
 - A call that was refused `OWN` times, shared by no other call and while others passed, is refused for its own sake.
   From the second such time on its refusals are no evidence against others.
 - Where no other call passes there is nothing to compare with, and a call is never refused for its own sake.
@@ -80,13 +80,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Refusal:
-    """One try that was told to slow down.
+    """One try that the server refused with "slow down".
 
     Attributes:
-        call: whose try.
+        call: of the try.
         started: when the try started.
         heard: when it was refused.
-        wait: seconds it was told to wait.
+        wait: seconds that the server asked it to wait.
         passes: calls that had passed when it started.
     """
 
@@ -98,7 +98,7 @@ class Refusal:
 
 
 class Refusals:
-    """What the last calls of one endpoint came to.
+    """The outcomes of the last calls of one endpoint.
 
     Attributes:
         passes: calls that passed so far.
@@ -109,14 +109,14 @@ class Refusals:
         self._last: deque[tuple[float, Refusal | None]] = deque(maxlen=_LAST)
 
     def record_pass(self, call: Call, now: float) -> Refusal | None:
-        """A call was answered, however; its refusal that slows the endpoint now, if one was kept back."""
+        """Note that a call was answered; returns its refusal that was kept back and slows the endpoint now, if any."""
         self.passes += 1
         self._last.append((now, None))
         kept, call.kept = call.kept, None
         return None if call.alone >= _SUSPECT else kept
 
     def record(self, refusal: Refusal) -> list[Refusal]:
-        """A try was refused; the refusals that slow the endpoint now, in order: none where this one is not shared."""
+        """Note a refusal; returns the refusals that slow the endpoint now, in order: none if this one is not shared."""
         call, now = refusal.call, refusal.heard
         lately = [each for at, each in self._last if at > now - _LATELY]
         passed = sum(each is None for each in lately)
@@ -151,7 +151,7 @@ class Pace:
 
     @property
     def level(self) -> float | None:
-        """Calls a second that the endpoint allows; None where that has not been counted."""
+        """Calls a second that the endpoint allows; None if that has not been counted."""
         return self._level if self._counted else None
 
     def wait(self, now: float) -> float:
@@ -159,7 +159,7 @@ class Pace:
         return max(0.0, self._next - now)
 
     def start(self, now: float) -> None:
-        """A call starts."""
+        """Note that a call starts."""
         self._since = min(self._since, now)
         self._starts.append(now)
         if self._starts[0] < now - 2 * _KEPT:
@@ -186,14 +186,14 @@ class Pace:
         return flat + self._round * math.log2(1 + math.log(2) * (1 - rate * flat) / (rate * self._round))
 
     def record_refusal(self, started: float, heard: float, pause: float, now: float | None = None) -> bool:
-        """A call was refused, and told how long to wait; whether that changes the pace.
+        """Note that a call was refused with a number of seconds to wait; whether that changes the pace.
 
         Args:
             started: when the call started.
-            heard: when it was told so; from then on the pace counts.
-            pause: seconds; 0 where it need not wait.
-            now: where it was kept back until now: calls that started meanwhile were not paced by it, and what they
-                are told is no news either.
+            heard: when it was refused; from then on the pace counts.
+            pause: seconds; 0 if it need not wait.
+            now: given if the refusal was kept back until now: it did not pace calls that started meanwhile, so their
+                refusals are no news either.
         """
         self._refused.append(started)
         if started <= self._known:
@@ -213,12 +213,12 @@ class Pace:
         return True
 
     def _guess_level(self, heard: float) -> float:
-        """The level at the first refusal: what was accepted since the first call; too low as a rule, hence doubled."""
+        """The level at the first refusal: the calls accepted since the first; usually too low, hence doubled later."""
         accepted = bisect_right(self._starts, heard) - sum(at <= heard for at in self._refused)
         return max(1, accepted) / max(heard - self._since, 0.1)
 
     def _measure_level(self, started: float, pause: float) -> float:
-        """The level at a later refusal; a fall by more than half is taken for a change of the world."""
+        """The level at a later refusal; a fall by more than half means that the server has changed."""
         last = bisect_right(self._starts, started)
         first = max(0, min(bisect_left(self._starts, started - _WINDOW), last - _FEWEST))
         begin = max(self._since, min(started - _WINDOW, self._starts[first] if self._starts else started))

@@ -15,7 +15,7 @@ CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 PIPELINE_CONFIG: Final = "model_index.json"
 _MAKERS: Final = {CONFIG: "transformers", PIPELINE_CONFIG: "diffusers"}
-#: What a model is made of, beside its weights; other files of a repository (pictures, weights for other programs) stay.
+#: What a model is made of, next to its weights; other files of a repository (pictures, other weights) are not fetched.
 _MODEL_FILES: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.py")
 
 
@@ -25,8 +25,8 @@ class Origin:
 
     Attributes:
         place: folder or hub id, as `from_pretrained` takes it.
-        folder: where its files lie; of a hub model, where they will lie once they are downloaded.
-        name: of the model, without the path that leads to it.
+        folder: of its files; for a hub model, where they will be once they are downloaded.
+        name: of the model, without its path.
         commit: on the hub; empty for a folder.
         fingerprint: what identifies the weights.
     """
@@ -140,3 +140,15 @@ def folder_of(name: str, revision: str | None, *, scheme: str, adapter: str) -> 
             remedy=f"fetch them where there is a network: hf download {name}",
         ) from error
     raise HarnessError("the repository holds no weights", where=f"{scheme}/{name}", remedy="name one that does")
+
+
+def broken_adapter_error(folder: Path, detail: str) -> HarnessError:
+    """The error of an adapter whose files cannot be read."""
+    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
+
+
+def unfit_adapter_error(folder: Path, detail: str) -> HarnessError:
+    """The error of an adapter that the model does not take."""
+    return HarnessError(
+        f"the adapter does not fit this model: {detail}", where=str(folder), remedy="name the model it was trained on"
+    )

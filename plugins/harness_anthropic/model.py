@@ -67,7 +67,7 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[AnthropicM
 
 
 class AnthropicModel:
-    """A Model; what it learns of what its model takes is kept while it is open."""
+    """A Model; while it is open, it remembers the parameters that its model has refused."""
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name

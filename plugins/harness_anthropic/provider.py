@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from harness import Model, Provider, Settings
 from harness.http.settings import (
@@ -18,12 +17,10 @@ from harness.http.settings import (
 )
 
 
-@asynccontextmanager
-async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
     from .model import open_model
 
-    async with open_model(name, settings) as model:
-        yield model
+    return open_model(name, settings)
 
 
 SETTINGS = (

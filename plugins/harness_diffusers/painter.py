@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from harness import Brush, Painter, Settings
 from harness.extras import require
-from harness.http.settings import identity, transport
+from harness.http.settings import REVISION, identity, transport
 
 SETTINGS = (
     transport("device", str, "auto", "auto, cpu, cuda, cuda:N or mps"),
@@ -16,7 +16,7 @@ SETTINGS = (
     identity("negative_prompt", str, "", "what images should not show"),
     identity("dtype", str, "bfloat16", "number format of the weights", choices=("bfloat16", "float16", "float32")),
     identity("variant", str, None, "variant of the weight files, such as fp16"),
-    identity("revision", str, None, "branch, tag or commit on the hub"),
+    REVISION,
 )
 
 

@@ -131,9 +131,9 @@ class Connection:
 
     Attributes:
         address: of the service, for messages and slots.
-        vertex: asked at Vertex AI.
-        seconds: what one call may take.
-        limit: bytes that are taken of one answer.
+        vertex: whether Vertex AI is asked.
+        seconds: one call may take.
+        limit: bytes that are read of one answer.
     """
 
     address: Address
@@ -268,7 +268,7 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[GeminiMode
 
 
 class GeminiModel:
-    """A Model; what it learns of what the model takes is kept while it is open."""
+    """A Model; while it is open, it remembers the parameters that its model has refused."""
 
     def __init__(self, name: str, settings: Settings, parameters: dict[str, Json], connection: Connection) -> None:
         self._name = name

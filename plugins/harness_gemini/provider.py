@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from harness import Model, Provider, Settings
 from harness.extras import require
 from harness.http.settings import API_KEY_ENV, MAX_IMAGE_SIDE, MAX_IMAGES, MAX_REPLY_MIB, TIMEOUT, identity
 
 
-@asynccontextmanager
-async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
     with require("gemini", by="gemini/"):
         from .model import open_model
-    async with open_model(name, settings) as model:
-        yield model
+    return open_model(name, settings)
 
 
 THRESHOLDS = ("BLOCK_NONE", "OFF", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE")

@@ -54,9 +54,9 @@ class Family:
     """What a family's model folders do not say.
 
     Attributes:
-        max_images: most images that it was made for; None where its template says enough.
-        turn: its prompt where it has no chat template, see `harness.local.PromptFormat`.
-        note: what a reader of its numbers should know.
+        max_images: most images that it was made for; None if its template says enough.
+        turn: its prompt if it has no chat template, see `harness.local.PromptFormat`.
+        note: for readers of its numbers.
     """
 
     max_images: int | None = None
@@ -81,13 +81,13 @@ class PromptStyle:
     """How a model is prompted.
 
     Attributes:
-        chat: how its template renders; None where it has none.
-        form: how images and questions are written, where not by the template alone.
-        ends: ids of tokens that end an answer, beside those of its own generation settings.
-        max_tokens: of an answer, whatever a request allows; None where there is no such limit.
-        max_images: most images one request may hold; None where there is no limit.
-        can: what may be asked.
-        notes: what a person should read.
+        chat: how its template renders; None if it has none.
+        form: how images and questions are written, if not by the template alone.
+        ends: ids of tokens that end an answer, next to those of its own generation settings.
+        max_tokens: of an answer, whatever a request allows; None for no such limit.
+        max_images: most images one request may hold; None for no limit.
+        can: its abilities.
+        notes: for a person.
     """
 
     chat: Chat | None
@@ -100,7 +100,7 @@ class PromptStyle:
 
 
 def find_style(loaded: Loaded, settings: Settings) -> PromptStyle:
-    """How a loaded model is prompted. Raises HarnessError where template or settings are unusable."""
+    """How a loaded model is prompted. Raises HarnessError if its template or the settings are unusable."""
     frontend, profile = loaded.frontend, loaded.profile
     family = FAMILIES.get(loaded.model.config.model_type, Family())
     chat = study(frontend, thinking=settings["thinking"])
@@ -168,7 +168,7 @@ def encode(
 
 
 def count_tokens(batch: Batch, context: int | None) -> list[int]:
-    """The tokens of each row, without padding. Raises ContextOverflow where a row leaves no room for another token."""
+    """The tokens of each row, without padding. Raises ContextOverflow if a row leaves no room for another token."""
     counts: list[int] = batch["attention_mask"].sum(dim=1).tolist()
     if context is not None and max(counts) >= context:
         raise ContextOverflow(f"the prompt has {max(counts)} tokens, the model can read {context}")
@@ -203,7 +203,7 @@ class Generator:
         return settings.temperature > 0
 
     def encode_ahead(self, waiting: Sequence[Waiting]) -> None:
-        """Encode the next batch; one that cannot be encoded fails when its turn comes."""
+        """Encode the next batch; if that fails, the batch fails when it runs."""
         with contextlib.suppress(Exception):
             self._ready[waiting[0]] = waiting, self._encode(waiting)
         for stale in list(self._ready)[:-2]:  # one waits and one starts; older ones were given up
@@ -312,11 +312,11 @@ def read_answer(
 
 
 class BatchSize:
-    """How many rows may run together: halved where that was too many, and never raised again.
+    """How many rows may run together: halved if that was too many, and never raised again.
 
     Attributes:
         size: most rows, at least one.
-        notes: what was changed on the way.
+        notes: on what was changed, for a person.
     """
 
     def __init__(self, size: int) -> None:
@@ -339,7 +339,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_error(error: BaseException) -> HarnessError:
-    """The end of a run in which a single request does not fit."""
+    """The error that ends a run if a single request does not fit."""
     first = (str(error).strip().splitlines() or [""])[0]
     return HarnessError(f"out of memory with one request at a time: {first[:200]}", remedy=ADVICE)
 

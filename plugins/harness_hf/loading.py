@@ -1,4 +1,4 @@
-"""Loads a model: onto its device, in its number format, with all its weights and its adapter, and nothing made up."""
+"""Loads a model onto its device, in its number format, with all its weights and its adapter, none of them random."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from harness.extras import install_command
 from harness.fingerprint import hash_folder
 from harness.local import ADAPTER_CONFIG, CONFIG, Frontend, Origin, Profile, counts_area, find, find_profile
 from harness.local.devices import find_device, free_cache
+from harness.local.origin import broken_adapter_error, unfit_adapter_error
 
 transformers: Any = _transformers  # most of its types are unknown to a strict checker
 Batch = dict[str, Any]  # what the model's forward takes: tensors, mostly
-#: Where a model with code of its own says which class it is, the likeliest first.
+#: Keys under which a model with code of its own names its class, the likeliest first.
 _OWN_KINDS: Final = ("AutoModelForImageTextToText", "AutoModelForVision2Seq", "AutoModelForCausalLM", "AutoModel")
 IMAGE_LIMITS: Final = ("min_pixels", "max_pixels", "max_patches", "longest_edge")
 
@@ -38,8 +39,8 @@ class Loaded:
         device: where it is.
         origin: where it came from.
         fingerprint: of the model and its adapter.
-        profile: how a paper ran its family; None where none is asked for.
-        note: what a person should read of its adapter; empty where there is nothing to say.
+        profile: how a paper ran its family; None if none is asked for.
+        note: about its adapter, for a person; empty for none.
     """
 
     model: Any
@@ -52,7 +53,7 @@ class Loaded:
 
     @property
     def context(self) -> int | None:
-        """Most tokens of prompt and answer together; None where the model does not say."""
+        """Most tokens of prompt and answer together; None if the model does not say."""
         found: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return found
 
@@ -155,7 +156,7 @@ def _open_frontend(origin: Origin, config: Any, common: Mapping[str, Any]) -> tu
 
 
 def limit_images(image_processor: Any, settings: Mapping[str, Any], profile: Profile | None) -> None:
-    """Limit the size of images as asked for, else as the profile says.
+    """Limit the size of images by the settings, else by the profile.
 
     Args:
         image_processor: None for a text model.
@@ -238,11 +239,11 @@ def _load_weights(
 def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json], str]:
     """Put a folder's LoRA adapter on the model: all of it, or an error that says what does not fit.
 
-    Layers of one name and size are no proof: an adapter of Qwen2-VL goes onto Qwen2.5-VL without an error. So what the
-    adapter says of its base is checked too.
+    Layers of equal name and size prove nothing: an adapter of Qwen2-VL goes onto Qwen2.5-VL without an error. So this
+    also checks what the adapter says about its base.
 
     Returns:
-        The adapter's fingerprint, and a note where its base has another name than the model; else "".
+        The adapter's fingerprint, and a note if its base has another name than the model; else "".
 
     Raises:
         HarnessError: the folder holds no adapter, a broken one, or one of another model.
@@ -260,44 +261,34 @@ def _load_adapter(model: Any, folder: Path, name: str) -> tuple[dict[str, Json],
         made_for = mapping.get("base_model_class", "")
         base = str(config.get("base_model_name_or_path") or "")
     except (OSError, ValueError, AttributeError) as error:
-        raise _broken_adapter(folder, f"{ADAPTER_CONFIG}: {_first_line(error)}") from error
+        raise broken_adapter_error(folder, f"{ADAPTER_CONFIG}: {_first_line(error)}") from error
     if made_for and made_for not in {kind.__name__ for kind in type(model).__mro__}:
-        raise _unfit_adapter(folder, f"it was made for a {made_for}, this is a {type(model).__name__}")
+        raise unfit_adapter_error(folder, f"it was made for a {made_for}, this is a {type(model).__name__}")
     try:  # the base may still be where it was
         of_base: dict[str, Any] = json.loads((Path(base) / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         of_base = {}
     kind = str(of_base.get("model_type", ""))
     if kind and kind != model.config.model_type:
-        raise _unfit_adapter(folder, f"its base is of type {kind}, this model of type {model.config.model_type}")
+        raise unfit_adapter_error(folder, f"its base is of type {kind}, this model of type {model.config.model_type}")
 
     try:
         loaded = model.load_adapter(str(folder))
     except (ValueError, RuntimeError) as error:  # none of the layers it names is there, or they are of another size
         sizes = "mismatched_sizes" in str(error)  # transformers points to a report that it logged
         detail = "its weights are of another size" if sizes else _first_line(error)
-        raise _unfit_adapter(folder, detail) from error
+        raise unfit_adapter_error(folder, detail) from error
     except Exception as error:
-        raise _broken_adapter(folder, f"{type(error).__name__}: {_first_line(error)}") from error
+        raise broken_adapter_error(folder, f"{type(error).__name__}: {_first_line(error)}") from error
     strange = sorted({*loaded.missing_keys, *loaded.unexpected_keys, *loaded.mismatched_keys})
     if strange:
-        raise _unfit_adapter(folder, f"{len(strange)} weights, such as {strange[0]}")
+        raise unfit_adapter_error(folder, f"{len(strange)} weights, such as {strange[0]}")
     other = base and Path(base).name != Path(name).name
     return hash_folder(folder), f"the adapter says that it was trained on {Path(base).name}" if other else ""
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def _unfit_adapter(folder: Path, detail: str) -> HarnessError:
-    return HarnessError(
-        f"the adapter does not fit this model: {detail}", where=str(folder), remedy="name the model it was trained on"
-    )
-
-
-def _broken_adapter(folder: Path, detail: str) -> HarnessError:
-    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
 
 
 @contextlib.contextmanager

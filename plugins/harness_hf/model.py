@@ -74,7 +74,7 @@ class BatchRunner:
         self._threads = choose_threads(loaded.model, settings["threads"])
 
     def group(self, prompt: Prompt) -> Hashable:
-        """What prompts must share to run together; None for one that runs alone."""
+        """Equal for prompts that may run together; None for one that runs alone."""
         seeded = prompt.settings.seed is not None and self.generator.samples(prompt.settings)
         if prompt.choices or seeded:
             return None
@@ -102,7 +102,7 @@ class BatchRunner:
 
 
 def to_failure(error: Exception) -> Answer:
-    """What a sample gets for an exception of the model's; out of memory with one request at a time ends the run."""
+    """The result of a sample whose model raised; out of memory with one request at a time ends the run."""
     if is_out_of_memory(error):
         return memory_error(error)
     reason = "context_length" if isinstance(error, ContextOverflow) else type(error).__name__

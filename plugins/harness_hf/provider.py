@@ -7,7 +7,17 @@ from pathlib import Path
 
 from harness import Model, Provider, Settings
 from harness.extras import require
-from harness.http.settings import identity, transport
+from harness.http.settings import (
+    CONTROL_TOKENS,
+    DTYPE,
+    PROFILE,
+    PROMPT_FORMAT,
+    REVISION,
+    THINKING,
+    TRUST_REMOTE_CODE,
+    identity,
+    transport,
+)
 
 #: Device and batching are transport: they change speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
@@ -23,38 +33,20 @@ SETTINGS = (
     transport("threads", int, None, "CPU threads; not set: as the model's size asks", least=1),
     transport("batch_size", int, 8, "most requests answered together", least=1),
     transport("batch_wait", float, 10.0, "milliseconds a request waits for others to join it", least=0),
-    identity(
-        "dtype",
-        str,
-        "auto",
-        "number format of the weights; auto is the checkpoint's own",
-        ("auto", "float32", "bfloat16", "float16"),
-    ),
+    DTYPE,
     identity("attn_implementation", str, None, "attention of transformers: sdpa, eager, …"),
     identity("load_in", str, None, "quantise the weights while they load (bitsandbytes, CUDA)", ("4bit", "8bit")),
-    identity("revision", str, None, "branch, tag or commit on the hub"),
+    REVISION,
     identity("adapter", Path, None, "folder of a LoRA adapter (peft) put on the model"),
     identity("min_pixels", int, None, "smaller images are enlarged, where the processor can"),
     identity("max_pixels", int, None, "larger images are scaled down, where the processor can"),
     identity("max_patches", int, None, "most tiles an image is cut into, where the processor cuts"),
     identity("longest_edge", int, None, "longest side an image is scaled to, where the processor does so"),
-    identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
-    identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
-    identity(
-        "thinking",
-        str,
-        "auto",
-        "reasoning before the answer, where the chat template has a switch; auto leaves it as it is",
-        ("auto", "on", "off"),
-    ),
-    identity(
-        "control_tokens",
-        str,
-        "text",
-        "what the spelling of a control token inside a message is: plain text, or the token itself",
-        ("text", "control"),
-    ),
-    identity("trust_remote_code", bool, False, "run the Python code that comes with the model"),
+    PROFILE,
+    PROMPT_FORMAT,
+    THINKING,
+    CONTROL_TOKENS,
+    TRUST_REMOTE_CODE,
 )
 
 

@@ -95,7 +95,7 @@ async def open_model(name: str, settings: Settings) -> AsyncGenerator[OpenAIMode
 
 
 class OpenAIModel:
-    """A Model; what it learns of its server's dialect is kept while it is open."""
+    """A Model; while it is open, it remembers the parameters that its server has refused."""
 
     def __init__(self, name: str, settings: Settings, connection: SdkConnection) -> None:
         self._name = name

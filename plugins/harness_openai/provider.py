@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 
 from harness import Brush, Model, Painter, Provider, Settings, preset
 from harness.http.settings import (
@@ -25,20 +25,16 @@ from .servers import SERVERS
 _NOT_HERE = ("azure_endpoint", "api_version", "organization", "project")
 
 
-@asynccontextmanager
-async def _open(name: str, settings: Settings) -> AsyncGenerator[Model]:
+def _open(name: str, settings: Settings) -> AbstractAsyncContextManager[Model]:
     from .model import open_model
 
-    async with open_model(name, settings) as model:
-        yield model
+    return open_model(name, settings)
 
 
-@asynccontextmanager
-async def _open_brush(name: str, settings: Settings) -> AsyncGenerator[Brush]:
+def _open_brush(name: str, settings: Settings) -> AbstractAsyncContextManager[Brush]:
     from .brush import open_brush
 
-    async with open_brush(name, settings) as brush:
-        yield brush
+    return open_brush(name, settings)
 
 
 _SERVER = (

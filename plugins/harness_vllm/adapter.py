@@ -18,6 +18,7 @@ from typing import Any, Final
 from harness import HarnessError, Json
 from harness.fingerprint import hash_folder
 from harness.local import ADAPTER_CONFIG
+from harness.local.origin import broken_adapter_error, unfit_adapter_error
 
 Shapes = Mapping[str, tuple[int, ...]]  # name of a weight -> its shape
 
@@ -56,7 +57,7 @@ def read_adapter(folder: Path) -> Adapter:
         ranks: dict[str, int] = values.get("rank_pattern") or {}
         largest = max([int(values["r"]), *map(int, ranks.values())])  # of any layer
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _broken_error(folder, f"{ADAPTER_CONFIG}: {type(error).__name__}: {error}") from error
+        raise broken_adapter_error(folder, f"{ADAPTER_CONFIG}: {type(error).__name__}: {error}") from error
     rank = next((each for each in _RANKS if each >= largest), None)
     if rank is None:
         raise HarnessError(f"the adapter's rank is {largest}, vLLM takes at most {_RANKS[-1]}", where=str(folder))
@@ -72,7 +73,7 @@ def check_adapter(adapter: Adapter, base: Path) -> None:
     try:
         parts = read_shapes([adapter.folder / _WEIGHTS])
     except Exception as error:  # safetensors raises an error of its own, which only it can name
-        raise _broken_error(adapter.folder, f"{_WEIGHTS}: {error}") from error
+        raise broken_adapter_error(adapter.folder, f"{_WEIGHTS}: {error}") from error
     if outside := sorted(name for name in parts if _OUTSIDE.search(name)):
         raise HarnessError(
             f"the adapter also changes weights outside the language model, such as {outside[0]}, which vLLM leaves out",
@@ -81,20 +82,7 @@ def check_adapter(adapter: Adapter, base: Path) -> None:
         )
     known = read_shapes(sorted(base.glob("*.safetensors")))
     if known and (misfit := _find_misfit(parts, known)):
-        raise unfit_error(adapter, misfit)
-
-
-def unfit_error(adapter: Adapter, detail: str) -> HarnessError:
-    """The error of an adapter that its base does not take."""
-    return HarnessError(
-        f"the adapter does not fit this model: {detail}",
-        where=str(adapter.folder),
-        remedy="name the model it was trained on",
-    )
-
-
-def _broken_error(folder: Path, detail: str) -> HarnessError:
-    return HarnessError(f"the adapter cannot be read: {detail}", where=str(folder), remedy="save it again by peft")
+        raise unfit_adapter_error(adapter.folder, misfit)
 
 
 def read_shapes(files: Iterable[Path]) -> Shapes:
@@ -109,7 +97,7 @@ def read_shapes(files: Iterable[Path]) -> Shapes:
 
 
 def _find_misfit(parts: Shapes, base: Shapes) -> str:
-    """What of an adapter has no place in its base; empty where all fits."""
+    """The first part of an adapter that has no place in its base; empty if all fits."""
     by_layer: dict[str, list[tuple[int, ...]]] = {}
     for name, shape in base.items():
         by_layer.setdefault(_layer(name.rpartition(".")[0]), []).append(shape)
@@ -128,6 +116,6 @@ def _find_misfit(parts: Shapes, base: Shapes) -> str:
 
 
 def _layer(module: str) -> str:
-    """A module's name from its layer on: what is before it differs between versions of transformers."""
+    """A module's name from its layer on: the part before it differs between versions of transformers."""
     found = _LAYER.fullmatch(module)
     return found[1] if found else module

@@ -1,8 +1,8 @@
-"""vLLM's own processes: their environment, and how they are kept off the terminal.
+"""vLLM's own processes: their environment, and how they stay away from the terminal.
 
-vLLM computes in child processes, which would write to our stdout and stderr and would be stopped by the Ctrl-C that is
-meant for us. So they start with Ctrl-C blocked, and vLLM calls `settle` in each of them (entry point
-`vllm.general_plugins`), which sends what they write to a file.
+vLLM computes in child processes. They would write to our stdout and stderr, and the Ctrl-C that is meant for us would
+stop them. So they start with Ctrl-C blocked, and vLLM calls `settle` in each of them (entry point
+`vllm.general_plugins`), which sends their output to a file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 LOG: Final = "HARNESS_VLLM_LOG"
-#: What vLLM reads when it is imported; whatever the user has set stays.
+#: What vLLM reads when it is imported; the user's own values stay.
 ENVIRONMENT: Final = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork of a process with threads may hang
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -30,7 +30,7 @@ ENVIRONMENT: Final = {
 
 
 def prepare() -> None:
-    """Set the environment; to be called before vLLM is imported."""
+    """Set the environment; call it before vLLM is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.getLogger("vllm").addHandler(logging.NullHandler())  # it warns before it has set up its own

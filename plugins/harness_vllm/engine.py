@@ -1,7 +1,6 @@
-"""Starts vLLM's asynchronous engine, gives its memory and processes back at the end, and says what went wrong in it.
+"""Starts vLLM's asynchronous engine, ends its processes at the end, and says what went wrong in it.
 
-The engine is made in a thread: that takes a minute for a large model. A start that is cancelled is given up, and its
-processes with it.
+The engine starts in a thread: that takes a minute for a large model. If a start is cancelled, its processes end too.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from harness import Failure, HarnessError
 from harness_vllm.children import apart
 
 _JOIN_SECONDS: Final = 10.0
-#: In which the engine ends its workers and gives shared memory back; vLLM's own 5 seconds are too short for that.
+#: For the engine to end its workers and free shared memory; vLLM's own 5 seconds are too short for that.
 _GRACE_SECONDS: Final = 20.0
 _MEMORY: Final = re.compile(
     r"out of memory|free memory|allocate memory|kv cache|memory utilization|available memory", re.IGNORECASE
@@ -62,7 +61,7 @@ class RunningEngine:
     children: tuple[Any, ...]
 
     async def stop(self) -> None:
-        """End its processes and wait until they are gone. The log is kept where the engine has died."""
+        """End its processes and wait until they are gone. The log is kept if the engine has died."""
         died = self.llm.errored
         if self.llm.output_handler is not None:
             self.llm.output_handler.cancel()  # else it may take the end for a death, and report one
@@ -143,7 +142,7 @@ class EngineStart:
 
 
 def _end_processes(children: tuple[Any, ...]) -> None:
-    """Wait for processes that were told to end, and kill those that do not."""
+    """Wait for processes that should end, and kill those that do not."""
     for child in children:
         child.join(_JOIN_SECONDS)
     for child in children:
@@ -153,7 +152,7 @@ def _end_processes(children: tuple[Any, ...]) -> None:
 
 
 def start_error(ref: str, error: Exception, log: Path | None = None) -> HarnessError:
-    """Why a model cannot be run, from what was raised here and what the engine's processes wrote."""
+    """Why a model cannot be run, from the error raised here and the output of the engine's processes."""
     cause = _first_raised(log)
     if not cause:  # pydantic writes its own lines above and below what was raised
         text = str(error).strip()
@@ -181,7 +180,7 @@ def death_error(ref: str, log: Path) -> HarnessError:
 
 
 def to_failure(error: BaseException) -> Failure:
-    """What a sample gets for what vLLM raised at its request alone."""
+    """The Failure of a sample for an error that vLLM raised at its request alone."""
     cause = error.__cause__ if type(error).__name__ == "EngineGenerateError" and error.__cause__ else error
     message = str(cause)
     reason = "context_length" if _CONTEXT.search(message) else type(cause).__name__
@@ -189,6 +188,6 @@ def to_failure(error: BaseException) -> Failure:
 
 
 def _first_raised(log: Path | None) -> str:
-    """The first exception in a log that is not about another one; empty where there is none."""
+    """The first exception in a log that is not about another one; empty if there is none."""
     text = log.read_text(encoding="utf-8", errors="replace") if log and log.is_file() else ""
     return next((found[:300] for found in _RAISED.findall(text) if not _CAUGHT.search(found)), "")

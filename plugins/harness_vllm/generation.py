@@ -36,11 +36,11 @@ class PromptStyle:
 
     Attributes:
         frontend: its processor or tokenizer.
-        chat: how its template renders; None where it has none.
-        form: how images and questions are written, where not by the template alone.
-        ends: ids of tokens that end an answer, beside those that vLLM knows of.
-        max_tokens: of an answer, whatever a request allows; None where there is no such limit.
-        can: what may be asked.
+        chat: how its template renders; None if it has none.
+        form: how images and questions are written, if not by the template alone.
+        ends: ids of tokens that end an answer, next to those that vLLM knows.
+        max_tokens: of an answer, whatever a request allows; None for no such limit.
+        can: its abilities.
     """
 
     frontend: Frontend
@@ -57,7 +57,7 @@ def find_style(frontend: Frontend, settings: Settings, profile: Profile | None, 
     Args:
         frontend: its processor or tokenizer.
         settings: of the provider.
-        profile: how a paper ran its family; None where none is asked for.
+        profile: how a paper ran its family; None if none is asked for.
         sees: whether it takes images.
 
     Raises:
@@ -241,7 +241,7 @@ class Generator:
         return self._sampling.SamplingParams(output_kind=self._sampling.RequestOutputKind.FINAL_ONLY, **values)
 
     async def _call(self, prompt: Prompt, more: str, parameters: Any) -> Any:
-        """vLLM's RequestOutput for a prompt followed by `more`, or a Failure. Raises HarnessError where it died."""
+        """vLLM's RequestOutput for a prompt followed by `more`, or a Failure. Raises HarnessError if it died."""
         asked: dict[str, Any] = {"prompt": prompt.text + more}
         if prompt.images:
             asked["multi_modal_data"] = {"image": list(prompt.images)}

@@ -14,8 +14,9 @@ import anyio.to_thread
 
 from harness import Failure, HarnessError, Json, Model, ModelInfo, Request, Response, Settings
 from harness.local import CONFIG, Origin, Profile, PromptBuilder, PromptFormat, find, find_profile
+from harness.local.origin import unfit_adapter_error
 from harness.settings import json_object
-from harness_vllm.adapter import Adapter, check_adapter, read_adapter, unfit_error
+from harness_vllm.adapter import Adapter, check_adapter, read_adapter
 from harness_vllm.children import prepare
 from harness_vllm.engine import EngineStart, RunningEngine
 from harness_vllm.generation import PIXELS, Generator, PromptStyle, find_style, open_frontend
@@ -32,9 +33,9 @@ class ModelSource:
 
     Attributes:
         origin: where the model comes from.
-        adapter: what is put on it.
+        adapter: of LoRA; None without one.
         model_type: of its config.
-        profile: how a paper ran its family; None where none is asked for.
+        profile: how a paper ran its family; None if none is asked for.
     """
 
     origin: Origin
@@ -50,7 +51,7 @@ class ModelSource:
 
 
 def find_source(name: str, settings: Settings) -> ModelSource:
-    """Find a model and its adapter. Raises HarnessError where there is none, or they do not belong together."""
+    """Find a model and its adapter. Raises HarnessError if there is none, or they do not belong together."""
     origin = find(name, settings["revision"], scheme="vllm", adapter="lora")
     adapter = None
     if settings["lora"] is not None:
@@ -124,7 +125,7 @@ class VllmModel:
 
 @asynccontextmanager
 async def open_model(name: str, settings: Settings) -> AsyncGenerator[Model]:
-    """Start an engine for `vllm/NAME`; its memory and processes are given back at the end. Raises HarnessError."""
+    """Start an engine for `vllm/NAME`; it ends with the block. Raises HarnessError."""
     prepare()
     source = await anyio.to_thread.run_sync(find_source, name, settings, abandon_on_cancel=True)
     start = EngineStart(f"vllm/{name}", build_arguments(source, settings))
@@ -157,9 +158,9 @@ async def _add_adapter(engine: RunningEngine, source: ModelSource) -> Any:
     try:
         taken = await engine.llm.add_lora(request)
     except Exception as error:
-        raise unfit_error(source.adapter, " ".join(str(error).split())[:300]) from error
+        raise unfit_adapter_error(source.adapter.folder, " ".join(str(error).split())[:300]) from error
     if not taken:
-        raise unfit_error(source.adapter, "the engine did not take it")
+        raise unfit_adapter_error(source.adapter.folder, "the engine did not take it")
     # a hub model's weights are here by now
     await anyio.to_thread.run_sync(check_adapter, source.adapter, source.origin.folder)
     return request

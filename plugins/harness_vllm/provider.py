@@ -8,7 +8,17 @@ from pathlib import Path
 
 from harness import HarnessError, Model, Provider, Settings
 from harness.extras import install_command, require
-from harness.http.settings import identity, transport
+from harness.http.settings import (
+    CONTROL_TOKENS,
+    DTYPE,
+    PROFILE,
+    PROMPT_FORMAT,
+    REVISION,
+    THINKING,
+    TRUST_REMOTE_CODE,
+    identity,
+    transport,
+)
 
 #: How the work is spread is transport: it changes speed, and the last bits of a sum, but not what is asked.
 SETTINGS = (
@@ -24,36 +34,18 @@ SETTINGS = (
     identity(
         "max_model_len", int, None, "most tokens of prompt and answer together; not set: the model's own", least=1
     ),
-    identity(
-        "dtype",
-        str,
-        "auto",
-        "number format of the weights; auto is the checkpoint's own",
-        ("auto", "float32", "bfloat16", "float16"),
-    ),
+    DTYPE,
     identity("quantization", str, None, "how the weights are quantised, such as fp8, awq or bitsandbytes"),
-    identity("revision", str, None, "branch, tag or commit on the hub"),
+    REVISION,
     identity("lora", Path, None, "folder of a LoRA adapter (peft) put on the model"),
     identity("min_pixels", int, None, "smaller images are enlarged, where the processor can", least=1),
     identity("max_pixels", int, None, "larger images are scaled down, where the processor can", least=1),
-    identity("profile", str, None, "run the model's family as a paper did: see docs/providers/hf.md", ("mis-paper",)),
-    identity("prompt_format", str, None, "the whole prompt with {images} and {question}, in place of a chat template"),
+    PROFILE,
+    PROMPT_FORMAT,
     identity("mm_processor_kwargs", str, "", "more for the model's image processor, as a JSON object"),
-    identity(
-        "thinking",
-        str,
-        "auto",
-        "reasoning before the answer, where the chat template has a switch; auto leaves it as it is",
-        ("auto", "on", "off"),
-    ),
-    identity(
-        "control_tokens",
-        str,
-        "text",
-        "what the spelling of a control token inside a message is: plain text, or the token itself",
-        ("text", "control"),
-    ),
-    identity("trust_remote_code", bool, False, "run the Python code that comes with the model"),
+    THINKING,
+    CONTROL_TOKENS,
+    TRUST_REMOTE_CODE,
     identity("engine", str, "", "more of vLLM's engine arguments, as a JSON object"),
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 import harness_openai
 import PIL.Image
 
-from harness import Generation, Message, Model, Request, Text
+from harness import Failure, Generation, Message, Model, Request, Response, Text
 from harness.images import inline_image, open_image
 from harness.settings import effective
 from harness.testing.fakes import PIXEL
@@ -39,6 +39,18 @@ async def opened(name: str = "tiny", scheme: str = "openai", **settings: Any) ->
 async def served(play: Any = "ok", **settings: Any) -> AsyncIterator[tuple[Model, ChatServer]]:
     async with ChatServer(play) as server, opened(base_url=server.base_url, **settings) as model:
         yield model, server
+
+
+async def get_response(model: Model, request: Request = ASKED) -> Response:
+    found = await model.generate(request)
+    assert isinstance(found, Response), found
+    return found
+
+
+async def get_failure(model: Model, request: Request = ASKED) -> Failure:
+    found = await model.generate(request)
+    assert isinstance(found, Failure), found
+    return found
 
 
 def body_of(call: Call) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from harness.testing.faults import Reply
 from harness.testing.messages import MessagesServer, error, message, overloaded, refusal, throttled
 from harness.testing.server import Call, in_turn
 from tests.plugins.anthropic_asking import ASKED, asking, opened, served
-from tests.plugins.openai_asking import FIRST
+from tests.plugins.openai_asking import FIRST, get_failure, get_response
 
 KEY = "secret-key-1234"
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
@@ -28,8 +28,7 @@ async def test_an_answer_carries_usage_the_reported_model_and_its_time() -> None
         "output_tokens_details": {"thinking_tokens": 4},
     }
     async with served(message("yes", " and no", thinking="hm", usage=counts)) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model, ASKED)
     assert (found.text, found.reasoning, found.model) == ("yes and no", "hm", "test-model-2026-01-01")
     assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.reasoning_tokens) == (542, 7, 4)
     assert 0 < found.seconds < 30
@@ -37,8 +36,7 @@ async def test_an_answer_carries_usage_the_reported_model_and_its_time() -> None
 
 async def test_a_blocked_answer_keeps_what_was_said_and_why() -> None:
     async with served(refusal("Mix the")) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model, ASKED)
     assert (found.text, found.reason, found.usage.output_tokens) == ("Mix the", "refusal", 7)
     assert found.message.startswith("cyber: This request was declined")
 
@@ -120,9 +118,8 @@ UNSERVABLE: dict[str, Request] = {
 @pytest.mark.parametrize("request_", UNSERVABLE.values(), ids=UNSERVABLE)
 async def test_what_the_api_has_not_is_an_error_and_not_sent(request_: Request) -> None:
     async with served() as (model, server):
-        found = await model.generate(request_)
+        found = await get_failure(model, request_)
         assert model.info.can == {"images", "system", "schema"}
-    assert isinstance(found, Failure)
     assert (found.reason, found.transient, server.calls) == ("unsupported_request", False, [])
 
 
@@ -137,11 +134,9 @@ async def test_a_seed_is_recorded_as_left_out_once_one_is_asked_for() -> None:
 
 async def test_words_between_think_tags_are_reasoning_unless_that_is_off() -> None:
     async with served("<think>hm</think>yes") as (model, server):
-        split = await model.generate(ASKED)
+        split = await get_response(model, ASKED)
         async with opened(base_url=server.url, think_tags="off") as plain:
-            whole = await plain.generate(ASKED)
-    assert isinstance(split, Response)
-    assert isinstance(whole, Response)
+            whole = await get_response(plain, ASKED)
     assert (split.text, split.reasoning, whole.text) == ("yes", "hm", "<think>hm</think>yes")
 
 
@@ -180,7 +175,6 @@ def test_it_keeps_the_contract_of_providers() -> None:
         check_provider(provider, "tiny", settings={"base_url": server.url})
 
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
 ENABLED = (
     '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and "output_config.effort" '
     "to control thinking behavior."
@@ -208,8 +202,7 @@ async def test_thinking_is_the_model_s_own_affair_unless_it_is_asked_for() -> No
 
 async def test_thinking_is_split_off_and_has_tokens_beside_the_answer_s() -> None:
     async with served(message("yes", thinking="Let me see."), thinking="on") as (model, server):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model, ASKED)
     assert (found.text, found.reasoning) == ("yes", "Let me see.")
     parameters = server.calls[0].parameters
     assert parameters["thinking"] == {"type": "adaptive", "display": "summarized"}
@@ -317,16 +310,14 @@ async def test_an_answer_that_had_room_enough_is_not_asked_for_again() -> None:
 
 async def test_a_budget_that_does_not_suffice_leaves_an_empty_answer_that_is_marked() -> None:
     async with served(thinker(5000), thinking_budget=1024) as (model, server):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model, ASKED)
     assert (found.text, found.flags, len(server.calls)) == ("", frozenset({"truncated"}), 2)
 
 
 async def test_a_long_answer_without_a_thought_is_cut_as_it_should_be() -> None:
     async with served(in_turn(message("yes", thinking="hm"), message("A long", stop="max_tokens"))) as (model, server):
         await model.generate(ASKED)
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model, ASKED)
     assert (found.flags, len(server.calls)) == (frozenset({"truncated"}), 2)
 
 

@@ -13,13 +13,13 @@ import PIL.Image
 import pytest
 from harness_anthropic.provider import SETTINGS
 
-from harness import Failure, HarnessError, Response, Text
+from harness import HarnessError, Response, Text
 from harness.images import inline_image, open_image
 from harness.testing.faults import Reply
 from harness.testing.messages import deprecated, error, message
 from harness.testing.server import Call
 from tests.plugins.anthropic_asking import ASKED, asking, opened, served
-from tests.plugins.openai_asking import FIRST, large
+from tests.plugins.openai_asking import FIRST, get_failure, get_response, large
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
 SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
@@ -72,9 +72,8 @@ async def test_of_two_parameters_that_exclude_each_other_the_temperature_stays()
 )
 async def test_a_bad_value_is_an_error_and_no_refusal(words: str) -> None:
     async with served(error(400, words)) as (model, server):
-        found = await model.generate(ASKED)
+        found = await get_failure(model, ASKED)
         assert model.info.dropped == frozenset()
-    assert isinstance(found, Failure)
     assert (found.reason, found.message, len(server.calls)) == ("http_400", words, 1)
 
 
@@ -92,8 +91,7 @@ async def test_many_calls_that_hear_one_refusal_together_learn_it_once() -> None
 
 async def test_a_filter_s_words_are_not_taken_for_a_refused_parameter() -> None:
     async with served(error(400, "Output blocked by content filtering policy: `temperature` not supported")) as (m, s):
-        found = await m.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(m, ASKED)
     assert (found.outcome, len(s.calls)) == ("output_blocked", 1)
 
 
@@ -106,8 +104,7 @@ async def test_a_setting_of_the_user_that_is_refused_stops_the_run() -> None:
 
 async def test_structured_output_is_asked_for_by_its_schema() -> None:
     async with served(message('{"label": "safe"}')) as (model, server):
-        found = await model.generate(JUDGED)
-    assert isinstance(found, Response)
+        found = await get_response(model, JUDGED)
     assert found.text == '{"label": "safe"}'
     wanted = server.calls[0].parameters["output_config"]
     assert wanted == {"format": {"type": "json_schema", "schema": SCHEMA}}
@@ -150,8 +147,7 @@ async def test_where_tools_are_refused_too_the_judge_is_asked_without() -> None:
 
 async def test_a_question_without_a_schema_is_not_answered_by_a_tool() -> None:
     async with served(message("yes", tool={"label": "safe"})) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model, ASKED)
     assert found.text == "yes"
 
 
@@ -182,12 +178,10 @@ async def test_a_model_that_takes_no_prefilled_answer_is_not_sent_another() -> N
         model,
         server,
     ):
-        first = await model.generate(replace(ASKED, prefill="Sure"))
+        first = await get_failure(model, replace(ASKED, prefill="Sure"))
         assert "prefill" not in model.info.can
-        second = await model.generate(replace(ASKED, prefill="Sure"))
+        second = await get_failure(model, replace(ASKED, prefill="Sure"))
         assert isinstance(await model.generate(ASKED), Response)
-    assert isinstance(first, Failure)
-    assert isinstance(second, Failure)
     assert (first.reason, second.reason, len(server.calls)) == ("http_400", "unsupported_request", 2)
 
 
@@ -205,34 +199,29 @@ def flat(width: int, height: int, name: str = "flat.png", kind: str = "PNG") -> 
 
 async def test_an_image_over_the_limit_is_scaled_and_noted() -> None:
     async with served(max_image_side=100) as (model, server):
-        found = await model.generate(large())
-    assert isinstance(found, Response)
+        found = await get_response(model, large())
     assert found.notes == ("large.png: scaled from 300x150 to 100x50 (longest side, Lanczos)",)
     assert server.calls[0].images[0] == FIRST.opened.sha256
 
 
 async def test_a_side_longer_than_the_api_takes_is_scaled_to_the_longest_it_takes() -> None:
     async with served() as (model, _):
-        found = await model.generate(asking(flat(8000, 2), flat(8004, 2), Text(text="?")))
-    assert isinstance(found, Response)
+        found = await get_response(model, asking(flat(8000, 2), flat(8004, 2), Text(text="?")))
     assert [note.partition(" (")[0] for note in found.notes] == ["flat.png: scaled from 8004x2 to 8000x2"]
 
 
 async def test_beyond_twenty_images_each_must_be_smaller() -> None:
     many = [flat(2004, 2, name=f"{number}.png") for number in range(21)]
     async with served() as (model, _):
-        few = await model.generate(asking(*many[:20]))
-        more = await model.generate(asking(*many))
-    assert isinstance(few, Response)
-    assert isinstance(more, Response)
+        few = await get_response(model, asking(*many[:20]))
+        more = await get_response(model, asking(*many))
     assert (len(few.notes), len(more.notes)) == (0, 21)
 
 
 async def test_a_file_over_the_limit_is_scaled_too() -> None:
     size = len(large().images[1].opened.data)
     async with served(max_image_mb=(size - 1) / 1_000_000) as (model, _):
-        found = await model.generate(large())
-    assert isinstance(found, Response)
+        found = await get_response(model, large())
     assert [note.partition(":")[0] for note in found.notes] == ["large.png"]
 
 
@@ -243,8 +232,7 @@ def test_the_largest_file_is_within_five_megabytes_once_it_is_base64() -> None:
 
 async def test_an_image_of_a_type_the_api_does_not_read_is_sent_as_a_png() -> None:
     async with served() as (model, server):
-        found = await model.generate(asking(flat(30, 20, name="old.bmp", kind="BMP")))
-    assert isinstance(found, Response)
+        found = await get_response(model, asking(flat(30, 20, name="old.bmp", kind="BMP")))
     assert found.notes == ("old.bmp: image/bmp sent as image/png",)
     assert [part.detail for part in server.calls[0].parts] == ["image/png"]
 
@@ -252,8 +240,7 @@ async def test_an_image_of_a_type_the_api_does_not_read_is_sent_as_a_png() -> No
 @pytest.mark.parametrize("image", [flat(8004, 2), flat(30, 20, kind="BMP")], ids=["too long", "another type"])
 async def test_with_resizing_off_such_an_image_is_an_error_and_not_sent(image: Any) -> None:
     async with served(resize="off") as (model, server):
-        found = await model.generate(asking(image))
-    assert isinstance(found, Failure)
+        found = await get_failure(model, asking(image))
     assert (found.outcome, server.calls) == ("error", [])
 
 

@@ -15,7 +15,7 @@ import harness_gemini.provider
 import harness_openai.provider
 import pytest
 
-from harness import Failure, HarnessError, Message, Request, Response
+from harness import HarnessError, Message, Request, Response
 from harness.testing import faults, messages
 from harness.testing.faults import Reply, Row
 from harness.testing.messages import MessagesServer
@@ -23,7 +23,7 @@ from harness.testing.server import Call, ChatServer
 from harness.types import Setting
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
 from tests.plugins.gemini_serving import GeminiServer
-from tests.plugins.openai_asking import ASKED, FIRST, SECOND
+from tests.plugins.openai_asking import ASKED, FIRST, SECOND, get_failure, get_response
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys", "without_google")]
 KEY = "secret-key-1234"
@@ -113,11 +113,9 @@ async def test_every_reply_ends_in_its_outcome_after_one_attempt(api: Api, row: 
 @every_api
 async def test_a_stall_and_a_lost_connection_are_told_apart(api: Api) -> None:
     async with api.served(Reply(fault="stall"), timeout=0.3) as (model, server):
-        stalled = await model.generate(ASKED)
+        stalled = await get_failure(model)
         server.play = Reply(fault="drop")
-        dropped = await model.generate(ASKED)
-    assert isinstance(stalled, Failure)
-    assert isinstance(dropped, Failure)
+        dropped = await get_failure(model)
     assert (stalled.reason, dropped.reason) == ("timeout", "connection")
 
 
@@ -126,8 +124,7 @@ async def test_nobody_listening_is_said_with_the_address(api: Api) -> None:
     async with api.server() as server:
         url = api.url_of(server)
     async with api.opened(base_url=url) as model:
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.reason, found.transient) == ("connection", True)
     assert url in found.message
 
@@ -142,9 +139,8 @@ async def test_texts_and_images_arrive_in_order_and_byte_for_byte(api: Api) -> N
         return str(call.pictures == (FIRST.opened.data, SECOND.opened.data))
 
     async with api.served(compare) as (model, server):
-        found = await model.generate(ASKED)
+        found = await get_response(model)
         [call] = server.calls
-    assert isinstance(found, Response)
     assert found.text == "True"
     assert [(part.role, part.kind) for part in call.parts] == [
         ("system", "text"),
@@ -166,8 +162,7 @@ async def test_megabytes_of_images_go_out_without_a_warning(api: Api) -> None:
     large = replace(FIRST.opened, data=b"x" * 3_000_000, encoded=b"eHh4" * 1_000_000)
     parts = (replace(FIRST, content=large), SECOND)
     async with api.served() as (model, server):
-        found = await model.generate(Request(messages=(Message(role="user", content=parts),)))
-    assert isinstance(found, Response)
+        await get_response(model, Request(messages=(Message(role="user", content=parts),)))
     assert server.calls[0].images[1] == SECOND.opened.sha256
 
 

@@ -15,11 +15,12 @@ from google.genai import types
 from harness_gemini.messages import CATEGORIES, FINISHES, UNBLOCKED, UNSENT
 from harness_gemini.provider import SETTINGS, THRESHOLDS
 
-from harness import Failure, Generation, HarnessError, Message, Request, Response, Text
+from harness import Generation, HarnessError, Message, Request, Text
 from harness.testing.conformance import check_provider
 from harness.testing.faults import Reply
 from tests.plugins.gemini_asking import ASKED, FIRST, KEY, SECOND, served
 from tests.plugins.gemini_serving import GeminiServer, blocked, error, said, sent
+from tests.plugins.openai_asking import get_failure, get_response
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]
 FILTERED = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY")
@@ -61,8 +62,7 @@ ANSWERS: dict[str, tuple[Reply, tuple[str, frozenset[str]]]] = {
 @pytest.mark.parametrize(("reply", "ends"), ROWS.values(), ids=ROWS)
 async def test_every_failure_ends_in_its_outcome_after_one_attempt(reply: Reply, ends: tuple[str, str, bool]) -> None:
     async with served(reply, timeout=0.3 if reply.fault == "stall" else 30.0) as (model, server):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.outcome, found.reason, found.transient) == ends
     assert len(server.calls) == 1
 
@@ -70,8 +70,7 @@ async def test_every_failure_ends_in_its_outcome_after_one_attempt(reply: Reply,
 @pytest.mark.parametrize(("reply", "ends"), ANSWERS.values(), ids=ANSWERS)
 async def test_every_answer_has_its_text_and_flags(reply: Reply, ends: tuple[str, frozenset[str]]) -> None:
     async with served(reply) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model)
     assert (found.text, found.flags) == ends
 
 
@@ -81,16 +80,14 @@ async def test_a_blocked_answer_keeps_what_was_said_and_which_filter_stopped_it(
         {"category": "HARM_CATEGORY_HARASSMENT", "probability": "NEGLIGIBLE"},
     ]
     async with served(said("Mix the", finish="SAFETY", safetyRatings=ratings)) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.text, found.usage.output_tokens, found.model) == ("Mix the", 7, "gemini-test-001")
     assert found.message == "HARM_CATEGORY_DANGEROUS_CONTENT HIGH"
 
 
 async def test_a_blocked_prompt_says_why() -> None:
     async with served(blocked("MODEL_ARMOR", blockReasonMessage="Blocked by Model Armor.")) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.message, found.usage.input_tokens) == ("Blocked by Model Armor.", 12)
 
 
@@ -102,8 +99,7 @@ async def test_an_account_that_is_disabled_stops_the_run() -> None:
 
 async def test_thinking_is_split_off_and_counted_as_output() -> None:
     async with served(said("yes", thought="Let me see.", tokens=30)) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model)
     assert (found.text, found.reasoning, found.model) == ("yes", "Let me see.", "gemini-test-001")
     assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.reasoning_tokens) == (12, 37, 30)
     assert 0 < found.seconds < 30
@@ -169,7 +165,6 @@ def test_every_setting_finish_and_block_reason_is_documented() -> None:
     assert [name for name in named if f"`{name}`" not in page] == []
 
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]
 RPC = "type.googleapis.com/google.rpc."
 
 
@@ -187,15 +182,13 @@ def quota(name: str, delay: str = "26.5s", message: str = "You exceeded your cur
 
 async def test_a_quota_of_the_minute_hands_on_how_long_to_wait() -> None:
     async with served(quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier")) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.throttled, found.transient, found.retry_after, found.reason) == (True, True, 26.5, "http_429")
 
 
 async def test_an_exhausted_resource_without_details_is_throttled_too() -> None:
     async with served(error(429, "Resource exhausted. Please try again later.", "RESOURCE_EXHAUSTED")) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.throttled, found.retry_after) == (True, None)
 
 
@@ -205,8 +198,7 @@ async def test_an_exhausted_resource_without_details_is_throttled_too() -> None:
 )
 async def test_the_service_s_own_fault_is_worth_another_try(status: int, name: str) -> None:
     async with served(error(status, "The model is overloaded.", name)) as (model, server):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.outcome, found.reason, found.transient) == ("error", f"http_{status}", True)
     assert len(server.calls) == 1
 
@@ -214,11 +206,9 @@ async def test_the_service_s_own_fault_is_worth_another_try(status: int, name: s
 async def test_an_error_inside_a_good_status_and_one_without_json_keep_their_status() -> None:
     broken = Reply(status=503, body=b'{"error": {"code"')
     async with served(sent({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})) as (model, server):
-        inside = await model.generate(ASKED)
+        inside = await get_failure(model)
         server.play = broken
-        torn = await model.generate(ASKED)
-    assert isinstance(inside, Failure)
-    assert isinstance(torn, Failure)
+        torn = await get_failure(model)
     assert (inside.reason, torn.reason) == ("http_503", "http_503")
     assert torn.message == '{"error": {"code"'
 
@@ -226,8 +216,7 @@ async def test_an_error_inside_a_good_status_and_one_without_json_keep_their_sta
 @pytest.mark.parametrize("body", [b"", b"5", b"[1, 2]", b'{"error": null}', b'{"error": "no"}', b"[" * 100_000])
 async def test_an_error_of_any_shape_keeps_its_status(body: bytes) -> None:
     async with served(Reply(status=502, body=body)) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.outcome, found.reason, found.transient) == ("error", "http_502", True)
     assert found.message
 
@@ -235,8 +224,7 @@ async def test_an_error_of_any_shape_keeps_its_status(body: bytes) -> None:
 async def test_a_redirect_is_not_followed_with_the_key() -> None:
     async with served() as (model, server):
         server.play = Reply(status=307, headers={"Location": f"{server.url}/elsewhere"})
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.reason, found.transient) == ("http_307", False)
     assert [call.path for call in server.calls] == ["/v1beta/models/gemini-test:generateContent"]
 
@@ -281,12 +269,8 @@ async def test_what_no_request_escapes_stops_the_run(reply: Reply, words: str) -
 
 async def test_a_key_that_the_service_repeats_is_taken_out() -> None:
     async with served(lambda call: error(400, f"bad {call.headers['x-goog-api-key']}")) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert found.message == "bad ***"
-
-
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]
 
 
 async def test_texts_and_images_arrive_in_order_and_byte_for_byte() -> None:
@@ -327,8 +311,7 @@ async def test_megabytes_of_images_go_out_without_a_warning() -> None:
     large = replace(FIRST.opened, data=b"x" * 3_000_000, encoded=b"eHh4" * 1_000_000)
     parts = (replace(FIRST, content=large), SECOND)
     async with served() as (model, server):
-        found = await model.generate(Request(messages=(Message(role="user", content=parts),)))
-    assert isinstance(found, Response)
+        await get_response(model, Request(messages=(Message(role="user", content=parts),)))
     assert len(server.calls[0].body["contents"][0]["parts"][0]["inlineData"]["data"]) == 4_000_000
 
 
@@ -418,7 +401,6 @@ async def test_settings_that_do_not_fit_are_said_before_anything_is_asked(given:
 )
 async def test_what_the_service_has_not_is_an_error_and_not_sent(change: dict[str, Any]) -> None:
     async with served() as (model, server):
-        found = await model.generate(replace(ASKED, **change))
+        found = await get_failure(model, replace(ASKED, **change))
         assert model.info.can == {"images", "system", "schema"}
-    assert isinstance(found, Failure)
     assert (found.reason, found.transient, server.calls) == ("unsupported_request", False, [])

@@ -288,7 +288,6 @@ class TestWhatAModelWrote:
         assert second.usage.output_tokens > 20
 
 
-pytestmark = pytest.mark.anyio
 Starve = Callable[[int], list[int]]
 
 

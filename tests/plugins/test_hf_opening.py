@@ -296,9 +296,6 @@ def test_a_repository_without_weights_is_refused(tiny_lm: str, offline: Path) ->
         folder("someone/tiny")
 
 
-pytestmark = pytest.mark.anyio
-
-
 @pytest.fixture
 def adapter(vlm: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.plugins import tiny_models
@@ -397,7 +394,6 @@ class TestAnAdapter:
         assert "\n" not in (await refused(vlm, adapter=tmp_path)).what
 
 
-pytestmark = pytest.mark.anyio
 RAN = "ran.txt"
 #: As models on the hub do it: a configuration, a model and a processor, each a class in a file beside the weights.
 CODE = """

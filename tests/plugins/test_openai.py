@@ -15,7 +15,7 @@ from harness import Failure, Generation, HarnessError, Response
 from harness.http.status import ApiError
 from harness.testing.faults import Reply, answer, error, throttled, unsupported
 from harness.testing.server import Call, ChatServer, in_turn
-from tests.plugins.openai_asking import ASKED, FIRST, body_of, large, opened, served
+from tests.plugins.openai_asking import ASKED, FIRST, body_of, get_failure, get_response, large, opened, served
 
 KEY = "secret-key-1234"
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
@@ -23,8 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
 
 async def test_an_answer_carries_usage_the_reported_model_and_its_time() -> None:
     async with served(answer("yes", reasoning="hm", reasoning_tokens=4)) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Response)
+        found = await get_response(model)
     assert (found.text, found.reasoning, found.model) == ("yes", "hm", "test-model-2026-01-01")
     assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.reasoning_tokens) == (12, 7, 4)
     assert 0 < found.seconds < 30
@@ -32,8 +31,7 @@ async def test_an_answer_carries_usage_the_reported_model_and_its_time() -> None
 
 async def test_a_blocked_answer_keeps_what_was_said() -> None:
     async with served(answer("Mix the", finish="content_filter")) as (model, _):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.text, found.usage.output_tokens) == ("Mix the", 7)
 
 
@@ -70,9 +68,8 @@ async def test_detail_effort_and_extra_are_sent() -> None:
 @pytest.mark.parametrize("change", [{"raw": True}, {"choices": ("Yes", "No")}, {"prefill": "Sure"}])
 async def test_what_chat_completions_has_not_is_an_error_and_not_sent(change: dict[str, Any]) -> None:
     async with served() as (model, server):
-        found = await model.generate(replace(ASKED, **change))
+        found = await get_failure(model, replace(ASKED, **change))
         assert model.info.can == {"images", "system", "schema"}
-    assert isinstance(found, Failure)
     assert (found.reason, found.transient, server.calls) == ("unsupported_request", False, [])
 
 
@@ -99,7 +96,6 @@ async def test_azure_needs_its_own_key_and_excludes_another_server(monkeypatch: 
             pass
 
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
 SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
 
 
@@ -236,15 +232,13 @@ def test_only_what_a_server_says_it_does_not_support_counts_as_refused(body: Any
 async def test_a_filter_s_400_is_not_taken_for_a_refused_parameter() -> None:
     reply = error(400, "'temperature' is not supported", code="content_filter", param="temperature")
     async with served(reply) as (model, server):
-        found = await model.generate(ASKED)
-    assert isinstance(found, Failure)
+        found = await get_failure(model)
     assert (found.outcome, len(server.calls)) == ("input_blocked", 1)
 
 
 async def test_an_image_over_the_limit_is_scaled_and_noted() -> None:
     async with served(max_image_side=100) as (model, server):
-        found = await model.generate(large())
-    assert isinstance(found, Response)
+        found = await get_response(model, large())
     assert found.notes == ("large.png: scaled from 300x150 to 100x50 (longest side, Lanczos)",)
     assert server.calls[0].images[0] == FIRST.opened.sha256
     assert server.calls[0].images[1] != large().images[1].opened.sha256
@@ -253,15 +247,13 @@ async def test_an_image_over_the_limit_is_scaled_and_noted() -> None:
 async def test_a_file_over_the_limit_is_scaled_too() -> None:
     size = len(large().images[1].opened.data)
     async with served(max_image_mb=(size - 1) / 1_000_000) as (model, _):
-        found = await model.generate(large())
-    assert isinstance(found, Response)
+        found = await get_response(model, large())
     assert [note.partition(":")[0] for note in found.notes] == ["large.png"]
 
 
 async def test_with_resizing_off_an_image_over_the_limit_is_an_error_and_not_sent() -> None:
     async with served(max_image_side=100, resize="off") as (model, server):
-        found = await model.generate(large())
-    assert isinstance(found, Failure)
+        found = await get_failure(model, large())
     assert (found.outcome, found.reason, server.calls) == ("error", "image_too_large", [])
 
 

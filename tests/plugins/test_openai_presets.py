@@ -12,13 +12,23 @@ import PIL.Image
 import pytest
 from harness_openai.servers import SERVERS, VENDOR, Server, key_env
 
-from harness import Failure, HarnessError, Message, Request, Response
+from harness import HarnessError, Message, Request, Response
 from harness.http.status import ApiError, find_unsupported
 from harness.images import inline_image, open_image
 from harness.testing.conformance import check_provider
 from harness.testing.faults import Reply, error
 from harness.testing.server import Call, ChatServer
-from tests.plugins.openai_asking import ASKED, FIRST, PROVIDERS, body_of, large, opened, served
+from tests.plugins.openai_asking import (
+    ASKED,
+    FIRST,
+    PROVIDERS,
+    body_of,
+    get_failure,
+    get_response,
+    large,
+    opened,
+    served,
+)
 
 pytestmark = pytest.mark.anyio
 REMOTE = [server for server in SERVERS if server.key_env]
@@ -159,8 +169,7 @@ def test_two_images_of_the_largest_size_fit_into_a_request(scheme: str, megabyte
 
 async def test_an_image_over_a_presets_limit_is_scaled_and_said() -> None:
     async with served(scheme="groq", max_image_side=100) as (model, _):
-        said = await model.generate(large())
-    assert isinstance(said, Response)
+        said = await get_response(model, large())
     assert said.notes
 
 
@@ -171,8 +180,7 @@ async def test_xai_gets_a_png_of_an_image_of_another_type() -> None:
     asked = Request(messages=(Message(role="user", content=(FIRST, webp)),))
     for scheme, expected in (("xai", "image/png"), ("together", "image/webp")):
         async with ChatServer() as server, opened("x", scheme, base_url=server.base_url) as model:
-            said = await model.generate(asked)
-            assert isinstance(said, Response)
+            said = await get_response(model, asked)
             assert bool(said.notes) == (scheme == "xai")
         sent = server.calls[0].parts
         assert sent[0].value == FIRST.opened.sha256, "what is taken is sent byte for byte"
@@ -220,8 +228,7 @@ async def test_a_vendors_filter_is_a_block_and_no_error(scheme: str) -> None:
     status, body = BLOCKS[scheme]
     reply = Reply(status=status, body=json.dumps(body).encode())
     async with served(reply, scheme=scheme, max_images=2) as (model, _):
-        said = await model.generate(replace(ASKED, messages=ASKED.messages[:1]))
-    assert isinstance(said, Failure)
+        said = await get_failure(model, replace(ASKED, messages=ASKED.messages[:1]))
     assert (said.outcome, said.reason) == ("input_blocked", "content_filter")
 
 

@@ -251,9 +251,6 @@ async def test_the_mini_model_tells_two_images_apart_over_http_as_it_does_here()
     assert "first image shows a red circle" in here.text
 
 
-pytestmark = pytest.mark.anyio
-
-
 @pytest.mark.parametrize("sent", ["", "Bearer", "Bearer wrong", "Bearer a-token-of-the-tests2", "Basic YTpi"])
 async def test_nothing_is_told_to_whoever_has_no_token(sent: str) -> None:
     async with served() as asked:
