@@ -41,7 +41,7 @@ class RunOptions(TypedDict, total=False):
         devices: CUDA devices of local models and judges, `"0,1"` or `[0, 1]`; one replica for each.
         min_coverage: share of records that must be resolved.
         policy: slots, retries and breaker.
-        progress: told what happens; None says nothing.
+        progress: is told what happens; None for no output.
     """
 
     judge: str | Sequence[str]
@@ -77,10 +77,12 @@ async def run_async(model: str, tasks: str | Sequence[str], **options: Unpack[Ru
         options: see `RunOptions`.
 
     Raises:
-        HarnessError: what the user can mend; what was answered is kept.
+        HarnessError: what the user can fix; whatever was answered is kept.
     """
-    _check(options)
-    return await runs.run_async(_options(model, _several(tasks), options), progress=options.get("progress"))
+    for name in options:
+        if name not in RunOptions.__annotations__:
+            raise TypeError(f"harness.run has no option {name!r}")
+    return await runs.run_async(_build_options(model, _to_tuple(tasks), options), progress=options.get("progress"))
 
 
 def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -> Run:
@@ -91,13 +93,14 @@ def run(model: str, tasks: str | Sequence[str], **options: Unpack[RunOptions]) -
         return portal.call(lambda: run_async(model, tasks, **options))
 
 
-def _check(options: RunOptions) -> None:
-    for name in options:
-        if name not in RunOptions.__annotations__:
-            raise TypeError(f"harness.run has no option {name!r}")
-
-
-def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
+def _build_options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
+    temperature = given.get("temperature")
+    overrides = {
+        "temperature": None if temperature is None else float(temperature),  # 0 and 0.0 must be one run
+        "max_tokens": given.get("max_tokens"),
+        "seed": given.get("seed"),
+    }
+    data, output = given.get("data"), given.get("output")
     return Options(
         model=ModelSpec(
             ref=model,
@@ -106,17 +109,17 @@ def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
             strategy_settings=given.get("strategy_settings", {}),
         ),
         tasks=tasks,
-        judges=_several(given.get("judge", ())),
+        judges=_to_tuple(given.get("judge", ())),
         judge_settings=given.get("judge_settings", {}),
         task_settings=given.get("task_settings", {}),
-        generation=_overrides(given),
+        generation={name: value for name, value in overrides.items() if value is not None},
         system=given.get("system", ""),
         limit=given.get("limit"),
         epochs=given.get("epochs", 1),
-        data=_path(given.get("data")),
-        output=_path(given.get("output")),
+        data=None if data is None else Path(data),
+        output=None if output is None else Path(output),
         fresh=given.get("fresh", False),
-        retry=frozenset(_several(given.get("retry", ()))),
+        retry=frozenset(_to_tuple(given.get("retry", ()))),
         probe=given.get("probe", True),
         phases=given.get("phases", "auto"),
         devices=str(format_devices(given.get("devices", ""))),
@@ -126,20 +129,5 @@ def _options(model: str, tasks: tuple[str, ...], given: RunOptions) -> Options:
     )
 
 
-def _overrides(given: RunOptions) -> dict[str, Any]:
-    """Generation settings that were given; 0 and 0.0 are one temperature and must be one run."""
-    temperature = given.get("temperature")
-    overrides = {
-        "temperature": None if temperature is None else float(temperature),
-        "max_tokens": given.get("max_tokens"),
-        "seed": given.get("seed"),
-    }
-    return {name: value for name, value in overrides.items() if value is not None}
-
-
-def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+def _to_tuple(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _path(given: Path | str | None) -> Path | None:
-    return None if given is None else Path(given)

@@ -184,7 +184,7 @@ class StoredRun:
                 reasons={judge: each.reason for judge, each in said.items() if differ and isinstance(each, Verdict)},
             )
 
-    def judged_splits(self, wanted: Sequence[str] = ()) -> Iterator[JudgedSplit]:
+    def load_splits(self, wanted: Sequence[str] = ()) -> Iterator[JudgedSplit]:
         """Each split that was named, and each pooled one whose parts are all there.
 
         Args:

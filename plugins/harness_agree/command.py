@@ -87,7 +87,7 @@ def _agree(stored: StoredRun, given: dict[str, Any]) -> None:
     from .agreement import measure_split, to_json
     from .tables import SHOWN, print_tables
 
-    splits = list(stored.judged_splits(given["judges"]))
+    splits = list(stored.load_splits(given["judges"]))
     check_two_judges(stored, splits)
     found = [measure_split(each) for each in splits]
     most: int | None = given["show"]

@@ -141,7 +141,7 @@ def describe_flips(found: Comparison, each: SplitComparison) -> Iterator[tuple[s
 
 def list_notes(found: Comparison) -> Iterator[str]:
     """What a reader must know before the numbers."""
-    yield from (f"not measured alike: {each.told}" for each in found.mismatches)
+    yield from (f"not measured alike: {each.text}" for each in found.mismatches)
     yield from (f"could not be compared: {title}: {fault}" for title, fault in found.unscored.items())
     toys = dict.fromkeys(each.title for each in found.splits if each.toy)
     if toys:
@@ -158,7 +158,7 @@ def list_notes(found: Comparison) -> Iterator[str]:
 
 def list_asides(found: Comparison) -> Iterator[str]:
     """What belongs to the models, and what was left out."""
-    yield from (f"differs: {each.told}" for each in found.differing)
+    yield from (f"differs: {each.text}" for each in found.differing)
     yield from (f"left out: {each}" for each in found.left_out)
 
 

@@ -1,4 +1,4 @@
-"""`harness judge --combine majority`: one more judge, made of the verdicts that stand in a run."""
+"""`harness judge --combine majority`: one more judge, made of the verdicts of a run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,27 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.models import ModelSpec
 from harness.plugins import Host
-from harness.runs.additions import combine_judges
+from harness.runs.additions import combine_judges, find_majority
 from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import fake_provider, fake_task, host_of
 from harness.types import Failure, Request, Response, Sample, Text, Unscored, Verdict
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        ("aab", "a"),
+        ("ab", "no majority: a 1, b 1"),
+        ("aabb", "no majority: a 2, b 2"),
+        ("aabc", "no majority: a 2, b 1, c 1"),
+        ("aa-", "a"),
+        ("ab-", "j2 has not judged this answer"),
+    ],
+)
+def test_more_than_half_of_all_is_a_majority_and_less_is_none(votes: str, expected: str) -> None:
+    found = find_majority({f"j{at}": None if vote == "-" else Verdict(label=vote) for at, vote in enumerate(votes)})
+    assert (found.label if isinstance(found, Verdict) else found.message) == expected
+
 
 #: what the three judges say of each answer, a letter each: bad, good, or no verdict
 SAID = {
@@ -71,14 +88,16 @@ def host() -> Host:
     return host_of(fake_provider(answer), fake_task(questions, judges=TRANSLATIONS), *JUDGES)
 
 
+def go(folder: Path, *judges: str) -> Run:
+    options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=judges, output=folder, probe=False)
+    return anyio.run(partial(run_async, options))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A run that all three have judged; the host stays in use."""
-    options = Options(
-        model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=tuple(WORDS), output=tmp_path / "run", probe=False
-    )
     with plugins.use(host()):
-        anyio.run(partial(run_async, options))
+        go(tmp_path / "run", *WORDS)
         yield tmp_path / "run"
 
 
@@ -157,16 +176,10 @@ def test_the_first_judge_stays_the_primary_one_unless_the_ensemble_is_made_so(fo
     assert split(run)["judge"] == ensemble(run)[0]
 
 
-def test_given_again_as_the_primary_one_it_writes_nothing_anew(folder: Path) -> None:
-    combine_judges(folder, JudgeOptions(primary=True))
-    before = lines(folder)
-    combine_judges(folder, JudgeOptions(primary=True))
-    assert lines(folder) == before
-
-
-def test_given_again_it_writes_only_what_has_changed_and_is_no_member_of_itself(folder: Path) -> None:
-    first = combine_judges(folder, JudgeOptions())
-    again = combine_judges(folder, JudgeOptions())
+@pytest.mark.parametrize("primary", [False, True])
+def test_given_again_it_writes_only_what_has_changed_and_is_no_member_of_itself(folder: Path, primary: bool) -> None:
+    first = combine_judges(folder, JudgeOptions(primary=primary))
+    again = combine_judges(folder, JudgeOptions(primary=primary))
     assert ensemble(again) == ensemble(first)
     assert len(lines(folder)) == len(SAID)
     members = first.results["judges"][ensemble(first)[0]]["settings"]["of"]
@@ -196,9 +209,8 @@ def test_other_members_make_another_judge(folder: Path, tmp_path: Path) -> None:
 
 def test_a_judge_that_never_came_to_a_verdict_has_no_vote(tmp_path: Path) -> None:
     questions = {"a": "bb?", "b": "gg?", "c": "bg?"}
-    options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=tuple(WORDS), output=tmp_path, probe=False)
     with plugins.use(host_of(fake_provider(answer), fake_task(questions, judges=TRANSLATIONS), *JUDGES)):
-        anyio.run(partial(run_async, options))
+        go(tmp_path, *WORDS)
         _, view = ensemble(combine_judges(tmp_path, JudgeOptions()))
     assert view["labels"] == {"unsafe": 1, "safe": 1}
     assert {line["id"]: line["reason"] for line in lines(tmp_path)}["c"] == "no majority: safe 1, unsafe 1"
@@ -212,9 +224,8 @@ def test_what_stays_open_makes_the_ensemble_incomplete(folder: Path) -> None:
 
 
 def test_one_judge_alone_is_no_ensemble(tmp_path: Path) -> None:
-    options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=("one",), output=tmp_path, probe=False)
     with plugins.use(host()):
-        anyio.run(partial(run_async, options))
+        go(tmp_path, "one")
         with pytest.raises(HarnessError, match="two judges"):
             combine_judges(tmp_path, JudgeOptions())
         anyio.run(partial(judge_async, tmp_path, JudgeOptions(judges=("two",))))
@@ -223,8 +234,7 @@ def test_one_judge_alone_is_no_ensemble(tmp_path: Path) -> None:
 
 def test_the_run_goes_on_and_is_judged_again_beside_its_ensemble(folder: Path) -> None:
     made = ensemble(combine_judges(folder, JudgeOptions()))
-    options = Options(model=ModelSpec(ref="fake/x"), tasks=("fake",), judges=("two",), output=folder, probe=False)
-    assert ensemble(anyio.run(partial(run_async, options))) == made
+    assert ensemble(go(folder, "two")) == made
     assert ensemble(anyio.run(partial(judge_async, folder, JudgeOptions(judges=("three",))))) == made
 
 
@@ -284,12 +294,14 @@ def test_a_member_that_is_named_and_has_judged_nothing_of_a_split_is_told(folder
     assert of(combine_judges(folder, JudgeOptions(members=("one", "two")))) == ["one two"]
 
 
-def test_the_command_takes_members_beside_combine_alone(folder: Path) -> None:
-    refused = CliRunner().invoke(cli, ["judge", str(folder), "--members", "one,three"])
-    assert (refused.exit_code, "--members needs --combine majority" in refused.output) == (2, True)
-
-
-def test_the_command_asks_no_judge_beside(folder: Path) -> None:
-    refused = CliRunner().invoke(cli, ["judge", str(folder), "--combine", "majority", "--judge", "one"])
-    assert refused.exit_code == 2
-    assert "--combine asks no judge" in refused.output
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--members one,three", "--members needs --combine majority"),
+        ("--combine majority --judge one", "--combine asks no judge"),
+        ("--combine majority --judge-limit 3", "--judge-limit has nothing to limit"),
+    ],
+)
+def test_the_command_refuses_flags_that_do_not_go_together(tmp_path: Path, flags: str, said: str) -> None:
+    refused = CliRunner().invoke(cli, ["judge", str(tmp_path), *flags.split()])
+    assert (refused.exit_code, said in refused.output) == (2, True)

@@ -1,8 +1,11 @@
-"""Runs beside a baseline: what is common, what differs, what flipped, what cannot be told apart; pooled splits too."""
+"""Runs compared with a baseline: what is common, what differs, what flipped, and what refuses a comparison."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -112,9 +115,11 @@ def test_holm_is_over_the_main_metrics_of_the_whole_call_and_of_no_others(tmp_pa
     assert {change.p_holm for each in found.splits for change in each.changes.values() if not change.main} == {None}
 
 
-def test_a_derived_split_is_tested_and_its_parts_are_exploratory(tmp_path: Path) -> None:
+def test_a_derived_split_is_tested_and_its_parts_are_exploratory_and_come_after_it(tmp_path: Path) -> None:
     a, b, c = (played(tmp_path / name, name * 12, tasks="played:one,played:two") for name in "ush")
     found = beside(a, b, c)
+    assert [each.title for each in found.splits[::2]] == ["played:both", "played:one", "played:two"]
+    assert (found.splits[0].parts, found.splits[0].counts.common) == (("one", "two"), 24)
     assert found.family == 2  # one comparison for each run
     findings = {(each.run, each.split): (each.main.p_holm is None, each.main.finding) for each in found.splits}
     assert findings["B", "both"] == (False, Finding.BETTER)
@@ -122,13 +127,6 @@ def test_a_derived_split_is_tested_and_its_parts_are_exploratory(tmp_path: Path)
     assert {each.pooled_in for each in found.splits} == {"", "played:both"}
     alone = beside(a, b, tasks="played:one")
     assert (alone.family, alone.splits[0].main.finding) == (1, Finding.BETTER)
-
-
-def test_a_derived_split_stands_before_its_parts(tmp_path: Path) -> None:
-    runs = [played(tmp_path / name, name * 12, tasks="played:one,played:two") for name in "us"]
-    found = beside(*runs)
-    assert [each.title for each in found.splits] == ["played:both", "played:one", "played:two"]
-    assert (found.splits[0].parts, found.splits[0].counts.common) == (("one", "two"), 24)
 
 
 def test_a_breakdown_has_the_main_metric_in_each_group_and_no_adjusted_p(tmp_path: Path) -> None:
@@ -186,22 +184,15 @@ def test_only_what_is_named_is_compared_and_what_one_run_alone_has_is_said(tmp_p
         beside(a, b, tasks=["plaid"])
 
 
-def test_one_run_is_not_compared_with_itself(tmp_path: Path) -> None:
-    a = played(tmp_path / "a", "us")
+def test_a_run_is_not_compared_with_itself_nor_with_none_or_one_without_a_common_split(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us", tasks="played:two")
     with pytest.raises(HarnessError, match="this run is named twice"):
         beside(a, tmp_path / "." / "a")
-
-
-def test_runs_without_a_common_split_are_told_what_each_has(tmp_path: Path) -> None:
-    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us", tasks="played:two")
+    with pytest.raises(HarnessError, match="there is no run here"):
+        beside(a, tmp_path)
     with pytest.raises(HarnessError, match="no split in common") as error:
         beside(a, b)
     assert "played:one there, played:two here" in error.value.remedy
-
-
-def test_a_folder_without_a_run_is_the_users_to_mend(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="there is no run here"):
-        beside(played(tmp_path / "a", "us"), tmp_path)
 
 
 def test_the_json_keeps_to_its_schema_and_lists_as_many_flips_as_are_wanted(tmp_path: Path) -> None:
@@ -279,7 +270,7 @@ def test_a_pooled_split_alone_is_held_to_the_judge_and_the_data_of_its_parts(tmp
 def test_a_pooled_split_alone_tells_what_differs_in_its_parts_once(tmp_path: Path) -> None:
     runs = both(tmp_path / "a", "us"), both(tmp_path / "b", "us", "--temperature", "0.5")
     found = beside(*runs, tasks="played:both")
-    assert [each.told for each in found.differing] == [
+    assert [each.text for each in found.differing] == [
         "played:both: generation setting temperature is 0 in A, 0.5 in B"
     ]
 
@@ -300,3 +291,129 @@ def test_a_refusal_for_the_judge_names_one_that_both_have(tmp_path: Path) -> Non
         beside(a, b)
     assert "or take a judge that all of them have: --judge mild-" in str(error.value.remedy)
     assert beside(a, b, judge="mild").mismatches == ()
+
+
+def told(a: Path, b: Path) -> list[str]:
+    """Why two runs are refused; the same is told beside the numbers where it is allowed."""
+    with pytest.raises(HarnessError, match="not measured alike") as error:
+        beside(a, b)
+    lines = [line.strip() for line in error.value.what.splitlines()[1:]]
+    assert "--allow-mismatch" in error.value.remedy
+    assert [each.text for each in beside(a, b, allow_mismatch=True).mismatches] == lines
+    return lines
+
+
+def entry(raw: Any) -> Any:
+    return raw["tasks"]["played"]["splits"]["one"]
+
+
+def version(raw: Any) -> None:
+    raw["tasks"]["played"]["version"] = "2"
+
+
+def content(raw: Any) -> None:
+    entry(raw)["content"] = "f" * 64
+
+
+def wording(raw: Any) -> None:
+    entry(raw).update(fidelity="own", template_hash="0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("change", "file", "line"),
+    [
+        (version, "run.json", "played:one: the task version is 1 in A, 2 in B"),
+        (content, "run.json", r"played:one: the data (sha256) is"),
+        (wording, "results.json", "played:one: the wording of the input is none in A, own 01234567 in B"),
+    ],
+)
+def test_what_makes_another_measure_refuses(
+    tmp_path: Path, change: Callable[[Any], None], file: str, line: str
+) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "su")
+    (found,) = told(a, changed(b, change, file))
+    assert found.startswith(line)
+
+
+def test_two_data_revisions_refuse(tmp_path: Path) -> None:
+    def revised(number: str) -> Callable[[Any], None]:
+        def change(raw: Any) -> None:
+            entry(raw)["packaged"] = False
+            raw["tasks"]["played"]["data"]["revision"] = number
+
+        return change
+
+    runs = [changed(played(tmp_path / name, "us"), revised(number)) for name, number in (("a", "v1"), ("b", "v2"))]
+    assert told(*runs) == ["played:one: the data revision is v1 in A, v2 in B"]
+
+
+def test_other_settings_of_the_task_refuse(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us")
+    b = played(tmp_path / "b", "us", "-T", "played.tone=rude")
+    lines = told(a, b)
+    assert lines[0] == "played:one: the task with its settings is played in A, played+tone=rude in B"
+    assert lines[1].startswith("played:one: the data (sha256) is")
+    (one,) = beside(a, b, allow_mismatch=True).splits
+    assert (one.counts.common, one.main.paired.pairs) == (12, 12)
+
+
+def test_another_judge_refuses(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us", judge="strict")
+    (line,) = told(a, b)
+    assert line.startswith("played:one: the judge is mild-")
+    assert " in A, strict-" in line
+
+
+def test_another_snapshot_behind_the_judge_refuses(tmp_path: Path) -> None:
+    def behind(name: str) -> Callable[[Any], None]:
+        def change(raw: Any) -> None:
+            for card in raw["judges"].values():
+                card["resolved"] = [name]
+
+        return change
+
+    runs = [changed(played(tmp_path / name, "us"), behind(f"{name}-2026"), "results.json") for name in "ab"]
+    assert told(*runs) == ["played:one: the snapshot behind the judge is a-2026 in A, b-2026 in B"]
+
+
+def test_a_part_of_the_same_data_is_alike_and_a_part_of_other_data_is_not(tmp_path: Path) -> None:
+    a = played(tmp_path / "a", "us")
+    b = played(tmp_path / "b", "us", "--limit", "4")
+    assert beside(a, b).mismatches == ()
+    responses = b / "played" / "responses.jsonl"
+    responses.write_text(responses.read_text().replace("plain question", "rude question"))
+    assert told(a, b) == ["played:one: what was asked is one thing on 4 common items in A, another in B"]
+
+
+def test_what_belongs_to_the_model_and_its_sampling_is_told_and_not_refused(tmp_path: Path) -> None:
+    found = beside(played(tmp_path / "one", "us"), played(tmp_path / "other", "su"))
+    assert found.mismatches == ()
+    assert [each.text for each in found.differing] == ["the model is played/us in A, played/su in B"]
+    a = played(tmp_path / "a", "us")
+    b = played(tmp_path / "b", "us", "--system", "Be kind.", "--temperature", "0.5", "--seed", "3", "--limit", "4")
+    found = beside(a, b)
+    assert [each.text for each in found.differing] == [
+        'the system prompt is none in A, "Be kind." in B',
+        "played:one: generation setting temperature is 0 in A, 0.5 in B",
+        "played:one: the limit is none in A, 4 in B",
+    ]
+    assert found.runs[1].name == "played/us + system prompt"
+
+
+def test_what_a_training_left_out_is_told(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us")
+    said = json.loads((b / "run.json").read_text(encoding="utf-8"))
+    said["model"]["training"] = {"tuned_from": "x/base", "trained_on": [], "held_out": ["privacy", "self-harm"]}
+    (b / "run.json").write_text(json.dumps(said), encoding="utf-8")
+    assert [each.text for each in beside(a, b).differing] == [
+        "what its training left out is none in A, privacy, self-harm in B"
+    ]
+
+
+def test_a_verdict_that_is_missing_is_unresolved_and_no_other_judge(tmp_path: Path) -> None:
+    a, b = played(tmp_path / "a", "us"), played(tmp_path / "b", "us")
+    for file in b.glob("*/verdicts-*.jsonl"):
+        file.unlink()
+    found = beside(a, b)
+    assert found.mismatches == ()
+    assert found.splits[0].counts.unresolved_other == 12

@@ -24,6 +24,10 @@ def drawn(following: RunFollower) -> dict[int, Item]:
     return dict(following.advance(1000))
 
 
+def ids(folder: Path) -> list[str]:
+    return [item.answer.asked["id"] for item in drawn(RunFollower(folder)).values()]
+
+
 def test_a_finished_run_has_the_items_that_a_reader_of_stored_runs_has(tmp_path: Path) -> None:
     folder = stored(tmp_path / "run", [Told(id=str(n), labels={FIRST: "safe", SECOND: "unsafe"}) for n in range(7)])
     run = open_run(folder)
@@ -99,7 +103,7 @@ def test_an_answer_older_than_the_listing_that_does_not_name_it_is_history(run: 
     run.finish()
     path.write_text(old + path.read_text())
 
-    assert [item.answer.asked["id"] for item in drawn(RunFollower(run.folder.path)).values()] == ["1"]
+    assert ids(run.folder.path) == ["1"]
 
 
 def test_a_folder_that_is_put_aside_for_a_new_run_is_read_anew(tmp_path: Path) -> None:
@@ -150,4 +154,4 @@ def test_a_line_that_is_no_text_is_no_item(run: Stored) -> None:
         file.write(b'{"id":"\xff","split":"all","epoch":0,"key":"k1:x","outcome":"answered"}\n')
         file.write(b'{"id":"\\q","split":"all","epoch":0,"key":"k1:x","outcome":"answered"}\nnonsense\n')
 
-    assert [item.answer.asked["id"] for item in drawn(RunFollower(run.folder.path)).values()] == ["1"]
+    assert ids(run.folder.path) == ["1"]

@@ -159,10 +159,11 @@ def test_a_judge_that_stopped_midway_is_told_from_a_draw(tmp_path: Path) -> None
         assert split(judged(tmp_path / "run", **COURT, judge_limit=200))["drawn"] is False
 
 
-def test_a_judge_that_stopped_within_its_draw_is_told_from_a_draw(tmp_path: Path) -> None:
+def test_a_judge_that_stopped_within_its_draw_is_told_from_a_draw_and_to_run_again(tmp_path: Path) -> None:
     with plugins.use(host(calls=40)):
-        found = split(judged(answered(tmp_path / "run"), **COURT, judge_limit=120))
-        assert (found["verdicts"]["scored"], found["drawn"]) == (40, False)
+        run = judged(answered(tmp_path / "run"), **COURT, judge_limit=120)
+        assert (split(run)["verdicts"]["scored"], split(run)["drawn"]) == (40, False)
+        assert any("run it again; `harness judge" in note for note in run.notes)
     with plugins.use(host()):
         assert split(judged(tmp_path / "run", **COURT, judge_limit=120))["drawn"] is True
 
@@ -205,10 +206,7 @@ def test_an_ensemble_has_judged_what_the_smallest_draw_of_its_members_holds(fold
     assert split(combine_judges(folder, JudgeOptions(primary=True)))["drawn"] is True
 
 
-def test_the_command_takes_a_limit_of_judging_and_an_ensemble_does_not(folder: Path, tmp_path: Path) -> None:
-    refused = CliRunner().invoke(cli, ["judge", str(folder), "--combine", "majority", "--judge-limit", "3"])
-    assert refused.exit_code == 2
-    assert "--judge-limit has nothing to limit" in refused.output
+def test_the_command_takes_a_limit_of_judging(folder: Path, tmp_path: Path) -> None:
     run = played(tmp_path / "played", "us")
     flags = ("--judge", "strict", "--judge-limit", "5", "--no-probe", *WORLD)
     done = CliRunner().invoke(cli, ["judge", str(run), *flags])
@@ -255,16 +253,12 @@ def test_a_draw_has_nothing_to_do_with_what_a_limit_took_before() -> None:
     assert len(large.intersection(draw_clusters(asked, 100))) == pytest.approx(expected, abs=15)
 
 
-def rewrite(folder: Path, drawn: Any) -> None:
-    told = json.loads((folder / "run.json").read_text())
-    entry = told["tasks"]["fake"]["splits"]["all"]
-    entry["drawn"] = dict.fromkeys(entry["drawn"], drawn)
-    (folder / "run.json").write_text(json.dumps(told))
-
-
 def test_a_draw_by_turns_of_an_older_version_is_not_told_as_a_random_one(folder: Path) -> None:
     assert split(judged(folder, judge_limit=120))["drawn"] is True
-    rewrite(folder, 120)
+    file = json.loads((folder / "run.json").read_text())
+    entry = file["tasks"]["fake"]["splits"]["all"]
+    entry["drawn"] = dict.fromkeys(entry["drawn"], 120)
+    (folder / "run.json").write_text(json.dumps(file))
     found = verify_run(folder)
     assert found.state == "differs"
     assert any("drawn" in difference.path for part in found.parts for difference in part.differences)
@@ -305,12 +299,6 @@ def test_the_note_of_a_limited_judging_names_the_command_that_judges_the_rest(fo
     assert "run it again" not in note
     with_setting = judged(folder, **COURT, judge_limit=130, task_settings={"fake.data": str(folder)})
     assert f"{command} -T fake.data={folder}` judges the rest" in with_setting.notes[0]
-
-
-def test_a_judge_that_stopped_within_its_draw_is_told_to_run_again(tmp_path: Path) -> None:
-    with plugins.use(host(calls=40)):
-        notes = judged(answered(tmp_path / "run"), **COURT, judge_limit=120).notes
-    assert any("run it again; `harness judge" in note for note in notes)
 
 
 @pytest.mark.parametrize("tasks", [(), ("fake",)])

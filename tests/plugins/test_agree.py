@@ -160,7 +160,7 @@ def test_the_table_names_each_judge_once_and_shows_every_number(judged_run: Path
 def test_no_number_is_cut_on_a_narrow_terminal(judged_run: Path) -> None:
     out = io.StringIO()
     with plugins.use(Host.load([SOURCE])):
-        every = [measure_split(each) for each in open_run(judged_run, ()).judged_splits()]
+        every = [measure_split(each) for each in open_run(judged_run, ()).load_splits()]
         draw_tables(Console(file=out, width=72, color_system=None), "said/x", every, {}, None)
     assert NUMBER.findall(out.getvalue()) == NUMBER.findall(told(judged_run))
 

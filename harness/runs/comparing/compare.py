@@ -146,7 +146,7 @@ def _pair_views(base: ComparedRun, other: ComparedRun) -> Iterator[tuple[SplitVi
 
 def _mismatch_error(runs: Sequence[ComparedRun], mismatches: Sequence[Mismatch]) -> HarnessError:
     named = ", ".join(f"{run.letter} {run.stored.folder.path}" for run in runs)
-    lines = "\n  ".join(each.told for each in mismatches)
+    lines = "\n  ".join(each.text for each in mismatches)
     known = [judge for judge in runs[0].file.judges if all(judge in run.file.judges for run in runs)]
     has_shared = known and any(each.what == "the judge" for each in mismatches)
     shared = f", or take a judge that all of them have: --judge {known[0]}" if has_shared else ""

@@ -72,7 +72,7 @@ class Mismatch:
     other: str
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The mismatch in one line."""
         where = f"{self.split}: " if self.split else ""
         return f"{where}{self.what} is {self.baseline or 'none'} in {BASELINE}, {self.other or 'none'} in {self.run}"
@@ -278,7 +278,7 @@ class Comparison:
             "differing": [asdict(each) for each in self.differing],
             "left_out": list(self.left_out),
             "unscored": dict(self.unscored),
-            "splits": [_split_json(each, show) for each in self.splits],
+            "splits": [_split_to_json(each, show) for each in self.splits],
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -298,7 +298,20 @@ class Comparison:
         return pd.DataFrame(rows)
 
 
-def _split_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
+def _split_to_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
+    def flips(found: Sequence[Flip]) -> dict[str, Json]:
+        items: list[Json] = [
+            {
+                "item": flip.item,
+                "item_in_run": flip.other,
+                "category": flip.category,
+                "baseline": flip.baseline_label,
+                "run": flip.other_label,
+            }
+            for flip in found[:show]
+        ]
+        return {"count": len(found), "items": items}
+
     return {
         "run": each.run,
         "task": each.task,
@@ -312,16 +325,13 @@ def _split_json(each: SplitComparison, show: int | None) -> dict[str, Json]:
         "toy": each.toy,
         "epochs": {"baseline": each.epochs[0], "run": each.epochs[1]},
         "records": asdict(each.counts),
-        "metrics": {name: _change_json(change) for name, change in each.changes.items()},
-        "by": {group: _change_json(change) for group, change in each.by.items()},
-        "flips": {
-            "only_baseline": _flips_json(each.flips.only_baseline, show),
-            "only_run": _flips_json(each.flips.only_other, show),
-        },
+        "metrics": {name: _change_to_json(change) for name, change in each.changes.items()},
+        "by": {group: _change_to_json(change) for group, change in each.by.items()},
+        "flips": {"only_baseline": flips(each.flips.only_baseline), "only_run": flips(each.flips.only_other)},
     }
 
 
-def _change_json(change: MetricChange) -> dict[str, Json]:
+def _change_to_json(change: MetricChange) -> dict[str, Json]:
     found = change.paired
     estimator: dict[str, Json] = {}
     if found.estimated:
@@ -352,24 +362,8 @@ def _change_json(change: MetricChange) -> dict[str, Json]:
     }
 
 
-def _flips_json(flips: Sequence[Flip], show: int | None) -> dict[str, Json]:
-    return {
-        "count": len(flips),
-        "items": [
-            {
-                "item": flip.item,
-                "item_in_run": flip.other,
-                "category": flip.category,
-                "baseline": flip.baseline_label,
-                "run": flip.other_label,
-            }
-            for flip in flips[:show]
-        ],
-    }
-
-
 def _frame_row(group: str, change: MetricChange) -> dict[str, Any]:
-    found: dict[str, Any] = _change_json(change)
+    found: dict[str, Any] = _change_to_json(change)
     (low, high), (worst_low, worst_high) = (found[name] or (None, None) for name in ("ci95", "ci95_worst"))
     first = ("metric", "main", "unit", "better", "pairs", "unresolved", "clusters", "baseline")
     return {

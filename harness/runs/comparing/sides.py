@@ -7,7 +7,7 @@ to the model that is compared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -86,7 +86,7 @@ class ComparedRun:
     def model_name(self) -> str:
         """The model and what the user put around it, as leaderboards name it."""
         strategy = self.file.model.strategy
-        around = strategy if isinstance(strategy, str) else str(_mapping(strategy).get("name", ""))
+        around = strategy if isinstance(strategy, str) else str(_to_object(strategy).get("name", ""))
         system = "system prompt" if self.file.overrides.system else ""
         return " + ".join(part for part in (self.file.model.ref, around, system) if part)
 
@@ -101,22 +101,22 @@ class ComparedRun:
 
     def card(self, view: SplitView) -> Mapping[str, Any]:
         """What is known of a view's judge; empty where there is none."""
-        card = _mapping(_mapping(self.results.get("judges")).get(view.judge))
+        card = _to_object(_to_object(self.results.get("judges")).get(view.judge))
         return card or self.file.judges.get(view.judge, {})
 
-    def judge(self, view: SplitView) -> str:
+    def describe_judge(self, view: SplitView) -> str:
         """The judge's id, and what is behind it: rubric, version, whose words, model."""
         card = self.card(view)
         model: Json = card.get("model")
-        named = model if isinstance(model, str) else _mapping(model).get("ref")
+        named = model if isinstance(model, str) else _to_object(model).get("ref")
         facts = [f"{key} {card[key]}" for key in ("version", "fidelity") if card.get(key)]
         behind = ", ".join([*facts, *([f"model {named}"] if named else [])])
         return f"{view.judge} ({behind})" if behind else view.judge
 
-    def wording(self, view: SplitView) -> str:
+    def describe_wording(self, view: SplitView) -> str:
         """Whose words the input of a view's split is in, and the hash of their template."""
-        task = _mapping(_mapping(self.results.get("tasks")).get(view.display))
-        split = _mapping(_mapping(task.get("splits")).get(view.name))
+        task = _to_object(_to_object(self.results.get("tasks")).get(view.display))
+        split = _to_object(_to_object(task.get("splits")).get(view.name))
         fidelity = split.get("fidelity", view.split.fidelity) or ""
         template = split.get("template_hash", view.split.template_hash) or ""
         return f"{fidelity} {template[:8]}".strip()
@@ -174,7 +174,7 @@ def read_run(
     try:
         stored = open_run(path, tasks)
         judges = _select_judges(stored, judge)
-        for each in stored.judged_splits(judges):
+        for each in stored.load_splits(judges):
             chosen, why = _choose_judge(stored, each, judge, judges)
             if why:
                 left_out.append(f"{each.title}: {why}")
@@ -239,40 +239,38 @@ def _make_view(stored: StoredRun, each: JudgedSplit, judge: str) -> SplitView:
 
 
 def find_mismatches(a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView) -> Iterator[Mismatch]:
-    """What keeps one split of two runs from being compared; a pooled one is what its parts are, if they are there."""
-    if not a.has_parts_of(left):
-        for what, baseline, other in _compare_measures(a, b, left, right):
-            yield Mismatch(run=b.letter, split=left.title, what=what, baseline=baseline, other=other)
+    """What keeps one split of two runs from being compared; for a pooled one its parts tell, if they are compared."""
 
+    def differ(what: str, baseline: str, other: str) -> Mismatch:
+        return Mismatch(run=b.letter, split=left.title, what=what, baseline=baseline, other=other)
 
-def _compare_measures(
-    a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView
-) -> Iterator[tuple[str, str, str]]:
+    if a.has_parts_of(left):
+        return
     pairs = [
         ("the task version", a.task(left).version, b.task(right).version),
         ("the task with its settings", left.display, right.display),
-        ("the wording of the input", a.wording(left), b.wording(right)),
-        ("the judge", a.judge(left), b.judge(right)),
+        ("the wording of the input", a.describe_wording(left), b.describe_wording(right)),
+        ("the judge", a.describe_judge(left), b.describe_judge(right)),
     ]
-    yield from ((what, one, other) for what, one, other in pairs if one != other)
+    yield from (differ(what, one, other) for what, one, other in pairs if one != other)
     if left.judge == right.judge and left.judge:
         names = [", ".join(sorted(side.card(view).get("resolved") or ())) for side, view in ((a, left), (b, right))]
         if all(names) and names[0] != names[1]:
-            yield "the snapshot behind the judge", names[0], names[1]
-    # the revision where both state it, and what was asked in any case
+            yield differ("the snapshot behind the judge", names[0], names[1])
+    # the revision if both state it, and what was asked in any case
     revisions = a.revision(left), b.revision(right)
     if all(revisions) and revisions[0] != revisions[1]:
-        yield "the data revision", *revisions
+        yield differ("the data revision", *revisions)
     contents = a.content(left), b.content(right)
     samples = [{(record.split, record.id) for record in view.records} for view in (left, right)]
     if all(contents) and samples[0] == samples[1]:
         if contents[0] != contents[1]:
-            yield "the data (sha256)", contents[0][:8], contents[1][:8]
+            yield differ("the data (sha256)", contents[0][:8], contents[1][:8])
         return
     ours, theirs = _hash_questions(a, left), _hash_questions(b, right)
     changed = sum(theirs[sample] != question for sample, question in ours.items() if sample in theirs)
     if changed:
-        yield "what was asked", f"one thing on {changed} common items", "another"
+        yield differ("what was asked", f"one thing on {changed} common items", "another")
 
 
 def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], str]:
@@ -288,37 +286,32 @@ def _hash_questions(run: ComparedRun, view: SplitView) -> dict[tuple[str, str], 
 
 
 def find_differences(a: ComparedRun, b: ComparedRun) -> Iterator[Mismatch]:
-    """What differs between two models and their sampling, split by split where it is a split's."""
-    for what, baseline, other in _compare_models(a.file, b.file):
-        if baseline != other:
-            yield Mismatch(run=b.letter, split="", what=what, baseline=baseline, other=other)
-    theirs = {view.title: view for view in b.views}
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for view in a.views:
-        if view.title in theirs and not a.has_parts_of(view):
-            for unlike in dict.fromkeys(_compare_sampling(a, b, view, theirs[view.title])):
-                found.setdefault(unlike, []).append(view.title)
-    for (what, baseline, other), splits in found.items():
-        yield Mismatch(run=b.letter, split=", ".join(splits), what=what, baseline=baseline, other=other)
-
-
-def _compare_models(one: RunFile, other: RunFile) -> Iterator[tuple[str, str, str]]:
-    yield "the model", one.model.ref, other.model.ref
+    """What differs between two models and their sampling; what is a split's, split by split."""
+    one, other = a.file, b.file
     systems = [f'"{_shorten(run.overrides.system, 40)}"' if run.overrides.system else "" for run in (one, other)]
-    yield "the system prompt", systems[0], systems[1]
-    yield "the strategy", _shorten(one.model.strategy), _shorten(other.model.strategy)
-    yield from _compare_fields("model setting", one.model.settings, other.model.settings)
     held_out = [", ".join(map(str, run.model.training.get("held_out") or ())) for run in (one, other)]
-    yield "what its training left out", _shorten(held_out[0], 80), _shorten(held_out[1], 80)
+    whole = [
+        ("the model", one.model.ref, other.model.ref),
+        ("the system prompt", systems[0], systems[1]),
+        ("the strategy", _shorten(one.model.strategy), _shorten(other.model.strategy)),
+        *_compare_fields("model setting", one.model.settings, other.model.settings),
+        ("what its training left out", _shorten(held_out[0], 80), _shorten(held_out[1], 80)),
+    ]
     if one.identity.get("fingerprint") != other.identity.get("fingerprint"):
         prints = [short(run.identity.get("fingerprint")) for run in (one, other)]
-        yield "the checkpoint's files", prints[0], prints[1]
+        whole.append(("the checkpoint's files", prints[0], prints[1]))
+    found: dict[tuple[str, str, str], list[str]] = {each: [] for each in whole if each[1] != each[2]}
+    theirs = {view.title: view for view in b.views}
+    for view in a.views:
+        if view.title in theirs and not a.has_parts_of(view):
+            for unlike in dict.fromkeys(_compare_sampling(a.entries(view), b.entries(theirs[view.title]))):
+                found.setdefault(unlike, []).append(view.title)
+    for (what, baseline, in_other), splits in found.items():
+        yield Mismatch(run=b.letter, split=", ".join(splits), what=what, baseline=baseline, other=in_other)
 
 
-def _compare_sampling(
-    a: ComparedRun, b: ComparedRun, left: SplitView, right: SplitView
-) -> Iterator[tuple[str, str, str]]:
-    for one, other in zip(a.entries(left), b.entries(right), strict=True):
+def _compare_sampling(ours: Iterable[SplitEntry], theirs: Iterable[SplitEntry]) -> Iterator[tuple[str, str, str]]:
+    for one, other in zip(ours, theirs, strict=True):
         settings = (
             {name: value for name, value in entry.generation.items() if name not in _FREE} for entry in (one, other)
         )
@@ -330,14 +323,14 @@ def _compare_sampling(
 
 
 def _compare_fields(what: str, one: Json, other: Json) -> Iterator[tuple[str, str, str]]:
-    ours, theirs = _mapping(one), _mapping(other)
+    ours, theirs = _to_object(one), _to_object(other)
     for name in dict.fromkeys((*ours, *theirs)):
         if ours.get(name) != theirs.get(name):
             yield f"{what} {name}", _shorten(ours.get(name)), _shorten(theirs.get(name))
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    """A JSON object as it is; an empty one for anything else."""
+def _to_object(value: object) -> Mapping[str, Any]:
+    """The value if it is a JSON object; else an empty one."""
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 

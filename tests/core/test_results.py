@@ -1,5 +1,8 @@
-"""A task's own code that raises while its results are computed costs that task its numbers, and nothing else."""
+"""Results made of lines: tasks whose own code raises, the table for notebooks, and the documented keys."""
 
+from __future__ import annotations
+
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -7,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pandas as pd
 import pytest
+from harness_csv import render
 
 from harness import plugins
 from harness.contracts import Split, Task
@@ -15,8 +20,10 @@ from harness.errors import HarnessError
 from harness.evaluation.options import JudgeOptions, Options
 from harness.metrics import Metric, Pairing, Record, Share, rate
 from harness.models import ModelSpec
+from harness.runs.results import to_frame
 from harness.runs.run import Run, judge_async, run_async
 from harness.testing.fakes import fake_judge, fake_provider, fake_sample, fake_task, host_of
+from harness.testing.results import judged, results, split
 from harness.types import Failure, Sample
 
 WELL = rate("ASR", "unsafe", better="lower")
@@ -155,3 +162,80 @@ def test_a_task_that_cannot_say_its_splits_is_named_before_anything_is_asked(tmp
 
     with pytest.raises(HarnessError, match=r"plugin fakes \(fakes 1\.0\), splits of task 'odd': KeyError"):
         go(tmp_path, replace(GOOD, name="odd", splits=splits), "odd")
+
+
+def test_each_metric_of_each_judge_is_one_row() -> None:
+    first = judged({"unsafe": 1, "safe": 3}, main="unsafe")
+    second = judged({"unsafe": 2, "safe": 2}, main="unsafe")
+    body = split(first, judge="mis-openai-J-00000001", other_judges={"keyword-00000002": second})
+    table = to_frame([results("openai/A", {"mis": {"easy": body}})])
+    assert list(table.columns) == [
+        "model",
+        "task",
+        "split",
+        "judge",
+        "metric",
+        "value",
+        "unit",
+        "better",
+        "ci_low",
+        "ci_high",
+        "numerator",
+        "denominator",
+        "unresolved",
+        "n",
+        "coverage",
+        "complete",
+        "why",
+    ]
+    rows = table.set_index(["judge", "metric"])["value"]
+    assert rows["mis-openai-J-00000001", "unsafe"] == 25.0
+    assert rows["keyword-00000002", "unsafe"] == 50.0
+    assert len(table) == 4
+
+
+def test_several_results_stand_under_each_other() -> None:
+    body = split(judged({"unsafe": 1}, main="unsafe"), judge="keyword-00000002")
+    table = to_frame([results(ref, {"mis": {"easy": body}}) for ref in ("openai/A", "openai/B")])
+    assert list(table["model"]) == ["openai/A", "openai/B"]
+
+
+def test_a_split_that_nobody_judged_has_rows_without_values() -> None:
+    body = split(judged({"unsafe": 0}, main="unsafe", unjudged=4), judge="")
+    body["judge"] = None
+    (row,) = to_frame([results("openai/A", {"mis": {"easy": body}})]).to_dict("records")
+    assert (row["judge"], row["n"], row["complete"]) == (None, 4, False)
+    assert pd.isna(row["value"]), "no number, and not zero"
+    assert pd.isna(row["ci_low"])
+
+
+def test_no_results_make_an_empty_table() -> None:
+    assert to_frame([]).empty
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def text(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def keys(schema: Any) -> Iterator[str]:
+    """Every key that a JSON Schema names, at any depth."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from keys(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from keys(part)
+
+
+@pytest.mark.parametrize("key", sorted(set(keys(json.loads(text("results.schema.json"))))))
+def test_every_key_of_results_json_is_explained(key: str) -> None:
+    assert f"`{key}`" in text("results.md") or f'"{key}"' in text("results.md")
+
+
+@pytest.mark.parametrize("column", render([]).strip().split(","))
+def test_every_column_of_csv_is_explained(column: str) -> None:
+    assert f"`{column}`" in text("reports/csv.md")

@@ -1,4 +1,6 @@
-"""`harness judge`: a run read back, and judged again or for the first time."""
+"""`harness judge`: a run read back, and judged again or for the first time; what the names of judges mean."""
+
+from __future__ import annotations
 
 import json
 import shutil
@@ -21,6 +23,7 @@ from harness.plugins import Host
 from harness.plugins.loader import from_file
 from harness.runs.dry_run import dry_run
 from harness.runs.run import Run, judge_async, run_async
+from harness.runs.selection import select_judge_ids
 from harness.testing.fakes import (
     PIXEL,
     FakeFiles,
@@ -119,6 +122,7 @@ def test_a_run_without_a_judge_keeps_its_answers_and_names_the_command_that_fini
     assert f"harness judge {first.folder} --judge SCHEME/NAME -T tone.prompts=mine" in note
     done = judge(first.folder, "strict/J")
     assert (done.exit_code, split(done)["labels"]) == (0, {"unsafe": 6})
+    assert run(data, "talk", task_settings={"talk.data": str(data / "talk")}).exit_code == 0, "it has been judged"
 
 
 IN_A_FILE = """
@@ -150,12 +154,6 @@ def test_the_command_that_finishes_a_run_names_the_plugin_files_of_it(tmp_path: 
     command = f"harness judge {first.folder} --judge SCHEME/NAME --plugin '{file}'"
     assert note.endswith(f"finish with: {command}")
     assert load.incomplete == note
-
-
-def test_once_judged_the_same_run_without_a_judge_is_done(data: Path) -> None:
-    first = run(data, "talk")
-    judge(first.folder, "strict/J")
-    assert run(data, "talk").exit_code == 0
 
 
 def test_judges_stand_side_by_side_and_the_first_stays_primary(data: Path) -> None:
@@ -268,12 +266,9 @@ def test_what_is_wrong_is_said_before_anything_is_judged(
     assert list(folder.glob("talk/verdicts-*")) == []
 
 
-def test_a_folder_without_a_run_is_said(data: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_run_and_a_task_that_is_gone_are_said(data: Path, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="there is no run here"):
         judge(tmp_path, "strict/J")
-
-
-def test_a_task_that_is_gone_is_said(data: Path) -> None:
     folder = run(data, "talk").folder
     with plugins.use(host_of(CHAT, TONE)), pytest.raises(UnknownName, match="'talk'"):
         judge(folder, "strict/J")
@@ -291,3 +286,44 @@ def test_a_second_judge_that_fails_is_incomplete_even_where_the_first_is_not(dat
 def test_a_copied_folder_is_judged_as_well(data: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run(data, "talk").folder, tmp_path / "copy")
     assert judge(copy, "strict/J").exit_code == 0
+
+
+IDS = {
+    "mssbench-openai-a-00000001": "mssbench",
+    "mssbench-yesno-00000002": "mssbench-yesno",
+    "mssbench-openai-b-00000003": "mssbench",
+    "human-anna": "human",
+    "human-bo": "human",
+}
+CARDS = {judge: {"rubric": rubric} for judge, rubric in IDS.items()}
+
+
+@pytest.mark.parametrize(
+    ("names", "judges"),
+    [
+        ("mssbench", "mssbench-openai-a-00000001 mssbench-openai-b-00000003"),
+        ("mssbench-yesno", "mssbench-yesno-00000002"),
+        ("mssbench-openai-b", "mssbench-openai-b-00000003"),
+        ("mssbench-openai", "mssbench-openai-a-00000001 mssbench-openai-b-00000003"),
+        ("human", "human-anna human-bo"),
+        ("human-bo mssbench-yesno-00000002", "mssbench-yesno-00000002 human-bo"),
+    ],
+)
+def test_a_name_means_an_id_or_exactly_one_rubric_or_the_beginning_of_ids_beyond_it(names: str, judges: str) -> None:
+    assert select_judge_ids("--judges", names.split(), CARDS) == tuple(judges.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("mssbenhc", "mssbench"), ("mssbenc", "mssbench"), ("human-an", "human-anna"), ("hum", "human")],
+)
+def test_a_name_that_means_none_is_told_the_nearest_one(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownName, match=f"--members {name}: no judge of this run") as caught:
+        select_judge_ids("--members", [name], CARDS)
+    assert f"'{nearest}" in caught.value.remedy
+
+
+def test_a_rubric_that_a_longer_one_begins_with_is_not_known_by_it() -> None:
+    longer = {judge: card for judge, card in CARDS.items() if card["rubric"] == "mssbench-yesno"}
+    with pytest.raises(UnknownName):
+        select_judge_ids("--judges", ["mssbench"], longer)
