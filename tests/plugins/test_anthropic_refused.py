@@ -19,7 +19,7 @@ from harness.testing.faults import Reply
 from harness.testing.messages import deprecated, error, message
 from harness.testing.server import Call
 from tests.plugins.anthropic_asking import ASKED, asking, opened, served
-from tests.plugins.openai_asking import FIRST, get_failure, get_response, large
+from tests.plugins.openai_asking import get_failure, get_response
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
 SCHEMA = {"type": "object", "properties": {"label": {"type": "string"}}, "required": ["label"]}
@@ -197,13 +197,6 @@ def flat(width: int, height: int, name: str = "flat.png", kind: str = "PNG") -> 
     return open_image(inline_image(name, file.getvalue()))
 
 
-async def test_an_image_over_the_limit_is_scaled_and_noted() -> None:
-    async with served(max_image_side=100) as (model, server):
-        found = await get_response(model, large())
-    assert found.notes == ("large.png: scaled from 300x150 to 100x50 (longest side, Lanczos)",)
-    assert server.calls[0].images[0] == FIRST.opened.sha256
-
-
 async def test_a_side_longer_than_the_api_takes_is_scaled_to_the_longest_it_takes() -> None:
     async with served() as (model, _):
         found = await get_response(model, asking(flat(8000, 2), flat(8004, 2), Text(text="?")))
@@ -216,13 +209,6 @@ async def test_beyond_twenty_images_each_must_be_smaller() -> None:
         few = await get_response(model, asking(*many[:20]))
         more = await get_response(model, asking(*many))
     assert (len(few.notes), len(more.notes)) == (0, 21)
-
-
-async def test_a_file_over_the_limit_is_scaled_too() -> None:
-    size = len(large().images[1].opened.data)
-    async with served(max_image_mb=(size - 1) / 1_000_000) as (model, _):
-        found = await get_response(model, large())
-    assert [note.partition(":")[0] for note in found.notes] == ["large.png"]
 
 
 def test_the_largest_file_is_within_five_megabytes_once_it_is_base64() -> None:
@@ -242,13 +228,6 @@ async def test_with_resizing_off_such_an_image_is_an_error_and_not_sent(image: A
     async with served(resize="off") as (model, server):
         found = await get_failure(model, asking(image))
     assert (found.outcome, server.calls) == ("error", [])
-
-
-async def test_a_model_s_number_of_images_is_what_the_user_says() -> None:
-    async with opened(base_url="http://127.0.0.1:1", max_images=4) as model:
-        assert (model.info.max_images, "images" in model.info.can) == (4, True)
-    async with opened(base_url="http://127.0.0.1:1", max_images=0) as model:
-        assert (model.info.max_images, "images" in model.info.can) == (0, False)
 
 
 @pytest.mark.usefixtures("official")

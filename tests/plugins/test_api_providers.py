@@ -23,7 +23,7 @@ from harness.testing.server import Call, ChatServer
 from harness.types import Setting
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
 from tests.plugins.gemini_serving import GeminiServer
-from tests.plugins.openai_asking import ASKED, FIRST, SECOND, get_failure, get_response
+from tests.plugins.openai_asking import ASKED, FIRST, SECOND, get_failure, get_response, large
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys", "without_google")]
 KEY = "secret-key-1234"
@@ -164,6 +164,30 @@ async def test_megabytes_of_images_go_out_without_a_warning(api: Api) -> None:
     async with api.served() as (model, server):
         await get_response(model, Request(messages=(Message(role="user", content=parts),)))
     assert server.calls[0].images[1] == SECOND.opened.sha256
+
+
+@both
+async def test_an_image_over_the_limit_is_scaled_and_noted(api: Api) -> None:
+    async with api.served(max_image_side=100) as (model, server):
+        found = await get_response(model, large())
+    assert found.notes == ("large.png: scaled from 300x150 to 100x50 (longest side, Lanczos)",)
+    assert server.calls[0].images[0] == FIRST.opened.sha256
+    assert server.calls[0].images[1] != large().images[1].opened.sha256
+
+
+@both
+async def test_a_file_over_the_limit_is_scaled_too(api: Api) -> None:
+    size = len(large().images[1].opened.data)
+    async with api.served(max_image_mb=(size - 1) / 1_000_000) as (model, _):
+        found = await get_response(model, large())
+    assert [note.partition(":")[0] for note in found.notes] == ["large.png"]
+
+
+@every_api
+async def test_a_model_s_number_of_images_is_what_the_user_says(api: Api) -> None:
+    for most in (4, 0):
+        async with api.opened(base_url="http://127.0.0.1:1/v1", max_images=most) as model:
+            assert (model.info.max_images, "images" in model.info.can) == (most, most > 0)
 
 
 @pytest.mark.parametrize(

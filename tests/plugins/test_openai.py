@@ -15,7 +15,7 @@ from harness import Failure, Generation, HarnessError, Response
 from harness.http.status import ApiError
 from harness.testing.faults import Reply, answer, error, throttled, unsupported
 from harness.testing.server import Call, ChatServer, in_turn
-from tests.plugins.openai_asking import ASKED, FIRST, body_of, get_failure, get_response, large, opened, served
+from tests.plugins.openai_asking import ASKED, body_of, get_failure, get_response, large, opened, served
 
 KEY = "secret-key-1234"
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys")]
@@ -236,29 +236,7 @@ async def test_a_filter_s_400_is_not_taken_for_a_refused_parameter() -> None:
     assert (found.outcome, len(server.calls)) == ("input_blocked", 1)
 
 
-async def test_an_image_over_the_limit_is_scaled_and_noted() -> None:
-    async with served(max_image_side=100) as (model, server):
-        found = await get_response(model, large())
-    assert found.notes == ("large.png: scaled from 300x150 to 100x50 (longest side, Lanczos)",)
-    assert server.calls[0].images[0] == FIRST.opened.sha256
-    assert server.calls[0].images[1] != large().images[1].opened.sha256
-
-
-async def test_a_file_over_the_limit_is_scaled_too() -> None:
-    size = len(large().images[1].opened.data)
-    async with served(max_image_mb=(size - 1) / 1_000_000) as (model, _):
-        found = await get_response(model, large())
-    assert [note.partition(":")[0] for note in found.notes] == ["large.png"]
-
-
 async def test_with_resizing_off_an_image_over_the_limit_is_an_error_and_not_sent() -> None:
     async with served(max_image_side=100, resize="off") as (model, server):
         found = await get_failure(model, large())
     assert (found.outcome, found.reason, server.calls) == ("error", "image_too_large", [])
-
-
-async def test_a_model_s_number_of_images_is_what_the_user_says() -> None:
-    async with opened(base_url="http://127.0.0.1:1/v1", max_images=4) as model:
-        assert (model.info.max_images, "images" in model.info.can) == (4, True)
-    async with opened(base_url="http://127.0.0.1:1/v1", max_images=0) as model:
-        assert (model.info.max_images, "images" in model.info.can) == (0, False)
