@@ -23,7 +23,7 @@ from harness.settings import effective
 from harness.testing.faults import answer, image
 from harness.testing.messages import message
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
-from tests.plugins.gemini_serving import said
+from tests.plugins.gemini_asking import said
 
 KEY = "secret-key-1234"
 Found = Response | Drawn | Failure

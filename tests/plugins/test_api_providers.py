@@ -22,7 +22,7 @@ from harness.testing.messages import MessagesServer
 from harness.testing.server import Call, ChatServer
 from harness.types import Setting
 from tests.plugins import anthropic_asking, gemini_asking, openai_asking
-from tests.plugins.gemini_serving import GeminiServer
+from tests.plugins.gemini_asking import GeminiServer
 from tests.plugins.openai_asking import ASKED, FIRST, SECOND, get_failure, get_response, large
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_keys", "without_google")]

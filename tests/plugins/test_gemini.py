@@ -18,8 +18,7 @@ from harness_gemini.provider import SETTINGS, THRESHOLDS
 from harness import Generation, HarnessError, Message, Request, Text
 from harness.testing.conformance import check_provider
 from harness.testing.faults import Reply
-from tests.plugins.gemini_asking import ASKED, FIRST, KEY, SECOND, served
-from tests.plugins.gemini_serving import GeminiServer, blocked, error, said, sent
+from tests.plugins.gemini_asking import ASKED, FIRST, KEY, SECOND, GeminiServer, blocked, error, said, sent, served
 from tests.plugins.openai_asking import get_failure, get_response
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]

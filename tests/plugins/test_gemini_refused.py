@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from harness import Failure, HarnessError, Message, Model, Request, Response
 from harness.images import inline_image, open_image
-from tests.plugins.gemini_asking import ASKED, FIRST, opened, served
-from tests.plugins.gemini_serving import Asked, GeminiServer, Play, error, said
+from tests.plugins.gemini_asking import ASKED, FIRST, Asked, GeminiServer, Play, error, opened, said, served
 from tests.plugins.openai_asking import get_failure, get_response
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("without_google")]

@@ -39,8 +39,7 @@ class Folders:
         self._factory = factory
 
     def __getitem__(self, name: str) -> Path:
-        from tests.plugins.tiny.families import FAMILIES
-        from tests.plugins.tiny.parts import save
+        from tests.plugins.tiny.families import FAMILIES, save
 
         if name == "smolvlm":
             pytest.importorskip("num2words", reason="SmolVLM's processor needs it")
