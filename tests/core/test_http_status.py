@@ -257,6 +257,18 @@ def read(payload: Any, **options: Any) -> Response | Failure:
     return chat.answer(Reply(payload=payload, where=WHERE, seconds=2.0), **options)
 
 
+def read_response(payload: Any, **options: Any) -> Response:
+    found = read(payload, **options)
+    assert isinstance(found, Response)
+    return found
+
+
+def read_failure(payload: Any) -> Failure:
+    found = read(payload)
+    assert isinstance(found, Failure)
+    return found
+
+
 def completion(message: Any, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
     return {"model": "m-1", "choices": [{"index": 0, "finish_reason": finish, "message": message}], **more}
 
@@ -292,8 +304,7 @@ def test_only_settings_that_are_set_are_sent() -> None:
 
 def test_an_answer_comes_with_usage_model_time_and_notes() -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 2}}
-    found = read(completion({"content": "yes"}, usage=usage), notes=("scaled",))
-    assert isinstance(found, Response)
+    found = read_response(completion({"content": "yes"}, usage=usage), notes=("scaled",))
     assert (found.text, found.model, found.seconds, found.notes, found.flags) == (
         "yes",
         "m-1",
@@ -311,28 +322,24 @@ def test_odd_usage_counts_as_nothing(usage: Any) -> None:
 
 
 def test_length_is_flagged_and_a_refusal_is_the_text() -> None:
-    found = read(completion({"content": None, "refusal": "I will not."}, "length"))
-    assert isinstance(found, Response)
+    found = read_response(completion({"content": None, "refusal": "I will not."}, "length"))
     assert (found.text, found.flags) == ("I will not.", frozenset({"truncated", "refusal"}))
 
 
 @pytest.mark.parametrize("message", [{"content": ""}, {"content": None}, {"role": "assistant"}, {"content": []}])
 def test_no_text_is_an_empty_answer(message: Any) -> None:
-    found = read(completion(message))
-    assert isinstance(found, Response)
+    found = read_response(completion(message))
     assert found.text == ""
 
 
 @pytest.mark.parametrize("finish", ["content_filter", "sensitive"])
 def test_a_filtered_answer_is_blocked_and_keeps_its_partial_text_and_usage(finish: str) -> None:
-    found = read(completion({"content": "Mix"}, finish, usage={"completion_tokens": 1}))
-    assert isinstance(found, Failure)
+    found = read_failure(completion({"content": "Mix"}, finish, usage={"completion_tokens": 1}))
     assert (found.outcome, found.text, found.usage.output_tokens, found.model) == ("output_blocked", "Mix", 1, "m-1")
 
 
 def test_a_filtered_answer_may_lack_its_message() -> None:
-    found = read({"choices": [{"finish_reason": "content_filter"}]})
-    assert isinstance(found, Failure)
+    found = read_failure({"choices": [{"finish_reason": "content_filter"}]})
     assert found.outcome == "output_blocked"
 
 
@@ -348,14 +355,12 @@ def test_a_filtered_answer_may_lack_its_message() -> None:
     ],
 )
 def test_reasoning_is_split_off(message: Any, text: str, thought: str) -> None:
-    found = read(completion(message))
-    assert isinstance(found, Response)
+    found = read_response(completion(message))
     assert (found.text, found.reasoning) == (text, thought)
 
 
 def test_think_tags_stay_where_they_are_wanted() -> None:
-    found = read(completion({"content": "<think>hm</think>yes"}), think_tags=False)
-    assert isinstance(found, Response)
+    found = read_response(completion({"content": "<think>hm</think>yes"}), think_tags=False)
     assert found.text == "<think>hm</think>yes"
 
 
@@ -376,33 +381,27 @@ def test_think_tags_stay_where_they_are_wanted() -> None:
     ],
 )
 def test_json_that_is_no_completion_is_an_error_worth_another_try(payload: Any) -> None:
-    found = read(payload)
-    assert isinstance(found, Failure)
+    found = read_failure(payload)
     assert (found.outcome, found.reason, found.transient) == ("error", "wrong_shape", True)
 
 
 @pytest.mark.parametrize("finish", ["error", "network_error", "insufficient_system_resource"])
 def test_a_server_that_broke_off_is_an_error_worth_another_try(finish: str) -> None:
-    found = read(completion({"content": "half an ans"}, finish))
-    assert isinstance(found, Failure)
+    found = read_failure(completion({"content": "half an ans"}, finish))
     assert (found.outcome, found.reason, found.transient) == ("error", "upstream", True)
 
 
 def test_an_error_inside_a_good_status_counts_by_its_own_code() -> None:
-    found = read({"error": {"code": 429, "message": "slow down, secret-key-1"}})
-    assert isinstance(found, Failure)
+    found = read_failure({"error": {"code": 429, "message": "slow down, secret-key-1"}})
     assert (found.reason, found.throttled, found.message) == ("http_429", True, "slow down, ***")
-    found = read({"choices": [{"error": {"code": 502, "message": "gone"}, "finish_reason": "error"}]})
-    assert isinstance(found, Failure)
+    found = read_failure({"choices": [{"error": {"code": 502, "message": "gone"}, "finish_reason": "error"}]})
     assert (found.reason, found.transient) == ("http_502", True)
-    found = read({"error": {"message": "something"}})
-    assert isinstance(found, Failure)
+    found = read_failure({"error": {"message": "something"}})
     assert found.transient
 
 
 def test_a_filter_inside_a_good_status_blocks() -> None:
-    found = read({"error": {"code": "content_filter", "message": "no"}})
-    assert isinstance(found, Failure)
+    found = read_failure({"error": {"code": "content_filter", "message": "no"}})
     assert found.outcome == "input_blocked"
 
 
